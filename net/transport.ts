@@ -1,0 +1,271 @@
+// Transport: what protocol code knows of a connection, and an in-memory pair of them.
+import { ClosedError } from "../errors.ts";
+
+/** An address of one end of a connection. */
+export type Address =
+  | { readonly transport: "tcp"; readonly hostname: string; readonly port: number }
+  | { readonly transport: "unix"; readonly path: string }
+  | { readonly transport: "memory"; readonly name: string };
+
+/** What the TLS handshake told about a certificate. The field names are those of X.509. */
+export interface PeerCertificate {
+  /** Subject as one line, such as `CN=agent-7,O=Example`. */
+  readonly subject: string;
+  /** Issuer as one line. */
+  readonly issuer: string;
+  /** Subject alternative names, such as `DNS:localhost`. */
+  readonly subjectAltNames: readonly string[];
+  /** Serial number in upper-case hex. */
+  readonly serialNumber: string;
+  /** SHA-256 over the DER bytes, lower-case hex without colons. */
+  readonly fingerprint256: string;
+  /** First moment of validity. */
+  readonly notBefore: Date;
+  /** Last moment of validity. */
+  readonly notAfter: Date;
+  /** The certificate itself, DER encoded. */
+  readonly raw: Uint8Array;
+}
+
+/** What is known of a finished TLS handshake. */
+export interface TlsInfo {
+  /** Which implementation carries the session. */
+  readonly backend: "deno" | "node";
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  readonly protocol: string | null;
+  /** Negotiated application protocol (ALPN), `null` when there is none. */
+  readonly alpnProtocol: string | null;
+  /** The peer's verified certificate, `null` when it sent none or the platform does not tell. */
+  readonly peerCertificate: PeerCertificate | null;
+}
+
+/** Socket options that can be changed on a live connection. What a transport lacks is refused. */
+export interface SocketTuning {
+  /** Send small writes at once (TCP_NODELAY). */
+  noDelay?: boolean;
+  /** Let the kernel probe a silent peer (SO_KEEPALIVE). */
+  keepAlive?: boolean;
+}
+
+/**
+ * An ordered, reliable, bidirectional flow of bytes: the one thing that protocol code knows of a
+ * socket. One read and one write may be under way at a time.
+ */
+export interface Transport {
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** What the TLS handshake told; absent without TLS. */
+  readonly tls?: TlsInfo;
+  /**
+   * Waits for the next bytes; `null` at an orderly end. The chunk belongs to the caller and is never
+   * written to again.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
+   */
+  read(): Promise<Uint8Array | null>;
+  /**
+   * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Ends our direction: the peer reads to the end. Reading goes on. Call it with no write under way. */
+  closeWrite(): Promise<void>;
+  /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
+  close(): void;
+  /** Changes socket options; absent where there are none. */
+  tune?(tuning: SocketTuning): void;
+  /** Keeps the process alive while a read is under way (the default); absent where that means nothing. */
+  ref?(): void;
+  /** Lets the process end while a read is under way. */
+  unref?(): void;
+}
+
+/** A connection that the kernel accepted, before its TLS handshake. Cheap to refuse. */
+export interface Incoming {
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /**
+   * Finishes the handshake, if there is one. When `signal` aborts, the descriptor is freed at once and the
+   * call rejects with `signal.reason`.
+   *
+   * @throws {TlsError} when the handshake fails; the descriptor is free by then
+   */
+  open(options: { signal: AbortSignal }): Promise<Transport>;
+  /** Closes it without a word. */
+  refuse(): void;
+}
+
+/** A listening socket. */
+export interface Listener {
+  /** Where it listens; the port is the real one. */
+  readonly addr: Address;
+  /**
+   * Waits for the next connection; `null` once {@linkcode close} was called. A rejection is a passing
+   * fault, such as no free descriptor: wait a moment and call again.
+   */
+  accept(): Promise<Incoming | null>;
+  /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} gives `null`. Idempotent. */
+  close(): void;
+  /** Keeps the process alive (the default). */
+  ref(): void;
+  /** Lets the process end while listening. */
+  unref(): void;
+}
+
+/** Options of {@linkcode memoryPair}. */
+export interface MemoryPairOptions {
+  /**
+   * Bytes under way in one direction before `write` waits for the reader, as a kernel's socket buffer.
+   *
+   * @default {65536}
+   */
+  bufferBytes?: number;
+  /** Name that both addresses show. @default {"memory"} */
+  name?: string;
+}
+
+/**
+ * Makes two transports joined in memory: what one writes the other reads. For tests, benches and
+ * processes that talk to themselves.
+ *
+ * @example
+ * ```ts
+ * import { memoryPair } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = memoryPair();
+ * await a.write(new Uint8Array([1, 2, 3]));
+ * assertEquals(await b.read(), new Uint8Array([1, 2, 3]));
+ * a.close();
+ * assertEquals(await b.read(), null);
+ * b.close();
+ * ```
+ */
+export function memoryPair(options: MemoryPairOptions = {}): [Transport, Transport] {
+  const { bufferBytes = 65536, name = "memory" } = options;
+  const there = new MemoryPipe(bufferBytes);
+  const back = new MemoryPipe(bufferBytes);
+  return [new MemoryTransport(back, there, name), new MemoryTransport(there, back, name)];
+}
+
+/** One direction of a pair. */
+class MemoryPipe {
+  readonly #bufferBytes: number;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #ended = false;
+  #broken: ClosedError | undefined;
+  #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
+  #writer: PromiseWithResolvers<void> | undefined;
+
+  constructor(bufferBytes: number) {
+    this.#bufferBytes = bufferBytes;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#reader !== undefined) {
+      return Promise.reject(new TypeError("Cannot read as another read is under way"));
+    }
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.#bytes -= chunk.length;
+      if (this.#bytes <= this.#bufferBytes) this.#writer?.resolve();
+      return Promise.resolve(chunk);
+    }
+    if (this.#broken !== undefined) return Promise.reject(this.#broken);
+    if (this.#ended) return Promise.resolve(null);
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
+    if (bytes.length === 0) return;
+    const copy = bytes.slice();
+    if (this.#reader !== undefined) {
+      const reader = this.#reader;
+      this.#reader = undefined;
+      reader.resolve(copy);
+      return;
+    }
+    this.#chunks.push(copy);
+    this.#bytes += copy.length;
+    if (this.#bytes <= this.#bufferBytes) return;
+    this.#writer = Promise.withResolvers();
+    try {
+      await this.#writer.promise;
+    } finally {
+      this.#writer = undefined;
+    }
+  }
+
+  /** No more will be written; what was written can still be read. */
+  end(): void {
+    this.#ended = true;
+    this.#reader?.resolve(null);
+    this.#reader = undefined;
+  }
+
+  /** The reading end went away: drops what is under way and fails both sides. */
+  break(error: ClosedError, readerError: ClosedError = error): void {
+    this.#broken ??= error;
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#reader?.reject(readerError);
+    this.#reader = undefined;
+    this.#writer?.reject(error);
+  }
+
+  /** The writing end went away while a write waited. */
+  failWriter(error: ClosedError): void {
+    this.#writer?.reject(error);
+  }
+}
+
+class MemoryTransport implements Transport {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #in: MemoryPipe;
+  readonly #out: MemoryPipe;
+  #closed = false;
+
+  constructor(incoming: MemoryPipe, outgoing: MemoryPipe, name: string) {
+    this.#in = incoming;
+    this.#out = outgoing;
+    this.localAddr = { transport: "memory", name };
+    this.remoteAddr = { transport: "memory", name };
+  }
+
+  read(): Promise<Uint8Array | null> {
+    return this.#closed ? Promise.reject(closedHere("read")) : this.#in.read();
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#closed ? Promise.reject(closedHere("write")) : this.#out.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    if (!this.#closed) this.#out.end();
+    return Promise.resolve();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#out.failWriter(closedHere("write"));
+    this.#out.end();
+    const gone = new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+    this.#in.break(gone, closedHere("read"));
+  }
+}
+
+function closedHere(what: string): ClosedError {
+  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+}

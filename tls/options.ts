@@ -1,0 +1,83 @@
+// TLS options as users give them, and credentials as the backends take them.
+
+/**
+ * Which implementation carries TLS: `"deno"` is `Deno.listenTls`/`Deno.connectTls`, `"node"` is `node:tls` inside
+ * Deno, `"auto"` the one that has no 40 ms stalls, frees silent peers and does mutual TLS.
+ */
+export type TlsBackend = "auto" | "deno" | "node";
+
+/** A TLS protocol version. Older ones are never spoken. */
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** A certificate chain and its private key, as PEM text or as files. */
+export type TlsIdentity =
+  | {
+    /** Certificate chain, PEM, leaf first. */
+    readonly cert: string;
+    /** Private key, PEM (PKCS #8, PKCS #1 or SEC 1). */
+    readonly key: string;
+  }
+  | {
+    /** File of the certificate chain, PEM. */
+    readonly certFile: string;
+    /** File of the private key, PEM. */
+    readonly keyFile: string;
+    /** Load the files anew when they change, without a restart. @default {false} */
+    readonly watch?: boolean;
+  };
+
+/** What both ends of a TLS connection can set. */
+export interface TlsCommonOptions {
+  /** Lowest version spoken. @default {"TLSv1.2"} */
+  readonly minVersion?: TlsVersion;
+  /** Highest version spoken. @default {"TLSv1.3"} */
+  readonly maxVersion?: TlsVersion;
+  /** Application protocols (ALPN), most wanted first; when set, a peer that agrees on none is refused. */
+  readonly alpnProtocols?: readonly string[];
+  /** Which implementation carries the sessions. @default {"auto"} */
+  readonly backend?: TlsBackend;
+}
+
+/** TLS for a server: who we are, and whom we let in. */
+export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
+  /** CA certificates, PEM: clients must show a certificate of one of them (mutual TLS). */
+  readonly clientCa?: string | readonly string[];
+  /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
+  readonly sni?: Readonly<Record<string, TlsIdentity>>;
+};
+
+/** TLS for a client: whom we trust, and who we are when asked. */
+export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
+  /** CA certificates to trust, PEM; the system's when absent. */
+  readonly caCerts?: readonly string[];
+  /** File of CA certificates to trust, PEM. */
+  readonly caFile?: string;
+  /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
+  readonly serverName?: string;
+};
+
+/** PEM text of one identity, checked. */
+export interface Credentials {
+  /** Certificate chain, PEM, leaf first. */
+  readonly cert: string;
+  /** Private key, PEM. */
+  readonly key: string;
+}
+
+/** All that a server's backend needs, checked. */
+export interface ServerCredentials extends Credentials {
+  /** CA certificates of clients, PEM; empty when no client certificate is asked for. */
+  readonly clientCa: readonly string[];
+  /** Other identities by server name. */
+  readonly sni: ReadonlyMap<string, Credentials>;
+}
+
+/** Credentials that may change while a server runs. */
+export interface CredentialSource {
+  /** What holds now. */
+  readonly current: ServerCredentials;
+  /** Calls `listener` with each new set; the result ends that. */
+  subscribe(listener: (next: ServerCredentials) => void): () => void;
+  /** Stops watching files. Idempotent. */
+  close(): void;
+}
