@@ -1,0 +1,25 @@
+// Buffers: a bounded, process-wide store of write buffers, so that idle connections hold none.
+
+/** First buffer of a batch: most batches are a few small frames. */
+export const SMALL_BYTES = 8 * 1024;
+
+/** Most bytes that are joined into one write. */
+export const LARGE_BYTES = 64 * 1024;
+
+/** Buffers kept of each size; more are left to the garbage collector. */
+const KEPT = 64;
+
+const small: Uint8Array[] = [];
+const large: Uint8Array[] = [];
+
+/** Takes a buffer that holds at least `bytes` (at most 64 KiB). Its contents are whatever they were. */
+export function takeBuffer(bytes: number): Uint8Array {
+  if (bytes <= SMALL_BYTES) return small.pop() ?? new Uint8Array(SMALL_BYTES);
+  return large.pop() ?? new Uint8Array(LARGE_BYTES);
+}
+
+/** Gives a buffer back once nothing refers to its bytes any more. */
+export function returnBuffer(buffer: Uint8Array): void {
+  const kept = buffer.length === SMALL_BYTES ? small : large;
+  if (kept.length < KEPT) kept.push(buffer);
+}

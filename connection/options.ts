@@ -1,0 +1,109 @@
+// Options of a connection: defaults, and the check of what the user gave.
+import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
+import { checkDurationMs, checkInteger } from "../limits/check.ts";
+
+/** Options of every connection, whoever opened it. All are finite unless said otherwise. */
+export interface ConnectionOptions {
+  /** How messages are put on the wire. @default {lengthPrefixed()} */
+  framing?: Framing;
+  /**
+   * Most bytes in one message, either way, 1 to 1073741824.
+   *
+   * @default {1048576} as NATS has it: room for most records, and little to hold for each of a thousand peers
+   */
+  maxMessageBytes?: number;
+  /**
+   * `send` waits while more than this many bytes are not yet in the kernel.
+   *
+   * @default {1048576} enough to keep a fast link busy
+   */
+  highWaterBytes?: number;
+  /**
+   * Above this many bytes not yet in the kernel the connection ends with `ERR_SLOW_CONSUMER`. Only who sends without
+   * waiting gets there.
+   *
+   * @default {8388608}
+   */
+  maxQueuedBytes?: number;
+  /**
+   * Bytes that are read before someone asks for them, 1024 to 1073741824. Beyond, the peer has to wait.
+   *
+   * @default {65536} one full read
+   */
+  readAheadBytes?: number;
+  /**
+   * Longest time in ms in which the peer takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`.
+   *
+   * @default {10000} as NATS has it
+   */
+  writeTimeoutMs?: number;
+  /**
+   * Longest time in ms from a message's first byte to its last; then `ERR_READ_TIMEOUT`. 0 is off.
+   *
+   * @default {30000} one byte a minute is an attack
+   */
+  messageTimeoutMs?: number;
+  /**
+   * Longest time in ms without a byte either way; then `ERR_IDLE_TIMEOUT`. 0 is off.
+   *
+   * @default {300000} on servers, 0 on clients
+   */
+  idleTimeoutMs?: number;
+  /**
+   * Longest time in ms that `close()` takes to hand over what was sent; then the rest is cut.
+   *
+   * @default {10000}
+   */
+  closeTimeoutMs?: number;
+}
+
+/** {@linkcode ConnectionOptions} with every default filled in. */
+export type ResolvedConnectionOptions = Required<ConnectionOptions>;
+
+/**
+ * Fills in defaults and checks every number.
+ *
+ * @param action what is being tried, such as `Cannot listen`
+ * @throws {TypeError} when an option has the wrong type
+ * @throws {RangeError} when a number is out of range
+ */
+export function resolveConnectionOptions(
+  action: string,
+  options: ConnectionOptions,
+  defaultIdleTimeoutMs: number,
+): ResolvedConnectionOptions {
+  const resolved: ResolvedConnectionOptions = {
+    framing: options.framing ?? lengthPrefixed(),
+    maxMessageBytes: options.maxMessageBytes ?? 2 ** 20,
+    highWaterBytes: options.highWaterBytes ?? 2 ** 20,
+    maxQueuedBytes: options.maxQueuedBytes ?? Math.max(2 ** 23, options.highWaterBytes ?? 0),
+    readAheadBytes: options.readAheadBytes ?? 65536,
+    writeTimeoutMs: options.writeTimeoutMs ?? 10_000,
+    messageTimeoutMs: options.messageTimeoutMs ?? 30_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
+    closeTimeoutMs: options.closeTimeoutMs ?? 10_000,
+  };
+  const off = { allowOff: true };
+  checkInteger(action, "maxMessageBytes", resolved.maxMessageBytes, 1, MAX_MESSAGE_BYTES);
+  checkInteger(action, "highWaterBytes", resolved.highWaterBytes, 1, MAX_MESSAGE_BYTES);
+  checkInteger(
+    action,
+    "maxQueuedBytes",
+    resolved.maxQueuedBytes,
+    resolved.highWaterBytes,
+    2 * MAX_MESSAGE_BYTES,
+  );
+  checkInteger(action, "readAheadBytes", resolved.readAheadBytes, 1024, MAX_MESSAGE_BYTES);
+  checkDurationMs(action, "writeTimeoutMs", resolved.writeTimeoutMs);
+  checkDurationMs(action, "messageTimeoutMs", resolved.messageTimeoutMs, off);
+  checkDurationMs(action, "idleTimeoutMs", resolved.idleTimeoutMs, off);
+  checkDurationMs(action, "closeTimeoutMs", resolved.closeTimeoutMs);
+  if (typeof resolved.framing.decoder !== "function" || typeof resolved.framing.encoder !== "function") {
+    throw new TypeError(
+      `${action} as "framing" must be a Framing such as lengthPrefixed(): got ${typeof options.framing}`,
+    );
+  }
+  // A framing may have limits of its own to compare with: find out now, not with the first connection.
+  resolved.framing.decoder(resolved);
+  return resolved;
+}

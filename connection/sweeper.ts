@@ -1,0 +1,55 @@
+// Sweeper: one timer that looks after the timeouts of many connections.
+
+/** Most exact: how often a sweep may run. */
+const MIN_INTERVAL_MS = 10;
+
+/** Least exact: how often a sweep runs at least. */
+const MAX_INTERVAL_MS = 1000;
+
+/** Looks at one connection; `nowMs` grows steadily and begins anywhere. */
+export type Sweep = (nowMs: number) => void;
+
+/**
+ * Calls every entry now and then, so that a timeout needs no timer of its own. The timer does not keep the process alive
+ * and runs only while there are entries.
+ */
+export class Sweeper {
+  readonly #entries = new Set<Sweep>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #intervalMs = MAX_INTERVAL_MS;
+
+  /** The time that sweeps are told, in ms. */
+  nowMs(): number {
+    return performance.now();
+  }
+
+  /**
+   * Adds an entry; the result takes it out again.
+   *
+   * @param shortestMs the shortest time that the entry watches: it is seen within a quarter of it, at 10 to 1000 ms
+   */
+  add(sweep: Sweep, shortestMs: number): () => void {
+    const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
+    this.#entries.add(sweep);
+    if (this.#timer === undefined || intervalMs < this.#intervalMs) this.#start(intervalMs);
+    return () => {
+      this.#entries.delete(sweep);
+      if (this.#entries.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  #start(intervalMs: number): void {
+    clearInterval(this.#timer);
+    this.#intervalMs = intervalMs;
+    this.#timer = setInterval(() => {
+      const nowMs = this.nowMs();
+      for (const sweep of this.#entries) sweep(nowMs);
+    }, intervalMs);
+    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+}
+
+/** Looks after connections that belong to no server. */
+export const sharedSweeper: Sweeper = new Sweeper();

@@ -1,0 +1,53 @@
+// What a connection tells of itself, and what its maker tells it.
+import type { ConnectionOptions } from "./options.ts";
+import type { Sweeper } from "./sweeper.ts";
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** Why it ended early; `null` when it ended in order. */
+  readonly error: Error | null;
+  /** Bytes that were accepted for sending and never handed to the kernel. */
+  readonly unsentBytes: number;
+}
+
+/** Counters of one connection. */
+export interface ConnectionCounts {
+  /** Bytes read. */
+  readonly bytesIn: number;
+  /** Bytes handed to the kernel. */
+  readonly bytesOut: number;
+  /** Messages handed to the reader. */
+  readonly messagesIn: number;
+  /** Messages accepted for sending. */
+  readonly messagesOut: number;
+  /** Bytes read and not yet handed to the reader. */
+  readonly heldBytes: number;
+  /** Bytes accepted for sending and not yet handed to the kernel. */
+  readonly queuedBytes: number;
+  /** When the connection was set up. */
+  readonly openedAt: Date;
+}
+
+/** What whoever makes a connection adds to it. */
+export interface ConnectionSetup<Data> extends ConnectionOptions {
+  /** Value that the connection's `data` begins with. */
+  data?: Data;
+  /** Name in logs and statistics. @default {a random UUID} */
+  id?: string;
+  /** Timer that looks after the timeouts. @default {one for the process} */
+  sweeper?: Sweeper;
+  /** Called with what moved since the last call; gives ms to wait before reading on. */
+  onTraffic?: (traffic: Traffic) => number;
+}
+
+/** What moved on a connection since it was last told. */
+export interface Traffic {
+  /** Bytes read. */
+  readonly bytesIn: number;
+  /** Bytes handed to the kernel. */
+  readonly bytesOut: number;
+  /** Messages handed to the reader. */
+  readonly messagesIn: number;
+  /** Messages accepted for sending. */
+  readonly messagesOut: number;
+}

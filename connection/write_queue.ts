@@ -1,0 +1,275 @@
+// WriteQueue: one connection's pending frames, in order, bounded in bytes, joined into few writes.
+import { ClosedError } from "../errors.ts";
+import type { FrameEncoder } from "../framing.ts";
+import { setImmediate } from "node:timers";
+import type { Transport } from "../net/transport.ts";
+import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
+
+/** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
+const SLICE_BYTES = 256 * 1024;
+
+/** What every send below the high-water mark gives: one promise for all of them. */
+const ACCEPTED: Promise<void> = Promise.resolve();
+
+/** Bytes that wait for their write. */
+interface Segment {
+  readonly bytes: Uint8Array;
+  /** Buffer to give back once they are written; `null` when the bytes are the sender's own. */
+  readonly buffer: Uint8Array | null;
+}
+
+/** Options of a {@linkcode WriteQueue}. */
+export interface WriteQueueOptions {
+  /** `push` tells to wait above this. */
+  readonly highWaterBytes: number;
+  /** Above this the connection ends: its peer is too slow. */
+  readonly maxQueuedBytes: number;
+  /** Called once, when a write fails or the queue overflows. */
+  readonly onError: (error: Error) => void;
+  /** Called after each write with its size. */
+  readonly onWritten: (bytes: number) => void;
+}
+
+/** A wait until `offset` bytes are written. */
+interface FlushWait extends PromiseWithResolvers<void> {
+  readonly offset: number;
+}
+
+/**
+ * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
+ * comes while a write is under way joins the next one.
+ */
+export class WriteQueue {
+  readonly #transport: Transport;
+  readonly #options: WriteQueueOptions;
+  #encoder: FrameEncoder;
+  /** Full buffers and large bodies, in order; `#head` is the first. */
+  #segments: Segment[] = [];
+  #head = 0;
+  /** The buffer being filled, behind all segments. */
+  #fill: Uint8Array | null = null;
+  #filled = 0;
+  #writing: Segment | null = null;
+  #failure: Error | null = null;
+  #scheduled = false;
+  #belowHighWater: PromiseWithResolvers<void> | null = null;
+  #flushes: FlushWait[] = [];
+  /** Bytes of all frames ever pushed. */
+  pushedBytes = 0;
+  /** Bytes given to the transport; `writtenBytes` of them are in the kernel. */
+  startedBytes = 0;
+  /** Bytes that the kernel has. */
+  writtenBytes = 0;
+
+  constructor(transport: Transport, encoder: FrameEncoder, options: WriteQueueOptions) {
+    this.#transport = transport;
+    this.#encoder = encoder;
+    this.#options = options;
+  }
+
+  /** Bytes accepted and not yet in the kernel. */
+  get queuedBytes(): number {
+    return this.pushedBytes - this.writtenBytes;
+  }
+
+  /** Whether a write is under way. */
+  get writing(): boolean {
+    return this.#writing !== null;
+  }
+
+  /** Encodes what is pushed from now on with another encoder. */
+  setEncoder(encoder: FrameEncoder): void {
+    this.#encoder = encoder;
+  }
+
+  /**
+   * Adds a message; the promise resolves once the queue is below its high-water mark.
+   *
+   * @throws {FramingError} when the framing refuses the message; nothing was added
+   */
+  push(message: Uint8Array): Promise<void> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    const body = this.#encoder.body(message);
+    const size = body.length + this.#encoder.maxOverhead;
+    if (size <= LARGE_BYTES) this.#pushJoined(body, size);
+    else this.#pushLarge(body);
+    const queued = this.pushedBytes - this.writtenBytes;
+    if (queued < LARGE_BYTES) {
+      if (!this.#scheduled && this.#writing === null) this.#schedule();
+      return ACCEPTED;
+    }
+    this.flush();
+    return queued <= this.#options.highWaterBytes ? ACCEPTED : this.#waitForRoom(queued, body.length);
+  }
+
+  /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
+  flush(): void {
+    if (this.#writing === null && this.#failure === null) this.#writeNext();
+  }
+
+  /** Resolves when all that was pushed before is in the kernel. */
+  flushed(): Promise<void> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    if (this.queuedBytes === 0) return ACCEPTED;
+    this.flush();
+    const last = this.#flushes.at(-1);
+    if (last?.offset === this.pushedBytes) return last.promise;
+    const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
+    wait.promise.catch(() => {});
+    this.#flushes.push(wait);
+    return wait.promise;
+  }
+
+  /** Ends the queue: drops what is not written and settles every wait with `error`. */
+  fail(error: Error): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#segments = [];
+    this.#head = 0;
+    this.#fill = null;
+    this.#filled = 0;
+    this.#belowHighWater?.reject(error);
+    for (const wait of this.#flushes) wait.reject(error);
+    this.#flushes = [];
+  }
+
+  #pushJoined(body: Uint8Array, size: number): void {
+    let fill = this.#fill;
+    if (fill === null || this.#filled + size > fill.length) fill = this.#makeRoom(size);
+    const start = this.#encoder.writeHead(body, fill, this.#filled);
+    fill.set(body, start);
+    const end = this.#encoder.writeTail(body, fill, start + body.length);
+    this.pushedBytes += end - this.#filled;
+    this.#filled = end;
+  }
+
+  /** Gives a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
+  #makeRoom(size: number): Uint8Array {
+    const old = this.#fill;
+    if (old !== null && old.length === SMALL_BYTES && this.#filled + size <= LARGE_BYTES) {
+      this.#fill = takeBuffer(LARGE_BYTES);
+      this.#fill.set(old.subarray(0, this.#filled));
+      returnBuffer(old);
+      return this.#fill;
+    }
+    this.#seal();
+    return this.#fill = takeBuffer(size);
+  }
+
+  /** Closes the buffer being filled. */
+  #seal(): void {
+    const fill = this.#fill;
+    if (fill === null) return;
+    this.#segments.push({ bytes: fill.subarray(0, this.#filled), buffer: fill });
+    this.#fill = null;
+    this.#filled = 0;
+  }
+
+  /**
+   * The head and the first bytes of a large body go out with what waits before it; the rest from where it lies. So no
+   * write is tiny, and at most 64 KiB are copied.
+   */
+  #pushLarge(body: Uint8Array): void {
+    const { maxOverhead } = this.#encoder;
+    let fill = this.#fill;
+    if (fill === null || this.#filled + maxOverhead > fill.length) fill = this.#makeRoom(maxOverhead);
+    const from = this.#filled;
+    const start = this.#encoder.writeHead(body, fill, from);
+    const copied = Math.min(body.length, fill.length - start);
+    fill.set(body.subarray(0, copied), start);
+    this.#filled = start + copied;
+    this.#seal();
+    for (let at = copied; at < body.length; at += SLICE_BYTES) {
+      this.#segments.push({ bytes: body.subarray(at, at + SLICE_BYTES), buffer: null });
+    }
+    const tail = this.#fill = takeBuffer(maxOverhead);
+    this.#filled = this.#encoder.writeTail(body, tail, 0);
+    this.pushedBytes += start - from + body.length + this.#filled;
+  }
+
+  #waitForRoom(queued: number, length: number): Promise<void> {
+    // A message larger than the whole queue may go alone: `maxMessageBytes` bounds it.
+    if (queued > this.#options.maxQueuedBytes && queued - length > this.#options.highWaterBytes) {
+      const error = new ClosedError(
+        "ERR_SLOW_CONSUMER",
+        `Cannot send as "maxQueuedBytes" is ${this.#options.maxQueuedBytes}: ${queued} bytes wait for a peer that does not ` +
+          `read. Wait for each send to resolve before the next`,
+        { unsentBytes: queued },
+      );
+      this.#options.onError(error);
+      return rejected(error);
+    }
+    if (this.#belowHighWater === null) {
+      this.#belowHighWater = Promise.withResolvers<void>();
+      this.#belowHighWater.promise.catch(() => {});
+    }
+    return this.#belowHighWater.promise;
+  }
+
+  /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */
+  #schedule(): void {
+    this.#scheduled = true;
+    setImmediate(this.#onTurnEnd);
+  }
+
+  readonly #onTurnEnd = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+
+  #writeNext(): void {
+    if (this.#head === this.#segments.length) {
+      this.#segments.length = 0;
+      this.#head = 0;
+      if (this.#filled === 0) {
+        this.#releaseFill();
+        return;
+      }
+      this.#seal();
+    }
+    const segment = this.#segments[this.#head++]!;
+    this.#writing = segment;
+    this.startedBytes += segment.bytes.length;
+    this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+  }
+
+  readonly #onWritten = (): void => {
+    const { bytes, buffer } = this.#writing!;
+    this.#writing = null;
+    if (buffer !== null) returnBuffer(buffer);
+    if (this.#failure !== null) return;
+    this.writtenBytes += bytes.length;
+    this.#options.onWritten(bytes.length);
+    if (this.#flushes.length > 0) this.#settleFlushes();
+    if (this.#belowHighWater !== null && this.queuedBytes <= this.#options.highWaterBytes) {
+      const wait = this.#belowHighWater;
+      this.#belowHighWater = null;
+      wait.resolve();
+    }
+    this.#writeNext();
+  };
+
+  readonly #onFailed = (error: Error): void => {
+    this.#writing = null;
+    if (this.#failure === null) this.#options.onError(error);
+  };
+
+  #settleFlushes(): void {
+    while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {
+      this.#flushes.shift()!.resolve();
+    }
+  }
+
+  #releaseFill(): void {
+    if (this.#fill === null) return;
+    returnBuffer(this.#fill);
+    this.#fill = null;
+  }
+}
+
+/** A rejection that may go unheard: a sender need not wait for each message. */
+function rejected(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}

@@ -1,0 +1,148 @@
+// Chunks: the bytes a decoder holds; whole messages leave as views, split ones are joined once.
+import { FramingError } from "../errors.ts";
+import type { FrameDecoder } from "./types.ts";
+
+/** No bytes. */
+export const EMPTY: Uint8Array = new Uint8Array(0);
+
+/**
+ * Up to this size a message's memory is taken as soon as its length is known; beyond, it grows with the bytes that
+ * really came, so that a length alone costs a peer's word and not our memory.
+ */
+const TRUSTED_BYTES = 65536;
+
+/** The beginning of a message whose end is in a later chunk. */
+export class Carry {
+  #buffer = EMPTY;
+  /** Bytes held. */
+  length = 0;
+
+  /** Appends bytes; `target` is the final length when it is known, else 0. */
+  append(bytes: Uint8Array, target: number): void {
+    const needed = this.length + bytes.length;
+    if (needed > this.#buffer.length) this.#grow(needed, target);
+    this.#buffer.set(bytes, this.length);
+    this.length = needed;
+  }
+
+  /** Views the last `count` bytes. */
+  tail(count: number): Uint8Array {
+    return this.#buffer.subarray(Math.max(0, this.length - count), this.length);
+  }
+
+  /** Gives the first `length` bytes away and forgets the rest. */
+  take(length: number): Uint8Array {
+    const message = this.#buffer.subarray(0, length);
+    this.#buffer = EMPTY;
+    this.length = 0;
+    return message;
+  }
+
+  #grow(needed: number, target: number): void {
+    const doubled = Math.max(needed, 2 * this.#buffer.length, 256);
+    const trusted = target <= TRUSTED_BYTES || 4 * needed >= target;
+    const capacity = target === 0 ? doubled : trusted ? target : Math.min(doubled, target);
+    const grown = new Uint8Array(capacity);
+    grown.set(this.#buffer.subarray(0, this.length));
+    this.#buffer = grown;
+  }
+}
+
+/**
+ * The base of the built-in decoders: keeps pushed chunks in order and shows them one at a time. A decoder takes whole
+ * messages as views out of `chunk` and puts what is incomplete at its end into `carry`.
+ */
+export abstract class ChunkDecoder implements FrameDecoder {
+  /** The chunk being decoded. */
+  protected chunk: Uint8Array = EMPTY;
+  /** Where the undecoded part of `chunk` begins. */
+  protected at = 0;
+  /** The beginning of the current message, from earlier chunks. */
+  protected readonly carry: Carry = new Carry();
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #failure: FramingError | undefined;
+
+  get heldBytes(): number {
+    return this.carry.length + this.chunk.length - this.at + this.#waitingBytes;
+  }
+
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    if (this.at === this.chunk.length && this.#waiting.length === 0) {
+      this.chunk = chunk;
+      this.at = 0;
+    } else {
+      this.#waiting.push(chunk);
+      this.#waitingBytes += chunk.length;
+    }
+  }
+
+  next(): Uint8Array | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    while (this.at < this.chunk.length || this.#advance()) {
+      const message = this.decode();
+      if (message !== undefined) return message;
+    }
+    return undefined;
+  }
+
+  end(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.heldBytes > 0) {
+      throw this.fail(
+        "ERR_FRAME_TRUNCATED",
+        `Cannot read the message as the input ended inside it: ${this.wanted()}`,
+      );
+    }
+  }
+
+  takeRest(): Uint8Array {
+    const parts = [this.heldHead(), this.chunk.subarray(this.at), ...this.#waiting];
+    this.chunk = EMPTY;
+    this.at = 0;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    const filled = parts.filter((part) => part.length > 0);
+    if (filled.length === 1) return filled[0]!;
+    const rest = new Uint8Array(filled.reduce((sum, part) => sum + part.length, 0));
+    let offset = 0;
+    for (const part of filled) {
+      rest.set(part, offset);
+      offset += part.length;
+    }
+    return rest;
+  }
+
+  /**
+   * Takes one message out of `carry` and `chunk`, or uses `chunk` up and gives `undefined`. Called only with at least
+   * one undecoded byte.
+   */
+  protected abstract decode(): Uint8Array | undefined;
+
+  /** Tells for an error what was wanted and what there was. */
+  protected abstract wanted(): string;
+
+  /** Gives up the bytes of a message begun in earlier chunks, as they came. */
+  protected heldHead(): Uint8Array {
+    return this.carry.take(this.carry.length);
+  }
+
+  /** Poisons the decoder. */
+  protected fail(code: FramingError["code"] & `ERR_FRAME_${string}`, message: string): FramingError {
+    return this.#failure = new FramingError(code as "ERR_FRAME_MALFORMED", message);
+  }
+
+  #advance(): boolean {
+    const chunk = this.#waiting.shift();
+    if (chunk === undefined) {
+      this.chunk = EMPTY;
+      this.at = 0;
+      return false;
+    }
+    this.#waitingBytes -= chunk.length;
+    this.chunk = chunk;
+    this.at = 0;
+    return true;
+  }
+}

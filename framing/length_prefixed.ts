@@ -1,0 +1,115 @@
+// lengthPrefixed(): messages that begin with their length in 1, 2, 4 or 8 bytes.
+import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
+import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
+
+/** Options of {@linkcode lengthPrefixed}. */
+export interface LengthPrefixedOptions {
+  /** Bytes of the prefix. @default {4} */
+  bytes?: 1 | 2 | 4 | 8;
+  /** Byte order of the prefix. @default {"big"}, network byte order */
+  endian?: "big" | "little";
+}
+
+/**
+ * Messages that begin with their length as an unsigned integer. The default framing: it carries any bytes, and a
+ * message that is too large is refused from its prefix alone.
+ *
+ * @throws {RangeError} when `bytes` is not 1, 2, 4 or 8, or `endian` neither `"big"` nor `"little"`
+ *
+ * @example
+ * ```ts
+ * import { FrameEncoderStream, lengthPrefixed } from "@parley/parley/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const frames = ReadableStream.from([new Uint8Array([7, 8])])
+ *   .pipeThrough(new FrameEncoderStream(lengthPrefixed({ bytes: 2 })));
+ * assertEquals(await Array.fromAsync(frames), [new Uint8Array([0, 2, 7, 8])]);
+ * ```
+ */
+export function lengthPrefixed(options: LengthPrefixedOptions = {}): Framing {
+  const { bytes = 4, endian = "big" } = options;
+  if (![1, 2, 4, 8].includes(bytes)) {
+    throw new RangeError(
+      `Cannot make the framing as "bytes" must be 1, 2, 4 or 8: current value is ${bytes}`,
+    );
+  }
+  if (endian !== "big" && endian !== "little") {
+    throw new RangeError(
+      `Cannot make the framing as "endian" must be "big" or "little": current value is "${endian}"`,
+    );
+  }
+  return {
+    name: `lengthPrefixed(${bytes}, ${endian})`,
+    encoder: (limits) => new LengthEncoder(bytes, endian === "little", limits),
+    decoder: (limits) => new LengthDecoder(bytes, endian === "little", limits),
+  } satisfies Framing;
+}
+
+class LengthEncoder implements FrameEncoder {
+  readonly maxOverhead: number;
+  readonly #little: boolean;
+  readonly #limits: FramingLimits;
+
+  constructor(bytes: number, little: boolean, limits: FramingLimits) {
+    this.maxOverhead = bytes;
+    this.#little = little;
+    this.#limits = limits;
+  }
+
+  body(message: Uint8Array): Uint8Array {
+    checkSendable(message, this.#limits.maxMessageBytes, `"maxMessageBytes" is`);
+    if (this.maxOverhead < 4) {
+      checkSendable(
+        message,
+        2 ** (8 * this.maxOverhead) - 1,
+        `a prefix of ${this.maxOverhead} bytes tells at most`,
+      );
+    }
+    return message;
+  }
+
+  writeHead(body: Uint8Array, into: Uint8Array, offset: number): number {
+    const bytes = this.maxOverhead;
+    let rest = body.length;
+    // Lengths are below 2^31 (MAX_MESSAGE_BYTES), so the upper half of an 8-byte prefix is always zero.
+    for (let i = 0; i < bytes; i++) {
+      into[this.#little ? offset + i : offset + bytes - 1 - i] = rest & 0xff;
+      rest >>>= 8;
+    }
+    return offset + bytes;
+  }
+
+  writeTail(_body: Uint8Array, _into: Uint8Array, offset: number): number {
+    return offset;
+  }
+}
+
+class LengthDecoder extends PrefixedDecoder {
+  readonly #little: boolean;
+  readonly #bytes: number;
+
+  constructor(bytes: number, little: boolean, limits: FramingLimits) {
+    super(bytes, limits.maxMessageBytes);
+    this.#bytes = bytes;
+    this.#little = little;
+    this.prefixLength = bytes;
+  }
+
+  protected readPrefix(bytes: Uint8Array, at: number, end: number): number {
+    const size = this.#bytes;
+    if (end - at < size) return INCOMPLETE;
+    if (size === 4) return this.#little ? u32little(bytes, at) : u32big(bytes, at);
+    let length = 0;
+    // As a double: exact up to 2^53, and whatever lies above is far over every limit.
+    for (let i = 0; i < size; i++) length = length * 256 + bytes[this.#little ? at + size - 1 - i : at + i]!;
+    return length;
+  }
+}
+
+function u32big(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function u32little(bytes: Uint8Array, at: number): number {
+  return ((bytes[at + 3]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 1]! << 8) | bytes[at]!) >>> 0;
+}

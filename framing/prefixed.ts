@@ -1,0 +1,134 @@
+// PrefixedDecoder: what length-prefixed and varint-prefixed framing have in common.
+import { FramingError } from "../errors.ts";
+import { ChunkDecoder, EMPTY } from "./chunks.ts";
+
+/** A prefix that is not complete yet. */
+export const INCOMPLETE = -1;
+
+/**
+ * A decoder of messages that begin with their length. The length is judged before any byte of the body is
+ * held. A subclass reads the prefix.
+ */
+export abstract class PrefixedDecoder extends ChunkDecoder {
+  readonly #maxMessageBytes: number;
+  /** A prefix that began in an earlier chunk. */
+  readonly #prefix: Uint8Array;
+  #prefixBytes = 0;
+  /** Length of the message whose prefix was read, or `INCOMPLETE`. */
+  #length = INCOMPLETE;
+  /** The prefix of that message, kept for a change of framing in its middle. */
+  #prefixTaken: Uint8Array = EMPTY;
+  /** Bytes of the prefix that was read last; set by `readPrefix`. */
+  protected prefixLength = 0;
+
+  constructor(maxPrefixBytes: number, maxMessageBytes: number) {
+    super();
+    this.#prefix = new Uint8Array(maxPrefixBytes);
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /**
+   * Reads the prefix in `bytes` at `at`: gives the body's length and sets `prefixLength`, or gives `INCOMPLETE`.
+   *
+   * @throws {FramingError} `ERR_FRAME_MALFORMED` by `fail`
+   */
+  protected abstract readPrefix(bytes: Uint8Array, at: number, end: number): number;
+
+  override get heldBytes(): number {
+    return super.heldBytes + this.#prefixBytes + this.#prefixTaken.length;
+  }
+
+  protected decode(): Uint8Array | undefined {
+    if (this.#length !== INCOMPLETE) return this.#continueBody();
+    if (this.#prefixBytes > 0) return this.#continuePrefix();
+    const { chunk, at } = this;
+    const length = this.readPrefix(chunk, at, chunk.length);
+    if (length === INCOMPLETE) {
+      this.#prefix.set(chunk.subarray(at));
+      this.#prefixBytes = chunk.length - at;
+      this.at = chunk.length;
+      return undefined;
+    }
+    if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
+    const start = at + this.prefixLength;
+    const end = start + length;
+    if (end <= chunk.length) {
+      this.at = end;
+      return chunk.subarray(start, end);
+    }
+    this.#length = length;
+    this.#prefixTaken = chunk.slice(at, start);
+    this.at = start;
+    return this.#continueBody();
+  }
+
+  /** Adds one byte after the other to a prefix that is split over chunks: it is at most ten bytes long. */
+  #continuePrefix(): Uint8Array | undefined {
+    while (this.at < this.chunk.length) {
+      this.#prefix[this.#prefixBytes++] = this.chunk[this.at++]!;
+      const length = this.readPrefix(this.#prefix, 0, this.#prefixBytes);
+      if (length === INCOMPLETE) continue;
+      if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
+      this.#length = length;
+      this.#prefixTaken = this.#prefix.slice(0, this.#prefixBytes);
+      this.#prefixBytes = 0;
+      return this.#continueBody();
+    }
+    return undefined;
+  }
+
+  #continueBody(): Uint8Array | undefined {
+    const { chunk, at, carry } = this;
+    const missing = this.#length - carry.length;
+    const available = chunk.length - at;
+    if (available < missing) {
+      if (available > 0) carry.append(chunk.subarray(at), this.#length);
+      this.at = chunk.length;
+      return undefined;
+    }
+    this.at = at + missing;
+    const length = this.#length;
+    this.#length = INCOMPLETE;
+    this.#prefixTaken = EMPTY;
+    if (carry.length === 0) return chunk.subarray(at, this.at);
+    carry.append(chunk.subarray(at, this.at), length);
+    return carry.take(length);
+  }
+
+  protected override heldHead(): Uint8Array {
+    const prefix = this.#length === INCOMPLETE ? this.#prefix.slice(0, this.#prefixBytes) : this.#prefixTaken;
+    const body = super.heldHead();
+    this.#length = INCOMPLETE;
+    this.#prefixBytes = 0;
+    this.#prefixTaken = EMPTY;
+    const head = new Uint8Array(prefix.length + body.length);
+    head.set(prefix);
+    head.set(body, prefix.length);
+    return head;
+  }
+
+  #tooLarge(length: number): FramingError {
+    return this.fail(
+      "ERR_FRAME_TOO_LARGE",
+      `Cannot read the message as "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix tells ${length} bytes`,
+    );
+  }
+
+  protected wanted(): string {
+    if (this.#length === INCOMPLETE) return `wanted its length, got ${this.#prefixBytes} bytes of it`;
+    return `wanted ${this.#length} bytes, got ${this.carry.length}`;
+  }
+}
+
+/**
+ * Refuses a message that is too large to be sent.
+ *
+ * @throws {FramingError} `ERR_FRAME_TOO_LARGE`
+ */
+export function checkSendable(message: Uint8Array, maxBytes: number, why: string): void {
+  if (message.length <= maxBytes) return;
+  throw new FramingError(
+    "ERR_FRAME_TOO_LARGE",
+    `Cannot send the message as ${why} ${maxBytes}: it has ${message.length} bytes`,
+  );
+}

@@ -1,0 +1,70 @@
+// The contract between a connection and a framing.
+
+/** The largest message that can be allowed: 1 GiB, what one buffer can safely hold everywhere. */
+export const MAX_MESSAGE_BYTES: number = 2 ** 30;
+
+/** Limits that a framing keeps. */
+export interface FramingLimits {
+  /** Most bytes in one message, 1 to {@linkcode MAX_MESSAGE_BYTES}. */
+  readonly maxMessageBytes: number;
+}
+
+/**
+ * Puts messages into frames. Pure: no I/O, no clock, no state that outlives a message.
+ *
+ * A frame is a head, a body and a tail. The body is the message itself unless the framing has to change its
+ * bytes; a large body is written from where it lies, without a copy.
+ */
+export interface FrameEncoder {
+  /** Most bytes that head and tail take together. */
+  readonly maxOverhead: number;
+  /**
+   * Checks a message and gives its body: the message itself, or a changed copy.
+   *
+   * @throws {FramingError} when this message cannot be sent under this framing
+   */
+  body(message: Uint8Array): Uint8Array;
+  /** Writes what goes before `body` at `offset`; gives the offset behind it. */
+  writeHead(body: Uint8Array, into: Uint8Array, offset: number): number;
+  /** Writes what goes after `body` at `offset`; gives the offset behind it. */
+  writeTail(body: Uint8Array, into: Uint8Array, offset: number): number;
+}
+
+/**
+ * Finds messages in bytes. Pure: chunks are pushed, messages are taken one by one, and nothing is decoded before it is
+ * asked for, so that the framing can change between two messages.
+ */
+export interface FrameDecoder {
+  /** Bytes pushed and not yet given out as messages. */
+  readonly heldBytes: number;
+  /** Takes the next bytes. They belong to the decoder from now on: messages are views into them. */
+  push(chunk: Uint8Array): void;
+  /**
+   * Gives the next complete message, or `undefined` when more bytes are needed. It belongs to the caller.
+   * After an error every call throws that error again.
+   *
+   * @throws {FramingError} when the bytes are no message, or too large a one
+   */
+  next(): Uint8Array | undefined;
+  /**
+   * Says that no more bytes come; call it once {@linkcode next} gives `undefined`.
+   *
+   * @throws {FramingError} `ERR_FRAME_TRUNCATED` when they ended inside a message
+   */
+  end(): void;
+  /** Gives up all held bytes, as they came, for another decoder to go on with. */
+  takeRest(): Uint8Array;
+}
+
+/**
+ * A way to put messages on a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`, `varintPrefixed`,
+ * `fixedLength` and `raw`; write your own by implementing this interface.
+ */
+export interface Framing {
+  /** Name for logs, errors and statistics. */
+  readonly name: string;
+  /** Makes an encoder for one connection. */
+  encoder(limits: FramingLimits): FrameEncoder;
+  /** Makes a decoder for one connection. */
+  decoder(limits: FramingLimits): FrameDecoder;
+}

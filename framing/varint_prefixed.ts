@@ -1,0 +1,86 @@
+// varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's delimited messages.
+import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
+import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
+
+/** Five groups of seven bits hold every length up to 2^35. */
+const MAX_PREFIX_BYTES = 5;
+
+/**
+ * Messages that begin with their length as an unsigned LEB128 varint: the delimited messages of protobuf. Only the
+ * shortest form of a length is taken, so that each message has one encoding.
+ *
+ * @example
+ * ```ts
+ * import { FrameEncoderStream, varintPrefixed } from "@parley/parley/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const frames = ReadableStream.from([new Uint8Array(300)]).pipeThrough(new FrameEncoderStream(varintPrefixed()));
+ * const [frame] = await Array.fromAsync(frames);
+ * assertEquals(frame!.subarray(0, 2), new Uint8Array([0xac, 0x02]));
+ * ```
+ */
+export function varintPrefixed(): Framing {
+  return {
+    name: "varintPrefixed",
+    encoder: (limits) => new VarintEncoder(limits),
+    decoder: (limits) => new VarintDecoder(limits),
+  } satisfies Framing;
+}
+
+class VarintEncoder implements FrameEncoder {
+  readonly maxOverhead = MAX_PREFIX_BYTES;
+  readonly #limits: FramingLimits;
+
+  constructor(limits: FramingLimits) {
+    this.#limits = limits;
+  }
+
+  body(message: Uint8Array): Uint8Array {
+    checkSendable(message, this.#limits.maxMessageBytes, `"maxMessageBytes" is`);
+    return message;
+  }
+
+  writeHead(body: Uint8Array, into: Uint8Array, offset: number): number {
+    let rest = body.length;
+    while (rest >= 0x80) {
+      into[offset++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    into[offset++] = rest;
+    return offset;
+  }
+
+  writeTail(_body: Uint8Array, _into: Uint8Array, offset: number): number {
+    return offset;
+  }
+}
+
+class VarintDecoder extends PrefixedDecoder {
+  constructor(limits: FramingLimits) {
+    super(MAX_PREFIX_BYTES, limits.maxMessageBytes);
+  }
+
+  protected readPrefix(bytes: Uint8Array, at: number, end: number): number {
+    let length = 0;
+    let scale = 1;
+    const last = Math.min(end - at, MAX_PREFIX_BYTES);
+    for (let i = 0; i < last; i++) {
+      const byte = bytes[at + i]!;
+      length += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (byte === 0 && i > 0) throw this.#malformed("its length is not in the shortest form");
+        this.prefixLength = i + 1;
+        return length;
+      }
+      scale *= 128;
+    }
+    if (last === MAX_PREFIX_BYTES) {
+      throw this.#malformed(`its length takes more than ${MAX_PREFIX_BYTES} bytes`);
+    }
+    return INCOMPLETE;
+  }
+
+  #malformed(why: string): Error {
+    return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message as ${why}`);
+  }
+}
