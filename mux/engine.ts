@@ -209,7 +209,8 @@ export class Engine implements FrameSink, StreamHost {
     if (!isOver(state)) return;
     this.#live -= 1;
     this.#deadlines.unwatch(core);
-    this.backlog.delete(core);
+    // Nobody will ever read what came for a stream that was never offered.
+    if (this.backlog.delete(core)) core.receiver.discard();
     if (state === "reset") this.#graves.add(core.id, core.receiver.availableBytes);
     if (this.#live === 0) this.#hooks.onIdle();
   }

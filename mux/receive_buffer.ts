@@ -1,10 +1,11 @@
 // Unread bytes of one stream: views where they are worth it, joined copies where they are not.
 
 /**
- * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a quarter of that
- * buffer is copied: else one byte held could cost 64 KiB.
+ * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a fifth of that
+ * buffer is copied: else one byte held could cost 64 KiB. A fifth, as our own slices are a little less than a
+ * quarter of a full read.
  */
-const MIN_SHARE = 4;
+const MIN_SHARE = 5;
 const FIRST_TAIL_BYTES = 256;
 const MAX_TAIL_BYTES = 8192;
 

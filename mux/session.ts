@@ -140,7 +140,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   async acceptStream(options: WaitOptions = {}): Promise<MuxStream | null> {
     checkWait("accept a stream", options);
     options.signal?.throwIfAborted();
-    return this.#accept() ?? await this.#wait(this.#accepting, options, () => this.#accept(), (ms) => {
+    const ready = this.#accept();
+    if (ready !== undefined) return ready;
+    return await this.#wait(this.#accepting, options, () => this.#accept(), (ms) => {
       return new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`);
     });
   }

@@ -13,7 +13,9 @@ const DIRECT_LIMIT_BYTES = 16384;
 const FIRST_BATCH_BYTES = 2048;
 /** Less room than this is left for the next write, rather than filled with a scrap of a frame. */
 const MIN_ROOM_BYTES = 1024;
-/** Turns of the microtask queue without a new frame before an idle writer writes. */
+/** A batch with less than this waits for whoever wakes in this turn. */
+const SETTLE_BELOW_BYTES = 32768;
+/** Turns of the microtask queue without a new frame that end this wait. */
 const SETTLE_HOPS = 3;
 const MAX_SETTLE_HOPS = 64;
 
@@ -183,9 +185,13 @@ export class FrameWriter {
 
   async #run(): Promise<void> {
     try {
-      await this.#settle();
       while (!this.#stopped) {
-        const batch = this.#assemble();
+        this.#assemble();
+        if (this.#open.used <= SETTLE_BELOW_BYTES) {
+          await this.#settle();
+          this.#assemble();
+        }
+        const batch = this.#open;
         if (batch.used === 0) break;
         const { used, count } = batch;
         this.#open = this.#spare;
@@ -207,7 +213,7 @@ export class FrameWriter {
     }
   }
 
-  /** Lets everybody who wakes in this turn add to the first write, instead of a small write each. */
+  /** Lets everybody who wakes in this turn add to the batch, instead of a small write each. */
   async #settle(): Promise<void> {
     let seen = this.#queued;
     let quiet = 0;
@@ -218,7 +224,7 @@ export class FrameWriter {
     }
   }
 
-  #assemble(): Batch {
+  #assemble(): void {
     const batch = this.#open;
     let taken = 0;
     while (taken < this.#control.length && batch.used + HEADER_BYTES <= BATCH_BYTES) {
@@ -235,6 +241,5 @@ export class FrameWriter {
       source.isReady = false;
       if (source.fill(batch)) this.ready(source);
     }
-    return batch;
   }
 }
