@@ -1,0 +1,36 @@
+// Checks: what the demo claims, each with whether it held.
+import { paint, print } from "../talk.ts";
+
+/** One claim. */
+export interface Check {
+  readonly claim: string;
+  readonly held: boolean;
+}
+
+/** The claims of one run, shown as they come. */
+export class Checks {
+  readonly #all: Check[] = [];
+  readonly #show: boolean;
+
+  /** Shows each check unless the result is for a machine. */
+  constructor(options: { readonly show: boolean }) {
+    this.#show = options.show;
+  }
+
+  /** All so far. */
+  get all(): readonly Check[] {
+    return this.#all;
+  }
+
+  /** Whether all held. */
+  get held(): boolean {
+    return this.#all.every((check) => check.held);
+  }
+
+  /** Notes whether a claim held. */
+  that(claim: string, held: boolean): void {
+    this.#all.push({ claim, held });
+    if (!this.#show) return;
+    print(held ? `   ${paint("✓", "green")} ${claim}` : `   ${paint("✗ FAILED:", "red")} ${claim}`);
+  }
+}
