@@ -209,20 +209,18 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     throw new ClosedError(code, text, { cause, unsentBytes });
   }
 
-  /** Hands over what was sent, and closes the link. Gives why that failed. Never rejects. */
-  async #closeLink(link: Connection<Data>): Promise<unknown> {
+  /** Hands over what was sent, and closes the link. Gives why it ended otherwise. Never rejects. */
+  async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
       const text = `Cannot close in order within ${closeTimeoutMs} ms as the server does not read`;
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
-      // Fails when the link is lost; then closing it does too, and tells why.
+      // Both fail when the link is lost; its end tells why.
       await this.#outbox.flush().catch(() => {});
-      await link.close();
-      return null;
-    } catch (error) {
-      return error;
+      await link.close().catch(() => {});
+      return (await link.closed).error;
     } finally {
       clearTimeout(timer);
     }

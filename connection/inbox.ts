@@ -166,10 +166,10 @@ export class Inbox {
    */
   receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
     const { signal, timeoutMs = Infinity } = options;
-    checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#waiter !== null) return rejected(secondReader());
     try {
+      checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
       const now = timeoutMs === 0 || this.#handedThisTurn < MESSAGES_PER_TURN;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);

@@ -91,6 +91,7 @@ export async function dialTcp(target: TcpTarget, options: DialOptions): Promise<
 export function listenTcp(target: TcpListenTarget, options: ListenOptions): Listener {
   const { hostname, port, reusePort = false } = target;
   const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
+  checkReusePort(reusePort);
   let listener: Deno.TcpListener;
   try {
     listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: backlog });
@@ -106,6 +107,17 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
       return Promise.resolve(new TcpTransport(socket, description));
     },
   });
+}
+
+/**
+ * Refuses to share a port where Deno would end the process for it.
+ *
+ * @throws {TypeError} when the flag that Deno wants is missing
+ */
+export function checkReusePort(reusePort: boolean): void {
+  // The flag shows by what else it brings.
+  if (!reusePort || "listenDatagram" in Deno) return;
+  throw new TypeError(`Cannot listen as "reusePort" needs the flag --unstable-net of Deno`);
 }
 
 /** Deno's address as ours. */

@@ -1,5 +1,6 @@
 // TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
 import type { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import tls from "node:tls";
 import { TlsError } from "../errors.ts";
 import { peerCertificate } from "../tls/describe.ts";
@@ -14,6 +15,9 @@ import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
 
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
 const NO_TIMER = -1;
+
+/** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
+const MAX_PROVEN = 10_000;
 
 /** What a server on this backend offers. */
 export interface NodeServerTls {
@@ -53,6 +57,8 @@ export class ServerContexts {
   readonly #byName: ReadonlyMap<string, tls.SecureContext>;
   readonly #mutual: boolean;
   readonly #server: NodeServerTls;
+  /** Fingerprints of client certificates that were checked in full. */
+  readonly #proven = new Set<string>();
 
   /** Makes all contexts. */
   constructor(credentials: ServerCredentials, server: NodeServerTls) {
@@ -84,30 +90,50 @@ export class ServerContexts {
       SNICallback: (name, done) => done(null, this.#pick(name)),
       ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
     });
-    return await settle(link, signal, (finish, fail) => {
+    const left = this.#mutual
+      ? "the client's certificate was refused, or the client left"
+      : "the client left";
+    return await settle(link, { signal, left }, (finish, fail) => {
       server.once("secureConnection", (session) => finish(() => this.#establish(link, session)));
-      server.on("tlsClientError", (cause) => fail(handshakeFault(cause)));
+      server.on(
+        "tlsClientError",
+        (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
+      );
       server.emit("connection", link.socket);
       link.watch();
     });
   }
 
   #establish(link: NodeLink, session: tls.TLSSocket): Transport {
-    // A resumed session skips the check of the client's certificate, and Deno resumes what it once refused: see decision 0010.
-    if (this.#mutual && session.isSessionReused()) {
-      throw new TlsError(
-        "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as a resumed session proves no certificate",
-      );
-    }
-    const certificate = this.#mutual ? certificateOf(session) : null;
-    if (this.#mutual && certificate === null) {
+    const { alpnProtocols } = this.#server;
+    if (!this.#mutual) return establish(link, session, { alpnProtocols, certificate: null });
+    const certificate = certificateOf(session);
+    if (certificate === null) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
         "Cannot finish the TLS handshake as the client sent no certificate",
       );
     }
-    return establish(link, session, { alpnProtocols: this.#server.alpnProtocols, certificate });
+    this.#checkProof(certificate, session.isSessionReused());
+    return establish(link, session, { alpnProtocols, certificate });
+  }
+
+  /**
+   * A resumed session skips the check of the client's certificate, and Deno resumes what any listener of the process began, even
+   * one that trusts others. So a resumed one counts only for a certificate that these credentials have let in before.
+   */
+  #checkProof(certificate: PeerCertificate, resumed: boolean): void {
+    const { fingerprint256, notAfter } = certificate;
+    if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+      );
+    }
+    // The newest at the end; the one that was not seen for longest goes first.
+    this.#proven.delete(fingerprint256);
+    this.#proven.add(fingerprint256);
+    if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
   }
 
   #pick(name: string): tls.SecureContext {
@@ -127,7 +153,7 @@ async function beginClient(
 ): Promise<Transport> {
   const { caCerts, cert, key, minVersion, maxVersion, alpnProtocols } = client;
   let certificate: PeerCertificate | null = null;
-  return await settle(link, signal, (finish, fail) => {
+  return await settle(link, { signal, left: "the server closed the connection" }, (finish, fail) => {
     const session = tls.connect({
       socket: link.socket,
       ...nameOptions(hostname),
@@ -153,7 +179,6 @@ async function beginClient(
       () => finish(() => establish(link, session, { alpnProtocols, certificate })),
     );
     session.on("error", (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)));
-    session.once("close", () => fail(handshakeFault(new Error("the peer closed the connection"))));
     link.watch();
   });
 }
@@ -161,12 +186,14 @@ async function beginClient(
 /** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
 async function settle(
   link: NodeLink,
-  signal: AbortSignal,
+  { signal, left }: { signal: AbortSignal; left: string },
   begin: (finish: (make: () => Transport) => void, fail: (error: TlsError) => void) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
   const onAbort = () => reject(signal.reason);
-  const onClose = () => reject(handshakeFault(new Error("the peer closed the connection")));
+  const onClose = () => reject(handshakeFault(new Error(left)));
+  // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
+  link.onEnd = () => setImmediate(onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   link.socket.once("close", onClose);
   try {
@@ -186,6 +213,7 @@ async function settle(
   } finally {
     signal.removeEventListener("abort", onAbort);
     link.socket.removeListener("close", onClose);
+    link.onEnd = () => {};
   }
 }
 
@@ -203,6 +231,11 @@ function establish(
     peerCertificate: certificate,
   };
   return new NodeTransport(link, session, info);
+}
+
+/** What node says both when the client left and when it refused the client's certificate. */
+function isHangUp(cause: Error): boolean {
+  return "code" in cause && cause.code === "ECONNRESET";
 }
 
 function certificateOf(session: tls.TLSSocket): PeerCertificate | null {

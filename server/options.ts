@@ -90,7 +90,12 @@ export interface ServeOptions<Data = unknown>
   path?: string;
   /** Permissions of the unix socket. @default {0o600} the own user only */
   mode?: number;
-  /** Let several listeners share the port, for one worker on each core (Linux). @default {false} */
+  /**
+   * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag `--unstable-net` for it,
+   * except under TLS with the default backend.
+   *
+   * @default {false}
+   */
   reusePort?: boolean;
   /** Connections that may wait in the kernel to be accepted. @default {128} */
   backlog?: number;

@@ -83,6 +83,12 @@ Deno.test("delimited() refuses a message that holds its delimiter or would end i
   }
 });
 
+Deno.test("delimited() tells where a message holds its delimiter", () => {
+  const encoder = delimited("aba").encoder({ maxMessageBytes: 16 });
+  assertThrows(() => encoder.body(utf8("xxabax")), FramingError, "holds its own delimiter at byte 2");
+  assertThrows(() => encoder.body(utf8("xxab")), FramingError, "holds its own delimiter across its end");
+});
+
 Deno.test("lengthPrefixed() refuses other sizes and byte orders", () => {
   for (const bytes of [0, 3, 5, 16, -1, 1.5, NaN, "4"]) {
     assertThrows(

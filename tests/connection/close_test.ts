@@ -70,6 +70,7 @@ Deno.test("Connection.close() gives a waiting reader the end, also inside a mess
   const receiving = connection.receive();
   await settle();
   const closing = connection.close();
+  assert(await isSettled(receiving), "at once, not when the peer has ended");
   assertEquals(await receiving, null);
   transport.endInput();
   await closing;
@@ -221,6 +222,9 @@ Deno.test("Connection.abort() settles every pending call with the reason", async
   assertStrictEquals(await connection.send("x").catch((error) => error), reason);
   assertStrictEquals(await connection.flush().catch((error) => error), reason);
   await connection.close();
+  connection.abort(new Error("Another reason"));
+  assertStrictEquals(await connection.receive().catch((error) => error), reason);
+  assertStrictEquals(await connection.send("x").catch((error) => error), reason);
 });
 
 Deno.test("Connection.abort() ends an iteration, a stream and a close that wait", async () => {
@@ -323,6 +327,23 @@ Deno.test("Connection closes in order when its peer sends what is no message", a
   assertEquals(await connection.closed, { error, unsentBytes: 0 });
   assertEquals(connection.stats().errorCode, "ERR_FRAME_TOO_LARGE");
   assertStrictEquals(await connection.send("x").catch((why) => why), error);
+});
+
+Deno.test("Connection reads on and drops it all when what it read ahead is no message", async () => {
+  const { connection, transport } = scriptedConnection({
+    ...lines,
+    maxMessageBytes: 4,
+    readAheadBytes: 1024,
+  });
+  for (let i = 0; i < 5; i++) transport.feed(pattern(1000));
+  await settle();
+  assertEquals(transport.unreadBytes, 3000);
+  await assertRejects(() => connection.receive(), FramingError);
+  await settle();
+  assertEquals(transport.unreadBytes, 0);
+  assert(connection.stats().heldBytes <= 2000);
+  transport.endInput();
+  await connection.closed;
 });
 
 Deno.test("Connection.closed tells of a reset by the peer, and never rejects", async () => {

@@ -18,6 +18,10 @@ export interface ProgramOptions {
   readonly stdin?: string | Uint8Array;
   /** Added to the environment. */
   readonly env?: Record<string, string>;
+  /** Flags for Deno itself. @default {[]} */
+  readonly flags?: readonly string[];
+  /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
+  readonly maxDescriptors?: number;
   /** Folder to run in. @default {that of the project} */
   readonly cwd?: string;
 }
@@ -37,8 +41,13 @@ export class Program implements AsyncDisposable {
   /** Starts `path`, which is relative to the project unless it is absolute. */
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "-A", "--config", file("deno.json"), file(path), ...args],
+    const { flags = [], maxDescriptors } = options;
+    const run = ["run", "--quiet", "-A", ...flags, "--config", file("deno.json"), file(path), ...args];
+    const [command, commandArgs] = maxDescriptors === undefined
+      ? [Deno.execPath(), run]
+      : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
+    this.#child = new Deno.Command(command, {
+      args: commandArgs,
       cwd: options.cwd ?? ROOT,
       env: { NO_COLOR: "1", ...options.env },
       stdin: "piped",
