@@ -1,7 +1,8 @@
 // The inner side of a session: reads frames, keeps the streams, and brings everything to its end.
-import { ClosedError, type ParleyError, ProtocolError, TimeoutError } from "../errors.ts";
+import { ClosedError, type ParleyError, ProtocolError } from "../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { Transport } from "../net/transport.ts";
+import { deadError, type EngineCounters, type EngineHooks, lateError } from "./engine_parts.ts";
 import { FloodGuard } from "./flood.ts";
 import {
   Flag,
@@ -23,30 +24,6 @@ import { FrameWriter } from "./writer.ts";
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */
 const LINGER_MS = 500;
 const LINGER_BYTES = 4 * 1024 * 1024;
-
-/** Counters of a session. */
-export interface EngineCounters {
-  bytesIn: number;
-  bytesOut: number;
-  framesIn: number;
-  framesOut: number;
-  streamsOpened: number;
-  streamsAccepted: number;
-  streamsRefused: number;
-  resetsIn: number;
-}
-
-/** What an {@linkcode Engine} calls. */
-export interface EngineHooks {
-  /** A stream waits to be accepted. */
-  onIncoming(core: StreamCore): void;
-  /** One of our streams was answered or ended: another may be opened. */
-  onOpeningChanged(): void;
-  /** The last stream is over. */
-  onIdle(): void;
-  /** The session has ended; called once, before the transport is closed. */
-  onEnd(error: ParleyError): void;
-}
 
 /** One session over one transport. */
 export class Engine implements FrameSink, StreamHost {
@@ -409,15 +386,4 @@ export class Engine implements FrameSink, StreamHost {
   #sessionFrame(type: FrameHeader["type"], flags: number, length: number): void {
     this.writer.control({ type, flags, streamId: 0, length });
   }
-}
-
-function lateError(core: StreamCore, what: "open" | "halfClose"): ParleyError {
-  const text = what === "open" ? "the peer did not answer it" : "the peer did not end it";
-  const code = what === "open" ? "ERR_CONNECT_TIMEOUT" : "ERR_IDLE_TIMEOUT";
-  return new TimeoutError(code, `Cannot go on with stream ${core.id} as ${text} in time`);
-}
-
-function deadError(timeoutMs: number): ParleyError {
-  const text = `Cannot go on with the session as the peer did not answer a ping within ${timeoutMs} ms`;
-  return new TimeoutError("ERR_KEEPALIVE_TIMEOUT", text);
 }

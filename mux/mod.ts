@@ -7,6 +7,7 @@
  * @module
  */
 export { type Clock, systemClock } from "../clock.ts";
+export { type EngineCounters } from "./engine_parts.ts";
 export { type FloodLimits } from "./flood.ts";
 export {
   decodeHeader,
@@ -19,7 +20,7 @@ export {
   GoAwayCode,
   HEADER_BYTES,
 } from "./header.ts";
-export { MuxMemory, type MuxMemoryOptions, processMemory } from "./memory.ts";
+export { MuxMemory, type MuxMemoryOptions, processMemory, type SessionMemory } from "./memory.ts";
 export { type MuxRole, type MuxSessionOptions } from "./options.ts";
 export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
 export { type SessionState, type StreamState } from "./state.ts";

@@ -1,7 +1,8 @@
 // MuxSession: many streams over one transport, as the application sees it.
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
-import { Engine, type EngineCounters } from "./engine.ts";
+import { Engine } from "./engine.ts";
+import type { EngineCounters } from "./engine_parts.ts";
 import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } from "./options.ts";
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";

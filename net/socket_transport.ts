@@ -1,0 +1,113 @@
+// SocketTransport: a Transport over a Deno.Conn, be it TCP, a unix socket or native TLS.
+import { busy, closedHere, peerVanished } from "./faults.ts";
+import { ReadBuffer } from "./read_buffer.ts";
+import type { Address, TlsInfo, Transport } from "./transport.ts";
+
+/** What a {@linkcode SocketTransport} shows beside the bytes. */
+export interface SocketDescription {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly tls?: TlsInfo;
+}
+
+/** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
+export class SocketTransport implements Transport {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  declare readonly tls?: TlsInfo;
+  readonly #conn: Deno.Conn;
+  readonly #buffer = new ReadBuffer();
+  #closed = false;
+  #reading = false;
+  /** The bytes that the write under way has yet to hand over. */
+  #writing: Uint8Array | null = null;
+  #ended = false;
+
+  /** Takes over a connected socket. */
+  constructor(conn: Deno.Conn, description: SocketDescription) {
+    this.#conn = conn;
+    this.localAddr = description.localAddr;
+    this.remoteAddr = description.remoteAddr;
+    if (description.tls !== undefined) this.tls = description.tls;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#closed) return Promise.reject(closedHere("read"));
+    if (this.#reading) return Promise.reject(busy("read"));
+    this.#reading = true;
+    return this.#conn.read(this.#buffer.space()).then(this.#onRead, this.#onReadFailed);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(closedHere("write"));
+    if (this.#writing !== null) return Promise.reject(busy("write"));
+    if (bytes.length === 0) return Promise.resolve();
+    this.#writing = bytes;
+    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#closed || this.#ended) return;
+    this.#ended = true;
+    try {
+      await this.#conn.closeWrite();
+    } catch (cause) {
+      if (!this.#closed) throw peerVanished("close", cause);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#buffer.release();
+    closeQuietly(this.#conn);
+  }
+
+  // Made once for each connection: a promise and a closure for each message would cost more than the rest of this class.
+  readonly #onRead = (length: number | null): Uint8Array | null => {
+    this.#reading = false;
+    if (this.#closed) throw closedHere("read");
+    return length === null ? null : this.#buffer.take(length);
+  };
+
+  readonly #onReadFailed = (cause: unknown): never => {
+    this.#reading = false;
+    throw this.#closed ? closedHere("read") : peerVanished("read", cause);
+  };
+
+  readonly #onWritten = (length: number): void | Promise<void> => {
+    const bytes = this.#writing;
+    if (bytes === null || length === bytes.length) {
+      this.#writing = null;
+      return;
+    }
+    const rest = this.#writing = bytes.subarray(length);
+    return this.#conn.write(rest).then(this.#onWritten, this.#onWriteFailed);
+  };
+
+  readonly #onWriteFailed = (cause: unknown): never => {
+    this.#writing = null;
+    throw this.#closed ? closedHere("write") : peerVanished("write", cause);
+  };
+
+  ref(): void {
+    if (!this.#closed) refOf(this.#conn)?.ref();
+  }
+
+  unref(): void {
+    if (!this.#closed) refOf(this.#conn)?.unref();
+  }
+}
+
+/** Closes a socket that may be closed already. */
+export function closeQuietly(conn: { close(): void }): void {
+  try {
+    conn.close();
+  } catch {
+    // It was closed: all that was wanted.
+  }
+}
+
+function refOf(conn: Deno.Conn): { ref(): void; unref(): void } | undefined {
+  return "ref" in conn && "unref" in conn ? conn as unknown as { ref(): void; unref(): void } : undefined;
+}
