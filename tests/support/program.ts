@@ -16,6 +16,8 @@ const DEADLINE_MS = 60_000;
 export interface ProgramOptions {
   /** Text for its standard input, which is closed after it. @default {""} */
   readonly stdin?: string | Uint8Array;
+  /** Leave standard input open, for {@linkcode Program.type}. @default {false} */
+  readonly keepStdin?: boolean;
   /** Added to the environment. */
   readonly env?: Record<string, string>;
   /** Flags for Deno itself. @default {[]} */
@@ -38,6 +40,7 @@ export class Program implements AsyncDisposable {
   readonly #err = new Output();
   readonly #finished: Promise<ProgramResult>;
   readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #running = true;
 
   /** Starts `path`, which is relative to the project unless it is absolute. */
@@ -66,6 +69,7 @@ export class Program implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     this.#timer = setTimeout(() => this.kill("SIGKILL"), DEADLINE_MS);
+    this.#stdin = options.keepStdin === true ? this.#child.stdin.getWriter() : undefined;
     this.#finished = this.#follow(options.stdin ?? "");
   }
 
@@ -99,6 +103,11 @@ export class Program implements AsyncDisposable {
     return Number((await this.printed(/port: (\d+)[\s,]/))[1]);
   }
 
+  /** Writes to standard input; needs `keepStdin`. */
+  async type(text: string): Promise<void> {
+    await this.#stdin?.write(new TextEncoder().encode(text));
+  }
+
   /** Sends a signal, unless it has ended already. */
   kill(signal: Deno.Signal): void {
     if (!this.#running) return;
@@ -125,11 +134,14 @@ export class Program implements AsyncDisposable {
     const [{ code }] = await Promise.all([
       this.#child.status,
       // A program that ends before it has read all is no fault of the test.
-      ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(() => {}),
+      this.#stdin === undefined
+        ? ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(() => {})
+        : undefined,
       this.#out.read(this.#child.stdout),
       this.#err.read(this.#child.stderr),
     ]);
     this.#running = false;
+    await this.#stdin?.close().catch(() => {});
     clearTimeout(this.#timer);
     return { code, stdout: this.#out.text, stderr: this.#err.text };
   }
