@@ -24,6 +24,8 @@ export interface ProgramOptions {
   readonly flags?: readonly string[];
   /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
   readonly maxDescriptors?: number;
+  /** Command that runs it, such as `ip netns exec <name>`. @default {none} */
+  readonly prefix?: readonly string[];
   /** Folder to run in. @default {that of the project} */
   readonly cwd?: string;
 }
@@ -46,7 +48,7 @@ export class Program implements AsyncDisposable {
   /** Starts `path`, which is relative to the project unless it is absolute. */
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
-    const { flags = [], maxDescriptors } = options;
+    const { flags = [], maxDescriptors, prefix = [] } = options;
     const run = [
       "run",
       "--quiet",
@@ -57,11 +59,12 @@ export class Program implements AsyncDisposable {
       file(path),
       ...args,
     ];
-    const [command, commandArgs] = maxDescriptors === undefined
+    const [command, commandArgs]: [string, string[]] = maxDescriptors === undefined
       ? [Deno.execPath(), run]
       : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
-    this.#child = new Deno.Command(command, {
-      args: commandArgs,
+    const [first = command, ...others] = [...prefix, command, ...commandArgs];
+    this.#child = new Deno.Command(first, {
+      args: others,
       cwd: options.cwd ?? ROOT,
       env: { NO_COLOR: "1", ...options.env },
       stdin: "piped",
