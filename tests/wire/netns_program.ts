@@ -6,6 +6,7 @@ import { stdin } from "node:process";
 import { connect, raw } from "@parley/parley";
 
 const [mode, hostname = "", port = "0"] = Deno.args;
+const reconnect = { minDelayMs: 20, maxDelayMs: 200 };
 const BYTES = 64 * 1024 * 1024;
 
 switch (mode) {
@@ -25,6 +26,7 @@ switch (mode) {
       port: Number(port),
       identity: "bob",
       token: "bob!",
+      reconnect,
       onOpen: () => console.log("Joined"),
     });
     wire.handle("file", async (stream) => {
@@ -35,7 +37,7 @@ switch (mode) {
     break;
   }
   case "send": {
-    const wire = join({ hostname, port: Number(port), identity: "ann", token: "ann!" });
+    const wire = join({ hostname, port: Number(port), identity: "ann", token: "ann!", reconnect });
     // A line of input is a file to be sent; it waits for the hub and for bob.
     for await (const line of createInterface({ input: stdin })) console.log(line, await send(wire));
     break;
