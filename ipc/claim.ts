@@ -5,8 +5,8 @@ import { checkDirectory, type Endpoint, lstat, makeDirectory } from "./endpoint.
 
 /** What a claim needs of the network, so that it can be tested without. */
 export interface ClaimNet {
-  /** Binds a socket at `path`. */
-  bind(path: string): Promise<Listener>;
+  /** Listens at `path`, taking over a stale socket; closing it removes the socket unless it is another's. */
+  listen(path: string, mode: number): Promise<Listener>;
   /** Whether someone listens at `path`. */
   isLive(path: string): Promise<boolean>;
 }
@@ -22,10 +22,10 @@ export interface Claim {
 /**
  * Makes the socket of a channel ours.
  * ```
- * directory is safe? ─▶ lock ─▶ something there? ─▶ bind a temporary name ─▶ chmod ─▶ rename over it
- *                        │ held by another            │ live, or no socket
- *                        ▼                            ▼
- *                   ERR_ADDRESS_IN_USE           ERR_ADDRESS_IN_USE
+ * directory is safe? ─▶ lock ─▶ something there? ─▶ listen
+ *                        │ held by another   │ live, no socket, or another user's
+ *                        ▼                   ▼
+ *                   ERR_ADDRESS_IN_USE   ERR_ADDRESS_IN_USE
  * ```
  * The kernel frees the lock when its holder dies, however that happens: what the dead leave behind is taken over. The
  * socket has its mode before it has its name, and the name changes hands in one step.
@@ -41,7 +41,7 @@ export async function claimSocket(
   const lock = await lockChannel(action, endpoint.path);
   try {
     await refuseLive(action, endpoint.path, net);
-    return await bindAndName(endpoint, lock, net);
+    return await bind(endpoint, lock, net);
   } catch (error) {
     lock.close();
     throw error;
@@ -84,50 +84,18 @@ async function refuseLive(action: string, path: string, net: ClaimNet): Promise<
   if (await net.isLive(path)) throw inUse(action, path, "another program listens there");
 }
 
-async function bindAndName(
-  endpoint: Endpoint & { kind: "unix" },
-  lock: Deno.FsFile,
-  net: ClaimNet,
-): Promise<Claim> {
-  const { path, directory, socketMode } = endpoint;
-  const digits = Array.from(
-    crypto.getRandomValues(new Uint8Array(4)),
-    (byte) => byte.toString(16).padStart(2, "0"),
-  );
-  const temporary = `${directory.path === "/" ? "" : directory.path}/.${digits.join("")}`;
-  const listener = await net.bind(temporary);
-  try {
-    await Deno.chmod(temporary, socketMode);
-    const { dev, ino } = await Deno.lstat(temporary);
-    await Deno.rename(temporary, path);
-    let held = true;
-    const give = () => {
-      if (held) release(path, { dev, ino }, listener, lock);
-      held = false; // a later socket may well get the same inode number
-    };
-    return { listener, release: give };
-  } catch (error) {
+/** Listens; the network binds a name of its own, sets the mode there, and gives it the socket's name in one step. */
+async function bind(endpoint: Endpoint & { kind: "unix" }, lock: Deno.FsFile, net: ClaimNet): Promise<Claim> {
+  const listener = await net.listen(endpoint.path, endpoint.socketMode);
+  let held = true;
+  const release = () => {
+    if (!held) return;
+    held = false;
+    // While we hold the lock, no other server puts a socket there: the one that is removed is ours.
     listener.close();
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
-}
-
-/** While we hold the lock, no other server puts a socket at `path`: what is ours is still ours when it is removed. */
-function release(
-  path: string,
-  ours: { dev: number; ino: number | null },
-  listener: Listener,
-  lock: Deno.FsFile,
-): void {
-  listener.close();
-  try {
-    const info = Deno.lstatSync(path);
-    if (info.dev === ours.dev && info.ino === ours.ino) Deno.removeSync(path);
-  } catch {
-    // Gone already, or not ours to remove: the next server takes over what is left.
-  }
-  lock.close();
+    lock.close();
+  };
+  return { listener, release };
 }
 
 /** Whether an error says that nobody listens at an address. */

@@ -71,8 +71,6 @@ export interface DirectoryRule {
 
 /** Longest path that a unix socket can have, in bytes. */
 const MAX_PATH_BYTES = 107;
-/** A temporary name beside the socket: `/.` and 8 hex digits. */
-const TEMPORARY_NAME_BYTES = 10;
 const NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 const MODES: Record<IpcPermissions, { directory: number; socket: number; suffix: string }> = {
   user: { directory: 0o700, socket: 0o600, suffix: "" },
@@ -253,17 +251,12 @@ async function checkTmp(): Promise<void> {
 }
 
 function checkPathLength(action: string, path: string): void {
-  const encoder = new TextEncoder();
-  const bytes = encoder.encode(path).length;
-  const temporary = encoder.encode(path.slice(0, path.lastIndexOf("/"))).length + TEMPORARY_NAME_BYTES;
-  if (Math.max(bytes, temporary) > MAX_PATH_BYTES) {
-    throw new AddressError(
-      "ERR_SOCKET_PATH_TOO_LONG",
-      `${action} as the path of a unix socket must have at most ${MAX_PATH_BYTES} bytes: "${path}" needs ${
-        Math.max(bytes, temporary)
-      }`,
-    );
-  }
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes <= MAX_PATH_BYTES) return;
+  throw new AddressError(
+    "ERR_SOCKET_PATH_TOO_LONG",
+    `${action} as the path of a unix socket must have at most ${MAX_PATH_BYTES} bytes: "${path}" has ${bytes}`,
+  );
 }
 
 async function findTcp(

@@ -102,11 +102,6 @@ export class IpcLink {
     return this.#state === "open";
   }
 
-  /** Bytes accepted for writing that are not in the kernel. */
-  get queuedBytes(): number {
-    return this.#outbox.queuedBytes;
-  }
-
   /** Sends a message; see {@linkcode Outbox.push}. The type is checked already. */
   write(type: number, data: Uint8Array): Promise<void> {
     const refused = this.#refuseSend(data);
@@ -136,8 +131,8 @@ export class IpcLink {
 
   /** Goes on receiving once there is room. */
   resume(): void {
-    if (this.#resume === null || this.#mustPause()) return;
-    this.#resume();
+    if (this.#mustPause()) return;
+    this.#resume?.();
     this.#resume = null;
   }
 
@@ -195,7 +190,7 @@ export class IpcLink {
       const orderly = this.#theyClose !== null || this.#frames.marksItsEnd;
       this.#finish(orderly ? null : this.#writeError ?? cutShort());
     } catch (error) {
-      // Once both sides have said their last word, how the line ends means nothing.
+      // After both last words, how the line ends means nothing.
       const done = this.#theyClose !== null && this.#state === "closing" && !this.#outbox.writing;
       this.#finish(done ? null : this.#writeError ?? error as Error);
     }
@@ -232,8 +227,7 @@ export class IpcLink {
         return;
       case FrameKind.pong:
         this.#confirming.get(tag)?.resolve();
-        this.#confirming.delete(tag);
-        return;
+        return void this.#confirming.delete(tag);
       case FrameKind.closing:
         return this.#onClosing(tag);
     }

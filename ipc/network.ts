@@ -61,7 +61,7 @@ function claimOf(listener: Listener): Claim {
 
 function unixNet(tls: (Partial<ServerTlsOptions> & { credentials: CredentialSource }) | undefined): ClaimNet {
   return {
-    bind: (path) => listen({ path, tls }, {}),
+    listen: (path, mode) => listen({ path, mode, tls }),
     async isLive(path) {
       const late = new ClosedError("ERR_CLOSED", "The probe took too long");
       const controller = new AbortController();
