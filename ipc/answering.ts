@@ -14,7 +14,7 @@ export interface AnsweringOptions {
   readonly handler: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
   /** Handlers that run at a time; other queries wait. */
   readonly maxRunning: number;
-  /** Bytes of waiting queries from which on no more is received. */
+  /** Bytes of waiting queries from which on no more is received: more than an asker that keeps the rules ever has under way. */
   readonly highWaterBytes: number;
   /** Bytes that the asker accepts in an answer. */
   readonly maxAnswerBytes: number;
@@ -59,10 +59,6 @@ export class Answering {
 
   /** Takes a query. */
   take(id: number, data: Uint8Array): void {
-    if (this.#refusing) return this.#options.send(FrameKind.failure, id, failureData(CLOSING));
-    if (this.#options.handler === undefined) {
-      return this.#options.send(FrameKind.failure, id, failureData(NO_HANDLER));
-    }
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data);
     this.#waiting.push({ id, data });
     this.#waitingBytes += data.length + 64;
@@ -94,9 +90,12 @@ export class Answering {
   }
 
   #run(id: number, data: Uint8Array): void {
+    const { handler, send } = this.#options;
+    if (this.#refusing) return send(FrameKind.failure, id, failureData(CLOSING));
+    if (handler === undefined) return send(FrameKind.failure, id, failureData(NO_HANDLER));
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
-      answer = this.#options.handler!(data);
+      answer = handler(data);
     } catch (error) {
       this.#failed(id, error);
       return;

@@ -18,6 +18,7 @@ interface Query {
   readonly id: number;
   /** What is asked; dropped once it is sent. */
   data: Uint8Array | null;
+  readonly dataBytes: number;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
   readonly resolve: (answer: Uint8Array) => void;
@@ -36,6 +37,12 @@ export interface AskedOptions {
   readonly onIdle: () => void;
 }
 
+/**
+ * Bytes of queries that are sent and not answered, but for one that is larger alone. The answering side takes more than that
+ * before it stops to receive: two sides that ask each other a lot never wait for each other in a circle.
+ */
+export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
+
 /** A failed answer on the wire: a code, and a text that may be empty. */
 const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 
@@ -46,6 +53,7 @@ export class Asked {
   readonly #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
+  #sentBytes = 0;
   #lastId = 0;
   #wrapped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -66,16 +74,9 @@ export class Asked {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const deadlineMs = performance.now() + timeoutMs;
-    const query: Query = {
-      id: this.#nextId(),
-      data,
-      timeoutMs,
-      deadlineMs,
-      resolve,
-      reject,
-      signal,
-      onAbort: undefined,
-    };
+    const id = this.#nextId();
+    const common = { id, data, dataBytes: data.length, timeoutMs, deadlineMs };
+    const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
     if (signal !== undefined) {
       query.onAbort = () => this.#fail(query, signal.reason);
       signal.addEventListener("abort", query.onAbort, { once: true });
@@ -136,7 +137,7 @@ export class Asked {
   }
 
   #settle(query: Query): void {
-    this.#sent.delete(query.id);
+    if (this.#sent.delete(query.id)) this.#sentBytes -= query.dataBytes;
     this.#waiting.delete(query);
     query.data = null;
     if (query.onAbort !== undefined) query.signal?.removeEventListener("abort", query.onAbort);
@@ -187,7 +188,7 @@ function remoteError(data: Uint8Array): RemoteError {
 /** The bytes of a failed answer. Only a `RemoteError` that the handler throws on purpose says more than a fixed text. */
 export function failureData(error: unknown): Uint8Array {
   const text = error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `)
-    ? `${error.code}: ${escapeForLog(error.message, 256)}`
+    ? `${error.code}: ${error.message.slice(0, 256)}`
     : `${error instanceof ParleyError ? error.code : "ERR_HANDLER"}: The handler failed`;
   return new TextEncoder().encode(text).subarray(0, 1024);
 }

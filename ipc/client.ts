@@ -206,6 +206,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     const { signal } = this.#parts.given;
     const stop = (reason: unknown) => this.#stopping.abort(reason);
     const onAbort = () => stop(signal?.reason);
+    if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     const late = connectTimeout(this.#parts.endpoint, connectTimeoutMs);
     const timer = connectTimeoutMs > 0 ? setTimeout(() => stop(late), connectTimeoutMs) : undefined;
@@ -311,6 +312,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   async #drain(options: { timeoutMs?: number }): Promise<void> {
     const link = this.#slot.link;
     this.#statuses.push("closing");
+    this.#slot.refuse(null);
     try {
       await link?.close(options);
       this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect as the client was closed"));

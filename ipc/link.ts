@@ -2,9 +2,10 @@
 import { handled } from "../connection/rejections.ts";
 import { ClosedError, FramingError, ProtocolError, RemoteError, TimeoutError } from "../errors.ts";
 import { Answering } from "./answering.ts";
-import { Asked } from "./asked.ts";
-import { ClosingReason, FrameDecoder, FrameKind, MAX_TAG } from "./message.ts";
+import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./asked.ts";
+import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
 import { Outbox } from "./outbox.ts";
+import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import type { IpcTraffic, LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
@@ -39,12 +40,10 @@ export class IpcLink {
   readonly #outbox: Outbox;
   readonly #asked: Asked;
   readonly #answering: Answering;
+  readonly #pings: Pings;
   readonly #watch: LinkWatch;
   readonly #closed: PromiseWithResolvers<LinkEnd> = Promise.withResolvers();
-  /** Waits for the pong of that tag. */
-  readonly #confirming = new Map<number, PromiseWithResolvers<void>>();
   #state: State = "open";
-  #lastPing = 0;
   #resume: (() => void) | null = null;
   #theirClosing: PromiseWithResolvers<void> = Promise.withResolvers();
   #theyClose: { readonly reason: number } | null = null;
@@ -73,16 +72,20 @@ export class IpcLink {
     this.#answering = new Answering({
       handler: options.onQuery,
       maxRunning: options.maxQueriesRunning,
-      highWaterBytes: options.readAheadBytes,
+      highWaterBytes: MAX_QUERY_BYTES_IN_FLIGHT + options.maxMessageBytes,
       maxAnswerBytes: frames.info.peerMaxMessageBytes,
       isOutboxFull: () => this.#outbox.full,
       send: (kind, id, data) => this.#outbox.add(kind, id, data),
       onError: options.onHandlerError,
       onDone: () => this.#onAnswered(),
     });
+    this.#pings = new Pings({
+      send: (kind, tag, data) => this.#outbox.add(kind, tag, data),
+      isOutboxFull: () => this.#outbox.full,
+    });
     this.#watch = new LinkWatch(options, {
-      ping: () => this.#outbox.add(FrameKind.ping, this.#nextPing(), NOTHING),
-      stillHere: () => this.#outbox.add(FrameKind.pong, 0, NOTHING),
+      ping: () => this.#pings.ask(),
+      stillHere: () => this.#pings.stillHere(),
       fail: (error) => this.#finish(error),
     });
   }
@@ -121,12 +124,7 @@ export class IpcLink {
   /** Resolves when the other process has received all that was written before. */
   confirm(): Promise<void> {
     if (this.#state !== "open") return Promise.reject(this.#gone());
-    const tag = this.#nextPing();
-    const wait = Promise.withResolvers<void>();
-    handled(wait.promise);
-    this.#confirming.set(tag, wait);
-    this.#outbox.add(FrameKind.ping, tag, NOTHING);
-    return wait.promise;
+    return this.#pings.confirm();
   }
 
   /** Goes on receiving once there is room. */
@@ -223,11 +221,10 @@ export class IpcLink {
         );
       case FrameKind.ping:
         // A pong says that all before it was received: not when some of it was dropped.
-        if (!this.#dropping && this.#state !== "ended") this.#outbox.add(FrameKind.pong, tag, NOTHING);
+        if (!this.#dropping && this.#state !== "ended") this.#pings.asked(tag);
         return;
       case FrameKind.pong:
-        this.#confirming.get(tag)?.resolve();
-        return void this.#confirming.delete(tag);
+        return this.#pings.answered(tag);
       case FrameKind.closing:
         return this.#onClosing(tag);
     }
@@ -319,19 +316,15 @@ export class IpcLink {
     this.#outbox.fail(gone);
     this.#asked.end(gone);
     this.#answering.end();
-    for (const wait of this.#confirming.values()) wait.reject(gone);
-    this.#confirming.clear();
+    this.#pings.end(gone);
     this.#resume?.();
     this.#resume = null;
     this.#closed.resolve({ error, unsentBytes });
   }
 
   #mustPause(): boolean {
-    if (this.#state === "open" || this.#state === "draining") {
-      return this.#options.isInboxFull() || this.#answering.full ||
-        this.#outbox.queuedBytes > this.#options.maxQueuedBytes + this.#options.highWaterBytes;
-    }
-    return false;
+    const isReading = this.#state === "open" || this.#state === "draining";
+    return isReading && (this.#options.isInboxFull() || this.#answering.full);
   }
 
   #sendQuery(id: number, data: Uint8Array): boolean {
@@ -341,6 +334,7 @@ export class IpcLink {
   }
 
   #onOutboxRoom(): void {
+    this.#pings.hasRoom();
     this.#answering.resume();
     this.#asked.resume();
     this.resume();
@@ -349,11 +343,6 @@ export class IpcLink {
   #onAnswered(): void {
     this.resume();
     this.#onIdle?.();
-  }
-
-  #nextPing(): number {
-    this.#lastPing = this.#lastPing === MAX_TAG ? 1 : this.#lastPing + 1;
-    return this.#lastPing;
   }
 
   #refuseSend(data: Uint8Array): Error | null {

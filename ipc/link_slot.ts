@@ -75,11 +75,16 @@ export class LinkSlot {
     );
   }
 
-  /** No more links come. */
-  end(error: Error | null): void {
+  /** Refuses writes and queries from now on; what is under way goes on. */
+  refuse(error: Error | null): void {
     if (this.#end !== null) return;
     this.#end = { error: closed(error) };
     this.#up.reject(this.#end.error);
+  }
+
+  /** No more links come. */
+  end(error: Error | null): void {
+    this.refuse(error);
     this.inbox.end(error);
   }
 
@@ -93,6 +98,7 @@ export class LinkSlot {
       return Promise.reject(error);
     }
     const link = this.#link;
+    if (this.#end !== null) return handled(Promise.reject(this.#end.error));
     if (link === null || !link.isOpen) return handled(this.#writeLater(type, bytes));
     this.#written++;
     return link.write(type, bytes);
@@ -109,6 +115,7 @@ export class LinkSlot {
       return Promise.reject(error);
     }
     const link = this.#link;
+    if (this.#end !== null) return Promise.reject(this.#end.error);
     if (link !== null && link.isOpen) return link.query(bytes, timeoutMs, signal);
     return this.#queryLater(bytes, timeoutMs, signal);
   }
@@ -142,6 +149,7 @@ export class LinkSlot {
   async whenLinked(options: IpcReadOptions): Promise<void> {
     const { timeoutMs, signal } = options;
     if (timeoutMs !== undefined) checkDurationMs("Cannot wait", "timeoutMs", timeoutMs);
+    if (this.#end !== null) throw this.#end.error;
     if (this.#link?.isOpen) return;
     await this.#waitForLink(timeoutMs, signal, () => noLink(timeoutMs!));
   }

@@ -197,6 +197,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   async start(): Promise<void> {
     const { signal } = this.#parts.given;
     const onAbort = () => this.#stopping.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#statuses.push("connecting");
     try {
@@ -339,6 +340,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   async #drain(options: { timeoutMs?: number }): Promise<void> {
     this.#statuses.push("closing");
+    this.#slot.refuse(null);
     this.#stopReception();
     try {
       await this.#slot.link?.close(options);

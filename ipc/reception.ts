@@ -109,7 +109,6 @@ export class Reception {
   /** TLS, where there is any, and our own handshake, under one deadline. */
   async #handshake(incoming: Incoming, controller: AbortController): Promise<FrameLink> {
     const { resolved, secrets } = this.#options;
-    const startedMs = performance.now();
     const late = new TimeoutError(
       "ERR_HANDSHAKE_TIMEOUT",
       `Cannot let a client in as it did not finish its handshake within ${resolved.handshakeTimeoutMs} ms`,
@@ -132,7 +131,6 @@ export class Reception {
         encryption: resolved.encryption,
         maxRecordBytes: resolved.maxRecordBytes,
         maxMessageBytes: resolved.maxMessageBytes,
-        timeoutMs: Math.max(1, resolved.handshakeTimeoutMs - (performance.now() - startedMs)),
         signal: controller.signal,
         onFailure: (reason) => this.#count(reason),
       });

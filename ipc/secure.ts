@@ -39,8 +39,8 @@ export interface SecureOptions {
   readonly maxRecordBytes: number;
   /** Bytes we accept in a message. */
   readonly maxMessageBytes: number;
-  /** Longest time in ms for the whole handshake. */
-  readonly timeoutMs: number;
+  /** Longest time in ms for the whole handshake. @default {as long as `signal` lets it} */
+  readonly timeoutMs?: number;
   /** Ends the handshake; it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Told why a handshake failed, for counters and logs. The peer learns nothing. */
@@ -70,7 +70,9 @@ export async function secure(transport: Transport, options: SecureOptions): Prom
     throw signal.reason;
   }
   signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => stop(handshakeTimeout(timeoutMs)), timeoutMs);
+  const timer = timeoutMs === undefined
+    ? undefined
+    : setTimeout(() => stop(handshakeTimeout(timeoutMs)), timeoutMs);
   try {
     const input = new HandshakeInput(transport);
     const session = role === "client"
