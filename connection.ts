@@ -1,35 +1,28 @@
 // Connection: one peer; messages in, messages out, and an end in order.
-import { ClosedError, TimeoutError } from "./errors.ts";
+import { ClosedError, ParleyError } from "./errors.ts";
 import type { Framing } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
 import { MAX_MESSAGE_BYTES } from "./framing.ts";
+import { Ending } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import {
+  checkFraming,
   type ConnectionOptions,
   resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
+import { rejected } from "./connection/rejections.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
-import { sharedSweeper } from "./connection/sweeper.ts";
+import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
-import type { ConnectionCounts, ConnectionEnd, ConnectionSetup, Traffic } from "./connection/types.ts";
+import type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
+import type { ConnectionState, ConnectionStats } from "./stats/snapshots.ts";
 import { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
-export type { ConnectionCounts, ConnectionEnd, ConnectionSetup, Traffic } from "./connection/types.ts";
-
-/** After our end of the connection is closed, how long the peer may take to close its own, in ms. */
-const LINGER_MS = 1000;
-
-/**
- * ```
- * open ──close()──▶ closing ──▶ closed
- *   └──abort(), reset, timeout────▲
- * ```
- */
-type State = "open" | "closing" | "closed";
+export type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
 
 const textEncoder = new TextEncoder();
 
@@ -45,10 +38,10 @@ const textEncoder = new TextEncoder();
  * import { assertEquals } from "@std/assert";
  *
  * const [near, far] = memoryPair();
- * await using a = new Connection(near);
- * await using b = new Connection(far);
+ * const [a, b] = [new Connection(near), new Connection(far)];
  * await a.send("Hi!");
  * assertEquals(await b.receive(), new TextEncoder().encode("Hi!"));
+ * await Promise.all([a.close(), b.close()]);
  * ```
  *
  * @template Data what {@linkcode data} holds
@@ -58,6 +51,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly id: string;
   /** Whatever belongs to this connection: set it, read it; Parley does not touch it. */
   data: Data;
+  /** Resolves when no more bytes come from the peer: it ended its direction, or the connection is gone. Never rejects. */
+  readonly inputEnded: Promise<void>;
   /** Resolves when the connection is gone and its descriptor is free. Never rejects. */
   readonly closed: Promise<ConnectionEnd>;
 
@@ -65,17 +60,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly #options: ResolvedConnectionOptions;
   readonly #inbox: Inbox;
   readonly #queue: WriteQueue;
-  readonly #openedAt = new Date();
+  readonly #openedAtMs = Date.now();
+  readonly #watch: TimeoutWatch;
+  readonly #sweeper: Sweeper;
   readonly #onTraffic: ((traffic: Traffic) => number) | undefined;
-  readonly #unwatch: () => void;
-  readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
-  #state: State = "open";
+  readonly #ending: Ending;
   #draining = false;
   #drainingController: AbortController | undefined;
-  #writesEnded = false;
-  #error: Error | null = null;
-  #closing: Promise<void> | undefined;
   #messagesOut = 0;
   #told = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   #readable: ReadableStream<Uint8Array> | undefined;
@@ -92,26 +83,43 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#options = options;
     this.id = setup.id ?? crypto.randomUUID();
     this.data = setup.data as Data;
-    this.closed = this.#closed.promise;
     this.#onTraffic = setup.onTraffic;
     this.#queue = new WriteQueue(transport, options.framing.encoder(options), {
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
-      onError: (error) => this.#onWriteError(error),
+      onError: (error) => this.#ending.onWriteError(error),
       onWritten: () => {},
     });
     this.#inbox = new Inbox(transport, options.framing.decoder(options), {
       highWaterBytes: options.readAheadBytes,
       onIdle: () => this.#queue.flush(),
       onRead: () => this.#tellTraffic(),
-      onEnd: (error) => this.#onInputEnd(error),
+      onEnd: (error) => this.#ending.onInputEnd(error),
+      onMalformed: (error) => this.#ending.failInOrder(error),
     });
-    const watch = new TimeoutWatch(options, this.#inbox, this.#queue, (error) => this.#onTimeout(error));
-    const sweeper = setup.sweeper ?? sharedSweeper;
-    this.#unwatch = sweeper.add((nowMs) => {
+    const watch = this.#watch = new TimeoutWatch(
+      options,
+      this.#inbox,
+      this.#queue,
+      (error) => this.#ending.onTimeout(error),
+    );
+    this.#sweeper = setup.sweeper ?? sharedSweeper;
+    const unwatch = this.#sweeper.add((nowMs) => {
       this.#tellTraffic();
       watch.sweep(nowMs);
     }, watch.shortestMs);
+    this.#ending = new Ending({
+      transport,
+      inbox: this.#inbox,
+      queue: this.#queue,
+      closeTimeoutMs: options.closeTimeoutMs,
+      onClosed: () => {
+        unwatch();
+        this.#tellTraffic();
+      },
+    });
+    this.closed = this.#ending.closed;
+    this.inputEnded = this.#ending.inputEnded;
     this.#inbox.start();
   }
 
@@ -137,16 +145,40 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#drainingController.signal;
   }
 
+  /** How far sending has come, live: cheap to read for each message. */
+  get sending(): SendProgress {
+    return this.#queue;
+  }
+
+  /** Where in its life the connection is. */
+  get state(): ConnectionState {
+    const { state } = this.#ending;
+    return state === "open" && this.#draining ? "draining" : state;
+  }
+
   /** Counters as they are now. */
-  stats(): ConnectionCounts {
+  stats(): ConnectionStats {
+    this.#tellTraffic();
+    const nowMs = Date.now();
+    const { tls } = this.#transport;
+    const { closedAtMs, error } = this.#ending;
     return {
+      id: this.id,
+      state: this.state,
+      localAddr: this.localAddr,
+      remoteAddr: this.remoteAddr,
+      tls: tls === undefined ? null : { backend: tls.backend, protocol: tls.protocol },
+      openedAtMs: this.#openedAtMs,
+      closedAtMs,
+      onlineMs: Math.max(0, (closedAtMs ?? nowMs) - this.#openedAtMs),
+      idleMs: this.#watch.idleMs(this.#sweeper.nowMs()),
       bytesIn: this.#inbox.bytesIn,
       bytesOut: this.#queue.writtenBytes,
       messagesIn: this.#inbox.messagesIn,
       messagesOut: this.#messagesOut,
       heldBytes: this.#inbox.heldBytes,
       queuedBytes: this.#queue.queuedBytes,
-      openedAt: this.#openedAt,
+      errorCode: error instanceof ParleyError ? error.code : null,
     };
   }
 
@@ -159,13 +191,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`
    */
   send(message: Uint8Array | string): Promise<void> {
-    if (this.#state !== "open" || this.#writesEnded) return handled(Promise.reject(this.#cannotSend()));
+    if (!this.#ending.sendable) return rejected(this.#ending.refusal());
     try {
-      const accepted = this.#queue.push(typeof message === "string" ? textEncoder.encode(message) : message);
+      const accepted = this.#queue.push(toBytes(message));
       this.#messagesOut++;
       return accepted;
     } catch (error) {
-      return handled(Promise.reject(error));
+      return rejected(error);
     }
   }
 
@@ -221,6 +253,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    */
   setFraming(framing: Framing, options: Pick<ConnectionOptions, "maxMessageBytes"> = {}): void {
     const { maxMessageBytes = this.#options.maxMessageBytes } = options;
+    checkFraming("Cannot change the framing", framing);
     checkInteger("Cannot change the framing", "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
     const encoder = framing.encoder({ maxMessageBytes });
     this.#inbox.setDecoder(framing.decoder({ maxMessageBytes }));
@@ -254,11 +287,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    *
    * @throws {ClosedError} when the connection ended before that
    */
-  async closeWrite(): Promise<void> {
-    if (this.#state !== "open" || this.#writesEnded) return;
-    this.#writesEnded = true;
-    await this.#queue.flushed();
-    await this.#transport.closeWrite();
+  closeWrite(): Promise<void> {
+    return this.#ending.closeWrite();
   }
 
   /**
@@ -279,128 +309,28 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be handed over
    */
   close(): Promise<void> {
-    return this.#closing ??= handled(this.#closeInOrder());
+    return this.#ending.close();
   }
 
-  /** Ends the connection now: what waits to be read or sent is dropped, and pending calls reject with `reason`. */
+  /** Ends the connection now: what waits to be sent is dropped; what was received can still be read. */
+  hangUp(): void {
+    this.#ending.hangUp();
+  }
+
+  /**
+   * Ends the connection now: what waits to be read or sent is dropped, and pending calls reject with `reason`, or with a
+   * `ClosedError` caused by it when it is no `Error`.
+   */
   abort(reason?: unknown): void {
     const error = reason instanceof Error
       ? reason
       : new ClosedError("ERR_CLOSED", "The connection was aborted on this side", { cause: reason });
-    this.#inbox.cut(reason === undefined ? error : reason);
-    this.#finish(error);
+    this.#ending.abort(error);
   }
 
   /** The same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #closeInOrder(): Promise<void> {
-    if (this.#state === "closed") return;
-    this.#state = "closing";
-    this.#inbox.discard();
-    const { closeTimeoutMs } = this.#options;
-    const timer = setTimeout(() => this.#onCloseTimeout(), closeTimeoutMs);
-    let lingerTimer: ReturnType<typeof setTimeout> | undefined;
-    try {
-      await this.#queue.flushed();
-      if (!this.#writesEnded) await this.#transport.closeWrite();
-      const lingered = new Promise<void>((resolve) => {
-        lingerTimer = setTimeout(resolve, Math.min(LINGER_MS, closeTimeoutMs));
-      });
-      await Promise.race([this.#inputEnded.promise, lingered]);
-      this.#finish(this.#error);
-    } catch (error) {
-      this.#finish(error as Error);
-    } finally {
-      clearTimeout(timer);
-      clearTimeout(lingerTimer);
-    }
-    const { error, unsentBytes } = await this.closed;
-    if (unsentBytes > 0 && error !== null) throw error;
-  }
-
-  #onCloseTimeout(): void {
-    const { closeTimeoutMs } = this.#options;
-    this.#finish(
-      new TimeoutError(
-        "ERR_WRITE_TIMEOUT",
-        `Cannot close in order within ${closeTimeoutMs} ms: the peer did not take ${this.#queue.queuedBytes} bytes`,
-        { cutConnections: 1, cutBytes: this.#queue.queuedBytes },
-      ),
-    );
-  }
-
-  /** No more input comes: the peer ended in order, vanished, or sent what is no message. */
-  #onInputEnd(error: Error | null): void {
-    this.#inputEnded.resolve();
-    if (error === null || this.#state === "closed") return;
-    if (error instanceof ClosedError) this.#finish(this.#error ?? error);
-    else this.#failInOrder(error);
-  }
-
-  /** The connection cannot go on; what was sent before is still handed over. */
-  #failInOrder(error: Error): void {
-    this.#error ??= error;
-    void this.close();
-  }
-
-  #onTimeout(error: Error): void {
-    this.#inbox.end(error);
-    if (error instanceof ClosedError) this.#finish(error);
-    else this.#failInOrder(error);
-  }
-
-  /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
-  #onWriteError(error: Error): void {
-    this.#error ??= error;
-    if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
-      this.#inbox.end(error);
-      this.#finish(error);
-    } else {
-      this.#queue.fail(this.#withUnsent(error));
-      void this.#hearLastWords(error);
-    }
-  }
-
-  async #hearLastWords(error: Error): Promise<void> {
-    this.#state = "closing";
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const lingered = new Promise<void>((resolve) => timer = setTimeout(resolve, LINGER_MS));
-    await Promise.race([this.#inputEnded.promise, lingered]);
-    clearTimeout(timer);
-    this.#finish(error);
-  }
-
-  #withUnsent(error: Error): Error {
-    if (!(error instanceof ClosedError) || error.unsentBytes > 0) return error;
-    const { queuedBytes } = this.#queue;
-    return new ClosedError(error.code as "ERR_RESET", error.message, {
-      cause: error,
-      unsentBytes: queuedBytes,
-    });
-  }
-
-  #finish(error: Error | null): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#error = error;
-    this.#unwatch();
-    const unsentBytes = this.#queue.queuedBytes;
-    this.#transport.close();
-    this.#queue.fail(
-      error ?? new ClosedError("ERR_CLOSED", "Cannot send as the connection is closed", { unsentBytes }),
-    );
-    this.#inbox.end(error);
-    this.#tellTraffic();
-    this.#closed.resolve({ error, unsentBytes });
-  }
-
-  #cannotSend(): Error {
-    if (this.#error !== null) return this.#error;
-    const why = this.#state === "open" ? "its writing side was closed" : "the connection is closed";
-    return new ClosedError("ERR_CLOSED", `Cannot send as ${why}`);
   }
 
   /** Tells what moved since the last time; gives ms to wait before reading on. */
@@ -425,8 +355,8 @@ function goingAway(): ClosedError {
   return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
 }
 
-/** Marks a rejection as one that may go unheard: the connection tells of its end in other ways too. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
+function toBytes(message: Uint8Array | string): Uint8Array {
+  if (typeof message === "string") return textEncoder.encode(message);
+  if (message instanceof Uint8Array) return message;
+  throw new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`);
 }

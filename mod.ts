@@ -1,4 +1,96 @@
-// The public face of Parley.
+/**
+ * Parley: connections between processes that are theirs. Messages over TLS, TCP and unix sockets, with backpressure,
+ * limits and an orderly end.
+ *
+ * - {@linkcode serve} runs a handler on each connection; {@linkcode connect} opens one; {@linkcode Client} keeps one up.
+ * - Framings turn bytes into messages: {@linkcode delimited}, {@linkcode lengthPrefixed}, {@linkcode varintPrefixed},
+ *   {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
+ * - Every error that comes once I/O has begun is a {@linkcode ParleyError} with a `code`.
+ *
+ * @example An echo server and its client
+ * ```ts
+ * import { connect, serve } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const message of conn) await conn.send(message);
+ * });
+ * await server.ready;
+ *
+ * await using conn = await connect(server.addr);
+ * await conn.send("Hi!");
+ * assertEquals(await conn.receive(), new TextEncoder().encode("Hi!"));
+ * ```
+ *
+ * @module
+ */
+export {
+  type Handler,
+  type IncomingInfo,
+  serve,
+  type ServeErrorContext,
+  type ServeHooks,
+  type ServeOptions,
+  Server,
+  type ServerState,
+  type ShutdownOptions,
+} from "./server.ts";
+export {
+  Client,
+  type ClientOptions,
+  type ClientStatus,
+  type ClientStatusEvent,
+  connect,
+  type ConnectOptions,
+  type LinkLoss,
+  type ReconnectInfo,
+  type ReconnectOptions,
+  type ReconnectPolicy,
+} from "./client.ts";
+export {
+  Connection,
+  type ConnectionEnd,
+  type ConnectionOptions,
+  type ConnectionSetup,
+  type ReceiveOptions,
+  type SendProgress,
+  type Traffic,
+} from "./connection.ts";
+export {
+  delimited,
+  fixedLength,
+  type FrameDecoder,
+  FrameDecoderStream,
+  type FrameEncoder,
+  FrameEncoderStream,
+  type FrameStreamOptions,
+  type Framing,
+  type FramingLimits,
+  lengthPrefixed,
+  type LengthPrefixedOptions,
+  MAX_MESSAGE_BYTES,
+  raw,
+  varintPrefixed,
+} from "./framing.ts";
+export {
+  type Address,
+  type Incoming,
+  type Listener,
+  memoryPair,
+  type MemoryPairOptions,
+  type PeerCertificate,
+  type SocketTuning,
+  type TlsInfo,
+  type Transport,
+} from "./net/transport.ts";
+export type {
+  ClientTlsOptions,
+  ServerTlsOptions,
+  TlsBackend,
+  TlsCommonOptions,
+  TlsIdentity,
+  TlsVersion,
+} from "./tls/options.ts";
+export type { ClientStats, ConnectionState, ConnectionStats, ServerStats } from "./stats/mod.ts";
+export type { Logger } from "./logger.ts";
 export * from "./errors.ts";
-export type * from "./logger.ts";
-export * from "./net/transport.ts";

@@ -2,8 +2,9 @@
 import { setImmediate } from "node:timers";
 import { TimeoutError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
-import { MAX_TIMER_MS } from "../limits/check.ts";
+import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
+import { handled, rejected } from "./rejections.ts";
 
 /**
  * Messages handed out in one turn of the event loop before others get theirs: a chunk full of empty messages must
@@ -15,7 +16,7 @@ const MESSAGES_PER_TURN = 2048;
 export interface ReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
   signal?: AbortSignal;
-  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {no limit} */
+  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {Infinity} */
   timeoutMs?: number;
 }
 
@@ -27,8 +28,10 @@ export interface InboxOptions {
   readonly onIdle: () => void;
   /** Called with the size of each chunk read; gives ms to wait before the next read (rate limit), 0 for none. */
   readonly onRead: (bytes: number) => number;
-  /** Called when no more bytes come or can be used: `null` at an orderly end. May be called again when the end shows a cut message. */
+  /** Called once, when the transport gives no more bytes: with `null` at an orderly end. */
   readonly onEnd: (error: Error | null) => void;
+  /** Called once, when the bytes are no message. More may come, and are thrown away. */
+  readonly onMalformed: (error: Error) => void;
 }
 
 /** The one wait that may be pending. */
@@ -39,20 +42,18 @@ interface Waiter {
 
 /**
  * ```
- * reading ──drain()──▶ draining ──discard()──▶ discarding ──▶ ended      no more bytes come
- *    └──────────────────discard()─────────────────▲            └─▶ cut   what was received is dropped as well
+ * reading ──discard()──▶ discarding ──▶ ended      no more bytes come
+ *    └────────────────────────────────────▲└─▶ cut   what was received is dropped as well
  * ```
  */
 type State =
   | { readonly kind: "reading" }
-  /** What was received is handed out, up to the end of a message that has begun (the boundary). */
-  | { readonly kind: "draining"; boundary: "unknown" | "awaited" | "reached" }
   /** What was received is handed out; what comes now is read and thrown away, so that the peer is not reset. */
   | { readonly kind: "discarding" }
   /** No more bytes come; what was received is handed out, then the error or the end. */
   | { readonly kind: "ended"; readonly error: Error | null; readonly truncatable: boolean }
   /** Nothing is handed out any more. */
-  | { readonly kind: "cut"; readonly error: unknown };
+  | { readonly kind: "cut"; readonly error: Error };
 
 /** Outcome of `take`: no complete message is here yet. */
 const NONE = undefined;
@@ -69,6 +70,10 @@ export class Inbox {
   /** Wakes the reading loop when it keeps a rate. */
   #throttled: (() => void) | null = null;
   #handedThisTurn = 0;
+  /** Bytes given to the decoder. */
+  #pushedBytes = 0;
+  /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
+  #drainOffset = Infinity;
   /** Messages handed out. */
   messagesIn = 0;
   /** Bytes read. */
@@ -100,18 +105,18 @@ export class Inbox {
     const rest = this.#decoder.takeRest();
     decoder.push(rest);
     this.#decoder = decoder;
+    this.#settleWaiter();
   }
 
   /** Hands out what was received, up to the end of a message that has begun, and then ends. */
   drain(): void {
-    if (this.#state.kind !== "reading") return;
-    this.#state = { kind: "draining", boundary: "unknown" };
+    this.#drainOffset = Math.min(this.#drainOffset, this.#pushedBytes);
     this.#settleWaiter();
   }
 
   /** Hands out what was received and then ends; what comes from now on is read and thrown away. */
   discard(): void {
-    if (this.#state.kind !== "reading" && this.#state.kind !== "draining") return;
+    if (this.#state.kind !== "reading") return;
     this.#state = { kind: "discarding" };
     this.#wake();
     this.#settleWaiter();
@@ -126,8 +131,8 @@ export class Inbox {
     this.#settleWaiter();
   }
 
-  /** Drops what was received: every reader gets `error`, or the end for `null`. */
-  cut(error: unknown): void {
+  /** Drops what was received: every reader gets `error`. */
+  cut(error: Error): void {
     if (this.#state.kind === "cut") return;
     this.#state = { kind: "cut", error };
     this.#wake();
@@ -136,34 +141,49 @@ export class Inbox {
 
   /** The next message for iteration. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#waiter !== null) return Promise.reject(secondReader());
+    if (this.#waiter !== null) return rejected(secondReader());
     try {
       const message = this.#handedThisTurn < MESSAGES_PER_TURN ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(iteration(message));
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error);
     }
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, undefined>>();
-    this.#wait({ deliver: (message) => resolve(iteration(message)), fail: reject });
+    this.#wait({
+      deliver: (message) => resolve(iteration(message)),
+      fail(error) {
+        reject(error);
+        handled(promise);
+      },
+    });
     return promise;
   }
 
-  /** The next message, or `null` at the end. */
+  /**
+   * The next message, or `null` at the end.
+   *
+   * @throws {TypeError | RangeError} when `timeoutMs` is no duration
+   */
   receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
-    const { signal, timeoutMs } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#waiter !== null) return Promise.reject(secondReader());
+    const { signal, timeoutMs = Infinity } = options;
+    if (signal?.aborted) return rejected(signal.reason);
+    if (this.#waiter !== null) return rejected(secondReader());
     try {
+      checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
       const now = timeoutMs === 0 || this.#handedThisTurn < MESSAGES_PER_TURN;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error);
     }
-    if (timeoutMs === 0) return Promise.reject(readTimeout(0));
+    if (timeoutMs === 0) return rejected(readTimeout(0));
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
-    if (signal === undefined && timeoutMs === undefined) this.#wait({ deliver: resolve, fail: reject });
-    else this.#wait(this.#bounded(resolve, reject, signal, timeoutMs));
+    const fail = (error: unknown) => {
+      reject(error);
+      handled(promise);
+    };
+    const unbounded = signal === undefined && timeoutMs === Infinity;
+    this.#wait(unbounded ? { deliver: resolve, fail } : this.#bounded(resolve, fail, signal, timeoutMs));
     return promise;
   }
 
@@ -172,7 +192,7 @@ export class Inbox {
     resolve: (message: Uint8Array | null) => void,
     reject: (error: unknown) => void,
     signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
+    timeoutMs: number,
   ): Waiter {
     const settle = () => {
       clearTimeout(timer);
@@ -184,9 +204,9 @@ export class Inbox {
       reject(error);
     };
     const onAbort = () => giveUp(signal?.reason);
-    const timer = timeoutMs === undefined
+    const timer = timeoutMs === Infinity
       ? undefined
-      : setTimeout(() => giveUp(readTimeout(timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS));
+      : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
     signal?.addEventListener("abort", onAbort, { once: true });
     return {
       deliver(message) {
@@ -209,24 +229,17 @@ export class Inbox {
   /** A message, `null` at the end, or `NONE`. Throws what ended the connection. */
   #take(): Uint8Array | null | undefined {
     const state = this.#state;
-    if (state.kind === "cut") {
-      if (state.error !== null) throw state.error;
-      return null;
-    }
+    if (state.kind === "cut") throw state.error;
+    if (this.#isDrained()) return null;
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
       this.#handedThisTurn++;
-      if (state.kind === "draining" && state.boundary === "awaited") state.boundary = "reached";
-      if (this.#room !== null && this.#decoder.heldBytes < this.#options.highWaterBytes) this.#openRoom();
+      if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
     }
     switch (state.kind) {
       case "reading":
-        return NONE;
-      case "draining":
-        if (state.boundary === "reached" || this.#decoder.heldBytes === 0) return null;
-        state.boundary = "awaited";
         return NONE;
       case "discarding":
         return null;
@@ -235,6 +248,11 @@ export class Inbox {
         if (state.truncatable) this.#checkWhole();
         return null;
     }
+  }
+
+  /** Whether `drain` was called and the next message begins after that. */
+  #isDrained(): boolean {
+    return this.#drainOffset !== Infinity && this.#pushedBytes - this.heldBytes >= this.#drainOffset;
   }
 
   /** Decodes one message; bytes that are none end the input. */
@@ -260,7 +278,7 @@ export class Inbox {
   #fail(error: Error): void {
     this.#state = { kind: "cut", error };
     this.#wake();
-    this.#options.onEnd(error);
+    this.#options.onMalformed(error);
   }
 
   /** Gives the waiting reader what there is now. */
@@ -297,19 +315,20 @@ export class Inbox {
 
   /** Reads until the input ends. It never rejects. */
   async #read(): Promise<void> {
-    const { highWaterBytes, onRead, onEnd } = this.#options;
+    const { onRead, onEnd } = this.#options;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null) break;
         this.bytesIn += chunk.length;
         const waitMs = onRead(chunk.length);
-        if (this.#state.kind === "reading" || this.#state.kind === "draining") {
+        if (this.#state.kind === "reading" && !this.#isDrained()) {
+          this.#pushedBytes += chunk.length;
           this.#decoder.push(chunk);
           if (this.#waiter !== null) this.#settleWaiter();
         }
         if (waitMs > 0) await this.#throttle(waitMs);
-        if (this.#isFull(highWaterBytes)) await new Promise<void>((resolve) => this.#room = resolve);
+        if (this.#isFull()) await new Promise<void>((resolve) => this.#room = resolve);
       }
       this.end(null);
       onEnd(null);
@@ -319,9 +338,11 @@ export class Inbox {
     }
   }
 
-  #isFull(highWaterBytes: number): boolean {
-    return this.#waiter === null && this.#decoder.heldBytes >= highWaterBytes &&
-      (this.#state.kind === "reading" || this.#state.kind === "draining");
+  /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
+  #isFull(): boolean {
+    if (this.#state.kind !== "reading") return false;
+    if (this.#drainOffset !== Infinity) return this.#waiter === null || this.#isDrained();
+    return this.#waiter === null && this.heldBytes >= this.#options.highWaterBytes;
   }
 
   async #throttle(waitMs: number): Promise<void> {

@@ -98,12 +98,21 @@ export function resolveConnectionOptions(
   checkDurationMs(action, "messageTimeoutMs", resolved.messageTimeoutMs, off);
   checkDurationMs(action, "idleTimeoutMs", resolved.idleTimeoutMs, off);
   checkDurationMs(action, "closeTimeoutMs", resolved.closeTimeoutMs);
-  if (typeof resolved.framing.decoder !== "function" || typeof resolved.framing.encoder !== "function") {
-    throw new TypeError(
-      `${action} as "framing" must be a Framing such as lengthPrefixed(): got ${typeof options.framing}`,
-    );
-  }
+  checkFraming(action, resolved.framing);
   // A framing may have limits of its own to compare with: find out now, not with the first connection.
   resolved.framing.decoder(resolved);
   return resolved;
+}
+
+/**
+ * Checks that a value is a framing.
+ *
+ * @throws {TypeError} when it is none
+ */
+export function checkFraming(action: string, framing: unknown): void {
+  const { decoder, encoder } = (framing ?? {}) as Partial<Framing>;
+  if (typeof decoder === "function" && typeof encoder === "function") return;
+  throw new TypeError(
+    `${action} as "framing" must be a Framing such as lengthPrefixed(): got ${typeof framing}`,
+  );
 }

@@ -50,6 +50,11 @@ export class TimeoutWatch {
     return Math.min(...[idleTimeoutMs, writeTimeoutMs, messageTimeoutMs].filter((ms) => ms > 0));
   }
 
+  /** How long nothing has moved, in ms. */
+  idleMs(nowMs: number): number {
+    return this.#traffic.lastedMs(this.#inbox.bytesIn + this.#queue.writtenBytes, nowMs);
+  }
+
   /** Looks at the counters. */
   sweep(nowMs: number): void {
     const { idleTimeoutMs, writeTimeoutMs, messageTimeoutMs } = this.#options;
@@ -62,7 +67,7 @@ export class TimeoutWatch {
     if (messageTimeoutMs > 0 && inbox.waitsForRest) {
       if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
     } else this.#messages.lastedMs(-1, nowMs);
-    const idleMs = this.#traffic.lastedMs(inbox.bytesIn + queue.writtenBytes, nowMs);
+    const idleMs = this.idleMs(nowMs);
     if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing) {
       this.#onTimeout(
         new TimeoutError(

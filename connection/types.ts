@@ -10,24 +10,6 @@ export interface ConnectionEnd {
   readonly unsentBytes: number;
 }
 
-/** Counters of one connection. */
-export interface ConnectionCounts {
-  /** Bytes read. */
-  readonly bytesIn: number;
-  /** Bytes handed to the kernel. */
-  readonly bytesOut: number;
-  /** Messages handed to the reader. */
-  readonly messagesIn: number;
-  /** Messages accepted for sending. */
-  readonly messagesOut: number;
-  /** Bytes read and not yet handed to the reader. */
-  readonly heldBytes: number;
-  /** Bytes accepted for sending and not yet handed to the kernel. */
-  readonly queuedBytes: number;
-  /** When the connection was set up. */
-  readonly openedAt: Date;
-}
-
 /** What whoever makes a connection adds to it. */
 export interface ConnectionSetup<Data> extends ConnectionOptions {
   /** Value that the connection's `data` begins with. */
@@ -50,4 +32,14 @@ export interface Traffic {
   readonly messagesIn: number;
   /** Messages accepted for sending. */
   readonly messagesOut: number;
+}
+
+/** How far the frames of a connection have come on their way out, in bytes since its beginning. */
+export interface SendProgress {
+  /** Accepted for sending. */
+  readonly pushedBytes: number;
+  /** Given to the transport; what is above was never seen by it. */
+  readonly startedBytes: number;
+  /** Handed to the kernel. */
+  readonly writtenBytes: number;
 }

@@ -3,7 +3,9 @@ import { ClosedError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { setImmediate } from "node:timers";
 import type { Transport } from "../net/transport.ts";
+import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
+import { handled, rejected } from "./rejections.ts";
 
 /** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
 const SLICE_BYTES = 256 * 1024;
@@ -39,7 +41,7 @@ interface FlushWait extends PromiseWithResolvers<void> {
  * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
  * comes while a write is under way joins the next one.
  */
-export class WriteQueue {
+export class WriteQueue implements SendProgress {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
   #encoder: FrameEncoder;
@@ -94,12 +96,13 @@ export class WriteQueue {
     if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
     const queued = this.pushedBytes - this.writtenBytes;
-    if (queued < LARGE_BYTES) {
-      if (!this.#scheduled && this.#writing === null) this.#schedule();
-      return ACCEPTED;
+    if (queued > this.#options.highWaterBytes) {
+      this.flush();
+      return this.#waitForRoom(queued, body.length);
     }
-    this.flush();
-    return queued <= this.#options.highWaterBytes ? ACCEPTED : this.#waitForRoom(queued, body.length);
+    if (queued >= LARGE_BYTES) this.flush();
+    else if (!this.#scheduled && this.#writing === null) this.#schedule();
+    return ACCEPTED;
   }
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
@@ -109,15 +112,14 @@ export class WriteQueue {
 
   /** Resolves when all that was pushed before is in the kernel. */
   flushed(): Promise<void> {
-    if (this.#failure !== null) return rejected(this.#failure);
     if (this.queuedBytes === 0) return ACCEPTED;
+    if (this.#failure !== null) return rejected(this.#failure);
     this.flush();
     const last = this.#flushes.at(-1);
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
-    wait.promise.catch(() => {});
     this.#flushes.push(wait);
-    return wait.promise;
+    return handled(wait.promise);
   }
 
   /** Ends the queue: drops what is not written and settles every wait with `error`. */
@@ -199,11 +201,8 @@ export class WriteQueue {
       this.#options.onError(error);
       return rejected(error);
     }
-    if (this.#belowHighWater === null) {
-      this.#belowHighWater = Promise.withResolvers<void>();
-      this.#belowHighWater.promise.catch(() => {});
-    }
-    return this.#belowHighWater.promise;
+    this.#belowHighWater ??= Promise.withResolvers<void>();
+    return handled(this.#belowHighWater.promise);
   }
 
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */
@@ -265,11 +264,4 @@ export class WriteQueue {
     returnBuffer(this.#fill);
     this.#fill = null;
   }
-}
-
-/** A rejection that may go unheard: a sender need not wait for each message. */
-function rejected(error: Error): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
 }

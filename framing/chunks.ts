@@ -1,5 +1,5 @@
 // Chunks: the bytes a decoder holds; whole messages leave as views, split ones are joined once.
-import { FramingError } from "../errors.ts";
+import { FramingError, type FramingErrorCode } from "../errors.ts";
 import type { FrameDecoder } from "./types.ts";
 
 /** No bytes. */
@@ -48,6 +48,59 @@ export class Carry {
   }
 }
 
+/** Chunks below this size are copied together while they wait: a peer that sends single bytes must not cost objects. */
+const TINY_BYTES = 256;
+
+/** Room that tiny chunks are copied into. */
+const GATHER_BYTES = 4096;
+
+/** Chunks that wait their turn. */
+class ChunkQueue {
+  #chunks: Uint8Array[] = [];
+  #head = 0;
+  /** What the last chunk is a view of when tiny ones were copied together; the part behind the view is free. */
+  #gather = EMPTY;
+  /** Bytes in all. */
+  length = 0;
+
+  push(chunk: Uint8Array): void {
+    this.length += chunk.length;
+    if (chunk.length < TINY_BYTES) this.#pushTiny(chunk);
+    else this.#append(chunk, EMPTY);
+  }
+
+  /** The first chunk, or `undefined`. */
+  shift(): Uint8Array | undefined {
+    if (this.#head === this.#chunks.length) return undefined;
+    const chunk = this.#chunks[this.#head++]!;
+    this.length -= chunk.length;
+    if (this.#head === this.#chunks.length) {
+      this.#chunks = [];
+      this.#head = 0;
+      this.#gather = EMPTY;
+    }
+    return chunk;
+  }
+
+  #pushTiny(chunk: Uint8Array): void {
+    const last = this.#chunks.length - 1;
+    const used = this.#gather.length === 0 ? GATHER_BYTES : this.#chunks[last]!.length;
+    if (used + chunk.length > GATHER_BYTES) {
+      const gather = new Uint8Array(GATHER_BYTES);
+      gather.set(chunk);
+      this.#append(gather.subarray(0, chunk.length), gather);
+      return;
+    }
+    this.#gather.set(chunk, used);
+    this.#chunks[last] = this.#gather.subarray(0, used + chunk.length);
+  }
+
+  #append(chunk: Uint8Array, gather: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.#gather = gather;
+  }
+}
+
 /**
  * The base of the built-in decoders: keeps pushed chunks in order and shows them one at a time. A decoder takes whole
  * messages as views out of `chunk` and puts what is incomplete at its end into `carry`.
@@ -59,12 +112,11 @@ export abstract class ChunkDecoder implements FrameDecoder {
   protected at = 0;
   /** The beginning of the current message, from earlier chunks. */
   protected readonly carry: Carry = new Carry();
-  #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
+  readonly #waiting = new ChunkQueue();
   #failure: FramingError | undefined;
 
   get heldBytes(): number {
-    return this.carry.length + this.chunk.length - this.at + this.#waitingBytes;
+    return this.carry.length + this.chunk.length - this.at + this.#waiting.length;
   }
 
   push(chunk: Uint8Array): void {
@@ -74,7 +126,6 @@ export abstract class ChunkDecoder implements FrameDecoder {
       this.at = 0;
     } else {
       this.#waiting.push(chunk);
-      this.#waitingBytes += chunk.length;
     }
   }
 
@@ -98,11 +149,10 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   takeRest(): Uint8Array {
-    const parts = [this.heldHead(), this.chunk.subarray(this.at), ...this.#waiting];
+    const parts = [this.heldHead(), this.chunk.subarray(this.at)];
+    for (let part = this.#waiting.shift(); part !== undefined; part = this.#waiting.shift()) parts.push(part);
     this.chunk = EMPTY;
     this.at = 0;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
     const filled = parts.filter((part) => part.length > 0);
     if (filled.length === 1) return filled[0]!;
     const rest = new Uint8Array(filled.reduce((sum, part) => sum + part.length, 0));
@@ -129,20 +179,14 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   /** Poisons the decoder. */
-  protected fail(code: FramingError["code"] & `ERR_FRAME_${string}`, message: string): FramingError {
-    return this.#failure = new FramingError(code as "ERR_FRAME_MALFORMED", message);
+  protected fail(code: FramingErrorCode, message: string): FramingError {
+    return this.#failure = new FramingError(code, message);
   }
 
   #advance(): boolean {
     const chunk = this.#waiting.shift();
-    if (chunk === undefined) {
-      this.chunk = EMPTY;
-      this.at = 0;
-      return false;
-    }
-    this.#waitingBytes -= chunk.length;
-    this.chunk = chunk;
+    this.chunk = chunk ?? EMPTY;
     this.at = 0;
-    return true;
+    return chunk !== undefined;
   }
 }

@@ -6,6 +6,9 @@ import type { FrameDecoder, FrameEncoder, Framing, FramingLimits } from "./types
 /** Longest delimiter: it bounds the work per byte. */
 const MAX_DELIMITER_BYTES = 64;
 
+/** Bytes looked at one by one behind the false beginning of a delimiter. */
+const SCANNED_BYTES = 16;
+
 /**
  * Messages that end with a delimiter, such as lines. The delimiter is not part of the message; a message that
  * holds it is refused on send.
@@ -26,12 +29,14 @@ const MAX_DELIMITER_BYTES = 64;
  * ```
  */
 export function delimited(delimiter: string | Uint8Array): Framing {
-  const bytes = typeof delimiter === "string" ? new TextEncoder().encode(delimiter) : delimiter?.slice?.();
-  if (!(bytes instanceof Uint8Array)) {
+  if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
     throw new TypeError(
       `Cannot make the framing as "delimiter" must be a string or bytes: got ${typeof delimiter}`,
     );
   }
+  const bytes = typeof delimiter === "string"
+    ? new TextEncoder().encode(delimiter)
+    : new Uint8Array(delimiter);
   if (bytes.length === 0) throw new TypeError(`Cannot make the framing as "delimiter" must not be empty`);
   if (bytes.length > MAX_DELIMITER_BYTES) {
     throw new RangeError(
@@ -119,9 +124,7 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
   protected decode(): Uint8Array | undefined {
     if (this.carry.length > 0) return this.#decodeJoined();
     const { chunk, at } = this;
-    const found = this.#delimiter.length === 1
-      ? chunk.indexOf(this.#first, at)
-      : indexOfBytes(chunk, this.#delimiter, at);
+    const found = this.#findFrom(at);
     if (found === -1) return this.#keep();
     if (found - at > this.#maxMessageBytes) throw this.#tooLarge();
     this.at = found + this.#delimiter.length;
@@ -131,27 +134,38 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
   /** Goes on with a message that began in an earlier chunk. */
   #decodeJoined(): Uint8Array | undefined {
     const { chunk, at, carry } = this;
-    const size = this.#delimiter.length;
-    let found = -1;
-    if (size > 1) {
-      // The delimiter may lie across the two: look for one that begins in the last bytes of the carry.
-      const before = carry.tail(size - 1);
-      const seam = new Uint8Array(before.length + Math.min(size - 1, chunk.length - at));
-      seam.set(before);
-      seam.set(chunk.subarray(at, at + seam.length - before.length), before.length);
-      const across = indexOfBytes(seam, this.#delimiter, 0);
-      if (across !== -1) found = across - before.length;
+    let length = this.#lengthAcross();
+    if (length === -1) {
+      const found = this.#findFrom(at);
+      if (found === -1) return this.#keep();
+      length = carry.length + found - at;
     }
-    if (found === -1) {
-      const inChunk = size === 1 ? chunk.indexOf(this.#first, at) : indexOfBytes(chunk, this.#delimiter, at);
-      if (inChunk === -1) return this.#keep();
-      found = inChunk - at;
-    }
-    const length = carry.length + found;
     if (length > this.#maxMessageBytes) throw this.#tooLarge();
-    if (found > 0) carry.append(chunk.subarray(at, at + found), length);
-    this.at = at + found + size;
+    // Negative when the delimiter begins in the carry.
+    const missing = length - carry.length;
+    if (missing > 0) carry.append(chunk.subarray(at, at + missing), length);
+    this.at = at + missing + this.#delimiter.length;
     return carry.take(length);
+  }
+
+  /** Length of the message whose delimiter begins in the carry and ends in the chunk, or -1. */
+  #lengthAcross(): number {
+    const { chunk, at, carry } = this;
+    const most = this.#delimiter.length - 1;
+    if (most === 0) return -1;
+    const before = carry.tail(most);
+    const after = chunk.subarray(at, at + most);
+    const seam = new Uint8Array(before.length + after.length);
+    seam.set(before);
+    seam.set(after, before.length);
+    const found = indexOfBytes(seam, this.#delimiter, 0);
+    return found === -1 ? -1 : carry.length - before.length + found;
+  }
+
+  #findFrom(at: number): number {
+    return this.#delimiter.length === 1
+      ? this.chunk.indexOf(this.#first, at)
+      : indexOfBytes(this.chunk, this.#delimiter, at);
   }
 
   /** No delimiter in this chunk: holds its bytes, unless no message could be that long. */
@@ -180,15 +194,19 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
 function indexOfBytes(bytes: Uint8Array, needle: Uint8Array, from: number): number {
   const first = needle[0]!;
   const last = bytes.length - needle.length;
-  for (let at = bytes.indexOf(first, from); at !== -1 && at <= last; at = bytes.indexOf(first, at + 1)) {
+  let at = bytes.indexOf(first, from);
+  while (at !== -1 && at <= last) {
     if (startsWith(bytes, needle, at)) return at;
+    // A peer may send nothing but beginnings: look at a few bytes here before another call of the slow kind.
+    const stop = Math.min(++at + SCANNED_BYTES, last);
+    while (at < stop && bytes[at] !== first) at++;
+    if (bytes[at] !== first) at = bytes.indexOf(first, at);
   }
   return -1;
 }
 
-/** Whether `bytes` has `needle` at `at`. */
+/** Whether `bytes` has `needle` at `at`, where there is room for it. */
 function startsWith(bytes: Uint8Array, needle: Uint8Array, at: number): boolean {
-  if (at + needle.length > bytes.length) return false;
   for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;
   return true;
 }

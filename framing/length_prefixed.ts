@@ -48,22 +48,21 @@ export function lengthPrefixed(options: LengthPrefixedOptions = {}): Framing {
 class LengthEncoder implements FrameEncoder {
   readonly maxOverhead: number;
   readonly #little: boolean;
-  readonly #limits: FramingLimits;
+  readonly #maxMessageBytes: number;
+  /** The largest length that the prefix can tell. */
+  readonly #maxTold: number;
 
   constructor(bytes: number, little: boolean, limits: FramingLimits) {
     this.maxOverhead = bytes;
     this.#little = little;
-    this.#limits = limits;
+    this.#maxMessageBytes = limits.maxMessageBytes;
+    this.#maxTold = 2 ** (8 * bytes) - 1;
   }
 
   body(message: Uint8Array): Uint8Array {
-    checkSendable(message, this.#limits.maxMessageBytes, `"maxMessageBytes" is`);
-    if (this.maxOverhead < 4) {
-      checkSendable(
-        message,
-        2 ** (8 * this.maxOverhead) - 1,
-        `a prefix of ${this.maxOverhead} bytes tells at most`,
-      );
+    checkSendable(message, this.#maxMessageBytes, `"maxMessageBytes" is`);
+    if (message.length > this.#maxTold) {
+      checkSendable(message, this.#maxTold, `a prefix of ${this.maxOverhead} bytes tells at most`);
     }
     return message;
   }
@@ -71,10 +70,20 @@ class LengthEncoder implements FrameEncoder {
   writeHead(body: Uint8Array, into: Uint8Array, offset: number): number {
     const bytes = this.maxOverhead;
     let rest = body.length;
+    if (bytes === 4 && !this.#little) {
+      into[offset] = rest >>> 24;
+      into[offset + 1] = rest >>> 16;
+      into[offset + 2] = rest >>> 8;
+      into[offset + 3] = rest;
+      return offset + 4;
+    }
     // Lengths are below 2^31 (MAX_MESSAGE_BYTES), so the upper half of an 8-byte prefix is always zero.
+    const step = this.#little ? 1 : -1;
+    let at = this.#little ? offset : offset + bytes - 1;
     for (let i = 0; i < bytes; i++) {
-      into[this.#little ? offset + i : offset + bytes - 1 - i] = rest & 0xff;
+      into[at] = rest;
       rest >>>= 8;
+      at += step;
     }
     return offset + bytes;
   }

@@ -11,11 +11,13 @@ export const INCOMPLETE = -1;
  */
 export abstract class PrefixedDecoder extends ChunkDecoder {
   readonly #maxMessageBytes: number;
+  /** What the message that began in an earlier chunk lacks. */
+  #lacks: "nothing" | "prefix" | "body" = "nothing";
   /** A prefix that began in an earlier chunk. */
   readonly #prefix: Uint8Array;
   #prefixBytes = 0;
-  /** Length of the message whose prefix was read, or `INCOMPLETE`. */
-  #length = INCOMPLETE;
+  /** Length of the message whose body is not complete. */
+  #length = 0;
   /** The prefix of that message, kept for a change of framing in its middle. */
   #prefixTaken: Uint8Array = EMPTY;
   /** Bytes of the prefix that was read last; set by `readPrefix`. */
@@ -39,38 +41,51 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   protected decode(): Uint8Array | undefined {
-    if (this.#length !== INCOMPLETE) return this.#continueBody();
-    if (this.#prefixBytes > 0) return this.#continuePrefix();
+    if (this.#lacks !== "nothing") return this.#continue();
     const { chunk, at } = this;
     const length = this.readPrefix(chunk, at, chunk.length);
-    if (length === INCOMPLETE) {
-      this.#prefix.set(chunk.subarray(at));
-      this.#prefixBytes = chunk.length - at;
-      this.at = chunk.length;
-      return undefined;
-    }
-    if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
     const start = at + this.prefixLength;
     const end = start + length;
-    if (end <= chunk.length) {
+    if (length >= 0 && end <= chunk.length && length <= this.#maxMessageBytes) {
       this.at = end;
       return chunk.subarray(start, end);
     }
-    this.#length = length;
-    this.#prefixTaken = chunk.slice(at, start);
-    this.at = start;
-    return this.#continueBody();
+    return this.#begin(length);
   }
 
-  /** Adds one byte after the other to a prefix that is split over chunks: it is at most ten bytes long. */
+  /** Holds the beginning of a message whose end is not in this chunk. */
+  #begin(length: number): undefined {
+    const { chunk, at } = this;
+    if (length === INCOMPLETE) {
+      this.#prefix.set(chunk.subarray(at));
+      this.#prefixBytes = chunk.length - at;
+      this.#lacks = "prefix";
+      this.at = chunk.length;
+      return;
+    }
+    this.#beginBody(length, chunk.slice(at, at + this.prefixLength));
+    this.at = at + this.prefixLength;
+    this.#continueBody();
+  }
+
+  #beginBody(length: number, prefix: Uint8Array): void {
+    if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
+    this.#length = length;
+    this.#prefixTaken = prefix;
+    this.#lacks = "body";
+  }
+
+  #continue(): Uint8Array | undefined {
+    return this.#lacks === "body" ? this.#continueBody() : this.#continuePrefix();
+  }
+
+  /** Adds one byte after the other to a prefix that is split over chunks: it is at most eight bytes long. */
   #continuePrefix(): Uint8Array | undefined {
     while (this.at < this.chunk.length) {
       this.#prefix[this.#prefixBytes++] = this.chunk[this.at++]!;
       const length = this.readPrefix(this.#prefix, 0, this.#prefixBytes);
       if (length === INCOMPLETE) continue;
-      if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
-      this.#length = length;
-      this.#prefixTaken = this.#prefix.slice(0, this.#prefixBytes);
+      this.#beginBody(length, this.#prefix.slice(0, this.#prefixBytes));
       this.#prefixBytes = 0;
       return this.#continueBody();
     }
@@ -87,18 +102,17 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
       return undefined;
     }
     this.at = at + missing;
-    const length = this.#length;
-    this.#length = INCOMPLETE;
+    this.#lacks = "nothing";
     this.#prefixTaken = EMPTY;
     if (carry.length === 0) return chunk.subarray(at, this.at);
-    carry.append(chunk.subarray(at, this.at), length);
-    return carry.take(length);
+    carry.append(chunk.subarray(at, this.at), this.#length);
+    return carry.take(this.#length);
   }
 
   protected override heldHead(): Uint8Array {
-    const prefix = this.#length === INCOMPLETE ? this.#prefix.slice(0, this.#prefixBytes) : this.#prefixTaken;
+    const prefix = this.#lacks === "body" ? this.#prefixTaken : this.#prefix.slice(0, this.#prefixBytes);
     const body = super.heldHead();
-    this.#length = INCOMPLETE;
+    this.#lacks = "nothing";
     this.#prefixBytes = 0;
     this.#prefixTaken = EMPTY;
     const head = new Uint8Array(prefix.length + body.length);
@@ -115,7 +129,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   protected wanted(): string {
-    if (this.#length === INCOMPLETE) return `wanted its length, got ${this.#prefixBytes} bytes of it`;
+    if (this.#lacks !== "body") return `wanted its length, got ${this.#prefixBytes} bytes of it`;
     return `wanted ${this.#length} bytes, got ${this.carry.length}`;
   }
 }

@@ -41,6 +41,7 @@ export class FrameDecoderStream extends TransformStream<Uint8Array, Uint8Array> 
     const decoder = framing.decoder(resolve("Cannot decode the stream", options));
     super({
       transform(chunk, controller) {
+        checkBytes("Cannot decode the stream", chunk);
         decoder.push(chunk);
         for (let message = decoder.next(); message !== undefined; message = decoder.next()) {
           controller.enqueue(message);
@@ -79,6 +80,7 @@ export class FrameEncoderStream extends TransformStream<Uint8Array, Uint8Array> 
     const encoder = framing.encoder(resolve("Cannot encode the stream", options));
     super({
       transform(message, controller) {
+        checkBytes("Cannot encode the stream", message);
         const body = encoder.body(message);
         const frame = new Uint8Array(body.length + encoder.maxOverhead);
         const start = encoder.writeHead(body, frame, 0);
@@ -93,4 +95,9 @@ function resolve(action: string, options: FrameStreamOptions): { maxMessageBytes
   const { maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
   checkInteger(action, "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
   return { maxMessageBytes };
+}
+
+function checkBytes(action: string, chunk: unknown): void {
+  if (chunk instanceof Uint8Array) return;
+  throw new TypeError(`${action} as each chunk must be a Uint8Array: got ${typeof chunk}`);
 }

@@ -188,7 +188,7 @@ class MemoryPipe {
     if (this.#broken !== undefined) throw this.#broken;
     if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
     if (bytes.length === 0) return;
-    const copy = bytes.slice();
+    const copy = new Uint8Array(bytes);
     if (this.#reader !== undefined) {
       const reader = this.#reader;
       this.#reader = undefined;

@@ -1,8 +1,8 @@
 // TLS options as users give them, and credentials as the backends take them.
 
 /**
- * Which implementation carries TLS: `"deno"` is `Deno.listenTls`/`Deno.connectTls`, `"node"` is `node:tls` inside
- * Deno, `"auto"` the one that has no 40 ms stalls, frees silent peers and does mutual TLS.
+ * Which implementation carries TLS: `"deno"` is `Deno.listenTls`/`Deno.connectTls`, `"node"` is `node:tls`
+ * inside Deno, `"auto"` the one that has no 40 ms stalls, frees silent peers and does mutual TLS.
  */
 export type TlsBackend = "auto" | "deno" | "node";
 
@@ -42,19 +42,47 @@ export interface TlsCommonOptions {
 export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
   /** CA certificates, PEM: clients must show a certificate of one of them (mutual TLS). */
   readonly clientCa?: string | readonly string[];
+  /**
+   * File of such CA certificates, PEM; watched as the identity is. Added to {@linkcode clientCa} when both
+   * are given.
+   */
+  readonly clientCaFile?: string;
   /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
   readonly sni?: Readonly<Record<string, TlsIdentity>>;
 };
 
 /** TLS for a client: whom we trust, and who we are when asked. */
 export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
-  /** CA certificates to trust, PEM; the system's when absent. */
+  /**
+   * CA certificates to trust, PEM; the system's when absent. With `backend: "deno"` they are trusted beside
+   * the system's, which that platform cannot leave out; the other backends trust them alone.
+   */
   readonly caCerts?: readonly string[];
-  /** File of CA certificates to trust, PEM. */
+  /** File of CA certificates to trust, PEM. Added to {@linkcode caCerts} when both are given. */
   readonly caFile?: string;
   /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
   readonly serverName?: string;
 };
+
+/** All that a client's backend needs, checked and with its defaults. */
+export interface ResolvedClientTls {
+  /** CA certificates to trust, PEM; `undefined` for the system's. */
+  readonly caCerts: readonly string[] | undefined;
+  /** Our certificate chain, PEM, leaf first; absent when we show none. */
+  readonly cert?: string;
+  /** Private key of {@linkcode cert}, PEM (PKCS #8); present exactly when `cert` is. */
+  readonly key?: string;
+  /** Name that the server's certificate must be for; absent for the hostname that is dialled. */
+  readonly serverName?: string;
+  /** Lowest version spoken. */
+  readonly minVersion: TlsVersion;
+  /** Highest version spoken. */
+  readonly maxVersion: TlsVersion;
+  /** Application protocols (ALPN), most wanted first; empty for none. */
+  readonly alpnProtocols: readonly string[];
+  /** Which implementation carries the session. */
+  readonly backend: TlsBackend;
+}
 
 /** PEM text of one identity, checked. */
 export interface Credentials {

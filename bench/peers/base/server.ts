@@ -1,0 +1,69 @@
+// Echo servers of the race: `server.ts <contestant> <backend> <folder>` listens and prints where.
+import { delimited, lengthPrefixed, serve } from "../../../mod.ts";
+import { createServer as createTlsServer } from "node:tls";
+import type { Socket } from "node:net";
+import type { Buffer } from "node:buffer";
+
+const [contestant, backend, folder] = Deno.args as [string, string, string];
+const path = `${folder}/${contestant}.sock`;
+
+function pem(): { cert: string; key: string } {
+  return { cert: Deno.readTextFileSync(`${folder}/cert.pem`), key: Deno.readTextFileSync(`${folder}/key.pem`) };
+}
+
+/** The shortest loop there is: bytes come back unparsed. */
+async function echoRaw(conn: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(65536);
+  try {
+    for (let n = await conn.read(buffer); n !== null; n = await conn.read(buffer)) {
+      for (let sent = 0; sent < n;) sent += await conn.write(buffer.subarray(sent, n));
+    }
+  } catch {
+    // The load ended.
+  }
+  try {
+    conn.close();
+  } catch {
+    // It is closed.
+  }
+}
+
+async function raw(): Promise<void> {
+  if (backend === "tls-node") {
+    const server = createTlsServer({ ...pem() }, (socket: Socket) => {
+      socket.setNoDelay(true);
+      socket.on("data", (bytes: Buffer) => void socket.write(bytes));
+      socket.on("error", () => {});
+    });
+    server.listen(0, "127.0.0.1", () => console.log((server.address() as { port: number }).port));
+    return;
+  }
+  const listener = backend === "unix"
+    ? Deno.listen({ transport: "unix", path })
+    : backend === "tls-deno"
+    ? Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pem() })
+    : Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  console.log(listener.addr.transport === "unix" ? path : (listener.addr as Deno.NetAddr).port);
+  for await (const conn of listener) {
+    if (backend === "tcp") (conn as Deno.TcpConn).setNoDelay(true);
+    void echoRaw(conn);
+  }
+}
+
+async function parley(framing: "lines" | "lengths"): Promise<void> {
+  const server = serve({
+    ...(backend === "unix" ? { path } : { hostname: "127.0.0.1", port: 0 }),
+    ...(backend.startsWith("tls") ? { tls: { ...pem(), backend: backend === "tls-node" ? "node" : "deno" } } : {}),
+    framing: framing === "lines" ? delimited("\n") : lengthPrefixed(),
+    maxConnections: 2000,
+    maxPending: 2000,
+    onError: () => {},
+  }, async (conn) => {
+    for await (const message of conn) await conn.send(message);
+  });
+  await server.ready;
+  console.log(server.addr.transport === "tcp" ? server.addr.port : path);
+}
+
+if (contestant === "raw") await raw();
+else await parley(contestant === "parley-lines" ? "lines" : "lengths");

@@ -1,0 +1,92 @@
+// connect(): one connection, dialled under one deadline.
+import { Connection } from "../connection.ts";
+import type { ConnectionSetup } from "../connection/types.ts";
+import { TimeoutError } from "../errors.ts";
+import { dial } from "../net/dial.ts";
+import type { Transport } from "../net/transport.ts";
+import { resolveClientTls } from "../tls/load.ts";
+import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
+
+/**
+ * Connects to a server. One deadline holds for all of it: reading certificate files, dialling and the TLS handshake.
+ *
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
+ * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
+ *
+ * @example
+ * ```ts
+ * import { connect, delimited, serve } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const framing = delimited("\n");
+ * await using server = serve({ framing }, async (conn) => await conn.send("Hello!"));
+ * await server.ready;
+ *
+ * await using conn = await connect({ ...server.addr, framing, timeoutMs: 3_000 });
+ * assertEquals(await conn.receive(), new TextEncoder().encode("Hello!"));
+ * assertEquals(await conn.receive(), null);
+ * ```
+ */
+export async function connect<Data = unknown>(options: ConnectOptions<Data>): Promise<Connection<Data>> {
+  const resolved = resolveConnectOptions(options);
+  return await establish(resolved, resolved.connection);
+}
+
+/** Dials, and makes a connection of what comes of it. */
+export async function establish<Data>(
+  options: ResolvedConnectOptions<Data>,
+  setup: ConnectionSetup<Data>,
+  signal: AbortSignal | undefined = options.given.signal,
+): Promise<Connection<Data>> {
+  const transport = await dialInTime(options, signal);
+  try {
+    return new Connection<Data>(transport, { data: options.given.data, ...setup });
+  } catch (error) {
+    transport.close();
+    throw error;
+  }
+}
+
+/** Dials under the deadline; when it passes, or `signal` aborts, what was opened is closed. */
+async function dialInTime<Data>(
+  options: ResolvedConnectOptions<Data>,
+  signal: AbortSignal | undefined,
+): Promise<Transport> {
+  const { targetText, timeoutMs } = options;
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => {
+    const text = `Cannot connect to ${targetText} within ${timeoutMs} ms`;
+    controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
+  }, timeoutMs);
+  try {
+    return await dialTarget(options, controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function dialTarget<Data>(
+  { given, target, noDelay, keepAlive }: ResolvedConnectOptions<Data>,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);
+  const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive });
+  if (!signal.aborted) return transport;
+  transport.close();
+  throw signal.reason;
+}
+
+/** The same promise, given up when `signal` aborts: reading a file cannot be ended, as when it is a pipe. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: result, resolve, reject } = Promise.withResolvers<T>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  return result;
+}

@@ -1,0 +1,184 @@
+// IncomingMessages: one reader's view of the messages of one link after the other.
+import type { Connection, ReceiveOptions } from "../connection.ts";
+import { handled, rejected } from "../connection/rejections.ts";
+import { TimeoutError } from "../errors.ts";
+import { checkDurationMs } from "../limits/check.ts";
+
+/**
+ * Reads the links of a client in order: what a lost link had received is handed out before the messages of the next one. A link's
+ * end is no end here; only {@linkcode end} is.
+ */
+export class IncomingMessages {
+  readonly #maxHeldBytes: number;
+  /** Links that may hold messages, the oldest first. */
+  #links: Connection[] = [];
+  /** The link that the reader waits on. */
+  #current: Connection | null = null;
+  #ended: { readonly error: unknown } | null = null;
+  /** Wakes a reader that waits for a link. */
+  #wake: (() => void) | null = null;
+  #reading = false;
+
+  /** Keeps up to `maxHeldBytes` of messages from links that are gone. */
+  constructor(maxHeldBytes: number) {
+    this.#maxHeldBytes = maxHeldBytes;
+  }
+
+  /** A new link is up. */
+  add(link: Connection): void {
+    this.#links.push(link);
+    this.#wake?.();
+  }
+
+  /**
+   * A link is gone. What nobody has read of the oldest ones is dropped where it is too much in all; gives how many bytes
+   * that were.
+   */
+  dropExcess(): number {
+    let held = 0;
+    let dropped = 0;
+    // From the newest on, so that the oldest give way.
+    this.#links = this.#links.reverse().filter((link) => {
+      if (link.state !== "closed") return true;
+      const { heldBytes } = link.stats();
+      held += heldBytes;
+      if (held <= this.#maxHeldBytes) return heldBytes > 0;
+      dropped += heldBytes;
+      return false;
+    }).reverse();
+    return dropped;
+  }
+
+  /** No more links come. `error` is thrown once all is read; `null` is an orderly end. */
+  end(error: unknown): void {
+    this.#ended ??= { error };
+    this.#wake?.();
+  }
+
+  /** The next message of whatever link; `null` once the client is closed and all is read. */
+  receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
+    const { signal, timeoutMs = Infinity } = options;
+    if (signal !== undefined || timeoutMs !== Infinity) {
+      return handled(this.#receiveInTime(signal, timeoutMs));
+    }
+    if (this.#reading) return rejected(secondReader());
+    this.#reading = true;
+    const link = this.#current = this.#links[0] ?? null;
+    return link === null ? this.#readOn({}) : link.receive().then(this.#onMessage, this.#onError);
+  }
+
+  /** The same for iteration: one promise more than the link's own. */
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#reading) return rejected(secondReader());
+    this.#reading = true;
+    const link = this.#current = this.#links[0] ?? null;
+    return link === null
+      ? this.#readOn({}).then(toResult)
+      : link.receive().then(this.#onNext, this.#onNextError);
+  }
+
+  readonly #onMessage = (message: Uint8Array | null): Uint8Array | null | Promise<Uint8Array | null> => {
+    if (message === null) return this.#readOn({});
+    this.#reading = false;
+    return message;
+  };
+
+  readonly #onError = (error: unknown): Promise<Uint8Array | null> => this.#readOn({}, error);
+
+  readonly #onNext = (
+    message: Uint8Array | null,
+  ): IteratorResult<Uint8Array, undefined> | Promise<IteratorResult<Uint8Array, undefined>> => {
+    if (message === null) return this.#readOn({}).then(toResult);
+    this.#reading = false;
+    return { value: message, done: false };
+  };
+
+  readonly #onNextError = (error: unknown): Promise<IteratorResult<Uint8Array, undefined>> =>
+    this.#readOn({}, error).then(toResult);
+
+  async #receiveInTime(signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array | null> {
+    checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
+    signal?.throwIfAborted();
+    if (this.#reading) throw secondReader();
+    this.#reading = true;
+    this.#current = null;
+    if (timeoutMs === 0) return await this.#readOn({ timeoutMs });
+    // One bound over links and the waits between them.
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const onLate = () => stop.abort(readTimeout(timeoutMs));
+    const timer = timeoutMs === Infinity ? undefined : setTimeout(onLate, timeoutMs);
+    try {
+      return await this.#readOn({ signal: stop.signal });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Reads on when the current link has ended, by `error` or in order, or when there was none. */
+  async #readOn(options: ReceiveOptions, error?: unknown): Promise<Uint8Array | null> {
+    const { signal } = options;
+    try {
+      let failure = error;
+      for (;;) {
+        this.#leave(this.#current, failure, options);
+        failure = undefined;
+        const link = this.#current = this.#links[0] ?? null;
+        if (link === null) {
+          if (this.#ended?.error != null) throw this.#ended.error;
+          if (this.#ended !== null) return null;
+          if (options.timeoutMs === 0) throw readTimeout(0);
+          await this.#nextLink(signal);
+          continue;
+        }
+        try {
+          const message = await link.receive(options);
+          if (message !== null) return message;
+        } catch (error) {
+          if (signal?.aborted) throw error;
+          failure = error;
+        }
+      }
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** Goes on to the next link. Why one ended is told by the client's statuses; what is the caller's own is thrown. */
+  #leave(link: Connection | null, error: unknown, options: ReceiveOptions): void {
+    if (link === null) return;
+    // Someone else reads from the link itself; or there is no message now, and the caller does not wait.
+    const isCallers = error instanceof TypeError ||
+      (options.timeoutMs === 0 && error instanceof TimeoutError);
+    if (isCallers && link.state !== "closed") throw error;
+    if (this.#links[0] === link) this.#links.shift();
+  }
+
+  async #nextLink(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = () => reject(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#wake = resolve;
+    try {
+      await promise;
+    } finally {
+      this.#wake = null;
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+function toResult(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
+  return message === null ? { value: undefined, done: true } : { value: message, done: false };
+}
+
+function secondReader(): TypeError {
+  return new TypeError("Cannot receive as another reader waits on this client: one reader at a time");
+}
+
+function readTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+}

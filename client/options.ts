@@ -1,0 +1,114 @@
+// Options of connect() and Client: what they are, their defaults, and their check before any I/O.
+import {
+  type ConnectionOptions,
+  resolveConnectionOptions,
+  type ResolvedConnectionOptions,
+} from "../connection/options.ts";
+import { checkBoolean, checkDurationMs, checkInteger } from "../limits/check.ts";
+import type { Address } from "../net/transport.ts";
+import type { ClientTlsOptions } from "../tls/options.ts";
+import { resolveClientName, resolveCommonTls, resolveIdentity, resolveTexts } from "../tls/resolve.ts";
+
+/** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
+export interface ConnectOptions<Data = unknown> extends ConnectionOptions {
+  /** Name or address to connect to. @default {"127.0.0.1"} */
+  hostname?: string;
+  /** Port to connect to. */
+  port?: number;
+  /** Path of a unix socket to connect to instead. */
+  path?: string;
+  /** Whom to trust, and who we are; without it the connection is plain. */
+  tls?: ClientTlsOptions;
+  /** Send small writes at once. @default {true} */
+  noDelay?: boolean;
+  /** Let the kernel probe a silent peer. @default {false} */
+  keepAlive?: boolean;
+  /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
+  timeoutMs?: number;
+  /** Abort gives up; `connect` rejects with its reason. It has no effect on an open connection. */
+  signal?: AbortSignal;
+  /** Value that `connection.data` begins with. */
+  data?: Data;
+  /** Kind of address, as in `server.addr`; not needed. */
+  transport?: Address["transport"];
+}
+
+/** {@linkcode ConnectOptions} with every default filled in, checked. */
+export interface ResolvedConnectOptions<Data> {
+  /** What the user gave. */
+  readonly given: ConnectOptions<Data>;
+  readonly connection: ResolvedConnectionOptions;
+  /** Where to, without TLS. */
+  readonly target: { readonly path: string } | { readonly hostname: string; readonly port: number };
+  /** The same for people. */
+  readonly targetText: string;
+  readonly noDelay: boolean;
+  readonly keepAlive: boolean;
+  readonly timeoutMs: number;
+}
+
+const ACTION = "Cannot connect";
+
+/**
+ * Fills in defaults and checks everything.
+ *
+ * @throws {TypeError} when an option has the wrong type, or two of them exclude each other
+ * @throws {RangeError} when a number is out of range
+ */
+export function resolveConnectOptions<Data>(options: ConnectOptions<Data>): ResolvedConnectOptions<Data> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${ACTION} as the options must be an object with "port" or "path": got ${typeof options}`,
+    );
+  }
+  const { timeoutMs = 10_000, noDelay = true, keepAlive = false } = options;
+  const where = resolveTarget(options);
+  const connection = resolveConnectionOptions(ACTION, options, 0);
+  checkDurationMs(ACTION, "timeoutMs", timeoutMs);
+  checkBoolean(ACTION, "noDelay", noDelay);
+  checkBoolean(ACTION, "keepAlive", keepAlive);
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof options.signal}`);
+  }
+  if (options.tls !== undefined) checkTls(options.tls);
+  return { ...where, given: options, connection, noDelay, keepAlive, timeoutMs };
+}
+
+type Where = Pick<ResolvedConnectOptions<unknown>, "target" | "targetText">;
+
+function resolveTarget<Data>(options: ConnectOptions<Data>): Where {
+  const { path, hostname = "127.0.0.1", port } = options;
+  if (path !== undefined) {
+    if (typeof path !== "string" || path === "") {
+      throw new TypeError(
+        `${ACTION} as "path" must be the path of a unix socket: got ${JSON.stringify(path)}`,
+      );
+    }
+    if (port !== undefined || options.hostname !== undefined) {
+      throw new TypeError(`${ACTION} as "path" excludes "hostname" and "port"`);
+    }
+    return { target: { path }, targetText: JSON.stringify(path) };
+  }
+  if (typeof hostname !== "string" || hostname === "") {
+    throw new TypeError(
+      `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
+    );
+  }
+  if (port === undefined) throw new TypeError(`${ACTION} as neither "port" nor "path" is given`);
+  checkInteger(ACTION, "port", port, 1, 65535);
+  const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
+  return { target: { hostname, port }, targetText: JSON.stringify(`${shown}:${port}`) };
+}
+
+/** What can be known to be wrong before a file is read: a client would try in vain for ever. */
+function checkTls(tls: ClientTlsOptions): void {
+  if (typeof tls !== "object" || tls === null) {
+    throw new TypeError(
+      `${ACTION} as "tls" must be an object, {} for the system's authorities: got ${typeof tls}`,
+    );
+  }
+  resolveCommonTls(tls);
+  resolveIdentity(tls, "");
+  resolveTexts(tls.caCerts, "caCerts");
+  resolveClientName(tls.serverName);
+}

@@ -1,0 +1,293 @@
+// Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few as can be.
+import type { Connection } from "../connection.ts";
+import { handled, rejected } from "../connection/rejections.ts";
+import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
+import type { FrameEncoder } from "../framing.ts";
+
+/** What it costs to keep a message beside its bytes, in bytes (measured): empty ones must not be free. */
+const KEEPING_BYTES = 256;
+
+/** A message that the kernel does not have yet. */
+interface Entry {
+  readonly message: Uint8Array;
+  /** Whether its sender was told that a link has accepted it. */
+  accepted: boolean;
+  /** Who waits for a link to take it. */
+  taken: PromiseWithResolvers<void> | null;
+  /** Where its frame begins and ends in the bytes of the present link; only for those given to it. */
+  start: number;
+  end: number;
+}
+
+const ACCEPTED: Promise<void> = Promise.resolve();
+
+/**
+ * What became of the messages that a link was given before it was lost. TCP does not tell what has reached the peer's program:
+ * whoever has to know lets the peer answer.
+ */
+export interface LinkLoss {
+  /** Messages that were wholly handed to the kernel: the peer has read them, or not. */
+  readonly handedMessages: number;
+  /** Messages that were being handed to the kernel; they are not sent again. */
+  readonly uncertainMessages: number;
+  /** Messages that no link has taken yet: they go out first on the next one. When the client is closed, they are dropped. */
+  readonly keptMessages: number;
+}
+
+/** Options of an {@linkcode Outbox}. */
+export interface OutboxOptions {
+  /** The link takes messages until this many bytes of it are not in the kernel. */
+  readonly highWaterBytes: number;
+  /** Bytes of messages that may wait for a link, or for room on it. */
+  readonly maxQueuedBytes: number;
+  /** Tells whether a message may be sent at all. */
+  readonly encoder: FrameEncoder;
+}
+
+/**
+ * Keeps what was sent until the kernel has it.
+ *
+ * ```text
+ *  entries:  … written │ given to the link │ waiting …
+ *                    #head               #next
+ * ```
+ *
+ * When the link is lost, messages that its transport never saw go out first on the next link; those that were under way
+ * are told as uncertain and never sent twice.
+ */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  #link: Connection | null = null;
+  #entries: Entry[] = [];
+  #head = 0;
+  #next = 0;
+  /** Cost of what was given and is not written, and of what waits. */
+  #givenCost = 0;
+  #waitingCost = 0;
+  /** Messages of the present link that the kernel has. */
+  #handed = 0;
+  /** Messages that the present link's framing refused, although they had been accepted. */
+  #refused = 0;
+  /** Why nothing more is given just now, though the link is open. */
+  #pause: "none" | "full" | "unanswered" = "none";
+  /** Ends each {@linkcode flush} that waits for its messages to be taken. */
+  readonly #flushes = new Set<(error: Error) => void>();
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes of messages that a link accepted and the kernel does not have. */
+  get unsentBytes(): number {
+    this.trim();
+    let bytes = 0;
+    for (let i = this.#head; i < this.#entries.length; i++) {
+      const { accepted, message } = this.#entries[i]!;
+      if (accepted) bytes += message.length;
+    }
+    return bytes;
+  }
+
+  /**
+   * Sends on the link, or waits for one. Resolves when a link has accepted the message.
+   *
+   * @throws {FramingError} when the framing refuses the message
+   * @throws {LimitError} `ERR_QUEUE_FULL` when too many bytes wait already
+   */
+  push(message: Uint8Array): Promise<void> {
+    const link = this.#link;
+    if (link === null || this.#next < this.#entries.length || !this.#hasRoom(link)) {
+      return this.#keep(message);
+    }
+    const start = link.sending.pushedBytes;
+    const accepted = link.send(message);
+    const end = link.sending.pushedBytes;
+    // Nothing was added: the framing refused the message, or it has no bytes.
+    if (end === start) return accepted;
+    this.#entries.push({ message, accepted: true, taken: null, start, end });
+    this.#next++;
+    this.#givenCost += costOf(message);
+    return ACCEPTED;
+  }
+
+  /** Gives what waits to a new link. */
+  attach(link: Connection): void {
+    this.#link = link;
+    this.#handed = 0;
+    this.#refused = 0;
+    this.#pump();
+  }
+
+  /** The link is gone: sorts out what it was given. `null` when there was none. */
+  detach(): LinkLoss | null {
+    const link = this.#link;
+    if (link === null) return null;
+    this.trim();
+    this.#link = null;
+    this.#pause = "none";
+    const { startedBytes } = link.sending;
+    const given = this.#entries.slice(this.#head, this.#next);
+    const underWay = given.filter(({ start }) => start < startedBytes).length;
+    const kept = this.#entries.slice(this.#head + underWay);
+    this.#entries = kept;
+    this.#head = 0;
+    this.#next = 0;
+    this.#givenCost = 0;
+    this.#waitingCost = kept.reduce((sum, { message }) => sum + costOf(message), 0);
+    for (const reject of this.#flushes) reject(noLink());
+    this.#flushes.clear();
+    return {
+      handedMessages: this.#handed,
+      uncertainMessages: underWay + this.#refused,
+      keptMessages: kept.length,
+    };
+  }
+
+  /** Forgets messages that the kernel has by now. */
+  trim(): void {
+    if (this.#link !== null) this.#forgetWritten(this.#link.sending.writtenBytes);
+  }
+
+  /**
+   * Resolves when all that was pushed so far is in the kernel.
+   *
+   * @throws {ClosedError} when there is no link, or it is lost before that
+   */
+  flush(): Promise<void> {
+    const link = this.#link;
+    if (link === null) return rejected(noLink());
+    const last = this.#entries.at(-1);
+    if (last === undefined || this.#next === this.#entries.length) return link.flush();
+    last.taken ??= withHandledRejection();
+    const { promise, resolve, reject } = withHandledRejection();
+    this.#flushes.add(reject);
+    const settled = () => this.#flushes.delete(reject);
+    void last.taken.promise.then(() => link.flush()).then(resolve, reject).then(settled);
+    return promise;
+  }
+
+  /** Gives everything up; senders that still wait get `error`. There must be no link. */
+  fail(error: Error): void {
+    for (const { taken } of this.#entries) taken?.reject(error);
+    this.#entries = [];
+    this.#waitingCost = 0;
+  }
+
+  #keep(message: Uint8Array): Promise<void> {
+    const { maxQueuedBytes, encoder } = this.#options;
+    try {
+      encoder.body(message);
+    } catch (error) {
+      return rejected(error);
+    }
+    const cost = costOf(message);
+    // A message larger than the bound may wait alone.
+    if (this.#waitingCost > 0 && this.#waitingCost + cost > maxQueuedBytes) {
+      return rejected(
+        new LimitError(
+          "ERR_QUEUE_FULL",
+          `Cannot send as "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
+            `Wait for each send to resolve before the next`,
+        ),
+      );
+    }
+    const taken = withHandledRejection();
+    this.#entries.push({ message, accepted: false, taken, start: 0, end: 0 });
+    this.#waitingCost += cost;
+    this.#pump();
+    return taken.promise;
+  }
+
+  /** Whether the link may be given more. */
+  #hasRoom(link: Connection): boolean {
+    if (this.#pause !== "none" || !isOpen(link)) return false;
+    this.#forgetWritten(link.sending.writtenBytes);
+    return this.#givenCost < this.#options.highWaterBytes;
+  }
+
+  /** Gives the link what waits, as far as there is room, and goes on when it has handed over all that. */
+  #pump(): void {
+    const link = this.#link;
+    if (link === null) return;
+    while (this.#next < this.#entries.length && this.#hasRoom(link)) this.#give(link);
+    if (this.#next === this.#entries.length || this.#pause !== "none" || !isOpen(link)) return;
+    this.#pause = "full";
+    // When it fails, the link is lost, and `detach` does the rest.
+    link.flush().then(() => this.#resume(link), () => {});
+  }
+
+  #resume(link: Connection): void {
+    if (this.#link !== link) return;
+    this.#pause = "none";
+    this.#pump();
+  }
+
+  /** Gives the link the first message that waits. */
+  #give(link: Connection): void {
+    const entry = this.#entries[this.#next]!;
+    entry.start = link.sending.pushedBytes;
+    const accepted = link.send(entry.message);
+    entry.end = link.sending.pushedBytes;
+    if (entry.end > entry.start) return this.#onTaken(entry);
+    // Nothing was added: whether that was right shows in a moment.
+    this.#pause = "unanswered";
+    accepted.then(() => {
+      if (this.#link !== link) return;
+      this.#onTaken(entry);
+      this.#resume(link);
+    }, (error) => this.#onRefused(link, error));
+  }
+
+  #onTaken(entry: Entry): void {
+    const cost = costOf(entry.message);
+    this.#next++;
+    this.#waitingCost -= cost;
+    this.#givenCost += cost;
+    entry.accepted = true;
+    entry.taken?.resolve();
+    entry.taken = null;
+  }
+
+  /** The link's framing was changed to one that refuses the message; or nothing more can be sent on this link. */
+  #onRefused(link: Connection, error: unknown): void {
+    if (this.#link !== link) return;
+    if (error instanceof ClosedError || error instanceof TimeoutError) return;
+    const [entry] = this.#entries.splice(this.#next, 1);
+    this.#waitingCost -= costOf(entry!.message);
+    if (entry!.accepted) this.#refused++;
+    entry!.taken?.reject(error);
+    this.#resume(link);
+  }
+
+  #forgetWritten(writtenBytes: number): void {
+    const entries = this.#entries;
+    while (this.#head < this.#next && entries[this.#head]!.end <= writtenBytes) {
+      this.#givenCost -= costOf(entries[this.#head]!.message);
+      this.#head++;
+      this.#handed++;
+    }
+    if (this.#head === entries.length) entries.length = 0;
+    else if (this.#head < 1024 || this.#head * 2 < entries.length) return;
+    else entries.splice(0, this.#head);
+    this.#next -= this.#head;
+    this.#head = 0;
+  }
+}
+
+function costOf(message: Uint8Array): number {
+  return message.length + KEEPING_BYTES;
+}
+
+function isOpen({ state }: Connection): boolean {
+  return state === "open" || state === "draining";
+}
+
+function noLink(): ClosedError {
+  return new ClosedError("ERR_CLOSED", "Cannot flush as there is no link, or it was lost");
+}
+
+function withHandledRejection(): PromiseWithResolvers<void> {
+  const resolvers = Promise.withResolvers<void>();
+  handled(resolvers.promise);
+  return resolvers;
+}

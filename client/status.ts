@@ -1,0 +1,126 @@
+// Statuses of a Client, and the feed that brings them to whoever watches.
+import type { LinkLoss } from "./outbox.ts";
+
+/**
+ * Whether a client has a link.
+ *
+ * ```text
+ * connecting ──▶ connected ◀──▶ reconnecting
+ *      └──────────────┴──────────────┴──▶ closed
+ * ```
+ */
+export type ClientStatus = "connecting" | "connected" | "reconnecting" | "closed";
+
+/** A change of status, and what led to it. */
+export interface ClientStatusEvent {
+  /** The status since {@linkcode at}. */
+  readonly status: ClientStatus;
+  /** When it began. */
+  readonly at: Date;
+  /** Attempts to connect since the link was last healthy; 0 while the first one is under way. */
+  readonly attempt: number;
+  /** Time in ms before the next attempt, where one is to come. */
+  readonly delayMs?: number;
+  /** Why the link was lost, an attempt failed, or the client gave up. */
+  readonly error?: unknown;
+  /** What became of accepted messages, where a link was lost or closed. */
+  readonly loss?: LinkLoss;
+  /**
+   * Bytes that were received over links that are gone and dropped now, as nobody read them and they were more than
+   * `maxQueuedBytes`; absent when there are none.
+   */
+  readonly droppedBytes?: number;
+}
+
+/** Events that a slow watcher may fall behind; then old ones are dropped. */
+const MAX_BEHIND = 256;
+
+/** Brings each event to every watcher. */
+export class StatusFeed {
+  #current: ClientStatusEvent;
+  readonly #watchers = new Set<Watcher>();
+
+  constructor(first: ClientStatusEvent) {
+    this.#current = first;
+  }
+
+  /** The event that holds now. */
+  get current(): ClientStatusEvent {
+    return this.#current;
+  }
+
+  /** Tells of a new one; none comes after `closed`. */
+  push(event: ClientStatusEvent): void {
+    this.#current = event;
+    for (const watcher of this.#watchers) watcher.push(event);
+    if (event.status === "closed") this.#watchers.clear();
+  }
+
+  /** Iterates from the current one on, up to `closed`. */
+  watch(): AsyncIterableIterator<ClientStatusEvent, undefined> {
+    const watcher = new Watcher(() => this.#watchers.delete(watcher));
+    watcher.push(this.#current);
+    if (this.#current.status !== "closed") this.#watchers.add(watcher);
+    return watcher;
+  }
+}
+
+type Result = IteratorResult<ClientStatusEvent, undefined>;
+
+class Watcher implements AsyncIterableIterator<ClientStatusEvent, undefined> {
+  readonly #onReturn: () => void;
+  #events: ClientStatusEvent[] = [];
+  #waiting: PromiseWithResolvers<Result>[] = [];
+  /** No more events come. */
+  #ended = false;
+
+  constructor(onReturn: () => void) {
+    this.#onReturn = onReturn;
+  }
+
+  push(event: ClientStatusEvent): void {
+    this.#ended = event.status === "closed";
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) {
+      if (this.#events.length === MAX_BEHIND) this.#dropOne();
+      this.#events.push(event);
+    } else {
+      waiting.resolve({ value: event, done: false });
+      if (this.#ended) this.#endAll();
+    }
+  }
+
+  next(): Promise<Result> {
+    const value = this.#events.shift();
+    if (value !== undefined) return Promise.resolve({ value, done: false });
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    const waiting = Promise.withResolvers<Result>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
+  }
+
+  return(): Promise<Result> {
+    this.#ended = true;
+    this.#events = [];
+    this.#onReturn();
+    this.#endAll();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The oldest event goes; one that tells of lost messages goes last. */
+  #dropOne(): void {
+    const at = this.#events.findIndex(({ loss, droppedBytes }) =>
+      loss === undefined && droppedBytes === undefined
+    );
+    this.#events.splice(Math.max(0, at), 1);
+  }
+
+  #endAll(): void {
+    for (const { resolve } of this.#waiting) resolve({ value: undefined, done: true });
+    this.#waiting = [];
+  }
+}

@@ -1,0 +1,78 @@
+// ClientTally: counts what a Client does, over all its links and by day.
+import type { Connection } from "../connection.ts";
+import type { ConnectionEnd, Traffic } from "../connection/types.ts";
+import { FramingError } from "../errors.ts";
+import { addCounters, type ClientCounters, newClientCounters } from "../stats/counters.ts";
+import { DayLedger } from "../stats/day_ledger.ts";
+import { type ClientStats, freezeDeep } from "../stats/snapshots.ts";
+
+/** Counters of one client. */
+export class ClientTally {
+  #counters: ClientCounters = newClientCounters();
+  #days = new DayLedger(newClientCounters, Date.now());
+  #startedAtMs = Date.now();
+  #connectedMs = 0;
+  #linkSinceMs: number | null = null;
+
+  /** Dialling begins. */
+  dialled(): void {
+    this.#counters.connectAttempts++;
+  }
+
+  /** Dialling failed. */
+  failed(): void {
+    this.#counters.connectFailures++;
+  }
+
+  /** The link is up. With `dropOld`, nothing before it counts any more but the attempt that led to it. */
+  opened(dropOld: boolean): void {
+    if (dropOld) {
+      this.#counters = { ...newClientCounters(), connectAttempts: 1 };
+      this.#days = new DayLedger(newClientCounters, Date.now());
+      this.#startedAtMs = Date.now();
+      this.#connectedMs = 0;
+    }
+    this.#counters.connectionsOpened++;
+    this.#linkSinceMs = Date.now();
+  }
+
+  /** Bytes and messages moved. */
+  moved(traffic: Traffic): void {
+    const counters = this.#counters;
+    counters.bytesIn += traffic.bytesIn;
+    counters.bytesOut += traffic.bytesOut;
+    counters.messagesIn += traffic.messagesIn;
+    counters.messagesOut += traffic.messagesOut;
+    this.#days.roll(Date.now(), counters);
+  }
+
+  /** The link is gone. */
+  closed(end: ConnectionEnd): void {
+    this.#counters.connectionsClosed++;
+    if (end.error instanceof FramingError) this.#counters.framingErrors++;
+    if (this.#linkSinceMs !== null) this.#connectedMs += Math.max(0, Date.now() - this.#linkSinceMs);
+    this.#linkSinceMs = null;
+  }
+
+  /** All of it as plain data. */
+  snapshot(state: ClientStats["state"], link: Connection | null): ClientStats {
+    const takenAtMs = Date.now();
+    const connection = link === null ? null : link.stats();
+    this.#days.roll(takenAtMs, this.#counters);
+    const overall = newClientCounters();
+    addCounters(overall, this.#counters);
+    return freezeDeep({
+      kind: "client",
+      state,
+      takenAtMs,
+      startedAtMs: this.#startedAtMs,
+      onlineMs: Math.max(0, takenAtMs - this.#startedAtMs),
+      connectedMs: this.#connectedMs +
+        (this.#linkSinceMs === null ? 0 : Math.max(0, takenAtMs - this.#linkSinceMs)),
+      overall,
+      today: this.#days.day(this.#days.today),
+      days: this.#days.days(),
+      connection,
+    });
+  }
+}

@@ -1,0 +1,211 @@
+// Ending: how a connection ends: in order, at once, by its peer or by a fault. Every pending promise settles.
+import { ClosedError, TimeoutError } from "../errors.ts";
+import type { Transport } from "../net/transport.ts";
+import type { Inbox } from "./inbox.ts";
+import { handled } from "./rejections.ts";
+import type { ConnectionEnd } from "./types.ts";
+import type { WriteQueue } from "./write_queue.ts";
+
+/** After our end of the connection is closed, how long the peer may take to close its own, in ms. */
+const LINGER_MS = 1000;
+
+/**
+ * ```
+ * open ──close(), fault──▶ closing ──▶ closed
+ *   └──abort(), hangUp(), reset───────────▲
+ * ```
+ */
+type State = "open" | "closing" | "closed";
+
+/** What an {@linkcode Ending} works on. */
+export interface EndingParts {
+  readonly transport: Transport;
+  readonly inbox: Inbox;
+  readonly queue: WriteQueue;
+  /** Longest time that handing over may take, in ms. */
+  readonly closeTimeoutMs: number;
+  /** Called once, as soon as the transport is closed. */
+  readonly onClosed: () => void;
+}
+
+/** The state of one connection, and all that changes it. */
+export class Ending {
+  readonly #parts: EndingParts;
+  readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
+  /** The end of our direction, once it was asked for. */
+  #writesEnding: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  /** Where in its life the connection is. */
+  state: State = "open";
+  /** Whether messages are taken for sending. */
+  sendable = true;
+  /** Why the connection ends early. */
+  error: Error | null = null;
+  /** When it was gone, in ms since 1970. */
+  closedAtMs: number | null = null;
+
+  constructor(parts: EndingParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when no more bytes come from the peer. */
+  get inputEnded(): Promise<void> {
+    return this.#inputEnded.promise;
+  }
+
+  /** Resolves when the transport is closed. */
+  get closed(): Promise<ConnectionEnd> {
+    return this.#closed.promise;
+  }
+
+  /** Why a message is not taken. */
+  refusal(): Error {
+    if (this.error !== null) return this.error;
+    const why = this.state === "open" ? "its writing side was closed" : "the connection is closed";
+    return new ClosedError("ERR_CLOSED", `Cannot send as ${why}`);
+  }
+
+  /** Ends our direction once all that was sent is handed over. */
+  closeWrite(): Promise<void> {
+    if (this.state !== "open") return this.#writesEnding ?? Promise.resolve();
+    this.sendable = false;
+    return this.#writesEnding ??= handled(this.#endWrites());
+  }
+
+  /** Closes in order; rejects when bytes that were accepted could not be handed over. */
+  close(): Promise<void> {
+    return this.#closing ??= handled(this.#closeInOrder());
+  }
+
+  /** Drops what waits to be sent; what was received can still be read. */
+  hangUp(): void {
+    this.#parts.inbox.discard();
+    this.#finish(this.error);
+  }
+
+  /** Drops what waits to be read or sent. */
+  abort(error: Error): void {
+    // Whoever aborts knows that bytes are lost: a later close() need not say so.
+    this.#closing ??= Promise.resolve();
+    this.#parts.inbox.cut(error);
+    this.#finish(error);
+  }
+
+  /** No more input comes: the peer ended in order, or vanished. */
+  onInputEnd(error: Error | null): void {
+    this.#inputEnded.resolve();
+    if (error instanceof ClosedError) this.#finish(this.error ?? error);
+    else if (error !== null) this.failInOrder(error);
+  }
+
+  /** The connection cannot go on; what was sent before is still handed over. */
+  failInOrder(error: Error): void {
+    if (this.state === "closed") return;
+    this.error ??= error;
+    void this.close();
+  }
+
+  /** A time has run out. */
+  onTimeout(error: Error): void {
+    this.#parts.inbox.end(error);
+    if (error instanceof ClosedError) this.#finish(error);
+    else this.failInOrder(error);
+  }
+
+  /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
+  onWriteError(error: Error): void {
+    this.error ??= error;
+    const { inbox, queue } = this.#parts;
+    if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
+      inbox.end(error);
+      this.#finish(error);
+    } else {
+      queue.fail(withUnsent(error, queue.queuedBytes));
+      void this.#hearLastWords(error);
+    }
+  }
+
+  async #endWrites(): Promise<void> {
+    await this.#parts.queue.flushed();
+    await this.#parts.transport.closeWrite();
+  }
+
+  async #closeInOrder(): Promise<void> {
+    if (this.state !== "closed") await this.#endInOrder();
+    const { error, unsentBytes } = await this.closed;
+    if (unsentBytes > 0 && error !== null) throw error;
+  }
+
+  async #endInOrder(): Promise<void> {
+    const { transport, inbox, queue, closeTimeoutMs } = this.#parts;
+    this.#setClosing();
+    inbox.discard();
+    const timer = setTimeout(() => this.#onCloseTimeout(), closeTimeoutMs);
+    try {
+      await queue.flushed();
+      await (this.#writesEnding ?? transport.closeWrite());
+      await this.#linger(Math.min(LINGER_MS, closeTimeoutMs));
+      this.#finish(this.error);
+    } catch (error) {
+      this.#finish(error as Error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #onCloseTimeout(): void {
+    const { closeTimeoutMs, queue: { queuedBytes } } = this.#parts;
+    if (queuedBytes === 0) return this.#finish(this.error);
+    this.#finish(
+      new TimeoutError(
+        "ERR_WRITE_TIMEOUT",
+        `Cannot close in order within ${closeTimeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
+        { cutConnections: 1, cutBytes: queuedBytes },
+      ),
+    );
+  }
+
+  async #hearLastWords(error: Error): Promise<void> {
+    this.#setClosing();
+    await this.#linger(LINGER_MS);
+    this.#finish(error);
+  }
+
+  /** Waits for the peer to end, for a moment. */
+  async #linger(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    await Promise.race([this.inputEnded, this.closed, promise]);
+    clearTimeout(timer);
+  }
+
+  #setClosing(): void {
+    this.state = "closing";
+    this.sendable = false;
+  }
+
+  #finish(error: Error | null): void {
+    if (this.state === "closed") return;
+    const { transport, inbox, queue, onClosed } = this.#parts;
+    this.state = "closed";
+    this.sendable = false;
+    this.error = error;
+    this.closedAtMs = Date.now();
+    const unsentBytes = queue.queuedBytes;
+    transport.close();
+    queue.fail(
+      error ?? new ClosedError("ERR_CLOSED", "Cannot send as the connection is closed", { unsentBytes }),
+    );
+    inbox.end(error);
+    this.#inputEnded.resolve();
+    this.#closed.resolve({ error, unsentBytes });
+    onClosed();
+  }
+}
+
+/** The same error, with what was not sent. */
+function withUnsent(error: Error, unsentBytes: number): Error {
+  if (!(error instanceof ClosedError) || error.unsentBytes > 0) return error;
+  return new ClosedError(error.code as "ERR_RESET", error.message, { cause: error, unsentBytes });
+}

@@ -1,0 +1,108 @@
+// Sources that penalties and the cap of pending connections leave alone: loopback, and trusted proxies.
+import { checkBoolean } from "./check.ts";
+import { parseIpAddress } from "./ip_address.ts";
+import { isLoopbackSource } from "./source_key.ts";
+
+/** Options of {@linkcode SourceExemptions}. */
+export interface SourceExemptionsOptions {
+  /**
+   * Hold loopback to penalties and to the cap of pending connections per source as well. Off by default: behind
+   * 127.0.0.1 stand many principals (every local program, and every remote one that comes through a local proxy,
+   * tunnel or sidecar), and the failure of one must not lock out the others. The limits over all sources hold
+   * for loopback in any case, and so do rates that were set.
+   *
+   * @default {false}
+   */
+  readonly limitLoopback?: boolean;
+  /**
+   * Addresses and networks that are left alone too, such as a load balancer that stands before the server:
+   * `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. An IPv6 prefix is at most 64 bits long.
+   *
+   * @default {[]}
+   */
+  readonly exemptSources?: readonly string[];
+}
+
+/** A network: the first `bits` bits of `words`, which are 8 bits each for IPv4 and 16 each for IPv6. */
+interface Network {
+  readonly family: 4 | 6;
+  readonly words: readonly number[];
+  readonly bits: number;
+}
+
+/**
+ * Decides which sources are left alone by penalties and by the cap of pending connections per source.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const exemptions = new SourceExemptions({ exemptSources: ["10.0.0.0/8"] });
+ * assertEquals(exemptions.has("10.1.2.3"), true);
+ * assertEquals(exemptions.has("192.0.2.7"), false);
+ * assertEquals(exemptions.has(null), true); // unix sockets and memory have no source to tell apart
+ * ```
+ */
+export class SourceExemptions {
+  readonly #limitLoopback: boolean;
+  readonly #networks: readonly Network[];
+
+  /**
+   * Reads the networks.
+   *
+   * @throws {TypeError} when an option has the wrong type
+   * @throws {RangeError} when a network cannot be read
+   */
+  constructor(options: SourceExemptionsOptions = {}) {
+    const { limitLoopback = false, exemptSources = [] } = options;
+    this.#limitLoopback = checkBoolean("Cannot set limits", "limitLoopback", limitLoopback);
+    if (!Array.isArray(exemptSources)) {
+      throw new TypeError(
+        `Cannot set limits as "exemptSources" must be an array of texts: current value is of type ${typeof exemptSources}`,
+      );
+    }
+    this.#networks = exemptSources.map(parseNetwork);
+  }
+
+  /** Tells whether the source with this key (see `sourceKey`) is left alone. */
+  has(source: string | null): boolean {
+    if (source === null) return true;
+    if (!this.#limitLoopback && isLoopbackSource(source)) return true;
+    if (this.#networks.length === 0) return false;
+    const address = parseIpAddress(source.endsWith("/64") ? source.slice(0, -3) : source);
+    if (address === null) return false;
+    const words = address.family === 4 ? address.octets : address.groups;
+    return this.#networks.some((network) => contains(network, address.family, words));
+  }
+}
+
+function parseNetwork(text: unknown): Network {
+  if (typeof text !== "string") {
+    throw new TypeError(
+      `Cannot set limits as "exemptSources" must hold texts: current value is of type ${typeof text}`,
+    );
+  }
+  const [addressText = "", bitsText, ...rest] = text.split("/");
+  const address = parseIpAddress(addressText);
+  // Sources are told apart by their first 64 bits in IPv6, so a longer prefix could not be honoured.
+  const longest = address?.family === 4 ? 32 : 64;
+  const bits = bitsText === undefined ? longest : /^[0-9]{1,3}$/.test(bitsText) ? Number(bitsText) : NaN;
+  if (address === null || rest.length > 0 || !(bits <= longest)) {
+    throw new RangeError(
+      `Cannot set limits as "exemptSources" must hold IPv4 networks (to /32) and IPv6 networks (to /64): ` +
+        `current value is ${JSON.stringify(text.slice(0, 64))}`,
+    );
+  }
+  if (address.family === 4) return { family: 4, words: address.octets, bits };
+  return { family: 6, words: address.groups, bits };
+}
+
+function contains(network: Network, family: 4 | 6, words: readonly number[]): boolean {
+  if (network.family !== family) return false;
+  const wordBits = family === 4 ? 8 : 16;
+  for (let index = 0, left = network.bits; left > 0; index++, left -= wordBits) {
+    const shift = Math.max(0, wordBits - left);
+    if ((words[index] ?? 0) >> shift !== (network.words[index] ?? 0) >> shift) return false;
+  }
+  return true;
+}

@@ -1,0 +1,53 @@
+// Names the source of a connection for limits per source: an IPv4 address, an IPv6 /64, or none.
+import type { Address } from "../net/transport.ts";
+import { parseIpAddress } from "./ip_address.ts";
+
+/** Key of the IPv6 loopback address; IPv4's are `127.…`. */
+const LOOPBACK_V6 = "::1";
+
+/** Longest address that is no IP address and still a key of its own, in characters. */
+const MAX_OTHER_LENGTH = 128;
+
+/**
+ * Gives the key under which limits per source count a peer: an IPv4 address as it is, the /64 network of an IPv6
+ * address (one customer commonly holds all of it, so a limit per address would be none). IPv4-mapped and NAT64
+ * addresses count as the IPv4 address that they carry; zone ids are left out.
+ *
+ * @returns the key, or `null` where there is no source to tell apart: unix sockets and memory
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(sourceKey({ transport: "tcp", hostname: "192.0.2.7", port: 40_000 }), "192.0.2.7");
+ * assertEquals(sourceKey({ transport: "tcp", hostname: "2001:db8:1:2::7", port: 40_000 }), "2001:db8:1:2::/64");
+ * assertEquals(sourceKey({ transport: "unix", path: "/run/app.sock" }), null);
+ * ```
+ */
+export function sourceKey(address: Address): string | null {
+  if (address.transport !== "tcp") return null;
+  const ip = parseIpAddress(address.hostname);
+  // A name that is no address never comes from a kernel; it is still limited, under its own text.
+  if (ip === null) return address.hostname.slice(0, MAX_OTHER_LENGTH);
+  if (ip.family === 4) return ip.octets.join(".");
+  const { groups } = ip;
+  if (groups[7] === 1 && groups.slice(0, 7).every((group) => group === 0)) return LOOPBACK_V6;
+  let end = 4;
+  while (end > 0 && groups[end - 1] === 0) end--;
+  return groups.slice(0, end).map((group) => group.toString(16)).join(":") + "::/64";
+}
+
+/**
+ * Tells whether a key that {@linkcode sourceKey} gave is this machine's own loopback.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isLoopbackSource("127.0.0.1"), true);
+ * assertEquals(isLoopbackSource("192.0.2.7"), false);
+ * ```
+ */
+export function isLoopbackSource(source: string): boolean {
+  return source === LOOPBACK_V6 || /^127(\.[0-9]{1,3}){3}$/.test(source);
+}

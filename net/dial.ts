@@ -1,0 +1,83 @@
+// dial(): opens a connection to wherever an address says, by the backend that fits.
+import type { ResolvedClientTls } from "../tls/options.ts";
+import { type DialOptions, dialTcp } from "./tcp.ts";
+import { dialTlsNative } from "./tls_native.ts";
+import { dialTlsNode } from "./tls_node.ts";
+import type { Transport } from "./transport.ts";
+import { dialUnix } from "./unix.ts";
+
+export type { DialOptions } from "./tcp.ts";
+
+/** Where to connect to. */
+export type DialTarget =
+  | {
+    /** Name or IP address. @default {"127.0.0.1"} */
+    readonly hostname?: string;
+    /** 1 to 65535. */
+    readonly port: number;
+    /** Speak TLS. */
+    readonly tls?: ResolvedClientTls;
+  }
+  | {
+    /** Path of a unix socket. */
+    readonly path: string;
+    /** Speak TLS over it. */
+    readonly tls?: ResolvedClientTls;
+  };
+
+/**
+ * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md tells why.
+ *
+ * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached,
+ * `ERR_SOCKET_PATH_TOO_LONG`
+ * @throws {TlsError} when the handshake fails
+ *
+ * @example
+ * ```ts
+ * import { dial } from "./dial.ts";
+ * import { listen } from "./listen.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const listener = await listen({ port: 0 });
+ * const { signal } = new AbortController();
+ * if (listener.addr.transport !== "tcp") throw new TypeError("Not a TCP listener");
+ * const client = await dial(listener.addr, { signal });
+ * const server = await (await listener.accept())?.open({ signal });
+ * await client.write(new Uint8Array([1, 2, 3]));
+ * assertEquals(await server?.read(), new Uint8Array([1, 2, 3]));
+ * client.close();
+ * server?.close();
+ * listener.close();
+ * ```
+ */
+export async function dial(target: DialTarget, options: DialOptions): Promise<Transport> {
+  const { tls } = target;
+  if ("path" in target) {
+    if (tls === undefined) return await dialUnix(target, options);
+    if (tls.backend === "deno") throw lacks("has no TLS over unix sockets", "path");
+    return await dialTlsNode({ path: target.path }, tls, options);
+  }
+  const { hostname = "127.0.0.1", port } = target;
+  if (tls === undefined) return await dialTcp({ hostname, port }, options);
+  if (tls.backend !== "deno") return await dialTlsNode({ hostname, port }, tls, options);
+  checkNative(tls, options);
+  return await dialTlsNative({ hostname, port }, tls, options);
+}
+
+/** Refuses what native TLS would ignore. */
+function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
+  if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
+  if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
+  if (tls.cert === undefined) return;
+  if (tls.serverName !== undefined) {
+    throw lacks("cannot check another name than the one it dials while it shows a certificate", "serverName");
+  }
+  if (options.keepAlive) throw lacks("cannot tune a socket while it shows a certificate", "keepAlive");
+}
+
+function lacks(what: string, option: string): TypeError {
+  return new TypeError(
+    `Cannot connect as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
+  );
+}

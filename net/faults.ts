@@ -1,0 +1,131 @@
+// What platforms say when a socket fails, in Parley's codes.
+import { AddressError, ClosedError, TlsError } from "../errors.ts";
+import type { Address } from "./transport.ts";
+
+/** An address in one line, as messages quote it. */
+export function addressText(address: Address): string {
+  switch (address.transport) {
+    case "tcp":
+      return address.hostname.includes(":")
+        ? `[${address.hostname}]:${address.port}`
+        : `${address.hostname}:${address.port}`;
+    case "unix":
+      return address.path;
+    case "memory":
+      return address.name;
+  }
+}
+
+/** The error of an operation after our own `close()`. */
+export function closedHere(what: "read" | "write"): ClosedError {
+  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+}
+
+/** The error of an operation on a connection whose peer vanished. */
+export function peerVanished(what: "read" | "write" | "close", cause: unknown): ClosedError {
+  const verb = what === "close" ? "end the connection in order" : what;
+  return new ClosedError("ERR_RESET", `Cannot ${verb} as the peer vanished: ${reasonOf(cause)}`, { cause });
+}
+
+/** The caller's mistake of two reads, or two writes, at a time. */
+export function busy(what: "read" | "write"): TypeError {
+  return new TypeError(`Cannot ${what} as another ${what} is under way`);
+}
+
+/** The caller's mistake of two accepts at a time. */
+export function busyAccept(): TypeError {
+  return new TypeError("Cannot accept as another accept is under way");
+}
+
+/** Why nothing could be listened on. An error that is not the address's fault is given back as it is. */
+export function listenFault(address: Address, cause: unknown): unknown {
+  const where = JSON.stringify(addressText(address));
+  if (isKind(cause, Deno.errors.AddrInUse, "EADDRINUSE")) {
+    return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${where} as the address is in use`, {
+      cause,
+    });
+  }
+  if (isPermission(cause) || !(cause instanceof Error)) return cause;
+  const message = `Cannot listen on ${where}: ${reasonOf(cause)}`;
+  return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
+}
+
+/** Why nothing could be connected to. A missing permission is given back as it is. */
+export function dialFault(address: Address, cause: unknown): unknown {
+  const where = JSON.stringify(addressText(address));
+  const nobody = isKind(cause, Deno.errors.ConnectionRefused, "ECONNREFUSED") ||
+    // A listener that closes resets who has reached it and was not accepted.
+    isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
+    (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
+  if (nobody) {
+    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where} as nobody listens there`, {
+      cause,
+    });
+  }
+  if (isPermission(cause) || !(cause instanceof Error)) return cause;
+  const message = `Cannot connect to ${where} as it cannot be reached: ${reasonOf(cause)}`;
+  return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
+}
+
+/** The error of a handshake after which both ends would speak different protocols. */
+export function alpnMismatch(wanted: readonly string[]): TlsError {
+  const list = wanted.map((name) => JSON.stringify(name)).join(", ");
+  return new TlsError(
+    "ERR_TLS_HANDSHAKE",
+    `Cannot finish the TLS handshake as the peer agreed on no application protocol: wanted one of ${list}`,
+  );
+}
+
+/**
+ * Why a TLS handshake failed. Certificate failures get their own codes, each with what to look at.
+ *
+ * @param hostname The name that the server's certificate must be for; absent on a server.
+ */
+export function handshakeFault(cause: unknown, hostname?: string): TlsError {
+  const text = `${codeOf(cause)} ${reasonOf(cause)}`;
+  if (/\bexpired|not ?yet ?valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i.test(text)) {
+    return certificateFault("ERR_CERT_EXPIRED", "it has expired or is not yet valid", cause);
+  }
+  if (/NotValidForName|not valid for name|ALTNAME_INVALID/i.test(text)) {
+    const shown = JSON.stringify(hostname ?? "");
+    return certificateFault("ERR_CERT_WRONG_HOST", `it is not for ${shown}`, cause);
+  }
+  if (UNTRUSTED.test(text)) {
+    return certificateFault("ERR_CERT_UNTRUSTED", "none of the trusted authorities issued it", cause);
+  }
+  const message = `Cannot finish the TLS handshake: ${reasonOf(cause)}`;
+  return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
+}
+
+const UNTRUSTED =
+  /UnknownIssuer|unknown issuer|BadSignature|CaUsedAsEndEntity|InvalidPurpose|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|invalid peer certificate/i;
+
+function certificateFault(
+  code: "ERR_CERT_EXPIRED" | "ERR_CERT_WRONG_HOST" | "ERR_CERT_UNTRUSTED",
+  why: string,
+  cause: unknown,
+): TlsError {
+  const message = `Cannot trust the peer's certificate as ${why} (${reasonOf(cause)})`;
+  return new TlsError(code, message, { cause });
+}
+
+/** True for an error of this class, or one of Node's with this code. */
+export function isKind(error: unknown, kind: new (message: string) => Error, code: string): boolean {
+  return error instanceof kind || codeOf(error) === code;
+}
+
+function isPermission(error: unknown): boolean {
+  return error instanceof Deno.errors.NotCapable || codeOf(error) === "ERR_ACCESS_DENIED";
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "";
+}
+
+/** Text of the platform's error: one line, bounded, as a peer may have had a hand in it. */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message || cause.name : String(cause);
+  // deno-lint-ignore no-control-regex -- keeping them out is the purpose
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").slice(0, 200);
+}

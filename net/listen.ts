@@ -1,0 +1,103 @@
+// listen(): waits for connections wherever an address says, by the backend that fits.
+import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/options.ts";
+import { type ListenOptions, listenTcp } from "./tcp.ts";
+import { listenTlsNative } from "./tls_native.ts";
+import { listenTlsNode, listenTlsNodeUnix } from "./tls_node_listener.ts";
+import type { Listener } from "./transport.ts";
+import { listenUnix } from "./unix.ts";
+
+export type { ListenOptions } from "./tcp.ts";
+
+/** TLS of a listener. */
+export interface ListenTls {
+  /** Certificates in force. The caller closes them, after the listener. */
+  readonly credentials: CredentialSource;
+  /** Lowest version spoken. @default {"TLSv1.2"} */
+  readonly minVersion?: TlsVersion;
+  /** Highest version spoken. @default {"TLSv1.3"} */
+  readonly maxVersion?: TlsVersion;
+  /** Application protocols (ALPN), most wanted first; when set, a client that agrees on none is refused. */
+  readonly alpnProtocols?: readonly string[];
+  /** Which implementation carries the sessions. @default {"auto"} */
+  readonly backend?: TlsBackend;
+}
+
+/** Where to listen. */
+export type ListenTarget =
+  | {
+    /** Name or IP address. @default {"127.0.0.1"} never all interfaces by accident */
+    readonly hostname?: string;
+    /** 0 picks a free one. */
+    readonly port: number;
+    /** Let several listeners share the port (Linux). @default {false} */
+    readonly reusePort?: boolean;
+    /** Speak TLS. */
+    readonly tls?: ListenTls;
+  }
+  | {
+    /** Path of a unix socket, at most 107 bytes. */
+    readonly path: string;
+    /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
+    readonly mode?: number;
+    /** Speak TLS over it. */
+    readonly tls?: ListenTls;
+  };
+
+/**
+ * Listens. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md tells why.
+ *
+ * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`, `ERR_SOCKET_PATH_TOO_LONG`
+ *
+ * @example
+ * ```ts
+ * import { listen } from "./listen.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const listener = await listen({ port: 0 });
+ * assertEquals(listener.addr.transport, "tcp");
+ * const waiting = listener.accept();
+ * listener.close();
+ * assertEquals(await waiting, null);
+ * ```
+ */
+export async function listen(target: ListenTarget, options: ListenOptions = {}): Promise<Listener> {
+  const tls = target.tls && resolve(target.tls);
+  if ("path" in target) {
+    if (tls === undefined) return await listenUnix(target);
+    if (tls.backend === "deno") throw lacks("has no TLS over unix sockets", "path");
+    return await listenTlsNodeUnix(target, tls, options);
+  }
+  const { hostname = "127.0.0.1", port, reusePort } = target;
+  const where = { hostname, port, reusePort };
+  if (tls === undefined) return listenTcp(where, options);
+  if (tls.backend !== "deno") return await listenTlsNode(where, tls, options);
+  checkNative(tls, options);
+  const { cert, key } = tls.credentials.current;
+  return listenTlsNative(where, { cert, key, alpnProtocols: tls.alpnProtocols }, options);
+}
+
+function resolve(tls: ListenTls): Required<ListenTls> {
+  const {
+    credentials,
+    minVersion = "TLSv1.2",
+    maxVersion = "TLSv1.3",
+    alpnProtocols = [],
+    backend = "auto",
+  } = tls;
+  return { credentials, minVersion, maxVersion, alpnProtocols, backend };
+}
+
+/** Refuses what native TLS would ignore. */
+function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
+  const { clientCa, sni } = tls.credentials.current;
+  if (clientCa.length > 0) throw lacks("cannot ask for client certificates", "clientCa");
+  if (sni.size > 0) throw lacks("knows one certificate only", "sni");
+  if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
+  if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
+  if (options.keepAlive) throw lacks("cannot tune its sockets", "keepAlive");
+}
+
+function lacks(what: string, option: string): TypeError {
+  return new TypeError(`Cannot listen as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
+}

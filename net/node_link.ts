@@ -1,0 +1,157 @@
+// NodeLink: the socket under a node:tls session, with the two things that Deno's node:tls lacks.
+import net from "node:net";
+import { dialFault } from "./faults.ts";
+import type { DialOptions, TcpTarget } from "./tcp.ts";
+import type { Address, SocketTuning } from "./transport.ts";
+import { checkUnixPath } from "./unix_path.ts";
+
+/** The part of node:net's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
+interface StreamHandle {
+  onread: (...args: unknown[]) => unknown;
+  readStart(): number;
+  readStop(): number;
+}
+
+/**
+ * The socket under a TLS session.
+ *
+ * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
+ * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
+ * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
+ */
+export class NodeLink {
+  /** The socket; the session owns its life. */
+  readonly socket: net.Socket;
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** True while the platform handles the end of the socket, be it in order or by a reset. */
+  ending = false;
+  /** Called when the socket has ended, after the platform has handled it. */
+  onEnd: () => void = () => {};
+  readonly #handle: StreamHandle;
+  #reading = true;
+  #referenced = true;
+
+  /**
+   * Takes over a connected socket, before its TLS session is made.
+   *
+   * @throws {TypeError} when the platform's sockets are not what they were when this was written
+   */
+  constructor(socket: net.Socket, path?: string) {
+    const handle = handleOf(socket);
+    if (handle === undefined) {
+      throw new TypeError(
+        `Cannot use the "node" TLS backend as this version of the runtime lacks what it needs: use "deno"`,
+      );
+    }
+    this.socket = socket;
+    this.#handle = handle;
+    // A socket without a listener ends the process when its peer resets it.
+    socket.on("error", () => {});
+    this.localAddr = path === undefined
+      ? tcpAddress(socket.localAddress, socket.localPort)
+      : { transport: "unix", path };
+    this.remoteAddr = path === undefined
+      ? tcpAddress(socket.remoteAddress, socket.remotePort)
+      : { transport: "unix", path };
+  }
+
+  /** Watches the end of the socket. To be called right after the TLS session was made on it. */
+  watch(): void {
+    const handle = this.#handle;
+    const feed = handle.onread;
+    // The platform calls with bytes, or without any at the end and at errors.
+    handle.onread = (...args: unknown[]) => {
+      if (args[0] !== undefined) return feed.apply(handle, args);
+      this.ending = true;
+      try {
+        return feed.apply(handle, args);
+      } finally {
+        this.ending = false;
+        // The platform lets go of the event loop here, although our direction may still be open.
+        if (this.#referenced && !this.socket.destroyed) this.socket.ref();
+        this.onEnd();
+      }
+    };
+    // The callback is looked up when reading starts.
+    handle.readStop();
+    handle.readStart();
+  }
+
+  /** Stops reading from the kernel. */
+  pause(): void {
+    if (!this.#reading || this.socket.destroyed) return;
+    this.#reading = false;
+    this.#handle.readStop();
+  }
+
+  /** Goes on reading. */
+  resume(): void {
+    if (this.#reading || this.socket.destroyed) return;
+    this.#reading = true;
+    this.#handle.readStart();
+  }
+
+  /** Changes socket options; a unix socket has none. */
+  tune(tuning: SocketTuning): void {
+    if (this.localAddr.transport !== "tcp") return;
+    if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
+    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive);
+  }
+
+  /** Keeps the process alive while the socket is open, or not. */
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    if (this.socket.destroyed) return;
+    if (referenced) this.socket.ref();
+    else this.socket.unref();
+  }
+
+  /** Frees the descriptor. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+}
+
+/** Connects a socket of node:net. */
+export async function connectNode(
+  target: TcpTarget | { readonly path: string },
+  options: DialOptions,
+): Promise<NodeLink> {
+  const { signal, noDelay = true, keepAlive = false } = options;
+  signal.throwIfAborted();
+  if ("path" in target) checkUnixPath("connect", target.path);
+  const address: Address = "path" in target
+    ? { transport: "unix", path: target.path }
+    : { transport: "tcp", hostname: target.hostname, port: target.port };
+  const where = "path" in target ? { path: target.path } : { host: target.hostname, port: target.port };
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = net.connect({ ...where, allowHalfOpen: true });
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  socket.once("connect", resolve);
+  socket.on("error", (cause) => reject(dialFault(address, cause)));
+  try {
+    await promise;
+    const link = new NodeLink(socket, "path" in target ? target.path : undefined);
+    link.tune({ noDelay, ...keepAlive && { keepAlive } });
+    return link;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function handleOf(socket: net.Socket): StreamHandle | undefined {
+  const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null })._handle;
+  const fit = typeof handle?.readStart === "function" && typeof handle.readStop === "function";
+  return fit ? handle as StreamHandle : undefined;
+}
+
+function tcpAddress(hostname: string | undefined, port: number | undefined): Address {
+  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+}

@@ -1,0 +1,62 @@
+// ReadBuffer: where a socket's reads go, small while little comes and large while much does.
+
+/** Smallest buffer in bytes: what a pending read costs an idle connection. */
+const MIN_BYTES = 4 * 1024;
+
+/** Largest buffer in bytes: beyond it, a read costs more memory and no fewer calls. */
+const MAX_BYTES = 64 * 1024;
+
+/**
+ * Hands out places to read into, one after the other in one buffer, so that a chunk once taken is never written to again. The
+ * buffer doubles from 4 KiB to 64 KiB while reads come back full, and halves while they come back nearly empty.
+ *
+ * @example
+ * ```ts
+ * import { ReadBuffer } from "./read_buffer.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const buffer = new ReadBuffer();
+ * buffer.space().set([1, 2, 3]);
+ * const chunk = buffer.take(3);
+ * buffer.space().set([4, 5, 6]);
+ * assertEquals(chunk, new Uint8Array([1, 2, 3]));
+ * ```
+ */
+export class ReadBuffer {
+  #bytes: Uint8Array<ArrayBuffer> = EMPTY;
+  #used = 0;
+  #target = MIN_BYTES;
+
+  /** A place to read into: at least a quarter of the present size. It holds until {@linkcode take}. */
+  space(): Uint8Array<ArrayBuffer> {
+    const size = this.#bytes.length;
+    if (size !== this.#target && (this.#used > 0 || size > this.#target)) this.#renew();
+    else if (size - this.#used < this.#target / 4) this.#renew();
+    return this.#used === 0 ? this.#bytes : this.#bytes.subarray(this.#used);
+  }
+
+  /** The first `length` bytes of the place last handed out; they belong to the caller from now on. */
+  take(length: number): Uint8Array<ArrayBuffer> {
+    const start = this.#used;
+    const end = start + length;
+    const space = this.#bytes.length - start;
+    this.#used = end;
+    if (length === space) this.#target = Math.min(MAX_BYTES, this.#target * 2);
+    else if (length <= this.#target / 8 && this.#target > MIN_BYTES) this.#target /= 2;
+    return this.#bytes.subarray(start, end);
+  }
+
+  /** Lets go of the buffer; the next {@linkcode space} starts small. */
+  release(): void {
+    this.#bytes = EMPTY;
+    this.#used = 0;
+    this.#target = MIN_BYTES;
+  }
+
+  #renew(): void {
+    this.#bytes = new Uint8Array(this.#target);
+    this.#used = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);

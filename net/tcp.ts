@@ -1,0 +1,140 @@
+// TCP: dialling and listening by Deno's own sockets.
+import { dialFault, listenFault } from "./faults.ts";
+import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
+import { DenoListener } from "./socket_listener.ts";
+import type { Address, Listener, SocketTuning, Transport } from "./transport.ts";
+
+/** Where a TCP connection goes to, or is waited for. */
+export interface TcpTarget {
+  /** Name or IP address. */
+  readonly hostname: string;
+  /** 0 to 65535; 0 picks a free one where a listener is wanted. */
+  readonly port: number;
+}
+
+/** What a TCP listener can be told. */
+export interface TcpListenTarget extends TcpTarget {
+  /** Let several listeners share the port. @default {false} */
+  readonly reusePort?: boolean;
+}
+
+/** What holds for every connection of a listener. */
+export interface ListenOptions {
+  /**
+   * Connections that the kernel keeps until they are accepted, 1 to 65535.
+   *
+   * @default {511} as other servers have it: a burst of connects fits, and Linux cuts it to its own limit
+   */
+  readonly backlog?: number;
+  /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
+  readonly noDelay?: boolean;
+  /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
+  readonly keepAlive?: boolean;
+}
+
+/** How to dial. */
+export interface DialOptions {
+  /** Ends the attempt: it rejects with `signal.reason`, and the descriptor is free. */
+  readonly signal: AbortSignal;
+  /** Send small writes at once (TCP_NODELAY). @default {true} */
+  readonly noDelay?: boolean;
+  /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
+  readonly keepAlive?: boolean;
+}
+
+/** How many connections wait for `accept` unless told otherwise. */
+export const DEFAULT_BACKLOG = 511;
+
+/** A connection over TCP. */
+export class TcpTransport extends SocketTransport {
+  readonly #socket: Deno.TcpConn;
+
+  /** Takes over a connected socket. */
+  constructor(socket: Deno.TcpConn, description: SocketDescription) {
+    super(socket, description);
+    this.#socket = socket;
+  }
+
+  /** Changes socket options. */
+  tune(tuning: SocketTuning): void {
+    applyTuning(this.#socket, tuning);
+  }
+}
+
+/** Connects a socket of Deno's, tuned. */
+export async function connectTcp(target: TcpTarget, options: DialOptions): Promise<Deno.TcpConn> {
+  const { signal, noDelay = true, keepAlive = false } = options;
+  const { hostname, port } = target;
+  signal.throwIfAborted();
+  let socket: Deno.TcpConn;
+  try {
+    socket = await Deno.connect({ hostname, port, signal });
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw dialFault({ transport: "tcp", hostname, port }, cause);
+  }
+  if (signal.aborted) {
+    closeQuietly(socket);
+    throw signal.reason;
+  }
+  applyTuning(socket, { noDelay, ...keepAlive && { keepAlive } });
+  return socket;
+}
+
+/** Dials over TCP. */
+export async function dialTcp(target: TcpTarget, options: DialOptions): Promise<Transport> {
+  const socket = await connectTcp(target, options);
+  return new TcpTransport(socket, describe(socket));
+}
+
+/** Listens on TCP. */
+export function listenTcp(target: TcpListenTarget, options: ListenOptions): Listener {
+  const { hostname, port, reusePort = false } = target;
+  const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
+  checkReusePort(reusePort);
+  let listener: Deno.TcpListener;
+  try {
+    listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: backlog });
+  } catch (cause) {
+    throw listenFault({ transport: "tcp", hostname, port }, cause);
+  }
+  const tuning = { noDelay, ...keepAlive && { keepAlive } };
+  return new DenoListener(listener, {
+    addr: toAddress(listener.addr),
+    describe,
+    open(socket, description) {
+      applyTuning(socket, tuning);
+      return Promise.resolve(new TcpTransport(socket, description));
+    },
+  });
+}
+
+/**
+ * Refuses to share a port where Deno would end the process for it.
+ *
+ * @throws {TypeError} when the flag that Deno wants is missing
+ */
+export function checkReusePort(reusePort: boolean): void {
+  // The flag shows by what else it brings.
+  if (!reusePort || "listenDatagram" in Deno) return;
+  throw new TypeError(`Cannot listen as "reusePort" needs the flag --unstable-net of Deno`);
+}
+
+/** Deno's address as ours. */
+export function toAddress(addr: Deno.NetAddr): Address {
+  return { transport: "tcp", hostname: addr.hostname, port: addr.port };
+}
+
+function describe(socket: Deno.TcpConn): SocketDescription {
+  return { localAddr: toAddress(socket.localAddr), remoteAddr: toAddress(socket.remoteAddr) };
+}
+
+/** Sets socket options; a peer that is already gone shows at the next read, not here. */
+function applyTuning(socket: Deno.TcpConn, tuning: SocketTuning): void {
+  try {
+    if (tuning.noDelay !== undefined) socket.setNoDelay(tuning.noDelay);
+    if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive);
+  } catch {
+    // Nothing to be tuned any more.
+  }
+}

@@ -1,0 +1,272 @@
+// TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
+import type { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
+import tls from "node:tls";
+import { TlsError } from "../errors.ts";
+import { peerCertificate } from "../tls/describe.ts";
+import { diagnoseCertificate } from "../tls/diagnose.ts";
+import { checkHost, matchesName, normalizeHost } from "../tls/host.ts";
+import type { Credentials, ResolvedClientTls, ServerCredentials, TlsVersion } from "../tls/options.ts";
+import { alpnMismatch, handshakeFault } from "./faults.ts";
+import { connectNode, type NodeLink } from "./node_link.ts";
+import { NodeTransport } from "./node_transport.ts";
+import type { DialOptions, TcpTarget } from "./tcp.ts";
+import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
+
+/** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
+const NO_TIMER = -1;
+
+/** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
+const MAX_PROVEN = 10_000;
+
+/** What a server on this backend offers. */
+export interface NodeServerTls {
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** Application protocols, most wanted first; when there are any, a client that agrees on none is refused. */
+  readonly alpnProtocols: readonly string[];
+}
+
+/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless told otherwise. */
+export async function dialTlsNode(
+  target: TcpTarget | { readonly path: string },
+  client: ResolvedClientTls,
+  options: DialOptions,
+): Promise<Transport> {
+  const hostname = client.serverName ?? ("path" in target ? "localhost" : target.hostname);
+  const link = await connectNode(target, options);
+  try {
+    return await beginClient(link, client, { hostname, signal: options.signal });
+  } catch (error) {
+    if (!(error instanceof TlsError) || error.code !== "ERR_CERT_UNTRUSTED") throw error;
+    // The platform says the same of all certificates that it refuses: a look at this one tells why.
+    const certificate = await fetchCertificate(target, hostname, options).catch(() => undefined);
+    options.signal.throwIfAborted();
+    if (certificate === undefined) throw error;
+    const diagnosis = diagnoseCertificate(certificate, { hostname, cause: error.cause });
+    // The host was not looked at yet; that the issuer is unknown is what the platform found.
+    throw diagnosis.code === "ERR_CERT_WRONG_HOST"
+      ? diagnoseCertificate(certificate, { cause: error.cause })
+      : diagnosis;
+  }
+}
+
+/** Contexts of one set of credentials, made once: each costs a check of certificate and key. */
+export class ServerContexts {
+  readonly #main: tls.SecureContext;
+  readonly #byName: ReadonlyMap<string, tls.SecureContext>;
+  readonly #mutual: boolean;
+  readonly #server: NodeServerTls;
+  /** Fingerprints of client certificates that were checked in full. */
+  readonly #proven = new Set<string>();
+
+  /** Makes all contexts. */
+  constructor(credentials: ServerCredentials, server: NodeServerTls) {
+    const { clientCa, sni } = credentials;
+    const make = ({ cert, key }: Credentials) => {
+      const { minVersion, maxVersion } = server;
+      return tls.createSecureContext({
+        cert,
+        key,
+        minVersion,
+        maxVersion,
+        ...clientCa.length > 0 && { ca: [...clientCa] },
+      });
+    };
+    this.#main = make(credentials);
+    this.#byName = new Map([...sni].map(([name, identity]) => [name.toLowerCase(), make(identity)]));
+    this.#mutual = clientCa.length > 0;
+    this.#server = server;
+  }
+
+  /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
+  async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
+    const { alpnProtocols } = this.#server;
+    // One server per handshake, which never listens: node's own checks apply, and its events are about this client alone.
+    const server = tls.createServer({
+      requestCert: this.#mutual,
+      rejectUnauthorized: true,
+      handshakeTimeout: NO_TIMER,
+      SNICallback: (name, done) => done(null, this.#pick(name)),
+      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+    });
+    const left = this.#mutual
+      ? "the client's certificate was refused, or the client left"
+      : "the client left";
+    return await settle(link, { signal, left }, (finish, fail) => {
+      server.once("secureConnection", (session) => finish(() => this.#establish(link, session)));
+      server.on(
+        "tlsClientError",
+        (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
+      );
+      server.emit("connection", link.socket);
+      link.watch();
+    });
+  }
+
+  #establish(link: NodeLink, session: tls.TLSSocket): Transport {
+    const { alpnProtocols } = this.#server;
+    if (!this.#mutual) return establish(link, session, { alpnProtocols, certificate: null });
+    const certificate = certificateOf(session);
+    if (certificate === null) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as the client sent no certificate",
+      );
+    }
+    this.#checkProof(certificate, session.isSessionReused());
+    return establish(link, session, { alpnProtocols, certificate });
+  }
+
+  /**
+   * A resumed session skips the check of the client's certificate, and Deno resumes what any listener of the process began, even
+   * one that trusts others. So a resumed one counts only for a certificate that these credentials have let in before.
+   */
+  #checkProof(certificate: PeerCertificate, resumed: boolean): void {
+    const { fingerprint256, notAfter } = certificate;
+    if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+      );
+    }
+    // The newest at the end; the one that was not seen for longest goes first.
+    this.#proven.delete(fingerprint256);
+    this.#proven.add(fingerprint256);
+    if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
+  }
+
+  #pick(name: string): tls.SecureContext {
+    if (this.#byName.size === 0 || name === "") return this.#main;
+    const wanted = name.toLowerCase();
+    const exact = this.#byName.get(wanted);
+    if (exact !== undefined) return exact;
+    for (const [pattern, context] of this.#byName) if (matchesName(pattern, wanted)) return context;
+    return this.#main;
+  }
+}
+
+async function beginClient(
+  link: NodeLink,
+  client: ResolvedClientTls,
+  { hostname, signal }: { hostname: string; signal: AbortSignal },
+): Promise<Transport> {
+  const { caCerts, cert, key, minVersion, maxVersion, alpnProtocols } = client;
+  let certificate: PeerCertificate | null = null;
+  return await settle(link, { signal, left: "the server closed the connection" }, (finish, fail) => {
+    const session = tls.connect({
+      socket: link.socket,
+      ...nameOptions(hostname),
+      minVersion,
+      maxVersion,
+      rejectUnauthorized: true,
+      ...caCerts !== undefined && { ca: [...caCerts] },
+      ...cert !== undefined && { cert, key },
+      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+      // Read from the DER bytes: the one-line form that node's own check reads can be forged in Deno.
+      checkServerIdentity(_name, { raw }) {
+        try {
+          certificate = peerCertificate(raw);
+          checkHost(certificate, hostname);
+          return undefined;
+        } catch (error) {
+          return error instanceof Error ? error : new Error(String(error));
+        }
+      },
+    });
+    session.once(
+      "secureConnect",
+      () => finish(() => establish(link, session, { alpnProtocols, certificate })),
+    );
+    session.on("error", (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)));
+    link.watch();
+  });
+}
+
+/** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
+async function settle(
+  link: NodeLink,
+  { signal, left }: { signal: AbortSignal; left: string },
+  begin: (finish: (make: () => Transport) => void, fail: (error: TlsError) => void) => void,
+): Promise<Transport> {
+  const { promise, resolve, reject } = Promise.withResolvers<Transport>();
+  const onAbort = () => reject(signal.reason);
+  const onClose = () => reject(handshakeFault(new Error(left)));
+  // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
+  link.onEnd = () => setImmediate(onClose);
+  signal.addEventListener("abort", onAbort, { once: true });
+  link.socket.once("close", onClose);
+  try {
+    signal.throwIfAborted();
+    // Made at once: bytes may be on their way.
+    begin((make) => {
+      try {
+        resolve(make());
+      } catch (error) {
+        reject(error);
+      }
+    }, reject);
+    return await promise;
+  } catch (error) {
+    link.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    link.socket.removeListener("close", onClose);
+    link.onEnd = () => {};
+  }
+}
+
+function establish(
+  link: NodeLink,
+  session: tls.TLSSocket,
+  { alpnProtocols, certificate }: { alpnProtocols: readonly string[]; certificate: PeerCertificate | null },
+): Transport {
+  const alpnProtocol = session.alpnProtocol || null;
+  if (alpnProtocols.length > 0 && alpnProtocol === null) throw alpnMismatch(alpnProtocols);
+  const info: TlsInfo = {
+    backend: "node",
+    protocol: session.getProtocol(),
+    alpnProtocol,
+    peerCertificate: certificate,
+  };
+  return new NodeTransport(link, session, info);
+}
+
+/** What node says both when the client left and when it refused the client's certificate. */
+function isHangUp(cause: Error): boolean {
+  return "code" in cause && cause.code === "ECONNRESET";
+}
+
+function certificateOf(session: tls.TLSSocket): PeerCertificate | null {
+  const raw: Buffer | undefined = session.getPeerCertificate()?.raw;
+  return raw === undefined ? null : peerCertificate(raw);
+}
+
+/** Asks a server for its certificate and believes nothing: no byte is sent to it, none is taken. */
+async function fetchCertificate(
+  target: TcpTarget | { readonly path: string },
+  hostname: string,
+  options: DialOptions,
+): Promise<PeerCertificate | undefined> {
+  const link = await connectNode(target, options);
+  const { promise, resolve } = Promise.withResolvers<PeerCertificate | undefined>();
+  const onEnd = () => resolve(undefined);
+  options.signal.addEventListener("abort", onEnd, { once: true });
+  try {
+    const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
+    session.once("secureConnect", () => resolve(certificateOf(session) ?? undefined));
+    session.on("error", onEnd);
+    session.once("close", onEnd);
+    return await promise;
+  } finally {
+    options.signal.removeEventListener("abort", onEnd);
+    link.destroy();
+  }
+}
+
+/** An address is compared, but never sent as a server name (RFC 6066, section 3). */
+function nameOptions(hostname: string): { host: string; servername?: string } {
+  const host = normalizeHost(hostname);
+  return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
+}

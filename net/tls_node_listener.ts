@@ -1,0 +1,187 @@
+// Listening for node:tls: accepts sockets of node:net, which come to rest until their handshake is wanted.
+import net from "node:net";
+import type { CredentialSource } from "../tls/options.ts";
+import { busyAccept, listenFault } from "./faults.ts";
+import { NodeLink } from "./node_link.ts";
+import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
+import { type NodeServerTls, ServerContexts } from "./tls_node.ts";
+import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
+import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
+
+/**
+ * How often a listener that may have gone deaf is woken, in ms. In Deno 2.9 a listener of node:net that once met a lack of
+ * descriptors never looks at its queue again, without an event; a wake-up of one that is well does nothing.
+ */
+const WAKE_MS = 500;
+
+/** What a listener of this backend needs. */
+export interface NodeListenTls extends NodeServerTls {
+  /** Certificates in force, which may change. */
+  readonly credentials: CredentialSource;
+}
+
+/** Listens on TCP. */
+export async function listenTlsNode(
+  target: TcpListenTarget,
+  tls: NodeListenTls,
+  options: ListenOptions,
+): Promise<Listener> {
+  const { hostname, port, reusePort = false } = target;
+  const acceptor = new Acceptor(tls, options);
+  try {
+    await acceptor.listen({ host: hostname, port, ...reusePort && { reusePort } });
+  } catch (cause) {
+    throw listenFault({ transport: "tcp", hostname, port }, cause);
+  }
+  return acceptor;
+}
+
+/** Listens on a unix socket. */
+export async function listenTlsNodeUnix(
+  target: UnixListenTarget,
+  tls: NodeListenTls,
+  options: ListenOptions,
+): Promise<Listener> {
+  checkUnixPath("listen", target.path);
+  const { listener, release } = await claimUnixPath(target, async (path) => {
+    const acceptor = new Acceptor(tls, options, target.path);
+    await acceptor.listen({ path });
+    return acceptor;
+  });
+  listener.onClose = release;
+  return listener;
+}
+
+/** The part of a listening handle that is used here; see {@linkcode WAKE_MS}. */
+interface ListenHandle {
+  listen?(backlog: number): number;
+  readStart?(): number;
+}
+
+class Acceptor implements Listener {
+  readonly #server: net.Server;
+  readonly #path: string | undefined;
+  readonly #backlog: number;
+  readonly #tuning: SocketTuning;
+  readonly #tls: NodeListenTls;
+  readonly #unsubscribe: () => void;
+  readonly #queue: NodeIncoming[] = [];
+  #contexts: ServerContexts;
+  #waiter: PromiseWithResolvers<Incoming | null> | undefined;
+  #waker: ReturnType<typeof setInterval> | undefined;
+  #closed = false;
+  /** Called once, right after closing. */
+  onClose: () => void = () => {};
+
+  constructor(tls: NodeListenTls, options: ListenOptions, path?: string) {
+    const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
+    this.#path = path;
+    this.#backlog = backlog;
+    this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
+    this.#tls = tls;
+    this.#contexts = new ServerContexts(tls.credentials.current, tls);
+    this.#unsubscribe = tls.credentials.subscribe((next) => {
+      this.#contexts = new ServerContexts(next, tls);
+    });
+    this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    this.#server.on("connection", (socket) => this.#admit(socket));
+  }
+
+  get addr(): Address {
+    if (this.#path !== undefined) return { transport: "unix", path: this.#path };
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") return this.#lastAddr;
+    return this.#lastAddr = { transport: "tcp", hostname: address.address, port: address.port };
+  }
+  #lastAddr: Address = { transport: "tcp", hostname: "", port: 0 };
+
+  async listen(where: net.ListenOptions): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("listening", resolve);
+    this.#server.once("error", reject);
+    try {
+      this.#server.listen({ ...where, backlog: this.#backlog });
+      await promise;
+    } catch (cause) {
+      this.#unsubscribe();
+      throw cause;
+    }
+    this.#server.on("error", () => {});
+    this.#lastAddr = this.addr;
+    this.#waker = setInterval(() => this.#wake(), WAKE_MS);
+    Deno.unrefTimer(this.#waker);
+  }
+
+  accept(): Promise<Incoming | null> {
+    if (this.#closed) return Promise.resolve(null);
+    if (this.#waiter !== undefined) return Promise.reject(busyAccept());
+    const next = this.#queue.shift();
+    if (next !== undefined) return Promise.resolve(next);
+    this.#waiter = Promise.withResolvers();
+    return this.#waiter.promise;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#waker);
+    this.#unsubscribe();
+    this.#server.close();
+    for (const incoming of this.#queue.splice(0)) incoming.refuse();
+    this.#waiter?.resolve(null);
+    this.#waiter = undefined;
+    this.onClose();
+  }
+
+  ref(): void {
+    if (!this.#closed) this.#server.ref();
+  }
+
+  unref(): void {
+    if (!this.#closed) this.#server.unref();
+  }
+
+  #admit(socket: net.Socket): void {
+    // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
+    if (this.#closed || this.#queue.length >= this.#backlog) {
+      socket.on("error", () => {});
+      socket.destroy();
+      return;
+    }
+    const link = new NodeLink(socket, this.#path);
+    link.tune(this.#tuning);
+    const incoming = new NodeIncoming(link, (signal) => this.#contexts.open(link, { signal }));
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    if (waiter !== undefined) waiter.resolve(incoming);
+    else this.#queue.push(incoming);
+  }
+
+  #wake(): void {
+    const handle = (this.#server as unknown as { _handle?: ListenHandle | null })._handle;
+    if (this.#path === undefined) handle?.listen?.(this.#backlog);
+    else handle?.readStart?.();
+  }
+}
+
+class NodeIncoming implements Incoming {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #link: NodeLink;
+  readonly #open: (signal: AbortSignal) => Promise<Transport>;
+
+  constructor(link: NodeLink, open: (signal: AbortSignal) => Promise<Transport>) {
+    this.#link = link;
+    this.#open = open;
+    this.localAddr = link.localAddr;
+    this.remoteAddr = link.remoteAddr;
+  }
+
+  open({ signal }: { signal: AbortSignal }): Promise<Transport> {
+    return this.#open(signal);
+  }
+
+  refuse(): void {
+    this.#link.destroy();
+  }
+}

@@ -1,0 +1,97 @@
+// The accept loop: takes connections from a listener until its owner ends it; no fault of the kernel does.
+import type { Admission, Ticket } from "../limits/admission.ts";
+import { sourceKey } from "../limits/source_key.ts";
+import type { Incoming, Listener } from "../net/transport.ts";
+
+/** First pause after the kernel refused a connection, such as for want of descriptors, in ms. */
+const MIN_BACKOFF_MS = 5;
+
+/** Longest pause, in ms: how late the server notices that things are well again. */
+const MAX_BACKOFF_MS = 500;
+
+/** What the loop tells its server. */
+export interface AcceptEvents {
+  /** A connection was let in; its handshake comes next. It must not throw. */
+  onAdmitted(incoming: Incoming, ticket: Ticket<AbortController>): void;
+  /** A connection was refused. */
+  onRefused(incoming: Incoming): void;
+  /** A connection was let in that takes the place of this one, whose handshake has stalled. */
+  onReplaced(ticket: Ticket<AbortController>): void;
+  /** The kernel refused a connection; the loop goes on after a pause. */
+  onFault(error: unknown): void;
+}
+
+/** Runs until the listener is closed. Never rejects. */
+export async function acceptLoop(
+  listener: Listener,
+  admission: Admission<AbortController>,
+  events: AcceptEvents,
+  signal: AbortSignal,
+): Promise<void> {
+  let backoffMs = 0;
+  while (!signal.aborted) {
+    let incoming: Incoming | null;
+    try {
+      incoming = await listener.accept();
+      backoffMs = 0;
+    } catch (error) {
+      events.onFault(error);
+      backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, 2 * backoffMs));
+      await pause(backoffMs, signal);
+      continue;
+    }
+    if (incoming === null) return;
+    const waitMs = admit(incoming, admission, events);
+    if (waitMs > 0) await admitLater(incoming, waitMs, admission, events, signal);
+  }
+}
+
+/** Lets a connection in or refuses it; gives ms to wait when there is no room just now. */
+function admit(incoming: Incoming, admission: Admission<AbortController>, events: AcceptEvents): number {
+  const result = admission.admit(sourceKey(incoming.remoteAddr), performance.now());
+  switch (result.kind) {
+    case "wait":
+      return result.waitMs;
+    case "refused":
+      incoming.refuse();
+      events.onRefused(incoming);
+      return 0;
+    case "admitted":
+      if (result.replaced !== null) events.onReplaced(result.replaced);
+      events.onAdmitted(incoming, result.ticket);
+      return 0;
+  }
+}
+
+/** Nobody else is accepted meanwhile: newcomers wait in the kernel's backlog. */
+async function admitLater(
+  incoming: Incoming,
+  waitMs: number,
+  admission: Admission<AbortController>,
+  events: AcceptEvents,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let ms = waitMs; ms > 0 && !signal.aborted;) {
+    await pause(Math.max(1, ms), signal);
+    ms = signal.aborted ? 0 : admit(incoming, admission, events);
+    if (ms === 0 && !signal.aborted) return;
+  }
+  incoming.refuse();
+  events.onRefused(incoming);
+}
+
+/** Waits, at most until `signal` aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onAbort = () => {
+    clearTimeout(timer);
+    resolve();
+  };
+  const timer = setTimeout(() => {
+    signal.removeEventListener("abort", onAbort);
+    resolve();
+  }, ms);
+  signal.addEventListener("abort", onAbort, { once: true });
+  return promise;
+}

@@ -1,0 +1,83 @@
+// Handshakes: brings admitted connections through their TLS handshake, each within its deadline, off the accept loop.
+import { ClosedError, TimeoutError } from "../errors.ts";
+import type { Admission, Ticket } from "../limits/admission.ts";
+import type { Penalties } from "../limits/penalties.ts";
+import { sourceKey } from "../limits/source_key.ts";
+import type { Incoming, Transport } from "../net/transport.ts";
+import type { ServerCounters } from "../stats/counters.ts";
+
+/** Ends a handshake that stalled while others wait for its place. */
+const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another connection's");
+
+/** Options of {@linkcode Handshakes}. */
+export interface HandshakesOptions {
+  /** Longest time of one handshake in ms. */
+  readonly timeoutMs: number;
+  /** Ends all of them. */
+  readonly stopping: AbortSignal;
+  /** Called when a handshake failed by the client's fault. */
+  readonly onFailed: (error: unknown, incoming: Incoming) => void;
+}
+
+/** The handshakes of one server. */
+export class Handshakes {
+  readonly #admission: Admission<AbortController>;
+  readonly #penalties: Penalties;
+  readonly #counters: ServerCounters;
+  readonly #options: HandshakesOptions;
+
+  constructor(
+    admission: Admission<AbortController>,
+    penalties: Penalties,
+    counters: ServerCounters,
+    options: HandshakesOptions,
+  ) {
+    this.#admission = admission;
+    this.#penalties = penalties;
+    this.#counters = counters;
+    this.#options = options;
+  }
+
+  /** Gives the transport, or `null` when there is none; then the descriptor and the ticket are free. Never rejects. */
+  async finish(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Transport | null> {
+    const { timeoutMs, stopping } = this.#options;
+    const controller = ticket.owner = new AbortController();
+    const onStop = () => controller.abort(stopping.reason);
+    stopping.addEventListener("abort", onStop, { once: true });
+    const late = new TimeoutError(
+      "ERR_HANDSHAKE_TIMEOUT",
+      `The connection was closed as its TLS handshake took longer than ${timeoutMs} ms`,
+    );
+    const timer = setTimeout(() => controller.abort(late), timeoutMs);
+    try {
+      const transport = await incoming.open({ signal: controller.signal });
+      if (!controller.signal.aborted && this.#admission.established(ticket, performance.now())) {
+        return transport;
+      }
+      transport.close();
+    } catch (error) {
+      const ours = stopping.aborted || error === REPLACED;
+      if (!ours) this.#punish(incoming, error, error === late);
+    } finally {
+      clearTimeout(timer);
+      stopping.removeEventListener("abort", onStop);
+      ticket.owner = undefined;
+    }
+    this.#admission.release(ticket);
+    return null;
+  }
+
+  /** Ends the handshake that another connection takes the place of. */
+  replace(ticket: Ticket<AbortController>): void {
+    this.#counters.connectionsReplaced++;
+    ticket.owner?.abort(REPLACED);
+  }
+
+  #punish(incoming: Incoming, error: unknown, late: boolean): void {
+    if (late) this.#counters.handshakeTimeouts++;
+    else this.#counters.handshakeFailures++;
+    const offence = late ? "handshake_timeout" : "failed_handshake";
+    this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
+    this.#options.onFailed(error, incoming);
+  }
+}

@@ -1,0 +1,167 @@
+// Sessions: the open connections of a server, each with its handler, from the handshake to the end of both.
+import { Connection } from "../connection.ts";
+import type { Sweeper } from "../connection/sweeper.ts";
+import type { ConnectionEnd, Traffic } from "../connection/types.ts";
+import { ParleyError } from "../errors.ts";
+import { RateLimits } from "../limits/rate_limits.ts";
+import { sourceKey } from "../limits/source_key.ts";
+import type { Incoming, Transport } from "../net/transport.ts";
+import type { ErrorReporter } from "./error_reporter.ts";
+import type { Handler, ResolvedServeOptions } from "./options.ts";
+import type { ServerTally } from "./tally.ts";
+
+/** What {@linkcode Sessions} works with. */
+export interface SessionsParts<Data> {
+  readonly handler: Handler<Data>;
+  readonly reporter: ErrorReporter<Data>;
+  readonly tally: ServerTally;
+  readonly sweeper: Sweeper;
+}
+
+/** What open connections hold. */
+export interface Held {
+  /** Connections that were open. */
+  readonly connections: number;
+  /** Bytes received and not yet handed to a handler, or sent and not yet handed to the kernel. */
+  readonly bytes: number;
+}
+
+/**
+ * ```
+ * open ──drain()──▶ draining ──▶ cut
+ *   └────────cut()────────────────▲
+ * ```
+ * What holds for the open connections holds for one that is set up later, too.
+ */
+type State = { readonly kind: "open" | "draining" } | { readonly kind: "cut"; readonly error: Error };
+
+/** The open connections of one server. */
+export class Sessions<Data> {
+  /** Live connections by id. */
+  readonly connections: Map<string, Connection<Data>> = new Map();
+  readonly #options: ResolvedServeOptions<Data>;
+  readonly #parts: SessionsParts<Data>;
+  readonly #rates: RateLimits;
+  /** Connections that we ended before their time: what their handlers complain of is no news. */
+  readonly #cut = new WeakSet<Connection<Data>>();
+  #state: State = { kind: "open" };
+  #referenced = true;
+
+  constructor(options: ResolvedServeOptions<Data>, parts: SessionsParts<Data>) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#rates = new RateLimits(options.given.rateLimits);
+  }
+
+  /** Runs the handler on a connection, to the end of both. Never rejects. */
+  async serve(transport: Transport, incoming: Incoming): Promise<void> {
+    const { handler, reporter, tally } = this.#parts;
+    const connection = this.#open(transport, incoming);
+    if (connection === null) return;
+    let told: unknown;
+    try {
+      await handler(connection);
+    } catch (error) {
+      if (!this.#cut.has(connection)) {
+        told = error;
+        tally.counters.handlerErrors++;
+        reporter.report(error, { phase: "handler", connection });
+      }
+    }
+    try {
+      await connection.close();
+    } catch (error) {
+      const known = error === told || (told instanceof ParleyError && told.cause === error);
+      if (!known && !this.#cut.has(connection)) reporter.report(error, { phase: "close", connection });
+    }
+    await connection.closed;
+    // The handler may have gone on to read what had come before the end.
+    tally.settle(connection);
+  }
+
+  /** Lets every connection end in order: none reads further than to the end of a message that has begun. */
+  drain(): void {
+    if (this.#state.kind === "open") this.#state = { kind: "draining" };
+    for (const connection of this.connections.values()) connection.drain();
+  }
+
+  /** What a cut would lose now. */
+  get held(): Held {
+    let bytes = 0;
+    for (const connection of this.connections.values()) {
+      const { heldBytes, queuedBytes } = connection.stats();
+      bytes += heldBytes + queuedBytes;
+    }
+    return { connections: this.connections.size, bytes };
+  }
+
+  /** Ends every connection now. */
+  cut(error: Error): void {
+    this.#state = { kind: "cut", error };
+    for (const connection of [...this.connections.values()]) this.#abort(connection, error);
+  }
+
+  /** Whether open connections keep the process alive. */
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    for (const connection of this.connections.values()) referenced ? connection.ref() : connection.unref();
+  }
+
+  /** Makes the connection and tells of it; `null` when its data could not be made. */
+  #open(transport: Transport, incoming: Incoming): Connection<Data> | null {
+    const { reporter, tally } = this.#parts;
+    const { given } = this.#options;
+    let connection: Connection<Data>;
+    try {
+      connection = this.#make(transport, incoming);
+    } catch (error) {
+      transport.close();
+      reporter.report(error, { phase: "hook", remoteAddr: incoming.remoteAddr });
+      return null;
+    }
+    this.connections.set(connection.id, connection);
+    tally.opened(this.connections.size);
+    void connection.closed.then((end) => this.#onClosed(connection, end));
+    reporter.guard(() => given.onConnect?.(connection), connection);
+    // Its handshake may have finished at the very moment at which the server began to end.
+    if (this.#state.kind === "draining") connection.drain();
+    else if (this.#state.kind === "cut") this.#abort(connection, this.#state.error);
+    return connection;
+  }
+
+  #make(transport: Transport, incoming: Incoming): Connection<Data> {
+    const { given, connection: options } = this.#options;
+    const { reporter, sweeper, tally } = this.#parts;
+    const { localAddr, remoteAddr } = incoming;
+    const gate = this.#rates.gate(sourceKey(remoteAddr), performance.now());
+    const { onTraffic } = given;
+    const connection: Connection<Data> = new Connection<Data>(transport, {
+      ...options,
+      data: given.data?.({ localAddr, remoteAddr }),
+      sweeper,
+      onTraffic: (traffic: Traffic): number => {
+        tally.moved(traffic);
+        if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
+        if (gate === null) return 0;
+        const waitMs = gate.take(traffic.messagesIn, traffic.bytesIn, performance.now());
+        // Only after a read does the reader wait; at other times it is merely told how things stand.
+        if (waitMs > 0 && traffic.bytesIn > 0) tally.counters.rateLimitPauses++;
+        return waitMs;
+      },
+    });
+    if (!this.#referenced) connection.unref();
+    return connection;
+  }
+
+  #abort(connection: Connection<Data>, error: Error): void {
+    this.#cut.add(connection);
+    connection.abort(error);
+  }
+
+  #onClosed(connection: Connection<Data>, end: ConnectionEnd): void {
+    const { reporter, tally } = this.#parts;
+    this.connections.delete(connection.id);
+    tally.closed(connection, end);
+    reporter.guard(() => this.#options.given.onDisconnect?.(connection, end), connection);
+  }
+}

@@ -1,0 +1,128 @@
+// ServerTally: counts what a server does, over all and by day, and keeps the last closed connections.
+import type { Connection } from "../connection.ts";
+import type { Sweeper } from "../connection/sweeper.ts";
+import type { ConnectionEnd, Traffic } from "../connection/types.ts";
+import { ParleyError } from "../errors.ts";
+import type { Admission } from "../limits/admission.ts";
+import type { Address } from "../net/transport.ts";
+import { ClosedLog } from "../stats/closed_log.ts";
+import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
+import { DayLedger } from "../stats/day_ledger.ts";
+import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
+
+/** Error codes that have a counter of their own. */
+const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
+  ERR_IDLE_TIMEOUT: "idleTimeouts",
+  ERR_READ_TIMEOUT: "idleTimeouts",
+  ERR_SLOW_CONSUMER: "slowConsumers",
+  ERR_WRITE_TIMEOUT: "slowConsumers",
+  ERR_FRAME_TOO_LARGE: "framingErrors",
+  ERR_FRAME_TRUNCATED: "framingErrors",
+  ERR_FRAME_MALFORMED: "framingErrors",
+};
+
+/** A connection that has ended. */
+interface Ended {
+  stats: ConnectionStats;
+}
+
+/** Counters of one server. */
+export class ServerTally {
+  /** Over all; they only grow. */
+  readonly counters: ServerCounters = newServerCounters();
+  readonly #days = new DayLedger(newServerCounters, Date.now());
+  readonly #closed = new ClosedLog<Ended>();
+  readonly #sweeper: Sweeper;
+  #unwatch: (() => void) | null = null;
+  #startedAtMs: number | null = null;
+  #stoppedAtMs: number | null = null;
+  #peak = 0;
+
+  constructor(sweeper: Sweeper) {
+    this.#sweeper = sweeper;
+  }
+
+  /** The server listens: time online begins, and days are told apart from now on. */
+  start(): void {
+    this.#startedAtMs = Date.now();
+    this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
+  }
+
+  /** The server is stopped. */
+  stop(): void {
+    this.#stoppedAtMs = Date.now();
+    this.#unwatch?.();
+    this.#unwatch = null;
+  }
+
+  /** A connection is set up; `open` are open now. */
+  opened(open: number): void {
+    this.counters.connectionsOpened++;
+    this.#peak = Math.max(this.#peak, open);
+  }
+
+  /** Bytes and messages moved. */
+  moved(traffic: Traffic): void {
+    const { counters } = this;
+    counters.bytesIn += traffic.bytesIn;
+    counters.bytesOut += traffic.bytesOut;
+    counters.messagesIn += traffic.messagesIn;
+    counters.messagesOut += traffic.messagesOut;
+  }
+
+  /** A connection is gone. */
+  closed(connection: Connection, end: ConnectionEnd): void {
+    this.counters.connectionsClosed++;
+    const counter = end.error instanceof ParleyError ? COUNTED[end.error.code] : undefined;
+    if (counter !== undefined) this.counters[counter]++;
+    this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
+  }
+
+  /** The handler of a connection that is gone has returned: it may have read on what had come before the end. */
+  settle(connection: Connection): void {
+    const ended = this.#closed.get(connection.id, performance.now());
+    if (ended !== undefined) ended.stats = freezeDeep(connection.stats());
+  }
+
+  /** Connections that have ended, the newest first: 10000 at most, for an hour. */
+  closedConnections(): readonly ConnectionStats[] {
+    return this.#closed.list(performance.now()).map(({ stats }) => stats);
+  }
+
+  /** One of them by id. */
+  closedConnection(id: string): ConnectionStats | undefined {
+    return this.#closed.get(id, performance.now())?.stats;
+  }
+
+  /** All of it as plain data. */
+  snapshot(
+    state: ServerStats["state"],
+    address: Address | null,
+    connections: Iterable<Connection>,
+    admission: Admission<unknown>,
+  ): ServerStats {
+    const takenAtMs = Date.now();
+    const onlineUntilMs = this.#stoppedAtMs ?? takenAtMs;
+    const list = Array.from(connections, (connection) => connection.stats());
+    this.#days.roll(takenAtMs, this.counters);
+    const overall = newServerCounters();
+    addCounters(overall, this.counters);
+    return freezeDeep({
+      kind: "server",
+      state,
+      address,
+      takenAtMs,
+      startedAtMs: this.#startedAtMs,
+      onlineMs: this.#startedAtMs === null ? 0 : Math.max(0, onlineUntilMs - this.#startedAtMs),
+      connectionsNow: list.length,
+      pendingNow: admission.pending,
+      connectionsPeak: this.#peak,
+      queuedBytes: list.reduce((sum, { queuedBytes }) => sum + queuedBytes, 0),
+      overall,
+      today: this.#days.day(this.#days.today),
+      days: this.#days.days(),
+      refusedBy: admission.refused,
+      connections: list,
+    });
+  }
+}

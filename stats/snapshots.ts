@@ -1,0 +1,144 @@
+// Snapshots: plain data that tells what a connection, a server or a client has done so far.
+import type { RefusalReason } from "../limits/admission.ts";
+import type { Address } from "../net/transport.ts";
+import type { ClientCounters, NumericRecord, ServerCounters, TrafficCounters } from "./counters.ts";
+import { type DayStats, findDay } from "./day_ledger.ts";
+
+/*
+ * All snapshots are frozen and survive JSON unchanged. Moments are milliseconds since the epoch (`Date.now()`), in
+ * members that end in `AtMs`; spans are milliseconds, measured by a clock that does not go back.
+ */
+
+/**
+ * Where in its life a connection is. `draining`: it reads no further than to the end of a message that has begun.
+ * `closing`: what was sent is handed over. `closed`: its descriptor is free.
+ */
+export type ConnectionState = "open" | "draining" | "closing" | "closed";
+
+/** What is known of one connection, open or closed. */
+export interface ConnectionStats extends Readonly<TrafficCounters> {
+  /** Its id, made by this process. */
+  readonly id: string;
+  /** `"closed"` once it has ended. */
+  readonly state: ConnectionState;
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** Whether TLS carries it, and how; `null` for none. */
+  readonly tls: { readonly backend: "deno" | "node"; readonly protocol: string | null } | null;
+  /** When it was opened. */
+  readonly openedAtMs: number;
+  /** When it ended; `null` while it is open. */
+  readonly closedAtMs: number | null;
+  /** Time that it has been open, in milliseconds. */
+  readonly onlineMs: number;
+  /** Time since a byte last came or went, in milliseconds. */
+  readonly idleMs: number;
+  /** Bytes read and not yet handed to a reader. */
+  readonly heldBytes: number;
+  /** Bytes accepted for sending that the transport has not taken. */
+  readonly queuedBytes: number;
+  /** Code of the error that ended it; `null` for an orderly end, and while it is open. */
+  readonly errorCode: string | null;
+}
+
+/** What a server has done so far. */
+export interface ServerStats {
+  /** Tells it from other snapshots. */
+  readonly kind: "server";
+  /** State of the server. */
+  readonly state: "created" | "listening" | "draining" | "stopped";
+  /** Where it listens; `null` before it does. */
+  readonly address: Address | null;
+  /** When the snapshot was taken. */
+  readonly takenAtMs: number;
+  /** When it began to listen; `null` before it does. */
+  readonly startedAtMs: number | null;
+  /** Time since it began to listen, until it stopped, in milliseconds. */
+  readonly onlineMs: number;
+  /** Connections that are open. */
+  readonly connectionsNow: number;
+  /** Connections whose handshake has not finished. */
+  readonly pendingNow: number;
+  /** Most connections that were open at a time. */
+  readonly connectionsPeak: number;
+  /** Bytes accepted for sending on all connections that the transport has not taken. */
+  readonly queuedBytes: number;
+  /** What was counted since it began. */
+  readonly overall: Readonly<ServerCounters>;
+  /** What was counted on the local day of the snapshot. */
+  readonly today: DayStats<ServerCounters>;
+  /** What was counted on each local day, the oldest first; up to 400. */
+  readonly days: readonly DayStats<ServerCounters>[];
+  /** Connections that were refused, by reason. */
+  readonly refusedBy: Readonly<Record<RefusalReason, number>>;
+  /** Connections that are open. */
+  readonly connections: readonly ConnectionStats[];
+}
+
+/** What a client that keeps a link up has done so far. */
+export interface ClientStats {
+  /** Tells it from other snapshots. */
+  readonly kind: "client";
+  /** State of the link. */
+  readonly state: "connecting" | "connected" | "reconnecting" | "closed";
+  /** When the snapshot was taken. */
+  readonly takenAtMs: number;
+  /** When it was made. */
+  readonly startedAtMs: number;
+  /** Time since it was made, until it was closed, in milliseconds. */
+  readonly onlineMs: number;
+  /** Time that links were up, in all, in milliseconds. */
+  readonly connectedMs: number;
+  /** What was counted since it was made, or since the link came up where old statistics are dropped. */
+  readonly overall: Readonly<ClientCounters>;
+  /** What was counted on the local day of the snapshot. */
+  readonly today: DayStats<ClientCounters>;
+  /** What was counted on each local day, the oldest first; up to 400. */
+  readonly days: readonly DayStats<ClientCounters>[];
+  /** The link; `null` while there is none. */
+  readonly connection: ConnectionStats | null;
+}
+
+/** A snapshot of a server or of a client. */
+export type Stats = ServerStats | ClientStats;
+
+/**
+ * Gives what a server or a client counted on a local calendar day. A day on which the process did not run, between
+ * the first and the last one that are kept, counts 0.
+ *
+ * @param day As `YYYY-MM-DD`
+ * @throws {StatsError} `ERR_NO_STATS_FOR_DAY` when nothing is known of that day
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * // Any snapshot will do, such as server.stats().
+ * const stats = { days: [{ day: "2026-11-21", counters: { messagesIn: 5 } }] };
+ * assertEquals(statsOfDay(stats, "2026-11-21").messagesIn, 5);
+ * ```
+ */
+export function statsOfDay<Counters extends NumericRecord<Counters>>(
+  stats: { readonly days: readonly DayStats<Counters>[] },
+  day: string,
+): Readonly<Counters> {
+  return findDay(stats.days, day).counters;
+}
+
+/**
+ * Freezes plain data, and all that it holds.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ *
+ * assert(Object.isFrozen(freezeDeep({ inner: { value: 1 } }).inner));
+ * ```
+ */
+export function freezeDeep<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) freezeDeep(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,64 @@
+// Every transport that there is, through the one suite.
+import { assert } from "@std/assert";
+import { dial } from "../../net/dial.ts";
+import { listen, type ListenTarget } from "../../net/listen.ts";
+import { memoryPair } from "../../net/transport.ts";
+import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
+import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
+import { conformance, type TransportPair } from "../support/transport_conformance.ts";
+
+const windows = Deno.build.os === "windows";
+
+conformance("memory", () => {
+  const [near, far] = memoryPair();
+  return Promise.resolve({ near, far });
+});
+
+conformance("TCP", () => pairOver({ port: 0 }));
+
+conformance("TLS of Deno", () => tlsPair("deno", "deno"), { closesAtOnce: false });
+conformance("TLS of node", () => tlsPair("node", "node"));
+conformance("TLS from Deno to node", () => tlsPair("deno", "node"), { closesAtOnce: false });
+conformance("TLS from node to Deno", () => tlsPair("node", "deno"), { closesAtOnce: false });
+
+if (!windows) {
+  conformance("a unix socket", () => onPath((path) => pairOver({ path })));
+  conformance("TLS over a unix socket", () =>
+    onPath(async (path) => {
+      const certs = await testCerts();
+      const tls = { credentials: sourceOf(certs.server, { clientCa: [certs.ca.cert] }) };
+      return await pairOver({ path, tls }, clientTls(certs, certs.client));
+    }));
+}
+
+async function tlsPair(client: TlsBackend, server: TlsBackend): Promise<TransportPair> {
+  const certs = await testCerts();
+  const tls = { credentials: sourceOf(certs.server), backend: server };
+  return await pairOver({ port: 0, tls }, clientTls(certs, { backend: client }));
+}
+
+async function pairOver(target: ListenTarget, tls?: ResolvedClientTls): Promise<TransportPair> {
+  const { signal } = new AbortController();
+  const listener = await listen(target);
+  try {
+    const { addr } = listener;
+    assert(addr.transport !== "memory");
+    const accepting = listener.accept().then((incoming) => incoming!.open({ signal }));
+    const where = addr.transport === "unix"
+      ? { path: addr.path }
+      : { hostname: "localhost", port: addr.port };
+    const [near, far] = await Promise.all([dial({ ...where, tls }, { signal }), accepting]);
+    return { near, far };
+  } finally {
+    listener.close();
+  }
+}
+
+async function onPath(make: (path: string) => Promise<TransportPair>): Promise<TransportPair> {
+  const directory = await Deno.makeTempDir();
+  try {
+    return await make(`${directory}/socket`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}

@@ -1,0 +1,75 @@
+// serve(): its overloads, and one exchange over each kind of address.
+import { assert, assertEquals } from "@std/assert";
+import { connect, delimited, raw, serve, Server } from "@parley/parley";
+import { concat, pattern, text, utf8 } from "./support/bytes.ts";
+import { tcpExchange } from "./support/raw_peer.ts";
+import { ask, lines, started } from "./support/servers.ts";
+
+Deno.test("serve(handler) listens on a free port of loopback, with length-prefixed messages", async () => {
+  await using server = serve(async (conn) => {
+    for await (const message of conn) await conn.send(message);
+  });
+  assert(server instanceof Server);
+  await server.ready;
+  assert(server.addr.transport === "tcp" && server.addr.hostname === "127.0.0.1");
+  await using conn = await connect(server.addr);
+  assertEquals(await ask(conn, "Hi!"), "Hi!");
+  assertEquals(await tcpExchange(server.addr.port, utf8("\0\0\0\x02ok")), "\0\0\0\x02ok");
+});
+
+Deno.test("serve(options, handler) listens as the options say", async () => {
+  await using server = serve({ framing: delimited("\r\n"), data: () => 7 }, async (conn) => {
+    for await (const message of conn) await conn.send(`${conn.data} ${text(message)}`);
+  });
+  await server.ready;
+  assert(server.addr.transport === "tcp");
+  assertEquals(await tcpExchange(server.addr.port, utf8("one\r\ntwo\r\n")), "7 one\r\n7 two\r\n");
+});
+
+Deno.test("serve() takes a handler that is no async function", async () => {
+  await using server = serve(lines, (conn) => {
+    void conn.send("bye");
+  });
+  await server.ready;
+  await using conn = await connect({ ...lines, ...server.addr });
+  assertEquals(text((await conn.receive())!), "bye");
+  assertEquals(await conn.receive(), null);
+});
+
+Deno.test("serve() serves peers that know nothing of Parley: whole, in pieces, and byte by byte", async () => {
+  await using test = await started();
+  assert(test.server.addr.transport === "tcp");
+  const { port } = test.server.addr;
+  const input = "a line\n\nan empty one before, and a long one: " + "x".repeat(3000) + "\n";
+  for (const pieceBytes of [1, 3, 4096]) {
+    assertEquals(await tcpExchange(port, utf8(input), pieceBytes), input);
+  }
+});
+
+Deno.test("serve() answers many connections at a time, each in order", async () => {
+  await using test = await started();
+  await Promise.all(Array.from({ length: 100 }, async (_, client) => {
+    await using conn = await test.connect();
+    for (let i = 0; i < 20; i++) void conn.send(`${client} ${i}`);
+    for (let i = 0; i < 20; i++) assertEquals(text((await conn.receive())!), `${client} ${i}`);
+  }));
+  const { overall, connectionsPeak } = test.server.stats();
+  assertEquals([overall.connectionsOpened, overall.messagesIn, overall.messagesOut], [100, 2000, 2000]);
+  assertEquals(connectionsPeak, 100);
+});
+
+Deno.test("serve() hands on a large input without change", async () => {
+  const input = pattern(8 * 2 ** 20);
+  await using test = await started({ framing: raw() });
+  await using conn = await test.connect({ framing: raw() });
+  const sending = (async () => {
+    for (let at = 0; at < input.length; at += 100_000) await conn.send(input.subarray(at, at + 100_000));
+    await conn.closeWrite();
+  })();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of conn) chunks.push(chunk);
+  await sending;
+  const output = concat(chunks);
+  assertEquals(output.length, input.length);
+  assert(output.every((byte, i) => byte === input[i]));
+});

@@ -1,0 +1,128 @@
+import { assertEquals } from "@std/assert";
+import { checkLayers } from "../../tools/check_layers.ts";
+import { codeOnly, importsOf } from "../../tools/source_text.ts";
+
+function check(files: Record<string, string>): string[] {
+  return checkLayers(new Map(Object.entries(files)));
+}
+
+Deno.test("checkLayers accepts imports that point down or stay in their layer", () => {
+  assertEquals(
+    check({
+      "errors.ts": "export class ParleyError extends Error {}\n",
+      "framing.ts": 'export * from "./framing/raw.ts";\n',
+      "framing/raw.ts": 'import { ParleyError } from "../errors.ts";\nexport const x = ParleyError;\n',
+      "server.ts": 'import { x } from "./framing.ts";\nimport { assert } from "@std/assert";\nassert(x);\n',
+    }),
+    [],
+  );
+});
+
+Deno.test("checkLayers refuses every form of import that points up", () => {
+  const server = "export const serve = 1;\nexport type Options = 1;\n";
+  const fault = ["errors.ts: layer 0 imports server.ts of layer 5"];
+  for (
+    const source of [
+      'import { serve } from "./server.ts";\n',
+      'import {\n  serve,\n} from "./server.ts";\n',
+      'import * as server from "./server.ts";\n',
+      'import type { Options } from "./server.ts";\n',
+      'import "./server.ts";\n',
+      'export * from "./server.ts";\n',
+      'export { serve } from "./server.ts";\n',
+      'export type { Options } from "./server.ts";\n',
+      'const { serve } = await import("./server.ts");\n',
+    ]
+  ) assertEquals(check({ "errors.ts": source, "server.ts": server }), fault, source);
+});
+
+Deno.test("checkLayers looks for no import in comments and texts", () => {
+  assertEquals(
+    check({
+      "errors.ts":
+        '/**\n * ```ts\n * import { serve } from "./server.ts";\n * ```\n */\n// import "./server.ts";\nexport const text = `\nimport "./server.ts"`;\n'
+          .replace('`\nimport "./server.ts"`', "'import \"./server.ts\"'"),
+      "server.ts": "export const serve = 1;\n",
+    }),
+    [],
+  );
+});
+
+Deno.test("checkLayers refuses a file without a layer", () => {
+  assertEquals(check({ "helpers.ts": "", "odd/thing.ts": "" }), [
+    "helpers.ts: has no layer; give it one in tools/check_layers.ts",
+    "odd/thing.ts: has no layer; give it one in tools/check_layers.ts",
+  ]);
+});
+
+Deno.test("checkLayers refuses imports of what is not in the library", () => {
+  assertEquals(
+    check({ "client.ts": 'import "./tests/support/clock.ts";\nimport { x } from "@parley/parley";\nx();\n' }),
+    [
+      "client.ts: imports tests/support/clock.ts, which is no file of the library",
+      'client.ts: imports "@parley/parley", not a file',
+    ],
+  );
+});
+
+Deno.test("checkLayers refuses waiting, timers and Deno in pure files only", () => {
+  const source = "setTimeout(() => Deno.pid, 1);\nawait 1;\n";
+  assertEquals(check({ "framing.ts": source }), [
+    'framing.ts: uses "setTimeout" in pure layer 1',
+    'framing.ts: uses "Deno." in pure layer 1',
+    'framing.ts: uses "await" in pure layer 1',
+  ]);
+  assertEquals(check({ "tls/load.ts": source, "limits/descriptors.ts": source }), []);
+  assertEquals(check({ "framing.ts": '// await Deno.\nexport const help = "await Deno.listen()";\n' }), []);
+});
+
+Deno.test("checkLayers leaves sockets to net", () => {
+  const source = 'import net from "node:net";\nnet.connect(1);\nDeno.listen({ port: 0 });\n';
+  assertEquals(check({ "net/tcp.ts": source }), []);
+  assertEquals(check({ "server.ts": source }), [
+    'server.ts: imports "node:net", which only net/ may',
+    'server.ts: uses "Deno.listen", which only net/ may',
+  ]);
+});
+
+Deno.test("checkLayers tells each circle of imports once, types aside", () => {
+  const files = {
+    "connection/a.ts": 'import { b } from "./b.ts";\nexport const a = b;\n',
+    "connection/b.ts": 'import { c } from "./c.ts";\nexport const b = c;\n',
+    "connection/c.ts": 'import { a } from "./a.ts";\nexport const c = () => a;\n',
+  };
+  assertEquals(check(files), [
+    "Cycle: connection/a.ts -> connection/b.ts -> connection/c.ts -> connection/a.ts",
+  ]);
+  assertEquals(
+    check({ ...files, "connection/c.ts": 'import type { a } from "./a.ts";\nexport type C = typeof a;\n' }),
+    [],
+  );
+});
+
+Deno.test("checkLayers refuses a file of more than 400 lines", () => {
+  assertEquals(check({ "errors.ts": "\n".repeat(399) + "const a = 1;\n" }), []);
+  assertEquals(check({ "errors.ts": "\n".repeat(400) + "const a = 1;\n" }), [
+    "errors.ts: 401 lines, of at most 400",
+  ]);
+});
+
+Deno.test("codeOnly drops comments, texts and expressions, and keeps what templates compute", () => {
+  const cases: [string, string][] = [
+    ['a("// no comment") + b', 'a("") + b'],
+    ["a(/\"/) + 'b' // c", 'a( ) + ""  '],
+    ["a / b / c", "a / b / c"],
+    ["`text ${a + b} text`", "a + b"],
+    ['"\\"" + a', '"" + a'],
+    ['return /[/"]/.test(a)', "return  .test(a)"],
+    ["/* ' */ a", "  a"],
+  ];
+  for (const [source, code] of cases) assertEquals(codeOnly(source), code, source);
+});
+
+Deno.test("importsOf tells types from code", () => {
+  assertEquals(importsOf('import type { A } from "./a.ts";\nexport { type B, b } from "./b.ts";\n'), [
+    { specifier: "./a.ts", typeOnly: true },
+    { specifier: "./b.ts", typeOnly: false },
+  ]);
+});

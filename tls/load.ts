@@ -1,0 +1,261 @@
+// Loading credentials: from options to checked PEM text, and again when the files change.
+import type {
+  CredentialSource,
+  ServerCredentials,
+  ServerTlsOptions,
+  TlsBackend,
+  TlsVersion,
+} from "./options.ts";
+import { type LoadedCredentials, type LoadPlan, planServer } from "./plan.ts";
+import { resolveCommonTls } from "./resolve.ts";
+import { FileWatcher, signFiles, systemClock, type WatchClock } from "./watch.ts";
+
+export { resolveClientTls } from "./plan.ts";
+
+/** How watched files are reloaded, and who is told. */
+export interface ReloadOptions {
+  /** Told when new credentials have come into force. */
+  onReload?: () => void;
+  /**
+   * Told when changed files cannot be used; the old credentials stay in force and the files are tried again
+   * at each look.
+   *
+   * @default {a warning to the console}
+   */
+  onError?: (error: unknown) => void;
+  /**
+   * Time between two looks at watched files in ms, 10 to 3600000.
+   *
+   * @default {2000} a rotation has days, a person who tries it has seconds; two `stat` calls are next to
+   * nothing
+   */
+  watchIntervalMs?: number;
+  /**
+   * How long in ms watched files may be unfit before {@linkcode onError} is told, 0 to 3600000. A rotation
+   * that writes one file after the other is unfit in between.
+   *
+   * @default {10000} the slowest copy of two small files
+   */
+  watchGraceMs?: number;
+  /** Source of time, for tests. @default {the machine's} */
+  clock?: WatchClock;
+}
+
+/** Options of {@linkcode loadTls}. */
+export type LoadTlsOptions = ServerTlsOptions & ReloadOptions;
+
+/**
+ * Credentials that were checked before anything listens, to be given as `tls` to one server or several,
+ * which then follow the same files. Closing a server leaves them open.
+ */
+export class LoadedTls {
+  /** Lowest version spoken. */
+  readonly minVersion: TlsVersion;
+  /** Highest version spoken. */
+  readonly maxVersion: TlsVersion;
+  /** Application protocols (ALPN), most wanted first; empty for none. */
+  readonly alpnProtocols: readonly string[];
+  /** Which implementation carries the sessions. */
+  readonly backend: TlsBackend;
+  readonly #source: LiveCredentials;
+
+  private constructor(options: ServerTlsOptions, source: LiveCredentials) {
+    const common = resolveCommonTls(options);
+    this.minVersion = common.minVersion;
+    this.maxVersion = common.maxVersion;
+    this.alpnProtocols = common.alpnProtocols;
+    this.backend = common.backend;
+    this.#source = source;
+  }
+
+  /** Loads and checks; {@linkcode loadTls} is its public name. */
+  static async load(options: LoadTlsOptions): Promise<LoadedTls> {
+    return new LoadedTls(options, await openLive(options, options));
+  }
+
+  /** A view of `loaded` for one server, whose `close` ends that view only. */
+  static share(loaded: LoadedTls): CredentialSource {
+    const ends = new Set<() => void>();
+    return {
+      get current() {
+        return loaded.#source.current;
+      },
+      subscribe(listener) {
+        const end = loaded.#source.subscribe(listener);
+        ends.add(end);
+        return () => {
+          ends.delete(end);
+          end();
+        };
+      },
+      close() {
+        for (const end of ends) end();
+        ends.clear();
+      },
+    };
+  }
+
+  /** Certificate chain in force, PEM, leaf first. */
+  get cert(): string {
+    return this.#source.current.cert;
+  }
+
+  /** Private key in force, PEM. */
+  get key(): string {
+    return this.#source.current.key;
+  }
+
+  /** CA certificates of clients, PEM; `undefined` when no client certificate is asked for. */
+  get clientCa(): readonly string[] | undefined {
+    const { clientCa } = this.#source.current;
+    return clientCa.length === 0 ? undefined : clientCa;
+  }
+
+  /** When the first of the certificates in force ends: raise an alarm some weeks before. */
+  get notAfter(): Date {
+    return this.#source.notAfter;
+  }
+
+  /** Stops watching files; what is in force stays so. Idempotent. */
+  close(): void {
+    this.#source.close();
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Loads and checks certificates before anything listens: the texts parse, the chain is in order, it is time
+ * for it and it is for servers, and the key belongs to it. The result is given as `tls` to `serve()`. With
+ * `watch: true` changed files come into force for new connections, without a restart; what cannot be used
+ * never does.
+ *
+ * @throws {TypeError} when options contradict each other, or a text is not what it must be
+ * @throws {TlsError} `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
+ * (chain out of order, or not for servers), `ERR_CERT_WRONG_HOST` (one of `sni` is not for its name)
+ * @throws {Deno.errors.NotFound} when a file is absent; other errors of the file system keep their class as
+ * well
+ *
+ * @example
+ * ```ts
+ * import { createCa, createCertificate, loadTls } from "@parley/parley/tls";
+ * import { assert } from "@std/assert";
+ *
+ * const ca = await createCa();
+ * using tls = await loadTls(await createCertificate({ ca, hosts: ["localhost"] }));
+ * assert(tls.notAfter > new Date());
+ * ```
+ */
+export function loadTls(options: LoadTlsOptions): Promise<LoadedTls> {
+  return LoadedTls.load(options);
+}
+
+/**
+ * Loads and checks the credentials of one server, and follows watched files until it is closed. The `tls`
+ * of a server may be a {@linkcode LoadedTls}: then the result follows that.
+ *
+ * @throws as {@linkcode loadTls} does
+ */
+export async function openServerCredentials(
+  options: ServerTlsOptions,
+  reload: ReloadOptions = {},
+): Promise<CredentialSource> {
+  return options instanceof LoadedTls ? LoadedTls.share(options) : await openLive(options, reload);
+}
+
+/** Credentials in force, which a watcher may replace. */
+class LiveCredentials implements CredentialSource {
+  #current: LoadedCredentials;
+  readonly #listeners = new Set<(next: ServerCredentials) => void>();
+  #watcher: FileWatcher | undefined;
+
+  constructor(first: LoadedCredentials) {
+    this.#current = first;
+  }
+
+  get current(): ServerCredentials {
+    return this.#current;
+  }
+
+  get notAfter(): Date {
+    return this.#current.notAfter;
+  }
+
+  subscribe(listener: (next: ServerCredentials) => void): () => void {
+    // A function of its own: the same listener may be given twice.
+    const entry = (next: ServerCredentials) => listener(next);
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
+  }
+
+  close(): void {
+    this.#watcher?.close();
+    this.#listeners.clear();
+  }
+
+  watch(plan: LoadPlan, options: Required<ReloadOptions>, signature: string): void {
+    const { clock, onReload, onError, watchIntervalMs, watchGraceMs } = options;
+    const watcher = new FileWatcher({
+      files: plan.watchedFiles,
+      intervalMs: watchIntervalMs,
+      graceMs: watchGraceMs,
+      clock,
+      onUnfit: onError,
+      reload: async () => {
+        const next = await plan.load(clock.now());
+        if (watcher.closed || sameCredentials(next, this.#current)) return;
+        this.#current = next;
+        for (const listener of this.#listeners) guard(() => listener(next), onError);
+        guard(onReload, onError);
+      },
+    }, signature);
+    this.#watcher = watcher;
+  }
+}
+
+async function openLive(options: ServerTlsOptions, reload: ReloadOptions): Promise<LiveCredentials> {
+  const resolved = resolveReload(reload);
+  const plan = planServer(options);
+  // Signed before reading: a change in between shows at the first look.
+  const signature = await signFiles(plan.watchedFiles, resolved.clock.now());
+  const live = new LiveCredentials(await plan.load(resolved.clock.now()));
+  if (plan.watchedFiles.length > 0) live.watch(plan, resolved, signature);
+  return live;
+}
+
+function resolveReload(options: ReloadOptions): Required<ReloadOptions> {
+  const { watchIntervalMs = 2000, watchGraceMs = 10_000, clock = systemClock } = options;
+  checkRange(watchIntervalMs, "watchIntervalMs", 10);
+  checkRange(watchGraceMs, "watchGraceMs", 0);
+  const onError = options.onError ?? warnOnConsole;
+  return { onReload: options.onReload ?? (() => {}), onError, watchIntervalMs, watchGraceMs, clock };
+}
+
+function checkRange(value: number, name: string, min: number): void {
+  if (Number.isInteger(value) && value >= min && value <= 3_600_000) return;
+  throw new RangeError(
+    `Cannot watch files as "${name}" must be ${min} to 3600000: current value is ${value}`,
+  );
+}
+
+function warnOnConsole(error: unknown): void {
+  // deno-lint-ignore no-console -- a rotation that fails in silence ends in an outage
+  console.warn("The changed certificate files cannot be used, the old ones stay in force:", error);
+}
+
+function guard(call: () => void, onError: (error: unknown) => void): void {
+  try {
+    call();
+  } catch (error) {
+    onError(error);
+  }
+}
+
+function sameCredentials(a: ServerCredentials, b: ServerCredentials): boolean {
+  const flat = ({ cert, key, clientCa, sni }: ServerCredentials) =>
+    JSON.stringify([cert, key, clientCa, [...sni].map(([name, one]) => [name, one.cert, one.key])]);
+  return flat(a) === flat(b);
+}

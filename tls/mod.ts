@@ -1,0 +1,44 @@
+/**
+ * Certificates for TLS: loaded and checked before anything listens, reloaded while servers run, made for
+ * tests and private networks, and told in plain words.
+ *
+ * @example An authority, a server's certificate, and both ends' options
+ * ```ts
+ * import { createCa, createCertificate, loadTls } from "@parley/parley/tls";
+ *
+ * const ca = await createCa({ name: "Example CA" });
+ * const forServer = await createCertificate({ ca, hosts: ["localhost"] });
+ * const forClient = await createCertificate({ ca, client: true, name: "agent-7" });
+ *
+ * using serverTls = await loadTls({ ...forServer, clientCa: ca.cert }); // serve({ tls: serverTls }, handler)
+ * const clientTls = { caCerts: [ca.cert], ...forClient }; // connect({ tls: clientTls })
+ * ```
+ *
+ * @module
+ */
+export { type CertificateAuthority, createCa, type CreateCaOptions } from "./create.ts";
+export { createCertificate, type CreateCertificateOptions } from "./create.ts";
+export {
+  type CertificateSummary,
+  daysLeft,
+  describeCertificate,
+  type DescribeCertificateOptions,
+  peerCertificate,
+  readCertificates,
+} from "./describe.ts";
+export { checkHost } from "./host.ts";
+export { LoadedTls, loadTls, type LoadTlsOptions, type ReloadOptions } from "./load.ts";
+export type {
+  ClientTlsOptions,
+  Credentials,
+  CredentialSource,
+  ServerCredentials,
+  ServerTlsOptions,
+  TlsBackend,
+  TlsCommonOptions,
+  TlsIdentity,
+  TlsVersion,
+} from "./options.ts";
+export type { WatchClock } from "./watch.ts";
+export { writeIdentity, type WriteIdentityOptions } from "./write.ts";
+export type { PeerCertificate } from "../net/transport.ts";

@@ -1,0 +1,190 @@
+// What is to be loaded for one end of a connection: which files, in which order, checked how.
+import { TlsError } from "../errors.ts";
+import { checkAuthorities, type CheckedIdentity, checkIdentity } from "./check.ts";
+import { matchesHost } from "./host.ts";
+import type {
+  ClientTlsOptions,
+  Credentials,
+  ResolvedClientTls,
+  ServerCredentials,
+  ServerTlsOptions,
+  TlsIdentity,
+} from "./options.ts";
+import {
+  checkServerBackend,
+  type IdentityOrigin,
+  requireIdentity,
+  resolveClientName,
+  resolveCommonTls,
+  resolveIdentity,
+  resolveServerName,
+  resolveTexts,
+} from "./resolve.ts";
+
+/** Credentials with the moment at which the first of them ends. */
+export interface LoadedCredentials extends ServerCredentials {
+  readonly notAfter: Date;
+}
+
+/** What is to be loaded, again and again; files that are not watched are read once. */
+export interface LoadPlan {
+  readonly watchedFiles: readonly string[];
+  load(now: number): Promise<LoadedCredentials>;
+}
+
+/** Checks the options and tells what is to be loaded, before anything is. */
+export function planServer(options: ServerTlsOptions): LoadPlan {
+  const origin = requireIdentity(options, "");
+  resolveCommonTls(options);
+  checkServerBackend(options);
+  const main = planIdentity(origin, "");
+  const names = planNames(options.sni ?? {});
+  const caTexts = resolveTexts(options.clientCa, "clientCa");
+  const inlineCa = once((now: number) =>
+    Promise.resolve(caTexts.flatMap((text) => checkAuthorities(text, `"clientCa"`, now)))
+  );
+  const { clientCaFile } = options;
+  const watchCa = clientCaFile !== undefined && origin.kind === "files" && origin.watch;
+  const fileCa = clientCaFile === undefined
+    ? () => Promise.resolve([])
+    : (now: number) => loadAuthorities(clientCaFile, "clientCaFile", now);
+  const loadFileCa = watchCa ? fileCa : once(fileCa);
+  return {
+    watchedFiles: [main, ...names].flatMap((one) => one.watchedFiles).concat(watchCa ? [clientCaFile] : []),
+    async load(now) {
+      const own = await main.load(now);
+      const clientCa = [...await inlineCa(now), ...await loadFileCa(now)];
+      const sni = new Map<string, Credentials>();
+      let notAfter = own.leaf.notAfter;
+      for (const { name, load } of names) {
+        const { cert, key, leaf } = await load(now);
+        sni.set(name, { cert, key });
+        if (leaf.notAfter < notAfter) notAfter = leaf.notAfter;
+      }
+      return { cert: own.cert, key: own.key, clientCa, sni, notAfter };
+    },
+  };
+}
+
+/**
+ * Loads and checks what a client needs. Files are read at each call: a client that calls this before each
+ * dialling follows changed files by itself.
+ *
+ * @param now The present, in milliseconds since 1970.
+ * @throws as {@linkcode loadTls} does
+ */
+export async function resolveClientTls(
+  options: ClientTlsOptions,
+  now: number = Date.now(),
+): Promise<ResolvedClientTls> {
+  const common = resolveCommonTls(options);
+  const origin = resolveIdentity(options, "");
+  const { caFile, serverName } = options;
+  const texts = resolveTexts(options.caCerts, "caCerts");
+  resolveClientName(serverName);
+  const caCerts = texts.flatMap((text) => checkAuthorities(text, `"caCerts"`, now));
+  if (caFile !== undefined) {
+    caCerts.push(...await loadAuthorities(caFile, "caFile", now));
+  }
+  const identity = origin && await loadIdentity(origin, "", { role: "client", now });
+  return {
+    ...common,
+    caCerts: caCerts.length === 0 ? undefined : caCerts,
+    ...identity && { cert: identity.cert, key: identity.key },
+    ...serverName !== undefined && { serverName },
+  };
+}
+
+/** How one identity is loaded. */
+interface IdentityPlan {
+  readonly watchedFiles: readonly string[];
+  load(now: number): Promise<CheckedIdentity>;
+}
+
+function planIdentity(origin: IdentityOrigin, path: string): IdentityPlan {
+  const watched = origin.kind === "files" && origin.watch;
+  const load = (now: number) => loadIdentity(origin, path, { role: "server", now });
+  // What is not watched was checked at the start; it must not end the reloading of the rest when its time
+  // is over.
+  return watched
+    ? { watchedFiles: [origin.certFile, origin.keyFile], load }
+    : { watchedFiles: [], load: once(load) };
+}
+
+function planNames(sni: Readonly<Record<string, TlsIdentity>>): ReturnType<typeof planName>[] {
+  const plans = Object.entries(sni).map(([name, identity]) => planName(name, identity));
+  const twice = plans.find(({ name }, i) => plans.some((other, j) => j < i && other.name === name));
+  if (twice === undefined) return plans;
+  throw new TypeError(
+    `Cannot use the TLS options as "sni" must have each name once: it has "${twice.name}" twice`,
+  );
+}
+
+function planName(name: string, identity: TlsIdentity): IdentityPlan & { readonly name: string } {
+  const path = `sni[${JSON.stringify(name)}]`;
+  const host = resolveServerName(name, `a name of "sni"`);
+  const { watchedFiles, load } = planIdentity(requireIdentity(identity, `${path}.`), `${path}.`);
+  return {
+    name: host,
+    watchedFiles,
+    async load(now) {
+      const checked = await load(now);
+      const names = checked.leaf.subjectAltNames;
+      const covered = host.startsWith("*.")
+        ? names.some((one) => one.toLowerCase() === `dns:${host}`)
+        : matchesHost(names, host);
+      if (covered) return checked;
+      throw new TlsError(
+        "ERR_CERT_WRONG_HOST",
+        `Cannot use "${path}" as its certificate is not for that name: it is for "${names.join(`", "`)}"`,
+      );
+    },
+  };
+}
+
+async function loadIdentity(
+  origin: IdentityOrigin,
+  path: string,
+  use: { role: "server" | "client"; now: number },
+): Promise<CheckedIdentity> {
+  const [cert, key] = origin.kind === "text" ? ["cert", "key"] as const : ["certFile", "keyFile"] as const;
+  const [certOption, keyOption] = [`"${path}${cert}"`, `"${path}${key}"`];
+  if (origin.kind === "text") {
+    const text = { cert: origin.cert, key: origin.key, certName: certOption, keyName: keyOption };
+    return await checkIdentity(text, use);
+  }
+  return await checkIdentity({
+    cert: await readNamedFile(origin.certFile, certOption),
+    key: await readNamedFile(origin.keyFile, keyOption),
+    certName: fileName(`${path}certFile`, origin.certFile),
+    keyName: fileName(`${path}keyFile`, origin.keyFile),
+  }, use);
+}
+
+async function loadAuthorities(path: string, option: string, now: number): Promise<string[]> {
+  return checkAuthorities(await readNamedFile(path, `"${option}"`), fileName(option, path), now);
+}
+
+/** Reads a file; an error keeps its class and tells which option names the file. */
+async function readNamedFile(path: string, option: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    const name = cause instanceof Error ? cause.name : "";
+    const kinds: Readonly<Record<string, new (message: string, options: ErrorOptions) => Error>> =
+      Deno.errors;
+    const Kind = (Object.hasOwn(kinds, name) ? kinds[name] : undefined) ?? Error;
+    const reason = cause instanceof Deno.errors.NotFound ? "there is no such file" : "it cannot be read";
+    throw new Kind(`Cannot use the file of ${option} as ${reason}: ${JSON.stringify(path)}`, { cause });
+  }
+}
+
+function fileName(option: string, path: string): string {
+  return `the file of "${option}" (${JSON.stringify(path)})`;
+}
+
+/** Remembers the first result that is not an error. */
+function once<A extends unknown[], R>(call: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
+  let result: { value: R } | undefined;
+  return async (...args) => (result ??= { value: await call(...args) }).value;
+}

@@ -1,0 +1,90 @@
+// The whole gate: runs every check, prints a table, and shows the output of those that failed.
+
+import { findFiles, findLibraryFiles, ROOT } from "./source_files.ts";
+
+/** One check: a Deno command that exits with 0 if all is well. */
+interface Step {
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
+interface StepResult {
+  readonly step: Step;
+  readonly ok: boolean;
+  readonly seconds: number;
+  readonly output: string;
+}
+
+function entryPoints(): string[] {
+  const config: { exports: Record<string, string> } = JSON.parse(
+    Deno.readTextFileSync(new URL("deno.json", ROOT)),
+  );
+  return Object.values(config.exports);
+}
+
+/** Checks that only read; they run side by side. */
+function staticSteps(): Step[] {
+  const talkative = (path: string) => path.startsWith("cli/");
+  return [
+    { name: "publish dry run", args: ["publish", "--dry-run", "--allow-dirty"] },
+    { name: "types", args: ["check", ...findFiles(".ts")] },
+    { name: "lint", args: ["lint"] },
+    {
+      name: "no stray console",
+      args: [
+        "lint",
+        "--rules-tags=",
+        "--rules-include=no-console",
+        ...findLibraryFiles().filter((path) => !talkative(path)),
+      ],
+    },
+    { name: "format", args: ["fmt", "--check"] },
+    { name: "doc lint", args: ["doc", "--lint", ...entryPoints()] },
+    { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
+    { name: "registry in step", args: ["run", "-A", "tools/registry/build.ts", "--check"] },
+  ];
+}
+
+/** Checks that measure time; they run alone. */
+const TEST_STEP: Step = { name: "tests and examples", args: ["test", "-A", "--doc"] };
+
+async function runStep(step: Step): Promise<StepResult> {
+  const start = performance.now();
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...step.args],
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const result = {
+    step,
+    ok: code === 0,
+    seconds: (performance.now() - start) / 1000,
+    output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr),
+  };
+  console.log(`${result.ok ? "ok  " : "FAIL"} ${result.seconds.toFixed(1).padStart(6)} s  ${step.name}`);
+  return result;
+}
+
+/** Runs the steps with one per processor at a time. */
+async function runSideBySide(steps: readonly Step[]): Promise<StepResult[]> {
+  const queue = steps.values();
+  const results: StepResult[] = [];
+  const work = async () => {
+    for (const step of queue) results.push(await runStep(step));
+  };
+  await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
+  return results;
+}
+
+if (import.meta.main) {
+  const results = await runSideBySide(staticSteps());
+  if (!Deno.args.includes("--no-test")) results.push(await runStep(TEST_STEP));
+  const failed = results.filter((result) => !result.ok);
+  for (const { step, output } of failed) {
+    console.error(`\n===== ${step.name}: deno ${step.args.slice(0, 4).join(" ")}\n${output.trimEnd()}`);
+  }
+  if (failed.length > 0) {
+    console.error(`\nFailed: ${failed.map((result) => result.step.name).join(", ")}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,2 @@
+/** Throws unless the values are equal in depth. */
+export function assertEquals<T>(actual: T, expected: T, msg?: string): void;

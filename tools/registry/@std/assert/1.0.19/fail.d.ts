@@ -1,0 +1,2 @@
+/** Always throws an {@linkcode AssertionError}. */
+export function fail(msg?: string): never;

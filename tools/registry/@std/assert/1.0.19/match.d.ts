@@ -1,0 +1,2 @@
+/** Throws unless the string matches the expression. */
+export function assertMatch(actual: string, expected: RegExp, msg?: string): void;
