@@ -9,7 +9,7 @@ const NAMES = [...LEVELS, "off"] as const;
 const DEFAULT_LEVEL = "warn";
 
 /**
- * The logger to use: the user's as it is, else the console, filtered by `PARLEY_LOG` (`debug`, `info`, `warn`, `error` or
+ * The logger to use: the user's as it is, else standard error, filtered by `PARLEY_LOG` (`debug`, `info`, `warn`, `error` or
  * `off`). The variable is read only where the permission to was given: nobody is asked for it.
  *
  * @throws {RangeError} when `PARLEY_LOG` is another text
@@ -21,11 +21,15 @@ export function resolveLogger(action: string, given: Logger | undefined): Logger
   }
   const level = checkOneOf(action, "PARLEY_LOG", readLevel()?.toLowerCase() ?? DEFAULT_LEVEL, NAMES);
   const from = NAMES.indexOf(level);
-  const silent = () => {};
-  const [debug, info, warn, error] = LEVELS.map((name, i) =>
-    i >= from ? console[name].bind(console) : silent
-  );
+  const [debug, info, warn, error] = LEVELS.map((name, i) => i >= from ? writer(name) : () => {});
   return { debug: debug!, info: info!, warn: warn!, error: error! };
+}
+
+/** Lines of one level, all on standard error: standard output belongs to the program. */
+function writer(level: string): Logger["debug"] {
+  // deno-lint-ignore no-console -- whoever sets PARLEY_LOG wants it there
+  return (message, fields) =>
+    console.error(`parley ${level}: ${message}`, ...(fields === undefined ? [] : [fields]));
 }
 
 function readLevel(): string | undefined {

@@ -55,7 +55,7 @@ export interface IpcCommonOptions extends IpcAddressOptions {
   maxQueriesRunning?: number;
   /** Told of errors that have no caller: failed handshakes, handlers that threw. @default {the logger is told} */
   onError?: IpcErrorHandler;
-  /** Where to log. @default {the console, from the level in `PARLEY_LOG` on, else `warn`} */
+  /** Where to log. @default {standard error, from the level in `PARLEY_LOG` on, else `warn`} */
   logger?: Logger;
 }
 
