@@ -25,8 +25,12 @@
  * @module
  */
 export {
+  type AdmissionOptions,
   type Handler,
   type IncomingInfo,
+  type PenaltiesOptions,
+  type RateLimit,
+  type RateLimitsOptions,
   serve,
   type ServeErrorContext,
   type ServeHooks,
@@ -34,6 +38,7 @@ export {
   Server,
   type ServerState,
   type ShutdownOptions,
+  type SourceExemptionsOptions,
 } from "./server.ts";
 export {
   Client,
@@ -54,6 +59,8 @@ export {
   type ConnectionSetup,
   type ReceiveOptions,
   type SendProgress,
+  type Sweep,
+  type Sweeper,
   type Traffic,
 } from "./connection.ts";
 export {

@@ -21,8 +21,9 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Begin statistics anew with each link. @default {false} */
   dropOldStats?: boolean;
   /**
-   * Bytes of messages that wait for a link or for room on it, each counted with what it costs to keep it; above, `send` rejects
-   * with `ERR_QUEUE_FULL`. Of messages from links that are gone, which nobody has read yet, it keeps as much.
+   * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
+   * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
+   * which nobody has read yet, it keeps as much.
    *
    * @default {8388608}
    */
@@ -217,8 +218,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
-      // Both fail when the link is lost; its end tells why.
-      await this.#outbox.flush().catch(() => {});
+      // All of it fails when the link is lost; its end tells why.
+      await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);
       await link.close().catch(() => {});
       return (await link.closed).error;
     } finally {

@@ -28,8 +28,6 @@ export interface WriteQueueOptions {
   readonly maxQueuedBytes: number;
   /** Called once, when a write fails or the queue overflows. */
   readonly onError: (error: Error) => void;
-  /** Called after each write with its size. */
-  readonly onWritten: (bytes: number) => void;
 }
 
 /** A wait until `offset` bytes are written. */
@@ -238,7 +236,6 @@ export class WriteQueue implements SendProgress {
     if (buffer !== null) returnBuffer(buffer);
     if (this.#failure !== null) return;
     this.writtenBytes += bytes.length;
-    this.#options.onWritten(bytes.length);
     if (this.#flushes.length > 0) this.#settleFlushes();
     if (this.#belowHighWater !== null && this.queuedBytes <= this.#options.highWaterBytes) {
       const wait = this.#belowHighWater;

@@ -26,6 +26,13 @@ export interface ListenOptions {
    * @default {511} as other servers have it: a burst of connects fits, and Linux cuts it to its own limit
    */
   readonly backlog?: number;
+  /**
+   * Connections that may hold a descriptor of ours before they are accepted: `node:tls` takes them off the kernel's hands as they
+   * come. What comes beyond is refused.
+   *
+   * @default {`backlog`}
+   */
+  readonly maxWaiting?: number;
   /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
   readonly noDelay?: boolean;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */

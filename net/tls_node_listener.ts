@@ -54,14 +54,17 @@ export async function listenTlsNodeUnix(
 
 /** The part of a listening handle that is used here; see {@linkcode WAKE_MS}. */
 interface ListenHandle {
+  onread?: unknown;
   listen?(backlog: number): number;
   readStart?(): number;
+  readStop?(): number;
 }
 
 class Acceptor implements Listener {
   readonly #server: net.Server;
   readonly #path: string | undefined;
   readonly #backlog: number;
+  readonly #maxWaiting: number;
   readonly #tuning: SocketTuning;
   readonly #tls: NodeListenTls;
   readonly #unsubscribe: () => void;
@@ -77,6 +80,7 @@ class Acceptor implements Listener {
     const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
     this.#path = path;
     this.#backlog = backlog;
+    this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
     this.#tls = tls;
     this.#contexts = new ServerContexts(tls.credentials.current, tls);
@@ -143,7 +147,7 @@ class Acceptor implements Listener {
 
   #admit(socket: net.Socket): void {
     // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
-    if (this.#closed || this.#queue.length >= this.#backlog) {
+    if (this.#closed || this.#queue.length >= this.#maxWaiting) {
       socket.on("error", () => {});
       socket.destroy();
       return;
@@ -159,8 +163,15 @@ class Acceptor implements Listener {
 
   #wake(): void {
     const handle = (this.#server as unknown as { _handle?: ListenHandle | null })._handle;
-    if (this.#path === undefined) handle?.listen?.(this.#backlog);
-    else handle?.readStart?.();
+    if (!handle) return;
+    if (this.#path === undefined) {
+      handle.listen?.(this.#backlog);
+      return;
+    }
+    // A second `listen` fails on a unix socket. There is nothing to be read from a listener, but it is looked at.
+    handle.onread ??= () => {};
+    handle.readStart?.();
+    handle.readStop?.();
   }
 }
 

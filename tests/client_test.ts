@@ -133,9 +133,9 @@ Deno.test("Client.send() waits for the link, in order, and resolves when one has
 Deno.test("Client.send() is bounded, refuses at once what the framing refuses, and rejects when closed", async () => {
   await using peer = await ClientPeer.start();
   await peer.stop();
-  const client = clientOf(peer, { highWaterBytes: 1000, maxQueuedBytes: 1000 });
+  const client = clientOf(peer, { highWaterBytes: 2000, maxQueuedBytes: 2000 });
   const waiting = [client.send("x".repeat(300)), client.send("x".repeat(100))];
-  const full = await assertRejects(() => client.send("x"), LimitError, `"maxQueuedBytes" is 1000`);
+  const full = await assertRejects(() => client.send("x"), LimitError, `"maxQueuedBytes" is 2000`);
   assertEquals(full.code, "ERR_QUEUE_FULL");
   await assertRejects(() => client.send("a\nb"), FramingError);
   await assertRejects(() => client.send(5 as unknown as string), TypeError, "a string or a Uint8Array");
@@ -356,6 +356,20 @@ Deno.test("Client.close() rejects with what was accepted and not handed over", a
   assertEquals(codeOf(error.cause), "ERR_WRITE_TIMEOUT");
   const { loss } = await next(statuses, "closed");
   assertEquals(loss, { handedMessages: 1, uncertainMessages: 1, keptMessages: 0 });
+  link.abort();
+});
+
+Deno.test("Client.close() takes no longer than closeTimeoutMs when messages still wait for room on the link", async () => {
+  await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
+  const client = clientOf(peer, { closeTimeoutMs: 30, maxMessageBytes: 1 << 25, maxQueuedBytes: 1 << 26 });
+  const link = await peer.link();
+  await client.send("x".repeat(1 << 24));
+  const waiting = client.send("waits");
+  const flushing = client.flush();
+  const error = await assertRejects(() => settles("close()", client.close(), 1000), ClosedError);
+  assertEquals([error.unsentBytes, codeOf(error.cause)], [1 << 24, "ERR_WRITE_TIMEOUT"]);
+  await assertRejects(() => waiting, ClosedError, "client was closed");
+  await assertRejects(() => flushing, ClosedError);
   link.abort();
 });
 

@@ -113,6 +113,25 @@ Deno.test("Connection.stats() counts messages and bytes, held and queued ones", 
   assertEquals(last.onlineMs, last.closedAtMs! - openedAtMs);
 });
 
+Deno.test("Connection.sending tells how far what was sent has come", async () => {
+  const { connection, transport } = scriptedConnection(lines);
+  const { sending } = connection;
+  const now = () => [sending.pushedBytes, sending.startedBytes, sending.writtenBytes];
+  transport.hold();
+  connection.send("one");
+  assertEquals(now(), [4, 0, 0]);
+  await settle();
+  connection.send("three");
+  assertEquals(now(), [10, 4, 0]);
+  transport.release();
+  await settle();
+  assertEquals(now(), [10, 10, 4]);
+  transport.release();
+  await connection.flush();
+  assertEquals(now(), [10, 10, 10]);
+  connection.abort();
+});
+
 Deno.test("Connection tells its maker all that moved, once", async () => {
   const sum = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   const onTraffic = (traffic: Traffic) => {

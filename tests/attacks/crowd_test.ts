@@ -1,5 +1,5 @@
 // Crowds: silent and garbage clients by the hundred, beside which a good one is served.
-import { assert, assertEquals } from "@std/assert";
+import { assert } from "@std/assert";
 import { Random } from "../support/random.ts";
 import { hasProcessStats, processStats } from "../support/process_stats.ts";
 import { writeAll } from "../support/raw_peer.ts";
@@ -22,9 +22,9 @@ interface Stage {
 }
 
 const STAGES: readonly Stage[] = [
+  { name: "TLS with every default", backend: "auto", options: {}, backWithinMs: 6000 },
   // A server on TCP cannot tell a silent client from one that waits for us: the idle timeout ends it.
   { name: "TCP", options: { idleTimeoutMs: 600 }, backWithinMs: 2600 },
-  { name: "TLS with every default", backend: "auto", options: {}, backWithinMs: 6000 },
   { name: "TLS, backend node", backend: "node", options: { handshakeTimeoutMs: 500 }, backWithinMs: 1500 },
   { name: "TLS, backend deno", backend: "deno", options: { handshakeTimeoutMs: 500 }, backWithinMs: null },
 ];
@@ -42,57 +42,87 @@ async function babble(socket: Deno.TcpConn, i: number): Promise<void> {
   await writeAll(socket, new Uint8Array([...random.pick(starts), ...random.bytes(random.int(1, 300))]));
 }
 
-async function besiege(stage: Stage): Promise<string> {
-  const tls = stage.backend === undefined ? undefined : await identities(stage.backend);
-  await using server = await ServerProcess.start(
-    { mode: "echo", options: stage.options, tls: tls?.server },
-    tls?.client,
-  );
-  const calm = await server.goodRounds(5);
-  const before = server.descriptors;
-  using crowd = new Crowd();
-  const came = performance.now();
-  const coming = Promise.all([
-    crowd.join(server.port, SILENT),
-    crowd.join(server.port, GARBAGE, babble),
-  ]);
-  const during = await server.goodRounds(ROUNDS);
-  await coming;
-  const after = await server.goodRounds(ROUNDS);
-  const slowest = Math.max(...during, ...after);
-  // A machine that is busy with other things is slow without a crowd, too.
-  const allowedMs = Math.max(GOOD_MS, 4 * Math.max(...calm));
-  assert(
-    slowest < allowedMs,
-    `a good client waited ${slowest} ms; without the crowd ${Math.max(...calm)} ms`,
-  );
-  const most = server.descriptors;
-  if (stage.backWithinMs !== null) {
-    const leftMs = stage.backWithinMs - (performance.now() - came);
-    await until(`descriptors are back to ${before}`, () => server.descriptors <= before, leftMs);
+/** Garbage clients that keep coming until `signal` aborts. */
+async function keepComing(crowd: Crowd, port: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await crowd.join(port, 10, babble);
+    await new Promise((resolve) => setTimeout(resolve, 25));
   }
-  const backMs = performance.now() - came;
-  const { overall, pendingNow, connectionsNow, refusedBy } = await server.report();
-  if (stage.backWithinMs !== null) assertEquals([pendingNow, connectionsNow], [0, 1]);
-  crowd[Symbol.dispose]();
-  await until(`descriptors are back to ${before}`, () => server.descriptors <= before);
-  await server.goodRound();
-  return `${stage.name}: slowest good round ${slowest.toFixed(1)} ms (calm ${
-    Math.max(...calm).toFixed(1)
-  } ms), ` +
-    `descriptors ${before} -> ${most} -> ${before} in ${backMs.toFixed(0)} ms, ` +
-    JSON.stringify({ ...overall, ...refusedBy });
 }
 
-for (const stage of STAGES) {
-  Deno.test({
-    name:
-      `serve() over ${stage.name} serves a good client within ${GOOD_MS} ms beside ${SILENT} silent and ${GARBAGE} ` +
-      `garbage clients, and has their descriptors back${processStats}`,
-    ignore: !hasProcessStats,
-    async fn() {
-      const told = await besiege(stage);
-      if (Deno.env.has("PARLEY_TELL")) console.log(told);
-    },
-  });
+/** What is left to be seen once the attack on one server is over. */
+type Aftermath = () => Promise<string>;
+
+/** Attacks a server and measures good rounds meanwhile. */
+async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<Aftermath> {
+  const tls = stage.backend === undefined ? undefined : await identities(stage.backend);
+  const server = stack.use(
+    await ServerProcess.start({ mode: "echo", options: stage.options, tls: tls?.server }, tls?.client),
+  );
+  const crowd = stack.use(new Crowd());
+  const [, , ...calm] = await server.goodRounds(7);
+  const calmMs = Math.max(...calm);
+  // The platform opens a pair of sockets of its own the first time that it is busy.
+  const before = server.descriptors + 2;
+  const coming = Promise.all([crowd.join(server.port, SILENT), crowd.join(server.port, GARBAGE, babble)]);
+  // Together with 400 others, from a process that makes all of them: no more than its turn.
+  const burstMs = await server.goodRound();
+  await coming;
+  const most = server.descriptors;
+  const siege = new AbortController();
+  const more = keepComing(crowd, server.port, siege.signal);
+  const times = await server.goodRounds(ROUNDS);
+  siege.abort();
+  await more;
+  const ended = performance.now();
+  const slowestMs = Math.max(...times);
+  // A machine that is busy with other things is slow without a crowd, too.
+  const allowedMs = Math.max(GOOD_MS, 4 * calmMs);
+  assert(slowestMs < allowedMs, `a good client waited ${slowestMs} ms; without the crowd ${calmMs} ms`);
+  assert(burstMs < 5 * allowedMs, `a good client waited ${burstMs} ms in the burst; without it ${calmMs} ms`);
+  return async () => {
+    if (stage.backWithinMs !== null) {
+      await until(
+        `${stage.name}: descriptors are back to ${before}`,
+        () => server.descriptors <= before,
+        stage.backWithinMs - (performance.now() - ended),
+      );
+    }
+    // Wherever the descriptors are: no place of the server's is taken any more.
+    await until("no handshake is pending", async () => (await server.report()).pendingNow === 0, 6000);
+    const backMs = performance.now() - ended;
+    const clients = crowd.sockets.length;
+    crowd[Symbol.dispose]();
+    await until("the crowd is forgotten", async () => {
+      const { pendingNow, connectionsNow } = await server.report();
+      return pendingNow === 0 && connectionsNow === 1;
+    });
+    await until(`${stage.name}: descriptors are back to ${before}`, () => server.descriptors <= before);
+    await server.goodRound();
+    const { handshakeFailures, handshakeTimeouts, idleTimeouts, framingErrors } =
+      (await server.report()).overall;
+    return `${stage.name}: a good round took ${calmMs.toFixed(1)} ms alone, ${
+      burstMs.toFixed(1)
+    } ms in the burst, ` +
+      `${
+        slowestMs.toFixed(1)
+      } ms at most beside ${clients} attackers; descriptors ${before} -> ${most} -> ${before} after ` +
+      `${backMs.toFixed(0)} ms; ${
+        JSON.stringify({ handshakeFailures, handshakeTimeouts, idleTimeouts, framingErrors })
+      }`;
+  };
 }
+
+Deno.test({
+  name:
+    `serve() serves a good client within ${GOOD_MS} ms beside ${SILENT} silent and ${GARBAGE} garbage clients, over TCP ` +
+    `and every TLS backend, and has their descriptors back${processStats}`,
+  ignore: !hasProcessStats,
+  async fn() {
+    await using stack = new AsyncDisposableStack();
+    const aftermaths: Aftermath[] = [];
+    for (const stage of STAGES) aftermaths.push(await besiege(stage, stack));
+    const told = await Promise.all(aftermaths.map((see) => see()));
+    if (Deno.env.has("PARLEY_TELL")) console.log(told.join("\n"));
+  },
+});

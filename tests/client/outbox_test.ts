@@ -160,7 +160,7 @@ Deno.test("Outbox.push() is bounded with and without a link, by bytes and by num
 });
 
 Deno.test("Outbox.push() never overfills a link, however much was kept", async () => {
-  const { outbox, link } = makeOutbox({ highWaterBytes: 1000, maxQueuedBytes: 20_000 });
+  const { outbox, link } = makeOutbox({ highWaterBytes: 1000, maxQueuedBytes: 50_000 });
   for (let i = 0; i < 60; i++) outbox.push(utf8(`${i}`.padStart(50, ".")));
   const near = link();
   near.transport.hold();

@@ -3,6 +3,9 @@ import { listen, type ListenTarget } from "../../net/listen.ts";
 import type { Incoming, Listener } from "../../net/transport.ts";
 import { sourceOf, testCerts } from "../support/certs.ts";
 
+// Deno sets up its handling of signals in the background and panics when no descriptor is free then: have it done now.
+Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
+
 const [kind = "tcp", path = ""] = Deno.args;
 const certs = await testCerts();
 const listener = await listen(await targetOf(kind));

@@ -7,7 +7,7 @@ import type { Incoming, Listener, Transport } from "../../net/transport.ts";
 import { createCa, createCertificate, type Credentials } from "../../tls/mod.ts";
 import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
 import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
-import { CutProxy, untilDelivered } from "../support/cut_proxy.ts";
+import { CutProxy } from "../support/cut_proxy.ts";
 import { assertCode } from "../support/transport_conformance.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 
@@ -212,7 +212,7 @@ async function cutShort(
 ): Promise<void> {
   const certs = await testCerts();
   await withListener({ credentials: sourceOf(certs.server), backend: server }, async (port, listener) => {
-    const proxy = new CutProxy(port);
+    const proxy = await CutProxy.open(port);
     try {
       await meet(listener, proxy.port, clientTls(certs, { backend: client }), async (near, far) => {
         await near.write(new Uint8Array([1]));
@@ -221,18 +221,8 @@ async function cutShort(
         assertEquals(await near.read(), new Uint8Array([2]));
         const reading = (side === "client" ? near : far).read();
         reading.catch(() => {});
-        if (cut === "fin") {
-          await proxy.fin();
-        } else {
-          proxy.freeze();
-          // The relay takes one more chunk each way before it sees that it is frozen; the next ones lie unread.
-          for (let i = 0; i < 3; i++) {
-            await near.write(new Uint8Array([3]));
-            await far.write(new Uint8Array([3]));
-            await untilDelivered();
-          }
-          proxy.reset();
-        }
+        if (cut === "fin") proxy.fin();
+        else proxy.reset();
         const transport = side === "client" ? near : far;
         const end = async () => {
           for (let chunk = await reading; chunk !== null; chunk = await transport.read());
@@ -341,17 +331,17 @@ Deno.test({
   },
 });
 
-for (const backend of backends) {
-  Deno.test(`Incoming.refuse() by ${backend} ends the connection before its handshake`, async () => {
-    const certs = await testCerts();
-    await withListener({ credentials: sourceOf(certs.server), backend }, async (port, listener) => {
-      const client = await Deno.connect({ hostname: "127.0.0.1", port });
-      (await listener.accept())!.refuse();
-      assertEquals(await settles("end", client.read(new Uint8Array(1)).catch(() => null)), null);
-      client.close();
-    });
+Deno.test("Incoming.refuse() by node ends the connection before its handshake", async () => {
+  const certs = await testCerts();
+  await withListener({ credentials: sourceOf(certs.server) }, async (port, listener) => {
+    const client = await Deno.connect({ hostname: "127.0.0.1", port });
+    (await listener.accept())!.refuse();
+    assertEquals(await settles("end", client.read(new Uint8Array(1)).catch(() => null)), null);
+    client.close();
   });
+});
 
+for (const backend of backends) {
   Deno.test(`Listener by ${backend} gives null once closed and frees its address`, async () => {
     const certs = await testCerts();
     const tls = { credentials: sourceOf(certs.server), backend };

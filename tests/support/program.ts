@@ -28,7 +28,9 @@ export interface ProgramOptions {
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** A file of the project, run by this Deno with all permissions. It is killed when the test is done with it. */
+/**
+ * A file of the project, run by this Deno with the permissions that its comments name in a line with `deno run`, or with all
+ * permissions where there is none. It is killed when the test is done with it. */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #name: string;
@@ -42,7 +44,16 @@ export class Program implements AsyncDisposable {
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
     const { flags = [], maxDescriptors } = options;
-    const run = ["run", "--quiet", "-A", ...flags, "--config", file("deno.json"), file(path), ...args];
+    const run = [
+      "run",
+      "--quiet",
+      ...permissions(path),
+      ...flags,
+      "--config",
+      file("deno.json"),
+      file(path),
+      ...args,
+    ];
     const [command, commandArgs] = maxDescriptors === undefined
       ? [Deno.execPath(), run]
       : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
@@ -128,6 +139,12 @@ export class Program implements AsyncDisposable {
     if (match !== null) return match;
     throw new Error(`${this.#name} ended without ${wanted}:\n${this.#out.text}\n${this.#err.text}`);
   }
+}
+
+/** What a reader is told to run it with must be enough. */
+function permissions(path: string): string[] {
+  const [, flags] = /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
+  return flags === undefined ? ["--allow-all"] : ["--no-prompt", ...flags.trim().split(" ")];
 }
 
 /** Runs a file of the project to its end. */

@@ -1,0 +1,19 @@
+// Memory of a Client whose messages go nowhere stays within what was configured, in a process of its own.
+import { assert, assertEquals } from "@std/assert";
+import { runProgram } from "../support/program.ts";
+
+/** In MiB: 8 are configured to wait and 1 to be on the link; what the program and the runtime use is in the rest. */
+const MAX_GROWTH_MIB = 16;
+
+for (const kind of ["linked", "unlinked"]) {
+  Deno.test(`Client ${kind === "linked" ? "whose server never reads" : "without a server"} keeps memory within bounds`, async () => {
+    const { code, stdout, stderr } = await runProgram("tests/client/memory_program.ts", [kind], {
+      flags: ["--v8-flags=--expose-gc"],
+    });
+    assertEquals([code, stderr], [0, ""]);
+    const { sentMib, refused, grewMib } = JSON.parse(stdout);
+    // Over a gigabyte was sent without waiting; nearly all of it was refused.
+    assert(sentMib > 1200 && refused > 60_000, stdout);
+    assert(grewMib < MAX_GROWTH_MIB, stdout);
+  });
+}
