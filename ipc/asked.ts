@@ -142,11 +142,8 @@ export class Asked {
     query.data = null;
     if (query.onAbort !== undefined) query.signal?.removeEventListener("abort", query.onAbort);
     if (this.#unsent.size > 0) this.resume();
-    if (this.size > 0) return;
-    // Without queries nothing may keep the process alive.
-    clearTimeout(this.#timer);
-    this.#timerAtMs = Infinity;
-    this.#options.onIdle();
+    // The timer stays: one for each query would cost more than the rest of it. It ends with the link.
+    if (this.size === 0) this.#options.onIdle();
   }
 
   #nextId(): number {

@@ -6,7 +6,10 @@ import { Fifo } from "./fifo.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "./message.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 
-/** Data up to this size is copied and joined with its neighbours; larger data is sent from where it lies. */
+/**
+ * Data up to this size is copied and joined with its neighbours. Larger data is sent from where it lies, but where records
+ * have a size: there all is copied, as a full record is worth more than a copy costs.
+ */
 const JOINED_BYTES = 16 * 1024;
 /** Most bytes of large data in one write: what a slow peer must take to count as alive. */
 const SLICE_BYTES = 256 * 1024;
@@ -45,7 +48,9 @@ export class Outbox {
   /** The buffer being filled, behind all segments. */
   #fill: Uint8Array | null = null;
   #filled = 0;
-  #writing: Segment | null = null;
+  /** Segments being written, in order. */
+  readonly #writes = new Fifo<Segment>();
+  readonly #writeBytes: number | null;
   #failure: Error | null = null;
   #room: PromiseWithResolvers<void> | null = null;
   #empty: PromiseWithResolvers<void> | null = null;
@@ -61,6 +66,7 @@ export class Outbox {
   constructor(link: FrameLink, options: OutboxOptions) {
     this.#link = link;
     this.#options = options;
+    this.#writeBytes = link.writeBytes === null ? null : Math.min(link.writeBytes, LARGE_BYTES);
   }
 
   /** Bytes accepted and not yet in the kernel. */
@@ -75,7 +81,7 @@ export class Outbox {
 
   /** Whether a write is under way. */
   get writing(): boolean {
-    return this.#writing !== null;
+    return this.#writes.size > 0;
   }
 
   /** Adds a frame, whatever is queued. Large data must not be changed before its bytes are written. */
@@ -114,7 +120,7 @@ export class Outbox {
 
   /** Starts to write now, unless a write is under way: then what is here joins the next one. */
   flush(): void {
-    if (this.#writing === null && this.#failure === null) this.#writeNext();
+    if (this.#writes.size === 0 && this.#failure === null) this.#writeNext();
   }
 
   /** Resolves when the kernel has everything. */
@@ -130,9 +136,8 @@ export class Outbox {
   fail(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    this.#writing?.written?.reject(error);
-    for (let next = this.#segments.shift(); next !== undefined; next = this.#segments.shift()) {
-      next.written?.reject(error);
+    for (const queue of [this.#writes, this.#segments]) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) next.written?.reject(error);
     }
     this.#fill = null;
     this.#filled = 0;
@@ -150,11 +155,26 @@ export class Outbox {
     if (joined) fill.set(data, this.#filled + FRAME_HEAD_BYTES);
     this.#filled += size;
     this.pushedBytes += FRAME_HEAD_BYTES + data.length;
-    const written = joined ? null : this.#addLarge(data);
-    if (this.#writing !== null) return written;
-    if (this.queuedBytes >= LARGE_BYTES) this.flush();
-    else if (!this.#scheduled) this.#schedule();
+    let written: Promise<void> | null = null;
+    if (!joined && this.#writeBytes === null) written = this.#addLarge(data);
+    else if (!joined) this.#copyLarge(data, this.#writeBytes!);
+    if (this.#segments.size > 0 || this.#filled >= LARGE_BYTES / 2) this.#writeNext();
+    else if (this.#writes.size === 0 && !this.#scheduled) this.#schedule();
     return written;
+  }
+
+  /** Copies data into one buffer after the other, each as full as a record may be. */
+  #copyLarge(data: Uint8Array, writeBytes: number): void {
+    for (let at = 0; at < data.length;) {
+      if (this.#fill === null || this.#filled >= Math.min(writeBytes, this.#fill.length)) {
+        this.#makeRoom(LARGE_BYTES);
+        continue;
+      }
+      const count = Math.min(data.length - at, Math.min(writeBytes, this.#fill.length) - this.#filled);
+      this.#fill.set(data.subarray(at, at + count), this.#filled);
+      this.#filled += count;
+      at += count;
+    }
   }
 
   #addLarge(data: Uint8Array): Promise<void> {
@@ -175,7 +195,7 @@ export class Outbox {
       this.#fill = takeBuffer(LARGE_BYTES);
       this.#fill.set(old.subarray(0, this.#filled));
       returnBuffer(old);
-      if (this.#filled + size <= LARGE_BYTES) return this.#fill;
+      if (this.#filled + size <= LARGE_BYTES || size === LARGE_BYTES) return this.#fill;
     }
     this.#seal();
     return this.#fill = takeBuffer(size);
@@ -202,7 +222,7 @@ export class Outbox {
   }
 
   readonly #onTurn = (): void => {
-    if (this.#writing !== null || this.#failure !== null) {
+    if (this.#writes.size > 0 || this.#failure !== null) {
       this.#scheduled = false;
       return;
     }
@@ -217,21 +237,23 @@ export class Outbox {
     queueMicrotask(this.#onTurn);
   };
 
+  /** Writes what is complete, as many at a time as the link takes; what is being filled only when nothing else is under way. */
   #writeNext(): void {
-    if (this.#segments.size === 0) {
-      if (this.#filled === 0) return;
-      this.#seal();
+    while (this.#writes.size < this.#link.maxWrites) {
+      if (this.#segments.size === 0) {
+        if (this.#writes.size > 0 || this.#filled === 0) return;
+        this.#seal();
+      }
+      const segment = this.#segments.shift()!;
+      this.#writes.push(segment);
+      this.#link.write(segment.bytes).then(this.#onWritten, this.#onFailed);
     }
-    const segment = this.#segments.shift()!;
-    this.#writing = segment;
-    this.#link.write(segment.bytes).then(this.#onWritten, this.#onFailed);
   }
 
   readonly #onWritten = (): void => {
-    const { bytes, buffer, written } = this.#writing!;
-    this.#writing = null;
-    if (buffer !== null) returnBuffer(buffer);
     if (this.#failure !== null) return;
+    const { bytes, buffer, written } = this.#writes.shift()!;
+    if (buffer !== null) returnBuffer(buffer);
     const wasFull = this.full;
     this.writtenBytes += bytes.length;
     written?.resolve();
@@ -248,7 +270,6 @@ export class Outbox {
 
   readonly #onFailed = (error: Error): void => {
     if (this.#failure === null) this.#options.onError(error);
-    this.#writing = null;
   };
 }
 

@@ -16,12 +16,16 @@ export interface LinkInfo {
   readonly maxRecordBytes: number;
 }
 
-/** The flow of frames in both directions, opened and sealed. One read and one write at a time. */
+/** The flow of frames in both directions, opened and sealed. One read at a time. */
 export interface FrameLink {
   /** What the handshake agreed on. */
   readonly info: LinkInfo;
   /** Whether the flow itself tells an orderly end from a cut; where it does not, the closing frame does. */
   readonly marksItsEnd: boolean;
+  /** Writes that may be under way at a time; they are sent in the order of the calls. */
+  readonly maxWrites: number;
+  /** Bytes of a write that is neither cut nor worth joining with another; `null` where any size is as good. */
+  readonly writeBytes: number | null;
   /**
    * Waits for the next bytes of the flow; `null` at its end. They belong to the caller.
    *
@@ -41,6 +45,8 @@ export interface FrameLink {
 export class PlainLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = false;
+  readonly maxWrites = 1;
+  readonly writeBytes = null;
   readonly #transport: Transport;
   #rest: Uint8Array;
 

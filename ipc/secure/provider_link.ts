@@ -39,6 +39,8 @@ export interface EncryptionProvider {
 export class ProviderLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = true;
+  readonly maxWrites = 1;
+  readonly writeBytes: number;
   readonly #transport: Transport;
   readonly #provider: EncryptionProvider;
   readonly #role: Role;
@@ -54,6 +56,7 @@ export class ProviderLink implements FrameLink {
     options: { role: Role; provider: EncryptionProvider; rest: Uint8Array },
   ) {
     this.info = info;
+    this.writeBytes = info.peerMaxRecordBytes;
     this.#transport = transport;
     this.#provider = options.provider;
     this.#role = options.role;

@@ -36,13 +36,17 @@ export interface SealedLinkOptions {
 export class SealedLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = true;
+  readonly maxWrites = MAX_AHEAD;
+  readonly writeBytes: number;
   readonly #transport: Transport;
   readonly #sealer: RecordSealer;
   readonly #opener: RecordOpener;
   readonly #now: () => number;
-  readonly #recordBytes: number;
-  /** Where small records are sealed into, over and over. */
+  /** Where a small record is sealed into when nothing else is being written. */
   readonly #small: Uint8Array = new Uint8Array(ASYNC_BYTES + RECORD_OVERHEAD_BYTES);
+  /** The last write, and how many are under way. */
+  #lastWrite: Promise<void> = Promise.resolve();
+  #writes = 0;
   /** Records being opened, in order. */
   #opening: Promise<Uint8Array | typeof END>[] = [];
   #reading: Promise<void> | null = null;
@@ -64,7 +68,7 @@ export class SealedLink implements FrameLink {
     this.#sealer = new RecordSealer(ours, now(), options.rekey ?? REKEY_LIMITS);
     this.#opener = new RecordOpener(theirs, info.maxRecordBytes);
     this.#opener.push(rest);
-    this.#recordBytes = Math.min(info.peerMaxRecordBytes, MAX_SEALED_AT_ONCE);
+    this.writeBytes = Math.min(info.peerMaxRecordBytes, MAX_SEALED_AT_ONCE);
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -85,19 +89,20 @@ export class SealedLink implements FrameLink {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (bytes.length > ASYNC_BYTES) return this.#writeLarge(bytes);
+    if (bytes.length > this.writeBytes) return this.#writeParts(bytes);
+    if (bytes.length === 0) return this.#lastWrite;
     const update = this.#sealer.updateIfDue(this.#now());
-    if (update !== null) return this.#transport.write(update).then(() => this.write(bytes));
-    if (bytes.length === 0) return Promise.resolve();
-    if (bytes.length > this.#recordBytes) return this.#writeLarge(bytes);
+    if (update !== null) void this.#send(update);
+    if (bytes.length > ASYNC_BYTES) return this.#send(this.#sealer.sealAsync(bytes));
+    if (this.#writes > 0) return this.#send(this.#sealer.seal(RecordType.data, bytes));
     const length = this.#sealer.sealInto(this.#small, RecordType.data, bytes);
-    return this.#transport.write(this.#small.subarray(0, length));
+    return this.#send(this.#small.subarray(0, length));
   }
 
   async end(reason: number): Promise<void> {
     const update = this.#sealer.updateIfDue(this.#now());
-    if (update !== null) await this.#transport.write(update);
-    await this.#transport.write(this.#sealer.seal(RecordType.close, new Uint8Array([reason])));
+    if (update !== null) void this.#send(update);
+    await this.#send(this.#sealer.seal(RecordType.close, new Uint8Array([reason])));
     await this.#transport.closeWrite();
   }
 
@@ -107,22 +112,36 @@ export class SealedLink implements FrameLink {
     this.#opener.wipe();
   }
 
-  /** Seals the next records while one is being written. */
-  async #writeLarge(bytes: Uint8Array): Promise<void> {
-    const sealing: Promise<Uint8Array>[] = [];
-    let at = 0;
-    while (at < bytes.length || sealing.length > 0) {
-      while (at < bytes.length && sealing.length < MAX_AHEAD) {
-        const update = this.#sealer.updateIfDue(this.#now());
-        if (update !== null) sealing.push(Promise.resolve(update));
-        const part = bytes.subarray(at, at + this.#recordBytes);
-        at += part.length;
-        const record = this.#sealer.sealAsync(part);
-        record.catch(() => {}); // heard when its turn comes
-        sealing.push(record);
-      }
-      await this.#transport.write(await sealing.shift()!);
+  /** Sends a record, or one that is being sealed, behind those before it. */
+  #send(record: Uint8Array | Promise<Uint8Array>): Promise<void> {
+    const isFirst = this.#writes++ === 0;
+    const sent = record instanceof Uint8Array && isFirst
+      ? this.#transport.write(record)
+      : this.#sendAfter(this.#lastWrite, record);
+    this.#lastWrite = sent;
+    sent.then(this.#onSent, this.#onSent); // its failure is heard by whoever wrote
+    return sent;
+  }
+
+  async #sendAfter(before: Promise<void>, record: Uint8Array | Promise<Uint8Array>): Promise<void> {
+    const [sealed] = await Promise.all([record, before]);
+    await this.#transport.write(sealed);
+  }
+
+  readonly #onSent = (): void => {
+    this.#writes--;
+  };
+
+  /** Writes what is larger than a record, two parts ahead at most. */
+  async #writeParts(bytes: Uint8Array): Promise<void> {
+    const under: Promise<void>[] = [];
+    for (let at = 0; at < bytes.length; at += this.writeBytes) {
+      if (under.length === MAX_AHEAD) await under.shift();
+      const written = this.write(bytes.subarray(at, at + this.writeBytes));
+      written.catch(() => {}); // heard when its turn comes
+      under.push(written);
     }
+    for (const written of under) await written;
   }
 
   /**
