@@ -14,6 +14,12 @@ import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path
  */
 const WAKE_MS = 500;
 
+/**
+ * How soon it is woken after a connection came, in ms: of a flood it takes some before it runs out of descriptors again, and the
+ * rest would wait for half a second each time.
+ */
+const WAKE_SOON_MS = 20;
+
 /** What a listener of this backend needs. */
 export interface NodeListenTls extends NodeServerTls {
   /** Certificates in force, which may change. */
@@ -72,6 +78,7 @@ class Acceptor implements Listener {
   #contexts: ServerContexts;
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
+  #wakesSoon: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   /** Called once, right after closing. */
   onClose: () => void = () => {};
@@ -129,6 +136,7 @@ class Acceptor implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#waker);
+    clearTimeout(this.#wakesSoon);
     this.#unsubscribe();
     this.#server.close();
     for (const incoming of this.#queue.splice(0)) incoming.refuse();
@@ -146,6 +154,7 @@ class Acceptor implements Listener {
   }
 
   #admit(socket: net.Socket): void {
+    this.#wakeSoon();
     // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
       socket.on("error", () => {});
@@ -159,6 +168,15 @@ class Acceptor implements Listener {
     this.#waiter = undefined;
     if (waiter !== undefined) waiter.resolve(incoming);
     else this.#queue.push(incoming);
+  }
+
+  #wakeSoon(): void {
+    if (this.#closed || this.#wakesSoon !== undefined) return;
+    this.#wakesSoon = setTimeout(() => {
+      this.#wakesSoon = undefined;
+      this.#wake();
+    }, WAKE_SOON_MS);
+    Deno.unrefTimer(this.#wakesSoon);
   }
 
   #wake(): void {

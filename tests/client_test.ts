@@ -17,6 +17,7 @@ import { codeOf, echo, lines, started } from "./support/servers.ts";
 import { testCerts } from "./support/certs.ts";
 import { TempDir } from "./support/temp_dir.ts";
 import { openDescriptors, settles, until } from "./support/wait.ts";
+import { watchedSignal } from "./support/watched_signal.ts";
 
 /** Dials again soon. */
 const soon = { minDelayMs: 1, maxDelayMs: 4 };
@@ -294,27 +295,51 @@ Deno.test("Client.close() ends dialling at once", async () => {
   listener.close();
 });
 
-Deno.test("Client.close() in the moment in which the link comes up leaves nothing open", async () => {
+Deno.test("Client.close() in the very moment in which the link comes up leaves nothing open", async () => {
   await using peer = await ClientPeer.start();
   const { connect } = Deno;
   let client: Client | undefined;
+  let hops = 0;
   Deno.connect = (async (options: Deno.ConnectOptions) => {
     const conn = await connect(options);
-    // The client is told of the connection after this turn, when it has been closed.
-    queueMicrotask(() => queueMicrotask(() => void client?.close()));
+    const closing = client!;
+    const hop = (left: number): void =>
+      left === 0 ? void closing.close() : queueMicrotask(() => hop(left - 1));
+    hop(hops);
     return conn;
   }) as typeof Deno.connect;
   try {
-    for (let i = 0; i < 10; i++) {
+    // Some of these fall between the end of dialling and the use of the link.
+    for (hops = 0; hops < 40; hops++) {
       client = clientOf(peer);
       const statuses = Array.fromAsync(client.statuses());
-      await client.closed;
-      assertEquals((await statuses).at(-1)!.status, "closed");
-      assertEquals(client.connection, null);
+      await settles("closed", client.closed);
+      const seen = (await statuses).map(({ status }) => status);
+      assert(
+        [["connecting", "closed"], ["connecting", "connected", "closed"]].some((all) =>
+          `${all}` === `${seen}`
+        ),
+      );
+      assertEquals([client.connection, client.status], [null, "closed"]);
     }
   } finally {
     Deno.connect = connect;
   }
+});
+
+Deno.test("Client.close() hands everything to a server that has ended its own direction meanwhile", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const size = 1 << 24;
+  const client = new Client({ port: listener.addr.port, ...lines, maxMessageBytes: size });
+  const conn = await listener.accept();
+  await client.send("x".repeat(size));
+  const closing = client.close();
+  await conn.closeWrite();
+  let received = 0;
+  for await (const chunk of conn.readable) received += chunk.length;
+  await closing;
+  assertEquals(received, size + 1);
+  listener.close();
 });
 
 Deno.test("Client.close() ends a wait before the next attempt at once", async () => {
@@ -341,6 +366,18 @@ Deno.test("Client.close() hands over what was sent, also what waits for room, an
   await link.close();
   assertEquals(await received, Array.from({ length: 200 }, (_, i) => i));
   await client.closed;
+});
+
+Deno.test("Client.close() leaves what was received to be read", async () => {
+  await using peer = await ClientPeer.start();
+  const client = clientOf(peer);
+  const link = await peer.link();
+  link.send("1");
+  link.send("2");
+  await link.flush();
+  await until("it is here", () => client.stats().overall.bytesIn === 4);
+  await client.close();
+  assertEquals([await take(client), await take(client), await take(client)], ["1", "2", null]);
 });
 
 Deno.test("Client.close() rejects with what was accepted and not handed over", async () => {
@@ -408,6 +445,20 @@ Deno.test("Client options' signal closes it: before it begins, while it dials, a
     else assertStrictEquals(await client.ready.catch((why) => why), reason);
     await client.close();
   }
+});
+
+Deno.test("Client takes its listeners off a signal that lives on", async () => {
+  await using peer = await ClientPeer.start();
+  const watched = watchedSignal();
+  const client = clientOf(peer, { signal: watched.signal });
+  await client.ready;
+  assertEquals(watched.listeners, 1);
+  const waiting = client.receive({ signal: watched.signal, timeoutMs: 5 });
+  assertEquals(watched.listeners, 2);
+  await assertRejects(() => waiting, TimeoutError);
+  assertEquals(watched.listeners, 1);
+  await client.close();
+  assertEquals(watched.listeners, 0);
 });
 
 Deno.test("Client.stats() counts over all links, or anew with each", async () => {
