@@ -10,6 +10,15 @@ import { handled, rejected } from "./rejections.ts";
 /** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
 const SLICE_BYTES = 256 * 1024;
 
+/** Queues that write at the end of this turn: one callback for all of them. */
+let endOfTurn: WriteQueue[] = [];
+
+function flushAll(): void {
+  const queues = endOfTurn;
+  endOfTurn = [];
+  for (const queue of queues) queue.onTurnEnd();
+}
+
 /** What every send below the high-water mark gives: one promise for all of them. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
@@ -206,13 +215,14 @@ export class WriteQueue implements SendProgress {
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */
   #schedule(): void {
     this.#scheduled = true;
-    setImmediate(this.#onTurnEnd);
+    if (endOfTurn.push(this) === 1) setImmediate(flushAll);
   }
 
-  readonly #onTurnEnd = (): void => {
+  /** The turn is over. */
+  onTurnEnd(): void {
     this.#scheduled = false;
     this.flush();
-  };
+  }
 
   #writeNext(): void {
     if (this.#head === this.#segments.length) {

@@ -4,7 +4,7 @@ import type { CredentialSource } from "../tls/options.ts";
 import { busyAccept, listenFault } from "./faults.ts";
 import { NodeLink } from "./node_link.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
-import { type NodeServerTls, ServerContexts } from "./tls_node.ts";
+import { type NodeServerTls, ServerTls } from "./tls_node.ts";
 import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
 
@@ -75,7 +75,7 @@ class Acceptor implements Listener {
   readonly #tls: NodeListenTls;
   readonly #unsubscribe: () => void;
   readonly #queue: NodeIncoming[] = [];
-  #contexts: ServerContexts;
+  #serverTls: ServerTls;
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
   #wakesSoon: ReturnType<typeof setTimeout> | undefined;
@@ -90,9 +90,9 @@ class Acceptor implements Listener {
     this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
     this.#tls = tls;
-    this.#contexts = new ServerContexts(tls.credentials.current, tls);
+    this.#serverTls = new ServerTls(tls.credentials.current, tls);
     this.#unsubscribe = tls.credentials.subscribe((next) => {
-      this.#contexts = new ServerContexts(next, tls);
+      this.#serverTls = new ServerTls(next, tls);
     });
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#admit(socket));
@@ -163,7 +163,7 @@ class Acceptor implements Listener {
     }
     const link = new NodeLink(socket, this.#path);
     link.tune(this.#tuning);
-    const incoming = new NodeIncoming(link, (signal) => this.#contexts.open(link, { signal }));
+    const incoming = new NodeIncoming(link, (signal) => this.#serverTls.open(link, { signal }));
     const waiter = this.#waiter;
     this.#waiter = undefined;
     if (waiter !== undefined) waiter.resolve(incoming);
