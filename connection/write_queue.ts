@@ -29,6 +29,12 @@ interface Segment {
   readonly buffer: Uint8Array | null;
 }
 
+/** Stands where a segment was taken out: a queue that is never empty must not hold on to what it has written. */
+const TAKEN: Segment = { bytes: new Uint8Array(0), buffer: null };
+
+/** Segments taken out after which their places are given up. */
+const COMPACT_AT = 64;
+
 /** Options of a {@linkcode WriteQueue}. */
 export interface WriteQueueOptions {
   /** `push` tells to wait above this. */
@@ -234,10 +240,21 @@ export class WriteQueue implements SendProgress {
       }
       this.#seal();
     }
-    const segment = this.#segments[this.#head++]!;
+    const segment = this.#take();
     this.#writing = segment;
     this.startedBytes += segment.bytes.length;
     this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+  }
+
+  /** Takes out the first segment. */
+  #take(): Segment {
+    const segment = this.#segments[this.#head]!;
+    this.#segments[this.#head++] = TAKEN;
+    if (this.#head === COMPACT_AT) {
+      this.#segments.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return segment;
   }
 
   readonly #onWritten = (): void => {

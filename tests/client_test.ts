@@ -1,8 +1,7 @@
-// Client: sending, receiving, statuses, counters, and every way in which it ends.
+// Client: sending, receiving, statuses and counters.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   Client,
-  type ClientOptions,
   type ClientStatusEvent,
   ClosedError,
   FramingError,
@@ -10,38 +9,12 @@ import {
   TimeoutError,
 } from "@parley/parley";
 import { text, utf8 } from "./support/bytes.ts";
-import { ClientPeer } from "./support/client_peer.ts";
+import { clientOf, ClientPeer, next, soon, take } from "./support/client_peer.ts";
 import { isSettled, settle } from "./support/memory_connections.ts";
-import { runProgram } from "./support/program.ts";
 import { codeOf, echo, lines, started } from "./support/servers.ts";
 import { testCerts } from "./support/certs.ts";
 import { TempDir } from "./support/temp_dir.ts";
-import { openDescriptors, settles, until } from "./support/wait.ts";
-import { watchedSignal } from "./support/watched_signal.ts";
-
-/** Dials again soon. */
-const soon = { minDelayMs: 1, maxDelayMs: 4 };
-
-function clientOf(peer: ClientPeer, options: Partial<ClientOptions> = {}): Client {
-  return new Client({ port: peer.port, ...lines, reconnect: soon, ...options });
-}
-
-/** The next event of this status. */
-async function next(
-  statuses: AsyncIterator<ClientStatusEvent, undefined>,
-  status: ClientStatusEvent["status"],
-): Promise<ClientStatusEvent> {
-  for (;;) {
-    const { value } = await settles(`status ${status}`, statuses.next());
-    if (value === undefined) throw new Error(`No status ${status} came`);
-    if (value.status === status) return value;
-  }
-}
-
-async function take(client: Client): Promise<string | null> {
-  const message = await settles("a message", client.receive());
-  return message === null ? null : text(message);
-}
+import { until } from "./support/wait.ts";
 
 Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {
   await using dir = new TempDir();
@@ -176,6 +149,7 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     await client.closed;
     const hopeless = clientOf(peer, { reconnect: false });
     hopeless.send("x");
+    hopeless.receive();
     await hopeless.closed;
     hopeless.close();
     await settle();
@@ -329,4 +303,3 @@ Deno.test("Client counts a link that ended by what is no message, tells why, and
   await (await peer.link()).send("short");
   assertEquals(await waiting, "short");
 });
-

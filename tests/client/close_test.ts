@@ -1,47 +1,15 @@
-// Client: sending, receiving, statuses, counters, and every way in which it ends.
+// Client: every way in which it ends, and that nothing is left then.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import {
-  Client,
-  type ClientOptions,
-  type ClientStatusEvent,
-  ClosedError,
-  FramingError,
-  LimitError,
-  TimeoutError,
-} from "@parley/parley";
-import { text, utf8 } from "../support/bytes.ts";
-import { ClientPeer } from "../support/client_peer.ts";
-import { isSettled, settle } from "../support/memory_connections.ts";
+import { Client, type ClientStatusEvent, ClosedError, TimeoutError } from "@parley/parley";
+import { text } from "../support/bytes.ts";
+import { clientOf, ClientPeer, next, soon, take } from "../support/client_peer.ts";
+import { settle } from "../support/memory_connections.ts";
 import { runProgram } from "../support/program.ts";
-import { codeOf, echo, lines, started } from "../support/servers.ts";
+import { codeOf, lines } from "../support/servers.ts";
 import { testCerts } from "../support/certs.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
-
-/** Dials again soon. */
-const soon = { minDelayMs: 1, maxDelayMs: 4 };
-
-function clientOf(peer: ClientPeer, options: Partial<ClientOptions> = {}): Client {
-  return new Client({ port: peer.port, ...lines, reconnect: soon, ...options });
-}
-
-/** The next event of this status. */
-async function next(
-  statuses: AsyncIterator<ClientStatusEvent, undefined>,
-  status: ClientStatusEvent["status"],
-): Promise<ClientStatusEvent> {
-  for (;;) {
-    const { value } = await settles(`status ${status}`, statuses.next());
-    if (value === undefined) throw new Error(`No status ${status} came`);
-    if (value.status === status) return value;
-  }
-}
-
-async function take(client: Client): Promise<string | null> {
-  const message = await settles("a message", client.receive());
-  return message === null ? null : text(message);
-}
 
 Deno.test("Client.close() ends dialling at once", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
