@@ -1,6 +1,17 @@
 // ClientPeer: the server of a Client under test; it can go away and come back on the same port.
-import { type Connection, serve, type ServeOptions, type Server } from "@parley/parley";
+import {
+  Client,
+  type ClientOptions,
+  type ClientStatusEvent,
+  type Connection,
+  type ReconnectOptions,
+  serve,
+  type ServeOptions,
+  type Server,
+} from "@parley/parley";
+import { text } from "./bytes.ts";
 import { lines } from "./servers.ts";
+import { settles } from "./wait.ts";
 
 /** Takes connections, which the test asks for one after the other. */
 export class ClientPeer implements AsyncDisposable {
@@ -41,7 +52,7 @@ export class ClientPeer implements AsyncDisposable {
         if (ask === undefined) this.#links.push(link);
         else ask(link);
         // Then the server closes its end: what was received can still be read.
-      await link.inputEnded;
+        await link.inputEnded;
       },
     );
     await server.ready;
@@ -67,4 +78,30 @@ export class ClientPeer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+/** Dials again soon. */
+export const soon: ReconnectOptions = { minDelayMs: 1, maxDelayMs: 4 };
+
+/** A client of that peer that dials again soon; `options` come on top. */
+export function clientOf(peer: ClientPeer, options: Partial<ClientOptions> = {}): Client {
+  return new Client({ port: peer.port, ...lines, reconnect: soon, ...options });
+}
+
+/** The next event of this status. */
+export async function next(
+  statuses: AsyncIterator<ClientStatusEvent, undefined>,
+  status: ClientStatusEvent["status"],
+): Promise<ClientStatusEvent> {
+  for (;;) {
+    const { value } = await settles(`status ${status}`, statuses.next());
+    if (value === undefined) throw new Error(`No status ${status} came`);
+    if (value.status === status) return value;
+  }
+}
+
+/** The next message as text, `null` at the end. */
+export async function take(client: Client): Promise<string | null> {
+  const message = await settles("a message", client.receive());
+  return message === null ? null : text(message);
 }
