@@ -83,6 +83,11 @@ export class Child implements AsyncDisposable {
     }
   }
 
+  /** Makes it hang (SIGSTOP). */
+  stop(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
   /** Waits for its end. */
   ended(): Promise<void> {
     return this.#ended;

@@ -1,17 +1,11 @@
 // Pairs: roles, re-election, the third process, and what ends one.
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  AddressError,
-  AuthError,
-  ClosedError,
-  ParleyError,
-  RemoteError,
-  TimeoutError,
-} from "../../errors.ts";
-import { connectIpc, type IpcPairOptions, type IpcPeer, pairIpc, SecretKey } from "../../ipc/mod.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { AddressError, AuthError, ClosedError, ParleyError, RemoteError } from "../../errors.ts";
+import { type IpcPairOptions, type IpcPeer, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { testCerts } from "../support/certs.ts";
 import { settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
+import { Child } from "./children.ts";
 
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
@@ -183,23 +177,35 @@ Deno.test("pairIpc gives up on its signal, and a later one closes in order", asy
   await assertRejects(() => pairIpc(channel.options, undefined as never), TypeError);
 });
 
-Deno.test("a pair's keepalive finds out that the other process hangs, within the time limit of a query and a half", async () => {
+Deno.test("a pair's keepalive is half the time limit of its queries, and a quiet pair stays one", async () => {
   await using channel = new Channel();
-  const quick = { queryTimeoutMs: 200, keepaliveTimeoutMs: 100 };
+  const quick = { queryTimeoutMs: 100, keepaliveTimeoutMs: 100 };
   await using one = await pairIpc({ ...channel.options, ...quick }, () => "");
-  // A client that proves itself and then says nothing more: it neither answers pings nor reads.
-  await using two = await connectIpc({ ...channel.options, keepaliveMs: 0 });
-  const seen: unknown[] = [];
+  await using two = await pairIpc({ ...channel.options, ...quick }, () => "");
+  await one.connected();
+  const before = one.stats().bytesIn;
+  await until("pings went by", () => one.stats().bytesIn >= before + 4 * 9);
+  assertEquals([one.status, two.status], ["connected", "connected"]);
+});
+
+Deno.test("a pair ends the connection with a process that hangs, and takes the next", async () => {
+  await using channel = new Channel();
+  const quick = { queryTimeoutMs: 100, keepaliveTimeoutMs: 100 };
+  await using one = await pairIpc({ ...channel.options, ...quick }, () => "one");
+  await using hanging = new Child("hanging", [channel.path]);
+  await hanging.next((event) => event.connected);
+  await until("connected", () => one.status === "connected");
+  const errors: unknown[] = [];
   const watching = (async () => {
     for await (const { status, error } of one.statuses()) {
-      if (status === "listening" && error !== undefined) return seen.push(error);
+      if (status !== "listening" || error === undefined) continue;
+      return errors.push(error);
     }
     return 0;
   })();
-  // It does answer: nothing is found for as long as it does.
-  await new Promise((resolve) => setTimeout(resolve, 400));
-  assertEquals([one.status, seen.length], ["connected", 0]);
-  two.abort(new Error("gone"));
+  hanging.stop();
   await settles("the loss", watching);
-  assert(seen[0] instanceof ClosedError || seen[0] instanceof TimeoutError);
+  assertEquals((errors[0] as ParleyError).code, "ERR_KEEPALIVE_TIMEOUT");
+  await using two = await pairIpc({ ...channel.options, ...quick }, () => "two");
+  assertEquals(await ask(two), "one");
 });

@@ -1,4 +1,4 @@
-// Runs the races of IPC against the raw loop, vscode-jsonrpc, and plain against encrypted. `--seconds 1 --pairs 5 --json --only query`
+// Runs the races of IPC against the raw loop, vscode-jsonrpc, and plain against encrypted. `--seconds 1 --pairs 5 --json --only 'one-way 64 B'`
 import { parseArgs } from "@std/cli/parse-args";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
 import type { Plan } from "./load.ts";
@@ -25,6 +25,7 @@ async function rate(contestant: string, plan: Plan): Promise<number> {
 async function compare(ours: string, theirs: string, plan: Plan): Promise<void> {
   const { kind, inFlight, messageBytes } = plan;
   const subject = `${ours}: ${kind} ${messageBytes} B${kind === "query" ? `, ${inFlight} in flight` : ""}`;
+  if (flags.only !== undefined && !`${subject} (${theirs})`.includes(flags.only)) return;
   const unit = kind === "query" ? "q/s" : "msg/s";
   const outcome = await race(subject, unit, pairs, () => rate(ours, plan), theirs, () => rate(theirs, plan));
   outcomes.push(outcome);
@@ -37,22 +38,18 @@ try {
       (canPin() ? "server on core 0 and load on core 1" : "not pinned") +
       `; ${pairs} pairs of ${seconds} s in turns.\nRatio of the turns to the baseline, median (spread), then the medians:`,
   );
-  if (flags.only !== "one-way") {
-    for (const inFlight of [1, 64]) {
-      const plan: Plan = { kind: "query", inFlight, messageBytes: 64, seconds };
-      for (const ours of ["parley", "parley-plain"]) {
-        await compare(ours, "raw", plan);
-        await compare(ours, "jsonrpc", plan);
-      }
+  for (const inFlight of [1, 64]) {
+    const plan: Plan = { kind: "query", inFlight, messageBytes: 64, seconds };
+    for (const ours of ["parley", "parley-plain"]) {
+      await compare(ours, "raw", plan);
+      await compare(ours, "jsonrpc", plan);
     }
   }
-  if (flags.only !== "query") {
-    for (const messageBytes of [64, 1024, 65_536, 1_048_576]) {
-      const plan: Plan = { kind: "one-way", inFlight: 1, messageBytes, seconds };
-      await compare("parley-plain", "raw", plan);
-      await compare("parley", "parley-plain", plan);
-      if (messageBytes <= 1024) await compare("parley", "jsonrpc", plan);
-    }
+  for (const messageBytes of [64, 1024, 65_536, 1_048_576]) {
+    const plan: Plan = { kind: "one-way", inFlight: 1, messageBytes, seconds };
+    await compare("parley-plain", "raw", plan);
+    await compare("parley", "parley-plain", plan);
+    if (messageBytes <= 1024) await compare("parley", "jsonrpc", plan);
   }
   if (flags.json) {
     console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
