@@ -27,9 +27,11 @@ export function resolveLogger(action: string, given: Logger | undefined): Logger
 
 /** Lines of one level, all on standard error: standard output belongs to the program. */
 function writer(level: string): Logger["debug"] {
-  // deno-lint-ignore no-console -- whoever sets PARLEY_LOG wants it there
-  return (message, fields) =>
-    console.error(`parley ${level}: ${message}`, ...(fields === undefined ? [] : [fields]));
+  return (message, fields) => {
+    const rest = fields === undefined ? [] : [fields];
+    // deno-lint-ignore no-console -- whoever sets PARLEY_LOG wants it there
+    console.error(`parley ${level}: ${message}`, ...rest);
+  };
 }
 
 function readLevel(): string | undefined {
