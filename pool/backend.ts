@@ -78,16 +78,11 @@ export class PoolBackend extends Member<Link> {
   get readiness(): "ready" | "trial" | "pending" | "down" {
     if (this.leaving || !this.healthy || this.isEjected) return "down";
     const { breaker } = this;
-    switch (breaker?.state) {
-      case undefined:
-      case "closed":
-        return "ready";
-      case "half-open":
-        return "pending";
-      case "open":
-        // With health checks a check is the trial, and no caller has to be.
-        return breaker!.isDue && this.#context.options.health === null ? "trial" : "down";
-    }
+    const circuit = breaker?.state ?? "closed";
+    if (circuit === "closed") return "ready";
+    if (circuit === "half-open") return "pending";
+    // With health checks a check is the trial, and no caller has to be.
+    return breaker!.isDue && this.#context.options.health === null ? "trial" : "down";
   }
 
   /** Whether it rests as it was worse than the others. */

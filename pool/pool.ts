@@ -3,7 +3,7 @@ import { checkDurationMs } from "../limits/check.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
-import { PoolBackend } from "./backend.ts";
+import type { PoolBackend } from "./backend.ts";
 import { Acquirer, PoolEngine } from "./engine.ts";
 import type { Lease } from "./lease.ts";
 import { type Backend, type PoolOptions, resolvePoolOptions } from "./options.ts";
