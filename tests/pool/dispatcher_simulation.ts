@@ -60,12 +60,15 @@ export interface WorldOptions {
   readonly members: readonly number[];
   readonly maxLinks: number;
   readonly maxWaiting: number;
-  /** Longest lease and longest dial. */
+  /** Shortest and longest lease, and longest dial. */
+  readonly minLeaseMs?: number;
   readonly maxLeaseMs: number;
   readonly maxDialMs: number;
   readonly dialFailure: number;
   /** Share of leases after which the link is closed. */
   readonly spoil: number;
+  /** Share of leases after which the link looks good and is not. */
+  readonly decay: number;
 }
 
 type SimAction = Action<SimLink, SimMember, SimWaiter>;
@@ -187,13 +190,13 @@ export class World {
     for (const { number } of this.dispatcher.waiters) {
       assert(number > waiter.number, `${waiter.number} was served before ${number}`);
     }
-    this.later(this.#random.int(0, this.#options.maxLeaseMs), () => {
+    this.later(this.#random.int(this.#options.minLeaseMs ?? 0, this.#options.maxLeaseMs), () => {
       trial?.(this.#random.chance(0.7));
       if (this.#random.chance(this.#options.spoil)) {
         this.dispatcher.spoiled(member);
         this.#close(member);
       } else {
-        link.usable = this.#random.chance(0.95);
+        link.usable = !this.#random.chance(this.#options.decay);
         this.dispatcher.released(member, link);
       }
     });

@@ -10,6 +10,7 @@ const CALM: WorldOptions = {
   maxDialMs: 5,
   dialFailure: 0,
   spoil: 0,
+  decay: 0,
 };
 
 function randomOptions(random: Random): WorldOptions {
@@ -23,6 +24,7 @@ function randomOptions(random: Random): WorldOptions {
     maxDialMs: random.pick([0, 5, 50]),
     dialFailure: random.pick([0, 0.1, 0.6]),
     spoil: random.pick([0, 0.2, 1]),
+    decay: random.pick([0, 0.1]),
   };
 }
 
@@ -72,7 +74,12 @@ Deno.test("Dispatcher serves strictly in order of arrival, within every limit, w
 
 Deno.test("Dispatcher lets nobody wait longer than those before it take: no waiter starves", () => {
   forSeeds(60, (random) => {
-    const options = { ...CALM, spoil: random.pick([0, 0.5]), maxLinks: random.int(1, 4) };
+    const options = {
+      ...CALM,
+      spoil: random.pick([0, 0.5]),
+      decay: random.pick([0, 0.1]),
+      maxLinks: random.int(1, 4),
+    };
     const world = new World(options, random);
     const slots = Math.min(options.maxLinks, 4);
     // Callers who come again at once, as impatient ones do, for a long time; each wait is bounded by a round of all.
@@ -127,7 +134,15 @@ Deno.test("Dispatcher dials no more often than callers wait", () => {
 Deno.test("Dispatcher keeps maxLinks and maxWaiting: at, below and above", () => {
   for (const maxLinks of [1, 2, 3]) {
     forSeeds(5, (random) => {
-      const options = { ...CALM, members: [3], maxLinks, maxWaiting: 2, maxDialMs: 0, maxLeaseMs: 1000 };
+      const options = {
+        ...CALM,
+        members: [3],
+        maxLinks,
+        maxWaiting: 2,
+        maxDialMs: 0,
+        minLeaseMs: 500,
+        maxLeaseMs: 1000,
+      };
       const world = new World(options, random);
       for (let i = 0; i < maxLinks; i++) {
         world.arrive();
