@@ -94,10 +94,12 @@ export class PoolBackend extends Member<Link> {
     return this.breaker?.isDue === true ? this.breaker.begin() : null;
   }
 
-  /** Work ended, or a dial failed. */
-  record(ok: boolean, trial: Trial | null, heldMs: number): void {
-    trial === null ? this.breaker?.record(ok) : trial(ok);
+  /** Work ended, or a dial failed. Resolves when the circuit breaker has counted it. */
+  record(ok: boolean, trial: Trial | null, heldMs: number): Promise<void> {
     this.#context.outliers?.record(this, ok, heldMs);
+    if (trial === null) return this.breaker?.record(ok) ?? Promise.resolve();
+    trial(ok);
+    return Promise.resolve();
   }
 
   /** Counts what moved on one of its connections. */

@@ -82,26 +82,26 @@ export class Breaker {
     return this.#opened;
   }
 
-  /** Work ended. While the circuit is open it counts for nothing: only a trial does. */
-  record(ok: boolean): void {
+  /** Work ended. While the circuit is open it counts for nothing: only a trial does. Resolves when it has been counted. */
+  record(ok: boolean): Promise<void> {
     // One good end after another changes nothing: spare the policy the work.
-    if (this.state !== "closed" || ok && !this.#failed) return;
+    if (this.state !== "closed" || ok && !this.#failed) return Promise.resolve();
     this.#failed = !ok;
-    this.#execute(ok ? Promise.resolve() : Promise.reject(FAILED));
+    return this.#execute(ok ? Promise.resolve() : Promise.reject(FAILED));
   }
 
   /** Begins a trial; call it only when {@linkcode isDue}. Its outcome must be told. */
   begin(): Trial {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#execute(promise);
+    void this.#execute(promise);
     return (ok) => {
       this.#failed = !ok;
       ok ? resolve() : reject(FAILED);
     };
   }
 
-  #execute(work: Promise<void>): void {
+  #execute(work: Promise<void>): Promise<void> {
     work.catch(() => {});
-    this.#policy.execute(() => work).catch(() => {});
+    return this.#policy.execute(() => work).catch(() => {});
   }
 }

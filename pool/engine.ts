@@ -150,7 +150,7 @@ export class PoolEngine {
     const unanswered = this.#usesDefaultRule && !isReusable;
     const failed = verdict.kind === "failed" ||
       verdict.kind === "released" && (stats.errorCode !== null || unanswered);
-    if (verdict.kind !== "discarded") backend.record(!failed, trial, nowMs - start.atMs);
+    if (verdict.kind !== "discarded") void backend.record(!failed, trial, nowMs - start.atMs);
     else trial?.(true);
     if (failed) backend.counters.leasesFailed++;
     link.bytesIn = stats.bytesIn;
@@ -160,8 +160,9 @@ export class PoolEngine {
     } else {
       backend.counters.leasesSpoiled++;
       this.dispatcher.spoiled(backend);
-      // A failed one is cut: what would come late must reach nobody, and waiting for its end would hold its place.
-      if (failed) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
+      // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
+      const cut = failed && (verdict.kind === "failed" || stats.queuedBytes === 0);
+      if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
       void this.closeLink(link);
     }
     this.perform();
@@ -175,7 +176,7 @@ export class PoolEngine {
     try {
       conn = await establish<unknown>(target, { ...target.connection, onTraffic }, this.ending.signal);
     } catch (error) {
-      return this.#dialFailed(dial, error);
+      return await this.#dialFailed(dial, error);
     }
     const link: Link = {
       conn,
@@ -190,13 +191,13 @@ export class PoolEngine {
     this.perform();
   }
 
-  #dialFailed(dial: Dial<PoolBackend>, error: unknown): void {
+  async #dialFailed(dial: Dial<PoolBackend>, error: unknown): Promise<void> {
     const { member: backend, trial } = dial;
-    const waiter = dial.waiter as Acquirer | null;
     this.lastError = error;
     backend.counters.dialFailures++;
     if (this.ending.signal.aborted) trial?.(false);
-    else backend.record(false, trial, 0);
+    else await backend.record(false, trial, 0);
+    const waiter = dial.waiter as Acquirer | null;
     if (waiter !== null) waiter.lastError = error;
     const again = waiter !== null && waiter.attempts + 1 < this.options.maxDialAttempts && this.mayRetry();
     this.dispatcher.dialFailed(dial, again);

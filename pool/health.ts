@@ -51,13 +51,14 @@ export class HealthCheck {
     let ok = false;
     try {
       ok = await unlessAborted(this.#check(controller.signal), controller.signal) !== false;
-    } catch (error) {
-      this.#conn?.abort(error);
+    } catch {
+      // Whatever it was: the backend is not well.
     } finally {
       clearTimeout(timer);
       this.#running = null;
     }
-    if (!ok || this.#conn?.state !== "open") this.#conn = null;
+    if (!ok) this.#conn?.abort();
+    if (this.#conn?.state !== "open") this.#conn = null;
     if (!this.#stopped) this.#note(ok);
     trial?.(ok);
     this.#onResult();

@@ -1,5 +1,5 @@
 // Options of a Pool: what they are, their defaults, and their check before any I/O.
-import type { ConnectOptions } from "../client/options.ts";
+import { type ConnectOptions, resolveConnectOptions } from "../client/options.ts";
 import type { Connection } from "../connection.ts";
 import { checkDurationMs, checkFunction, checkInteger, checkNumber, checkOneOf } from "../limits/check.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
@@ -169,6 +169,8 @@ export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
     drainTimeoutMs: checkDurationMs(ACTION, "drainTimeoutMs", given.drainTimeoutMs ?? 10_000),
   };
   checkFunction(ACTION, "isReusable", resolved.isReusable);
+  // What holds for every connection is checked even when there is no backend yet.
+  resolveConnectOptions({ ...given, port: 1, timeoutMs: resolved.timeoutMs, idleTimeoutMs: 0 });
   return resolved;
 }
 
