@@ -1,7 +1,7 @@
 // splice(): joins two connections byte for byte.
 import type { Connection } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
-import { TimeoutError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import { raw } from "../framing.ts";
 import { checkDurationMs } from "../limits/check.ts";
 
@@ -96,15 +96,16 @@ async function join(
   signal?.addEventListener("abort", onAbort, { once: true });
   const there: Flow = { from: a, to: b, names: ["a", "b"], bytes: 0 };
   const back: Flow = { from: b, to: a, names: ["b", "a"], bytes: 0 };
-  const watch = new HalfCloseWatch(halfCloseTimeoutMs);
+  const watch = new Watch(halfCloseTimeoutMs);
   try {
     a.setFraming(raw());
     b.setFraming(raw());
-    const flows = [pump(there).then(watch.after(back)), pump(back).then(watch.after(there))];
-    const failure = await firstFailure([...flows, watch.late]);
+    const ended = { a: follow(there, back, watch), b: follow(back, there, watch) };
+    const inOrder = Promise.all([ended.a, ended.b]).then(() => null);
+    const failure = await Promise.race([watch.failed, inOrder]);
     signal?.throwIfAborted();
     if (failure === null) await Promise.all([a.close(), b.close()]).catch(() => {});
-    else await endEarly(a, b, failure);
+    else await endEarly(a, b, failure, ended);
     signal?.throwIfAborted();
     return {
       bytesAToB: there.bytes,
@@ -142,21 +143,27 @@ async function pump(flow: Flow): Promise<Failure | null> {
   }
 }
 
-/** Resolves with the first failure, or with `null` when both flows have ended in order. */
-function firstFailure(outcomes: readonly Promise<Failure | null>[]): Promise<Failure | null> {
-  const { promise, resolve } = Promise.withResolvers<Failure | null>();
-  let left = 2;
-  for (const outcome of outcomes) {
-    void outcome.then((failure) => {
-      if (failure !== null || --left === 0) resolve(failure);
-    });
-  }
-  return promise;
+/** Moves bytes one way, and watches what comes after that: the peer may vanish, or never end the `other` direction. */
+async function follow(flow: Flow, other: Flow, watch: Watch): Promise<void> {
+  const failure = await pump(flow);
+  if (failure !== null) return watch.fail(failure);
+  watch.halfClosed(other);
+  void flow.from.closed.then(({ error }) =>
+    watch.fail({ failed: flow.names[0], error: error ?? closedMeanwhile() })
+  );
 }
 
 /** One side failed: the other gets what had come from it, and is cut. */
-async function endEarly(a: Connection, b: Connection, { failed, error }: Failure): Promise<void> {
-  if (failed !== null) await (failed === "a" ? b : a).flush().catch(() => {});
+async function endEarly(
+  a: Connection,
+  b: Connection,
+  { failed, error }: Failure,
+  ended: Readonly<Record<"a" | "b", Promise<void>>>,
+): Promise<void> {
+  if (failed !== null) {
+    await ended[failed];
+    await (failed === "a" ? b : a).flush().catch(() => {});
+  }
   cut(a, b, error);
   await Promise.all([a.closed, b.closed]);
 }
@@ -166,41 +173,46 @@ function cut(a: Connection, b: Connection, reason: unknown): void {
   b.abort(reason);
 }
 
-/** Finds out that nothing moves any more in the direction that is left. */
-class HalfCloseWatch {
+function closedMeanwhile(): ClosedError {
+  return new ClosedError("ERR_CLOSED", "The connection was closed on this side while it was spliced");
+}
+
+/** Takes note of the first failure, and of a half-closed pair on which nothing moves. */
+class Watch {
   readonly #timeoutMs: number;
-  readonly #late: PromiseWithResolvers<Failure | null> = Promise.withResolvers();
+  readonly #failed: PromiseWithResolvers<Failure> = Promise.withResolvers();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #halfClosed = false;
+  #isHalfClosed = false;
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Resolves when it took too long. */
-  get late(): Promise<Failure | null> {
-    return this.#late.promise;
+  /** Resolves with the first failure. */
+  get failed(): Promise<Failure> {
+    return this.#failed.promise;
   }
 
-  /** Passes on the outcome of one flow, and begins to watch the `other`. */
-  after(other: Flow): (failure: Failure | null) => Failure | null {
-    return (failure) => {
-      if (failure === null && !this.#halfClosed && this.#timeoutMs > 0) this.#watch(other, other.bytes);
-      this.#halfClosed = true;
-      return failure;
-    };
+  fail(failure: Failure): void {
+    this.#failed.resolve(failure);
+  }
+
+  /** One direction has ended: the one that is left must move on. */
+  halfClosed(left: Flow): void {
+    if (!this.#isHalfClosed && this.#timeoutMs > 0) this.#look(left, left.bytes);
+    this.#isHalfClosed = true;
   }
 
   stop(): void {
     clearTimeout(this.#timer);
   }
 
-  #watch(flow: Flow, bytes: number): void {
+  #look(flow: Flow, bytes: number): void {
     this.#timer = setTimeout(() => {
-      if (flow.bytes !== bytes) return this.#watch(flow, flow.bytes);
+      if (flow.bytes !== bytes) return this.#look(flow, flow.bytes);
       const text = `The connections were cut as one direction had ended and nothing moved in the other for ` +
         `${this.#timeoutMs} ms`;
-      this.#late.resolve({ failed: null, error: new TimeoutError("ERR_IDLE_TIMEOUT", text) });
+      this.fail({ failed: null, error: new TimeoutError("ERR_IDLE_TIMEOUT", text) });
     }, this.#timeoutMs);
   }
 }
