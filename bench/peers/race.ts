@@ -9,7 +9,8 @@ let taskset: boolean | undefined;
 export function canPin(): boolean {
   if (taskset === undefined) {
     try {
-      taskset = new Deno.Command("taskset", { args: ["-V"], stdout: "null", stderr: "null" }).outputSync().success &&
+      taskset =
+        new Deno.Command("taskset", { args: ["-V"], stdout: "null", stderr: "null" }).outputSync().success &&
         navigator.hardwareConcurrency > 1;
     } catch {
       taskset = false;

@@ -3,7 +3,10 @@ import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
 
-const flags = parseArgs(Deno.args, { string: ["seconds", "pairs", "only", "connections"], boolean: ["json"] });
+const flags = parseArgs(Deno.args, {
+  string: ["seconds", "pairs", "only", "connections"],
+  boolean: ["json"],
+});
 const seconds = Number(flags.seconds ?? 2);
 const pairs = Number(flags.pairs ?? 5);
 const idleConnections = Number(flags.connections ?? 1000);
@@ -45,7 +48,11 @@ async function withServer<T>(
 
 function echo(contestant: string, backend: string, plan: Record<string, unknown>): Promise<number> {
   return withServer("base/server.ts", [contestant, backend], async (address) => {
-    const json = JSON.stringify({ ...plan, seconds, framing: contestant === "parley-lines" ? "lines" : "lengths" });
+    const json = JSON.stringify({
+      ...plan,
+      seconds,
+      framing: contestant === "parley-lines" ? "lines" : "lengths",
+    });
     const load = start(1, "base/load.ts", [backend, address, folder, json]);
     return (await result<{ perSecond: number }>(load)).perSecond;
   });
@@ -75,7 +82,8 @@ async function racePush(): Promise<void> {
   if (only !== undefined && only !== "push") return;
   const lateness = (contestant: string) =>
     withServer("base/push_server.ts", [contestant, "tls"], async (port) => {
-      return (await result<{ p99: number }>(start(1, "base/push_load.ts", [port, folder, String(seconds)]))).p99;
+      return (await result<{ p99: number }>(start(1, "base/push_load.ts", [port, folder, String(seconds)])))
+        .p99;
     });
   const outcome = await race(
     "push over TLS every 2 ms, p99 of lateness",
@@ -130,13 +138,17 @@ try {
   await makeCertificates();
   console.error(
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores, server on core 0 and load on core 1` +
-      `${canPin() ? "" : " wished for, but taskset is missing: not pinned"}; ${pairs} pairs of ${seconds} s in turns.\n` +
+      `${
+        canPin() ? "" : " wished for, but taskset is missing: not pinned"
+      }; ${pairs} pairs of ${seconds} s in turns.\n` +
       `Ratio of the medians' turns to the baseline (spread), then the medians:`,
   );
   await raceEcho();
   await racePush();
   await raceIdle();
-  if (flags.json) console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
+  if (flags.json) {
+    console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
+  }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }

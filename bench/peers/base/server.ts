@@ -8,7 +8,10 @@ const [contestant, backend, folder] = Deno.args as [string, string, string];
 const path = `${folder}/${contestant}.sock`;
 
 function pem(): { cert: string; key: string } {
-  return { cert: Deno.readTextFileSync(`${folder}/cert.pem`), key: Deno.readTextFileSync(`${folder}/key.pem`) };
+  return {
+    cert: Deno.readTextFileSync(`${folder}/cert.pem`),
+    key: Deno.readTextFileSync(`${folder}/key.pem`),
+  };
 }
 
 /** The shortest loop there is: bytes come back unparsed. */
@@ -53,7 +56,9 @@ async function raw(): Promise<void> {
 async function parley(framing: "lines" | "lengths"): Promise<void> {
   const server = serve({
     ...(backend === "unix" ? { path } : { hostname: "127.0.0.1", port: 0 }),
-    ...(backend.startsWith("tls") ? { tls: { ...pem(), backend: backend === "tls-node" ? "node" : "deno" } } : {}),
+    ...(backend.startsWith("tls")
+      ? { tls: { ...pem(), backend: backend === "tls-node" ? "node" : "deno" } }
+      : {}),
     framing: framing === "lines" ? delimited("\n") : lengthPrefixed(),
     maxConnections: 2000,
     maxPending: 2000,
