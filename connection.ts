@@ -22,6 +22,7 @@ import { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
+export type { Sweep, Sweeper } from "./connection/sweeper.ts";
 export type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
 
 const textEncoder = new TextEncoder();
@@ -88,7 +89,6 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
       onError: (error) => this.#ending.onWriteError(error),
-      onWritten: () => {},
     });
     this.#inbox = new Inbox(transport, options.framing.decoder(options), {
       highWaterBytes: options.readAheadBytes,

@@ -25,8 +25,12 @@
  * @module
  */
 export {
+  type AdmissionOptions,
   type Handler,
   type IncomingInfo,
+  type PenaltiesOptions,
+  type RateLimit,
+  type RateLimitsOptions,
   serve,
   type ServeErrorContext,
   type ServeHooks,
@@ -34,6 +38,7 @@ export {
   Server,
   type ServerState,
   type ShutdownOptions,
+  type SourceExemptionsOptions,
 } from "./server.ts";
 export {
   Client,
@@ -54,6 +59,8 @@ export {
   type ConnectionSetup,
   type ReceiveOptions,
   type SendProgress,
+  type Sweep,
+  type Sweeper,
   type Traffic,
 } from "./connection.ts";
 export {
@@ -91,6 +98,17 @@ export type {
   TlsIdentity,
   TlsVersion,
 } from "./tls/options.ts";
-export type { ClientStats, ConnectionState, ConnectionStats, ServerStats } from "./stats/mod.ts";
+export type {
+  ClientCounters,
+  ClientStats,
+  ConnectionState,
+  ConnectionStats,
+  DayStats,
+  NumericRecord,
+  RefusalReason,
+  ServerCounters,
+  ServerStats,
+  TrafficCounters,
+} from "./stats/mod.ts";
 export type { Logger } from "./logger.ts";
 export * from "./errors.ts";

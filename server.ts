@@ -28,6 +28,11 @@ export type {
   ServerState,
 } from "./server/options.ts";
 
+export type { AdmissionOptions } from "./limits/admission_options.ts";
+export type { PenaltiesOptions } from "./limits/penalties.ts";
+export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
+export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
+
 /**
  * Listens, and calls `handler` for every connection. Returns at once: `server.ready` tells when it listens.
  *
@@ -247,7 +252,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   async #listen(): Promise<Listener> {
-    const { given, backlog, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -258,7 +263,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    const listener = await listen(where, { backlog, noDelay, keepAlive });
+    const listener = await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
     try {
       this.#assertStarting();
       return listener;

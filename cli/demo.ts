@@ -3,7 +3,7 @@ import { type Command, parseFlags, UsageError } from "./command.ts";
 import { Checks } from "./demo/checks.ts";
 import { runFilePart, runLinesPart } from "./demo/client_parts.ts";
 import { runLoadPart } from "./demo/load_part.ts";
-import { type DemoFault, runServerPart } from "./demo/server_part.ts";
+import { type DemoFault, type Faults, runServerPart } from "./demo/server_part.ts";
 import { DemoRun } from "./demo/run.ts";
 import { StopSignals } from "./stop.ts";
 import { duration, paint, print, say } from "./talk.ts";
@@ -57,7 +57,7 @@ async function runDemo(args: readonly string[]): Promise<number> {
 async function runPart(
   part: string,
   folder: string,
-  faults: ReadonlySet<DemoFault>,
+  faults: Faults,
   rest: readonly string[],
 ): Promise<number> {
   // Ctrl-C at a terminal reaches every process of the demo; the one that started the others ends them.
@@ -95,7 +95,12 @@ async function runWhole(options: WholeOptions): Promise<number> {
   const checks = new Checks({ show: !options.json });
   const folder = await Deno.makeTempDir({ prefix: "parley-demo-" });
   using stop = new StopSignals(() => Deno.removeSync(folder, { recursive: true }));
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DEADLINE_MS)]);
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new Error(`Not done within ${duration(DEADLINE_MS)}`)),
+    DEADLINE_MS,
+  );
+  const signal = AbortSignal.any([stop.signal, late.signal]);
   let error: unknown = null;
   try {
     await using run = new DemoRun({ ...options, folder, checks, signal });
@@ -103,6 +108,7 @@ async function runWhole(options: WholeOptions): Promise<number> {
   } catch (failure) {
     error = signal.aborted ? signal.reason : failure;
   } finally {
+    clearTimeout(timer);
     await Deno.remove(folder, { recursive: true });
   }
   const ms = performance.now() - startedAtMs;

@@ -41,7 +41,7 @@ const DRAW_EVERY_MS = 60;
 
 /** A line on the terminal that shows how far a step has come; nothing where standard error is no terminal. */
 export class Progress implements Disposable {
-  readonly #visible = Deno.stderr.isTerminal();
+  #visible = Deno.stderr.isTerminal();
   readonly #total: number;
   readonly #describe: (done: number) => string;
   #drawnAtMs = -Infinity;
@@ -63,9 +63,10 @@ export class Progress implements Disposable {
     write(Deno.stderr, `\r\x1b[K   ${bar} ${this.#describe(done)}`);
   }
 
-  /** Wipes the line. */
+  /** Wipes the line, and draws no more. Idempotent. */
   [Symbol.dispose](): void {
-    if (this.#drawnAtMs > -Infinity) write(Deno.stderr, "\r\x1b[K");
+    if (this.#visible && this.#drawnAtMs > -Infinity) write(Deno.stderr, "\r\x1b[K");
+    this.#visible = false;
   }
 }
 

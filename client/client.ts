@@ -21,8 +21,9 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Begin statistics anew with each link. @default {false} */
   dropOldStats?: boolean;
   /**
-   * Bytes of messages that wait for a link or for room on it, each counted with what it costs to keep it; above, `send` rejects
-   * with `ERR_QUEUE_FULL`. Of messages from links that are gone, which nobody has read yet, it keeps as much.
+   * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
+   * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
+   * which nobody has read yet, it keeps as much.
    *
    * @default {8388608}
    */
@@ -203,26 +204,24 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       this.#finish(null, reason ?? closedError("connect"));
     }
     if (this.#unsentBytes === 0) return;
-    const { code, unsentBytes } = { code: "ERR_CLOSED", unsentBytes: this.#unsentBytes } as const;
+    const unsentBytes = this.#unsentBytes;
     const text =
       `Cannot close in order as ${unsentBytes} bytes that had been accepted could not be handed over`;
-    throw new ClosedError(code, text, { cause, unsentBytes });
+    throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
-  /** Hands over what was sent, and closes the link. Gives why that failed. Never rejects. */
-  async #closeLink(link: Connection<Data>): Promise<unknown> {
+  /** Hands over what was sent, and closes the link. Gives why it ended otherwise. Never rejects. */
+  async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
       const text = `Cannot close in order within ${closeTimeoutMs} ms as the server does not read`;
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
-      // Fails when the link is lost; then closing it does too, and tells why.
-      await this.#outbox.flush().catch(() => {});
-      await link.close();
-      return null;
-    } catch (error) {
-      return error;
+      // All of it fails when the link is lost; its end tells why.
+      await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);
+      await link.close().catch(() => {});
+      return (await link.closed).error;
     } finally {
       clearTimeout(timer);
     }
@@ -343,9 +342,8 @@ function closedError(action: string, cause?: unknown): ClosedError {
   return new ClosedError("ERR_CLOSED", `Cannot ${action} as the client was closed`, { cause });
 }
 
-/** Waits, at most until `signal` aborts. */
+/** Waits, at most until `signal` aborts; it has not yet. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
   const onAbort = () => {
     clearTimeout(timer);

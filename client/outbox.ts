@@ -5,7 +5,7 @@ import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 
 /** What it costs to keep a message beside its bytes, in bytes (measured): empty ones must not be free. */
-const KEEPING_BYTES = 256;
+const KEEPING_BYTES = 640;
 
 /** A message that the kernel does not have yet. */
 interface Entry {

@@ -109,20 +109,19 @@ export class Ending {
   /** A time has run out. */
   onTimeout(error: Error): void {
     this.#parts.inbox.end(error);
-    if (error instanceof ClosedError) this.#finish(error);
+    if (error instanceof ClosedError) this.#finish(this.error ?? error);
     else this.failInOrder(error);
   }
 
   /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
   onWriteError(error: Error): void {
     this.error ??= error;
-    const { inbox, queue } = this.#parts;
+    const { queue } = this.#parts;
     if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
-      inbox.end(error);
-      this.#finish(error);
+      this.#finish(this.error);
     } else {
       queue.fail(withUnsent(error, queue.queuedBytes));
-      void this.#hearLastWords(error);
+      void this.#hearLastWords();
     }
   }
 
@@ -145,10 +144,10 @@ export class Ending {
     try {
       await queue.flushed();
       await (this.#writesEnding ?? transport.closeWrite());
-      await this.#linger(Math.min(LINGER_MS, closeTimeoutMs));
+      await this.#linger();
       this.#finish(this.error);
     } catch (error) {
-      this.#finish(error as Error);
+      this.#finish(this.error ?? error as Error);
     } finally {
       clearTimeout(timer);
     }
@@ -158,7 +157,7 @@ export class Ending {
     const { closeTimeoutMs, queue: { queuedBytes } } = this.#parts;
     if (queuedBytes === 0) return this.#finish(this.error);
     this.#finish(
-      new TimeoutError(
+      this.error ?? new TimeoutError(
         "ERR_WRITE_TIMEOUT",
         `Cannot close in order within ${closeTimeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
         { cutConnections: 1, cutBytes: queuedBytes },
@@ -166,16 +165,16 @@ export class Ending {
     );
   }
 
-  async #hearLastWords(error: Error): Promise<void> {
+  async #hearLastWords(): Promise<void> {
     this.#setClosing();
-    await this.#linger(LINGER_MS);
-    this.#finish(error);
+    await this.#linger();
+    this.#finish(this.error);
   }
 
   /** Waits for the peer to end, for a moment. */
-  async #linger(ms: number): Promise<void> {
+  async #linger(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
+    const timer = setTimeout(resolve, LINGER_MS);
     await Promise.race([this.inputEnded, this.closed, promise]);
     clearTimeout(timer);
   }

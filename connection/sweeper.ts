@@ -15,8 +15,10 @@ export type Sweep = (nowMs: number) => void;
  */
 export class Sweeper {
   readonly #entries = new Set<Sweep>();
+  /** How many entries want which interval. */
+  readonly #wanted = new Map<number, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #intervalMs = MAX_INTERVAL_MS;
+  #intervalMs = Infinity;
 
   /** The time that sweeps are told, in ms. */
   nowMs(): number {
@@ -31,23 +33,33 @@ export class Sweeper {
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
     this.#entries.add(sweep);
-    if (this.#timer === undefined || intervalMs < this.#intervalMs) this.#start(intervalMs);
+    this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);
+    if (intervalMs < this.#intervalMs) this.#run(intervalMs);
     return () => {
-      this.#entries.delete(sweep);
-      if (this.#entries.size > 0) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
+      if (this.#entries.delete(sweep)) this.#release(intervalMs);
     };
   }
 
-  #start(intervalMs: number): void {
+  #release(intervalMs: number): void {
+    const left = this.#wanted.get(intervalMs)! - 1;
+    if (left > 0) {
+      this.#wanted.set(intervalMs, left);
+      return;
+    }
+    this.#wanted.delete(intervalMs);
+    if (intervalMs === this.#intervalMs) this.#run(Math.min(...this.#wanted.keys()));
+  }
+
+  /** Sweeps at this interval from now on; not at all when it is infinite. */
+  #run(intervalMs: number): void {
     clearInterval(this.#timer);
     this.#intervalMs = intervalMs;
+    if (intervalMs === Infinity) return;
     this.#timer = setInterval(() => {
       const nowMs = this.nowMs();
       for (const sweep of this.#entries) sweep(nowMs);
     }, intervalMs);
-    Deno.unrefTimer(this.#timer as unknown as number);
+    Deno.unrefTimer(this.#timer);
   }
 }
 

@@ -1,6 +1,6 @@
 // A server that receives files: a message announces each, its bytes follow without frames, a hash in a message ends it.
 //
-//   deno run --allow-net --allow-write examples/file_transfer_server.ts 5557 received/
+//   deno run --allow-net --allow-read --allow-write examples/file_transfer_server.ts 5557 received/
 //
 // Send files with file_transfer_client.ts.
 import { type Connection, fixedLength, lengthPrefixed, serve } from "@parley/parley";

@@ -205,9 +205,8 @@ function indexOfBytes(bytes: Uint8Array, needle: Uint8Array, from: number): numb
   return -1;
 }
 
-/** Whether `bytes` has `needle` at `at`. */
+/** Whether `bytes` has `needle` at `at`, where there is room for it. */
 function startsWith(bytes: Uint8Array, needle: Uint8Array, at: number): boolean {
-  if (at + needle.length > bytes.length) return false;
   for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;
   return true;
 }

@@ -134,6 +134,6 @@ class RawDecoder extends ChunkDecoder {
   }
 
   protected wanted(): string {
-    return "";
+    return `${this.heldBytes} bytes were not taken`;
   }
 }

@@ -65,7 +65,6 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
     }
     this.#beginBody(length, chunk.slice(at, at + this.prefixLength));
     this.at = at + this.prefixLength;
-    this.#continueBody();
   }
 
   #beginBody(length: number, prefix: Uint8Array): void {

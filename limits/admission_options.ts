@@ -6,13 +6,18 @@ import type { TokenBucketOptions } from "./token_bucket.ts";
 export interface AdmissionOptions {
   /** Connections at a time, pending ones included. @default {1000, what a process with few descriptors can hold} */
   readonly maxConnections?: number;
-  /** Pending connections at a time, as OpenSSH's MaxStartups. At most `maxConnections` count. @default {100} */
+  /**
+   * Pending connections at a time. At most `maxConnections` count.
+   *
+   * @default {500} room for a burst of honest clients after a restart, whose handshakes all run at once, so that for a while
+   * none finishes; with `pendingDrop: "newest"` 100, as OpenSSH's MaxStartups
+   */
   readonly maxPending?: number;
   /**
    * Pending connections from which on early drop may strike: with a chance that grows from 0 here to 1 at
    * `maxPending`. As much as `maxPending` or more: never before that is reached.
    *
-   * @default {30}
+   * @default {`maxPending`} while there is room nobody has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
    */
   readonly pendingDropStart?: number;
   /** Pending connections of one source at a time; see `SourceExemptions` for who is not held to it. @default {16} */
@@ -83,9 +88,10 @@ const MOST = 2 ** 24;
  */
 export function resolveAdmission(options: AdmissionOptions): AdmissionLimits {
   const action = "Cannot limit connections";
-  const { maxConnections = 1000, maxPending = 100, pendingDropStart = 30 } = options;
-  const { maxPendingPerSource = 16, maxConnectionsPerSource, maxSources = 65_536 } = options;
-  const { pendingDrop = "oldest", stallMs = 50 } = options;
+  const { maxConnections = 1000, maxPendingPerSource = 16, maxConnectionsPerSource } = options;
+  const { pendingDrop = "oldest", stallMs = 50, maxSources = 65_536 } = options;
+  const { maxPending = pendingDrop === "newest" ? 100 : 500 } = options;
+  const { pendingDropStart = pendingDrop === "newest" ? 30 : maxPending } = options;
   const connections = checkInteger(action, "maxConnections", maxConnections, 1, MOST);
   const pending = Math.min(checkInteger(action, "maxPending", maxPending, 1, MOST), connections);
   return {

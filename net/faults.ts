@@ -54,6 +54,8 @@ export function listenFault(address: Address, cause: unknown): unknown {
 export function dialFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
   const nobody = isKind(cause, Deno.errors.ConnectionRefused, "ECONNREFUSED") ||
+    // A listener that closes resets who has reached it and was not accepted.
+    isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
   if (nobody) {
     return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where} as nobody listens there`, {

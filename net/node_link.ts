@@ -28,6 +28,8 @@ export class NodeLink {
   readonly remoteAddr: Address;
   /** True while the platform handles the end of the socket, be it in order or by a reset. */
   ending = false;
+  /** Called when the socket has ended, after the platform has handled it. */
+  onEnd: () => void = () => {};
   readonly #handle: StreamHandle;
   #reading = true;
   #referenced = true;
@@ -70,6 +72,7 @@ export class NodeLink {
         this.ending = false;
         // The platform lets go of the event loop here, although our direction may still be open.
         if (this.#referenced && !this.socket.destroyed) this.socket.ref();
+        this.onEnd();
       }
     };
     // The callback is looked up when reading starts.

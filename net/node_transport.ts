@@ -110,10 +110,10 @@ export class NodeTransport implements Transport {
       session.destroy();
       return;
     }
-    // Says goodbye without waiting: the kernel takes the close_notify within a turn of the event loop, or never. That `end`
-    // has finished says less: it does so before the platform's queue is written.
+    // Says goodbye without waiting: the platform's queue is written within two turns of the event loop, or never. That `end` has
+    // finished says less.
     session.end();
-    setImmediate(() => session.destroy());
+    setImmediate(() => setImmediate(() => session.destroy()));
   }
 
   tune(tuning: SocketTuning): void {

@@ -32,7 +32,8 @@ export class ReadBuffer {
     const size = this.#bytes.length;
     if (size !== this.#target && (this.#used > 0 || size > this.#target)) this.#renew();
     else if (size - this.#used < this.#target / 4) this.#renew();
-    return this.#used === 0 ? this.#bytes : this.#bytes.subarray(this.#used);
+    // Faster than `subarray`, which looks for a class of the caller's.
+    return this.#used === 0 ? this.#bytes : new Uint8Array(this.#bytes.buffer, this.#used);
   }
 
   /** The first `length` bytes of the place last handed out; they belong to the caller from now on. */
@@ -43,7 +44,7 @@ export class ReadBuffer {
     this.#used = end;
     if (length === space) this.#target = Math.min(MAX_BYTES, this.#target * 2);
     else if (length <= this.#target / 8 && this.#target > MIN_BYTES) this.#target /= 2;
-    return this.#bytes.subarray(start, end);
+    return new Uint8Array(this.#bytes.buffer, start, length);
   }
 
   /** Lets go of the buffer; the next {@linkcode space} starts small. */

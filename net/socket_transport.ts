@@ -19,7 +19,8 @@ export class SocketTransport implements Transport {
   readonly #buffer = new ReadBuffer();
   #closed = false;
   #reading = false;
-  #writing = false;
+  /** The bytes that the write under way has yet to hand over. */
+  #writing: Uint8Array | null = null;
   #ended = false;
 
   /** Takes over a connected socket. */
@@ -30,35 +31,19 @@ export class SocketTransport implements Transport {
     if (description.tls !== undefined) this.tls = description.tls;
   }
 
-  async read(): Promise<Uint8Array | null> {
-    if (this.#closed) throw closedHere("read");
-    if (this.#reading) throw busy("read");
+  read(): Promise<Uint8Array | null> {
+    if (this.#closed) return Promise.reject(closedHere("read"));
+    if (this.#reading) return Promise.reject(busy("read"));
     this.#reading = true;
-    let length: number | null;
-    try {
-      length = await this.#conn.read(this.#buffer.space());
-    } catch (cause) {
-      throw this.#closed ? closedHere("read") : peerVanished("read", cause);
-    } finally {
-      this.#reading = false;
-    }
-    if (this.#closed) throw closedHere("read");
-    return length === null ? null : this.#buffer.take(length);
+    return this.#conn.read(this.#buffer.space()).then(this.#onRead, this.#onReadFailed);
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#closed) throw closedHere("write");
-    if (this.#writing) throw busy("write");
-    this.#writing = true;
-    try {
-      for (let at = 0; at < bytes.length;) {
-        at += await this.#conn.write(at === 0 ? bytes : bytes.subarray(at));
-      }
-    } catch (cause) {
-      throw this.#closed ? closedHere("write") : peerVanished("write", cause);
-    } finally {
-      this.#writing = false;
-    }
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(closedHere("write"));
+    if (this.#writing !== null) return Promise.reject(busy("write"));
+    if (bytes.length === 0) return Promise.resolve();
+    this.#writing = bytes;
+    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
   }
 
   async closeWrite(): Promise<void> {
@@ -77,6 +62,33 @@ export class SocketTransport implements Transport {
     this.#buffer.release();
     closeQuietly(this.#conn);
   }
+
+  // Made once for each connection: a promise and a closure for each message would cost more than the rest of this class.
+  readonly #onRead = (length: number | null): Uint8Array | null => {
+    this.#reading = false;
+    if (this.#closed) throw closedHere("read");
+    return length === null ? null : this.#buffer.take(length);
+  };
+
+  readonly #onReadFailed = (cause: unknown): never => {
+    this.#reading = false;
+    throw this.#closed ? closedHere("read") : peerVanished("read", cause);
+  };
+
+  readonly #onWritten = (length: number): void | Promise<void> => {
+    const bytes = this.#writing;
+    if (bytes === null || length === bytes.length) {
+      this.#writing = null;
+      return;
+    }
+    const rest = this.#writing = bytes.subarray(length);
+    return this.#conn.write(rest).then(this.#onWritten, this.#onWriteFailed);
+  };
+
+  readonly #onWriteFailed = (cause: unknown): never => {
+    this.#writing = null;
+    throw this.#closed ? closedHere("write") : peerVanished("write", cause);
+  };
 
   ref(): void {
     if (!this.#closed) refOf(this.#conn)?.ref();

@@ -26,6 +26,13 @@ export interface ListenOptions {
    * @default {511} as other servers have it: a burst of connects fits, and Linux cuts it to its own limit
    */
   readonly backlog?: number;
+  /**
+   * Connections that may hold a descriptor of ours before they are accepted: `node:tls` takes them off the kernel's hands as they
+   * come. What comes beyond is refused.
+   *
+   * @default {`backlog`}
+   */
+  readonly maxWaiting?: number;
   /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
   readonly noDelay?: boolean;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
@@ -91,6 +98,7 @@ export async function dialTcp(target: TcpTarget, options: DialOptions): Promise<
 export function listenTcp(target: TcpListenTarget, options: ListenOptions): Listener {
   const { hostname, port, reusePort = false } = target;
   const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
+  checkReusePort(reusePort);
   let listener: Deno.TcpListener;
   try {
     listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: backlog });
@@ -106,6 +114,17 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
       return Promise.resolve(new TcpTransport(socket, description));
     },
   });
+}
+
+/**
+ * Refuses to share a port where Deno would end the process for it.
+ *
+ * @throws {TypeError} when the flag that Deno wants is missing
+ */
+export function checkReusePort(reusePort: boolean): void {
+  // The flag shows by what else it brings.
+  if (!reusePort || "listenDatagram" in Deno) return;
+  throw new TypeError(`Cannot listen as "reusePort" needs the flag --unstable-net of Deno`);
 }
 
 /** Deno's address as ours. */

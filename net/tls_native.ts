@@ -4,6 +4,7 @@ import { alpnMismatch, dialFault, handshakeFault, listenFault } from "./faults.t
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
 import {
+  checkReusePort,
   connectTcp,
   DEFAULT_BACKLOG,
   type DialOptions,
@@ -53,6 +54,7 @@ export function listenTlsNative(
   const { hostname, port, reusePort = false } = target;
   const { cert, key, alpnProtocols } = tls;
   const alpn = alpnProtocols.length === 0 ? {} : { alpnProtocols: [...alpnProtocols] };
+  checkReusePort(reusePort);
   let listener: Deno.TlsListener;
   try {
     const tcpBacklog = options.backlog ?? DEFAULT_BACKLOG;

@@ -1,5 +1,6 @@
 // TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
 import type { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import tls from "node:tls";
 import { TlsError } from "../errors.ts";
 import { peerCertificate } from "../tls/describe.ts";
@@ -14,6 +15,9 @@ import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
 
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
 const NO_TIMER = -1;
+
+/** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
+const MAX_PROVEN = 10_000;
 
 /** What a server on this backend offers. */
 export interface NodeServerTls {
@@ -47,77 +51,117 @@ export async function dialTlsNode(
   }
 }
 
-/** Contexts of one set of credentials, made once: each costs a check of certificate and key. */
-export class ServerContexts {
-  readonly #main: tls.SecureContext;
-  readonly #byName: ReadonlyMap<string, tls.SecureContext>;
-  readonly #mutual: boolean;
-  readonly #server: NodeServerTls;
+/** What waits for the end of a handshake. */
+interface Handshake {
+  finish(session: tls.TLSSocket): void;
+  fail(cause: Error): void;
+}
 
-  /** Makes all contexts. */
-  constructor(credentials: ServerCredentials, server: NodeServerTls) {
-    const { clientCa, sni } = credentials;
-    const make = ({ cert, key }: Credentials) => {
-      const { minVersion, maxVersion } = server;
-      return tls.createSecureContext({
-        cert,
-        key,
-        minVersion,
-        maxVersion,
-        ...clientCa.length > 0 && { ca: [...clientCa] },
-      });
-    };
-    this.#main = make(credentials);
-    this.#byName = new Map([...sni].map(([name, identity]) => [name.toLowerCase(), make(identity)]));
+/** The TLS of a server with one set of credentials. */
+export class ServerTls {
+  /** It never listens, but is given sockets: so its own checks of clients apply. */
+  readonly #server: tls.Server;
+  readonly #handshakes = new WeakMap<object, Handshake>();
+  readonly #mutual: boolean;
+  readonly #alpnProtocols: readonly string[];
+  /** Fingerprints of client certificates that were checked in full. */
+  readonly #proven = new Set<string>();
+
+  /** Checks and takes the credentials. */
+  constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
+    const { cert, key, clientCa, sni } = credentials;
+    const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
     this.#mutual = clientCa.length > 0;
-    this.#server = server;
+    this.#alpnProtocols = alpnProtocols;
+    this.#server = tls.createServer({
+      ...common,
+      cert,
+      key,
+      requestCert: this.#mutual,
+      rejectUnauthorized: true,
+      handshakeTimeout: NO_TIMER,
+      ...sni.size > 0 && { SNICallback: chooseByName(sni, common) },
+      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+    });
+    this.#server.on(
+      "secureConnection",
+      (session) => this.#handshakes.get(socketOf(session))?.finish(session),
+    );
+    this.#server.on(
+      "tlsClientError",
+      (cause, session) => this.#handshakes.get(socketOf(session))?.fail(cause),
+    );
   }
 
   /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
   async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
-    const { alpnProtocols } = this.#server;
-    // One server per handshake, which never listens: node's own checks apply, and its events are about this client alone.
-    const server = tls.createServer({
-      requestCert: this.#mutual,
-      rejectUnauthorized: true,
-      handshakeTimeout: NO_TIMER,
-      SNICallback: (name, done) => done(null, this.#pick(name)),
-      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
-    });
-    return await settle(link, signal, (finish, fail) => {
-      server.once("secureConnection", (session) => finish(() => this.#establish(link, session)));
-      server.on("tlsClientError", (cause) => fail(handshakeFault(cause)));
-      server.emit("connection", link.socket);
+    const left = this.#mutual
+      ? "the client's certificate was refused, or the client left"
+      : "the client left";
+    return await settle(link, { signal, left }, (finish, fail) => {
+      this.#handshakes.set(link.socket, {
+        finish: (session) => finish(() => this.#establish(link, session)),
+        fail: (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
+      });
+      this.#server.emit("connection", link.socket);
       link.watch();
-    });
+    }).finally(() => this.#handshakes.delete(link.socket));
   }
 
   #establish(link: NodeLink, session: tls.TLSSocket): Transport {
-    // A resumed session skips the check of the client's certificate, and Deno resumes what it once refused: see decision 0010.
-    if (this.#mutual && session.isSessionReused()) {
-      throw new TlsError(
-        "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as a resumed session proves no certificate",
-      );
-    }
-    const certificate = this.#mutual ? certificateOf(session) : null;
-    if (this.#mutual && certificate === null) {
+    const alpnProtocols = this.#alpnProtocols;
+    if (!this.#mutual) return establish(link, session, { alpnProtocols, certificate: null });
+    const certificate = certificateOf(session);
+    if (certificate === null) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
         "Cannot finish the TLS handshake as the client sent no certificate",
       );
     }
-    return establish(link, session, { alpnProtocols: this.#server.alpnProtocols, certificate });
+    this.#checkProof(certificate, session.isSessionReused());
+    return establish(link, session, { alpnProtocols, certificate });
   }
 
-  #pick(name: string): tls.SecureContext {
-    if (this.#byName.size === 0 || name === "") return this.#main;
-    const wanted = name.toLowerCase();
-    const exact = this.#byName.get(wanted);
-    if (exact !== undefined) return exact;
-    for (const [pattern, context] of this.#byName) if (matchesName(pattern, wanted)) return context;
-    return this.#main;
+  /**
+   * A resumed session skips the check of the client's certificate, and Deno resumes what any listener of the process began, even
+   * one that trusts others. So a resumed one counts only for a certificate that these credentials have let in before.
+   */
+  #checkProof(certificate: PeerCertificate, resumed: boolean): void {
+    const { fingerprint256, notAfter } = certificate;
+    if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+      );
+    }
+    // The newest at the end; the one that was not seen for longest goes first.
+    this.#proven.delete(fingerprint256);
+    this.#proven.add(fingerprint256);
+    if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
   }
+}
+
+/** Chooses a certificate by the name that a client asks for; the server's own when there is none for it. */
+function chooseByName(
+  sni: ReadonlyMap<string, Credentials>,
+  common: tls.SecureContextOptions,
+): (name: string, done: (error: Error | null, context?: tls.SecureContext) => void) => void {
+  // Made once: each costs a check of certificate and key.
+  const contexts = [...sni].map(([pattern, { cert, key }]) => ({
+    pattern: pattern.toLowerCase(),
+    context: tls.createSecureContext({ ...common, cert, key }),
+  }));
+  const exact = new Map(contexts.map(({ pattern, context }) => [pattern, context]));
+  return (name, done) => {
+    const wanted = name.toLowerCase();
+    const found = exact.get(wanted) ?? contexts.find(({ pattern }) => matchesName(pattern, wanted))?.context;
+    done(null, found);
+  };
+}
+
+/** The socket that a session was made on: not public, but the same in node for many years. */
+function socketOf(session: tls.TLSSocket): object {
+  return (session as unknown as { _parent?: object })._parent ?? session;
 }
 
 async function beginClient(
@@ -127,7 +171,7 @@ async function beginClient(
 ): Promise<Transport> {
   const { caCerts, cert, key, minVersion, maxVersion, alpnProtocols } = client;
   let certificate: PeerCertificate | null = null;
-  return await settle(link, signal, (finish, fail) => {
+  return await settle(link, { signal, left: "the server closed the connection" }, (finish, fail) => {
     const session = tls.connect({
       socket: link.socket,
       ...nameOptions(hostname),
@@ -153,7 +197,6 @@ async function beginClient(
       () => finish(() => establish(link, session, { alpnProtocols, certificate })),
     );
     session.on("error", (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)));
-    session.once("close", () => fail(handshakeFault(new Error("the peer closed the connection"))));
     link.watch();
   });
 }
@@ -161,12 +204,14 @@ async function beginClient(
 /** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
 async function settle(
   link: NodeLink,
-  signal: AbortSignal,
+  { signal, left }: { signal: AbortSignal; left: string },
   begin: (finish: (make: () => Transport) => void, fail: (error: TlsError) => void) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
   const onAbort = () => reject(signal.reason);
-  const onClose = () => reject(handshakeFault(new Error("the peer closed the connection")));
+  const onClose = () => reject(handshakeFault(new Error(left)));
+  // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
+  link.onEnd = () => setImmediate(onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   link.socket.once("close", onClose);
   try {
@@ -186,6 +231,7 @@ async function settle(
   } finally {
     signal.removeEventListener("abort", onAbort);
     link.socket.removeListener("close", onClose);
+    link.onEnd = () => {};
   }
 }
 
@@ -203,6 +249,11 @@ function establish(
     peerCertificate: certificate,
   };
   return new NodeTransport(link, session, info);
+}
+
+/** What node says both when the client left and when it refused the client's certificate. */
+function isHangUp(cause: Error): boolean {
+  return "code" in cause && cause.code === "ECONNRESET";
 }
 
 function certificateOf(session: tls.TLSSocket): PeerCertificate | null {

@@ -90,9 +90,19 @@ export interface ServeOptions<Data = unknown>
   path?: string;
   /** Permissions of the unix socket. @default {0o600} the own user only */
   mode?: number;
-  /** Let several listeners share the port, for one worker on each core (Linux). @default {false} */
+  /**
+   * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag `--unstable-net` for it,
+   * except under TLS with the default backend.
+   *
+   * @default {false}
+   */
   reusePort?: boolean;
-  /** Connections that may wait in the kernel to be accepted. @default {128} */
+  /**
+   * Connections that may wait in the kernel to be accepted.
+   *
+   * @default {511} when it is full, whoever comes next waits a second before he tries again; with TLS by node, which takes them off
+   * the kernel's hands, 128 of them may wait with us
+   */
   backlog?: number;
   /** Certificates; without it the server speaks plain TCP. */
   tls?: ServerTlsOptions;
@@ -124,7 +134,10 @@ export interface ResolvedServeOptions<Data> {
   readonly connection: ResolvedConnectionOptions;
   /** For the admission of connections, fitted to the descriptors that the process may have. */
   readonly admission: AdmissionOptions;
-  readonly backlog: number;
+  /** Of the kernel; `undefined` for the default. */
+  readonly backlog: number | undefined;
+  /** Connections that may hold a descriptor of ours before they are accepted. */
+  readonly maxWaiting: number;
   readonly noDelay: boolean;
   readonly keepAlive: boolean;
   readonly handshakeTimeoutMs: number;
@@ -184,7 +197,8 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     given: options,
     connection,
     admission: { ...options, maxConnections: budget.maxConnections },
-    backlog: budget.backlog,
+    backlog: options.backlog,
+    maxWaiting: budget.backlog,
     noDelay: options.noDelay ?? true,
     keepAlive: options.keepAlive ?? false,
     handshakeTimeoutMs,

@@ -113,6 +113,25 @@ Deno.test("Connection.stats() counts messages and bytes, held and queued ones", 
   assertEquals(last.onlineMs, last.closedAtMs! - openedAtMs);
 });
 
+Deno.test("Connection.sending tells how far what was sent has come", async () => {
+  const { connection, transport } = scriptedConnection(lines);
+  const { sending } = connection;
+  const now = () => [sending.pushedBytes, sending.startedBytes, sending.writtenBytes];
+  transport.hold();
+  connection.send("one");
+  assertEquals(now(), [4, 0, 0]);
+  await settle();
+  connection.send("three");
+  assertEquals(now(), [10, 4, 0]);
+  transport.release();
+  await settle();
+  assertEquals(now(), [10, 10, 4]);
+  transport.release();
+  await connection.flush();
+  assertEquals(now(), [10, 10, 10]);
+  connection.abort();
+});
+
 Deno.test("Connection tells its maker all that moved, once", async () => {
   const sum = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   const onTraffic = (traffic: Traffic) => {
@@ -133,6 +152,25 @@ Deno.test("Connection tells its maker all that moved, once", async () => {
   const { bytesIn, bytesOut, messagesIn, messagesOut } = a.stats();
   assertEquals(sum, { bytesIn, bytesOut, messagesIn, messagesOut });
   assertEquals([messagesIn, messagesOut], [100, 100]);
+});
+
+Deno.test("Connection tells its maker what moved at each sweep, when stats are asked for, and at its end", async () => {
+  const told: Traffic[] = [];
+  const onTraffic = (traffic: Traffic) => told.push(traffic) && 0;
+  const { connection, transport, sweeper } = scriptedConnection({ ...lines, onTraffic });
+  const sent = { bytesIn: 0, bytesOut: 4, messagesIn: 0, messagesOut: 1 };
+  connection.send("one");
+  await connection.flush();
+  sweeper.advance(100);
+  assertEquals(told, [sent]);
+  connection.send("two");
+  await connection.flush();
+  connection.stats();
+  assertEquals(told, [sent, sent]);
+  connection.send("six");
+  transport.endInput();
+  await connection.close();
+  assertEquals(told, [sent, sent, sent]);
 });
 
 Deno.test("Connection waits before it reads on when its maker says so, and ends at once all the same", async () => {

@@ -22,11 +22,13 @@ function assertRefused(framing: Framing, message: Uint8Array, code: string, maxM
 function frame(framing: Framing, message: Uint8Array, maxMessageBytes = 16): Uint8Array {
   const encoder = framing.encoder({ maxMessageBytes });
   const body = encoder.body(message);
-  const into = new Uint8Array(body.length + encoder.maxOverhead + 3);
-  // At an offset: frames are written one behind the other.
+  const into = new Uint8Array(body.length + encoder.maxOverhead + 6).fill(0xee);
+  // At an offset: frames are written one behind the other, and must leave their neighbours alone.
   const start = encoder.writeHead(body, into, 3);
   into.set(body, start);
-  return into.slice(3, encoder.writeTail(body, into, start + body.length));
+  const end = encoder.writeTail(body, into, start + body.length);
+  assertEquals([...into.subarray(0, 3), ...into.subarray(end, end + 3)], Array(6).fill(0xee));
+  return into.slice(3, end);
 }
 
 Deno.test("delimited() takes a string as UTF-8 and bytes as they are", () => {
@@ -83,6 +85,12 @@ Deno.test("delimited() refuses a message that holds its delimiter or would end i
   }
 });
 
+Deno.test("delimited() tells where a message holds its delimiter", () => {
+  const encoder = delimited("aba").encoder({ maxMessageBytes: 16 });
+  assertThrows(() => encoder.body(utf8("xxabax")), FramingError, "holds its own delimiter at byte 2");
+  assertThrows(() => encoder.body(utf8("xxab")), FramingError, "holds its own delimiter across its end");
+});
+
 Deno.test("lengthPrefixed() refuses other sizes and byte orders", () => {
   for (const bytes of [0, 3, 5, 16, -1, 1.5, NaN, "4"]) {
     assertThrows(
@@ -105,6 +113,33 @@ Deno.test("lengthPrefixed() refuses what its prefix cannot tell", () => {
   assertEquals(frame(lengthPrefixed({ bytes: 2 }), new Uint8Array(65535), 100_000).length, 65537);
 });
 
+Deno.test("lengthPrefixed() and varintPrefixed() tell every length in the right bytes", () => {
+  const told: readonly [Framing, number, string][] = [
+    [lengthPrefixed({ bytes: 1 }), 0xfe, "fe"],
+    [lengthPrefixed({ bytes: 2 }), 0x0102, "0102"],
+    [lengthPrefixed({ bytes: 2, endian: "little" }), 0x0102, "0201"],
+    [lengthPrefixed(), 0x010203, "00010203"],
+    [lengthPrefixed(), 0x01020304, "01020304"],
+    [lengthPrefixed({ endian: "little" }), 0x01020304, "04030201"],
+    [lengthPrefixed({ bytes: 8 }), 0x01020304, "0000000001020304"],
+    [lengthPrefixed({ bytes: 8, endian: "little" }), 0x01020304, "0403020100000000"],
+    [varintPrefixed(), 0, "00"],
+    [varintPrefixed(), 0x7f, "7f"],
+    [varintPrefixed(), 0x80, "8001"],
+    [varintPrefixed(), 0x3fff, "ff7f"],
+    [varintPrefixed(), 0x4000, "808001"],
+    [varintPrefixed(), 0x1fffff, "ffff7f"],
+    [varintPrefixed(), 0x200000, "80808001"],
+  ];
+  for (const [framing, length, prefix] of told) {
+    const encoder = framing.encoder({ maxMessageBytes: MAX_MESSAGE_BYTES });
+    const into = new Uint8Array(16).fill(0xee);
+    const end = encoder.writeHead(encoder.body(new Uint8Array(length)), into, 4);
+    assertEquals([framing.name, into.subarray(4, end).toHex()], [framing.name, prefix]);
+    assertEquals(into.subarray(0, 4).toHex() + into.subarray(end, end + 4).toHex(), "eeeeeeeeeeeeeeee");
+  }
+});
+
 Deno.test("fixedLength() refuses a size out of range, and one over the limit of its connection", () => {
   for (const size of [0, -1, 1.5, NaN, Infinity, MAX_MESSAGE_BYTES + 1, "4" as unknown as number]) {
     assertThrows(() => fixedLength(size), RangeError, `"messageBytes" must be 1 to`);
@@ -112,6 +147,7 @@ Deno.test("fixedLength() refuses a size out of range, and one over the limit of 
   assertThrows(() => fixedLength(17).encoder({ maxMessageBytes: 16 }), RangeError, "raise the limit");
   assertThrows(() => fixedLength(17).decoder({ maxMessageBytes: 16 }), RangeError, "raise the limit");
   fixedLength(16).decoder({ maxMessageBytes: 16 });
+  fixedLength(MAX_MESSAGE_BYTES).decoder({ maxMessageBytes: MAX_MESSAGE_BYTES });
 });
 
 Deno.test("fixedLength() refuses messages of another size", () => {

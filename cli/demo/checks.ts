@@ -3,7 +3,9 @@ import { paint, print } from "../talk.ts";
 
 /** One claim. */
 export interface Check {
+  /** What was claimed, for people. */
   readonly claim: string;
+  /** Whether it was so. */
   readonly held: boolean;
 }
 

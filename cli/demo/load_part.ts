@@ -2,7 +2,7 @@
 import type { Connection } from "../../connection.ts";
 import { connectToDemo } from "./client_parts.ts";
 import { orders } from "./orders.ts";
-import { demoFiles, encodeJson, JOB_HEAD_BYTES, jobId, jobSum, tell, writeIds } from "./protocol.ts";
+import { answeredFile, encodeJson, JOB_HEAD_BYTES, jobId, jobSum, tell, writeIds } from "./protocol.ts";
 
 /** Jobs of one client that wait for their answer at a time. */
 const IN_FLIGHT = 8;
@@ -15,10 +15,13 @@ const PROGRESS_EVERY = 250;
 
 /** What a process with clients is told to do. */
 export interface LoadPlan {
+  /** Where the server listens. */
   readonly port: number;
+  /** Folder of the demo's files. */
   readonly folder: string;
   /** Which of the processes with clients this is. */
   readonly part: number;
+  /** Clients in this process. */
   readonly clients: number;
   /** Jobs of each client before the rush. */
   readonly jobsEach: number;
@@ -48,7 +51,7 @@ export async function runLoadPart(plan: LoadPlan): Promise<number> {
     } else if (order === "rush") {
       tell({ event: "progress", done: answered.length });
       const ends = await Promise.all(clients.map((client) => client.run(Infinity)));
-      await writeIds(demoFiles(plan.folder).answered(plan.part), answered);
+      await writeIds(answeredFile(plan.folder, plan.part), answered);
       tell({ event: "ended", failures: ends.filter((end) => end !== null) });
       return 0;
     }

@@ -12,13 +12,17 @@ export type Task =
 
 /** What the server counted of the lines. */
 export interface LinesReceipt {
+  /** How many there were. */
   readonly lines: number;
+  /** Over all of them, each with its line feed, in hex. */
   readonly sha256: string;
 }
 
 /** What the server stored. */
 export interface FileReceipt {
+  /** Bytes that were received. */
   readonly bytes: number;
+  /** Over all of them, in hex. */
   readonly sha256: string;
 }
 
@@ -62,8 +66,28 @@ export const JOB_HEAD_BYTES = 8;
 /** Name that server and clients use for the server. */
 export const SERVER_NAME = "localhost";
 
-/** Files that the processes of the demo share, in a folder that is removed in the end. */
-export function demoFiles(folder: string) {
+/** Files that the processes of the demo share. */
+export interface DemoFiles {
+  /** Certificate of the authority. */
+  readonly ca: string;
+  /** The server's certificate. */
+  readonly serverCert: string;
+  /** The server's key. */
+  readonly serverKey: string;
+  /** The clients' certificate. */
+  readonly clientCert: string;
+  /** The clients' key. */
+  readonly clientKey: string;
+  /** The file that is sent. */
+  readonly sent: string;
+  /** The file as the server stored it. */
+  readonly received: string;
+  /** Ids of the jobs that the server has handled. */
+  readonly handled: string;
+}
+
+/** Names of the demo's files in a folder that is removed in the end. */
+export function demoFiles(folder: string): DemoFiles {
   return {
     ca: `${folder}/ca.pem`,
     serverCert: `${folder}/server.pem`,
@@ -73,8 +97,12 @@ export function demoFiles(folder: string) {
     sent: `${folder}/sent.bin`,
     received: `${folder}/received.bin`,
     handled: `${folder}/handled.ids`,
-    answered: (part: number) => `${folder}/answered-${part}.ids`,
-  } as const;
+  };
+}
+
+/** Name of the file with the ids of the jobs that one process of clients had answered. */
+export function answeredFile(folder: string, part: number): string {
+  return `${folder}/answered-${part}.ids`;
 }
 
 /** Tells an event to the process that started this one. */

@@ -6,7 +6,15 @@ import { createCa, createCertificate, writeIdentity } from "../../tls/mod.ts";
 import { count, duration, paint, Progress, rate, say } from "../talk.ts";
 import type { Checks } from "./checks.ts";
 import { Part } from "./part.ts";
-import { demoFiles, encodeJson, readIds, SERVER_NAME, Sha256 } from "./protocol.ts";
+import {
+  answeredFile,
+  type DemoFiles,
+  demoFiles,
+  encodeJson,
+  readIds,
+  SERVER_NAME,
+  Sha256,
+} from "./protocol.ts";
 
 const FILE_BYTES = 64 * 2 ** 20;
 const CLIENTS = 50;
@@ -39,7 +47,7 @@ export interface DemoRunOptions {
 /** One run. Disposing of it ends all its processes. */
 export class DemoRun implements AsyncDisposable {
   readonly #options: DemoRunOptions;
-  readonly #files: ReturnType<typeof demoFiles>;
+  readonly #files: DemoFiles;
   readonly #checks: Checks;
   readonly #parts: Part[] = [];
   #steps = 0;
@@ -60,7 +68,7 @@ export class DemoRun implements AsyncDisposable {
     const server = await this.#startServer();
     await this.#sendLines();
     await this.#sendFile();
-    await this.#sendMessagesAndDrain(server);
+    await this.#drain(server, await this.#sendMessages(server));
   }
 
   /** Ends all processes; what they complained of is told when a check failed. */
@@ -154,44 +162,38 @@ export class DemoRun implements AsyncDisposable {
     );
   }
 
-  async #sendMessagesAndDrain(server: Part): Promise<void> {
+  /** Gives the processes with the clients, which are still connected. */
+  async #sendMessages(server: Part): Promise<Part[]> {
     this.#step(`${count(MESSAGES)} messages from ${CLIENTS} clients in ${CLIENT_PROCESSES} processes`);
-    const clients = CLIENTS / CLIENT_PROCESSES;
-    const done: number[] = [];
-    const answered = () => done.reduce((sum, one) => sum + one, 0);
-    const loads: Part[] = [];
-    {
-      using progress = new Progress(MESSAGES, (done) => `${count(done)} of ${count(MESSAGES)} answered`);
-      for (let i = 0; i < CLIENT_PROCESSES; i++) {
-        const args = [`${this.#port}`, `${i}`, `${clients}`, `${MESSAGES / CLIENTS}`];
-        loads.push(this.#start("load", args, (value) => {
-          done[i] = value;
-          progress.update(answered());
-        }));
-      }
-      await Promise.all(loads.map((load) => load.expect("connected")));
-      await this.#countMessages(server, loads);
-    }
-    await this.#drain(server, loads);
-  }
-
-  async #countMessages(server: Part, loads: readonly Part[]): Promise<void> {
+    using progress = new Progress(MESSAGES, (done) => `${count(done)} of ${count(MESSAGES)} answered`);
+    const done = Array.from({ length: CLIENT_PROCESSES }, () => 0);
+    const loads = done.map((_, i) => {
+      const args = [`${this.#port}`, `${i}`, `${CLIENTS / CLIENT_PROCESSES}`, `${MESSAGES / CLIENTS}`];
+      return this.#start("load", args, (value) => {
+        done[i] = value;
+        progress.update(done.reduce((sum, one) => sum + one, 0));
+      });
+    });
+    await Promise.all(loads.map((load) => load.expect("connected")));
     const startedAtMs = performance.now();
     await Promise.all(loads.map((load) => load.order("count")));
     const results = await Promise.all(loads.map((load) => load.expect("answered")));
     const ms = performance.now() - startedAtMs;
     await server.order("count");
     const { handled } = await server.expect("handled");
+    progress[Symbol.dispose]();
+
     const answered = results.reduce((sum, result) => sum + result.answered, 0);
     const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
     const latencies = results.flatMap((result) => result.latenciesMs).sort((a, b) => a - b);
-    const at = (share: number) => (latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(1);
+    const within = (share: number) => (latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(1);
     this.#checks.that(
       `${count(answered)} answered in ${duration(ms)}, each in order and with the right content`,
       answered === MESSAGES && wrong === 0,
     );
     this.#checks.that(`${count(handled)} handled, as the server counted`, handled === MESSAGES);
-    say(`     time to an answer, 8 in flight: half within ${at(0.5)} ms, 99 % within ${at(0.99)} ms`);
+    say(`     time to an answer, 8 in flight: half within ${within(0.5)} ms, 99 % within ${within(0.99)} ms`);
+    return loads;
   }
 
   /** The heart of it: what was answered was handled, what was handled was answered, nothing twice. */
@@ -213,9 +215,10 @@ export class DemoRun implements AsyncDisposable {
       failures.length === 0,
     );
     const handled = await readIds(this.#files.handled);
-    const answered = (await Promise.all(loads.map((_, i) => readIds(this.#files.answered(i))))).flatMap((
-      ids,
-    ) => [...ids]);
+    const answered = (await Promise.all(loads.map((_, i) => readIds(answeredFile(this.#options.folder, i)))))
+      .flatMap((
+        ids,
+      ) => [...ids]);
     const handledOnce = new Set(handled);
     const answeredOnce = new Set(answered);
     this.#checks.that(

@@ -27,7 +27,8 @@ export type DemoFault = "file" | "lost" | "twice";
 const LOST_ID = 5;
 const TWICE_ID = 6;
 
-type Faults = ReadonlySet<DemoFault>;
+/** Those that were asked for. */
+export type Faults = ReadonlySet<DemoFault>;
 
 /** Bytes of a file that are read at once. */
 const PIECE_BYTES = 64 * 1024;

@@ -50,6 +50,7 @@ Deno.test("Connection.close() called again gives the same promise, before and af
   assertStrictEquals(connection.close(), first);
   connection.abort("too late");
   assertEquals((await connection.closed).error, null);
+  assertEquals(connection.stats().errorCode, null);
 });
 
 Deno.test("Connection.close() leaves messages received before it readable, then gives the end", async () => {
@@ -70,6 +71,7 @@ Deno.test("Connection.close() gives a waiting reader the end, also inside a mess
   const receiving = connection.receive();
   await settle();
   const closing = connection.close();
+  assert(await isSettled(receiving), "at once, not when the peer has ended");
   assertEquals(await receiving, null);
   transport.endInput();
   await closing;
@@ -169,6 +171,11 @@ Deno.test("Connection.closeWrite() during a close, and after one, changes nothin
   transport.endInput();
   await closing;
   await connection.closeWrite();
+
+  const late = scriptedConnection(lines);
+  late.transport.endInput();
+  await late.connection.close();
+  await late.connection.closeWrite();
 });
 
 Deno.test("Connection.closeWrite() before a close ends our direction once", async () => {
@@ -221,6 +228,9 @@ Deno.test("Connection.abort() settles every pending call with the reason", async
   assertStrictEquals(await connection.send("x").catch((error) => error), reason);
   assertStrictEquals(await connection.flush().catch((error) => error), reason);
   await connection.close();
+  connection.abort(new Error("Another reason"));
+  assertStrictEquals(await connection.receive().catch((error) => error), reason);
+  assertStrictEquals(await connection.send("x").catch((error) => error), reason);
 });
 
 Deno.test("Connection.abort() ends an iteration, a stream and a close that wait", async () => {
@@ -252,6 +262,7 @@ Deno.test("Connection.abort() ends an iteration, a stream and a close that wait"
     await settle();
     connection.abort(reason);
     await closing;
+    assertStrictEquals(connection.close(), closing);
     assertStrictEquals((await connection.closed).error, reason);
   }
 });
@@ -325,6 +336,23 @@ Deno.test("Connection closes in order when its peer sends what is no message", a
   assertStrictEquals(await connection.send("x").catch((why) => why), error);
 });
 
+Deno.test("Connection reads on and drops it all when what it read ahead is no message", async () => {
+  const { connection, transport } = scriptedConnection({
+    ...lines,
+    maxMessageBytes: 4,
+    readAheadBytes: 1024,
+  });
+  for (let i = 0; i < 5; i++) transport.feed(pattern(1000));
+  await settle();
+  assertEquals(transport.unreadBytes, 3000);
+  await assertRejects(() => connection.receive(), FramingError);
+  await settle();
+  assertEquals(transport.unreadBytes, 0);
+  assert(connection.stats().heldBytes <= 2000);
+  transport.endInput();
+  await connection.closed;
+});
+
 Deno.test("Connection.closed tells of a reset by the peer, and never rejects", async () => {
   const { connection, transport } = scriptedConnection(lines);
   transport.hold();
@@ -335,14 +363,6 @@ Deno.test("Connection.closed tells of a reset by the peer, and never rejects", a
   assertEquals([(error as ClosedError).code, unsentBytes], ["ERR_RESET", 4]);
   assert(transport.closed);
   assertStrictEquals(await connection.send("x").catch((why) => why), error);
-});
-
-Deno.test("Connection passes on what a broken transport throws", async () => {
-  const broken = new TypeError("Broken");
-  const { connection, transport } = scriptedConnection(lines);
-  transport.failInput(broken);
-  assertStrictEquals(await connection.receive().catch((why) => why), broken);
-  assertStrictEquals((await connection.closed).error, broken);
 });
 
 Deno.test("Connection over a memory pair sees the other end's abort as an end of input, and a reset when it writes", async () => {

@@ -1,5 +1,5 @@
 // Receiving: order, one reader at a time, waits that end early, iteration, fairness.
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import type { ReceiveOptions } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
@@ -112,6 +112,10 @@ Deno.test("Connection.receive() with a time of 0 gives what is there and does no
   const { connection, transport } = scriptedConnection(lines);
   const none = await assertRejects(() => connection.receive({ timeoutMs: 0 }), TimeoutError);
   assertEquals(none.code, "ERR_READ_TIMEOUT");
+  let waits = true;
+  connection.receive({ timeoutMs: 0 }).catch(() => waits = false);
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+  assert(!waits, "not even for a timer of 0 ms");
   transport.feed(utf8("one\ntw"));
   await settle();
   assertEquals(text((await connection.receive({ timeoutMs: 0 }))!), "one");
@@ -127,13 +131,13 @@ Deno.test("Connection.receive() with a time of 0 gives what is there and does no
 Deno.test("Connection.receive() refuses a time that is none", async () => {
   const { connection, transport } = scriptedConnection(lines);
   for (const timeoutMs of [-1, NaN, 2 ** 31]) {
-    assertThrows(
+    await assertRejects(
       () => connection.receive({ timeoutMs }),
       RangeError,
       `Cannot receive as "timeoutMs" must be 0 to`,
     );
   }
-  assertThrows(
+  await assertRejects(
     () => connection.receive({ timeoutMs: "5" } as unknown as ReceiveOptions),
     TypeError,
     "a number",
@@ -200,6 +204,9 @@ Deno.test("Connection is iterated to the peer's end; leaving the loop closes not
   for await (const message of b) got.push(text(message));
   assertEquals(got, ["one", "two", "four"]);
   for await (const _ of b) throw new Error("There is nothing left");
+  const iterator = b[Symbol.asyncIterator]();
+  assertStrictEquals(iterator[Symbol.asyncIterator](), iterator);
+  assertEquals(await iterator.return!(), { value: undefined, done: true });
   assertEquals(b.state, "open");
   await b.send("Still here");
   assertEquals(text((await a.receive())!), "Still here");
@@ -274,24 +281,52 @@ Deno.test("Connection receives a message that is larger than readAheadBytes", as
   connection.abort();
 });
 
-Deno.test("Connection lets others run while it hands out a flood of empty messages", async () => {
-  const { connection, transport } = scriptedConnection(lines);
-  transport.feed(new Uint8Array(50_000).fill(10));
-  transport.endInput();
-  await settle();
-  let turns = 0;
-  let done = false;
-  const count = () => {
-    turns++;
-    if (!done) setImmediate(count);
-  };
-  setImmediate(count);
+for (const way of ["for await", "receive()"] as const) {
+  Deno.test(`Connection lets others run while it hands out a flood of empty messages by ${way}`, async () => {
+    const { connection, transport } = scriptedConnection(lines);
+    transport.feed(new Uint8Array(50_000).fill(10));
+    transport.endInput();
+    await settle();
+    let turns = 0;
+    let done = false;
+    const count = () => {
+      turns++;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    let got = 0;
+    if (way === "for await") { for await (const _ of connection) got++; }
+    else while (await connection.receive() !== null) got++;
+    done = true;
+    assertEquals(got, 50_000);
+    assert(turns >= 20, `others had ${turns} turns`);
+    await settle();
+    connection.abort();
+  });
+}
+
+Deno.test("Connection reads on for a large message behind a flood of small ones", async () => {
+  for (const small of [2046, 2047, 2048, 2049, 4096]) {
+    const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
+    for (const chunk of cutEvery(utf8("\n".repeat(small) + "x".repeat(20_000) + "\n"), 700)) {
+      transport.feed(chunk);
+    }
+    for (let i = 0; i < small; i++) assertEquals((await connection.receive())!.length, 0);
+    assertEquals((await connection.receive({ timeoutMs: 5000 }))!.length, 20_000);
+    connection.abort();
+  }
+});
+
+Deno.test("Connection reads ahead no further than readAheadBytes in a flood, while others have their turn", async () => {
+  const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 4096 });
+  for (let i = 0; i < 100; i++) transport.feed(new Uint8Array(1000).fill(10));
+  let peak = 0;
   let got = 0;
-  for await (const _ of connection) got++;
-  done = true;
-  assertEquals(got, 50_000);
-  assert(turns >= 20, `others had ${turns} turns`);
-  await settle();
+  for await (const _ of connection) {
+    peak = Math.max(peak, connection.stats().heldBytes);
+    if (++got === 100_000) break;
+  }
+  assert(peak <= 5100, `${peak} bytes were held`);
   connection.abort();
 });
 

@@ -3,6 +3,7 @@ import { type Connection, type Handler, serve, type ServeOptions, type Server } 
 import { Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
 import { lines } from "../support/servers.ts";
+import { until as untilTrue } from "../support/wait.ts";
 
 /** A server that answers `question` with `name question`. Disposing it closes it at once. */
 export class TestBackend implements AsyncDisposable {
@@ -84,4 +85,9 @@ export function statsOf(pool: Pool, name: string) {
   const stats = pool.stats().backends.find((backend) => backend.name === name);
   if (stats === undefined) throw new Error(`No backend "${name}"`);
   return stats;
+}
+
+/** Resolves when `check` holds; fails after `timeoutMs`. */
+export function until(check: () => boolean, timeoutMs = 5000): Promise<void> {
+  return untilTrue(`${check}`, check, timeoutMs);
 }

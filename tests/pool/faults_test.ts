@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, serve } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
-import { codeOf, errorOf, lines, until } from "../support/servers.ts";
-import { askOnce, backendOf, deadPort, poolOf, question, statsOf } from "./backends.ts";
+import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { askOnce, backendOf, deadPort, poolOf, question, statsOf, until } from "./backends.ts";
 
 const BREAKER = { failures: 3, openMs: 30 } as const;
 

@@ -4,8 +4,11 @@ import { splice } from "@parley/parley/pool";
 import { concat, pattern, text, utf8 } from "../support/bytes.ts";
 import { connectedPair, isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
 import { SlicedTransport } from "../support/memory_sliced.ts";
-import { forSeedsAsync } from "../support/random.ts";
-import { codeOf, errorOf, lines, until } from "../support/servers.ts";
+import { descriptors } from "../support/process_size.ts";
+import { Program } from "../support/program.ts";
+import { effort, forSeedsAsync } from "../support/random.ts";
+import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { until } from "./backends.ts";
 
 const RAW = { framing: raw() } as const;
 
@@ -254,4 +257,47 @@ Deno.test("splice over sockets: a client that vanishes frees the server's connec
     }
     await until(() => ends.length === 1 && server.connections.size + proxy.connections.size === 0);
   }
+});
+
+Deno.test("splice over a pool leaves neither memory nor descriptors behind after many short connections", {
+  ignore: Deno.build.os !== "linux",
+}, async () => {
+  await using sink = new Program("tests/pool/programs/sink.ts");
+  await using proxy = new Program("tests/pool/programs/proxy.ts", [`${await sink.port()}`], {
+    env: { DENO_V8_FLAGS: "--expose-gc" },
+  });
+  const port = await proxy.port();
+  let leases = 0;
+  const many = async (count: number) => {
+    leases += count;
+    let left = count;
+    await Promise.all(Array.from({ length: 16 }, async () => {
+      while (left-- > 0) {
+        await using conn = await connect({ port, ...RAW });
+        await conn.send("hello");
+        await conn.closeWrite();
+        assertEquals((await receiveBytes(conn)).length, 64);
+      }
+    }));
+  };
+  const settledMemory = async () => {
+    await until(() => descriptors(sink.pid) < 40 && descriptors(proxy.pid) < 60);
+    proxy.kill("SIGUSR2");
+    const done = `"leases":${leases},"busy":0,"closing":0}`;
+    const [, bytes] = await proxy.printed(new RegExp(`memory \\{"bytes":(\\d+),${done}`));
+    return { bytes: Number(bytes), descriptors: descriptors(proxy.pid) };
+  };
+  await many(300);
+  const before = await settledMemory();
+  const count = 1500 * effort; // PARLEY_FUZZ_RUNS=7 makes 10 500
+  await many(count);
+  const after = await settledMemory();
+  assertEquals(after.descriptors, before.descriptors);
+  // The server's statistics remember the last 10 000 connections that ended: 2 kB each at most, and nothing else stays.
+  const remembered = 2000 * Math.min(count, 10_000);
+  assert(
+    after.bytes - before.bytes < remembered,
+    `${after.bytes - before.bytes} bytes stay after ${count} connections`,
+  );
+  if (Deno.env.has("PARLEY_REPORT")) console.log(`${count} connections`, before, after);
 });

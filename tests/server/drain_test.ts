@@ -4,7 +4,8 @@ import { ClosedError, connect, type Connection, TimeoutError } from "@parley/par
 import { text, utf8 } from "../support/bytes.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { writeAll } from "../support/raw_peer.ts";
-import { ask, codeOf, errorOf, lines, started, type TestServer, until } from "../support/servers.ts";
+import { ask, codeOf, errorOf, lines, started, type TestServer } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 /** A server whose handler answers only after `release`. */
 async function gated(options: Parameters<typeof started>[0] = {}) {
@@ -25,7 +26,10 @@ async function sendAll(test: TestServer, conn: Connection, words: readonly strin
   for (const word of words) await conn.send(word);
   await conn.flush();
   const bytes = words.reduce((sum, word) => sum + word.length + 1, 0);
-  await until(() => [...test.server.connections.values()].some((live) => live.stats().bytesIn >= bytes));
+  await until(
+    "the server has read all",
+    () => [...test.server.connections.values()].some((live) => live.stats().bytesIn >= bytes),
+  );
 }
 
 Deno.test("Server.shutdown() lets handlers finish with what was received, and answers all of it", async () => {
@@ -50,8 +54,9 @@ Deno.test("Server.shutdown() waits for the rest of a message that has begun, and
   assert(test.server.addr.transport === "tcp");
   using socket = await Deno.connect({ port: test.server.addr.port });
   await writeAll(socket, utf8("one\nha"));
-  await until(() =>
-    test.server.stats().overall.messagesIn === 1 && test.server.stats().connections[0]!.heldBytes === 2
+  await until(
+    "the message has begun",
+    () => test.server.stats().overall.messagesIn === 1 && test.server.stats().connections[0]!.heldBytes === 2,
   );
   const shutdown = test.server.shutdown();
   assert(!(await isSettled(shutdown)));
@@ -183,7 +188,7 @@ Deno.test("Server.shutdown() spares those that end in time when it cuts the rest
   const [good, bad] = [await test.connect(), await test.connect()];
   assertEquals(await ask(good, "one"), "one");
   await bad.send("never");
-  await until(() => test.server.stats().overall.messagesIn === 2);
+  await until("both messages are read", () => test.server.stats().overall.messagesIn === 2);
   const ending = (async () => {
     assertEquals(await good.receive(), null);
     await good.close();

@@ -4,7 +4,8 @@ import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefix
 import { concat, cutEvery, hex, pattern, utf8 } from "../support/bytes.ts";
 import { settle } from "../support/memory_connections.ts";
 import { readToEnd, writeAll } from "../support/raw_peer.ts";
-import { codeOf, echo, started, type TestServer, until } from "../support/servers.ts";
+import { codeOf, echo, started, type TestServer } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 const MAX = 100;
 
@@ -71,7 +72,7 @@ for (const { framing, huge, malformed } of FRAMINGS) {
         "what came before is answered, nothing after",
       );
     }
-    await until(() => test.server.connections.size === 0);
+    await until("no connection is open", () => test.server.connections.size === 0);
     assertEquals(test.codes, Array(2).fill("handler ERR_FRAME_TOO_LARGE"));
     assertEquals(test.server.closedConnections()[0]!.errorCode, "ERR_FRAME_TOO_LARGE");
     assertEquals(await exchange(test, [at]), decoder.decode(at), "the server lives");
@@ -85,7 +86,7 @@ for (const { framing, huge, malformed } of FRAMINGS) {
       const input = concat([whole, whole.subarray(0, cut)]);
       assertEquals(await exchange(test, [input]), decoder.decode(whole));
     }
-    await until(() => test.server.connections.size === 0);
+    await until("no connection is open", () => test.server.connections.size === 0);
     assertEquals(test.codes, cuts.map(() => "handler ERR_FRAME_TRUNCATED"));
     assertEquals(test.server.stats().overall.framingErrors, cuts.length);
     assertEquals(await exchange(test, [whole]), decoder.decode(whole), "the server lives");
@@ -152,7 +153,7 @@ Deno.test("serve() with a framing of the user's whose decoder throws ends that c
     onDisconnect: (_conn, { error }) => ends.push(codeOf(error)),
   }, echo);
   assertEquals(await exchange(test, [utf8("one\n!\ntwo\n")]), "one\n");
-  await until(() => ends.length === 1);
+  await until("the connection ends", () => ends.length === 1);
   assertEquals([ends, test.codes], [["TypeError"], ["handler TypeError"]]);
   assertEquals(await exchange(test, [utf8("one\n")]), "one\n");
 });

@@ -2,7 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { text, utf8 } from "../support/bytes.ts";
 import { receiveAll } from "../support/memory_connections.ts";
-import { ask, codeOf, echo, started, until } from "../support/servers.ts";
+import { ask, codeOf, echo, started } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 Deno.test("A handler that throws ends its own connection only, in order: what it sent arrives", async () => {
   await using test = await started({}, async (conn) => {
@@ -53,7 +54,7 @@ Deno.test("A handler that returns early: what it sent is handed over, then the c
   const answers = await receiveAll(conn);
   assertEquals(answers.map((message) => message.length), Array(10).fill(answer.length));
   await conn.close();
-  await until(() => test.server.connections.size === 0);
+  await until("no connection is open", () => test.server.connections.size === 0);
   assertEquals(test.server.closedConnections()[0]!.errorCode, null);
   assertEquals(test.codes, []);
 });
@@ -89,14 +90,14 @@ Deno.test("A handler may close its connection, half of it, or abort it", async (
     const end = await conn.receive().catch(codeOf);
     assert(end === null || end === "ERR_RESET");
     await conn.close().catch(() => {});
-    await until(() => test.server.connections.size === 0);
+    await until("no connection is open", () => test.server.connections.size === 0);
   }
   const half = await test.connect();
   assertEquals(await ask(half, "half"), "bye");
   assertEquals(await half.receive(), null);
   await half.send("one more");
   await half.close();
-  await until(() => test.server.connections.size === 0);
+  await until("no connection is open", () => test.server.connections.size === 0);
   assertEquals(ends, ["null", "Error", "one more", "null"]);
   assertEquals(test.codes, [], "who ends it himself needs no telling");
 });
@@ -112,13 +113,13 @@ Deno.test("A handler whose peer vanishes gets ERR_RESET, and onError is told", a
   for (const live of test.server.connections.values()) await live.send("unread");
   await new Promise((resolve) => setTimeout(resolve, 10));
   conn.abort();
-  await until(() => test.server.connections.size === 0);
+  await until("no connection is open", () => test.server.connections.size === 0);
   const [stats] = test.server.closedConnections();
   assert(stats!.errorCode === "ERR_RESET" || stats!.errorCode === null, `ended with ${stats!.errorCode}`);
   if (stats!.errorCode !== null) assertEquals(test.codes, ["handler ERR_RESET"]);
 });
 
-Deno.test("A handler that never returns does not keep its peer, nor the server's place for it, waiting for ever", async () => {
+Deno.test("A handler that never returns keeps its place among maxConnections", async () => {
   const release = Promise.withResolvers<void>();
   await using test = await started({ maxConnections: 1 }, async (conn) => {
     await conn.receive();
@@ -126,14 +127,15 @@ Deno.test("A handler that never returns does not keep its peer, nor the server's
   });
   const conn = await test.connect();
   await conn.send("one");
-  await conn.close();
+  await conn.closeWrite();
   // Until its handler returns, its place is taken: handlers count, not sockets.
   const second = await test.connect();
   await second.receive().catch(() => {});
   await second.close().catch(() => {});
   assertEquals(test.server.stats().overall.connectionsRefused, 1);
   release.resolve();
-  await until(() => test.server.connections.size === 0);
+  await conn.close();
+  await until("no connection is open", () => test.server.connections.size === 0);
   await using third = await test.connect();
   await third.send("one");
   assertEquals(await third.receive(), null);
@@ -163,6 +165,6 @@ Deno.test("onError is told when what a handler sent could not be handed over", a
   assert(test.server.addr.transport === "tcp");
   using _deaf = await Deno.connect({ port: test.server.addr.port });
   await sent.promise;
-  await until(() => test.complaints.length > 0);
+  await until("onError is told", () => test.complaints.length > 0);
   assert(["close ERR_WRITE_TIMEOUT", "close ERR_SLOW_CONSUMER"].includes(test.codes[0]!), test.codes[0]);
 });

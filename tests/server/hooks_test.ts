@@ -1,6 +1,7 @@
 // Hooks of a server: their order, what they are given, and that none of them can break it.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { ask, codeOf, echo, errorOf, started, until } from "../support/servers.ts";
+import { ask, codeOf, echo, errorOf, started } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 Deno.test("serve() calls its hooks in order for each connection", async () => {
   const order: string[] = [];
@@ -23,7 +24,7 @@ Deno.test("serve() calls its hooks in order for each connection", async () => {
   const conn = await test.connect();
   assertEquals(await ask(conn, "one"), "one");
   await conn.close();
-  await until(() => order.length === 6);
+  await until("all hooks are called", () => order.length === 6);
   assertEquals(order, [
     "listen",
     "data tcp",
@@ -72,7 +73,7 @@ Deno.test("onTraffic is told of all that moved", async () => {
   const conn = await test.connect();
   for (let i = 0; i < 20; i++) assertEquals(await ask(conn, "word"), "word");
   await conn.close();
-  await until(() => test.server.connections.size === 0);
+  await until("no connection is open", () => test.server.connections.size === 0);
   assertEquals(sums, { bytesIn: 100, bytesOut: 100, messagesIn: 20, messagesOut: 20 });
 });
 
@@ -183,7 +184,7 @@ Deno.test("Server logs little of what peers bring about: ten lines in ten second
     await conn.receive().catch(() => {});
     await conn.close().catch(() => {});
   }
-  await until(() => test.server.stats().overall.connectionsClosed === 30);
+  await until("all connections end", () => test.server.stats().overall.connectionsClosed === 30);
   assertEquals(lines.length, 10);
   assert(lines.every((line) => line.startsWith("info A connection ended early: FramingError: ")), lines[0]);
 });

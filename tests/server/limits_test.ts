@@ -4,7 +4,8 @@ import { connect, type Connection, lengthPrefixed } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { writeAll } from "../support/raw_peer.ts";
-import { ask, codeOf, lines, started, until } from "../support/servers.ts";
+import { ask, codeOf, lines, started } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 Deno.test("maxConnections: as many are served, one more is refused, and a place that is left can be had", async () => {
   await using test = await started({ maxConnections: 3 });
@@ -22,7 +23,7 @@ Deno.test("maxConnections: as many are served, one more is refused, and a place 
   ]);
   assertEquals(test.codes, [], "who is refused leaves no trace but a counter");
   await conns[0]!.close();
-  await until(() => test.server.connections.size === 2);
+  await until("two connections are open", () => test.server.connections.size === 2);
   await using next = await test.connect();
   assertEquals(await ask(next, "one"), "one");
   await Promise.all(conns.map((conn) => conn.close()));
@@ -64,7 +65,7 @@ Deno.test("idleTimeoutMs ends a connection on which nothing moves, and no other"
   assertEquals(await waiting, null);
   assertEquals(await ask(busy, "still here"), "still here");
   await idle.close();
-  await until(() => test.server.connections.size === 1);
+  await until("one connection is open", () => test.server.connections.size === 1);
   assertEquals(test.codes, ["handler ERR_IDLE_TIMEOUT"]);
   assertEquals(test.server.stats().overall.idleTimeouts, 1);
   assertEquals(test.server.closedConnections()[0]!.errorCode, "ERR_IDLE_TIMEOUT");
@@ -74,7 +75,7 @@ Deno.test("idleTimeoutMs ends a connection on which nothing moves, and no other"
 Deno.test("messageTimeoutMs ends a connection whose message comes drop by drop", async () => {
   await using test = await started({ messageTimeoutMs: 60, idleTimeoutMs: 10_000 });
   assert(test.server.addr.transport === "tcp");
-  using socket = await Deno.connect({ port: test.server.addr.port });
+  const socket = await Deno.connect({ port: test.server.addr.port });
   let sent = 0;
   const dripping = (async () => {
     for (;; sent++) {
@@ -83,6 +84,7 @@ Deno.test("messageTimeoutMs ends a connection whose message comes drop by drop",
     }
   })().catch(() => {});
   assertEquals(await socket.read(new Uint8Array(1)).catch(() => null), null);
+  socket.close();
   await dripping;
   assert(sent > 3, "the connection was never idle");
   assertEquals(test.codes, ["handler ERR_READ_TIMEOUT"]);
@@ -120,7 +122,7 @@ Deno.test("rateLimits.perConnection leaves another connection alone, perSource d
     const flooder = await test.connect();
     const other = await test.connect();
     const sending = flooder.send("x".repeat(30_000));
-    await until(() => test.server.stats().overall.rateLimitPauses > 0);
+    await until("the limit strikes", () => test.server.stats().overall.rateLimitPauses > 0);
     const began = performance.now();
     await ask(other, "one");
     await ask(other, "two");
@@ -147,7 +149,7 @@ Deno.test("Server ends with ERR_SLOW_CONSUMER who takes nothing in writeTimeoutM
   await using good = await connect({ port, framing });
   await good.send("go");
   for (let i = 0; i < 64; i++) assertEquals((await good.receive())?.length, 2 ** 20);
-  await until(() => test.server.connections.size === 1);
+  await until("one connection is open", () => test.server.connections.size === 1);
   assertEquals(test.codes, ["handler ERR_SLOW_CONSUMER"]);
   assertEquals(test.server.stats().overall.slowConsumers, 1);
 });

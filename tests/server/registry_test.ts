@@ -1,7 +1,8 @@
 // What a server knows of its connections, live and ended, and what it counts.
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { statsOfDay } from "../../stats/mod.ts";
-import { ask, codeOf, started, until } from "../support/servers.ts";
+import { ask, codeOf, started } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
 
 Deno.test("Server.connections lists live connections by id", async () => {
   await using test = await started();
@@ -46,7 +47,7 @@ Deno.test("Server.closedConnections() and connectionStats() tell of connections 
   assert(id !== undefined);
   assertEquals(server.connectionStats(id)?.state, "open");
   await conn.close();
-  await until(() => server.connections.size === 0);
+  await until("no connection is open", () => server.connections.size === 0);
   const [stats] = server.closedConnections();
   assert(stats !== undefined && Object.isFrozen(stats));
   assertEquals(server.connectionStats(id), stats);
@@ -75,7 +76,7 @@ Deno.test("Server.closedConnections() and connectionStats() tell of connections 
   await bad.send("more than ten bytes");
   assertEquals(await bad.receive(), null);
   await bad.close();
-  await until(() => server.closedConnections().length === 2);
+  await until("the second connection ends", () => server.closedConnections().length === 2);
   const codes = server.closedConnections().map(({ errorCode }) => errorCode);
   assertEquals(codes, ["ERR_FRAME_TOO_LARGE", null], "the newest comes first");
   assertEquals(server.connectionStats("never was"), undefined);
@@ -95,7 +96,7 @@ Deno.test("Server.stats() counts what its clients count, overall and for the day
     sums.messagesIn += stats.messagesOut;
     sums.messagesOut += stats.messagesIn;
   }));
-  await until(() => server.connections.size === 0);
+  await until("no connection is open", () => server.connections.size === 0);
   const stats = server.stats();
   const { bytesIn, bytesOut, messagesIn, messagesOut, connectionsOpened, connectionsClosed } = stats.overall;
   assertEquals({ bytesIn, bytesOut, messagesIn, messagesOut }, sums);
@@ -137,11 +138,11 @@ Deno.test("Server.stats() counts messages that the handler read after the connec
   const conn = await test.connect();
   for (const word of ["one", "two", "three"]) void conn.send(word);
   await conn.flush();
-  await until(() => (test.server.stats().connections[0]?.heldBytes ?? 0) > 0);
+  await until("the server has read ahead", () => (test.server.stats().connections[0]?.heldBytes ?? 0) > 0);
   // The server's side ends it, but hands out what it has.
   for (const live of test.server.connections.values()) live.hangUp();
   await read.promise;
-  await until(() => test.server.stats().overall.messagesIn === 3);
+  await until("three messages are read", () => test.server.stats().overall.messagesIn === 3);
   assertEquals(test.server.closedConnections()[0]!.messagesIn, 3);
   await conn.close().catch(() => {});
 });

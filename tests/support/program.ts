@@ -18,13 +18,19 @@ export interface ProgramOptions {
   readonly stdin?: string | Uint8Array;
   /** Added to the environment. */
   readonly env?: Record<string, string>;
+  /** Flags for Deno itself. @default {[]} */
+  readonly flags?: readonly string[];
+  /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
+  readonly maxDescriptors?: number;
   /** Folder to run in. @default {that of the project} */
   readonly cwd?: string;
 }
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** A file of the project, run by this Deno with all permissions. It is killed when the test is done with it. */
+/**
+ * A file of the project, run by this Deno with the permissions that its comments name in a line with `deno run`, or with all
+ * permissions where there is none. It is killed when the test is done with it. */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #name: string;
@@ -37,8 +43,22 @@ export class Program implements AsyncDisposable {
   /** Starts `path`, which is relative to the project unless it is absolute. */
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "-A", "--config", file("deno.json"), file(path), ...args],
+    const { flags = [], maxDescriptors } = options;
+    const run = [
+      "run",
+      "--quiet",
+      ...permissions(path),
+      ...flags,
+      "--config",
+      file("deno.json"),
+      file(path),
+      ...args,
+    ];
+    const [command, commandArgs] = maxDescriptors === undefined
+      ? [Deno.execPath(), run]
+      : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
+    this.#child = new Deno.Command(command, {
+      args: commandArgs,
       cwd: options.cwd ?? ROOT,
       env: { NO_COLOR: "1", ...options.env },
       stdin: "piped",
@@ -119,6 +139,12 @@ export class Program implements AsyncDisposable {
     if (match !== null) return match;
     throw new Error(`${this.#name} ended without ${wanted}:\n${this.#out.text}\n${this.#err.text}`);
   }
+}
+
+/** What a reader is told to run it with must be enough. */
+function permissions(path: string): string[] {
+  const [, flags] = /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
+  return flags === undefined ? ["--allow-all"] : ["--no-prompt", ...flags.trim().split(" ")];
 }
 
 /** Runs a file of the project to its end. */

@@ -82,12 +82,3 @@ export async function errorOf(promise: Promise<unknown>): Promise<Error> {
   }
   throw new Error("It did not reject");
 }
-
-/** Resolves when `condition` holds, looked at in each turn of the event loop; fails after `timeoutMs`. */
-export async function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Did not become true in ${timeoutMs} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}

@@ -17,7 +17,10 @@ async function dial(): Promise<Deno.Conn> {
   if (backend === "unix") return await Deno.connect({ transport: "unix", path: address });
   const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(address) });
   conn.setNoDelay(true);
-  return caCerts.length === 0 ? conn : await Deno.startTls(conn, { hostname: "localhost", caCerts });
+  if (caCerts.length === 0) return conn;
+  const tls = await Deno.startTls(conn, { hostname: "localhost", caCerts });
+  await tls.handshake();
+  return tls;
 }
 
 function makeFrame(): Uint8Array {
@@ -65,7 +68,7 @@ async function run(conn: Deno.Conn, endAt: number): Promise<number> {
 
 const conns: Deno.Conn[] = [];
 for (let i = 0; i < plan.connections; i++) conns.push(await dial());
-const warmUp = performance.now() + 250;
+const warmUp = performance.now() + 500;
 await Promise.all(conns.map((conn) => run(conn, warmUp)));
 const startAt = performance.now();
 const counts = await Promise.all(conns.map((conn) => run(conn, startAt + plan.seconds * 1000)));

@@ -1,0 +1,53 @@
+// ReadBuffer: sizes, ownership and memory.
+import { assert, assertEquals } from "@std/assert";
+import { ReadBuffer } from "../../net/read_buffer.ts";
+
+Deno.test("ReadBuffer starts with 4 KiB and doubles to 64 KiB while reads come back full", () => {
+  const buffer = new ReadBuffer();
+  const sizes: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    const space = buffer.space();
+    sizes.push(space.length);
+    buffer.take(space.length);
+  }
+  assertEquals(sizes.map((size) => size / 1024), [4, 8, 16, 32, 64, 64, 64]);
+});
+
+Deno.test("ReadBuffer goes back to 4 KiB while reads are small", () => {
+  const buffer = new ReadBuffer();
+  for (let i = 0; i < 5; i++) buffer.take(buffer.space().length);
+  assertEquals(buffer.space().length, 64 * 1024);
+  for (let i = 0; i < 5; i++) {
+    buffer.space();
+    buffer.take(10);
+  }
+  assert(buffer.space().length <= 4096);
+});
+
+Deno.test("ReadBuffer never hands out bytes twice", () => {
+  const buffer = new ReadBuffer();
+  const seen = new Map<ArrayBufferLike, number>();
+  for (let i = 0; i < 5000; i++) {
+    const space = buffer.space();
+    const chunk = buffer.take(1 + (i * 7919) % space.length);
+    assertEquals(chunk.buffer, space.buffer);
+    const used = seen.get(chunk.buffer) ?? 0;
+    assert(chunk.byteOffset >= used);
+    seen.set(chunk.buffer, chunk.byteOffset + chunk.length);
+  }
+});
+
+Deno.test("ReadBuffer gives at least a quarter of its size to read into", () => {
+  const buffer = new ReadBuffer();
+  for (let i = 0; i < 1000; i++) {
+    assert(buffer.space().length >= 1024);
+    buffer.take(100);
+  }
+});
+
+Deno.test("ReadBuffer.release() lets go of the buffer", () => {
+  const buffer = new ReadBuffer();
+  const first = buffer.space();
+  buffer.release();
+  assert(buffer.space().buffer !== first.buffer);
+});

@@ -1,0 +1,57 @@
+// Servers as processes of their own: one that ends when nothing else keeps it, and workers that share a port.
+import { assert, assertEquals } from "@std/assert";
+import { connect } from "@parley/parley";
+import { Program, runProgram } from "../support/program.ts";
+import { ask, lines } from "../support/servers.ts";
+
+Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {
+  const run = (how: string) => runProgram("tests/server/unref_program.ts", [how]);
+  const [before, after, withConnection] = await Promise.all([
+    run("before"),
+    run("after"),
+    run("connection"),
+  ]);
+  assertEquals([before.code, before.stdout.includes("listening"), before.stderr], [0, true, ""]);
+  assertEquals([after.code, after.stdout.includes("listening"), after.stderr], [0, true, ""]);
+  assertEquals([withConnection.code, withConnection.stdout, withConnection.stderr], [
+    0,
+    "listening\nanswered\n",
+    "",
+  ]);
+
+  await using kept = new Program("tests/server/unref_program.ts", ["ref"]);
+  const port = await kept.port();
+  await using conn = await connect({ port, ...lines });
+  assertEquals(await ask(conn, "one"), "one");
+  kept.kill("SIGKILL");
+});
+
+Deno.test({
+  name: "serve({ reusePort: true }) lets two workers share a port" +
+    (Deno.build.os === "linux" ? "" : " (ignored: only Linux spreads connections)"),
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const flags = ["--unstable-net"];
+    await using first = new Program("tests/server/worker_program.ts", ["0"], { flags });
+    const port = await first.port();
+    await using second = new Program("tests/server/worker_program.ts", [`${port}`], { flags });
+    assertEquals(await second.port(), port);
+    const served = new Map<string, number>();
+    await Promise.all(Array.from({ length: 60 }, async () => {
+      await using conn = await connect({ port, ...lines });
+      const pid = await ask(conn, "who");
+      assert(pid !== null);
+      served.set(pid, (served.get(pid) ?? 0) + 1);
+    }));
+    assertEquals(new Set(served.keys()), new Set([`${first.pid}`, `${second.pid}`]));
+  },
+});
+
+Deno.test("Server.ready rejects for reusePort where Deno lacks its flag, instead of an end of the process", async () => {
+  const { code, stderr } = await runProgram("tests/server/worker_program.ts", ["0"]);
+  assertEquals(code, 1);
+  assert(
+    stderr.includes(`TypeError: Cannot listen as "reusePort" needs the flag --unstable-net of Deno`),
+    stderr,
+  );
+});
