@@ -16,6 +16,7 @@ serve({ framing: raw(), onListen: (addr) => console.log("Listening on", addr) },
   await splice(conn, lease.conn);
 });
 
+let reports = 0;
 Deno.addSignalListener("SIGUSR2", () => {
   (globalThis as unknown as { gc(): void }).gc();
   const { heapUsed, external } = Deno.memoryUsage();
@@ -24,5 +25,5 @@ Deno.addSignalListener("SIGUSR2", () => {
     busy: sum.busy + each.busy,
     closing: sum.closing + each.closing,
   }), { leases: 0, busy: 0, closing: 0 });
-  console.log("memory", JSON.stringify({ bytes: heapUsed + external, leases, busy, closing }));
+  console.log(`memory ${++reports}`, JSON.stringify({ bytes: heapUsed + external, leases, busy, closing }));
 });
