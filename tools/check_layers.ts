@@ -9,6 +9,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
  * `docs/architecture.md` says what each layer is for.
  */
 const LAYERS: Readonly<Record<string, number>> = {
+  "clock.ts": 0,
   "errors.ts": 0,
   "log_text.ts": 0,
   "logger.ts": 0,
@@ -57,9 +58,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "ipc/secure/provider_link.ts": 3,
   "ipc/secure/sealed_link.ts": 3,
 
-  "mux/mod.ts": 4,
-  "mux/session.ts": 4,
-  "mux/stream.ts": 4,
+  "mux/": 4,
 
   "client.ts": 5,
   "client/": 5,
