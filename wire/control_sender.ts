@@ -1,4 +1,5 @@
 // ControlSender: what a session tells its peer while it runs, the newest state of each thing only.
+import { pauseUnless } from "./deadline.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import { MAX_FRAME_BYTES } from "./frames.ts";
 import type { HandlerTable } from "./handlers.ts";
@@ -49,21 +50,12 @@ export class ControlSender {
     try {
       for (let frame = this.#next(); frame !== undefined && !this.#ended; frame = this.#next()) {
         await this.#channel.write(frame);
-        if (!this.#ended) await this.#rest();
+        if (!this.#ended) await pauseUnless(MIN_INTERVAL_MS, this.#channel.mux.closed);
       }
     } catch {
       // The session is over.
       this.#ended = true;
     }
-  }
-
-  /** A pause that an ending session does not wait for. */
-  async #rest(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, MIN_INTERVAL_MS);
-    void this.#channel.mux.closed.then(() => resolve());
-    await promise;
-    clearTimeout(timer);
   }
 
   #next(): object | undefined {

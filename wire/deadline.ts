@@ -56,6 +56,15 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return promise;
 }
 
+/** Waits `ms`, at most until `ended` settles. */
+export async function pauseUnless(ms: number, ended: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  void ended.then(() => resolve());
+  await promise;
+  clearTimeout(timer);
+}
+
 /** Fills in the time limit of a wait, and checks it before any I/O. */
 export function timeLimit(action: string, options: WaitOptions, fallbackMs: number): number {
   checkWait(action, options);

@@ -3,7 +3,7 @@ import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { MuxSession } from "../mux/session.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import { ControlSender } from "./control_sender.ts";
-import { withDeadline } from "./deadline.ts";
+import { pauseUnless, withDeadline } from "./deadline.ts";
 import { FrameChannel } from "./frame_channel.ts";
 import { type Control, type Open, readAnswer, readControl, readOpen, type StreamRefusal } from "./frames.ts";
 import type { HandlerTable } from "./handlers.ts";
@@ -147,7 +147,7 @@ export class Link {
         const nowMs = performance.now();
         tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
         lastMs = nowMs;
-        if (tokens < 0) await new Promise((resolve) => setTimeout(resolve, 1000 / CONTROL_PER_SECOND));
+        if (tokens < 0) await pauseUnless(1000 / CONTROL_PER_SECOND, this.closed);
       }
       // The peer is closing in order: no new streams, old ones finish.
       this.facts.mux.goAway();
