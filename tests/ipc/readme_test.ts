@@ -3,8 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { file, Program, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** Where the section is: in the README, or waiting to be put there. */
-const PLACES = ["README.md", "docs/readme_parts/ipc.md"];
+/** Where the section is. */
+const PLACES = ["README.md"];
 
 async function snippet(start: string): Promise<string> {
   for (const place of PLACES) {
