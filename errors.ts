@@ -14,6 +14,7 @@ export type ClosedErrorCode = "ERR_CLOSED" | "ERR_RESET" | "ERR_GOING_AWAY" | "E
 
 /** Codes of a wait that took too long. */
 export type TimeoutErrorCode =
+  | "ERR_ACQUIRE_TIMEOUT"
   | "ERR_CONNECT_TIMEOUT"
   | "ERR_HANDSHAKE_TIMEOUT"
   | "ERR_IDLE_TIMEOUT"
@@ -45,6 +46,7 @@ export type AddressErrorCode =
   | "ERR_ADDRESS_IN_USE"
   | "ERR_ADDRESS_INVALID"
   | "ERR_CONNECT_REFUSED"
+  | "ERR_NO_BACKEND"
   | "ERR_NOT_OUR_PROTOCOL"
   | "ERR_SOCKET_PATH_TOO_LONG";
 

@@ -98,6 +98,17 @@ export type {
   TlsIdentity,
   TlsVersion,
 } from "./tls/options.ts";
-export type { ClientStats, ConnectionState, ConnectionStats, ServerStats } from "./stats/mod.ts";
+export type {
+  ClientCounters,
+  ClientStats,
+  ConnectionState,
+  ConnectionStats,
+  DayStats,
+  NumericRecord,
+  RefusalReason,
+  ServerCounters,
+  ServerStats,
+  TrafficCounters,
+} from "./stats/mod.ts";
 export type { Logger } from "./logger.ts";
 export * from "./errors.ts";

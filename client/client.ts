@@ -204,10 +204,10 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       this.#finish(null, reason ?? closedError("connect"));
     }
     if (this.#unsentBytes === 0) return;
-    const { code, unsentBytes } = { code: "ERR_CLOSED", unsentBytes: this.#unsentBytes } as const;
+    const unsentBytes = this.#unsentBytes;
     const text =
       `Cannot close in order as ${unsentBytes} bytes that had been accepted could not be handed over`;
-    throw new ClosedError(code, text, { cause, unsentBytes });
+    throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
   /** Hands over what was sent, and closes the link. Gives why it ended otherwise. Never rejects. */
@@ -342,9 +342,8 @@ function closedError(action: string, cause?: unknown): ClosedError {
   return new ClosedError("ERR_CLOSED", `Cannot ${action} as the client was closed`, { cause });
 }
 
-/** Waits, at most until `signal` aborts. */
+/** Waits, at most until `signal` aborts; it has not yet. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
   const onAbort = () => {
     clearTimeout(timer);

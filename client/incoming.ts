@@ -64,7 +64,9 @@ export class IncomingMessages {
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
-    return link === null ? this.#readOn({}) : link.receive().then(this.#onMessage, this.#onError);
+    return handled(
+      link === null ? this.#readOn({}) : link.receive().then(this.#onMessage, this.#onError),
+    );
   }
 
   /** The same for iteration: one promise more than the link's own. */

@@ -6,8 +6,8 @@ export const SMALL_BYTES = 8 * 1024;
 /** Most bytes that are joined into one write. */
 export const LARGE_BYTES = 64 * 1024;
 
-/** Buffers kept of each size; more are left to the garbage collector. */
-const KEPT = 64;
+/** Bytes kept in buffers of each size (512 small ones, 64 large ones); more are left to the garbage collector. */
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 const small: Uint8Array[] = [];
 const large: Uint8Array[] = [];
@@ -21,5 +21,5 @@ export function takeBuffer(bytes: number): Uint8Array {
 /** Gives a buffer back once nothing refers to its bytes any more. */
 export function returnBuffer(buffer: Uint8Array): void {
   const kept = buffer.length === SMALL_BYTES ? small : large;
-  if (kept.length < KEPT) kept.push(buffer);
+  if (kept.length * buffer.length < KEPT_BYTES) kept.push(buffer);
 }

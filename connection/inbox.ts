@@ -7,10 +7,10 @@ import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
 
 /**
- * Messages handed out in one turn of the event loop before others get theirs: a chunk full of empty messages must
- * not hold up other connections.
+ * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
+ * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
  */
-const MESSAGES_PER_TURN = 2048;
+const MESSAGES_PER_TURN = 256;
 
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {
@@ -70,6 +70,8 @@ export class Inbox {
   /** Wakes the reading loop when it keeps a rate. */
   #throttled: (() => void) | null = null;
   #handedThisTurn = 0;
+  /** Whether the reader waits for others to have their turn, not for bytes. */
+  #yielding = false;
   /** Bytes given to the decoder. */
   #pushedBytes = 0;
   /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
@@ -97,7 +99,12 @@ export class Inbox {
 
   /** Whether a message has begun whose rest we wait for. */
   get waitsForRest(): boolean {
-    return this.#waiter !== null && this.#decoder.heldBytes > 0;
+    return this.#waiter !== null && this.#decoder.heldBytes > 0 && !this.keepsRate;
+  }
+
+  /** Whether we make the peer wait, to keep a rate. */
+  get keepsRate(): boolean {
+    return this.#throttled !== null;
   }
 
   /** Decodes from the next message on with another decoder. */
@@ -222,7 +229,7 @@ export class Inbox {
 
   #wait(waiter: Waiter): void {
     this.#waiter = waiter;
-    this.#openRoom();
+    if (!this.#yielding) this.#openRoom();
     this.#options.onIdle();
   }
 
@@ -284,22 +291,29 @@ export class Inbox {
   /** Gives the waiting reader what there is now. */
   #settleWaiter(): void {
     const waiter = this.#waiter;
-    if (waiter === null) return;
+    if (waiter === null || this.#yielding) return;
+    // Nobody waits while a message is taken: whether more is to be read depends on what is left.
+    this.#waiter = null;
     try {
       const message = this.#take();
-      if (message === NONE) return;
-      this.#waiter = null;
-      waiter.deliver(message);
+      if (message !== NONE) return waiter.deliver(message);
+      // More bytes are needed: the reading loop may have stopped while the reader let others have their turn.
+      this.#waiter = waiter;
+      this.#openRoom();
     } catch (error) {
-      this.#waiter = null;
       waiter.fail(error);
     }
   }
 
   /** Lets other connections have their turn before the next message. */
   #yieldTurn(): undefined {
-    this.#handedThisTurn = 0;
-    setImmediate(() => this.#settleWaiter());
+    if (this.#yielding) return NONE;
+    this.#yielding = true;
+    setImmediate(() => {
+      this.#yielding = false;
+      this.#handedThisTurn = 0;
+      this.#settleWaiter();
+    });
     return NONE;
   }
 
@@ -341,8 +355,10 @@ export class Inbox {
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
-    if (this.#drainOffset !== Infinity) return this.#waiter === null || this.#isDrained();
-    return this.#waiter === null && this.heldBytes >= this.#options.highWaterBytes;
+    // A reader that merely lets others have their turn has enough to take: else a flood would be read without bound.
+    const sated = this.#waiter === null || this.#yielding;
+    if (this.#drainOffset !== Infinity) return sated || this.#isDrained();
+    return sated && this.heldBytes >= this.#options.highWaterBytes;
   }
 
   async #throttle(waitMs: number): Promise<void> {

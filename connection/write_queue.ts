@@ -10,6 +10,18 @@ import { handled, rejected } from "./rejections.ts";
 /** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
 const SLICE_BYTES = 256 * 1024;
 
+/** Queues that write at the end of this turn: one callback for all of them. */
+let endOfTurn: WriteQueue[] = [];
+
+function flushAll(): void {
+  const queues = endOfTurn;
+  endOfTurn = [];
+  for (const queue of queues) queue.onTurnEnd();
+}
+
+/** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
+const DIRECT_BYTES = 16 * 1024;
+
 /** What every send below the high-water mark gives: one promise for all of them. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
@@ -19,6 +31,12 @@ interface Segment {
   /** Buffer to give back once they are written; `null` when the bytes are the sender's own. */
   readonly buffer: Uint8Array | null;
 }
+
+/** Stands where a segment was taken out: a queue that is never empty must not hold on to what it has written. */
+const TAKEN: Segment = { bytes: new Uint8Array(0), buffer: null };
+
+/** Segments taken out after which their places are given up. */
+const COMPACT_AT = 64;
 
 /** Options of a {@linkcode WriteQueue}. */
 export interface WriteQueueOptions {
@@ -91,7 +109,8 @@ export class WriteQueue implements SendProgress {
     if (this.#failure !== null) return rejected(this.#failure);
     const body = this.#encoder.body(message);
     const size = body.length + this.#encoder.maxOverhead;
-    if (size <= LARGE_BYTES) this.#pushJoined(body, size);
+    if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
+    else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
     const queued = this.pushedBytes - this.writtenBytes;
     if (queued > this.#options.highWaterBytes) {
@@ -165,6 +184,15 @@ export class WriteQueue implements SendProgress {
     this.#filled = 0;
   }
 
+  /** A body that nothing is added to goes out from where it lies: a proxy's chunks are not copied. */
+  #pushDirect(body: Uint8Array): void {
+    if (this.#filled > 0) this.#seal();
+    for (let at = 0; at < body.length; at += SLICE_BYTES) {
+      this.#segments.push({ bytes: body.subarray(at, at + SLICE_BYTES), buffer: null });
+    }
+    this.pushedBytes += body.length;
+  }
+
   /**
    * The head and the first bytes of a large body go out with what waits before it; the rest from where it lies. So no
    * write is tiny, and at most 64 KiB are copied.
@@ -206,13 +234,14 @@ export class WriteQueue implements SendProgress {
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */
   #schedule(): void {
     this.#scheduled = true;
-    setImmediate(this.#onTurnEnd);
+    if (endOfTurn.push(this) === 1) setImmediate(flushAll);
   }
 
-  readonly #onTurnEnd = (): void => {
+  /** The turn is over. */
+  onTurnEnd(): void {
     this.#scheduled = false;
     this.flush();
-  };
+  }
 
   #writeNext(): void {
     if (this.#head === this.#segments.length) {
@@ -224,10 +253,21 @@ export class WriteQueue implements SendProgress {
       }
       this.#seal();
     }
-    const segment = this.#segments[this.#head++]!;
+    const segment = this.#take();
     this.#writing = segment;
     this.startedBytes += segment.bytes.length;
     this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+  }
+
+  /** Takes out the first segment. */
+  #take(): Segment {
+    const segment = this.#segments[this.#head]!;
+    this.#segments[this.#head++] = TAKEN;
+    if (this.#head === COMPACT_AT) {
+      this.#segments.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return segment;
   }
 
   readonly #onWritten = (): void => {

@@ -51,61 +51,65 @@ export async function dialTlsNode(
   }
 }
 
-/** Contexts of one set of credentials, made once: each costs a check of certificate and key. */
-export class ServerContexts {
-  readonly #main: tls.SecureContext;
-  readonly #byName: ReadonlyMap<string, tls.SecureContext>;
+/** What waits for the end of a handshake. */
+interface Handshake {
+  finish(session: tls.TLSSocket): void;
+  fail(cause: Error): void;
+}
+
+/** The TLS of a server with one set of credentials. */
+export class ServerTls {
+  /** It never listens, but is given sockets: so its own checks of clients apply. */
+  readonly #server: tls.Server;
+  readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #mutual: boolean;
-  readonly #server: NodeServerTls;
+  readonly #alpnProtocols: readonly string[];
   /** Fingerprints of client certificates that were checked in full. */
   readonly #proven = new Set<string>();
 
-  /** Makes all contexts. */
-  constructor(credentials: ServerCredentials, server: NodeServerTls) {
-    const { clientCa, sni } = credentials;
-    const make = ({ cert, key }: Credentials) => {
-      const { minVersion, maxVersion } = server;
-      return tls.createSecureContext({
-        cert,
-        key,
-        minVersion,
-        maxVersion,
-        ...clientCa.length > 0 && { ca: [...clientCa] },
-      });
-    };
-    this.#main = make(credentials);
-    this.#byName = new Map([...sni].map(([name, identity]) => [name.toLowerCase(), make(identity)]));
+  /** Checks and takes the credentials. */
+  constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
+    const { cert, key, clientCa, sni } = credentials;
+    const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
     this.#mutual = clientCa.length > 0;
-    this.#server = server;
+    this.#alpnProtocols = alpnProtocols;
+    this.#server = tls.createServer({
+      ...common,
+      cert,
+      key,
+      requestCert: this.#mutual,
+      rejectUnauthorized: true,
+      handshakeTimeout: NO_TIMER,
+      ...sni.size > 0 && { SNICallback: chooseByName(sni, common) },
+      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+    });
+    this.#server.on(
+      "secureConnection",
+      (session) => this.#handshakes.get(socketOf(session))?.finish(session),
+    );
+    this.#server.on(
+      "tlsClientError",
+      (cause, session) => this.#handshakes.get(socketOf(session))?.fail(cause),
+    );
   }
 
   /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
   async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
-    const { alpnProtocols } = this.#server;
-    // One server per handshake, which never listens: node's own checks apply, and its events are about this client alone.
-    const server = tls.createServer({
-      requestCert: this.#mutual,
-      rejectUnauthorized: true,
-      handshakeTimeout: NO_TIMER,
-      SNICallback: (name, done) => done(null, this.#pick(name)),
-      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
-    });
     const left = this.#mutual
       ? "the client's certificate was refused, or the client left"
       : "the client left";
     return await settle(link, { signal, left }, (finish, fail) => {
-      server.once("secureConnection", (session) => finish(() => this.#establish(link, session)));
-      server.on(
-        "tlsClientError",
-        (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
-      );
-      server.emit("connection", link.socket);
+      this.#handshakes.set(link.socket, {
+        finish: (session) => finish(() => this.#establish(link, session)),
+        fail: (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
+      });
+      this.#server.emit("connection", link.socket);
       link.watch();
-    });
+    }).finally(() => this.#handshakes.delete(link.socket));
   }
 
   #establish(link: NodeLink, session: tls.TLSSocket): Transport {
-    const { alpnProtocols } = this.#server;
+    const alpnProtocols = this.#alpnProtocols;
     if (!this.#mutual) return establish(link, session, { alpnProtocols, certificate: null });
     const certificate = certificateOf(session);
     if (certificate === null) {
@@ -135,15 +139,29 @@ export class ServerContexts {
     this.#proven.add(fingerprint256);
     if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
   }
+}
 
-  #pick(name: string): tls.SecureContext {
-    if (this.#byName.size === 0 || name === "") return this.#main;
+/** Chooses a certificate by the name that a client asks for; the server's own when there is none for it. */
+function chooseByName(
+  sni: ReadonlyMap<string, Credentials>,
+  common: tls.SecureContextOptions,
+): (name: string, done: (error: Error | null, context?: tls.SecureContext) => void) => void {
+  // Made once: each costs a check of certificate and key.
+  const contexts = [...sni].map(([pattern, { cert, key }]) => ({
+    pattern: pattern.toLowerCase(),
+    context: tls.createSecureContext({ ...common, cert, key }),
+  }));
+  const exact = new Map(contexts.map(({ pattern, context }) => [pattern, context]));
+  return (name, done) => {
     const wanted = name.toLowerCase();
-    const exact = this.#byName.get(wanted);
-    if (exact !== undefined) return exact;
-    for (const [pattern, context] of this.#byName) if (matchesName(pattern, wanted)) return context;
-    return this.#main;
-  }
+    const found = exact.get(wanted) ?? contexts.find(({ pattern }) => matchesName(pattern, wanted))?.context;
+    done(null, found);
+  };
+}
+
+/** The socket that a session was made on: not public, but the same in node for many years. */
+function socketOf(session: tls.TLSSocket): object {
+  return (session as unknown as { _parent?: object })._parent ?? session;
 }
 
 async function beginClient(

@@ -4,7 +4,7 @@ import type { CredentialSource } from "../tls/options.ts";
 import { busyAccept, listenFault } from "./faults.ts";
 import { NodeLink } from "./node_link.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
-import { type NodeServerTls, ServerContexts } from "./tls_node.ts";
+import { type NodeServerTls, ServerTls } from "./tls_node.ts";
 import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
 
@@ -13,6 +13,12 @@ import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path
  * descriptors never looks at its queue again, without an event; a wake-up of one that is well does nothing.
  */
 const WAKE_MS = 500;
+
+/**
+ * How soon it is woken after a connection came, in ms: of a flood it takes some before it runs out of descriptors again, and the
+ * rest would wait for half a second each time.
+ */
+const WAKE_SOON_MS = 20;
 
 /** What a listener of this backend needs. */
 export interface NodeListenTls extends NodeServerTls {
@@ -69,9 +75,10 @@ class Acceptor implements Listener {
   readonly #tls: NodeListenTls;
   readonly #unsubscribe: () => void;
   readonly #queue: NodeIncoming[] = [];
-  #contexts: ServerContexts;
+  #serverTls: ServerTls;
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
+  #wakesSoon: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   /** Called once, right after closing. */
   onClose: () => void = () => {};
@@ -83,9 +90,9 @@ class Acceptor implements Listener {
     this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
     this.#tls = tls;
-    this.#contexts = new ServerContexts(tls.credentials.current, tls);
+    this.#serverTls = new ServerTls(tls.credentials.current, tls);
     this.#unsubscribe = tls.credentials.subscribe((next) => {
-      this.#contexts = new ServerContexts(next, tls);
+      this.#serverTls = new ServerTls(next, tls);
     });
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#admit(socket));
@@ -129,6 +136,7 @@ class Acceptor implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#waker);
+    clearTimeout(this.#wakesSoon);
     this.#unsubscribe();
     this.#server.close();
     for (const incoming of this.#queue.splice(0)) incoming.refuse();
@@ -146,6 +154,7 @@ class Acceptor implements Listener {
   }
 
   #admit(socket: net.Socket): void {
+    this.#wakeSoon();
     // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
       socket.on("error", () => {});
@@ -154,11 +163,20 @@ class Acceptor implements Listener {
     }
     const link = new NodeLink(socket, this.#path);
     link.tune(this.#tuning);
-    const incoming = new NodeIncoming(link, (signal) => this.#contexts.open(link, { signal }));
+    const incoming = new NodeIncoming(link, (signal) => this.#serverTls.open(link, { signal }));
     const waiter = this.#waiter;
     this.#waiter = undefined;
     if (waiter !== undefined) waiter.resolve(incoming);
     else this.#queue.push(incoming);
+  }
+
+  #wakeSoon(): void {
+    if (this.#closed || this.#wakesSoon !== undefined) return;
+    this.#wakesSoon = setTimeout(() => {
+      this.#wakesSoon = undefined;
+      this.#wake();
+    }, WAKE_SOON_MS);
+    Deno.unrefTimer(this.#wakesSoon);
   }
 
   #wake(): void {

@@ -1,8 +1,7 @@
-// Client: sending, receiving, statuses, counters, and every way in which it ends.
+// Client: sending, receiving, statuses and counters.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   Client,
-  type ClientOptions,
   type ClientStatusEvent,
   ClosedError,
   FramingError,
@@ -10,37 +9,12 @@ import {
   TimeoutError,
 } from "@parley/parley";
 import { text, utf8 } from "./support/bytes.ts";
-import { ClientPeer } from "./support/client_peer.ts";
+import { clientOf, ClientPeer, next, soon, take } from "./support/client_peer.ts";
 import { isSettled, settle } from "./support/memory_connections.ts";
-import { runProgram } from "./support/program.ts";
 import { codeOf, echo, lines, started } from "./support/servers.ts";
 import { testCerts } from "./support/certs.ts";
 import { TempDir } from "./support/temp_dir.ts";
-import { openDescriptors, settles, until } from "./support/wait.ts";
-
-/** Dials again soon. */
-const soon = { minDelayMs: 1, maxDelayMs: 4 };
-
-function clientOf(peer: ClientPeer, options: Partial<ClientOptions> = {}): Client {
-  return new Client({ port: peer.port, ...lines, reconnect: soon, ...options });
-}
-
-/** The next event of this status. */
-async function next(
-  statuses: AsyncIterator<ClientStatusEvent, undefined>,
-  status: ClientStatusEvent["status"],
-): Promise<ClientStatusEvent> {
-  for (;;) {
-    const { value } = await settles(`status ${status}`, statuses.next());
-    if (value === undefined) throw new Error(`No status ${status} came`);
-    if (value.status === status) return value;
-  }
-}
-
-async function take(client: Client): Promise<string | null> {
-  const message = await settles("a message", client.receive());
-  return message === null ? null : text(message);
-}
+import { until } from "./support/wait.ts";
 
 Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {
   await using dir = new TempDir();
@@ -175,6 +149,7 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     await client.closed;
     const hopeless = clientOf(peer, { reconnect: false });
     hopeless.send("x");
+    hopeless.receive();
     await hopeless.closed;
     hopeless.close();
     await settle();
@@ -280,136 +255,6 @@ Deno.test("Client with reconnect: false stays closed once the link is lost", asy
   await refused.close();
 });
 
-Deno.test("Client.close() ends dialling at once", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { ca } = await testCerts();
-  const client = new Client({ port: listener.addr.port, tls: { caCerts: [ca.cert] } });
-  const conn = await listener.accept();
-  const start = performance.now();
-  await client.close();
-  assert(performance.now() - start < 1000);
-  assertEquals(client.status, "closed");
-  // Nothing of ours is left: the server reads to an end.
-  await conn.readable.pipeTo(new WritableStream()).catch(() => {});
-  listener.close();
-});
-
-Deno.test("Client.close() in the moment in which the link comes up leaves nothing open", async () => {
-  await using peer = await ClientPeer.start();
-  const { connect } = Deno;
-  let client: Client | undefined;
-  Deno.connect = (async (options: Deno.ConnectOptions) => {
-    const conn = await connect(options);
-    // The client is told of the connection after this turn, when it has been closed.
-    queueMicrotask(() => queueMicrotask(() => void client?.close()));
-    return conn;
-  }) as typeof Deno.connect;
-  try {
-    for (let i = 0; i < 10; i++) {
-      client = clientOf(peer);
-      const statuses = Array.fromAsync(client.statuses());
-      await client.closed;
-      assertEquals((await statuses).at(-1)!.status, "closed");
-      assertEquals(client.connection, null);
-    }
-  } finally {
-    Deno.connect = connect;
-  }
-});
-
-Deno.test("Client.close() ends a wait before the next attempt at once", async () => {
-  await using peer = await ClientPeer.start();
-  await peer.stop();
-  const client = clientOf(peer, { reconnect: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
-  const statuses = client.statuses();
-  for (let failed = false; !failed;) failed = (await statuses.next()).value?.delayMs === 60_000;
-  await settles("close()", client.close(), 1000);
-  assertEquals(client.status, "closed");
-});
-
-Deno.test("Client.close() hands over what was sent, also what waits for room, and is idempotent", async () => {
-  await using peer = await ClientPeer.start();
-  const client = clientOf(peer, { highWaterBytes: 1000 });
-  await client.ready;
-  for (let i = 0; i < 200; i++) client.send(`${i}`.padEnd(500, "."));
-  const closing = client.close();
-  assertStrictEquals(client.close(), closing);
-  await assertRejects(() => client.send("late"), ClosedError);
-  const link = await peer.link();
-  const received = Array.fromAsync(link, (message) => parseInt(text(message)));
-  await closing;
-  await link.close();
-  assertEquals(await received, Array.from({ length: 200 }, (_, i) => i));
-  await client.closed;
-});
-
-Deno.test("Client.close() rejects with what was accepted and not handed over", async () => {
-  await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
-  const client = clientOf(peer, { closeTimeoutMs: 40, maxMessageBytes: 1 << 25, highWaterBytes: 1 << 25 });
-  const link = await peer.link();
-  const statuses = client.statuses();
-  await client.send("handed");
-  await client.flush();
-  await client.send("x".repeat(1 << 24));
-  const error = await assertRejects(() => client.close(), ClosedError, "could not be handed over");
-  assertEquals([error.code, error.unsentBytes], ["ERR_CLOSED", 1 << 24]);
-  assertEquals(codeOf(error.cause), "ERR_WRITE_TIMEOUT");
-  const { loss } = await next(statuses, "closed");
-  assertEquals(loss, { handedMessages: 1, uncertainMessages: 1, keptMessages: 0 });
-  link.abort();
-});
-
-Deno.test("Client.close() takes no longer than closeTimeoutMs when messages still wait for room on the link", async () => {
-  await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
-  const client = clientOf(peer, { closeTimeoutMs: 30, maxMessageBytes: 1 << 25, maxQueuedBytes: 1 << 26 });
-  const link = await peer.link();
-  await client.send("x".repeat(1 << 24));
-  const waiting = client.send("waits");
-  const flushing = client.flush();
-  const error = await assertRejects(() => settles("close()", client.close(), 1000), ClosedError);
-  assertEquals([error.unsentBytes, codeOf(error.cause)], [1 << 24, "ERR_WRITE_TIMEOUT"]);
-  await assertRejects(() => waiting, ClosedError, "client was closed");
-  await assertRejects(() => flushing, ClosedError);
-  link.abort();
-});
-
-Deno.test("Client.close() rejects when the client had given up on accepted messages", async () => {
-  await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
-  const client = clientOf(peer, {
-    maxMessageBytes: 1 << 25,
-    highWaterBytes: 1 << 26,
-    reconnect: { ...soon, maxAttempts: 0 },
-  });
-  await client.ready;
-  await client.send("x".repeat(1 << 24));
-  await settle();
-  await client.send("kept");
-  await peer.stop();
-  await client.closed;
-  const [{ loss }] = (await Array.fromAsync(client.statuses())) as [ClientStatusEvent];
-  assertEquals(loss, { handedMessages: 0, uncertainMessages: 1, keptMessages: 1 });
-  const error = await assertRejects(() => client.close(), ClosedError);
-  assertEquals(error.unsentBytes, (1 << 24) + 4);
-});
-
-Deno.test("Client options' signal closes it: before it begins, while it dials, and while it is connected", async () => {
-  await using peer = await ClientPeer.start();
-  const reason = new Error("Enough");
-  for (const when of ["before", "dialling", "connected"]) {
-    const controller = new AbortController();
-    if (when === "before") controller.abort(reason);
-    const client = clientOf(peer, { signal: controller.signal });
-    const received = client.receive();
-    if (when === "connected") await client.ready;
-    controller.abort(reason);
-    await settles("closed", client.closed);
-    assertEquals([await received, client.status], [null, "closed"]);
-    if (when === "connected") await client.ready;
-    else assertStrictEquals(await client.ready.catch((why) => why), reason);
-    await client.close();
-  }
-});
-
 Deno.test("Client.stats() counts over all links, or anew with each", async () => {
   for (const dropOldStats of [false, true]) {
     const peer = await ClientPeer.start();
@@ -457,39 +302,4 @@ Deno.test("Client counts a link that ended by what is no message, tells why, and
   assertEquals(client.stats().overall.framingErrors, 1);
   await (await peer.link()).send("short");
   assertEquals(await waiting, "short");
-});
-
-Deno.test({
-  name: "Client leaves no descriptor open, however it ends",
-  ignore: Deno.build.os !== "linux",
-  async fn() {
-    await using peer = await ClientPeer.start();
-    const before = openDescriptors();
-    for (let i = 0; i < 5; i++) {
-      const client = clientOf(peer);
-      if (i % 2 === 0) await client.ready;
-      await client.send("x");
-      await client.close();
-    }
-    await until("descriptors are free", () => openDescriptors() <= before);
-  },
-});
-
-Deno.test("Client keeps its process alive while it is open, and not after", async () => {
-  const program = (body: string) =>
-    `import { Client } from "@parley/parley";
-     const client = new Client({ port: 1, reconnect: { minDelayMs: 50, maxDelayMs: 50 } });
-     ${body}
-     client.ready.catch(() => console.log("never ready"));`;
-  await using dir = new TempDir();
-  await Deno.writeTextFile(
-    `${dir.path}/closes.ts`,
-    program(`let failures = 0;
-     void (async () => {
-       for await (const { delayMs } of client.statuses()) if (delayMs && ++failures === 3) client.close();
-       console.log("failed", failures);
-     })();`),
-  );
-  const { code, stdout } = await runProgram(new URL(`file://${dir.path}/closes.ts`).href);
-  assertEquals([code, stdout.includes("failed 3"), stdout.includes("never ready")], [0, true, true]);
 });

@@ -154,6 +154,25 @@ Deno.test("Connection tells its maker all that moved, once", async () => {
   assertEquals([messagesIn, messagesOut], [100, 100]);
 });
 
+Deno.test("Connection tells its maker what moved at each sweep, when stats are asked for, and at its end", async () => {
+  const told: Traffic[] = [];
+  const onTraffic = (traffic: Traffic) => told.push(traffic) && 0;
+  const { connection, transport, sweeper } = scriptedConnection({ ...lines, onTraffic });
+  const sent = { bytesIn: 0, bytesOut: 4, messagesIn: 0, messagesOut: 1 };
+  connection.send("one");
+  await connection.flush();
+  sweeper.advance(100);
+  assertEquals(told, [sent]);
+  connection.send("two");
+  await connection.flush();
+  connection.stats();
+  assertEquals(told, [sent, sent]);
+  connection.send("six");
+  transport.endInput();
+  await connection.close();
+  assertEquals(told, [sent, sent, sent]);
+});
+
 Deno.test("Connection waits before it reads on when its maker says so, and ends at once all the same", async () => {
   let waitMs = 1;
   const { connection, transport } = scriptedConnection({ ...lines, onTraffic: () => waitMs });

@@ -23,6 +23,7 @@ const made: readonly ParleyError[] = [
   ...(["ERR_CLOSED", "ERR_RESET", "ERR_GOING_AWAY", "ERR_SLOW_CONSUMER"] as const)
     .map((code) => new ClosedError(code, "Cannot send")),
   ...([
+    "ERR_ACQUIRE_TIMEOUT",
     "ERR_CONNECT_TIMEOUT",
     "ERR_HANDSHAKE_TIMEOUT",
     "ERR_IDLE_TIMEOUT",

@@ -62,8 +62,8 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   const crowd = stack.use(new Crowd());
   const [, , ...calm] = await server.goodRounds(7);
   const calmMs = Math.max(...calm);
-  // The platform opens a pair of sockets of its own the first time that it is busy.
-  const before = server.descriptors + 2;
+  // The last of these rounds may not be gone yet, and one who asks holds a descriptor.
+  const before = server.descriptors + 1;
   const coming = Promise.all([crowd.join(server.port, SILENT), crowd.join(server.port, GARBAGE, babble)]);
   // Together with 400 others, from a process that makes all of them: no more than its turn.
   const burstMs = await server.goodRound();
@@ -76,9 +76,13 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   await more;
   const ended = performance.now();
   const slowestMs = Math.max(...times);
-  // A machine that is busy with other things is slow without a crowd, too.
+  const ninthOfTenMs = times.toSorted((a, b) => a - b)[Math.floor(0.9 * ROUNDS) - 1]!;
+  // A machine that is busy with other things is slow without a crowd, too, and now and then stands still.
   const allowedMs = Math.max(GOOD_MS, 4 * calmMs);
-  assert(slowestMs < allowedMs, `a good client waited ${slowestMs} ms; without the crowd ${calmMs} ms`);
+  assert(
+    ninthOfTenMs < allowedMs && slowestMs < 5 * allowedMs,
+    `good clients waited ${ninthOfTenMs} ms, one of them ${slowestMs} ms; without the crowd ${calmMs} ms`,
+  );
   assert(burstMs < 5 * allowedMs, `a good client waited ${burstMs} ms in the burst; without it ${calmMs} ms`);
   return async () => {
     if (stage.backWithinMs !== null) {

@@ -20,7 +20,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
         { maxDescriptors: 64 },
       );
       await server.goodRounds(2);
-      const before = server.descriptors + 2;
+      const before = server.descriptors + 1;
       for (let flood = 0; flood < 2; flood++) {
         using crowd = new Crowd();
         await crowd.join(
@@ -28,7 +28,6 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
           300,
           (socket, i) => i % 2 === 0 ? Promise.resolve() : writeAll(socket, new Uint8Array(50)),
         );
-        assert(server.descriptors <= 64);
       }
       const began = performance.now();
       await until("a good client is served", () => server.goodRound().then(() => true, () => false));
@@ -81,12 +80,13 @@ Deno.test({
   async fn() {
     await using server = await ServerProcess.start({ mode: "echo" });
     // What was ended is remembered for statistics, up to 10000: that is memory that is meant to be held.
-    await visits(server, 1000, 1);
+    await visits(server, 5000, 1);
     await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
-    const descriptors = server.descriptors;
+    // The one who asks may not be gone yet when they are counted.
+    const descriptors = server.descriptors + 1;
     const { heapBytes } = await server.report();
     const residentBytes = server.residentBytes;
-    await visits(server, 4000, 2);
+    await visits(server, 5000, 2);
     await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
     await until(`descriptors are back to ${descriptors}`, () => server.descriptors <= descriptors);
     const after = await server.report();
@@ -94,12 +94,12 @@ Deno.test({
     const residentGrew = server.residentBytes - residentBytes;
     if (Deno.env.has("PARLEY_TELL")) {
       console.log(
-        `4000 clients: heap +${heapGrew} bytes, in RAM +${residentGrew} bytes, opened ${after.overall.connectionsOpened}`,
+        `5000 clients: heap +${heapGrew} bytes, in RAM +${residentGrew} bytes, opened ${after.overall.connectionsOpened}`,
       );
     }
     assert(heapGrew < 8 * 2 ** 20, `the heap grew by ${heapGrew} bytes`);
-    assert(residentGrew < 48 * 2 ** 20, `the process grew by ${residentGrew} bytes`);
-    assert(after.overall.connectionsOpened >= 5000, `${after.overall.connectionsOpened}`);
+    assert(residentGrew < 32 * 2 ** 20, `the process grew by ${residentGrew} bytes`);
+    assert(after.overall.connectionsOpened >= 10_000, `${after.overall.connectionsOpened}`);
   },
 });
 

@@ -14,6 +14,7 @@ import {
 import { echo, lines, started } from "../support/servers.ts";
 import { testCerts } from "../support/certs.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { watchedSignal } from "../support/watched_signal.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 import { text } from "../support/bytes.ts";
 
@@ -197,6 +198,7 @@ Deno.test({
     const pipe = `${dir.path}/ca.pem`;
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
     using silent = new SilentServer();
+    await using reads = new ReadWatch();
     const late = await assertRejects(
       () => settles("a pipe", connect({ port: silent.port, timeoutMs: 40, tls: { caFile: pipe } })),
       TimeoutError,
@@ -205,16 +207,15 @@ Deno.test({
     assertEquals([late.code, silent.connections], ["ERR_CONNECT_TIMEOUT", 0]);
     const controller = new AbortController();
     const reason = new Error("Enough");
-    const connecting = connect({
-      port: silent.port,
-      tls: { caFile: pipe },
-      signal: controller.signal,
-    });
+    const connecting = connect({ port: silent.port, tls: { caFile: pipe }, signal: controller.signal });
     controller.abort(reason);
     assertStrictEquals(await connecting.catch((why) => why), reason);
-    // Lets the reads that still wait for the pipe end.
-    (await Deno.open(pipe, { write: true })).close();
-    await until("the reads end", () => openPipes(pipe) === 0);
+    assertEquals(reads.pending, 2);
+    await until("the reads of the pipe end", () => {
+      // Whoever waits for a writer has seen one.
+      Deno.openSync(pipe, { read: true, write: true }).close();
+      return reads.pending === 0;
+    });
   },
 });
 
@@ -301,41 +302,26 @@ function countDials(): { count: number; restore(): void } {
   return dials;
 }
 
-/** How many descriptors of this process are a certain file. */
-function openPipes(path: string): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    try {
-      if (Deno.readLinkSync(`/proc/self/fd/${name}`) === path) count++;
-    } catch {
-      // Closed in between.
-    }
-  }
-  return count;
-}
+/** Counts text files that are being read. */
+class ReadWatch implements AsyncDisposable {
+  pending = 0;
+  readonly #readTextFile = Deno.readTextFile;
 
-/** A signal that counts its listeners. */
-function watchedSignal(): { controller: AbortController; signal: AbortSignal; readonly listeners: number } {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const listeners = new Set<unknown>();
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-    listeners.add(args[1]);
-    addEventListener.apply(signal, args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-    listeners.delete(args[1]);
-    removeEventListener.apply(signal, args);
-  };
-  return {
-    controller,
-    signal,
-    get listeners() {
-      // One that was called once is gone by itself.
-      return signal.aborted ? 0 : listeners.size;
-    },
-  };
+  constructor() {
+    Deno.readTextFile = async (...args) => {
+      this.pending++;
+      try {
+        return await this.#readTextFile(...args);
+      } finally {
+        this.pending--;
+      }
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    Deno.readTextFile = this.#readTextFile;
+    await until("all reads end", () => this.pending === 0);
+  }
 }
 
 /** Takes connections and never says a word. */

@@ -2,7 +2,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { runProgram } from "../support/program.ts";
 
-/** In MiB: 8 are configured to wait and 1 to be on the link; what the program and the runtime use is in the rest. */
+/**
+ * In MiB: 8 are configured to wait and 1 to be on the link, which holds a copy of small messages beside what is kept to be
+ * sent again; the rest is the runtime's.
+ */
 const MAX_GROWTH_MIB = 16;
 
 for (const kind of ["linked", "unlinked"]) {
@@ -12,8 +15,8 @@ for (const kind of ["linked", "unlinked"]) {
     });
     assertEquals([code, stderr], [0, ""]);
     const { sentMib, refused, grewMib } = JSON.parse(stdout);
-    // Over a gigabyte was sent without waiting; nearly all of it was refused.
-    assert(sentMib > 1200 && refused > 60_000, stdout);
+    // Much was sent without waiting; nearly all of it was refused.
+    assert(sentMib > 700 && refused > 35_000, stdout);
     assert(grewMib < MAX_GROWTH_MIB, stdout);
   });
 }

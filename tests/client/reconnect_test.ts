@@ -65,17 +65,19 @@ Deno.test("Client dials one at a time, after the delays that it tells, which are
 });
 
 Deno.test("Client never dials a second time while an attempt hangs, and gives each up at its deadline", async () => {
-  // An attempt that nobody answers.
+  // An attempt that nobody answers, and that takes a moment to end.
   using dials = new DialWatch((signal) =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+    new Promise((_, reject) => signal.addEventListener("abort", () => setTimeout(reject, 5, signal.reason)))
   );
   const client = new Client({ port: 9, timeoutMs: 15, reconnect: { minDelayMs: 1, maxDelayMs: 2 } });
   const statuses = client.statuses();
   await announcements(statuses, 6);
   client.send("x");
   client.flush();
+  await until("the next attempt is under way", () => dials.now === 1);
   await client.close();
-  assertEquals([dials.mostAtOnce, client.stats().overall.connectFailures >= 6], [1, true]);
+  // Nothing is left when it is closed.
+  assertEquals([dials.mostAtOnce, dials.now, client.stats().overall.connectFailures >= 6], [1, 0, true]);
   const { beganMs } = dials;
   assert(beganMs.slice(1).every((at, i) => at - beganMs[i]! >= 14));
 });

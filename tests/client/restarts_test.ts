@@ -27,7 +27,7 @@ class Servers implements AsyncDisposable {
     while (this.#programs.length < wanted) this.#load();
     const program = this.#programs[index]!;
     await program.printed(/loaded/);
-    program.kill("SIGUSR1");
+    program.kill("SIGUSR2");
     return this.#port = await program.port();
   }
 

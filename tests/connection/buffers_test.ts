@@ -14,7 +14,7 @@ function fillStore(buffers: readonly Uint8Array[]): void {
 /** Takes all buffers out of the store, and new ones after them. */
 function takeAll(): Set<Uint8Array> {
   return new Set(
-    [SMALL_BYTES, LARGE_BYTES].flatMap((size) => Array.from({ length: 200 }, () => takeBuffer(size))),
+    [SMALL_BYTES, LARGE_BYTES].flatMap((size) => Array.from({ length: 600 }, () => takeBuffer(size))),
   );
 }
 
@@ -56,8 +56,8 @@ for (const size of [10, 20_000, 100_000, 1_000_000]) {
 
 Deno.test("returnBuffer() keeps a bounded number", () => {
   const many = [SMALL_BYTES, LARGE_BYTES].flatMap((bytes) =>
-    Array.from({ length: 300 }, () => new Uint8Array(bytes))
+    Array.from({ length: 600 }, () => new Uint8Array(bytes))
   );
   fillStore(many);
-  assertEquals(takeAll().intersection(new Set(many)).size, 128);
+  assertEquals(takeAll().intersection(new Set(many)).size, 512 + 64);
 });

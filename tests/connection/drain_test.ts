@@ -1,5 +1,5 @@
 // Draining: what was received is handed over, up to a message boundary; then the iteration ends.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
 import { delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
@@ -90,6 +90,7 @@ Deno.test("Connection.drain() aborts the draining signal, asked for before or af
   const { connection, transport } = scriptedConnection(lines);
   const { draining } = connection;
   assert(!draining.aborted);
+  assertStrictEquals(connection.draining, draining);
   connection.drain();
   connection.drain();
   assert(draining.aborted);

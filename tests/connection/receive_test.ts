@@ -204,6 +204,9 @@ Deno.test("Connection is iterated to the peer's end; leaving the loop closes not
   for await (const message of b) got.push(text(message));
   assertEquals(got, ["one", "two", "four"]);
   for await (const _ of b) throw new Error("There is nothing left");
+  const iterator = b[Symbol.asyncIterator]();
+  assertStrictEquals(iterator[Symbol.asyncIterator](), iterator);
+  assertEquals(await iterator.return!(), { value: undefined, done: true });
   assertEquals(b.state, "open");
   await b.send("Still here");
   assertEquals(text((await a.receive())!), "Still here");
@@ -301,6 +304,31 @@ for (const way of ["for await", "receive()"] as const) {
     connection.abort();
   });
 }
+
+Deno.test("Connection reads on for a large message behind a flood of small ones", async () => {
+  for (const small of [2046, 2047, 2048, 2049, 4096]) {
+    const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
+    for (const chunk of cutEvery(utf8("\n".repeat(small) + "x".repeat(20_000) + "\n"), 700)) {
+      transport.feed(chunk);
+    }
+    for (let i = 0; i < small; i++) assertEquals((await connection.receive())!.length, 0);
+    assertEquals((await connection.receive({ timeoutMs: 5000 }))!.length, 20_000);
+    connection.abort();
+  }
+});
+
+Deno.test("Connection reads ahead no further than readAheadBytes in a flood, while others have their turn", async () => {
+  const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 4096 });
+  for (let i = 0; i < 100; i++) transport.feed(new Uint8Array(1000).fill(10));
+  let peak = 0;
+  let got = 0;
+  for await (const _ of connection) {
+    peak = Math.max(peak, connection.stats().heldBytes);
+    if (++got === 100_000) break;
+  }
+  assert(peak <= 5100, `${peak} bytes were held`);
+  connection.abort();
+});
 
 Deno.test("Connection gives a wait that ends early in a flood its message next time", async () => {
   const { connection, transport } = scriptedConnection(lines);

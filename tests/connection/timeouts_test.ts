@@ -15,7 +15,8 @@ Deno.test("Connection ends with ERR_SLOW_CONSUMER when its peer takes nothing fo
   const receiving = connection.receive();
   sweeper.advance(1000);
   assert(!(await isSettled(connection.closed)));
-  sweeper.advance(200);
+  // The first sweep saw it at 100 ms.
+  sweeper.advance(100);
   const { error, unsentBytes } = await connection.closed;
   assertEquals([(error as ClosedError).code, unsentBytes], ["ERR_SLOW_CONSUMER", 4]);
   assertEquals((error as ClosedError).unsentBytes, 4);
@@ -144,6 +145,18 @@ Deno.test("Connection closes in order with ERR_IDLE_TIMEOUT when nothing moves f
   assert(transport.writeEnded);
   transport.endInput();
   assertEquals(await connection.closed, { error, unsentBytes: 0 });
+});
+
+Deno.test("Connection is not idle while as much comes as goes", async () => {
+  const { connection, transport, sweeper } = scriptedConnection({ ...lines, idleTimeoutMs: 1000 });
+  for (let i = 0; i < 5; i++) {
+    transport.feed(utf8("one\n"));
+    await connection.send((await connection.receive())!);
+    await connection.flush();
+    sweeper.advance(900);
+  }
+  assertEquals(connection.state, "open");
+  connection.abort();
 });
 
 Deno.test("Connection that was idle reads and drops what its peer still sends, so that its last words arrive", async () => {

@@ -4,9 +4,10 @@
 export class DialWatch implements Disposable {
   /** When each attempt began. */
   readonly beganMs: number[] = [];
+  /** Attempts that are under way. */
+  now = 0;
   /** Most attempts that were under way at a time. */
   mostAtOnce = 0;
-  #now = 0;
   readonly #connect = Deno.connect;
 
   constructor(replace?: (signal: AbortSignal) => Promise<Deno.Conn>) {
@@ -15,11 +16,11 @@ export class DialWatch implements Disposable {
       : (options: { signal: AbortSignal }) => replace(options.signal);
     Deno.connect = (async (options: never) => {
       this.beganMs.push(performance.now());
-      this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#now);
+      this.mostAtOnce = Math.max(this.mostAtOnce, ++this.now);
       try {
         return await connect(options);
       } finally {
-        this.#now--;
+        this.now--;
       }
     }) as typeof Deno.connect;
   }

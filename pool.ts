@@ -1,0 +1,41 @@
+/**
+ * A pool of connections to several backends, and `splice`, which joins two connections: what a client of several servers,
+ * a gateway or a proxy is made of.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley";
+ * import { Pool } from "@parley/parley/pool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const question of conn) await conn.send(question);
+ * });
+ * await server.ready;
+ *
+ * await using pool = new Pool({ backends: [server.addr] });
+ * await using lease = await pool.acquire();
+ * await lease.conn.send("Hi!");
+ * assertEquals(await lease.conn.receive(), new TextEncoder().encode("Hi!"));
+ * ```
+ *
+ * @module
+ */
+export { type AcquireOptions, Pool, type PoolDrainOptions } from "./pool/pool.ts";
+export { Lease } from "./pool/lease.ts";
+export type { UseOptions, Work, WorkContext } from "./pool/use.ts";
+export type { Backend, HealthOptions, LeaseUse, PoolOptions, Resolver } from "./pool/options.ts";
+export type { Balance } from "./pool/balance.ts";
+export type { BreakerOptions } from "./pool/breaker.ts";
+export type { OutlierOptions } from "./pool/outliers.ts";
+export type { RetryBudgetOptions } from "./pool/retry_budget.ts";
+export type {
+  BackendCounters,
+  BackendState,
+  BackendStats,
+  BreakerState,
+  PoolCounters,
+  PoolStats,
+} from "./pool/stats.ts";
+export { poolMetrics } from "./pool/metrics.ts";
+export { splice, type SpliceEnd, type SpliceOptions } from "./pool/splice.ts";

@@ -1,0 +1,361 @@
+// Dispatcher: gives links to whoever waits longest, within limits, and tells when to dial. Pure: it performs nothing.
+import type { Balancer, Candidate } from "./balance.ts";
+
+/**
+ * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it is well again. `pending`: that trial
+ * is under way. `down`: no.
+ */
+export type Readiness = "ready" | "trial" | "pending" | "down";
+
+/** Tells how a trial went. */
+export type Trial = (ok: boolean) => void;
+
+/** One backend, as far as the dispatcher knows it. */
+export abstract class Member<Link> implements Candidate {
+  /** Its share of the work, compared with others. */
+  abstract readonly weight: number;
+  /** Most links to it, whatever they do. */
+  abstract readonly maxLinks: number;
+  /** Whether it may get work now. */
+  abstract readonly readiness: Readiness;
+  /** Whether links that come back are to be closed. */
+  abstract readonly leaving: boolean;
+  /** Links that nobody uses; the one used last is at the end, and is taken first. */
+  readonly idle: Link[] = [];
+  /** Links that are leased. */
+  busy = 0;
+  /** Links that are being opened. */
+  dialling = 0;
+  /** Links that are being closed. */
+  closing = 0;
+
+  /** Called when it gets work; gives the trial when that is one. */
+  abstract begin(): Trial | null;
+
+  /** Pieces of work in hand. */
+  get load(): number {
+    return this.busy + this.dialling;
+  }
+
+  /** Links of all kinds. */
+  get links(): number {
+    return this.idle.length + this.busy + this.dialling + this.closing;
+  }
+}
+
+/** Somebody who wants a link. */
+export class Waiter<M> {
+  /** Dials for it that failed. */
+  attempts = 0;
+  /** Members whose dial failed for it: others come first. */
+  readonly tried: Set<M> = new Set();
+  /** The dial that is under way for it. */
+  dial: Dial<M> | null = null;
+}
+
+/** A link that is being opened. */
+export interface Dial<M> {
+  readonly member: M;
+  readonly trial: Trial | null;
+  /** Whom a failure concerns; `null` when nobody waits for it any more. */
+  waiter: Waiter<M> | null;
+}
+
+/** What is to be done. */
+export type Action<Link, M, W> =
+  /** Lease the link to the waiter. */
+  | {
+    readonly kind: "grant";
+    readonly waiter: W;
+    readonly member: M;
+    readonly link: Link;
+    readonly trial: Trial | null;
+  }
+  /** Open a link, then call `dialled` or `dialFailed`. */
+  | { readonly kind: "dial"; readonly dial: Dial<M> }
+  /** Close the link, then call `closed`. */
+  | { readonly kind: "close"; readonly member: M; readonly link: Link }
+  /** Tell the waiter that it gets none: its dials failed, or every member is down. */
+  | { readonly kind: "fail"; readonly waiter: W; readonly why: "dial" | "down" };
+
+/** Options of a {@linkcode Dispatcher}. */
+export interface DispatcherOptions<Link> {
+  /** Chooses among members. */
+  readonly balancer: Balancer;
+  /** Most links to all members together. */
+  readonly maxLinks: number;
+  /** Most waiters. */
+  readonly maxWaiting: number;
+  /** Whether an idle link can still be leased. */
+  readonly isUsable: (link: Link) => boolean;
+}
+
+/**
+ * Links go to waiters strictly in the order in which they came. A link that comes back, or is opened, goes to the first,
+ * whoever it was opened for; so no waiter is held up by a dial that hangs while others are served.
+ *
+ * ```text
+ *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last
+ *                ▲                              └ no idle link and no room: waits for either
+ *     every link that is released or opened
+ * ```
+ */
+export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
+  readonly #options: DispatcherOptions<Link>;
+  readonly #members = new Set<M>();
+  readonly #queue = new Set<W>();
+  readonly #orphans = new Set<Dial<M>>();
+  readonly #actions: Action<Link, M, W>[] = [];
+  /** Whether members may come by themselves soon, so that waiting makes sense without any. */
+  expectsMembers = false;
+
+  /** Makes one without members. */
+  constructor(options: DispatcherOptions<Link>) {
+    this.#options = options;
+  }
+
+  /** All members. */
+  get members(): ReadonlySet<M> {
+    return this.#members;
+  }
+
+  /** All who wait, first to last. */
+  get waiters(): ReadonlySet<W> {
+    return this.#queue;
+  }
+
+  /** Links of all members. */
+  get links(): number {
+    let links = 0;
+    for (const member of this.#members) links += member.links;
+    return links;
+  }
+
+  /** The next thing to be done; call it after every other method until it gives `undefined`. */
+  take(): Action<Link, M, W> | undefined {
+    return this.#actions.shift();
+  }
+
+  /** A new member. */
+  add(member: M): void {
+    this.#members.add(member);
+    this.settle();
+  }
+
+  /** Forgets a member, which must have no links. */
+  delete(member: M): void {
+    this.#members.delete(member);
+    this.settle();
+  }
+
+  /** Somebody wants a link; `false` when too many do. */
+  wait(waiter: W): boolean {
+    if (this.#queue.size >= this.#options.maxWaiting) return false;
+    this.#queue.add(waiter);
+    for (const orphan of this.#orphans) {
+      this.#adopt(orphan);
+      return true;
+    }
+    this.settle();
+    return true;
+  }
+
+  /** Somebody waits no longer. */
+  leave(waiter: W): void {
+    if (!this.#queue.delete(waiter)) return;
+    this.#adopt(waiter.dial);
+    waiter.dial = null;
+  }
+
+  /** A link is open. */
+  dialled(dial: Dial<M>, link: Link): void {
+    const { member, trial, waiter } = dial;
+    if (waiter !== null) waiter.dial = null;
+    this.#orphans.delete(dial);
+    member.dialling--;
+    this.#offer(member, link, trial);
+    this.settle();
+  }
+
+  /** A link could not be opened. Its waiter tries again, elsewhere if possible, or is told. */
+  dialFailed(dial: Dial<M>, again: boolean): void {
+    const { member } = dial;
+    const waiter = dial.waiter as W | null;
+    this.#orphans.delete(dial);
+    member.dialling--;
+    if (waiter !== null) {
+      waiter.dial = null;
+      waiter.attempts++;
+      waiter.tried.add(member);
+      if (!again) this.#fail(waiter, "dial");
+    }
+    this.settle();
+  }
+
+  /** A leased link comes back, ready for the next. */
+  released(member: M, link: Link): void {
+    member.busy--;
+    this.#offer(member, link, null);
+    this.settle();
+  }
+
+  /** A leased link comes back and must be closed: close it, then call `closed`. */
+  spoiled(member: M): void {
+    member.busy--;
+    member.closing++;
+  }
+
+  /** An idle link can no longer be used, if it is one: close it, then call `closed`. */
+  lost(member: M, link: Link): boolean {
+    const at = member.idle.indexOf(link);
+    if (at < 0) return false;
+    member.idle.splice(at, 1);
+    member.closing++;
+    return true;
+  }
+
+  /** A link is closed. */
+  closed(member: M): void {
+    member.closing--;
+    this.settle();
+  }
+
+  /** Closes the idle links of a member for which `which` holds, the longest idle first, up to one for which it does not. */
+  closeIdle(member: M, which: (link: Link) => boolean): void {
+    const { idle } = member;
+    let count = 0;
+    while (count < idle.length && which(idle[count]!)) count++;
+    for (const link of idle.splice(0, count)) this.#close(member, link);
+  }
+
+  /** Looks at all who wait; call it when a member's readiness has changed. */
+  settle(): void {
+    for (;;) {
+      const waiter = this.#firstUndecided();
+      if (waiter === undefined || !this.#decide(waiter)) return;
+    }
+  }
+
+  /** Every waiter is told that it gets none. */
+  failAll(): void {
+    for (const waiter of this.#queue) this.#fail(waiter, "down");
+  }
+
+  #firstUndecided(): W | undefined {
+    for (const waiter of this.#queue) if (waiter.dial === null) return waiter;
+    return undefined;
+  }
+
+  /** Does what can be done for an undecided waiter; `false` when it must wait. */
+  #decide(waiter: W): boolean {
+    const member = this.#choose(waiter);
+    if (member === undefined) {
+      if (this.#hasHope()) return this.#makeRoom();
+      this.#fail(waiter, "down");
+      return true;
+    }
+    const link = this.#takeIdle(member);
+    if (link !== undefined) {
+      this.#grant(member, link, member.begin());
+    } else if (this.#hasRoom(member)) {
+      member.dialling++;
+      const dial: Dial<M> = { member, trial: member.begin(), waiter };
+      waiter.dial = dial;
+      this.#actions.push({ kind: "dial", dial });
+    }
+    return true;
+  }
+
+  #choose(waiter: W): M | undefined {
+    const candidates: M[] = [];
+    const full = this.links >= this.#options.maxLinks;
+    for (const member of this.#members) {
+      if (!mayWork(member)) continue;
+      if (member.idle.length > 0 || !full && member.links < member.maxLinks) candidates.push(member);
+    }
+    const { balancer } = this.#options;
+    if (waiter.tried.size === 0) return balancer.pick(candidates);
+    return balancer.pick(candidates.filter((member) => !waiter.tried.has(member))) ??
+      balancer.pick(candidates);
+  }
+
+  #hasRoom(member: M): boolean {
+    return member.links < member.maxLinks && this.links < this.#options.maxLinks;
+  }
+
+  /** Whether some member may do work now or soon. */
+  #hasHope(): boolean {
+    for (const { readiness } of this.#members) if (readiness !== "down") return true;
+    return this.expectsMembers;
+  }
+
+  /** Closes an idle link that nobody may use just now, when only the limit of all links is in the way. Gives `false`: it takes time. */
+  #makeRoom(): false {
+    let richest: M | undefined;
+    let wanted = false;
+    for (const member of this.#members) {
+      if (member.closing > 0) return false;
+      if (mayWork(member)) wanted ||= member.links < member.maxLinks;
+      if (member.idle.length > (richest?.idle.length ?? 0)) richest = member;
+    }
+    if (wanted && richest !== undefined) this.#close(richest, richest.idle.shift()!);
+    return false;
+  }
+
+  #takeIdle(member: M): Link | undefined {
+    for (;;) {
+      const link = member.idle.pop();
+      if (link === undefined || this.#options.isUsable(link)) return link;
+      this.#close(member, link);
+    }
+  }
+
+  /** A link is free: it goes to the first who waits, or stays idle. */
+  #offer(member: M, link: Link, trial: Trial | null): void {
+    if (member.leaving || !this.#options.isUsable(link)) {
+      this.#close(member, link);
+    } else if (this.#queue.size > 0 && (trial !== null || mayWork(member))) {
+      this.#grant(member, link, trial ?? member.begin());
+      return;
+    } else {
+      member.idle.push(link);
+    }
+    trial?.(true);
+  }
+
+  #grant(member: M, link: Link, trial: Trial | null): void {
+    const [waiter] = this.#queue;
+    this.#queue.delete(waiter!);
+    member.busy++;
+    this.#actions.push({ kind: "grant", waiter: waiter!, member, link, trial });
+    this.#adopt(waiter!.dial);
+    waiter!.dial = null;
+  }
+
+  /** A dial whose waiter needs it no more goes on for the first who has none. */
+  #adopt(dial: Dial<M> | null): void {
+    if (dial === null) return;
+    const heir = this.#firstUndecided() ?? null;
+    dial.waiter = heir;
+    if (heir === null) {
+      this.#orphans.add(dial);
+    } else {
+      this.#orphans.delete(dial);
+      heir.dial = dial;
+    }
+  }
+
+  #fail(waiter: W, why: "dial" | "down"): void {
+    this.leave(waiter);
+    this.#actions.push({ kind: "fail", waiter, why });
+  }
+
+  #close(member: M, link: Link): void {
+    member.closing++;
+    this.#actions.push({ kind: "close", member, link });
+  }
+}
+
+function mayWork({ readiness, leaving }: Member<unknown>): boolean {
+  return !leaving && (readiness === "ready" || readiness === "trial");
+}

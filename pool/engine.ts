@@ -1,0 +1,240 @@
+// PoolEngine: performs what the dispatcher decides: dials, leases, and closes connections.
+import { establish } from "../client/connect.ts";
+import type { Connection } from "../connection.ts";
+import { handled } from "../connection/rejections.ts";
+import { AddressError, ClosedError } from "../errors.ts";
+import { isUsable, type Link, type PoolBackend } from "./backend.ts";
+import { newBalancer } from "./balance.ts";
+import { type Dial, Dispatcher, type Trial, Waiter } from "./dispatcher.ts";
+import { Lease, type Verdict } from "./lease.ts";
+import type { ResolvedPoolOptions } from "./options.ts";
+import { OutlierDetector } from "./outliers.ts";
+import { RetryBudget } from "./retry_budget.ts";
+import { newPoolCounters, type PoolCounters } from "./stats.ts";
+
+/** A caller of `acquire`. */
+export class Acquirer extends Waiter<PoolBackend> {
+  /** Settles the call. */
+  readonly result: PromiseWithResolvers<Lease> = Promise.withResolvers();
+  /** Whether it has been settled. */
+  settled = false;
+  /** Why its last dial failed. */
+  lastError: unknown;
+}
+
+/** Counters of a connection as its lease began. */
+interface LeaseStart {
+  readonly atMs: number;
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+}
+
+/** The moving parts of a pool. */
+export class PoolEngine {
+  readonly options: ResolvedPoolOptions;
+  readonly counters: PoolCounters = newPoolCounters();
+  readonly budget: RetryBudget;
+  readonly outliers: OutlierDetector<PoolBackend> | null;
+  readonly dispatcher: Dispatcher<Link, PoolBackend, Acquirer>;
+  /** Aborts when no link may be opened any more. */
+  readonly ending: AbortController = new AbortController();
+  /** Why waiters cannot be served, when no backend is up. */
+  lastError: unknown;
+  readonly #usesDefaultRule: boolean;
+  #judgeAtMs: number;
+
+  constructor(options: ResolvedPoolOptions) {
+    this.options = options;
+    this.budget = new RetryBudget(options.retryBudget, performance.now());
+    this.outliers = options.outliers === null ? null : new OutlierDetector(options.outliers);
+    this.dispatcher = new Dispatcher({
+      balancer: newBalancer(options.balance, Math.random),
+      maxLinks: options.maxConnections,
+      maxWaiting: options.maxWaiting,
+      isUsable,
+    });
+    this.#usesDefaultRule = options.given.isReusable === undefined && options.given.framing?.name !== "raw";
+    this.#judgeAtMs = performance.now() + (options.outliers?.intervalMs ?? 0);
+  }
+
+  /** Does all that the dispatcher wants done. */
+  readonly perform = (): void => {
+    for (;;) {
+      const action = this.dispatcher.take();
+      if (action === undefined) break;
+      switch (action.kind) {
+        case "grant":
+          this.#grant(action.waiter, action.link, action.trial);
+          break;
+        case "dial":
+          void this.#dial(action.dial);
+          break;
+        case "close":
+          void this.closeLink(action.link);
+          break;
+        case "fail":
+          this.#fail(action.waiter, action.why);
+      }
+    }
+    for (const { leaving, links, quiet } of this.dispatcher.members) {
+      if (leaving && links === 0) quiet.resolve();
+    }
+  };
+
+  /** A backend may have become able to work, or unable. */
+  readonly onChange = (): void => {
+    this.dispatcher.settle();
+    this.perform();
+  };
+
+  /** Looks at times: idle links, outliers, circuits that are due. */
+  sweep(nowMs: number): void {
+    const { dispatcher, outliers, options } = this;
+    const idleBefore = nowMs - options.idleTimeoutMs;
+    for (const backend of dispatcher.members) {
+      dispatcher.closeIdle(backend, ({ idleSinceMs }) => !backend.healthy || idleSinceMs <= idleBefore);
+    }
+    if (outliers !== null && nowMs >= this.#judgeAtMs) {
+      this.#judgeAtMs = nowMs + options.outliers!.intervalMs;
+      for (const backend of outliers.judge(nowMs)) backend.counters.ejections++;
+    }
+    this.onChange();
+  }
+
+  /** Takes a backend out of work: no more leases, idle links are closed, holders are told. */
+  drain(backend: PoolBackend): void {
+    if (backend.leaving) return;
+    backend.draining.abort(
+      new ClosedError("ERR_GOING_AWAY", `The backend "${backend.name}" is being drained`),
+    );
+    this.dispatcher.closeIdle(backend, () => true);
+    this.onChange();
+  }
+
+  /** Closes a link in order; its place is free once it is closed. */
+  async closeLink({ conn, backend }: Link): Promise<void> {
+    await conn.close().catch(() => {});
+    this.dispatcher.closed(backend);
+    this.perform();
+  }
+
+  #grant(waiter: Acquirer, link: Link, trial: Trial | null): void {
+    const { conn, backend } = link;
+    const { messagesIn, messagesOut } = conn.stats();
+    const start: LeaseStart = { atMs: performance.now(), messagesIn, messagesOut };
+    const lease = new Lease(conn, {
+      backend: backend.name,
+      draining: backend.draining.signal,
+      onReturn: (verdict) => {
+        backend.leases.delete(lease);
+        this.#takeBack(link, verdict, trial, start);
+      },
+    });
+    backend.leases.add(lease);
+    backend.counters.leases++;
+    if (link.used) backend.counters.leasesReused++;
+    link.used = true;
+    waiter.settled = true;
+    waiter.result.resolve(lease);
+  }
+
+  #takeBack(link: Link, verdict: Verdict, trial: Trial | null, start: LeaseStart): void {
+    const { conn, backend } = link;
+    const nowMs = performance.now();
+    const stats = conn.stats();
+    const use = {
+      messagesIn: stats.messagesIn - start.messagesIn,
+      messagesOut: stats.messagesOut - start.messagesOut,
+    };
+    const isReusable = this.options.isReusable(use);
+    const unanswered = this.#usesDefaultRule && !isReusable;
+    const failed = verdict.kind === "failed" ||
+      verdict.kind === "released" && (stats.errorCode !== null || unanswered);
+    if (verdict.kind !== "discarded") void backend.record(!failed, trial, nowMs - start.atMs);
+    else trial?.(true);
+    if (failed) backend.counters.leasesFailed++;
+    link.bytesIn = stats.bytesIn;
+    link.idleSinceMs = nowMs;
+    if (verdict.kind === "released" && !failed && isReusable && isUsable(link)) {
+      this.dispatcher.released(backend, link);
+    } else {
+      backend.counters.leasesSpoiled++;
+      this.dispatcher.spoiled(backend);
+      // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
+      const cut = failed && (verdict.kind === "failed" || stats.queuedBytes === 0);
+      if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
+      void this.closeLink(link);
+    }
+    this.perform();
+  }
+
+  async #dial(dial: Dial<PoolBackend>): Promise<void> {
+    const backend = dial.member;
+    const { target, counters, onTraffic } = backend;
+    counters.dials++;
+    let conn: Connection;
+    try {
+      conn = await establish<unknown>(target, { ...target.connection, onTraffic }, this.ending.signal);
+    } catch (error) {
+      return await this.#dialFailed(dial, error);
+    }
+    const link: Link = {
+      conn,
+      backend,
+      used: false,
+      bytesIn: 0,
+      idleSinceMs: performance.now(),
+      ended: false,
+    };
+    void conn.inputEnded.then(() => this.#onEnded(link));
+    this.dispatcher.dialled(dial, link);
+    this.perform();
+  }
+
+  async #dialFailed(dial: Dial<PoolBackend>, error: unknown): Promise<void> {
+    const { member: backend, trial } = dial;
+    this.lastError = error;
+    backend.counters.dialFailures++;
+    if (this.ending.signal.aborted) trial?.(false);
+    else await backend.record(false, trial, 0);
+    const waiter = dial.waiter as Acquirer | null;
+    if (waiter !== null) waiter.lastError = error;
+    const again = waiter !== null && waiter.attempts + 1 < this.options.maxDialAttempts && this.mayRetry();
+    this.dispatcher.dialFailed(dial, again);
+    this.perform();
+  }
+
+  /** Takes one retry from the budget. */
+  mayRetry(): boolean {
+    const allowed = this.budget.tryTake(performance.now());
+    allowed ? this.counters.retries++ : this.counters.retriesRefused++;
+    return allowed;
+  }
+
+  /** The backend ended a connection. */
+  #onEnded(link: Link): void {
+    link.ended = true;
+    if (!this.dispatcher.lost(link.backend, link)) return;
+    link.backend.counters.idleLost++;
+    void this.closeLink(link);
+  }
+
+  #fail(waiter: Acquirer, why: "dial" | "down"): void {
+    waiter.settled = true;
+    handled(waiter.result.promise);
+    if (this.ending.signal.aborted) {
+      waiter.result.reject(this.ending.signal.reason);
+    } else if (why === "dial") {
+      this.counters.dialsExhausted++;
+      waiter.result.reject(waiter.lastError);
+    } else {
+      this.counters.noBackend++;
+      waiter.result.reject(noBackend(waiter.lastError ?? this.lastError));
+    }
+  }
+}
+
+function noBackend(cause: unknown): AddressError {
+  const text = "Cannot acquire a connection as no backend is up: all are drained, ejected, unwell or failing";
+  return new AddressError("ERR_NO_BACKEND", text, { cause });
+}

@@ -1,0 +1,85 @@
+// Lease: one caller's use of a connection of the pool.
+import type { Connection } from "../connection.ts";
+
+/** How the holder gives a connection back. */
+export type Verdict =
+  /** To be used again, if it is fit for that. */
+  | { readonly kind: "released" }
+  /** Not to be used again, and nobody's fault. */
+  | { readonly kind: "discarded" }
+  /** Not to be used again, and the backend's fault. */
+  | { readonly kind: "failed"; readonly error: unknown };
+
+/** Where a lease comes from, and goes back to. */
+export interface LeaseOrigin {
+  readonly backend: string;
+  readonly draining: AbortSignal;
+  readonly onReturn: (verdict: Verdict) => void;
+}
+
+/**
+ * A connection that is yours until you give it back, by `await using` or {@linkcode release}. The pool then decides
+ * whether it can be used again: see `isReusable` among the options of the pool.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley";
+ * import { Pool } from "@parley/parley/pool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const question of conn) await conn.send(question);
+ * });
+ * await server.ready;
+ * await using pool = new Pool({ backends: [server.addr] });
+ *
+ * await using lease = await pool.acquire();
+ * await lease.conn.send("Are you there?");
+ * assertEquals(await lease.conn.receive(), new TextEncoder().encode("Are you there?"));
+ * ```
+ */
+export class Lease implements AsyncDisposable {
+  /** The connection. Do not use it after you gave it back. */
+  readonly conn: Connection;
+  /** Name of the backend that it leads to. */
+  readonly backend: string;
+  /** Aborts when this backend is drained, or the pool is closed: finish soon, and give it back. */
+  readonly draining: AbortSignal;
+  readonly #onReturn: (verdict: Verdict) => void;
+  #returned = false;
+
+  /** Made by the pool. */
+  constructor(conn: Connection, origin: LeaseOrigin) {
+    this.conn = conn;
+    this.backend = origin.backend;
+    this.draining = origin.draining;
+    this.#onReturn = origin.onReturn;
+  }
+
+  /** Gives the connection back. Idempotent. */
+  release(): void {
+    this.#return({ kind: "released" });
+  }
+
+  /** Gives it back and has it closed, as nobody should use it again; the backend is not blamed. Idempotent. */
+  discard(): void {
+    this.#return({ kind: "discarded" });
+  }
+
+  /** Gives it back and has it cut: the backend failed, and its circuit breaker is told. Idempotent. */
+  fail(error?: unknown): void {
+    this.#return({ kind: "failed", error });
+  }
+
+  /** The same as {@linkcode release}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.release();
+    return Promise.resolve();
+  }
+
+  #return(verdict: Verdict): void {
+    if (this.#returned) return;
+    this.#returned = true;
+    this.#onReturn(verdict);
+  }
+}

@@ -1,0 +1,322 @@
+// Pool: leases of connections to several backends.
+import { checkDurationMs } from "../limits/check.ts";
+import { handled, rejected } from "../connection/rejections.ts";
+import { Sweeper } from "../connection/sweeper.ts";
+import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
+import type { PoolBackend } from "./backend.ts";
+import { Acquirer, PoolEngine } from "./engine.ts";
+import type { Lease } from "./lease.ts";
+import { type Backend, type PoolOptions, resolvePoolOptions } from "./options.ts";
+import { Roster } from "./roster.ts";
+import type { PoolStats } from "./stats.ts";
+import { runWork, type UseOptions, type Work } from "./use.ts";
+
+/** How a wait for a connection may end early. */
+export interface AcquireOptions {
+  /** Ends the wait; it rejects with the signal's reason. It has no effect on the lease. */
+  signal?: AbortSignal;
+  /** Longest wait in ms; then `ERR_ACQUIRE_TIMEOUT`. @default {`acquireTimeoutMs`} */
+  timeoutMs?: number;
+}
+
+/** How long a drain may take. */
+export interface PoolDrainOptions {
+  /** Time in ms for leases to end; then they are cut. @default {`drainTimeoutMs`} */
+  timeoutMs?: number;
+}
+
+/**
+ * Connections to several backends, opened when they are wanted and used again and again.
+ *
+ * Callers are served in the order in which they came. Work goes to backends that are well: a circuit breaker, the
+ * comparison with the others and, when you give one, a health check find those that are not.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley";
+ * import { Pool } from "@parley/parley/pool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const question of conn) await conn.send(question);
+ * });
+ * await server.ready;
+ *
+ * await using pool = new Pool({ backends: [server.addr] });
+ * const answer = await pool.use(async (conn, { signal }) => {
+ *   await conn.send("Hi!");
+ *   return await conn.receive({ signal, timeoutMs: 1_000 });
+ * });
+ * assertEquals(answer, new TextEncoder().encode("Hi!"));
+ * assertEquals(pool.stats().backends[0]?.leases, 1);
+ * ```
+ */
+export class Pool implements AsyncDisposable {
+  readonly #engine: PoolEngine;
+  readonly #roster: Roster;
+  readonly #unsweep: () => void;
+  #state: "open" | "closing" | "closed" = "open";
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens no connection yet.
+   *
+   * @throws {TypeError | RangeError} when an option is wrong
+   */
+  constructor(options: PoolOptions) {
+    const resolved = resolvePoolOptions(options);
+    this.#engine = new PoolEngine(resolved);
+    this.#roster = new Roster(this.#engine);
+    for (const backend of options.backends) this.#roster.check(backend);
+    const { idleTimeoutMs, breaker, outliers, health, resolveIntervalMs } = resolved;
+    const shortestMs = Math.min(
+      idleTimeoutMs,
+      breaker?.openMs ?? Infinity,
+      outliers?.intervalMs ?? Infinity,
+      health?.intervalMs ?? Infinity,
+      resolveIntervalMs,
+    );
+    for (const backend of options.backends) this.#roster.add(backend);
+    this.#unsweep = new Sweeper().add((nowMs) => {
+      this.#engine.sweep(nowMs);
+      this.#roster.sweep(nowMs);
+    }, shortestMs);
+    this.#roster.sweep(performance.now());
+  }
+
+  /** Where in its life the pool is. */
+  get state(): "open" | "closing" | "closed" {
+    return this.#state;
+  }
+
+  /** What it has done so far. */
+  stats(): PoolStats {
+    const { dispatcher, counters } = this.#engine;
+    return deepFreeze({
+      kind: "pool",
+      state: this.#state,
+      takenAtMs: Date.now(),
+      waiting: dispatcher.waiters.size,
+      ...counters,
+      backends: [...dispatcher.members].map((backend) => backend.stats()),
+    });
+  }
+
+  /**
+   * Leases a connection: an idle one, or a new one; or waits until one is free. First come, first served.
+   *
+   * @throws {LimitError} `ERR_QUEUE_FULL` when more than `maxWaiting` wait
+   * @throws {TimeoutError} `ERR_ACQUIRE_TIMEOUT` when it took longer than `timeoutMs`
+   * @throws {AddressError} `ERR_NO_BACKEND` when no backend is up; `ERR_CONNECT_REFUSED` and others when dialling failed
+   * @throws {ClosedError} `ERR_CLOSED` when the pool is closed
+   * @throws {TypeError | RangeError} when an option is wrong
+   */
+  acquire(options: AcquireOptions = {}): Promise<Lease> {
+    const { signal, timeoutMs = this.#engine.options.acquireTimeoutMs } = options;
+    checkDurationMs("Cannot acquire a connection", "timeoutMs", timeoutMs);
+    if (signal?.aborted) return rejected(signal.reason);
+    if (this.#state !== "open") return rejected(closed());
+    const { budget, counters, dispatcher, perform } = this.#engine;
+    counters.acquires++;
+    budget.request();
+    const acquirer = new Acquirer();
+    dispatcher.expectsMembers = this.#roster.isPending;
+    if (!dispatcher.wait(acquirer)) {
+      counters.queueFull++;
+      return rejected(this.#queueFull());
+    }
+    perform();
+    if (!acquirer.settled) this.#bound(acquirer, signal, timeoutMs);
+    return acquirer.result.promise;
+  }
+
+  /**
+   * Leases a connection, does the work on it, and gives it back: as failed when the work throws what tells of a failed backend
+   * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
+   * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
+   * does no harm.
+   *
+   * @returns what the work gives
+   * @throws what the work throws, and what {@linkcode acquire} throws
+   */
+  use<T>(work: Work<T>, options: UseOptions = {}): Promise<T> {
+    return runWork(this, this.#engine, work, options);
+  }
+
+  /**
+   * Adds a backend.
+   *
+   * @throws {TypeError} when an option is wrong, or the name is taken
+   * @throws {RangeError} when a number is out of range
+   * @throws {ClosedError} `ERR_CLOSED` when the pool is closed
+   */
+  add(backend: Backend): void {
+    if (this.#state !== "open") throw closed();
+    this.#roster.add(backend);
+    this.#roster.sweep(performance.now());
+  }
+
+  /**
+   * Takes a backend out of work: it gets no new leases, idle connections are closed, `lease.draining` aborts. Resolves when
+   * the last lease has ended and its connection is closed in order. {@linkcode resume} takes it back in.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   * @throws {TypeError} when there is no such backend
+   */
+  drain(name: string, options: PoolDrainOptions = {}): Promise<void> {
+    const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkDurationMs("Cannot drain the backend", "timeoutMs", timeoutMs);
+    return handled(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
+  }
+
+  /**
+   * Gives work to a drained backend again.
+   *
+   * @throws {TypeError} when there is no such backend, or it is not drained
+   */
+  resume(name: string): void {
+    if (this.#state !== "open") throw closed();
+    this.#roster.resume(name);
+  }
+
+  /**
+   * Drains a backend and forgets it; its name is free at once.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   * @throws {TypeError} when there is no such backend
+   */
+  remove(name: string, options: PoolDrainOptions = {}): Promise<void> {
+    const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkDurationMs("Cannot remove the backend", "timeoutMs", timeoutMs);
+    const backends = this.#roster.release(name);
+    const drained = this.#drain(backends, timeoutMs, `the backend "${name}"`);
+    return handled(drained.finally(() => this.#roster.forget(backends)));
+  }
+
+  /**
+   * Closes in order: nobody gets a lease any more, who waits is told, leases that are out may end, connections are closed.
+   * Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   */
+  close(options: PoolDrainOptions = {}): Promise<void> {
+    const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkDurationMs("Cannot close the pool", "timeoutMs", timeoutMs);
+    return this.#closing ??= handled(this.#close(timeoutMs));
+  }
+
+  /** Closes now: leases are cut. */
+  abort(reason: unknown = closed()): void {
+    this.#closing ??= handled(this.#close(1));
+    for (const backend of this.#engine.dispatcher.members) cutLeases(backend, reason);
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { dispatcher, ending, perform } = this.#engine;
+    this.#state = "closing";
+    ending.abort(closed());
+    dispatcher.failAll();
+    perform();
+    this.#unsweep();
+    const stopped = this.#roster.stop();
+    try {
+      await this.#drain([...dispatcher.members], timeoutMs, "the pool");
+    } finally {
+      await stopped;
+      this.#state = "closed";
+    }
+  }
+
+  async #drain(backends: readonly PoolBackend[], timeoutMs: number, what: string): Promise<void> {
+    for (const backend of backends) this.#engine.drain(backend);
+    const quiet = Promise.all(backends.map((backend) => backend.quiet.promise));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), timeoutMs));
+    const outcome = await Promise.race([quiet, late]);
+    clearTimeout(timer);
+    if (outcome !== "late") return;
+    const leases = backends.reduce((sum, backend) => sum + backend.leases.size, 0);
+    if (leases > 0) throw cutLate(backends, what, timeoutMs, leases);
+    // All that is left are peers that do not close their side: each is cut within a second or so.
+    await quiet;
+  }
+
+  /** Ends a wait when its signal aborts or its time is over. */
+  #bound(acquirer: Acquirer, signal: AbortSignal | undefined, timeoutMs: number): void {
+    const { counters, dispatcher } = this.#engine;
+    const { result } = acquirer;
+    counters.waits++;
+    const giveUp = (error: unknown) => {
+      if (acquirer.settled) return;
+      acquirer.settled = true;
+      dispatcher.leave(acquirer);
+      handled(result.promise);
+      result.reject(error);
+    };
+    const onAbort = () => {
+      counters.waitsAborted++;
+      giveUp(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      counters.waitTimeouts++;
+      giveUp(
+        new TimeoutError("ERR_ACQUIRE_TIMEOUT", `Cannot acquire a connection within ${timeoutMs} ms`, {
+          cause: acquirer.lastError,
+        }),
+      );
+    }, timeoutMs);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const settled = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    result.promise.then(settled, settled);
+  }
+
+  #queueFull(): LimitError {
+    const { maxWaiting } = this.#engine.options;
+    return new LimitError(
+      "ERR_QUEUE_FULL",
+      `Cannot acquire a connection as "maxWaiting" is ${maxWaiting}, and so many callers wait already`,
+    );
+  }
+}
+
+function closed(): ClosedError {
+  return new ClosedError("ERR_CLOSED", "Cannot acquire a connection as the pool is closed");
+}
+
+function cutLeases(backend: PoolBackend, reason: unknown): void {
+  for (const lease of [...backend.leases]) {
+    lease.conn.abort(reason);
+    lease.discard();
+  }
+}
+
+function cutLate(
+  backends: readonly PoolBackend[],
+  what: string,
+  timeoutMs: number,
+  leases: number,
+): TimeoutError {
+  const error = new TimeoutError(
+    "ERR_DRAIN_TIMEOUT",
+    `Cannot drain ${what} within ${timeoutMs} ms: ${leases} ${
+      leases === 1 ? "lease was" : "leases were"
+    } cut`,
+    { cutConnections: leases },
+  );
+  for (const backend of backends) cutLeases(backend, error);
+  return error;
+}
+
+function deepFreeze(stats: PoolStats): PoolStats {
+  for (const backend of stats.backends) Object.freeze(backend);
+  Object.freeze(stats.backends);
+  return Object.freeze(stats);
+}

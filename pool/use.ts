@@ -1,0 +1,94 @@
+// runWork(): does work on a leased connection, again if that is wanted and allowed.
+import { retry } from "@std/async/retry";
+import type { Connection } from "../connection.ts";
+import {
+  AddressError,
+  ClosedError,
+  FramingError,
+  LimitError,
+  ProtocolError,
+  TimeoutError,
+  TlsError,
+} from "../errors.ts";
+import { checkFunction, checkInteger } from "../limits/check.ts";
+import type { PoolEngine } from "./engine.ts";
+import type { Lease } from "./lease.ts";
+import type { AcquireOptions } from "./pool.ts";
+
+/** What is done on a leased connection. */
+export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T;
+
+/** What the work is told. */
+export interface WorkContext {
+  /** The signal that was given to `use`, or one that never aborts. */
+  readonly signal: AbortSignal;
+  /** 1 the first time, 2 the second. */
+  readonly attempt: number;
+  /** The lease, for its name and its signal. */
+  readonly lease: Lease;
+}
+
+/** Options of `pool.use`. */
+export interface UseOptions extends AcquireOptions {
+  /** How often failed work may be done again, 0 to 100. @default {0} since nobody but you knows whether that does harm */
+  retries?: number;
+  /** Whether an error of the work is worth another attempt. @default those that tell of a failed backend */
+  isRetriable?: (error: unknown) => boolean;
+}
+
+const ACTION = "Cannot use the pool";
+
+/** First and longest pause in ms before work is done again; the pause itself is random. */
+const MIN_PAUSE_MS = 10;
+const MAX_PAUSE_MS = 1000;
+
+/** Does the work, within the budget for retries. */
+export async function runWork<T>(
+  pool: { acquire(options: AcquireOptions): Promise<Lease> },
+  engine: PoolEngine,
+  work: Work<T>,
+  options: UseOptions,
+): Promise<T> {
+  const { retries = 0, isRetriable = blamesBackend, signal = new AbortController().signal, timeoutMs } =
+    options;
+  checkFunction(ACTION, "work", work);
+  checkFunction(ACTION, "isRetriable", isRetriable);
+  checkInteger(ACTION, "retries", retries, 0, 100);
+  let attempt = 0;
+  let worked = false;
+  const once = async () => {
+    worked = false;
+    const lease = await pool.acquire({ signal, ...timeoutMs !== undefined && { timeoutMs } });
+    attempt++;
+    worked = true;
+    try {
+      const result = await work(lease.conn, { signal, attempt, lease });
+      lease.release();
+      return result;
+    } catch (error) {
+      blamesBackend(error) ? lease.fail(error) : giveBack(lease, signal);
+      throw error;
+    }
+  };
+  return await retry(once, {
+    maxAttempts: retries + 1,
+    minTimeout: MIN_PAUSE_MS,
+    maxTimeout: MAX_PAUSE_MS,
+    signal,
+    isRetriable: (error) => worked && attempt <= retries && isRetriable(error) && engine.mayRetry(),
+  });
+}
+
+/** The caller's own mistake leaves the connection in whatever state: the pool looks at it. */
+function giveBack(lease: Lease, signal: AbortSignal): void {
+  signal.aborted ? lease.discard() : lease.release();
+}
+
+/** Whether an error of the work tells that the backend, or the way there, failed. */
+function blamesBackend(error: unknown): boolean {
+  if (error instanceof LimitError) return false;
+  if (error instanceof DOMException) return error.name === "TimeoutError";
+  return [ClosedError, TimeoutError, FramingError, ProtocolError, AddressError, TlsError].some((each) =>
+    error instanceof each
+  );
+}

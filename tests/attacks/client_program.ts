@@ -1,0 +1,38 @@
+// A client that sends without end to a server that never reads, and tells how much it held. Its one argument is JSON.
+import { connect } from "@parley/parley";
+
+const { mode, port, options } = JSON.parse(Deno.args[0] ?? "{}");
+const chunk = new Uint8Array(64 * 1024).fill(7);
+const conn = await connect({ port, ...options, writeTimeoutMs: 60_000 });
+const residentBytes = Deno.memoryUsage().rss;
+
+/** Tells how things stand. */
+function report(error: unknown): void {
+  (globalThis as { gc?: () => void }).gc?.();
+  const code = (error as { code?: string } | null)?.code ?? null;
+  console.log(`report ${JSON.stringify({ queuedBytes: conn.stats().queuedBytes, code, residentBytes })}`);
+}
+
+for (;;) {
+  // A message of its own each time: what is held is held for real.
+  const sending = conn.send(chunk.slice());
+  try {
+    if (mode === "push") {
+      // What waits for longer than this waits for the server.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const stuck = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(true), 300));
+      if (await Promise.race([sending, stuck]) === true) {
+        report(null);
+        await sending;
+      }
+      clearTimeout(timer);
+    } else {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (conn.state === "closed") await sending;
+    }
+  } catch (error) {
+    report(error);
+    break;
+  }
+}
+await new Promise((resolve) => setTimeout(resolve, 60_000));

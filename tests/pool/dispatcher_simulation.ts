@@ -1,0 +1,226 @@
+// A world for the dispatcher: members, links and callers under a clock that the test advances, with all that goes wrong.
+import { assert, assertEquals } from "@std/assert";
+import { newBalancer } from "../../pool/balance.ts";
+import {
+  type Action,
+  type Dial,
+  Dispatcher,
+  Member,
+  type Readiness,
+  type Trial,
+  Waiter,
+} from "../../pool/dispatcher.ts";
+import type { Random } from "../support/random.ts";
+
+/** A connection that is none. */
+export interface SimLink {
+  readonly member: SimMember;
+  usable: boolean;
+}
+
+/** A backend that is none. */
+export class SimMember extends Member<SimLink> {
+  readonly weight: number = 1;
+  readonly maxLinks: number;
+  readiness: Readiness = "ready";
+  leaving = false;
+  trials = 0;
+  /** Links that are really there, whatever they do: counted apart from the dispatcher. */
+  open = 0;
+
+  constructor(maxLinks: number) {
+    super();
+    this.maxLinks = maxLinks;
+  }
+
+  begin(): Trial | null {
+    if (this.readiness !== "trial") return null;
+    this.trials++;
+    this.readiness = "pending";
+    return (ok) => this.readiness = ok ? "ready" : "down";
+  }
+}
+
+/** A caller. */
+export class SimWaiter extends Waiter<SimMember> {
+  readonly number: number;
+  readonly cameAtMs: number;
+  outcome: "waiting" | "granted" | "failed" | "left" = "waiting";
+  waitedMs = 0;
+
+  constructor(number: number, cameAtMs: number) {
+    super();
+    this.number = number;
+    this.cameAtMs = cameAtMs;
+  }
+}
+
+/** How the world is. */
+export interface WorldOptions {
+  readonly members: readonly number[];
+  readonly maxLinks: number;
+  readonly maxWaiting: number;
+  /** Shortest and longest lease, and longest dial. */
+  readonly minLeaseMs?: number;
+  readonly maxLeaseMs: number;
+  readonly maxDialMs: number;
+  readonly dialFailure: number;
+  /** Share of leases after which the link is closed. */
+  readonly spoil: number;
+  /** Share of leases after which the link looks good and is not. */
+  readonly decay: number;
+}
+
+type SimAction = Action<SimLink, SimMember, SimWaiter>;
+
+/** Runs a dispatcher, and checks after each step what must always hold. */
+export class World {
+  readonly dispatcher: Dispatcher<SimLink, SimMember, SimWaiter>;
+  readonly members: SimMember[];
+  readonly waiters: SimWaiter[] = [];
+  readonly #options: WorldOptions;
+  readonly #random: Random;
+  readonly #events: { readonly atMs: number; readonly run: () => void }[] = [];
+  nowMs = 0;
+  grants = 0;
+  refused = 0;
+
+  constructor(options: WorldOptions, random: Random) {
+    this.#options = options;
+    this.#random = random;
+    this.dispatcher = new Dispatcher({
+      balancer: newBalancer(
+        random.pick(["two-choices", "round-robin", "least-busy"]),
+        () => random.int(0, 999) / 1000,
+      ),
+      maxLinks: options.maxLinks,
+      maxWaiting: options.maxWaiting,
+      isUsable: ({ usable }) => usable,
+    });
+    this.members = options.members.map((maxLinks) => new SimMember(maxLinks));
+    for (const member of this.members) this.dispatcher.add(member);
+  }
+
+  /** Makes something happen later. */
+  later(ms: number, run: () => void): void {
+    this.#events.push({ atMs: this.nowMs + ms, run });
+  }
+
+  /** A caller comes; `undefined` when it is refused. */
+  arrive(): SimWaiter | undefined {
+    const waiter = new SimWaiter(this.waiters.length, this.nowMs);
+    const before = this.dispatcher.waiters.size;
+    if (!this.dispatcher.wait(waiter)) {
+      assertEquals(before, this.#options.maxWaiting, "Refused although there was room");
+      this.refused++;
+      return undefined;
+    }
+    this.waiters.push(waiter);
+    this.perform();
+    return waiter;
+  }
+
+  /** A caller gives up. */
+  leave(waiter: SimWaiter): void {
+    if (waiter.outcome !== "waiting") return;
+    waiter.outcome = "left";
+    this.dispatcher.leave(waiter);
+    this.perform();
+  }
+
+  /** Lets all events happen up to `untilMs`, or all there are. */
+  run(untilMs = Infinity): void {
+    for (;;) {
+      let next = 0;
+      for (let i = 1; i < this.#events.length; i++) {
+        if (this.#events[i]!.atMs < this.#events[next]!.atMs) next = i;
+      }
+      const event = this.#events[next];
+      if (event === undefined || event.atMs > untilMs) break;
+      this.#events.splice(next, 1);
+      this.nowMs = event.atMs;
+      event.run();
+      this.perform();
+    }
+    if (untilMs !== Infinity) this.nowMs = untilMs;
+  }
+
+  /** Does what the dispatcher wants, and checks it. */
+  perform(): void {
+    for (let action = this.dispatcher.take(); action !== undefined; action = this.dispatcher.take()) {
+      this.#perform(action);
+    }
+    this.#check();
+  }
+
+  #perform(action: SimAction): void {
+    switch (action.kind) {
+      case "dial":
+        action.dial.member.open++;
+        this.later(this.#random.int(0, this.#options.maxDialMs), () => this.#endDial(action.dial));
+        return;
+      case "close":
+        this.#close(action.member);
+        return;
+      case "fail":
+        assertEquals(action.waiter.outcome, "waiting");
+        action.waiter.outcome = "failed";
+        return;
+      case "grant":
+        this.#lease(action.waiter, action.member, action.link, action.trial);
+    }
+  }
+
+  #endDial(dial: Dial<SimMember>): void {
+    if (this.#random.chance(this.#options.dialFailure)) {
+      dial.member.open--;
+      dial.trial?.(false);
+      this.dispatcher.dialFailed(dial, (dial.waiter?.attempts ?? 0) < 2);
+    } else {
+      this.dispatcher.dialled(dial, { member: dial.member, usable: true });
+    }
+  }
+
+  #lease(waiter: SimWaiter, member: SimMember, link: SimLink, trial: Trial | null): void {
+    this.grants++;
+    assertEquals(waiter.outcome, "waiting", "Granted to one who does not wait");
+    assert(link.usable && link.member === member, "Granted a link that cannot be used");
+    waiter.outcome = "granted";
+    waiter.waitedMs = this.nowMs - waiter.cameAtMs;
+    for (const { number } of this.dispatcher.waiters) {
+      assert(number > waiter.number, `${waiter.number} was served before ${number}`);
+    }
+    this.later(this.#random.int(this.#options.minLeaseMs ?? 0, this.#options.maxLeaseMs), () => {
+      trial?.(this.#random.chance(0.7));
+      if (this.#random.chance(this.#options.spoil)) {
+        this.dispatcher.spoiled(member);
+        this.#close(member);
+      } else {
+        link.usable = !this.#random.chance(this.#options.decay);
+        this.dispatcher.released(member, link);
+      }
+    });
+  }
+
+  #close(member: SimMember): void {
+    this.later(this.#random.int(0, 3), () => {
+      member.open--;
+      this.dispatcher.closed(member);
+    });
+  }
+
+  #check(): void {
+    const { maxLinks } = this.#options;
+    let total = 0;
+    for (const member of this.members) {
+      assertEquals(member.links, member.open, "Links were miscounted");
+      assert(
+        member.open <= member.maxLinks,
+        `${member.open} links to a member, of at most ${member.maxLinks}`,
+      );
+      total += member.open;
+    }
+    assert(total <= maxLinks, `${total} links, of at most ${maxLinks}`);
+    assert(this.dispatcher.waiters.size <= this.#options.maxWaiting, "Too many wait");
+  }
+}
