@@ -1,0 +1,97 @@
+// The yamux of libp2p over a transport of ours, as the far side of interop tests.
+import { AbstractMultiaddrConnection } from "@libp2p/utils";
+import { yamux } from "@libp2p/yamux";
+import type { Transport } from "../../net/transport.ts";
+
+type Init = ConstructorParameters<typeof AbstractMultiaddrConnection>[0];
+type Chunks = Parameters<AbstractMultiaddrConnection["sendData"]>[0];
+
+/** Bytes that may wait to be written before the muxer is told to wait. */
+const HIGH_WATER_BYTES = 1 << 20;
+
+const silent: Init["log"] = Object.assign(() => {}, {
+  trace() {},
+  error() {},
+  enabled: false,
+  newScope: (): Init["log"] => silent,
+});
+
+/** A connection as libp2p sees it. */
+class TransportConnection extends AbstractMultiaddrConnection {
+  readonly #transport: Transport;
+  #writing: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(transport: Transport, direction: "inbound" | "outbound") {
+    super({ direction, log: silent, remoteAddr: {} as Init["remoteAddr"] });
+    this.#transport = transport;
+    void this.#read();
+  }
+
+  sendData(data: Chunks): { sentBytes: number; canSendMore: boolean } {
+    const bytes = data.slice();
+    this.#waiting += bytes.length;
+    this.#writing = this.#writing.then(() => this.#transport.write(bytes)).then(
+      () => {
+        const before = this.#waiting;
+        this.#waiting -= bytes.length;
+        if (before >= HIGH_WATER_BYTES && this.#waiting < HIGH_WATER_BYTES) this.safeDispatchEvent("drain");
+      },
+      () => {},
+    );
+    return { sentBytes: bytes.length, canSendMore: this.#waiting < HIGH_WATER_BYTES };
+  }
+
+  sendReset(): void {
+    this.#transport.close();
+  }
+
+  async sendClose(): Promise<void> {
+    await this.#writing;
+    await this.#transport.closeWrite().catch(() => {});
+  }
+
+  sendPause(): void {}
+
+  sendResume(): void {}
+
+  async #read(): Promise<void> {
+    try {
+      for (let chunk = await this.#transport.read(); chunk !== null; chunk = await this.#transport.read()) {
+        this.onData(chunk);
+      }
+    } catch {
+      // The other side is gone.
+    }
+    this.#transport.close();
+    this.onTransportClosed();
+  }
+}
+
+/** What {@linkcode libp2pMux} makes. */
+export type Libp2pMuxer = ReturnType<ReturnType<ReturnType<typeof yamux>>["createStreamMuxer"]>;
+
+/** Starts libp2p's muxer over a transport; it echoes every stream that we open. */
+export function libp2pMux(transport: Transport, role: "client" | "server"): Libp2pMuxer {
+  const direction = role === "client" ? "outbound" : "inbound";
+  const connection = new TransportConnection(transport, direction);
+  const init = {
+    enableKeepAlive: false,
+    maxMessageSize: 65_536,
+    streamOptions: { maxReadBufferLength: 1 << 26 },
+  };
+  const muxer = yamux(init)().createStreamMuxer(connection);
+  muxer.addEventListener("stream", ({ detail: stream }) => {
+    void (async () => {
+      try {
+        for await (const chunk of stream) {
+          if (!stream.send(chunk)) await stream.onDrain();
+        }
+        await stream.close();
+      } catch {
+        // The test reset it.
+      }
+    })();
+  });
+  return muxer;
+}
