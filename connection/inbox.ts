@@ -99,7 +99,12 @@ export class Inbox {
 
   /** Whether a message has begun whose rest we wait for. */
   get waitsForRest(): boolean {
-    return this.#waiter !== null && this.#decoder.heldBytes > 0;
+    return this.#waiter !== null && this.#decoder.heldBytes > 0 && !this.keepsRate;
+  }
+
+  /** Whether we make the peer wait, to keep a rate. */
+  get keepsRate(): boolean {
+    return this.#throttled !== null;
   }
 
   /** Decodes from the next message on with another decoder. */

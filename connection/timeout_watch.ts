@@ -68,7 +68,7 @@ export class TimeoutWatch {
       if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
     } else this.#messages.lastedMs(-1, nowMs);
     const idleMs = this.idleMs(nowMs);
-    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing) {
+    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing && !inbox.keepsRate) {
       this.#onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",

@@ -122,15 +122,51 @@ async function mayWrite(path: string): Promise<boolean> {
 
 /** Gives the socket at `own` the name `path`. Linking fails where a name exists, so no live one is ever replaced. */
 async function linkTo(own: string, path: string): Promise<void> {
-  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    try {
-      return await Deno.link(own, path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  if (await linked(own, path)) return;
+  const lock = await lockDirectory(path);
+  try {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      await removeStale(path);
+      if (await linked(own, path)) return;
     }
-    await removeStale(path);
+  } finally {
+    lock?.close();
   }
   throw inUse(path, "its socket changes hands");
+}
+
+/** Whether `own` could be given the name `path`, as nothing had it. */
+async function linked(own: string, path: string): Promise<boolean> {
+  try {
+    await Deno.link(own, path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+}
+
+/**
+ * Makes starters take turns at removing a stale file: else one could move the live socket of another aside for a moment, and a third
+ * take the name. The lock is on the directory, so it leaves nothing behind, and goes with the process. `null` where directories cannot
+ * be locked.
+ */
+async function lockDirectory(path: string): Promise<Deno.FsFile | null> {
+  const directory = path.slice(0, path.lastIndexOf("/") + 1) || ".";
+  try {
+    const permission = await Deno.permissions.query({ name: "read", path: directory });
+    if (permission.state !== "granted") return null;
+    const file = await Deno.open(directory);
+    try {
+      await file.lock(true);
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  } catch {
+    return null;
+  }
 }
 
 /** Removes a socket file that nobody listens on. */

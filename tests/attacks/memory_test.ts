@@ -77,7 +77,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
         { mode: "spill", tls: tls?.server, options: { ...LIMITS, writeTimeoutMs: 60_000 } },
         tls?.client,
       );
-      const { heapBytes } = await server.report();
+      await server.report();
       const residentBytes = server.residentBytes;
       using deaf = new DeafPeers();
       if (tls === undefined) await deaf.join(server.port);

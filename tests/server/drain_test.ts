@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, connect, type Connection, TimeoutError } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
+import { testCerts } from "../support/certs.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { writeAll } from "../support/raw_peer.ts";
 import { ask, codeOf, errorOf, lines, started, type TestServer } from "../support/servers.ts";
@@ -255,4 +256,24 @@ Deno.test("Server.shutdown() does not tell onError of handlers that complain of 
   await assertRejects(() => test.server.shutdown({ timeoutMs: 30 }), TimeoutError);
   conn.abort();
   assertEquals([test.codes, test.server.stats().overall.handlerErrors], [[], 0]);
+});
+
+Deno.test("Server.shutdown() and close() give up handshakes under way at once, for every TLS backend", async () => {
+  const { server: identity } = await testCerts();
+  for (const backend of ["node", "deno"] as const) {
+    for (const end of ["shutdown", "close"] as const) {
+      await using test = await started({ tls: { ...identity, backend } });
+      assert(test.server.addr.transport === "tcp");
+      const { port } = test.server.addr;
+      const silent = await Promise.all([1, 2, 3].map(() => Deno.connect({ port })));
+      await until("three handshakes are pending", () => test.server.stats().pendingNow === 3);
+      const began = performance.now();
+      await test.server[end]();
+      await test.server.finished;
+      assert(performance.now() - began < 2000);
+      await until("none is pending", () => test.server.stats().pendingNow === 0);
+      assertEquals(test.codes, [], "that we gave them up is no failure of theirs");
+      for (const socket of silent) socket.close();
+    }
+  }
 });

@@ -134,6 +134,19 @@ Deno.test("rateLimits.perConnection leaves another connection alone, perSource d
   }
 });
 
+Deno.test("rateLimits: a peer that we make wait is neither late with its message nor idle", async () => {
+  await using test = await started({
+    rateLimits: { perConnection: { bytesPerSecond: 20_000, burstBytes: 1000 } },
+    messageTimeoutMs: 60,
+    idleTimeoutMs: 60,
+  });
+  await using conn = await test.connect();
+  const message = "x".repeat(6000);
+  assertEquals(await ask(conn, message), message);
+  assert(test.server.stats().overall.rateLimitPauses > 0);
+  assertEquals(test.codes, []);
+});
+
 Deno.test("Server ends with ERR_SLOW_CONSUMER who takes nothing in writeTimeoutMs, and no other", async () => {
   const framing = lengthPrefixed();
   await using test = await started({ framing, writeTimeoutMs: 100 }, async (conn) => {

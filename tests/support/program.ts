@@ -16,12 +16,16 @@ const DEADLINE_MS = 60_000;
 export interface ProgramOptions {
   /** Text for its standard input, which is closed after it. @default {""} */
   readonly stdin?: string | Uint8Array;
+  /** Leave standard input open, for {@linkcode Program.type}. @default {false} */
+  readonly keepStdin?: boolean;
   /** Added to the environment. */
   readonly env?: Record<string, string>;
   /** Flags for Deno itself. @default {[]} */
   readonly flags?: readonly string[];
   /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
   readonly maxDescriptors?: number;
+  /** Command that runs it, such as `ip netns exec <name>`. @default {none} */
+  readonly prefix?: readonly string[];
   /** Folder to run in. @default {that of the project} */
   readonly cwd?: string;
 }
@@ -38,12 +42,13 @@ export class Program implements AsyncDisposable {
   readonly #err = new Output();
   readonly #finished: Promise<ProgramResult>;
   readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #running = true;
 
   /** Starts `path`, which is relative to the project unless it is absolute. */
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
-    const { flags = [], maxDescriptors } = options;
+    const { flags = [], maxDescriptors, prefix = [] } = options;
     const run = [
       "run",
       "--quiet",
@@ -54,11 +59,12 @@ export class Program implements AsyncDisposable {
       file(path),
       ...args,
     ];
-    const [command, commandArgs] = maxDescriptors === undefined
+    const [command, commandArgs]: [string, string[]] = maxDescriptors === undefined
       ? [Deno.execPath(), run]
       : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
-    this.#child = new Deno.Command(command, {
-      args: commandArgs,
+    const [first = command, ...others] = [...prefix, command, ...commandArgs];
+    this.#child = new Deno.Command(first, {
+      args: others,
       cwd: options.cwd ?? ROOT,
       env: { NO_COLOR: "1", ...options.env },
       stdin: "piped",
@@ -66,6 +72,7 @@ export class Program implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     this.#timer = setTimeout(() => this.kill("SIGKILL"), DEADLINE_MS);
+    this.#stdin = options.keepStdin === true ? this.#child.stdin.getWriter() : undefined;
     this.#finished = this.#follow(options.stdin ?? "");
   }
 
@@ -99,6 +106,11 @@ export class Program implements AsyncDisposable {
     return Number((await this.printed(/port: (\d+)[\s,]/))[1]);
   }
 
+  /** Writes to standard input; needs `keepStdin`. */
+  async type(text: string): Promise<void> {
+    await this.#stdin?.write(new TextEncoder().encode(text));
+  }
+
   /** Sends a signal, unless it has ended already. */
   kill(signal: Deno.Signal): void {
     if (!this.#running) return;
@@ -125,11 +137,14 @@ export class Program implements AsyncDisposable {
     const [{ code }] = await Promise.all([
       this.#child.status,
       // A program that ends before it has read all is no fault of the test.
-      ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(() => {}),
+      this.#stdin === undefined
+        ? ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(() => {})
+        : undefined,
       this.#out.read(this.#child.stdout),
       this.#err.read(this.#child.stderr),
     ]);
     this.#running = false;
+    await this.#stdin?.close().catch(() => {});
     clearTimeout(this.#timer);
     return { code, stdout: this.#out.text, stderr: this.#err.text };
   }

@@ -171,21 +171,24 @@ function checkDirection(
     await assertCode("ERR_RESET", writeForever(near));
   });
 
-  Deno.test({
-    name: `Transport over ${name}, frees its descriptor when closed during a write`,
-    ignore: Deno.build.os !== "linux" || !closesAtOnce,
-    fn: () =>
-      withPair(makePair, async (near) => {
-        const reading = near.read().catch(() => {});
-        const { writing } = await fillUp(near, maxBufferedBytes);
-        const before = openDescriptors();
-        near.close();
-        await assertCode("ERR_CLOSED", writing);
-        await reading;
-        if (near.localAddr.transport === "memory") return;
-        await until("the descriptor is free", () => openDescriptors() <= before - 1, 1000);
-      }),
-  });
+  // Deno's own TLS frees it only when the peer leaves: a canary holds that, see tests/net/canary_test.ts.
+  if (closesAtOnce) {
+    Deno.test({
+      name: `Transport over ${name}, frees its descriptor when closed during a write`,
+      ignore: Deno.build.os !== "linux",
+      fn: () =>
+        withPair(makePair, async (near) => {
+          const reading = near.read().catch(() => {});
+          const { writing } = await fillUp(near, maxBufferedBytes);
+          const before = openDescriptors();
+          near.close();
+          await assertCode("ERR_CLOSED", writing);
+          await reading;
+          if (near.localAddr.transport === "memory") return;
+          await until("the descriptor is free", () => openDescriptors() <= before - 1, 1000);
+        }),
+    });
+  }
 }
 
 function checkOnce(

@@ -1,0 +1,16 @@
+// A chat of many clients: whatever one writes goes to all the others, as fast as each of them reads.
+//
+//   deno run -A examples/ipc_chat_server.ts lobby
+//
+// Then start ipc_chat_client.ts a few times.
+import { listenIpc } from "@parley/parley/ipc";
+
+await using server = await listenIpc({ name: Deno.args[0] ?? "lobby" });
+console.log("The lobby is open");
+
+for await (const { client, type, data } of server) {
+  for (const other of server.clients.values()) {
+    // Who does not read is cut off once 8 MiB wait for it: nobody else has to wait.
+    if (other !== client) other.write(type, data).catch(() => {});
+  }
+}

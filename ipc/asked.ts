@@ -1,0 +1,198 @@
+// Asked: queries that wait for their answer, each with its time limit, all under one timer.
+import { ParleyError, RemoteError, TimeoutError } from "../errors.ts";
+import { MAX_TIMER_MS } from "../limits/check.ts";
+import { escapeForLog } from "../log_text.ts";
+import { Fifo } from "./fifo.ts";
+import { FrameKind, MAX_TAG } from "./message.ts";
+
+/** How a query may end early. */
+export interface IpcQueryOptions {
+  /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
+  timeoutMs?: number;
+  /** Ends the wait; it rejects with the signal's reason. The other side is not told. */
+  signal?: AbortSignal;
+}
+
+/** One query under way. */
+interface Query {
+  readonly id: number;
+  /** What is asked; dropped once it is sent. */
+  data: Uint8Array | null;
+  readonly dataBytes: number;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+  readonly resolve: (answer: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** How the table of queries works with its link. */
+export interface AskedOptions {
+  /** Queries that are sent and not answered; others wait their turn. */
+  readonly maxInFlight: number;
+  /** Sends a query; gives `false` when there is no room now. */
+  readonly send: (id: number, data: Uint8Array) => boolean;
+  /** Called when the last query has settled. */
+  readonly onIdle: () => void;
+}
+
+/**
+ * Bytes of queries that are sent and not answered, but for one that is larger alone. The answering side takes more than that
+ * before it stops to receive: two sides that ask each other a lot never wait for each other in a circle.
+ */
+export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
+
+/** A failed answer on the wire: a code, and a text that may be empty. */
+const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
+
+/** The asking half of a link. */
+export class Asked {
+  readonly #options: AskedOptions;
+  readonly #sent = new Map<number, Query>();
+  readonly #unsent = new Fifo<Query>();
+  /** Queries of `#unsent` that have not settled while they waited. */
+  readonly #waiting = new Set<Query>();
+  #sentBytes = 0;
+  #lastId = 0;
+  #wrapped = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAtMs = Infinity;
+
+  /** Makes an empty table. */
+  constructor(options: AskedOptions) {
+    this.#options = options;
+  }
+
+  /** Queries that have not settled. */
+  get size(): number {
+    return this.#sent.size + this.#waiting.size;
+  }
+
+  /** Asks; the answer is a view that belongs to the caller. */
+  ask(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const deadlineMs = performance.now() + timeoutMs;
+    const id = this.#nextId();
+    const common = { id, data, dataBytes: data.length, timeoutMs, deadlineMs };
+    const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
+    if (signal !== undefined) {
+      query.onAbort = () => this.#fail(query, signal.reason);
+      signal.addEventListener("abort", query.onAbort, { once: true });
+    }
+    if (deadlineMs < this.#timerAtMs) this.#setTimer(deadlineMs, timeoutMs);
+    if (this.#unsent.size > 0 || !this.#send(query)) {
+      this.#unsent.push(query);
+      this.#waiting.add(query);
+    }
+    return promise;
+  }
+
+  /** Sends what waits, as far as there is room. */
+  resume(): void {
+    for (let query = this.#unsent.peek(); query !== undefined; query = this.#unsent.peek()) {
+      if (this.#waiting.has(query)) {
+        if (!this.#send(query)) return;
+        this.#waiting.delete(query);
+      }
+      this.#unsent.shift();
+    }
+  }
+
+  /**
+   * Takes an answer. One to a query that has settled meanwhile is dropped.
+   *
+   * @returns `false` for an answer to what was never asked
+   */
+  answered(kind: FrameKind, id: number, data: Uint8Array): boolean {
+    const query = this.#sent.get(id);
+    if (query === undefined) return this.#wrapped || id >= 1 && id <= this.#lastId;
+    this.#settle(query);
+    if (kind === FrameKind.answer) query.resolve(data);
+    else query.reject(remoteError(data));
+    return true;
+  }
+
+  /** Fails every query. */
+  end(error: unknown): void {
+    this.#unsent.clear(); // first: what settles makes room for what waits
+    for (const query of [...this.#sent.values(), ...this.#waiting]) this.#fail(query, error);
+    clearTimeout(this.#timer);
+    this.#timerAtMs = Infinity;
+  }
+
+  #send(query: Query): boolean {
+    if (this.#sent.size >= this.#options.maxInFlight || !this.#options.send(query.id, query.data!)) {
+      return false;
+    }
+    query.data = null;
+    this.#sent.set(query.id, query);
+    return true;
+  }
+
+  #fail(query: Query, error: unknown): void {
+    this.#settle(query);
+    query.reject(error);
+  }
+
+  #settle(query: Query): void {
+    if (this.#sent.delete(query.id)) this.#sentBytes -= query.dataBytes;
+    this.#waiting.delete(query);
+    query.data = null;
+    if (query.onAbort !== undefined) query.signal?.removeEventListener("abort", query.onAbort);
+    if (this.#unsent.size > 0) this.resume();
+    // The timer stays: one for each query would cost more than the rest of it. It ends with the link.
+    if (this.size === 0) this.#options.onIdle();
+  }
+
+  #nextId(): number {
+    do {
+      if (this.#lastId === MAX_TAG) {
+        this.#lastId = 0;
+        this.#wrapped = true;
+      }
+      this.#lastId++;
+    } while (this.#sent.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #setTimer(atMs: number, delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    this.#timer = setTimeout(this.#onTimer, Math.min(Math.max(1, Math.ceil(delayMs)), MAX_TIMER_MS));
+  }
+
+  /** Fails what is late, and waits for the next. */
+  readonly #onTimer = (): void => {
+    this.#timerAtMs = Infinity;
+    const nowMs = performance.now();
+    let nextMs = Infinity;
+    for (const query of [...this.#sent.values(), ...this.#waiting]) {
+      if (query.deadlineMs <= nowMs) this.#fail(query, queryTimeout(query.timeoutMs));
+      else nextMs = Math.min(nextMs, query.deadlineMs);
+    }
+    if (nextMs < this.#timerAtMs) this.#setTimer(nextMs, nextMs - nowMs);
+  };
+}
+
+/** What a failed answer says. Its text is the peer's: escaped and cut. */
+function remoteError(data: Uint8Array): RemoteError {
+  const [, code = "ERR_HANDLER", text = ""] = FAILURE_PATTERN.exec(new TextDecoder().decode(data)) ?? [];
+  return new RemoteError(code, text === "" ? "The other side could not answer" : escapeForLog(text));
+}
+
+/** The bytes of a failed answer. Only a `RemoteError` that the handler throws on purpose says more than a fixed text. */
+export function failureData(error: unknown): Uint8Array {
+  const text = error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `)
+    ? `${error.code}: ${error.message.slice(0, 256)}`
+    : `${error instanceof ParleyError ? error.code : "ERR_HANDLER"}: The handler failed`;
+  return new TextEncoder().encode(text).subarray(0, 1024);
+}
+
+function queryTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    "ERR_READ_TIMEOUT",
+    `Cannot answer the query as no answer came within ${timeoutMs} ms`,
+  );
+}

@@ -1,0 +1,385 @@
+// IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
+import { handled } from "../connection/rejections.ts";
+import { ClosedError, FramingError, ProtocolError, RemoteError, TimeoutError } from "../errors.ts";
+import { Answering } from "./answering.ts";
+import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./asked.ts";
+import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
+import { Outbox } from "./outbox.ts";
+import { Pings } from "./pings.ts";
+import { cutShort, type FrameLink } from "./secure/frame_link.ts";
+import type { IpcTraffic, LinkEnd, LinkOptions } from "./link_types.ts";
+import { LinkWatch } from "./link_watch.ts";
+
+/**
+ * ```
+ * open ─close()─▶ draining ─our closing frame─▶ closing ─theirs─▶ ended
+ *  └──their closing frame──▶ closing ─ours─────────────────────────▲
+ *  any ──fault, abort() or deadline──────────────────────────────────▲
+ * ```
+ */
+type State = "open" | "draining" | "closing" | "ended";
+
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** One live connection. */
+export class IpcLink {
+  /** Resolves when the link has ended and its descriptor is free. Never rejects. */
+  readonly closed: Promise<LinkEnd>;
+  /** What went over it. */
+  readonly traffic: IpcTraffic = {
+    messagesIn: 0,
+    messagesOut: 0,
+    queriesIn: 0,
+    queriesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+  };
+  readonly #frames: FrameLink;
+  readonly #options: LinkOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #outbox: Outbox;
+  readonly #asked: Asked;
+  readonly #answering: Answering;
+  readonly #pings: Pings;
+  readonly #watch: LinkWatch;
+  readonly #closed: PromiseWithResolvers<LinkEnd> = Promise.withResolvers();
+  #state: State = "open";
+  #resume: (() => void) | null = null;
+  #theirClosing: PromiseWithResolvers<void> = Promise.withResolvers();
+  #theyClose: { readonly reason: number } | null = null;
+  #onIdle: (() => void) | null = null;
+  #close: Promise<void> | null = null;
+  #dropping = false;
+  #writeError: Error | null = null;
+
+  /** Makes a link over what a handshake left. */
+  constructor(frames: FrameLink, options: LinkOptions) {
+    this.#frames = frames;
+    this.#options = options;
+    this.closed = this.#closed.promise;
+    this.#decoder = new FrameDecoder(options.maxMessageBytes);
+    this.#outbox = new Outbox(frames, {
+      highWaterBytes: options.highWaterBytes,
+      maxQueuedBytes: options.maxQueuedBytes,
+      onError: (error) => this.#onWriteFailed(error),
+      onRoom: () => this.#onOutboxRoom(),
+    });
+    this.#asked = new Asked({
+      maxInFlight: options.maxQueriesInFlight,
+      send: (id, data) => this.#sendQuery(id, data),
+      onIdle: () => this.#onIdle?.(),
+    });
+    this.#answering = new Answering({
+      handler: options.onQuery,
+      maxRunning: options.maxQueriesRunning,
+      highWaterBytes: MAX_QUERY_BYTES_IN_FLIGHT + options.maxMessageBytes,
+      maxAnswerBytes: frames.info.peerMaxMessageBytes,
+      isOutboxFull: () => this.#outbox.full,
+      send: (kind, id, data) => this.#outbox.add(kind, id, data),
+      onError: options.onHandlerError,
+      onDone: () => this.#onAnswered(),
+    });
+    this.#pings = new Pings({
+      send: (kind, tag, data) => this.#outbox.add(kind, tag, data),
+      isOutboxFull: () => this.#outbox.full,
+    });
+    this.#watch = new LinkWatch(options, {
+      ping: () => this.#pings.ask(),
+      stillHere: () => this.#pings.stillHere(),
+      fail: (error) => this.#finish(error),
+    });
+  }
+
+  /** Starts to read. */
+  start(): void {
+    void this.#read();
+  }
+
+  /** 32 hex digits, the same on both sides. */
+  get sessionId(): string {
+    return Array.from(this.#frames.info.sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  /** Whether messages and queries can be sent. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Sends a message; see {@linkcode Outbox.push}. The type is checked already. */
+  write(type: number, data: Uint8Array): Promise<void> {
+    const refused = this.#refuseSend(data);
+    if (refused !== null) return handled(Promise.reject(refused));
+    this.traffic.messagesOut++;
+    return this.#outbox.push(FrameKind.message, type, data);
+  }
+
+  /** Asks the other side. */
+  query(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const refused = this.#refuseSend(data);
+    if (refused !== null) return Promise.reject(refused);
+    this.traffic.queriesOut++;
+    return this.#asked.ask(data, timeoutMs, signal);
+  }
+
+  /** Resolves when the other process has received all that was written before. */
+  confirm(): Promise<void> {
+    if (this.#state !== "open") return Promise.reject(this.#gone());
+    return this.#pings.confirm();
+  }
+
+  /** Goes on receiving once there is room. */
+  resume(): void {
+    if (this.#mustPause()) return;
+    this.#resume?.();
+    this.#resume = null;
+  }
+
+  /** Looks at the time; call it every second or so. */
+  tick(nowMs: number): void {
+    if (this.#state === "ended") return;
+    this.#watch.tick(nowMs, {
+      paused: this.#resume !== null,
+      writing: this.#outbox.writing,
+      writtenBytes: this.#outbox.writtenBytes,
+      queuedBytes: this.#outbox.queuedBytes,
+      inFrame: this.#decoder.inFrame,
+      framesIn: this.traffic.messagesIn + this.traffic.queriesIn,
+    });
+  }
+
+  /**
+   * Ends in order: answers what was asked, waits for the answers to our own queries, hands over what was written, and waits until
+   * the other side has it. Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
+   * @throws {ClosedError} when the link was lost before the other side had everything
+   */
+  close(options: { timeoutMs?: number; reason?: number } = {}): Promise<void> {
+    if (this.#state === "ended") return this.#close ?? Promise.resolve();
+    const { timeoutMs = this.#options.closeTimeoutMs, reason = ClosingReason.done } = options;
+    this.#close ??= handled(this.#drain(timeoutMs, reason));
+    return this.#close;
+  }
+
+  /** Turns the other side away, in place of {@linkcode start}: nothing it sent is taken, and it is told why. */
+  refuse(reason: number, timeoutMs: number): Promise<void> {
+    this.#dropping = true;
+    this.start();
+    return this.close({ reason, timeoutMs });
+  }
+
+  /** Ends now. */
+  abort(error: Error): void {
+    this.#finish(error);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        if (this.#mustPause()) await new Promise<void>((resolve) => this.#resume = resolve);
+        const chunk = await this.#frames.read();
+        if (chunk === null) break;
+        this.#watch.sawInput();
+        this.traffic.bytesIn += chunk.length;
+        this.#decoder.push(chunk, this.#onFrame);
+        this.#outbox.flush(); // what was answered on the spot goes out together
+      }
+      this.#decoder.end();
+      const orderly = this.#theyClose !== null || this.#frames.marksItsEnd;
+      this.#finish(orderly ? null : this.#writeError ?? cutShort());
+    } catch (error) {
+      // After both last words, how the line ends means nothing.
+      const done = this.#theyClose !== null && this.#state === "closing" && !this.#outbox.writing;
+      this.#finish(done ? null : this.#writeError ?? error as Error);
+    }
+  }
+
+  /** The other side takes no more; what it said before it went is still to be heard. */
+  #onWriteFailed(error: Error): void {
+    const isTheirs = error instanceof ClosedError && error.code === "ERR_RESET";
+    if (!isTheirs || this.#state === "ended") return this.#finish(error);
+    this.#writeError = error;
+    this.#state = "closing";
+    this.#outbox.fail(error);
+    const timer = setTimeout(() => this.#finish(error), this.#options.closeTimeoutMs);
+    void this.closed.then(() => clearTimeout(timer));
+  }
+
+  readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
+    switch (kind) {
+      case FrameKind.message:
+        return this.#onMessage(tag, data);
+      case FrameKind.query:
+        this.traffic.queriesIn++;
+        return this.#answering.take(tag, data);
+      case FrameKind.answer:
+      case FrameKind.failure:
+        if (this.#asked.answered(kind, tag, data)) return;
+        throw new ProtocolError(
+          "ERR_IPC_FRAME",
+          `Cannot take an answer to query ${tag} as it was never asked`,
+        );
+      case FrameKind.ping:
+        // A pong says that all before it was received: not when some of it was dropped.
+        if (!this.#dropping && this.#state !== "ended") this.#pings.asked(tag);
+        return;
+      case FrameKind.pong:
+        return this.#pings.answered(tag);
+      case FrameKind.closing:
+        return this.#onClosing(tag);
+    }
+  };
+
+  #onMessage(type: number, data: Uint8Array): void {
+    this.traffic.messagesIn++;
+    // A side that closes reads on to the other's last word. What does not fit by then has no reader.
+    if (this.#state !== "open" && this.#options.isInboxFull()) this.#dropping = true;
+    if (!this.#dropping) this.#options.onMessage(type, data);
+  }
+
+  #onClosing(reason: number): void {
+    if (this.#theyClose !== null) {
+      throw new ProtocolError("ERR_IPC_FRAME", "Cannot take a second closing frame");
+    }
+    this.#theyClose = { reason };
+    this.#answering.refuse();
+    this.#asked.end(this.#gone());
+    this.#theirClosing.resolve();
+    if (this.#close === null) void this.#answerClosing();
+  }
+
+  /** The other side closes: hands over what was written, and says our last word. */
+  async #answerClosing(): Promise<void> {
+    this.#state = "closing";
+    const timer = setTimeout(
+      () => this.#finish(this.#drainTimeout(this.#options.closeTimeoutMs)),
+      this.#options.closeTimeoutMs,
+    );
+    void this.closed.then(() => clearTimeout(timer));
+    try {
+      await this.#sayLastWord(ClosingReason.done);
+    } catch {
+      // The outbox has ended the link already, or the other side has gone.
+      this.#finish(null);
+    }
+  }
+
+  async #drain(timeoutMs: number, reason: number): Promise<void> {
+    const timer = setTimeout(() => this.#finish(this.#drainTimeout(timeoutMs)), timeoutMs);
+    try {
+      if (this.#state === "open") {
+        this.#state = "draining";
+        this.#answering.refuse();
+        await Promise.race([this.#idle(), this.closed]);
+        if (this.#state === "draining") this.#state = "closing";
+        if ((this.#state as State) !== "ended") {
+          this.#outbox.add(FrameKind.closing, reason, NOTHING);
+          this.resume(); // their last word comes behind what waits to be received
+          await this.#outbox.emptied();
+          await Promise.race([this.#theirClosing.promise, this.closed]);
+          if ((this.#state as State) !== "ended") await this.#frames.end(reason);
+        }
+      }
+    } catch (error) {
+      if (this.#theyClose === null) this.#finish(error as Error);
+    }
+    const { error } = await this.closed;
+    clearTimeout(timer);
+    if (error !== null) throw error;
+  }
+
+  async #sayLastWord(reason: number): Promise<void> {
+    this.#outbox.add(FrameKind.closing, reason, NOTHING);
+    this.resume();
+    await this.#outbox.emptied();
+    await this.#frames.end(reason);
+  }
+
+  /** Resolves when no query is under way in either direction. */
+  #idle(): Promise<void> {
+    const isIdle = () => this.#asked.size === 0 && this.#answering.size === 0;
+    if (isIdle()) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = () => {
+        if (isIdle()) resolve();
+      };
+    });
+  }
+
+  #finish(cause: Error | null): void {
+    if (this.#state === "ended") return;
+    const error = cause === null && this.#theyClose?.reason === ClosingReason.busy ? busy() : cause;
+    const unsentBytes = this.#outbox.queuedBytes;
+    this.#state = "ended";
+    this.#frames.close();
+    const gone = error ?? this.#gone();
+    this.#outbox.fail(gone);
+    this.#asked.end(gone);
+    this.#answering.end();
+    this.#pings.end(gone);
+    this.#resume?.();
+    this.#resume = null;
+    this.#closed.resolve({ error, unsentBytes });
+  }
+
+  #mustPause(): boolean {
+    const isReading = this.#state === "open" || this.#state === "draining";
+    return isReading && (this.#options.isInboxFull() || this.#answering.full);
+  }
+
+  #sendQuery(id: number, data: Uint8Array): boolean {
+    if (this.#outbox.full) return false;
+    this.#outbox.add(FrameKind.query, id, data);
+    return true;
+  }
+
+  #onOutboxRoom(): void {
+    this.#pings.hasRoom();
+    this.#answering.resume();
+    this.#asked.resume();
+    this.resume();
+  }
+
+  #onAnswered(): void {
+    this.resume();
+    this.#onIdle?.();
+  }
+
+  #refuseSend(data: Uint8Array): Error | null {
+    const { peerMaxMessageBytes } = this.#frames.info;
+    if (this.#state !== "open") return this.#gone();
+    if (data.length <= peerMaxMessageBytes) {
+      this.traffic.bytesOut += data.length;
+      return null;
+    }
+    return new FramingError(
+      "ERR_FRAME_TOO_LARGE",
+      `Cannot send as the other side takes at most ${peerMaxMessageBytes} bytes: the message has ${data.length}`,
+    );
+  }
+
+  #gone(): Error {
+    if (this.#theyClose?.reason === ClosingReason.busy) return busy();
+    return this.#theyClose !== null
+      ? new ClosedError("ERR_GOING_AWAY", "Cannot go on as the other side closes")
+      : new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
+  }
+
+  #drainTimeout(timeoutMs: number): TimeoutError {
+    return new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot close in order as it took longer than ${timeoutMs} ms`,
+      {
+        cutConnections: 1,
+        cutBytes: this.#outbox.queuedBytes,
+      },
+    );
+  }
+}
+
+function busy(): RemoteError {
+  return new RemoteError(
+    "ERR_BUSY",
+    "Cannot connect as the other side has as many connections as it may have",
+  );
+}

@@ -1,0 +1,50 @@
+// What an IpcLink is given by its owner, and what it tells.
+import type { IpcAnswer } from "./answering.ts";
+import type { LinkWatchOptions } from "./link_watch.ts";
+
+/** Limits of a link, checked. */
+export interface LinkLimits extends LinkWatchOptions {
+  readonly maxMessageBytes: number;
+  readonly highWaterBytes: number;
+  readonly maxQueuedBytes: number;
+  readonly readAheadBytes: number;
+  readonly maxQueriesInFlight: number;
+  readonly maxQueriesRunning: number;
+  readonly closeTimeoutMs: number;
+}
+
+/** How a link works with its owner. */
+export interface LinkOptions extends LinkLimits {
+  /** Answers the other side's queries. */
+  readonly onQuery: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
+  /** Takes a message; the data belongs to the taker. */
+  readonly onMessage: (type: number, data: Uint8Array) => void;
+  /** Whether no more messages should be received for now; `IpcLink.resume` tells of the change. */
+  readonly isInboxFull: () => boolean;
+  /** Told when a handler threw. */
+  readonly onHandlerError: (error: unknown) => void;
+}
+
+/** How a link ended. */
+export interface LinkEnd {
+  /** `null` after an orderly end, from either side. */
+  readonly error: Error | null;
+  /** Bytes that were accepted for writing and are not in the kernel. */
+  readonly unsentBytes: number;
+}
+
+/** Counters of a link. */
+export interface IpcTraffic {
+  /** Messages received. */
+  messagesIn: number;
+  /** Messages accepted for writing. */
+  messagesOut: number;
+  /** Queries received. */
+  queriesIn: number;
+  /** Queries asked. */
+  queriesOut: number;
+  /** Bytes of frames received. */
+  bytesIn: number;
+  /** Bytes of frames accepted for writing. */
+  bytesOut: number;
+}

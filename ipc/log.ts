@@ -1,0 +1,86 @@
+// The log of IPC: the user's logger, or the console from the level in PARLEY_LOG on.
+import { checkFunction, checkOneOf } from "../limits/check.ts";
+import type { Logger } from "../logger.ts";
+import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+/** Levels of the log, and none at all. */
+const NAMES = [...LEVELS, "off"] as const;
+const DEFAULT_LEVEL = "warn";
+
+/**
+ * The logger to use: the user's as it is, else standard error, filtered by `PARLEY_LOG` (`debug`, `info`, `warn`, `error` or
+ * `off`). The variable is read only where the permission to was given: nobody is asked for it.
+ *
+ * @throws {RangeError} when `PARLEY_LOG` is another text
+ */
+export function resolveLogger(action: string, given: Logger | undefined): Logger {
+  if (given !== undefined) {
+    for (const level of LEVELS) checkFunction(action, `logger.${level}`, given[level]);
+    return given;
+  }
+  const level = checkOneOf(action, "PARLEY_LOG", readLevel()?.toLowerCase() ?? DEFAULT_LEVEL, NAMES);
+  const from = NAMES.indexOf(level);
+  const [debug, info, warn, error] = LEVELS.map((name, i) => i >= from ? writer(name) : () => {});
+  return { debug: debug!, info: info!, warn: warn!, error: error! };
+}
+
+/** Lines of one level, all on standard error: standard output belongs to the program. */
+function writer(level: string): Logger["debug"] {
+  return (message, fields) => {
+    const rest = fields === undefined ? [] : [fields];
+    // deno-lint-ignore no-console -- whoever sets PARLEY_LOG wants it there
+    console.error(`parley ${level}: ${message}`, ...rest);
+  };
+}
+
+function readLevel(): string | undefined {
+  const permission = Deno.permissions.querySync({ name: "env", variable: "PARLEY_LOG" });
+  return permission.state === "granted" ? Deno.env.get("PARLEY_LOG") || undefined : undefined;
+}
+
+/** Told of errors that have no caller. */
+export type IpcErrorHandler = (error: unknown, context: IpcErrorContext) => void;
+
+/** Where an error came from. */
+export interface IpcErrorContext {
+  /** What was being done: a handshake of a stranger, a query handler, accepting. */
+  readonly phase: "accept" | "handshake" | "query";
+}
+
+/** Brings errors that have no caller to `onError` or the logger, without a flood and without a throw. */
+export class IpcReporter {
+  readonly #onError: IpcErrorHandler | undefined;
+  readonly #logger: Logger;
+  readonly #limiter = new KindRateLimiter();
+
+  /** Makes a reporter. */
+  constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
+    this.#onError = onError;
+    this.#logger = logger;
+  }
+
+  /** Tells of an error. */
+  report(error: unknown, phase: IpcErrorContext["phase"]): void {
+    const decision = this.#limiter.ask(phase, performance.now());
+    if (!decision.write) return;
+    try {
+      if (this.#onError !== undefined) return this.#onError(error, { phase });
+      const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      const fields = { phase, leftOut: decision.leftOut };
+      if (phase === "handshake") this.#logger.warn(`A handshake failed: ${text}`, fields);
+      else this.#logger.error(`Error in phase "${phase}": ${text}`, fields);
+    } catch {
+      // What reports errors must not make new ones.
+    }
+  }
+
+  /** A line for whoever looks for a fault. */
+  debug(message: string, fields?: Record<string, unknown>): void {
+    try {
+      this.#logger.debug(message, fields);
+    } catch {
+      // A logger that throws must not end anything.
+    }
+  }
+}

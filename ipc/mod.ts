@@ -1,0 +1,29 @@
+/**
+ * Named channels between processes of one machine: typed messages and queries both ways, encrypted and authenticated by
+ * default, over unix sockets or TCP.
+ *
+ * {@linkcode listenIpc} and {@linkcode connectIpc} make a server with many clients; {@linkcode pairIpc} joins two
+ * processes that run the same code. Processes of one user need no set-up: the server makes a key that only this user can
+ * read. Others share a {@linkcode SecretKey}.
+ *
+ * @module
+ */
+export { IpcServer, type IpcServerOptions, type IpcServerStats, listenIpc } from "./server.ts";
+export { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
+export { type IpcPairOptions, IpcPeer, type IpcRole, pairIpc } from "./peer.ts";
+export { SecretKey } from "./keys.ts";
+export type { IpcAddressOptions, IpcPermissions, IpcTransport } from "./endpoint.ts";
+export type { IpcCommonOptions } from "./options.ts";
+export type { IpcMessage } from "./link_slot.ts";
+export type { IpcAnswer } from "./answering.ts";
+export type { IpcQueryHandler } from "./open_link.ts";
+export type { IpcQueryOptions } from "./asked.ts";
+export type { IpcReadOptions } from "./inbox.ts";
+export type { IpcRoundOptions } from "./round.ts";
+export type { IpcStatus, IpcStatusEvent } from "./statuses.ts";
+export type { IpcTraffic } from "./link_types.ts";
+export type { IpcRefusals } from "./reception.ts";
+export type { IpcErrorContext, IpcErrorHandler } from "./log.ts";
+export type { EncryptionContext, EncryptionProvider } from "./secure/provider_link.ts";
+export type { HandshakeReason } from "./secure/hello.ts";

@@ -1,0 +1,116 @@
+// Opens the client's end of a link: dials, proves who we are, and hears from the other side that we are in.
+import { AuthError, type ParleyError, TimeoutError } from "../errors.ts";
+import type { Transport } from "../net/transport.ts";
+import type { ClientTlsOptions } from "../tls/options.ts";
+import type { IpcAnswer } from "./answering.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { IpcLink } from "./link.ts";
+import type { LinkSlot } from "./link_slot.ts";
+import { dialEndpoint } from "./network.ts";
+import type { ResolvedIpcOptions } from "./options.ts";
+import type { SecretSource } from "./secrets.ts";
+import { secure } from "./secure.ts";
+
+/** Answers queries; an empty answer is an answer. */
+export type IpcQueryHandler = (data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>;
+
+/** What {@linkcode openLink} works with. */
+export interface OpenLinkOptions {
+  readonly resolved: ResolvedIpcOptions;
+  readonly endpoint: Endpoint;
+  readonly secrets: SecretSource;
+  readonly tls: ClientTlsOptions | undefined;
+  readonly onQuery: IpcQueryHandler | undefined;
+  /** Where its messages go. */
+  readonly slot: LinkSlot;
+}
+
+/** Makes one attempt. */
+export async function openLink(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcLink> {
+  const { resolved, endpoint, secrets, tls } = options;
+  const secretsNow = await secrets.get("client");
+  const transport = await dialInTime(options, signal);
+  const frames = await secure(transport, {
+    role: "client",
+    context: resolved.context,
+    secrets: secretsNow,
+    encryption: resolved.encryption,
+    maxRecordBytes: resolved.maxRecordBytes,
+    maxMessageBytes: resolved.maxMessageBytes,
+    timeoutMs: resolved.handshakeTimeoutMs,
+    signal,
+    onFailure: (reason) =>
+      resolved.reporter.debug(`A handshake failed: ${reason}`, {
+        endpoint: endpoint.kind,
+        tls: tls !== undefined,
+      }),
+  });
+  const link = new IpcLink(frames, linkOptions(resolved, options.slot, options.onQuery));
+  link.start();
+  await confirmInTime(link, resolved, signal);
+  return link;
+}
+
+/** Options of a link whose messages go to a slot. */
+export function linkOptions(
+  resolved: ResolvedIpcOptions,
+  slot: LinkSlot,
+  onQuery: IpcQueryHandler | undefined,
+): ConstructorParameters<typeof IpcLink>[1] {
+  return {
+    ...resolved.link,
+    onQuery,
+    onMessage: (type, data) => slot.inbox.push({ type, data }),
+    isInboxFull: () => slot.inbox.full,
+    onHandlerError: (error) => resolved.reporter.report(error, "query"),
+  };
+}
+
+/** TLS has no deadline of its own. */
+async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promise<Transport> {
+  const { resolved: { action, handshakeTimeoutMs }, endpoint, tls } = options;
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => controller.abort(handshakeTimeout(handshakeTimeoutMs)), handshakeTimeoutMs);
+  try {
+    signal.throwIfAborted();
+    return await dialEndpoint(action, endpoint, { tls, signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The other side may be as full as it can be, or have hung up: only its answer says that we are in. */
+async function confirmInTime(
+  link: IpcLink,
+  resolved: ResolvedIpcOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { handshakeTimeoutMs, anonymous, encryption } = resolved;
+  const timer = setTimeout(() => link.abort(handshakeTimeout(handshakeTimeoutMs)), handshakeTimeoutMs);
+  const onAbort = () => link.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await link.confirm();
+  } catch {
+    const { error } = await link.closed;
+    if (signal.aborted) throw signal.reason;
+    // Without proofs, this is how a side that wants them turns us away.
+    const turnedAway = anonymous && encryption === false &&
+      (error as ParleyError | null)?.code === "ERR_RESET";
+    if (turnedAway) throw new AuthError("ERR_AUTH", "Cannot connect as the other side wants a secret");
+    throw error ?? new AuthError("ERR_AUTH", "Cannot connect as the other side closed at once");
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function handshakeTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    "ERR_HANDSHAKE_TIMEOUT",
+    `Cannot connect as the other side did not do its part within ${timeoutMs} ms`,
+  );
+}

@@ -1,0 +1,199 @@
+// Options of servers, clients and pairs: what they are, their defaults, and their check before any I/O.
+import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../limits/check.ts";
+import type { Logger } from "../logger.ts";
+import { checkName, type IpcAddressOptions } from "./endpoint.ts";
+import { MAX_SECRETS, SecretKey } from "./keys.ts";
+import type { LinkLimits } from "./link_types.ts";
+import { type IpcErrorHandler, IpcReporter, resolveLogger } from "./log.ts";
+import { MESSAGE_LIMITS, RECORD_LIMITS } from "./secure/hello.ts";
+import type { EncryptionProvider } from "./secure/provider_link.ts";
+
+/** Options that servers, clients and pairs have in common. All are finite unless said otherwise. */
+export interface IpcCommonOptions extends IpcAddressOptions {
+  /**
+   * The secret that both sides know, or several while one is being replaced: a server accepts any of them, up to four; a client proves
+   * the first. A text is a passphrase of 16 characters or more; see {@linkcode SecretKey.fromPassphrase}.
+   *
+   * @default {a key file beside the socket, made by the server, readable by this user only}
+   */
+  secret?: SecretKey | readonly SecretKey[] | string;
+  /** Connect with whoever can reach the address, without a secret on either side. @default {false} */
+  insecureAnonymous?: boolean;
+  /** `false` for frames as they are, or a cipher of your own. Both sides want the same. @default {true} */
+  encryption?: boolean | EncryptionProvider;
+  /**
+   * Bytes we accept in a message, 1024 to 1073741824. The other side is told in the handshake and keeps to it.
+   *
+   * @default {3145728} as gipc has it
+   */
+  maxMessageBytes?: number;
+  /** Plaintext bytes we accept in an encrypted record, 1024 to 1048576. @default {65536} what one processor seals in 0.1 ms */
+  maxRecordBytes?: number;
+  /** Longest time in ms for a handshake. @default {5000} */
+  handshakeTimeoutMs?: number;
+  /** Longest wait in ms for the answer to a query. @default {5000} as simple-ipc has it */
+  queryTimeoutMs?: number;
+  /** Silence in ms after which the other side is asked whether it lives; 0 is off. @default {15000, in a pair half of `queryTimeoutMs`} */
+  keepaliveMs?: number;
+  /** Time in ms it has for a sign of life; then `ERR_KEEPALIVE_TIMEOUT`. @default {10000} */
+  keepaliveTimeoutMs?: number;
+  /** Longest time in ms in which the other side takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`. @default {10000} as NATS has it */
+  writeTimeoutMs?: number;
+  /** Longest time in ms from the first byte of a message to its last; 0 is off. @default {30000} */
+  messageTimeoutMs?: number;
+  /** Longest time in ms that `close()` takes to end in order; then the rest is cut. @default {10000} */
+  closeTimeoutMs?: number;
+  /** A write waits while more than this many bytes are not in the kernel. @default {1048576} */
+  highWaterBytes?: number;
+  /** Above this many the connection ends with `ERR_SLOW_CONSUMER`. Only who writes without waiting gets there. @default {8388608} */
+  maxQueuedBytes?: number;
+  /** Bytes of messages that are received before they are read; then the other side has to wait. @default {262144} */
+  readAheadBytes?: number;
+  /** Queries of ours that are sent and not answered; others wait their turn. @default {1024} */
+  maxQueriesInFlight?: number;
+  /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
+  maxQueriesRunning?: number;
+  /** Told of errors that have no caller: failed handshakes, handlers that threw. @default {the logger is told} */
+  onError?: IpcErrorHandler;
+  /** Where to log. @default {standard error, from the level in `PARLEY_LOG` on, else `warn`} */
+  logger?: Logger;
+}
+
+/** {@linkcode IpcCommonOptions} with every default filled in, checked. */
+export interface ResolvedIpcOptions {
+  readonly action: string;
+  readonly address: IpcAddressOptions;
+  readonly context: Uint8Array;
+  readonly encryption: boolean | EncryptionProvider;
+  readonly anonymous: boolean;
+  readonly secret: readonly SecretKey[] | string | undefined;
+  readonly maxMessageBytes: number;
+  readonly maxRecordBytes: number;
+  readonly handshakeTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+  readonly link: LinkLimits;
+  readonly reporter: IpcReporter;
+}
+
+/**
+ * Fills in defaults and checks everything that can be checked without I/O.
+ *
+ * @throws {TypeError} when an option has the wrong type, or contradicts another
+ * @throws {RangeError} when a number is out of range
+ */
+export function resolveIpcOptions(
+  action: string,
+  options: IpcCommonOptions,
+  defaults: { keepaliveMs?: (queryTimeoutMs: number) => number } = {},
+): ResolvedIpcOptions {
+  checkName(action, options.name);
+  const anonymous = options.insecureAnonymous ?? false;
+  checkBoolean(action, "insecureAnonymous", anonymous);
+  const { encryption = true } = options;
+  if (typeof encryption !== "boolean") checkProvider(action, encryption);
+  const secret = checkSecret(action, options.secret);
+  if (anonymous && secret !== undefined) {
+    throw new TypeError(`${action} as "insecureAnonymous" excludes "secret"`);
+  }
+  if (options.onError !== undefined) checkFunction(action, "onError", options.onError);
+  const queryTimeoutMs = checkDurationMs(action, "queryTimeoutMs", options.queryTimeoutMs ?? 5000);
+  const maxMessageBytes = options.maxMessageBytes ?? 3_145_728;
+  checkInteger(action, "maxMessageBytes", maxMessageBytes, MESSAGE_LIMITS.min, MESSAGE_LIMITS.max);
+  const maxRecordBytes = options.maxRecordBytes ?? 65536;
+  checkInteger(action, "maxRecordBytes", maxRecordBytes, RECORD_LIMITS.min, RECORD_LIMITS.max);
+  const keepaliveMs = options.keepaliveMs ?? defaults.keepaliveMs?.(queryTimeoutMs) ?? 15_000;
+  return {
+    action,
+    address: options,
+    context: new TextEncoder().encode(options.name),
+    encryption,
+    anonymous,
+    secret,
+    maxMessageBytes,
+    maxRecordBytes,
+    handshakeTimeoutMs: checkDurationMs(action, "handshakeTimeoutMs", options.handshakeTimeoutMs ?? 5000),
+    queryTimeoutMs,
+    link: resolveLimits(action, { ...options, keepaliveMs, maxMessageBytes }),
+    reporter: new IpcReporter(options.onError, resolveLogger(action, options.logger)),
+  };
+}
+
+function resolveLimits(action: string, options: IpcCommonOptions & { maxMessageBytes: number }): LinkLimits {
+  const off = { allowOff: true };
+  const highWaterBytes = checkInteger(
+    action,
+    "highWaterBytes",
+    options.highWaterBytes ?? 2 ** 20,
+    1,
+    2 ** 30,
+  );
+  const maxQueuedBytes = options.maxQueuedBytes ?? Math.max(2 ** 23, highWaterBytes);
+  return {
+    maxMessageBytes: options.maxMessageBytes,
+    highWaterBytes,
+    maxQueuedBytes: checkInteger(action, "maxQueuedBytes", maxQueuedBytes, highWaterBytes, 2 ** 31),
+    readAheadBytes: checkInteger(action, "readAheadBytes", options.readAheadBytes ?? 2 ** 18, 1024, 2 ** 30),
+    maxQueriesInFlight: checkInteger(
+      action,
+      "maxQueriesInFlight",
+      options.maxQueriesInFlight ?? 1024,
+      1,
+      2 ** 20,
+    ),
+    maxQueriesRunning: checkInteger(
+      action,
+      "maxQueriesRunning",
+      options.maxQueriesRunning ?? 256,
+      1,
+      2 ** 20,
+    ),
+    keepaliveMs: checkDurationMs(action, "keepaliveMs", options.keepaliveMs, off),
+    keepaliveTimeoutMs: checkDurationMs(action, "keepaliveTimeoutMs", options.keepaliveTimeoutMs ?? 10_000),
+    writeTimeoutMs: checkDurationMs(action, "writeTimeoutMs", options.writeTimeoutMs ?? 10_000),
+    messageTimeoutMs: checkDurationMs(action, "messageTimeoutMs", options.messageTimeoutMs ?? 30_000, off),
+    closeTimeoutMs: checkDurationMs(action, "closeTimeoutMs", options.closeTimeoutMs ?? 10_000),
+  };
+}
+
+function checkSecret(action: string, secret: unknown): readonly SecretKey[] | string | undefined {
+  if (secret === undefined) return undefined;
+  if (typeof secret === "string") {
+    if ([...secret].length < 16) {
+      throw new RangeError(`${action} as a "secret" text must have 16 characters or more`);
+    }
+    return secret;
+  }
+  const keys: unknown[] = Array.isArray(secret) ? secret : [secret];
+  if (keys.length < 1 || keys.length > MAX_SECRETS) {
+    throw new RangeError(`${action} as "secret" must be 1 to ${MAX_SECRETS} keys: there are ${keys.length}`);
+  }
+  if (!keys.every((key) => key instanceof SecretKey)) {
+    throw new TypeError(`${action} as "secret" must be a SecretKey, some of them, or a passphrase`);
+  }
+  return keys as SecretKey[];
+}
+
+function checkProvider(action: string, provider: EncryptionProvider): void {
+  if (typeof provider !== "object" || provider === null) {
+    throw new TypeError(
+      `${action} as "encryption" must be true, false or an EncryptionProvider: it is ${typeof provider}`,
+    );
+  }
+  checkText(action, "encryption.name", provider.name, 1, 64);
+  checkFunction(action, "encryption.seal", provider.seal);
+  checkFunction(action, "encryption.open", provider.open);
+}
+
+/** Checks the type of a message. */
+export function checkType(type: unknown): number {
+  return checkInteger("Cannot write", "type", type, 1, 2 ** 32 - 1);
+}
+
+/** Data as bytes: a text is UTF-8. */
+export function toBytes(action: string, data: unknown): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  if (typeof data === "string") return new TextEncoder().encode(data);
+  throw new TypeError(
+    `${action} as "data" must be a Uint8Array or a text: it is ${data === null ? "null" : typeof data}`,
+  );
+}

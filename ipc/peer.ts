@@ -1,0 +1,368 @@
+// pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
+import { Backoff } from "../client/backoff.ts";
+import { sharedSweeper } from "../connection/sweeper.ts";
+import { ClosedError, type ParleyError } from "../errors.ts";
+import { checkFunction } from "../limits/check.ts";
+import type { Incoming } from "../net/transport.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
+import type { IpcQueryOptions } from "./asked.ts";
+import type { Claim } from "./claim.ts";
+import type { IpcReconnectOptions } from "./client.ts";
+import { type Endpoint, findEndpoint } from "./endpoint.ts";
+import { type IpcReadOptions, iterate } from "./inbox.ts";
+import { IpcLink } from "./link.ts";
+import { type IpcMessage, LinkSlot } from "./link_slot.ts";
+import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import { ClosingReason } from "./message.ts";
+import { claimEndpoint } from "./network.ts";
+import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
+import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { pause } from "./pause.ts";
+import { Reception } from "./reception.ts";
+import { SecretSource } from "./secrets.ts";
+import type { FrameLink } from "./secure/frame_link.ts";
+import { shortestMs } from "./shortest.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
+import { judgeFailure, Suspicion } from "./suspicion.ts";
+
+/** Options of {@linkcode pairIpc}; both processes give the same. */
+export interface IpcPairOptions extends IpcCommonOptions {
+  /** TLS beneath the handshake, for either role. */
+  tls?: { server: ServerTlsOptions; client: ClientTlsOptions };
+  /** `false` to end when the other process is lost, or how long to wait before the roles are decided anew. @default {delays of 10 to 250 ms, for ever} */
+  reconnect?: false | IpcReconnectOptions;
+  /** Abort closes in order; before the roles are decided it gives up with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Which part a process has in its pair. */
+export type IpcRole = "server" | "client";
+
+const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 10, maxDelayMs: 250, healthyAfterMs: 1000 };
+
+/**
+ * Joins a pair of processes that run the same code. Resolves as soon as this process has its role: alone it listens, and waits for the
+ * other. When the listening one goes, the other takes over.
+ *
+ * @param onQuery answers the other process's queries; an empty answer is an answer
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ * @throws {RemoteError} `ERR_BUSY` when the pair has its two processes
+ * @throws {AuthError} `ERR_AUTH`, {AddressError} `ERR_NOT_OUR_PROTOCOL` and others: see `connectIpc` and `listenIpc`
+ *
+ * @example
+ * ```ts
+ * import { pairIpc } from "@parley/parley/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const name = `doc-${Deno.pid}-c`;
+ * await using one = await pairIpc({ name }, (data) => data);
+ * await using two = await pairIpc({ name }, () => "from two");
+ * assertEquals(await two.query(new Uint8Array([1, 2])), new Uint8Array([1, 2]));
+ * assertEquals(new TextDecoder().decode(await one.query("")), "from two");
+ * ```
+ */
+export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler): Promise<IpcPeer> {
+  const keepaliveMs = (queryTimeoutMs: number) => Math.max(1, Math.floor(queryTimeoutMs / 2));
+  const resolved = resolveIpcOptions("Cannot pair", options, { keepaliveMs });
+  checkFunction(resolved.action, "onQuery", onQuery);
+  const { reconnect = {}, signal } = options;
+  const backoff = new Backoff({ ...RECONNECT_DEFAULTS, ...(reconnect === false ? {} : reconnect) });
+  signal?.throwIfAborted();
+  const endpoint = await findEndpoint(resolved.action, options);
+  const secrets = new SecretSource(resolved, endpoint);
+  const peer = new IpcPeer({ resolved, endpoint, secrets, backoff, given: options, onQuery });
+  await peer.start();
+  return peer;
+}
+
+/** What an {@linkcode IpcPeer} is made of. */
+interface PeerParts {
+  readonly resolved: ResolvedIpcOptions;
+  readonly endpoint: Endpoint;
+  readonly secrets: SecretSource;
+  readonly backoff: Backoff;
+  readonly given: IpcPairOptions;
+  readonly onQuery: IpcQueryHandler;
+}
+
+/** A role that is being played. `over` resolves when it has to be decided anew. */
+type Play =
+  | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkEnd> }
+  | { readonly role: "server"; readonly reception: Reception; readonly over: Promise<LinkEnd> };
+
+/** One process of a pair; {@linkcode pairIpc} makes it. */
+export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
+  /** Name of the channel. */
+  readonly name: string;
+  /** Resolves when this process has left the pair. Never rejects. */
+  readonly closed: Promise<void>;
+  readonly #parts: PeerParts;
+  readonly #slot: LinkSlot;
+  readonly #statuses = new StatusFeed();
+  readonly #suspicion = new Suspicion();
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #stopping = new AbortController();
+  #play: Play | null = null;
+  #close: Promise<void> | null = null;
+
+  /** @ignore use {@linkcode pairIpc} */
+  constructor(parts: PeerParts) {
+    this.#parts = parts;
+    this.name = parts.given.name;
+    this.closed = this.#closed.promise;
+    this.#slot = new LinkSlot(parts.resolved);
+  }
+
+  /** The part of this process; `null` while it is decided anew. */
+  get role(): IpcRole | null {
+    return this.#play?.role ?? null;
+  }
+
+  /** What this process is doing: `listening` alone, `connected` as a pair. */
+  get status(): IpcStatus {
+    return this.#statuses.status;
+  }
+
+  /** Iterates over the changes of status, from the current one to the last. */
+  statuses(): AsyncIterableIterator<IpcStatusEvent, undefined> {
+    return this.#statuses.watch();
+  }
+
+  /** Counters over all connections so far. */
+  stats(): IpcTraffic {
+    return this.#slot.traffic();
+  }
+
+  /**
+   * Waits until the other process is there.
+   *
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not within `timeoutMs`
+   */
+  connected(options: IpcReadOptions = {}): Promise<void> {
+    return this.#slot.whenLinked(options);
+  }
+
+  /**
+   * Asks the other process. Alone it waits for one, as long as for the answer. A query is sent once: when the connection is lost
+   * it fails, and was answered or not.
+   *
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when nobody was there in time, `ERR_READ_TIMEOUT` when no answer came in time
+   * @throws {RemoteError} when the other handler failed: its code, `ERR_HANDLER` mostly
+   * @throws {ClosedError} when the connection was lost, or this side has closed
+   */
+  query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
+    return this.#slot.query(data, options);
+  }
+
+  /** Writes a message, as `IpcClient.write` does. */
+  write(type: number, data: Uint8Array | string): Promise<void> {
+    return this.#slot.write(type, data);
+  }
+
+  /** Resolves when the other process has received all that was written before; rejects once for each loss. */
+  flush(): Promise<void> {
+    return this.#slot.flush();
+  }
+
+  /** Waits for the next message; `null` at the end. A wait that ends early loses no message. */
+  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
+    return this.#slot.read(options);
+  }
+
+  /** Iterates over the messages, whoever the other process is. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
+    return iterate(() => this.read());
+  }
+
+  /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#close ??= this.#drain(options);
+    this.#close.catch(() => {});
+    return this.#close;
+  }
+
+  /** Leaves now; whatever waits rejects with `reason`. */
+  abort(reason: Error): void {
+    this.#stopping.abort(reason);
+    this.#slot.link?.abort(reason);
+    void this.#leave("error", reason);
+  }
+
+  /** Leaves in order. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** @ignore part of {@linkcode pairIpc} */
+  async start(): Promise<void> {
+    const { signal } = this.#parts.given;
+    const onAbort = () => this.#stopping.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#statuses.push("connecting");
+    try {
+      this.#play = await this.#decide({ first: true });
+    } catch (error) {
+      await this.#leave("error", error as Error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+    if (signal !== undefined) {
+      const close = () => void this.close().catch(() => {});
+      signal.addEventListener("abort", close, { once: true });
+      void this.closed.then(() => signal.removeEventListener("abort", close));
+    }
+    void this.#keepUp();
+  }
+
+  /** Tries to connect, and where nobody is, to listen, until one of the two works. */
+  async #decide({ first }: { first: boolean }): Promise<Play> {
+    const { backoff } = this.#parts;
+    const { signal } = this.#stopping;
+    for (;;) {
+      let problem: unknown;
+      try {
+        return await this.#tryToConnect();
+      } catch (error) {
+        problem = error;
+      }
+      if (!signal.aborted && (problem as ParleyError).code === "ERR_CONNECT_REFUSED") {
+        try {
+          return await this.#tryToListen();
+        } catch (error) {
+          problem = error; // who lost the race connects
+        }
+      }
+      signal.throwIfAborted();
+      const failure = judgeFailure(problem, this.#suspicion, { first });
+      if (failure.final) throw failure.error;
+      const delayMs = failure.delayMs ?? backoff.failed(failure.error, performance.now(), Math.random());
+      if (delayMs === null) throw failure.error;
+      await pause(delayMs, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  async #tryToConnect(): Promise<Play> {
+    const { given, onQuery } = this.#parts;
+    const { signal } = this.#stopping;
+    const link = await openLink(
+      { ...this.#parts, tls: given.tls?.client, onQuery, slot: this.#slot },
+      signal,
+    );
+    if (signal.aborted) {
+      link.abort(signal.reason);
+      throw signal.reason;
+    }
+    this.#attach(link);
+    return { role: "client", link, over: this.#watch(link) };
+  }
+
+  async #tryToListen(): Promise<Play> {
+    const { resolved, endpoint, secrets, given } = this.#parts;
+    const claim = await claimEndpoint(resolved.action, endpoint, given.tls?.server);
+    const over = Promise.withResolvers<LinkEnd>();
+    try {
+      await secrets.get("server");
+      this.#stopping.signal.throwIfAborted();
+    } catch (error) {
+      claim.release();
+      throw error;
+    }
+    const reception = this.#receive(claim, over);
+    this.#suspicion.clear();
+    this.#statuses.push("listening");
+    return { role: "server", reception, over: over.promise };
+  }
+
+  #receive(claim: Claim, over: PromiseWithResolvers<LinkEnd>): Reception {
+    const { resolved, secrets, given } = this.#parts;
+    const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
+      const link = new IpcLink(frames, linkOptions(resolved, this.#slot, this.#parts.onQuery));
+      if (this.#slot.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
+        const reason = this.#slot.link !== null ? ClosingReason.busy : ClosingReason.done;
+        await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
+        return;
+      }
+      this.#attach(link);
+      link.start();
+      const end = await this.#watch(link);
+      if (this.#close !== null) return;
+      if (given.reconnect === false) over.resolve(end);
+      else this.#statuses.push("listening", { error: end.error ?? undefined, unsentBytes: end.unsentBytes });
+    };
+    return new Reception({ resolved, claim, secrets, maxClients: 2, maxPending: 16, onFrames });
+  }
+
+  #attach(link: IpcLink): void {
+    this.#suspicion.clear();
+    this.#parts.backoff.connected(performance.now());
+    this.#slot.attach(link);
+    this.#statuses.push("connected");
+  }
+
+  /** Resolves when a link has ended, and takes it out. */
+  async #watch(link: IpcLink): Promise<LinkEnd> {
+    const stopSweeping = sharedSweeper.add(
+      (nowMs) => link.tick(nowMs),
+      shortestMs(this.#parts.resolved.link),
+    );
+    const end = await link.closed;
+    stopSweeping();
+    this.#slot.detach(end);
+    return end;
+  }
+
+  /** Decides the roles anew whenever the one that listens has gone. */
+  async #keepUp(): Promise<void> {
+    const { backoff, given } = this.#parts;
+    const { signal } = this.#stopping;
+    try {
+      for (;;) {
+        const end = await this.#play!.over;
+        if (this.#close !== null || signal.aborted) return;
+        const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
+        if (given.reconnect === false) return await this.#leave("disconnected", end.error);
+        this.#play = null;
+        this.#statuses.push("reconnecting", details);
+        // A random moment: the others must not all try at once.
+        const delayMs = backoff.failed(end.error, performance.now(), Math.random());
+        if (delayMs === null) return await this.#leave("error", end.error);
+        await pause(delayMs, signal);
+        if (signal.aborted) return;
+        this.#play = await this.#decide({ first: false });
+      }
+    } catch (error) {
+      if (this.#close === null) await this.#leave("error", error as Error);
+    }
+  }
+
+  async #drain(options: { timeoutMs?: number }): Promise<void> {
+    this.#statuses.push("closing");
+    this.#slot.refuse(null);
+    this.#stopReception();
+    try {
+      await this.#slot.link?.close(options);
+      await this.#leave("closed", null);
+    } catch (error) {
+      await this.#leave("closed", error as Error);
+      throw error;
+    }
+  }
+
+  #stopReception(): Promise<void> {
+    if (this.#play?.role !== "server") return Promise.resolve();
+    const { reception } = this.#play;
+    reception.stop();
+    return reception.finished();
+  }
+
+  async #leave(status: IpcStatus, error: Error | null): Promise<void> {
+    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect as this side was closed"));
+    await this.#stopReception();
+    this.#slot.end(error);
+    this.#statuses.push(status, error === null ? {} : { error });
+    this.#closed.resolve();
+  }
+}

@@ -1,0 +1,333 @@
+// listenIpc(): the side that listens; many clients, read one by one or all together.
+import { Sweeper } from "../connection/sweeper.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
+import { checkFunction, checkInteger } from "../limits/check.ts";
+import type { Address, Incoming } from "../net/transport.ts";
+import type { ServerTlsOptions } from "../tls/options.ts";
+import type { IpcAnswer } from "./answering.ts";
+import type { IpcQueryOptions } from "./asked.ts";
+import type { Claim } from "./claim.ts";
+import { type Endpoint, findEndpoint } from "./endpoint.ts";
+import { Fifo } from "./fifo.ts";
+import { type IpcReadOptions, iterate, readTimeout, refuseWait, Waiters } from "./inbox.ts";
+import { IpcLink } from "./link.ts";
+import { ClosingReason } from "./message.ts";
+import { claimEndpoint } from "./network.ts";
+import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type IpcRefusals, Reception } from "./reception.ts";
+import { type IpcRoundOptions, readRound } from "./round.ts";
+import { SecretSource } from "./secrets.ts";
+import type { FrameLink } from "./secure/frame_link.ts";
+import { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+import { shortestMs } from "./shortest.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
+
+/** Options of {@linkcode listenIpc}. */
+export interface IpcServerOptions extends IpcCommonOptions {
+  /** TLS beneath the handshake. */
+  tls?: ServerTlsOptions;
+  /** Clients at a time, 1 to 65536; others are told that it is full. @default {1000} */
+  maxClients?: number;
+  /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
+  maxPending?: number;
+  /** Answers the clients' queries; an empty answer is an answer. */
+  onQuery?: (data: Uint8Array, client: IpcServerClient) => IpcAnswer | Promise<IpcAnswer>;
+  /** Abort closes in order. */
+  signal?: AbortSignal;
+}
+
+/** Counters of a server. */
+export interface IpcServerStats extends IpcRefusals {
+  /** Clients connected now. */
+  readonly clients: number;
+  /** Clients that ever were. */
+  readonly clientsTotal: number;
+}
+
+/**
+ * Listens on a channel. The socket of a server that died is taken over, that of one that lives never is.
+ *
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE` when another server has the channel, `ERR_ADDRESS_INVALID` when the place is not safe,
+ * `ERR_SOCKET_PATH_TOO_LONG`
+ * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
+ *
+ * @example Messages of all clients, as they come
+ * ```ts
+ * import { connectIpc, listenIpc } from "@parley/parley/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await listenIpc({ name: `doc-${Deno.pid}-b` });
+ * await using client = await connectIpc({ name: server.name });
+ * await client.write(1, "ping");
+ * for await (const { client: from, type, data } of server) {
+ *   await from.write(type + 1, data);
+ *   break;
+ * }
+ * assertEquals((await client.read())?.type, 2);
+ * ```
+ */
+export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
+  const resolved = resolveIpcOptions("Cannot listen", options);
+  const { maxClients = 1000, maxPending = 100, signal } = options;
+  checkInteger(resolved.action, "maxClients", maxClients, 1, 65536);
+  checkInteger(resolved.action, "maxPending", maxPending, 1, 65536);
+  if (options.onQuery !== undefined) checkFunction(resolved.action, "onQuery", options.onQuery);
+  signal?.throwIfAborted();
+  const endpoint = await findEndpoint(resolved.action, options);
+  const secrets = new SecretSource(resolved, endpoint);
+  const claim = await claimEndpoint(resolved.action, endpoint, options.tls);
+  try {
+    await secrets.get("server"); // makes the key file, or finds fault with it, before the first client comes
+    signal?.throwIfAborted();
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+  return new IpcServer({ resolved, endpoint, secrets, claim, given: { ...options, maxClients, maxPending } });
+}
+
+/** What an {@linkcode IpcServer} is made of. */
+interface ServerParts {
+  readonly resolved: ResolvedIpcOptions;
+  readonly endpoint: Endpoint;
+  readonly secrets: SecretSource;
+  readonly claim: Claim;
+  readonly given: IpcServerOptions & { readonly maxClients: number; readonly maxPending: number };
+}
+
+/** The listening end of a channel; {@linkcode listenIpc} makes it. */
+export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessage> {
+  /** Name of the channel. */
+  readonly name: string;
+  /** Where it listens, with the real port. */
+  readonly addr: Address;
+  /** Resolves when the server has ended for good. Never rejects. */
+  readonly closed: Promise<void>;
+  readonly #parts: ServerParts;
+  readonly #reception: Reception;
+  readonly #clients = new Map<string, IpcServerClient>();
+  readonly #statuses = new StatusFeed();
+  readonly #sweeper = new Sweeper();
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** Clients with messages that nobody waited for, each once. */
+  readonly #ready = new Fifo<IpcServerClient>();
+  readonly #inReady = new Set<IpcServerClient>();
+  readonly #readers = new Waiters<IpcServerMessage>();
+  #clientsTotal = 0;
+  #close: Promise<void> | null = null;
+  #ended: { readonly error: unknown } | null = null;
+
+  /** @ignore use {@linkcode listenIpc} */
+  constructor(parts: ServerParts) {
+    const { claim, endpoint, given, resolved, secrets } = parts;
+    this.#parts = parts;
+    this.name = given.name;
+    this.addr = endpoint.kind === "unix" ? { transport: "unix", path: endpoint.path } : claim.listener.addr;
+    this.closed = this.#closed.promise;
+    const { maxClients, maxPending, signal } = given;
+    this.#statuses.push("listening");
+    const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
+    this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames });
+    if (signal === undefined) return;
+    const onAbort = () => void this.close().catch(() => {});
+    signal.addEventListener("abort", onAbort, { once: true });
+    void this.closed.then(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** What the server is doing: `listening` without clients, `connected` with some. */
+  get status(): IpcStatus {
+    return this.#statuses.status;
+  }
+
+  /** Iterates over the changes of status, from the current one to the last. */
+  statuses(): AsyncIterableIterator<IpcStatusEvent, undefined> {
+    return this.#statuses.watch();
+  }
+
+  /** Connected clients by id. */
+  get clients(): ReadonlyMap<string, IpcServerClient> {
+    return this.#clients;
+  }
+
+  /** Counters as they are now. */
+  stats(): IpcServerStats {
+    const { refused, failed } = this.#reception.refusals;
+    return { clients: this.#clients.size, clientsTotal: this.#clientsTotal, refused, failed: { ...failed } };
+  }
+
+  /**
+   * Waits for the next message of any client, as they come: clients that have some take turns. `null` once the server has closed. A
+   * wait that ends early loses no message.
+   *
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
+   */
+  read(options: IpcReadOptions = {}): Promise<IpcServerMessage | null> {
+    const refused = refuseWait(options);
+    if (refused !== null) return refused;
+    const message = this.#take();
+    if (message !== undefined) return Promise.resolve(message);
+    if (this.#ended !== null) return Promise.resolve(null);
+    if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
+    return this.#readers.wait(options);
+  }
+
+  /**
+   * Waits until each client of now has sent a message, and takes one of each: as fast as the slowest. At the time limit it gives what
+   * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
+   */
+  readRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
+    return readRound([...this.#clients.values()], options);
+  }
+
+  /** Writes a message to every client; resolves when all have accepted it. Clients that go away meanwhile are left out. */
+  async write(type: number, data: Uint8Array | string): Promise<void> {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    const writes = [...this.#clients.values()].map((client) => client.write(type, bytes));
+    for (const result of await Promise.allSettled(writes)) {
+      if (result.status === "rejected" && !(result.reason instanceof ClosedError)) throw result.reason;
+    }
+  }
+
+  /**
+   * Asks the one client that is connected; with many, ask the client you mean.
+   *
+   * @throws {ClosedError} when there is none
+   * @throws {TypeError} when there are several
+   */
+  query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
+    const [client, second] = this.#clients.values();
+    if (second !== undefined) {
+      return Promise.reject(
+        new TypeError(`Cannot query as there must be one client: there are ${this.#clients.size}`),
+      );
+    }
+    if (client === undefined) {
+      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query as there is no client"));
+    }
+    return client.query(data, options);
+  }
+
+  /** Iterates over the messages of all clients, as {@linkcode read} gives them. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
+    return iterate(() => this.read());
+  }
+
+  /** Lets the process live while the server listens (the default). */
+  ref(): void {
+    this.#parts.claim.listener.ref();
+  }
+
+  /** Lets the process end although the server listens. Connected clients keep it alive. */
+  unref(): void {
+    this.#parts.claim.listener.unref();
+  }
+
+  /**
+   * Closes in order: lets nobody in, closes every client as `IpcServerClient.close` does, and gives the channel free. What was received
+   * can still be read. Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#close ??= this.#drain(options);
+    this.#close.catch(() => {});
+    return this.#close;
+  }
+
+  /** Ends now; whatever waits at a client rejects with `reason`. */
+  abort(reason: Error): void {
+    this.#reception.stop();
+    for (const client of this.#clients.values()) client.abort(reason);
+    void this.close().catch(() => {});
+  }
+
+  /** Closes in order. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Serves one client to its end. Never rejects. */
+  async #serve(frames: FrameLink, { remoteAddr }: Incoming): Promise<void> {
+    const { resolved, given } = this.#parts;
+    const { readAheadBytes } = resolved.link;
+    const onFirst = (from: IpcServerClient) => this.#onFirst(from);
+    const client = new IpcServerClient({
+      remoteAddr,
+      queryTimeoutMs: resolved.queryTimeoutMs,
+      readAheadBytes,
+      onFirst,
+    });
+    const { onQuery } = given;
+    const link = new IpcLink(frames, {
+      ...resolved.link,
+      onQuery: onQuery === undefined ? undefined : (data) => onQuery(data, client),
+      onMessage: (type, data) => client.inbox.push({ client, type, data }),
+      isInboxFull: () => client.inbox.full,
+      onHandlerError: (error) => resolved.reporter.report(error, "query"),
+    });
+    client.attach(link);
+    if (this.#close !== null || this.#clients.size >= given.maxClients) {
+      const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
+      await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
+      client.detach({ error: null, unsentBytes: 0 });
+      return;
+    }
+    this.#clients.set(client.id, client);
+    this.#clientsTotal++;
+    if (this.#clients.size === 1) this.#statuses.push("connected");
+    link.start();
+    const stopSweeping = this.#sweeper.add((nowMs) => link.tick(nowMs), shortestMs(resolved.link));
+    const end = await link.closed;
+    stopSweeping();
+    this.#clients.delete(client.id);
+    client.detach(end);
+    if (this.#clients.size === 0 && this.#close === null) {
+      this.#statuses.push("listening", { error: end.error ?? undefined, unsentBytes: end.unsentBytes });
+    }
+  }
+
+  #onFirst(client: IpcServerClient): void {
+    if (this.#readers.size > 0) {
+      this.#readers.deliver(client.inbox.take()!);
+      return;
+    }
+    if (this.#inReady.has(client)) return;
+    this.#inReady.add(client);
+    this.#ready.push(client);
+  }
+
+  /** One message of the client whose turn it is. */
+  #take(): IpcServerMessage | undefined {
+    for (let client = this.#ready.shift(); client !== undefined; client = this.#ready.shift()) {
+      const message = client.inbox.take();
+      if (client.inbox.size > 0) this.#ready.push(client);
+      else this.#inReady.delete(client);
+      if (message !== undefined) return message; // else its own reader was faster
+    }
+    return undefined;
+  }
+
+  async #drain(options: { timeoutMs?: number }): Promise<void> {
+    this.#statuses.push("closing");
+    this.#reception.stop();
+    const closing = [...this.#clients.values()].map((client) => client.close(options));
+    const failures = (await Promise.allSettled(closing)).filter((result) => result.status === "rejected");
+    await this.#reception.finished();
+    this.#ended = { error: null };
+    this.#readers.end(null);
+    const late = failures.map(({ reason }) => reason).filter((reason) => reason instanceof TimeoutError);
+    this.#statuses.push("closed", late.length === 0 ? {} : { error: late[0] });
+    this.#closed.resolve();
+    if (late.length === 0) return;
+    const cutBytes = late.reduce((sum, { cutBytes }) => sum + cutBytes, 0);
+    throw new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot close in order as ${late.length} clients took too long`,
+      {
+        cutConnections: late.length,
+        cutBytes,
+      },
+    );
+  }
+}

@@ -1,0 +1,135 @@
+// IpcServerClient: one client of a server, as its handlers see it.
+import { checkDurationMs } from "../limits/check.ts";
+import type { Address } from "../net/transport.ts";
+import type { IpcQueryOptions } from "./asked.ts";
+import { Inbox, type IpcReadOptions, iterate } from "./inbox.ts";
+import type { IpcLink } from "./link.ts";
+import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import type { IpcMessage } from "./link_slot.ts";
+import { checkType, toBytes } from "./options.ts";
+
+/** A message from one of a server's clients. */
+export interface IpcServerMessage extends IpcMessage {
+  /** Who sent it. */
+  readonly client: IpcServerClient;
+}
+
+/** What an {@linkcode IpcServerClient} is made of. */
+export interface ServerClientParts {
+  readonly remoteAddr: Address;
+  readonly queryTimeoutMs: number;
+  readonly readAheadBytes: number;
+  /** Called when a message came that nobody waited for and there was none before. */
+  readonly onFirst: (client: IpcServerClient) => void;
+}
+
+/** One client of a server. It ends with its connection; when the same process connects again, it is another. */
+export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDisposable {
+  /** Free for the program's own use. */
+  data: unknown = undefined;
+  /** Where it is. */
+  readonly remoteAddr: Address;
+  /** @ignore between the server and its client */
+  readonly inbox: Inbox<IpcServerMessage>;
+  readonly #queryTimeoutMs: number;
+  #link: IpcLink | null = null;
+  #closed: Promise<void> = Promise.resolve();
+
+  /** @ignore part of a server */
+  constructor(parts: ServerClientParts) {
+    this.remoteAddr = parts.remoteAddr;
+    this.#queryTimeoutMs = parts.queryTimeoutMs;
+    this.inbox = new Inbox({
+      highWaterBytes: parts.readAheadBytes,
+      onRoom: () => this.#link?.resume(),
+      onFirst: () => parts.onFirst(this),
+    });
+  }
+
+  /** @ignore part of a server */
+  attach(link: IpcLink): void {
+    this.#link = link;
+    this.#closed = link.closed.then(() => {});
+  }
+
+  /** @ignore part of a server */
+  detach(end: LinkEnd): void {
+    this.inbox.end(end.error);
+  }
+
+  /** Made in the handshake: 32 hex digits, the same on both sides. */
+  get id(): string {
+    return this.#link!.sessionId;
+  }
+
+  /** Whether messages and queries can be sent to it. */
+  get status(): "connected" | "closing" | "closed" {
+    return this.#link!.isOpen ? "connected" : this.inbox.ended ? "closed" : "closing";
+  }
+
+  /** Resolves when its connection has ended. Never rejects. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  /** Counters. */
+  stats(): IpcTraffic {
+    return { ...this.#link!.traffic };
+  }
+
+  /**
+   * Writes a message; resolves when it was accepted and `data` may be changed again. Wait for it, and a slow client slows its writer.
+   *
+   * @throws {RangeError} when the type is not 1 to 4294967295
+   * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the client takes no message of this size
+   * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
+   */
+  write(type: number, data: Uint8Array | string): Promise<void> {
+    try {
+      return this.#link!.write(checkType(type), toBytes("Cannot write", data));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Resolves when the client's process has received all that was written before. */
+  flush(): Promise<void> {
+    return this.#link!.confirm();
+  }
+
+  /** Waits for this client's next message; `null` at the end. A wait that ends early loses no message. */
+  read(options?: IpcReadOptions): Promise<IpcServerMessage | null> {
+    return this.inbox.read(options);
+  }
+
+  /** Asks the client. Many queries may be under way; `data` must not be changed before the answer. */
+  query(data: Uint8Array | string, options: IpcQueryOptions = {}): Promise<Uint8Array> {
+    const { timeoutMs = this.#queryTimeoutMs, signal } = options;
+    try {
+      checkDurationMs("Cannot query", "timeoutMs", timeoutMs);
+      return this.#link!.query(toBytes("Cannot query", data), timeoutMs, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Iterates over this client's messages. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
+    return iterate(() => this.read());
+  }
+
+  /** Closes in order, as `IpcClient.close` does. What was received can still be read. Idempotent. */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    return this.#link!.close(options);
+  }
+
+  /** Ends now; whatever waits rejects with `reason`. */
+  abort(reason: Error): void {
+    this.#link!.abort(reason);
+  }
+
+  /** Closes in order. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,82 @@
+// Unread bytes of one stream: views where they are worth it, joined copies where they are not.
+
+/**
+ * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a fifth of that
+ * buffer is copied: else one byte held could cost 64 KiB. A fifth, as our own slices are a little less than a
+ * quarter of a full read.
+ */
+const MIN_SHARE = 5;
+const FIRST_TAIL_BYTES = 256;
+const MAX_TAIL_BYTES = 8192;
+
+/** A queue of bytes in order. */
+export class ReceiveBuffer {
+  #chunks: Uint8Array[] = [];
+  #head = 0;
+  #bytes = 0;
+  #tail: Uint8Array | undefined;
+  #tailStart = 0;
+  #tailEnd = 0;
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes bytes; the caller must not change them any more. */
+  push(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    if (bytes.length * MIN_SHARE >= bytes.buffer.byteLength) {
+      this.#chunks.push(bytes);
+      this.#tail = undefined;
+      return;
+    }
+    let offset = 0;
+    while (offset < bytes.length) {
+      const tail = this.#openTail(bytes.length - offset);
+      const count = Math.min(bytes.length - offset, tail.length - this.#tailEnd);
+      tail.set(bytes.subarray(offset, offset + count), this.#tailEnd);
+      this.#tailEnd += count;
+      offset += count;
+      this.#chunks[this.#chunks.length - 1] = tail.subarray(this.#tailStart, this.#tailEnd);
+    }
+  }
+
+  /** Gives the next bytes, which belong to the caller from then on. */
+  shift(): Uint8Array | undefined {
+    const chunk = this.#chunks[this.#head];
+    if (chunk === undefined) return undefined;
+    this.#head += 1;
+    this.#bytes -= chunk.length;
+    if (this.#head === this.#chunks.length) {
+      this.#chunks = [];
+      this.#head = 0;
+      this.#tail = undefined;
+    } else if (this.#head > 1024 && this.#head * 2 > this.#chunks.length) {
+      this.#chunks.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return chunk;
+  }
+
+  /** Drops everything; the result is how many bytes that were. */
+  clear(): number {
+    const bytes = this.#bytes;
+    this.#chunks = [];
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#tail = undefined;
+    return bytes;
+  }
+
+  /** The open tail is always the last chunk; a new one twice as large follows a full one. */
+  #openTail(wanted: number): Uint8Array {
+    if (this.#tail !== undefined && this.#tailEnd < this.#tail.length) return this.#tail;
+    const doubled = this.#tail === undefined ? FIRST_TAIL_BYTES : this.#tail.length * 2;
+    this.#tail = new Uint8Array(Math.min(MAX_TAIL_BYTES, Math.max(doubled, wanted)));
+    this.#tailStart = 0;
+    this.#tailEnd = 0;
+    this.#chunks.push(this.#tail);
+    return this.#tail;
+  }
+}

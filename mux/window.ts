@@ -1,0 +1,115 @@
+// Flow-control windows of one stream: what we may send, and what the peer may send.
+import { ProtocolError } from "../errors.ts";
+import { MAX_U32 } from "./header.ts";
+
+/** Window of every stream when it opens, both ways (yamux spec, "Flow Control"). */
+export const INITIAL_WINDOW_BYTES: number = 256 * 1024;
+
+/** How many bytes the peer lets us send. */
+export class SendWindow {
+  #credit = INITIAL_WINDOW_BYTES;
+
+  /** Bytes that may be sent now. */
+  get credit(): number {
+    return this.#credit;
+  }
+
+  /**
+   * Adds what the peer gave.
+   *
+   * @throws {ProtocolError} `ERR_MUX_WINDOW` when the sum leaves 32 bits
+   */
+  grant(delta: number): void {
+    if (this.#credit + delta > MAX_U32) {
+      const text =
+        `Cannot take a window update of ${delta} on top of ${this.#credit}: the sum leaves 32 bits`;
+      throw new ProtocolError("ERR_MUX_WINDOW", text);
+    }
+    this.#credit += delta;
+  }
+
+  /** Spends `count` bytes, which must not be more than {@linkcode credit}. */
+  take(count: number): void {
+    this.#credit -= count;
+  }
+}
+
+/** What {@linkcode ReceiveWindow.update} needs to decide on growth. */
+export interface GrowthContext {
+  /** Time, milliseconds. */
+  readonly now: number;
+  /** Round trip of the session, milliseconds; `undefined` while it is not known. */
+  readonly rttMs: number | undefined;
+  /** Takes bytes from the budgets of session and process; `false` when they have no more. */
+  readonly reserve: (bytes: number) => boolean;
+}
+
+/**
+ * How many bytes the peer may send us. At all times `size` = what the peer may still send + what is buffered +
+ * what was consumed and not given back yet. A window never shrinks: yamux cannot take credit back.
+ */
+export class ReceiveWindow {
+  readonly #maxBytes: number;
+  #size = INITIAL_WINDOW_BYTES;
+  #available = INITIAL_WINDOW_BYTES;
+  #consumed = 0;
+  #lastUpdate: number;
+
+  /** Makes the window of a stream opened at `now` (ms) that may grow to `maxBytes`. */
+  constructor(maxBytes: number, now: number) {
+    this.#maxBytes = maxBytes;
+    this.#lastUpdate = now;
+  }
+
+  /** Bytes that may be under way and unread together. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes that the peer may still send. */
+  get available(): number {
+    return this.#available;
+  }
+
+  /** Bytes reserved beyond the initial window, to be given back when the stream ends. */
+  get grownBytes(): number {
+    return this.#size - INITIAL_WINDOW_BYTES;
+  }
+
+  /**
+   * Counts the announced length of a data frame, before its body.
+   *
+   * @throws {ProtocolError} `ERR_MUX_WINDOW` when it is more than the peer may send
+   */
+  receive(count: number): void {
+    if (count > this.#available) {
+      const text = `Cannot take a data frame of ${count} bytes: the window has ${this.#available}`;
+      throw new ProtocolError("ERR_MUX_WINDOW", text);
+    }
+    this.#available -= count;
+  }
+
+  /** Counts bytes that the application took; true when it is time to {@linkcode update} the peer. */
+  consume(count: number): boolean {
+    this.#consumed += count;
+    return this.#consumed * 2 >= this.#size;
+  }
+
+  /**
+   * Gives the consumed bytes back, and more when the reader emptied half a window within two round trips: then
+   * the window, not the reader, holds the sender up. The result is the delta for the peer.
+   */
+  update({ now, rttMs, reserve }: GrowthContext): number {
+    let delta = this.#consumed;
+    const fast = rttMs !== undefined && now - this.#lastUpdate <= 2 * rttMs;
+    const growth = Math.min(this.#size, this.#maxBytes - this.#size);
+    if (fast && growth > 0 && reserve(growth)) {
+      this.#size += growth;
+      delta += growth;
+    }
+    this.#lastUpdate = now;
+    this.#consumed = 0;
+    this.#available += delta;
+    return delta;
+  }
+}

@@ -1,0 +1,91 @@
+// Sources: who fails is refused for a while, and nobody else is; loopback is spared unless it is told otherwise.
+import net from "node:net";
+import { assert, assertEquals } from "@std/assert";
+import type { ServeOptions } from "@parley/parley";
+import { testCerts } from "../support/certs.ts";
+import { started, type TestServer } from "../support/servers.ts";
+import { until } from "../support/wait.ts";
+
+const ignore = Deno.build.os !== "linux";
+const name = (sentence: string) =>
+  ignore ? `${sentence} (ignored: needs several loopback addresses)` : sentence;
+
+/** Connects from one of the addresses of loopback, sends garbage, and tells whether the server took a look at it. */
+async function babble(test: TestServer, source: string): Promise<boolean> {
+  assert(test.server.addr.transport === "tcp");
+  const before = test.server.stats().overall;
+  const socket = net.connect({ host: "127.0.0.1", port: test.server.addr.port, localAddress: source });
+  socket.on("error", () => {});
+  socket.write("this is no client hello");
+  socket.resume();
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  const after = () => test.server.stats().overall;
+  await until("it is refused or looked at", () => {
+    const { connectionsRefused, handshakeFailures } = after();
+    return connectionsRefused + handshakeFailures > before.connectionsRefused + before.handshakeFailures;
+  });
+  return after().handshakeFailures > before.handshakeFailures;
+}
+
+async function listen(options: ServeOptions): Promise<TestServer> {
+  return await started({ tls: (await testCerts()).server, ...options });
+}
+
+Deno.test({
+  name: name(
+    "serve({ limitLoopback: true }) refuses a source whose handshake failed, for a while, and no other source",
+  ),
+  ignore,
+  async fn() {
+    await using test = await listen({ limitLoopback: true, penalties: { failureMs: 60_000 } });
+    assertEquals(await babble(test, "127.0.0.2"), true);
+    assertEquals(await babble(test, "127.0.0.2"), false);
+    assertEquals(await babble(test, "127.0.0.3"), true);
+    assertEquals(await babble(test, "127.0.0.2"), false);
+    assertEquals(test.server.stats().refusedBy.penalized, 2);
+  },
+});
+
+Deno.test({
+  name: name("serve() forgives a source when its penalty is over"),
+  ignore,
+  async fn() {
+    await using test = await listen({ limitLoopback: true, penalties: { failureMs: 30 } });
+    assertEquals(await babble(test, "127.0.0.2"), true);
+    await until("it is forgiven", () => babble(test, "127.0.0.2"));
+  },
+});
+
+Deno.test({
+  name: name("serve() by default spares loopback, behind which many stand"),
+  ignore,
+  async fn() {
+    await using test = await listen({ penalties: { failureMs: 60_000 } });
+    for (let i = 0; i < 5; i++) assertEquals(await babble(test, "127.0.0.2"), true);
+    assertEquals(test.server.stats().overall.connectionsRefused, 0);
+  },
+});
+
+Deno.test({
+  name: name(
+    "serve({ limitLoopback: true }) lets one source have maxPendingPerSource handshakes, another one its own",
+  ),
+  ignore,
+  async fn() {
+    // Nobody gives way before the test is over.
+    await using test = await listen({ limitLoopback: true, maxPendingPerSource: 3, stallMs: 60_000 });
+    assert(test.server.addr.transport === "tcp");
+    const { port } = test.server.addr;
+    const sockets = ["127.0.0.2", "127.0.0.3"].flatMap((localAddress) =>
+      Array.from({ length: 5 }, () => net.connect({ host: "127.0.0.1", port, localAddress }))
+    );
+    for (const socket of sockets) socket.on("error", () => {}).resume();
+    await until(
+      "four of ten are refused",
+      () => test.server.stats().refusedBy.too_many_pending_from_source === 4,
+    );
+    assertEquals(test.server.stats().pendingNow, 6);
+    for (const socket of sockets) socket.destroy();
+    await until("none is pending", () => test.server.stats().pendingNow === 0);
+  },
+});

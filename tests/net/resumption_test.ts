@@ -1,0 +1,74 @@
+// Resumed TLS sessions: nobody gets in by one whose certificate this server has not checked.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { TlsError } from "../../errors.ts";
+import { listen } from "../../net/listen.ts";
+import type { Listener } from "../../net/transport.ts";
+import { createCa, createCertificate } from "../../tls/mod.ts";
+import type { TlsVersion } from "../../tls/options.ts";
+import { sourceOf, testCerts } from "../support/certs.ts";
+import { hasOpenssl, openssl } from "../tls/openssl.ts";
+
+for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+  Deno.test({
+    name: `listen() with clientCa resumes its own ${maxVersion} sessions and no other server's${openssl}`,
+    ignore: !hasOpenssl,
+    fn: () => checkResumption(maxVersion),
+  });
+}
+
+async function checkResumption(maxVersion: TlsVersion): Promise<void> {
+  const certs = await testCerts();
+  const otherCa = await createCa({ name: "Other CA" });
+  const stranger = await createCertificate({ ca: otherCa, client: true, name: "stranger" });
+  const directory = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${directory}/client.pem`, stranger.cert + "\n" + stranger.key);
+  const open = (clientCa: string) =>
+    listen({ port: 0, tls: { credentials: sourceOf(certs.server, { clientCa: [clientCa] }), maxVersion } });
+  const [theirs, ours] = await Promise.all([open(otherCa.cert), open(certs.ca.cert)]);
+  try {
+    const save = ["-cert", "client.pem", "-sess_out", "session"];
+    const resume = ["-cert", "client.pem", "-sess_in", "session"];
+    assertEquals(await connect(directory, theirs, save), "stranger");
+    assertEquals(await connect(directory, theirs, resume), "stranger");
+    // Deno decrypts it, as all servers of a process share their keys.
+    await assertRejects(() => connect(directory, ours, resume), TlsError);
+  } finally {
+    theirs.close();
+    ours.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Lets openssl connect and waits for one byte of the server; gives the name that the server saw. */
+async function connect(directory: string, listener: Listener, args: string[]): Promise<string | undefined> {
+  assert(listener.addr.transport === "tcp");
+  const child = new Deno.Command("openssl", {
+    args: [
+      "s_client",
+      "-connect",
+      `127.0.0.1:${listener.addr.port}`,
+      "-servername",
+      "localhost",
+      "-quiet",
+      ...args,
+    ],
+    cwd: directory,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  try {
+    const incoming = await listener.accept();
+    const transport = await incoming!.open({ signal: new AbortController().signal });
+    await transport.write(new Uint8Array([33]));
+    await reader.read();
+    const name = transport.tls?.peerCertificate?.subject.replace("CN=", "");
+    transport.close();
+    return name;
+  } finally {
+    await child.stdin.close().catch(() => {});
+    await reader.cancel();
+    await child.status;
+  }
+}

@@ -1,0 +1,91 @@
+// A real browser loads a real page through forward, hub and expose.
+import { assert, assertEquals } from "@std/assert";
+import { expose, forward } from "@parley/parley/wire";
+import { TempDir } from "../support/temp_dir.ts";
+import { until } from "../support/wait.ts";
+import { hubbed } from "../support/wires.ts";
+
+const ASSETS = 200;
+
+const why = await new Deno.Command("chromium", { args: ["--version"], stdin: "null" }).output().then(
+  ({ success }) => success ? "" : " (ignored: chromium does not run)",
+  () => " (ignored: chromium is missing)",
+);
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
+  "--timeout=20000",
+  "--dump-dom",
+];
+
+/** A page with 200 scripts, each of which counts itself. */
+class WebPage implements AsyncDisposable {
+  readonly asked = new Set<string>();
+  readonly #server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    const { pathname } = new URL(request.url);
+    this.asked.add(pathname);
+    if (pathname === "/") return new Response(PAGE, { headers: { "content-type": "text/html" } });
+    if (!pathname.startsWith("/asset")) return new Response(null, { status: 404 });
+    const filler = `// ${"x".repeat(pathname.length * 500)}\n`;
+    return new Response(`${filler}count();`, { headers: { "content-type": "text/javascript" } });
+  });
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
+
+const scripts = Array.from({ length: ASSETS }, (_, index) => `<script src="/asset${index}.js"></script>`);
+const PAGE = `<!doctype html><title>Tunnel</title><p id="n">0</p>
+<script>function count() { const n = document.getElementById("n"); n.textContent = Number(n.textContent) + 1; }</script>
+${scripts.join("\n")}`;
+
+/** The page as the browser has it once it is loaded. */
+async function load(url: string): Promise<string> {
+  await using profile = new TempDir();
+  const { stdout } = await new Deno.Command("chromium", {
+    args: [...FLAGS, `--user-data-dir=${profile.path}`, url],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test({
+  name: "forward shows a page with 200 assets to a browser, and again after the exposing side was lost" + why,
+  ignore: why !== "",
+  async fn() {
+    await using test = await hubbed();
+    await using page = new WebPage();
+    const [home, office] = [await test.join("home"), await test.join("office")];
+    expose(office, "web", { port: page.port });
+    await using tunnel = await forward(home, "web", { to: "office" });
+    assert(tunnel.addr.transport === "tcp");
+    const url = `http://127.0.0.1:${tunnel.addr.port}/`;
+
+    assert((await load(url)).includes(`<p id="n">${ASSETS}</p>`), "not all assets were loaded");
+    assertEquals([...page.asked].filter((path) => path.startsWith("/asset")).length, ASSETS);
+
+    const before = office.session?.id;
+    office.session?.abort();
+    await until("the office is back", () => {
+      const session = test.server.session("office");
+      return session !== undefined && session.id !== before;
+    });
+    page.asked.clear();
+    assert((await load(url)).includes(`<p id="n">${ASSETS}</p>`), "not all assets were loaded again");
+    assertEquals([...page.asked].filter((path) => path.startsWith("/asset")).length, ASSETS);
+  },
+});

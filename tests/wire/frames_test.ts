@@ -1,0 +1,108 @@
+// Tests of the wire's frames: whole, cut everywhere, and wrong.
+import { assertEquals, assertThrows } from "@std/assert";
+import { ProtocolError } from "@parley/parley";
+import {
+  encodeFrame,
+  FrameBuffer,
+  MAX_FRAME_BYTES,
+  readAnswer,
+  readControl,
+  readHello,
+  readOpen,
+  readReply,
+} from "../../wire/frames.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (value: object) => bytes(JSON.stringify(value));
+
+function refuses(call: () => void): void {
+  assertEquals(assertThrows(call, ProtocolError).code, "ERR_WIRE_FRAME");
+}
+
+Deno.test("FrameBuffer gives the same frame wherever the bytes are cut, and what is behind it", () => {
+  const frame = encodeFrame({ name: "x" });
+  assertEquals(frame, new Uint8Array([0, 0, 0, 12, ...bytes('{"name":"x"}')]));
+  const input = new Uint8Array([...frame, ...frame, 7, 8]);
+  for (let cut = 0; cut <= frame.length + 2; cut++) {
+    const buffer = new FrameBuffer();
+    const frames = [buffer.push(input.subarray(0, cut)), buffer.push(input.subarray(cut)), buffer.next()]
+      .filter((found) => found !== undefined);
+    assertEquals(frames, [bytes('{"name":"x"}'), bytes('{"name":"x"}')]);
+    assertEquals(buffer.rest(), new Uint8Array([7, 8]));
+    assertEquals(buffer.atBoundary, true);
+  }
+});
+
+Deno.test("FrameBuffer refuses a length of 0 and one over 16 KiB from the header alone", () => {
+  refuses(() => new FrameBuffer().push(new Uint8Array([0, 0, 0, 0])));
+  refuses(() => new FrameBuffer().push(new Uint8Array([0, 0, 0x40, 1])));
+  refuses(() => new FrameBuffer().push(new Uint8Array([255, 255, 255, 255])));
+  assertEquals(new FrameBuffer().push(new Uint8Array([0, 0, 0x40, 0])), undefined);
+});
+
+Deno.test("encodeFrame refuses what does not fit", () => {
+  encodeFrame({ a: "x".repeat(MAX_FRAME_BYTES - 8) });
+  assertThrows(() => encodeFrame({ a: "x".repeat(MAX_FRAME_BYTES - 7) }), RangeError, "at most 16384");
+});
+
+Deno.test("readHello takes what is right and refuses wrong types, names and tokens", () => {
+  const good = { parley: 1, identity: "me", token: "t", streams: ["a"], other: [1] };
+  assertEquals(readHello(text(good)), { parley: 1, identity: "me", token: "t", streams: ["a"] });
+  const bad: object[] = [
+    { ...good, parley: "1" },
+    { ...good, identity: "" },
+    { ...good, identity: "a b" },
+    { ...good, identity: "ä" },
+    { ...good, identity: "x".repeat(256) },
+    { ...good, identity: 7 },
+    { ...good, token: undefined },
+    { ...good, token: "x".repeat(4097) },
+    { ...good, streams: "a" },
+    { ...good, streams: [""] },
+    { ...good, streams: [1] },
+    { ...good, streams: undefined },
+  ];
+  for (const frame of bad) refuses(() => readHello(text(frame)));
+});
+
+Deno.test("frames refuse what is no JSON object, broken UTF-8, and members named __proto__", () => {
+  const bad = [
+    "",
+    "{",
+    "1",
+    "null",
+    "[]",
+    '"x"',
+    "{} {}",
+    '{"name":"a","meta":{"__proto__":{}}}',
+    "[".repeat(9000),
+  ];
+  for (const frame of bad) refuses(() => readOpen(bytes(frame)));
+  refuses(() => readOpen(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])));
+});
+
+Deno.test("readOpen takes a name, whom it is for and what is said about it", () => {
+  assertEquals(readOpen(text({ name: "a" })), { name: "a", to: undefined, from: undefined, meta: {} });
+  assertEquals(readOpen(text({ name: "a", to: "b", from: "c", meta: { x: [1] } })), {
+    name: "a",
+    to: "b",
+    from: "c",
+    meta: { x: [1] },
+  });
+  for (const frame of [{}, { name: "a", to: 1 }, { name: "a", from: "" }, { name: "a", meta: [] }]) {
+    refuses(() => readOpen(text(frame)));
+  }
+});
+
+Deno.test("readReply, readAnswer and readControl know their codes and refuse others", () => {
+  assertEquals(readReply(text({ code: "ERR_BUSY" })), { code: "ERR_BUSY" });
+  refuses(() => readReply(text({ code: "ERR_OTHER" })));
+  refuses(() => readReply(text({ session: "x" })));
+  assertEquals(readAnswer(text({})), { code: undefined });
+  assertEquals(readAnswer(text({ code: "ERR_NO_PEER" })), { code: "ERR_NO_PEER" });
+  refuses(() => readAnswer(text({ code: 1 })));
+  refuses(() => readAnswer(text({ code: "toString" })));
+  assertEquals(readControl(text({ gone: ["a"] })), { streams: undefined, peers: [], gone: ["a"] });
+  refuses(() => readControl(text({ peers: [{ identity: "a" }] })));
+  refuses(() => readControl(text({ peers: {} })));
+});

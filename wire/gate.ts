@@ -1,0 +1,62 @@
+// GatedTransport: lets strangers send only so much until they are known.
+import { ClosedError } from "../errors.ts";
+import type { Address, SocketTuning, TlsInfo, Transport } from "../net/transport.ts";
+
+/** What a stranger may send: a HELLO of 16 KiB with its headers, and a read's worth more. */
+const STRANGER_BYTES = 32 * 1024;
+
+/** A transport that stops reading after 32 KiB until {@linkcode open} is called: the rest waits in the kernel. */
+export class GatedTransport implements Transport {
+  readonly #inner: Transport;
+  #left = STRANGER_BYTES;
+  #gate: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
+
+  constructor(inner: Transport) {
+    this.#inner = inner;
+    this.#gate?.promise.catch(() => {});
+  }
+
+  get localAddr(): Address {
+    return this.#inner.localAddr;
+  }
+
+  get remoteAddr(): Address {
+    return this.#inner.remoteAddr;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#inner.tls;
+  }
+
+  /** The peer is known: read on without a limit. */
+  open(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    if (this.#gate !== undefined && this.#left <= 0) await this.#gate.promise;
+    const chunk = await this.#inner.read();
+    this.#left -= chunk?.length ?? 0;
+    return chunk;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#inner.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#inner.closeWrite();
+  }
+
+  close(): void {
+    this.#gate?.reject(
+      new ClosedError("ERR_CLOSED", "Cannot read as the connection was closed on this side"),
+    );
+    this.#inner.close();
+  }
+
+  tune(tuning: SocketTuning): void {
+    this.#inner.tune?.(tuning);
+  }
+}

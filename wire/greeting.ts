@@ -1,0 +1,165 @@
+// The greeting: HELLO and its answer over a fresh connection, on the server's side and on the joining one.
+import { ClosedError, ProtocolError } from "../errors.ts";
+import { MuxSession } from "../mux/session.ts";
+import type { MuxSessionOptions } from "../mux/options.ts";
+import type { Incoming, Transport } from "../net/transport.ts";
+import { FrameChannel } from "./frame_channel.ts";
+import {
+  type Hello,
+  readHello,
+  readReply,
+  type SessionRefusal,
+  type Welcome,
+  WIRE_VERSION,
+} from "./frames.ts";
+import { GatedTransport } from "./gate.ts";
+import type { LinkFacts } from "./link.ts";
+import { sessionRefused } from "./refusals.ts";
+
+/** Time that a refused peer gets to read why. */
+const LAST_WORDS_MS = 500;
+
+/** A HELLO, and over what it came. */
+export interface Greeting {
+  readonly hello: Hello;
+  readonly transport: Transport;
+}
+
+/** What the server does with a HELLO. */
+export interface Reception {
+  /** Decides about it; nothing is registered yet. */
+  judge(greeting: Greeting, signal: AbortSignal): Promise<SessionRefusal | undefined>;
+  /** Takes the name, or refuses the session. */
+  admit(facts: LinkFacts): SessionRefusal | undefined;
+  /** Registers the session. Called in the moment WELCOME goes out. */
+  register(facts: LinkFacts): void;
+  /** Names that this side handles. */
+  names(): readonly string[];
+}
+
+/**
+ * A connection whose handshake ends with WELCOME: {@linkcode Incoming.open} covers TLS and HELLO, so one deadline, one slot and
+ * one penalty cover both. `facts` stays empty when the peer was refused in order.
+ */
+export class GreetedIncoming implements Incoming {
+  readonly #incoming: Incoming;
+  readonly #reception: Reception;
+  readonly #mux: Omit<MuxSessionOptions, "role">;
+
+  constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
+    this.#incoming = incoming;
+    this.#reception = reception;
+    this.#mux = mux;
+  }
+
+  get localAddr(): Incoming["localAddr"] {
+    return this.#incoming.localAddr;
+  }
+
+  get remoteAddr(): Incoming["remoteAddr"] {
+    return this.#incoming.remoteAddr;
+  }
+
+  refuse(): void {
+    this.#incoming.refuse();
+  }
+
+  async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
+    const gate = new GatedTransport(await this.#incoming.open({ signal }));
+    const mux = new MuxSession(gate, { ...this.#mux, role: "server" });
+    const onAbort = () => mux.abort(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      const stream = await mux.acceptStream({ signal });
+      if (stream === null) throw new ClosedError("ERR_RESET", "The peer left before its HELLO");
+      const control = new FrameChannel(stream);
+      const refusal = await this.#receive(mux, control, gate, signal);
+      if (refusal !== undefined) {
+        await farewell(mux, control, refusal);
+        if (refusal === "ERR_AUTH" || refusal === "ERR_FORBIDDEN") throw sessionRefused(refusal);
+      }
+      return gate;
+    } catch (error) {
+      mux.abort(error);
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #receive(
+    mux: MuxSession,
+    control: FrameChannel,
+    transport: GatedTransport,
+    signal: AbortSignal,
+  ): Promise<SessionRefusal | undefined> {
+    const text = await control.read({ signal });
+    if (text === null) throw new ClosedError("ERR_RESET", "The peer left before its HELLO");
+    const hello = readHello(text);
+    if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
+    const reception = this.#reception;
+    const refusal = await reception.judge({ hello, transport }, signal);
+    if (refusal !== undefined) return refusal;
+    signal.throwIfAborted();
+    const { identity, token } = hello;
+    const id = crypto.randomUUID();
+    const told = reception.names();
+    const facts = { id, identity, token, offers: hello.streams, told, mux, control, transport };
+    const taken = reception.admit(facts);
+    if (taken !== undefined) return taken;
+    const written = control.write({ session: id, identity, streams: told, limits: {} }, { signal });
+    reception.register(facts);
+    await written;
+    transport.open();
+    return undefined;
+  }
+}
+
+/** REFUSED, and the end. */
+async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRefusal): Promise<void> {
+  await control.write({ code }, { timeoutMs: LAST_WORDS_MS });
+  await control.mux.closeWrite();
+  await mux.close({ timeoutMs: LAST_WORDS_MS }).catch(() => {});
+}
+
+/**
+ * Joins over a connection: HELLO, and waits for WELCOME. Closes the connection when that fails.
+ *
+ * @throws {AuthError} when identity or token are not accepted
+ * @throws {ProtocolError} when the far side is no server of ours
+ */
+export async function greet(
+  transport: Transport,
+  hello: Omit<Hello, "parley">,
+  options: { readonly mux: Omit<MuxSessionOptions, "role">; readonly signal: AbortSignal },
+): Promise<LinkFacts> {
+  const { signal } = options;
+  const mux = new MuxSession(transport, { ...options.mux, role: "client" });
+  try {
+    const stream = await mux.openStream({ signal });
+    const control = new FrameChannel(stream);
+    await control.write({ parley: WIRE_VERSION, ...hello }, { signal });
+    const text = await control.read({ signal });
+    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join as the server ended the connection");
+    const reply: Welcome | { readonly code: SessionRefusal } = readReply(text);
+    if ("code" in reply) throw sessionRefused(reply.code);
+    if (reply.identity !== hello.identity) {
+      throw new ProtocolError("ERR_WIRE_FRAME", "Cannot join as the server took us for somebody else");
+    }
+    return {
+      id: reply.session,
+      identity: reply.identity,
+      token: hello.token,
+      offers: reply.streams,
+      told: hello.streams,
+      mux,
+      control,
+      transport,
+    };
+  } catch (error) {
+    mux.abort(error);
+    await mux.closed;
+    throw error;
+  }
+}

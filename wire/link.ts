@@ -1,0 +1,211 @@
+// Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
+import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
+import type { MuxSession } from "../mux/session.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import { ControlSender } from "./control_sender.ts";
+import { pauseUnless, withDeadline } from "./deadline.ts";
+import { FrameChannel } from "./frame_channel.ts";
+import { type Control, type Open, readAnswer, readControl, readOpen, type StreamRefusal } from "./frames.ts";
+import type { HandlerTable } from "./handlers.ts";
+import { streamRefused } from "./refusals.ts";
+import { WireSession } from "./session.ts";
+import { WireStream } from "./stream.ts";
+
+/** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
+const OPEN_MS = 5000;
+
+/** Frames of the control stream that are read per second in the long run; more wait, unread. */
+const CONTROL_PER_SECOND = 100;
+
+/** What is asked about a stream that the peer opens, beside its handler. */
+export interface LinkHost {
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  /** Refuses a stream with a code, or lets it be served. */
+  judge(link: Link, open: Open): Promise<StreamRefusal | undefined>;
+  /** Who opens streams where OPEN does not tell; `undefined` for the server. */
+  opener(link: Link): string | undefined;
+  /** Brings a stream to somebody else, to its end, or gives why not. */
+  route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  onControl(link: Link, control: Control): void;
+  onStreamError(link: Link, error: unknown): void;
+}
+
+/** What the greeting found out. */
+export interface LinkFacts {
+  readonly id: string;
+  /** Who the joined side is, as authenticated. */
+  readonly identity: string;
+  readonly token: string;
+  /** Names that the peer handles. */
+  readonly offers: readonly string[];
+  /** Names that the peer was told we handle. */
+  readonly told: readonly string[];
+  readonly mux: MuxSession;
+  readonly control: FrameChannel;
+  readonly transport: { readonly remoteAddr: WireSession["remoteAddr"]; readonly tls?: WireSession["tls"] };
+}
+
+/** One session, from WELCOME to its end. */
+export class Link {
+  readonly facts: LinkFacts;
+  readonly session: WireSession;
+  readonly control: ControlSender;
+  offers: readonly string[];
+  readonly #host: LinkHost;
+  readonly #running = new Set<Promise<void>>();
+  #busy = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(facts: LinkFacts, host: LinkHost) {
+    this.facts = facts;
+    this.offers = facts.offers;
+    this.#host = host;
+    this.control = new ControlSender(facts.control, host.handlers, facts.told);
+    this.session = new WireSession(this);
+  }
+
+  /** Resolves once the session is over, with what ended it. Never rejects. */
+  get closed(): Promise<ParleyError | undefined> {
+    return this.facts.mux.closed;
+  }
+
+  /** Takes streams from now on; settles when the session is over. Never rejects. */
+  async run(): Promise<void> {
+    void this.#followControl();
+    // Handlers may have come and gone since the greeting named them.
+    this.control.tellNames();
+    const { mux } = this.facts;
+    for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
+      const task = this.#serve(stream);
+      this.#running.add(task);
+      void task.then(() => this.#running.delete(task));
+    }
+    await mux.closed;
+  }
+
+  /** Opens a stream: OPEN, and waits for the answer. */
+  async open(
+    open: Partial<Open> & { readonly name: string },
+    { signal, timeoutMs }: { signal?: AbortSignal; timeoutMs: number },
+  ): Promise<{ readonly channel: FrameChannel; readonly rest: Uint8Array }> {
+    const late = (ms: number) =>
+      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot open the stream "${open.name}" within ${ms} ms`);
+    let mux: MuxStream | undefined;
+    try {
+      return await withDeadline({ signal, timeoutMs, late }, async (signal) => {
+        mux = await this.facts.mux.openStream({ signal });
+        const channel = new FrameChannel(mux);
+        await channel.write(open, { signal });
+        const answer = await channel.read({ signal });
+        if (answer === null) {
+          throw new ClosedError("ERR_RESET", `Cannot open the stream "${open.name}" as the peer ended it`);
+        }
+        const { code } = readAnswer(answer);
+        if (code === undefined) return { channel, rest: channel.rest() };
+        void mux.close();
+        mux = undefined;
+        throw streamRefused(code, open.name);
+      });
+    } catch (error) {
+      mux?.reset(error);
+      throw error;
+    }
+  }
+
+  /** Ends in order: streams and handlers get `timeoutMs`. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  /** Ends now. */
+  abort(reason?: unknown): void {
+    this.facts.mux.abort(reason);
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { mux } = this.facts;
+    const closing = mux.close({ timeoutMs });
+    this.control.end();
+    await closing;
+    const late = () =>
+      new TimeoutError(
+        "ERR_DRAIN_TIMEOUT",
+        `Cannot close in order: handlers still ran after ${timeoutMs} ms`,
+      );
+    await withDeadline({ timeoutMs, late }, async () => void await Promise.all(this.#running));
+  }
+
+  async #followControl(): Promise<void> {
+    const { control } = this.facts;
+    let tokens = CONTROL_PER_SECOND;
+    let lastMs = performance.now();
+    try {
+      for (let frame = await control.read(); frame !== null; frame = await control.read()) {
+        this.#host.onControl(this, readControl(frame));
+        const nowMs = performance.now();
+        tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
+        lastMs = nowMs;
+        if (tokens < 0) await pauseUnless(1000 / CONTROL_PER_SECOND, this.closed);
+      }
+      // The peer is closing in order: no new streams, old ones finish.
+      this.facts.mux.goAway();
+      this.control.end();
+    } catch (error) {
+      this.abort(error);
+    }
+  }
+
+  /** Takes one stream of the peer's. Never rejects. */
+  async #serve(mux: MuxStream): Promise<void> {
+    try {
+      const channel = new FrameChannel(mux);
+      const text = await channel.read({ timeoutMs: OPEN_MS });
+      if (text === null) return void mux.reset();
+      const open = readOpen(text);
+      const code = this.#busy < this.#host.maxHandlers ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (code !== undefined) await refuse(channel, code);
+    } catch (error) {
+      mux.reset(error);
+      this.#host.onStreamError(this, error);
+    }
+  }
+
+  /** Serves a stream to its end, or gives why not. */
+  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
+    this.#busy++;
+    try {
+      const code = await this.#judge(open);
+      if (code !== undefined) return code;
+      if (open.to !== undefined) return await this.#host.route(this, channel, open);
+      const handler = this.#host.handlers.get(open.name);
+      if (handler === undefined) return "ERR_NO_HANDLER";
+      await channel.write({});
+      const from = open.from ?? this.#host.opener(this);
+      const stream = new WireStream(channel.mux, { ...open, from }, channel.rest());
+      await handler(stream, this.session);
+    } finally {
+      // A handler counts as long as it runs, even when its stream was reset long ago.
+      this.#busy--;
+    }
+    await channel.mux.close();
+    return undefined;
+  }
+
+  async #judge(open: Open): Promise<StreamRefusal | undefined> {
+    const late = () => new TimeoutError("ERR_HANDSHAKE_TIMEOUT", "Cannot authorize the stream in time");
+    try {
+      return await withDeadline({ timeoutMs: OPEN_MS, late }, () => this.#host.judge(this, open));
+    } catch (error) {
+      this.#host.onStreamError(this, error);
+      return "ERR_HANDLER";
+    }
+  }
+}
+
+/** Refuses a stream, and lets it end in order. */
+export async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
+  await channel.write({ code }, { timeoutMs: OPEN_MS });
+  await channel.mux.close();
+}

@@ -1,0 +1,27 @@
+/**
+ * Named streams between peers that keep one connection: a server {@linkcode mount}s, clients {@linkcode join}, and
+ * either side opens streams to the other, so a server calls a client that no connection could reach.
+ *
+ * @module
+ */
+export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../client/backoff.ts";
+export { type ClientStatus } from "../client/status.ts";
+export { type Meta } from "./frames.ts";
+export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
+export { join, JoinedWire, type WirePeer } from "./join.ts";
+export { mount, MountedWire } from "./mount.ts";
+export {
+  type Authorize,
+  type AuthorizeRequest,
+  type JoinOptions,
+  type MountOptions,
+  type OpenOptions,
+  sameToken,
+  type StreamHandler,
+  type WireErrorContext,
+  type WireOptions,
+} from "./options.ts";
+export { type SegmentSink, type SegmentSource } from "./segments.ts";
+export { type WireCloseOptions, WireSession } from "./session.ts";
+export { type StreamInfo, WireStream } from "./stream.ts";
+export { expose, type ExposeOptions, Forward, forward, type ForwardOptions } from "./tunnel.ts";

@@ -1,0 +1,159 @@
+// Options of mount, join and hub: what they are, their defaults, and their check before any I/O.
+import type { ReconnectOptions } from "../client/backoff.ts";
+import type { AdmissionOptions } from "../limits/admission_options.ts";
+import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
+import type { Logger } from "../logger.ts";
+import type { MuxSessionOptions } from "../mux/options.ts";
+import type { Address, TlsInfo } from "../net/transport.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
+import type { Meta } from "./frames.ts";
+import type { WireSession } from "./session.ts";
+import type { WireStream } from "./stream.ts";
+
+/** Serves a stream. When it returns the stream is closed, when it throws the stream is reset. */
+export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
+
+/** What is to be allowed or not. */
+export interface AuthorizeRequest {
+  /** `"session"` once per HELLO, `"stream"` once per stream. */
+  readonly kind: "session" | "stream";
+  /** Who asks: claimed for a session, proven for a stream. */
+  readonly identity: string;
+  /** The token of HELLO. Compare it with {@linkcode sameToken}. */
+  readonly token: string;
+  /** Name of the stream. */
+  readonly name?: string;
+  /** Who opens the stream; the same as `identity`. */
+  readonly from?: string;
+  /** Whom the stream is for, through a hub; absent when it is for this side. */
+  readonly to?: string;
+  /** Where the peer is. */
+  readonly remoteAddr: Address;
+  /** What TLS knows of the peer, such as its certificate. */
+  readonly tls?: TlsInfo;
+}
+
+/** Decides. Whatever is not `true` refuses, and so does an error. It gets five seconds. */
+export type Authorize = (request: AuthorizeRequest) => boolean | Promise<boolean>;
+
+/** Where an error came up that no caller can be told. */
+export interface WireErrorContext {
+  /** What was under way. */
+  readonly phase:
+    | "listen"
+    | "accept"
+    | "handshake"
+    | "certificates"
+    | "session"
+    | "stream"
+    | "hook"
+    | "connect";
+  /** The session, if there was one. */
+  readonly session?: WireSession;
+}
+
+/** Options that both sides have. */
+export interface WireOptions {
+  /** Handlers by name, from the start; `handle` adds more. */
+  handlers?: Readonly<Record<string, StreamHandler>>;
+  /** Called when a session begins. */
+  onOpen?: (session: WireSession) => void;
+  /** Called when a session is over; `error` is absent after an orderly end. */
+  onClose?: (session: WireSession, error: Error | undefined) => void;
+  /** Called when a peer handles other names than before: see `session.offers`. */
+  onOffers?: (session: WireSession) => void;
+  /** Takes errors that no caller can be told. @default {the logger} */
+  onError?: (error: unknown, context: WireErrorContext) => void;
+  /** Takes them otherwise. @default {the console} */
+  logger?: Logger;
+  /** Handlers that may run for one session at a time; further streams are refused with `ERR_BUSY`. @default {256} as many streams as a peer may open */
+  maxHandlers?: number;
+  /** Limits of the streams and the keepalive: see `MuxSessionOptions`. */
+  mux?: Omit<MuxSessionOptions, "role">;
+  /** Abort closes in order. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@linkcode mount}. */
+export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemptionsOptions {
+  /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident */
+  hostname?: string;
+  /** Port; 0 picks a free one. @default {0} */
+  port?: number;
+  /** Path of a unix socket to listen on instead. */
+  path?: string;
+  /** Permission bits of the socket's file. @default {0o600} */
+  mode?: number;
+  /** Certificates; without them the connections are plain, and tokens can be read on the way. */
+  tls?: ServerTlsOptions;
+  /** Who may join, and open which stream. Without it nobody may. */
+  authorize?: Authorize;
+  /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
+  insecureAnyone?: boolean;
+  /** Time in ms for TLS, HELLO and WELCOME together. @default {5000} */
+  handshakeTimeoutMs?: number;
+  /** Refusal of sources whose handshakes failed. */
+  penalties?: PenaltiesOptions;
+  /** Connections that the kernel may hold before they are accepted. @default {128, or as many as descriptors allow} */
+  backlog?: number;
+}
+
+/** Options of {@linkcode join}. */
+export interface JoinOptions extends WireOptions {
+  /** Name or address to connect to. @default {"127.0.0.1"} */
+  hostname?: string;
+  /** Port to connect to. */
+  port?: number;
+  /** Path of a unix socket to connect to instead. */
+  path?: string;
+  /** Whom to trust, and who we are; without it the connection is plain. */
+  tls?: ClientTlsOptions;
+  /** Kind of address, as in `wire.addr`; not needed. */
+  transport?: Address["transport"];
+  /** Who we are: 1 to 255 characters of printable ASCII without spaces. */
+  identity: string;
+  /** What proves it; goes over the connection as it is, so use TLS. @default {""} */
+  token?: string;
+  /** Time in ms for all of one attempt: dialling, TLS, HELLO and WELCOME. @default {10000} */
+  timeoutMs?: number;
+  /** When to try again, or `false` to stay closed once the session is lost, or cannot be had. */
+  reconnect?: ReconnectOptions | false;
+  /** Which streams the server, or others through it, may open here. @default {all that are handled} */
+  authorize?: Authorize;
+  /** Called before each further attempt. */
+  onRetry?: (info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void;
+  /** Called when the hub tells who is there: see `wire.peers`. */
+  onPeers?: (peers: ReadonlyMap<string, readonly string[]>) => void;
+}
+
+/** Options of `open`. */
+export interface OpenOptions {
+  /** Gives up; the call rejects with its reason. It has no effect on an open stream. */
+  signal?: AbortSignal;
+  /** Time in ms until the far side has answered. @default {10000} */
+  timeoutMs?: number;
+  /** What the handler is told about the stream: any JSON object; with the name at most 16 KiB. @default {{}} */
+  meta?: Meta;
+}
+
+/**
+ * Compares a token without telling by its time how much of it was right.
+ *
+ * @example
+ * ```ts
+ * import { sameToken } from "@parley/parley/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(sameToken("secret", "secret"), true);
+ * assertEquals(sameToken("secreT", "secret"), false);
+ * ```
+ */
+export function sameToken(given: string, wanted: string): boolean {
+  const [left, right] = [new TextEncoder().encode(given), new TextEncoder().encode(wanted)];
+  let difference = left.length ^ right.length;
+  for (let index = 0; index < left.length; index++) {
+    difference |= (left[index] ?? 0) ^ (right[index % Math.max(1, right.length)] ?? 0);
+  }
+  return difference === 0;
+}

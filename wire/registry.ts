@@ -1,0 +1,65 @@
+// Registry: the sessions of a server by id and by identity, and who may take whose name.
+import { ClosedError } from "../errors.ts";
+import type { Link, LinkFacts } from "./link.ts";
+import { sameToken } from "./options.ts";
+
+/** Sessions of a server. */
+export class Registry {
+  readonly #byId = new Map<string, Link>();
+  readonly #byIdentity = new Map<string, { readonly facts: LinkFacts; link: Link | undefined }>();
+
+  /** All sessions, the oldest first. */
+  get links(): IterableIterator<Link> {
+    return this.#byId.values();
+  }
+
+  /** Number of sessions. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** A session by its id, or by who it is with. */
+  find(idOrIdentity: string): Link | undefined {
+    return this.#byId.get(idOrIdentity) ?? this.#byIdentity.get(idOrIdentity)?.link;
+  }
+
+  /**
+   * Gives a name to its first owner, or to one who proves the same again: the same token, or the same client
+   * certificate. The old session is closed then. `false` when somebody else has it.
+   */
+  claim(facts: LinkFacts): boolean {
+    const { identity, mux } = facts;
+    const owner = this.#byIdentity.get(identity);
+    if (owner !== undefined) {
+      if (!sameProof(owner.facts, facts)) return false;
+      this.#forget(owner.facts);
+      const text = "Cannot go on with the session as a newer one of the same identity took its place";
+      owner.facts.mux.abort(new ClosedError("ERR_CLOSED", text));
+    }
+    this.#byIdentity.set(identity, { facts, link: undefined });
+    void mux.closed.then(() => this.#forget(facts));
+    return true;
+  }
+
+  /** Lists a session whose name was claimed; `false` when it has ended, or lost its name, meanwhile. */
+  add(link: Link): boolean {
+    const entry = this.#byIdentity.get(link.facts.identity);
+    if (entry?.facts !== link.facts || link.facts.mux.state === "ended") return false;
+    entry.link = link;
+    this.#byId.set(link.facts.id, link);
+    return true;
+  }
+
+  #forget(facts: LinkFacts): void {
+    this.#byId.delete(facts.id);
+    if (this.#byIdentity.get(facts.identity)?.facts === facts) this.#byIdentity.delete(facts.identity);
+  }
+}
+
+function sameProof(left: LinkFacts, right: LinkFacts): boolean {
+  const certificate = left.transport.tls?.peerCertificate?.fingerprint256;
+  if (certificate !== undefined && certificate === right.transport.tls?.peerCertificate?.fingerprint256) {
+    return true;
+  }
+  return left.token !== "" && sameToken(right.token, left.token);
+}

@@ -1,0 +1,57 @@
+// WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
+import { ParleyError } from "../errors.ts";
+import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import type { WireErrorContext, WireOptions } from "./options.ts";
+
+/** Phases that strangers can bring about as often as they like. */
+const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
+
+/** Where the errors of a wire go. */
+export class WireReporter {
+  readonly #options: Pick<WireOptions, "onError" | "logger">;
+  readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
+  readonly #lines = new KindRateLimiter();
+
+  constructor(options: Pick<WireOptions, "onError" | "logger">) {
+    this.#options = options;
+  }
+
+  /** Tells of an error. Never throws. */
+  report(error: unknown, context: WireErrorContext): void {
+    if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
+    const { onError } = this.#options;
+    if (onError === undefined) return this.#log(error, context.phase);
+    try {
+      onError(error, context);
+    } catch (thrown) {
+      this.#log(thrown, "hook");
+    }
+  }
+
+  /** Calls a hook; what it throws is reported. */
+  guard(hook: () => void): void {
+    try {
+      hook();
+    } catch (error) {
+      this.report(error, { phase: "hook" });
+    }
+  }
+
+  #log(error: unknown, phase: string): void {
+    const code = error instanceof ParleyError ? error.code : "";
+    const line = this.#lines.ask(`${phase} ${code}`, performance.now());
+    if (!line.write) return;
+    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const ours = code === "" || phase === "listen" || phase === "certificates";
+    try {
+      const { logger } = this.#options;
+      if (!ours) logger?.info(`Wire, in phase "${phase}": ${text}`, { phase });
+      else if (logger !== undefined) {
+        logger.error(`Wire error in phase "${phase}": ${text}`, { phase, error });
+      } // deno-lint-ignore no-console
+      else console.error(`Wire error in phase "${phase}": ${text}`);
+    } catch {
+      // A logger that throws must not end anything.
+    }
+  }
+}

@@ -1,0 +1,187 @@
+// WireStream: a named stream, after its OPEN and ACCEPT: bytes both ways, or segments.
+import { ProtocolError } from "../errors.ts";
+import type { ParleyError } from "../errors.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import type { WaitOptions } from "../mux/wait.ts";
+import type { Meta } from "./frames.ts";
+import { copyBody, type SegmentSink, type SegmentSource, SegmentWriter } from "./segments.ts";
+import { SegmentReader } from "./segments.ts";
+
+/** What both sides know of a stream. */
+export interface StreamInfo {
+  /** Name under which it was opened. */
+  readonly name: string;
+  /** Who opened it, as authenticated; `undefined` for the server itself. */
+  readonly from: string | undefined;
+  /** What its opener said about it. */
+  readonly meta: Meta;
+}
+
+/** Plain or segmented: the first use of a direction fixes it. */
+type Mode = "unused" | "plain" | "segments";
+
+/**
+ * A named stream of bytes, both ways. Use a direction either plain, with {@linkcode read}, `for await`,
+ * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
+ * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
+ *
+ * When a handler returns, its stream is closed; when it throws, the stream is reset.
+ */
+export class WireStream implements AsyncDisposable {
+  /** Name under which it was opened. */
+  readonly name: string;
+  /** Who opened it, as authenticated; `undefined` for the server itself. */
+  readonly from: string | undefined;
+  /** What its opener said about it. It comes from the peer: check it as any input. */
+  readonly meta: Meta;
+  readonly #mux: MuxStream;
+  /** Bytes that came in one chunk with the answer. */
+  #first: Uint8Array | undefined;
+  #in: Mode = "unused";
+  #out: Mode = "unused";
+  #reader: SegmentReader | undefined;
+  readonly #writer: SegmentWriter;
+  #readable: ReadableStream<Uint8Array> | undefined;
+
+  /** @ignore streams come from `open` and go to handlers */
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array) {
+    this.#mux = mux;
+    this.name = name;
+    this.from = from;
+    this.meta = meta;
+    this.#first = first.length === 0 ? undefined : first;
+    this.#writer = new SegmentWriter((bytes, options) => mux.write(bytes, options));
+  }
+
+  /** Number of the stream in its session. */
+  get id(): number {
+    return this.#mux.id;
+  }
+
+  /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
+  get closed(): Promise<ParleyError | undefined> {
+    return this.#mux.closed;
+  }
+
+  /**
+   * Waits for the next bytes; `null` at the peer's end. The chunk belongs to the caller.
+   *
+   * @throws {ClosedError} `ERR_RESET` when either side reset the stream or the session was lost
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when nothing came within `timeoutMs`
+   * @throws {TypeError} when the direction is used in segments, or another read is under way
+   */
+  async read(options?: WaitOptions): Promise<Uint8Array | null> {
+    this.#in = use("read from", this.#in, "plain");
+    return await this.#pull(options);
+  }
+
+  /**
+   * Sends `bytes`; resolves when they were taken over, which waits for whoever reads them at the far end.
+   *
+   * @throws {ClosedError} `ERR_CLOSED` after {@linkcode closeWrite}, `ERR_RESET` after a reset
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the bytes were not taken within `timeoutMs`
+   * @throws {TypeError} when the direction is used in segments
+   */
+  async write(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
+    this.#out = use("write to", this.#out, "plain");
+    await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+  }
+
+  /**
+   * Sends all of `source` as one segment; more may follow. Gives the number of bytes.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the stream ends before
+   * @throws {TypeError} when the direction is used plain
+   */
+  async readFrom(source: SegmentSource, options?: WaitOptions): Promise<number> {
+    this.#out = use("write to", this.#out, "segments");
+    try {
+      return await this.#writer.send(source, options);
+    } catch (error) {
+      // The peer must not take a part for the whole.
+      this.reset(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Writes the next segment to `sink`, which stays open. Gives the number of bytes, `null` when the peer ended
+   * its direction and no segment is left.
+   *
+   * @throws {ProtocolError} `ERR_WIRE_SEGMENT` when the stream ends inside a segment, or holds none
+   * @throws {TypeError} when the direction is used plain
+   */
+  async writeTo(sink: SegmentSink, options?: WaitOptions): Promise<number | null> {
+    this.#in = use("read from", this.#in, "segments");
+    this.#reader ??= new SegmentReader((wait) => this.#pull(wait));
+    try {
+      return await copyBody(this.#reader, sink, options);
+    } catch (error) {
+      if (error instanceof ProtocolError) this.reset(error);
+      throw error;
+    }
+  }
+
+  /** Ends our direction; the peer reads to its end, and we go on reading. Idempotent. */
+  async closeWrite(): Promise<void> {
+    await this.#mux.closeWrite();
+  }
+
+  /** Ends our direction after everything written, and stops reading. Resolves when the stream is over. Idempotent. */
+  async close(): Promise<void> {
+    await this.#mux.close();
+  }
+
+  /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
+  reset(reason?: unknown): void {
+    this.#mux.reset(reason);
+  }
+
+  /** What the peer sends. Cancelling it stops reading. */
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const chunk = await this.read();
+        if (chunk === null) controller.close();
+        else controller.enqueue(chunk);
+      },
+      cancel: async () => await this.#mux.readable.cancel(),
+    }, { highWaterMark: 0 });
+    return this.#readable;
+  }
+
+  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode reset}. */
+  get writable(): WritableStream<Uint8Array> {
+    this.#out = use("write to", this.#out, "plain");
+    return this.#mux.writable;
+  }
+
+  /** Reads to the end; leaving the loop early stops reading. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    let ended = false;
+    try {
+      for (let chunk = await this.read(); chunk !== null; chunk = await this.read()) yield chunk;
+      ended = true;
+    } finally {
+      if (!ended) await this.#mux.readable.cancel().catch(() => {});
+    }
+  }
+
+  /** The same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
+    const first = this.#first;
+    if (first === undefined) return await this.#mux.read(options);
+    this.#first = undefined;
+    return first;
+  }
+}
+
+function use(action: string, now: Mode, wanted: Mode): Mode {
+  if (now === "unused" || now === wanted) return wanted;
+  const other = now === "plain" ? "plain" : "in segments";
+  throw new TypeError(`Cannot ${action} the stream like this as the direction is used ${other}`);
+}
