@@ -247,7 +247,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     try {
       link = await establish(
         this.#options,
-        { ...this.#options.connection, onTraffic: this.#onTraffic },
+        { ...this.#options.connection, onTraffic: this.#onTraffic, tellEachRead: false },
         signal,
       );
     } catch (error) {

@@ -20,6 +20,8 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   sweeper?: Sweeper;
   /** Called with what moved since the last call; gives ms to wait before reading on. */
   onTraffic?: (traffic: Traffic) => number;
+  /** Whether to call it after each read too, and not only once a second and at the end. @default {true} */
+  tellEachRead?: boolean;
 }
 
 /** What moved on a connection since it was last told. */

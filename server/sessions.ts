@@ -139,6 +139,7 @@ export class Sessions<Data> {
       ...options,
       data: given.data?.({ localAddr, remoteAddr }),
       sweeper,
+      tellEachRead: gate !== null || onTraffic !== undefined,
       onTraffic: (traffic: Traffic): number => {
         tally.moved(traffic);
         if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
