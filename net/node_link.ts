@@ -29,7 +29,7 @@ export class NodeLink {
   /** True while the platform handles the end of the socket, be it in order or by a reset. */
   ending = false;
   /** Called when the socket has ended, after the platform has handled it. */
-  onEnd: () => void = () => {};
+  onEnd: () => void = nothing;
   readonly #handle: StreamHandle;
   #reading = true;
   #referenced = true;
@@ -49,7 +49,7 @@ export class NodeLink {
     this.socket = socket;
     this.#handle = handle;
     // A socket without a listener ends the process when its peer resets it.
-    socket.on("error", () => {});
+    socket.on("error", nothing);
     this.localAddr = path === undefined
       ? tcpAddress(socket.localAddress, socket.localPort)
       : { transport: "unix", path };
@@ -114,6 +114,9 @@ export class NodeLink {
     this.socket.destroy();
   }
 }
+
+/** Does nothing; one for all, as each connection would hold its own. */
+export const nothing = (): void => {};
 
 /** Connects a socket of node:net. */
 export async function connectNode(

@@ -47,12 +47,14 @@ export class NodeTransport implements Transport {
     this.localAddr = link.localAddr;
     this.remoteAddr = link.remoteAddr;
     this.tls = tls;
-    session.on("error", (cause) => this.#fail(cause));
-    session.once("close", () => this.#fail(new Error("the socket was closed")));
+    const onGone = (cause: unknown) =>
+      this.#fail(cause instanceof Error ? cause : new Error("the socket was closed"));
+    session.on("error", onGone);
+    session.on("close", onGone);
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
     if (session.readableEnded) this.#end();
-    session.once("end", () => this.#end());
+    else session.on("end", () => this.#end());
     session.push = (chunk: Uint8Array | null) => {
       if (chunk !== null) this.#take(chunk);
       else if (link.ending) this.#fail(new Error("the socket ended before the TLS session did"));

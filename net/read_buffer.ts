@@ -6,9 +6,12 @@ const MIN_BYTES = 4 * 1024;
 /** Largest buffer in bytes: beyond it, a read costs more memory and no fewer calls. */
 const MAX_BYTES = 64 * 1024;
 
+/** So many nearly empty reads in a row halve the buffer: one short message between long ones does not. */
+const SHRINK_AFTER = 8;
+
 /**
  * Hands out places to read into, one after the other in one buffer, so that a chunk once taken is never written to again. The
- * buffer doubles from 4 KiB to 64 KiB while reads come back full, and halves while they come back nearly empty.
+ * buffer doubles from 4 KiB to 64 KiB while reads fill it, and halves while they come back nearly empty.
  *
  * @example
  * ```ts
@@ -26,12 +29,15 @@ export class ReadBuffer {
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #used = 0;
   #target = MIN_BYTES;
+  #small = 0;
 
-  /** A place to read into: at least a quarter of the present size. It holds until {@linkcode take}. */
+  /** A place to read into: at least half of the present size. It holds until {@linkcode take}. */
   space(): Uint8Array<ArrayBuffer> {
     const size = this.#bytes.length;
-    if (size !== this.#target && (this.#used > 0 || size > this.#target)) this.#renew();
-    else if (size - this.#used < this.#target / 4) this.#renew();
+    if (size > this.#target || size - this.#used < this.#target / 2) {
+      this.#bytes = new Uint8Array(this.#target);
+      this.#used = 0;
+    }
     // Faster than `subarray`, which looks for a class of the caller's.
     return this.#used === 0 ? this.#bytes : new Uint8Array(this.#bytes.buffer, this.#used);
   }
@@ -39,11 +45,16 @@ export class ReadBuffer {
   /** The first `length` bytes of the place last handed out; they belong to the caller from now on. */
   take(length: number): Uint8Array<ArrayBuffer> {
     const start = this.#used;
-    const end = start + length;
-    const space = this.#bytes.length - start;
-    this.#used = end;
-    if (length === space) this.#target = Math.min(MAX_BYTES, this.#target * 2);
-    else if (length <= this.#target / 8 && this.#target > MIN_BYTES) this.#target /= 2;
+    this.#used = start + length;
+    if (length === this.#bytes.length) {
+      this.#target = Math.min(MAX_BYTES, length * 2);
+      this.#small = 0;
+    } else if (length > this.#target / 8) {
+      this.#small = 0;
+    } else if (this.#target > MIN_BYTES && ++this.#small >= SHRINK_AFTER) {
+      this.#target /= 2;
+      this.#small = 0;
+    }
     return new Uint8Array(this.#bytes.buffer, start, length);
   }
 
@@ -52,11 +63,6 @@ export class ReadBuffer {
     this.#bytes = EMPTY;
     this.#used = 0;
     this.#target = MIN_BYTES;
-  }
-
-  #renew(): void {
-    this.#bytes = new Uint8Array(this.#target);
-    this.#used = 0;
   }
 }
 

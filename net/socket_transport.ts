@@ -5,8 +5,11 @@ import type { Address, TlsInfo, Transport } from "./transport.ts";
 
 /** What a {@linkcode SocketTransport} shows beside the bytes. */
 export interface SocketDescription {
+  /** The near end. */
   readonly localAddr: Address;
+  /** The far end. */
   readonly remoteAddr: Address;
+  /** What the TLS handshake told, if there was one. */
   readonly tls?: TlsInfo;
 }
 

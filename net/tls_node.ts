@@ -8,7 +8,7 @@ import { diagnoseCertificate } from "../tls/diagnose.ts";
 import { checkHost, matchesName, normalizeHost } from "../tls/host.ts";
 import type { Credentials, ResolvedClientTls, ServerCredentials, TlsVersion } from "../tls/options.ts";
 import { alpnMismatch, handshakeFault } from "./faults.ts";
-import { connectNode, type NodeLink } from "./node_link.ts";
+import { connectNode, type NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
 import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
@@ -21,7 +21,9 @@ const MAX_PROVEN = 10_000;
 
 /** What a server on this backend offers. */
 export interface NodeServerTls {
+  /** Lowest version spoken. */
   readonly minVersion: TlsVersion;
+  /** Highest version spoken. */
   readonly maxVersion: TlsVersion;
   /** Application protocols, most wanted first; when there are any, a client that agrees on none is refused. */
   readonly alpnProtocols: readonly string[];
@@ -231,7 +233,7 @@ async function settle(
   } finally {
     signal.removeEventListener("abort", onAbort);
     link.socket.removeListener("close", onClose);
-    link.onEnd = () => {};
+    link.onEnd = nothing;
   }
 }
 

@@ -2,7 +2,7 @@
 import net from "node:net";
 import type { CredentialSource } from "../tls/options.ts";
 import { busyAccept, listenFault } from "./faults.ts";
-import { NodeLink } from "./node_link.ts";
+import { NodeLink, nothing } from "./node_link.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
 import { type NodeServerTls, ServerTls } from "./tls_node.ts";
 import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -75,7 +75,8 @@ class Acceptor implements Listener {
   readonly #tls: NodeListenTls;
   readonly #unsubscribe: () => void;
   readonly #queue: NodeIncoming[] = [];
-  #serverTls: ServerTls;
+  /** What the next handshake goes by. */
+  serverTls: ServerTls;
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
   #wakesSoon: ReturnType<typeof setTimeout> | undefined;
@@ -90,9 +91,9 @@ class Acceptor implements Listener {
     this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
     this.#tls = tls;
-    this.#serverTls = new ServerTls(tls.credentials.current, tls);
+    this.serverTls = new ServerTls(tls.credentials.current, tls);
     this.#unsubscribe = tls.credentials.subscribe((next) => {
-      this.#serverTls = new ServerTls(next, tls);
+      this.serverTls = new ServerTls(next, tls);
     });
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#admit(socket));
@@ -117,7 +118,7 @@ class Acceptor implements Listener {
       this.#unsubscribe();
       throw cause;
     }
-    this.#server.on("error", () => {});
+    this.#server.on("error", nothing);
     this.#lastAddr = this.addr;
     this.#waker = setInterval(() => this.#wake(), WAKE_MS);
     Deno.unrefTimer(this.#waker);
@@ -157,13 +158,13 @@ class Acceptor implements Listener {
     this.#wakeSoon();
     // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
-      socket.on("error", () => {});
+      socket.on("error", nothing);
       socket.destroy();
       return;
     }
     const link = new NodeLink(socket, this.#path);
     link.tune(this.#tuning);
-    const incoming = new NodeIncoming(link, (signal) => this.#serverTls.open(link, { signal }));
+    const incoming = new NodeIncoming(link, this);
     const waiter = this.#waiter;
     this.#waiter = undefined;
     if (waiter !== undefined) waiter.resolve(incoming);
@@ -194,20 +195,25 @@ class Acceptor implements Listener {
 }
 
 class NodeIncoming implements Incoming {
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
   readonly #link: NodeLink;
-  readonly #open: (signal: AbortSignal) => Promise<Transport>;
+  readonly #acceptor: { readonly serverTls: ServerTls };
 
-  constructor(link: NodeLink, open: (signal: AbortSignal) => Promise<Transport>) {
+  constructor(link: NodeLink, acceptor: { readonly serverTls: ServerTls }) {
     this.#link = link;
-    this.#open = open;
-    this.localAddr = link.localAddr;
-    this.remoteAddr = link.remoteAddr;
+    this.#acceptor = acceptor;
   }
 
+  get localAddr(): Address {
+    return this.#link.localAddr;
+  }
+
+  get remoteAddr(): Address {
+    return this.#link.remoteAddr;
+  }
+
+  /** By the credentials that are in force now, not when the connection came. */
   open({ signal }: { signal: AbortSignal }): Promise<Transport> {
-    return this.#open(signal);
+    return this.#acceptor.serverTls.open(this.#link, { signal });
   }
 
   refuse(): void {

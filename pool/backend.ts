@@ -16,8 +16,6 @@ export interface Link {
   readonly backend: PoolBackend;
   /** Whether it was leased before. */
   used: boolean;
-  /** Bytes that had come when it was last put aside: more means that the backend spoke unasked. */
-  bytesIn: number;
   /** When it was last put aside. */
   idleSinceMs: number;
   /** Whether the backend has ended its direction. */
@@ -139,11 +137,15 @@ export class PoolBackend extends Member<Link> {
   }
 }
 
-/** Whether a link can be leased again: open, and not a byte came since it was put aside. */
-export function isUsable({ conn, ended, bytesIn }: Link): boolean {
+/**
+ * Whether a link can be leased: open, and after its first lease with nothing received and nothing to be sent. Before that,
+ * what came is a greeting.
+ */
+export function isUsable({ conn, ended, used }: Link): boolean {
   if (ended || conn.state !== "open") return false;
-  const stats = conn.stats();
-  return stats.bytesIn === bytesIn && stats.heldBytes === 0 && stats.queuedBytes === 0;
+  if (!used) return true;
+  const { heldBytes, queuedBytes } = conn.stats();
+  return heldBytes === 0 && queuedBytes === 0;
 }
 
 /**

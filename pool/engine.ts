@@ -153,7 +153,6 @@ export class PoolEngine {
     if (verdict.kind !== "discarded") void backend.record(!failed, trial, nowMs - start.atMs);
     else trial?.(true);
     if (failed) backend.counters.leasesFailed++;
-    link.bytesIn = stats.bytesIn;
     link.idleSinceMs = nowMs;
     if (verdict.kind === "released" && !failed && isReusable && isUsable(link)) {
       this.dispatcher.released(backend, link);
@@ -182,7 +181,6 @@ export class PoolEngine {
       conn,
       backend,
       used: false,
-      bytesIn: 0,
       idleSinceMs: performance.now(),
       ended: false,
     };

@@ -159,6 +159,22 @@ Deno.test("Pool drops an idle connection that the backend ends, or on which it s
   }
 });
 
+Deno.test("Pool keeps a new connection on which the backend says hello first", async () => {
+  await using backend = await backendOf("a", async (conn) => {
+    await conn.send("welcome");
+    for await (const message of conn) await conn.send(message);
+  });
+  await using pool = poolOf([backend], { maxPerBackend: 1 });
+  const controller = new AbortController();
+  const waiting = pool.acquire({ signal: controller.signal });
+  controller.abort();
+  await errorOf(waiting);
+  await until(() => statsOf(pool, "a").idle === 1 && statsOf(pool, "a").bytesIn > 0);
+  await using lease = await pool.acquire();
+  assertEquals(new TextDecoder().decode((await lease.conn.receive())!), "welcome");
+  assertEquals([await question(lease.conn, "?"), statsOf(pool, "a").dials], ["?", 1]);
+});
+
 Deno.test("Pool closes idle connections in order after idleTimeoutMs", async () => {
   await using backend = await backendOf("a");
   await using pool = poolOf([backend], { idleTimeoutMs: 30 });

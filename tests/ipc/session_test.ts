@@ -432,9 +432,9 @@ Deno.test("query tells how the other side failed, and nothing it did not mean to
     onQuery: (data) => {
       switch (text(data)) {
         case "throw":
-          throw new Error("secret path /root/x");
+          throw new Error("secret path /home/x");
         case "reject":
-          return Promise.reject(new Error("secret path /root/x"));
+          return Promise.reject(new Error("secret path /home/x"));
         case "remote":
           throw new RemoteError("ERR_NOT_TODAY", "come back\x1b[31m tomorrow");
         case "large":

@@ -17,7 +17,12 @@ Deno.test("ReadBuffer goes back to 4 KiB while reads are small", () => {
   const buffer = new ReadBuffer();
   for (let i = 0; i < 5; i++) buffer.take(buffer.space().length);
   assertEquals(buffer.space().length, 64 * 1024);
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 7; i++) {
+    buffer.space();
+    buffer.take(10);
+  }
+  assert(buffer.space().length > 60_000, "a few small reads change nothing");
+  for (let i = 0; i < 40; i++) {
     buffer.space();
     buffer.take(10);
   }
@@ -37,10 +42,10 @@ Deno.test("ReadBuffer never hands out bytes twice", () => {
   }
 });
 
-Deno.test("ReadBuffer gives at least a quarter of its size to read into", () => {
+Deno.test("ReadBuffer gives at least half of its size to read into", () => {
   const buffer = new ReadBuffer();
   for (let i = 0; i < 1000; i++) {
-    assert(buffer.space().length >= 1024);
+    assert(buffer.space().length >= 2048);
     buffer.take(100);
   }
 });
@@ -50,4 +55,15 @@ Deno.test("ReadBuffer.release() lets go of the buffer", () => {
   const first = buffer.space();
   buffer.release();
   assert(buffer.space().buffer !== first.buffer);
+});
+
+Deno.test("ReadBuffer keeps its size for messages of one size that it holds", () => {
+  const buffer = new ReadBuffer();
+  const buffers = new Set<ArrayBufferLike>();
+  for (let i = 0; i < 100; i++) {
+    buffers.add(buffer.space().buffer);
+    buffer.take(4096);
+  }
+  // 4 KiB once, then 8 KiB for two messages each.
+  assertEquals(buffers.size, 51);
 });

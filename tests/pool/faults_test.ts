@@ -99,7 +99,7 @@ Deno.test("Pool ejects the backend that is slower than the others, and takes it 
       await conn.send(message);
     }
   });
-  const outliers = { intervalMs: 100, ejectMs: 100, slowMarginMs: 30, minLeases: 3 };
+  const outliers = { intervalMs: 100, ejectMs: 1000, slowMarginMs: 30, minLeases: 3 };
   await using pool = poolOf([a, b, slow], { outliers, maxPerBackend: 4 });
   let going = true;
   const callers = Array.from({ length: 8 }, async () => {
@@ -109,6 +109,10 @@ Deno.test("Pool ejects the backend that is slower than the others, and takes it 
     }
   });
   await until(() => statsOf(pool, "slow").state === "ejected");
+  const begun = statsOf(pool, "slow").leases;
+  const others = a.questions;
+  await until(() => a.questions > others + 50);
+  if (statsOf(pool, "slow").state === "ejected") assertEquals(statsOf(pool, "slow").leases, begun);
   slowMs = 0;
   const before = statsOf(pool, "slow").leases;
   await until(() => statsOf(pool, "slow").state === "ready" && statsOf(pool, "slow").leases > before + 20);
@@ -149,6 +153,26 @@ Deno.test("health checks find a backend that accepts and never answers, and no c
   for (let i = 0; i < 20; i++) await askOnce(pool, "?");
   assert(statsOf(pool, "b").leases > leases);
   assert(statsOf(pool, "b").healthFailures > 0);
+});
+
+Deno.test("health checks do not take a late answer for the next one", async () => {
+  await using late = await backendOf("a", async (conn) => {
+    let before: Uint8Array | undefined;
+    for await (const message of conn) {
+      if (before !== undefined) await conn.send(before); // the answer to the question before
+      before = message;
+    }
+  });
+  await using pool = poolOf([late], {
+    health: { intervalMs: 10, timeoutMs: 30, check: (conn) => question(conn, "ping") },
+  });
+  const states = new Set<string>();
+  await until(() => statsOf(pool, "a").state === "unwell");
+  await until(() => {
+    states.add(statsOf(pool, "a").state);
+    return statsOf(pool, "a").healthChecks >= 6;
+  });
+  assertEquals(states, new Set(["unwell"]));
 });
 
 Deno.test("health checks close an open circuit: the check is the trial", async () => {
