@@ -71,8 +71,12 @@ class TransportConnection extends AbstractMultiaddrConnection {
 /** What {@linkcode libp2pMux} makes. */
 export type Libp2pMuxer = ReturnType<ReturnType<ReturnType<typeof yamux>>["createStreamMuxer"]>;
 
-/** Starts libp2p's muxer over a transport; it echoes every stream that we open. */
-export function libp2pMux(transport: Transport, role: "client" | "server"): Libp2pMuxer {
+/** Starts libp2p's muxer over a transport; it echoes or swallows what comes on every stream that is opened to it. */
+export function libp2pMux(
+  transport: Transport,
+  role: "client" | "server",
+  how: "echo" | "swallow" = "echo",
+): Libp2pMuxer {
   const direction = role === "client" ? "outbound" : "inbound";
   const connection = new TransportConnection(transport, direction);
   const init = {
@@ -85,7 +89,7 @@ export function libp2pMux(transport: Transport, role: "client" | "server"): Libp
     void (async () => {
       try {
         for await (const chunk of stream) {
-          if (!stream.send(chunk)) await stream.onDrain();
+          if (how === "echo" && !stream.send(chunk)) await stream.onDrain();
         }
         await stream.close();
       } catch {
