@@ -1,0 +1,84 @@
+// Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it reached, as JSON.
+import { connect as connectNode } from "node:net";
+import { SocketTransport } from "../../../net/socket_transport.ts";
+import { memoryPair, type Transport } from "../../../net/transport.ts";
+import { type Contestant, type Session, startLibp2pOverNode, startSession } from "./flows.ts";
+import { bulkRaw, rawConn, type RawEnd, sinkRaw } from "./raw.ts";
+import { answer, bulk, churn, pingBesideIdle } from "./work.ts";
+
+/** What to do. */
+export interface Plan {
+  /** Which load. */
+  readonly mode: "bulk" | "churn" | "idle";
+  /** Streams at once; idle ones in mode "idle". */
+  readonly streams: number;
+  /** Bytes of each round in mode "bulk"; the last round counts, those before warm up. */
+  readonly rounds: readonly number[];
+  /** Time to measure for in the other modes. */
+  readonly seconds: number;
+}
+
+const [contestant, transport, port, folder, json] = Deno.args as [string, string, string, string, string];
+const plan = JSON.parse(json) as Plan;
+
+async function connect(): Promise<Deno.Conn> {
+  const target = { hostname: "127.0.0.1", port: Number(port) };
+  if (transport === "tls") {
+    return await Deno.connectTls({ ...target, caCerts: [Deno.readTextFileSync(`${folder}/ca.pem`)] });
+  }
+  const conn = await Deno.connect(target);
+  conn.setNoDelay(true);
+  return conn;
+}
+
+async function openRaw(): Promise<RawEnd> {
+  if (contestant === "raw-transport") return wrap(await connect());
+  if (transport !== "memory") return rawConn(await connect());
+  const [near, far] = memoryPair();
+  void sinkRaw(far, plan.rounds);
+  return near;
+}
+
+function wrap(conn: Deno.Conn): Transport {
+  const addr = { transport: "memory", name: "race" } as const;
+  return new SocketTransport(conn, { localAddr: addr, remoteAddr: addr });
+}
+
+async function openSession(): Promise<Session> {
+  if (contestant === "libp2p-node") {
+    const socket = connectNode(Number(port), "127.0.0.1");
+    await new Promise((resolve) => socket.once("connect", resolve));
+    return startLibp2pOverNode(socket, { contestant: "libp2p", role: "client", onFlow: () => {} });
+  }
+  let near: Transport;
+  if (transport === "memory") {
+    const [left, right] = memoryPair();
+    near = left;
+    startSession(right, {
+      contestant: contestant as Contestant,
+      role: "server",
+      onFlow: (flow) => void answer(flow, plan.mode),
+    });
+  } else near = wrap(await connect());
+  return startSession(near, { contestant: contestant as Contestant, role: "client", onFlow: () => {} });
+}
+
+async function measure(): Promise<number> {
+  let reached = 0;
+  if (contestant.startsWith("raw")) {
+    const end = await openRaw();
+    for (const bytes of plan.rounds) reached = await bulkRaw(end, bytes);
+    return reached;
+  }
+  const session = await openSession();
+  if (plan.mode === "idle") return await pingBesideIdle(session, plan.streams, plan.seconds);
+  if (plan.mode === "churn") {
+    await churn(session, plan.streams, 0.5);
+    return await churn(session, plan.streams, plan.seconds);
+  }
+  for (const bytes of plan.rounds) reached = await bulk(session, plan.streams, bytes);
+  return reached;
+}
+
+console.log(JSON.stringify({ reached: await measure() }));
+Deno.exit();
