@@ -1,4 +1,5 @@
 // Client: a link to a server that is kept up, with the messages that go over it.
+import { pause } from "../connection/pause.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
@@ -340,19 +341,4 @@ function makeBackoff(reconnect: ReconnectOptions | false = {}): Backoff | null {
 
 function closedError(action: string, cause?: unknown): ClosedError {
   return new ClosedError("ERR_CLOSED", `Cannot ${action} as the client was closed`, { cause });
-}
-
-/** Waits, at most until `signal` aborts; it has not yet. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const onAbort = () => {
-    clearTimeout(timer);
-    resolve();
-  };
-  const timer = setTimeout(() => {
-    signal.removeEventListener("abort", onAbort);
-    resolve();
-  }, ms);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return promise;
 }

@@ -1,4 +1,5 @@
 // The accept loop: takes connections from a listener until its owner ends it; no fault of the kernel does.
+import { pause } from "../connection/pause.ts";
 import type { Admission, Ticket } from "../limits/admission.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport.ts";
@@ -78,20 +79,4 @@ async function admitLater(
   }
   incoming.refuse();
   events.onRefused(incoming);
-}
-
-/** Waits, at most until `signal` aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const onAbort = () => {
-    clearTimeout(timer);
-    resolve();
-  };
-  const timer = setTimeout(() => {
-    signal.removeEventListener("abort", onAbort);
-    resolve();
-  }, ms);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return promise;
 }

@@ -40,22 +40,6 @@ export async function withDeadline<T>(
   }
 }
 
-/** Waits `ms`, at most until `signal` aborts. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const onAbort = () => {
-    clearTimeout(timer);
-    resolve();
-  };
-  const timer = setTimeout(() => {
-    signal.removeEventListener("abort", onAbort);
-    resolve();
-  }, ms);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return promise;
-}
-
 /** Waits `ms`, at most until `ended` settles. */
 export async function pauseUnless(ms: number, ended: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
