@@ -1,43 +1,80 @@
-// A scripted hostile peer over a raw socket: go-away 1, memory and descriptors back, and others served meanwhile.
+// A scripted hostile peer over a raw socket that breaks the protocol or floods: go-away 1, and others are served meanwhile.
 import { assert, assertEquals } from "@std/assert";
-import { MuxMemory, MuxSession } from "@parley/parley/mux";
-import { dial } from "../../net/dial.ts";
-import { listen } from "../../net/listen.ts";
-import type { Listener, Transport } from "../../net/transport.ts";
-import { frame, RawPeer } from "../support/raw_mux.ts";
-import { openDescriptors, settles, until } from "../support/wait.ts";
+import { MuxMemory } from "@parley/parley/mux";
+import { besideOthers, MuxServer } from "../support/mux_server.ts";
+import { frame } from "../support/raw_mux.ts";
+import { settles, until } from "../support/wait.ts";
 
 const DATA = 0, UPDATE = 1, PING = 2, GO_AWAY = 3;
 const SYN = 1, ACK = 2, FIN = 4, RST = 8;
 const WINDOW = 256 * 1024;
 
 const bytes = (...values: number[]) => new Uint8Array(values);
+const header = (type: number, flags: number, id: number, length: number) =>
+  frame(type, flags, id, length, bytes());
 const many = (count: number, make: (index: number) => Uint8Array) =>
   Array.from({ length: count }, (_, i) => make(i));
 const syn = (id: number) => frame(UPDATE, SYN, id, 0);
 
 /** What the peer sends, and the code of the error that ends the session; every one is told go-away 1. */
 const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
+  // Frames that are none.
   ["a wrong version", [bytes(1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)], "ERR_MUX_VERSION"],
   ["an unknown type", [bytes(0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)], "ERR_MUX_TYPE"],
   ["unknown flags", [bytes(0, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 0)], "ERR_MUX_FLAGS"],
+  ["SYN and ACK at once", [header(UPDATE, SYN | ACK, 1, 0)], "ERR_MUX_FLAGS"],
+  ["a ping that neither asks nor answers", [header(PING, 0, 0, 1)], "ERR_MUX_FLAGS"],
+  ["a go-away with flags", [header(GO_AWAY, SYN, 0, 0)], "ERR_MUX_FLAGS"],
+  ["a ping of a stream", [header(PING, SYN, 1, 1)], "ERR_MUX_STREAM_ID"],
+  ["a request in HTTP/1.1", [new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")], "ERR_MUX_VERSION"],
+  // Ids.
   ["a stream of our parity", [syn(2)], "ERR_MUX_STREAM_ID"],
   ["a stream id used again", [syn(1), syn(1)], "ERR_MUX_STREAM_ID"],
+  [
+    "a stream id used again after its end",
+    [syn(1), header(UPDATE, RST, 1, 0), syn(1)],
+    "ERR_MUX_STREAM_ID",
+  ],
   ["a stream id that goes back", [syn(5), syn(3)], "ERR_MUX_STREAM_ID"],
   ["data for a stream that never was", [frame(DATA, 0, 7, 1)], "ERR_MUX_STREAM_ID"],
+  ["credit for a stream that we never opened", [header(UPDATE, 0, 2, 1)], "ERR_MUX_STREAM_ID"],
   ["data on stream 0", [frame(DATA, 0, 0, 1)], "ERR_MUX_STREAM_ID"],
-  ["data over the window, in one header", [syn(1), frame(DATA, 0, 1, WINDOW + 1, bytes())], "ERR_MUX_WINDOW"],
-  ["SYN with oversized data (CVE-2026-32314)", [frame(DATA, SYN, 1, 2 ** 31, bytes())], "ERR_MUX_WINDOW"],
+  ["credit for stream 0", [header(UPDATE, 0, 0, 1)], "ERR_MUX_STREAM_ID"],
+  // Order.
+  ["data after FIN", [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, 0, 1, 1)], "ERR_MUX_STREAM_STATE"],
+  ["FIN after FIN", [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, FIN, 1, 0)], "ERR_MUX_STREAM_STATE"],
+  // Windows.
+  ["data over the window, in one header", [syn(1), header(DATA, 0, 1, WINDOW + 1)], "ERR_MUX_WINDOW"],
   [
     "data over the window, in two frames",
     [syn(1), frame(DATA, 0, 1, WINDOW), frame(DATA, 0, 1, 1)],
     "ERR_MUX_WINDOW",
   ],
-  ["a window over 2^32 (CVE-2026-31814)", [syn(1), frame(UPDATE, 0, 1, 2 ** 32 - 1)], "ERR_MUX_WINDOW"],
+  [
+    "data over the window of a stream that is gone",
+    [syn(1), header(UPDATE, RST, 1, 0), header(DATA, 0, 1, 2 ** 31)],
+    "ERR_MUX_WINDOW",
+  ],
+  ["SYN with oversized data (CVE-2026-32314)", [header(DATA, SYN, 1, 2 ** 31)], "ERR_MUX_WINDOW"],
+  ["SYN with one byte too many (CVE-2026-32314)", [header(DATA, SYN, 1, WINDOW + 1)], "ERR_MUX_WINDOW"],
+  ["a window over 2^32 (CVE-2026-31814)", [syn(1), header(UPDATE, 0, 1, 2 ** 32 - 1)], "ERR_MUX_WINDOW"],
+  [
+    "a window over 2^32 by steps (CVE-2026-31814)",
+    [syn(1), header(UPDATE, 0, 1, 2 ** 31), header(UPDATE, 0, 1, 2 ** 31)],
+    "ERR_MUX_WINDOW",
+  ],
+  ["a window over 2^32 with SYN (CVE-2026-31814)", [header(UPDATE, SYN, 1, 2 ** 32 - 1)], "ERR_MUX_WINDOW"],
+  // Floods.
   ["a flood of pings", many(300, (index) => frame(PING, SYN, 0, index)), "ERR_MUX_FLOOD"],
+  [
+    "a flood of answers that nobody waits for",
+    many(300, (index) => frame(PING, ACK, 0, index)),
+    "ERR_MUX_FLOOD",
+  ],
+  ["a flood of go-aways", many(300, () => header(GO_AWAY, 0, 0, 0)), "ERR_MUX_FLOOD"],
   ["a flood of empty frames", [syn(1), ...many(300, () => frame(DATA, 0, 1, 0))], "ERR_MUX_FLOOD"],
   [
-    "streams opened and reset without end",
+    "streams opened and reset without end (HTTP/2 rapid reset)",
     many(100_000, (index) => {
       return index % 2 === 0 ? syn(index + 1) : frame(UPDATE, RST, index, 0);
     }),
@@ -51,81 +88,123 @@ const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
   ], "ERR_MUX_FLOOD"],
 ];
 
-/** A server of sessions over TCP, which never accept a stream of a hostile peer. */
-class MuxServer implements AsyncDisposable {
-  readonly memory = new MuxMemory();
-  readonly sessions: MuxSession[] = [];
-  readonly #listener: Listener;
-  readonly #accepting: Promise<void>;
-
-  constructor(listener: Listener) {
-    this.#listener = listener;
-    this.#accepting = this.#accept();
-  }
-
-  static async start(): Promise<MuxServer> {
-    return new MuxServer(await listen({ port: 0 }));
-  }
-
-  /** A connection to it, and the session on its other side. */
-  async connect(): Promise<[Transport, MuxSession]> {
-    const port = this.#listener.addr.transport === "tcp" ? this.#listener.addr.port : 0;
-    const count = this.sessions.length;
-    const transport = await dial({ port }, { signal: new AbortController().signal });
-    await until("the session begins", () => this.sessions.length > count);
-    return [transport, this.sessions[count] as MuxSession];
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const session of this.sessions) session.abort();
-    await Promise.all(this.sessions.map((session) => session.closed));
-  }
-
-  async #accept(): Promise<void> {
-    const { signal } = new AbortController();
-    for (let next = await this.#listener.accept(); next !== null; next = await this.#listener.accept()) {
-      const transport = await next.open({ signal });
-      this.sessions.push(new MuxSession(transport, { role: "server", memory: this.memory, keepAliveMs: 0 }));
-    }
-  }
-}
-
 for (const [name, parts, code] of ATTACKS) {
   Deno.test(`MuxSession answers ${name} with go-away 1, and others are served meanwhile`, async () => {
     await using server = await MuxServer.start();
-    const [goodTransport, good] = await server.connect();
-    const client = new MuxSession(goodTransport, { role: "client", keepAliveMs: 0 });
-    await client.ping();
-    const before = openDescriptors();
-
-    const [transport, session] = await server.connect();
-    const peer = new RawPeer(transport);
-    const goAway = peer.goAwayCode();
-    const sending = peer.send(...parts).catch(() => {});
-    const pings: number[] = [];
-    let told = false;
-    void goAway.then(() => told = true);
-    // Fewer than a flood of our own.
-    do pings.push(await client.ping({ timeoutMs: 1000 })); while (!told && pings.length < 90);
-    await settles("the error", until("the session is over", () => session.state === "ended"));
-    assertEquals(await settles("go-away", goAway), 1);
-    transport.close();
-    assertEquals((await settles("the end", session.closed))?.code, code);
-    await sending;
-    assert(Math.max(...pings) < 50, `a ping took ${Math.max(...pings)} ms`);
-    await until("the descriptors are back", () => openDescriptors() <= before);
-    assertEquals([server.memory.usedBytes, server.memory.grownBytes, good.state], [0, 0, "open"]);
-    client.abort();
-    await client.closed;
+    await besideOthers(server, async () => {
+      const [peer, session] = await server.attack();
+      const goAway = peer.goAwayCode();
+      const sending = peer.send(...parts).catch(() => {});
+      await settles("the error", until("the session is over", () => session.state === "ended"));
+      assertEquals(await settles("go-away", goAway), 1);
+      peer.transport.close();
+      assertEquals((await settles("the end", session.closed))?.code, code);
+      await sending;
+    });
   });
 }
 
+Deno.test("MuxSession that is told go-away 1, 2 or one that it does not know ends without an answer", async () => {
+  await using server = await MuxServer.start();
+  for (const code of [1, 2, 99]) {
+    await besideOthers(server, async () => {
+      const [peer, session] = await server.attack();
+      await peer.send(syn(1));
+      const stream = await session.acceptStream();
+      const reading = stream!.read().catch((error) => error.code);
+      await peer.send(header(GO_AWAY, 0, 0, code));
+      assertEquals((await settles("the end", session.closed))?.code, "ERR_MUX_PEER_ERROR");
+      assertEquals(await reading, "ERR_MUX_PEER_ERROR");
+      assertEquals(await settles("go-away", peer.goAwayCode()), undefined);
+      peer.transport.close();
+    });
+  }
+});
+
+Deno.test("MuxSession keeps 256 streams of a peer, answers more with RST, and takes new ones when old ones end", async () => {
+  await using server = await MuxServer.start();
+  await besideOthers(server, async () => {
+    const [peer, session] = await server.attack();
+    await peer.send(...many(256 + 50, (index) => syn(2 * index + 1)));
+    const refused = new Set<number>();
+    while (refused.size < 50) {
+      const next = await settles("an RST", peer.find(({ flags }) => flags === RST));
+      refused.add(next?.streamId ?? 0);
+    }
+    assertEquals([Math.min(...refused), Math.max(...refused)], [513, 611]);
+    const { streams, backlog, streamsRefused } = session.stats();
+    assertEquals([streams, backlog, streamsRefused, session.state], [256, 256, 50, "open"]);
+    await peer.send(header(UPDATE, RST, 1, 0), syn(613));
+    await until("the new one is there", () => session.stats().streamsAccepted === 307);
+    assertEquals([session.stats().streams, session.stats().streamsRefused], [256, 50]);
+    peer.transport.close();
+    await session.closed;
+  });
+});
+
+Deno.test("MuxSession holds at most 16 MiB that nobody reads, and resets the stream that holds most", async () => {
+  await using server = await MuxServer.start();
+  await besideOthers(server, async () => {
+    const [peer, session] = await server.attack();
+    let most = 0;
+    const watching = setInterval(() => most = Math.max(most, server.memory.usedBytes), 1);
+    // 70 streams with a whole window each: 17.5 MiB.
+    for (let id = 1; id <= 139; id += 2) await peer.send(syn(id), frame(DATA, 0, id, WINDOW));
+    const reset = await settles("an RST", peer.find(({ flags }) => flags === RST));
+    await until("all has come", () => session.stats().bytesIn >= 70 * WINDOW);
+    clearInterval(watching);
+    assertEquals(session.state, "open");
+    assert((reset?.streamId ?? 0) % 2 === 1);
+    assert(most <= (16 << 20) + 65_536, `${most} bytes were held`);
+    assert(server.memory.usedBytes > 15 << 20, `${server.memory.usedBytes} bytes are held`);
+    peer.transport.close();
+    await session.closed;
+  });
+});
+
+Deno.test("MuxSession shares the memory of the process: who holds most loses a stream, not his neighbour", async () => {
+  await using server = await MuxServer.start({ memory: new MuxMemory({ maxBytes: 2 << 20 }) });
+  await besideOthers(server, async () => {
+    const attackers = [await server.attack(), await server.attack()];
+    const [modest, modestSession] = await server.attack();
+    await modest.send(syn(1), frame(DATA, 0, 1, 1000));
+    await until("it has come", () => modestSession.stats().bufferedBytes === 1000);
+    for (const [peer] of attackers) {
+      for (let id = 1; id <= 11; id += 2) await peer.send(syn(id), frame(DATA, 0, id, WINDOW));
+    }
+    const came = ([, session]: typeof attackers[0]) => session.stats().bytesIn >= 6 * WINDOW;
+    await until("all has come", () => attackers.every(came));
+    const held = server.memory.usedBytes;
+    assert(held <= (2 << 20) + 65_536, `${held} bytes are held`);
+    assertEquals([modestSession.stats().bufferedBytes, modestSession.state], [1000, "open"]);
+    for (const [peer, session] of [...attackers, [modest, modestSession] as const]) {
+      peer.transport.close();
+      await session.closed;
+    }
+  });
+});
+
+Deno.test("MuxSession resets a stream that is never answered, and a closed one that is never ended (hashicorp/yamux #88)", async () => {
+  await using server = await MuxServer.start({ openTimeoutMs: 50, halfCloseTimeoutMs: 50 });
+  await besideOthers(server, async () => {
+    const [peer, session] = await server.attack();
+    const unanswered = await session.openStream();
+    const rst = await settles("an RST", peer.find(({ flags }) => flags === RST));
+    assertEquals([rst?.streamId, (await unanswered.closed)?.code], [2, "ERR_CONNECT_TIMEOUT"]);
+    const endless = await session.openStream();
+    await peer.send(header(UPDATE, ACK, 4, 0));
+    await endless.closeWrite();
+    const late = await settles("an RST", peer.find(({ flags }) => flags === RST));
+    assertEquals([late?.streamId, (await endless.closed)?.code], [4, "ERR_IDLE_TIMEOUT"]);
+    assertEquals([session.stats().streams, session.state], [0, "open"]);
+    peer.transport.close();
+    await session.closed;
+  });
+});
+
 Deno.test("MuxSession with a peer that never gives credit stalls that stream only", async () => {
   await using server = await MuxServer.start();
-  const [transport, session] = await server.connect();
-  const peer = new RawPeer(transport);
+  const [peer, session] = await server.attack();
   await peer.send(syn(1), syn(3));
   const [stalled, other] = [await session.acceptStream(), await session.acceptStream()];
   let sent = 0;
@@ -143,14 +222,13 @@ Deno.test("MuxSession with a peer that never gives credit stalls that stream onl
   assert(sent <= WINDOW + 65_536, `${sent} bytes were taken`);
   session.abort();
   await settles("the write", sending, 1000);
-  transport.close();
+  peer.transport.close();
 });
 
 Deno.test("MuxSession.closed and all that waits settle within a second of a lost connection", async () => {
   await using server = await MuxServer.start();
-  const [transport, session] = await server.connect();
-  const peer = new RawPeer(transport);
-  await peer.send(syn(1), frame(UPDATE, ACK, 2, 0).subarray(0, 0));
+  const [peer, session] = await server.attack();
+  await peer.send(syn(1));
   const stream = await session.acceptStream();
   const waits = [
     stream?.read(),
@@ -158,7 +236,7 @@ Deno.test("MuxSession.closed and all that waits settle within a second of a lost
     session.acceptStream().then((next) => next === null ? Promise.reject(new Error("over")) : next),
     session.ping(),
   ];
-  transport.close();
+  peer.transport.close();
   const results = await settles("all that waits", Promise.allSettled(waits), 1000);
   assertEquals(results.map(({ status }) => status), Array(4).fill("rejected"));
   assertEquals((await settles("the end", session.closed, 1000))?.code, "ERR_RESET");
@@ -166,8 +244,8 @@ Deno.test("MuxSession.closed and all that waits settle within a second of a lost
 
 Deno.test("MuxSession takes a go-away of the peer as the end of new streams only", async () => {
   await using server = await MuxServer.start();
-  const [transport, session] = await server.connect();
-  await new RawPeer(transport).send(syn(1), frame(GO_AWAY, 0, 0, 0));
+  const [peer, session] = await server.attack();
+  await peer.send(syn(1), header(GO_AWAY, 0, 0, 0));
   await until("it has come", () => session.state === "goAwayReceived");
-  transport.close();
+  peer.transport.close();
 });

@@ -1,0 +1,92 @@
+// MuxServer: sessions over TCP, and what hostile peers of theirs must not do to the others.
+import { assert, assertEquals } from "@std/assert";
+import { MuxMemory, MuxSession, type MuxSessionOptions } from "@parley/parley/mux";
+import { dial } from "../../net/dial.ts";
+import { listen } from "../../net/listen.ts";
+import type { Listener, Transport } from "../../net/transport.ts";
+import { RawPeer } from "./raw_mux.ts";
+import { openDescriptors, settles, until } from "./wait.ts";
+
+/** Pings of a session that is being watched; fewer than a flood of our own. */
+const MAX_PINGS = 90;
+const MIN_PINGS = 10;
+
+/** A server of sessions, which accepts no stream by itself; all share one budget of memory. */
+export class MuxServer implements AsyncDisposable {
+  readonly memory: MuxMemory;
+  readonly sessions: MuxSession[] = [];
+  readonly #listener: Listener;
+  readonly #options: Partial<MuxSessionOptions>;
+  readonly #accepting: Promise<void>;
+
+  private constructor(listener: Listener, options: Partial<MuxSessionOptions>) {
+    this.#listener = listener;
+    this.#options = options;
+    this.memory = options.memory ?? new MuxMemory();
+    this.#accepting = this.#accept();
+  }
+
+  static async start(options: Partial<MuxSessionOptions> = {}): Promise<MuxServer> {
+    return new MuxServer(await listen({ port: 0 }), options);
+  }
+
+  /** A connection to it, and the session on its other side. */
+  async connect(): Promise<[Transport, MuxSession]> {
+    const port = this.#listener.addr.transport === "tcp" ? this.#listener.addr.port : 0;
+    const count = this.sessions.length;
+    const transport = await dial({ port }, { signal: new AbortController().signal });
+    await until("the session begins", () => this.sessions.length > count);
+    return [transport, this.sessions[count] as MuxSession];
+  }
+
+  /** A peer that scripts its frames, and the session that it attacks. */
+  async attack(): Promise<[RawPeer, MuxSession]> {
+    const [transport, session] = await this.connect();
+    return [new RawPeer(transport), session];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    for (const session of this.sessions) session.abort();
+    await Promise.all(this.sessions.map((session) => session.closed));
+  }
+
+  async #accept(): Promise<void> {
+    const { signal } = new AbortController();
+    for (let next = await this.#listener.accept(); next !== null; next = await this.#listener.accept()) {
+      const transport = await next.open({ signal });
+      const { memory } = this;
+      this.sessions.push(
+        new MuxSession(transport, { keepAliveMs: 0, ...this.#options, memory, role: "server" }),
+      );
+    }
+  }
+}
+
+/**
+ * Runs `attack`, which ends with its connection closed, beside a session in good order. That one must be served all the time (nine of
+ * ten of its pings in less than 50 ms: the machine may be busy), and then the accounts of memory and the descriptors
+ * must be as before.
+ */
+export async function besideOthers(server: MuxServer, attack: () => Promise<void>): Promise<void> {
+  const [transport, served] = await server.connect();
+  const client = new MuxSession(transport, { role: "client", keepAliveMs: 0 });
+  await client.ping();
+  const before = openDescriptors();
+  let over = false;
+  const attacking = attack().finally(() => over = true);
+  attacking.catch(() => {});
+  const pings: number[] = [];
+  do {
+    pings.push(await client.ping({ timeoutMs: 2000 }));
+    await new Promise((resolve) => setTimeout(resolve, pings.length > 50 ? 20 : 1));
+  } while (pings.length < MIN_PINGS || (!over && pings.length < MAX_PINGS));
+  await settles("the attack", attacking);
+  const slow = pings.filter((ms) => ms >= 50);
+  assert(slow.length * 10 <= pings.length, `${slow.length} of ${pings.length} pings took ${slow} ms`);
+  await until("the descriptors are back", () => openDescriptors() <= before);
+  assertEquals([server.memory.usedBytes, server.memory.grownBytes, served.state], [0, 0, "open"]);
+  client.abort();
+  await client.closed;
+}
