@@ -33,6 +33,13 @@ export class ControlSender {
     this.#start();
   }
 
+  /** Sends a frame, and nothing after it. Settles once it is written, or will not be. */
+  async last(frame: object, timeoutMs: number): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#channel.write(frame, { timeoutMs }).catch(() => {});
+  }
+
   /** Ends our direction. */
   end(): void {
     if (this.#ended) return;

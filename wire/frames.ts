@@ -54,6 +54,8 @@ export interface Control {
   /** Presence, from a hub: who came or changed, and who went. */
   readonly peers: readonly { readonly identity: string; readonly streams: readonly string[] }[];
   readonly gone: readonly string[];
+  /** The server ends the session for good; whoever joined is not to come back by himself. */
+  readonly ended: SessionRefusal | undefined;
 }
 
 const SESSION_REFUSALS: readonly string[] = [
@@ -189,8 +191,7 @@ export function readHello(text: Uint8Array): Hello {
 export function readReply(text: Uint8Array): Welcome | { readonly code: SessionRefusal } {
   const { session, identity, streams, code } = parse(text);
   if (code !== undefined) {
-    if (typeof code !== "string" || !SESSION_REFUSALS.includes(code)) throw malformed("REFUSED");
-    return { code: code as SessionRefusal };
+    return { code: readSessionRefusal(code, "REFUSED") };
   }
   if (!isName(session) || !isName(identity)) throw malformed("WELCOME");
   return { session, identity, streams: readNames(streams, "WELCOME") };
@@ -215,7 +216,7 @@ export function readAnswer(text: Uint8Array): Answer {
 
 /** Reads a frame of the control stream. @throws {ProtocolError} `ERR_WIRE_FRAME` */
 export function readControl(text: Uint8Array): Control {
-  const { streams, peers = [], gone = [] } = parse(text);
+  const { streams, peers = [], gone = [], ended } = parse(text);
   if (!Array.isArray(peers)) throw malformed("control");
   return {
     streams: streams === undefined ? undefined : readNames(streams, "control"),
@@ -224,7 +225,13 @@ export function readControl(text: Uint8Array): Control {
       return { identity: peer.identity, streams: readNames(peer.streams, "control") };
     }),
     gone: readNames(gone, "control"),
+    ended: ended === undefined ? undefined : readSessionRefusal(ended, "control"),
   };
+}
+
+function readSessionRefusal(code: unknown, frame: string): SessionRefusal {
+  if (typeof code !== "string" || !SESSION_REFUSALS.includes(code)) throw malformed(frame);
+  return code as SessionRefusal;
 }
 
 function readNames(value: unknown, frame: string): readonly string[] {

@@ -15,6 +15,7 @@ import { HandlerTable } from "./handlers.ts";
 import { Link, type LinkFacts, type LinkHost } from "./link.ts";
 import { resolveWire } from "./mount_plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
+import { sessionEnded } from "./refusals.ts";
 import { WireReporter } from "./reporter.ts";
 import { OPEN_TIMEOUT_MS, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
@@ -35,8 +36,9 @@ const ACTION = "Cannot join";
 
 /**
  * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost. Returns at once:
- * `wire.ready` tells when the first session is open. Refused credentials end it; nothing else does, unless
- * `reconnect` says so.
+ * `wire.ready` tells when the first session is open. Refused credentials end it, and so does a newer session that
+ * takes the name over with the same credentials (`ERR_NAME_TAKEN`: two processes would take it from each other for
+ * ever); nothing else does, unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *
@@ -85,6 +87,8 @@ export class JoinedWire implements AsyncDisposable {
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
   #closing: Promise<void> | undefined;
+  /** Why the server ended the session for good. */
+  #dismissed: ParleyError | undefined;
 
   /** @ignore use {@linkcode join} */
   constructor(options: JoinOptions) {
@@ -234,7 +238,7 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Milliseconds before the next attempt, `null` when there is to be none. */
   #decide(error: unknown): number | null {
-    if (this.#ending.signal.aborted || this.#backoff === null) return null;
+    if (this.#ending.signal.aborted || this.#backoff === null || this.#dismissed !== undefined) return null;
     const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
     if (isFinal(why) || (why instanceof ParleyError && why.code === "ERR_WIRE_VERSION")) return null;
     try {
@@ -323,7 +327,12 @@ export class JoinedWire implements AsyncDisposable {
     return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
   }
 
-  #onControl(link: Link, { streams, peers, gone }: Control): void {
+  #onControl(link: Link, { streams, peers, gone, ended }: Control): void {
+    if (ended !== undefined) {
+      this.#dismissed = sessionEnded(ended);
+      this.#reporter.report(this.#dismissed, { phase: "session", session: link.session });
+      return link.abort(this.#dismissed);
+    }
     if (streams !== undefined) {
       link.offers = streams;
       this.#reporter.guard(() => this.#options.onOffers?.(link.session));

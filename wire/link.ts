@@ -14,6 +14,9 @@ import { WireStream } from "./stream.ts";
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
 
+/** Time that a peer whose session was taken over gets to read so, and to leave. */
+const LAST_WORDS_MS = 500;
+
 /** Frames of the control stream that are read per second in the long run; more wait, unread. */
 const CONTROL_PER_SECOND = 100;
 
@@ -51,23 +54,22 @@ export class Link {
   readonly facts: LinkFacts;
   readonly session: WireSession;
   readonly control: ControlSender;
+  /** Resolves once the session is over, with what ended it. Never rejects. */
+  readonly closed: Promise<ParleyError | undefined>;
   offers: readonly string[];
   readonly #host: LinkHost;
   readonly #running = new Set<Promise<void>>();
   #busy = 0;
   #closing: Promise<void> | undefined;
+  #takenOver: ClosedError | undefined;
 
   constructor(facts: LinkFacts, host: LinkHost) {
     this.facts = facts;
     this.offers = facts.offers;
     this.#host = host;
+    this.closed = facts.mux.closed.then((error) => this.#takenOver ?? error);
     this.control = new ControlSender(facts.control, host.handlers, facts.told);
     this.session = new WireSession(this);
-  }
-
-  /** Resolves once the session is over, with what ended it. Never rejects. */
-  get closed(): Promise<ParleyError | undefined> {
-    return this.facts.mux.closed;
   }
 
   /** Takes streams from now on; settles when the session is over. Never rejects. */
@@ -122,6 +124,15 @@ export class Link {
   /** Ends now. */
   abort(reason?: unknown): void {
     this.facts.mux.abort(reason);
+  }
+
+  /** Ends it as a newer session took its place. The peer is told, and leaves by himself or is cut. Never rejects. */
+  async takeOver(error: ClosedError): Promise<void> {
+    this.#takenOver = error;
+    const endMs = performance.now() + LAST_WORDS_MS;
+    await this.control.last({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
+    await pauseUnless(Math.max(0, endMs - performance.now()), this.closed);
+    this.abort(error);
   }
 
   async #close(timeoutMs: number): Promise<void> {

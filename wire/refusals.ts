@@ -18,6 +18,14 @@ export function sessionRefused(code: SessionRefusal): ParleyError {
   }
 }
 
+/** The error of a session that the server ended for good. */
+export function sessionEnded(code: SessionRefusal): ParleyError {
+  const text = code === "ERR_NAME_TAKEN"
+    ? "Cannot go on with the session as a newer one of the same identity took its place"
+    : "Cannot go on with the session as the server ended it";
+  return new RemoteError(code, text);
+}
+
 /** The error of a stream that was refused. */
 export function streamRefused(code: StreamRefusal, name: string): ParleyError {
   const text = `Cannot open the stream ${JSON.stringify(name)}`;

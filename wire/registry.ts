@@ -25,7 +25,7 @@ export class Registry {
 
   /**
    * Gives a name to its first owner, or to one who proves the same again: the same token, or the same client
-   * certificate. The old session is closed then. `false` when somebody else has it.
+   * certificate. The old session is told so and closed then. `false` when somebody else has it.
    */
   claim(facts: LinkFacts): boolean {
     const { identity, mux } = facts;
@@ -34,7 +34,9 @@ export class Registry {
       if (!sameProof(owner.facts, facts)) return false;
       this.#forget(owner.facts);
       const text = "Cannot go on with the session as a newer one of the same identity took its place";
-      owner.facts.mux.abort(new ClosedError("ERR_CLOSED", text));
+      const error = new ClosedError("ERR_CLOSED", text);
+      if (owner.link === undefined) owner.facts.mux.abort(error);
+      else void owner.link.takeOver(error);
     }
     this.#byIdentity.set(identity, { facts, link: undefined });
     void mux.closed.then(() => this.#forget(facts));

@@ -102,7 +102,11 @@ Deno.test("readReply, readAnswer and readControl know their codes and refuse oth
   assertEquals(readAnswer(text({ code: "ERR_NO_PEER" })), { code: "ERR_NO_PEER" });
   refuses(() => readAnswer(text({ code: 1 })));
   refuses(() => readAnswer(text({ code: "toString" })));
-  assertEquals(readControl(text({ gone: ["a"] })), { streams: undefined, peers: [], gone: ["a"] });
+  const nothing = { streams: undefined, peers: [], gone: [], ended: undefined };
+  assertEquals(readControl(text({ gone: ["a"] })), { ...nothing, gone: ["a"] });
+  assertEquals(readControl(text({ ended: "ERR_NAME_TAKEN" })), { ...nothing, ended: "ERR_NAME_TAKEN" });
+  refuses(() => readControl(text({ ended: "ERR_OTHER" })));
+  refuses(() => readControl(text({ ended: true })));
   refuses(() => readControl(text({ peers: [{ identity: "a" }] })));
   refuses(() => readControl(text({ peers: {} })));
 });
