@@ -2,11 +2,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { INITIAL_WINDOW_BYTES, type MuxStream } from "@parley/parley/mux";
-import { ParleyError } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
 import { Interop } from "../support/interop.ts";
 import { type Libp2pStream, sendLibp2p } from "../support/libp2p_mux.ts";
-import { readAll, serveEcho } from "../support/mux_pair.ts";
+import { codeOf, readAll, serveEcho } from "../support/mux_pair.ts";
 import { effort, Random } from "../support/random.ts";
 import { settles, until } from "../support/wait.ts";
 
@@ -62,11 +61,6 @@ async function echoedByUs(stream: Libp2pStream, content: Content): Promise<void>
   for (const chunk of content.chunks()) await sendLibp2p(stream, chunk);
   await stream.close();
   assertEquals(await reading, digestOf(content));
-}
-
-/** The code of the error that a promise rejects with. */
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return (await assertRejects(() => settles("the call", promise), ParleyError)).code;
 }
 
 /** Their end of the stream with this id. */

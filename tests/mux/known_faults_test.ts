@@ -1,9 +1,9 @@
 // Faults that other multiplexers had, each tried on ours over a raw socket; see also hostile_test.ts for those with a CVE.
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ParleyError } from "@parley/parley";
+import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "@parley/parley/mux";
 import { concat, pattern } from "../support/bytes.ts";
 import { besideOthers, MuxServer } from "../support/mux_server.ts";
+import { codeOf } from "../support/mux_pair.ts";
 import { frame, type RawPeer } from "../support/raw_mux.ts";
 import { atRest, settles, until } from "../support/wait.ts";
 
@@ -14,10 +14,6 @@ const WINDOW = 256 * 1024;
 const header = (type: number, flags: number, id: number, length: number) =>
   frame(type, flags, id, length, new Uint8Array(0));
 const syn = (id: number) => header(UPDATE, SYN, id, 0);
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return (await assertRejects(() => settles("the call", promise), ParleyError)).code;
-}
 
 async function accepted(session: { acceptStream(): Promise<MuxStream | null> }): Promise<MuxStream> {
   const stream = await settles("a stream", session.acceptStream());

@@ -1,7 +1,41 @@
 // Pairs of mux sessions for tests.
+import { assertRejects } from "@std/assert";
+import { ParleyError } from "../../errors.ts";
 import { memoryPair } from "../../net/transport.ts";
 import { MuxSession, type MuxSessionOptions, type MuxStream } from "../../mux/mod.ts";
 import { RawPeer } from "./raw_mux.ts";
+import { type SimLink, simLink } from "./sim_link.ts";
+import { TestClock } from "./test_clock.ts";
+import { settles } from "./wait.ts";
+
+/** The code of the error that a promise rejects with; it must do so soon. */
+export async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return (await assertRejects(() => settles("the call", promise), ParleyError)).code;
+}
+
+/** Two sessions over a simulated link. */
+export interface TimedPair {
+  readonly clock: TestClock;
+  readonly link: SimLink;
+  readonly client: MuxSession;
+  readonly server: MuxSession;
+  end(): Promise<void>;
+}
+
+/** Two sessions over a simulated link whose time the test advances. */
+export function timedPair(options: Partial<MuxSessionOptions> = {}): TimedPair {
+  const clock = new TestClock();
+  const link = simLink({ clock, random: () => 0.5, latencyMs: 10 });
+  const shared = { clock, random: () => 0.5, keepAliveMs: 0, ...options };
+  const client = new MuxSession(link.left, { ...shared, role: "client" });
+  const server = new MuxSession(link.right, { ...shared, role: "server" });
+  const end = async () => {
+    client.abort();
+    server.abort();
+    await Promise.all([client.closed, server.closed]);
+  };
+  return { clock, link, client, server, end };
+}
 
 /** Two sessions over memory, ended with the scope. */
 export class MuxPair implements AsyncDisposable {

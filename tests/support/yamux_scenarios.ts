@@ -1,10 +1,9 @@
 // Yamux scenarios: short sessions with libp2p's yamux, to be recorded once and replayed ever after.
-import { assertEquals, assertRejects } from "@std/assert";
-import { ParleyError } from "@parley/parley";
+import { assertEquals } from "@std/assert";
 import type { MuxSession } from "@parley/parley/mux";
 import { text, utf8 } from "./bytes.ts";
 import type { Libp2pMuxer, Libp2pStream } from "./libp2p_mux.ts";
-import { readAll } from "./mux_pair.ts";
+import { codeOf, readAll } from "./mux_pair.ts";
 import { until } from "./wait.ts";
 
 /** What the two sides of a session do. */
@@ -146,10 +145,6 @@ export const YAMUX_SCENARIOS: readonly YamuxScenario[] = [
     },
   },
 ];
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return (await assertRejects(() => promise, ParleyError)).code;
-}
 
 function message(stream: Libp2pStream): Promise<unknown> {
   return new Promise((resolve) => stream.addEventListener("message", resolve, { once: true }));

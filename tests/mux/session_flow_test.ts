@@ -1,0 +1,134 @@
+// Tests of MuxSession: who writes when, what is held for slow readers, and windows that grow.
+import { assert, assertEquals } from "@std/assert";
+import { memoryPair } from "../../net/transport.ts";
+import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
+import { MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
+import { settle } from "../support/test_clock.ts";
+
+Deno.test("MuxSession gives streams with something to send a slice of at most 16 KiB each in turn", async () => {
+  const [session, peer] = sessionWithRawPeer();
+  const writes: Promise<void>[] = [];
+  for (let count = 0; count < 3; count++) {
+    const stream = await session.openStream();
+    writes.push(stream.write(new Uint8Array(40_000)));
+  }
+  const order: number[] = [];
+  for (let left = 120_000; left > 0;) {
+    const next = await peer.next();
+    if (next?.type !== 0) continue;
+    assert(next.length <= 16384);
+    order.push(next.streamId);
+    left -= next.length;
+  }
+  assertEquals(order, [2, 4, 6, 2, 4, 6, 2, 4, 6]);
+  await Promise.all(writes);
+  session.abort();
+  await session.closed;
+});
+
+Deno.test("MuxSession sends control frames before data that waits", async () => {
+  const [left, right] = memoryPair({ bufferBytes: 1 });
+  const session = new MuxSession(left, { role: "server" });
+  const stream = await session.openStream();
+  const writing = stream.write(new Uint8Array(200_000));
+  await settle(200);
+  const pinging = session.ping();
+  pinging.catch(() => {});
+  let before = 0;
+  for (let found = false; !found;) {
+    const chunk = await right.read();
+    assert(chunk !== null);
+    // The ping stands at the head of the batch that is made next.
+    found = chunk[1] === 2;
+    if (!found) before += chunk.length;
+  }
+  assert(before <= 2 * 65536, `${before} bytes came before the ping`);
+  session.abort();
+  await writing.catch(() => {});
+  await session.closed;
+});
+
+Deno.test("MuxSession writes at most 64 KiB at once and joins small writes", async () => {
+  const sizes: number[] = [];
+  const [left, right] = memoryPair({ bufferBytes: 1 << 20 });
+  const spied = Object.assign(Object.create(left), {
+    read: () => left.read(),
+    write: (bytes: Uint8Array) => (sizes.push(bytes.length), left.write(bytes)),
+    close: () => left.close(),
+  });
+  const session = new MuxSession(spied, { role: "client" });
+  const stream = await session.openStream();
+  await Promise.all(Array.from({ length: 100 }, () => stream.write(new Uint8Array(10))));
+  await settle();
+  assertEquals(sizes, [12 + 100 * 22]);
+  await stream.write(new Uint8Array(200_000));
+  await settle();
+  assert(Math.max(...sizes) <= 65536, `${Math.max(...sizes)} bytes in one write`);
+  session.abort();
+  right.close();
+  await session.closed;
+});
+
+Deno.test("MuxSession with one reader that stopped keeps the other streams at full rate", async () => {
+  await using pair = new MuxPair();
+  const [stuck] = await pair.open();
+  const stuckWrite = stuck.write(new Uint8Array(1 << 20));
+  const copy = async () => {
+    const [near, far] = await pair.open();
+    const reading = readAll(far);
+    await near.write(new Uint8Array(500_000));
+    await near.closeWrite();
+    await far.closeWrite();
+    return (await reading).length;
+  };
+  const sizes = [];
+  for (let count = 0; count < 8; count++) sizes.push(await copy());
+  assertEquals(sizes, Array(8).fill(500_000));
+  assertEquals(stuck.stats().bytesOut, INITIAL_WINDOW_BYTES);
+  assertEquals(pair.server.stats().bufferedBytes, INITIAL_WINDOW_BYTES);
+  stuck.reset();
+  await stuckWrite.catch(() => {});
+});
+
+Deno.test("MuxSession resets the stream that holds most when unread bytes are over the budget", async () => {
+  const memory = new MuxMemory({ maxBytes: 1 << 20 });
+  await using pair = new MuxPair({ memory, maxBufferedBytes: INITIAL_WINDOW_BYTES }, {
+    memory,
+    maxBufferedBytes: INITIAL_WINDOW_BYTES,
+  });
+  const [small] = await pair.open();
+  const [large] = await pair.open();
+  await small.write(new Uint8Array(100_000));
+  await large.write(new Uint8Array(150_000));
+  await settle(500);
+  assertEquals(memory.usedBytes, 250_000);
+  await small.write(new Uint8Array(20_000));
+  assertEquals((await large.closed)?.code, "ERR_RESET");
+  await settle(100);
+  assertEquals([small.stats().state, memory.usedBytes], ["open", 120_000]);
+});
+
+Deno.test("MuxSession grows the window of a reader that keeps up on a long link, and gives growth back", async () => {
+  const memory = new MuxMemory();
+  const { client, server, clock, end } = timedPair({ memory });
+  const near = await client.openStream();
+  const writing = near.write(new Uint8Array(8 << 20)).then(() => near.closeWrite());
+  await clock.advance(20);
+  const far = await server.acceptStream() as MuxStream;
+  let read = 0;
+  let over = false;
+  const reading = (async () => {
+    for await (const chunk of far) read += chunk.length;
+    over = true;
+  })();
+  let largest = 0;
+  await clock.runUntil(() => {
+    largest = Math.max(largest, far.stats().windowBytes);
+    return over;
+  }, 60_000);
+  await Promise.all([reading, writing]);
+  assertEquals(read, 8 << 20);
+  assert(largest >= 2 << 20, `the window reached ${largest}`);
+  assertEquals(memory.grownBytes, 0);
+  await end();
+});
