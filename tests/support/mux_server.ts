@@ -1,15 +1,12 @@
 // MuxServer: sessions over TCP, and what hostile peers of theirs must not do to the others.
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { MuxMemory, MuxSession, type MuxSessionOptions } from "@parley/parley/mux";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
 import type { Listener, Transport } from "../../net/transport.ts";
 import { RawPeer } from "./raw_mux.ts";
-import { openDescriptors, settles, until } from "./wait.ts";
-
-/** Pings of a session that is being watched; fewer than a flood of our own. */
-const MAX_PINGS = 90;
-const MIN_PINGS = 10;
+import { servedWhile } from "./served.ts";
+import { until } from "./wait.ts";
 
 /** A server of sessions, which accepts no stream by itself; all share one budget of memory. */
 export class MuxServer implements AsyncDisposable {
@@ -65,27 +62,13 @@ export class MuxServer implements AsyncDisposable {
 }
 
 /**
- * Runs `attack`, which ends with its connection closed, beside a session in good order. That one must be served all the time (nine of
- * ten of its pings in less than 50 ms: the machine may be busy), and then the accounts of memory and the descriptors
- * must be as before.
+ * Runs `attack`, which ends with its connection closed, beside a session in good order, which must be served all the time; see
+ * {@linkcode servedWhile}. Then the accounts of memory must be empty.
  */
 export async function besideOthers(server: MuxServer, attack: () => Promise<void>): Promise<void> {
   const [transport, served] = await server.connect();
   const client = new MuxSession(transport, { role: "client", keepAliveMs: 0 });
-  await client.ping();
-  const before = openDescriptors();
-  let over = false;
-  const attacking = attack().finally(() => over = true);
-  attacking.catch(() => {});
-  const pings: number[] = [];
-  do {
-    pings.push(await client.ping({ timeoutMs: 2000 }));
-    await new Promise((resolve) => setTimeout(resolve, pings.length > 50 ? 20 : 1));
-  } while (pings.length < MIN_PINGS || (!over && pings.length < MAX_PINGS));
-  await settles("the attack", attacking);
-  const slow = pings.filter((ms) => ms >= 50);
-  assert(slow.length * 10 <= pings.length, `${slow.length} of ${pings.length} pings took ${slow} ms`);
-  await until("the descriptors are back", () => openDescriptors() <= before);
+  await servedWhile(() => client.ping({ timeoutMs: 2000 }), attack);
   assertEquals([server.memory.usedBytes, server.memory.grownBytes, served.state], [0, 0, "open"]);
   client.abort();
   await client.closed;
