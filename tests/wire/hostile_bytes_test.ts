@@ -100,6 +100,25 @@ Deno.test("hub cuts off strangers who send anything but a HELLO with the right t
   assertEquals(events, ["open ann"]);
 });
 
+Deno.test("hub reads no more than 32 KiB and a read of a stranger, however much he sends", async () => {
+  await using test = await hubWithAnn();
+  let most = 0;
+  const watching = setInterval(() => most = Math.max(most, processMemory.usedBytes), 1);
+  await besideAnn(test, async () => {
+    using eve = await RawHubPeer.dial(portOf(test));
+    await eve.peer.send(...opening(1, hello.subarray(0, 10)));
+    const window = new Uint8Array(262_144);
+    const sending = (async () => {
+      for (let id = 3; id < 67; id += 2) await eve.peer.send(...opening(id, window));
+    })().catch(() => {});
+    await eve.end();
+    eve[Symbol.dispose]();
+    await sending;
+  });
+  clearInterval(watching);
+  assert(most > 0 && most <= 160 * 1024, `${most} bytes of a stranger were held`);
+});
+
 Deno.test("hub makes ids itself, whatever HELLO says of them", async () => {
   await using test = await hubWithAnn();
   using eve = await RawHubPeer.dial(portOf(test));
