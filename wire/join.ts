@@ -36,9 +36,9 @@ const ACTION = "Cannot join";
 
 /**
  * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost. Returns at once:
- * `wire.ready` tells when the first session is open. Refused credentials end it, and so does a newer session that
- * takes the name over with the same credentials (`ERR_NAME_TAKEN`: two processes would take it from each other for
- * ever); nothing else does, unless `reconnect` says so.
+ * `wire.ready` tells when the first session is open. Refused credentials end it, and so does a newer session with
+ * the same ones, which takes the name over (`ERR_NAME_TAKEN`: else two processes would take it from each other for
+ * ever). Nothing else does, unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *

@@ -126,7 +126,7 @@ export class Link {
     this.facts.mux.abort(reason);
   }
 
-  /** Ends it as a newer session took its place. The peer is told, and leaves by himself or is cut. Never rejects. */
+  /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
     const endMs = performance.now() + LAST_WORDS_MS;

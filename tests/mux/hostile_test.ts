@@ -1,4 +1,4 @@
-// A scripted hostile peer over a raw socket that breaks the protocol or floods: go-away 1, and others are served meanwhile.
+// A scripted hostile peer over a raw socket, row by row of the limits of the mux, while others are served.
 import { assert, assertEquals } from "@std/assert";
 import { MuxMemory } from "@parley/parley/mux";
 import { besideOthers, MuxServer } from "../support/mux_server.ts";

@@ -1,4 +1,4 @@
-// Faults that other multiplexers had, each tried on ours over a raw socket; see also hostile_test.ts for those with a CVE.
+// Faults that other multiplexers had, each tried on ours over a raw socket; hostile_test.ts has those with a CVE.
 import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "@parley/parley/mux";
 import { concat, pattern } from "../support/bytes.ts";

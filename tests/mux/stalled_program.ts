@@ -1,4 +1,4 @@
-// One side of a session whose reader stops, as a process of its own: `receive`, or `send <port>`; V8 with --expose-gc.
+// One side of a session whose reader stops, as a process of its own: `receive`, or `send <port>`.
 import { MuxSession, type MuxStream } from "@parley/parley/mux";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";

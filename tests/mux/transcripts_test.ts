@@ -79,8 +79,8 @@ function logOf(lines: readonly TranscriptLine[]): LoggedFrame[] {
 }
 
 /**
- * What the protocol leaves no choice about in what we sent: the flags and bytes of each stream in their order, answers to
- * pings, go-aways. Credit, pings of our own and the size of frames are our own affair.
+ * What the protocol leaves no choice about in what we sent: the flags and bytes of each stream in their order,
+ * answers to pings, go-aways. Credit, pings of our own and the size of frames are our own affair.
  */
 function fixedBy(frames: readonly LoggedFrame[]): Record<string, string[]> {
   const fixed: Record<string, string[]> = {};
@@ -111,7 +111,7 @@ function progress(frames: readonly LoggedFrame[]): Record<string, number> {
   return counts;
 }
 
-/** The far side of a recorded session: each of its frames comes once we have said what we had said before it. */
+/** The far side of a recorded session: a frame comes once we have said what we had said before it. */
 class Replay implements Transport {
   readonly localAddr: Address = { transport: "memory" } as Address;
   readonly remoteAddr: Address = { transport: "memory" } as Address;

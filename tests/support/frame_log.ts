@@ -1,4 +1,4 @@
-// FrameLog: the frames of a yamux session, told apart by a few lines that share nothing with the code under test.
+// FrameLog: the frames of a yamux session, told apart without the code under test.
 import { hex } from "./bytes.ts";
 import type { Party } from "./tapped_transport.ts";
 

@@ -77,7 +77,10 @@ type Libp2pChunk = Parameters<Libp2pStream["send"]>[0];
 /** A stream of {@linkcode Libp2pMuxer}. */
 export type Libp2pStream = Awaited<ReturnType<Libp2pMuxer["createStream"]>>;
 
-/** Starts libp2p's muxer over a transport; it echoes, swallows or leaves alone what comes on streams that are opened to it. */
+/**
+ * Starts libp2p's muxer over a transport; it echoes, swallows or leaves alone what comes on streams that are opened
+ * to it.
+ */
 export function libp2pMux(
   transport: Transport,
   role: "client" | "server",
@@ -104,7 +107,7 @@ async function serve(stream: Libp2pStream, echoes: boolean): Promise<void> {
   await stream.close();
 }
 
-/** Sends, and waits until the stream takes more. Its own `onDrain()` is of no use after the first time: it stays resolved. */
+/** Sends, and waits until the stream takes more. Its own `onDrain()` stays resolved after the first time. */
 export async function sendLibp2p(stream: Libp2pStream, chunk: Libp2pChunk): Promise<void> {
   stream.send(chunk);
   while (stream.writableNeedsDrain && stream.status === "open") {

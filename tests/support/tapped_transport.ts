@@ -22,7 +22,7 @@ interface Arrival {
 export class TappedTransport implements Transport {
   readonly #inner: Transport;
   readonly #options: TapOptions;
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #waits = new Set<() => void>();
   #arrivals: Promise<Arrival>[] = [];
   #closed = false;
 
@@ -61,7 +61,7 @@ export class TappedTransport implements Transport {
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const end of this.#waits) end();
     this.#inner.close();
   }
 
@@ -70,8 +70,7 @@ export class TappedTransport implements Transport {
     if (delayMs === 0) return await this.#inner.read();
     // A few reads are ahead, so that the delay adds to the round trip and takes little from the rate.
     while (this.#arrivals.length < 64) this.#arrivals.push(this.#arrival(this.#arrivals.at(-1), delayMs));
-    const [next] = this.#arrivals.splice(0, 1);
-    const { chunk, dueMs } = await next!;
+    const { chunk, dueMs } = await this.#arrivals.shift()!;
     await this.#until(dueMs);
     return chunk;
   }
@@ -86,8 +85,13 @@ export class TappedTransport implements Transport {
     const leftMs = dueMs - performance.now();
     if (leftMs <= 0 || this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(() => (this.#timers.delete(timer), resolve()), leftMs);
-      this.#timers.add(timer);
+      const end = () => {
+        clearTimeout(timer);
+        this.#waits.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, leftMs);
+      this.#waits.add(end);
     });
   }
 }

@@ -1,4 +1,4 @@
-// Hostile peers of the hub that write their bytes by hand: refused, nothing registered, and others served meanwhile.
+// Hostile peers of the hub that write their bytes by hand: refused, nothing registered, others served.
 import { assert, assertEquals } from "@std/assert";
 import { processMemory } from "@parley/parley/mux";
 import { expose } from "@parley/parley/wire";

@@ -1,4 +1,4 @@
-// Tests of a name that is taken over: by the same client, by a second process, and from one that does not listen.
+// Tests of a name that is taken over: by a second process, from a dead session, from one that does not listen.
 import { assertEquals } from "@std/assert";
 import { FreezingProxy } from "../support/freezing_proxy.ts";
 import { RawHubPeer } from "../support/raw_hub_peer.ts";
