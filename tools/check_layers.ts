@@ -30,13 +30,14 @@ const LAYERS: Readonly<Record<string, number>> = {
   "mux/window.ts": 1,
   "pool/balance.ts": 1,
   "pool/dispatcher.ts": 1,
-  "pool/metrics.ts": 1,
   "pool/outliers.ts": 1,
   "pool/retry_budget.ts": 1,
   "pool/stats.ts": 1,
   "stats/closed_log.ts": 1,
   "stats/counters.ts": 1,
   "stats/day_ledger.ts": 1,
+  "stats/duration_histogram.ts": 1,
+  "stats/metrics.ts": 1,
   "stats/openmetrics.ts": 1,
   "stats/snapshots.ts": 1,
 
@@ -49,6 +50,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,
   "net/": 2,
+  "stats/report.ts": 2,
   "stats/telemetry.ts": 2,
   "tls/": 2,
 
@@ -67,8 +69,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "pool/": 5,
   "server.ts": 5,
   "server/": 5,
-  "stats/mod.ts": 5,
-  "stats/page.ts": 5,
+  "stats/": 5,
   "wire/": 5,
 
   "cli/": 6,

@@ -8,6 +8,7 @@ import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
+import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
@@ -97,7 +98,10 @@ export class MountedWire implements AsyncDisposable {
     const exemptions = new SourceExemptions(given);
     const penalties = new Penalties(given.penalties, exemptions);
     this.#admission = new Admission(plan.admission, { penalties, exemptions });
-    this.#handshakes = new Handshakes(this.#admission, penalties, this.#counters, {
+    this.#handshakes = new Handshakes(this.#admission, penalties, {
+      counters: this.#counters,
+      handshakes: new DurationHistogram(),
+    }, {
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
       onFailed: (error) => reporter.report(error, { phase: "handshake" }),
