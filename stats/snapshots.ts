@@ -161,9 +161,9 @@ export interface WireStats {
   readonly today: DayStats<WireCounters>;
   /** What was counted on each local day, the oldest first; up to 400. */
   readonly days: readonly DayStats<WireCounters>[];
-  /** Connections that were refused, by reason. */
-  readonly refusedBy: Readonly<Record<RefusalReason, number>>;
-  /** How long handshakes took that succeeded, TLS and the greeting together. */
+  /** Connections that were refused, by reason; empty on the joining side. */
+  readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
+  /** How long handshakes took that succeeded, TLS and the greeting together, and dialling on the joining side. */
   readonly handshakes: DurationStats;
   /** Sessions that are open. */
   readonly sessions: readonly WireSessionStats[];

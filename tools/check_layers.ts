@@ -37,6 +37,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/counters.ts": 1,
   "stats/day_ledger.ts": 1,
   "stats/duration_histogram.ts": 1,
+  "stats/live_sum.ts": 1,
   "stats/metrics.ts": 1,
   "stats/openmetrics.ts": 1,
   "stats/snapshots.ts": 1,
