@@ -149,6 +149,7 @@ export class Sampler {
   readonly #probe: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watched = false;
+  #stopped = false;
   #probedMs = performance.now();
   #delayMs = 0;
   #takenAtMs = Date.now();
@@ -203,6 +204,7 @@ export class Sampler {
 
   /** Ends it. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#probe);
     clearTimeout(this.#timer);
   }
@@ -220,6 +222,7 @@ export class Sampler {
   /** Sets the timer of the next sample, counted from the last one. */
   #plan(): void {
     clearTimeout(this.#timer);
+    if (this.#stopped) return;
     const intervalMs = this.#watched ? this.#intervalMs : IDLE_FACTOR * this.#intervalMs;
     const leftMs = this.#sampledMs + intervalMs - performance.now();
     this.#timer = setTimeout(() => this.#sample(), Math.max(0, leftMs));

@@ -47,13 +47,11 @@ class Source {
       new Plot(parent, { name: "Throughput", format: bytesPerSecond, floor: 1000, series: IN_OUT }),
       new Plot(parent, { name: unit, format: perSecond, floor, series: MESSAGES }),
     ];
-    const latency = [];
-    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "longest ping round trip", className: "late" });
+    const latency = [{ key: "eventLoopDelayMs", label: "event loop", className: "late" }];
+    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "longest ping", className: "in" });
     if (this.kind === "server" || this.kind === "wire") {
-      const className = latency.length === 0 ? "late" : "out";
-      latency.push({ key: "handshakeP95Ms", label: "handshakes, 95 %", className });
+      latency.push({ key: "handshakeP95Ms", label: "handshakes, 95 %", className: "out" });
     }
-    if (latency.length === 0) return;
     this.plots.push(new Plot(parent, { name: "Latency", format: duration, floor: 1, series: latency }));
   }
 
@@ -86,7 +84,8 @@ class Source {
     ]);
   }
 
-  update(report) {
+  /** delays: event-loop delay of the process, by the moment of the sample. */
+  update(report, delays) {
     const lamp = this.section.querySelector(".lamp");
     setText(lamp, report.state);
     lamp.dataset.state = mood(report.state);
@@ -95,7 +94,10 @@ class Source {
     const facts = [what, report.address === null ? null : shown(report.address), time];
     setText(this.section.querySelector(".where"), facts.filter((fact) => fact !== null).join(" · "));
     this.updateTiles(report);
-    this.history = merge(this.history, report.history);
+    const samples = report.history.map((sample) => {
+      return { ...sample, eventLoopDelayMs: delays.get(sample.atMs) ?? null };
+    });
+    this.history = merge(this.history, samples);
     for (const plot of this.plots) plot.update(this.history);
     this.updateTables(report);
   }

@@ -128,7 +128,7 @@ const TABLES = `
   .days:only-of-type { grid-column: 1 / -1; }
 }
 .scroll {
-  overflow: auto; max-height: 26rem;
+  overflow: auto; max-height: 32rem;
   background:
     linear-gradient(to left, var(--card) 30%, transparent) right / 2.5rem 100% no-repeat local,
     linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat scroll;
