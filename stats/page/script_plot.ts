@@ -76,7 +76,8 @@ class Plot {
   /** The same without the digits that say nothing: a scale has round numbers. */
   round(value) {
     const [digits, unit] = this.format(value);
-    return value === 0 ? "0" : String(Number(digits)) + " " + unit;
+    if (unit === "") return digits;
+    return value === 0 ? "0" : inWords([String(parseFloat(digits)), unit]);
   }
 
   get endMs() {

@@ -48,9 +48,9 @@ class Source {
       new Plot(parent, { name: unit, format: perSecond, floor, series: MESSAGES }),
     ];
     const latency = [{ key: "eventLoopDelayMs", label: "event loop", className: "late" }];
-    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "longest ping", className: "in" });
+    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "ping", className: "in" });
     if (this.kind === "server" || this.kind === "wire") {
-      latency.push({ key: "handshakeP95Ms", label: "handshakes, 95 %", className: "out" });
+      latency.push({ key: "handshakeP95Ms", label: "handshake", className: "out" });
     }
     this.plots.push(new Plot(parent, { name: "Latency", format: duration, floor: 1, series: latency }));
   }
@@ -74,11 +74,12 @@ class Source {
       { name: "What", text: true, of: ([name]) => words(name) },
       { name: "Count", of: ([, count]) => whole(count)[0] },
     ]);
+    const unit = kind === "wire" ? "Frames" : "Messages";
     this.days = new Table(block("days"), [
       { name: "Day", text: true, of: ({ day }) => day },
       { name: "Opened", of: ({ counters }) => whole(counters.connectionsOpened)[0] },
-      { name: "Messages in", of: ({ counters }) => whole(counters.messagesIn ?? counters.framesIn)[0] },
-      { name: "Messages out", of: ({ counters }) => whole(counters.messagesOut ?? counters.framesOut)[0] },
+      { name: unit + " in", of: ({ counters }) => whole(counters.messagesIn ?? counters.framesIn)[0] },
+      { name: unit + " out", of: ({ counters }) => whole(counters.messagesOut ?? counters.framesOut)[0] },
       { name: "Received", of: ({ counters }) => inWords(bytes(counters.bytesIn)) },
       { name: "Sent", of: ({ counters }) => inWords(bytes(counters.bytesOut)) },
     ]);
