@@ -1,4 +1,5 @@
 // Sampler: looks at the sources now and then, tells rates from the differences, and keeps the last ones.
+import { TokenBucket } from "../../limits/token_bucket.ts";
 import { reportOf, type SourceSnapshot } from "../report.ts";
 import type { Stats } from "../snapshots.ts";
 import type { StatsSource } from "./options.ts";
@@ -12,8 +13,8 @@ const IDLE_FACTOR = 5;
 /** How often lateness of timers is measured, in milliseconds. */
 const DELAY_PROBE_MS = 100;
 
-/** A snapshot as young as this, in milliseconds, serves the next request as well: requests cannot make us count all the time. */
-const FRESH_MS = 250;
+/** Snapshots that requests may cause, above samples: a flood of them gets one again and again. */
+const REQUESTED = { perSecond: 10, burst: 50 } as const;
 
 /** What changes each second. */
 export interface Rates {
@@ -146,6 +147,7 @@ export class Sampler {
   readonly #onSample: () => void;
   readonly #startedMs = performance.now();
   readonly #history: ProcessSample[] = [];
+  readonly #budget = new TokenBucket(REQUESTED, performance.now());
   readonly #probe: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watched = false;
@@ -176,15 +178,18 @@ export class Sampler {
     this.#plan();
   }
 
-  /** Snapshots by name, hardly older than now. */
+  /** Takes snapshots anew for whoever asks, unless too many ask: then the last ones have to do. */
+  refresh(): void {
+    if (this.#budget.tryTake(1, performance.now())) this.#take();
+  }
+
+  /** The last snapshots by name. */
   snapshots(): Record<string, Stats> {
-    this.#refresh();
     return Object.fromEntries(this.#tracks.map((track) => [track.name, track.stats]));
   }
 
-  /** All of it, hardly older than now. */
+  /** All of it, as of the last snapshots. */
   report(title: string, ready: boolean, size: ReportSize): StatsReport {
-    this.#refresh();
     return {
       version: 1,
       title,
@@ -227,10 +232,6 @@ export class Sampler {
     const leftMs = this.#sampledMs + intervalMs - performance.now();
     this.#timer = setTimeout(() => this.#sample(), Math.max(0, leftMs));
     Deno.unrefTimer(this.#timer);
-  }
-
-  #refresh(): void {
-    if (performance.now() - this.#takenMs > FRESH_MS) this.#take();
   }
 
   #take(): void {

@@ -39,7 +39,7 @@ async function get(page: StatsPage, path: string, init: RequestInit = {}) {
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
-/** Whether a number of a report is what was counted, as soon as a snapshot is young enough. */
+/** What the page tells machines. */
 async function report(page: StatsPage): Promise<StatsReport> {
   return JSON.parse((await get(page, "stats.json")).text);
 }
@@ -52,9 +52,6 @@ Deno.test("serveStats() tells in /stats.json and /metrics what clients counted",
     for (let i = 0; i < 20; i++) await ask(conn, "hello");
   }));
   const sent = conns.reduce((sum, conn) => sum + conn.stats().bytesOut, 0);
-  await until("the page has a young snapshot", async () => {
-    return (await report(page)).sources[0]?.overall.messagesOut === 100;
-  });
   const [source] = (await report(page)).sources;
   assertEquals([source?.name, source?.kind, source?.state], ["orders", "server", "listening"]);
   assertEquals([source?.overall.messagesIn, source?.overall.bytesIn, source?.linksNow], [100, sent, 5]);
@@ -225,7 +222,6 @@ Deno.test("serveStats() is not ready while the server drains, and once it has st
   assertEquals((await get(both, "readyz")).status, 200);
   await until("its handler runs", () => busy.server.connections.size === 1);
   const drained = busy.server.shutdown();
-  await until("it is told", async () => (await get(both, "readyz")).status === 503);
   assertEquals(
     (await get(both, "readyz")).text,
     'not ready\n"server" is listening\n"server-2" is draining\n',
@@ -234,7 +230,7 @@ Deno.test("serveStats() is not ready while the server drains, and once it has st
   release.resolve();
   await conn.close();
   await drained;
-  await until("it is stopped", async () => (await get(both, "readyz")).text.includes("is stopped"));
+  assert((await get(both, "readyz")).text.includes('"server-2" is stopped'));
 });
 
 Deno.test("serveStats() asks isReady where it is given", async () => {
@@ -259,7 +255,7 @@ Deno.test("serveStats() answers 500 without details when a source fails", async 
   await page.ready;
   assertEquals((await get(page, "healthz")).status, 200);
   broken = true;
-  await until("no snapshot is young any more", async () => (await get(page, "stats.json")).status === 500);
+  assertEquals((await get(page, "stats.json")).status, 500);
   assert(!(await get(page, "stats.json")).text.includes("secret"));
   assertEquals((await get(page, "healthz")).status, 200);
 });
@@ -375,6 +371,6 @@ Deno.test("serveStats() shows a server that does not listen yet as not ready", a
   await using page = serveStats(server);
   await page.ready;
   await server.ready;
-  await until("it is ready", async () => (await get(page, "readyz")).status === 200);
+  assertEquals((await get(page, "readyz")).status, 200);
   await server.shutdown();
 });
