@@ -71,8 +71,8 @@ export const HTML: string = `<!doctype html>
 <template id="plot">
   <figure class="plot">
     <figcaption><span class="plot-name"></span><span class="legend"></span></figcaption>
-    <div class="canvas" role="img" tabindex="0">
-      <svg aria-hidden="true" focusable="false"></svg>
+    <div class="frame">
+      <div class="canvas" role="img" tabindex="0"><svg aria-hidden="true" focusable="false"></svg></div>
       <p class="readout" hidden></p>
     </div>
   </figure>
