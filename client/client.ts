@@ -6,6 +6,7 @@ import type { Traffic } from "../connection/types.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkBoolean } from "../limits/check.ts";
 import type { ClientStats } from "../stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { Backoff, type ReconnectOptions } from "./backoff.ts";
 import { establish } from "./connect.ts";
 import { isFinal } from "./final_errors.ts";
@@ -231,6 +232,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Dials, waits for the end of the link, and dials again. One attempt at a time. Never rejects. */
   async #keepUp(): Promise<void> {
     const { signal } = this.#ending;
+    if (lookForTelemetry()) await loadTelemetry();
+    this.#tally.start(this.#options.target);
     this.#backoff?.started(performance.now());
     while (!signal.aborted) {
       const error = await this.#runLink();
@@ -322,6 +325,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     const losses = this.#sortOut();
     this.#outbox.fail(closedError("send", error));
     this.#incoming.end(error);
+    this.#tally.stop();
     this.#tell({ status: "closed", ...error != null && { error }, ...losses });
     this.#ready.reject(whyNeverReady);
     this.#closed.resolve();

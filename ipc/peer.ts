@@ -4,6 +4,7 @@ import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, type ParleyError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import type { Incoming } from "../net/transport.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import type { Claim } from "./claim.ts";
@@ -68,6 +69,7 @@ export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler)
   const { reconnect = {}, signal } = options;
   const backoff = new Backoff({ ...RECONNECT_DEFAULTS, ...(reconnect === false ? {} : reconnect) });
   signal?.throwIfAborted();
+  if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
   const peer = new IpcPeer({ resolved, endpoint, secrets, backoff, given: options, onQuery });

@@ -3,6 +3,7 @@ import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import type { Address, Incoming } from "../net/transport.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import type { IpcAnswer } from "./answering.ts";
 import type { IpcQueryOptions } from "./asked.ts";
@@ -19,6 +20,7 @@ import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+import { observeServer } from "./server_telemetry.ts";
 import { shortestMs } from "./shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
 
@@ -74,6 +76,7 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
   checkInteger(resolved.action, "maxPending", maxPending, 1, 65536);
   if (options.onQuery !== undefined) checkFunction(resolved.action, "onQuery", options.onQuery);
   signal?.throwIfAborted();
+  if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
   const claim = await claimEndpoint(resolved.action, endpoint, options.tls);
@@ -129,6 +132,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames });
+    observeServer(this);
     if (signal === undefined) return;
     const onAbort = () => void this.close().catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });

@@ -39,6 +39,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/day_ledger.ts": 1,
   "stats/openmetrics.ts": 1,
   "stats/snapshots.ts": 1,
+  "stats/trace_context.ts": 1,
 
   "ipc/claim.ts": 2,
   "ipc/endpoint.ts": 2,
@@ -50,6 +51,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "limits/descriptors.ts": 2,
   "net/": 2,
   "stats/telemetry.ts": 2,
+  "stats/telemetry_metrics.ts": 2,
   "tls/": 2,
 
   "connection.ts": 3,

@@ -6,6 +6,7 @@ import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import { dial } from "../net/dial.ts";
+import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
@@ -18,6 +19,7 @@ import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
 import { WireReporter } from "./reporter.ts";
 import { OPEN_TIMEOUT_MS, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
+import { joinMeasured } from "./telemetry.ts";
 
 /** Somebody else at the hub, whether there or not. */
 export interface WirePeer {
@@ -254,7 +256,10 @@ export class JoinedWire implements AsyncDisposable {
     const { signal } = this.#ending;
     let facts: LinkFacts;
     try {
-      facts = await this.#join(signal);
+      if (lookForTelemetry()) await loadTelemetry();
+      const { target } = this.#connect;
+      const join = () => this.#join(signal);
+      facts = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
     } catch (error) {
       if (!signal.aborted) this.#reporter.report(error, { phase: "connect" });
       return error;

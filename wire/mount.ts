@@ -8,6 +8,7 @@ import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
@@ -21,6 +22,7 @@ import type { Authorize, MountOptions, StreamHandler } from "./options.ts";
 import { Registry } from "./registry.ts";
 import { WireReporter } from "./reporter.ts";
 import type { WireCloseOptions, WireSession } from "./session.ts";
+import { observeMount } from "./telemetry.ts";
 
 /** What a hub adds to a server. */
 export interface Router {
@@ -100,6 +102,7 @@ export class MountedWire implements AsyncDisposable {
     this.#handshakes = new Handshakes(this.#admission, penalties, this.#counters, {
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      protocol: "wire",
       onFailed: (error) => reporter.report(error, { phase: "handshake" }),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
@@ -183,6 +186,7 @@ export class MountedWire implements AsyncDisposable {
 
   async #start(): Promise<void> {
     try {
+      if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
       this.#assertStarting();
       this.#listener = await this.#listen();
@@ -194,6 +198,7 @@ export class MountedWire implements AsyncDisposable {
       return;
     }
     this.#ready.resolve();
+    observeMount(this);
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
       onRefused: () => this.#counters.connectionsRefused++,
