@@ -248,7 +248,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#reporter.guard(() => given.onListen?.(this.addr));
     this.#accepting = acceptLoop(listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: () => this.#tally.counters.connectionsRefused++,
+      onRefused: ({ remoteAddr }) => {
+        this.#tally.counters.connectionsRefused++;
+        this.#reporter.events.refused(remoteAddr);
+      },
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -378,6 +381,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   #setState(state: ServerState): void {
     this.#state = state;
+    this.#reporter.told(state, this.#listener?.addr, this.#sessions.connections.size);
     this.#reporter.guard(() => this.#options.given.onStateChange?.(state));
   }
 

@@ -94,7 +94,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly closed: Promise<void>;
   readonly #parts: ClientParts;
   readonly #slot: LinkSlot;
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #suspicion = new Suspicion();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */

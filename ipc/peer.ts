@@ -100,7 +100,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly closed: Promise<void>;
   readonly #parts: PeerParts;
   readonly #slot: LinkSlot;
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #suspicion = new Suspicion();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #stopping = new AbortController();

@@ -110,7 +110,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly #parts: ServerParts;
   readonly #reception: Reception;
   readonly #clients = new Map<string, IpcServerClient>();
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #sweeper = new Sweeper();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Clients with messages that nobody waited for, each once. */

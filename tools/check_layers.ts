@@ -11,6 +11,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
 const LAYERS: Readonly<Record<string, number>> = {
   "clock.ts": 0,
   "errors.ts": 0,
+  "log_events.ts": 0,
   "log_text.ts": 0,
   "logger.ts": 0,
   "net/transport.ts": 0,

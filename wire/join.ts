@@ -243,6 +243,8 @@ export class JoinedWire implements AsyncDisposable {
       const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
       if (delayMs === null || this.#ending.signal.aborted) return null;
       const attempt = this.#backoff.attempts;
+      const fields = { attempt, delayMs, error: why };
+      this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
       this.#reporter.guard(() => this.#options.onRetry?.({ attempt, delayMs, error: why }));
       return delayMs;
     } catch (mistake) {
@@ -275,6 +277,7 @@ export class JoinedWire implements AsyncDisposable {
     const running = link.run();
     this.#linkUp.resolve(link);
     this.#ready.resolve();
+    this.#reporter.opened(link.session);
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
@@ -285,6 +288,7 @@ export class JoinedWire implements AsyncDisposable {
       this.#peers.clear();
       this.#reporter.guard(() => this.#options.onPeers?.(this.#peers));
     }
+    this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
     return error;
   }

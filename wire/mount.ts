@@ -199,9 +199,14 @@ export class MountedWire implements AsyncDisposable {
     }
     this.#ready.resolve();
     observeMount(this);
+    const fields = { address: this.addr };
+    this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: () => this.#counters.connectionsRefused++,
+      onRefused: ({ remoteAddr }) => {
+        this.#counters.connectionsRefused++;
+        this.#reporter.events.refused(remoteAddr);
+      },
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -252,12 +257,14 @@ export class MountedWire implements AsyncDisposable {
   async #serve(link: Link): Promise<void> {
     const { given } = this.#plan;
     this.#counters.connectionsOpened++;
+    this.#reporter.opened(link.session);
     this.#reporter.guard(() => given.onOpen?.(link.session));
     this.#router?.onOpen(link);
     await link.run();
     const error = await link.closed;
     this.#counters.connectionsClosed++;
     this.#router?.onClose(link);
+    this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
   }
 
