@@ -5,7 +5,7 @@
 //   deno run -A examples/traces.ts client 7000
 import { connectIpc, listenIpc } from "@parley/parley/ipc";
 import { join, mount } from "@parley/parley/wire";
-import { trace } from "npm:@opentelemetry/api@1.9.0";
+import { trace } from "@opentelemetry/api";
 
 const [role, port = "7000", name = "traces"] = Deno.args;
 const tracer = trace.getTracer("example");

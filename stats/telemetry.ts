@@ -69,9 +69,13 @@ export function lookForTelemetry(): boolean {
   return false;
 }
 
-/** Loads the API, and looks again. */
+/** Loads the API, and looks again. Never rejects: a program that cannot be measured works all the same. */
 export async function loadTelemetry(): Promise<void> {
-  loaded = await import("@opentelemetry/api");
+  try {
+    loaded ??= await import("@opentelemetry/api");
+  } catch {
+    return;
+  }
   inspect(loaded);
 }
 
