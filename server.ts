@@ -16,6 +16,7 @@ import type { ServeOptions, ServerState } from "./server/options.ts";
 import { Sessions } from "./server/sessions.ts";
 import { ServerTally } from "./server/tally.ts";
 import type { ConnectionStats, ServerStats } from "./stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "./stats/telemetry.ts";
 import { openServerCredentials } from "./tls/load.ts";
 import type { CredentialSource } from "./tls/options.ts";
 
@@ -143,6 +144,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: options.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      protocol: options.given.tls === undefined ? null : "messages",
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
     });
     // Not before `serve` has returned: hooks may use its result.
@@ -231,6 +233,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const { given } = this.#options;
     let listener: Listener;
     try {
+      if (lookForTelemetry()) await loadTelemetry();
       this.#assertStarting();
       given.signal?.addEventListener("abort", this.#onSignal, { once: true });
       listener = this.#listener = await this.#listen();
@@ -239,13 +242,16 @@ export class Server<Data = unknown> implements AsyncDisposable {
       return;
     }
     if (!this.#referenced) listener.unref();
-    this.#tally.start();
+    this.#tally.start(listener.addr);
     this.#setState("listening");
     this.#ready.resolve();
     this.#reporter.guard(() => given.onListen?.(this.addr));
     this.#accepting = acceptLoop(listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: () => this.#tally.counters.connectionsRefused++,
+      onRefused: ({ remoteAddr }) => {
+        this.#tally.counters.connectionsRefused++;
+        this.#reporter.events.refused(remoteAddr);
+      },
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -375,6 +381,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   #setState(state: ServerState): void {
     this.#state = state;
+    this.#reporter.told(state, this.#listener?.addr, this.#sessions.connections.size);
     this.#reporter.guard(() => this.#options.given.onStateChange?.(state));
   }
 

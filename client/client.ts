@@ -4,8 +4,11 @@ import type { Connection, ReceiveOptions } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import { checkBoolean } from "../limits/check.ts";
+import { checkBoolean, checkLogger } from "../limits/check.ts";
+import { EventLog } from "../log_events.ts";
+import type { Logger } from "../logger.ts";
 import type { ClientStats } from "../stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { Backoff, type ReconnectOptions } from "./backoff.ts";
 import { establish } from "./connect.ts";
 import { isFinal } from "./final_errors.ts";
@@ -31,6 +34,8 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   maxQueuedBytes?: number;
   /** Abort closes the client, as {@linkcode Client.close} does. */
   signal?: AbortSignal;
+  /** Told of links that come up and are lost. @default {nobody; {@linkcode Client.statuses} tells the same} */
+  logger?: Logger;
 }
 
 const textEncoder = new TextEncoder();
@@ -69,6 +74,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   readonly #outbox: Outbox;
   readonly #incoming: IncomingMessages;
   readonly #tally = new ClientTally();
+  readonly #log: EventLog;
   readonly #feed = new StatusFeed({ status: "connecting", at: new Date(), attempt: 0 });
   readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -90,6 +96,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   constructor(options: ClientOptions<Data>) {
     this.#options = resolveConnectOptions(options);
     const { connection, given: { signal } } = this.#options;
+    this.#log = new EventLog(checkLogger("Cannot connect", options.logger));
     this.#backoff = makeBackoff(options.reconnect);
     this.#dropOldStats = checkBoolean("Cannot connect", "dropOldStats", options.dropOldStats ?? false);
     this.#outbox = new Outbox({ ...connection, encoder: connection.framing.encoder(connection) });
@@ -231,6 +238,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Dials, waits for the end of the link, and dials again. One attempt at a time. Never rejects. */
   async #keepUp(): Promise<void> {
     const { signal } = this.#ending;
+    if (lookForTelemetry()) await loadTelemetry();
+    this.#tally.start(this.#options.target);
     this.#backoff?.started(performance.now());
     while (!signal.aborted) {
       const error = await this.#runLink();
@@ -322,6 +331,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     const losses = this.#sortOut();
     this.#outbox.fail(closedError("send", error));
     this.#incoming.end(error);
+    this.#tally.stop();
     this.#tell({ status: "closed", ...error != null && { error }, ...losses });
     this.#ready.reject(whyNeverReady);
     this.#closed.resolve();
@@ -329,7 +339,20 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   #tell(event: Omit<ClientStatusEvent, "at" | "attempt">): void {
-    this.#feed.push({ at: new Date(), attempt: this.#backoff?.attempts ?? 0, ...event });
+    const attempt = this.#backoff?.attempts ?? 0;
+    this.#feed.push({ at: new Date(), attempt, ...event });
+    const { status, error, delayMs, loss, droppedBytes } = event;
+    const fields = {
+      status,
+      server: this.#options.targetText,
+      attempt,
+      error,
+      delayMs,
+      ...loss,
+      droppedBytes,
+    };
+    const level = error === undefined ? "info" : "warn";
+    this.#log.tell({ level, kind: status, message: `The client is ${status}`, fields });
   }
 }
 

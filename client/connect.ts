@@ -4,6 +4,16 @@ import type { ConnectionSetup } from "../connection/types.ts";
 import { TimeoutError } from "../errors.ts";
 import { dial } from "../net/dial.ts";
 import type { Transport } from "../net/transport.ts";
+import {
+  loadTelemetry,
+  lookForTelemetry,
+  measure,
+  observeCounters,
+  peerDetails,
+  serverLabels,
+  telemetryOn,
+  tlsLabels,
+} from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
 
@@ -31,7 +41,9 @@ import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions
  */
 export async function connect<Data = unknown>(options: ConnectOptions<Data>): Promise<Connection<Data>> {
   const resolved = resolveConnectOptions(options);
-  return await establish(resolved, resolved.connection);
+  const connection = await establish(resolved, resolved.connection);
+  if (telemetryOn()) observe(connection, resolved);
+  return connection;
 }
 
 /** Dials, and makes a connection of what comes of it. */
@@ -40,13 +52,41 @@ export async function establish<Data>(
   setup: ConnectionSetup<Data>,
   signal: AbortSignal | undefined = options.given.signal,
 ): Promise<Connection<Data>> {
-  const transport = await dialInTime(options, signal);
+  if (lookForTelemetry()) await loadTelemetry();
+  const transport = await (telemetryOn() ? dialMeasured(options, signal) : dialInTime(options, signal));
   try {
     return new Connection<Data>(transport, { data: options.given.data, ...setup });
   } catch (error) {
     transport.close();
     throw error;
   }
+}
+
+function dialMeasured<Data>(
+  options: ResolvedConnectOptions<Data>,
+  signal: AbortSignal | undefined,
+): Promise<Transport> {
+  return measure({
+    name: "connect",
+    kind: "client",
+    labels: { "parley.protocol": "messages", ...serverLabels(options.target) },
+    duration: "parley.connect.duration",
+  }, async (measured) => {
+    const transport = await dialInTime(options, signal);
+    measured.add(tlsLabels(transport.tls), peerDetails(transport.remoteAddr));
+    return transport;
+  });
+}
+
+/** Has the counters of a connection exported that no client or server counts for. */
+function observe<Data>(connection: Connection<Data>, { target }: ResolvedConnectOptions<Data>): void {
+  const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
+  const unobserve = observeCounters(labels, () => {
+    const { state, bytesIn, bytesOut, messagesIn, messagesOut } = connection.stats();
+    const connectionsClosed = state === "closed" ? 1 : 0;
+    return { bytesIn, bytesOut, messagesIn, messagesOut, connectionsOpened: 1, connectionsClosed };
+  });
+  void connection.closed.then(unobserve);
 }
 
 /** Dials under the deadline; when it passes, or `signal` aborts, what was opened is closed. */

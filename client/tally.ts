@@ -5,6 +5,7 @@ import { FramingError } from "../errors.ts";
 import { addCounters, type ClientCounters, newClientCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
 import { type ClientStats, freezeDeep } from "../stats/snapshots.ts";
+import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 
 /** Counters of one client. */
 export class ClientTally {
@@ -13,6 +14,25 @@ export class ClientTally {
   #startedAtMs = Date.now();
   #connectedMs = 0;
   #linkSinceMs: number | null = null;
+  #observe: () => void = () => {};
+  #unobserve: (() => void) | null = null;
+
+  /** Has the counters exported from now on; nothing without a provider. */
+  start(target: Parameters<typeof serverLabels>[0]): void {
+    if (!telemetryOn()) return;
+    const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
+    this.#observe = () => {
+      this.#unobserve?.();
+      const counters = this.#counters;
+      this.#unobserve = observeCounters(labels, () => ({ ...counters }));
+    };
+    this.#observe();
+  }
+
+  /** Nothing is counted any more. */
+  stop(): void {
+    this.#unobserve?.();
+  }
 
   /** Dialling begins. */
   dialled(): void {
@@ -31,6 +51,7 @@ export class ClientTally {
       this.#days = new DayLedger(newClientCounters, Date.now());
       this.#startedAtMs = Date.now();
       this.#connectedMs = 0;
+      this.#observe();
     }
     this.#counters.connectionsOpened++;
     this.#linkSinceMs = Date.now();

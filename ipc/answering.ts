@@ -1,8 +1,11 @@
 // Answering: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../limits/check.ts";
 import { FramingError, ParleyError } from "../errors.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
+import type { TraceParts } from "../stats/trace_context.ts";
 import { failureData } from "./asked.ts";
 import { Fifo } from "./fifo.ts";
+import type { LinkTelemetry } from "./link_telemetry.ts";
 import { FrameKind } from "./message.ts";
 
 /** What a handler of queries may return: an empty answer is an answer. */
@@ -24,6 +27,8 @@ export interface AnsweringOptions {
   readonly send: (kind: FrameKind, id: number, data: Uint8Array) => void;
   /** Told when the handler threw. */
   readonly onError: (error: unknown) => void;
+  /** Where handlers are measured. */
+  readonly telemetry: LinkTelemetry;
   /** Called when a query was done. */
   readonly onDone: () => void;
 }
@@ -35,7 +40,7 @@ const CLOSING = new ParleyError("ERR_GOING_AWAY", "This side closes");
 /** The answering half of a link. */
 export class Answering {
   readonly #options: AnsweringOptions;
-  readonly #waiting = new Fifo<{ id: number; data: Uint8Array }>();
+  readonly #waiting = new Fifo<{ id: number; data: Uint8Array; parent: TraceParts | undefined }>();
   #waitingBytes = 0;
   #running = 0;
   #refusing = false;
@@ -57,19 +62,19 @@ export class Answering {
     return this.#waitingBytes >= this.#options.highWaterBytes;
   }
 
-  /** Takes a query. */
-  take(id: number, data: Uint8Array): void {
-    if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data);
-    this.#waiting.push({ id, data });
+  /** Takes a query, and what the asker says is its place in a trace. */
+  take(id: number, data: Uint8Array, parent?: TraceParts): void {
+    if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
+    this.#waiting.push({ id, data, parent });
     this.#waitingBytes += data.length + 64;
   }
 
   /** Runs what waits, as far as there is room. */
   resume(): void {
     while (this.#waiting.size > 0 && this.#hasRoom()) {
-      const { id, data } = this.#waiting.shift()!;
+      const { id, data, parent } = this.#waiting.shift()!;
       this.#waitingBytes -= data.length + 64;
-      this.#run(id, data);
+      this.#run(id, data, parent);
     }
   }
 
@@ -89,13 +94,13 @@ export class Answering {
     return !this.#ended && this.#running < this.#options.maxRunning && !this.#options.isOutboxFull();
   }
 
-  #run(id: number, data: Uint8Array): void {
-    const { handler, send } = this.#options;
+  #run(id: number, data: Uint8Array, parent: TraceParts | undefined): void {
+    const { handler, send, telemetry } = this.#options;
     if (this.#refusing) return send(FrameKind.failure, id, failureData(CLOSING));
     if (handler === undefined) return send(FrameKind.failure, id, failureData(NO_HANDLER));
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
-      answer = handler(data);
+      answer = telemetryOn() ? telemetry.answer(parent, () => handler(data)) : handler(data);
     } catch (error) {
       this.#failed(id, error);
       return;

@@ -18,6 +18,8 @@ interface Query {
   readonly id: number;
   /** What is asked; dropped once it is sent. */
   data: Uint8Array | null;
+  /** Trace context to send with it. */
+  readonly context: Uint8Array | undefined;
   readonly dataBytes: number;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
@@ -32,7 +34,7 @@ export interface AskedOptions {
   /** Queries that are sent and not answered; others wait their turn. */
   readonly maxInFlight: number;
   /** Sends a query; gives `false` when there is no room now. */
-  readonly send: (id: number, data: Uint8Array) => boolean;
+  readonly send: (id: number, data: Uint8Array, context: Uint8Array | undefined) => boolean;
   /** Called when the last query has settled. */
   readonly onIdle: () => void;
 }
@@ -70,12 +72,17 @@ export class Asked {
   }
 
   /** Asks; the answer is a view that belongs to the caller. */
-  ask(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+  ask(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+    context?: Uint8Array,
+  ): Promise<Uint8Array> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const deadlineMs = performance.now() + timeoutMs;
     const id = this.#nextId();
-    const common = { id, data, dataBytes: data.length, timeoutMs, deadlineMs };
+    const common = { id, data, context, dataBytes: data.length, timeoutMs, deadlineMs };
     const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
     if (signal !== undefined) {
       query.onAbort = () => this.#fail(query, signal.reason);
@@ -123,9 +130,8 @@ export class Asked {
   }
 
   #send(query: Query): boolean {
-    if (this.#sent.size >= this.#options.maxInFlight || !this.#options.send(query.id, query.data!)) {
-      return false;
-    }
+    const { maxInFlight, send } = this.#options;
+    if (this.#sent.size >= maxInFlight || !send(query.id, query.data!, query.context)) return false;
     query.data = null;
     this.#sent.set(query.id, query);
     return true;

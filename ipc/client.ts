@@ -3,6 +3,7 @@ import { Backoff, type ReconnectOptions } from "../client/backoff.ts";
 import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import { type Endpoint, findEndpoint } from "./endpoint.ts";
@@ -69,6 +70,7 @@ export async function connectIpc(options: IpcClientOptions): Promise<IpcClient> 
   checkDurationMs(resolved.action, "connectTimeoutMs", connectTimeoutMs, { allowOff: true });
   const backoff = reconnect === false ? null : new Backoff({ ...RECONNECT_DEFAULTS, ...reconnect });
   signal?.throwIfAborted();
+  if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
   const client = new IpcClient({ resolved, endpoint, secrets, backoff, given: options });
@@ -93,7 +95,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly closed: Promise<void>;
   readonly #parts: ClientParts;
   readonly #slot: LinkSlot;
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #suspicion = new Suspicion();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */

@@ -8,6 +8,8 @@ import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
+import { LinkTelemetry } from "./link_telemetry.ts";
 import type { LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
 
@@ -35,6 +37,7 @@ export class IpcLink {
   readonly #answering: Answering;
   readonly #pings: Pings;
   readonly #watch: LinkWatch;
+  readonly #telemetry: LinkTelemetry;
   readonly #closed: PromiseWithResolvers<LinkEnd> = Promise.withResolvers();
   #state: State = "open";
   #resume: (() => void) | null = null;
@@ -57,9 +60,10 @@ export class IpcLink {
       onError: (error) => this.#onWriteFailed(error),
       onRoom: () => this.#onOutboxRoom(),
     });
+    const telemetry = this.#telemetry = new LinkTelemetry(options.channel);
     this.#asked = new Asked({
       maxInFlight: options.maxQueriesInFlight,
-      send: (id, data) => this.#sendQuery(id, data),
+      send: (id, data, context) => this.#sendQuery(id, data, context),
       onIdle: () => this.#onIdle?.(),
     });
     this.#answering = new Answering({
@@ -70,6 +74,7 @@ export class IpcLink {
       isOutboxFull: () => this.#outbox.full,
       send: (kind, id, data) => this.#outbox.add(kind, id, data),
       onError: options.onHandlerError,
+      telemetry,
       onDone: () => this.#onAnswered(),
     });
     this.#pings = new Pings({
@@ -85,6 +90,7 @@ export class IpcLink {
 
   /** Starts to read. */
   start(): void {
+    this.#telemetry.start(this, (kind, tag, data) => this.#outbox.add(kind, tag, data));
     void this.#read();
   }
 
@@ -121,7 +127,8 @@ export class IpcLink {
     const refused = this.#refuseSend(data);
     if (refused !== null) return Promise.reject(refused);
     this.#traffic.queriesOut++;
-    return this.#asked.ask(data, timeoutMs, signal);
+    if (!telemetryOn()) return this.#asked.ask(data, timeoutMs, signal);
+    return this.#telemetry.ask((context) => this.#asked.ask(data, timeoutMs, signal, context));
   }
 
   /** Resolves when the other process has received all that was written before. */
@@ -214,7 +221,7 @@ export class IpcLink {
         return this.#onMessage(tag, data);
       case FrameKind.query:
         this.#traffic.queriesIn++;
-        return this.#answering.take(tag, data);
+        return this.#answering.take(tag, data, this.#telemetry.parentOf(tag));
       case FrameKind.answer:
       case FrameKind.failure:
         if (this.#asked.answered(kind, tag, data)) return;
@@ -223,6 +230,7 @@ export class IpcLink {
           `Cannot take an answer to query ${tag} as it was never asked`,
         );
       case FrameKind.ping:
+        this.#telemetry.pinged(tag);
         // A pong says that all before it was received: not when some of it was dropped.
         if (!this.#dropping && this.#state !== "ended") this.#pings.asked(tag);
         return;
@@ -230,6 +238,8 @@ export class IpcLink {
         return this.#pings.answered(tag);
       case FrameKind.closing:
         return this.#onClosing(tag);
+      case FrameKind.context:
+        return this.#telemetry.told(tag, data);
     }
   };
 
@@ -330,8 +340,9 @@ export class IpcLink {
     return isReading && (this.#options.isInboxFull() || this.#answering.full);
   }
 
-  #sendQuery(id: number, data: Uint8Array): boolean {
+  #sendQuery(id: number, data: Uint8Array, context: Uint8Array | undefined): boolean {
     if (this.#outbox.full) return false;
+    if (context !== undefined) this.#outbox.add(FrameKind.context, id, context);
     this.#outbox.add(FrameKind.query, id, data);
     return true;
   }

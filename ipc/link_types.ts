@@ -4,6 +4,8 @@ import type { LinkWatchOptions } from "./link_watch.ts";
 
 /** Limits of a link, checked. */
 export interface LinkLimits extends LinkWatchOptions {
+  /** Name of the channel, for telemetry. */
+  readonly channel: string;
   readonly maxMessageBytes: number;
   readonly highWaterBytes: number;
   readonly maxQueuedBytes: number;

@@ -1,7 +1,9 @@
 // The log of IPC: the user's logger, or the console from the level in PARLEY_LOG on.
 import { checkFunction, checkOneOf } from "../limits/check.ts";
 import type { Logger } from "../logger.ts";
+import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import type { IpcStatusEvent } from "./statuses.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 /** Levels of the log, and none at all. */
@@ -53,11 +55,13 @@ export class IpcReporter {
   readonly #onError: IpcErrorHandler | undefined;
   readonly #logger: Logger;
   readonly #limiter = new KindRateLimiter();
+  readonly #events: EventLog;
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
     this.#onError = onError;
     this.#logger = logger;
+    this.#events = new EventLog(logger);
   }
 
   /** Tells of an error. */
@@ -73,6 +77,12 @@ export class IpcReporter {
     } catch {
       // What reports errors must not make new ones.
     }
+  }
+
+  /** A channel is in another status; a pair that says "listening" has the server's part. */
+  told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
+    const fields = { channel, status, error, unsentBytes };
+    this.#events.tell({ level: "info", kind: status, message: `The channel is ${status}`, fields });
   }
 
   /** A line for whoever looks for a fault. */

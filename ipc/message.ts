@@ -1,5 +1,6 @@
 // Frames of the IPC protocol: their layout, and a decoder that is pushed bytes and hands out frames.
 import { FramingError, ProtocolError } from "../errors.ts";
+import { MAX_TRACE_CONTEXT_BYTES } from "../stats/trace_context.ts";
 import { Gather } from "./gather.ts";
 
 /** Bytes before the data of a frame: u32 length, u8 kind, u32 tag. */
@@ -10,6 +11,8 @@ const COUNTED_HEAD_BYTES = 5;
 export const MAX_FAILURE_BYTES = 1024;
 /** Message types and query ids are 1 to this. */
 export const MAX_TAG = 2 ** 32 - 1;
+/** The ping by which a side says that it takes context frames; it is answered as any other. */
+export const TAKES_CONTEXTS_TAG: number = MAX_TAG;
 
 /** Kinds of frames, as they are on the wire. */
 export const FrameKind = {
@@ -27,6 +30,8 @@ export const FrameKind = {
   pong: 6,
   /** No more frames but pongs follow from this side; the tag is a {@linkcode ClosingReason}. No data. */
   closing: 7,
+  /** The trace context of the query of that id, which comes next. Sent only to who said that it takes them. */
+  context: 8,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -194,6 +199,8 @@ function isLegal(kind: number, tag: number, length: number): boolean {
       return true;
     case FrameKind.failure:
       return length <= MAX_FAILURE_BYTES;
+    case FrameKind.context:
+      return length <= MAX_TRACE_CONTEXT_BYTES;
     case FrameKind.ping:
     case FrameKind.pong:
     case FrameKind.closing:

@@ -1,6 +1,7 @@
 // Opens the client's end of a link: dials, proves who we are, and hears from the other side that we are in.
 import { AuthError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
+import { measure, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import type { IpcAnswer } from "./answering.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -26,7 +27,18 @@ export interface OpenLinkOptions {
 }
 
 /** Makes one attempt. */
-export async function openLink(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcLink> {
+export function openLink(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcLink> {
+  if (!telemetryOn()) return open(options, signal);
+  const { resolved: { link: { channel } }, endpoint } = options;
+  return measure({
+    name: "connect",
+    kind: "client",
+    labels: { "parley.protocol": "ipc", "parley.ipc.channel": channel, ...serverLabels(endpoint) },
+    duration: "parley.connect.duration",
+  }, () => open(options, signal));
+}
+
+async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcLink> {
   const { resolved, endpoint, secrets, tls } = options;
   const secretsNow = await secrets.get("client");
   const transport = await dialInTime(options, signal);

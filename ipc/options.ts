@@ -129,6 +129,7 @@ function resolveLimits(action: string, options: IpcCommonOptions & { maxMessageB
   );
   const maxQueuedBytes = options.maxQueuedBytes ?? Math.max(2 ** 23, highWaterBytes);
   return {
+    channel: options.name,
     maxMessageBytes: options.maxMessageBytes,
     highWaterBytes,
     maxQueuedBytes: checkInteger(action, "maxQueuedBytes", maxQueuedBytes, highWaterBytes, 2 ** 31),

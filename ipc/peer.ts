@@ -4,6 +4,7 @@ import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, type ParleyError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import type { Incoming } from "../net/transport.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import type { Claim } from "./claim.ts";
@@ -70,6 +71,7 @@ export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler)
   const { reconnect = {}, signal } = options;
   const backoff = new Backoff({ ...RECONNECT_DEFAULTS, ...(reconnect === false ? {} : reconnect) });
   signal?.throwIfAborted();
+  if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
   const peer = new IpcPeer({ resolved, endpoint, secrets, backoff, given: options, onQuery });
@@ -100,7 +102,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly closed: Promise<void>;
   readonly #parts: PeerParts;
   readonly #slot: LinkSlot;
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #suspicion = new Suspicion();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #stopping = new AbortController();

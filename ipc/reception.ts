@@ -4,6 +4,7 @@ import { Admission, type Ticket } from "../limits/admission.ts";
 import type { Incoming } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import type { IpcCounters } from "../stats/counters.ts";
+import { measure, peerDetails, telemetryOn } from "../stats/telemetry.ts";
 import type { Claim } from "./claim.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { SecretSource } from "./secrets.ts";
@@ -95,7 +96,7 @@ export class Reception {
     let frames: FrameLink;
     this.#handshakes.add(controller);
     try {
-      frames = await this.#handshake(incoming, controller);
+      frames = await this.#measured(incoming, controller);
     } catch (error) {
       if (error !== REPLACED && !this.#stopping.signal.aborted) this.#tell(error);
       return;
@@ -104,6 +105,18 @@ export class Reception {
     }
     this.#admission.established(ticket, performance.now());
     await this.#options.onFrames(frames, incoming);
+  }
+
+  #measured(incoming: Incoming, controller: AbortController): Promise<FrameLink> {
+    if (!telemetryOn()) return this.#handshake(incoming, controller);
+    const { channel } = this.#options.resolved.link;
+    return measure({
+      name: "handshake",
+      kind: "server",
+      labels: { "parley.protocol": "ipc", "parley.ipc.channel": channel },
+      details: peerDetails(incoming.remoteAddr),
+      duration: "parley.handshake.duration",
+    }, () => this.#handshake(incoming, controller));
   }
 
   /** TLS, where there is any, and our own handshake, under one deadline. */

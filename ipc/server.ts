@@ -4,6 +4,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import type { Address, Incoming } from "../net/transport.ts";
 import type { IpcStats } from "../stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import type { IpcAnswer } from "./answering.ts";
 import type { IpcQueryOptions } from "./asked.ts";
@@ -21,6 +22,7 @@ import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+import { observeServer } from "./server_telemetry.ts";
 import { shortestMs } from "./shortest.ts";
 import { IpcTally } from "./tally.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
@@ -69,6 +71,7 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
   checkInteger(resolved.action, "maxPending", maxPending, 1, 65536);
   if (options.onQuery !== undefined) checkFunction(resolved.action, "onQuery", options.onQuery);
   signal?.throwIfAborted();
+  if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
   const claim = await claimEndpoint(resolved.action, endpoint, options.tls);
@@ -102,7 +105,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly #parts: ServerParts;
   readonly #reception: Reception;
   readonly #clients = new Map<string, IpcServerClient>();
-  readonly #statuses = new StatusFeed();
+  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #sweeper = new Sweeper();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Clients with messages that nobody waited for, each once. */
@@ -127,6 +130,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     const tally = { counters: this.#tally.counters, failed: this.#failed };
     this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames, tally });
+    observeServer(this);
     if (signal === undefined) return;
     const onAbort = () => void this.close().catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });

@@ -48,6 +48,12 @@ export function isFinal(status: IpcStatus): boolean {
 export class StatusFeed {
   #current: IpcStatusEvent = { status: "not-connected", at: new Date() };
   readonly #watchers = new Set<StatusWatcher>();
+  readonly #onEvent: (event: IpcStatusEvent) => void;
+
+  /** Makes a feed; `onEvent` is told first, and must not throw. */
+  constructor(onEvent: (event: IpcStatusEvent) => void = () => {}) {
+    this.#onEvent = onEvent;
+  }
 
   /** The status that holds now. */
   get status(): IpcStatus {
@@ -58,6 +64,7 @@ export class StatusFeed {
   push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number } = {}): void {
     if (isFinal(this.#current.status)) return;
     this.#current = { status, at: new Date(), ...details };
+    this.#onEvent(this.#current);
     for (const watcher of this.#watchers) watcher.push(this.#current);
   }
 

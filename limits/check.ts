@@ -1,4 +1,5 @@
 // Checks of option values: a wrong type is a TypeError, a value out of range a RangeError, both before any I/O.
+import type { Logger } from "../logger.ts";
 
 /** Longest time that a timer of the platform can wait, in milliseconds (about 24.8 days). */
 export const MAX_TIMER_MS = 2_147_483_647;
@@ -194,6 +195,31 @@ export function checkText(action: string, name: string, value: unknown, min: num
  */
 export function checkFunction(action: string, name: string, value: unknown): void {
   checkType(action, name, value, "function");
+}
+
+/**
+ * Checks a logger of the user's.
+ *
+ * @throws {TypeError} when it lacks one of the four methods
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ * import type { Logger } from "../logger.ts";
+ *
+ * assertThrows(() => checkLogger("Cannot listen", {} as Logger), TypeError, `"debug" is none`);
+ * checkLogger("Cannot listen", console);
+ * ```
+ */
+export function checkLogger<Given extends Logger | undefined>(action: string, logger: Given): Given {
+  if (logger === undefined) return logger;
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    if (typeof logger?.[level] === "function") continue;
+    throw new TypeError(
+      `${action} as "logger" must have the methods debug, info, warn and error: "${level}" is none`,
+    );
+  }
+  return logger;
 }
 
 /** The types that {@linkcode checkType} tells apart, and how a message calls them. */

@@ -1,25 +1,38 @@
 // ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import type { Connection } from "../connection.ts";
 import { ParleyError } from "../errors.ts";
+import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
-import type { ServeErrorContext } from "./options.ts";
+import type { Address } from "../net/transport.ts";
+import type { ServeErrorContext, ServerState } from "./options.ts";
 
 type OnError<Data> = (error: unknown, context: ServeErrorContext<Data>) => void;
 
 /** Phases that strangers can bring about as often as they like: told ten times a second, each. */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept"]);
 
+/** What is told of a new state. */
+const STATES: Readonly<Record<ServerState, string>> = {
+  created: "Created",
+  listening: "Listening",
+  draining: "Draining",
+  stopped: "Stopped",
+};
+
 /** Where the errors of a server go. */
 export class ErrorReporter<Data> {
   readonly #onError: OnError<Data> | undefined;
   readonly #logger: Logger;
+  /** What happens that is no error. */
+  readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #lines = new KindRateLimiter();
 
   constructor(onError: OnError<Data> | undefined, logger: Logger) {
     this.#onError = onError;
     this.#logger = logger;
+    this.events = new EventLog(logger);
   }
 
   /** Tells of an error. Never throws. */
@@ -31,6 +44,12 @@ export class ErrorReporter<Data> {
     } catch (thrown) {
       this.#log(thrown, { phase: "hook" });
     }
+  }
+
+  /** The server is in another state. */
+  told(state: ServerState, address: Address | undefined, connections: number): void {
+    const message = STATES[state];
+    this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
   }
 
   /** Calls a hook; what it throws is reported. */

@@ -6,6 +6,7 @@ import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import type { ServerCounters } from "../stats/counters.ts";
 import type { DurationHistogram } from "../stats/duration_histogram.ts";
+import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
 
 /** Ends a handshake that stalled while others wait for its place. */
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another connection's");
@@ -27,6 +28,8 @@ export interface HandshakesOptions {
   readonly timeoutMs: number;
   /** Ends all of them. */
   readonly stopping: AbortSignal;
+  /** What is spoken, for telemetry; `null` where there is no handshake to measure. */
+  readonly protocol: string | null;
   /** Called when a handshake failed by the client's fault. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
 }
@@ -63,7 +66,7 @@ export class Handshakes {
     );
     const timer = setTimeout(() => controller.abort(late), timeoutMs);
     try {
-      const transport = await incoming.open({ signal: controller.signal });
+      const transport = await this.#open(incoming, controller.signal);
       const nowMs = performance.now();
       if (!controller.signal.aborted && this.#admission.established(ticket, nowMs)) {
         this.#tally.handshakes.add(nowMs - startedMs);
@@ -80,6 +83,23 @@ export class Handshakes {
     }
     this.#admission.release(ticket);
     return null;
+  }
+
+  #open(incoming: Incoming, signal: AbortSignal): Promise<Transport> {
+    const { protocol } = this.#options;
+    if (protocol === null || !telemetryOn()) return incoming.open({ signal });
+    const { localAddr, remoteAddr } = incoming;
+    return measure({
+      name: "handshake",
+      kind: "server",
+      labels: { "parley.protocol": protocol, ...serverLabels(localAddr) },
+      details: peerDetails(remoteAddr),
+      duration: "parley.handshake.duration",
+    }, async (measured) => {
+      const transport = await incoming.open({ signal });
+      measured.add(tlsLabels(transport.tls));
+      return transport;
+    });
   }
 
   /** Ends the handshake that another connection takes the place of. */

@@ -7,7 +7,7 @@ import {
 } from "../connection/options.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
+import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
@@ -218,13 +218,7 @@ function checkParts<Data>({ tls, signal, logger }: ServeOptions<Data>): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
-  if (logger === undefined) return;
-  for (const level of ["debug", "info", "warn", "error"] as const) {
-    if (typeof logger?.[level] === "function") continue;
-    throw new TypeError(
-      `${ACTION} as "logger" must have the methods debug, info, warn and error: "${level}" is none`,
-    );
-  }
+  checkLogger(ACTION, logger);
 }
 
 function checkAddress<Data>(options: ServeOptions<Data>): void {

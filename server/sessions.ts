@@ -6,6 +6,7 @@ import { ParleyError } from "../errors.ts";
 import { RateLimits } from "../limits/rate_limits.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
+import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
 import type { ErrorReporter } from "./error_reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import type { ServerTally } from "./tally.ts";
@@ -55,12 +56,12 @@ export class Sessions<Data> {
 
   /** Runs the handler on a connection, to the end of both. Never rejects. */
   async serve(transport: Transport, incoming: Incoming): Promise<void> {
-    const { handler, reporter, tally } = this.#parts;
+    const { reporter, tally } = this.#parts;
     const connection = this.#open(transport, incoming);
     if (connection === null) return;
     let told: unknown;
     try {
-      await handler(connection);
+      await this.#handle(connection);
     } catch (error) {
       if (!this.#cut.has(connection)) {
         told = error;
@@ -77,6 +78,18 @@ export class Sessions<Data> {
     await connection.closed;
     // The handler may have gone on to read what had come before the end.
     tally.settle(connection);
+  }
+
+  #handle(connection: Connection<Data>): void | Promise<void> {
+    const { handler } = this.#parts;
+    if (!telemetryOn()) return handler(connection);
+    const { localAddr, remoteAddr, tls } = connection;
+    return measure({
+      name: "connection",
+      kind: "server",
+      labels: { "parley.protocol": "messages", ...serverLabels(localAddr), ...tlsLabels(tls) },
+      details: { "parley.connection.id": connection.id, ...peerDetails(remoteAddr) },
+    }, () => handler(connection));
   }
 
   /** Lets every connection end in order: none reads further than to the end of a message that has begun. */

@@ -10,6 +10,7 @@ import { addCounters, newServerCounters, type ServerCounters } from "../stats/co
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
+import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 
 /** Error codes that have a counter of their own. */
 const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
@@ -37,6 +38,7 @@ export class ServerTally {
   readonly #closed = new ClosedLog<Ended>();
   readonly #sweeper: Sweeper;
   #unwatch: (() => void) | null = null;
+  #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
   #peak = 0;
@@ -46,8 +48,12 @@ export class ServerTally {
   }
 
   /** The server listens: time online begins, and days are told apart from now on. */
-  start(): void {
+  start(address: Address): void {
     this.#startedAtMs = Date.now();
+    if (telemetryOn()) {
+      const labels = { "parley.protocol": "messages", "parley.role": "server", ...serverLabels(address) };
+      this.#unobserve = observeCounters(labels, () => ({ ...this.counters }));
+    }
     this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
   }
 
@@ -56,6 +62,13 @@ export class ServerTally {
     this.#stoppedAtMs = Date.now();
     this.#unwatch?.();
     this.#unwatch = null;
+    this.#settleTelemetry();
+  }
+
+  /** Nothing is counted any more once the server is stopped and its last connection gone. */
+  #settleTelemetry(): void {
+    const { connectionsOpened, connectionsClosed } = this.counters;
+    if (this.#stoppedAtMs !== null && connectionsOpened === connectionsClosed) this.#unobserve?.();
   }
 
   /** A connection is set up; `open` are open now. */
@@ -78,6 +91,7 @@ export class ServerTally {
     this.counters.connectionsClosed++;
     const counter = end.error instanceof ParleyError ? COUNTED[end.error.code] : undefined;
     if (counter !== undefined) this.counters[counter]++;
+    this.#settleTelemetry();
     this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
   }
 

@@ -11,6 +11,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
 const LAYERS: Readonly<Record<string, number>> = {
   "clock.ts": 0,
   "errors.ts": 0,
+  "log_events.ts": 0,
   "log_text.ts": 0,
   "logger.ts": 0,
   "net/transport.ts": 0,
@@ -41,6 +42,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/metrics.ts": 1,
   "stats/openmetrics.ts": 1,
   "stats/snapshots.ts": 1,
+  "stats/trace_context.ts": 1,
 
   "ipc/claim.ts": 2,
   "ipc/endpoint.ts": 2,
@@ -53,6 +55,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "net/": 2,
   "stats/report.ts": 2,
   "stats/telemetry.ts": 2,
+  "stats/telemetry_metrics.ts": 2,
   "tls/": 2,
 
   "connection.ts": 3,

@@ -12,6 +12,8 @@ import type { Registry } from "./registry.ts";
 import { OPEN_TIMEOUT_MS } from "./session.ts";
 import { type SpliceEnd, spliceStreams } from "./splice.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
+import { routeMeasured } from "./telemetry.ts";
 
 /** Who wants to see whom. */
 export interface PresenceRequest {
@@ -98,7 +100,9 @@ class HubRouter implements Router {
     if (streams >= this.#maxStreamsPerPair) return "ERR_BUSY";
     this.#pairs.set(pair, streams + 1);
     try {
-      return await this.#connect(channel, target, { name, to: undefined, from, meta });
+      const open = { name, to: undefined, from, meta };
+      if (!telemetryOn()) return await this.#connect(channel, target, open);
+      return await routeMeasured(open, to, (told) => this.#connect(channel, target, told));
     } finally {
       const left = (this.#pairs.get(pair) ?? 1) - 1;
       if (left === 0) this.#pairs.delete(pair);

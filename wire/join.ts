@@ -6,6 +6,7 @@ import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import { dial } from "../net/dial.ts";
+import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
@@ -21,6 +22,7 @@ import type { WireStats } from "../stats/snapshots.ts";
 import { WireTally } from "./tally.ts";
 import { OPEN_TIMEOUT_MS, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
+import { joinMeasured } from "./telemetry.ts";
 
 /** Somebody else at the hub, whether there or not. */
 export interface WirePeer {
@@ -256,6 +258,8 @@ export class JoinedWire implements AsyncDisposable {
       const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
       if (delayMs === null || this.#ending.signal.aborted) return null;
       const attempt = this.#backoff.attempts;
+      const fields = { attempt, delayMs, error: why };
+      this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
       this.#reporter.guard(() => this.#options.onRetry?.({ attempt, delayMs, error: why }));
       return delayMs;
     } catch (mistake) {
@@ -271,7 +275,10 @@ export class JoinedWire implements AsyncDisposable {
     const startedMs = performance.now();
     this.#tally.counters.connectAttempts++;
     try {
-      facts = await this.#join(signal);
+      if (lookForTelemetry()) await loadTelemetry();
+      const { target } = this.#connect;
+      const join = () => this.#join(signal);
+      facts = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
       this.#tally.handshakes.add(performance.now() - startedMs);
     } catch (error) {
       this.#tally.counters.connectFailures++;
@@ -290,6 +297,7 @@ export class JoinedWire implements AsyncDisposable {
     const running = link.run();
     this.#linkUp.resolve(link);
     this.#ready.resolve();
+    this.#reporter.opened(link.session);
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
@@ -301,6 +309,7 @@ export class JoinedWire implements AsyncDisposable {
       this.#peers.clear();
       this.#reporter.guard(() => this.#options.onPeers?.(this.#peers));
     }
+    this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
     return error;
   }

@@ -3,6 +3,7 @@ import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { MuxSession } from "../mux/session.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { MuxStream } from "../mux/stream.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
 import { ControlSender } from "./control_sender.ts";
 import { pauseUnless, withDeadline } from "./deadline.ts";
 import { FrameChannel } from "./frame_channel.ts";
@@ -11,6 +12,7 @@ import type { HandlerTable } from "./handlers.ts";
 import { streamRefused } from "./refusals.ts";
 import { WireSession } from "./session.ts";
 import { WireStream } from "./stream.ts";
+import { observeSession, serveMeasured } from "./telemetry.ts";
 
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
@@ -83,6 +85,7 @@ export class Link {
     void this.#followControl();
     // Handlers may have come and gone since the greeting named them.
     this.control.tellNames();
+    observeSession(this.facts);
     const { mux } = this.facts;
     for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
       const task = this.#serve(stream);
@@ -209,7 +212,9 @@ export class Link {
       this.#host.counters.streamsServed++;
       const from = open.from ?? this.#host.opener(this);
       const stream = new WireStream(channel.mux, { ...open, from }, channel.rest());
-      await handler(stream, this.session);
+      await (telemetryOn()
+        ? serveMeasured(this.facts, stream, () => handler(stream, this.session))
+        : handler(stream, this.session));
     } finally {
       // A handler counts as long as it runs, even when its stream was reset long ago.
       this.#busy--;

@@ -10,6 +10,7 @@ import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { WireStats } from "../stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
@@ -24,6 +25,7 @@ import { Registry } from "./registry.ts";
 import { WireReporter } from "./reporter.ts";
 import type { WireCloseOptions, WireSession } from "./session.ts";
 import { WireTally } from "./tally.ts";
+import { observeMount } from "./telemetry.ts";
 
 /** What a hub adds to a server. */
 export interface Router {
@@ -112,6 +114,7 @@ export class MountedWire implements AsyncDisposable {
     this.#handshakes = new Handshakes(this.#admission, penalties, this.#tally, {
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      protocol: "wire",
       onFailed: (error) => reporter.report(error, { phase: "handshake" }),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
@@ -207,6 +210,7 @@ export class MountedWire implements AsyncDisposable {
   async #start(): Promise<void> {
     this.#tally.start();
     try {
+      if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
       this.#assertStarting();
       this.#listener = await this.#listen();
@@ -220,9 +224,15 @@ export class MountedWire implements AsyncDisposable {
     }
     this.#state = "listening";
     this.#ready.resolve();
+    observeMount(this);
+    const fields = { address: this.addr };
+    this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: () => this.#tally.counters.connectionsRefused++,
+      onRefused: ({ remoteAddr }) => {
+        this.#tally.counters.connectionsRefused++;
+        this.#reporter.events.refused(remoteAddr);
+      },
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -273,12 +283,14 @@ export class MountedWire implements AsyncDisposable {
   async #serve(link: Link): Promise<void> {
     const { given } = this.#plan;
     const closed = this.#tally.opened(link);
+    this.#reporter.opened(link.session);
     this.#reporter.guard(() => given.onOpen?.(link.session));
     this.#router?.onOpen(link);
     await link.run();
     const error = await link.closed;
     closed();
     this.#router?.onClose(link);
+    this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
   }
 

@@ -1,5 +1,5 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
+import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
@@ -64,6 +64,7 @@ export function resolveWire(
 ): Pick<MountPlan, "maxHandlers" | "mux"> {
   const { maxHandlers = 256, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
+  checkLogger(action, options.logger);
   for (const name of ["onOpen", "onClose", "onOffers", "onError"] as const) {
     if (options[name] !== undefined) checkFunction(action, name, options[name]);
   }

@@ -1,7 +1,9 @@
 // WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import { ParleyError } from "../errors.ts";
+import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
 import type { WireErrorContext, WireOptions } from "./options.ts";
+import type { WireSession } from "./session.ts";
 
 /** Phases that strangers can bring about as often as they like. */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
@@ -11,9 +13,24 @@ export class WireReporter {
   readonly #options: Pick<WireOptions, "onError" | "logger">;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #lines = new KindRateLimiter();
+  /** What happens that is no error. */
+  readonly events: EventLog;
 
   constructor(options: Pick<WireOptions, "onError" | "logger">) {
     this.#options = options;
+    this.events = new EventLog(options.logger);
+  }
+
+  /** A session has begun. */
+  opened({ id, identity, remoteAddr }: WireSession): void {
+    const fields = { session: id, identity, remoteAddr };
+    this.events.tell({ level: "info", kind: "opened", message: "A session began", fields });
+  }
+
+  /** A session is over. */
+  closed({ id, identity }: WireSession, error: Error | undefined): void {
+    const fields = { session: id, identity, error };
+    this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
   /** Tells of an error. Never throws. */

@@ -3,11 +3,13 @@ import type { ParleyError } from "../errors.ts";
 import type { MuxSessionStats } from "../mux/session.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
 import { timeLimit } from "./deadline.ts";
 import { checkName } from "./frames.ts";
 import type { Link } from "./link.ts";
 import type { OpenOptions } from "./options.ts";
 import { WireStream } from "./stream.ts";
+import { openMeasured } from "./telemetry.ts";
 
 /** Time that the far side has to answer an OPEN. */
 export const OPEN_TIMEOUT_MS = 10_000;
@@ -112,6 +114,11 @@ export async function openStream(
   const { meta = {}, signal } = options;
   checkName("Cannot open a stream", "name", name);
   const timeoutMs = timeLimit("open a stream", options, OPEN_TIMEOUT_MS);
-  const { channel, rest } = await link.open({ name, to, meta }, { signal, timeoutMs });
+  const open = { name, to, meta };
+  const limits = { signal, timeoutMs };
+  const { channel, rest } =
+    await (telemetryOn()
+      ? openMeasured(link.facts, open, (told) => link.open(told, limits))
+      : link.open(open, limits));
   return new WireStream(channel.mux, { name, from: undefined, meta }, rest);
 }

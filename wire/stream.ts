@@ -13,7 +13,7 @@ export interface StreamInfo {
   readonly name: string;
   /** Who opened it, as authenticated; `undefined` for the server itself. */
   readonly from: string | undefined;
-  /** What its opener said about it. */
+  /** What its opener said about it; where it traces, `traceparent` and `tracestate` are among it. */
   readonly meta: Meta;
 }
 

@@ -29,6 +29,7 @@ class Line {
     const [near, far] = memoryPair({ bufferBytes: 1 << 20 });
     this.far = far;
     this.link = new IpcLink(new PlainLink(near, INFO, EMPTY), {
+      channel: "link-test",
       maxMessageBytes: 1000,
       highWaterBytes: 5000,
       maxQueuedBytes: 20_000,
@@ -206,7 +207,7 @@ Deno.test("IpcLink ends with a peer that pings and never reads", async () => {
   const [near, far] = memoryPair({ bufferBytes: 10 });
   const stalled = new IpcLink(new PlainLink(near, INFO, EMPTY), {
     ...{ maxMessageBytes: 1000, highWaterBytes: 100, maxQueuedBytes: 100, readAheadBytes: 5000 },
-    ...{ maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
+    ...{ channel: "link-test", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
     ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
     onQuery: undefined,
     onMessage: () => {},

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FramingError, ParleyError } from "../../errors.ts";
 import { encodeFrame, FRAME_HEAD_BYTES, FrameDecoder, FrameKind } from "../../ipc/message.ts";
+import { MAX_TRACE_CONTEXT_BYTES } from "../../stats/trace_context.ts";
 import { concat, newSeed, Random } from "./support.ts";
 
 type Frame = [kind: number, tag: number, data: Uint8Array];
@@ -77,7 +78,8 @@ Deno.test("FrameDecoder refuses bad heads from nine bytes alone, and stays broke
     ["ERR_FRAME_TOO_LARGE", head(1006, 1, 1)],
     ["ERR_FRAME_TOO_LARGE", head(2 ** 32 - 1, 1, 1)],
     ["ERR_IPC_FRAME", head(5, 0, 1)],
-    ["ERR_IPC_FRAME", head(5, 8, 1)],
+    ["ERR_IPC_FRAME", head(6 + MAX_TRACE_CONTEXT_BYTES, 8, 1)],
+    ["ERR_IPC_FRAME", head(5, 9, 1)],
     ["ERR_IPC_FRAME", head(5, 255, 1)],
     ["ERR_IPC_FRAME", head(5, 1, 0)],
     ["ERR_IPC_FRAME", head(6, 5, 1)],

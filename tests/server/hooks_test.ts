@@ -185,6 +185,7 @@ Deno.test("Server logs little of what peers bring about: ten lines in ten second
     await conn.close().catch(() => {});
   }
   await until("all connections end", () => test.server.stats().overall.connectionsClosed === 30);
+  assertEquals(lines.shift(), "info Listening");
   assertEquals(lines.length, 10);
   assert(lines.every((line) => line.startsWith("info A connection ended early: FramingError: ")), lines[0]);
 });
