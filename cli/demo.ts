@@ -1,5 +1,6 @@
 // parley demo: the main job on real input, in several processes, with every claim checked.
-import { type Command, parseFlags, UsageError } from "./command.ts";
+import type { Arguments } from "./arguments.ts";
+import { type Command, UsageError } from "./command.ts";
 import { Checks } from "./demo/checks.ts";
 import { runFilePart, runLinesPart } from "./demo/client_parts.ts";
 import { runLoadPart } from "./demo/load_part.ts";
@@ -17,40 +18,36 @@ const FAULTS: readonly string[] = ["file", "lost", "twice"] satisfies DemoFault[
 export const demoCommand: Command = {
   name: "demo",
   summary: "Show Parley at work on real input, in several processes",
-  help: `Usage: parley demo [OPTIONS]
+  about:
+    `Makes certificates, starts a TLS server and its clients as processes of their own, sends the lines of a
+    text file, a file of 64 MiB and 10,000 messages from 50 clients, drains the server under load, and checks that
+    nothing was lost. Takes some seconds; leaves nothing behind.
 
-Makes certificates, starts a TLS server and its clients as processes of their
-own, sends the lines of a text file, a file of 64 MiB and 10,000 messages from
-50 clients, drains the server under load, and checks that nothing was lost.
-Takes some seconds; leaves nothing behind.
-
-Options:
-  --text FILE   Text file whose lines are sent (default: Parley's README)
-  --json        Tell the result as JSON on standard output
-  --help        Show this text
-
-Exit code 0 only if every check held.
-
-Example:
-  parley demo --text /etc/services`,
+    Exit code 0 only if every check held.`,
+  operands: "",
+  flags: [
+    { name: "text", value: "FILE", about: "Text file whose lines are sent (default: Parley's README)" },
+    { name: "json", about: "Tell the result as JSON on standard output" },
+    // How the demo starts its own parts, and how a test sees that it can fail.
+    { name: "part", value: "NAME", about: "Part to run", hidden: true },
+    { name: "folder", value: "PATH", about: "Folder of the whole run", hidden: true },
+    { name: "fault", value: "NAMES", about: "Faults to make", hidden: true },
+  ],
+  examples: ["parley demo --text /etc/services"],
   run: runDemo,
 };
 
-async function runDemo(args: readonly string[]): Promise<number> {
-  const flags = parseFlags(args, {
-    boolean: ["json"],
-    // The last three are how the demo starts its own parts, and how a test sees that it can fail.
-    string: ["text", "part", "folder", "fault"],
-  });
-  const faults = flags.fault?.split(",") ?? [];
+async function runDemo(args: Arguments): Promise<number> {
+  const faults = args.text("fault")?.split(",") ?? [];
   for (const fault of faults) {
     if (!FAULTS.includes(fault)) throw new UsageError(`There is no fault "${fault}"`);
   }
-  if (flags.part !== undefined) {
-    return await runPart(flags.part, flags.folder ?? "", new Set(faults as DemoFault[]), flags.rest);
+  const part = args.text("part");
+  if (part !== undefined) {
+    return await runPart(part, args.text("folder") ?? "", new Set(faults as DemoFault[]), args.operands);
   }
-  if (flags.rest.length > 0) throw new UsageError(`The demo takes no argument "${flags.rest[0]}"`);
-  return await runWhole({ text: flags.text, json: flags.json, faults });
+  if (args.operands.length > 0) throw new UsageError(`Unexpected argument "${args.operands[0]}"`);
+  return await runWhole({ text: args.text("text"), json: args.has("json"), faults });
 }
 
 /** What a process of the demo does that the demo itself has started. */

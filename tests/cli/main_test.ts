@@ -1,4 +1,9 @@
+// Tests of the command line as a whole: help, version and wrong usage.
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Command } from "../../cli/command.ts";
+import { PARLEY } from "../../cli/commands.ts";
+import { demoCommand } from "../../cli/demo.ts";
+import { helpText } from "../../cli/help.ts";
 import { VERSION } from "../../cli/version.ts";
 import { file, runProgram } from "../support/program.ts";
 
@@ -10,27 +15,40 @@ Deno.test("parley --version tells the version of deno.json on standard output", 
   assertEquals(await runProgram(MAIN, ["--version"]), { code: 0, stdout: `${VERSION}\n`, stderr: "" });
 });
 
-Deno.test("parley --help names every command, and each --help fits 80 columns and has an example", async () => {
+Deno.test("parley --help names every command", async () => {
   const { code, stdout, stderr } = await runProgram(MAIN, ["--help"]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  const commands = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1]!);
-  assert(commands.includes("demo"));
-  for (const command of commands) {
-    const help = await runProgram(MAIN, [command, "--help"]);
-    assertEquals({ code: help.code, stderr: help.stderr }, { code: 0, stderr: "" });
-    assertMatch(help.stdout, /^Usage: parley /);
-    assertMatch(help.stdout, /\nExamples?:\n {2}parley /);
-    for (const line of `${stdout}${help.stdout}`.split("\n")) assert(line.length <= 80, `Too wide: ${line}`);
-  }
+  const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1]!);
+  assertEquals(names, PARLEY.commands?.map(({ name }) => name));
+  for (const line of stdout.split("\n")) assert(line.length <= 80, `Too wide: ${line}`);
 });
+
+Deno.test("parley demo --help is what the command declares", async () => {
+  const help = await runProgram(MAIN, ["demo", "--help"]);
+  assertEquals(help, { code: 0, stdout: `${helpText("parley demo", demoCommand)}\n`, stderr: "" });
+});
+
+for (const [typed, command] of everyCommand("parley", PARLEY)) {
+  Deno.test(`${typed} --help fits 80 columns and has an example`, () => {
+    const text = helpText(typed, command);
+    assertMatch(text, /^Usage: parley/);
+    assertMatch(text, /\nExamples?:\n {2}parley /);
+    for (const line of text.split("\n")) assert(line.length <= 80, `Too wide: ${line}`);
+  });
+}
+
+function* everyCommand(typed: string, command: Command): Generator<[string, Command]> {
+  yield [typed, command];
+  for (const inner of command.commands ?? []) yield* everyCommand(`${typed} ${inner.name}`, inner);
+}
 
 Deno.test("parley ends with 2 and a hint for what it does not know", async () => {
   const cases: [string[], string][] = [
     [[], `parley: A command is missing\nTry "parley --help"\n`],
     [["dmeo"], `parley: There is no command "dmeo"\nTry "parley --help"\n`],
-    [["demo", "--fast"], `parley: Unknown option "--fast"\nTry "parley demo --help"\n`],
-    [["demo", "--text"], `parley: Option "--text" needs a value\nTry "parley demo --help"\n`],
-    [["demo", "now"], `parley: The demo takes no argument "now"\nTry "parley demo --help"\n`],
+    [["demo", "--fast"], `parley demo: Unknown option "--fast"\nTry "parley demo --help"\n`],
+    [["demo", "--text"], `parley demo: Option "--text" needs a value\nTry "parley demo --help"\n`],
+    [["demo", "now"], `parley demo: Unexpected argument "now"\nTry "parley demo --help"\n`],
   ];
   for (const [args, stderr] of cases) {
     assertEquals(await runProgram(MAIN, args), { code: 2, stdout: "", stderr });

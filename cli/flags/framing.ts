@@ -1,0 +1,80 @@
+// Framing options: how bytes become messages, as people type it.
+import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import type { Arguments } from "../arguments.ts";
+import { type Flag, UsageError } from "../command.ts";
+
+const FORMS = "lines, crlf, u8, u16, u32, u64, u16le, u32le, u64le, varint, fixed:BYTES or raw";
+
+/** Options of a command that sends or receives messages. */
+export const FRAMING_FLAGS: readonly Flag[] = [
+  {
+    name: "framing",
+    value: "NAME",
+    about: `How bytes become messages: ${FORMS} (default: lines)`,
+    choices: [
+      "lines",
+      "crlf",
+      "u8",
+      "u16",
+      "u32",
+      "u64",
+      "u16le",
+      "u32le",
+      "u64le",
+      "varint",
+      "fixed:64",
+      "raw",
+    ],
+  },
+  { name: "max-message", value: "BYTES", about: "Greatest message (default: 1MiB)" },
+];
+
+/** Greatest message that may be asked for. */
+const MOST_BYTES = 2 ** 30;
+
+/** What the options say, by the names that the library gives them. */
+export interface FramingChoice {
+  /** How bytes become messages. */
+  readonly framing: Framing;
+  /** Whether each message is a line, so that a terminal can show it. */
+  readonly lines: boolean;
+  /** Greatest message. */
+  readonly maxMessageBytes: number;
+}
+
+/** What the options of a command say. */
+export function framingOf(args: Arguments): FramingChoice {
+  const name = args.text("framing") ?? "lines";
+  return {
+    framing: parseFraming(name),
+    lines: name === "lines" || name === "crlf",
+    maxMessageBytes: args.bytes("max-message", { byDefault: 2 ** 20, least: 1, most: MOST_BYTES }),
+  };
+}
+
+/**
+ * Reads the name of a framing.
+ *
+ * @throws {UsageError} when there is none of that name
+ */
+export function parseFraming(name: string): Framing {
+  const [, bits, end] = /^u(8|16|32|64)(le)?$/.exec(name) ?? [];
+  if (bits !== undefined) {
+    const bytes = Number(bits) / 8 as 1 | 2 | 4 | 8;
+    return lengthPrefixed({ bytes, endian: end === "le" ? "little" : "big" });
+  }
+  const [, length] = /^fixed:([1-9]\d{0,8})$/.exec(name) ?? [];
+  if (length !== undefined) return fixedLength(Number(length));
+  switch (name) {
+    case "lines":
+      return delimited("\n");
+    case "crlf":
+      return delimited("\r\n");
+    case "varint":
+      return varintPrefixed();
+    case "raw":
+      return raw();
+    default:
+      throw new UsageError(`Option "--framing" is ${FORMS}, not "${name}"`);
+  }
+}

@@ -1,0 +1,23 @@
+// Logging options: how much a command tells, and in which form.
+import type { Flag } from "../command.ts";
+
+/** How much is told; each level tells what the ones before it do. */
+export const LOG_LEVELS = ["off", "error", "warn", "info", "debug"] as const;
+/** Forms that a line of the log can have. */
+export const LOG_FORMATS = ["text", "json"] as const;
+
+/** Options of a command that runs for long. */
+export const LOG_FLAGS: readonly Flag[] = [
+  {
+    name: "log-level",
+    value: "LEVEL",
+    about: `How much to tell: ${LOG_LEVELS.join(", ")} (default: info)`,
+    choices: LOG_LEVELS,
+  },
+  {
+    name: "log-format",
+    value: "FORM",
+    about: "Lines for people (text) or objects (json) on standard error (default: text)",
+    choices: LOG_FORMATS,
+  },
+];
