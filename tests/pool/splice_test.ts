@@ -4,7 +4,7 @@ import { splice } from "@parley/parley/pool";
 import { concat, pattern, text, utf8 } from "../support/bytes.ts";
 import { connectedPair, isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
 import { SlicedTransport } from "../support/memory_sliced.ts";
-import { descriptors } from "../support/process_size.ts";
+import { descriptorsOf } from "../support/process_stats.ts";
 import { Program } from "../support/program.ts";
 import { effort, forSeedsAsync } from "../support/random.ts";
 import { codeOf, errorOf, lines } from "../support/servers.ts";
@@ -302,11 +302,11 @@ Deno.test("splice over a pool leaves neither memory nor descriptors behind after
     }));
   };
   const settledMemory = async () => {
-    await until(() => descriptors(sink.pid) < 40 && descriptors(proxy.pid) < 60);
+    await until(() => descriptorsOf(sink.pid) < 40 && descriptorsOf(proxy.pid) < 60);
     proxy.kill("SIGUSR2");
     const done = `"leases":${leases},"busy":0,"closing":0}`;
     const [, bytes] = await proxy.printed(new RegExp(`memory \\d+ \\{"bytes":(\\d+),${done}`));
-    return { bytes: Number(bytes), descriptors: descriptors(proxy.pid) };
+    return { bytes: Number(bytes), descriptors: descriptorsOf(proxy.pid) };
   };
   await many(300);
   const before = await settledMemory();
