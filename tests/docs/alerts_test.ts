@@ -1,5 +1,8 @@
 // Tests of the alerts in docs/: a real Prometheus takes them, and they ring when they should and not before.
 import { assert, assertEquals } from "@std/assert";
+import { Client, serve } from "@parley/parley";
+import { Pool } from "@parley/parley/pool";
+import { mount } from "@parley/parley/wire";
 import { file } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -44,4 +47,35 @@ Deno.test("alerts are each tried by a case", async () => {
   const names = [...(await Deno.readTextFile(RULES)).matchAll(/- alert: (\w+)/g)].map((match) => match[1]!);
   assert(names.length > 10);
   assertEquals(names.filter((name) => !cases.includes(name)), []);
+});
+
+const OPEN_METRICS = new URL("../../stats/openmetrics.ts", import.meta.url);
+const isThere = await Deno.stat(OPEN_METRICS).then(() => true, () => false);
+
+Deno.test({
+  name: `alerts ask for metrics that there are${isThere ? "" : " (ignored: needs openMetrics)"}`,
+  ignore: !isThere,
+  async fn() {
+    const { openMetrics } = await import(OPEN_METRICS.href);
+    await using server = serve(() => {});
+    await server.ready;
+    await using wire = mount({ insecureAnyone: true });
+    await using client = new Client({ ...server.addr });
+    await client.ready;
+    await using pool = new Pool({ backends: [server.addr] });
+    const sources = [server, client, wire, pool] as readonly unknown[] as readonly { stats(): unknown }[];
+    const text: string = openMetrics(sources.map((source) => source.stats()), { format: "prometheus" });
+    const known = new Set([...text.matchAll(/^(parley_\w+)[{ ]/gm)].map((match) => match[1]!));
+    assert(known.size > 20);
+    const rules = await Deno.readTextFile(RULES);
+    const asked = new Set(
+      [...rules.matchAll(/\b(parley_\w+?)(?:\{|\[| [=>]|\))/g)].map((match) => match[1]!),
+    );
+    assert(asked.size > 10);
+    assertEquals([...asked.difference(known)], []);
+    const labels = new Set([...text.matchAll(/\b(\w+)="/g)].map((match) => match[1]!));
+    const used = new Set([...rules.matchAll(/\$labels\.(\w+)/g)].map((match) => match[1]!));
+    // The scraper gives the instance.
+    assertEquals([...used.difference(labels)], ["instance"]);
+  },
 });
