@@ -15,11 +15,11 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
     async fn() {
       const tls = backend === undefined ? undefined : await identities(backend);
       await using server = await ServerProcess.start(
-        { mode: "echo", tls: tls?.server, options: { handshakeTimeoutMs: 300, idleTimeoutMs: 600 } },
+        { mode: "echo", tls: tls?.server, options: { handshakeTimeoutMs: 1000, idleTimeoutMs: 1000 } },
         tls?.client,
         { maxDescriptors: 64 },
       );
-      await server.goodRounds(2);
+      await server.warmUp();
       const before = server.descriptors + 1;
       for (let flood = 0; flood < 2; flood++) {
         using crowd = new Crowd();

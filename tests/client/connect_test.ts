@@ -175,7 +175,7 @@ Deno.test({
       [{ port: full.port, timeoutMs: 40 }, "ERR_CONNECT_TIMEOUT"],
       [{ port: full.port, timeoutMs: 40, tls }, "ERR_CONNECT_TIMEOUT"],
       [{ port: silent.port, timeoutMs: 40, tls }, "ERR_CONNECT_TIMEOUT"],
-      [{ port: silent.port, timeoutMs: 40, tls: { caFile: "/nowhere/ca.pem" } }, "NotFound"],
+      [{ port: silent.port, timeoutMs: 10_000, tls: { caFile: "/nowhere/ca.pem" } }, "NotFound"],
     ];
     for (const [options, code] of attempts) {
       const before = openDescriptors() - silent.connections;
