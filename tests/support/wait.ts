@@ -41,21 +41,21 @@ export async function settles<T>(what: string, promise: Promise<T>, timeoutMs = 
 }
 
 /**
- * Fails unless `work` gives less than `limitMs`, in one of up to `tries`. What a busy machine takes away from some of them says
+ * Fails unless `work` gives less than `limit`, in one of up to `tries`. What a busy machine takes away from some of them says
  * nothing; a fault spoils all.
  */
 export async function staysBelow(
-  limitMs: number,
+  limit: number,
   work: () => number | Promise<number>,
   tries = 8,
 ): Promise<void> {
-  const times: number[] = [];
-  while (times.length < tries) {
-    const ms = await work();
-    if (ms < limitMs) return;
-    times.push(ms);
+  const given: number[] = [];
+  while (given.length < tries) {
+    const value = await work();
+    if (value < limit) return;
+    given.push(value);
   }
-  throw new Error(`Took ${times.map((ms) => ms.toFixed(1)).join(", ")} ms, and never less than ${limitMs}`);
+  throw new Error(`Came to ${given.map((value) => value.toFixed(1)).join(", ")}, and never below ${limit}`);
 }
 
 /** How many descriptors this process has open (Linux). */
