@@ -2,6 +2,24 @@
  * Statistics: snapshots of what servers, clients, wires, channels and pools have done, in all and per local calendar day;
  * {@linkcode openMetrics} writes them for Prometheus, {@linkcode serveStats} serves them over HTTP.
  *
+ * @example
+ * ```ts
+ * import { connect, serve } from "@parley/parley";
+ * import type { ServerStats } from "@parley/parley/stats";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const message of conn) await conn.send(message);
+ * });
+ * await server.ready;
+ * await using conn = await connect(server.addr);
+ * await conn.send("Hi!");
+ * await conn.receive();
+ *
+ * const stats: ServerStats = server.stats();
+ * assertEquals([stats.connectionsNow, stats.overall.messagesIn], [1, 1]);
+ * ```
+ *
  * @module
  */
 export type {

@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import { hasProcessStats, processStats } from "../support/process_stats.ts";
 import { Random } from "../support/random.ts";
 import { writeAll } from "../support/raw_peer.ts";
-import { until } from "../support/wait.ts";
+import { staysBelow, until } from "../support/wait.ts";
 import { Crowd, identities, ServerProcess } from "./server_process.ts";
 
 const ignore = !hasProcessStats;
@@ -15,11 +15,11 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
     async fn() {
       const tls = backend === undefined ? undefined : await identities(backend);
       await using server = await ServerProcess.start(
-        { mode: "echo", tls: tls?.server, options: { handshakeTimeoutMs: 300, idleTimeoutMs: 600 } },
+        { mode: "echo", tls: tls?.server, options: { handshakeTimeoutMs: 1000, idleTimeoutMs: 1000 } },
         tls?.client,
         { maxDescriptors: 64 },
       );
-      await server.goodRounds(2);
+      await server.warmUp();
       const before = server.descriptors + 1;
       for (let flood = 0; flood < 2; flood++) {
         using crowd = new Crowd();
@@ -32,7 +32,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
       const began = performance.now();
       await until("a good client is served", () => server.goodRound().then(() => true, () => false));
       const tookMs = performance.now() - began;
-      assert(tookMs < 3000, `it took ${tookMs} ms`);
+      assert(tookMs < 10_000, `it took ${tookMs} ms`);
       await until(`descriptors are back to ${before}`, () => server.descriptors <= before);
       await server.goodRounds(5);
       if (Deno.env.has("PARLEY_TELL")) {
@@ -85,20 +85,24 @@ Deno.test({
     // The one who asks may not be gone yet when they are counted.
     const descriptors = server.descriptors + 1;
     const { heapBytes } = await server.report();
-    const residentBytes = server.residentBytes;
-    await visits(server, 5000, 2);
-    await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
+    let residentGrew = 0;
+    // What leaks grows each time; where a collection comes late, the process is larger only once.
+    await staysBelow(32 * 2 ** 20, async () => {
+      const residentBytes = server.residentBytes;
+      await visits(server, 5000, 2);
+      await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
+      residentGrew = server.residentBytes - residentBytes;
+      return residentGrew;
+    }, 4);
     await until(`descriptors are back to ${descriptors}`, () => server.descriptors <= descriptors);
     const after = await server.report();
     const heapGrew = after.heapBytes - heapBytes;
-    const residentGrew = server.residentBytes - residentBytes;
     if (Deno.env.has("PARLEY_TELL")) {
       console.log(
         `5000 clients: heap +${heapGrew} bytes, in RAM +${residentGrew} bytes, opened ${after.overall.connectionsOpened}`,
       );
     }
     assert(heapGrew < 8 * 2 ** 20, `the heap grew by ${heapGrew} bytes`);
-    assert(residentGrew < 32 * 2 ** 20, `the process grew by ${residentGrew} bytes`);
     assert(after.overall.connectionsOpened >= 10_000, `${after.overall.connectionsOpened}`);
   },
 });

@@ -5,6 +5,7 @@ import { text } from "../support/bytes.ts";
 import { testCerts } from "../support/certs.ts";
 import { descriptorsOf, residentBytesOf } from "../support/process_stats.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
+import { until } from "../support/wait.ts";
 
 /** What server_program.ts is told. */
 export interface ServerSetup {
@@ -81,6 +82,13 @@ export class ServerProcess implements AsyncDisposable {
     const tookMs = performance.now() - began;
     if (answer === null || text(answer) !== "a good question") throw new Error("It was not answered");
     return tookMs;
+  }
+
+  /** Lets it do all once: what it takes to load and compile code may be longer than the deadlines of a test. */
+  async warmUp(): Promise<void> {
+    for (let done = 0; done < 2; done++) {
+      await until("it serves", () => this.goodRound().then(() => true, () => false));
+    }
   }
 
   /** Good rounds, one after the other; gives the ms of each. */

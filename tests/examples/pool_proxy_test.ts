@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect, type Connection, ParleyError, raw } from "@parley/parley";
 import { createCa, createCertificate, writeIdentity } from "@parley/parley/tls";
-import { descriptors, residentBytes } from "../support/process_size.ts";
+import { descriptorsOf, residentBytesOf } from "../support/process_stats.ts";
 import { Program } from "../support/program.ts";
 import { effort } from "../support/random.ts";
 import { until } from "../pool/backends.ts";
@@ -95,9 +95,9 @@ Deno.test(
     const mebibytes = 64 * effort; // PARLEY_FUZZ_RUNS=16 sends 1 GiB
     await site.send(hashed(8, createHash("sha256"))); // warm: code is compiled, buffers have their size
     const { pid } = site.proxy;
-    const before = residentBytes(pid);
+    const before = residentBytesOf(pid);
     let most = before;
-    const sampling = setInterval(() => most = Math.max(most, residentBytes(pid)), 20);
+    const sampling = setInterval(() => most = Math.max(most, residentBytesOf(pid)), 20);
     const hash = createHash("sha256");
     const begin = performance.now();
     const answer = await site.send(hashed(mebibytes, hash)).finally(() => clearInterval(sampling));
@@ -152,11 +152,11 @@ Deno.test("tls_proxy frees every descriptor of many short connections", { ignore
   };
   const { pid } = site.proxy;
   await many(50);
-  await until(() => descriptors(pid) < 100, 10_000);
-  const before = descriptors(pid);
+  await until(() => descriptorsOf(pid) < 100);
+  const before = descriptorsOf(pid);
   await many(200 * effort); // PARLEY_FUZZ_RUNS=50 makes 10 000
-  await until(() => descriptors(pid) <= before, 10_000);
-  for (const backend of site.backends) await until(() => descriptors(backend.pid) < 40, 10_000);
+  await until(() => descriptorsOf(pid) <= before);
+  for (const backend of site.backends) await until(() => descriptorsOf(backend.pid) < 40);
 });
 
 Deno.test("tls_proxy serves on when a backend is killed, drains at SIGTERM, and tells its numbers", async () => {
