@@ -1,6 +1,7 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
 import { demoCommand } from "./demo.ts";
+import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
 export const PARLEY: Command = {
@@ -8,5 +9,5 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand],
+  commands: [demoCommand, serveCommand],
 };

@@ -55,9 +55,10 @@ export function framingOf(args: Arguments): FramingChoice {
 /**
  * Reads the name of a framing.
  *
+ * @param option Which option names it, for the message
  * @throws {UsageError} when there is none of that name
  */
-export function parseFraming(name: string): Framing {
+export function parseFraming(name: string, option = "framing"): Framing {
   const [, bits, end] = /^u(8|16|32|64)(le)?$/.exec(name) ?? [];
   if (bits !== undefined) {
     const bytes = Number(bits) / 8 as 1 | 2 | 4 | 8;
@@ -75,6 +76,6 @@ export function parseFraming(name: string): Framing {
     case "raw":
       return raw();
     default:
-      throw new UsageError(`Option "--framing" is ${FORMS}, not "${name}"`);
+      throw new UsageError(`Option "--${option}" is ${FORMS}, not "${name}"`);
   }
 }
