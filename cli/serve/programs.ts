@@ -8,7 +8,7 @@ import { StreamTransport } from "../stream_transport.ts";
 import { Slots } from "./slots.ts";
 
 /** Time in ms that a program has to end after SIGTERM. */
-const GRACE_MS = 2000;
+const GRACE_MS = 1000;
 
 /** Longest line of a program's talk, in characters. */
 const LINE_CHARACTERS = 1024;
