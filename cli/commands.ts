@@ -1,7 +1,10 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { certCommand } from "./cert.ts";
+import { completionsCommand } from "./completions.ts";
 import { connectCommand } from "./connect.ts";
 import { demoCommand } from "./demo.ts";
+import { keygenCommand } from "./keygen.ts";
 import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
@@ -10,5 +13,12 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand, serveCommand, connectCommand],
+  commands: [
+    demoCommand,
+    serveCommand,
+    connectCommand,
+    certCommand,
+    keygenCommand,
+    completionsCommand(() => PARLEY),
+  ],
 };
