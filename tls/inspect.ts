@@ -88,7 +88,8 @@ export async function inspectCertificate(
     ? null
     : isSigned(open(own), others.map(open), readCertificates(ca).map(open), now);
   if (signed === "no") {
-    const text = `Cannot trust the certificate ${quote(own.subject)} as none of the valid authorities signed it: ` +
+    const text =
+      `Cannot trust the certificate ${quote(own.subject)} as none of the valid authorities signed it: ` +
       `it was issued by ${quote(own.issuer)}`;
     faults.push(new TlsError("ERR_CERT_UNTRUSTED", text));
   }

@@ -10,7 +10,7 @@ import {
   writeIdentity,
 } from "../../tls/mod.ts";
 import type { Arguments } from "../arguments.ts";
-import { type Command, type Flag, UsageError } from "../command.ts";
+import { type Command, type Flag, UsageError, usageOf } from "../command.ts";
 import { print } from "../talk.ts";
 import { certificateJson } from "./show.ts";
 
@@ -130,13 +130,10 @@ async function read(file: string): Promise<string> {
 }
 
 /** What the library calls a wrong option was typed here. */
-async function usage<T>(made: Promise<T>): Promise<T> {
-  try {
-    return await made;
-  } catch (error) {
-    if (error instanceof RangeError || error instanceof TypeError) throw new UsageError(error.message);
-    throw error;
-  }
+function usage<T>(made: Promise<T>): Promise<T> {
+  return made.catch((error) => {
+    throw usageOf(error);
+  });
 }
 
 async function write(args: Arguments, byDefault: string, { cert, key }: Credentials): Promise<number> {
