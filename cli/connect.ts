@@ -7,7 +7,7 @@ import { type Command, UsageError } from "./command.ts";
 import { exchange, type ExchangeResult } from "./connect/exchange.ts";
 import { LineEditor } from "./connect/line_editor.ts";
 import { type Local, openPipes } from "./connect/local.ts";
-import { FRAMING_FLAGS, framingOf, pipeFramingOf } from "./flags/framing.ts";
+import { FRAMING_FLAGS, FRAMING_NAMES, framingOf, pipeFramingOf } from "./flags/framing.ts";
 import { CLIENT_TLS_FLAGS, clientTls } from "./flags/tls.ts";
 import { StopSignals } from "./stop.ts";
 import { count, say } from "./talk.ts";
@@ -30,11 +30,13 @@ export const connectCommand: Command = {
       name: "in-framing",
       value: "NAME",
       about: "How standard input is made of messages (default: lines; raw with --framing raw)",
+      choices: FRAMING_NAMES,
     },
     {
       name: "out-framing",
       value: "NAME",
       about: "How messages are put on standard output (default: lines; raw with --framing raw)",
+      choices: FRAMING_NAMES,
     },
     { name: "hex", about: "Show every message in hexadecimal" },
     ...CLIENT_TLS_FLAGS,

@@ -2,11 +2,17 @@
 import type { Connection } from "../connection.ts";
 import type { RateLimit, RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { Logger } from "../logger.ts";
-import { type Handler, serve, type Server } from "../server.ts";
+import { type Handler, serve, type ServeOptions, type Server } from "../server.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
-import { FRAMING_FLAGS, type FramingChoice, framingOf, pipeFramingOf } from "./flags/framing.ts";
+import {
+  FRAMING_FLAGS,
+  FRAMING_NAMES,
+  type FramingChoice,
+  framingOf,
+  pipeFramingOf,
+} from "./flags/framing.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
@@ -50,6 +56,7 @@ export const serveCommand: Command = {
       name: "program-framing",
       value: "NAME",
       about: "With --per connection: how the program tells messages apart (default: that of --framing)",
+      choices: FRAMING_NAMES,
     },
     {
       name: "program-timeout",
@@ -124,7 +131,10 @@ async function runServe(args: Arguments): Promise<number> {
   return code;
 }
 
-function limitsOf(args: Arguments) {
+/** What the options about limits say, by the names that the library gives them. */
+export function limitsOf(
+  args: Arguments,
+): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
   const maxConnections = args.text("max-connections");
   const perSource = args.text("max-per-source");
   const most = 1_000_000;

@@ -50,9 +50,15 @@ export class StreamTransport implements Transport {
     if (this.#closed) throw closedHere("read");
     if (result.done) return this.#takeLastEnd();
     const { value } = result;
-    const wanted = this.#lastEnd.length;
-    this.#tail = value.length >= wanted ? value.slice(-wanted) : joined(this.#tail, value).slice(-wanted);
+    this.#keepTail(value);
     return value;
+  }
+
+  #keepTail(chunk: Uint8Array): void {
+    const { length } = this.#lastEnd;
+    if (length === 0) return;
+    const last = chunk.length < length ? joined(this.#tail, chunk) : chunk;
+    this.#tail = last.slice(-length);
   }
 
   /** What is missing behind the last byte, once; then the end. */

@@ -61,7 +61,7 @@ export async function exchange(
       ? heldBytes + (await connection.closed).unsentBytes
       : 0;
     const impatient = end === "left" || end === "interrupted";
-    await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, AbortSignal.timeout(LAST_MS))] : []]);
+    await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, new AbortController().signal)] : []]);
     return { end, received: run.received, unsentBytes };
   } catch (error) {
     // What was sent, and what has come, before the failure is still handed over.

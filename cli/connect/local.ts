@@ -1,9 +1,9 @@
 // Local: our own end of `parley connect`: where messages to send come from, and where received ones go.
 import { Connection } from "../../connection.ts";
+import { MAX_MESSAGE_BYTES, raw } from "../../framing.ts";
 import { MAX_TIMER_MS } from "../../limits/check.ts";
 import type { PipeFraming } from "../flags/framing.ts";
 import { StreamTransport } from "../stream_transport.ts";
-import { raw } from "../../framing.ts";
 import { showMessage, type ShowOptions } from "./show.ts";
 
 /** Our own end. */
@@ -49,7 +49,8 @@ export function openPipes({ input, output, maxMessageBytes, show }: PipesOptions
     framing: {
       name: `${input.framing.name}, ${out.name}`,
       decoder: (limits) => input.framing.decoder(limits),
-      encoder: (limits) => out.encoder({ maxMessageBytes: Math.max(limits.maxMessageBytes, 2 ** 30) }),
+      // What was received may be written, and takes more room in hexadecimal.
+      encoder: () => out.encoder({ maxMessageBytes: MAX_MESSAGE_BYTES }),
     },
     maxMessageBytes,
     messageTimeoutMs: 0,

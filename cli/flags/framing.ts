@@ -5,26 +5,29 @@ import { type Flag, UsageError } from "../command.ts";
 
 const FORMS = "lines, crlf, u8, u16, u32, u64, u16le, u32le, u64le, varint, fixed:BYTES or raw";
 
+/** What completes the name of a framing. */
+export const FRAMING_NAMES: readonly string[] = [
+  "lines",
+  "crlf",
+  "u8",
+  "u16",
+  "u32",
+  "u64",
+  "u16le",
+  "u32le",
+  "u64le",
+  "varint",
+  "fixed:64",
+  "raw",
+];
+
 /** Options of a command that sends or receives messages. */
 export const FRAMING_FLAGS: readonly Flag[] = [
   {
     name: "framing",
     value: "NAME",
     about: `How bytes become messages: ${FORMS} (default: lines)`,
-    choices: [
-      "lines",
-      "crlf",
-      "u8",
-      "u16",
-      "u32",
-      "u64",
-      "u16le",
-      "u32le",
-      "u64le",
-      "varint",
-      "fixed:64",
-      "raw",
-    ],
+    choices: FRAMING_NAMES,
   },
   { name: "max-message", value: "BYTES", about: "Greatest message (default: 1MiB)" },
 ];

@@ -2,10 +2,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Arguments } from "../../cli/arguments.ts";
 import { UsageError } from "../../cli/command.ts";
-import { serveCommand } from "../../cli/serve.ts";
+import { limitsOf, serveCommand } from "../../cli/serve.ts";
 import { connect, type Connection } from "../../client.ts";
 import { delimited, lengthPrefixed } from "../../framing.ts";
 import { createCa, createCertificate, writeIdentity } from "../../tls/mod.ts";
+import { testCerts } from "../support/certs.ts";
 import { PARLEY_MAIN } from "../support/parley_program.ts";
 import { Program, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
@@ -72,7 +73,7 @@ Deno.test({
 const PER_MESSAGE = `
 read -r line || exit 4
 case $line in
-  peer) echo "$PARLEY_PEER $PARLEY_SECRET" ;;
+  peer) echo "$PARLEY_PEER $PARLEY_PEER_NAME $PARLEY_SECRET" ;;
   fail) echo half; echo "it went wrong" >&2; exit 3 ;;
   long) head -c 5000 /dev/zero ;;
   hang) echo $$ > "$0"; sleep 600 ;;
@@ -86,28 +87,26 @@ Deno.test({
   async fn() {
     await using folder = new TempDir();
     const pidFile = `${folder.path}/pid`;
-    const options = [
-      "serve",
-      "0",
-      "--max-message",
-      "4KiB",
-      "--max-programs",
-      "2",
-      "--program-timeout",
-      "10m",
-    ];
-    await using server = new Program(PARLEY_MAIN, [...options, "--", "sh", "-c", PER_MESSAGE, pidFile], {
+    const certs = await testCerts();
+    const path = (name: string) => `${folder.path}/${name}`;
+    const [certFile, keyFile] = [path("server.pem"), path("server.key")];
+    await writeIdentity({ ...certs.server, certFile, keyFile });
+    await Deno.writeTextFile(path("ca.pem"), certs.ca.cert);
+    const tls = ["--cert", certFile, "--key", keyFile, "--client-ca", path("ca.pem")];
+    const limits = ["--max-message", "4KiB", "--max-programs", "2", "--program-timeout", "10m"];
+    const run = ["--", "sh", "-c", PER_MESSAGE, pidFile];
+    await using server = new Program(PARLEY_MAIN, ["serve", "0", ...tls, ...limits, ...run], {
       env: { PARLEY_SECRET: "not for programs" },
     });
     const port = await portOf(server);
-    const open = () => connect({ port, framing: lines });
+    const open = () => connect({ port, framing: lines, tls: { caCerts: [certs.ca.cert], ...certs.client } });
     {
       await using connection = await open();
       for (let i = 0; i < 5; i++) await connection.send(`line ${i}`);
       for (let i = 0; i < 5; i++) assertEquals(await answer(connection), `got line ${i}`);
       const { localAddr } = connection;
       assert(localAddr.transport === "tcp");
-      assertEquals(await ask(connection, "peer"), `127.0.0.1:${localAddr.port} `);
+      assertEquals(await ask(connection, "peer"), `127.0.0.1:${localAddr.port} CN=agent-7 `);
     }
     for (
       const [message, told] of [["fail", /"sh" ended with exit code 3/], ["long", /more than 4096 bytes/]]
@@ -242,4 +241,30 @@ Deno.test("parley serve refuses options that make no sense", async () => {
     );
     assertMatch(error.message, told);
   }
+});
+
+Deno.test("parley serve hands limits on to the library", () => {
+  const limits = (...typed: string[]) => limitsOf(new Arguments(serveCommand, typed));
+  assertEquals(limits(), { idleTimeoutMs: 300_000, rateLimits: { perConnection: {} } });
+  assertEquals(
+    limits(
+      "--max-connections",
+      "10",
+      "--max-per-source",
+      "2",
+      "--idle-timeout",
+      "0s",
+      "--bytes-per-second",
+      "1MiB",
+    ),
+    {
+      maxConnections: 10,
+      maxConnectionsPerSource: 2,
+      idleTimeoutMs: 0,
+      rateLimits: { perConnection: { bytesPerSecond: 2 ** 20 } },
+    },
+  );
+  assertEquals(limits("--messages-per-second", "7", "--rates-per", "source").rateLimits, {
+    perSource: { messagesPerSecond: 7 },
+  });
 });
