@@ -17,6 +17,8 @@ export interface NumberRange {
 export class Arguments {
   /** What is no option, in order. */
   readonly operands: readonly string[];
+  /** What stands behind `--`, for a command that declares it; `undefined` when there is no `--`. */
+  readonly rest: readonly string[] | undefined;
   readonly #values: Readonly<Record<string, unknown>>;
 
   /**
@@ -44,7 +46,9 @@ export class Arguments {
       }
     }
     const behindDashes = (this.#values["--"] ?? []) as string[];
-    this.operands = [...(this.#values._ as Array<string | number>).map(String), ...behindDashes];
+    const before = (this.#values._ as Array<string | number>).map(String);
+    this.operands = command.rest === undefined ? [...before, ...behindDashes] : before;
+    this.rest = command.rest === undefined || !typed.includes("--") ? undefined : behindDashes;
     if (command.operands === undefined && this.operands.length > 0) {
       throw new UsageError(`Unexpected argument "${this.operands[0]}"`);
     }
@@ -103,8 +107,18 @@ export class Arguments {
    * @throws {UsageError} when there is none, or more than one
    */
   operand(what: string): string {
+    const only = this.optionalOperand();
+    if (only === undefined) throw new UsageError(`${what} is missing`);
+    return only;
+  }
+
+  /**
+   * The one operand that a command takes; `undefined` when there is none.
+   *
+   * @throws {UsageError} when there is more than one
+   */
+  optionalOperand(): string | undefined {
     const [first, second] = this.operands;
-    if (first === undefined) throw new UsageError(`${what} is missing`);
     if (second !== undefined) throw new UsageError(`Unexpected argument "${second}"`);
     return first;
   }

@@ -27,6 +27,8 @@ export interface Command {
   readonly about: string;
   /** What stands for its arguments in help, such as `ADDRESS`. @default {none} */
   readonly operands?: string;
+  /** What may stand behind `--`, such as `PROGRAM [ARGUMENT...]`; without it, `--` only ends the options. @default {none} */
+  readonly rest?: string;
   /** Its options, without `--help`. @default {none} */
   readonly flags?: readonly Flag[];
   /** Lines to try, each starting with `parley`. */
@@ -44,4 +46,22 @@ export class UsageError extends Error {
     super(message);
     this.name = "UsageError";
   }
+}
+
+/**
+ * Calls `make`, which does no I/O; what it finds wrong with its options is what was typed.
+ *
+ * @throws {UsageError} in place of a `TypeError` or `RangeError`
+ */
+export function asTyped<Result>(make: () => Result): Result {
+  try {
+    return make();
+  } catch (error) {
+    throw usageOf(error);
+  }
+}
+
+/** An error of the library, as one of usage where it finds fault with the options that it was given. */
+export function usageOf(error: unknown): unknown {
+  return error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
 }

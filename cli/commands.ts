@@ -1,6 +1,11 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { certCommand } from "./cert.ts";
+import { completionsCommand } from "./completions.ts";
+import { connectCommand } from "./connect.ts";
 import { demoCommand } from "./demo.ts";
+import { keygenCommand } from "./keygen.ts";
+import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
 export const PARLEY: Command = {
@@ -8,5 +13,12 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand],
+  commands: [
+    demoCommand,
+    serveCommand,
+    connectCommand,
+    certCommand,
+    keygenCommand,
+    completionsCommand(() => PARLEY),
+  ],
 };

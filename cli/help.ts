@@ -12,8 +12,9 @@ export function helpText(typed: string, command: Command): string {
     name: "help",
     about: "Show this text",
   }];
+  const rest = command.rest === undefined ? undefined : `[-- ${command.rest}]`;
   const usage = command.commands === undefined
-    ? `${typed} [OPTIONS]${(command.operands ?? "") === "" ? "" : ` ${command.operands}`}`
+    ? [typed, "[OPTIONS]", command.operands, rest].filter((part) => (part ?? "") !== "").join(" ")
     : `${typed} COMMAND [OPTIONS]`;
   const parts = [
     wrap(`Usage: ${usage}`, 9),

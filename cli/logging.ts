@@ -1,12 +1,8 @@
 // openLogger(): what commands log, through LogTape, to standard error: text for people or JSON for machines.
 import { configureSync, getLogger, type LogLevel as TapeLevel, type LogRecord } from "@logtape/logtape";
 import type { Logger } from "../logger.ts";
+import type { LOG_FORMATS, LOG_LEVELS } from "./flags/logging.ts";
 import { say } from "./talk.ts";
-
-/** What `--log-level` takes, from most to least. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
-/** What `--log-format` takes. */
-export const LOG_FORMATS = ["text", "json"] as const;
 
 /** The least level that is written; `off` writes nothing. */
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -5,26 +5,29 @@ import { type Flag, UsageError } from "../command.ts";
 
 const FORMS = "lines, crlf, u8, u16, u32, u64, u16le, u32le, u64le, varint, fixed:BYTES or raw";
 
+/** What completes the name of a framing. */
+export const FRAMING_NAMES: readonly string[] = [
+  "lines",
+  "crlf",
+  "u8",
+  "u16",
+  "u32",
+  "u64",
+  "u16le",
+  "u32le",
+  "u64le",
+  "varint",
+  "fixed:64",
+  "raw",
+];
+
 /** Options of a command that sends or receives messages. */
 export const FRAMING_FLAGS: readonly Flag[] = [
   {
     name: "framing",
     value: "NAME",
     about: `How bytes become messages: ${FORMS} (default: lines)`,
-    choices: [
-      "lines",
-      "crlf",
-      "u8",
-      "u16",
-      "u32",
-      "u64",
-      "u16le",
-      "u32le",
-      "u64le",
-      "varint",
-      "fixed:64",
-      "raw",
-    ],
+    choices: FRAMING_NAMES,
   },
   { name: "max-message", value: "BYTES", about: "Greatest message (default: 1MiB)" },
 ];
@@ -32,8 +35,29 @@ export const FRAMING_FLAGS: readonly Flag[] = [
 /** Greatest message that may be asked for. */
 const MOST_BYTES = 2 ** 30;
 
+/** How messages are told apart on the pipes of a program. */
+export interface PipeFraming {
+  /** How bytes become messages. */
+  readonly framing: Framing;
+  /** What ends the last message where nothing does; nothing where it must be whole. */
+  readonly lastEnd: Uint8Array;
+}
+
+/**
+ * What an option about pipes says: the framing that it names, or else `byDefault`.
+ *
+ * @throws {UsageError} when there is none of that name
+ */
+export function pipeFramingOf(args: Arguments, option: string, byDefault: string): PipeFraming {
+  const name = args.text(option) ?? byDefault;
+  const lastEnd = { lines: "\n", crlf: "\r\n" }[name] ?? "";
+  return { framing: parseFraming(name, option), lastEnd: new TextEncoder().encode(lastEnd) };
+}
+
 /** What the options say, by the names that the library gives them. */
 export interface FramingChoice {
+  /** What was typed for it. */
+  readonly name: string;
   /** How bytes become messages. */
   readonly framing: Framing;
   /** Whether each message is a line, so that a terminal can show it. */
@@ -46,6 +70,7 @@ export interface FramingChoice {
 export function framingOf(args: Arguments): FramingChoice {
   const name = args.text("framing") ?? "lines";
   return {
+    name,
     framing: parseFraming(name),
     lines: name === "lines" || name === "crlf",
     maxMessageBytes: args.bytes("max-message", { byDefault: 2 ** 20, least: 1, most: MOST_BYTES }),
@@ -55,9 +80,10 @@ export function framingOf(args: Arguments): FramingChoice {
 /**
  * Reads the name of a framing.
  *
+ * @param option Which option names it, for the message
  * @throws {UsageError} when there is none of that name
  */
-export function parseFraming(name: string): Framing {
+export function parseFraming(name: string, option = "framing"): Framing {
   const [, bits, end] = /^u(8|16|32|64)(le)?$/.exec(name) ?? [];
   if (bits !== undefined) {
     const bytes = Number(bits) / 8 as 1 | 2 | 4 | 8;
@@ -75,6 +101,6 @@ export function parseFraming(name: string): Framing {
     case "raw":
       return raw();
     default:
-      throw new UsageError(`Option "--framing" is ${FORMS}, not "${name}"`);
+      throw new UsageError(`Option "--${option}" is ${FORMS}, not "${name}"`);
   }
 }

@@ -1,8 +1,9 @@
 // Logging options: how much a command tells, and in which form.
+import type { Arguments } from "../arguments.ts";
 import type { Flag } from "../command.ts";
 
-/** How much is told; each level tells what the ones before it do. */
-export const LOG_LEVELS = ["off", "error", "warn", "info", "debug"] as const;
+/** How much is told, from most to least; each level tells what the ones behind it do. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
 /** Forms that a line of the log can have. */
 export const LOG_FORMATS = ["text", "json"] as const;
 
@@ -21,3 +22,13 @@ export const LOG_FLAGS: readonly Flag[] = [
     choices: LOG_FORMATS,
   },
 ];
+
+/** What the options of a command say. */
+export function loggingOf(
+  args: Arguments,
+): { readonly level: (typeof LOG_LEVELS)[number]; readonly format: (typeof LOG_FORMATS)[number] } {
+  return {
+    level: args.choice("log-level", LOG_LEVELS, "info"),
+    format: args.choice("log-format", LOG_FORMATS, "text"),
+  };
+}

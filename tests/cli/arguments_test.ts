@@ -38,6 +38,16 @@ Deno.test("Arguments gives options, repeated options and operands, also those be
   assertEquals(none.choice("mode", ["a", "b"], "b"), "b");
 });
 
+Deno.test("Arguments keeps what stands behind -- apart for a command that runs it", () => {
+  const program = { ...command(FLAGS, "WHAT"), rest: "PROGRAM" };
+  const args = new Arguments(program, ["--on", "a", "--", "sort", "-u", "--", "--on"]);
+  assertEquals([args.operands, args.rest], [["a"], ["sort", "-u", "--", "--on"]]);
+  assertEquals(args.optionalOperand(), "a");
+  const none = new Arguments(program, []);
+  assertEquals([none.optionalOperand(), none.rest], [undefined, undefined]);
+  assertEquals(new Arguments(program, ["--"]).rest, []);
+});
+
 const WRONG: readonly (readonly [typed: readonly string[], message: string])[] = [
   [["--none"], 'Unknown option "--none"'],
   [["-z"], 'Unknown option "-z"'],

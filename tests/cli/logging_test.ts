@@ -1,6 +1,7 @@
 // The log of the commands: levels, both formats, and nothing in it that a terminal obeys or that is secret.
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { LOG_LEVELS, type LoggingOptions, openLogger } from "../../cli/logging.ts";
+import { LOG_LEVELS } from "../../cli/flags/logging.ts";
+import { type LoggingOptions, openLogger } from "../../cli/logging.ts";
 import { ClosedError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import { runProgram } from "../support/program.ts";

@@ -1,0 +1,52 @@
+// Statistics options: where a command that runs for long tells what it does, to people and machines.
+import type { StatsPage, StatsSource } from "../../stats/page.ts";
+import { addressText, parseAddress } from "../address.ts";
+import type { Arguments } from "../arguments.ts";
+import { type Flag, UsageError } from "../command.ts";
+import { print, say } from "../talk.ts";
+
+/** Options of a command that counts what it does. */
+export const STATS_FLAGS: readonly Flag[] = [
+  {
+    name: "stats",
+    value: "ADDRESS",
+    about: "Show statistics by HTTP there: a live page, /metrics, /stats.json, /readyz (default: nowhere)",
+  },
+];
+
+/** What {@linkcode openStats} needs beside the arguments. */
+export interface StatsPlace {
+  /** Where, as `serveStats` takes it. */
+  readonly hostname: string;
+  /** Where, as `serveStats` takes it. */
+  readonly port: number;
+}
+
+/**
+ * Where statistics are wanted; `undefined` for nowhere. Checked before anything is opened.
+ *
+ * @throws {UsageError} when that is no host and port
+ */
+export function statsPlace(args: Arguments): StatsPlace | undefined {
+  const typed = args.text("stats");
+  if (typed === undefined) return undefined;
+  const address = parseAddress(typed);
+  if ("path" in address) throw new UsageError(`Option "--stats" is HOST:PORT or PORT, not "${typed}"`);
+  return address;
+}
+
+/** Serves statistics of `sources`, by name, and tells where; `null` where nobody wants them. */
+export async function openStats(
+  place: StatsPlace | undefined,
+  sources: Readonly<Record<string, StatsSource>>,
+  { json }: { readonly json: boolean },
+): Promise<StatsPage | null> {
+  if (place === undefined) return null;
+  // Only here: other runs start sooner without a web server.
+  const { serveStats } = await import("../../stats/page.ts");
+  const page = serveStats(sources, place);
+  await page.ready;
+  say(`statistics on ${page.url}`);
+  if (json) print(JSON.stringify({ event: "statistics", url: page.url, address: addressText(page.addr) }));
+  return page;
+}

@@ -1,0 +1,249 @@
+// parley serve: a server of messages that echoes, or runs a program for each message or connection.
+import type { Connection } from "../connection.ts";
+import type { RateLimit, RateLimitsOptions } from "../limits/rate_limits.ts";
+import type { Logger } from "../logger.ts";
+import { type Handler, serve, type ServeOptions, type Server } from "../server.ts";
+import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
+import type { Arguments } from "./arguments.ts";
+import { asTyped, type Command, UsageError } from "./command.ts";
+import {
+  FRAMING_FLAGS,
+  FRAMING_NAMES,
+  type FramingChoice,
+  framingOf,
+  pipeFramingOf,
+} from "./flags/framing.ts";
+import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
+import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
+import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
+import { tellListening } from "./listening.ts";
+import { openLogger } from "./logging.ts";
+import { findProgram } from "./serve/find_program.ts";
+import { echo, perConnection, perMessage } from "./serve/handlers.ts";
+import { Programs } from "./serve/programs.ts";
+import { StopSignals } from "./stop.ts";
+import { count, duration, print, say } from "./talk.ts";
+
+/** Where it listens unless told otherwise: on this machine only. */
+const DEFAULT_ADDRESS = "5555";
+
+const KINDS = ["message", "connection"] as const;
+const SCOPES = ["connection", "source"] as const;
+
+/** `parley serve` */
+export const serveCommand: Command = {
+  name: "serve",
+  summary: "Answer messages: an echo, or a program of yours",
+  about: `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and sends every message
+    back. With a PROGRAM behind --, that answers instead. It is started without a shell, once for each message, which
+    is its standard input while its standard output is the answer, or once for each connection, whose messages it
+    reads from standard input and answers on standard output. It finds its client's address in PARLEY_PEER, and the
+    subject of its client's certificate in PARLEY_PEER_NAME. When it fails, its connection ends.
+
+    Ends in order on SIGINT and SIGTERM: what was received is answered first.`,
+  operands: "[ADDRESS]",
+  rest: "PROGRAM [ARGUMENT...]",
+  flags: [
+    ...FRAMING_FLAGS,
+    ...SERVER_TLS_FLAGS,
+    {
+      name: "per",
+      value: "KIND",
+      about: "Start the program for each message or each connection (default: message)",
+      choices: KINDS,
+    },
+    {
+      name: "program-framing",
+      value: "NAME",
+      about: "With --per connection: how the program tells messages apart (default: that of --framing)",
+      choices: FRAMING_NAMES,
+    },
+    {
+      name: "program-timeout",
+      value: "TIME",
+      about: "Longest run of a program; 0s is no limit (default: 10s for a message, 0s for a connection)",
+    },
+    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
+    { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
+    {
+      name: "max-per-source",
+      value: "COUNT",
+      about: "Connections at a time from one address (default: all)",
+    },
+    {
+      name: "idle-timeout",
+      value: "TIME",
+      about: "End connections on which nothing moves; 0s is never (default: 5m)",
+    },
+    { name: "messages-per-second", value: "COUNT", about: "Slow down who sends more (default: no limit)" },
+    { name: "bytes-per-second", value: "BYTES", about: "Slow down who sends more (default: no limit)" },
+    {
+      name: "rates-per",
+      value: "WHAT",
+      about: "Whose rates are limited: each connection or each source address (default: connection)",
+      choices: SCOPES,
+    },
+    {
+      name: "drain-timeout",
+      value: "TIME",
+      about: "Time that connections have to end in order, then they are cut (default: 10s)",
+    },
+    { name: "json", about: "Tell where it listens and the summary as JSON on standard output" },
+    ...STATS_FLAGS,
+    ...LOG_FLAGS,
+  ],
+  examples: [
+    "parley serve 5555",
+    "parley serve 5555 --per connection -- /usr/bin/sort -u",
+    "parley serve 0.0.0.0:5555 --cert server.pem --key server.key -- ./answer",
+  ],
+  run: runServe,
+};
+
+async function runServe(args: Arguments): Promise<number> {
+  const address = parseAddress(args.optionalOperand() ?? DEFAULT_ADDRESS);
+  const json = args.has("json");
+  const framing = framingOf(args);
+  const logger = openLogger(loggingOf(args));
+  const limits = limitsOf(args);
+  const drainTimeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const tls = serverTls(args);
+  const place = statsPlace(args);
+  const { handler, programs } = await handlerOf(args, framing, logger);
+  using stop = new StopSignals(() => programs?.killAll());
+  const options = {
+    ...address,
+    ...limits,
+    framing: framing.framing,
+    maxMessageBytes: framing.maxMessageBytes,
+    tls,
+    drainTimeoutMs,
+    logger,
+    ...tellsOf(logger),
+  };
+  const server = asTyped(() => serve(options, handler));
+  await server.ready;
+  await using _page = await openStats(place, { serve: server }, { json });
+  tellListening(server.addr, { json });
+  await stop.stopped;
+  const code = await drain(server, programs);
+  tellSummary(server, { json });
+  return code;
+}
+
+/** What the options about limits say, by the names that the library gives them. */
+export function limitsOf(
+  args: Arguments,
+): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
+  const maxConnections = args.text("max-connections");
+  const perSource = args.text("max-per-source");
+  const most = 1_000_000;
+  return {
+    ...maxConnections === undefined
+      ? {}
+      : { maxConnections: args.count("max-connections", { byDefault: 0, least: 1, most }) },
+    ...perSource === undefined
+      ? {}
+      : { maxConnectionsPerSource: args.count("max-per-source", { byDefault: 0, least: 1, most }) },
+    idleTimeoutMs: args.ms("idle-timeout", { byDefault: 300_000, most: 2 ** 31 - 1 }),
+    rateLimits: ratesOf(args),
+  };
+}
+
+function ratesOf(args: Arguments): RateLimitsOptions {
+  const rate: RateLimit = {
+    ...args.text("messages-per-second") === undefined
+      ? {}
+      : { messagesPerSecond: args.count("messages-per-second", { byDefault: 0, least: 1, most: 1e9 }) },
+    ...args.text("bytes-per-second") === undefined
+      ? {}
+      : { bytesPerSecond: args.bytes("bytes-per-second", { byDefault: 0, least: 1, most: 1e12 }) },
+  };
+  const scope = args.choice("rates-per", SCOPES, "connection");
+  return scope === "connection" ? { perConnection: rate } : { perSource: rate };
+}
+
+/** What answers, and the programs that it runs. */
+async function handlerOf(
+  args: Arguments,
+  { name: framingName, lines, maxMessageBytes }: FramingChoice,
+  logger: Logger,
+): Promise<{ readonly handler: Handler; readonly programs?: Programs }> {
+  const per = args.choice("per", KINDS, "message");
+  if (args.text("program-framing") !== undefined && per !== "connection") {
+    throw new UsageError('Option "--program-framing" goes with --per connection');
+  }
+  if (args.rest === undefined) {
+    for (const name of ["per", "program-timeout", "max-programs"]) {
+      if (args.text(name) !== undefined) {
+        throw new UsageError(`Option "--${name}" needs a program: -- PROGRAM [ARGUMENT...]`);
+      }
+    }
+    return { handler: echo };
+  }
+  const [name, ...rest] = args.rest;
+  if (name === undefined) throw new UsageError("The program behind -- is missing");
+  const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
+  const byDefault = per === "message" ? 10_000 : 0;
+  const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
+  const pipes = pipeFramingOf(args, "program-framing", framingName);
+  const programs = new Programs({
+    command: await findProgram(name),
+    args: rest,
+    lastEnd: per === "connection" ? pipes.lastEnd : undefined,
+    maxPrograms,
+    logger,
+  });
+  const handler = per === "message"
+    ? perMessage({ programs, lines, maxAnswerBytes: maxMessageBytes, timeoutMs })
+    : perConnection({ programs, framing: pipes.framing, maxMessageBytes, timeoutMs });
+  return { handler, programs };
+}
+
+/** What is told of connections. */
+function tellsOf(logger: Logger) {
+  return {
+    onConnect: (connection: Connection) => {
+      const { id, remoteAddr, tls } = connection;
+      const peer = tls?.peerCertificate?.subject;
+      const fields = { connection: id, peer: addressText(remoteAddr) };
+      logger.debug("Connection opened", peer === undefined ? fields : { ...fields, subject: peer });
+    },
+    onDisconnect: (connection: Connection) => {
+      const { id, messagesIn, messagesOut, onlineMs, errorCode } = connection.stats();
+      const ms = Math.round(onlineMs);
+      const fields = { connection: id, messagesIn, messagesOut, ms };
+      logger.debug("Connection ended", errorCode === null ? fields : { ...fields, code: errorCode });
+    },
+  };
+}
+
+/** Lets connections end in order, and leaves no program behind; gives the exit code. */
+async function drain(server: Server, programs: Programs | undefined): Promise<number> {
+  const open = server.connections.size;
+  if (open > 0) say(`draining ${count(open)} connection${open === 1 ? "" : "s"}; press again to end at once`);
+  try {
+    await server.shutdown();
+    return 0;
+  } catch (error) {
+    say(`parley serve: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    await programs?.endAll();
+  }
+}
+
+function tellSummary(server: Server, { json }: { readonly json: boolean }): void {
+  const { overall, onlineMs } = server.stats();
+  const { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut } = overall;
+  if (json) {
+    const counters = { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut };
+    print(JSON.stringify({ event: "summary", ms: Math.round(onlineMs), ...counters }));
+    return;
+  }
+  say(
+    `served ${count(connectionsOpened)} connections in ${duration(onlineMs)}: ` +
+      `${count(messagesIn)} messages in (${count(bytesIn)} bytes), ` +
+      `${count(messagesOut)} out (${count(bytesOut)} bytes)`,
+  );
+}
