@@ -47,3 +47,17 @@ export class UsageError extends Error {
     this.name = "UsageError";
   }
 }
+
+/**
+ * Calls `make`, which does no I/O; what it finds wrong with its options is what was typed.
+ *
+ * @throws {UsageError} in place of a `TypeError` or `RangeError`
+ */
+export function asTyped<Result>(make: () => Result): Result {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}

@@ -1,6 +1,9 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
 import { demoCommand } from "./demo.ts";
+import { exposeCommand } from "./expose.ts";
+import { forwardCommand } from "./forward.ts";
+import { hubCommand } from "./hub.ts";
 import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
@@ -9,5 +12,5 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand, serveCommand],
+  commands: [demoCommand, serveCommand, hubCommand, exposeCommand, forwardCommand],
 };

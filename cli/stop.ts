@@ -20,6 +20,13 @@ export class StopSignals implements Disposable {
     return this.#controller.signal;
   }
 
+  /** Resolves at the first signal. */
+  get stopped(): Promise<void> {
+    const { signal } = this.#controller;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
   /** Stops listening: the signals end the program again. */
   [Symbol.dispose](): void {
     for (const name of this.#names) Deno.removeSignalListener(name, this.#onSignal);
