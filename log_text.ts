@@ -7,6 +7,8 @@
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\\]/u;
 
+const UNSAFE_ALL = new RegExp(UNSAFE.source, "gu");
+
 /** Shows that text was cut. */
 const CUT_MARK = "…";
 
@@ -47,6 +49,28 @@ export function escapeForLog(text: string, maxCharacters: number = 256): string 
     index += character.length;
   }
   return out;
+}
+
+/**
+ * Makes text that came from a peer fit to be shown on a terminal as it is read by people: nothing that a terminal obeys or that
+ * hides or turns text around. Unlike {@linkcode escapeForLog} it keeps tabs and backslashes, and cuts nothing.
+ *
+ * @param keepLines Whether line feeds stay as well
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(escapeForTerminal("C:\\agent\x1b[2J"), "C:\\agent\\x1b[2J");
+ * ```
+ */
+export function escapeForTerminal(text: string, keepLines: boolean = false): string {
+  if (!UNSAFE.test(text)) return text;
+  const kept = keepLines ? "\\\t\n" : "\\\t";
+  return text.replace(
+    UNSAFE_ALL,
+    (character) => kept.includes(character) ? character : escape(character, character.codePointAt(0) ?? 0),
+  );
 }
 
 function escape(character: string, codePoint: number): string {

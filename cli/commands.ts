@@ -1,5 +1,6 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { connectCommand } from "./connect.ts";
 import { demoCommand } from "./demo.ts";
 import { exposeCommand } from "./expose.ts";
 import { forwardCommand } from "./forward.ts";
@@ -12,5 +13,5 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand, serveCommand, hubCommand, exposeCommand, forwardCommand],
+  commands: [demoCommand, serveCommand, connectCommand, hubCommand, exposeCommand, forwardCommand],
 };

@@ -6,7 +6,7 @@ import { type Handler, serve, type Server } from "../server.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
-import { FRAMING_FLAGS, type FramingChoice, framingOf, parseFraming } from "./flags/framing.ts";
+import { FRAMING_FLAGS, type FramingChoice, framingOf, pipeFramingOf } from "./flags/framing.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { tellListening } from "./listening.ts";
@@ -151,12 +151,11 @@ function ratesOf(args: Arguments): RateLimitsOptions {
 /** What answers, and the programs that it runs. */
 async function handlerOf(
   args: Arguments,
-  { framing, lines, maxMessageBytes }: FramingChoice,
+  { name: framingName, lines, maxMessageBytes }: FramingChoice,
   logger: Logger,
 ): Promise<{ readonly handler: Handler; readonly programs?: Programs }> {
   const per = args.choice("per", KINDS, "message");
-  const programFraming = args.text("program-framing");
-  if (programFraming !== undefined && per !== "connection") {
+  if (args.text("program-framing") !== undefined && per !== "connection") {
     throw new UsageError('Option "--program-framing" goes with --per connection');
   }
   if (args.rest === undefined) {
@@ -172,15 +171,17 @@ async function handlerOf(
   const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
   const byDefault = per === "message" ? 10_000 : 0;
   const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
-  const programs = new Programs({ command: await findProgram(name), args: rest, maxPrograms, logger });
+  const pipes = pipeFramingOf(args, "program-framing", framingName);
+  const programs = new Programs({
+    command: await findProgram(name),
+    args: rest,
+    lastEnd: per === "connection" ? pipes.lastEnd : undefined,
+    maxPrograms,
+    logger,
+  });
   const handler = per === "message"
     ? perMessage({ programs, lines, maxAnswerBytes: maxMessageBytes, timeoutMs })
-    : perConnection({
-      programs,
-      framing: programFraming === undefined ? framing : parseFraming(programFraming, "program-framing"),
-      maxMessageBytes,
-      timeoutMs,
-    });
+    : perConnection({ programs, framing: pipes.framing, maxMessageBytes, timeoutMs });
   return { handler, programs };
 }
 

@@ -2,6 +2,8 @@
 import { ClosedError } from "../errors.ts";
 import type { Address, Transport } from "../net/transport.ts";
 
+const EMPTY = new Uint8Array(0);
+
 /** What a {@linkcode StreamTransport} is made of. */
 export interface StreamPair {
   /** How its addresses call it. */
@@ -10,6 +12,12 @@ export interface StreamPair {
   readonly readable: ReadableStream<Uint8Array>;
   /** Where bytes go. */
   readonly writable: WritableStream<Uint8Array>;
+  /**
+   * Added behind the last byte that is read, unless it stands there: a text whose last line has no end is no broken one.
+   *
+   * @default {nothing}
+   */
+  readonly lastEnd?: Uint8Array;
 }
 
 /** A transport over a pair of streams: with it, a process or a terminal is a peer like any other. */
@@ -20,14 +28,18 @@ export class StreamTransport implements Transport {
   readonly remoteAddr: Address;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lastEnd: Uint8Array;
+  /** The last bytes that were read, as many as `lastEnd` has. */
+  #tail: Uint8Array = EMPTY;
   #closed = false;
 
   /** Takes over both streams. */
-  constructor({ name, readable, writable }: StreamPair) {
+  constructor({ name, readable, writable, lastEnd = EMPTY }: StreamPair) {
     this.localAddr = this.remoteAddr = { transport: "memory", name };
     this.#reader = readable.getReader();
     this.#writer = writable.getWriter();
     this.#writer.closed.catch(() => {});
+    this.#lastEnd = lastEnd;
   }
 
   /** Waits for the next bytes; `null` at their end. */
@@ -36,7 +48,18 @@ export class StreamTransport implements Transport {
       throw this.#closed ? closedHere("read") : gone("read", cause);
     });
     if (this.#closed) throw closedHere("read");
-    return result.done ? null : result.value;
+    if (result.done) return this.#takeLastEnd();
+    const { value } = result;
+    const wanted = this.#lastEnd.length;
+    this.#tail = value.length >= wanted ? value.slice(-wanted) : joined(this.#tail, value).slice(-wanted);
+    return value;
+  }
+
+  /** What is missing behind the last byte, once; then the end. */
+  #takeLastEnd(): Uint8Array | null {
+    const missing = this.#tail.length > 0 && !equals(this.#tail, this.#lastEnd);
+    this.#tail = EMPTY;
+    return missing ? this.#lastEnd : null;
   }
 
   /** Writes all of `bytes`; resolves when the kernel has them. */
@@ -60,6 +83,17 @@ export class StreamTransport implements Transport {
     this.#reader.cancel().catch(() => {});
     this.#writer.abort().catch(() => {});
   }
+}
+
+function equals(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const all = new Uint8Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
 }
 
 function gone(what: string, cause: unknown): ClosedError {

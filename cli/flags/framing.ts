@@ -32,8 +32,29 @@ export const FRAMING_FLAGS: readonly Flag[] = [
 /** Greatest message that may be asked for. */
 const MOST_BYTES = 2 ** 30;
 
+/** How messages are told apart on the pipes of a program. */
+export interface PipeFraming {
+  /** How bytes become messages. */
+  readonly framing: Framing;
+  /** What ends the last message where nothing does; nothing where it must be whole. */
+  readonly lastEnd: Uint8Array;
+}
+
+/**
+ * What an option about pipes says: the framing that it names, or else `byDefault`.
+ *
+ * @throws {UsageError} when there is none of that name
+ */
+export function pipeFramingOf(args: Arguments, option: string, byDefault: string): PipeFraming {
+  const name = args.text(option) ?? byDefault;
+  const lastEnd = { lines: "\n", crlf: "\r\n" }[name] ?? "";
+  return { framing: parseFraming(name, option), lastEnd: new TextEncoder().encode(lastEnd) };
+}
+
 /** What the options say, by the names that the library gives them. */
 export interface FramingChoice {
+  /** What was typed for it. */
+  readonly name: string;
   /** How bytes become messages. */
   readonly framing: Framing;
   /** Whether each message is a line, so that a terminal can show it. */
@@ -46,6 +67,7 @@ export interface FramingChoice {
 export function framingOf(args: Arguments): FramingChoice {
   const name = args.text("framing") ?? "lines";
   return {
+    name,
     framing: parseFraming(name),
     lines: name === "lines" || name === "crlf",
     maxMessageBytes: args.bytes("max-message", { byDefault: 2 ** 20, least: 1, most: MOST_BYTES }),

@@ -34,6 +34,8 @@ export interface ProgramsOptions {
   readonly command: string;
   /** Its arguments. */
   readonly args: readonly string[];
+  /** What ends the last message that they write where nothing does. @default {nothing} */
+  readonly lastEnd?: Uint8Array;
   /** Programs that run at a time. */
   readonly maxPrograms: number;
   /** Takes what programs write to standard error. */
@@ -61,9 +63,9 @@ export class Programs {
 
   /** Starts the program for a connection. */
   start(connection: ProgramClient): RunningProgram {
-    const { command, args } = this.#options;
+    const { command, args, lastEnd } = this.#options;
     const onLine = (line: string) => this.#tell(connection, line);
-    const program = new RunningProgram(command, args, { env: environmentFor(connection), onLine });
+    const program = new RunningProgram(command, args, { env: environmentFor(connection), lastEnd, onLine });
     this.#running.add(program);
     void program.ended.finally(() => this.#running.delete(program));
     return program;
@@ -95,6 +97,7 @@ export class Programs {
 /** How a {@linkcode RunningProgram} runs. */
 interface RunOptions {
   readonly env: Record<string, string>;
+  readonly lastEnd: Uint8Array | undefined;
   /** Takes each line of its standard error. */
   readonly onLine: (line: string) => void;
 }
@@ -110,7 +113,7 @@ export class RunningProgram {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Starts it. */
-  constructor(command: string, args: readonly string[], { env, onLine }: RunOptions) {
+  constructor(command: string, args: readonly string[], { env, lastEnd, onLine }: RunOptions) {
     this.#child = new Deno.Command(command, {
       args: [...args],
       clearEnv: true,
@@ -122,7 +125,7 @@ export class RunningProgram {
       detached: true,
     }).spawn();
     const { stdin, stdout, stderr } = this.#child;
-    this.pipes = new StreamTransport({ name: "program", readable: stdout, writable: stdin });
+    this.pipes = new StreamTransport({ name: "program", readable: stdout, writable: stdin, lastEnd });
     this.ended = this.#follow(readLines(stderr, onLine));
   }
 

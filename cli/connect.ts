@@ -1,0 +1,140 @@
+// parley connect: talks to a server of messages, from a terminal or a pipe.
+import { connect, type Connection } from "../client.ts";
+import { MAX_TIMER_MS } from "../limits/check.ts";
+import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
+import type { Arguments } from "./arguments.ts";
+import { type Command, UsageError } from "./command.ts";
+import { exchange, type ExchangeResult, isDownstreamGone } from "./connect/exchange.ts";
+import { LineEditor } from "./connect/line_editor.ts";
+import { type Local, openPipes } from "./connect/local.ts";
+import { FRAMING_FLAGS, framingOf, pipeFramingOf } from "./flags/framing.ts";
+import { CLIENT_TLS_FLAGS, clientTls } from "./flags/tls.ts";
+import { StopSignals } from "./stop.ts";
+import { count, say } from "./talk.ts";
+
+/** `parley connect` */
+export const connectCommand: Command = {
+  name: "connect",
+  summary: "Talk to a server: from a terminal, or through a pipe",
+  about:
+    `Connects to ADDRESS, which is ${ADDRESS_FORMS}. Each line of standard input is sent as a message, each
+    message that comes is a line of standard output. At the end of input the server is told so, and what it still
+    sends is waited for. Who reads or writes slowly slows the other side down; nothing piles up.
+
+    At a terminal, lines can be edited and called back, Ctrl-D ends the input and Ctrl-C leaves; what a terminal
+    would obey is escaped, and messages that are no text are shown in hexadecimal.`,
+  operands: "ADDRESS",
+  flags: [
+    ...FRAMING_FLAGS,
+    {
+      name: "in-framing",
+      value: "NAME",
+      about: "How standard input is made of messages (default: lines; raw with --framing raw)",
+    },
+    {
+      name: "out-framing",
+      value: "NAME",
+      about: "How messages are put on standard output (default: lines; raw with --framing raw)",
+    },
+    { name: "hex", about: "Show every message in hexadecimal" },
+    ...CLIENT_TLS_FLAGS,
+    { name: "count", value: "COUNT", about: "End after so many received messages (default: no end)" },
+    {
+      name: "wait",
+      value: "TIME",
+      about: "After the end of input, wait so long for replies (default: until the server ends)",
+    },
+    { name: "keep-open", about: "Do not tell the server that input has ended; needs --wait or --count" },
+    { name: "connect-timeout", value: "TIME", about: "Longest time to connect (default: 10s)" },
+    {
+      name: "idle-timeout",
+      value: "TIME",
+      about: "Fail when nothing moves for so long; 0s is never (default: 0s)",
+    },
+  ],
+  examples: [
+    "parley connect localhost:5555",
+    "parley connect localhost:5555 --ca ca.pem < questions.txt > answers.txt",
+    "echo ping | parley connect unix:/run/app.sock --framing u32 --count 1",
+  ],
+  run: runConnect,
+};
+
+async function runConnect(args: Arguments): Promise<number> {
+  const address = parseAddress(args.operand("ADDRESS"));
+  const framing = framingOf(args);
+  const pipeFraming = framing.name === "raw" ? "raw" : "lines";
+  const input = pipeFramingOf(args, "in-framing", pipeFraming);
+  const output = pipeFramingOf(args, "out-framing", pipeFraming);
+  const wanted = {
+    count: args.text("count") === undefined
+      ? undefined
+      : args.count("count", { byDefault: 0, least: 1, most: 1e12 }),
+    waitMs: args.text("wait") === undefined
+      ? undefined
+      : args.ms("wait", { byDefault: 0, most: MAX_TIMER_MS }),
+    keepOpen: args.has("keep-open"),
+  };
+  if (wanted.keepOpen && wanted.count === undefined && wanted.waitMs === undefined) {
+    throw new UsageError('Option "--keep-open" needs --wait or --count: else there is no end');
+  }
+  const idleTimeoutMs = args.ms("idle-timeout", { byDefault: 0, most: MAX_TIMER_MS });
+  const timeoutMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: MAX_TIMER_MS });
+  const tls = clientTls(args);
+  let leave = () => {};
+  using stop = new StopSignals(() => leave());
+  const connection = await connect({
+    ...address,
+    framing: framing.framing,
+    maxMessageBytes: framing.maxMessageBytes,
+    tls,
+    timeoutMs,
+    idleTimeoutMs,
+    // A person, or the other end of a pipe, may take as long as it likes.
+    messageTimeoutMs: idleTimeoutMs,
+    writeTimeoutMs: idleTimeoutMs === 0 ? MAX_TIMER_MS : idleTimeoutMs,
+    signal: stop.signal,
+  });
+  const show = { hex: args.has("hex"), keepLines: framing.name === "raw" };
+  const interactive = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+  if (interactive) tellConnected(connection);
+  using editor = interactive ? new LineEditor(show) : null;
+  const local: Local = editor ?? openPipes({ input, output, maxMessageBytes: framing.maxMessageBytes, show });
+  leave = () => editor?.[Symbol.dispose]();
+  try {
+    const result = await exchange(connection, local, { ...wanted, stop: stop.signal });
+    editor?.[Symbol.dispose]();
+    return tellEnd(result, wanted.count, interactive);
+  } catch (error) {
+    if (isDownstreamGone(error)) return 0;
+    throw error;
+  }
+}
+
+function tellConnected({ remoteAddr, tls }: Connection): void {
+  const secured = tls === undefined ? "" : ` by ${tls.protocol ?? "TLS"}`;
+  say(`connected to ${addressText(remoteAddr)}${secured}; Ctrl-D ends the input, Ctrl-C leaves`);
+}
+
+/** Says what people want to know of the end; gives the exit code. */
+function tellEnd(
+  { end, received, unsentBytes }: ExchangeResult,
+  wanted: number | undefined,
+  interactive: boolean,
+): number {
+  if (end === "left") return 0;
+  if (end === "interrupted") {
+    say("parley connect: Interrupted");
+    return 1;
+  }
+  if (wanted !== undefined && received < wanted) {
+    say(`parley connect: Only ${count(received)} of ${count(wanted)} messages came`);
+    return 1;
+  }
+  if (unsentBytes > 0) {
+    say(`parley connect: The server ended before it had taken ${count(unsentBytes)} bytes of input`);
+    return 1;
+  }
+  if (interactive && end === "ended") say("the server ended the connection");
+  return 0;
+}

@@ -1,0 +1,168 @@
+// exchange(): carries messages between a server and our own end, with backpressure both ways, until one of them has enough.
+import { pause } from "../../connection/pause.ts";
+import type { Connection } from "../../connection.ts";
+import { ClosedError } from "../../errors.ts";
+import type { Local } from "./local.ts";
+
+/** How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go. */
+const DRAIN_MS = 3000;
+
+/** How long it waits for the end of a message that has begun, and for whoever reads what we write, in ms. */
+const LAST_MS = 1000;
+
+/** Options of {@linkcode exchange}. */
+export interface ExchangeOptions {
+  /** Ends after so many received messages. */
+  readonly count: number | undefined;
+  /** After the end of input, how long replies are waited for, in ms; without it, until the server ends. */
+  readonly waitMs: number | undefined;
+  /** Whether the server is not told of the end of input. */
+  readonly keepOpen: boolean;
+  /** Asks to end in order: no more input, replies are waited for. */
+  readonly stop: AbortSignal;
+}
+
+/** How an exchange ended. */
+export type ExchangeEnd =
+  | "counted" // the messages that were wanted have come
+  | "ended" // the server ended in order
+  | "waited" // the time for replies is over
+  | "left" // whoever sat at the terminal left
+  | "interrupted";
+
+/** What came of it. */
+export interface ExchangeResult {
+  /** How it ended. */
+  readonly end: ExchangeEnd;
+  /** Messages received. */
+  readonly received: number;
+  /** Bytes of input that the server did not get. */
+  readonly unsentBytes: number;
+}
+
+/**
+ * Runs an exchange to its end; the connection is closed then, and all that was received is written.
+ *
+ * @throws {ParleyError} when the connection fails, or input or output do
+ */
+export async function exchange(
+  connection: Connection,
+  local: Local,
+  options: ExchangeOptions,
+): Promise<ExchangeResult> {
+  const run = new Exchange(connection, local, options);
+  let end: ExchangeEnd | undefined;
+  try {
+    end = await run.end();
+    const heldBytes = end === "ended" ? local.heldBytes : 0;
+    if (end === "left" || end === "waited") connection.hangUp();
+    else await connection.close();
+    const unsentBytes = end === "left" ? 0 : heldBytes + (await connection.closed).unsentBytes;
+    return { end, received: run.received, unsentBytes };
+  } catch (error) {
+    // What was sent before input or output failed is still handed over.
+    if (isDownstreamGone(error)) connection.hangUp();
+    await connection.close().catch(() => {});
+    throw error;
+  } finally {
+    const flushed = local.flush().catch(() => {});
+    const impatient = end === "left" || end === "interrupted";
+    await (impatient ? Promise.race([flushed, pause(LAST_MS, AbortSignal.timeout(LAST_MS))]) : flushed);
+  }
+}
+
+/** Whether an error says that whoever read our standard output has gone, as `head` does: that is no failure. */
+export function isDownstreamGone(error: unknown): boolean {
+  return error instanceof ClosedError && error.cause instanceof Deno.errors.BrokenPipe;
+}
+
+class Exchange {
+  received = 0;
+  readonly #connection: Connection;
+  readonly #local: Local;
+  readonly #options: ExchangeOptions;
+  /** Ends the waits of an exchange that is over. */
+  readonly #over = new AbortController();
+
+  constructor(connection: Connection, local: Local, options: ExchangeOptions) {
+    this.#connection = connection;
+    this.#local = local;
+    this.#options = options;
+  }
+
+  async end(): Promise<ExchangeEnd> {
+    try {
+      const sending = this.#send();
+      return await Promise.race([
+        this.#receive(),
+        this.#waitAfter(sending),
+        this.#drainOnStop(sending),
+        this.#local.left.then((): ExchangeEnd => "left"),
+      ]);
+    } finally {
+      this.#over.abort();
+    }
+  }
+
+  async #receive(): Promise<ExchangeEnd> {
+    const { count } = this.#options;
+    if (count === 0) return "counted";
+    for await (const message of this.#connection) {
+      this.received++;
+      await this.#local.write(message);
+      if (this.received === count) return "counted";
+    }
+    return this.#options.stop.aborted ? "interrupted" : "ended";
+  }
+
+  /** Sends all input. What the server does not take is told by how the receiving ends. */
+  async #send(): Promise<void> {
+    for await (const message of this.#local.input) {
+      try {
+        await this.#connection.send(message);
+      } catch (error) {
+        if (error instanceof ClosedError) return await new Promise<never>(() => {});
+        throw error;
+      }
+    }
+    await this.#endSending();
+  }
+
+  async #endSending(): Promise<void> {
+    const { keepOpen } = this.#options;
+    await (keepOpen ? this.#connection.flush() : this.#connection.closeWrite()).catch(() => {});
+  }
+
+  async #waitAfter(sending: Promise<void>): Promise<ExchangeEnd> {
+    await sending;
+    const { waitMs } = this.#options;
+    if (waitMs === undefined) return await never();
+    await pause(waitMs, this.#over.signal);
+    return this.#options.stop.aborted ? "interrupted" : "waited";
+  }
+
+  /** Once it is asked to stop: hands over what was read, waits for replies. */
+  async #drainOnStop(sending: Promise<void>): Promise<ExchangeEnd> {
+    const { stop, waitMs, keepOpen } = this.#options;
+    await aborted(stop, this.#over.signal);
+    if (this.#over.signal.aborted) return await never();
+    this.#local.stopInput();
+    await Promise.race([sending, pause(LAST_MS, this.#over.signal)]);
+    await this.#endSending();
+    await pause(keepOpen ? waitMs ?? LAST_MS : waitMs ?? DRAIN_MS, this.#over.signal);
+    return "interrupted";
+  }
+}
+
+/** Waits for the first of both. */
+function aborted(first: AbortSignal, second: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const both = AbortSignal.any([first, second]);
+  if (both.aborted) resolve();
+  both.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
