@@ -57,7 +57,11 @@ export function asTyped<Result>(make: () => Result): Result {
   try {
     return make();
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
-    throw error;
+    throw usageOf(error);
   }
+}
+
+/** An error of the library, as one of usage where it finds fault with the options that it was given. */
+export function usageOf(error: unknown): unknown {
+  return error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
 }

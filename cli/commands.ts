@@ -5,6 +5,7 @@ import { demoCommand } from "./demo.ts";
 import { exposeCommand } from "./expose.ts";
 import { forwardCommand } from "./forward.ts";
 import { hubCommand } from "./hub.ts";
+import { ipcCommand } from "./ipc.ts";
 import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
@@ -13,5 +14,13 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand, serveCommand, connectCommand, hubCommand, exposeCommand, forwardCommand],
+  commands: [
+    demoCommand,
+    serveCommand,
+    connectCommand,
+    hubCommand,
+    exposeCommand,
+    forwardCommand,
+    ipcCommand,
+  ],
 };

@@ -26,7 +26,7 @@ const WITHHELD: ReadonlySet<string> = new Set([
 ]);
 
 /** For whom a program runs. */
-export type ProgramClient = Pick<Connection, "id" | "remoteAddr" | "tls">;
+export type ProgramClient = Pick<Connection, "id" | "remoteAddr"> & Partial<Pick<Connection, "tls">>;
 
 /** Options of {@linkcode Programs}. */
 export interface ProgramsOptions {

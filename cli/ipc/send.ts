@@ -1,0 +1,63 @@
+// parley ipc send: standard input as messages to the server of a channel.
+import type { Local } from "../connect/local.ts";
+import type { IpcClient } from "../../ipc/mod.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { StopSignals } from "../stop.ts";
+import { say } from "../talk.ts";
+import { DIAL_FLAGS, dialChannel } from "./dial.ts";
+import { openStandard, readWhole } from "./standard.ts";
+
+/** `parley ipc send` */
+export const ipcSendCommand: Command = {
+  name: "send",
+  summary: "Send standard input to a channel",
+  about:
+    `Connects to the server of the channel NAME and sends standard input as one message, or each of its lines as
+    one. Waits while the server is slow, and ends once the server's process has received everything: exit code 0 says
+    that it has.`,
+  operands: "NAME",
+  flags: [
+    { name: "type", value: "NUMBER", about: "Type of the messages, 1 to 4294967295 (default: 1)" },
+    { name: "lines", about: "Send each line as a message, as soon as it is there" },
+    ...DIAL_FLAGS,
+  ],
+  examples: ["parley ipc send jobs < order.json", "tail -f app.log | parley ipc send logs --lines --type 7"],
+  run: runSend,
+};
+
+async function runSend(args: Arguments): Promise<number> {
+  const [name] = args.someOperands("NAME");
+  const type = args.count("type", { byDefault: 1, least: 1, most: 2 ** 32 - 1 });
+  const lines = args.has("lines");
+  using stop = new StopSignals();
+  const client = await dialChannel(args, name, stop);
+  const standard = openStandard({ lines });
+  void stop.stopped.then(() => standard.stopInput());
+  try {
+    if (lines) await sendLines(client, standard, type);
+    else await sendWhole(client, { standard, type, stop: stop.signal });
+    await client.flush();
+    await client.close();
+  } catch (error) {
+    client.abort(error as Error);
+    throw error;
+  }
+  if (!stop.signal.aborted) return 0;
+  say("parley ipc send: Interrupted; what was read was sent");
+  return 1;
+}
+
+async function sendLines(client: IpcClient, standard: Local, type: number): Promise<void> {
+  for await (const line of standard.input) await client.write(type, line);
+}
+
+async function sendWhole(
+  client: IpcClient,
+  { standard, type, stop }: { readonly standard: Local; readonly type: number; readonly stop: AbortSignal },
+): Promise<void> {
+  const whole = await readWhole(standard);
+  // A part must not be taken for the whole.
+  stop.throwIfAborted();
+  await client.write(type, whole);
+}
