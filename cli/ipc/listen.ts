@@ -1,7 +1,6 @@
 // parley ipc listen: the server of a channel, which prints messages and answers queries.
 import type { Logger } from "../../logger.ts";
 import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc } from "../../ipc/mod.ts";
-import { isDownstreamGone } from "../connect/exchange.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError, usageOf } from "../command.ts";
 import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
@@ -12,7 +11,7 @@ import { answerTo } from "../serve/handlers.ts";
 import { Programs } from "../serve/programs.ts";
 import { StopSignals } from "../stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
-import { openStandard } from "./standard.ts";
+import { writeOut } from "./standard.ts";
 
 /** `parley ipc listen` */
 export const ipcListenCommand: Command = {
@@ -71,8 +70,6 @@ async function runListen(args: Arguments): Promise<number> {
   void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));
   try {
     await printMessages(server, { json, wanted });
-  } catch (error) {
-    if (!isDownstreamGone(error)) throw error;
   } finally {
     // What it rejects with is told; it was begun already when a signal came.
     await server.close({ timeoutMs }).finally(() => programs?.endAll());
@@ -80,19 +77,16 @@ async function runListen(args: Arguments): Promise<number> {
   return 0;
 }
 
-/** Prints messages until there are as many as were wanted, or the server has ended. */
+/** Prints messages until there are as many as were wanted, nobody reads them, or the server has ended. */
 async function printMessages(
   server: IpcServer,
   { json, wanted }: { readonly json: boolean; readonly wanted: number },
 ): Promise<void> {
-  const standard = openStandard({ lines: false });
-  const shown = !json && Deno.stdout.isTerminal();
   let left = wanted;
   for await (const message of server) {
-    await standard.write(json ? asJson(message) : shown ? message.data : withLineFeed(message.data));
-    if (--left <= 0) break;
+    const isRead = await writeOut(json ? asJson(message) : withLineFeed(message.data));
+    if (!isRead || --left <= 0) break;
   }
-  await standard.flush();
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -3,7 +3,7 @@ import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError } from "../command.ts";
 import { StopSignals } from "../stop.ts";
 import { DIAL_FLAGS, dialChannel } from "./dial.ts";
-import { openStandard, readWhole } from "./standard.ts";
+import { openInput, readWhole, writeOut } from "./standard.ts";
 
 /** `parley ipc query` */
 export const ipcQueryCommand: Command = {
@@ -29,15 +29,14 @@ async function runQuery(args: Arguments): Promise<number> {
   const timeoutMs = args.ms("timeout", { byDefault: 5000, least: 1, most: 24 * 3600e3 });
   using stop = new StopSignals();
   const client = await dialChannel(args, name, stop);
-  const standard = openStandard({ lines: false });
-  void stop.stopped.then(() => standard.stopInput());
+  const input = openInput({ lines: false });
+  void stop.stopped.then(() => input.stopInput());
   try {
-    const question = text === "" ? await readWhole(standard) : text;
+    const question = text === "" ? await readWhole(input) : text;
     stop.signal.throwIfAborted();
     const answer = await client.query(question, { timeoutMs, signal: stop.signal });
     await client.close();
-    await standard.write(answer);
-    await standard.flush();
+    await writeOut(answer);
     return 0;
   } catch (error) {
     client.abort(error as Error);

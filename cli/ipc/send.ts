@@ -6,7 +6,7 @@ import type { Command } from "../command.ts";
 import { StopSignals } from "../stop.ts";
 import { say } from "../talk.ts";
 import { DIAL_FLAGS, dialChannel } from "./dial.ts";
-import { openStandard, readWhole } from "./standard.ts";
+import { openInput, readWhole } from "./standard.ts";
 
 /** `parley ipc send` */
 export const ipcSendCommand: Command = {
@@ -32,11 +32,11 @@ async function runSend(args: Arguments): Promise<number> {
   const lines = args.has("lines");
   using stop = new StopSignals();
   const client = await dialChannel(args, name, stop);
-  const standard = openStandard({ lines });
-  void stop.stopped.then(() => standard.stopInput());
+  const input = openInput({ lines });
+  void stop.stopped.then(() => input.stopInput());
   try {
-    if (lines) await sendLines(client, standard, type);
-    else await sendWhole(client, { standard, type, stop: stop.signal });
+    if (lines) await sendLines(client, input, type);
+    else await sendWhole(client, { input, type, stop: stop.signal });
     await client.flush();
     await client.close();
   } catch (error) {
@@ -48,15 +48,15 @@ async function runSend(args: Arguments): Promise<number> {
   return 1;
 }
 
-async function sendLines(client: IpcClient, standard: Local, type: number): Promise<void> {
-  for await (const line of standard.input) await client.write(type, line);
+async function sendLines(client: IpcClient, input: Local, type: number): Promise<void> {
+  for await (const line of input.input) await client.write(type, line);
 }
 
 async function sendWhole(
   client: IpcClient,
-  { standard, type, stop }: { readonly standard: Local; readonly type: number; readonly stop: AbortSignal },
+  { input, type, stop }: { readonly input: Local; readonly type: number; readonly stop: AbortSignal },
 ): Promise<void> {
-  const whole = await readWhole(standard);
+  const whole = await readWhole(input);
   // A part must not be taken for the whole.
   stop.throwIfAborted();
   await client.write(type, whole);
