@@ -4,7 +4,7 @@ import { MAX_TIMER_MS } from "../limits/check.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
-import { exchange, type ExchangeResult, isDownstreamGone } from "./connect/exchange.ts";
+import { exchange, type ExchangeResult } from "./connect/exchange.ts";
 import { LineEditor } from "./connect/line_editor.ts";
 import { type Local, openPipes } from "./connect/local.ts";
 import { FRAMING_FLAGS, framingOf, pipeFramingOf } from "./flags/framing.ts";
@@ -97,18 +97,14 @@ async function runConnect(args: Arguments): Promise<number> {
   });
   const show = { hex: args.has("hex"), keepLines: framing.name === "raw" };
   const interactive = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
-  if (interactive) tellConnected(connection);
   using editor = interactive ? new LineEditor(show) : null;
+  // Not before the editor has the terminal: it would not know of what is typed until then.
+  if (interactive) tellConnected(connection);
   const local: Local = editor ?? openPipes({ input, output, maxMessageBytes: framing.maxMessageBytes, show });
   leave = () => editor?.[Symbol.dispose]();
-  try {
-    const result = await exchange(connection, local, { ...wanted, stop: stop.signal });
-    editor?.[Symbol.dispose]();
-    return tellEnd(result, wanted.count, interactive);
-  } catch (error) {
-    if (isDownstreamGone(error)) return 0;
-    throw error;
-  }
+  const result = await exchange(connection, local, { ...wanted, stop: stop.signal });
+  editor?.[Symbol.dispose]();
+  return tellEnd(result, wanted.count, interactive);
 }
 
 function tellConnected({ remoteAddr, tls }: Connection): void {
@@ -122,7 +118,7 @@ function tellEnd(
   wanted: number | undefined,
   interactive: boolean,
 ): number {
-  if (end === "left") return 0;
+  if (end === "left" || end === "unread") return 0;
   if (end === "interrupted") {
     say("parley connect: Interrupted");
     return 1;

@@ -11,7 +11,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_CONNECT_REFUSED: "nothing listens there: is the server running, and is this its address?",
   ERR_CONNECT_TIMEOUT: "is the address right, and does a firewall let it through?",
   ERR_FRAME_TOO_LARGE: "allow more with --max-message, or see that both sides use the same --framing",
-  ERR_FRAME_MALFORMED: "see that both sides use the same --framing",
+  ERR_FRAME_MALFORMED:
+    "see that both sides use the same --framing; messages that hold line feeds want another --out-framing",
   ERR_NOT_OUR_PROTOCOL: "something else listens there",
   ERR_AUTH: "see that the token or key is the one that the other side wants",
   ERR_TLS_HANDSHAKE: "see that both sides use TLS; a client certificate may be wanted: --cert and --key",

@@ -97,7 +97,10 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 }
 
 function gone(what: string, cause: unknown): ClosedError {
-  return new ClosedError("ERR_RESET", `Cannot ${what} as the other side has gone`, { cause });
+  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  return new ClosedError("ERR_RESET", `Cannot ${what}, as the other side of the pipe has failed${why}`, {
+    cause,
+  });
 }
 
 function closedHere(what: string): ClosedError {

@@ -28,6 +28,7 @@ export type ExchangeEnd =
   | "ended" // the server ended in order
   | "waited" // the time for replies is over
   | "left" // whoever sat at the terminal left
+  | "unread" // whoever read our output has gone, as `head` does
   | "interrupted";
 
 /** What came of it. */
@@ -51,29 +52,39 @@ export async function exchange(
   options: ExchangeOptions,
 ): Promise<ExchangeResult> {
   const run = new Exchange(connection, local, options);
-  let end: ExchangeEnd | undefined;
   try {
-    end = await run.end();
+    const end = await run.end();
     const heldBytes = end === "ended" ? local.heldBytes : 0;
-    if (end === "left" || end === "waited") connection.hangUp();
+    if (end === "left" || end === "waited" || end === "unread") connection.hangUp();
     else await connection.close();
-    const unsentBytes = end === "left" ? 0 : heldBytes + (await connection.closed).unsentBytes;
+    const unsentBytes = end === "ended" || end === "waited"
+      ? heldBytes + (await connection.closed).unsentBytes
+      : 0;
+    const impatient = end === "left" || end === "interrupted";
+    await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, AbortSignal.timeout(LAST_MS))] : []]);
     return { end, received: run.received, unsentBytes };
   } catch (error) {
-    // What was sent before input or output failed is still handed over.
-    if (isDownstreamGone(error)) connection.hangUp();
-    await connection.close().catch(() => {});
+    // What was sent, and what has come, before the failure is still handed over.
+    await Promise.all([connection.close().catch(() => {}), flush(local).catch(() => {})]);
     throw error;
-  } finally {
-    const flushed = local.flush().catch(() => {});
-    const impatient = end === "left" || end === "interrupted";
-    await (impatient ? Promise.race([flushed, pause(LAST_MS, AbortSignal.timeout(LAST_MS))]) : flushed);
   }
 }
 
-/** Whether an error says that whoever read our standard output has gone, as `head` does: that is no failure. */
-export function isDownstreamGone(error: unknown): boolean {
-  return error instanceof ClosedError && error.cause instanceof Deno.errors.BrokenPipe;
+/** Hands over what was written; that nobody reads it is no failure. */
+async function flush(local: Local): Promise<void> {
+  try {
+    await local.flush();
+  } catch (error) {
+    if (!isDownstreamGone(error)) throw error;
+  }
+}
+
+/** Whether an error says that whoever read our output has gone, as `head` does. */
+function isDownstreamGone(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof Deno.errors.BrokenPipe) return true;
+  }
+  return false;
 }
 
 class Exchange {
@@ -109,7 +120,12 @@ class Exchange {
     if (count === 0) return "counted";
     for await (const message of this.#connection) {
       this.received++;
-      await this.#local.write(message);
+      try {
+        await this.#local.write(message);
+      } catch (error) {
+        if (isDownstreamGone(error)) return "unread";
+        throw error;
+      }
       if (this.received === count) return "counted";
     }
     return this.#options.stop.aborted ? "interrupted" : "ended";

@@ -73,6 +73,8 @@ export class LineEditor implements Local, Disposable {
   stopInput(): void {
     if (this.#ended) return;
     this.#ended = true;
+    // What comes next does not belong behind a line that was never finished.
+    if (this.#editor.line !== "") process.stdout.write("\n");
     this.#editor.close();
     this.#wake();
   }

@@ -2,8 +2,8 @@
 import type { Arguments } from "../arguments.ts";
 import type { Flag } from "../command.ts";
 
-/** How much is told; each level tells what the ones before it do. */
-export const LOG_LEVELS = ["off", "error", "warn", "info", "debug"] as const;
+/** How much is told, from most to least; each level tells what the ones behind it do. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
 /** Forms that a line of the log can have. */
 export const LOG_FORMATS = ["text", "json"] as const;
 

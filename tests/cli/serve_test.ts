@@ -229,7 +229,7 @@ Deno.test("parley serve refuses options that make no sense", async () => {
     [["--client-ca", "a.pem"], /goes with --cert/],
     [["--idle-timeout", "5"], /a duration such as/],
     [["--max-connections", "0"], /between 1 and/],
-    [["--log-level", "loud"], /is one of off/],
+    [["--log-level", "loud"], /is one of debug/],
   ];
   for (const [args, told] of cases) {
     const error = await assertRejects(
