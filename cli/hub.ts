@@ -84,11 +84,11 @@ async function runHub(args: Arguments): Promise<number> {
   const talk = new HubTalk(logger, args.has("json"));
   const sources = await sourcesOf(args);
   using stop = new StopSignals();
-  let wire: MountedWire | undefined;
+  const sessions = new Set<WireSession>();
   using access = await HubAccess.open(sources, {
     onReload: () => {
       logger.info("Tokens and rules were read anew", { rules: access.rules });
-      for (const session of wire?.sessions ?? []) endUnless(access, session, logger);
+      for (const session of sessions) endUnless(access, session, logger);
     },
     onUnfit: (error) => logger.error("Changed tokens or rules cannot be used; the old ones hold", { error }),
     onRefused: (request) => talk.refused(request),
@@ -97,7 +97,7 @@ async function runHub(args: Arguments): Promise<number> {
   if (access.rules === 0) {
     logger.warn("No rule allows any stream: give --allow or --rules, or nobody can open anything");
   }
-  wire = asTyped(() =>
+  const wire = asTyped(() =>
     hub({
       ...address,
       ...limits,
@@ -106,10 +106,15 @@ async function runHub(args: Arguments): Promise<number> {
       presence: args.has("presence") ? (request) => access.visible(request) : undefined,
       logger,
       onError: wireErrorsTo(logger),
-      onOpen: (session) => talk.joined(session),
+      onOpen: (session) => {
+        sessions.add(session);
+        talk.joined(session);
+      },
       onOffers: (session) => talk.offers(session),
       onClose: (session, error) => {
-        if (wire?.session(session.identity) === undefined) access.forget(session.identity);
+        sessions.delete(session);
+        const { identity } = session;
+        if (![...sessions].some((other) => other.identity === identity)) access.forget(identity);
         talk.left(session, error);
       },
     })

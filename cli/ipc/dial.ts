@@ -2,7 +2,7 @@
 import { connectIpc, type IpcClient } from "../../ipc/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Flag, usageOf } from "../command.ts";
-import { type StopSignals } from "../stop.ts";
+import type { StopSignals } from "../stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
 
 /** Options of a command that connects. */

@@ -1,6 +1,6 @@
 // Tests of parley ipc listen, send and query, as processes that share channels.
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { connectIpc, SecretKey } from "../../ipc/mod.ts";
+import { SecretKey } from "../../ipc/mod.ts";
 import { PARLEY_MAIN } from "../support/parley_program.ts";
 import { Program, type ProgramOptions, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
