@@ -7,6 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { checkPlain, PLAIN_FLAG } from "./flags/plain.ts";
+import { openStats, STATS_FLAG } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
 import { type AccessSources, HubAccess } from "./hub/access.ts";
@@ -48,6 +49,7 @@ export const hubCommand: Command = {
     { name: "presence", about: "Tell clients who is there, of those to whom they may open something" },
     ...SERVER_TLS_FLAGS,
     PLAIN_FLAG,
+    STATS_FLAG,
     { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
     {
       name: "max-per-source",
@@ -121,6 +123,7 @@ async function runHub(args: Arguments): Promise<number> {
   );
   using _hangUp = onHangUp(() => void access.reload());
   await wire.ready;
+  await using _page = await openStats(args, "parley hub", { hub: wire });
   tellListening(wire.addr, { json: args.has("json") });
   await stop.stopped;
   return await drain(wire, timeoutMs);

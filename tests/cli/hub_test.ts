@@ -99,7 +99,7 @@ Deno.test({
     // A path is free again after a restart; a port may go to somebody else.
     const hubAt = `unix:${folder.path}/hub.sock`;
     const hubArgs = ["--tokens", `${folder.path}/tokens`, "--rules", `${folder.path}/rules`];
-    await using hub = new Program(PARLEY_MAIN, ["hub", hubAt, ...hubArgs, "--json"]);
+    await using hub = new Program(PARLEY_MAIN, ["hub", hubAt, ...hubArgs, "--json", "--stats", "0"]);
     await hub.said(/listening on unix:/);
     await using office = client("expose", hubAt, "office", ["web", String(web.addr.port)]);
     await using shop = client("expose", hubAt, "shop", ["upper", `unix:${folder.path}/upper.sock`]);
@@ -114,6 +114,9 @@ Deno.test({
     const get = (path: string) => fetch(webUrl + path, { client: http, headers: { connection: "close" } });
 
     assertEquals(await (await get("/big")).text(), "x".repeat(2 ** 20));
+    const [, statsUrl = ""] = await hub.said(/^statistics on (http:.*)$/m);
+    const metrics = await (await fetch(`${statsUrl}metrics`, { client: http })).text();
+    assertMatch(metrics, /^parley_handshake_duration_seconds_count\{kind="wire",name="hub"\} 3$/m);
     const refused = await wrong;
     assertEquals(refused.code, 1, refused.stderr);
     assertMatch(refused.stderr, /refused the session.*\nHint: see that the token/);
