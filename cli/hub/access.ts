@@ -41,6 +41,14 @@ interface Loaded {
   readonly rules: readonly Rule[];
 }
 
+/** What a {@linkcode HubAccess} starts with. */
+interface Start {
+  readonly loaded: Loaded;
+  /** Files to watch, and which versions of them there were before they were read. */
+  readonly files: readonly string[];
+  readonly signature: string;
+}
+
 /** Who may join, and open what to whom. Disposing of it ends the watch over its files. */
 export class HubAccess implements Disposable {
   readonly #sources: AccessSources;
@@ -50,12 +58,11 @@ export class HubAccess implements Disposable {
   /** Tokens that sessions of an identity were let in with. */
   readonly #accepted = new Map<string, Set<string>>();
 
-  private constructor(sources: AccessSources, events: AccessEvents, parts: [Loaded, string]) {
-    const [loaded, signature] = parts;
+  private constructor(sources: AccessSources, events: AccessEvents, start: Start) {
+    const { loaded, files, signature } = start;
     this.#sources = sources;
     this.#events = events;
     this.#loaded = loaded;
-    const files = filesOf(sources);
     this.#watcher = files.length === 0 ? null : new FileWatcher({
       files,
       intervalMs: LOOK_EVERY_MS,
@@ -73,8 +80,9 @@ export class HubAccess implements Disposable {
    * @throws {AuthError} `ERR_FORBIDDEN` when others may read the tokens
    */
   static async open(sources: AccessSources, events: AccessEvents): Promise<HubAccess> {
-    const signature = await signFiles(filesOf(sources), Date.now());
-    return new HubAccess(sources, events, [await load(sources), signature]);
+    const files = await filesOf(sources);
+    const signature = await signFiles(files, Date.now());
+    return new HubAccess(sources, events, { loaded: await load(sources), files, signature });
   }
 
   /** Number of rules in force. */
@@ -138,8 +146,11 @@ export class HubAccess implements Disposable {
   }
 }
 
-function filesOf({ tokens, rulesFile }: AccessSources): string[] {
-  return [...("file" in tokens ? [tokens.file] : []), ...(rulesFile === undefined ? [] : [rulesFile])];
+/** Files to watch: a pipe can be read once only. */
+async function filesOf({ tokens, rulesFile }: AccessSources): Promise<string[]> {
+  const files = [...("file" in tokens ? [tokens.file] : []), ...(rulesFile === undefined ? [] : [rulesFile])];
+  const isFile = await Promise.all(files.map(async (file) => (await Deno.stat(file)).isFile));
+  return files.filter((_, index) => isFile[index]);
 }
 
 async function load({ tokens, rules, rulesFile }: AccessSources): Promise<Loaded> {

@@ -1,4 +1,5 @@
 // parley ipc send: standard input as messages to the server of a channel.
+import { ClosedError } from "../../errors.ts";
 import type { Local } from "../connect/local.ts";
 import type { IpcClient } from "../../ipc/mod.ts";
 import type { Arguments } from "../arguments.ts";
@@ -35,8 +36,11 @@ async function runSend(args: Arguments): Promise<number> {
   const input = openInput({ lines });
   void stop.stopped.then(() => input.stopInput());
   try {
-    if (lines) await sendLines(client, input, type);
-    else await sendWhole(client, { input, type, stop: stop.signal });
+    const sending = lines
+      ? sendLines(client, input, type)
+      : sendWhole(client, { input, type, stop: stop.signal });
+    // A server that goes is told at once, and not with the next line.
+    await Promise.race([sending, failWhenGone(client)]);
     await client.flush();
     await client.close();
   } catch (error) {
@@ -46,6 +50,11 @@ async function runSend(args: Arguments): Promise<number> {
   if (!stop.signal.aborted) return 0;
   say("parley ipc send: Interrupted; what was read was sent");
   return 1;
+}
+
+async function failWhenGone(client: IpcClient): Promise<never> {
+  await client.closed;
+  throw new ClosedError("ERR_RESET", "Cannot go on as the server has gone");
 }
 
 async function sendLines(client: IpcClient, input: Local, type: number): Promise<void> {

@@ -126,7 +126,6 @@ Deno.test({
 
     listen.kill("SIGKILL");
     await listen.finish();
-    await sending.type("nobody gets this\n");
     const lost = await settles("its end", sending.finish());
     assertEquals(lost.code, 1, lost.stderr);
     assertMatch(lost.stderr, /parley ipc send: .*\nHint: /);
