@@ -1,11 +1,14 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { certCommand } from "./cert.ts";
+import { completionsCommand } from "./completions.ts";
 import { connectCommand } from "./connect.ts";
 import { demoCommand } from "./demo.ts";
 import { exposeCommand } from "./expose.ts";
 import { forwardCommand } from "./forward.ts";
 import { hubCommand } from "./hub.ts";
 import { ipcCommand } from "./ipc.ts";
+import { keygenCommand } from "./keygen.ts";
 import { serveCommand } from "./serve.ts";
 
 /** All of `parley`. */
@@ -22,5 +25,8 @@ export const PARLEY: Command = {
     exposeCommand,
     forwardCommand,
     ipcCommand,
+    certCommand,
+    keygenCommand,
+    completionsCommand(() => PARLEY),
   ],
 };

@@ -7,7 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { checkPlain, PLAIN_FLAG } from "./flags/plain.ts";
-import { openStats, STATS_FLAG } from "./flags/stats.ts";
+import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
 import { type AccessSources, HubAccess } from "./hub/access.ts";
@@ -49,7 +49,7 @@ export const hubCommand: Command = {
     { name: "presence", about: "Tell clients who is there, of those to whom they may open something" },
     ...SERVER_TLS_FLAGS,
     PLAIN_FLAG,
-    STATS_FLAG,
+    ...STATS_FLAGS,
     { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
     {
       name: "max-per-source",
@@ -83,7 +83,9 @@ async function runHub(args: Arguments): Promise<number> {
   const logger = openLogger(loggingOf(args));
   const limits = limitsOf(args);
   const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
-  const talk = new HubTalk(logger, args.has("json"));
+  const place = statsPlace(args);
+  const json = args.has("json");
+  const talk = new HubTalk(logger, json);
   const sources = await sourcesOf(args);
   using stop = new StopSignals();
   const sessions = new Set<WireSession>();
@@ -123,8 +125,11 @@ async function runHub(args: Arguments): Promise<number> {
   );
   using _hangUp = onHangUp(() => void access.reload());
   await wire.ready;
-  await using _page = await openStats(args, "parley hub", { hub: wire });
-  tellListening(wire.addr, { json: args.has("json") });
+  await using _page = await openStats(place, { hub: wire }, { json }).catch(async (error) => {
+    await wire.close();
+    throw error;
+  });
+  tellListening(wire.addr, { json });
   await stop.stopped;
   return await drain(wire, timeoutMs);
 }

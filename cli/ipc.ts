@@ -11,7 +11,7 @@ export const ipcCommand: Command = {
   about:
     `Named channels between processes of this machine, encrypted and only for this user unless told otherwise.
     A channel of one user needs no set-up: its server makes a key that only this user can read. Others share a key of
-    "parley keygen", or a passphrase of 16 characters or more in PARLEY_SECRET.`,
+    "parley keygen secret", or a passphrase of 16 characters or more in PARLEY_SECRET.`,
   examples: ["parley ipc listen jobs", "echo hello | parley ipc send jobs"],
   commands: [ipcListenCommand, ipcSendCommand, ipcQueryCommand],
 };

@@ -5,9 +5,10 @@ import type { Logger } from "../logger.ts";
 import { type Handler, serve, type Server } from "../server.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
-import { type Command, UsageError } from "./command.ts";
+import { asTyped, type Command, UsageError } from "./command.ts";
 import { FRAMING_FLAGS, type FramingChoice, framingOf, pipeFramingOf } from "./flags/framing.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
+import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { tellListening } from "./listening.ts";
 import { openLogger } from "./logging.ts";
@@ -81,6 +82,7 @@ export const serveCommand: Command = {
       about: "Time that connections have to end in order, then they are cut (default: 10s)",
     },
     { name: "json", about: "Tell where it listens and the summary as JSON on standard output" },
+    ...STATS_FLAGS,
     ...LOG_FLAGS,
   ],
   examples: [
@@ -99,9 +101,10 @@ async function runServe(args: Arguments): Promise<number> {
   const limits = limitsOf(args);
   const drainTimeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
   const tls = serverTls(args);
+  const place = statsPlace(args);
   const { handler, programs } = await handlerOf(args, framing, logger);
   using stop = new StopSignals(() => programs?.killAll());
-  const server = serve({
+  const options = {
     ...address,
     ...limits,
     framing: framing.framing,
@@ -110,10 +113,12 @@ async function runServe(args: Arguments): Promise<number> {
     drainTimeoutMs,
     logger,
     ...tellsOf(logger),
-  }, handler);
+  };
+  const server = asTyped(() => serve(options, handler));
   await server.ready;
+  await using _page = await openStats(place, { serve: server }, { json });
   tellListening(server.addr, { json });
-  await aborted(stop.signal);
+  await stop.stopped;
   const code = await drain(server, programs);
   tellSummary(server, { json });
   return code;
@@ -231,9 +236,4 @@ function tellSummary(server: Server, { json }: { readonly json: boolean }): void
       `${count(messagesIn)} messages in (${count(bytesIn)} bytes), ` +
       `${count(messagesOut)} out (${count(bytesOut)} bytes)`,
   );
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

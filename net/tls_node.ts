@@ -5,12 +5,13 @@ import tls from "node:tls";
 import { TlsError } from "../errors.ts";
 import { peerCertificate } from "../tls/describe.ts";
 import { diagnoseCertificate } from "../tls/diagnose.ts";
-import { checkHost, matchesName, normalizeHost } from "../tls/host.ts";
+import { checkHost, matchesName } from "../tls/host.ts";
 import type { Credentials, ResolvedClientTls, ServerCredentials, TlsVersion } from "../tls/options.ts";
 import { alpnMismatch, handshakeFault } from "./faults.ts";
 import { connectNode, type NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
+import { nameOptions, peekTls } from "./tls_peek.ts";
 import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
 
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
@@ -42,7 +43,10 @@ export async function dialTlsNode(
   } catch (error) {
     if (!(error instanceof TlsError) || error.code !== "ERR_CERT_UNTRUSTED") throw error;
     // The platform says the same of all certificates that it refuses: a look at this one tells why.
-    const certificate = await fetchCertificate(target, hostname, options).catch(() => undefined);
+    const certificate = await peekTls(target, hostname, options).then(
+      ({ chain }) => chain[0],
+      () => undefined,
+    );
     options.signal.throwIfAborted();
     if (certificate === undefined) throw error;
     const diagnosis = diagnoseCertificate(certificate, { hostname, cause: error.cause });
@@ -261,32 +265,4 @@ function isHangUp(cause: Error): boolean {
 function certificateOf(session: tls.TLSSocket): PeerCertificate | null {
   const raw: Buffer | undefined = session.getPeerCertificate()?.raw;
   return raw === undefined ? null : peerCertificate(raw);
-}
-
-/** Asks a server for its certificate and believes nothing: no byte is sent to it, none is taken. */
-async function fetchCertificate(
-  target: TcpTarget | { readonly path: string },
-  hostname: string,
-  options: DialOptions,
-): Promise<PeerCertificate | undefined> {
-  const link = await connectNode(target, options);
-  const { promise, resolve } = Promise.withResolvers<PeerCertificate | undefined>();
-  const onEnd = () => resolve(undefined);
-  options.signal.addEventListener("abort", onEnd, { once: true });
-  try {
-    const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
-    session.once("secureConnect", () => resolve(certificateOf(session) ?? undefined));
-    session.on("error", onEnd);
-    session.once("close", onEnd);
-    return await promise;
-  } finally {
-    options.signal.removeEventListener("abort", onEnd);
-    link.destroy();
-  }
-}
-
-/** An address is compared, but never sent as a server name (RFC 6066, section 3). */
-function nameOptions(hostname: string): { host: string; servername?: string } {
-  const host = normalizeHost(hostname);
-  return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
 }

@@ -59,8 +59,7 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
   const chain = blocks.map(({ der }, i) => parseOne(der, i, blocks.length, text.certName));
   const leaf = chain[0];
   if (leaf === undefined) throw new TypeError(`Cannot use ${text.certName} as it is empty`);
-  const keyBlock = readKeyBlock(text);
-  const key = importKey(() => crypto.createPrivateKey(keyInput(keyBlock)), text.keyName);
+  const key = readKey(crypto, text);
   const certificates = blocks.map(({ der }) => new crypto.X509Certificate(formatPem("CERTIFICATE", der)));
   checkKeyPair(certificates, key, text);
   checkChain(chain, certificates, text.certName);
@@ -71,6 +70,19 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
     key: key.export({ type: "pkcs8", format: "pem" }).toString(),
     leaf,
   };
+}
+
+/**
+ * Reads a private key that every backend takes.
+ *
+ * @throws {TypeError} when the text is not that of one such key, in the open
+ */
+export function readKey(
+  { createPrivateKey }: Pick<typeof import("node:crypto"), "createPrivateKey">,
+  text: Pick<IdentityText, "key" | "keyName">,
+): KeyObject {
+  const block = readKeyBlock(text);
+  return importKey(() => createPrivateKey(keyInput(block)), text.keyName);
 }
 
 /**
@@ -108,7 +120,7 @@ function parseOne(der: Uint8Array, index: number, count: number, name: string): 
   }
 }
 
-function readKeyBlock(text: IdentityText): PemBlock {
+function readKeyBlock(text: Pick<IdentityText, "key" | "keyName">): PemBlock {
   const name = text.keyName;
   const blocks = parsePem(text.key, name);
   const keys = blocks.filter(({ label }) => label.endsWith("PRIVATE KEY"));

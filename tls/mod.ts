@@ -26,7 +26,14 @@ export {
   peerCertificate,
   readCertificates,
 } from "./describe.ts";
+export { fetchCertificates, type FetchCertificatesOptions, type FetchedCertificates } from "./fetch.ts";
 export { checkHost } from "./host.ts";
+export {
+  type CertificateReport,
+  type CertificateVerdict,
+  inspectCertificate,
+  type InspectCertificateOptions,
+} from "./inspect.ts";
 export { LoadedTls, loadTls, type LoadTlsOptions, type ReloadOptions } from "./load.ts";
 export type {
   ClientTlsOptions,

@@ -1,34 +1,52 @@
-// The option to serve statistics, and what it does.
-import { serveStats, type StatsSource } from "../../stats/mod.ts";
-import { parseAddress } from "../address.ts";
+// Statistics options: where a command that runs for long tells what it does, to people and machines.
+import type { StatsPage, StatsSource } from "../../stats/page.ts";
+import { addressText, parseAddress } from "../address.ts";
 import type { Arguments } from "../arguments.ts";
-import { asTyped, type Flag, UsageError } from "../command.ts";
-import { say } from "../talk.ts";
+import { type Flag, UsageError } from "../command.ts";
+import { print, say } from "../talk.ts";
 
-/** Option of a command that runs for long. */
-export const STATS_FLAG: Flag = {
-  name: "stats",
-  value: "ADDRESS",
-  about: "Serve statistics there: a page for people, /metrics and /stats.json (default: nowhere)",
-};
+/** Options of a command that counts what it does. */
+export const STATS_FLAGS: readonly Flag[] = [
+  {
+    name: "stats",
+    value: "ADDRESS",
+    about: "Show statistics by HTTP there: a live page, /metrics, /stats.json, /readyz (default: nowhere)",
+  },
+];
+
+/** What {@linkcode openStats} needs beside the arguments. */
+export interface StatsPlace {
+  /** Where, as `serveStats` takes it. */
+  readonly hostname: string;
+  /** Where, as `serveStats` takes it. */
+  readonly port: number;
+}
 
 /**
- * Serves statistics where the option says, until the result is disposed of; tells where. Does nothing without the option.
+ * Where statistics are wanted; `undefined` for nowhere. Checked before anything is opened.
  *
- * @param title What the page is called
- * @throws {AddressError} when that address cannot be listened on
+ * @throws {UsageError} when that is no host and port
  */
-export async function openStats(
-  args: Arguments,
-  title: string,
-  sources: Readonly<Record<string, StatsSource>>,
-): Promise<AsyncDisposable> {
-  const typed = args.text(STATS_FLAG.name);
-  if (typed === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() };
+export function statsPlace(args: Arguments): StatsPlace | undefined {
+  const typed = args.text("stats");
+  if (typed === undefined) return undefined;
   const address = parseAddress(typed);
-  if ("path" in address) throw new UsageError('Option "--stats" is HOST:PORT or PORT');
-  const page = asTyped(() => serveStats(sources, { ...address, title }));
+  if ("path" in address) throw new UsageError(`Option "--stats" is HOST:PORT or PORT, not "${typed}"`);
+  return address;
+}
+
+/** Serves statistics of `sources`, by name, and tells where; `null` where nobody wants them. */
+export async function openStats(
+  place: StatsPlace | undefined,
+  sources: Readonly<Record<string, StatsSource>>,
+  { json }: { readonly json: boolean },
+): Promise<StatsPage | null> {
+  if (place === undefined) return null;
+  // Only here: other runs start sooner without a web server.
+  const { serveStats } = await import("../../stats/page.ts");
+  const page = serveStats(sources, place);
   await page.ready;
   say(`statistics on ${page.url}`);
+  if (json) print(JSON.stringify({ event: "statistics", url: page.url, address: addressText(page.addr) }));
   return page;
 }

@@ -15,7 +15,7 @@ export const CHANNEL_FLAGS: readonly Flag[] = [
     name: "secret-file",
     value: "FILE",
     about:
-      'Key that both sides have, of "parley keygen" (default: the passphrase in PARLEY_SECRET, else the channel\'s own key)',
+      'Key that both sides have, of "parley keygen secret" (default: the passphrase in PARLEY_SECRET, else the channel\'s own key)',
   },
   { name: "plain", about: "Do not encrypt; the secret is still proven. Both sides must say so" },
   {

@@ -4,6 +4,7 @@ import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc 
 import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError, usageOf } from "../command.ts";
 import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
+import { openStats, STATS_FLAGS, statsPlace } from "../flags/stats.ts";
 import { tellListening } from "../listening.ts";
 import { openLogger } from "../logging.ts";
 import { findProgram } from "../serve/find_program.ts";
@@ -45,6 +46,7 @@ export const ipcListenCommand: Command = {
       value: "TIME",
       about: "Time that clients have to end in order, then they are cut (default: 10s)",
     },
+    ...STATS_FLAGS,
     ...LOG_FLAGS,
   ],
   examples: ["parley ipc listen logs --json", "parley ipc listen words -- /usr/bin/wc -w"],
@@ -59,12 +61,17 @@ async function runListen(args: Arguments): Promise<number> {
     ? Infinity
     : args.count("count", { byDefault: 0, least: 1, most: 1e12 });
   const maxClients = args.count("max-clients", { byDefault: 1000, least: 1, most: 65_536 });
+  const place = statsPlace(args);
   const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
   const channel = await channelOf(args, name);
   const { onQuery, programs } = await answersOf(args, channel.maxMessageBytes, logger);
   using stop = new StopSignals(() => programs?.killAll());
   const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
     throw usageOf(error);
+  });
+  await using _page = await openStats(place, { [name]: server }, { json }).catch(async (error) => {
+    await server.close();
+    throw error;
   });
   tellListening(server.addr, { json });
   void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));

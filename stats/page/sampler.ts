@@ -21,9 +21,9 @@ export interface Rates {
   readonly bytesIn: number;
   /** Bytes sent a second. */
   readonly bytesOut: number;
-  /** Messages received a second; frames where there are no messages. */
+  /** Messages received a second, queries included; frames where there are no messages. */
   readonly messagesIn: number;
-  /** Messages sent a second; frames where there are no messages. */
+  /** Messages sent a second, queries included; frames where there are no messages. */
   readonly messagesOut: number;
   /** Connections set up a second. */
   readonly opened: number;
@@ -251,7 +251,8 @@ export class Sampler {
   }
 }
 
-function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: number): Rates {
+/** What changed a second between two moments, to a tenth. */
+export function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: number): Rates {
   const perSecond = (...names: string[]) => {
     const sum = ({ overall }: SourceSnapshot) =>
       names.reduce((total, name) => total + (overall[name] ?? 0), 0);

@@ -42,8 +42,10 @@ Deno.test({
   name: "parley serve echoes, answers what it has received when SIGINT comes, and tells a summary as JSON",
   ignore: noSignals,
   async fn() {
-    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--json"]);
+    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--json", "--stats", "0"]);
     const port = await portOf(server);
+    const [, page] = await server.said(/^statistics on (http:.*)$/m);
+    assertEquals(await (await fetch(`${page}readyz`)).text(), "ready\n");
     const messages = Array.from({ length: 2000 }, (_, i) => `message ${i}`);
     const connection = await connect({ port, framing: lines });
     assertEquals(await ask(connection, messages[0]!), messages[0]);
@@ -57,12 +59,13 @@ Deno.test({
     await connection.close();
     const { code, stdout, stderr } = await server.finish();
     assertEquals(code, 0, stderr);
-    const [first, second] = stdout.trim().split("\n").map((line) => JSON.parse(line));
-    assertEquals(first, { event: "listening", address: `127.0.0.1:${port}` });
-    assertEquals(second.event, "summary");
-    assertEquals(second.connectionsOpened, 1);
-    assertEquals(second.messagesOut, answers.length + 1);
-    assertEquals(second.messagesIn, second.messagesOut);
+    const [statistics, listening, summary] = stdout.trim().split("\n").map((line) => JSON.parse(line));
+    assertEquals([statistics.event, statistics.url], ["statistics", page]);
+    assertEquals(listening, { event: "listening", address: `127.0.0.1:${port}` });
+    assertEquals(summary.event, "summary");
+    assertEquals(summary.connectionsOpened, 1);
+    assertEquals(summary.messagesOut, answers.length + 1);
+    assertEquals(summary.messagesIn, summary.messagesOut);
   },
 });
 
@@ -229,6 +232,7 @@ Deno.test("parley serve refuses options that make no sense", async () => {
     [["--client-ca", "a.pem"], /goes with --cert/],
     [["--idle-timeout", "5"], /a duration such as/],
     [["--max-connections", "0"], /between 1 and/],
+    [["--stats", "unix:/tmp/x"], /Option "--stats" is HOST:PORT/],
     [["--log-level", "loud"], /is one of debug/],
   ];
   for (const [args, told] of cases) {

@@ -1,0 +1,82 @@
+// fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+import { TimeoutError } from "../errors.ts";
+import { checkDurationMs } from "../limits/check.ts";
+import { peekTls } from "../net/tls_peek.ts";
+import { formatPem } from "./pem.ts";
+
+/** Options of {@linkcode fetchCertificates}. */
+export interface FetchCertificatesOptions {
+  /** Name or address of the server. @default {"127.0.0.1"} */
+  readonly hostname?: string;
+  /** Its port. */
+  readonly port?: number;
+  /** Path of its unix socket instead. */
+  readonly path?: string;
+  /** Name that it is asked for. @default {the hostname; "localhost" for a unix socket} */
+  readonly serverName?: string;
+  /** Longest time in ms for all of it. @default {10000} */
+  readonly timeoutMs?: number;
+  /** Abort gives up; the call rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a server showed. */
+export interface FetchedCertificates {
+  /** Its certificates, PEM, its own first. Empty when it showed none. */
+  readonly pem: string;
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  readonly protocol: string | null;
+}
+
+/**
+ * Asks a server for its certificates, by a TLS handshake that ends there. Nothing is verified and nothing is sent: look at them with
+ * `inspectCertificate`, and connect with `connect`, which verifies.
+ *
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
+ * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley";
+ * import { createCa, createCertificate, fetchCertificates, inspectCertificate } from "@parley/parley/tls";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ca = await createCa();
+ * const tls = await createCertificate({ ca, hosts: ["localhost"] });
+ * await using server = serve({ tls }, () => {});
+ * await server.ready;
+ *
+ * const { pem } = await fetchCertificates({ ...server.addr, serverName: "localhost" });
+ * const report = await inspectCertificate(pem, { ca: ca.cert, hostname: "localhost" });
+ * assertEquals(report.faults, []);
+ * ```
+ */
+export async function fetchCertificates(
+  options: FetchCertificatesOptions & { readonly transport?: string },
+): Promise<FetchedCertificates> {
+  const { hostname = "127.0.0.1", port, path, timeoutMs = 10_000, signal } = options;
+  checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);
+  if ((port === undefined) === (path === undefined)) {
+    throw new TypeError('Cannot fetch certificates as one of "port" and "path" must be given');
+  }
+  signal?.throwIfAborted();
+  const where = path === undefined ? `${hostname}:${port}` : path;
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => {
+    const text = `Cannot fetch certificates from ${JSON.stringify(where)} within ${timeoutMs} ms`;
+    controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
+  }, timeoutMs);
+  try {
+    const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
+    const name = options.serverName ?? (path === undefined ? hostname : "localhost");
+    const { chain, protocol } = await peekTls(target, name, { signal: controller.signal });
+    return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
