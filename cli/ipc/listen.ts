@@ -12,7 +12,7 @@ import { answerTo } from "../serve/handlers.ts";
 import { Programs } from "../serve/programs.ts";
 import { StopSignals } from "../stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
-import { writeOut } from "./standard.ts";
+import { Output } from "./standard.ts";
 
 /** `parley ipc listen` */
 export const ipcListenCommand: Command = {
@@ -89,11 +89,14 @@ async function printMessages(
   server: IpcServer,
   { json, wanted }: { readonly json: boolean; readonly wanted: number },
 ): Promise<void> {
+  const output = new Output();
+  void output.gone.then(() => server.close().catch(() => {}));
   let left = wanted;
   for await (const message of server) {
-    const isRead = await writeOut(json ? asJson(message) : withLineFeed(message.data));
-    if (!isRead || --left <= 0) break;
+    await output.write(json ? asJson(message) : withLineFeed(message.data));
+    if (--left <= 0) break;
   }
+  await output.flush();
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

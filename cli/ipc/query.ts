@@ -3,7 +3,7 @@ import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError } from "../command.ts";
 import { StopSignals } from "../stop.ts";
 import { DIAL_FLAGS, dialChannel } from "./dial.ts";
-import { openInput, readWhole, writeOut } from "./standard.ts";
+import { openInput, Output, readWhole } from "./standard.ts";
 
 /** `parley ipc query` */
 export const ipcQueryCommand: Command = {
@@ -36,7 +36,9 @@ async function runQuery(args: Arguments): Promise<number> {
     stop.signal.throwIfAborted();
     const answer = await client.query(question, { timeoutMs, signal: stop.signal });
     await client.close();
-    await writeOut(answer);
+    const output = new Output();
+    await output.write(answer);
+    await output.flush();
     return 0;
   } catch (error) {
     client.abort(error as Error);
