@@ -35,6 +35,9 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_DRAIN_TIMEOUT: "what was left was cut; allow more time with --drain-timeout",
   ERR_RESET: "the other side went away: does it still run, and what does it say?",
   ERR_RATE_LIMITED: "send less at a time, or allow more on the other side",
+  ERR_GOING_AWAY: "the other side is ending; try again when it is back",
+  ERR_HANDLER: "the other side failed: see what it says",
+  ERR_QUEUE_FULL: "more waits than may; send less at a time",
   ERR_FRAME_TRUNCATED: "the other side ended within a message: is its --framing the same?",
 };
 
@@ -42,8 +45,13 @@ const HINTS: Readonly<Record<string, string>> = {
 export function hintFor(error: unknown): string | null {
   // What failed all the time is behind what took too long.
   if (error instanceof TimeoutError && error.cause instanceof ParleyError) return hintFor(error.cause);
-  if (error instanceof ParleyError) return HINTS[error.code] ?? null;
+  if (error instanceof ParleyError) return HINTS[error.code] ?? protocolHint(error.code);
   if (error instanceof Deno.errors.NotFound) return "see that the path is right";
   if (error instanceof Deno.errors.PermissionDenied) return "see who may read and write it: ls -l";
   return null;
+}
+
+function protocolHint(code: string): string | null {
+  if (!/^ERR_(?:MUX|WIRE|IPC)_/.test(code)) return null;
+  return "the other side breaks the protocol: is it Parley, of a version that fits, and nobody in between?";
 }
