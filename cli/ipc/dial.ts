@@ -8,12 +8,12 @@ import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
 /** Options of a command that connects. */
 export const DIAL_FLAGS: readonly Flag[] = [
   ...CHANNEL_FLAGS,
-  { name: "connect-timeout", value: "TIME", about: "Longest wait for the server to be there (default: 3s)" },
+  { name: "connect-timeout", value: "TIME", about: "Longest wait for the server to be there (default: 10s)" },
 ];
 
 /** Connects, once. What the server writes is read and left out, so that it holds up nothing. */
 export async function dialChannel(args: Arguments, name: string, stop: StopSignals): Promise<IpcClient> {
-  const connectTimeoutMs = args.ms("connect-timeout", { byDefault: 3000, least: 1, most: 3600e3 });
+  const connectTimeoutMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
   const channel = await channelOf(args, name);
   const giveUp = new AbortController();
   const onStop = () => giveUp.abort(stop.signal.reason);

@@ -13,10 +13,16 @@ function ipcIn(folder: TempDir) {
   const env = { XDG_RUNTIME_DIR: folder.path };
   return {
     run: (args: readonly string[], options: ProgramOptions = {}) =>
-      runProgram(PARLEY_MAIN, ["ipc", ...args], { ...options, env: { ...env, ...options.env } }),
+      runProgram(PARLEY_MAIN, ["ipc", ...patiently(args)], { ...options, env: { ...env, ...options.env } }),
     start: (args: readonly string[], options: ProgramOptions = {}) =>
       new Program(PARLEY_MAIN, ["ipc", ...args], { ...options, env: { ...env, ...options.env } }),
   };
+}
+
+/** On a busy machine all may take long, unless the test is about that. */
+function patiently(args: readonly string[]): string[] {
+  const more = args[0] === "query" ? ["--connect-timeout", "--timeout"] : ["--connect-timeout"];
+  return [...args, ...more.filter((name) => !args.includes(name)).flatMap((name) => [name, "50s"])];
 }
 
 const done = (stdout = "") => ({ code: 0, stdout, stderr: "" });
@@ -35,16 +41,22 @@ Deno.test({
 
     await using tail = ipc.start(["send", "jobs", "--lines", "--type", "9"], { keepStdin: true });
     await tail.type("first\nsecond ✓\n");
-    const [whole, asked, answered, wrong] = await Promise.all([
+    const otherKey = `${folder.path}/other.key`;
+    await SecretKey.generate().toFile(otherKey);
+    const [whole, asked, answered, wrong, short] = await Promise.all([
       ipc.run(["send", "jobs", "--type", "4294967295"], { stdin: big }),
       ipc.run(["query", "jobs", "what?"]),
       ipc.run(["query", "jobs"], { stdin: big }),
-      ipc.run(["send", "jobs"], { stdin: "x", env: { PARLEY_SECRET: "not the secret of it" } }),
+      ipc.run(["send", "jobs", "--secret-file", otherKey], { stdin: "x" }),
+      ipc.run(["send", "jobs"], { stdin: "x", env: { PARLEY_SECRET: "too short" } }),
     ]);
     assertEquals([whole, asked], [done(), done("what?")]);
     assertEquals(answered.stdout === big, true);
     assertEquals({ code: wrong.code, stdout: wrong.stdout }, { code: 1, stdout: "" });
     assertMatch(wrong.stderr, /parley ipc send: .* secret\nHint: see that the token or key/);
+
+    assertEquals(short.code, 2);
+    assertMatch(short.stderr, /must have 16 characters or more\nTry "parley ipc send --help"/);
 
     // What is no text comes as base64; and the answer is equal to the last byte.
     assertEquals(await ipc.run(["send", "jobs"], { stdin: bytes }), done());
@@ -88,13 +100,13 @@ Deno.test({
       ipc.run(["query", ...there], { stdin: "loud\n" }),
       ipc.run(["query", ...there], { stdin: "bad\n" }),
       ipc.run(["query", "words", "--tcp", port, "--secret-file", keyFile, "x"]),
-      ipc.run(["send", "nobody", "--connect-timeout", "200ms"], { stdin: "x" }),
+      ipc.run(["send", "nobody", "--connect-timeout", "1s"], { stdin: "x" }),
     ]);
     assertEquals(asked, done("LOUD\n"));
     assertEquals([failed.code, sealed.code, late.code], [1, 1, 1]);
     assertMatch(failed.stderr, /^parley ipc query: .+$/m);
     assertMatch(sealed.stderr, /^parley ipc query: /);
-    assertMatch(late.stderr, /within 200 ms\nReason: Cannot connect as .*\nHint: nothing listens there/);
+    assertMatch(late.stderr, /within 1000 ms\nReason: Cannot connect as .*\nHint: nothing listens there/);
     await listen.said(/sh.* ended|exit code 1/);
 
     const lines = await ipc.run(["send", ...there, "--lines"], { stdin: "one\ntwo" });
@@ -112,7 +124,7 @@ Deno.test({
     const ipc = ipcIn(folder);
     await using listen = ipc.start(["listen", "slow", "--", "sleep", "60"]);
     await listen.said(/listening on/);
-    await using waiting = ipc.start(["query", "slow", "x"]);
+    await using waiting = ipc.start(["query", "slow", "x", "--timeout", "50s"]);
     await using sending = ipc.start(["send", "slow", "--lines"], { keepStdin: true });
     await sending.type("hello\n");
     await listen.printed(/^hello$/m);
