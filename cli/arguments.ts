@@ -113,6 +113,21 @@ export class Arguments {
   }
 
   /**
+   * The operands that a command takes, by their names in help; one in brackets is "" when it is not given.
+   *
+   * @throws {UsageError} when one is missing, or there are more
+   */
+  someOperands<Names extends readonly string[]>(
+    ...names: Names
+  ): { readonly [Index in keyof Names]: string } {
+    const missing = names.find((name, index) => !name.startsWith("[") && (this.operands[index] ?? "") === "");
+    if (missing !== undefined) throw new UsageError(`${missing} is missing`);
+    const more = this.operands[names.length];
+    if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
+    return names.map((_, index) => this.operands[index] ?? "") as { [Index in keyof Names]: string };
+  }
+
+  /**
    * The one operand that a command takes; `undefined` when there is none.
    *
    * @throws {UsageError} when there is more than one

@@ -4,6 +4,10 @@ import { certCommand } from "./cert.ts";
 import { completionsCommand } from "./completions.ts";
 import { connectCommand } from "./connect.ts";
 import { demoCommand } from "./demo.ts";
+import { exposeCommand } from "./expose.ts";
+import { forwardCommand } from "./forward.ts";
+import { hubCommand } from "./hub.ts";
+import { ipcCommand } from "./ipc.ts";
 import { keygenCommand } from "./keygen.ts";
 import { serveCommand } from "./serve.ts";
 
@@ -17,6 +21,10 @@ export const PARLEY: Command = {
     demoCommand,
     serveCommand,
     connectCommand,
+    hubCommand,
+    exposeCommand,
+    forwardCommand,
+    ipcCommand,
     certCommand,
     keygenCommand,
     completionsCommand(() => PARLEY),

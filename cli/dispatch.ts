@@ -1,4 +1,5 @@
 // Dispatch: finds the command that the arguments name, runs it, and turns how it ends into an exit code.
+import { ParleyError, TimeoutError } from "../errors.ts";
 import { Arguments } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
 import { helpText } from "./help.ts";
@@ -33,6 +34,9 @@ function tell(typed: string, error: unknown): number {
     return 2;
   }
   say(`${typed}: ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
+    say(`Reason: ${error.cause.message}`);
+  }
   const hint = hintFor(error);
   if (hint !== null) say(`Hint: ${hint}`);
   return 1;

@@ -1,5 +1,5 @@
 // Hints: what to try next, by the code of the error.
-import { ParleyError } from "../errors.ts";
+import { ParleyError, TimeoutError } from "../errors.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
   ERR_ADDRESS_IN_USE: "another program listens there; choose another address, or port 0 for a free one",
@@ -16,12 +16,42 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_NOT_OUR_PROTOCOL: "something else listens there",
   ERR_AUTH: "see that the token or key is the one that the other side wants",
   ERR_TLS_HANDSHAKE: "see that both sides use TLS; a client certificate may be wanted: --cert and --key",
+  ERR_ADDRESS_INVALID: "see that the name or address is right, and that the folder of a socket is yours",
+  ERR_SOCKET_PATH_TOO_LONG: "choose a shorter path: the system allows little more than 100 bytes",
+  ERR_FORBIDDEN: "see who may do that on the other side, or read the file: chmod 600 FILE",
+  ERR_BUSY: "the other side has as many clients as it takes; end one, or allow more there",
+  ERR_TOO_MANY_CONNECTIONS: "the other side has as many connections as it takes; allow more there",
+  ERR_TOO_MANY_STREAMS: "end some, or allow more at the hub with --max-streams-per-pair",
+  ERR_NAME_TAKEN: "another client has this identity: end that one, or choose another with --identity",
+  ERR_NO_PEER: 'nobody of that name is at the hub: is "parley expose" running there?',
+  ERR_NO_HANDLER: "the other side is there and does not offer that: is the name right?",
+  ERR_WIRE_VERSION: "use the same version of Parley on both sides",
+  ERR_HANDSHAKE_TIMEOUT: "something is there and says nothing: is it the right program, and is it busy?",
+  ERR_READ_TIMEOUT: "allow more time with --timeout",
+  ERR_WRITE_TIMEOUT: "the other side takes nothing: is it stopped or busy?",
+  ERR_SLOW_CONSUMER: "the other side takes too little: is it stopped or busy?",
+  ERR_KEEPALIVE_TIMEOUT: "the other side gives no sign of life: is it stopped, or the network down?",
+  ERR_IDLE_TIMEOUT: "nothing moved for too long; allow more with --idle-timeout",
+  ERR_DRAIN_TIMEOUT: "what was left was cut; allow more time with --drain-timeout",
+  ERR_RESET: "the other side went away: does it still run, and what does it say?",
+  ERR_RATE_LIMITED: "send less at a time, or allow more on the other side",
+  ERR_GOING_AWAY: "the other side is ending; try again when it is back",
+  ERR_HANDLER: "the other side failed: see what it says",
+  ERR_QUEUE_FULL: "more waits than may; send less at a time",
+  ERR_FRAME_TRUNCATED: "the other side ended within a message: is its --framing the same?",
 };
 
 /** What to try after an error; `null` where there is nothing to say. */
 export function hintFor(error: unknown): string | null {
-  if (error instanceof ParleyError) return HINTS[error.code] ?? null;
+  // What failed all the time is behind what took too long.
+  if (error instanceof TimeoutError && error.cause instanceof ParleyError) return hintFor(error.cause);
+  if (error instanceof ParleyError) return HINTS[error.code] ?? protocolHint(error.code);
   if (error instanceof Deno.errors.NotFound) return "see that the path is right";
   if (error instanceof Deno.errors.PermissionDenied) return "see who may read and write it: ls -l";
   return null;
+}
+
+function protocolHint(code: string): string | null {
+  if (!/^ERR_(?:MUX|WIRE|IPC)_/.test(code)) return null;
+  return "the other side breaks the protocol: is it Parley, of a version that fits, and nobody in between?";
 }

@@ -1,15 +1,16 @@
-// expose() and forward(): a TCP port behind one client, reached from another through the hub.
-import { checkDurationMs, checkInteger } from "../limits/check.ts";
+// expose() and forward(): a local port or socket behind one client, reached from another through the hub.
+import { checkDurationMs, checkInteger, checkText } from "../limits/check.ts";
 import { TimeoutError } from "../errors.ts";
 import { dial } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener, Transport } from "../net/transport.ts";
-import { withDeadline } from "./deadline.ts";
+import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
 import { checkName } from "./frames.ts";
 import type { JoinedWire } from "./join.ts";
 import type { MountedWire } from "./mount.ts";
 import { type SpliceEnd, spliceStreams } from "./splice.ts";
+import type { WireCloseOptions } from "./session.ts";
 import type { WireStream } from "./stream.ts";
 
 /** Names of streams that are tunnels begin with this. */
@@ -20,7 +21,9 @@ export interface ExposeOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
   hostname?: string;
   /** Port to connect to. Callers have no say in where it goes. */
-  port: number;
+  port?: number;
+  /** Path of a unix socket to connect to instead. */
+  path?: string;
   /** Time in ms for the local connection. @default {5000} */
   timeoutMs?: number;
 }
@@ -33,6 +36,10 @@ export interface ForwardOptions {
   hostname?: string;
   /** Port to listen on; 0 picks a free one. @default {0} */
   port?: number;
+  /** Path of a unix socket to listen on instead. */
+  path?: string;
+  /** Permission bits of the socket's file. @default {0o600} */
+  mode?: number;
   /** Connections at a time; more wait in the kernel. @default {64} as many streams as a hub lets one pair have */
   maxConnections?: number;
   /** Time in ms until the exposing side has connected; it covers a reconnect to the hub. @default {10000} */
@@ -42,7 +49,7 @@ export interface ForwardOptions {
 }
 
 /**
- * Lets others reach a local TCP port under a name: through the hub, those whom its `authorize` allows the stream
+ * Lets others reach a local TCP port or unix socket under a name: through the hub, those whom its `authorize` allows the stream
  * `tcp:<name>`. Disposing the result ends that; connections that are open go on.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
@@ -56,25 +63,27 @@ export interface ForwardOptions {
  * ```
  */
 export function expose(wire: JoinedWire | MountedWire, name: string, options: ExposeOptions): Disposable {
-  const { hostname = "127.0.0.1", port, timeoutMs = 5000 } = options;
-  checkName("Cannot expose a port", "name", PREFIX + name);
-  checkInteger("Cannot expose a port", "port", port, 1, 65535);
-  checkDurationMs("Cannot expose a port", "timeoutMs", timeoutMs);
+  const { timeoutMs = 5000 } = options;
+  const action = "Cannot expose a port";
+  checkName(action, "name", PREFIX + name);
+  const target = resolvePlace(action, options, 1);
+  checkDurationMs(action, "timeoutMs", timeoutMs);
+  const shown = "path" in target ? `"${target.path}"` : `port ${target.port}`;
   wire.handle(PREFIX + name, async (stream) => {
     const late = () =>
-      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot connect to port ${port} within ${timeoutMs} ms`);
-    const transport = await withDeadline({ timeoutMs, late }, (signal) => dialLocal(hostname, port, signal));
+      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot connect to ${shown} within ${timeoutMs} ms`);
+    const transport = await withDeadline({ timeoutMs, late }, (signal) => dialLocal(target, signal));
     await tunnel(stream, transport);
   });
   return { [Symbol.dispose]: () => void wire.unhandle(PREFIX + name) };
 }
 
 /**
- * Listens on a local port and brings each connection to the port that somebody exposes under this name. It outlives
+ * Listens on a local port or socket and brings each connection to the port that somebody exposes under this name. It outlives
  * restarts of the hub and of the other side: connections end, and new ones go through when all are there again.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
- * @throws {AddressError} when the port cannot be listened on
+ * @throws {AddressError} when the port or socket cannot be listened on
  *
  * @example
  * ```ts ignore
@@ -89,27 +98,47 @@ export async function forward(
   name: string,
   options: ForwardOptions = {},
 ): Promise<Forward> {
-  const { to, hostname = "127.0.0.1", port = 0, maxConnections = 64, timeoutMs = 10_000 } = options;
+  const { to, path, port = path === undefined ? 0 : undefined, mode = 0o600 } = options;
+  const { maxConnections = 64, timeoutMs = 10_000 } = options;
   const action = "Cannot forward a port";
   checkName(action, "name", PREFIX + name);
-  checkInteger(action, "port", port, 0, 65535);
+  const place = resolvePlace(action, { ...options, port }, 0);
+  checkInteger(action, "mode", mode, 0, 0o777);
   checkInteger(action, "maxConnections", maxConnections, 1, 1 << 16);
   checkDurationMs(action, "timeoutMs", timeoutMs);
   const peer = to === undefined ? wire : wire.peer(to);
-  const listener = await listen({ hostname, port });
+  const listener = await listen("path" in place ? { ...place, mode } : place);
   return new Forward(listener, {
     maxConnections,
     onError: options.onError,
-    open: () => peer.open(PREFIX + name, { timeoutMs }),
+    open: (signal) => peer.open(PREFIX + name, { timeoutMs, signal }),
     ended: wire.closed,
   });
+}
+
+/** A local end of a tunnel. */
+type Place = { readonly hostname: string; readonly port: number } | { readonly path: string };
+
+function resolvePlace(
+  action: string,
+  { hostname, port, path }: { readonly hostname?: string; readonly port?: number; readonly path?: string },
+  leastPort: number,
+): Place {
+  if (path === undefined) {
+    return { hostname: hostname ?? "127.0.0.1", port: checkInteger(action, "port", port, leastPort, 65535) };
+  }
+  if (hostname !== undefined || port !== undefined) {
+    throw new TypeError(`${action} as "path" excludes "hostname" and "port"`);
+  }
+  checkText(action, "path", path, 1, 4096);
+  return { path };
 }
 
 /** What a {@linkcode Forward} works with. */
 interface ForwardParts {
   readonly maxConnections: number;
   readonly onError: ((error: unknown) => void) | undefined;
-  readonly open: () => Promise<WireStream>;
+  readonly open: (signal: AbortSignal) => Promise<WireStream>;
   /** Settles when there will be no more streams. */
   readonly ended: Promise<unknown>;
 }
@@ -123,13 +152,15 @@ export class Forward implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   readonly #open = new Set<WireStream>();
   readonly #stopping = new AbortController();
+  readonly #cutting = new AbortController();
+  #closing: Promise<void> | undefined;
 
   /** @ignore use {@linkcode forward} */
   constructor(listener: Listener, parts: ForwardParts) {
     this.#listener = listener;
     this.#parts = parts;
     this.finished = this.#accept();
-    void parts.ended.then(() => this.#stop());
+    void parts.ended.then(() => this.#cut());
   }
 
   /** Where it listens, with the real port. */
@@ -144,9 +175,19 @@ export class Forward implements AsyncDisposable {
 
   /** Stops listening and cuts the connections. Idempotent. */
   async close(): Promise<void> {
-    this.#stop();
-    for (const stream of this.#open) stream.reset();
+    this.#cut();
     await this.finished;
+  }
+
+  /**
+   * Stops listening, and lets the connections end by themselves. Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when some were cut as the time ran out; it counts them
+   */
+  shutdown(options: WireCloseOptions = {}): Promise<void> {
+    const timeoutMs = timeLimit("shut down the tunnel", options, 10_000);
+    this.#closing ??= this.#shutdown(timeoutMs);
+    return this.#closing;
   }
 
   /** The same as {@linkcode close}. */
@@ -157,6 +198,26 @@ export class Forward implements AsyncDisposable {
   #stop(): void {
     this.#stopping.abort();
     this.#listener.close();
+  }
+
+  #cut(): void {
+    this.#stop();
+    this.#cutting.abort();
+    for (const stream of this.#open) stream.reset();
+  }
+
+  async #shutdown(timeoutMs: number): Promise<void> {
+    this.#stop();
+    const late = () => {
+      const cutConnections = this.#running.size;
+      const text = `Cannot shut down in order: ${cutConnections} connections were open after ${timeoutMs} ms`;
+      return new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutConnections });
+    };
+    try {
+      await withDeadline({ timeoutMs, late }, () => this.finished);
+    } finally {
+      await this.close();
+    }
   }
 
   async #accept(): Promise<void> {
@@ -183,9 +244,9 @@ export class Forward implements AsyncDisposable {
   async #serve(incoming: Incoming): Promise<void> {
     let transport: Transport | undefined;
     try {
-      transport = await incoming.open({ signal: this.#stopping.signal });
-      const stream = await this.#parts.open();
-      if (this.#stopping.signal.aborted) stream.reset();
+      transport = await incoming.open({ signal: this.#cutting.signal });
+      const stream = await this.#parts.open(this.#cutting.signal);
+      if (this.#cutting.signal.aborted) stream.reset();
       this.#open.add(stream);
       const error = await tunnel(stream, transport);
       this.#open.delete(stream);
@@ -207,8 +268,8 @@ export class Forward implements AsyncDisposable {
 }
 
 /** A connection whose deadline may pass while it is set up. */
-async function dialLocal(hostname: string, port: number, signal: AbortSignal): Promise<Transport> {
-  const transport = await dial({ hostname, port }, { signal });
+async function dialLocal(target: Place, signal: AbortSignal): Promise<Transport> {
+  const transport = await dial(target, { signal });
   if (!signal.aborted) return transport;
   transport.close();
   throw signal.reason;

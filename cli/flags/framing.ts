@@ -49,7 +49,11 @@ export interface PipeFraming {
  * @throws {UsageError} when there is none of that name
  */
 export function pipeFramingOf(args: Arguments, option: string, byDefault: string): PipeFraming {
-  const name = args.text(option) ?? byDefault;
+  return pipeFraming(args.text(option) ?? byDefault, option);
+}
+
+/** A framing of a pipe by its name. @throws {UsageError} when there is none of that name */
+export function pipeFraming(name: string, option?: string): PipeFraming {
   const lastEnd = { lines: "\n", crlf: "\r\n" }[name] ?? "";
   return { framing: parseFraming(name, option), lastEnd: new TextEncoder().encode(lastEnd) };
 }

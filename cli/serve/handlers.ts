@@ -5,7 +5,7 @@ import type { Framing } from "../../framing.ts";
 import { MAX_TIMER_MS } from "../../limits/check.ts";
 import type { Transport } from "../../net/transport.ts";
 import type { Handler } from "../../server.ts";
-import type { Programs, RunningProgram } from "./programs.ts";
+import type { ProgramClient, Programs, RunningProgram } from "./programs.ts";
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -38,9 +38,10 @@ export function perMessage(options: PerMessageOptions): Handler {
   };
 }
 
-async function answerTo(
+/** Runs the program for one message of a client, and gives its answer. */
+export async function answerTo(
   message: Uint8Array,
-  connection: Connection,
+  connection: ProgramClient,
   { programs, lines, maxAnswerBytes, timeoutMs }: PerMessageOptions,
   gone: AbortSignal,
 ): Promise<Uint8Array> {

@@ -25,6 +25,9 @@ const WITHHELD: ReadonlySet<string> = new Set([
   "PARLEY_CONNECTION",
 ]);
 
+/** For whom a program runs. */
+export type ProgramClient = Pick<Connection, "id" | "remoteAddr"> & Partial<Pick<Connection, "tls">>;
+
 /** Options of {@linkcode Programs}. */
 export interface ProgramsOptions {
   /** Path of the program. */
@@ -59,7 +62,7 @@ export class Programs {
   }
 
   /** Starts the program for a connection. */
-  start(connection: Connection): RunningProgram {
+  start(connection: ProgramClient): RunningProgram {
     const { command, args, lastEnd } = this.#options;
     const onLine = (line: string) => this.#tell(connection, line);
     const program = new RunningProgram(command, args, { env: environmentFor(connection), lastEnd, onLine });
@@ -82,7 +85,7 @@ export class Programs {
     for (const program of this.#running) program.kill();
   }
 
-  #tell(connection: Connection, line: string): void {
+  #tell(connection: ProgramClient, line: string): void {
     const decision = this.#lines.ask("line", performance.now());
     if (!decision.write) return;
     const more = decision.leftOut === 0 ? "" : ` (${decision.leftOut} lines were left out)`;
@@ -160,7 +163,7 @@ export class RunningProgram {
 }
 
 /** What a program is told of its client. */
-function environmentFor(connection: Connection): Record<string, string> {
+function environmentFor(connection: ProgramClient): Record<string, string> {
   const env = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => !WITHHELD.has(name)),
   );

@@ -1,11 +1,13 @@
 // Tests of expose and forward: bytes, half-close, many connections, and healing.
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { expose, forward } from "@parley/parley/wire";
-import { dial } from "../../net/dial.ts";
+import { TimeoutError } from "../../errors.ts";
+import { dial, type DialTarget } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
 import type { Listener, Transport } from "../../net/transport.ts";
 import { codeOf } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
+import { TempDir } from "../support/temp_dir.ts";
 import { hubbed } from "../support/wires.ts";
 
 /** A local server that answers the whole request, once it has ended, in upper case. */
@@ -64,8 +66,10 @@ async function readAll(transport: Transport): Promise<string> {
   return text;
 }
 
-async function ask(port: number, question: string): Promise<string> {
-  const transport = await dial({ port }, { signal: new AbortController().signal });
+const ask = (port: number, question: string) => askAt({ port }, question);
+
+async function askAt(target: DialTarget, question: string): Promise<string> {
+  const transport = await dial(target, { signal: new AbortController().signal });
   try {
     await transport.write(new TextEncoder().encode(question));
     await transport.closeWrite();
@@ -89,6 +93,58 @@ Deno.test("forward brings connections to the exposed port, with half-close, and 
   assertEquals(await ask(portOf(tunnel), "nobody").catch(() => ""), "");
   await tunnel.close();
   await assertRejects(() => ask(portOf(tunnel), "x"));
+});
+
+Deno.test({
+  name: "expose and forward take unix sockets at their local ends, and refuse what contradicts itself",
+  ignore: Deno.build.os === "windows", // Deno has no unix sockets there
+  async fn() {
+    await using folder = new TempDir();
+    await using test = await hubbed();
+    const path = `${folder.path}/upper.sock`;
+    await using _upper = new UpperServer(await listen({ path }));
+    const [ann, bob] = [await test.join("ann"), await test.join("bob")];
+    expose(bob, "upper", { path });
+    const local = `${folder.path}/local.sock`;
+    await using tunnel = await forward(ann, "upper", { to: "bob", path: local });
+    assertEquals(tunnel.addr, { transport: "unix", path: local });
+    assertEquals((await Deno.stat(local)).mode! & 0o777, 0o600);
+    assertEquals(await askAt({ path: local }, "hello"), "HELLO");
+
+    assertThrows(() => expose(bob, "x", {}), TypeError, '"port" must be');
+    assertThrows(() => expose(bob, "x", { path, port: 1 }), TypeError, "excludes");
+    await assertRejects(() => forward(ann, "x", { path, hostname: "::1" }), TypeError, "excludes");
+    await assertRejects(() => forward(ann, "x", { path: "" }), RangeError, '"path" must be');
+  },
+});
+
+Deno.test("forward.shutdown lets connections end, takes no more, and cuts those that do not end in time", async () => {
+  await using test = await hubbed();
+  await using upper = await UpperServer.start();
+  const [ann, bob] = [await test.join("ann"), await test.join("bob")];
+  expose(bob, "upper", { port: upper.port });
+  for (const ends of [true, false]) {
+    await using tunnel = await forward(ann, "upper", { to: "bob" });
+    const port = portOf(tunnel);
+    const open = await dial({ port }, { signal: new AbortController().signal });
+    await open.write(new TextEncoder().encode("half "));
+    await until("it has come through", () => (test.server.session("bob")?.stats().streams ?? 0) > 1);
+    const ending = tunnel.shutdown({ timeoutMs: ends ? 10_000 : 20 });
+    assertEquals(ending, tunnel.shutdown());
+    ending.catch(() => {});
+    await assertRejects(() => ask(port, "late"));
+    if (ends) {
+      await open.write(new TextEncoder().encode("done"));
+      await open.closeWrite();
+      assertEquals(await readAll(open), "HALF DONE");
+      await settles("the end", ending);
+    } else {
+      const error = await assertRejects(() => settles("the end", ending), TimeoutError);
+      assertEquals([error.code, error.cutConnections], ["ERR_DRAIN_TIMEOUT", 1]);
+    }
+    open.close();
+    assertEquals(tunnel.connections, 0);
+  }
 });
 
 Deno.test("forward carries two thousand short connections", async () => {

@@ -1,0 +1,136 @@
+// HubLink: how expose and forward join a hub, tell how their link to it is, and end.
+import { ClosedError, ParleyError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { join, type JoinedWire } from "../wire/mod.ts";
+import { addressText, parseAddress, type TypedAddress } from "./address.ts";
+import type { Arguments } from "./arguments.ts";
+import { asTyped, type Flag, UsageError } from "./command.ts";
+import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
+import { checkPlain, PLAIN_FLAG } from "./flags/plain.ts";
+import { CLIENT_TLS_FLAGS, clientTls } from "./flags/tls.ts";
+import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
+import { openLogger } from "./logging.ts";
+import { duration, print } from "./talk.ts";
+import { resolveClientTls } from "../tls/load.ts";
+import { reasonOf, wireErrorsTo } from "./wire_errors.ts";
+
+/** Options of a command that joins a hub. */
+export const HUB_LINK_FLAGS: readonly Flag[] = [
+  { name: "identity", value: "NAME", about: "Who we are at the hub; must be given" },
+  TOKEN_FILE_FLAG,
+  ...CLIENT_TLS_FLAGS,
+  PLAIN_FLAG,
+  { name: "no-reconnect", about: "End with 1 when the hub cannot be reached, or is lost" },
+  {
+    name: "drain-timeout",
+    value: "TIME",
+    about: "Time that connections have to end in order, then they are cut (default: 10s)",
+  },
+  { name: "json", about: "Tell how the link to the hub is as JSON on standard output" },
+  ...LOG_FLAGS,
+];
+
+/** A link to a hub that is kept up. */
+export interface HubLink {
+  readonly wire: JoinedWire;
+  readonly logger: Logger;
+  /** Time in ms that connections have to end. */
+  readonly drainTimeoutMs: number;
+  /** Rejects when the link has ended by itself; never resolves. */
+  readonly failed: Promise<never>;
+}
+
+/** What the arguments say, checked before anything is opened. */
+interface LinkPlan {
+  readonly hub: TypedAddress;
+  readonly identity: string;
+  readonly json: boolean;
+  readonly drainTimeoutMs: number;
+}
+
+/**
+ * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with the reason.
+ *
+ * @throws {UsageError} when the arguments make no sense
+ * @throws {Deno.errors.NotFound | TlsError | AuthError} when a file is absent, or not what it must be
+ */
+export async function joinHub(args: Arguments, typedHub: string): Promise<HubLink> {
+  const hub = parseAddress(typedHub);
+  const tls = clientTls(args);
+  checkPlain(args, hub, { tls, need: "--tls or --ca" });
+  const plan = {
+    hub,
+    identity: args.needed("identity"),
+    json: args.has("json"),
+    drainTimeoutMs: args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 }),
+  };
+  const logger = openLogger(loggingOf(args));
+  const token = await tokenOf(args);
+  if (token === undefined) {
+    throw new UsageError("The token is missing: give --token-file FILE or PARLEY_TOKEN");
+  }
+  // Files that cannot be used are told now, and not with each attempt.
+  if (tls !== undefined) await resolveClientTls(tls);
+  const talk = new LinkTalk(logger, plan);
+  const wire = asTyped(() =>
+    join({
+      ...hub,
+      identity: plan.identity,
+      token,
+      tls,
+      ...(args.has("no-reconnect") ? { reconnect: false as const } : {}),
+      logger,
+      onError: wireErrorsTo(logger),
+      onOpen: () => talk.up(),
+      onClose: (_session, error) => talk.down(error),
+      onRetry: (info) => talk.retry(info),
+    })
+  );
+  const failed = wire.closed.then((error): never => {
+    throw error ?? new ClosedError("ERR_CLOSED", "The hub closed the session");
+  });
+  failed.catch(() => {});
+  return { wire, logger, drainTimeoutMs: plan.drainTimeoutMs, failed };
+}
+
+/** What is told of a link. */
+class LinkTalk {
+  readonly #logger: Logger;
+  readonly #hub: string;
+  readonly #identity: string;
+  readonly #json: boolean;
+
+  constructor(logger: Logger, { hub, identity, json }: LinkPlan) {
+    this.#logger = logger;
+    this.#hub = addressText(hub);
+    this.#identity = identity;
+    this.#json = json;
+  }
+
+  up(): void {
+    this.#logger.info("Connected to the hub", { hub: this.#hub, identity: this.#identity });
+    this.#event({ event: "connected", hub: this.#hub, identity: this.#identity });
+  }
+
+  down(error: unknown): void {
+    if (error === undefined) this.#logger.info("Disconnected from the hub");
+    else this.#logger.warn("Disconnected from the hub", reasonOf(error));
+    this.#event({ event: "disconnected", ...eventOf(error) });
+  }
+
+  retry({ attempt, delayMs, error }: { attempt: number; delayMs: number; error: unknown }): void {
+    const again = duration(delayMs);
+    this.#logger.warn(`Not connected to the hub; trying again in ${again}`, { attempt, ...reasonOf(error) });
+    this.#event({ event: "retrying", attempt, delayMs: Math.round(delayMs), ...eventOf(error) });
+  }
+
+  #event(event: Record<string, unknown>): void {
+    if (this.#json) print(JSON.stringify(event));
+  }
+}
+
+/** An error as machines read it. */
+function eventOf(error: unknown): Record<string, unknown> {
+  if (error === undefined) return { code: null };
+  return { code: error instanceof ParleyError ? error.code : null, reason: reasonOf(error).reason };
+}

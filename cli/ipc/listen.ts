@@ -1,0 +1,154 @@
+// parley ipc listen: the server of a channel, which prints messages and answers queries.
+import type { Logger } from "../../logger.ts";
+import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc } from "../../ipc/mod.ts";
+import type { Arguments } from "../arguments.ts";
+import { type Command, UsageError, usageOf } from "../command.ts";
+import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
+import { openStats, STATS_FLAGS, statsPlace } from "../flags/stats.ts";
+import { tellListening } from "../listening.ts";
+import { openLogger } from "../logging.ts";
+import { findProgram } from "../serve/find_program.ts";
+import { answerTo } from "../serve/handlers.ts";
+import { Programs } from "../serve/programs.ts";
+import { StopSignals } from "../stop.ts";
+import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
+import { Output } from "./standard.ts";
+
+/** `parley ipc listen` */
+export const ipcListenCommand: Command = {
+  name: "listen",
+  summary: "Print what comes over a channel, and answer queries",
+  about:
+    `Listens on the channel NAME. Each message is printed, with a line feed behind it where it has none, or as an object on a line of
+    its own with --json: its type, the id of its client, and its text, or its bytes in base64 where it is none. While
+    nobody reads what is printed, clients have to wait.
+
+    Queries are refused unless --echo sends them back, or a PROGRAM behind -- answers: it is started without a shell
+    once for each, with the query as its standard input; its standard output is the answer.
+
+    Ends in order on SIGINT and SIGTERM: what was received is printed and answered first.`,
+  operands: "NAME",
+  rest: "PROGRAM [ARGUMENT...]",
+  flags: [
+    { name: "json", about: "Print objects, and where it listens" },
+    { name: "count", value: "COUNT", about: "End after so many messages (default: no end)" },
+    { name: "echo", about: "Answer queries with what they hold" },
+    {
+      name: "program-timeout",
+      value: "TIME",
+      about: "Longest run of a program; 0s is no limit (default: 10s)",
+    },
+    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
+    { name: "max-clients", value: "COUNT", about: "Clients at a time (default: 1000)" },
+    ...CHANNEL_FLAGS,
+    {
+      name: "drain-timeout",
+      value: "TIME",
+      about: "Time that clients have to end in order, then they are cut (default: 10s)",
+    },
+    ...STATS_FLAGS,
+    ...LOG_FLAGS,
+  ],
+  examples: ["parley ipc listen logs --json", "parley ipc listen words -- /usr/bin/wc -w"],
+  run: runListen,
+};
+
+async function runListen(args: Arguments): Promise<number> {
+  const [name] = args.someOperands("NAME");
+  const json = args.has("json");
+  const logger = openLogger(loggingOf(args));
+  const wanted = args.text("count") === undefined
+    ? Infinity
+    : args.count("count", { byDefault: 0, least: 1, most: 1e12 });
+  const maxClients = args.count("max-clients", { byDefault: 1000, least: 1, most: 65_536 });
+  const place = statsPlace(args);
+  const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const channel = await channelOf(args, name);
+  const { onQuery, programs } = await answersOf(args, channel.maxMessageBytes, logger);
+  using stop = new StopSignals(() => programs?.killAll());
+  const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
+    throw usageOf(error);
+  });
+  await using _page = await openStats(place, { [name]: server }, { json }).catch(async (error) => {
+    await server.close();
+    throw error;
+  });
+  tellListening(server.addr, { json });
+  void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));
+  try {
+    await printMessages(server, { json, wanted });
+  } finally {
+    // What it rejects with is told; it was begun already when a signal came.
+    await server.close({ timeoutMs }).finally(() => programs?.endAll());
+  }
+  return 0;
+}
+
+/** Prints messages until there are as many as were wanted, nobody reads them, or the server has ended. */
+async function printMessages(
+  server: IpcServer,
+  { json, wanted }: { readonly json: boolean; readonly wanted: number },
+): Promise<void> {
+  const output = new Output();
+  void output.gone.then(() => server.close().catch(() => {}));
+  let left = wanted;
+  for await (const message of server) {
+    await output.write(json ? asJson(message) : withLineFeed(message.data));
+    if (--left <= 0) break;
+  }
+  await output.flush();
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function asJson({ client, type, data }: IpcServerMessage): Uint8Array {
+  const message = { event: "message", client: client.id, type, ...contentOf(data) };
+  return new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+}
+
+function contentOf(data: Uint8Array): { readonly text: string } | { readonly base64: string } {
+  try {
+    return { text: strict.decode(data) };
+  } catch {
+    return { base64: data.toBase64() };
+  }
+}
+
+function withLineFeed(data: Uint8Array): Uint8Array {
+  if (data.at(-1) === 10) return data;
+  const line = new Uint8Array(data.length + 1);
+  line.set(data);
+  line[data.length] = 10;
+  return line;
+}
+
+type OnQuery = (data: Uint8Array, client: IpcServerClient) => Uint8Array | Promise<Uint8Array>;
+
+/** What answers queries, and the programs that it runs. */
+async function answersOf(
+  args: Arguments,
+  maxAnswerBytes: number,
+  logger: Logger,
+): Promise<{ readonly onQuery?: OnQuery; readonly programs?: Programs }> {
+  if (args.rest === undefined) {
+    for (const name of ["program-timeout", "max-programs"]) {
+      if (args.text(name) !== undefined) {
+        throw new UsageError(`Option "--${name}" needs a program: -- PROGRAM [ARGUMENT...]`);
+      }
+    }
+    return args.has("echo") ? { onQuery: (data) => data } : {};
+  }
+  if (args.has("echo")) throw new UsageError("--echo and a program exclude each other");
+  const [name, ...rest] = args.rest;
+  if (name === undefined) throw new UsageError("The program behind -- is missing");
+  const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
+  const timeoutMs = args.ms("program-timeout", { byDefault: 10_000, most: 2 ** 31 - 1 });
+  const programs = new Programs({ command: await findProgram(name), args: rest, maxPrograms, logger });
+  const options = { programs, lines: false, maxAnswerBytes, timeoutMs };
+  const onQuery: OnQuery = (data, client) => {
+    const gone = new AbortController();
+    void client.closed.then(() => gone.abort(new Error("The client has gone")));
+    return answerTo(data, client, options, gone.signal);
+  };
+  return { onQuery, programs };
+}
