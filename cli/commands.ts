@@ -1,5 +1,6 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { benchCommand } from "./bench.ts";
 import { demoCommand } from "./demo.ts";
 
 /** All of `parley`. */
@@ -8,5 +9,5 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand],
+  commands: [demoCommand, benchCommand],
 };
