@@ -1,18 +1,18 @@
-// Lane: one connection of a load: sends requests in batches, matches answers to them in order.
-import type { Connection } from "../../connection.ts";
-import type { FrameDecoder } from "../../framing.ts";
+// Lane: one connection of a load: sends requests in batches, and takes the time to their answers.
+import type { Transport } from "../../net/transport.ts";
+import type { Answers } from "./answers.ts";
 import type { Pace, Plan } from "./pace.ts";
-import type { Requests } from "./requests.ts";
+import type { Batch, Requests } from "./requests.ts";
 import type { Tally } from "./tally.ts";
 
 /** What a lane needs. */
 export interface LaneOptions {
   /** Which of the connections it is. */
   readonly number: number;
-  /** Its connection, without a framing: it decodes whole chunks by itself, so that no message costs a promise. */
-  readonly conn: Connection;
-  /** Finds the answers in the bytes. */
-  readonly decoder: FrameDecoder;
+  /** Its bytes: a lane goes beneath `Connection`, as one promise for each chunk is all that it can afford. */
+  readonly transport: Transport;
+  /** Knows the answers in the bytes. */
+  readonly answers: Answers;
   /** What is sent. */
   readonly requests: Requests;
   /** Most requests without an answer. */
@@ -23,31 +23,26 @@ export interface LaneOptions {
   readonly plan: Plan;
   /** Where answers are counted. */
   readonly tally: Tally;
-  /** Whether an answer must be its request. */
-  readonly verify: boolean;
   /** Whether to keep by how much requests are late. */
   readonly openLoop: boolean;
 }
 
 /** One connection of a load. */
 export class Lane {
-  /** Requests sent. */
-  sent = 0;
-  /** Answers that have come. */
-  answered = 0;
   readonly #options: LaneOptions;
   /** When the requests without an answer began: a ring. */
   readonly #startedMs: Float64Array;
+  /** Requests that are sent, or wait for the write under way. */
+  #sent = 0;
+  /** Those given to the transport. */
+  #written = 0;
+  #answered = 0;
+  #writing: Batch | null = null;
   #state: "open" | "closing" | "ended" = "open";
 
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#startedMs = new Float64Array(options.inFlight);
-  }
-
-  /** Requests without an answer. */
-  get outstanding(): number {
-    return this.sent - this.answered;
   }
 
   /** Whether answers can still come. */
@@ -57,46 +52,53 @@ export class Lane {
 
   /** Sends what the pace allows and there is room for. */
   fill(nowMs: number): void {
-    const { number, conn, requests, inFlight, pace, plan, tally, openLoop } = this.#options;
-    const room = inFlight - this.outstanding;
+    const { number, inFlight, pace, plan, tally, openLoop } = this.#options;
+    const room = inFlight - (this.#sent - this.#answered);
     if (room <= 0 || this.#state !== "open") return;
-    const count = pace.grant(number, this.sent, room, nowMs);
+    const count = pace.grant(number, this.#sent, room, nowMs);
     if (count <= 0) return;
-    const end = this.sent + count;
-    for (let request = this.sent; request < end; request++) {
+    const end = this.#sent + count;
+    for (let request = this.#sent; request < end; request++) {
       const startedMs = pace.startOf(number, request, nowMs);
       this.#startedMs[request % inFlight] = startedMs;
       if (openLoop && startedMs >= plan.measureMs) tally.lateness.add(nowMs - startedMs, 1);
     }
-    for (const frames of requests.frames(this.sent, count)) {
-      conn.send(frames).catch(() => {}); // the reader hears of it
-    }
-    this.sent = end;
+    this.#sent = end;
     tally.sent += count;
+    if (this.#writing === null) this.#write();
   }
 
   /** Reads answers until the connection ends, by either side. Never rejects. */
   async run(onAnswers: () => void): Promise<void> {
-    const { conn, tally } = this.#options;
+    const { transport, tally } = this.#options;
     let error: unknown = null;
     try {
-      for await (const chunk of conn) {
+      for (let chunk = await transport.read(); chunk !== null; chunk = await transport.read()) {
         this.#take(chunk);
         onAnswers();
       }
     } catch (failure) {
       error = failure;
-      conn.abort(failure);
     }
+    transport.close();
     if (this.#state === "open") tally.countError(error);
     this.#state = "ended";
     onAnswers();
   }
 
-  /** Closes the connection; what it does from now on does not count. */
-  async close(): Promise<void> {
-    if (this.#state === "open") this.#state = "closing";
-    await this.#options.conn.close().catch(() => {});
+  /**
+   * Says that nothing more is sent; the server is to end its side. What the connection does from now on does not count.
+   * Never rejects.
+   */
+  async finish(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    if (this.#writing === null) await this.#options.transport.closeWrite().catch(() => {});
+  }
+
+  /** Ends the connection now. */
+  cut(): void {
+    this.#options.transport.close();
   }
 
   /**
@@ -105,49 +107,62 @@ export class Lane {
    */
   giveUp(nowMs: number, endMs: number): void {
     const { number: own, inFlight, pace, tally } = this.#options;
-    const due = Math.max(this.sent, pace.due(own, endMs));
-    tally.unanswered += this.outstanding;
-    tally.unsent += due - this.sent;
-    for (let number = this.answered; number < due; number++) {
-      const startedMs = number < this.sent
+    const due = Math.max(this.#sent, pace.due(own, endMs));
+    tally.unanswered += this.#sent - this.#answered;
+    tally.unsent += due - this.#sent;
+    for (let number = this.#answered; number < due; number++) {
+      const startedMs = number < this.#sent
         ? this.#startedMs[number % inFlight]!
         : pace.startOf(own, number, nowMs);
       this.#count(startedMs, 1, nowMs);
     }
   }
 
+  #write(): void {
+    const { requests, transport } = this.#options;
+    const batch = this.#writing = requests.batch(this.#written, this.#sent - this.#written);
+    transport.write(batch.bytes).then(this.#onWritten, this.#onWriteFailed);
+  }
+
+  readonly #onWritten = (): void => {
+    this.#written += this.#writing?.count ?? 0;
+    this.#writing = null;
+    if (this.#written < this.#sent && this.#state === "open") this.#write();
+  };
+
+  /** The reader hears of it too, and tells why. */
+  readonly #onWriteFailed = (): void => {
+    this.#writing = null;
+  };
+
   #take(chunk: Uint8Array): void {
-    const { decoder, requests, inFlight, plan, tally, verify } = this.#options;
+    const { answers, requests, inFlight, plan, tally } = this.#options;
     const nowMs = performance.now();
-    const inTime = nowMs >= plan.measureMs && nowMs < plan.endMs;
-    const before = this.answered;
-    let bytesIn = 0;
+    const { count: countBefore, bytes: bytesBefore } = answers;
+    answers.take(chunk);
+    let came = answers.count - countBefore;
+    if (this.#answered + came > this.#sent) {
+      tally.countUnasked(this.#answered + came - this.#sent, chunk);
+      came = this.#sent - this.#answered;
+    }
+    const end = this.#answered + came;
     // Requests that were sent together began at one moment: they count together.
     let [runMs, run] = [NaN, 0];
-    decoder.push(chunk);
-    for (let answer = decoder.next(); answer !== undefined; answer = decoder.next()) {
-      if (this.answered === this.sent) {
-        tally.countMismatch(null, answer);
-        continue;
-      }
-      const number = this.answered++;
-      bytesIn += answer.length;
-      if (verify && !requests.isEcho(number, answer)) tally.countMismatch(requests.message(number), answer);
+    for (let number = this.#answered; number < end; number++) {
       const startedMs = this.#startedMs[number % inFlight]!;
-      if (startedMs === runMs) {
-        run++;
-        continue;
+      if (startedMs !== runMs) {
+        this.#count(runMs, run, nowMs);
+        [runMs, run] = [startedMs, 0];
       }
-      this.#count(runMs, run, nowMs);
-      [runMs, run] = [startedMs, 1];
+      run++;
     }
     this.#count(runMs, run, nowMs);
-    tally.answered += this.answered - before;
-    if (inTime) {
-      tally.answersInTime += this.answered - before;
-      tally.bytesIn += bytesIn;
-      // All requests are of one size.
-      tally.bytesOut += (this.answered - before) * requests.message(0).length;
+    this.#answered = end;
+    tally.answered += came;
+    if (nowMs >= plan.measureMs && nowMs < plan.endMs) {
+      tally.answersInTime += came;
+      tally.bytesIn += answers.bytes - bytesBefore;
+      tally.bytesOut += came * requests.messageBytes;
     }
     this.fill(nowMs);
   }

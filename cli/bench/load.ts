@@ -1,9 +1,10 @@
 // runLoad(): opens connections, warms up, measures, waits for the last answers, closes.
 import { setImmediate } from "node:timers";
-import { connect, type ConnectOptions } from "../../client.ts";
-import type { Connection } from "../../connection.ts";
+import { connectTransport } from "../../client/connect.ts";
+import type { ConnectOptions } from "../../client.ts";
 import type { FrameDecoder } from "../../framing.ts";
-import { raw } from "../../framing.ts";
+import type { Transport } from "../../net/transport.ts";
+import { Answers } from "./answers.ts";
 import { Lane } from "./lane.ts";
 import { ClosedPace, OpenPace, type Pace } from "./pace.ts";
 import type { Requests } from "./requests.ts";
@@ -17,9 +18,6 @@ const CLOSE_MS = 1000;
 
 /** Time between two looks at how far it has come, in ms. */
 const LOOK_EVERY_MS = 50;
-
-/** Bytes read ahead on each connection: some full reads. */
-const READ_AHEAD_BYTES = 256 * 1024;
 
 /** Timers of the platform are late by about this, in ms: before the moment it is looked at in every turn. */
 const TIMER_LATENESS_MS = 2;
@@ -69,42 +67,27 @@ export interface LoadResult {
  * @throws {Error} when a connection cannot be opened, or the signal's reason when it aborts before the measurement
  */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const conns = await dialAll(options);
-  return await new Load(options, conns).run();
+  return await new Load(options, await dialAll(options)).run();
 }
 
 /** All connections, or none: when one cannot be opened, the others are closed. */
-async function dialAll(options: LoadOptions): Promise<Connection[]> {
-  const { target, connections, inFlight, requests, timeoutMs, signal } = options;
+async function dialAll(options: LoadOptions): Promise<Transport[]> {
+  const { target, connections, timeoutMs, signal } = options;
   const failed = new AbortController();
-  const conns: Connection[] = [];
+  const transports: Transport[] = [];
+  const either = AbortSignal.any([signal, failed.signal]);
   let left = connections;
-  const queued = Math.max(2 ** 20, inFlight * requests.frameBytes);
   const dial = async () => {
-    while (left-- > 0) {
-      conns.push(
-        await connect({
-          ...target,
-          framing: raw(),
-          highWaterBytes: queued,
-          maxQueuedBytes: 2 * queued,
-          maxMessageBytes: 2 ** 30,
-          readAheadBytes: READ_AHEAD_BYTES,
-          closeTimeoutMs: CLOSE_MS,
-          timeoutMs,
-          signal: AbortSignal.any([signal, failed.signal]),
-        }),
-      );
-    }
+    while (left-- > 0) transports.push(await connectTransport({ ...target, timeoutMs, signal: either }));
   };
   const dials = Array.from({ length: DIALS }, dial);
   try {
     await Promise.all(dials);
-    return conns;
+    return transports;
   } catch (error) {
     failed.abort(error);
     await Promise.allSettled(dials);
-    for (const conn of conns) conn.abort();
+    for (const transport of transports) transport.close();
     throw error;
   }
 }
@@ -120,21 +103,21 @@ class Load {
   /** Resolves when no answer is missing, or none can come. */
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(options: LoadOptions, conns: readonly Connection[]) {
+  constructor(options: LoadOptions, transports: readonly Transport[]) {
     this.#options = options;
     const beginMs = performance.now();
     const measureMs = beginMs + options.warmUpMs;
     const { maxRequests, perSecond } = options;
     const plan = { beginMs, measureMs, endMs: measureMs + options.durationMs, maxRequests };
     this.#plan = plan;
-    const pace = perSecond === null ? new ClosedPace(plan) : new OpenPace(plan, perSecond, conns.length);
+    const pace = perSecond === null ? new ClosedPace(plan) : new OpenPace(plan, perSecond, transports.length);
     this.#pace = pace;
-    this.#lanes = conns.map((conn, number) =>
+    this.#lanes = transports.map((transport, number) =>
       new Lane({
         ...options,
         number,
-        conn,
-        decoder: options.decoder(),
+        transport,
+        answers: new Answers(options.requests, options.decoder(), options.verify, this.#tally),
         pace,
         plan,
         tally: this.#tally,
@@ -166,8 +149,10 @@ class Load {
     } finally {
       clearInterval(clock);
       signal.removeEventListener("abort", this.#stop);
-      await Promise.all(this.#lanes.map((lane) => lane.close()));
+      const timer = setTimeout(this.#cut, CLOSE_MS);
+      await Promise.all(this.#lanes.map((lane) => lane.finish()));
       await Promise.all(running);
+      clearTimeout(timer);
     }
   }
 
@@ -176,6 +161,10 @@ class Load {
     const endMs = this.#plan.endMs = Math.min(this.#plan.endMs, performance.now());
     for (const lane of this.#lanes) lane.fill(endMs);
     this.#sentAll.resolve();
+  };
+
+  readonly #cut = (): void => {
+    for (const lane of this.#lanes) lane.cut();
   };
 
   readonly #look = (): void => {

@@ -1,5 +1,4 @@
-// Requests: the messages that a load sends over and over, put into frames once, and how to know their answers.
-import { Buffer } from "node:buffer";
+// Requests: the messages that a load sends over and over, put into frames once.
 import type { FrameEncoder } from "../../framing.ts";
 
 /** Most different messages: enough that an answer to another request is told apart. */
@@ -11,34 +10,45 @@ const MOST_BYTES = 2 ** 20;
 /** Characters of which a message is made: no framing has one of them as a delimiter. */
 const CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/** A circle of messages: request `n` is the one at `n` modulo its length. */
+/** Most bytes of one write, unless one frame is larger. */
+const WRITE_BYTES = 256 * 1024;
+
+/** Frames to be written together. */
+export interface Batch {
+  /** Never changed: no copy is needed. */
+  readonly bytes: Uint8Array;
+  /** How many frames they are. */
+  readonly count: number;
+}
+
+/** A circle of messages of one size: request `n` is the one at `n` modulo its length. */
 export class Requests {
-  readonly #messages: readonly Uint8Array[];
   /** All frames, one behind the other. */
-  readonly #frames: Uint8Array;
-  /** Where each frame begins, and where the last one ends. */
-  readonly #offsets: readonly number[];
+  readonly frames: Uint8Array;
+  /** Size of each frame, in bytes. */
+  readonly frameBytes: number;
+  /** Size of each message, in bytes. */
+  readonly messageBytes: number;
+  readonly #messages: readonly Uint8Array[];
 
   /**
-   * Puts messages into frames.
+   * Puts messages of one size into frames; they are of one size too.
    *
    * @throws {FramingError} when the framing refuses one
    */
   constructor(messages: readonly Uint8Array[], encoder: FrameEncoder) {
-    const room = messages.reduce((sum, { length }) => sum + 2 * length + encoder.maxOverhead, 0);
-    const frames = new Uint8Array(room);
-    const offsets = [0];
+    this.messageBytes = messages[0]?.length ?? 0;
+    const frames = new Uint8Array(messages.length * (this.messageBytes + encoder.maxOverhead));
     let end = 0;
     for (const message of messages) {
       const body = encoder.body(message);
       const start = encoder.writeHead(body, frames, end);
       frames.set(body, start);
       end = encoder.writeTail(body, frames, start + body.length);
-      offsets.push(end);
     }
+    this.frames = frames.subarray(0, end);
+    this.frameBytes = end / messages.length;
     this.#messages = messages;
-    this.#frames = frames.subarray(0, end);
-    this.#offsets = offsets;
   }
 
   /** Messages of random characters, the same ones each time. */
@@ -58,31 +68,17 @@ export class Requests {
     return new Requests(messages, encoder);
   }
 
-  /** Size of the largest frame, in bytes. */
-  get frameBytes(): number {
-    return this.#offsets.reduce((most, end, i) => Math.max(most, end - (this.#offsets[i - 1] ?? 0)), 0);
-  }
-
   /** A message, without what the framing adds. */
   message(number: number): Uint8Array {
     return this.#messages[number % this.#messages.length]!;
   }
 
-  /**
-   * The frames of `count` requests from `number` on, in as few pieces as the circle allows. They are never changed: no
-   * copy is needed.
-   */
-  *frames(number: number, count: number): Generator<Uint8Array> {
-    const { length } = this.#messages;
-    for (let left = count, from = number % length; left > 0; from = 0) {
-      const to = Math.min(length, from + left);
-      yield this.#frames.subarray(this.#offsets[from], this.#offsets[to]);
-      left -= to - from;
-    }
-  }
-
-  /** Whether `answer` is request `number`. */
-  isEcho(number: number, answer: Uint8Array): boolean {
-    return Buffer.compare(this.message(number), answer) === 0;
+  /** Frames from request `number` on: as many of `count` as one write should take. */
+  batch(number: number, count: number): Batch {
+    const { frameBytes } = this;
+    const from = number % this.#messages.length;
+    const inOneWrite = Math.max(1, Math.floor(WRITE_BYTES / frameBytes));
+    const taken = Math.min(count, inOneWrite, this.#messages.length - from);
+    return { bytes: this.frames.subarray(from * frameBytes, (from + taken) * frameBytes), count: taken };
   }
 }

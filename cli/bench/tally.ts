@@ -5,6 +5,9 @@ import { Latencies } from "./latencies.ts";
 /** Code under which an end counts that the server made in order, before the load was over. */
 const ENDED_BY_PEER = "ERR_CLOSED";
 
+/** So much of a wrong answer is kept, in bytes. */
+const SHOWN_BYTES = 64;
+
 /** Counts of one load. Hot paths add to them. */
 export class Tally {
   /** Latencies of requests that count. */
@@ -44,9 +47,15 @@ export class Tally {
     this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
   }
 
-  /** Counts an answer that is not what was sent; `null` when nothing was asked. */
-  countMismatch(wanted: Uint8Array | null, got: Uint8Array): void {
+  /** Counts an answer that is not what was sent. */
+  countMismatch(wanted: Uint8Array, got: Uint8Array): void {
     this.mismatches++;
-    this.firstMismatch ??= { wanted, got: got.slice(0, 64) };
+    this.firstMismatch ??= { wanted, got: got.slice(0, SHOWN_BYTES) };
+  }
+
+  /** Counts answers to nothing, in bytes that hold them. */
+  countUnasked(count: number, bytes: Uint8Array): void {
+    this.mismatches += count;
+    this.firstMismatch ??= { wanted: null, got: bytes.slice(0, SHOWN_BYTES) };
   }
 }
