@@ -98,7 +98,9 @@ class Load {
   readonly #pace: Pace;
   readonly #lanes: readonly Lane[];
   readonly #tally = new Tally();
-  /** Resolves when nothing is sent any more, or no answer can come. */
+  /** Whether nothing is sent any more. */
+  #stopped = false;
+  /** Resolves when the measurement is over, or no answer can come. */
   readonly #sentAll = Promise.withResolvers<void>();
   /** Resolves when no answer is missing, or none can come. */
   readonly #settled = Promise.withResolvers<void>();
@@ -160,6 +162,7 @@ class Load {
   readonly #stop = (): void => {
     const endMs = this.#plan.endMs = Math.min(this.#plan.endMs, performance.now());
     for (const lane of this.#lanes) lane.fill(endMs);
+    this.#stopped = true;
     this.#sentAll.resolve();
   };
 
@@ -176,22 +179,19 @@ class Load {
   /** Looks whether all that will be asked is answered. */
   readonly #onAnswers = (): void => {
     const { sent, answered } = this.#tally;
-    if (sent === answered && this.#pace.isOver(performance.now())) {
-      this.#sentAll.resolve();
-      this.#settled.resolve();
-    } else if (!this.#lanes.some((lane) => lane.isOpen)) {
-      this.#sentAll.resolve();
-      this.#settled.resolve();
-    }
+    const done = sent === answered && this.#pace.isOver(performance.now());
+    if (!done && this.#lanes.some((lane) => lane.isOpen)) return;
+    this.#sentAll.resolve();
+    if (this.#stopped) this.#settled.resolve();
   };
 
   /** Sends what is due, and comes back when the next request is. */
   readonly #tick = (): void => {
     const pace = this.#pace as OpenPace;
     const nowMs = performance.now();
+    for (const lane of this.#lanes) lane.fill(nowMs);
     // What is behind by then goes out as answers make room.
     if (pace.isOver(nowMs)) return;
-    for (const lane of this.#lanes) lane.fill(nowMs);
     const waitMs = pace.nextMs(nowMs) - nowMs;
     if (waitMs > TIMER_LATENESS_MS) {
       setTimeout(this.#tick, Math.min(waitMs - TIMER_LATENESS_MS, LOOK_EVERY_MS));
