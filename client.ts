@@ -1,4 +1,28 @@
-// The client side: connect() for one connection, Client for a link that is kept up; the face of `client/`.
+/**
+ * The client side: {@linkcode connect} for one connection, {@linkcode Client} for a link that is kept up.
+ *
+ * @example
+ * ```ts
+ * import { Client, connect } from "@parley/parley/client";
+ * import { serve } from "@parley/parley/server";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(async (conn) => {
+ *   for await (const message of conn) await conn.send(message);
+ * });
+ * await server.ready;
+ *
+ * await using conn = await connect({ ...server.addr, timeoutMs: 3_000 });
+ * await conn.send("once");
+ * assertEquals(await conn.receive(), new TextEncoder().encode("once"));
+ *
+ * await using client = new Client({ ...server.addr });
+ * await client.send("on whatever link there is");
+ * assertEquals(await client.receive(), new TextEncoder().encode("on whatever link there is"));
+ * ```
+ *
+ * @module
+ */
 export { connect } from "./client/connect.ts";
 export type { ConnectOptions } from "./client/options.ts";
 export { Client, type ClientOptions } from "./client/client.ts";

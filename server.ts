@@ -1,4 +1,13 @@
-// serve(): listens, lets connections in, runs the handler on each, and ends in order.
+/**
+ * serve(): listens, lets connections in, runs the handler on each, and ends in order.
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley/server";
+ * await using server = serve(async (conn) => await conn.send("Hello!"));
+ * await server.ready;
+ * ```
+ * @module
+ */
 import type { Connection } from "./connection.ts";
 import { Sweeper } from "./connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "./errors.ts";

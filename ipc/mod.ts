@@ -6,6 +6,17 @@
  * processes that run the same code. Processes of one user need no set-up: the server makes a key that only this user can
  * read. Others share a {@linkcode SecretKey}.
  *
+ * @example
+ * ```ts
+ * import { connectIpc, listenIpc } from "@parley/parley/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const name = `clock-${crypto.randomUUID()}`;
+ * await using server = await listenIpc({ name, onQuery: (data) => data.toReversed() });
+ * await using client = await connectIpc({ name });
+ * assertEquals(await client.query(new Uint8Array([1, 2, 3])), new Uint8Array([3, 2, 1]));
+ * ```
+ *
  * @module
  */
 export { IpcServer, type IpcServerOptions, type IpcServerStats, listenIpc } from "./server.ts";

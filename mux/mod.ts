@@ -4,6 +4,25 @@
  * `MuxSession` stands on any `Transport`; `MuxStream` is one flow of bytes in it. The pure parts, header, window
  * and states, are exported for tools and tests.
  *
+ * @example Two sessions over a pair of transports, and a stream of one of them
+ * ```ts
+ * import { memoryPair } from "@parley/parley";
+ * import { MuxSession } from "@parley/parley/mux";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [near, far] = memoryPair();
+ * const client = new MuxSession(near, { role: "client" });
+ * const server = new MuxSession(far, { role: "server" });
+ *
+ * const asking = await client.openStream();
+ * await asking.write(new Uint8Array([1, 2, 3]));
+ * const answering = await server.acceptStream();
+ * assertEquals(await answering?.read(), new Uint8Array([1, 2, 3]));
+ * client.abort();
+ * server.abort();
+ * await Promise.all([client.closed, server.closed]);
+ * ```
+ *
  * @module
  */
 export { type Clock, systemClock } from "../clock.ts";

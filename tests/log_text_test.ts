@@ -76,7 +76,7 @@ Deno.test("escapeForLog() reads no more of a large text than it shows", () => {
   const large = "\x1b".repeat(20_000_000);
   const startedAt = performance.now();
   assertEquals(escapeForLog(large).length, 253);
-  assert(performance.now() - startedAt < 1_000);
+  assert(performance.now() - startedAt < 5_000);
 });
 
 Deno.test("KindRateLimiter writes so many lines of a kind per interval, then tells how many it left out", () => {

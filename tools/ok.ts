@@ -66,13 +66,15 @@ function staticSteps(folder: string): Step[] {
     },
     { name: "format", args: ["fmt", "--check"] },
     { name: "doc lint", args: ["doc", "--lint", ...entryPoints()] },
+    { name: "all documented", args: ["run", "-A", "tools/check_docs.ts"] },
     { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
+    { name: "compile embeds", args: ["run", "-A", "tools/check_compile.ts"] },
     { name: "registry in step", args: ["run", "-A", "tools/registry/build.ts", "--check"] },
   ];
 }
 
 /** Checks that measure time; they run alone. */
-const TEST_STEP: Step = { name: "tests and examples", args: ["test", "-A", "--doc"] };
+const TEST_STEP: Step = { name: "tests and examples", args: ["run", "-A", "tools/test.ts"] };
 
 async function runStep(step: Step): Promise<StepResult> {
   const start = performance.now();

@@ -2,6 +2,31 @@
  * Named streams between peers that keep one connection: a server {@linkcode mount}s, clients {@linkcode join}, and
  * either side opens streams to the other, so a server calls a client that no connection could reach.
  *
+ * @example A server that asks its client
+ * ```ts
+ * import { join, mount, sameToken } from "@parley/parley/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = mount({ authorize: ({ token }) => sameToken(token, "a good secret") });
+ * await server.ready;
+ * await using agent = join({
+ *   ...server.addr,
+ *   identity: "agent-7",
+ *   token: "a good secret",
+ *   handlers: {
+ *     uptime: async (stream) => {
+ *       await stream.write("three days");
+ *       await stream.closeWrite();
+ *     },
+ *   },
+ * });
+ * await agent.ready;
+ *
+ * const stream = await server.open("agent-7", "uptime");
+ * await stream.closeWrite();
+ * assertEquals(await new Response(stream.readable).text(), "three days");
+ * ```
+ *
  * @module
  */
 export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../client/backoff.ts";

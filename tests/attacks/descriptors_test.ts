@@ -32,7 +32,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
       const began = performance.now();
       await until("a good client is served", () => server.goodRound().then(() => true, () => false));
       const tookMs = performance.now() - began;
-      assert(tookMs < 3000, `it took ${tookMs} ms`);
+      assert(tookMs < 10_000, `it took ${tookMs} ms`);
       await until(`descriptors are back to ${before}`, () => server.descriptors <= before);
       await server.goodRounds(5);
       if (Deno.env.has("PARLEY_TELL")) {

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { hasProcessStats, processStats } from "../support/process_stats.ts";
 import { readToEnd, writeAll } from "../support/raw_peer.ts";
-import { until } from "../support/wait.ts";
+import { staysBelow, until } from "../support/wait.ts";
 import { Crowd, ServerProcess } from "./server_process.ts";
 
 const ignore = !hasProcessStats;
@@ -71,7 +71,7 @@ Deno.test("serve() ends a client whose line never ends: at the limit, and in lin
     const tookMs = performance.now() - began;
     assertEquals(answer, "");
     assertEquals(test.codes, ["handler ERR_FRAME_TOO_LARGE"]);
-    assert(poured < 64 * MIB || tookMs < 3000, `it took ${tookMs} ms for ${poured} bytes`);
+    assert(poured < 64 * MIB || tookMs < 10_000, `it took ${tookMs} ms for ${poured} bytes`);
     const [stats] = test.server.closedConnections();
     assertEquals(stats?.heldBytes ?? 0, 0);
   }
@@ -89,11 +89,16 @@ Deno.test({
     const chunk = new Uint8Array(64 * 1024);
     const flooding = crowd.sockets.flatMap((socket) => [pour(socket, Infinity, chunk), forget(socket)]);
     await until("the flood is on", async () => (await server.report()).overall.messagesIn > 100_000);
-    const times = await server.goodRounds(10);
+    const calmMs = Math.max(...calm);
+    let slowestMs = Infinity;
+    // Four flooders, a process that makes their flood, and two processors at the least: some turns of 2048 messages each.
+    await staysBelow(Math.max(250, 20 * calmMs), async () => {
+      slowestMs = Math.max(...await server.goodRounds(10));
+      return slowestMs;
+    });
     const { overall } = await server.report();
     crowd[Symbol.dispose]();
     await Promise.all(flooding);
-    const [calmMs, slowestMs] = [Math.max(...calm), Math.max(...times)];
     if (Deno.env.has("PARLEY_TELL")) {
       console.log(
         `${overall.messagesIn} empty messages: a good round took ${slowestMs.toFixed(1)} ms at most, ${
@@ -101,10 +106,5 @@ Deno.test({
         } ms alone`,
       );
     }
-    // Four flooders, a process that makes their flood, and two processors at the least: some turns of 2048 messages each.
-    assert(
-      slowestMs < Math.max(250, 20 * calmMs),
-      `a good client waited ${slowestMs} ms; alone ${calmMs} ms`,
-    );
   },
 });

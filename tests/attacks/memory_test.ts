@@ -19,14 +19,17 @@ const LIMITS = { highWaterBytes: HIGH_WATER, maxQueuedBytes: MAX_QUEUED };
 /** What a connection costs beside its queue, generously: buffers of the runtime and of TLS, garbage not yet collected. */
 const EACH = 512 * KIB;
 
-/** Waits until the server's connections stand still. */
+/** Waits until all of the server's queues are full and its connections stand still. */
 async function atRest(server: ServerProcess): Promise<ServerReport> {
-  for (let before = await server.report();;) {
+  let before = await server.report();
+  await until("every queue is full and nothing moves", async () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const now = await server.report();
-    if (now.overall.bytesOut - before.overall.bytesOut < 64 * KIB) return now;
+    const moved = now.overall.bytesOut - before.overall.bytesOut;
     before = now;
-  }
+    return moved < 64 * KIB && now.queuedBytes > PEERS * HIGH_WATER;
+  });
+  return before;
 }
 
 for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backend deno", "deno"]] as const) {

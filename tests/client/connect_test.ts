@@ -5,6 +5,7 @@ import {
   Client,
   type ClientOptions,
   connect,
+  type Connection,
   type ConnectOptions,
   fixedLength,
   type ServeOptions,
@@ -221,7 +222,12 @@ Deno.test({
 
 Deno.test("connect() does not hold its deadline against an open connection", async () => {
   await using listening = await started();
-  await using conn = await listening.connect({ timeoutMs: 20 });
+  let open: Connection | undefined;
+  await until("a connection is in time", async () => {
+    open = await listening.connect({ timeoutMs: 20 }).catch(() => undefined);
+    return open !== undefined;
+  });
+  await using conn = open!;
   const start = performance.now();
   await until("the deadline is over", () => performance.now() - start > 30);
   await conn.send("Hi!");
@@ -373,14 +379,13 @@ class FullBacklog implements AsyncDisposable {
     const { signal } = full.#pending;
     for (let stuck = false; !stuck;) {
       const attempt = Deno.connect({ port: full.port, signal });
-      const timeout = Promise.withResolvers<"stuck">();
-      const timer = setTimeout(() => timeout.resolve("stuck"), 100);
-      const conn = await Promise.race([attempt, timeout.promise]);
-      clearTimeout(timer);
-      if (conn === "stuck") {
-        stuck = true;
-        attempt.catch(() => {});
-      } else full.#conns.push(conn);
+      // The kernel connects at once or not at all; on a busy machine one timer may be over before we are told.
+      const before = full.#conns.length;
+      attempt.then((conn) => full.#conns.push(conn), () => {});
+      for (let turn = 0; turn < 10 && full.#conns.length === before; turn++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      stuck = full.#conns.length === before;
     }
     return full;
   }

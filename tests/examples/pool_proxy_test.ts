@@ -152,11 +152,11 @@ Deno.test("tls_proxy frees every descriptor of many short connections", { ignore
   };
   const { pid } = site.proxy;
   await many(50);
-  await until(() => descriptors(pid) < 100, 10_000);
+  await until(() => descriptors(pid) < 100);
   const before = descriptors(pid);
   await many(200 * effort); // PARLEY_FUZZ_RUNS=50 makes 10 000
-  await until(() => descriptors(pid) <= before, 10_000);
-  for (const backend of site.backends) await until(() => descriptors(backend.pid) < 40, 10_000);
+  await until(() => descriptors(pid) <= before);
+  for (const backend of site.backends) await until(() => descriptors(backend.pid) < 40);
 });
 
 Deno.test("tls_proxy serves on when a backend is killed, drains at SIGTERM, and tells its numbers", async () => {

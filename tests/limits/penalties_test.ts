@@ -125,7 +125,7 @@ Deno.test("Penalties stays bounded and quick through a flood of sources", () => 
   }
   assertEquals(penalties.size, 65_536);
   // Many times what it takes, and less than a search per source would take.
-  assert(performance.now() - startedAt < 2_000);
+  assert(performance.now() - startedAt < 10_000);
 });
 
 Deno.test("Penalties never refuses longer than maxMs nor shorter than the base, in any history", () => {

@@ -2,19 +2,29 @@
 import { assert, assertEquals } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { dial, type DialTarget } from "../../net/dial.ts";
+import { descriptorsOf } from "../support/process_stats.ts";
 import { until } from "../support/wait.ts";
 
 const FLOOD = 100;
+/** Descriptors that the server may have. */
+const LIMIT = 64;
 
 for (const kind of ["tcp", "unix", "deno", "node", "node-unix"]) {
   Deno.test({
-    name: `Listener over ${kind} under ulimit -n 64, accepts again after a flood`,
+    name: `Listener over ${kind} under ulimit -n ${LIMIT}, accepts again after a flood`,
     ignore: Deno.build.os !== "linux",
     fn: async () => {
       const directory = await Deno.makeTempDir();
       const path = `${directory}/socket`;
       const server = new Deno.Command("sh", {
-        args: ["-c", `ulimit -n 64; exec "$0" run -A "$1" "$2" "$3"`, Deno.execPath(), SERVER, kind, path],
+        args: [
+          "-c",
+          `ulimit -n ${LIMIT}; exec "$0" run -A "$1" "$2" "$3"`,
+          Deno.execPath(),
+          SERVER,
+          kind,
+          path,
+        ],
         // Deno's own background work must not meet the limit: it would end the process.
         env: { DENO_NO_UPDATE_CHECK: "1" },
         stdout: "piped",
@@ -24,12 +34,14 @@ for (const kind of ["tcp", "unix", "deno", "node", "node-unix"]) {
       try {
         const { value = "" } = await reader.read();
         const { port, ca } = JSON.parse(value) as { port: number; ca: string };
-        await flood(() =>
-          kind.endsWith("unix")
-            ? Deno.connect({ transport: "unix", path })
-            : Deno.connect({ hostname: "127.0.0.1", port })
+        await flood(
+          server.pid,
+          () =>
+            kind.endsWith("unix")
+              ? Deno.connect({ transport: "unix", path })
+              : Deno.connect({ hostname: "127.0.0.1", port }),
         );
-        await until("the server serves again", () => exchange(targetOf(kind, { port, path, ca })), 10_000);
+        await until("the server serves again", () => exchange(targetOf(kind, { port, path, ca })));
       } finally {
         server.kill();
         await server.status;
@@ -43,12 +55,11 @@ for (const kind of ["tcp", "unix", "deno", "node", "node-unix"]) {
 const SERVER = new URL("./flood_server.ts", import.meta.url).pathname;
 
 /** Opens more connections than the server can have, and lets go of them. */
-async function flood(connect: () => Promise<Deno.Conn>): Promise<void> {
+async function flood(pid: number, connect: () => Promise<Deno.Conn>): Promise<void> {
   const attempts = await Promise.allSettled(Array.from({ length: FLOOD }, connect));
   const conns = attempts.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
-  assert(conns.length > 64, `Only ${conns.length} connections came about`);
-  // The server meets the limit while it takes them in; nothing tells when it has.
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert(conns.length > LIMIT, `Only ${conns.length} connections came about`);
+  await until("the server has no descriptor left", () => descriptorsOf(pid) >= LIMIT);
   for (const conn of conns) conn.close();
 }
 

@@ -303,7 +303,7 @@ Deno.test({
       const reason = new Error("late");
       controller.abort(reason);
       assertEquals(await assertRejects(() => opening), reason);
-      await until("the descriptor is free", () => openDescriptors() <= before + 1, 1000);
+      await until("the descriptor is free", () => openDescriptors() <= before + 1);
       assertEquals(await silent.read(new Uint8Array(1)).catch(() => null), null);
       silent.close();
     });
@@ -325,7 +325,7 @@ Deno.test({
     const reason = new Error("enough");
     controller.abort(reason);
     assertEquals(await assertRejects(() => dialling), reason);
-    await until("the descriptor is free", () => openDescriptors() <= before + 1, 1000);
+    await until("the descriptor is free", () => openDescriptors() <= before + 1);
     accepted.close();
     mute.close();
   },

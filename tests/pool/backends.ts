@@ -87,7 +87,7 @@ export function statsOf(pool: Pool, name: string) {
   return stats;
 }
 
-/** Resolves when `check` holds; fails after `timeoutMs`. */
-export function until(check: () => boolean, timeoutMs = 5000): Promise<void> {
+/** Resolves when `check` holds; fails after `timeoutMs`, the usual patience by default. */
+export function until(check: () => boolean, timeoutMs?: number): Promise<void> {
   return untilTrue(`${check}`, check, timeoutMs);
 }

@@ -8,6 +8,9 @@ import { writeAll } from "../support/raw_peer.ts";
 import { ask, codeOf, errorOf, lines, started, type TestServer } from "../support/servers.ts";
 import { until } from "../support/wait.ts";
 
+/** What happens at once takes less: all deadlines by default are later. */
+const AT_ONCE_MS = 4000;
+
 /** A server whose handler answers only after `release`. */
 async function gated(options: Parameters<typeof started>[0] = {}) {
   const gate = Promise.withResolvers<void>();
@@ -84,7 +87,7 @@ Deno.test("Server.shutdown() ends idle connections at once", async () => {
   const began = performance.now();
   await test.server.shutdown();
   await Promise.all(closing);
-  assert(performance.now() - began < 1000);
+  assert(performance.now() - began < AT_ONCE_MS);
   assertEquals(test.server.closedConnections().map(({ errorCode }) => errorCode), Array(20).fill(null));
 });
 
@@ -145,7 +148,7 @@ Deno.test("Server.shutdown() at its deadline cuts a handler that never returns, 
   await sendAll(test, stuck, ["one", "and two", "and three"]);
   const began = performance.now();
   const error = await assertRejects(() => test.server.shutdown({ timeoutMs: 50 }), TimeoutError);
-  assert(performance.now() - began < 1000);
+  assert(performance.now() - began < AT_ONCE_MS);
   assertEquals([error.code, error.cutConnections, error.cutBytes], ["ERR_DRAIN_TIMEOUT", 1, 18]);
   assertEquals(
     error.message,
@@ -270,7 +273,7 @@ Deno.test("Server.shutdown() and close() give up handshakes under way at once, f
       const began = performance.now();
       await test.server[end]();
       await test.server.finished;
-      assert(performance.now() - began < 2000);
+      assert(performance.now() - began < AT_ONCE_MS);
       await until("none is pending", () => test.server.stats().pendingNow === 0);
       assertEquals(test.codes, [], "that we gave them up is no failure of theirs");
       for (const socket of silent) socket.close();

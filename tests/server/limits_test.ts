@@ -5,7 +5,7 @@ import { text, utf8 } from "../support/bytes.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { writeAll } from "../support/raw_peer.ts";
 import { ask, codeOf, lines, started } from "../support/servers.ts";
-import { until } from "../support/wait.ts";
+import { staysBelow, until } from "../support/wait.ts";
 
 Deno.test("maxConnections: as many are served, one more is refused, and a place that is left can be had", async () => {
   await using test = await started({ maxConnections: 3 });
@@ -53,7 +53,7 @@ Deno.test("connectionsPerSecondPerSource refuses who connects too often", async 
 });
 
 Deno.test("idleTimeoutMs ends a connection on which nothing moves, and no other", async () => {
-  await using test = await started({ idleTimeoutMs: 80 });
+  await using test = await started({ idleTimeoutMs: 250 });
   const idle = await test.connect();
   const busy = await test.connect();
   await ask(idle, "one");
@@ -73,7 +73,7 @@ Deno.test("idleTimeoutMs ends a connection on which nothing moves, and no other"
 });
 
 Deno.test("messageTimeoutMs ends a connection whose message comes drop by drop", async () => {
-  await using test = await started({ messageTimeoutMs: 60, idleTimeoutMs: 10_000 });
+  await using test = await started({ messageTimeoutMs: 150, idleTimeoutMs: 10_000 });
   assert(test.server.addr.transport === "tcp");
   const socket = await Deno.connect({ port: test.server.addr.port });
   let sent = 0;
@@ -114,8 +114,7 @@ Deno.test("rateLimits.perConnection slows a flooder, and loses and reorders noth
 });
 
 Deno.test("rateLimits.perConnection leaves another connection alone, perSource does not", async () => {
-  const cases = [["perConnection", 0], ["perSource", 1]] as const;
-  for (const [scope, wantedShare] of cases) {
+  for (const scope of ["perConnection", "perSource"] as const) {
     await using test = await started({
       rateLimits: { [scope]: { bytesPerSecond: 20_000, burstBytes: 1000 } },
     });
@@ -123,11 +122,14 @@ Deno.test("rateLimits.perConnection leaves another connection alone, perSource d
     const other = await test.connect();
     const sending = flooder.send("x".repeat(30_000));
     await until("the limit strikes", () => test.server.stats().overall.rateLimitPauses > 0);
-    const began = performance.now();
-    await ask(other, "one");
-    await ask(other, "two");
-    const waitedMs = performance.now() - began;
-    assertEquals(waitedMs > 50 ? 1 : 0, wantedShare, `${scope}: waited ${waitedMs} ms`);
+    const waitedMs = async () => {
+      const began = performance.now();
+      await ask(other, "one");
+      await ask(other, "two");
+      return performance.now() - began;
+    };
+    if (scope === "perConnection") await staysBelow(50, waitedMs);
+    else assert(await waitedMs() > 50);
     await sending;
     flooder.abort();
     await other.close();
@@ -137,8 +139,9 @@ Deno.test("rateLimits.perConnection leaves another connection alone, perSource d
 Deno.test("rateLimits: a peer that we make wait is neither late with its message nor idle", async () => {
   await using test = await started({
     rateLimits: { perConnection: { bytesPerSecond: 20_000, burstBytes: 1000 } },
-    messageTimeoutMs: 60,
-    idleTimeoutMs: 60,
+    // What is paid for the message takes 250 ms.
+    messageTimeoutMs: 150,
+    idleTimeoutMs: 150,
   });
   await using conn = await test.connect();
   const message = "x".repeat(6000);
@@ -149,7 +152,7 @@ Deno.test("rateLimits: a peer that we make wait is neither late with its message
 
 Deno.test("Server ends with ERR_SLOW_CONSUMER who takes nothing in writeTimeoutMs, and no other", async () => {
   const framing = lengthPrefixed();
-  await using test = await started({ framing, writeTimeoutMs: 100 }, async (conn) => {
+  await using test = await started({ framing, writeTimeoutMs: 400 }, async (conn) => {
     const chunk = new Uint8Array(2 ** 20);
     for await (const _ of conn) {
       for (let i = 0; i < 64; i++) await conn.send(chunk);

@@ -1,6 +1,7 @@
 // Program: runs a file of ours as a process of its own, and waits for what it prints.
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PARLEY_MAIN, type ParleyProgram, parleyProgram } from "./parley_program.ts";
 
 /** What a finished program left. */
 export interface ProgramResult {
@@ -34,7 +35,8 @@ const ROOT = new URL("../../", import.meta.url);
 
 /**
  * A file of the project, run by this Deno with the permissions that its comments name in a line with `deno run`, or with all
- * permissions where there is none. It is killed when the test is done with it. */
+ * permissions where there is none; for the command line see {@linkcode parleyProgram}. It is killed when the test is done with it.
+ */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #name: string;
@@ -49,19 +51,12 @@ export class Program implements AsyncDisposable {
   constructor(path: string, args: readonly string[] = [], options: ProgramOptions = {}) {
     this.#name = path;
     const { flags = [], maxDescriptors, prefix = [] } = options;
-    const run = [
-      "run",
-      "--quiet",
-      ...permissions(path),
-      ...flags,
-      "--config",
-      file("deno.json"),
-      file(path),
-      ...args,
-    ];
+    const { command: deno, args: run } = path === PARLEY_MAIN
+      ? parleyProgram(flags)
+      : denoProgram(path, flags);
     const [command, commandArgs]: [string, string[]] = maxDescriptors === undefined
-      ? [Deno.execPath(), run]
-      : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, Deno.execPath(), ...run]];
+      ? [deno, [...run, ...args]]
+      : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, deno, ...run, ...args]];
     const [first = command, ...others] = [...prefix, command, ...commandArgs];
     this.#child = new Deno.Command(first, {
       args: others,
@@ -154,6 +149,11 @@ export class Program implements AsyncDisposable {
     if (match !== null) return match;
     throw new Error(`${this.#name} ended without ${wanted}:\n${this.#out.text}\n${this.#err.text}`);
   }
+}
+
+function denoProgram(path: string, flags: readonly string[]): ParleyProgram {
+  const args = ["run", "--quiet", ...permissions(path), ...flags, "--config", file("deno.json"), file(path)];
+  return { command: Deno.execPath(), args };
 }
 
 /** What a reader is told to run it with must be enough. */

@@ -185,7 +185,7 @@ function checkDirection(
           await assertCode("ERR_CLOSED", writing);
           await reading;
           if (near.localAddr.transport === "memory") return;
-          await until("the descriptor is free", () => openDescriptors() <= before - 1, 1000);
+          await until("the descriptor is free", () => openDescriptors() <= before - 1);
         }),
     });
   }

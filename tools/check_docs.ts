@@ -1,0 +1,95 @@
+// Checks that all that is exported is documented: every entry point with an example, every symbol and every member of one.
+
+import { fail } from "./report.ts";
+import { ROOT } from "./source_files.ts";
+
+/** What Deno tells of anything that can have a comment. */
+interface Documented {
+  readonly name?: string;
+  readonly jsDoc?: JsDoc;
+}
+
+interface JsDoc {
+  readonly doc?: string;
+  readonly tags?: readonly { readonly kind: string }[];
+}
+
+/** One symbol that an entry point exports. */
+interface DocSymbol {
+  readonly name: string;
+  readonly declarations: readonly (Documented & {
+    readonly kind: string;
+    readonly declarationKind: string;
+    readonly def?: Readonly<Record<string, unknown>>;
+  })[];
+}
+
+/** What `deno doc --json` tells. */
+export interface DocTree {
+  readonly nodes: Readonly<
+    Record<string, { readonly module_doc?: JsDoc; readonly symbols: readonly DocSymbol[] }>
+  >;
+}
+
+/** How much is documented, and what is not. */
+export interface DocCoverage {
+  readonly documented: number;
+  readonly missing: readonly string[];
+}
+
+/** Where the members of classes and interfaces are. */
+const MEMBERS = ["constructors", "properties", "methods", "callSignatures", "indexSignatures"];
+
+/** Counts what has a comment; `exampleless` entry points need no example in it. */
+export function docCoverage(tree: DocTree, exampleless: readonly string[] = []): DocCoverage {
+  const missing: string[] = [];
+  let documented = 0;
+  const see = (what: string, jsDoc: JsDoc | undefined) => {
+    if ((jsDoc?.doc ?? "").trim() !== "") documented++;
+    else missing.push(what);
+  };
+  for (const [url, { module_doc: moduleDoc, symbols }] of Object.entries(tree.nodes)) {
+    const path = url.startsWith(ROOT.href) ? url.slice(ROOT.href.length) : url;
+    see(path, moduleDoc);
+    const hasExample = moduleDoc?.tags?.some(({ kind }) => kind === "example") ?? false;
+    if (!hasExample && !exampleless.includes(path)) missing.push(`${path}: an example`);
+    for (const { name, declarations } of symbols) {
+      for (const { kind, declarationKind, jsDoc, def } of declarations) {
+        // What another entry point documents is referred to from here; of overloads, nobody sees the one with a body.
+        if (declarationKind !== "export" || kind === "reference") continue;
+        if (declarations.length > 1 && def?.["hasBody"] === true) continue;
+        see(`${path}: ${name}`, jsDoc);
+        for (const member of membersOf(def)) see(`${path}: ${name}.${member.name}`, member.jsDoc);
+      }
+    }
+  }
+  return { documented, missing };
+}
+
+function membersOf(def: Readonly<Record<string, unknown>> | undefined): Documented[] {
+  return MEMBERS.flatMap((kind) => {
+    const members = def?.[kind];
+    return Array.isArray(members) ? members.filter(({ accessibility }) => accessibility !== "private") : [];
+  });
+}
+
+function readTree(): DocTree {
+  const { exports }: { exports: Record<string, string> } = JSON.parse(
+    Deno.readTextFileSync(new URL("deno.json", ROOT)),
+  );
+  const { success, stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", ...Object.values(exports)],
+    cwd: ROOT,
+    stdin: "null",
+  }).outputSync();
+  if (!success) fail(new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+if (import.meta.main) {
+  // The command line is called, not imported; its help has the examples.
+  const { documented, missing } = docCoverage(readTree(), ["cli/main.ts"]);
+  const all = documented + missing.length;
+  console.log(`${documented} of ${all} documented`);
+  if (missing.length > 0) fail(`Not documented:\n${missing.join("\n")}`);
+}
