@@ -37,5 +37,4 @@ export type {
   PoolCounters,
   PoolStats,
 } from "./pool/stats.ts";
-export { poolMetrics } from "./pool/metrics.ts";
 export { splice, type SpliceEnd, type SpliceOptions } from "./pool/splice.ts";

@@ -149,7 +149,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const reporter = this.#reporter = new ErrorReporter(options.given.onError, options.logger);
     const tally = this.#tally = new ServerTally(this.#sweeper);
     this.#sessions = new Sessions(options, { handler, reporter, tally, sweeper: this.#sweeper });
-    this.#handshakes = new Handshakes(this.#admission, penalties, tally.counters, {
+    this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: options.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),

@@ -8,7 +8,8 @@ import type { IpcQueryOptions } from "./asked.ts";
 import { type Endpoint, findEndpoint } from "./endpoint.ts";
 import type { IpcReadOptions } from "./inbox.ts";
 import { iterate } from "./inbox.ts";
-import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import type { IpcStats } from "../stats/snapshots.ts";
+import type { LinkEnd } from "./link_types.ts";
 import { type IpcMessage, LinkSlot } from "./link_slot.ts";
 import { type IpcQueryHandler, openLink } from "./open_link.ts";
 import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
@@ -122,9 +123,10 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return this.#statuses.watch();
   }
 
-  /** Counters over all connections so far. */
-  stats(): IpcTraffic {
-    return this.#slot.traffic();
+  /** What it has done so far, over all connections and by day. */
+  stats(): IpcStats {
+    const { name, status: state } = this;
+    return this.#slot.tally.snapshot({ role: "client", name, state, address: null, failed: {} });
   }
 
   /**

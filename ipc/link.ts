@@ -7,7 +7,8 @@ import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
-import type { IpcTraffic, LinkEnd, LinkOptions } from "./link_types.ts";
+import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
+import type { LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
 
 /**
@@ -25,15 +26,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkEnd>;
-  /** What went over it. */
-  readonly traffic: IpcTraffic = {
-    messagesIn: 0,
-    messagesOut: 0,
-    queriesIn: 0,
-    queriesOut: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-  };
+  readonly #traffic: IpcTraffic = newIpcTraffic();
   readonly #frames: FrameLink;
   readonly #options: LinkOptions;
   readonly #decoder: FrameDecoder;
@@ -100,6 +93,16 @@ export class IpcLink {
     return Array.from(this.#frames.info.sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  /** What went over it. */
+  stats(): IpcTraffic {
+    return { ...this.#traffic, bytesOut: this.#outbox.pushedBytes };
+  }
+
+  /** Bytes that were accepted for writing and are not in the kernel. */
+  get queuedBytes(): number {
+    return this.#outbox.queuedBytes;
+  }
+
   /** Whether messages and queries can be sent. */
   get isOpen(): boolean {
     return this.#state === "open";
@@ -109,7 +112,7 @@ export class IpcLink {
   write(type: number, data: Uint8Array): Promise<void> {
     const refused = this.#refuseSend(data);
     if (refused !== null) return handled(Promise.reject(refused));
-    this.traffic.messagesOut++;
+    this.#traffic.messagesOut++;
     return this.#outbox.push(FrameKind.message, type, data);
   }
 
@@ -117,7 +120,7 @@ export class IpcLink {
   query(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
     const refused = this.#refuseSend(data);
     if (refused !== null) return Promise.reject(refused);
-    this.traffic.queriesOut++;
+    this.#traffic.queriesOut++;
     return this.#asked.ask(data, timeoutMs, signal);
   }
 
@@ -143,7 +146,7 @@ export class IpcLink {
       writtenBytes: this.#outbox.writtenBytes,
       queuedBytes: this.#outbox.queuedBytes,
       inFrame: this.#decoder.inFrame,
-      framesIn: this.traffic.messagesIn + this.traffic.queriesIn,
+      framesIn: this.#traffic.messagesIn + this.#traffic.queriesIn,
     });
   }
 
@@ -180,7 +183,7 @@ export class IpcLink {
         const chunk = await this.#frames.read();
         if (chunk === null) break;
         this.#watch.sawInput();
-        this.traffic.bytesIn += chunk.length;
+        this.#traffic.bytesIn += chunk.length;
         this.#decoder.push(chunk, this.#onFrame);
         this.#outbox.flush(); // what was answered on the spot goes out together
       }
@@ -210,7 +213,7 @@ export class IpcLink {
       case FrameKind.message:
         return this.#onMessage(tag, data);
       case FrameKind.query:
-        this.traffic.queriesIn++;
+        this.#traffic.queriesIn++;
         return this.#answering.take(tag, data);
       case FrameKind.answer:
       case FrameKind.failure:
@@ -231,7 +234,7 @@ export class IpcLink {
   };
 
   #onMessage(type: number, data: Uint8Array): void {
-    this.traffic.messagesIn++;
+    this.#traffic.messagesIn++;
     // A side that closes reads on to the other's last word. What does not fit by then has no reader.
     if (this.#state !== "open" && this.#options.isInboxFull()) this.#dropping = true;
     if (!this.#dropping) this.#options.onMessage(type, data);
@@ -348,10 +351,7 @@ export class IpcLink {
   #refuseSend(data: Uint8Array): Error | null {
     const { peerMaxMessageBytes } = this.#frames.info;
     if (this.#state !== "open") return this.#gone();
-    if (data.length <= peerMaxMessageBytes) {
-      this.traffic.bytesOut += data.length;
-      return null;
-    }
+    if (data.length <= peerMaxMessageBytes) return null;
     return new FramingError(
       "ERR_FRAME_TOO_LARGE",
       `Cannot send as the other side takes at most ${peerMaxMessageBytes} bytes: the message has ${data.length}`,

@@ -5,7 +5,8 @@ import { checkDurationMs } from "../limits/check.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import { Inbox, type IpcReadOptions } from "./inbox.ts";
 import type { IpcLink } from "./link.ts";
-import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import type { LinkEnd } from "./link_types.ts";
+import { IpcTally } from "./tally.ts";
 import { checkType, type ResolvedIpcOptions, toBytes } from "./options.ts";
 
 /** A received message. */
@@ -20,6 +21,8 @@ export interface IpcMessage {
 export class LinkSlot {
   /** Messages of all links. */
   readonly inbox: Inbox<IpcMessage>;
+  /** What went over all links. */
+  readonly tally: IpcTally = new IpcTally();
   readonly #options: ResolvedIpcOptions;
   #link: IpcLink | null = null;
   #up: PromiseWithResolvers<void> = quietly();
@@ -29,14 +32,6 @@ export class LinkSlot {
   #settled = 0;
   /** What `flush` has to tell. */
   #loss: Error | null = null;
-  readonly #total: IpcTraffic = {
-    messagesIn: 0,
-    messagesOut: 0,
-    queriesIn: 0,
-    queriesOut: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-  };
 
   /** Makes an empty slot. */
   constructor(options: ResolvedIpcOptions) {
@@ -55,6 +50,7 @@ export class LinkSlot {
   /** Puts a link in; it has been confirmed. */
   attach(link: IpcLink): void {
     this.#link = link;
+    this.tally.opened(link, null);
     this.#up.resolve();
     link.resume(); // the inbox may have been emptied before
   }
@@ -65,7 +61,6 @@ export class LinkSlot {
     if (link === null) return;
     this.#link = null;
     if (this.#end === null) this.#up = quietly();
-    add(this.#total, link.traffic);
     if (this.#settled === this.#written) return;
     this.#settled = this.#written;
     this.#loss = new ClosedError(
@@ -85,6 +80,7 @@ export class LinkSlot {
   /** No more links come. */
   end(error: Error | null): void {
     this.refuse(error);
+    this.tally.stop();
     this.inbox.end(error);
   }
 
@@ -154,13 +150,6 @@ export class LinkSlot {
     await this.#waitForLink(timeoutMs, signal, () => noLink(timeoutMs!));
   }
 
-  /** Counters over all links. */
-  traffic(): IpcTraffic {
-    const total = { ...this.#total };
-    if (this.#link !== null) add(total, this.#link.traffic);
-    return total;
-  }
-
   async #writeLater(type: number, data: Uint8Array): Promise<void> {
     const { writeTimeoutMs } = this.#options.link;
     const link = await this.#waitForLink(
@@ -219,10 +208,6 @@ function quietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
   handled(waiting.promise);
   return waiting;
-}
-
-function add(total: IpcTraffic, more: IpcTraffic): void {
-  for (const key of Object.keys(total) as (keyof IpcTraffic)[]) total[key] += more[key];
 }
 
 function closed(error: Error | null): Error {

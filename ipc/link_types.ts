@@ -32,19 +32,3 @@ export interface LinkEnd {
   /** Bytes that were accepted for writing and are not in the kernel. */
   readonly unsentBytes: number;
 }
-
-/** Counters of a link. */
-export interface IpcTraffic {
-  /** Messages received. */
-  messagesIn: number;
-  /** Messages accepted for writing. */
-  messagesOut: number;
-  /** Queries received. */
-  queriesIn: number;
-  /** Queries asked. */
-  queriesOut: number;
-  /** Bytes of frames received. */
-  bytesIn: number;
-  /** Bytes of frames accepted for writing. */
-  bytesOut: number;
-}

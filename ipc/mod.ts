@@ -19,7 +19,7 @@
  *
  * @module
  */
-export { IpcServer, type IpcServerOptions, type IpcServerStats, listenIpc } from "./server.ts";
+export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
 export { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
 export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
 export { type IpcPairOptions, IpcPeer, type IpcRole, pairIpc } from "./peer.ts";
@@ -33,8 +33,9 @@ export type { IpcQueryOptions } from "./asked.ts";
 export type { IpcReadOptions } from "./inbox.ts";
 export type { IpcRoundOptions } from "./round.ts";
 export type { IpcStatus, IpcStatusEvent } from "./statuses.ts";
-export type { IpcTraffic } from "./link_types.ts";
-export type { IpcRefusals } from "./reception.ts";
+export type { IpcCounters, IpcTraffic } from "../stats/counters.ts";
+export type { DayStats } from "../stats/day_ledger.ts";
+export type { IpcLinkStats, IpcStats } from "../stats/snapshots.ts";
 export type { IpcErrorContext, IpcErrorHandler } from "./log.ts";
 export type { EncryptionContext, EncryptionProvider } from "./secure/provider_link.ts";
 export type { HandshakeReason } from "./secure/hello.ts";

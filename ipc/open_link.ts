@@ -62,7 +62,10 @@ export function linkOptions(
     onQuery,
     onMessage: (type, data) => slot.inbox.push({ type, data }),
     isInboxFull: () => slot.inbox.full,
-    onHandlerError: (error) => resolved.reporter.report(error, "query"),
+    onHandlerError: (error) => {
+      slot.tally.counters.handlerErrors++;
+      resolved.reporter.report(error, "query");
+    },
   };
 }
 

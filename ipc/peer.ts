@@ -12,7 +12,8 @@ import { type Endpoint, findEndpoint } from "./endpoint.ts";
 import { type IpcReadOptions, iterate } from "./inbox.ts";
 import { IpcLink } from "./link.ts";
 import { type IpcMessage, LinkSlot } from "./link_slot.ts";
-import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import type { IpcStats } from "../stats/snapshots.ts";
+import type { LinkEnd } from "./link_types.ts";
 import { ClosingReason } from "./message.ts";
 import { claimEndpoint } from "./network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
@@ -21,6 +22,7 @@ import { pause } from "./pause.ts";
 import { Reception } from "./reception.ts";
 import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
+import type { HandshakeReason } from "./secure/hello.ts";
 import { shortestMs } from "./shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
 import { judgeFailure, Suspicion } from "./suspicion.ts";
@@ -102,6 +104,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly #suspicion = new Suspicion();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #stopping = new AbortController();
+  /** Handshakes that failed while it listened, by reason. */
+  readonly #failed: Partial<Record<HandshakeReason, number>> = {};
   #play: Play | null = null;
   #close: Promise<void> | null = null;
 
@@ -128,9 +132,10 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return this.#statuses.watch();
   }
 
-  /** Counters over all connections so far. */
-  stats(): IpcTraffic {
-    return this.#slot.traffic();
+  /** What it has done so far, over all connections and by day. */
+  stats(): IpcStats {
+    const { name, status: state } = this;
+    return this.#slot.tally.snapshot({ role: "peer", name, state, address: null, failed: this.#failed });
   }
 
   /**
@@ -282,6 +287,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
       const link = new IpcLink(frames, linkOptions(resolved, this.#slot, this.#parts.onQuery));
       if (this.#slot.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
         const reason = this.#slot.link !== null ? ClosingReason.busy : ClosingReason.done;
+        this.#slot.tally.counters.connectionsRefused++;
         await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
         return;
       }
@@ -292,7 +298,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
       if (given.reconnect === false) over.resolve(end);
       else this.#statuses.push("listening", { error: end.error ?? undefined, unsentBytes: end.unsentBytes });
     };
-    return new Reception({ resolved, claim, secrets, maxClients: 2, maxPending: 16, onFrames });
+    const tally = { counters: this.#slot.tally.counters, failed: this.#failed };
+    return new Reception({ resolved, claim, secrets, maxClients: 2, maxPending: 16, onFrames, tally });
   }
 
   #attach(link: IpcLink): void {

@@ -3,6 +3,7 @@ import { AuthError, ClosedError, ParleyError, TimeoutError } from "../errors.ts"
 import { Admission, type Ticket } from "../limits/admission.ts";
 import type { Incoming } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
+import type { IpcCounters } from "../stats/counters.ts";
 import type { Claim } from "./claim.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { SecretSource } from "./secrets.ts";
@@ -10,12 +11,12 @@ import { secure } from "./secure.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 
-/** Counters of who was not let in. */
-export interface IpcRefusals {
-  /** Turned away before the handshake: too many at once. */
-  refused: number;
+/** Where a reception counts who was not let in. */
+export interface ReceptionTally {
+  /** Those turned away before the handshake, and handshakes that failed. */
+  readonly counters: Pick<IpcCounters, "connectionsRefused" | "handshakeFailures">;
   /** Handshakes that failed, by reason. Known to this side only. */
-  failed: Partial<Record<HandshakeReason, number>>;
+  readonly failed: Partial<Record<HandshakeReason, number>>;
 }
 
 /** What a reception works with. */
@@ -25,6 +26,7 @@ export interface ReceptionOptions {
   readonly secrets: SecretSource;
   readonly maxClients: number;
   readonly maxPending: number;
+  readonly tally: ReceptionTally;
   /** Takes a link that has proven itself; resolves when it has ended. */
   readonly onFrames: (frames: FrameLink, incoming: Incoming) => Promise<void>;
 }
@@ -34,8 +36,6 @@ const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to anothe
 
 /** Accepts until it is stopped. */
 export class Reception {
-  /** Who was not let in. */
-  readonly refusals: IpcRefusals = { refused: 0, failed: {} };
   readonly #options: ReceptionOptions;
   readonly #admission: Admission<AbortController>;
   readonly #stopping = new AbortController();
@@ -55,7 +55,7 @@ export class Reception {
     });
     this.#loop = acceptLoop(options.claim.listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#admit(incoming, ticket),
-      onRefused: () => void this.refusals.refused++,
+      onRefused: () => void options.tally.counters.connectionsRefused++,
       onReplaced: (ticket) => ticket.owner?.abort(REPLACED),
       onFault: (error) => options.resolved.reporter.report(error, "accept"),
     }, this.#stopping.signal);
@@ -143,7 +143,8 @@ export class Reception {
   }
 
   #count(reason: HandshakeReason): void {
-    const { failed } = this.refusals;
+    const { counters, failed } = this.#options.tally;
+    counters.handshakeFailures++;
     failed[reason] = (failed[reason] ?? 0) + 1;
     this.#options.resolved.reporter.debug(`A handshake failed: ${reason}`);
   }

@@ -3,6 +3,7 @@ import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import type { Address, Incoming } from "../net/transport.ts";
+import type { IpcStats } from "../stats/snapshots.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import type { IpcAnswer } from "./answering.ts";
 import type { IpcQueryOptions } from "./asked.ts";
@@ -14,12 +15,14 @@ import { IpcLink } from "./link.ts";
 import { ClosingReason } from "./message.ts";
 import { claimEndpoint } from "./network.ts";
 import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
-import { type IpcRefusals, Reception } from "./reception.ts";
+import { Reception } from "./reception.ts";
 import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
+import type { HandshakeReason } from "./secure/hello.ts";
 import { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
 import { shortestMs } from "./shortest.ts";
+import { IpcTally } from "./tally.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
 
 /** Options of {@linkcode listenIpc}. */
@@ -34,14 +37,6 @@ export interface IpcServerOptions extends IpcCommonOptions {
   onQuery?: (data: Uint8Array, client: IpcServerClient) => IpcAnswer | Promise<IpcAnswer>;
   /** Abort closes in order. */
   signal?: AbortSignal;
-}
-
-/** Counters of a server. */
-export interface IpcServerStats extends IpcRefusals {
-  /** Clients connected now. */
-  readonly clients: number;
-  /** Clients that ever were. */
-  readonly clientsTotal: number;
 }
 
 /**
@@ -114,7 +109,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly #ready = new Fifo<IpcServerClient>();
   readonly #inReady = new Set<IpcServerClient>();
   readonly #readers = new Waiters<IpcServerMessage>();
-  #clientsTotal = 0;
+  readonly #tally = new IpcTally();
+  /** Handshakes that failed, by reason. */
+  readonly #failed: Partial<Record<HandshakeReason, number>> = {};
   #close: Promise<void> | null = null;
   #ended: { readonly error: unknown } | null = null;
 
@@ -128,7 +125,8 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const { maxClients, maxPending, signal } = given;
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
-    this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames });
+    const tally = { counters: this.#tally.counters, failed: this.#failed };
+    this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames, tally });
     if (signal === undefined) return;
     const onAbort = () => void this.close().catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });
@@ -150,10 +148,10 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return this.#clients;
   }
 
-  /** Counters as they are now. */
-  stats(): IpcServerStats {
-    const { refused, failed } = this.#reception.refusals;
-    return { clients: this.#clients.size, clientsTotal: this.#clientsTotal, refused, failed: { ...failed } };
+  /** What it has done so far, over all and by day. */
+  stats(): IpcStats {
+    const { name, status: state, addr: address } = this;
+    return this.#tally.snapshot({ role: "server", name, state, address, failed: this.#failed });
   }
 
   /**
@@ -264,17 +262,21 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
       onQuery: onQuery === undefined ? undefined : (data) => onQuery(data, client),
       onMessage: (type, data) => client.inbox.push({ client, type, data }),
       isInboxFull: () => client.inbox.full,
-      onHandlerError: (error) => resolved.reporter.report(error, "query"),
+      onHandlerError: (error) => {
+        this.#tally.counters.handlerErrors++;
+        resolved.reporter.report(error, "query");
+      },
     });
-    client.attach(link);
+    client.attach(link, this.#tally);
     if (this.#close !== null || this.#clients.size >= given.maxClients) {
       const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
+      this.#tally.counters.connectionsRefused++;
       await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
       client.detach({ error: null, unsentBytes: 0 });
       return;
     }
     this.#clients.set(client.id, client);
-    this.#clientsTotal++;
+    this.#tally.opened(link, remoteAddr);
     if (this.#clients.size === 1) this.#statuses.push("connected");
     link.start();
     const stopSweeping = this.#sweeper.add((nowMs) => link.tick(nowMs), shortestMs(resolved.link));
@@ -317,6 +319,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#ended = { error: null };
     this.#readers.end(null);
     const late = failures.map(({ reason }) => reason).filter((reason) => reason instanceof TimeoutError);
+    this.#tally.stop();
     this.#statuses.push("closed", late.length === 0 ? {} : { error: late[0] });
     this.#closed.resolve();
     if (late.length === 0) return;

@@ -4,9 +4,11 @@ import type { Address } from "../net/transport.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import { Inbox, type IpcReadOptions, iterate } from "./inbox.ts";
 import type { IpcLink } from "./link.ts";
-import type { IpcTraffic, LinkEnd } from "./link_types.ts";
+import type { IpcLinkStats } from "../stats/snapshots.ts";
+import type { LinkEnd } from "./link_types.ts";
 import type { IpcMessage } from "./link_slot.ts";
 import { checkType, toBytes } from "./options.ts";
+import type { IpcTally } from "./tally.ts";
 
 /** A message from one of a server's clients. */
 export interface IpcServerMessage extends IpcMessage {
@@ -33,6 +35,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   readonly inbox: Inbox<IpcServerMessage>;
   readonly #queryTimeoutMs: number;
   #link: IpcLink | null = null;
+  #tally: IpcTally | null = null;
   #closed: Promise<void> = Promise.resolve();
 
   /** @ignore part of a server */
@@ -47,8 +50,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 
   /** @ignore part of a server */
-  attach(link: IpcLink): void {
+  attach(link: IpcLink, tally: IpcTally): void {
     this.#link = link;
+    this.#tally = tally;
     this.#closed = link.closed.then(() => {});
   }
 
@@ -72,9 +76,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return this.#closed;
   }
 
-  /** Counters. */
-  stats(): IpcTraffic {
-    return { ...this.#link!.traffic };
+  /** What went over its connection. */
+  stats(): IpcLinkStats {
+    return this.#tally!.linkStats(this.#link!);
   }
 
   /**

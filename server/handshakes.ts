@@ -5,9 +5,21 @@ import type { Penalties } from "../limits/penalties.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import type { ServerCounters } from "../stats/counters.ts";
+import type { DurationHistogram } from "../stats/duration_histogram.ts";
 
 /** Ends a handshake that stalled while others wait for its place. */
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another connection's");
+
+/** Where {@linkcode Handshakes} counts. */
+export interface HandshakesTally {
+  /** Handshakes that went wrong. */
+  readonly counters: Pick<
+    ServerCounters,
+    "connectionsReplaced" | "handshakeFailures" | "handshakeTimeouts"
+  >;
+  /** How long those took that succeeded. */
+  readonly handshakes: DurationHistogram;
+}
 
 /** Options of {@linkcode Handshakes}. */
 export interface HandshakesOptions {
@@ -23,18 +35,18 @@ export interface HandshakesOptions {
 export class Handshakes {
   readonly #admission: Admission<AbortController>;
   readonly #penalties: Penalties;
-  readonly #counters: ServerCounters;
+  readonly #tally: HandshakesTally;
   readonly #options: HandshakesOptions;
 
   constructor(
     admission: Admission<AbortController>,
     penalties: Penalties,
-    counters: ServerCounters,
+    tally: HandshakesTally,
     options: HandshakesOptions,
   ) {
     this.#admission = admission;
     this.#penalties = penalties;
-    this.#counters = counters;
+    this.#tally = tally;
     this.#options = options;
   }
 
@@ -42,6 +54,7 @@ export class Handshakes {
   async finish(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Transport | null> {
     const { timeoutMs, stopping } = this.#options;
     const controller = ticket.owner = new AbortController();
+    const startedMs = performance.now();
     const onStop = () => controller.abort(stopping.reason);
     stopping.addEventListener("abort", onStop, { once: true });
     const late = new TimeoutError(
@@ -51,7 +64,9 @@ export class Handshakes {
     const timer = setTimeout(() => controller.abort(late), timeoutMs);
     try {
       const transport = await incoming.open({ signal: controller.signal });
-      if (!controller.signal.aborted && this.#admission.established(ticket, performance.now())) {
+      const nowMs = performance.now();
+      if (!controller.signal.aborted && this.#admission.established(ticket, nowMs)) {
+        this.#tally.handshakes.add(nowMs - startedMs);
         return transport;
       }
       transport.close();
@@ -69,13 +84,13 @@ export class Handshakes {
 
   /** Ends the handshake that another connection takes the place of. */
   replace(ticket: Ticket<AbortController>): void {
-    this.#counters.connectionsReplaced++;
+    this.#tally.counters.connectionsReplaced++;
     ticket.owner?.abort(REPLACED);
   }
 
   #punish(incoming: Incoming, error: unknown, late: boolean): void {
-    if (late) this.#counters.handshakeTimeouts++;
-    else this.#counters.handshakeFailures++;
+    if (late) this.#tally.counters.handshakeTimeouts++;
+    else this.#tally.counters.handshakeFailures++;
     const offence = late ? "handshake_timeout" : "failed_handshake";
     this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
     this.#options.onFailed(error, incoming);

@@ -8,6 +8,7 @@ import type { Address } from "../net/transport.ts";
 import { ClosedLog } from "../stats/closed_log.ts";
 import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
+import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
 
 /** Error codes that have a counter of their own. */
@@ -30,6 +31,8 @@ interface Ended {
 export class ServerTally {
   /** Over all; they only grow. */
   readonly counters: ServerCounters = newServerCounters();
+  /** How long handshakes took. */
+  readonly handshakes: DurationHistogram = new DurationHistogram();
   readonly #days = new DayLedger(newServerCounters, Date.now());
   readonly #closed = new ClosedLog<Ended>();
   readonly #sweeper: Sweeper;
@@ -122,6 +125,7 @@ export class ServerTally {
       today: this.#days.day(this.#days.today),
       days: this.#days.days(),
       refusedBy: admission.refused,
+      handshakes: this.handshakes.stats(),
       connections: list,
     });
   }

@@ -52,6 +52,76 @@ export interface ClientCounters extends TrafficCounters {
   framingErrors: number;
 }
 
+/** What either side of the wire counts; what its side cannot see stays 0. */
+export interface WireCounters {
+  /** Bytes read from the transports of all sessions, mux headers included. */
+  bytesIn: number;
+  /** Bytes handed to the transports, mux headers included. */
+  bytesOut: number;
+  /** Mux frames that came. */
+  framesIn: number;
+  /** Mux frames that were sent. */
+  framesOut: number;
+  /** Times that the joining side dialled. */
+  connectAttempts: number;
+  /** Times that dialling, TLS or the greeting failed on the joining side. */
+  connectFailures: number;
+  /** Sessions that were open once. */
+  connectionsOpened: number;
+  /** Sessions that were open and have ended. */
+  connectionsClosed: number;
+  /** Connections refused before their handshake. */
+  connectionsRefused: number;
+  /** Connections cut during their handshake to make room for newer ones. */
+  connectionsReplaced: number;
+  /** Handshakes that failed; refused credentials are among them. */
+  handshakeFailures: number;
+  /** Handshakes that ran out of time. */
+  handshakeTimeouts: number;
+  /** Streams that this side opened and the peer took. */
+  streamsOpened: number;
+  /** Streams that this side wanted to open in vain. */
+  streamsFailed: number;
+  /** Streams of peers that a handler of this side got. */
+  streamsServed: number;
+  /** Streams that a hub brought from one peer to another: each counts once, and neither as opened nor as served. */
+  streamsRelayed: number;
+  /** Streams of peers that were refused. */
+  streamsRefused: number;
+  /** Streams of peers whose handler, or whose opening, failed. */
+  streamErrors: number;
+}
+
+/** What goes over one IPC connection. */
+export interface IpcTraffic {
+  /** Messages received. */
+  messagesIn: number;
+  /** Messages accepted for writing. */
+  messagesOut: number;
+  /** Queries received. */
+  queriesIn: number;
+  /** Queries asked. */
+  queriesOut: number;
+  /** Bytes of frames received. */
+  bytesIn: number;
+  /** Bytes of data accepted for writing. */
+  bytesOut: number;
+}
+
+/** What an IPC server, client or peer counts; what its side cannot see stays 0. */
+export interface IpcCounters extends IpcTraffic {
+  /** Connections whose handshake finished. */
+  connectionsOpened: number;
+  /** Connections that were open and have ended. */
+  connectionsClosed: number;
+  /** Connections refused before their handshake, or as the server was full. */
+  connectionsRefused: number;
+  /** Handshakes that failed on the listening side. */
+  handshakeFailures: number;
+  /** Queries of the other side whose handler threw. */
+  handlerErrors: number;
+}
+
 /** A record whose members are all numbers. */
 export type NumericRecord<Counters> = { [Name in keyof Counters]: number };
 
@@ -123,6 +193,74 @@ export function newClientCounters(): ClientCounters {
     connectionsOpened: 0,
     connectionsClosed: 0,
     framingErrors: 0,
+  };
+}
+
+/**
+ * Makes the counters of a wire, all 0.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(newWireCounters().streamsOpened, 0);
+ * ```
+ */
+export function newWireCounters(): WireCounters {
+  return {
+    bytesIn: 0,
+    bytesOut: 0,
+    framesIn: 0,
+    framesOut: 0,
+    connectAttempts: 0,
+    connectFailures: 0,
+    connectionsOpened: 0,
+    connectionsClosed: 0,
+    connectionsRefused: 0,
+    connectionsReplaced: 0,
+    handshakeFailures: 0,
+    handshakeTimeouts: 0,
+    streamsOpened: 0,
+    streamsFailed: 0,
+    streamsServed: 0,
+    streamsRelayed: 0,
+    streamsRefused: 0,
+    streamErrors: 0,
+  };
+}
+
+/**
+ * Makes the counters of an IPC connection, all 0.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(newIpcTraffic().queriesIn, 0);
+ * ```
+ */
+export function newIpcTraffic(): IpcTraffic {
+  return { messagesIn: 0, messagesOut: 0, queriesIn: 0, queriesOut: 0, bytesIn: 0, bytesOut: 0 };
+}
+
+/**
+ * Makes the counters of an IPC server, client or peer, all 0.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(newIpcCounters().connectionsOpened, 0);
+ * ```
+ */
+export function newIpcCounters(): IpcCounters {
+  return {
+    ...newIpcTraffic(),
+    connectionsOpened: 0,
+    connectionsClosed: 0,
+    connectionsRefused: 0,
+    handshakeFailures: 0,
+    handlerErrors: 0,
   };
 }
 

@@ -1,5 +1,6 @@
 /**
- * Statistics: snapshots of what servers and clients have done, in all and per local calendar day.
+ * Statistics: snapshots of what servers, clients, wires, channels and pools have done, in all and per local calendar day;
+ * {@linkcode openMetrics} writes them for Prometheus, {@linkcode serveStats} serves them over HTTP.
  *
  * @example
  * ```ts
@@ -21,9 +22,51 @@
  *
  * @module
  */
-export type { ClientCounters, NumericRecord, ServerCounters, TrafficCounters } from "./counters.ts";
+export type {
+  ClientCounters,
+  IpcCounters,
+  IpcTraffic,
+  NumericRecord,
+  ServerCounters,
+  TrafficCounters,
+  WireCounters,
+} from "./counters.ts";
 export type { DayStats } from "./day_ledger.ts";
-export type { ClientStats, ConnectionState, ConnectionStats, ServerStats, Stats } from "./snapshots.ts";
+export { type DurationStats, quantileMs } from "./duration_histogram.ts";
+export { openMetrics, type OpenMetricsOptions } from "./openmetrics.ts";
+export {
+  type DayReport,
+  type LinkReport,
+  type ProcessSample,
+  type Rates,
+  serveStats,
+  type ServeStatsOptions,
+  type SourceReport,
+  type SourceSample,
+  type SourceSnapshot,
+  StatsPage,
+  type StatsReport,
+  type StatsSource,
+} from "./page.ts";
+export type {
+  ClientStats,
+  ConnectionState,
+  ConnectionStats,
+  IpcLinkStats,
+  IpcStats,
+  ServerStats,
+  Stats,
+  WireSessionStats,
+  WireStats,
+} from "./snapshots.ts";
 export { statsOfDay } from "./snapshots.ts";
 export type { RefusalReason } from "../limits/admission.ts";
 export type { Address } from "../net/transport.ts";
+export type {
+  BackendCounters,
+  BackendState,
+  BackendStats,
+  BreakerState,
+  PoolCounters,
+  PoolStats,
+} from "../pool/stats.ts";

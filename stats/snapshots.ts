@@ -1,8 +1,18 @@
 // Snapshots: plain data that tells what a connection, a server or a client has done so far.
 import type { RefusalReason } from "../limits/admission.ts";
 import type { Address } from "../net/transport.ts";
-import type { ClientCounters, NumericRecord, ServerCounters, TrafficCounters } from "./counters.ts";
+import type { PoolStats } from "../pool/stats.ts";
+import type {
+  ClientCounters,
+  IpcCounters,
+  IpcTraffic,
+  NumericRecord,
+  ServerCounters,
+  TrafficCounters,
+  WireCounters,
+} from "./counters.ts";
 import { type DayStats, findDay } from "./day_ledger.ts";
+import type { DurationStats } from "./duration_histogram.ts";
 
 /*
  * All snapshots are frozen and survive JSON unchanged. Moments are milliseconds since the epoch (`Date.now()`), in
@@ -73,6 +83,8 @@ export interface ServerStats {
   readonly days: readonly DayStats<ServerCounters>[];
   /** Connections that were refused, by reason. */
   readonly refusedBy: Readonly<Record<RefusalReason, number>>;
+  /** How long handshakes took that succeeded: from accepting a connection to its being set up. */
+  readonly handshakes: DurationStats;
   /** Connections that are open. */
   readonly connections: readonly ConnectionStats[];
 }
@@ -101,8 +113,110 @@ export interface ClientStats {
   readonly connection: ConnectionStats | null;
 }
 
-/** A snapshot of a server or of a client. */
-export type Stats = ServerStats | ClientStats;
+/** What is known of an open session of the wire. */
+export interface WireSessionStats {
+  /** The id that the server made. */
+  readonly id: string;
+  /** Who joined, as the server authenticated it: text of the peer's choice. */
+  readonly identity: string;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** When it was opened. */
+  readonly openedAtMs: number;
+  /** Time that it has been open, in milliseconds. */
+  readonly onlineMs: number;
+  /** Bytes read from its transport. */
+  readonly bytesIn: number;
+  /** Bytes handed to its transport. */
+  readonly bytesOut: number;
+  /** Streams that are not over, the control stream included. */
+  readonly streams: number;
+  /** Bytes that came and were not read, over all streams. */
+  readonly bufferedBytes: number;
+  /** Round trip of the last ping, in milliseconds; `null` before the first. */
+  readonly rttMs: number | null;
+}
+
+/** What a side of the wire has done so far. */
+export interface WireStats {
+  /** Tells it from other snapshots. */
+  readonly kind: "wire";
+  /** Which side it is. */
+  readonly role: "mount" | "hub" | "join";
+  /** A listening side is `created`, `listening`, `draining`, `stopped`; a joining side what a client is. */
+  readonly state: "created" | "listening" | "draining" | "stopped" | ClientStats["state"];
+  /** Where it listens; `null` before it does, and on the joining side. */
+  readonly address: Address | null;
+  /** When the snapshot was taken. */
+  readonly takenAtMs: number;
+  /** When it began. */
+  readonly startedAtMs: number;
+  /** Time since it began, until it ended, in milliseconds. */
+  readonly onlineMs: number;
+  /** Connections whose handshake has not finished. */
+  readonly pendingNow: number;
+  /** What was counted since it began. */
+  readonly overall: Readonly<WireCounters>;
+  /** What was counted on the local day of the snapshot. */
+  readonly today: DayStats<WireCounters>;
+  /** What was counted on each local day, the oldest first; up to 400. */
+  readonly days: readonly DayStats<WireCounters>[];
+  /** Connections that were refused, by reason; empty on the joining side. */
+  readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
+  /** How long handshakes took that succeeded, TLS and the greeting together, and dialling on the joining side. */
+  readonly handshakes: DurationStats;
+  /** Sessions that are open. */
+  readonly sessions: readonly WireSessionStats[];
+}
+
+/** What is known of an open IPC connection. */
+export interface IpcLinkStats extends Readonly<IpcTraffic> {
+  /** Its id, the same on both sides. */
+  readonly id: string;
+  /** The far end; `null` where only this side's address means anything. */
+  readonly remoteAddr: Address | null;
+  /** Whether messages can be sent. */
+  readonly state: "connected" | "closing" | "closed";
+  /** When it was opened. */
+  readonly openedAtMs: number;
+  /** Time that it has been open, in milliseconds. */
+  readonly onlineMs: number;
+  /** Bytes that were accepted for writing and that the transport has not taken. */
+  readonly queuedBytes: number;
+}
+
+/** What an IPC server, client or peer has done so far. */
+export interface IpcStats {
+  /** Tells it from other snapshots. */
+  readonly kind: "ipc";
+  /** What it is. */
+  readonly role: "server" | "client" | "peer";
+  /** Name of the channel. */
+  readonly name: string;
+  /** Its status, such as `listening` or `connected`. */
+  readonly state: string;
+  /** Where it listens; `null` for a client and a peer. */
+  readonly address: Address | null;
+  /** When the snapshot was taken. */
+  readonly takenAtMs: number;
+  /** When it began. */
+  readonly startedAtMs: number;
+  /** Time since it began, until it ended, in milliseconds. */
+  readonly onlineMs: number;
+  /** What was counted since it began. */
+  readonly overall: Readonly<IpcCounters>;
+  /** What was counted on the local day of the snapshot. */
+  readonly today: DayStats<IpcCounters>;
+  /** What was counted on each local day, the oldest first; up to 400. */
+  readonly days: readonly DayStats<IpcCounters>[];
+  /** Handshakes that failed on the listening side, by reason. */
+  readonly failed: Readonly<Record<string, number>>;
+  /** Connections that are open. */
+  readonly connections: readonly IpcLinkStats[];
+}
+
+/** A snapshot, of whatever counts. */
+export type Stats = ServerStats | ClientStats | WireStats | IpcStats | PoolStats;
 
 /**
  * Gives what a server or a client counted on a local calendar day. A day on which the process did not run, between

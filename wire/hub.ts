@@ -1,9 +1,10 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
 import type { MuxStream } from "../mux/stream.ts";
+import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
 import type { Link } from "./link.ts";
-import { MountedWire, type Router } from "./mount.ts";
+import { MountedWire, type Router, type RouterParts } from "./mount.ts";
 import { resolveMount } from "./mount_plan.ts";
 import type { MountOptions } from "./options.ts";
 import { refusalOf } from "./refusals.ts";
@@ -65,17 +66,19 @@ export function hub(options: HubOptions): MountedWire {
   const { presence, maxStreamsPerPair = 64 } = options;
   checkInteger("Cannot mount", "maxStreamsPerPair", maxStreamsPerPair, 1, 1 << 24);
   if (presence !== undefined) checkFunction("Cannot mount", "presence", presence);
-  return new MountedWire(plan, (registry) => new HubRouter(registry, maxStreamsPerPair, presence));
+  return new MountedWire(plan, (parts) => new HubRouter(parts, maxStreamsPerPair, presence));
 }
 
 class HubRouter implements Router {
   readonly #registry: Registry;
+  readonly #counters: WireCounters;
   readonly #maxStreamsPerPair: number;
   readonly #presence: HubOptions["presence"];
   readonly #pairs = new Map<string, number>();
 
-  constructor(registry: Registry, maxStreamsPerPair: number, presence: HubOptions["presence"]) {
-    this.#registry = registry;
+  constructor(parts: RouterParts, maxStreamsPerPair: number, presence: HubOptions["presence"]) {
+    this.#registry = parts.registry;
+    this.#counters = parts.counters;
     this.#maxStreamsPerPair = maxStreamsPerPair;
     this.#presence = presence;
   }
@@ -161,6 +164,7 @@ class HubRouter implements Router {
       far.channel.mux.reset(error);
       throw error;
     }
+    this.#counters.streamsRelayed++;
     await spliceStreams(endOf(near, channel.rest()), endOf(far.channel.mux, far.rest));
     return undefined;
   }

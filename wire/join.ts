@@ -16,6 +16,8 @@ import { Link, type LinkFacts, type LinkHost } from "./link.ts";
 import { resolveWire } from "./mount_plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
 import { WireReporter } from "./reporter.ts";
+import type { WireStats } from "../stats/snapshots.ts";
+import { WireTally } from "./tally.ts";
 import { OPEN_TIMEOUT_MS, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
 
@@ -82,6 +84,7 @@ export class JoinedWire implements AsyncDisposable {
   #keeping: Promise<unknown>;
   /** Resolves when there is a session; rejects when there will be none any more. */
   #linkUp: PromiseWithResolvers<Link> = waiting();
+  readonly #tally = new WireTally();
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
   #closing: Promise<void> | undefined;
@@ -126,6 +129,12 @@ export class JoinedWire implements AsyncDisposable {
   /** Sessions that are open: one or none. */
   get sessions(): WireSession[] {
     return this.#link === null ? [] : [this.#link.session];
+  }
+
+  /** What it has done so far, over all sessions and by day. */
+  stats(): WireStats {
+    const links = this.#link === null ? [] : [this.#link];
+    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links });
   }
 
   /** Names that this side handles. */
@@ -216,6 +225,7 @@ export class JoinedWire implements AsyncDisposable {
   async #keepUp(): Promise<void> {
     await Promise.resolve();
     const { signal } = this.#ending;
+    this.#tally.start();
     this.#backoff?.started(performance.now());
     let error: unknown;
     while (!signal.aborted) {
@@ -226,6 +236,7 @@ export class JoinedWire implements AsyncDisposable {
     }
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#status = "closed";
+    this.#tally.stop();
     const reason = signal.aborted ? signal.reason : error ?? closedError();
     this.#linkUp.reject(reason);
     this.#ready.reject(reason);
@@ -253,9 +264,13 @@ export class JoinedWire implements AsyncDisposable {
   async #runSession(): Promise<unknown> {
     const { signal } = this.#ending;
     let facts: LinkFacts;
+    const startedMs = performance.now();
+    this.#tally.counters.connectAttempts++;
     try {
       facts = await this.#join(signal);
+      this.#tally.handshakes.add(performance.now() - startedMs);
     } catch (error) {
+      this.#tally.counters.connectFailures++;
       if (!signal.aborted) this.#reporter.report(error, { phase: "connect" });
       return error;
     }
@@ -265,6 +280,7 @@ export class JoinedWire implements AsyncDisposable {
       return signal.reason;
     }
     const link = this.#link = new Link(facts, this.#host);
+    const closed = this.#tally.opened(link);
     this.#status = "connected";
     this.#backoff?.connected(performance.now());
     const running = link.run();
@@ -273,6 +289,7 @@ export class JoinedWire implements AsyncDisposable {
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
+    closed();
     this.#link = null;
     this.#linkUp = waiting();
     this.#status = "reconnecting";
@@ -303,6 +320,7 @@ export class JoinedWire implements AsyncDisposable {
 
   get #host(): LinkHost {
     return {
+      counters: this.#tally.counters,
       handlers: this.#handlers,
       maxHandlers: this.#wire.maxHandlers,
       judge: (link: Link, open: Open): Promise<StreamRefusal | undefined> => this.#judge(link, open),

@@ -1,6 +1,7 @@
 // Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
 import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { MuxSession } from "../mux/session.ts";
+import type { WireCounters } from "../stats/counters.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import { ControlSender } from "./control_sender.ts";
 import { pauseUnless, withDeadline } from "./deadline.ts";
@@ -19,6 +20,8 @@ const CONTROL_PER_SECOND = 100;
 
 /** What is asked about a stream that the peer opens, beside its handler. */
 export interface LinkHost {
+  /** Counts streams. */
+  readonly counters: WireCounters;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
   /** Refuses a stream with a code, or lets it be served. */
@@ -51,6 +54,9 @@ export class Link {
   readonly facts: LinkFacts;
   readonly session: WireSession;
   readonly control: ControlSender;
+  /** When it was opened, since the epoch, and by the clock that does not go back. */
+  readonly openedAtMs: number = Date.now();
+  readonly openedMs: number = performance.now();
   offers: readonly string[];
   readonly #host: LinkHost;
   readonly #running = new Set<Promise<void>>();
@@ -102,12 +108,16 @@ export class Link {
           throw new ClosedError("ERR_RESET", `Cannot open the stream "${open.name}" as the peer ended it`);
         }
         const { code } = readAnswer(answer);
-        if (code === undefined) return { channel, rest: channel.rest() };
+        if (code === undefined) {
+          if (open.from === undefined) this.#host.counters.streamsOpened++;
+          return { channel, rest: channel.rest() };
+        }
         void mux.close();
         mux = undefined;
         throw streamRefused(code, open.name);
       });
     } catch (error) {
+      if (open.from === undefined) this.#host.counters.streamsFailed++;
       mux?.reset(error);
       throw error;
     }
@@ -165,8 +175,11 @@ export class Link {
       if (text === null) return void mux.reset();
       const open = readOpen(text);
       const code = this.#busy < this.#host.maxHandlers ? await this.#handle(channel, open) : "ERR_BUSY";
-      if (code !== undefined) await refuse(channel, code);
+      if (code === undefined) return;
+      this.#host.counters.streamsRefused++;
+      await refuse(channel, code);
     } catch (error) {
+      this.#host.counters.streamErrors++;
       mux.reset(error);
       this.#host.onStreamError(this, error);
     }
@@ -182,6 +195,7 @@ export class Link {
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
       await channel.write({});
+      this.#host.counters.streamsServed++;
       const from = open.from ?? this.#host.opener(this);
       const stream = new WireStream(channel.mux, { ...open, from }, channel.rest());
       await handler(stream, this.session);

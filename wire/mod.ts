@@ -32,6 +32,10 @@
 export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../client/backoff.ts";
 export { type ClientStatus } from "../client/status.ts";
 export { type Meta } from "./frames.ts";
+export type { WireCounters } from "../stats/counters.ts";
+export type { DayStats } from "../stats/day_ledger.ts";
+export type { DurationStats } from "../stats/duration_histogram.ts";
+export type { WireSessionStats, WireStats } from "../stats/snapshots.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";

@@ -7,7 +7,9 @@ import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
-import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
+import type { ServerState } from "../server/options.ts";
+import type { WireCounters } from "../stats/counters.ts";
+import type { WireStats } from "../stats/snapshots.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
@@ -21,6 +23,7 @@ import type { Authorize, MountOptions, StreamHandler } from "./options.ts";
 import { Registry } from "./registry.ts";
 import { WireReporter } from "./reporter.ts";
 import type { WireCloseOptions, WireSession } from "./session.ts";
+import { WireTally } from "./tally.ts";
 
 /** What a hub adds to a server. */
 export interface Router {
@@ -31,8 +34,16 @@ export interface Router {
   onClose(link: Link): void;
 }
 
-/** Makes the router of a hub, which finds sessions in the registry. */
-export type MakeRouter = (registry: Registry) => Router;
+/** What a router works with. */
+export interface RouterParts {
+  /** Where it finds sessions. */
+  readonly registry: Registry;
+  /** Where it counts. */
+  readonly counters: WireCounters;
+}
+
+/** Makes the router of a hub. */
+export type MakeRouter = (parts: RouterParts) => Router;
 
 /**
  * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` tells when it listens.
@@ -75,11 +86,12 @@ export class MountedWire implements AsyncDisposable {
   });
   readonly #admission: Admission<AbortController>;
   readonly #handshakes: Handshakes;
-  readonly #counters: ServerCounters = newServerCounters();
+  readonly #tally = new WireTally();
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #finished = Promise.withResolvers<void>();
+  #state: ServerState = "created";
   #listener: Listener | null = null;
   #accepting: Promise<void> = Promise.resolve();
   #credentials: CredentialSource | null = null;
@@ -91,19 +103,24 @@ export class MountedWire implements AsyncDisposable {
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
     this.finished = this.#finished.promise;
-    this.#router = makeRouter?.(this.#registry) ?? null;
+    this.#router = makeRouter?.({ registry: this.#registry, counters: this.#tally.counters }) ?? null;
     const reporter = this.#reporter = new WireReporter(given);
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
     const exemptions = new SourceExemptions(given);
     const penalties = new Penalties(given.penalties, exemptions);
     this.#admission = new Admission(plan.admission, { penalties, exemptions });
-    this.#handshakes = new Handshakes(this.#admission, penalties, this.#counters, {
+    this.#handshakes = new Handshakes(this.#admission, penalties, this.#tally, {
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
       onFailed: (error) => reporter.report(error, { phase: "handshake" }),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
+  }
+
+  /** Where in its life it is. */
+  get state(): ServerState {
+    return this.#state;
   }
 
   /** Where it listens, with the real port. Known once {@linkcode ready} has resolved. */
@@ -117,9 +134,15 @@ export class MountedWire implements AsyncDisposable {
     return [...this.#registry.links].map((link) => link.session);
   }
 
-  /** Counters of connections and handshakes. */
-  get counters(): Readonly<ServerCounters> {
-    return { ...this.#counters };
+  /** What it has done so far, over all and by day. */
+  stats(): WireStats {
+    return this.#tally.snapshot({
+      role: this.#router === null ? "mount" : "hub",
+      state: this.#state,
+      address: this.#listener?.addr ?? null,
+      links: this.#registry.links,
+      admission: this.#admission,
+    });
   }
 
   /** Names that this side handles. */
@@ -182,21 +205,24 @@ export class MountedWire implements AsyncDisposable {
   };
 
   async #start(): Promise<void> {
+    this.#tally.start();
     try {
       this.#plan.given.signal?.throwIfAborted();
       this.#assertStarting();
       this.#listener = await this.#listen();
     } catch (error) {
       this.#credentials?.close();
+      this.#stopped();
       this.#ready.reject(error);
       this.#finished.resolve();
       if (!this.#stopping.signal.aborted) this.#reporter.report(error, { phase: "listen" });
       return;
     }
+    this.#state = "listening";
     this.#ready.resolve();
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: () => this.#counters.connectionsRefused++,
+      onRefused: () => this.#tally.counters.connectionsRefused++,
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -246,12 +272,12 @@ export class MountedWire implements AsyncDisposable {
   /** One session, from WELCOME to its end. */
   async #serve(link: Link): Promise<void> {
     const { given } = this.#plan;
-    this.#counters.connectionsOpened++;
+    const closed = this.#tally.opened(link);
     this.#reporter.guard(() => given.onOpen?.(link.session));
     this.#router?.onOpen(link);
     await link.run();
     const error = await link.closed;
-    this.#counters.connectionsClosed++;
+    closed();
     this.#router?.onClose(link);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
   }
@@ -282,6 +308,7 @@ export class MountedWire implements AsyncDisposable {
 
   get #host(): LinkHost {
     return {
+      counters: this.#tally.counters,
       handlers: this.#handlers,
       maxHandlers: this.#plan.maxHandlers,
       judge: (link: Link, open: Open): Promise<StreamRefusal | undefined> => this.#judgeStream(link, open),
@@ -317,7 +344,13 @@ export class MountedWire implements AsyncDisposable {
     return allowed ? undefined : "ERR_FORBIDDEN";
   }
 
+  #stopped(): void {
+    this.#state = "stopped";
+    this.#tally.stop();
+  }
+
   #stopListening(): void {
+    if (this.#state !== "stopped") this.#state = "draining";
     this.#plan.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#admission.drain();
     this.#listener?.close();
@@ -332,6 +365,7 @@ export class MountedWire implements AsyncDisposable {
     const results = await Promise.allSettled(links.map((link) => link.close(timeoutMs)));
     await this.#accepting;
     while (this.#running.size > 0) await Promise.all(this.#running);
+    this.#stopped();
     this.#finished.resolve();
     const errors = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
     if (errors.length === 0) return;

@@ -183,8 +183,8 @@ Deno.test("a pair's keepalive is half the time limit of its queries, and a quiet
   await using one = await pairIpc({ ...channel.options, ...quick }, () => "");
   await using two = await pairIpc({ ...channel.options, ...quick }, () => "");
   await one.connected();
-  const before = one.stats().bytesIn;
-  await until("pings went by", () => one.stats().bytesIn >= before + 4 * 9);
+  const before = one.stats().overall.bytesIn;
+  await until("pings went by", () => one.stats().overall.bytesIn >= before + 4 * 9);
   assertEquals([one.status, two.status], ["connected", "connected"]);
 });
 

@@ -1,30 +1,14 @@
 // A real browser loads a real page through forward, hub and expose.
 import { assert, assertEquals } from "@std/assert";
 import { expose, forward } from "@parley/parley/wire";
-import { TempDir } from "../support/temp_dir.ts";
+import { Browser, noBrowser } from "../support/browser.ts";
 import { until } from "../support/wait.ts";
 import { hubbed } from "../support/wires.ts";
 
 const ASSETS = 200;
 
-const why = await new Deno.Command("chromium", { args: ["--version"], stdin: "null" }).output().then(
-  ({ success }) => success ? "" : " (ignored: chromium does not run)",
-  () => " (ignored: chromium is missing)",
-);
-
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-dev-shm-usage",
-  "--timeout=20000",
-  "--dump-dom",
-];
+/** What the page has counted. */
+const COUNT = 'document.getElementById("n").textContent';
 
 /** A page with 200 scripts, each of which counts itself. */
 class WebPage implements AsyncDisposable {
@@ -52,30 +36,22 @@ const PAGE = `<!doctype html><title>Tunnel</title><p id="n">0</p>
 <script>function count() { const n = document.getElementById("n"); n.textContent = Number(n.textContent) + 1; }</script>
 ${scripts.join("\n")}`;
 
-/** The page as the browser has it once it is loaded. */
-async function load(url: string): Promise<string> {
-  await using profile = new TempDir();
-  const { stdout } = await new Deno.Command("chromium", {
-    args: [...FLAGS, `--user-data-dir=${profile.path}`, url],
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  return new TextDecoder().decode(stdout);
-}
-
 Deno.test({
-  name: "forward shows a page with 200 assets to a browser, and again after the exposing side was lost" + why,
-  ignore: why !== "",
+  name: "forward shows a page with 200 assets to a browser, and again after the exposing side was lost" +
+    noBrowser,
+  ignore: noBrowser !== "",
   async fn() {
     await using test = await hubbed();
     await using page = new WebPage();
+    await using browser = await Browser.start();
     const [home, office] = [await test.join("home"), await test.join("office")];
     expose(office, "web", { port: page.port });
     await using tunnel = await forward(home, "web", { to: "office" });
     assert(tunnel.addr.transport === "tcp");
     const url = `http://127.0.0.1:${tunnel.addr.port}/`;
 
-    assert((await load(url)).includes(`<p id="n">${ASSETS}</p>`), "not all assets were loaded");
+    const view = await browser.open(url);
+    assertEquals(await view.evaluate(COUNT), `${ASSETS}`, "not all assets were loaded");
     assertEquals([...page.asked].filter((path) => path.startsWith("/asset")).length, ASSETS);
 
     const before = office.session?.id;
@@ -85,7 +61,8 @@ Deno.test({
       return session !== undefined && session.id !== before;
     });
     page.asked.clear();
-    assert((await load(url)).includes(`<p id="n">${ASSETS}</p>`), "not all assets were loaded again");
+    await view.go(url);
+    assertEquals(await view.evaluate(COUNT), `${ASSETS}`, "not all assets were loaded again");
     assertEquals([...page.asked].filter((path) => path.startsWith("/asset")).length, ASSETS);
   },
 });

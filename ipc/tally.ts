@@ -1,0 +1,100 @@
+// IpcTally: counts what a server, a client or a peer does, over all its connections and by day.
+import { sharedSweeper } from "../connection/sweeper.ts";
+import type { Address } from "../net/transport.ts";
+import { addCounters, type IpcCounters, type IpcTraffic } from "../stats/counters.ts";
+import { newIpcCounters, newIpcTraffic } from "../stats/counters.ts";
+import { DayLedger } from "../stats/day_ledger.ts";
+import { LiveSum } from "../stats/live_sum.ts";
+import { freezeDeep, type IpcLinkStats, type IpcStats } from "../stats/snapshots.ts";
+import type { IpcLink } from "./link.ts";
+
+/** What holds besides what was counted. */
+export interface IpcNow {
+  readonly role: IpcStats["role"];
+  readonly name: string;
+  readonly state: string;
+  readonly address: Address | null;
+  /** Handshakes that failed, by reason. */
+  readonly failed: Readonly<Record<string, number>>;
+}
+
+/** Counters of one end of a channel. */
+export class IpcTally {
+  /** Over all; they only grow. What went over connections is added when somebody looks. */
+  readonly counters: IpcCounters = newIpcCounters();
+  readonly #traffic = new LiveSum<IpcTraffic>(newIpcTraffic);
+  readonly #days = new DayLedger(newIpcCounters, Date.now());
+  readonly #links = new Map<
+    IpcLink,
+    Pick<IpcLinkStats, "remoteAddr" | "openedAtMs"> & { openedMs: number }
+  >();
+  readonly #unwatch: () => void;
+  readonly #startedAtMs = Date.now();
+  #stoppedAtMs: number | null = null;
+
+  constructor() {
+    this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
+  }
+
+  /** All is over. */
+  stop(): void {
+    this.#stoppedAtMs ??= Date.now();
+    this.#unwatch();
+  }
+
+  /** A connection is up; it is looked after until it ends. */
+  opened(link: IpcLink, remoteAddr: Address | null): void {
+    this.counters.connectionsOpened++;
+    this.#links.set(link, { remoteAddr, openedAtMs: Date.now(), openedMs: performance.now() });
+    const end = this.#traffic.add(() => link.stats());
+    void link.closed.then(() => {
+      this.counters.connectionsClosed++;
+      this.#links.delete(link);
+      end();
+    });
+  }
+
+  /** One connection, while it is open. */
+  linkStats(link: IpcLink): IpcLinkStats {
+    const known = this.#links.get(link);
+    const { remoteAddr = null, openedAtMs = Date.now(), openedMs = performance.now() } = known ?? {};
+    return {
+      id: link.sessionId,
+      remoteAddr,
+      state: link.isOpen ? "connected" : known === undefined ? "closed" : "closing",
+      openedAtMs,
+      onlineMs: performance.now() - openedMs,
+      queuedBytes: link.queuedBytes,
+      ...link.stats(),
+    };
+  }
+
+  /** All of it as plain data. */
+  snapshot({ role, name, state, address, failed }: IpcNow): IpcStats {
+    const takenAtMs = Date.now();
+    const overall = this.#roll(takenAtMs);
+    return freezeDeep({
+      kind: "ipc",
+      role,
+      name,
+      state,
+      address,
+      takenAtMs,
+      startedAtMs: this.#startedAtMs,
+      onlineMs: Math.max(0, (this.#stoppedAtMs ?? takenAtMs) - this.#startedAtMs),
+      overall,
+      today: this.#days.day(this.#days.today),
+      days: this.#days.days(),
+      failed: { ...failed },
+      connections: Array.from(this.#links.keys(), (link) => this.linkStats(link)),
+    });
+  }
+
+  #roll(nowMs: number): IpcCounters {
+    const totals = newIpcCounters();
+    addCounters(totals, this.counters);
+    addCounters<IpcTraffic>(totals, this.#traffic.total());
+    this.#days.roll(nowMs, totals);
+    return totals;
+  }
+}

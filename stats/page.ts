@@ -1,0 +1,154 @@
+// serveStats(): a page with live statistics, on an address of its own.
+import { ClosedError } from "../errors.ts";
+import type { Address } from "../net/transport.ts";
+import { HostCheck } from "./page/hosts.ts";
+import { HttpServer } from "./page/http_server.ts";
+import {
+  nameSources,
+  type ResolvedServeStatsOptions,
+  resolveServeStats,
+  type ServeStatsOptions,
+  type StatsSource,
+} from "./page/options.ts";
+import { Routes } from "./page/routes.ts";
+import { Sampler } from "./page/sampler.ts";
+
+export type { ServeStatsOptions, StatsSource } from "./page/options.ts";
+export type { ProcessSample, Rates, SourceReport, SourceSample, StatsReport } from "./page/sampler.ts";
+export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
+
+/**
+ * Serves statistics over HTTP, on loopback unless told otherwise. Returns at once: `page.ready` tells when it listens. It does not keep
+ * the process alive.
+ *
+ * | path | what |
+ * | --- | --- |
+ * | `/` | a live page for people |
+ * | `/stats.json` | {@linkcode StatsReport} |
+ * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
+ * | `/healthz` | 200 while the process answers |
+ * | `/readyz` | 200 while it can be given work, 503 while it drains |
+ * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
+ *
+ * It tells addresses and names of peers to whoever can reach it: there is no password. It has no TLS; put a proxy before
+ * it where it must be reached from elsewhere.
+ *
+ * @param sources What to show: one source, several, or several by name
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@parley/parley";
+ * import { serveStats } from "@parley/parley/stats";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve(() => {});
+ * await server.ready;
+ * await using page = serveStats({ orders: server });
+ * await page.ready;
+ *
+ * const response = await fetch(`${page.url}readyz`);
+ * assertEquals(await response.text(), "ready\n");
+ * ```
+ */
+export function serveStats(
+  sources: StatsSource | readonly StatsSource[] | Readonly<Record<string, StatsSource>>,
+  options: ServeStatsOptions = {},
+): StatsPage {
+  const resolved = resolveServeStats(options);
+  return new StatsPage(nameSources(sources), resolved);
+}
+
+/** A statistics page that is served; {@linkcode serveStats} makes it. */
+export class StatsPage implements AsyncDisposable {
+  /** Resolves when it listens; rejects when it cannot. */
+  readonly ready: Promise<void>;
+  /** Resolves when it is closed and its descriptors are free. Never rejects. */
+  readonly finished: Promise<void>;
+  readonly #options: ResolvedServeStatsOptions;
+  readonly #routes: Routes;
+  readonly #http: HttpServer;
+  readonly #sampler: Sampler;
+  readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
+  #addr: Address | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** @ignore use {@linkcode serveStats} */
+  constructor(sources: ReadonlyMap<string, StatsSource>, options: ResolvedServeStatsOptions) {
+    this.#options = options;
+    this.finished = this.#finished.promise;
+    const hosts = new HostCheck(options.hostname, options.allowedHosts);
+    this.#routes = new Routes(options, hosts, () => this.#sampler);
+    const { intervalMs } = options;
+    this.#sampler = new Sampler(sources, { intervalMs, onSample: () => this.#routes.tell() });
+    this.#http = new HttpServer({
+      ...options,
+      onRequest: (request, response) => this.#routes.answer(request, response),
+    });
+    this.ready = this.#start();
+    this.ready.catch(() => {});
+  }
+
+  /**
+   * Where it listens, with the real port. Known once {@linkcode ready} has resolved.
+   *
+   * @throws {ClosedError} `ERR_CLOSED` when it does not listen
+   */
+  get addr(): Address {
+    if (this.#addr !== null) return this.#addr;
+    throw new ClosedError("ERR_CLOSED", "Cannot tell the address as the statistics page does not listen");
+  }
+
+  /** Its address for a browser, such as `http://127.0.0.1:9100/`. @throws {ClosedError} as {@linkcode addr} does */
+  get url(): string {
+    const { addr } = this;
+    if (addr.transport !== "tcp") return "";
+    const { hostname, port } = addr;
+    return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/`;
+  }
+
+  /** Lets the process live while the page is served. */
+  ref(): void {
+    this.#http.setReferenced(true);
+  }
+
+  /** Lets the process end although the page is served (the default). */
+  unref(): void {
+    this.#http.setReferenced(false);
+  }
+
+  /** Closes it and all its connections; resolves when the descriptors are free. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #onSignal = (): void => {
+    void this.close();
+  };
+
+  async #start(): Promise<void> {
+    const { signal } = this.#options;
+    signal?.addEventListener("abort", this.#onSignal, { once: true });
+    try {
+      signal?.throwIfAborted();
+      this.#addr = await this.#http.listen();
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#onSignal);
+    this.#sampler.stop();
+    this.#routes.viewers.end();
+    await this.#http.close();
+    this.#finished.resolve();
+  }
+}

@@ -1,0 +1,152 @@
+// Routes: which path gives what, to whom, with which headers.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
+import { EventStreams } from "./event_streams.ts";
+import type { HostCheck } from "./hosts.ts";
+import { HTML, ICON } from "./html.ts";
+import type { ResolvedServeStatsOptions } from "./options.ts";
+import type { ReportSize, Sampler, StatsReport } from "./sampler.ts";
+import { SCRIPT } from "./script.ts";
+import { STYLE } from "./style.ts";
+
+/** Headers of every answer: nothing from elsewhere, nothing kept, nothing guessed, no other site's frames. */
+const HEADERS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
+const PLAIN = "text/plain; charset=utf-8";
+const JSON_TYPE = "application/json; charset=utf-8";
+
+/** Files of the page, by path. */
+const FILES: ReadonlyMap<string, readonly [type: string, text: string]> = new Map([
+  ["/", ["text/html; charset=utf-8", HTML]],
+  ["/page.css", ["text/css; charset=utf-8", STYLE]],
+  ["/page.js", ["text/javascript; charset=utf-8", SCRIPT]],
+  ["/icon.svg", ["image/svg+xml", ICON]],
+]);
+
+/** What a viewer of the page is shown: links and days that fit on it. */
+const SHOWN = { maxLinks: 100, maxDays: 31 } as const;
+
+/** Samples that are shown at first. */
+const ALL_SAMPLES = 300;
+
+/** Answers requests. */
+export class Routes {
+  /** Who watches. */
+  readonly viewers: EventStreams;
+  readonly #options: ResolvedServeStatsOptions;
+  readonly #hosts: HostCheck;
+  readonly #sampler: () => Sampler;
+
+  constructor(options: ResolvedServeStatsOptions, hosts: HostCheck, sampler: () => Sampler) {
+    this.#options = options;
+    this.#hosts = hosts;
+    this.#sampler = sampler;
+    this.viewers = new EventStreams(options.maxViewers, () => {
+      this.#sampler().watched = this.viewers.size > 0;
+    });
+  }
+
+  /** Answers one request. Never throws. */
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    response.on("error", () => response.destroy());
+    try {
+      this.#answer(request, response);
+    } catch {
+      // What went wrong is for the program that runs it, not for whoever asks.
+      if (!response.headersSent) reply(response, 500, PLAIN, "Something went wrong\n");
+      else response.destroy();
+    }
+  }
+
+  /** Tells everybody who watches of a sample. */
+  tell(): void {
+    if (this.viewers.size === 0) return;
+    this.viewers.send("sample", JSON.stringify(this.#report({ ...SHOWN, maxSamples: 1 })));
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#hosts.allows(request.headers.host, request.socket.localAddress)) {
+      return refuse(response, 421, "This page is not served under that name\n");
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      response.setHeader("allow", "GET, HEAD");
+      return refuse(response, 405, "Only GET and HEAD are served\n");
+    }
+    const path = (request.url ?? "").split("?", 1)[0]!;
+    const known = FILES.get(path);
+    if (known !== undefined) return reply(response, 200, ...known);
+    switch (path) {
+      case "/stats.json": {
+        const report = this.#report({
+          maxLinks: this.#options.maxListed,
+          maxDays: Infinity,
+          maxSamples: ALL_SAMPLES,
+        });
+        return reply(response, 200, JSON_TYPE, JSON.stringify(report));
+      }
+      case "/metrics":
+        return this.#metrics(request, response);
+      case "/events":
+        return this.#events(request, response);
+      case "/healthz":
+        return reply(response, 200, PLAIN, "ok\n");
+      case "/readyz":
+        return this.#ready(response);
+      default:
+        return reply(response, 404, PLAIN, "Nothing is served there\n");
+    }
+  }
+
+  #metrics({ headers }: IncomingMessage, response: ServerResponse): void {
+    const format = /application\/openmetrics-text/i.test(headers.accept ?? "") ? "openmetrics" : "prometheus";
+    const text = openMetrics(this.#sampler().snapshots(), { format });
+    response.setHeader("vary", "accept");
+    reply(response, 200, METRICS_CONTENT_TYPES[format], text);
+  }
+
+  #events({ method }: IncomingMessage, response: ServerResponse): void {
+    if (this.viewers.full) {
+      response.setHeader("retry-after", "10");
+      return refuse(response, 503, "Too many are watching\n");
+    }
+    response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
+    if (method === "HEAD") return void response.end();
+    const report = this.#report({ ...SHOWN, maxSamples: ALL_SAMPLES });
+    this.viewers.add(response, JSON.stringify(report));
+  }
+
+  #ready(response: ServerResponse): void {
+    const { ready, sources } = this.#report({ maxLinks: 0, maxDays: 0, maxSamples: 0 });
+    if (ready) return reply(response, 200, PLAIN, "ready\n");
+    const states = sources.map(({ name, state }) => `${JSON.stringify(name)} is ${state}\n`);
+    reply(response, 503, PLAIN, `not ready\n${states.join("")}`);
+  }
+
+  #report(size: ReportSize): StatsReport {
+    const { title, isReady } = this.#options;
+    const report = this.#sampler().report(title, true, size);
+    const ready = isReady === undefined ? report.sources.every((source) => source.ready) : isReady() === true;
+    return { ...report, ready };
+  }
+}
+
+function reply(response: ServerResponse, status: number, type: string, text: string): void {
+  const length = new TextEncoder().encode(text).length;
+  response.writeHead(status, { ...HEADERS, "content-type": type, "content-length": `${length}` });
+  response.end(text);
+}
+
+/** Answers who does not belong here, and ends his connection: whatever he still sends is not read. */
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response.setHeader("connection", "close");
+  reply(response, status, PLAIN, text);
+}

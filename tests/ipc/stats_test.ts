@@ -1,0 +1,62 @@
+// stats() of IPC servers, clients and peers: both ends count the same.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
+import { openMetrics } from "@parley/parley/stats";
+import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
+import { until } from "../support/wait.ts";
+import { Channel } from "./channels.ts";
+
+Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries and bytes", async () => {
+  await using channel = new Channel();
+  await using server = await listenIpc({
+    ...channel.options,
+    onQuery: (data) => {
+      if (data.length === 0) throw new Error("nothing was asked");
+      return data;
+    },
+  });
+  const client = await connectIpc(channel.options);
+  await client.write(1, "x".repeat(500));
+  assertEquals(new TextDecoder().decode(await client.query("?")), "?");
+  await assertRejects(() => client.query(""));
+  await client.flush();
+  const [there, here] = [server.stats(), client.stats()];
+  assertEquals([there.kind, there.role, there.state], ["ipc", "server", "connected"]);
+  assertEquals([here.role, here.state, here.name], ["client", "connected", server.name]);
+  const { messagesIn, queriesIn, bytesIn, handlerErrors, connectionsOpened } = there.overall;
+  assertEquals({ messagesIn, queriesIn, handlerErrors, connectionsOpened }, {
+    messagesIn: 1,
+    queriesIn: 2,
+    handlerErrors: 1,
+    connectionsOpened: 1,
+  });
+  assertEquals(bytesIn, here.overall.bytesOut);
+  assertEquals(there.overall.bytesOut, here.overall.bytesIn);
+  assert(bytesIn > 500);
+  assertEquals(there.today.counters, there.overall);
+  assertEquals(there.connections[0]?.id, client.sessionId);
+  assertEquals([...server.clients.values()][0]?.stats().messagesIn, 1);
+  assertEquals(JSON.parse(JSON.stringify(there)), there);
+
+  await client.close();
+  await until("the client is gone", () => server.stats().overall.connectionsClosed === 1);
+  assertEquals([server.stats().overall.messagesIn, server.stats().connections.length], [1, 0]);
+  assertEquals(client.stats().overall.messagesOut, 1);
+  const families = parseOpenMetrics(openMetrics({ jobs: server.stats() }));
+  const [sample] = families.get("parley_received_queries")!.samples;
+  assertEquals([sample?.labels.name, sample?.value], ["jobs", 2]);
+});
+
+Deno.test("IpcPeer.stats() counts over both processes it has been with", async () => {
+  await using channel = new Channel();
+  await using one = await pairIpc(channel.options, (data) => data);
+  for (let turn = 1; turn <= 2; turn++) {
+    const two = await pairIpc(channel.options, (data) => data);
+    await one.connected();
+    await two.query("?");
+    await two.close();
+    await until("it is alone", () => one.stats().overall.connectionsClosed === turn);
+  }
+  const { role, overall } = one.stats();
+  assertEquals([role, overall.queriesIn, overall.connectionsOpened], ["peer", 2, 2]);
+});
