@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { benchCommand } from "./bench.ts";
 import { demoCommand } from "./demo.ts";
+import { topCommand } from "./top.ts";
 
 /** All of `parley`. */
 export const PARLEY: Command = {
@@ -9,5 +10,5 @@ export const PARLEY: Command = {
   summary: "Connections between processes that are theirs",
   about: "Connections between processes that are theirs.",
   examples: ["parley demo"],
-  commands: [demoCommand, benchCommand],
+  commands: [demoCommand, benchCommand, topCommand],
 };
