@@ -39,6 +39,8 @@ export interface TopSource {
   readonly address: string;
   readonly linksNow: number;
   readonly queuedBytes: number;
+  /** What was counted since it began, by the names of the rates. */
+  readonly counted: TopRates;
   readonly rates: TopRates;
   /** Rates of the last samples, the oldest first. */
   readonly history: readonly TopRates[];
@@ -76,6 +78,28 @@ export function readReport(value: unknown): TopReport | null {
   };
 }
 
+/**
+ * The same with the rates between two looks: a page samples seldom while no browser watches it, and its own rates are as old as
+ * its last sample.
+ */
+export function withRates(report: TopReport, before: TopReport): TopReport {
+  const seconds = (report.takenAtMs - before.takenAtMs) / 1000;
+  const sources = report.sources.map((source) => {
+    const last = before.sources.find(({ name, kind }) => name === source.name && kind === source.kind);
+    if (last === undefined || report.pid !== before.pid) return source;
+    if (seconds <= 0) return { ...source, rates: last.rates, history: last.history };
+    const rate = (name: keyof TopRates) => Math.max(0, (source.counted[name] - last.counted[name]) / seconds);
+    const rates = {
+      bytesIn: rate("bytesIn"),
+      bytesOut: rate("bytesOut"),
+      messagesIn: rate("messagesIn"),
+      messagesOut: rate("messagesOut"),
+    };
+    return { ...source, rates, history: [...last.history, rates].slice(-MAX_SAMPLES) };
+  });
+  return { ...report, sources };
+}
+
 function readSource(value: unknown): TopSource {
   const source = members(value);
   const name = text(source.name);
@@ -86,6 +110,7 @@ function readSource(value: unknown): TopSource {
     address: text(source.address),
     linksNow: number(source.linksNow),
     queuedBytes: number(source.queuedBytes),
+    counted: readCounters(source.overall),
     rates: readRates(source.rates),
     history: list(source.history).slice(-MAX_SAMPLES).map(readRates),
     faults: [...Object.entries(members(source.errors)), ...Object.entries(members(source.refusals))]
@@ -102,6 +127,17 @@ function readRates(value: unknown): TopRates {
     messagesIn: number(messagesIn),
     messagesOut: number(messagesOut),
   };
+}
+
+/** Frames are counted where there are no messages. */
+function readCounters(value: unknown): TopRates {
+  const { bytesIn, bytesOut, messagesIn, messagesOut, framesIn, framesOut } = members(value);
+  return readRates({
+    bytesIn,
+    bytesOut,
+    messagesIn: messagesIn ?? framesIn,
+    messagesOut: messagesOut ?? framesOut,
+  });
 }
 
 function readLink(source: string, value: unknown): TopLink {

@@ -4,6 +4,7 @@ import type { Arguments } from "../arguments.ts";
 import { StopSignals } from "../stop.ts";
 import { print, say } from "../talk.ts";
 import { Keys } from "./keys.ts";
+import { withRates } from "./report.ts";
 import { Screen } from "./screen.ts";
 import { readStats, type StatsAnswer, statsUrl } from "./source.ts";
 import { mostScrolled, SORT_KEYS, type SortOrder, type TopModel, topText, topView } from "./view.ts";
@@ -61,7 +62,7 @@ async function* answers({ url, intervalMs, signal }: TopOptions): AsyncGenerator
       if (signal.aborted) return;
       yield { trouble: error instanceof Error ? error.message : String(error) };
     }
-    await pause(Math.max(0, nextMs - performance.now()), signal).catch(() => {});
+    await pause(Math.max(0, nextMs - performance.now()), signal);
   }
 }
 
@@ -102,11 +103,11 @@ class Top {
   }
 
   #onLook(look: Look): void {
-    if (this.#model.paused) return;
-    const { report: before } = this.#model;
-    this.#update(
-      "trouble" in look ? { trouble: look.trouble } : { report: look.report, before, trouble: null },
-    );
+    const { report: before, paused } = this.#model;
+    if (paused) return;
+    if ("trouble" in look) return this.#update({ trouble: look.trouble });
+    const report = before === null ? look.report : withRates(look.report, before);
+    this.#update({ report, before, trouble: null });
   }
 
   #onKey(key: string): void {

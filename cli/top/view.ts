@@ -1,6 +1,6 @@
 // topView(): a report as lines of text that fit a window. Pure.
 import type { TopLink, TopRates, TopReport, TopSource } from "./report.ts";
-import { columnsOf, cut, padEnd, padStart } from "./width.ts";
+import { cut, padEnd, padStart } from "./width.ts";
 
 /** What the rows can be sorted by, each with its key. */
 export const SORT_KEYS = { r: "rate", b: "bytes", w: "waiting", a: "age", n: "name" } as const;
@@ -235,6 +235,3 @@ export function ageText(ms: number): string {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two(Math.floor(seconds / 60) % 60)}m`;
   return `${Math.floor(seconds / 86_400)}d`;
 }
-
-/** How wide a line is, for who wants to know whether it fits. */
-export const lineColumns: (line: string) => number = columnsOf;

@@ -48,6 +48,11 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux(["send-keys", ...keys]);
   }
 
+  /** Makes the window another size. */
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#tmux(["resize-window", "-x", String(columns), "-y", String(rows)]);
+  }
+
   /** What the screen shows, without empty lines at its end. */
   async screen(): Promise<string> {
     return (await this.#tmux(["capture-pane", "-p"])).trimEnd();
