@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { pause } from "../../connection/pause.ts";
 import { serveStats, type StatsPage } from "../../stats/mod.ts";
 import { PARLEY_MAIN, parleyProgram } from "../support/parley_program.ts";
 import { Program, type ProgramResult, runProgram } from "../support/program.ts";
@@ -91,9 +92,13 @@ Deno.test({
     const line = [command, ...args, "top", `${port}`, "--interval", "100ms"];
     await using terminal = await Terminal.start(line, { columns: 100, rows: 16 });
     await terminal.shows(/^orders +\S+ +127\.0\.0\.1:\d+ +open/m);
-    await ask(conn, "x".repeat(2000));
-    // Rates come from two looks of one process.
-    await terminal.shows(/ in +.*[1-9][\d.]* (B|kB)\/s$/m);
+    const talking = new AbortController();
+    const talk = (async () => {
+      for (; !talking.signal.aborted; await pause(20, talking.signal)) await ask(conn, "x".repeat(2000));
+    })();
+    await terminal.shows(/^ {2}in +\S*[▂-█]\S* [1-9][\d,]* messages\/s, [1-9][\d.]* [kM]?B\/s$/m);
+    talking.abort();
+    await talk;
     await terminal.press("w");
     await terminal.shows(/w \[waiting\].*q quit$/m);
     await terminal.resize(60, 8);
