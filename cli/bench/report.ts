@@ -110,6 +110,12 @@ export function loadText(report: LoadReport, { tally }: LoadResult): string {
   return lines.join("\n");
 }
 
+const OPEN_LOOP = ["Open loop: requests went out by the clock, and latencies count from then."];
+const CLOSED_LOOP = [
+  "Closed loop: a request waits for the answer before it. Corrected: with the",
+  "requests that late answers held back; a fixed --rate measures them.",
+];
+
 function latencyTable(report: LoadReport): string[] {
   const columns: [string, LatencySummary | null][] = report.loop === "open"
     ? [["from when due", report.latencyMs], ["sent late by", report.sendLatenessMs]]
@@ -127,10 +133,7 @@ function latencyTable(report: LoadReport): string[] {
     ...rows.map(([name, key]) =>
       [`  ${name}`.padEnd(8), ...columns.map(([, summary]) => span(summary?.[key]).padStart(16))].join("")
     ),
-    report.loop === "open"
-      ? "Open loop: requests went out by the clock, and latencies count from then."
-      : "Closed loop: requests waited for answers. Corrected: with those held back by late ones;",
-    ...report.loop === "open" ? [] : ["measure at a fixed --rate to be sure."],
+    ...report.loop === "open" ? OPEN_LOOP : CLOSED_LOOP,
   ];
 }
 

@@ -130,9 +130,8 @@ function introduction(settings: LoadSettings, { warmUpMs, durationMs }: BenchPla
   const { connections, messageBytes, inFlight, rate, address, tls } = settings;
   const how = rate === null
     ? `${count(inFlight)} in flight on each`
-    : `${count(rate)} messages/s by the clock, at most ${count(inFlight)} unanswered on each`;
-  const times = `${(durationMs / 1000)} s after ${warmUpMs / 1000} s of warm-up`;
-  return `${address}${tls ? " over TLS" : ""}: ${count(connections)} connections, ${
-    count(messageBytes)
-  } bytes, ${how}, ${times}`;
+    : `${count(rate)} messages/s by the clock, up to ${count(inFlight)} unanswered on each`;
+  const times = `${durationMs / 1000} s after ${warmUpMs / 1000} s of warm-up`;
+  const where = `${address}${tls ? " over TLS" : ""}`;
+  return `${where}: ${count(connections)} connections, ${count(messageBytes)} bytes\n${how}, ${times}`;
 }

@@ -6,6 +6,9 @@ const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 /** Terminals that know these show all that is between them at once. */
 const [BEGIN, END] = ["\x1b[?2026h", "\x1b[?2026l"];
 
+/** What the platform tells before the program ends, by itself or by an error that nobody caught. */
+const ENDS = ["unload", "error", "unhandledrejection"] as const;
+
 /** The window, while it is ours. */
 export class Screen implements Disposable {
   readonly #raw: boolean;
@@ -15,8 +18,7 @@ export class Screen implements Disposable {
   constructor() {
     this.#raw = Deno.stdin.isTerminal();
     if (this.#raw) Deno.stdin.setRaw(true);
-    // However the program ends, but for SIGKILL.
-    globalThis.addEventListener("unload", this.#leave);
+    for (const event of ENDS) globalThis.addEventListener(event, this.#leave);
     writeOut(ENTER);
   }
 
@@ -43,7 +45,7 @@ export class Screen implements Disposable {
   readonly #leave = (): void => {
     if (!this.#open) return;
     this.#open = false;
-    globalThis.removeEventListener("unload", this.#leave);
+    for (const event of ENDS) globalThis.removeEventListener(event, this.#leave);
     writeOut(LEAVE);
     if (this.#raw) Deno.stdin.setRaw(false);
   };

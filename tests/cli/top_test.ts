@@ -102,8 +102,8 @@ Deno.test({
     await terminal.press("w");
     await terminal.shows(/w \[waiting\].*q quit$/m);
     await terminal.resize(60, 8);
-    const small = await terminal.shows(/^(?:[^\n]{0,60}\n){7}sort: [^\n]{0,54}$/);
-    assertMatch(small, /^Top test/);
+    // tmux itself shows the last lines of what was there until it is drawn anew.
+    await terminal.shows(/^Top test[^\n]{0,52}\n(?:[^\n]{0,60}\n){6}sort: [^\n]{0,54}$/);
     await terminal.press("p");
     await terminal.resize(100, 16);
     await terminal.shows(/p \[paused\]/);
