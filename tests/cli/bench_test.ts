@@ -70,7 +70,8 @@ Deno.test("parley bench shows a stall of 200 ms to every request that was due in
   await using test = await stallingServer();
   const report = await reportOf(portOf(test), "--rate", "2000", "--duration", "600ms", "--warm-up", "0ms");
   assertEquals([report.code, report.loop, report.correctedLatencyMs], [0, "open", null]);
-  assert(Math.abs(report.answers - 1200) <= 12, `${report.answers} answers`);
+  const counted = report.histogram.reduce((sum, { count }) => sum + count, 0);
+  assert(Math.abs(counted - 1200) <= 1, `${counted} requests were counted`);
   // 2000 in a second are 400 in the stall, of which 300 wait for more than 50 ms.
   assert(late(report) >= 280, `${late(report)} requests were late`);
   assert(report.latencyMs!.p99 > 150 && report.latencyMs!.max > 195, JSON.stringify(report.latencyMs));
@@ -88,7 +89,8 @@ Deno.test("parley bench says of a closed loop that it is one, and corrects what 
     "2",
   );
   assertEquals([report.code, report.loop, report.sendLatenessMs], [0, "closed", null]);
-  assert(late(report) >= 2 && late(report) < 12, "as measured, only those see it that were on their way");
+  // In 600 ms two connections cannot see more, however slow the machine is.
+  assert(late(report) >= 2 && late(report) <= 24, "as measured, only those see it that were on their way");
   assert(report.correctedLatencyMs!.p90 > 20, JSON.stringify(report.correctedLatencyMs));
   assert(report.latencyMs!.max > 195);
 });
