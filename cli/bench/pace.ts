@@ -65,6 +65,8 @@ export class OpenPace implements Pace {
   readonly #connections: number;
   /** Requests of the whole load. */
   readonly #total: number;
+  /** Whether they are all due before the end. */
+  readonly #bounded: boolean;
 
   constructor(plan: Plan, perSecond: number, connections: number) {
     this.#plan = plan;
@@ -73,6 +75,7 @@ export class OpenPace implements Pace {
     const before = Math.ceil((plan.measureMs - plan.beginMs) * this.#perMs);
     const inTime = Math.ceil((plan.endMs - plan.beginMs) * this.#perMs);
     this.#total = Math.min(inTime, before + plan.maxRequests);
+    this.#bounded = this.#total < inTime;
   }
 
   grant(connection: number, sent: number, wanted: number, nowMs: number): number {
@@ -97,6 +100,6 @@ export class OpenPace implements Pace {
   }
 
   isOver(nowMs: number): boolean {
-    return nowMs >= this.#plan.endMs || this.nextMs(nowMs) === Infinity;
+    return nowMs >= this.#plan.endMs || (this.#bounded && this.nextMs(nowMs) === Infinity);
   }
 }

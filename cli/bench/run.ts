@@ -133,5 +133,5 @@ function introduction(settings: LoadSettings, { warmUpMs, durationMs }: BenchPla
     : `${count(rate)} messages/s by the clock, up to ${count(inFlight)} unanswered on each`;
   const times = `${durationMs / 1000} s after ${warmUpMs / 1000} s of warm-up`;
   const where = `${address}${tls ? " over TLS" : ""}`;
-  return `${where}: ${count(connections)} connections, ${count(messageBytes)} bytes\n${how}, ${times}`;
+  return `${where}: ${count(connections)} connections, ${count(messageBytes)} bytes, ${times}\n${how}`;
 }

@@ -49,7 +49,7 @@ Deno.test("parley bench tells throughput, latencies and a histogram of a server 
   assertEquals(code, 0, stderr);
   assertMatch(
     stderr,
-    /^127\.0\.0\.1:\d+: 3 connections, 100 bytes\n1 in flight on each, 0\.15 s after 0\.02 s/,
+    /^127\.0\.0\.1:\d+: 3 connections, 100 bytes, 0\.15 s after 0\.02 s of warm-up\n1 in flight/,
   );
   assert(!stderr.includes("\r"), "no progress where there is no terminal");
   for (
