@@ -104,6 +104,7 @@ export type {
   ConnectionState,
   ConnectionStats,
   DayStats,
+  DurationStats,
   NumericRecord,
   RefusalReason,
   ServerCounters,

@@ -68,7 +68,7 @@ export interface SourceSnapshot {
   readonly days: readonly DayReport[];
   /** Connections, streams or calls that were refused, by reason; reasons without any are left out. */
   readonly refusals: Readonly<Record<string, number>>;
-  /** What went wrong, by kind; kinds without any are left out. */
+  /** What went wrong, by kind; kinds without any are left out. Nothing in it is in `refusals` as well. */
   readonly errors: Readonly<Record<string, number>>;
   /** Its connections, sessions or backends, those with the most bytes first when there are too many. */
   readonly links: readonly LinkReport[];
@@ -126,7 +126,7 @@ export function reportOf(name: string, stats: Stats, { before, maxLinks }: Repor
     overall,
     days: "days" in stats ? stats.days.map(({ day, counters }) => ({ day, counters: { ...counters } })) : [],
     refusals: { ...chosen(overall, REFUSALS), ...withoutZeros(own.refusedBy) },
-    errors: chosen(overall, ERRORS),
+    errors: errorsOf(own),
     links: busiest(own.links, maxLinks),
   };
 }
@@ -140,6 +140,8 @@ export function isReady(stats: Stats): boolean {
 interface Parts {
   readonly overall: Readonly<Record<string, number>>;
   readonly refusedBy: Readonly<Record<string, number>>;
+  /** Failed handshakes by reason, where reasons are known; `overall` has their sum. */
+  readonly failedBy?: Readonly<Record<string, number>>;
   readonly links: readonly LinkReport[];
 }
 
@@ -197,10 +199,7 @@ function ipcParts({ overall, failed, connections }: IpcStats): Parts {
     rttMs: null,
   }));
   const { connectionsRefused } = overall;
-  const refusedBy = Object.fromEntries(
-    Object.entries(failed).map(([reason, count]) => [`handshake ${reason}`, count]),
-  );
-  return { overall: { ...overall }, refusedBy: { connectionsRefused, ...refusedBy }, links };
+  return { overall: { ...overall }, refusedBy: { connectionsRefused }, failedBy: failed, links };
 }
 
 function poolParts(stats: PoolStats): Parts {
@@ -256,6 +255,15 @@ function busiest(links: readonly LinkReport[], maxLinks: number): readonly LinkR
   if (maxLinks === 0) return [];
   const bytes = ({ bytesIn, bytesOut }: LinkReport) => bytesIn + bytesOut;
   return links.toSorted((left, right) => bytes(right) - bytes(left)).slice(0, maxLinks);
+}
+
+/** What went wrong, each thing once. */
+function errorsOf({ overall, failedBy }: Parts): Record<string, number> {
+  const { handshakeFailures, ...others } = chosen(overall, ERRORS);
+  if (handshakeFailures === undefined) return others;
+  if (failedBy === undefined) return { handshakeFailures, ...others };
+  const reasons = Object.entries(failedBy).map(([reason, count]) => [`handshake: ${reason}`, count]);
+  return { ...Object.fromEntries(reasons), ...others };
 }
 
 function chosen(

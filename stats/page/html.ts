@@ -31,8 +31,9 @@ export const HTML: string = `<!doctype html>
     <header class="name"><h2 id="process-name">Process</h2><p class="where"></p></header>
     <dl class="tiles"></dl>
     <div class="plots"></div>
-    <p class="note">Event-loop delay is how late a timer of this process ran, at most, since the sample before:
-      so long every message may have had to wait for its turn.</p>
+    <p class="note">Event loop: how late a timer of this process ran, at most, since the sample before; so long every
+      message may have had to wait for its turn. Ping: the longest of the sessions’ last round trips. Handshake:
+      95 of 100 since the sample before took no longer.</p>
   </section>
 </main>
 <footer>
@@ -70,8 +71,8 @@ export const HTML: string = `<!doctype html>
 <template id="plot">
   <figure class="plot">
     <figcaption><span class="plot-name"></span><span class="legend"></span></figcaption>
-    <div class="canvas" role="img" tabindex="0">
-      <svg aria-hidden="true" focusable="false"></svg>
+    <div class="frame">
+      <div class="canvas" role="img" tabindex="0"><svg aria-hidden="true" focusable="false"></svg></div>
       <p class="readout" hidden></p>
     </div>
   </figure>

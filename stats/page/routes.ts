@@ -86,6 +86,7 @@ export class Routes {
     if (known !== undefined) return reply(response, 200, ...known);
     switch (path) {
       case "/stats.json": {
+        this.#sampler().refresh();
         const report = this.#report({
           maxLinks: this.#options.maxListed,
           maxDays: Infinity,
@@ -108,6 +109,7 @@ export class Routes {
 
   #metrics({ headers }: IncomingMessage, response: ServerResponse): void {
     const format = /application\/openmetrics-text/i.test(headers.accept ?? "") ? "openmetrics" : "prometheus";
+    this.#sampler().refresh();
     const text = openMetrics(this.#sampler().snapshots(), { format });
     response.setHeader("vary", "accept");
     reply(response, 200, METRICS_CONTENT_TYPES[format], text);
@@ -120,11 +122,13 @@ export class Routes {
     }
     response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
     if (method === "HEAD") return void response.end();
+    this.#sampler().refresh();
     const report = this.#report({ ...SHOWN, maxSamples: ALL_SAMPLES });
     this.viewers.add(response, JSON.stringify(report));
   }
 
   #ready(response: ServerResponse): void {
+    this.#sampler().refresh();
     const { ready, sources } = this.#report({ maxLinks: 0, maxDays: 0, maxSamples: 0 });
     if (ready) return reply(response, 200, PLAIN, "ready\n");
     const states = sources.map(({ name, state }) => `${JSON.stringify(name)} is ${state}\n`);

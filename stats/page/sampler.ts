@@ -1,4 +1,5 @@
 // Sampler: looks at the sources now and then, tells rates from the differences, and keeps the last ones.
+import { TokenBucket } from "../../limits/token_bucket.ts";
 import { reportOf, type SourceSnapshot } from "../report.ts";
 import type { Stats } from "../snapshots.ts";
 import type { StatsSource } from "./options.ts";
@@ -12,8 +13,8 @@ const IDLE_FACTOR = 5;
 /** How often lateness of timers is measured, in milliseconds. */
 const DELAY_PROBE_MS = 100;
 
-/** A snapshot as young as this, in milliseconds, serves the next request as well: requests cannot make us count all the time. */
-const FRESH_MS = 250;
+/** Snapshots that requests may cause, above samples: a flood of them gets one again and again. */
+const REQUESTED = { perSecond: 10, burst: 50 } as const;
 
 /** What changes each second. */
 export interface Rates {
@@ -21,9 +22,9 @@ export interface Rates {
   readonly bytesIn: number;
   /** Bytes sent a second. */
   readonly bytesOut: number;
-  /** Messages received a second; frames where there are no messages. */
+  /** Messages received a second, queries included; frames where there are no messages. */
   readonly messagesIn: number;
-  /** Messages sent a second; frames where there are no messages. */
+  /** Messages sent a second, queries included; frames where there are no messages. */
   readonly messagesOut: number;
   /** Connections set up a second. */
   readonly opened: number;
@@ -146,9 +147,11 @@ export class Sampler {
   readonly #onSample: () => void;
   readonly #startedMs = performance.now();
   readonly #history: ProcessSample[] = [];
+  readonly #budget = new TokenBucket(REQUESTED, performance.now());
   readonly #probe: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watched = false;
+  #stopped = false;
   #probedMs = performance.now();
   #delayMs = 0;
   #takenAtMs = Date.now();
@@ -175,15 +178,18 @@ export class Sampler {
     this.#plan();
   }
 
-  /** Snapshots by name, hardly older than now. */
+  /** Takes snapshots anew for whoever asks, unless too many ask: then the last ones have to do. */
+  refresh(): void {
+    if (this.#budget.tryTake(1, performance.now())) this.#take();
+  }
+
+  /** The last snapshots by name. */
   snapshots(): Record<string, Stats> {
-    this.#refresh();
     return Object.fromEntries(this.#tracks.map((track) => [track.name, track.stats]));
   }
 
-  /** All of it, hardly older than now. */
+  /** All of it, as of the last snapshots. */
   report(title: string, ready: boolean, size: ReportSize): StatsReport {
-    this.#refresh();
     return {
       version: 1,
       title,
@@ -203,6 +209,7 @@ export class Sampler {
 
   /** Ends it. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#probe);
     clearTimeout(this.#timer);
   }
@@ -220,14 +227,11 @@ export class Sampler {
   /** Sets the timer of the next sample, counted from the last one. */
   #plan(): void {
     clearTimeout(this.#timer);
+    if (this.#stopped) return;
     const intervalMs = this.#watched ? this.#intervalMs : IDLE_FACTOR * this.#intervalMs;
     const leftMs = this.#sampledMs + intervalMs - performance.now();
     this.#timer = setTimeout(() => this.#sample(), Math.max(0, leftMs));
     Deno.unrefTimer(this.#timer);
-  }
-
-  #refresh(): void {
-    if (performance.now() - this.#takenMs > FRESH_MS) this.#take();
   }
 
   #take(): void {
@@ -248,7 +252,8 @@ export class Sampler {
   }
 }
 
-function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: number): Rates {
+/** What changed a second between two moments, to a tenth. */
+export function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: number): Rates {
   const perSecond = (...names: string[]) => {
     const sum = ({ overall }: SourceSnapshot) =>
       names.reduce((total, name) => total + (overall[name] ?? 0), 0);

@@ -32,10 +32,10 @@ function duration(ms) {
   if (ms < 1000) return [ms < 10 ? ms.toFixed(1) : ms.toFixed(0), "ms"];
   if (ms < 60000) return [(ms / 1000).toFixed(ms < 10000 ? 1 : 0), "s"];
   const minutes = Math.floor(ms / 60000);
-  if (minutes < 60) return [minutes + " min " + Math.floor(ms / 1000) % 60, "s"];
+  if (minutes < 60) return [minutes + " min " + Math.floor(ms / 1000) % 60 + " s", ""];
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return [hours + " h " + minutes % 60, "min"];
-  return [Math.floor(hours / 24) + " d " + hours % 24, "h"];
+  if (hours < 48) return [hours + " h " + minutes % 60 + " min", ""];
+  return [Math.floor(hours / 24) + " d " + hours % 24 + " h", ""];
 }
 
 const inWords = (pair) => pair.join(" ").trim();

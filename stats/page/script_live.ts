@@ -58,7 +58,8 @@ function show(report) {
   setText(lamp, report.ready ? "Ready" : "Not ready");
   lamp.dataset.state = report.ready ? "good" : "warn";
   document.title = (report.ready ? "" : "Not ready · ") + shown(report.title) + " · statistics";
-  report.sources.forEach((source, index) => sources[index].update(source));
+  const delays = new Map(report.process.history.map(({ atMs, eventLoopDelayMs }) => [atMs, eventLoopDelayMs]));
+  report.sources.forEach((source, index) => sources[index].update(source, delays));
   showProcess(report);
   const busy = report.sources.filter(({ ready }) => !ready);
   const news = busy.map(({ name, state }) => shown(name) + " is " + state).join(", ");

@@ -49,7 +49,9 @@ class Plot {
       fragment.querySelector(".legend").append(item);
     }
     parent.append(fragment);
-    this.canvas.addEventListener("pointermove", (event) => this.pointAt(event.offsetX));
+    this.canvas.addEventListener("pointermove", (event) => {
+      this.pointAt(event.clientX - this.canvas.getBoundingClientRect().left);
+    });
     this.canvas.addEventListener("pointerleave", () => this.setCursor(null));
     this.canvas.addEventListener("blur", () => this.setCursor(null));
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
@@ -76,7 +78,8 @@ class Plot {
   /** The same without the digits that say nothing: a scale has round numbers. */
   round(value) {
     const [digits, unit] = this.format(value);
-    return value === 0 ? "0" : String(Number(digits)) + " " + unit;
+    if (unit === "") return digits;
+    return value === 0 ? "0" : inWords([String(parseFloat(digits)), unit]);
   }
 
   get endMs() {
@@ -147,6 +150,7 @@ class Plot {
   }
 
   pointAt(offset) {
+    this.readout.setAttribute("aria-live", "off");
     if (!this.visible) return;
     let nearest = null;
     this.visible.forEach((sample, index) => {
@@ -161,6 +165,8 @@ class Plot {
     if (event.key === "Escape") this.setCursor(null);
     if (step === undefined || !this.visible) return;
     event.preventDefault();
+    // What the keys lead to is read out; what a pointer passes is not.
+    this.readout.setAttribute("aria-live", "polite");
     const last = this.visible.length - 1;
     const from = this.cursor === null ? last : this.cursor;
     this.setCursor(Math.max(0, Math.min(last, from + step)));

@@ -47,13 +47,11 @@ class Source {
       new Plot(parent, { name: "Throughput", format: bytesPerSecond, floor: 1000, series: IN_OUT }),
       new Plot(parent, { name: unit, format: perSecond, floor, series: MESSAGES }),
     ];
-    const latency = [];
-    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "longest ping round trip", className: "late" });
+    const latency = [{ key: "eventLoopDelayMs", label: "event loop", className: "late" }];
+    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "ping", className: "in" });
     if (this.kind === "server" || this.kind === "wire") {
-      const className = latency.length === 0 ? "late" : "out";
-      latency.push({ key: "handshakeP95Ms", label: "handshakes, 95 %", className });
+      latency.push({ key: "handshakeP95Ms", label: "handshake", className: "out" });
     }
-    if (latency.length === 0) return;
     this.plots.push(new Plot(parent, { name: "Latency", format: duration, floor: 1, series: latency }));
   }
 
@@ -76,17 +74,19 @@ class Source {
       { name: "What", text: true, of: ([name]) => words(name) },
       { name: "Count", of: ([, count]) => whole(count)[0] },
     ]);
+    const unit = kind === "wire" ? "Frames" : "Messages";
     this.days = new Table(block("days"), [
       { name: "Day", text: true, of: ({ day }) => day },
       { name: "Opened", of: ({ counters }) => whole(counters.connectionsOpened)[0] },
-      { name: "Messages in", of: ({ counters }) => whole(counters.messagesIn ?? counters.framesIn)[0] },
-      { name: "Messages out", of: ({ counters }) => whole(counters.messagesOut ?? counters.framesOut)[0] },
+      { name: unit + " in", of: ({ counters }) => whole(counters.messagesIn ?? counters.framesIn)[0] },
+      { name: unit + " out", of: ({ counters }) => whole(counters.messagesOut ?? counters.framesOut)[0] },
       { name: "Received", of: ({ counters }) => inWords(bytes(counters.bytesIn)) },
       { name: "Sent", of: ({ counters }) => inWords(bytes(counters.bytesOut)) },
     ]);
   }
 
-  update(report) {
+  /** delays: event-loop delay of the process, by the moment of the sample. */
+  update(report, delays) {
     const lamp = this.section.querySelector(".lamp");
     setText(lamp, report.state);
     lamp.dataset.state = mood(report.state);
@@ -95,7 +95,10 @@ class Source {
     const facts = [what, report.address === null ? null : shown(report.address), time];
     setText(this.section.querySelector(".where"), facts.filter((fact) => fact !== null).join(" · "));
     this.updateTiles(report);
-    this.history = merge(this.history, report.history);
+    const samples = report.history.map((sample) => {
+      return { ...sample, eventLoopDelayMs: delays.get(sample.atMs) ?? null };
+    });
+    this.history = merge(this.history, samples);
     for (const plot of this.plots) plot.update(this.history);
     this.updateTables(report);
   }

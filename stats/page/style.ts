@@ -102,7 +102,8 @@ h2 { font-size: 1.125rem; font-weight: 650; overflow-wrap: anywhere; min-width: 
 .plot-name { font-weight: 600; margin-right: auto; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 0.875rem; color: var(--soft); }
 .legend svg { width: 1.25rem; height: 0.5rem; margin-right: 0.375rem; }
-.canvas { position: relative; height: 10rem; touch-action: pan-y; }
+.frame { position: relative; }
+.canvas { height: 10rem; touch-action: pan-y; }
 .canvas > svg { display: block; width: 100%; height: 100%; overflow: visible; }
 .grid { stroke: var(--line); stroke-width: 1; }
 .axis { fill: var(--soft); font-size: 11px; }
@@ -128,7 +129,7 @@ const TABLES = `
   .days:only-of-type { grid-column: 1 / -1; }
 }
 .scroll {
-  overflow: auto; max-height: 26rem;
+  overflow: auto; max-height: 32rem;
   background:
     linear-gradient(to left, var(--card) 30%, transparent) right / 2.5rem 100% no-repeat local,
     linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat scroll;

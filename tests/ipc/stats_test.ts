@@ -1,10 +1,16 @@
 // stats() of IPC servers, clients and peers: both ends count the same.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
+import { connectIpc, listenIpc, pairIpc, SecretKey } from "@parley/parley/ipc";
 import { openMetrics } from "@parley/parley/stats";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
 import { until } from "../support/wait.ts";
+import { reportOf } from "../../stats/report.ts";
 import { Channel } from "./channels.ts";
+
+/** All values together. */
+function sum(record: Readonly<Record<string, number>>): number {
+  return Object.values(record).reduce((total, count) => total + count, 0);
+}
 
 Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries and bytes", async () => {
   await using channel = new Channel();
@@ -37,6 +43,15 @@ Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries an
   assertEquals(there.connections[0]?.id, client.sessionId);
   assertEquals([...server.clients.values()][0]?.stats().messagesIn, 1);
   assertEquals(JSON.parse(JSON.stringify(there)), there);
+
+  const wrong = { ...channel.options, secret: SecretKey.generate(), connectTimeoutMs: 500 };
+  await assertRejects(() => connectIpc(wrong));
+  await until("the stranger is counted", () => server.stats().overall.handshakeFailures > 0);
+  const { errors, refusals } = reportOf("jobs", server.stats(), { maxLinks: 0 });
+  const { handlerErrors: _, ...handshakes } = errors;
+  assertEquals(sum(handshakes), server.stats().overall.handshakeFailures);
+  assertEquals(sum(server.stats().failed), server.stats().overall.handshakeFailures);
+  assertEquals(refusals, {});
 
   await client.close();
   await until("the client is gone", () => server.stats().overall.connectionsClosed === 1);

@@ -1,0 +1,229 @@
+// The statistics page in a real browser: what people see, and what nobody can make it do.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Connection } from "@parley/parley";
+import { serveStats, type StatsPage, type WireStats } from "@parley/parley/stats";
+import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/browser.ts";
+import { ask, echo, started } from "../support/servers.ts";
+import { echoStream, hubbed } from "../support/wires.ts";
+
+/** Sends and waits for the answer, again and again, until it is told to stop. */
+class Load implements AsyncDisposable {
+  readonly #running: Promise<void>[];
+  #stopped = false;
+
+  constructor(conns: readonly Connection[]) {
+    this.#running = conns.map(async (conn) => {
+      while (!this.#stopped && conn.state === "open") await ask(conn, "x".repeat(200)).catch(() => {});
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#running);
+  }
+}
+
+const TITLE = `Orders "<b>&amp;'`;
+const SOURCE = `<img src=x onerror="hacked=1">\u001b[31m"'\u202e\u0007`;
+const PEER = `<script>hacked=1</script>"><img/src=x/onerror=hacked=1>`;
+
+/** A tile's number, as the page shows it. */
+const tile = (source: number, name: string) =>
+  `[...document.querySelectorAll("#source-${source} .tiles div")]` +
+  `.find((tile) => tile.firstChild.textContent === ${JSON.stringify(name)})?.lastChild.textContent ?? ""`;
+
+/** Lines of the plots of a source, as coordinates. */
+const lines = (source: number) =>
+  `[...document.querySelectorAll("#source-${source} .canvas path.stroke")].map((path) => path.getAttribute("d"))`;
+
+/** Whether the text of every element can be read on what it stands on: the least contrast, by WCAG 2. */
+const LEAST_CONTRAST = `(() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, index) => sum + c * [0.2126, 0.7152, 0.0722][index], 0);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  let least = { ratio: 21, text: "" };
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== "");
+    if (!own || element.closest("template, noscript, svg, [hidden]")) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(channels(style.color)), light(ground(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < least.ratio) least = { ratio, text: element.textContent };
+  }
+  return least;
+})()`;
+
+async function tabThrough(view: BrowserPage, stops: number): Promise<string[]> {
+  const names: string[] = [];
+  for (let i = 0; i < stops; i++) {
+    await view.press("Tab", 9);
+    names.push(
+      await view.evaluate<string>(
+        `(() => {
+        const { activeElement: at } = document;
+        const seen = getComputedStyle(at).outlineStyle !== "none";
+        return (seen ? "" : "UNSEEN ") + (at.getAttribute("aria-label") ?? at.textContent).trim();
+      })()`,
+      ),
+    );
+  }
+  return names;
+}
+
+async function checkLive(view: BrowserPage, page: StatsPage): Promise<void> {
+  await view.until(`Number((${tile(0, "Messages in")}).replace(/[^\\d.]/g, "")) > 0`);
+  const first = await view.evaluate<string>(
+    "document.querySelector('#source-0 .days td:nth-child(3)').textContent",
+  );
+  const drawn = JSON.stringify(await view.evaluate<string[]>(lines(0)));
+  await view.until(
+    `document.querySelector('#source-0 .days td:nth-child(3)').textContent !== ${JSON.stringify(first)}`,
+  );
+  await view.until(`JSON.stringify(${lines(0)}) !== ${JSON.stringify(drawn)}`);
+  const paths = await view.evaluate<string[]>(lines(0));
+  assert(
+    paths.length >= 4 && paths.every((path) => /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/.test(path)),
+    `${paths}`,
+  );
+  const heights = new Set(paths[0]!.match(/ [\d.]+/g));
+  assert(heights.size > 1, "The line of the throughput is flat");
+  assertEquals(await view.evaluate("document.querySelectorAll('#source-0 .links tbody tr').length"), 3);
+  assertMatch(await view.evaluate<string>(tile(0, "Connections")), /^3$/);
+  const { sources } = await (await fetch(`${page.url}stats.json`)).json();
+  const shownAddress = await view.evaluate<string>(
+    "document.querySelector('#source-0 .links tbody th').textContent",
+  );
+  assertEquals(shownAddress, sources[0].links[0].address);
+}
+
+async function checkHarmless(view: BrowserPage): Promise<void> {
+  assertEquals(await view.evaluate("typeof hacked"), "undefined");
+  assertEquals(await view.evaluate("document.querySelectorAll('main img, main script, h1 b').length"), 0);
+  assertEquals(await view.evaluate("document.getElementById('title').textContent"), TITLE);
+  const name = await view.evaluate<string>("document.querySelector('#source-1 h2').textContent");
+  assertEquals(name, `<img src=x onerror="hacked=1">\\u{1b}[31m"'\\u{202e}\\u{7}`);
+  const peers = await view.evaluate<string[]>(
+    "[...document.querySelectorAll('#source-1 .links tbody th')].map((cell) => cell.textContent)",
+  );
+  assertEquals(peers, [PEER, "ESC\\u{1b}[2J"]);
+}
+
+async function checkAccessible(view: BrowserPage): Promise<void> {
+  const nodes = await view.accessible();
+  const named = (role: string) => nodes.filter((node) => node.role === role).map(({ name }) => name);
+  assertEquals(nodes[0]?.role, "RootWebArea");
+  assertMatch(nodes[0]!.name, /statistics$/);
+  for (
+    const [role, count] of Object.entries({ banner: 1, main: 1, contentinfo: 1, status: 1, navigation: 2 })
+  ) {
+    assertEquals(named(role).length, count, role);
+  }
+  for (const name of [TITLE, "orders", "Process"]) assert(named("heading").includes(name), name);
+  assertEquals(named("navigation").toSorted(), ["For machines", "Sources"]);
+  const tables = named("table");
+  assert(
+    tables.includes("Connections") && tables.includes("Sessions") && tables.includes("Day by day"),
+    `${tables}`,
+  );
+  assert(named("columnheader").includes("Received") && named("rowheader").length >= 5);
+  const images = named("image");
+  assert(
+    images.some((name) => /^Throughput over the last minutes: in [\d.]+ k?B\/s, at most/.test(name)),
+    `${images}`,
+  );
+  for (const role of ["image", "link", "region", "table", "columnheader"]) {
+    assert(named(role).every((name) => name !== ""), `A nameless ${role}`);
+  }
+}
+
+Deno.test({
+  name: "the statistics page is live, draws, is accessible, stays at home and runs nothing of a peer's" +
+    noBrowser,
+  ignore: noBrowser !== "",
+  async fn() {
+    const release = Promise.withResolvers<void>();
+    await using test = await started({}, async (conn) => {
+      await echo(conn);
+      await release.promise;
+    });
+    await using wires = await hubbed({ authorize: () => true });
+    wires.server.handle("echo", echoStream);
+    await wires.join(PEER);
+    const hostile = {
+      stats: (): WireStats => {
+        const stats = wires.server.stats();
+        const [session] = stats.sessions;
+        return { ...stats, sessions: [session!, { ...session!, identity: "ESC\u001b[2J" }] };
+      },
+    };
+    const conns = await Promise.all([1, 2, 3].map(() => test.connect()));
+    await using page = serveStats({ orders: test.server, [SOURCE]: hostile }, {
+      title: TITLE,
+      intervalMs: 100,
+    });
+    await page.ready;
+    await using browser = await Browser.start();
+    const view = await browser.open(page.url);
+    {
+      await using _ = new Load(conns);
+      await checkLive(view, page);
+    }
+    await checkHarmless(view);
+    await checkAccessible(view);
+    assertEquals((await tabThrough(view, 6)).map((name) => name.replace(/:.*/, "")), [
+      "Skip to the statistics",
+      "orders",
+      await view.evaluate("document.querySelector('#source-1 h2').textContent"),
+      "Throughput over the last minutes",
+      "Messages over the last minutes",
+      "Latency over the last minutes",
+    ]);
+    await view.press("ArrowLeft", 37);
+    await view.until(
+      "/^\\d\\d:\\d\\d:\\d\\d · event loop /.test(document.querySelector('.readout:not([hidden])')?.textContent)",
+    );
+
+    for (const size of [DESKTOP, PHONE]) {
+      for (const scheme of ["light", "dark"] as const) {
+        await view.resize(size);
+        await view.prefer(scheme);
+        const { width } = size;
+        await view.until(`innerWidth === ${width}`);
+        assertEquals(
+          await view.evaluate("document.documentElement.scrollWidth"),
+          width,
+          "It scrolls sideways",
+        );
+        const { ratio, text } = await view.evaluate<{ ratio: number; text: string }>(LEAST_CONTRAST);
+        assert(ratio >= 4.5, `${scheme}: contrast ${ratio} of "${text}"`);
+      }
+    }
+
+    const drained = test.server.shutdown();
+    await view.until("document.querySelector('#source-0 .lamp').textContent === 'draining'");
+    assertEquals(
+      await view.evaluate("document.getElementById('live').textContent"),
+      "Live: orders is draining",
+    );
+    release.resolve();
+    await drained;
+    await view.until("document.querySelector('#source-0 .lamp').textContent === 'stopped'");
+    assertEquals(await view.evaluate("document.getElementById('ready').textContent"), "Not ready");
+    assertEquals(
+      await view.evaluate("document.getElementById('live').textContent"),
+      "Live: orders is stopped",
+    );
+    assertEquals(view.complaints, []);
+    assertEquals(view.requests.filter((url) => !url.startsWith(page.url)), []);
+    await page.close();
+    await view.until("document.getElementById('live').textContent.startsWith('No answer any more')");
+    await Promise.all(conns.map((conn) => conn.close()));
+  },
+});
