@@ -1,5 +1,6 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command.ts";
+import { benchCommand } from "./bench.ts";
 import { certCommand } from "./cert.ts";
 import { completionsCommand } from "./completions.ts";
 import { connectCommand } from "./connect.ts";
@@ -10,6 +11,7 @@ import { hubCommand } from "./hub.ts";
 import { ipcCommand } from "./ipc.ts";
 import { keygenCommand } from "./keygen.ts";
 import { serveCommand } from "./serve.ts";
+import { topCommand } from "./top.ts";
 
 /** All of `parley`. */
 export const PARLEY: Command = {
@@ -27,6 +29,8 @@ export const PARLEY: Command = {
     ipcCommand,
     certCommand,
     keygenCommand,
+    benchCommand,
+    topCommand,
     completionsCommand(() => PARLEY),
   ],
 };

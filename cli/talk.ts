@@ -7,6 +7,11 @@ export function print(line: string): void {
   write(Deno.stdout, `${line}\n`);
 }
 
+/** Writes to standard output as it is, without an end of line. */
+export function writeOut(text: string): void {
+  write(Deno.stdout, text);
+}
+
 /** Writes a line for people to standard error. */
 export function say(line: string): void {
   write(Deno.stderr, `${line}\n`);

@@ -46,6 +46,14 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
   return connection;
 }
 
+/**
+ * Connects as {@linkcode connect} does, and gives the bytes without a connection around them: for who counts and times
+ * every read.
+ */
+export async function connectTransport(options: ConnectOptions): Promise<Transport> {
+  return await dialInTime(resolveConnectOptions(options), options.signal);
+}
+
 /** Dials, and makes a connection of what comes of it. */
 export async function establish<Data>(
   options: ResolvedConnectOptions<Data>,
