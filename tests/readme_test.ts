@@ -1,8 +1,10 @@
-// The README: its snippets without `ignore` are run by `deno test --doc`; here is the rest of what it says.
+// README and docs: their snippets without `ignore` are run by `deno test --doc`; here is the rest of what they say.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { resolveConnectOptions } from "../client/options.ts";
 import { resolveAdmission } from "../limits/admission_options.ts";
 import { resolveServeOptions } from "../server/options.ts";
+import { findLibraryFiles } from "../tools/source_files.ts";
+import { dirname, join } from "node:path";
 import { file, Program, runProgram } from "./support/program.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
@@ -63,7 +65,8 @@ Deno.test("README deno.json links a checkout into a project of its own, with no 
   assertStringIncludes(new TextDecoder().decode(stdout), "function function delimited");
 });
 
-Deno.test("README table of limits tells the defaults as they are", () => {
+Deno.test("docs/limits.md tells the defaults as they are", async () => {
+  const page = await Deno.readTextFile(file("docs/limits.md"));
   const server = resolveServeOptions({});
   const admission = resolveAdmission({});
   const size = (bytes: number) => bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`;
@@ -86,25 +89,49 @@ Deno.test("README table of limits tells the defaults as they are", () => {
   };
   assertEquals(resolveConnectOptions({ port: 1 }).connection.idleTimeoutMs, 0);
   for (const [name, value] of Object.entries(wanted)) {
-    const row = new RegExp(`^\\| \`${name}\`[^|]*\\| (.*?) *\\|`, "m").exec(README);
+    const row = new RegExp(`^\\| \`${name}\`[^|]*\\| (.*?) *\\|`, "m").exec(page);
     assert(row !== null, `There is no row for ${name}`);
-    assert(row[1]!.startsWith(value), `${name} is ${value}, the README says ${row[1]}`);
+    assert(row[1]!.startsWith(value), `${name} is ${value}, the page says ${row[1]}`);
   }
 });
 
-Deno.test("README names tasks, error codes, files and sections that exist", async () => {
-  const { tasks } = JSON.parse(await Deno.readTextFile(file("deno.json")));
-  for (const [, task] of README.matchAll(/deno(?:@[\d.]+)? task (\w+)/g)) {
-    assert(task! in tasks, `no task ${task}`);
-  }
-  const errors = await Deno.readTextFile(file("errors.ts"));
-  for (const [code] of README.matchAll(/ERR_[A-Z_]+/g)) assertStringIncludes(errors, `"${code}"`);
-  const titles = [...README.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+/** Anchors of the titles of a page. */
+function anchors(page: string): string[] {
+  return [...page.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
     title!.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")
   );
-  for (const [, target] of README.matchAll(/\]\(([^)]+)\)/g)) {
-    if (target!.startsWith("https://")) continue;
-    if (target!.startsWith("#")) assert(titles.includes(target!.slice(1)), `no section ${target}`);
-    else await Deno.stat(file(target!));
-  }
-});
+}
+
+/** Text of the library: a code that a page tells of must be in it. */
+const sources = (await Array.fromAsync(await findLibraryFiles(), (path) => Deno.readTextFile(file(path))))
+  .join("\n");
+
+const PAGES = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  ...[...Deno.readDirSync(file("docs"))].filter((entry) => entry.name.endsWith(".md")).map(({ name }) =>
+    `docs/${name}`
+  ),
+];
+
+for (const path of PAGES) {
+  Deno.test(`${path} names tasks, error codes, files and sections that exist`, async () => {
+    const page = await Deno.readTextFile(file(path));
+    const { tasks } = JSON.parse(await Deno.readTextFile(file("deno.json")));
+    for (const [, task] of page.matchAll(/deno(?:@[\d.]+)? task (\w+)/g)) {
+      assert(task! in tasks, `no task ${task}`);
+    }
+    for (const [code] of page.matchAll(/ERR_[A-Z_]+/g)) {
+      assert(sources.includes(`"${code}"`), `no error ${code}`);
+    }
+    for (const [, target] of page.matchAll(/\]\(([^)]+)\)/g)) {
+      if (target!.startsWith("https://")) continue;
+      const [name, anchor] = target!.split("#");
+      const other = name === "" ? path : join(dirname(path), name!);
+      const info = await Deno.stat(file(other));
+      if (anchor === undefined || info.isDirectory) continue;
+      assert(anchors(await Deno.readTextFile(file(other))).includes(anchor), `no section ${target}`);
+    }
+  });
+}

@@ -3,15 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { file, Program, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** Where the section is. */
-const PLACES = ["README.md"];
-
 async function snippet(start: string): Promise<string> {
-  for (const place of PLACES) {
-    const text = await Deno.readTextFile(file(place)).catch(() => "");
-    for (const [, code] of text.matchAll(/^```ts.*\n([^]*?)^```$/gm)) {
-      if (code!.startsWith(start)) return code!;
-    }
+  const text = await Deno.readTextFile(file("README.md"));
+  for (const [, code] of text.matchAll(/^```ts.*\n([^]*?)^```$/gm)) {
+    if (code!.startsWith(start)) return code!;
   }
   throw new Error(`There is no snippet that starts with ${start}`);
 }
