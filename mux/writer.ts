@@ -225,10 +225,11 @@ export class FrameWriter {
         const { used, count } = batch;
         this.#open = this.#spare;
         this.#spare = batch;
-        const startMs = this.#hooks.nowMs();
+        // A small batch tells nothing of the link: its time is that of a call.
+        const startMs = used * 2 >= LARGE_BYTES ? this.#hooks.nowMs() : undefined;
         await this.#transport.write(batch.bytes);
         batch.reset();
-        this.#adapt(used, this.#hooks.nowMs() - startMs);
+        if (startMs !== undefined) this.#adapt(this.#hooks.nowMs() - startMs);
         this.#hooks.onWritten(used, count);
       }
     } catch (error) {
@@ -267,10 +268,9 @@ export class FrameWriter {
     }
   }
 
-  /** Finds out how much may be joined. A small batch tells nothing: its time is that of a call. */
-  #adapt(used: number, tookMs: number): void {
-    if (tookMs > FAST_MS) this.#fastInARow = 0;
-    else if (used * 2 >= LARGE_BYTES) this.#fastInARow += 1;
+  /** Finds out how much may be joined, from the time that a well-filled batch took. */
+  #adapt(tookMs: number): void {
+    this.#fastInARow = tookMs > FAST_MS ? 0 : this.#fastInARow + 1;
     this.#size = this.#fastInARow < FAST_IN_A_ROW ? CAREFUL : GENEROUS;
     this.#open.size = this.#spare.size = this.#size;
   }
