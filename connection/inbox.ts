@@ -5,7 +5,7 @@ import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
-import { turns } from "./turns.ts";
+import { countTurn, TurnQuota } from "./turns.ts";
 
 /**
  * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
@@ -70,9 +70,7 @@ export class Inbox {
   #room: (() => void) | null = null;
   /** Wakes the reading loop when it keeps a rate. */
   #throttled: (() => void) | null = null;
-  #handedThisTurn = 0;
-  /** The turn in which that count began, as far as turns are known. */
-  #turn = 0;
+  readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
   /** Whether the reader waits for others to have their turn, not for bytes. */
   #yielding = false;
   /** Bytes given to the decoder. */
@@ -153,7 +151,7 @@ export class Inbox {
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      const message = this.#mayHandOut() ? this.#take() : this.#yieldTurn();
+      const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(iteration(message));
     } catch (error) {
       return rejected(error);
@@ -180,7 +178,7 @@ export class Inbox {
     if (this.#waiter !== null) return rejected(secondReader());
     try {
       checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
-      const now = timeoutMs === 0 || this.#mayHandOut();
+      const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
     } catch (error) {
@@ -232,7 +230,7 @@ export class Inbox {
 
   #wait(waiter: Waiter): void {
     this.#waiter = waiter;
-    this.#noteTurn();
+    this.#quota.renew();
     if (!this.#yielding) this.#openRoom();
     this.#options.onIdle();
   }
@@ -245,7 +243,7 @@ export class Inbox {
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
-      this.#handedThisTurn++;
+      this.#quota.spend();
       if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
     }
@@ -309,28 +307,14 @@ export class Inbox {
     }
   }
 
-  /** Whether this turn of the event loop has room for another message. */
-  #mayHandOut(): boolean {
-    if (this.#handedThisTurn < MESSAGES_PER_TURN) return true;
-    this.#noteTurn();
-    return this.#handedThisTurn === 0;
-  }
-
-  /** Counts anew if it is known that another turn has begun. */
-  #noteTurn(): void {
-    if (this.#turn === turns.count) return;
-    this.#turn = turns.count;
-    this.#handedThisTurn = 0;
-  }
-
   /** Lets other connections have their turn before the next message. */
   #yieldTurn(): undefined {
     if (this.#yielding) return NONE;
     this.#yielding = true;
     setImmediate(() => {
-      turns.count++;
+      countTurn();
+      this.#quota.renew();
       this.#yielding = false;
-      this.#noteTurn();
       this.#settleWaiter();
     });
     return NONE;
