@@ -6,20 +6,25 @@ export const SMALL_BYTES = 8 * 1024;
 /** Most bytes that are joined into one write. */
 export const LARGE_BYTES = 64 * 1024;
 
-/** Bytes kept in buffers of each size (512 small ones, 64 large ones); more are left to the garbage collector. */
+/** Most bytes that are joined into one write where it is known that the link is fast: 256 KiB and some headers. */
+export const HUGE_BYTES = 257 * 1024;
+
+/** Bytes kept in buffers of each size (512 small, 64 large, 15 huge ones); more are left to the garbage collector. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 const small: Uint8Array[] = [];
 const large: Uint8Array[] = [];
+const huge: Uint8Array[] = [];
 
-/** Takes a buffer that holds at least `bytes` (at most 64 KiB). Its contents are whatever they were. */
+/** Takes a buffer that holds at least `bytes` (at most 257 KiB). Its contents are whatever they were. */
 export function takeBuffer(bytes: number): Uint8Array {
   if (bytes <= SMALL_BYTES) return small.pop() ?? new Uint8Array(SMALL_BYTES);
-  return large.pop() ?? new Uint8Array(LARGE_BYTES);
+  if (bytes <= LARGE_BYTES) return large.pop() ?? new Uint8Array(LARGE_BYTES);
+  return huge.pop() ?? new Uint8Array(HUGE_BYTES);
 }
 
 /** Gives a buffer back once nothing refers to its bytes any more. */
 export function returnBuffer(buffer: Uint8Array): void {
-  const kept = buffer.length === SMALL_BYTES ? small : large;
+  const kept = buffer.length === SMALL_BYTES ? small : buffer.length === LARGE_BYTES ? large : huge;
   if (kept.length * buffer.length < KEPT_BYTES) kept.push(buffer);
 }

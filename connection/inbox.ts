@@ -5,6 +5,7 @@ import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
+import { countTurn, TurnQuota } from "./turns.ts";
 
 /**
  * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
@@ -69,7 +70,7 @@ export class Inbox {
   #room: (() => void) | null = null;
   /** Wakes the reading loop when it keeps a rate. */
   #throttled: (() => void) | null = null;
-  #handedThisTurn = 0;
+  readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
   /** Whether the reader waits for others to have their turn, not for bytes. */
   #yielding = false;
   /** Bytes given to the decoder. */
@@ -150,7 +151,7 @@ export class Inbox {
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      const message = this.#handedThisTurn < MESSAGES_PER_TURN ? this.#take() : this.#yieldTurn();
+      const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(iteration(message));
     } catch (error) {
       return rejected(error);
@@ -177,7 +178,7 @@ export class Inbox {
     if (this.#waiter !== null) return rejected(secondReader());
     try {
       checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
-      const now = timeoutMs === 0 || this.#handedThisTurn < MESSAGES_PER_TURN;
+      const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
     } catch (error) {
@@ -229,6 +230,7 @@ export class Inbox {
 
   #wait(waiter: Waiter): void {
     this.#waiter = waiter;
+    this.#quota.renew();
     if (!this.#yielding) this.#openRoom();
     this.#options.onIdle();
   }
@@ -241,7 +243,7 @@ export class Inbox {
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
-      this.#handedThisTurn++;
+      this.#quota.spend();
       if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
     }
@@ -310,8 +312,9 @@ export class Inbox {
     if (this.#yielding) return NONE;
     this.#yielding = true;
     setImmediate(() => {
+      countTurn();
+      this.#quota.renew();
       this.#yielding = false;
-      this.#handedThisTurn = 0;
       this.#settleWaiter();
     });
     return NONE;

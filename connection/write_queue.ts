@@ -6,6 +6,7 @@ import type { Transport } from "../net/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
 import { handled, rejected } from "./rejections.ts";
+import { countTurn } from "./turns.ts";
 
 /** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
 const SLICE_BYTES = 256 * 1024;
@@ -14,6 +15,7 @@ const SLICE_BYTES = 256 * 1024;
 let endOfTurn: WriteQueue[] = [];
 
 function flushAll(): void {
+  countTurn();
   const queues = endOfTurn;
   endOfTurn = [];
   for (const queue of queues) queue.onTurnEnd();

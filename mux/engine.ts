@@ -82,6 +82,7 @@ export class Engine implements FrameSink, StreamHost {
     this.#ids = new PeerIds(role, options.reorderedIds);
     this.#nextId = role === "client" ? 1 : 2;
     this.writer = new FrameWriter(transport, {
+      nowMs: () => clock.now(),
       onWritten: (bytes, frames) => {
         this.counters.bytesOut += bytes;
         this.counters.framesOut += frames;

@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import { Flag, FrameType } from "./header.ts";
 import { type WaitOptions, watchWait } from "./wait.ts";
 import { SendWindow } from "./window.ts";
-import { type Batch, type FrameSource, type FrameWriter, MAX_SLICE_BYTES } from "./writer.ts";
+import type { Batch, FrameSource, FrameWriter } from "./writer.ts";
 
 const DONE = Promise.resolve();
 
@@ -114,7 +114,7 @@ export class SendQueue implements FrameSource {
   }
 
   fill(batch: Batch): boolean {
-    const length = Math.min(MAX_SLICE_BYTES, this.#window.credit, this.#pendingBytes, batch.room);
+    const length = Math.min(batch.size.sliceBytes, this.#window.credit, this.#pendingBytes, batch.room);
     if (length > 0) {
       batch.header({ type: FrameType.data, flags: 0, streamId: this.#streamId, length });
       this.#copy(batch, length);

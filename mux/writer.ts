@@ -1,23 +1,38 @@
 // The outbound side of a session: control frames first, then slices of every ready stream in turn, joined.
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer, takeBuffer } from "../connection/buffers.ts";
 import type { Transport } from "../net/transport.ts";
 import { HEADER_BYTES, writeHeader } from "./header.ts";
 import type { FrameHeader } from "./header.ts";
 
-/** Most bytes joined into one write. */
-const BATCH_BYTES = 65536;
-/** Most bytes of one stream before the next has its turn: four slices with their headers fill a batch exactly. */
-export const MAX_SLICE_BYTES: number = BATCH_BYTES / 4 - HEADER_BYTES;
+/**
+ * How much is joined into one write. Four slices fill a batch with their headers: a slice that is cut at the end of a batch would
+ * cost its stream the next turn, time and again.
+ */
+interface BatchSize {
+  /** Most bytes of the write. */
+  readonly limitBytes: number;
+  /** Most bytes of one stream before the next has its turn. */
+  readonly sliceBytes: number;
+}
+
+/** On a slow link, or while nothing is known of it: what is in a batch delays whatever comes next. */
+const CAREFUL: BatchSize = { limitBytes: LARGE_BYTES, sliceBytes: LARGE_BYTES / 4 - HEADER_BYTES };
+/** On a fast link, where calls and frames cost more than bytes. */
+const GENEROUS: BatchSize = { limitBytes: HUGE_BYTES, sliceBytes: 64 * 1024 };
+/** A link is fast when the kernel takes a well-filled batch within so many ms: 26 MB/s for a generous one ... */
+const FAST_MS = 10;
+/** ... so many times in a row: room in its buffer alone makes one or two fast. */
+const FAST_IN_A_ROW = 4;
 /** Writes up to this size may go straight into the open batch, which keeps room for control frames. */
 const MAX_DIRECT_BYTES = 4096;
 const DIRECT_LIMIT_BYTES = 16384;
-const FIRST_BATCH_BYTES = 2048;
 /** Less room than this is left for the next write, rather than filled with a scrap of a frame. */
 const MIN_ROOM_BYTES = 1024;
-/** A batch with less than this waits for whoever wakes in this turn. */
-const SETTLE_BELOW_BYTES = 32768;
 /** Turns of the microtask queue without a new frame that end this wait. */
 const SETTLE_HOPS = 3;
 const MAX_SETTLE_HOPS = 64;
+/** Waits of this kind for one batch. */
+const MAX_ROUNDS = 8;
 
 /** A stream as the writer sees it. */
 export interface FrameSource {
@@ -29,11 +44,15 @@ export interface FrameSource {
   fill(batch: Batch): boolean;
 }
 
+const EMPTY = new Uint8Array(0);
+
 /** Frames that go out in one write. */
 export class Batch {
-  #bytes = new Uint8Array(0);
+  #bytes: Uint8Array = EMPTY;
   #used = 0;
   #count = 0;
+  /** How much may be in it. */
+  size: BatchSize = CAREFUL;
 
   /** Bytes in it. */
   get used(): number {
@@ -42,7 +61,12 @@ export class Batch {
 
   /** Bytes of data that a frame put into it now may hold. */
   get room(): number {
-    return BATCH_BYTES - this.#used - HEADER_BYTES;
+    return this.size.limitBytes - this.#used - HEADER_BYTES;
+  }
+
+  /** Whether another header fits. */
+  get hasRoom(): boolean {
+    return this.#used + HEADER_BYTES <= this.size.limitBytes;
   }
 
   /** Frames put into it since the last reset. */
@@ -70,26 +94,33 @@ export class Batch {
     this.#used += bytes.length;
   }
 
-  /** Forgets the frames; a large buffer is kept only if `keep` is set. */
-  reset(keep: boolean): void {
+  /** Forgets the frames. */
+  reset(): void {
     this.#used = 0;
     this.#count = 0;
-    if (!keep) this.#bytes = new Uint8Array(0);
+  }
+
+  /** Forgets the frames and gives the buffer back; nothing may be writing it. */
+  release(): void {
+    this.reset();
+    if (this.#bytes !== EMPTY) returnBuffer(this.#bytes);
+    this.#bytes = EMPTY;
   }
 
   #reserve(count: number): void {
     const wanted = this.#used + count;
     if (wanted <= this.#bytes.length) return;
-    let size = Math.max(FIRST_BATCH_BYTES, this.#bytes.length);
-    while (size < wanted) size *= 2;
-    const grown = new Uint8Array(Math.min(size, BATCH_BYTES));
+    const grown = takeBuffer(wanted);
     grown.set(this.#bytes.subarray(0, this.#used));
+    if (this.#bytes !== EMPTY) returnBuffer(this.#bytes);
     this.#bytes = grown;
   }
 }
 
 /** How a {@linkcode FrameWriter} tells of its work. */
 export interface FrameWriterHooks {
+  /** Time, milliseconds. */
+  nowMs(): number;
   /** A write reached the kernel. */
   onWritten(bytes: number, frames: number): void;
   /** The transport failed; nothing more will be written. */
@@ -108,6 +139,8 @@ export class FrameWriter {
   #running = false;
   #stopped = false;
   #queued = 0;
+  #size = CAREFUL;
+  #fastInARow = 0;
   #idleWaiters: (() => void)[] = [];
 
   /** Makes a writer for `transport`, which nobody else may write to. */
@@ -120,7 +153,7 @@ export class FrameWriter {
   control(header: FrameHeader): void {
     if (this.#stopped) return;
     this.#queued += 1;
-    if (this.#control.length === 0 && this.#open.used + HEADER_BYTES <= BATCH_BYTES) {
+    if (this.#control.length === 0 && this.#open.hasRoom) {
       this.#open.header(header);
     } else this.#control.push(header);
     this.#kick();
@@ -174,7 +207,7 @@ export class FrameWriter {
     this.#stopped = true;
     this.#control = [];
     this.dropData();
-    this.#open.reset(false);
+    this.#open.release();
   }
 
   #kick(): void {
@@ -186,30 +219,41 @@ export class FrameWriter {
   async #run(): Promise<void> {
     try {
       while (!this.#stopped) {
-        this.#assemble();
-        if (this.#open.used <= SETTLE_BELOW_BYTES) {
-          await this.#settle();
-          this.#assemble();
-        }
+        await this.#gather();
         const batch = this.#open;
         if (batch.used === 0) break;
         const { used, count } = batch;
         this.#open = this.#spare;
         this.#spare = batch;
+        // A small batch tells nothing of the link: its time is that of a call.
+        const startMs = used * 2 >= LARGE_BYTES ? this.#hooks.nowMs() : undefined;
         await this.#transport.write(batch.bytes);
-        batch.reset(used >= BATCH_BYTES / 2);
+        batch.reset();
+        if (startMs !== undefined) this.#adapt(this.#hooks.nowMs() - startMs);
         this.#hooks.onWritten(used, count);
       }
     } catch (error) {
+      // The transport may still read from what it failed to write: that buffer must not go to anybody else.
+      this.#spare = new Batch();
       this.stop();
       this.#hooks.onError(error);
     } finally {
       this.#running = false;
-      this.#open.reset(false);
-      this.#spare.reset(false);
+      this.#open.release();
+      this.#spare.release();
       const waiters = this.#idleWaiters;
       this.#idleWaiters = [];
       for (const resolve of waiters) resolve();
+    }
+  }
+
+  /** Fills the open batch. Taking a write over wakes its writer, who may have more. */
+  async #gather(): Promise<void> {
+    this.#assemble();
+    for (let round = 0; round < MAX_ROUNDS && this.#open.used * 2 <= this.#size.limitBytes; round++) {
+      await this.#settle();
+      if (this.#firstReady === undefined && this.#control.length === 0) return;
+      this.#assemble();
     }
   }
 
@@ -224,10 +268,17 @@ export class FrameWriter {
     }
   }
 
+  /** Finds out how much may be joined, from the time that a well-filled batch took. */
+  #adapt(tookMs: number): void {
+    this.#fastInARow = tookMs > FAST_MS ? 0 : this.#fastInARow + 1;
+    this.#size = this.#fastInARow < FAST_IN_A_ROW ? CAREFUL : GENEROUS;
+    this.#open.size = this.#spare.size = this.#size;
+  }
+
   #assemble(): void {
     const batch = this.#open;
     let taken = 0;
-    while (taken < this.#control.length && batch.used + HEADER_BYTES <= BATCH_BYTES) {
+    while (taken < this.#control.length && batch.hasRoom) {
       batch.header(this.#control[taken] as FrameHeader);
       taken += 1;
     }

@@ -6,12 +6,22 @@ const MIN_BYTES = 4 * 1024;
 /** Largest buffer in bytes: beyond it, a read costs more memory and no fewer calls. */
 const MAX_BYTES = 64 * 1024;
 
+/** Largest buffer for reads that do not fill it. */
+const MAX_SHARED_BYTES = 32 * 1024;
+
+/** A buffer that is used up by fewer reads is too small: making one costs more than half a microsecond. */
+const READS_PER_BUFFER = 4;
+
+/** Less room than this is left over rather than offered to a read. */
+const MIN_ROOM_BYTES = 1024;
+
 /** So many nearly empty reads in a row halve the buffer: one short message between long ones does not. */
 const SHRINK_AFTER = 8;
 
 /**
  * Hands out places to read into, one after the other in one buffer, so that a chunk once taken is never written to again. The
- * buffer doubles from 4 KiB to 64 KiB while reads fill it, and halves while they come back nearly empty.
+ * buffer doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB while a few use it up, and halves while they come back nearly
+ * empty.
  *
  * @example
  * ```ts
@@ -30,13 +40,21 @@ export class ReadBuffer {
   #used = 0;
   #target = MIN_BYTES;
   #small = 0;
+  /** Reads into this buffer, and the length of the last. */
+  #reads = 0;
+  #last = 0;
 
-  /** A place to read into: at least half of the present size. It holds until {@linkcode take}. */
+  /** A place to read into: twice as large as the last read was, where there is that much. It holds until {@linkcode take}. */
   space(): Uint8Array<ArrayBuffer> {
     const size = this.#bytes.length;
-    if (size > this.#target || size - this.#used < this.#target / 2) {
+    const usedUp = this.#used > 0 && size - this.#used < Math.max(MIN_ROOM_BYTES, 2 * this.#last);
+    if (usedUp && this.#reads < READS_PER_BUFFER && this.#target < MAX_SHARED_BYTES) {
+      this.#target = Math.max(this.#target, Math.min(MAX_SHARED_BYTES, size * 2));
+    }
+    if (usedUp || size === 0 || size > this.#target) {
       this.#bytes = new Uint8Array(this.#target);
       this.#used = 0;
+      this.#reads = 0;
     }
     // Faster than `subarray`, which looks for a class of the caller's.
     return this.#used === 0 ? this.#bytes : new Uint8Array(this.#bytes.buffer, this.#used);
@@ -46,10 +64,12 @@ export class ReadBuffer {
   take(length: number): Uint8Array<ArrayBuffer> {
     const start = this.#used;
     this.#used = start + length;
+    this.#reads++;
+    this.#last = length;
     if (length === this.#bytes.length) {
       this.#target = Math.min(MAX_BYTES, length * 2);
       this.#small = 0;
-    } else if (length > this.#target / 8) {
+    } else if (length > this.#target / 16) {
       this.#small = 0;
     } else if (this.#target > MIN_BYTES && ++this.#small >= SHRINK_AFTER) {
       this.#target /= 2;
@@ -62,6 +82,7 @@ export class ReadBuffer {
   release(): void {
     this.#bytes = EMPTY;
     this.#used = 0;
+    this.#last = 0;
     this.#target = MIN_BYTES;
   }
 }

@@ -1,6 +1,6 @@
 // Write buffers: shared by the process, given back, so that an idle connection holds none.
 import { assert, assertEquals } from "@std/assert";
-import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../../connection/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../../connection/buffers.ts";
 import { lengthPrefixed } from "../../framing.ts";
 import { pattern } from "../support/bytes.ts";
 import { scriptedConnection, settle } from "../support/memory_connections.ts";
@@ -14,18 +14,17 @@ function fillStore(buffers: readonly Uint8Array[]): void {
 /** Takes all buffers out of the store, and new ones after them. */
 function takeAll(): Set<Uint8Array> {
   return new Set(
-    [SMALL_BYTES, LARGE_BYTES].flatMap((size) => Array.from({ length: 600 }, () => takeBuffer(size))),
+    [SMALL_BYTES, LARGE_BYTES, HUGE_BYTES].flatMap((size) =>
+      Array.from({ length: 600 }, () => takeBuffer(size))
+    ),
   );
 }
 
-Deno.test("takeBuffer() gives a small or a large buffer, and one that was given back again", () => {
-  assertEquals([1, SMALL_BYTES, SMALL_BYTES + 1, LARGE_BYTES].map((bytes) => takeBuffer(bytes).length), [
-    SMALL_BYTES,
-    SMALL_BYTES,
-    LARGE_BYTES,
-    LARGE_BYTES,
-  ]);
-  for (const size of [SMALL_BYTES, LARGE_BYTES]) {
+Deno.test("takeBuffer() gives a small, a large or a huge buffer, and one that was given back again", () => {
+  const lengths = [1, SMALL_BYTES, SMALL_BYTES + 1, LARGE_BYTES, LARGE_BYTES + 1, HUGE_BYTES]
+    .map((bytes) => takeBuffer(bytes).length);
+  assertEquals(lengths, [SMALL_BYTES, SMALL_BYTES, LARGE_BYTES, LARGE_BYTES, HUGE_BYTES, HUGE_BYTES]);
+  for (const size of [SMALL_BYTES, LARGE_BYTES, HUGE_BYTES]) {
     const buffer = takeBuffer(size);
     returnBuffer(buffer);
     assert(takeBuffer(size) === buffer);
@@ -55,9 +54,9 @@ for (const size of [10, 20_000, 100_000, 1_000_000]) {
 }
 
 Deno.test("returnBuffer() keeps a bounded number", () => {
-  const many = [SMALL_BYTES, LARGE_BYTES].flatMap((bytes) =>
+  const many = [SMALL_BYTES, LARGE_BYTES, HUGE_BYTES].flatMap((bytes) =>
     Array.from({ length: 600 }, () => new Uint8Array(bytes))
   );
   fillStore(many);
-  assertEquals(takeAll().intersection(new Set(many)).size, 512 + 64);
+  assertEquals(takeAll().intersection(new Set(many)).size, 512 + 64 + 16);
 });

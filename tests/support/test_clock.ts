@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 
 /** Turns of the microtask queue that let everything awake come to rest between two timers. */
-const SETTLE_HOPS = 40;
+const SETTLE_HOPS = 100;
 
 /** Lets all promises that can settle do so, without any time passing. */
 export async function settle(hops: number = SETTLE_HOPS): Promise<void> {

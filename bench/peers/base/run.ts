@@ -1,4 +1,4 @@
-// Runs the races of the base: echo, push, idle memory. `--seconds 2 --pairs 5 --json --only tcp`
+// Runs the races of the base: echo, push, idle memory. `--seconds 2 --pairs 5 --json --only "echo tcp"`
 import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
@@ -10,7 +10,6 @@ const flags = parseArgs(Deno.args, {
 const seconds = Number(flags.seconds ?? 2);
 const pairs = Number(flags.pairs ?? 5);
 const idleConnections = Number(flags.connections ?? 1000);
-const only = flags.only;
 
 const BACKENDS = ["tcp", "unix", "tls-deno", "tls-node"] as const;
 const ECHO_PLANS = [
@@ -22,6 +21,11 @@ const ECHO_PLANS = [
 
 const folder = await Deno.makeTempDir({ prefix: "parley-race-" });
 const outcomes: Outcome[] = [];
+
+/** Whether a race was asked for: all are, or those whose subject begins as `--only` says. */
+function isWanted(subject: string): boolean {
+  return flags.only === undefined || subject.startsWith(flags.only);
+}
 
 async function makeCertificates(): Promise<void> {
   const ca = await createCa();
@@ -60,10 +64,10 @@ function echo(contestant: string, backend: string, plan: Record<string, unknown>
 
 async function raceEcho(): Promise<void> {
   for (const backend of BACKENDS) {
-    if (only !== undefined && !backend.startsWith(only)) continue;
     for (const plan of ECHO_PLANS) {
       const { connections, inFlight, messageBytes } = plan;
       const subject = `echo ${backend}, ${messageBytes} B, ${connections} conn, ${inFlight} in flight`;
+      if (!isWanted(subject)) continue;
       tell(
         await race(
           subject,
@@ -79,14 +83,15 @@ async function raceEcho(): Promise<void> {
 }
 
 async function racePush(): Promise<void> {
-  if (only !== undefined && only !== "push") return;
+  const subject = "push over TLS every 2 ms, p99 of lateness";
+  if (!isWanted(subject)) return;
   const lateness = (contestant: string) =>
     withServer("base/push_server.ts", [contestant, "tls"], async (port) => {
       return (await result<{ p99: number }>(start(1, "base/push_load.ts", [port, folder, String(seconds)])))
         .p99;
     });
   const outcome = await race(
-    "push over TLS every 2 ms, p99 of lateness",
+    subject,
     "ms",
     pairs,
     () => lateness("parley"),
@@ -102,8 +107,9 @@ async function residentBytes(pid: number): Promise<number> {
 }
 
 async function raceIdle(): Promise<void> {
-  if (only !== undefined && only !== "idle") return;
   for (const backend of BACKENDS) {
+    const subject = `idle memory ${backend}, ${idleConnections} conn`;
+    if (!isWanted(subject)) continue;
     const perConnection = (contestant: string) =>
       withServer("base/server.ts", [contestant, backend], async (address, server) => {
         const before = await residentBytes(server.pid);
@@ -115,7 +121,6 @@ async function raceIdle(): Promise<void> {
           await stop(load);
         }
       });
-    const subject = `idle memory ${backend}, ${idleConnections} conn`;
     tell(
       await race(
         subject,

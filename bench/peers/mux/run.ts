@@ -1,11 +1,11 @@
-// Runs the races of mux: bulk, churn, idle streams. `--seconds 1 --pairs 5 --mib 256 --json --only "bulk tcp"`
+// Runs the races of mux: bulk, churn, idle streams. `--seconds 1 --pairs 5 --mib 256 --json --only "bulk tcp" --against "raw copy"`
 import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
 import type { Plan } from "./load.ts";
 
 const flags = parseArgs(Deno.args, {
-  string: ["seconds", "pairs", "only", "mib", "idle"],
+  string: ["seconds", "pairs", "only", "mib", "idle", "against"],
   boolean: ["json"],
 });
 const seconds = Number(flags.seconds ?? 1);
@@ -63,6 +63,7 @@ async function tell(
   theirs: () => Promise<number>,
 ): Promise<void> {
   if (flags.only !== undefined && !subject.startsWith(flags.only)) return;
+  if (flags.against !== undefined && baseline !== flags.against) return;
   const outcome = await race(subject, unit, pairs, ours, baseline, theirs);
   outcomes.push(outcome);
   console.error(row(outcome));

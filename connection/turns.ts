@@ -1,0 +1,42 @@
+// Turns: how much may be done in one turn of the event loop, and what is known of when one begins.
+
+/** Turns that were seen to begin. Some are missed; within one turn it may grow by each callback that counts it. */
+let turns = 0;
+
+/** Tells that a turn has begun: for callbacks of `setImmediate`. */
+export function countTurn(): void {
+  turns++;
+}
+
+/**
+ * What one user may do in a turn before others get theirs. A turn that somebody else saw beginning counts as well: whoever waits
+ * between turns anyway need not be sent round once more.
+ */
+export class TurnQuota {
+  readonly #most: number;
+  #spent = 0;
+  #turn = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Whether there is room for another in this turn. */
+  get hasRoom(): boolean {
+    if (this.#spent < this.#most) return true;
+    this.renew();
+    return this.#spent === 0;
+  }
+
+  /** Counts one. */
+  spend(): void {
+    this.#spent++;
+  }
+
+  /** Begins anew if another turn is known to have begun. */
+  renew(): void {
+    if (this.#turn === turns) return;
+    this.#turn = turns;
+    this.#spent = 0;
+  }
+}
