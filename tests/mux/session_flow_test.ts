@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { memoryPair } from "../../net/transport.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
-import { MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
+import { MuxPair, readAll, timedPair } from "../support/mux_pair.ts";
 import { RawPeer } from "../support/raw_mux.ts";
 import { settle } from "../support/test_clock.ts";
 

@@ -1,0 +1,324 @@
+// Server: the accept loop, the connections and their handlers, and the end in order.
+import type { Connection } from "../connection.ts";
+import { Sweeper } from "../connection/sweeper.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
+import { Admission, type Ticket } from "../limits/admission.ts";
+import { checkDurationMs } from "../limits/check.ts";
+import { Penalties } from "../limits/penalties.ts";
+import { SourceExemptions } from "../limits/source_exemptions.ts";
+import { listen } from "../net/listen.ts";
+import type { Address, Incoming, Listener } from "../net/transport.ts";
+import { acceptLoop } from "./accept_loop.ts";
+import { ErrorReporter } from "./error_reporter.ts";
+import { Handshakes } from "./handshakes.ts";
+import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
+import { Sessions } from "./sessions.ts";
+import { ServerTally } from "./tally.ts";
+import type { ConnectionStats, ServerStats } from "../stats/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
+import { openServerCredentials } from "../tls/load.ts";
+import type { CredentialSource } from "../tls/options.ts";
+
+/** How {@linkcode Server.shutdown} may be bounded. */
+export interface ShutdownOptions {
+  /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
+  timeoutMs?: number;
+}
+
+/** A running server; {@linkcode serve} makes it. */
+export class Server<Data = unknown> implements AsyncDisposable {
+  /** Resolves when the server listens; rejects when it cannot. */
+  readonly ready: Promise<void>;
+  /** Resolves when the server is stopped and all its descriptors are free; rejects only when it could not listen. */
+  readonly finished: Promise<void>;
+
+  readonly #options: ResolvedServeOptions<Data>;
+  readonly #reporter: ErrorReporter<Data>;
+  readonly #sweeper = new Sweeper();
+  readonly #admission: Admission<AbortController>;
+  readonly #handshakes: Handshakes;
+  readonly #tally: ServerTally;
+  readonly #sessions: Sessions<Data>;
+  /** Connections whose handler runs or which are being closed, and handshakes. */
+  readonly #running = new Set<Promise<void>>();
+  /** Aborts what waits: the accept loop and handshakes. */
+  readonly #stopping = new AbortController();
+  readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
+  #state: ServerState = "created";
+  #listener: Listener | null = null;
+  /** The accept loop; a listener's descriptor is free once a waiting accept has ended. */
+  #accepting: Promise<void> = Promise.resolve();
+  #credentials: CredentialSource | null = null;
+  #shutdown: Promise<void> | null = null;
+  /** Whether the signal began the drain: then nobody but `onError` can be told how it went. */
+  #drainsUnasked = false;
+  #referenced = true;
+
+  /** @ignore use {@linkcode serve} */
+  constructor(options: ResolvedServeOptions<Data>, handler: Handler<Data>) {
+    this.#options = options;
+    this.ready = this.#ready.promise;
+    this.finished = this.#finished.promise;
+    this.ready.catch(() => {});
+    this.finished.catch(() => {});
+    const exemptions = new SourceExemptions(options.given);
+    const penalties = new Penalties(options.given.penalties, exemptions);
+    this.#admission = new Admission(options.admission, { penalties, exemptions });
+    const reporter = this.#reporter = new ErrorReporter(options.given.onError, options.logger);
+    const tally = this.#tally = new ServerTally(this.#sweeper);
+    this.#sessions = new Sessions(options, { handler, reporter, tally, sweeper: this.#sweeper });
+    this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
+      timeoutMs: options.handshakeTimeoutMs,
+      stopping: this.#stopping.signal,
+      protocol: options.given.tls === undefined ? null : "messages",
+      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+    });
+    // Not before `serve` has returned: hooks may use its result.
+    queueMicrotask(() => void this.#start());
+  }
+
+  /** Where the server listens, with the real port. Known once {@linkcode ready} has resolved. */
+  get addr(): Address {
+    if (this.#listener !== null) return this.#listener.addr;
+    throw new ClosedError(
+      "ERR_CLOSED",
+      `Cannot tell the address as the server does not listen: its state is "${this.#state}"`,
+    );
+  }
+
+  /** Where in its life the server is. */
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Live connections by id. */
+  get connections(): ReadonlyMap<string, Connection<Data>> {
+    return this.#sessions.connections;
+  }
+
+  /** Counters as they are now, over all and by day. */
+  stats(): ServerStats {
+    const address = this.#listener?.addr ?? null;
+    return this.#tally.snapshot(this.#state, address, this.#sessions.connections.values(), this.#admission);
+  }
+
+  /** Connections that have ended, the newest first: at most 10000, and for an hour. */
+  closedConnections(): readonly ConnectionStats[] {
+    return this.#tally.closedConnections();
+  }
+
+  /** What a connection has done, live or ended; `undefined` when the id was never used, or too long ago. */
+  connectionStats(id: string): ConnectionStats | undefined {
+    return this.#sessions.connections.get(id)?.stats() ?? this.#tally.closedConnection(id);
+  }
+
+  /** Lets the process live while the server runs (the default). */
+  ref(): void {
+    this.#setReferenced(true);
+  }
+
+  /** Lets the process end although the server runs. */
+  unref(): void {
+    this.#setReferenced(false);
+  }
+
+  /**
+   * Drains: accepts no more, reads no further than to the end of messages that have begun, lets the handlers finish with what was
+   * received, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and outcome.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out: it counts the connections and bytes that were cut
+   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
+   * @throws {RangeError} when `timeoutMs` is out of range
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    if (this.#shutdown !== null) return this.#shutdown;
+    const { timeoutMs = this.#options.drainTimeoutMs } = options;
+    checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
+    // Known before anything is told: a hook may call shutdown() again.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#shutdown = promise;
+    promise.catch(() => {});
+    this.#drain(timeoutMs).then(resolve, reject);
+    return promise;
+  }
+
+  /** Stops now: every connection is cut. Idempotent. */
+  close(): void {
+    if (this.#state === "stopped") return;
+    this.#stopListening(new ClosedError("ERR_CLOSED", "The server was closed"));
+    this.#sessions.cut(new ClosedError("ERR_CLOSED", "The connection was cut as the server was closed"));
+    this.#stop();
+  }
+
+  /** The same as {@linkcode shutdown}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #start(): Promise<void> {
+    const { given } = this.#options;
+    let listener: Listener;
+    try {
+      if (lookForTelemetry()) await loadTelemetry();
+      this.#assertStarting();
+      given.signal?.addEventListener("abort", this.#onSignal, { once: true });
+      listener = this.#listener = await this.#listen();
+    } catch (error) {
+      this.#failToStart(error);
+      return;
+    }
+    if (!this.#referenced) listener.unref();
+    this.#tally.start(listener.addr);
+    this.#setState("listening");
+    this.#ready.resolve();
+    this.#reporter.guard(() => given.onListen?.(this.addr));
+    this.#accepting = acceptLoop(listener, this.#admission, {
+      onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
+      onRefused: ({ remoteAddr }) => {
+        this.#tally.counters.connectionsRefused++;
+        this.#reporter.events.refused(remoteAddr);
+      },
+      onReplaced: (ticket) => this.#handshakes.replace(ticket),
+      onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
+    }, this.#stopping.signal);
+  }
+
+  async #listen(): Promise<Listener> {
+    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    if (given.tls !== undefined) {
+      this.#credentials = await openServerCredentials(given.tls, {
+        onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
+      });
+      this.#assertStarting();
+    }
+    const tls = this.#credentials === null ? undefined : { ...given.tls, credentials: this.#credentials };
+    const where = given.path === undefined
+      ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
+      : { path: given.path, mode: given.mode ?? 0o600, tls };
+    const listener = await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    try {
+      this.#assertStarting();
+      return listener;
+    } catch (error) {
+      listener.close();
+      throw error;
+    }
+  }
+
+  /** Throws when the server was ended before it listened. */
+  #assertStarting(): void {
+    this.#options.given.signal?.throwIfAborted();
+    if (this.#state === "created") return;
+    throw new ClosedError("ERR_CLOSED", "Cannot listen as the server was closed before it listened");
+  }
+
+  readonly #onSignal = (): void => {
+    this.#drainsUnasked = this.#shutdown === null;
+    void this.shutdown();
+  };
+
+  #failToStart(error: unknown): void {
+    const { signal } = this.#options.given;
+    signal?.removeEventListener("abort", this.#onSignal);
+    this.#credentials?.close();
+    const ended = this.#state === "stopped";
+    if (!ended) this.#setState("stopped");
+    this.#ready.reject(error);
+    if (ended || signal?.aborted) {
+      this.#finished.resolve();
+    } else {
+      this.#finished.reject(error);
+      this.#reporter.report(error, { phase: "listen" });
+    }
+  }
+
+  /** Finishes the handshake of a connection that was let in, and serves it. Never rejects. */
+  async #welcome(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
+    const transport = await this.#handshakes.finish(incoming, ticket);
+    if (transport === null) return;
+    await this.#sessions.serve(transport, incoming);
+    this.#admission.release(ticket);
+  }
+
+  #track(task: Promise<void>): void {
+    this.#running.add(task);
+    void task.then(() => this.#running.delete(task));
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    if (this.#state === "stopped") return;
+    const before = this.#state;
+    this.#setState(before === "created" ? "stopped" : "draining");
+    this.#stopListening(new ClosedError("ERR_GOING_AWAY", "The server is draining"));
+    if (before === "created") return await this.#finished.promise.catch(() => {});
+    this.#sessions.drain();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<"late">((resolve) => {
+      if (timeoutMs > 0) timer = setTimeout(() => resolve("late"), timeoutMs);
+    });
+    const closed = this.finished.then(() => "closed" as const);
+    const outcome = await Promise.race([this.#idle(), deadline, closed]);
+    clearTimeout(timer);
+    if (outcome === "closed") {
+      throw new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
+    }
+    const error = outcome === "late" ? this.#cutLate(timeoutMs) : null;
+    if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
+    this.#stop();
+    if (error !== null) throw error;
+  }
+
+  /** Waits until no handler runs and no connection is open. */
+  async #idle(): Promise<"idle"> {
+    await this.#accepting;
+    while (this.#running.size > 0) await Promise.all(this.#running);
+    return "idle";
+  }
+
+  #cutLate(timeoutMs: number): TimeoutError {
+    const { connections: cutConnections, bytes: cutBytes } = this.#sessions.held;
+    const error = new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot drain within ${timeoutMs} ms: ${count(this.#running.size, "handler")} still ran, ` +
+        `${count(cutConnections, "connection")} with ${
+          count(cutBytes, "byte")
+        } received or not yet sent were cut`,
+      { cutConnections, cutBytes },
+    );
+    this.#sessions.cut(error);
+    return error;
+  }
+
+  #stopListening(reason: ClosedError): void {
+    this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
+    this.#admission.drain();
+    this.#listener?.close();
+    this.#credentials?.close();
+    this.#stopping.abort(reason);
+  }
+
+  #stop(): void {
+    if (this.#state === "stopped") return;
+    const hadListened = this.#state !== "created";
+    this.#tally.stop();
+    this.#setState("stopped");
+    if (hadListened) void this.#accepting.then(this.#finished.resolve);
+  }
+
+  #setState(state: ServerState): void {
+    this.#state = state;
+    this.#reporter.told(state, this.#listener?.addr, this.#sessions.connections.size);
+    this.#reporter.guard(() => this.#options.given.onStateChange?.(state));
+  }
+
+  #setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    referenced ? this.#listener?.ref() : this.#listener?.unref();
+    this.#sessions.setReferenced(referenced);
+  }
+}
+
+function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
