@@ -82,7 +82,9 @@ export class IpcReporter {
   /** A channel is in another status; a pair that says "listening" has the server's part. */
   told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
-    this.#events.tell({ level: "info", kind: status, message: `The channel is ${status}`, fields });
+    // A channel comes and goes with each short program that uses it: only what went wrong is for whoever runs it.
+    const level = error === undefined ? "debug" : "info";
+    this.#events.tell({ level, kind: status, message: `The channel is ${status}`, fields });
   }
 
   /** A line for whoever looks for a fault. */

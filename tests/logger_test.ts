@@ -149,17 +149,17 @@ Deno.test("logger of IPC tells of every status, and so of who serves a pair", as
   const [first, second] = [new Kept(), new Kept()];
   await using one = await pairIpc({ ...channel.options, logger: first }, () => {});
   await using _two = await pairIpc({ ...channel.options, logger: second }, () => {});
-  assertEquals((await first.of("info The channel is listening")).channel, "test");
-  await first.of("info The channel is connected");
+  assertEquals((await first.of("debug The channel is listening")).channel, "test");
+  await first.of("debug The channel is connected");
   await one.close();
-  await second.of("info The channel is listening");
+  await second.of("debug The channel is listening");
   await using other = new Channel();
   const logger = new Kept();
   await using server = await listenIpc({ ...other.options, logger });
   await using _client = await connectIpc(other.options);
-  await logger.of("info The channel is connected");
+  await logger.of("debug The channel is connected");
   await server.close();
-  await logger.of("info The channel is closed");
+  await logger.of("debug The channel is closed");
 });
 
 Deno.test("EventLog writes ten lines of a kind in ten seconds, escapes texts, and outlives a logger that throws", () => {
