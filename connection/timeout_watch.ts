@@ -2,22 +2,8 @@
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Inbox } from "./inbox.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
+import { Stillness } from "./stillness.ts";
 import type { WriteQueue } from "./write_queue.ts";
-
-/** A time that starts over whenever a counter moves. */
-class Stillness {
-  #count = -1;
-  #sinceMs = 0;
-
-  /** How long `count` has been the same, in ms. */
-  lastedMs(count: number, nowMs: number): number {
-    if (count !== this.#count) {
-      this.#count = count;
-      this.#sinceMs = nowMs;
-    }
-    return nowMs - this.#sinceMs;
-  }
-}
 
 /**
  * Compares counters from one sweep to the next, so that nothing is spent on a message. Times are exact to the interval of

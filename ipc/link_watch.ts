@@ -1,4 +1,5 @@
 // LinkWatch: finds out that the other side is dead, does not read, or does not end what it began.
+import { Stillness } from "../connection/stillness.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 
 /** Times that are watched, in ms; 0 is off. */
@@ -41,20 +42,6 @@ export interface LinkLook {
 
 /** More than this between two looks, and it was us who slept. */
 const ASLEEP_MS = 5000;
-
-/** A time that starts over whenever a count moves. */
-class Stillness {
-  #count = -1;
-  #sinceMs = 0;
-
-  lastedMs(count: number, nowMs: number): number {
-    if (count !== this.#count) {
-      this.#count = count;
-      this.#sinceMs = nowMs;
-    }
-    return nowMs - this.#sinceMs;
-  }
-}
 
 /** Compares one look with the next, so that nothing is spent on a message. */
 export class LinkWatch {

@@ -1,7 +1,10 @@
-// Channels for tests: each in a folder of its own, gone after it.
+// Channels for tests: each in a folder of its own, gone after it; and what reads their results.
+import { assertEquals, assertRejects } from "@std/assert";
+import { ParleyError } from "../../errors.ts";
 import type { IpcAddressOptions } from "../../ipc/endpoint.ts";
 import type { Logger } from "../../logger.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { settles } from "../support/wait.ts";
 
 /** A logger that keeps what it is told. */
 export class MemoryLogger implements Logger {
@@ -43,4 +46,15 @@ export class Channel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dir[Symbol.asyncDispose]();
   }
+}
+
+/** The text of some bytes. */
+export function text(data: Uint8Array | undefined): string {
+  return new TextDecoder().decode(data);
+}
+
+/** Runs what must fail with this code, and soon. */
+export async function assertCode(code: string, run: () => Promise<unknown>, what?: string): Promise<void> {
+  const error = await settles(what ?? code, assertRejects(run, ParleyError, undefined, what));
+  assertEquals(error.code, code, what);
 }
