@@ -78,7 +78,7 @@ async function besideAnn(test: TestWire, attack: () => Promise<void>): Promise<v
   const ann = test.server.session("ann")!;
   const names = test.server.sessions.map(({ identity }) => identity);
   const held = processMemory.usedBytes;
-  await servedWhile(() => ann.ping({ timeoutMs: 2000 }), attack);
+  await servedWhile(() => ann.ping(), attack);
   await until("the memory is back", () => processMemory.usedBytes <= held);
   assertEquals(test.server.sessions.map(({ identity }) => identity), names);
 }
