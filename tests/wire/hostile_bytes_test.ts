@@ -66,8 +66,7 @@ async function hubWithAnn(events: string[] = []): Promise<TestWire> {
     onOpen: ({ identity }) => events.push(`open ${identity}`),
     onClose: ({ identity }) => events.push(`close ${identity}`),
   });
-  // She is pinged all the time.
-  const ann = await test.join("ann", { mux: { flood: { maxPingsPer10s: 1_000_000 } } });
+  const ann = await test.join("ann");
   ann.handle("echo", (stream) => (events.push(`echo for ${stream.from}`), echoStream(stream)));
   await until("ann offers it", () => test.server.session("ann")?.offers.length === 1);
   return test;
