@@ -29,6 +29,16 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** What somebody who asks is given. */
+export interface SharedPing {
+  /** Resolves with the round trip. */
+  readonly answer: Promise<number>;
+  /** Ends this wait alone. */
+  readonly fail: (error: unknown) => void;
+  /** Longest time until the ping goes: 0 when it has gone. */
+  readonly waitMs: number;
+}
+
 /** A ping that is sent, and who waits for its answer. */
 interface PendingPing {
   readonly sentAt: number;
@@ -61,10 +71,9 @@ export class PingTable {
   }
 
   /**
-   * Measures; resolves with the milliseconds between a ping and its answer. Who asks while one is under way shares it. `fail` in
-   * the result ends this wait alone.
+   * Measures the milliseconds between a ping and its answer. Who asks while one is under way shares it.
    */
-  ping(): { readonly answer: Promise<number>; readonly fail: (error: unknown) => void } {
+  ping(): SharedPing {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const waiter = { resolve, reject };
     const waiters = this.#join();
@@ -73,7 +82,7 @@ export class PingTable {
       waiters.delete(waiter);
       reject(error);
     };
-    return { answer: promise, fail };
+    return { answer: promise, fail, waitMs: waiters === this.#queued ? REFILL_MS : 0 };
   }
 
   /** An answer came; false when nobody waits for it. */
@@ -146,8 +155,8 @@ export interface KeepAliveOptions {
   readonly intervalMs: number;
   /** Time without a byte after a ping that ends the session. */
   readonly timeoutMs: number;
-  /** Sends a ping. */
-  readonly ping: () => void;
+  /** Sends a ping; gives the time in ms that it may have to wait before it goes. */
+  readonly ping: () => number;
   /** Bytes received so far. */
   readonly bytesIn: () => number;
   /** The link is dead. */
@@ -179,7 +188,7 @@ export class KeepAlive {
   #probe(): void {
     const { clock, timeoutMs, bytesIn, ping, onDead } = this.#options;
     const before = bytesIn();
-    ping();
-    this.#cancel = clock.after(timeoutMs, () => bytesIn() === before ? onDead() : this.#wait());
+    const waitMs = ping();
+    this.#cancel = clock.after(waitMs + timeoutMs, () => bytesIn() === before ? onDead() : this.#wait());
   }
 }

@@ -207,3 +207,33 @@ Deno.test("MuxSession.ping sends a ping of its own when the one before was forgo
   peer.transport.close();
   await session.closed;
 });
+
+Deno.test("MuxSession whose pings wait for their turn does not take the peer for dead meanwhile", async () => {
+  const clock = new TestClock();
+  const keepAlive = { keepAliveMs: 1050, keepAliveTimeoutMs: 300, random: () => 0.5 };
+  const [session, peer] = sessionWithRawPeer({ clock, ...keepAlive });
+  let pings = 0;
+  const answering = (async () => {
+    for (let next = await peer.next(); next !== null; next = await peer.next()) {
+      if (next.type !== 2 || next.flags !== 1) continue;
+      pings++;
+      await peer.send(frame(2, 2, 0, next.length));
+    }
+  })().catch(() => {});
+  const asking = (async () => {
+    for (;;) await session.ping();
+  })().catch(() => {});
+  for (let count = 0; count < 60; count++) {
+    await clock.advance(500);
+    assertEquals(session.state, "open", `${pings} pings after ${clock.now()} ms`);
+  }
+  assert(pings >= 60 && pings <= 71, `${pings} pings`);
+  peer.transport.close();
+  await session.closed;
+  await Promise.all([asking, answering]);
+  // Then a peer that is silent is dead all the same.
+  const [other, silent] = sessionWithRawPeer({ clock, ...keepAlive });
+  await clock.advance(1500);
+  assertEquals((await other.closed)?.code, "ERR_KEEPALIVE_TIMEOUT");
+  silent.transport.close();
+});
