@@ -55,6 +55,7 @@ export class Asked {
   readonly #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
+  /** Bytes of `#sent`. */
   #sentBytes = 0;
   #lastId = 0;
   #wrapped = false;
@@ -131,8 +132,11 @@ export class Asked {
 
   #send(query: Query): boolean {
     const { maxInFlight, send } = this.#options;
-    if (this.#sent.size >= maxInFlight || !send(query.id, query.data!, query.context)) return false;
+    const tooMuch = this.#sentBytes > 0 && this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
+    if (tooMuch || this.#sent.size >= maxInFlight) return false;
+    if (!send(query.id, query.data!, query.context)) return false;
     query.data = null;
+    this.#sentBytes += query.dataBytes;
     this.#sent.set(query.id, query);
     return true;
   }

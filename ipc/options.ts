@@ -49,7 +49,7 @@ export interface IpcCommonOptions extends IpcAddressOptions {
   maxQueuedBytes?: number;
   /** Bytes of messages that are received before they are read; then the other side has to wait. @default {262144} */
   readAheadBytes?: number;
-  /** Queries of ours that are sent and not answered; others wait their turn. @default {1024} */
+  /** Queries of ours that are sent and not answered, of 4 MiB together; others wait their turn. @default {1024} */
   maxQueriesInFlight?: number;
   /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
   maxQueriesRunning?: number;

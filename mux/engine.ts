@@ -104,7 +104,11 @@ export class Engine implements FrameSink, StreamHost {
       random,
       intervalMs: options.keepAliveMs,
       timeoutMs: options.keepAliveTimeoutMs,
-      ping: () => void this.pings.ping().answer.catch(() => {}),
+      ping: () => {
+        const { answer, waitMs } = this.pings.ping();
+        answer.catch(() => {});
+        return waitMs;
+      },
       bytesIn: () => this.counters.bytesIn,
       onDead: () => this.abort(deadError(options.keepAliveTimeoutMs)),
     });

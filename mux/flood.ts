@@ -15,7 +15,7 @@ export interface FloodLimits {
   maxDeadFrames?: number;
 }
 
-/** Tokens that come back with time. */
+/** Tokens that come back with time. Over any stretch, it gives `capacity` and what comes back in that time. */
 export class TokenBucket {
   readonly #capacity: number;
   readonly #perMs: number;

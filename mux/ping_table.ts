@@ -1,9 +1,20 @@
 // Pings under way, the round trip they measure, and the keepalive that watches the link.
 import type { Clock } from "../clock.ts";
+import { TokenBucket } from "./flood.ts";
 import { MAX_U32 } from "./header.ts";
 
 /** A measured round trip older than this is measured again when somebody asks. */
 const FRESH_MS = 10_000;
+
+/**
+ * Pings that may go at once, and how soon each is followed by another in the long run: 50 in any ten seconds, half of what a
+ * peer of ours takes before it ends the session as flooded.
+ */
+const PINGS_AT_ONCE = 40;
+const REFILL_MS = 1000;
+
+/** A ping under way for longer is not shared: a peer that forgot one may answer the next. */
+const SHARED_MS = 10_000;
 
 /** What a {@linkcode PingTable} needs from its session. */
 export interface PingHooks {
@@ -12,16 +23,38 @@ export interface PingHooks {
   send(value: number): void;
 }
 
-interface PendingPing {
-  readonly sentAt: number;
+/** Somebody who waits for a round trip. */
+interface Waiter {
   readonly resolve: (ms: number) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** The pings of one session. */
+/** What somebody who asks is given. */
+export interface SharedPing {
+  /** Resolves with the round trip. */
+  readonly answer: Promise<number>;
+  /** Ends this wait alone. */
+  readonly fail: (error: unknown) => void;
+  /** Longest time until the ping goes: 0 when it has gone. */
+  readonly waitMs: number;
+}
+
+/** A ping that is sent, and who waits for its answer. */
+interface PendingPing {
+  readonly sentAt: number;
+  readonly waiters: Set<Waiter>;
+}
+
+/** The pings of one session: few enough, however often it is asked, that no peer takes them for a flood. */
 export class PingTable {
   readonly #hooks: PingHooks;
+  readonly #budget: TokenBucket;
   readonly #pending = new Map<number, PendingPing>();
+  /** Sent last, until its answer comes. */
+  #latest: PendingPing | undefined;
+  /** Who waits for the next ping, which goes when the budget allows. */
+  #queued = new Set<Waiter>();
+  #cancelNext: (() => void) | undefined;
   #next = 1;
   #rttMs: number | undefined;
   #measuredAt = -Infinity;
@@ -29,6 +62,7 @@ export class PingTable {
 
   constructor(hooks: PingHooks) {
     this.#hooks = hooks;
+    this.#budget = new TokenBucket(PINGS_AT_ONCE, 1000 / REFILL_MS, hooks.clock.now());
   }
 
   /** Round trip measured last, milliseconds. */
@@ -36,18 +70,19 @@ export class PingTable {
     return this.#rttMs;
   }
 
-  /** Sends a ping; resolves with milliseconds. `forget` in the result drops it when the wait ends early. */
-  ping(): { readonly answer: Promise<number>; readonly fail: (error: unknown) => void } {
-    const value = this.#next;
-    this.#next = value === MAX_U32 ? 0 : value + 1;
+  /**
+   * Measures the milliseconds between a ping and its answer. Who asks while one is under way shares it.
+   */
+  ping(): SharedPing {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.#pending.set(value, { sentAt: this.#hooks.clock.now(), resolve, reject });
-    this.#hooks.send(value);
+    const waiter = { resolve, reject };
+    const waiters = this.#join();
+    waiters.add(waiter);
     const fail = (error: unknown) => {
-      this.#pending.delete(value);
+      waiters.delete(waiter);
       reject(error);
     };
-    return { answer: promise, fail };
+    return { answer: promise, fail, waitMs: waiters === this.#queued ? REFILL_MS : 0 };
   }
 
   /** An answer came; false when nobody waits for it. */
@@ -55,9 +90,10 @@ export class PingTable {
     const ping = this.#pending.get(value);
     if (ping === undefined) return false;
     this.#pending.delete(value);
+    if (this.#latest === ping) this.#latest = undefined;
     this.#measuredAt = this.#hooks.clock.now();
     this.#rttMs = this.#measuredAt - ping.sentAt;
-    ping.resolve(this.#rttMs);
+    for (const waiter of ping.waiters) waiter.resolve(this.#rttMs);
     return true;
   }
 
@@ -72,9 +108,42 @@ export class PingTable {
 
   /** Rejects everything that waits. */
   fail(error: unknown): void {
-    const pending = [...this.#pending.values()];
+    this.#cancelNext?.();
+    this.#cancelNext = undefined;
+    const waiting = [this.#queued, ...[...this.#pending.values()].map(({ waiters }) => waiters)];
     this.#pending.clear();
-    for (const ping of pending) ping.reject(error);
+    this.#latest = undefined;
+    this.#queued = new Set();
+    for (const waiters of waiting) for (const waiter of waiters) waiter.reject(error);
+  }
+
+  /** Those whom the next asker joins; sends a ping for them if none is under way and the budget allows. */
+  #join(): Set<Waiter> {
+    const nowMs = this.#hooks.clock.now();
+    if (this.#latest !== undefined && nowMs - this.#latest.sentAt < SHARED_MS) return this.#latest.waiters;
+    const waiters = this.#queued;
+    if (this.#cancelNext === undefined) this.#sendNext();
+    return waiters;
+  }
+
+  #sendNext(): void {
+    const { clock, send } = this.#hooks;
+    if (!this.#budget.take(clock.now())) {
+      this.#cancelNext = clock.after(REFILL_MS, () => {
+        this.#cancelNext = undefined;
+        // Who waited for it may have given up.
+        if (this.#queued.size > 0) this.#sendNext();
+      });
+      return;
+    }
+    // Nobody would hear of an answer to these any more.
+    for (const [value, { waiters }] of this.#pending) if (waiters.size === 0) this.#pending.delete(value);
+    const value = this.#next;
+    this.#next = value === MAX_U32 ? 0 : value + 1;
+    this.#latest = { sentAt: clock.now(), waiters: this.#queued };
+    this.#queued = new Set();
+    this.#pending.set(value, this.#latest);
+    send(value);
   }
 }
 
@@ -86,8 +155,8 @@ export interface KeepAliveOptions {
   readonly intervalMs: number;
   /** Time without a byte after a ping that ends the session. */
   readonly timeoutMs: number;
-  /** Sends a ping. */
-  readonly ping: () => void;
+  /** Sends a ping; gives the time in ms that it may have to wait before it goes. */
+  readonly ping: () => number;
   /** Bytes received so far. */
   readonly bytesIn: () => number;
   /** The link is dead. */
@@ -119,7 +188,7 @@ export class KeepAlive {
   #probe(): void {
     const { clock, timeoutMs, bytesIn, ping, onDead } = this.#options;
     const before = bytesIn();
-    ping();
-    this.#cancel = clock.after(timeoutMs, () => bytesIn() === before ? onDead() : this.#wait());
+    const waitMs = ping();
+    this.#cancel = clock.after(waitMs + timeoutMs, () => bytesIn() === before ? onDead() : this.#wait());
   }
 }

@@ -149,7 +149,8 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Measures the round trip, in milliseconds.
+   * Measures the round trip, in milliseconds. It may be called as often as you like: who asks while a ping is under way shares
+   * its answer, and no more than 50 go in any ten seconds (40 at once), with those of the keepalive; others wait their turn.
    *
    * @throws {ClosedError} when the session is over or ends before the answer
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came within `timeoutMs`

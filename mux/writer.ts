@@ -220,6 +220,8 @@ export class FrameWriter {
     try {
       while (!this.#stopped) {
         await this.#gather();
+        // Who came in the very turn in which that ended has found a writer at work, and nobody would wake it for them.
+        this.#assemble();
         const batch = this.#open;
         if (batch.used === 0) break;
         const { used, count } = batch;

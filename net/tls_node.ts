@@ -2,7 +2,7 @@
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import tls from "node:tls";
-import { TlsError } from "../errors.ts";
+import { TimeoutError, TlsError } from "../errors.ts";
 import { peerCertificate } from "../tls/describe.ts";
 import { diagnoseCertificate } from "../tls/diagnose.ts";
 import { checkHost, matchesName } from "../tls/host.ts";
@@ -16,6 +16,9 @@ import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
 
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
 const NO_TIMER = -1;
+
+/** Time for a look at a certificate that was refused: the caller waits for it, to be told no more than why. */
+const PEEK_MS = 1000;
 
 /** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
 const MAX_PROVEN = 10_000;
@@ -43,17 +46,34 @@ export async function dialTlsNode(
   } catch (error) {
     if (!(error instanceof TlsError) || error.code !== "ERR_CERT_UNTRUSTED") throw error;
     // The platform says the same of all certificates that it refuses: a look at this one tells why.
-    const certificate = await peekTls(target, hostname, options).then(
-      ({ chain }) => chain[0],
-      () => undefined,
-    );
-    options.signal.throwIfAborted();
+    const certificate = await peekBriefly(target, hostname, options);
+    // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
+    const { aborted, reason } = options.signal;
+    if (aborted && !(reason instanceof TimeoutError)) throw reason;
     if (certificate === undefined) throw error;
     const diagnosis = diagnoseCertificate(certificate, { hostname, cause: error.cause });
     // The host was not looked at yet; that the issuer is unknown is what the platform found.
     throw diagnosis.code === "ERR_CERT_WRONG_HOST"
       ? diagnoseCertificate(certificate, { cause: error.cause })
       : diagnosis;
+  }
+}
+
+/** The certificate of a server, by a connection of its own; `undefined` when it does not show it soon. */
+async function peekBriefly(
+  target: TcpTarget | { readonly path: string },
+  hostname: string,
+  options: DialOptions,
+): Promise<PeerCertificate | undefined> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), PEEK_MS);
+  const signal = AbortSignal.any([options.signal, limit.signal]);
+  try {
+    return (await peekTls(target, hostname, { ...options, signal })).chain[0];
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -281,8 +281,9 @@ export class JoinedWire implements AsyncDisposable {
       facts = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
       this.#tally.handshakes.add(performance.now() - startedMs);
     } catch (error) {
+      if (signal.aborted) return error;
       this.#tally.counters.connectFailures++;
-      if (!signal.aborted) this.#reporter.report(error, { phase: "connect" });
+      this.#reporter.report(error, { phase: "connect" });
       return error;
     }
     if (signal.aborted) {

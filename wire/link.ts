@@ -104,7 +104,7 @@ export class Link {
       new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot open the stream "${open.name}" within ${ms} ms`);
     let mux: MuxStream | undefined;
     try {
-      return await withDeadline({ signal, timeoutMs, late }, async (signal) => {
+      const opened = await withDeadline({ signal, timeoutMs, late }, async (signal) => {
         mux = await this.facts.mux.openStream({ signal });
         const channel = new FrameChannel(mux);
         await channel.write(open, { signal });
@@ -113,14 +113,14 @@ export class Link {
           throw new ClosedError("ERR_RESET", `Cannot open the stream "${open.name}" as the peer ended it`);
         }
         const { code } = readAnswer(answer);
-        if (code === undefined) {
-          if (open.from === undefined) this.#host.counters.streamsOpened++;
-          return { channel, rest: channel.rest() };
-        }
+        if (code === undefined) return { channel, rest: channel.rest() };
         void mux.close();
         mux = undefined;
         throw streamRefused(code, open.name);
       });
+      // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
+      if (open.from === undefined) this.#host.counters.streamsOpened++;
+      return opened;
     } catch (error) {
       if (open.from === undefined) this.#host.counters.streamsFailed++;
       mux?.reset(error);

@@ -198,3 +198,26 @@ Deno.test("Connection.drain() and a close after it lose no answer", async () => 
   await serving;
   assertEquals((await b.closed).error, null);
 });
+
+Deno.test("Connection.drain() reads one chunk more at most while its handler is busy, and a close throws away what comes", async () => {
+  const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
+  const receiving = connection.receive();
+  await settle();
+  connection.drain();
+  assertEquals(await receiving, null);
+  for (let count = 0; count < 10; count++) {
+    transport.feed(utf8("late\n"));
+    await settle(1);
+  }
+  assertEquals([transport.readBytes, connection.stats().heldBytes], [5, 0], "the read that was under way");
+  const closing = connection.close();
+  for (let count = 0; count < 10; count++) {
+    transport.feed(utf8("late\n"));
+    await settle(1);
+  }
+  const { bytesIn, messagesIn, heldBytes } = connection.stats();
+  assertEquals([bytesIn, messagesIn, heldBytes], [100, 0, 0]);
+  assertEquals(transport.unreadBytes, 0, "the peer is heard, so that it is not reset");
+  transport.endInput();
+  await closing;
+});

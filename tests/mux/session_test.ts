@@ -1,9 +1,18 @@
 // Tests of MuxSession: options, ids, pings, waits, limits and numbers.
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { memoryPair } from "../../net/transport.ts";
 import { MuxSession, type MuxSessionOptions } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, serveEcho, timedPair } from "../support/mux_pair.ts";
+import { codeOf, MuxPair, readAll, serveEcho, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
+import { frame } from "../support/raw_mux.ts";
+import { TestClock } from "../support/test_clock.ts";
 
 Deno.test("MuxSession refuses options out of range before any I/O", () => {
   const [left] = memoryPair();
@@ -135,4 +144,96 @@ Deno.test("MuxSession counts what it does", async () => {
   assertEquals([far.framesOut, near.framesIn], [4, 4]);
   assertEquals(await pair.client.close(), undefined);
   await serving;
+});
+
+Deno.test("MuxSession.ping shares one ping among all who ask while it is under way", async () => {
+  const { client, server, clock, end } = timedPair();
+  const pings = Array.from({ length: 1000 }, () => client.ping());
+  const controller = new AbortController();
+  const given = client.ping({ signal: controller.signal });
+  controller.abort(new Error("changed my mind"));
+  await assertRejects(() => given, Error, "changed my mind");
+  await clock.advance(100);
+  assertEquals(new Set(await Promise.all(pings)), new Set([20]));
+  assertEquals([client.stats().framesOut, server.stats().framesIn], [1, 1]);
+  await end();
+});
+
+Deno.test("MuxSession.ping called without end sends no more than 50 pings in any ten seconds, and all are answered", async () => {
+  const { client, server, clock, end } = timedPair({ keepAliveMs: 1000, keepAliveTimeoutMs: 500 });
+  let answered = 0;
+  const asking = (async () => {
+    for (;;) {
+      assertEquals(await client.ping(), 20);
+      answered++;
+    }
+  })().catch(() => {});
+  const counts: number[] = [];
+  for (let second = 0; second < 60; second++) {
+    await clock.advance(1000);
+    // The server pings as well, and is answered by as many frames.
+    counts.push(client.stats().framesOut);
+  }
+  assertEquals([client.state, server.state], ["open", "open"]);
+  assert(answered >= 90, `${answered} pings were answered`);
+  const most = Math.max(...counts.slice(10).map((count, index) => count - counts[index]!));
+  assert(most <= 50 + 10, `${most} pings and answers in ten seconds`);
+  await end();
+  await asking;
+});
+
+Deno.test("MuxSession.ping sends a ping of its own when the one before was forgotten, and ends with the session", async () => {
+  const clock = new TestClock();
+  const [session, peer] = sessionWithRawPeer({ clock, keepAliveMs: 0 });
+  const first = session.ping();
+  const ping = (await peer.next())!;
+  await clock.advance(10_000);
+  const second = session.ping();
+  const next = (await peer.next())!;
+  assertEquals([ping.type, ping.flags, next.type, next.flags], [2, 1, 2, 1]);
+  assertNotEquals(ping.length, next.length);
+  await peer.send(frame(2, 2, 0, next.length));
+  assertEquals(await second, 0);
+  for (let sent = 2; sent < 40; sent++) {
+    const answer = session.ping();
+    await peer.send(frame(2, 2, 0, (await peer.next())!.length));
+    await answer;
+  }
+  // The budget is used up: the next one waits for its turn.
+  const codes = Promise.all([first, session.ping()].map(codeOf));
+  session.abort();
+  assertEquals(await codes, ["ERR_CLOSED", "ERR_CLOSED"]);
+  assertEquals(clock.pending, 0);
+  peer.transport.close();
+  await session.closed;
+});
+
+Deno.test("MuxSession whose pings wait for their turn does not take the peer for dead meanwhile", async () => {
+  const clock = new TestClock();
+  const keepAlive = { keepAliveMs: 1050, keepAliveTimeoutMs: 300, random: () => 0.5 };
+  const [session, peer] = sessionWithRawPeer({ clock, ...keepAlive });
+  let pings = 0;
+  const answering = (async () => {
+    for (let next = await peer.next(); next !== null; next = await peer.next()) {
+      if (next.type !== 2 || next.flags !== 1) continue;
+      pings++;
+      await peer.send(frame(2, 2, 0, next.length));
+    }
+  })().catch(() => {});
+  const asking = (async () => {
+    for (;;) await session.ping();
+  })().catch(() => {});
+  for (let count = 0; count < 60; count++) {
+    await clock.advance(500);
+    assertEquals(session.state, "open", `${pings} pings after ${clock.now()} ms`);
+  }
+  assert(pings >= 60 && pings <= 71, `${pings} pings`);
+  peer.transport.close();
+  await session.closed;
+  await Promise.all([asking, answering]);
+  // Then a peer that is silent is dead all the same.
+  const [other, silent] = sessionWithRawPeer({ clock, ...keepAlive });
+  await clock.advance(1500);
+  assertEquals((await other.closed)?.code, "ERR_KEEPALIVE_TIMEOUT");
+  silent.transport.close();
 });

@@ -1,7 +1,7 @@
 // stats() of both sides of the wire: what went through is counted, once, by whoever saw it.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openMetrics } from "@parley/parley/stats";
-import type { WireStats } from "@parley/parley/wire";
+import { join, type WireStats } from "@parley/parley/wire";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
 import { until } from "../support/wait.ts";
 import { askStream, echoStream, hubbed, mounted } from "../support/wires.ts";
@@ -89,4 +89,16 @@ Deno.test("wire.stats() counts who was not let in, and handlers that failed", as
   const failures = families.get("parley_stream_errors")!.samples;
   assertEquals(failures.map(({ labels, value }) => [labels.name, value]), [["wire", 1], ["wire-2", 0]]);
   assert(families.has("parley_streams") && families.has("parley_received_frames"));
+});
+
+Deno.test("wire.stats() counts an attempt that was given up on this side as no failure", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  const wire = join({ port: listener.addr.port, identity: "ann", token: "any" });
+  wire.ready.catch(() => {});
+  const silent = await accepting;
+  await wire.close();
+  silent.close();
+  const { connectAttempts, connectFailures, connectionsOpened } = wire.stats().overall;
+  assertEquals([connectAttempts, connectFailures, connectionsOpened], [1, 0, 0]);
 });

@@ -1,0 +1,88 @@
+// Tests of Asked: how much is under way at a time, and how queries that wait for their turn end.
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { ClosedError, TimeoutError } from "../../errors.ts";
+import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "../../ipc/asked.ts";
+import { FrameKind } from "../../ipc/message.ts";
+import { settles, until } from "../support/wait.ts";
+
+const HALF = new Uint8Array(MAX_QUERY_BYTES_IN_FLIGHT / 2);
+const ONE = new Uint8Array(1);
+const PATIENT_MS = 20_000;
+
+/** A table whose sends are noted. */
+function table({ maxInFlight = 1000 } = {}): { asked: Asked; sent: number[]; sizes: number[] } {
+  const sent: number[] = [], sizes: number[] = [];
+  const send = (id: number, data: Uint8Array) => (sent.push(id), sizes.push(data.length), true);
+  return { asked: new Asked({ maxInFlight, send, onIdle: () => {} }), sent, sizes };
+}
+
+Deno.test("Asked has no more than 4 MiB of queries under way, and sends the others in order as answers come", async () => {
+  const { asked, sent, sizes } = table();
+  const answers = [HALF, HALF, ONE, HALF, ONE].map((data) => asked.ask(data, PATIENT_MS));
+  assertEquals(sent, [1, 2], "the small one does not overtake");
+  asked.answered(FrameKind.answer, 2, ONE);
+  assertEquals(sent, [1, 2, 3], "with the next half it would be too much");
+  asked.answered(FrameKind.failure, 3, ONE);
+  assertEquals(sent, [1, 2, 3, 4]);
+  asked.answered(FrameKind.answer, 1, ONE);
+  assertEquals(sent, [1, 2, 3, 4, 5]);
+  for (const id of [4, 5]) asked.answered(FrameKind.answer, id, ONE);
+  const ends = await settles("all answers", Promise.allSettled(answers));
+  assertEquals(ends.map(({ status }) => status === "fulfilled"), [true, true, false, true, true]);
+  assertEquals([asked.size, sizes.reduce((sum, size) => sum + size)], [0, 3 * HALF.length + 2]);
+  // Nothing is left on the account.
+  const again = [HALF, HALF].map((data) => asked.ask(data, PATIENT_MS));
+  assertEquals(sent.slice(5), [6, 7]);
+  const gone = new ClosedError("ERR_CLOSED", "gone");
+  asked.end(gone);
+  for (const answer of again) assertStrictEquals(await answer.catch((error) => error), gone);
+});
+
+Deno.test("Asked sends a query of more than 4 MiB alone", async () => {
+  const { asked, sent } = table();
+  const large = new Uint8Array(MAX_QUERY_BYTES_IN_FLIGHT + 1);
+  const answers = [ONE, large, ONE].map((data) => asked.ask(data, PATIENT_MS));
+  const seen = [[...sent]];
+  for (const id of [1, 2, 3]) {
+    asked.answered(FrameKind.answer, id, ONE);
+    seen.push([...sent]);
+  }
+  assertEquals(seen, [[1], [1, 2], [1, 2, 3], [1, 2, 3]]);
+  await Promise.all(answers);
+  asked.end(new Error("over"));
+});
+
+Deno.test("Asked ends the wait for a turn by signal, by time and by the end of the link, and sends none of them", async () => {
+  const { asked, sent } = table();
+  const first = asked.ask(HALF, PATIENT_MS), second = asked.ask(HALF, PATIENT_MS);
+  const controller = new AbortController();
+  const aborted = asked.ask(ONE, PATIENT_MS, controller.signal);
+  const late = asked.ask(ONE, 1);
+  const ended = asked.ask(ONE, PATIENT_MS);
+  const reason = new Error("changed my mind");
+  controller.abort(reason);
+  assertStrictEquals(await aborted.catch((error) => error), reason);
+  assertEquals(
+    (await settles("the time limit", assertRejects(() => late, TimeoutError))).code,
+    "ERR_READ_TIMEOUT",
+  );
+  assertEquals([asked.size, sent], [3, [1, 2]]);
+  const gone = new ClosedError("ERR_CLOSED", "gone");
+  asked.end(gone);
+  for (const query of [first, second, ended]) assertStrictEquals(await query.catch((error) => error), gone);
+  assertEquals([asked.size, sent], [0, [1, 2]]);
+});
+
+Deno.test("Asked makes room when a query that is under way is given up", async () => {
+  const { asked, sent } = table();
+  const first = asked.ask(HALF, 1), second = asked.ask(HALF, PATIENT_MS), third = asked.ask(HALF, PATIENT_MS);
+  const late = assertRejects(() => first, TimeoutError);
+  await until("the third goes", () => sent.length === 3);
+  await late;
+  // The answer that comes after all changes nothing.
+  assertEquals(asked.answered(FrameKind.answer, 1, ONE), true);
+  const fourth = asked.ask(ONE, PATIENT_MS);
+  assertEquals(sent, [1, 2, 3]);
+  asked.end(new Error("over"));
+  await Promise.allSettled([second, third, fourth]);
+});
