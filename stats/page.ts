@@ -71,6 +71,8 @@ export class StatsPage implements AsyncDisposable {
   readonly #sampler: Sampler;
   readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
   #addr: Address | null = null;
+  /** What {@linkcode ready} waits for. */
+  #listening: Promise<Address> | null = null;
   #closing: Promise<void> | null = null;
 
   /** @ignore use {@linkcode serveStats} */
@@ -137,7 +139,8 @@ export class StatsPage implements AsyncDisposable {
     signal?.addEventListener("abort", this.#onSignal, { once: true });
     try {
       signal?.throwIfAborted();
-      this.#addr = await this.#http.listen();
+      this.#listening = this.#http.listen();
+      this.#addr = await this.#listening;
     } catch (error) {
       void this.close();
       throw error;
@@ -148,6 +151,8 @@ export class StatsPage implements AsyncDisposable {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#sampler.stop();
     this.#routes.viewers.end();
+    // A server that is closed while it begins to listen would listen all the same, and never tell.
+    await this.#listening?.catch(() => {});
     await this.#http.close();
     this.#finished.resolve();
   }

@@ -25,7 +25,7 @@ export interface ServeStatsOptions {
    * @default {[]}
    */
   allowedHosts?: readonly string[];
-  /** Whether the process can be given work: `/readyz`. @default {whether every source is up and none drains} */
+  /** Whether the process can be given work: `/readyz`; it cannot while this throws. @default {whether every source is up and none drains} */
   isReady?: () => boolean;
   /** Live views at a time; more get 503. @default {16} */
   maxViewers?: number;

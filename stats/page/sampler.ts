@@ -215,7 +215,14 @@ export class Sampler {
   }
 
   #sample(): void {
-    this.#take();
+    try {
+      this.#take();
+    } catch {
+      // A source that fails is told to whoever asks for it, and must not end the process: the last samples stay.
+      this.#sampledMs = performance.now();
+      this.#plan();
+      return;
+    }
     for (const track of this.#tracks) track.sample(this.#takenAtMs, this.#takenMs);
     push(this.#history, this.#processSample());
     this.#delayMs = 0;
