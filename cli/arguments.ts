@@ -91,6 +91,11 @@ export class Arguments {
     return this.#number(name, range, parseCount, "a whole number");
   }
 
+  /** A whole number, or `undefined` when it is not given. */
+  optionalCount(name: string, range: Omit<NumberRange, "byDefault">): number | undefined {
+    return this.text(name) === undefined ? undefined : this.count(name, { ...range, byDefault: 0 });
+  }
+
   /** A number of bytes, such as `64KiB`. */
   bytes(name: string, range: NumberRange): number {
     return this.#number(name, range, parseBytes, "a number of bytes such as 4096, 64KiB or 1MiB");

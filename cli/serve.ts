@@ -13,11 +13,14 @@ import {
   framingOf,
   pipeFramingOf,
 } from "./flags/framing.ts";
+import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
-import { tellListening } from "./listening.ts";
-import { openLogger } from "./logging.ts";
+import { serverErrorsTo } from "./error_lines.ts";
+import { sayFailure } from "./hints.ts";
+import { sayDraining, tellListening } from "./listening.ts";
+import { forLibrary, openLogger } from "./logging.ts";
 import { findProgram } from "./serve/find_program.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
 import { Programs } from "./serve/programs.ts";
@@ -64,12 +67,7 @@ export const serveCommand: Command = {
       about: "Longest run of a program; 0s is no limit (default: 10s for a message, 0s for a connection)",
     },
     { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
-    { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
-    {
-      name: "max-per-source",
-      value: "COUNT",
-      about: "Connections at a time from one address (default: all)",
-    },
+    ...CONNECTION_FLAGS,
     {
       name: "idle-timeout",
       value: "TIME",
@@ -83,11 +81,7 @@ export const serveCommand: Command = {
       about: "Whose rates are limited: each connection or each source address (default: connection)",
       choices: SCOPES,
     },
-    {
-      name: "drain-timeout",
-      value: "TIME",
-      about: "Time that connections have to end in order, then they are cut (default: 10s)",
-    },
+    drainFlag("connections"),
     { name: "json", about: "Tell where it listens and the summary as JSON on standard output" },
     ...STATS_FLAGS,
     ...LOG_FLAGS,
@@ -106,7 +100,7 @@ async function runServe(args: Arguments): Promise<number> {
   const framing = framingOf(args);
   const logger = openLogger(loggingOf(args));
   const limits = limitsOf(args);
-  const drainTimeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const drainTimeoutMs = drainTimeout(args);
   const tls = serverTls(args);
   const place = statsPlace(args);
   const { handler, programs } = await handlerOf(args, framing, logger);
@@ -118,7 +112,8 @@ async function runServe(args: Arguments): Promise<number> {
     maxMessageBytes: framing.maxMessageBytes,
     tls,
     drainTimeoutMs,
-    logger,
+    logger: forLibrary(logger),
+    onError: serverErrorsTo(logger),
     ...tellsOf(logger),
   };
   const server = asTyped(() => serve(options, handler));
@@ -135,26 +130,17 @@ async function runServe(args: Arguments): Promise<number> {
 export function limitsOf(
   args: Arguments,
 ): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
-  const maxConnections = args.text("max-connections");
-  const perSource = args.text("max-per-source");
-  const most = 1_000_000;
   return {
-    ...maxConnections === undefined
-      ? {}
-      : { maxConnections: args.count("max-connections", { byDefault: 0, least: 1, most }) },
-    ...perSource === undefined
-      ? {}
-      : { maxConnectionsPerSource: args.count("max-per-source", { byDefault: 0, least: 1, most }) },
+    ...connectionLimits(args),
     idleTimeoutMs: args.ms("idle-timeout", { byDefault: 300_000, most: 2 ** 31 - 1 }),
     rateLimits: ratesOf(args),
   };
 }
 
 function ratesOf(args: Arguments): RateLimitsOptions {
+  const messagesPerSecond = args.optionalCount("messages-per-second", { least: 1, most: 1e9 });
   const rate: RateLimit = {
-    ...args.text("messages-per-second") === undefined
-      ? {}
-      : { messagesPerSecond: args.count("messages-per-second", { byDefault: 0, least: 1, most: 1e9 }) },
+    ...messagesPerSecond !== undefined && { messagesPerSecond },
     ...args.text("bytes-per-second") === undefined
       ? {}
       : { bytesPerSecond: args.bytes("bytes-per-second", { byDefault: 0, least: 1, most: 1e12 }) },
@@ -220,13 +206,12 @@ function tellsOf(logger: Logger) {
 
 /** Lets connections end in order, and leaves no program behind; gives the exit code. */
 async function drain(server: Server, programs: Programs | undefined): Promise<number> {
-  const open = server.connections.size;
-  if (open > 0) say(`draining ${count(open)} connection${open === 1 ? "" : "s"}; press again to end at once`);
+  sayDraining(server.connections.size, "connection");
   try {
     await server.shutdown();
     return 0;
   } catch (error) {
-    say(`parley serve: ${error instanceof Error ? error.message : String(error)}`);
+    sayFailure("parley serve", error);
     return 1;
   } finally {
     await programs?.endAll();

@@ -3,6 +3,7 @@ import type { Logger } from "../../logger.ts";
 import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc } from "../../ipc/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError, usageOf } from "../command.ts";
+import { drainFlag, drainTimeout } from "../flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "../flags/stats.ts";
 import { tellListening } from "../listening.ts";
@@ -41,11 +42,7 @@ export const ipcListenCommand: Command = {
     { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
     { name: "max-clients", value: "COUNT", about: "Clients at a time (default: 1000)" },
     ...CHANNEL_FLAGS,
-    {
-      name: "drain-timeout",
-      value: "TIME",
-      about: "Time that clients have to end in order, then they are cut (default: 10s)",
-    },
+    drainFlag("clients"),
     ...STATS_FLAGS,
     ...LOG_FLAGS,
   ],
@@ -57,12 +54,10 @@ async function runListen(args: Arguments): Promise<number> {
   const [name] = args.someOperands("NAME");
   const json = args.has("json");
   const logger = openLogger(loggingOf(args));
-  const wanted = args.text("count") === undefined
-    ? Infinity
-    : args.count("count", { byDefault: 0, least: 1, most: 1e12 });
+  const wanted = args.optionalCount("count", { least: 1, most: 1e12 }) ?? Infinity;
   const maxClients = args.count("max-clients", { byDefault: 1000, least: 1, most: 65_536 });
   const place = statsPlace(args);
-  const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const timeoutMs = drainTimeout(args);
   const channel = await channelOf(args, name);
   const { onQuery, programs } = await answersOf(args, channel.maxMessageBytes, logger);
   using stop = new StopSignals(() => programs?.killAll());
