@@ -22,7 +22,8 @@ export class Arguments {
   readonly #values: Readonly<Record<string, unknown>>;
 
   /**
-   * Parses what stands behind the name of a command; what it does not declare is an error and not silently left out.
+   * Parses what stands behind the name of a command; what it does not declare is an error and not silently
+   * left out.
    *
    * @throws {UsageError} when an option is unknown, has no value where it needs one, or is given too often
    */

@@ -5,7 +5,10 @@ import { helpText } from "./help.ts";
 import { sayFailure } from "./hints.ts";
 import { print, say } from "./talk.ts";
 
-/** Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong usage. */
+/**
+ * Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong
+ * usage.
+ */
 export async function dispatch(typed: string, command: Command, args: readonly string[]): Promise<number> {
   const inner = command.commands?.find(({ name }) => name === args[0]);
   if (inner !== undefined) return await dispatch(`${typed} ${inner.name}`, inner, args.slice(1));

@@ -46,7 +46,8 @@ interface LinkPlan {
 }
 
 /**
- * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with the reason.
+ * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with
+ * the reason.
  *
  * @throws {UsageError} when the arguments make no sense
  * @throws {Deno.errors.NotFound | TlsError | AuthError} when a file is absent, or not what it must be

@@ -1,4 +1,5 @@
-// What every command that listens tells: where it does, in a form that people and scripts can wait for, and that it ends.
+// What every command that listens tells: where it does, in a form that people and scripts can wait for, and
+// that it ends.
 import type { Address } from "../net/transport.ts";
 import { addressText } from "./address.ts";
 import { count, print, say } from "./talk.ts";

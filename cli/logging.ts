@@ -43,11 +43,12 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn: 33, error: 31, off: 0 };
 
 /**
- * Opens the log of the process: a second call replaces the first. A line is written when its method returns. A field
- * whose name tells of a secret (`token`, `password`, …) is hidden, and bytes are shown by their number only.
+ * Opens the log of the process: a second call replaces the first. A line is written when its method returns.
+ * A field whose name tells of a secret (`token`, `password`, …) is hidden, and bytes are shown by their
+ * number only.
  *
- * As text: `12:30:01.250 WARN  A handshake failed  phase=handshake connection=7`. As JSON, always these names:
- * `{"time":"2026-01-31T12:30:01.250Z","level":"warn","message":"…","fields":{…}}`, where an error is
+ * As text: `12:30:01.250 WARN  A handshake failed  phase=handshake connection=7`. As JSON, always these
+ * names: `{"time":"2026-01-31T12:30:01.250Z","level":"warn","message":"…","fields":{…}}`, where an error is
  * `{"name","code","message","stack","cause"}`.
  *
  * @example
@@ -85,7 +86,10 @@ export function openLogger(options: LoggingOptions = {}): Logger {
   };
 }
 
-/** For the library, where a command tells by itself what people want to know: that is told once, the rest at debug. */
+/**
+ * For the library, where a command tells by itself what people want to know: that is told once, the rest at
+ * debug.
+ */
 export function forLibrary(logger: Logger): Logger {
   return { ...logger, info: logger.debug, warn: logger.debug };
 }

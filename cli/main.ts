@@ -1,5 +1,6 @@
 /**
- * The command line of Parley: `deno run -A jsr:@parley/parley/cli --help`, or `deno task parley` in a checkout.
+ * The command line of Parley: `deno run -A jsr:@parley/parley/cli --help`, or `deno task parley` in a
+ * checkout.
  *
  * @module
  */

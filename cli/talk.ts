@@ -1,4 +1,5 @@
-// What the command line writes: results to standard output, talk to standard error, and a progress line for people only.
+// What the command line writes: results to standard output, talk to standard error, and a progress line for
+// people only.
 
 const encoder = new TextEncoder();
 

@@ -1,11 +1,14 @@
-// exchange(): carries messages between a server and our own end, with backpressure both ways, until one of them has enough.
+// exchange(): carries messages between a server and our own end, with backpressure both ways, until one of
+// them has enough.
 import { pause } from "../../connection/pause.ts";
 import type { Connection } from "../../connection.ts";
 import { ClosedError } from "../../errors.ts";
 import { aborted } from "../stop.ts";
 import type { Local } from "./local.ts";
 
-/** How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go. */
+/**
+ * How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go.
+ */
 const DRAIN_MS = 3000;
 
 /** How long it waits for the end of a message that has begun, and for whoever reads what we write, in ms. */

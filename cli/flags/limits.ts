@@ -15,7 +15,10 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
 /** Most connections that may be asked for. */
 const MOST = 1_000_000;
 
-/** What the options say, by the names that the library gives them; what is absent is for the library to choose. */
+/**
+ * What the options say, by the names that the library gives them; what is absent is for the library to
+ * choose.
+ */
 export function connectionLimits(
   args: Arguments,
 ): { readonly maxConnections?: number; readonly maxConnectionsPerSource?: number } {

@@ -143,7 +143,10 @@ export class Routes {
   }
 }
 
-/** Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where nobody could catch it. */
+/**
+ * Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where
+ * nobody could catch it.
+ */
 function saysYes(ask: () => boolean): boolean {
   try {
     return ask() === true;
