@@ -121,10 +121,7 @@ async function runHub(args: Arguments): Promise<number> {
   );
   using _hangUp = onHangUp(() => void access.reload());
   await wire.ready;
-  await using _page = await openStats(place, { hub: wire }, { json }).catch(async (error) => {
-    await wire.close();
-    throw error;
-  });
+  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
   tellListening(wire.addr, { json });
   await stop.stopped;
   return await drain(wire, timeoutMs);

@@ -15,15 +15,15 @@ import {
 } from "./flags/framing.ts";
 import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
+import { programFlags, programOf } from "./flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { serverErrorsTo } from "./error_lines.ts";
 import { sayFailure } from "./hints.ts";
 import { sayDraining, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
-import { findProgram } from "./serve/find_program.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
-import { Programs } from "./serve/programs.ts";
+import type { Programs } from "./serve/programs.ts";
 import { StopSignals } from "./stop.ts";
 import { count, duration, print, say } from "./talk.ts";
 
@@ -61,12 +61,7 @@ export const serveCommand: Command = {
       about: "With --per connection: how the program tells messages apart (default: that of --framing)",
       choices: FRAMING_NAMES,
     },
-    {
-      name: "program-timeout",
-      value: "TIME",
-      about: "Longest run of a program; 0s is no limit (default: 10s for a message, 0s for a connection)",
-    },
-    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
+    ...programFlags("10s for a message, 0s for a connection"),
     ...CONNECTION_FLAGS,
     {
       name: "idle-timeout",
@@ -118,7 +113,11 @@ async function runServe(args: Arguments): Promise<number> {
   };
   const server = asTyped(() => serve(options, handler));
   await server.ready;
-  await using _page = await openStats(place, { serve: server }, { json });
+  const end = async () => {
+    server.close();
+    await programs?.endAll();
+  };
+  await using _page = await openStats(place, { serve: server }, { json, end });
   tellListening(server.addr, { json });
   await stop.stopped;
   const code = await drain(server, programs);
@@ -159,27 +158,12 @@ async function handlerOf(
   if (args.text("program-framing") !== undefined && per !== "connection") {
     throw new UsageError('Option "--program-framing" goes with --per connection');
   }
-  if (args.rest === undefined) {
-    for (const name of ["per", "program-timeout", "max-programs"]) {
-      if (args.text(name) !== undefined) {
-        throw new UsageError(`Option "--${name}" needs a program: -- PROGRAM [ARGUMENT...]`);
-      }
-    }
-    return { handler: echo };
-  }
-  const [name, ...rest] = args.rest;
-  if (name === undefined) throw new UsageError("The program behind -- is missing");
-  const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
-  const byDefault = per === "message" ? 10_000 : 0;
-  const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
   const pipes = pipeFramingOf(args, "program-framing", framingName);
-  const programs = new Programs({
-    command: await findProgram(name),
-    args: rest,
-    lastEnd: per === "connection" ? pipes.lastEnd : undefined,
-    maxPrograms,
-    logger,
-  });
+  const lastEnd = per === "connection" ? pipes.lastEnd : undefined;
+  const defaults = { timeoutMs: per === "message" ? 10_000 : 0, lastEnd, logger };
+  const program = await programOf(args, defaults, ["per"]);
+  if (program === undefined) return { handler: echo };
+  const { programs, timeoutMs } = program;
   const handler = per === "message"
     ? perMessage({ programs, lines, maxAnswerBytes: maxMessageBytes, timeoutMs })
     : perConnection({ programs, framing: pipes.framing, maxMessageBytes, timeoutMs });

@@ -197,6 +197,7 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
   const cases: [string[], RegExp][] = [
     [[String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program listens there/is],
     [["--cert", "none.pem", "--key", "none.key"], /none\.pem.*\nHint: /s],
+    [["0", "--stats", String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program/s],
     [["--", "no-such-program"], /Cannot run "no-such-program" as there is no such program in PATH\nHint: /],
   ];
   const identity = await createCertificate({
