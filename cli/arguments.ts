@@ -22,7 +22,8 @@ export class Arguments {
   readonly #values: Readonly<Record<string, unknown>>;
 
   /**
-   * Parses what stands behind the name of a command; what it does not declare is an error and not silently left out.
+   * Parses what stands behind the name of a command; what it does not declare is an error and not silently
+   * left out.
    *
    * @throws {UsageError} when an option is unknown, has no value where it needs one, or is given too often
    */
@@ -89,6 +90,11 @@ export class Arguments {
   /** A whole number, such as `10000`. */
   count(name: string, range: NumberRange): number {
     return this.#number(name, range, parseCount, "a whole number");
+  }
+
+  /** A whole number, or `undefined` when it is not given. */
+  optionalCount(name: string, range: Omit<NumberRange, "byDefault">): number | undefined {
+    return this.text(name) === undefined ? undefined : this.count(name, { ...range, byDefault: 0 });
   }
 
   /** A number of bytes, such as `64KiB`. */

@@ -19,20 +19,20 @@ export const benchCommand: Command = {
     or wrong.`,
   operands: "ADDRESS",
   flags: [
-    { name: "connections", value: "NUMBER", about: "Connections (default: 10)" },
+    { name: "connections", value: "COUNT", about: "Connections (default: 10)" },
     { name: "size", value: "BYTES", about: "Size of each message (default: 64)" },
     {
       name: "in-flight",
-      value: "NUMBER",
+      value: "COUNT",
       about: "Most messages without an answer on each connection (default: 1; with --rate 1024)",
     },
     {
       name: "rate",
-      value: "NUMBER",
+      value: "COUNT",
       about: "Messages per second over all connections, by the clock (default: as answers come)",
     },
     { name: "duration", value: "TIME", about: "Length of the measurement (default: 10s)" },
-    { name: "messages", value: "NUMBER", about: "End after so many messages, if that is sooner" },
+    { name: "messages", value: "COUNT", about: "End after so many messages, if that is sooner" },
     { name: "warm-up", value: "TIME", about: "Time before the measurement (default: 1s)" },
     {
       name: "timeout",

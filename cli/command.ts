@@ -27,7 +27,11 @@ export interface Command {
   readonly about: string;
   /** What stands for its arguments in help, such as `ADDRESS`. @default {none} */
   readonly operands?: string;
-  /** What may stand behind `--`, such as `PROGRAM [ARGUMENT...]`; without it, `--` only ends the options. @default {none} */
+  /**
+   * What may stand behind `--`, such as `PROGRAM [ARGUMENT...]`; without it, `--` only ends the options.
+   *
+   * @default {none}
+   */
   readonly rest?: string;
   /** Its options, without `--help`. @default {none} */
   readonly flags?: readonly Flag[];

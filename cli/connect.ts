@@ -69,9 +69,7 @@ async function runConnect(args: Arguments): Promise<number> {
   const input = pipeFramingOf(args, "in-framing", pipeFraming);
   const output = pipeFramingOf(args, "out-framing", pipeFraming);
   const wanted = {
-    count: args.text("count") === undefined
-      ? undefined
-      : args.count("count", { byDefault: 0, least: 1, most: 1e12 }),
+    count: args.optionalCount("count", { least: 1, most: 1e12 }),
     waitMs: args.text("wait") === undefined
       ? undefined
       : args.ms("wait", { byDefault: 0, most: MAX_TIMER_MS }),

@@ -1,12 +1,14 @@
 // Dispatch: finds the command that the arguments name, runs it, and turns how it ends into an exit code.
-import { ParleyError, TimeoutError } from "../errors.ts";
 import { Arguments } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
 import { helpText } from "./help.ts";
-import { hintFor } from "./hints.ts";
+import { sayFailure } from "./hints.ts";
 import { print, say } from "./talk.ts";
 
-/** Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong usage. */
+/**
+ * Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong
+ * usage.
+ */
 export async function dispatch(typed: string, command: Command, args: readonly string[]): Promise<number> {
   const inner = command.commands?.find(({ name }) => name === args[0]);
   if (inner !== undefined) return await dispatch(`${typed} ${inner.name}`, inner, args.slice(1));
@@ -29,15 +31,10 @@ export async function dispatch(typed: string, command: Command, args: readonly s
 /** Tells people what went wrong and what to do. */
 function tell(typed: string, error: unknown): number {
   if (error instanceof UsageError) {
-    say(`${typed}: ${error.message}`);
-    say(`Try "${typed} --help"`);
+    say(`${typed}: ${error.message}`, "error");
+    say(`Try "${typed} --help"`, "error");
     return 2;
   }
-  say(`${typed}: ${error instanceof Error ? error.message : String(error)}`);
-  if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
-    say(`Reason: ${error.cause.message}`);
-  }
-  const hint = hintFor(error);
-  if (hint !== null) say(`Hint: ${hint}`);
+  sayFailure(typed, error);
   return 1;
 }

@@ -44,7 +44,7 @@ async function runExpose(args: Arguments): Promise<number> {
     wire.abort();
     throw error;
   }
-  say("closing; press again to end at once");
+  say("closing; press Ctrl-C again to end at once");
   await wire.close({ timeoutMs: drainTimeoutMs });
   return 0;
 }

@@ -5,10 +5,9 @@ import { ADDRESS_FORMS, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
 import { HUB_LINK_FLAGS, type HubLink, joinHub } from "./hub_link.ts";
-import { tellListening } from "./listening.ts";
+import { sayDraining, tellListening } from "./listening.ts";
 import { StopSignals } from "./stop.ts";
-import { count, say } from "./talk.ts";
-import { reasonOf } from "./wire_errors.ts";
+import { reasonOf } from "./error_lines.ts";
 
 /** `parley forward` */
 export const forwardCommand: Command = {
@@ -77,8 +76,7 @@ function ruleHint(error: unknown, rule: string): { readonly hint?: string } {
 }
 
 async function drain(tunnel: Forward, { wire }: HubLink, timeoutMs: number): Promise<number> {
-  const open = tunnel.connections;
-  if (open > 0) say(`draining ${count(open)} connection${open === 1 ? "" : "s"}; press again to end at once`);
+  sayDraining(tunnel.connections, "connection");
   const startMs = performance.now();
   await tunnel.shutdown({ timeoutMs });
   await wire.close({ timeoutMs: Math.max(1, timeoutMs - (performance.now() - startMs)) });

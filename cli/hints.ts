@@ -1,5 +1,6 @@
 // Hints: what to try next, by the code of the error.
 import { ParleyError, TimeoutError } from "../errors.ts";
+import { say } from "./talk.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
   ERR_ADDRESS_IN_USE: "another program listens there; choose another address, or port 0 for a free one",
@@ -54,4 +55,14 @@ export function hintFor(error: unknown): string | null {
 function protocolHint(code: string): string | null {
   if (!/^ERR_(?:MUX|WIRE|IPC)_/.test(code)) return null;
   return "the other side breaks the protocol: is it Parley, of a version that fits, and nobody in between?";
+}
+
+/** Says what failed in the command that was `typed`, why, and what to try. */
+export function sayFailure(typed: string, error: unknown): void {
+  say(`${typed}: ${error instanceof Error ? error.message : String(error)}`, "error");
+  if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
+    say(`Reason: ${error.cause.message}`, "error");
+  }
+  const hint = hintFor(error);
+  if (hint !== null) say(`Hint: ${hint}`, "error");
 }

@@ -5,6 +5,7 @@ import { KindRateLimiter } from "../log_text.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
+import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { checkPlain, PLAIN_FLAG } from "./flags/plain.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
@@ -13,11 +14,12 @@ import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
 import { type AccessSources, HubAccess } from "./hub/access.ts";
 import { parseRule, type Rule } from "./hub/rules.ts";
 import { MIN_TOKEN_CHARACTERS } from "./hub/tokens.ts";
-import { tellListening } from "./listening.ts";
-import { openLogger } from "./logging.ts";
+import { sayFailure } from "./hints.ts";
+import { sayDraining, tellListening } from "./listening.ts";
+import { forLibrary, openLogger } from "./logging.ts";
 import { StopSignals } from "./stop.ts";
-import { count, print, say } from "./talk.ts";
-import { wireErrorsTo } from "./wire_errors.ts";
+import { print } from "./talk.ts";
+import { leftOutOf, wireErrorsTo } from "./error_lines.ts";
 
 /** Where it listens unless told otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "7000";
@@ -50,22 +52,13 @@ export const hubCommand: Command = {
     ...SERVER_TLS_FLAGS,
     PLAIN_FLAG,
     ...STATS_FLAGS,
-    { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
-    {
-      name: "max-per-source",
-      value: "COUNT",
-      about: "Connections at a time from one address (default: all)",
-    },
+    ...CONNECTION_FLAGS,
     {
       name: "max-streams-per-pair",
       value: "COUNT",
       about: "Streams at a time between two clients (default: 64)",
     },
-    {
-      name: "drain-timeout",
-      value: "TIME",
-      about: "Time that streams have to end in order, then they are cut (default: 10s)",
-    },
+    drainFlag("streams"),
     { name: "json", about: "Tell where it listens, who comes and who goes as JSON on standard output" },
     ...LOG_FLAGS,
   ],
@@ -81,8 +74,11 @@ async function runHub(args: Arguments): Promise<number> {
   const tls = serverTls(args);
   checkPlain(args, address, { tls, need: "--cert and --key" });
   const logger = openLogger(loggingOf(args));
-  const limits = limitsOf(args);
-  const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const limits = {
+    ...connectionLimits(args),
+    maxStreamsPerPair: args.count("max-streams-per-pair", { byDefault: 64, least: 1, most: 65_536 }),
+  };
+  const timeoutMs = drainTimeout(args);
   const place = statsPlace(args);
   const json = args.has("json");
   const talk = new HubTalk(logger, json);
@@ -108,7 +104,7 @@ async function runHub(args: Arguments): Promise<number> {
       tls,
       authorize: (request) => access.authorize(request),
       presence: args.has("presence") ? (request) => access.visible(request) : undefined,
-      logger,
+      logger: forLibrary(logger),
       onError: wireErrorsTo(logger),
       onOpen: (session) => {
         sessions.add(session);
@@ -125,26 +121,10 @@ async function runHub(args: Arguments): Promise<number> {
   );
   using _hangUp = onHangUp(() => void access.reload());
   await wire.ready;
-  await using _page = await openStats(place, { hub: wire }, { json }).catch(async (error) => {
-    await wire.close();
-    throw error;
-  });
+  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
   tellListening(wire.addr, { json });
   await stop.stopped;
   return await drain(wire, timeoutMs);
-}
-
-function limitsOf(args: Arguments) {
-  const [perSource, most] = [args.text("max-per-source"), 1_000_000];
-  return {
-    ...args.text("max-connections") === undefined
-      ? {}
-      : { maxConnections: args.count("max-connections", { byDefault: 0, least: 1, most }) },
-    ...perSource === undefined
-      ? {}
-      : { maxConnectionsPerSource: args.count("max-per-source", { byDefault: 0, least: 1, most }) },
-    maxStreamsPerPair: args.count("max-streams-per-pair", { byDefault: 64, least: 1, most: 65_536 }),
-  };
 }
 
 async function sourcesOf(args: Arguments): Promise<AccessSources> {
@@ -201,7 +181,7 @@ class HubTalk {
   refused({ kind, identity, remoteAddr }: AuthorizeRequest): void {
     const decision = this.#refusals.ask(kind, performance.now());
     if (!decision.write) return;
-    const fields = { identity, peer: addressText(remoteAddr), leftOut: decision.leftOut };
+    const fields = { identity, peer: addressText(remoteAddr), ...leftOutOf(decision) };
     this.#logger.warn("Client refused: this is not the token of the identity", fields);
   }
 
@@ -209,7 +189,7 @@ class HubTalk {
     if (allowed) return this.#logger.debug("Stream allowed", { ...stream });
     const decision = this.#refusals.ask("rule", performance.now());
     if (!decision.write) return;
-    this.#logger.warn("Stream refused: no rule allows it", { ...stream, leftOut: decision.leftOut });
+    this.#logger.warn("Stream refused: no rule allows it", { ...stream, ...leftOutOf(decision) });
   }
 
   left({ identity }: WireSession, error: Error | undefined): void {
@@ -231,13 +211,12 @@ function onHangUp(work: () => void): Disposable {
 
 /** Lets open streams end; gives the exit code. */
 async function drain(wire: MountedWire, timeoutMs: number): Promise<number> {
-  const open = wire.sessions.length;
-  if (open > 0) say(`draining ${count(open)} session${open === 1 ? "" : "s"}; press again to end at once`);
+  sayDraining(wire.sessions.length, "session");
   try {
     await wire.close({ timeoutMs });
     return 0;
   } catch (error) {
-    say(`parley hub: ${error instanceof Error ? error.message : String(error)}`);
+    sayFailure("parley hub", error);
     return 1;
   }
 }

@@ -5,14 +5,15 @@ import { join, type JoinedWire } from "../wire/mod.ts";
 import { addressText, parseAddress, type TypedAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Flag, UsageError } from "./command.ts";
+import { drainFlag, drainTimeout } from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { checkPlain, PLAIN_FLAG } from "./flags/plain.ts";
 import { CLIENT_TLS_FLAGS, clientTls } from "./flags/tls.ts";
 import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
-import { openLogger } from "./logging.ts";
+import { forLibrary, openLogger } from "./logging.ts";
 import { duration, print } from "./talk.ts";
 import { resolveClientTls } from "../tls/load.ts";
-import { reasonOf, wireErrorsTo } from "./wire_errors.ts";
+import { reasonOf, wireErrorsTo } from "./error_lines.ts";
 
 /** Options of a command that joins a hub. */
 export const HUB_LINK_FLAGS: readonly Flag[] = [
@@ -21,11 +22,7 @@ export const HUB_LINK_FLAGS: readonly Flag[] = [
   ...CLIENT_TLS_FLAGS,
   PLAIN_FLAG,
   { name: "no-reconnect", about: "End with 1 when the hub cannot be reached, or is lost" },
-  {
-    name: "drain-timeout",
-    value: "TIME",
-    about: "Time that connections have to end in order, then they are cut (default: 10s)",
-  },
+  drainFlag("connections"),
   { name: "json", about: "Tell how the link to the hub is as JSON on standard output" },
   ...LOG_FLAGS,
 ];
@@ -49,7 +46,8 @@ interface LinkPlan {
 }
 
 /**
- * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with the reason.
+ * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with
+ * the reason.
  *
  * @throws {UsageError} when the arguments make no sense
  * @throws {Deno.errors.NotFound | TlsError | AuthError} when a file is absent, or not what it must be
@@ -62,7 +60,7 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
     hub,
     identity: args.needed("identity"),
     json: args.has("json"),
-    drainTimeoutMs: args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 }),
+    drainTimeoutMs: drainTimeout(args),
   };
   const logger = openLogger(loggingOf(args));
   const token = await tokenOf(args);
@@ -79,7 +77,7 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
       token,
       tls,
       ...(args.has("no-reconnect") ? { reconnect: false as const } : {}),
-      logger,
+      logger: forLibrary(logger),
       onError: wireErrorsTo(logger),
       onOpen: () => talk.up(),
       onClose: (_session, error) => talk.down(error),

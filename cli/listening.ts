@@ -1,11 +1,19 @@
-// What every command that listens tells: where it does, in a form that people and scripts can wait for.
+// What every command that listens tells: where it does, in a form that people and scripts can wait for, and
+// that it ends.
 import type { Address } from "../net/transport.ts";
 import { addressText } from "./address.ts";
-import { print, say } from "./talk.ts";
+import { count, print, say } from "./talk.ts";
 
 /** Says where a command listens; with `json` also as an object on standard output. */
 export function tellListening(address: Address, { json }: { readonly json: boolean }): void {
   const text = addressText(address);
   say(`listening on ${text}`);
   if (json) print(JSON.stringify({ event: "listening", address: text }));
+}
+
+/** Says that what is open has to end first, where anything is. */
+export function sayDraining(open: number, what: string): void {
+  if (open > 0) {
+    say(`draining ${count(open)} ${what}${open === 1 ? "" : "s"}; press Ctrl-C again to end at once`);
+  }
 }

@@ -2,7 +2,7 @@
 import { configureSync, getLogger, type LogLevel as TapeLevel, type LogRecord } from "@logtape/logtape";
 import type { Logger } from "../logger.ts";
 import type { LOG_FORMATS, LOG_LEVELS } from "./flags/logging.ts";
-import { say } from "./talk.ts";
+import { sayThrough, writeError } from "./talk.ts";
 
 /** The least level that is written; `off` writes nothing. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -43,11 +43,12 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn: 33, error: 31, off: 0 };
 
 /**
- * Opens the log of the process: a second call replaces the first. A line is written when its method returns. A field
- * whose name tells of a secret (`token`, `password`, …) is hidden, and bytes are shown by their number only.
+ * Opens the log of the process: a second call replaces the first. A line is written when its method returns.
+ * A field whose name tells of a secret (`token`, `password`, …) is hidden, and bytes are shown by their
+ * number only.
  *
- * As text: `12:30:01.250 WARN  A handshake failed  phase=handshake connection=7`. As JSON, always these names:
- * `{"time":"2026-01-31T12:30:01.250Z","level":"warn","message":"…","fields":{…}}`, where an error is
+ * As text: `12:30:01.250 WARN  A handshake failed  phase=handshake connection=7`. As JSON, always these
+ * names: `{"time":"2026-01-31T12:30:01.250Z","level":"warn","message":"…","fields":{…}}`, where an error is
  * `{"name","code","message","stack","cause"}`.
  *
  * @example
@@ -59,7 +60,7 @@ const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn:
  * ```
  */
 export function openLogger(options: LoggingOptions = {}): Logger {
-  const { level = "info", format = "text", write = say } = options;
+  const { level = "info", format = "text", write = writeError } = options;
   const { colours = !Deno.noColor && Deno.stderr.isTerminal() } = options;
   const line = format === "json" ? asJson : (record: LogRecord) => asText(record, colours);
   configureSync({
@@ -70,6 +71,12 @@ export function openLogger(options: LoggingOptions = {}): Logger {
       { category: ["logtape", "meta"], sinks: ["out"], lowestLevel: "error" },
     ],
   });
+  // Whoever reads objects gets nothing else from standard error.
+  sayThrough(
+    format !== "json" ? null : (message, level) => {
+      write(visible(JSON.stringify({ time: new Date().toISOString(), level, message, fields: {} })));
+    },
+  );
   const tape = getLogger("parley");
   return {
     debug: (message, fields) => tape.debug(literal(message), fields),
@@ -77,6 +84,14 @@ export function openLogger(options: LoggingOptions = {}): Logger {
     warn: (message, fields) => tape.warn(literal(message), fields),
     error: (message, fields) => tape.error(literal(message), fields),
   };
+}
+
+/**
+ * For the library, where a command tells by itself what people want to know: that is told once, the rest at
+ * debug.
+ */
+export function forLibrary(logger: Logger): Logger {
+  return { ...logger, info: logger.debug, warn: logger.debug };
 }
 
 /** The level in LogTape's words; null lets nothing through. */

@@ -1,5 +1,6 @@
 /**
- * The command line of Parley: `deno run -A jsr:@parley/parley/cli --help`, or `deno task parley` in a checkout.
+ * The command line of Parley: `deno run -A jsr:@parley/parley/cli --help`, or `deno task parley` in a
+ * checkout.
  *
  * @module
  */
@@ -27,7 +28,9 @@ Results go to standard output, talk to standard error.`;
 
 /** Runs the command that the arguments name; gives the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
-  const [first] = args;
+  const [first, ...rest] = args;
+  // "parley help serve" is "parley serve --help".
+  if (first === "help" && rest.length > 0) return await dispatch(PARLEY.name, PARLEY, [...rest, "--help"]);
   if (first === "--help" || first === "-h" || first === "help") {
     print(HELP);
     return 0;

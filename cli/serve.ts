@@ -13,14 +13,17 @@ import {
   framingOf,
   pipeFramingOf,
 } from "./flags/framing.ts";
+import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
+import { programFlags, programOf } from "./flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
-import { tellListening } from "./listening.ts";
-import { openLogger } from "./logging.ts";
-import { findProgram } from "./serve/find_program.ts";
+import { serverErrorsTo } from "./error_lines.ts";
+import { sayFailure } from "./hints.ts";
+import { sayDraining, tellListening } from "./listening.ts";
+import { forLibrary, openLogger } from "./logging.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
-import { Programs } from "./serve/programs.ts";
+import type { Programs } from "./serve/programs.ts";
 import { StopSignals } from "./stop.ts";
 import { count, duration, print, say } from "./talk.ts";
 
@@ -58,18 +61,8 @@ export const serveCommand: Command = {
       about: "With --per connection: how the program tells messages apart (default: that of --framing)",
       choices: FRAMING_NAMES,
     },
-    {
-      name: "program-timeout",
-      value: "TIME",
-      about: "Longest run of a program; 0s is no limit (default: 10s for a message, 0s for a connection)",
-    },
-    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
-    { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
-    {
-      name: "max-per-source",
-      value: "COUNT",
-      about: "Connections at a time from one address (default: all)",
-    },
+    ...programFlags("10s for a message, 0s for a connection"),
+    ...CONNECTION_FLAGS,
     {
       name: "idle-timeout",
       value: "TIME",
@@ -83,11 +76,7 @@ export const serveCommand: Command = {
       about: "Whose rates are limited: each connection or each source address (default: connection)",
       choices: SCOPES,
     },
-    {
-      name: "drain-timeout",
-      value: "TIME",
-      about: "Time that connections have to end in order, then they are cut (default: 10s)",
-    },
+    drainFlag("connections"),
     { name: "json", about: "Tell where it listens and the summary as JSON on standard output" },
     ...STATS_FLAGS,
     ...LOG_FLAGS,
@@ -106,7 +95,7 @@ async function runServe(args: Arguments): Promise<number> {
   const framing = framingOf(args);
   const logger = openLogger(loggingOf(args));
   const limits = limitsOf(args);
-  const drainTimeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const drainTimeoutMs = drainTimeout(args);
   const tls = serverTls(args);
   const place = statsPlace(args);
   const { handler, programs } = await handlerOf(args, framing, logger);
@@ -118,12 +107,17 @@ async function runServe(args: Arguments): Promise<number> {
     maxMessageBytes: framing.maxMessageBytes,
     tls,
     drainTimeoutMs,
-    logger,
+    logger: forLibrary(logger),
+    onError: serverErrorsTo(logger),
     ...tellsOf(logger),
   };
   const server = asTyped(() => serve(options, handler));
   await server.ready;
-  await using _page = await openStats(place, { serve: server }, { json });
+  const end = async () => {
+    server.close();
+    await programs?.endAll();
+  };
+  await using _page = await openStats(place, { serve: server }, { json, end });
   tellListening(server.addr, { json });
   await stop.stopped;
   const code = await drain(server, programs);
@@ -135,26 +129,17 @@ async function runServe(args: Arguments): Promise<number> {
 export function limitsOf(
   args: Arguments,
 ): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
-  const maxConnections = args.text("max-connections");
-  const perSource = args.text("max-per-source");
-  const most = 1_000_000;
   return {
-    ...maxConnections === undefined
-      ? {}
-      : { maxConnections: args.count("max-connections", { byDefault: 0, least: 1, most }) },
-    ...perSource === undefined
-      ? {}
-      : { maxConnectionsPerSource: args.count("max-per-source", { byDefault: 0, least: 1, most }) },
+    ...connectionLimits(args),
     idleTimeoutMs: args.ms("idle-timeout", { byDefault: 300_000, most: 2 ** 31 - 1 }),
     rateLimits: ratesOf(args),
   };
 }
 
 function ratesOf(args: Arguments): RateLimitsOptions {
+  const messagesPerSecond = args.optionalCount("messages-per-second", { least: 1, most: 1e9 });
   const rate: RateLimit = {
-    ...args.text("messages-per-second") === undefined
-      ? {}
-      : { messagesPerSecond: args.count("messages-per-second", { byDefault: 0, least: 1, most: 1e9 }) },
+    ...messagesPerSecond !== undefined && { messagesPerSecond },
     ...args.text("bytes-per-second") === undefined
       ? {}
       : { bytesPerSecond: args.bytes("bytes-per-second", { byDefault: 0, least: 1, most: 1e12 }) },
@@ -173,27 +158,12 @@ async function handlerOf(
   if (args.text("program-framing") !== undefined && per !== "connection") {
     throw new UsageError('Option "--program-framing" goes with --per connection');
   }
-  if (args.rest === undefined) {
-    for (const name of ["per", "program-timeout", "max-programs"]) {
-      if (args.text(name) !== undefined) {
-        throw new UsageError(`Option "--${name}" needs a program: -- PROGRAM [ARGUMENT...]`);
-      }
-    }
-    return { handler: echo };
-  }
-  const [name, ...rest] = args.rest;
-  if (name === undefined) throw new UsageError("The program behind -- is missing");
-  const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
-  const byDefault = per === "message" ? 10_000 : 0;
-  const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
   const pipes = pipeFramingOf(args, "program-framing", framingName);
-  const programs = new Programs({
-    command: await findProgram(name),
-    args: rest,
-    lastEnd: per === "connection" ? pipes.lastEnd : undefined,
-    maxPrograms,
-    logger,
-  });
+  const lastEnd = per === "connection" ? pipes.lastEnd : undefined;
+  const defaults = { timeoutMs: per === "message" ? 10_000 : 0, lastEnd, logger };
+  const program = await programOf(args, defaults, ["per"]);
+  if (program === undefined) return { handler: echo };
+  const { programs, timeoutMs } = program;
   const handler = per === "message"
     ? perMessage({ programs, lines, maxAnswerBytes: maxMessageBytes, timeoutMs })
     : perConnection({ programs, framing: pipes.framing, maxMessageBytes, timeoutMs });
@@ -220,13 +190,12 @@ function tellsOf(logger: Logger) {
 
 /** Lets connections end in order, and leaves no program behind; gives the exit code. */
 async function drain(server: Server, programs: Programs | undefined): Promise<number> {
-  const open = server.connections.size;
-  if (open > 0) say(`draining ${count(open)} connection${open === 1 ? "" : "s"}; press again to end at once`);
+  sayDraining(server.connections.size, "connection");
   try {
     await server.shutdown();
     return 0;
   } catch (error) {
-    say(`parley serve: ${error instanceof Error ? error.message : String(error)}`);
+    sayFailure("parley serve", error);
     return 1;
   } finally {
     await programs?.endAll();

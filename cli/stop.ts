@@ -22,9 +22,7 @@ export class StopSignals implements Disposable {
 
   /** Resolves at the first signal. */
   get stopped(): Promise<void> {
-    const { signal } = this.#controller;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    return aborted(this.#controller.signal);
   }
 
   /** Stops listening: the signals end the program again. */
@@ -39,4 +37,10 @@ export class StopSignals implements Disposable {
     }
     this.#controller.abort(new Error("Interrupted"));
   };
+}
+
+/** Resolves when a signal aborts; at once when it has. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

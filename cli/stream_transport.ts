@@ -13,7 +13,8 @@ export interface StreamPair {
   /** Where bytes go. */
   readonly writable: WritableStream<Uint8Array>;
   /**
-   * Added behind the last byte that is read, unless it stands there: a text whose last line has no end is no broken one.
+   * Added behind the last byte that is read, unless it stands there: a text whose last line has no end is no
+   * broken one.
    *
    * @default {nothing}
    */

@@ -1,4 +1,5 @@
-// What the command line writes: results to standard output, talk to standard error, and a progress line for people only.
+// What the command line writes: results to standard output, talk to standard error, and a progress line for
+// people only.
 
 const encoder = new TextEncoder();
 
@@ -12,9 +13,24 @@ export function writeOut(text: string): void {
   write(Deno.stdout, text);
 }
 
-/** Writes a line for people to standard error. */
-export function say(line: string): void {
+/** Writes a line to standard error as it is. */
+export function writeError(line: string): void {
   write(Deno.stderr, `${line}\n`);
+}
+
+/** Whether a line tells of something that failed. */
+export type SayLevel = "info" | "error";
+
+let sayBy: (line: string, level: SayLevel) => void = writeError;
+
+/** Writes a line for people to standard error; an object with that line where the log is one of objects. */
+export function say(line: string, level: SayLevel = "info"): void {
+  sayBy(line, level);
+}
+
+/** Has `write` take what is said from now on; `null` for standard error. */
+export function sayThrough(write: ((line: string, level: SayLevel) => void) | null): void {
+  sayBy = write ?? writeError;
 }
 
 /** A number for people: `10,000`. */

@@ -84,7 +84,10 @@ export interface WireCounters {
   streamsFailed: number;
   /** Streams of peers that a handler of this side got. */
   streamsServed: number;
-  /** Streams that a hub brought from one peer to another: each counts once, and neither as opened nor as served. */
+  /**
+   * Streams that a hub brought from one peer to another: each counts once, and neither as opened nor as
+   * served.
+   */
   streamsRelayed: number;
   /** Streams of peers that were refused. */
   streamsRefused: number;

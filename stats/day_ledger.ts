@@ -21,8 +21,8 @@ export interface DayStats<Counters> {
 }
 
 /**
- * Gives the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European winter
- * time. (`Date.getTimezoneOffset` gives the opposite sign.)
+ * Gives the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European
+ * winter time. (`Date.getTimezoneOffset` gives the opposite sign.)
  */
 export type TimeZoneOffset = (epochMs: number) => number;
 
@@ -69,12 +69,12 @@ export function dayKey(epochMs: number, offset: TimeZoneOffset = systemTimeZoneO
 }
 
 /**
- * Splits counters into local calendar days. Hot paths count on one object that only grows; {@linkcode roll} is called
- * now and then (by the server's one timer, and before every snapshot) and books what has been added since the
- * last call on the day of that last call, so a day's end is as exact as the calls are frequent.
+ * Splits counters into local calendar days. Hot paths count on one object that only grows; {@linkcode roll}
+ * is called now and then (by the server's one timer, and before every snapshot) and books what has been added
+ * since the last call on the day of that last call, so a day's end is as exact as the calls are frequent.
  *
- * The clock may be set back or forward, and summer time may begin or end: what is counted goes to the day that the
- * clock shows, days may be re-entered, and nothing is counted twice or lost.
+ * The clock may be set back or forward, and summer time may begin or end: what is counted goes to the day
+ * that the clock shows, days may be re-entered, and nothing is counted twice or lost.
  *
  * @example
  * ```ts
@@ -151,8 +151,8 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
   }
 
   /**
-   * Gives what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last one that
-   * are kept, in which the process did not run, counts 0.
+   * Gives what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last
+   * one that are kept, in which the process did not run, counts 0.
    *
    * @param day As `YYYY-MM-DD`
    * @throws {StatsError} `ERR_NO_STATS_FOR_DAY` when nothing is known of that day
@@ -168,8 +168,8 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
   }
 
   /**
-   * Gives the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be called so
-   * that the days are split exactly.
+   * Gives the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
+   * called so that the days are split exactly.
    */
   msUntilNextDay(nowMs: number): number {
     const today = dayKey(nowMs, this.#offset);

@@ -63,8 +63,8 @@ export class DurationHistogram {
 }
 
 /**
- * Estimates a quantile, in milliseconds: even spread within a bucket is assumed. `null` when there are no durations; what lies beyond
- * the last bound is given as that bound.
+ * Estimates a quantile, in milliseconds: even spread within a bucket is assumed. `null` when there are no
+ * durations; what lies beyond the last bound is given as that bound.
  *
  * @param quantile From 0 to 1, such as 0.95
  * @param since An earlier snapshot: only what came after it counts

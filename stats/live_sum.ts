@@ -2,7 +2,8 @@
 import { addCounters, type NumericRecord } from "./counters.ts";
 
 /**
- * The sum over everything that counts for itself: what has ended, and what is live and is asked when the sum is wanted.
+ * The sum over everything that counts for itself: what has ended, and what is live and is asked when the sum
+ * is wanted.
  *
  * @example
  * ```ts

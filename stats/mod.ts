@@ -1,5 +1,6 @@
 /**
- * Statistics: snapshots of what servers, clients, wires, channels and pools have done, in all and per local calendar day;
+ * Statistics: snapshots of what servers, clients, wires, channels and pools have done, in all and per local
+ * calendar day;
  * {@linkcode openMetrics} writes them for Prometheus, {@linkcode serveStats} serves them over HTTP.
  *
  * @example

@@ -16,8 +16,9 @@ export const METRICS_CONTENT_TYPES = {
 } as const;
 
 /**
- * Writes snapshots as OpenMetrics text: one set of metrics for servers, clients, wires, IPC and pools, each sample with the labels
- * `kind` and `name`. Without names, snapshots go by their kind: `server`, `server-2` and so on.
+ * Writes snapshots as OpenMetrics text: one set of metrics for servers, clients, wires, IPC and pools, each
+ * sample with the labels `kind` and `name`. Without names, snapshots go by their kind: `server`, `server-2`
+ * and so on.
  *
  * @param snapshots One snapshot, several, or several by name
  *

@@ -18,8 +18,8 @@ export type { ProcessSample, Rates, SourceReport, SourceSample, StatsReport } fr
 export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
 
 /**
- * Serves statistics over HTTP, on loopback unless told otherwise. Returns at once: `page.ready` tells when it listens. It does not keep
- * the process alive.
+ * Serves statistics over HTTP, on loopback unless told otherwise. Returns at once: `page.ready` tells when it
+ * listens. It does not keep the process alive.
  *
  * | path | what |
  * | --- | --- |
@@ -30,8 +30,8 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | `/readyz` | 200 while it can be given work, 503 while it drains |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
  *
- * It tells addresses and names of peers to whoever can reach it: there is no password. It has no TLS; put a proxy before
- * it where it must be reached from elsewhere.
+ * It tells addresses and names of peers to whoever can reach it: there is no password. It has no TLS; put a
+ * proxy before it where it must be reached from elsewhere.
  *
  * @param sources What to show: one source, several, or several by name
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
@@ -71,6 +71,8 @@ export class StatsPage implements AsyncDisposable {
   readonly #sampler: Sampler;
   readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
   #addr: Address | null = null;
+  /** What {@linkcode ready} waits for. */
+  #listening: Promise<Address> | null = null;
   #closing: Promise<void> | null = null;
 
   /** @ignore use {@linkcode serveStats} */
@@ -99,7 +101,11 @@ export class StatsPage implements AsyncDisposable {
     throw new ClosedError("ERR_CLOSED", "Cannot tell the address as the statistics page does not listen");
   }
 
-  /** Its address for a browser, such as `http://127.0.0.1:9100/`. @throws {ClosedError} as {@linkcode addr} does */
+  /**
+   * Its address for a browser, such as `http://127.0.0.1:9100/`.
+   *
+   * @throws {ClosedError} as {@linkcode addr} does
+   */
   get url(): string {
     const { addr } = this;
     if (addr.transport !== "tcp") return "";
@@ -137,7 +143,8 @@ export class StatsPage implements AsyncDisposable {
     signal?.addEventListener("abort", this.#onSignal, { once: true });
     try {
       signal?.throwIfAborted();
-      this.#addr = await this.#http.listen();
+      this.#listening = this.#http.listen();
+      this.#addr = await this.#listening;
     } catch (error) {
       void this.close();
       throw error;
@@ -148,6 +155,8 @@ export class StatsPage implements AsyncDisposable {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#sampler.stop();
     this.#routes.viewers.end();
+    // A server that is closed while it begins to listen would listen all the same, and never tell.
+    await this.#listening?.catch(() => {});
     await this.#http.close();
     this.#finished.resolve();
   }

@@ -58,7 +58,10 @@ export interface SourceSnapshot {
   readonly pendingNow: number;
   /** Bytes that wait, over all links. */
   readonly queuedBytes: number;
-  /** Estimated 95th percentile of the handshakes since the sample before, in milliseconds; `null` when there were none. */
+  /**
+   * Estimated 95th percentile of the handshakes since the sample before, in milliseconds; `null` when there
+   * were none.
+   */
   readonly handshakeP95Ms: number | null;
   /** Longest of the last ping round trips of its sessions, in milliseconds; `null` where nothing pings. */
   readonly rttMaxMs: number | null;

@@ -15,13 +15,14 @@ import { type DayStats, findDay } from "./day_ledger.ts";
 import type { DurationStats } from "./duration_histogram.ts";
 
 /*
- * All snapshots are frozen and survive JSON unchanged. Moments are milliseconds since the epoch (`Date.now()`), in
- * members that end in `AtMs`; spans are milliseconds, measured by a clock that does not go back.
+ * All snapshots are frozen and survive JSON unchanged. Moments are milliseconds since the epoch
+ * (`Date.now()`), in members that end in `AtMs`; spans are milliseconds, measured by a clock that does not go
+ * back.
  */
 
 /**
- * Where in its life a connection is. `draining`: it reads no further than to the end of a message that has begun.
- * `closing`: what was sent is handed over. `closed`: its descriptor is free.
+ * Where in its life a connection is. `draining`: it reads no further than to the end of a message that has
+ * begun. `closing`: what was sent is handed over. `closed`: its descriptor is free.
  */
 export type ConnectionState = "open" | "draining" | "closing" | "closed";
 
@@ -163,7 +164,9 @@ export interface WireStats {
   readonly days: readonly DayStats<WireCounters>[];
   /** Connections that were refused, by reason; empty on the joining side. */
   readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
-  /** How long handshakes took that succeeded, TLS and the greeting together, and dialling on the joining side. */
+  /**
+   * How long handshakes took that succeeded, TLS and the greeting together, and dialling on the joining side.
+   */
   readonly handshakes: DurationStats;
   /** Sessions that are open. */
   readonly sessions: readonly WireSessionStats[];
@@ -219,8 +222,8 @@ export interface IpcStats {
 export type Stats = ServerStats | ClientStats | WireStats | IpcStats | PoolStats;
 
 /**
- * Gives what a server or a client counted on a local calendar day. A day on which the process did not run, between
- * the first and the last one that are kept, counts 0.
+ * Gives what a server or a client counted on a local calendar day. A day on which the process did not run,
+ * between the first and the last one that are kept, counts 0.
  *
  * @param day As `YYYY-MM-DD`
  * @throws {StatsError} `ERR_NO_STATS_FOR_DAY` when nothing is known of that day

@@ -1,4 +1,5 @@
-// Telemetry: spans and metrics through the OpenTelemetry API where a provider is registered, and nothing where none is.
+// Telemetry: spans and metrics through the OpenTelemetry API where a provider is registered, and nothing
+// where none is.
 import type * as Api from "@opentelemetry/api";
 import { ParleyError } from "../errors.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
@@ -12,8 +13,8 @@ export { observeCounters } from "./telemetry_metrics.ts";
 const SCOPE = "@parley/parley";
 
 /**
- * Where version 1 of the API keeps what is registered. Whoever has registered nothing does not pay for loading the API, some
- * 20 ms at start.
+ * Where version 1 of the API keeps what is registered. Whoever has registered nothing does not pay for
+ * loading the API, some 20 ms at start.
  */
 const REGISTERED = Symbol.for("opentelemetry.js.api.1");
 
@@ -29,7 +30,10 @@ export interface Operation {
   readonly details?: Labels;
   /** Where its duration is recorded. @default {nowhere} */
   readonly duration?: DurationName;
-  /** What a peer says is its parent; without it a `server` begins a trace, others are children of what runs now. */
+  /**
+   * What a peer says is its parent; without it a `server` begins a trace, others are children of what runs
+   * now.
+   */
   readonly parent?: TraceParts;
 }
 
@@ -54,8 +58,8 @@ export function telemetryOn(): boolean {
 }
 
 /**
- * Looks whether a provider is registered. Whatever connects or listens does so first; what is registered later is seen by what is
- * made after it.
+ * Looks whether a provider is registered. Whatever connects or listens does so first; what is registered
+ * later is seen by what is made after it.
  *
  * @returns Whether {@linkcode loadTelemetry} is to be awaited before anything can be measured
  */

@@ -1,4 +1,5 @@
-// The metrics: instruments that read the counters which servers and clients keep anyway, and durations of operations.
+// The metrics: instruments that read the counters which servers and clients keep anyway, and durations of
+// operations.
 import type * as Api from "@opentelemetry/api";
 
 /** Attributes with one of few values each. */
@@ -13,8 +14,8 @@ export type DurationName =
   | "rpc.server.call.duration";
 
 /**
- * Counters by name, as a server, a client, a session or a link keeps them. Names that no instrument has are left out;
- * `connectionsNow` follows from those that were opened and closed.
+ * Counters by name, as a server, a client, a session or a link keeps them. Names that no instrument has are
+ * left out; `connectionsNow` follows from those that were opened and closed.
  */
 export type Reading = Readonly<Record<string, unknown>>;
 
@@ -77,7 +78,10 @@ const SERIES: Readonly<Record<string, readonly [InstrumentName, Labels]>> = {
   queriesOut: ["parley.query.count", SENT],
 };
 
-/** Bounds of durations in seconds: a local query takes 50 µs, a handshake over the world seconds, a stream as it likes. */
+/**
+ * Bounds of durations in seconds: a local query takes 50 µs, a handshake over the world seconds, a stream as
+ * it likes.
+ */
 const BOUNDS = [
   [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005],
   [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600],

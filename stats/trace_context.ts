@@ -20,7 +20,9 @@ export interface TraceParts {
   readonly tracestate?: string;
 }
 
-/** Version, trace id, parent id and flags, and in versions after 00 more behind another dash (section 3.2.2). */
+/**
+ * Version, trace id, parent id and flags, and in versions after 00 more behind another dash (section 3.2.2).
+ */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
 
 /** An id without a meaning (sections 3.2.2.3 and 3.2.2.4). */
@@ -65,8 +67,8 @@ export function formatTraceContext(parts: TraceParts): TraceContext | undefined 
 }
 
 /**
- * Reads what a peer sent. What is not as it should be is left out and makes no error: `undefined` without a good
- * traceparent; a bad tracestate is dropped alone.
+ * Reads what a peer sent. What is not as it should be is left out and makes no error: `undefined` without a
+ * good traceparent; a bad tracestate is dropped alone.
  *
  * @example
  * ```ts

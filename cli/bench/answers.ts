@@ -15,8 +15,8 @@ export class Answers {
   readonly #verify: boolean;
   readonly #tally: Tally;
   /**
-   * While every byte that comes is the byte that was sent, whole chunks are compared and nothing is decoded. From the first
-   * that differs on, each message is.
+   * While every byte that comes is the byte that was sent, whole chunks are compared and nothing is decoded.
+   * From the first that differs on, each message is.
    */
   #echoing: boolean;
   /** Bytes that came while they were echoed. */

@@ -87,8 +87,8 @@ export class Lane {
   }
 
   /**
-   * Says that nothing more is sent; the server is to end its side. What the connection does from now on does not count.
-   * Never rejects.
+   * Says that nothing more is sent; the server is to end its side. What the connection does from now on does
+   * not count. Never rejects.
    */
   async finish(): Promise<void> {
     if (this.#state !== "open") return;
@@ -102,8 +102,8 @@ export class Lane {
   }
 
   /**
-   * What was asked and not answered by `nowMs`, and what should have been asked by `endMs`, counts with the time that it
-   * has waited: a server that does not keep the rate must not look good by it.
+   * What was asked and not answered by `nowMs`, and what should have been asked by `endMs`, counts with the
+   * time that it has waited: a server that does not keep the rate must not look good by it.
    */
   giveUp(nowMs: number, endMs: number): void {
     const { number: own, inFlight, pace, tally } = this.#options;

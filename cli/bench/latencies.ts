@@ -1,4 +1,5 @@
-// Latencies: how long answers took, kept by an HDR histogram: bounded memory, three digits, any number of answers.
+// Latencies: how long answers took, kept by an HDR histogram: bounded memory, three digits, any number of
+// answers.
 import { Int32Histogram } from "hdr-histogram-js";
 
 /** Values are whole microseconds. */
@@ -69,8 +70,8 @@ export class Latencies {
   }
 
   /**
-   * Adds the latencies that a closed loop left out: while an answer took longer than `intervalMs`, the time in which one
-   * usually comes, more requests would have been sent, each waiting the shorter the later.
+   * Adds the latencies that a closed loop left out: while an answer took longer than `intervalMs`, the time
+   * in which one usually comes, more requests would have been sent, each waiting the shorter the later.
    */
   corrected(intervalMs: number): Latencies {
     const interval = Math.max(1, Math.round(intervalMs * PER_MS));

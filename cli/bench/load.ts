@@ -64,7 +64,8 @@ export interface LoadResult {
 /**
  * Runs a load.
  *
- * @throws {Error} when a connection cannot be opened, or the signal's reason when it aborts before the measurement
+ * @throws {Error} when a connection cannot be opened, or the signal's reason when it aborts before the
+ * measurement
  */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   return await new Load(options, await dialAll(options)).run();

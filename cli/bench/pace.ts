@@ -1,8 +1,14 @@
 // Pace: when a load may send its next requests: as answers come (closed loop), or by the clock (open loop).
 
-/** Decides when requests go out, over all connections of a load. Moments are ms of one clock that does not go back. */
+/**
+ * Decides when requests go out, over all connections of a load. Moments are ms of one clock that does not go
+ * back.
+ */
 export interface Pace {
-  /** How many requests the connection may send at `nowMs`, of the `wanted` that it has room for, having sent `sent`. */
+  /**
+   * How many requests the connection may send at `nowMs`, of the `wanted` that it has room for, having sent
+   * `sent`.
+   */
   grant(connection: number, sent: number, wanted: number, nowMs: number): number;
   /** Moment from which the latency of a request counts that is sent at `nowMs`. */
   startOf(connection: number, number: number, nowMs: number): number;
@@ -56,8 +62,8 @@ export class ClosedPace implements Pace {
 }
 
 /**
- * Request `i` of the load is due at `begin + i / rate`, whatever became of those before it; connections take turns. Its latency
- * counts from that moment, also when it could be sent only later.
+ * Request `i` of the load is due at `begin + i / rate`, whatever became of those before it; connections take
+ * turns. Its latency counts from that moment, also when it could be sent only later.
  */
 export class OpenPace implements Pace {
   readonly #plan: Plan;

@@ -29,9 +29,15 @@ export interface LoadReport extends LoadSettings {
   readonly bytesPerSecond: { readonly out: number; readonly in: number };
   /** From the moment that a request was due (open), or sent (closed), to its answer. */
   readonly latencyMs: LatencySummary | null;
-  /** The same with the requests that a closed loop held back while an answer was late; `null` for an open loop. */
+  /**
+   * The same with the requests that a closed loop held back while an answer was late; `null` for an open
+   * loop.
+   */
   readonly correctedLatencyMs: LatencySummary | null;
-  /** How late this generator sent requests, by its own fault or as too many were unanswered; `null` for a closed loop. */
+  /**
+   * How late this generator sent requests, by its own fault or as too many were unanswered; `null` for a
+   * closed loop.
+   */
   readonly sendLatenessMs: LatencySummary | null;
   /** Upper ends and counts, of the latencies as measured. */
   readonly histogram: readonly { readonly upToMs: number; readonly count: number }[];
@@ -73,8 +79,8 @@ export function hasFailed({ mismatches, unanswered, errors }: LoadReport): boole
 }
 
 /**
- * A closed loop sends a request of each place in flight as often as answers come: one in this time. Where an answer took
- * longer, requests were held back.
+ * A closed loop sends a request of each place in flight as often as answers come: one in this time. Where an
+ * answer took longer, requests were held back.
  */
 function corrected(settings: LoadSettings, { tally, measuredMs }: LoadResult): Latencies {
   const places = settings.connections * settings.inFlight;

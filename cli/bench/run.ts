@@ -64,8 +64,7 @@ interface BenchPlan {
 
 async function planOf(args: Arguments): Promise<BenchPlan> {
   const target = parseAddress(args.operand("The address of a server"));
-  const { framing, maxMessageBytes } = framingOf(args);
-  const framingName = args.text("framing") ?? "lines";
+  const { name: framingName, framing, maxMessageBytes } = framingOf(args);
   const tls = clientTls(args);
   const rate = args.text("rate") === undefined ? null : args.count("rate", BENCH_DEFAULTS.rate);
   const connections = args.count("connections", BENCH_DEFAULTS.connections);

@@ -21,7 +21,7 @@ export interface CommandEntry {
   /** All words of it: `parley cert show`. */
   readonly path: string;
   readonly options: readonly OptionEntry[];
-  /** Commands of a group. */
+  /** Commands of a group, or the words that an operand may be. */
   readonly commands: readonly { readonly name: string; readonly about: string }[];
   /** Whether operands are files. */
   readonly files: boolean;
@@ -38,11 +38,17 @@ export function entriesOf(command: Command, path: string = command.name): Comman
   const own: CommandEntry = {
     path,
     options: [...visible.map(optionOf), HELP],
-    commands: commands.map(({ name, summary }) => ({ name, about: summary })),
+    commands: [...commands.map(({ name, summary }) => ({ name, about: summary })), ...wordsOf(operands)],
     files: /FILE|PATH|FOLDER/.test(operands),
     program: rest !== undefined,
   };
   return [own, ...commands.flatMap((inner) => entriesOf(inner, `${path} ${inner.name}`))];
+}
+
+/** The words of an operand such as `bash|zsh|fish`. */
+function wordsOf(operands: string): { readonly name: string; readonly about: string }[] {
+  if (!/^[a-z]+(?:\|[a-z]+)+$/.test(operands)) return [];
+  return operands.split("|").map((name) => ({ name, about: "" }));
 }
 
 function optionOf({ name, about, value, choices }: Flag): OptionEntry {

@@ -48,7 +48,7 @@ function actionOf(value: Completion): string {
 
 function wordCase({ path, options, commands, files }: CommandEntry): string {
   const described = (entries: readonly { readonly name: string; readonly about: string }[]) =>
-    entries.map(({ name, about }) => `        ${quote(`${name}:${about}`)}`).join("\n");
+    entries.map(({ name, about }) => `        ${quote(about === "" ? name : `${name}:${about}`)}`).join("\n");
   const others = commands.length > 0
     ? `names=(\n${described(commands)}\n      ); _describe command names`
     : files

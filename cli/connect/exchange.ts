@@ -1,10 +1,14 @@
-// exchange(): carries messages between a server and our own end, with backpressure both ways, until one of them has enough.
+// exchange(): carries messages between a server and our own end, with backpressure both ways, until one of
+// them has enough.
 import { pause } from "../../connection/pause.ts";
 import type { Connection } from "../../connection.ts";
 import { ClosedError } from "../../errors.ts";
+import { aborted } from "../stop.ts";
 import type { Local } from "./local.ts";
 
-/** How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go. */
+/**
+ * How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go.
+ */
 const DRAIN_MS = 3000;
 
 /** How long it waits for the end of a message that has begun, and for whoever reads what we write, in ms. */
@@ -160,7 +164,7 @@ class Exchange {
   /** Once it is asked to stop: hands over what was read, waits for replies. */
   async #drainOnStop(sending: Promise<void>): Promise<ExchangeEnd> {
     const { stop, waitMs, keepOpen } = this.#options;
-    await aborted(stop, this.#over.signal);
+    await aborted(AbortSignal.any([stop, this.#over.signal]));
     if (this.#over.signal.aborted) return await never();
     this.#local.stopInput();
     await Promise.race([sending, pause(LAST_MS, this.#over.signal)]);
@@ -168,15 +172,6 @@ class Exchange {
     await pause(keepOpen ? waitMs ?? LAST_MS : waitMs ?? DRAIN_MS, this.#over.signal);
     return "interrupted";
   }
-}
-
-/** Waits for the first of both. */
-function aborted(first: AbortSignal, second: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const both = AbortSignal.any([first, second]);
-  if (both.aborted) resolve();
-  both.addEventListener("abort", () => resolve(), { once: true });
-  return promise;
 }
 
 function never(): Promise<never> {

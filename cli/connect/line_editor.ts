@@ -1,4 +1,5 @@
-// LineEditor: lines typed at a terminal, with history, while messages appear above the line that is being typed.
+// LineEditor: lines typed at a terminal, with history, while messages appear above the line that is being
+// typed.
 import process from "node:process";
 import * as readline from "node:readline";
 import { LimitError } from "../../errors.ts";

@@ -19,7 +19,10 @@ const NO_TEXT = /[\0-\x06\x0e-\x1a\x1c-\x1f]/;
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A message as text without what a terminal obeys, or as its bytes where it is none. Without a line feed at the end. */
+/**
+ * A message as text without what a terminal obeys, or as its bytes where it is none. Without a line feed at
+ * the end.
+ */
 export function showMessage(message: Uint8Array, { hex, keepLines }: ShowOptions): string {
   const text = hex ? null : textOf(message);
   if (text !== null) return escapeForTerminal(text, keepLines);

@@ -59,7 +59,9 @@ export async function runLoadPart(plan: LoadPlan): Promise<number> {
   return 1; // whoever started us is gone
 }
 
-/** One client: sends jobs, some of them on their way at any time, and checks order and content of the answers. */
+/**
+ * One client: sends jobs, some of them on their way at any time, and checks order and content of the answers.
+ */
 class LoadClient {
   readonly latenciesMs: number[] = [];
   /** Answers that were not what was asked for. */
@@ -81,7 +83,10 @@ class LoadClient {
     return this.#conn.tls?.protocol ?? null;
   }
 
-  /** Has `jobs` jobs done, or goes on until the server ends the connection; gives why that went wrong, if it did. */
+  /**
+   * Has `jobs` jobs done, or goes on until the server ends the connection; gives why that went wrong, if it
+   * did.
+   */
   async run(jobs: number): Promise<string | null> {
     const last = this.#next + jobs;
     try {

@@ -2,8 +2,8 @@
 import type { PartOrder } from "./protocol.ts";
 
 /**
- * Iterates over orders. It ends when the one who gives them is gone, however that came: then nobody waits for this process
- * any more.
+ * Iterates over orders. It ends when the one who gives them is gone, however that came: then nobody waits for
+ * this process any more.
  */
 export async function* orders(): AsyncGenerator<PartOrder, void> {
   let rest = "";

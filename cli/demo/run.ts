@@ -106,8 +106,8 @@ export class DemoRun implements AsyncDisposable {
   }
 
   /**
-   * Whether a client without a certificate gets not one byte of an answer. With TLS 1.3 it learns that it is refused when it
-   * first reads, not when it connects.
+   * Whether a client without a certificate gets not one byte of an answer. With TLS 1.3 it learns that it is
+   * refused when it first reads, not when it connects.
    */
   async #isStrangerRefused(): Promise<boolean> {
     let conn: Connection;

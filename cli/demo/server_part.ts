@@ -1,4 +1,5 @@
-// The demo's server: a process that answers lines, stores a file and handles jobs, over TLS with client certificates.
+// The demo's server: a process that answers lines, stores a file and handles jobs, over TLS with client
+// certificates.
 import type { Connection } from "../../connection.ts";
 import { delimited, fixedLength, lengthPrefixed } from "../../framing.ts";
 import { serve } from "../../server.ts";
@@ -18,8 +19,8 @@ import {
 } from "./protocol.ts";
 
 /**
- * Faults that a test asks for, to see that the demo notices: a flipped bit in the stored file, a handled job that is not counted,
- * one that is counted twice.
+ * Faults that a test asks for, to see that the demo notices: a flipped bit in the stored file, a handled job
+ * that is not counted, one that is counted twice.
  */
 export type DemoFault = "file" | "lost" | "twice";
 

@@ -35,17 +35,30 @@ export function statsPlace(args: Arguments): StatsPlace | undefined {
   return address;
 }
 
+/** How {@linkcode openStats} tells, and what it does when it cannot. */
+export interface OpenStatsOptions {
+  /** Whether standard output is told as well. */
+  readonly json: boolean;
+  /** Ends what was opened before. */
+  readonly end: () => Promise<void>;
+}
+
 /** Serves statistics of `sources`, by name, and tells where; `null` where nobody wants them. */
 export async function openStats(
   place: StatsPlace | undefined,
   sources: Readonly<Record<string, StatsSource>>,
-  { json }: { readonly json: boolean },
+  { json, end }: OpenStatsOptions,
 ): Promise<StatsPage | null> {
   if (place === undefined) return null;
   // Only here: other runs start sooner without a web server.
   const { serveStats } = await import("../../stats/page.ts");
   const page = serveStats(sources, place);
-  await page.ready;
+  try {
+    await page.ready;
+  } catch (error) {
+    await end();
+    throw error;
+  }
   say(`statistics on ${page.url}`);
   if (json) print(JSON.stringify({ event: "statistics", url: page.url, address: addressText(page.addr) }));
   return page;

@@ -17,8 +17,8 @@ export class TokenList {
   }
 
   /**
-   * Reads lines of an identity and its token, or `sha256:` and the hash of its token in hex. An identity may have several
-   * lines, while its token is replaced. Empty lines and those that start with `#` are left out.
+   * Reads lines of an identity and its token, or `sha256:` and the hash of its token in hex. An identity may
+   * have several lines, while its token is replaced. Empty lines and those that start with `#` are left out.
    *
    * @param name What the lines are from, for messages
    * @throws {RangeError} when a line is none of these; the text holds no token
@@ -55,7 +55,10 @@ export class TokenList {
     return new TokenList(new Map([["", [digestOf(token)]]]));
   }
 
-  /** Whether a token is one of an identity's; its time tells neither how much of it was right nor whether the identity is known. */
+  /**
+   * Whether a token is one of an identity's; its time tells neither how much of it was right nor whether the
+   * identity is known.
+   */
   allows(identity: string, token: string): boolean {
     const digest = digestOf(token);
     const wanted = this.#digests.get(identity) ?? [NOBODYS];

@@ -3,13 +3,14 @@ import type { Logger } from "../../logger.ts";
 import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc } from "../../ipc/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError, usageOf } from "../command.ts";
+import { drainFlag, drainTimeout } from "../flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
+import { programFlags, programOf } from "../flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "../flags/stats.ts";
 import { tellListening } from "../listening.ts";
 import { openLogger } from "../logging.ts";
-import { findProgram } from "../serve/find_program.ts";
 import { answerTo } from "../serve/handlers.ts";
-import { Programs } from "../serve/programs.ts";
+import type { Programs } from "../serve/programs.ts";
 import { StopSignals } from "../stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
 import { Output } from "./standard.ts";
@@ -33,19 +34,10 @@ export const ipcListenCommand: Command = {
     { name: "json", about: "Print objects, and where it listens" },
     { name: "count", value: "COUNT", about: "End after so many messages (default: no end)" },
     { name: "echo", about: "Answer queries with what they hold" },
-    {
-      name: "program-timeout",
-      value: "TIME",
-      about: "Longest run of a program; 0s is no limit (default: 10s)",
-    },
-    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
+    ...programFlags("10s"),
     { name: "max-clients", value: "COUNT", about: "Clients at a time (default: 1000)" },
     ...CHANNEL_FLAGS,
-    {
-      name: "drain-timeout",
-      value: "TIME",
-      about: "Time that clients have to end in order, then they are cut (default: 10s)",
-    },
+    drainFlag("clients"),
     ...STATS_FLAGS,
     ...LOG_FLAGS,
   ],
@@ -57,22 +49,18 @@ async function runListen(args: Arguments): Promise<number> {
   const [name] = args.someOperands("NAME");
   const json = args.has("json");
   const logger = openLogger(loggingOf(args));
-  const wanted = args.text("count") === undefined
-    ? Infinity
-    : args.count("count", { byDefault: 0, least: 1, most: 1e12 });
+  const wanted = args.optionalCount("count", { least: 1, most: 1e12 }) ?? Infinity;
   const maxClients = args.count("max-clients", { byDefault: 1000, least: 1, most: 65_536 });
   const place = statsPlace(args);
-  const timeoutMs = args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const timeoutMs = drainTimeout(args);
   const channel = await channelOf(args, name);
   const { onQuery, programs } = await answersOf(args, channel.maxMessageBytes, logger);
   using stop = new StopSignals(() => programs?.killAll());
   const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
     throw usageOf(error);
   });
-  await using _page = await openStats(place, { [name]: server }, { json }).catch(async (error) => {
-    await server.close();
-    throw error;
-  });
+  const end = () => server.close();
+  await using _page = await openStats(place, { [name]: server }, { json, end });
   tellListening(server.addr, { json });
   void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));
   try {
@@ -130,20 +118,12 @@ async function answersOf(
   maxAnswerBytes: number,
   logger: Logger,
 ): Promise<{ readonly onQuery?: OnQuery; readonly programs?: Programs }> {
-  if (args.rest === undefined) {
-    for (const name of ["program-timeout", "max-programs"]) {
-      if (args.text(name) !== undefined) {
-        throw new UsageError(`Option "--${name}" needs a program: -- PROGRAM [ARGUMENT...]`);
-      }
-    }
-    return args.has("echo") ? { onQuery: (data) => data } : {};
+  if (args.rest !== undefined && args.has("echo")) {
+    throw new UsageError("--echo and a program exclude each other");
   }
-  if (args.has("echo")) throw new UsageError("--echo and a program exclude each other");
-  const [name, ...rest] = args.rest;
-  if (name === undefined) throw new UsageError("The program behind -- is missing");
-  const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
-  const timeoutMs = args.ms("program-timeout", { byDefault: 10_000, most: 2 ** 31 - 1 });
-  const programs = new Programs({ command: await findProgram(name), args: rest, maxPrograms, logger });
+  const program = await programOf(args, { timeoutMs: 10_000, logger });
+  if (program === undefined) return args.has("echo") ? { onQuery: (data) => data } : {};
+  const { programs, timeoutMs } = program;
   const options = { programs, lines: false, maxAnswerBytes, timeoutMs };
   const onQuery: OnQuery = (data, client) => {
     const gone = new AbortController();

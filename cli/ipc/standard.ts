@@ -55,7 +55,10 @@ export class Output {
     this.gone = this.#gone.promise;
   }
 
-  /** Takes bytes, which go out as they are, or made visible on a terminal; resolves when there is room for more. */
+  /**
+   * Takes bytes, which go out as they are, or made visible on a terminal; resolves when there is room for
+   * more.
+   */
   async write(data: Uint8Array): Promise<void> {
     const bytes = this.#toPeople ? visible(data) : data;
     this.#waiting.push(bytes);
@@ -64,7 +67,11 @@ export class Output {
     while (this.#waitingBytes > MOST_WAITING && this.#pumping !== null) await this.#pumping;
   }
 
-  /** Resolves when the system has taken everything. @throws what it failed with, such as that a disk is full */
+  /**
+   * Resolves when the system has taken everything.
+   *
+   * @throws what it failed with, such as that a disk is full
+   */
   async flush(): Promise<void> {
     await this.#pumping;
     if (this.#failure !== null) throw this.#failure.error;

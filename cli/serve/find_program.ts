@@ -1,7 +1,8 @@
 // findProgram(): where a program is, so that a wrong name is told at the start and not to the first client.
 
 /**
- * Finds a program as a shell does: by its path, or by its name in the folders of `PATH`. Nothing is run by a shell.
+ * Finds a program as a shell does: by its path, or by its name in the folders of `PATH`. Nothing is run by a
+ * shell.
  *
  * @throws {Deno.errors.NotFound} when there is none
  */

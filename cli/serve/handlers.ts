@@ -18,7 +18,10 @@ export const echo: Handler = async (connection) => {
 /** How programs are run for messages. */
 export interface PerMessageOptions {
   readonly programs: Programs;
-  /** Whether a message is a line: the program then gets it with its end, and one line end behind its answer is left out. */
+  /**
+   * Whether a message is a line: the program then gets it with its end, and one line end behind its answer is
+   * left out.
+   */
   readonly lines: boolean;
   /** Greatest answer. */
   readonly maxAnswerBytes: number;
@@ -26,7 +29,9 @@ export interface PerMessageOptions {
   readonly timeoutMs: number;
 }
 
-/** Runs the program for each message: the message is its standard input, its standard output is the answer. */
+/**
+ * Runs the program for each message: the message is its standard input, its standard output is the answer.
+ */
 export function perMessage(options: PerMessageOptions): Handler {
   return async (connection) => {
     const gone = new AbortController();
@@ -137,8 +142,8 @@ export interface PerConnectionOptions {
 }
 
 /**
- * Runs the program for each connection: messages go to its standard input, what it writes to standard output goes back. The end of
- * the peer's messages is the end of its input; the connection ends with the program.
+ * Runs the program for each connection: messages go to its standard input, what it writes to standard output
+ * goes back. The end of the peer's messages is the end of its input; the connection ends with the program.
  */
 export function perConnection(options: PerConnectionOptions): Handler {
   const { programs, framing, maxMessageBytes, timeoutMs } = options;
@@ -181,7 +186,10 @@ export function perConnection(options: PerConnectionOptions): Handler {
   };
 }
 
-/** Hands messages on until there are no more, or the program takes no more. Never rejects for the program's sake. */
+/**
+ * Hands messages on until there are no more, or the program takes no more. Never rejects for the program's
+ * sake.
+ */
 async function feedMessages(connection: Connection, pipes: Connection): Promise<void> {
   for await (const message of connection) {
     try {

@@ -1,4 +1,5 @@
-// Programs: starts the program that answers clients, without a shell; bounds how many run; leaves none behind.
+// Programs: starts the program that answers clients, without a shell; bounds how many run; leaves none
+// behind.
 import type { Connection } from "../../connection.ts";
 import { escapeForLog, KindRateLimiter } from "../../log_text.ts";
 import type { Logger } from "../../logger.ts";

@@ -10,7 +10,10 @@ export class Slots {
     this.#free = count;
   }
 
-  /** Waits for a place and takes it; rejects with the reason of `signal` when that aborts. Disposing the place frees it. */
+  /**
+   * Waits for a place and takes it; rejects with the reason of `signal` when that aborts. Disposing the place
+   * frees it.
+   */
   async take(signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free--;

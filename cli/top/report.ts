@@ -1,4 +1,5 @@
-// readReport(): what a statistics address gave, checked member by member: it is text of whoever answers there.
+// readReport(): what a statistics address gave, checked member by member: it is text of whoever answers
+// there.
 import { escapeForLog } from "../../log_text.ts";
 
 /** Longest text that is kept of a name, in characters. */
@@ -79,8 +80,8 @@ export function readReport(value: unknown): TopReport | null {
 }
 
 /**
- * The same with the rates between two looks: a page samples seldom while no browser watches it, and its own rates are as old as
- * its last sample.
+ * The same with the rates between two looks: a page samples seldom while no browser watches it, and its own
+ * rates are as old as its last sample.
  */
 export function withRates(report: TopReport, before: TopReport): TopReport {
   const seconds = (report.takenAtMs - before.takenAtMs) / 1000;

@@ -1,5 +1,5 @@
 // StatsAddress: where statistics are read from, over HTTP.
-import { AddressError } from "../../errors.ts";
+import { AddressError, TimeoutError } from "../../errors.ts";
 import { parseAddress } from "../address.ts";
 import { UsageError } from "../command.ts";
 import { readReport, type TopReport } from "./report.ts";
@@ -9,6 +9,9 @@ const TIMEOUT_MS = 5000;
 
 /** Most bytes of one answer: some times what a thousand connections take. */
 const MAX_BYTES = 16 * 2 ** 20;
+
+/** Status of an answer to a request that was meant for somebody else. */
+const MISDIRECTED = 421;
 
 /** An answer, as it came and as it is shown. */
 export interface StatsAnswer {
@@ -44,6 +47,7 @@ function withSlash(url: URL): URL {
  * Reads the statistics once.
  *
  * @throws {AddressError} when nobody answers, or what answers gives no statistics
+ * @throws {TimeoutError} when the answer takes too long
  */
 export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAnswer> {
   const late = AbortSignal.timeout(TIMEOUT_MS);
@@ -55,16 +59,35 @@ export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAns
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof AddressError) throw error;
-    const why = late.aborted ? `there was no answer within ${TIMEOUT_MS} ms` : "nobody answers there";
-    throw new AddressError("ERR_CONNECT_REFUSED", `Cannot read statistics from "${url}" as ${why}`, {
-      cause: error,
-    });
+    throw faultOf(url, error, late.aborted);
+  }
+  if (response.status === MISDIRECTED) {
+    throw notStatistics(
+      url,
+      `the page is not served under that name; ask by its address, or see "allowedHosts"`,
+    );
   }
   if (response.status !== 200) throw notStatistics(url, `the answer is ${response.status}`);
   const raw = parseJson(bytes);
   const report = readReport(raw);
   if (report === null) throw notStatistics(url, "the answer is something else");
   return { raw, report };
+}
+
+/** Nobody is there, or nobody who speaks HTTP, or nobody may ask. */
+function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | AddressError {
+  const action = `Cannot read statistics from "${url}"`;
+  if (late) {
+    const text = `${action} as there was no answer within ${TIMEOUT_MS} ms`;
+    return new TimeoutError("ERR_READ_TIMEOUT", text, { cause });
+  }
+  // The platform tells these apart by their texts alone.
+  const why = cause instanceof Error ? `${cause.message} ${cause.cause}` : "";
+  if (/port \d+ are blocked/.test(why)) {
+    return new AddressError("ERR_ADDRESS_INVALID", `${action} as no HTTP client asks that port`, { cause });
+  }
+  if (!/\(Connect\)/.test(why)) return notStatistics(url, "what answers there does not speak HTTP");
+  return new AddressError("ERR_CONNECT_REFUSED", `${action} as nobody answers there`, { cause });
 }
 
 async function readBounded(response: Response): Promise<Uint8Array> {

@@ -18,14 +18,19 @@ export interface ServeStatsOptions {
   /** Headline of the page. @default {"Parley"} */
   title?: string;
   /**
-   * More names under which browsers and scrapers may ask for it, such as `"metrics.internal"` or, for one port only,
-   * `"metrics.internal:9100"`. Whoever asks under another name gets 421: a page of another site whose name was made
-   * to lead here (DNS rebinding) reads nothing. The address itself, and `localhost` on loopback, always do.
+   * More names under which browsers and scrapers may ask for it, such as `"metrics.internal"` or, for one
+   * port only, `"metrics.internal:9100"`. Whoever asks under another name gets 421: a page of another site
+   * whose name was made to lead here (DNS rebinding) reads nothing. The address itself, and `localhost` on
+   * loopback, always do.
    *
    * @default {[]}
    */
   allowedHosts?: readonly string[];
-  /** Whether the process can be given work: `/readyz`. @default {whether every source is up and none drains} */
+  /**
+   * Whether the process can be given work: `/readyz`; it cannot while this throws.
+   *
+   * @default {whether every source is up and none drains}
+   */
   isReady?: () => boolean;
   /** Live views at a time; more get 503. @default {16} */
   maxViewers?: number;
@@ -33,9 +38,17 @@ export interface ServeStatsOptions {
   maxConnections?: number;
   /** Time in ms within which a request must have come in whole; then 408. @default {5000} */
   requestTimeoutMs?: number;
-  /** Time in ms between two samples while somebody looks, 100 to 60000; five times as long while nobody does. @default {1000} */
+  /**
+   * Time in ms between two samples while somebody looks, 100 to 60000; five times as long while nobody does.
+   *
+   * @default {1000}
+   */
   intervalMs?: number;
-  /** Connections listed by `/stats.json`, those with the most bytes first; the page shows up to 100 of them. @default {1000} */
+  /**
+   * Connections listed by `/stats.json`, those with the most bytes first; the page shows up to 100 of them.
+   *
+   * @default {1000}
+   */
   maxListed?: number;
   /** Abort closes the page. */
   signal?: AbortSignal;

@@ -138,8 +138,20 @@ export class Routes {
   #report(size: ReportSize): StatsReport {
     const { title, isReady } = this.#options;
     const report = this.#sampler().report(title, true, size);
-    const ready = isReady === undefined ? report.sources.every((source) => source.ready) : isReady() === true;
+    const ready = isReady === undefined ? report.sources.every((source) => source.ready) : saysYes(isReady);
     return { ...report, ready };
+  }
+}
+
+/**
+ * Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where
+ * nobody could catch it.
+ */
+function saysYes(ask: () => boolean): boolean {
+  try {
+    return ask() === true;
+  } catch {
+    return false;
   }
 }
 

@@ -48,7 +48,10 @@ export interface SourceSample extends Rates {
 export interface ProcessSample {
   /** When, in milliseconds since the epoch. */
   readonly atMs: number;
-  /** The most that a timer of this process was late since the sample before, in milliseconds: so long messages may have waited. */
+  /**
+   * The most that a timer of this process was late since the sample before, in milliseconds: so long messages
+   * may have waited.
+   */
   readonly eventLoopDelayMs: number;
   /** Memory of the process in RAM, in bytes. */
   readonly residentBytes: number;
@@ -215,7 +218,15 @@ export class Sampler {
   }
 
   #sample(): void {
-    this.#take();
+    try {
+      this.#take();
+    } catch {
+      // A source that fails is told to whoever asks for it, and must not end the process: the last samples
+      // stay.
+      this.#sampledMs = performance.now();
+      this.#plan();
+      return;
+    }
     for (const track of this.#tracks) track.sample(this.#takenAtMs, this.#takenMs);
     push(this.#history, this.#processSample());
     this.#delayMs = 0;

@@ -49,6 +49,7 @@ Deno.test({
       ["parley se", ["serve"]],
       ["parley cert s", ["server", "show"]],
       ["parley cert ", ["ca", "server", "client", "show"]],
+      ["parley completions ", ["bash", "zsh", "fish"]],
       ["parley cert show --k", ["--key"]],
       ["parley serve --per ", ["message", "connection"]],
       ["parley serve --framing '=' u1", ["u16", "u16le"]],

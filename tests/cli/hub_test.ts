@@ -201,6 +201,7 @@ Deno.test({
     const early = await runProgram(PARLEY_MAIN, ["hub", String(port), "--tokens", tokens]);
     assertEquals(early.code, 1);
     assertMatch(early.stderr, /parley hub: .*\nHint: another program listens there/);
+    assertEquals(hub.stderr.match(/identity=home/g)?.length, 1, "it is told once that somebody joined");
   },
 });
 

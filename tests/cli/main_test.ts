@@ -54,3 +54,11 @@ Deno.test("parley ends with 2 and a hint for what it does not know", async () =>
     assertEquals(await runProgram(MAIN, args), { code: 2, stdout: "", stderr });
   }
 });
+
+Deno.test("parley help COMMAND is the same as its --help", async () => {
+  const [help, flag] = await Promise.all(
+    [["help", "cert", "ca"], ["cert", "ca", "--help"]].map((args) => runProgram(MAIN, args)),
+  );
+  assertEquals(help, flag);
+  assertEquals(help!.code, 0);
+});

@@ -4,7 +4,7 @@ import { Arguments } from "../../cli/arguments.ts";
 import { UsageError } from "../../cli/command.ts";
 import { limitsOf, serveCommand } from "../../cli/serve.ts";
 import { connect, type Connection } from "../../client.ts";
-import { delimited, lengthPrefixed } from "../../framing.ts";
+import { delimited, lengthPrefixed, raw } from "../../framing.ts";
 import { createCa, createCertificate, writeIdentity } from "../../tls/mod.ts";
 import { testCerts } from "../support/certs.ts";
 import { PARLEY_MAIN } from "../support/parley_program.ts";
@@ -109,7 +109,7 @@ Deno.test({
       assertEquals(await ask(connection, "peer"), `127.0.0.1:${localAddr.port} CN=agent-7 `);
     }
     for (
-      const [message, told] of [["fail", /"sh" ended with exit code 3/], ["long", /more than 4096 bytes/]]
+      const [message, told] of [["fail", /sh\\" ended with exit code 3/], ["long", /more than 4096 bytes/]]
     ) {
       await using connection = await open();
       assertEquals(await ask(connection, message as string), null, "no half answer");
@@ -172,7 +172,7 @@ Deno.test({
       await connection.send("sort");
       await connection.send("two\nlines");
       assertEquals(await answer(connection), null, "what is no line cannot be handed on");
-      await server.said(/FramingError/);
+      await server.said(/ended early .*its own delimiter/);
     }
     const leaving = await open();
     const pid = Number(await ask(leaving, "pid"));
@@ -197,6 +197,7 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
   const cases: [string[], RegExp][] = [
     [[String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program listens there/is],
     [["--cert", "none.pem", "--key", "none.key"], /none\.pem.*\nHint: /s],
+    [["0", "--stats", String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program/s],
     [["--", "no-such-program"], /Cannot run "no-such-program" as there is no such program in PATH\nHint: /],
   ];
   const identity = await createCertificate({
@@ -215,7 +216,34 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
     const { code, stdout, stderr } = await runProgram(PARLEY_MAIN, ["serve", ...args]);
     assertEquals({ code, stdout }, { code: 1, stdout: "" }, stderr);
     assertMatch(stderr, told);
+    assertEquals(stderr.match(/^parley serve: |^Hint: /gm)?.length, stderr.trimEnd().split("\n").length);
   }));
+});
+
+Deno.test({
+  name: "parley serve --log-format json writes nothing but objects to standard error, each thing once",
+  ignore: noSignals,
+  async fn() {
+    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--log-format", "json", "--stats", "0"]);
+    const [, port] = await server.said(/"listening on 127\.0\.0\.1:(\d+)"/);
+    const connection = await connect({ port: Number(port), framing: raw() });
+    await connection.send("no end");
+    await connection.close();
+    await server.said(/ended early/);
+    server.kill("SIGINT");
+    const { code, stderr } = await server.finish();
+    const files = ["--cert", "none.pem", "--key", "none.key"];
+    const failed = await runProgram(PARLEY_MAIN, ["serve", "0", ...files, "--log-format", "json"]);
+    assertEquals([code, failed.code], [0, 1]);
+    const told = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(told(stderr).map(({ message }) => message.split(/ on | \d/)[0]), [
+      "statistics",
+      "listening",
+      "A connection ended early",
+      "served",
+    ]);
+    assertEquals(told(failed.stderr).map(({ level }) => level), ["error", "error"]);
+  },
 });
 
 Deno.test("parley serve refuses options that make no sense", async () => {

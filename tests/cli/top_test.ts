@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pause } from "../../connection/pause.ts";
+import { serve, type Server } from "../../server.ts";
 import { serveStats, type StatsPage } from "../../stats/mod.ts";
 import { PARLEY_MAIN, parleyProgram } from "../support/parley_program.ts";
 import { Program, type ProgramResult, runProgram } from "../support/program.ts";
@@ -14,9 +15,9 @@ async function pageOf({ server }: TestServer, port = 0): Promise<StatsPage> {
   return page;
 }
 
-function portOf(page: StatsPage): number {
-  assert(page.addr.transport === "tcp");
-  return page.addr.port;
+function portOf({ addr }: StatsPage | Server): number {
+  assert(addr.transport === "tcp");
+  return addr.port;
 }
 
 function top(...args: string[]): Promise<ProgramResult> {
@@ -60,13 +61,25 @@ Deno.test("parley top --json tells each look on a line, waits for a page that is
 
 Deno.test("parley top tells wrong usage, a refused connection, and that it found something else", async () => {
   await using http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
-    return url.includes("/page/") ? Response.json({ hello: 1 }) : new Response("Not here", { status: 404 });
+    if (url.includes("/page/")) return Response.json({ hello: 1 });
+    return new Response("Not here", { status: url.includes("/named/") ? 421 : 404 });
   });
+  await using echo = serve((connection) => connection.send("no HTTP"));
+  await echo.ready;
+  const gone = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  gone.close();
   const cases: [string[], number, RegExp][] = [
     [["top"], 2, /The address of a statistics page is missing/],
     [["top", "unix:/tmp/x"], 2, /not over a unix socket/],
     [["top", "9100", "--sort", "beauty"], 2, /Option "--sort" is one of rate, bytes, waiting, age, name/],
-    [["top", "1"], 1, /nobody answers there\nHint: nothing listens there/],
+    [["top", `${gone.addr.port}`], 1, /nobody answers there\nHint: nothing listens there/],
+    [["top", "1"], 1, /as no HTTP client asks that port\nHint: /],
+    [["top", `${portOf(echo)}`], 1, /does not speak HTTP\nHint: something else listens there/],
+    [
+      ["top", `http://127.0.0.1:${http.addr.port}/named/`],
+      1,
+      /not served under that name; ask by its address/,
+    ],
     [["top", `${http.addr.port}`], 1, /as the answer is 404\nHint: something else listens there/],
     [["top", `http://127.0.0.1:${http.addr.port}/page/`], 1, /as the answer is something else\nHint: /],
   ];

@@ -260,6 +260,30 @@ Deno.test("serveStats() answers 500 without details when a source fails", async 
   assertEquals((await get(page, "healthz")).status, 200);
 });
 
+Deno.test("serveStats() outlives an isReady and a source that throw while somebody watches", async () => {
+  await using test = await started();
+  const [ready, source] = [{ broken: false, asked: 0 }, { broken: false, asked: 0 }];
+  const tell = (part: { broken: boolean; asked: number }) => {
+    part.asked++;
+    if (part.broken) throw new Error("broken");
+  };
+  const options = { intervalMs: 100, isReady: () => (tell(ready), true) };
+  await using page = serveStats({ stats: () => (tell(source), test.server.stats()) }, options);
+  await page.ready;
+  const { body } = await fetch(`${page.url}events`);
+  const reading = body!.pipeTo(new WritableStream()).catch(() => {});
+  for (const part of [ready, source]) {
+    part.broken = true;
+    const before = part.asked;
+    await until("samples were taken meanwhile", () => part.asked > before + 1);
+    if (part === ready) assertEquals((await get(page, "readyz")).status, 503);
+    part.broken = false;
+  }
+  assertEquals((await get(page, "readyz")).status, 200);
+  await page.close();
+  await reading;
+});
+
 Deno.test("serveStats() sends samples to a bounded number of viewers, and lets the next in when one leaves", async () => {
   await using served = await paged({ maxViewers: 2, intervalMs: 100 });
   const { page, test } = served;
@@ -306,6 +330,11 @@ Deno.test("serveStats() closes by close(), by its signal and by await using, wit
     await assertRejects(() => fetch(page.url));
   }
   await until("the descriptors are back", () => openDescriptors() <= before);
+  const early = serveStats(test.server);
+  const closed = early.close();
+  await early.ready;
+  await closed;
+  await assertRejects(() => fetch(early.url));
   const late = serveStats(test.server, { signal: controller.signal });
   await assertRejects(() => late.ready, DOMException);
   await late.finished;

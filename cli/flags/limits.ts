@@ -1,0 +1,45 @@
+// Limits of a command that listens: how many connections it takes, and how long they have to end.
+import type { Arguments } from "../arguments.ts";
+import type { Flag } from "../command.ts";
+
+/** Options of a command that takes connections. */
+export const CONNECTION_FLAGS: readonly Flag[] = [
+  { name: "max-connections", value: "COUNT", about: "Connections at a time (default: 1000)" },
+  {
+    name: "max-per-source",
+    value: "COUNT",
+    about: "Connections at a time from one address (default: all)",
+  },
+];
+
+/** Most connections that may be asked for. */
+const MOST = 1_000_000;
+
+/**
+ * What the options say, by the names that the library gives them; what is absent is for the library to
+ * choose.
+ */
+export function connectionLimits(
+  args: Arguments,
+): { readonly maxConnections?: number; readonly maxConnectionsPerSource?: number } {
+  const maxConnections = args.optionalCount("max-connections", { least: 1, most: MOST });
+  const maxConnectionsPerSource = args.optionalCount("max-per-source", { least: 1, most: MOST });
+  return {
+    ...maxConnections !== undefined && { maxConnections },
+    ...maxConnectionsPerSource !== undefined && { maxConnectionsPerSource },
+  };
+}
+
+/** Option of a command that ends in order; `what` is what has to. */
+export function drainFlag(what: string): Flag {
+  return {
+    name: "drain-timeout",
+    value: "TIME",
+    about: `Time that ${what} have to end in order, then they are cut (default: 10s)`,
+  };
+}
+
+/** Time in ms that they have. */
+export function drainTimeout(args: Arguments): number {
+  return args.ms("drain-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+}

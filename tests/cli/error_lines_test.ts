@@ -1,0 +1,36 @@
+// Tests of error lines: strangers do not fill the log, and nothing is told twice.
+import { assertEquals } from "@std/assert";
+import { serverErrorsTo, wireErrorsTo } from "../../cli/error_lines.ts";
+import { AuthError, FramingError, ProtocolError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+
+/** A logger, and what it was told. */
+function recorder(): { readonly logger: Logger; readonly lines: unknown[][] } {
+  const lines: unknown[][] = [];
+  const take = (level: string) => (message: string, fields?: unknown) =>
+    void lines.push([level, message, fields]);
+  return {
+    logger: { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error") },
+    lines,
+  };
+}
+
+Deno.test("wireErrorsTo() and serverErrorsTo() tell ten lines of a kind, whatever strangers do", () => {
+  const { logger, lines } = recorder();
+  const [ofWire, ofServer] = [wireErrorsTo(logger), serverErrorsTo(logger)];
+  for (let i = 0; i < 100; i++) {
+    ofWire(new ProtocolError("ERR_WIRE_FRAME", "x"), { phase: "handshake" });
+    ofServer(new FramingError("ERR_FRAME_TOO_LARGE", "x"), { phase: "handler" });
+  }
+  assertEquals(lines.length, 20);
+});
+
+Deno.test("wireErrorsTo() and serverErrorsTo() leave out what others tell", () => {
+  const { logger, lines } = recorder();
+  const [ofWire, ofServer] = [wireErrorsTo(logger), serverErrorsTo(logger)];
+  ofWire(new AuthError("ERR_AUTH", "x"), { phase: "handshake" });
+  ofWire(new Error("x"), { phase: "listen" });
+  ofServer(new Error("x"), { phase: "listen" });
+  ofServer(new Error("y"), { phase: "hook" });
+  assertEquals(lines, [["warn", "A hook failed", { reason: "y" }]]);
+});
