@@ -12,6 +12,12 @@ export const STATS_FLAGS: readonly Flag[] = [
     value: "ADDRESS",
     about: "Show statistics by HTTP there: a live page, /metrics, /stats.json, /readyz (default: nowhere)",
   },
+  {
+    name: "stats-host",
+    value: "NAME",
+    about: "Name by which browsers and probes ask there, besides the address; may be given more than once",
+    many: true,
+  },
 ];
 
 /** What {@linkcode openStats} needs beside the arguments. */
@@ -20,6 +26,8 @@ export interface StatsPlace {
   readonly hostname: string;
   /** Where, as `serveStats` takes it. */
   readonly port: number;
+  /** Names by which it may be asked, besides its address. */
+  readonly allowedHosts: readonly string[];
 }
 
 /**
@@ -29,10 +37,14 @@ export interface StatsPlace {
  */
 export function statsPlace(args: Arguments): StatsPlace | undefined {
   const typed = args.text("stats");
-  if (typed === undefined) return undefined;
+  const allowedHosts = args.all("stats-host");
+  if (typed === undefined) {
+    if (allowedHosts.length > 0) throw new UsageError('Option "--stats-host" goes with --stats');
+    return undefined;
+  }
   const address = parseAddress(typed);
   if ("path" in address) throw new UsageError(`Option "--stats" is HOST:PORT or PORT, not "${typed}"`);
-  return address;
+  return { ...address, allowedHosts };
 }
 
 /** How {@linkcode openStats} tells, and what it does when it cannot. */

@@ -64,7 +64,7 @@ export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAns
   if (response.status === MISDIRECTED) {
     throw notStatistics(
       url,
-      `the page is not served under that name; ask by its address, or see "allowedHosts"`,
+      `the page is not served under that name; ask by its address, or see "allowedHosts" and --stats-host`,
     );
   }
   if (response.status !== 200) throw notStatistics(url, `the answer is ${response.status}`);

@@ -4,6 +4,7 @@ import { addressText, parseAddress } from "../../cli/address.ts";
 import { Arguments } from "../../cli/arguments.ts";
 import { type Command, type Flag, UsageError } from "../../cli/command.ts";
 import { parseFraming } from "../../cli/flags/framing.ts";
+import { STATS_FLAGS, statsPlace } from "../../cli/flags/stats.ts";
 import { CLIENT_TLS_FLAGS, clientTls, SERVER_TLS_FLAGS, serverTls } from "../../cli/flags/tls.ts";
 import { parseBytes, parseCount, parseDuration } from "../../cli/quantities.ts";
 
@@ -160,4 +161,17 @@ Deno.test("clientTls and serverTls say what the options mean, and refuse what ma
   assertThrows(() => server("--key", "k"), UsageError, "--cert and --key go together");
   assertThrows(() => client("--server-name", "n"), UsageError, "goes with --tls");
   assertThrows(() => server("--client-ca", "a"), UsageError, "goes with --cert");
+});
+
+Deno.test("statsPlace says where and by which names, and refuses what makes no sense", () => {
+  const place = (...typed: string[]) => statsPlace(new Arguments(command(STATS_FLAGS), typed));
+  assertEquals(place(), undefined);
+  assertEquals(place("--stats", "9100"), { hostname: "127.0.0.1", port: 9100, allowedHosts: [] });
+  assertEquals(place("--stats", "0.0.0.0:9100", "--stats-host", "app", "--stats-host", "probe"), {
+    hostname: "0.0.0.0",
+    port: 9100,
+    allowedHosts: ["app", "probe"],
+  });
+  assertThrows(() => place("--stats", "unix:/x"), UsageError, "is HOST:PORT or PORT");
+  assertThrows(() => place("--stats-host", "app"), UsageError, "goes with --stats");
 });
