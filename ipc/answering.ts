@@ -1,6 +1,6 @@
 // Answering: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../limits/check.ts";
-import { FramingError, ParleyError } from "../errors.ts";
+import { FramingError, RemoteError } from "../errors.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import type { TraceParts } from "../stats/trace_context.ts";
 import { failureData } from "./asked.ts";
@@ -34,8 +34,8 @@ export interface AnsweringOptions {
 }
 
 const EMPTY: Uint8Array = new Uint8Array(0);
-const NO_HANDLER = new ParleyError("ERR_NO_HANDLER", "There is no handler");
-const CLOSING = new ParleyError("ERR_GOING_AWAY", "This side closes");
+const NO_HANDLER = new RemoteError("ERR_NO_HANDLER", "There is no handler for queries");
+const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
 
 /** The answering half of a link. */
 export class Answering {

@@ -82,8 +82,9 @@ export class IpcReporter {
   /** A channel is in another status; a pair that says "listening" has the server's part. */
   told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
-    // A channel comes and goes with each short program that uses it: only what went wrong is for whoever runs it.
-    const level = error === undefined ? "debug" : "info";
+    // A channel comes and goes with each short program that uses it: only what went wrong is for whoever runs it. That one client
+    // broke off does not end the listening.
+    const level = error === undefined || status === "listening" ? "debug" : "info";
     this.#events.tell({ level, kind: status, message: `The channel is ${status}`, fields });
   }
 

@@ -165,6 +165,7 @@ Deno.test("query tells how the other side failed, and nothing it did not mean to
   assertEquals(errors.length, 5);
   const error = await assertRejects(() => server.query("?"), RemoteError);
   assertEquals(error.code, "ERR_NO_HANDLER");
+  assertEquals(error.message, "There is no handler for queries");
 });
 
 Deno.test("a message of the other side's limit passes, one byte more is refused before it is sent", async () => {
