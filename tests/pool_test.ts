@@ -1,3 +1,4 @@
+// Tests of Pool: leases, limits, waiting, draining.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, raw } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";

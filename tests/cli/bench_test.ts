@@ -1,3 +1,4 @@
+// Tests of `parley bench` as a program: loads, verification, ends, wrong usage.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { LoadReport } from "../../cli/bench/report.ts";
 import { createCa, createCertificate, writeIdentity } from "../../tls/mod.ts";

@@ -1,3 +1,4 @@
+// Tests of `parley demo` as a program: every check holds, faults are found, nothing is left behind.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Program, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";

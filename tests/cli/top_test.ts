@@ -1,3 +1,4 @@
+// Tests of `parley top` as a program, at a terminal and without one.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pause } from "../../connection/pause.ts";
 import { serve, type Server } from "../../server.ts";

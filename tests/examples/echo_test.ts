@@ -1,3 +1,4 @@
+// The echo example, as two processes.
 import { assertEquals } from "@std/assert";
 import { file, Program, runProgram } from "../support/program.ts";
 

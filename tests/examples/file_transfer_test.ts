@@ -1,3 +1,4 @@
+// The file transfer example, as two processes.
 import { connect, lengthPrefixed, raw } from "@parley/parley";
 import { assertEquals, assertMatch } from "@std/assert";
 import { pattern, text, utf8 } from "../support/bytes.ts";

@@ -1,3 +1,4 @@
+// The JSON-lines example, as two processes.
 import { assertEquals, assertMatch } from "@std/assert";
 import { Program, runProgram } from "../support/program.ts";
 import { tcpExchange } from "../support/raw_peer.ts";

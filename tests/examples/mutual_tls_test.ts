@@ -1,3 +1,4 @@
+// The mutual TLS example, as processes with certificates of their own.
 import { createCa, createCertificate, writeIdentity } from "@parley/parley/tls";
 import { assertEquals, assertMatch } from "@std/assert";
 import { Program, runProgram } from "../support/program.ts";

@@ -1,3 +1,4 @@
+// The pool's request and response example, as processes.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Program, runProgram } from "../support/program.ts";
 

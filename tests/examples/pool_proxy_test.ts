@@ -1,3 +1,4 @@
+// The TLS proxy example before three backends, as processes.
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect, type Connection, ParleyError, raw } from "@parley/parley";

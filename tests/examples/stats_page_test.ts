@@ -1,3 +1,4 @@
+// The statistics page example, as a process.
 import { connect, delimited } from "@parley/parley";
 import { assert, assertEquals } from "@std/assert";
 import { Program } from "../support/program.ts";

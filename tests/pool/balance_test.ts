@@ -1,3 +1,4 @@
+// Tests of balancing: which backend is next.
 import { assert, assertEquals } from "@std/assert";
 import { BALANCES, type Candidate, newBalancer } from "../../pool/balance.ts";
 import { forSeeds, type Random } from "../support/random.ts";

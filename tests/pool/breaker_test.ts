@@ -1,3 +1,4 @@
+// Tests of the circuit breaker of a backend.
 import { assert, assertEquals } from "@std/assert";
 import { Breaker } from "../../pool/breaker.ts";
 import { until } from "./backends.ts";

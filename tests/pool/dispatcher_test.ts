@@ -1,3 +1,4 @@
+// Tests of Dispatcher: who waits, for how long, and who is next.
 import { assert, assertEquals } from "@std/assert";
 import { forSeeds, type Random } from "../support/random.ts";
 import { World, type WorldOptions } from "./dispatcher_simulation.ts";

@@ -1,3 +1,4 @@
+// Tests of a pool whose backends fail.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, serve } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";

@@ -1,3 +1,4 @@
+// Tests of outlier ejection.
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_OUTLIERS, OutlierDetector } from "../../pool/outliers.ts";
 import { forSeeds } from "../support/random.ts";

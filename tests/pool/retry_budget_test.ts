@@ -1,3 +1,4 @@
+// Tests of the budget of retries.
 import { assert, assertEquals } from "@std/assert";
 import { RetryBudget } from "../../pool/retry_budget.ts";
 import { forSeeds } from "../support/random.ts";

@@ -1,3 +1,4 @@
+// Tests of splice(): bytes, backpressure, half-close, ends.
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { connect, Connection, memoryPair, raw, serve } from "@parley/parley";
 import { splice } from "@parley/parley/pool";

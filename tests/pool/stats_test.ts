@@ -1,3 +1,4 @@
+// Tests of what a pool counts.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { askOnce, backendOf, poolOf } from "./backends.ts";
 

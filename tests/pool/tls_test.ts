@@ -1,3 +1,4 @@
+// Tests of a pool over TLS.
 import { assertEquals } from "@std/assert";
 import { Pool } from "@parley/parley/pool";
 import { testCerts } from "../support/certs.ts";

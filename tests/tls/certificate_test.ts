@@ -1,3 +1,4 @@
+// Tests of certificates as text: parsing, description, days left.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";

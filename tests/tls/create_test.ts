@@ -1,3 +1,4 @@
+// Tests of createCa() and createCertificate().
 import {
   assert,
   assertEquals,

@@ -1,3 +1,4 @@
+// Tests of host names and addresses against those of a certificate.
 import { assertEquals, assertThrows } from "@std/assert";
 import { TlsError } from "../../errors.ts";
 import type { PeerCertificate } from "../../net/transport.ts";

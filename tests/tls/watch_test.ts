@@ -1,3 +1,4 @@
+// Tests of certificates that are watched and reloaded.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";

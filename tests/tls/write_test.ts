@@ -1,3 +1,4 @@
+// Tests of writeIdentity(): modes, and what is never overwritten.
 import { assertEquals, assertRejects } from "@std/assert";
 import { createCa, writeIdentity } from "../../tls/mod.ts";
 import { withFiles } from "./files.ts";

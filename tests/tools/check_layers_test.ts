@@ -1,3 +1,4 @@
+// Tests of the layer check.
 import { assertEquals } from "@std/assert";
 import { checkLayers } from "../../tools/check_layers.ts";
 import { codeOnly, importsOf } from "../../tools/source_text.ts";

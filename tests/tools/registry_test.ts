@@ -1,3 +1,4 @@
+// Tests of the static registry's builder.
 import { assertEquals, assertNotEquals } from "@std/assert";
 
 const ROOT = new URL("../../tools/registry/@std/", import.meta.url);

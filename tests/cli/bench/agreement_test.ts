@@ -1,3 +1,4 @@
+// Whether `parley bench` agrees with a load loop that knows nothing of it.
 import { assert } from "@std/assert";
 import { runLoad } from "../../../cli/bench/load.ts";
 import { Requests } from "../../../cli/bench/requests.ts";

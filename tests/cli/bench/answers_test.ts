@@ -1,3 +1,4 @@
+// Tests of how `parley bench` compares answers with what was sent.
 import { assertEquals } from "@std/assert";
 import { Answers } from "../../../cli/bench/answers.ts";
 import { Requests } from "../../../cli/bench/requests.ts";

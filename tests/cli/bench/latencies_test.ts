@@ -1,3 +1,4 @@
+// Tests of the latencies of `parley bench`: quantiles, correction, histogram.
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { Latencies } from "../../../cli/bench/latencies.ts";
 import { span } from "../../../cli/bench/report.ts";

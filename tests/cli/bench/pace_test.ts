@@ -1,3 +1,4 @@
+// Tests of the pace of `parley bench`: when each message is due.
 import { assertEquals } from "@std/assert";
 import { ClosedPace, OpenPace } from "../../../cli/bench/pace.ts";
 

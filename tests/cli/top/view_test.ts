@@ -1,3 +1,4 @@
+// Tests of what `parley top` draws.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { keysOf } from "../../../cli/top/keys.ts";
 import { readReport, type TopReport, withRates } from "../../../cli/top/report.ts";
