@@ -103,6 +103,7 @@ export type {
   ClientStats,
   ConnectionState,
   ConnectionStats,
+  CountedStats,
   DayStats,
   DurationStats,
   NumericRecord,

@@ -53,6 +53,7 @@ export type {
   ClientStats,
   ConnectionState,
   ConnectionStats,
+  CountedStats,
   IpcLinkStats,
   IpcStats,
   ServerStats,

@@ -54,16 +54,26 @@ export interface ConnectionStats extends Readonly<TrafficCounters> {
   readonly errorCode: string | null;
 }
 
+/** What every snapshot holds of what was counted. */
+export interface CountedStats<Counters> {
+  /** When the snapshot was taken. */
+  readonly takenAtMs: number;
+  /** What was counted since it began. */
+  readonly overall: Readonly<Counters>;
+  /** What was counted on the local day of the snapshot. */
+  readonly today: DayStats<Counters>;
+  /** What was counted on each local day, the oldest first; up to 400. */
+  readonly days: readonly DayStats<Counters>[];
+}
+
 /** What a server has done so far. */
-export interface ServerStats {
+export interface ServerStats extends CountedStats<ServerCounters> {
   /** Tells it from other snapshots. */
   readonly kind: "server";
   /** State of the server. */
   readonly state: "created" | "listening" | "draining" | "stopped";
   /** Where it listens; `null` before it does. */
   readonly address: Address | null;
-  /** When the snapshot was taken. */
-  readonly takenAtMs: number;
   /** When it began to listen; `null` before it does. */
   readonly startedAtMs: number | null;
   /** Time since it began to listen, until it stopped, in milliseconds. */
@@ -76,12 +86,6 @@ export interface ServerStats {
   readonly connectionsPeak: number;
   /** Bytes accepted for sending on all connections that the transport has not taken. */
   readonly queuedBytes: number;
-  /** What was counted since it began. */
-  readonly overall: Readonly<ServerCounters>;
-  /** What was counted on the local day of the snapshot. */
-  readonly today: DayStats<ServerCounters>;
-  /** What was counted on each local day, the oldest first; up to 400. */
-  readonly days: readonly DayStats<ServerCounters>[];
   /** Connections that were refused, by reason. */
   readonly refusedBy: Readonly<Record<RefusalReason, number>>;
   /** How long handshakes took that succeeded: from accepting a connection to its being set up. */
@@ -91,13 +95,11 @@ export interface ServerStats {
 }
 
 /** What a client that keeps a link up has done so far. */
-export interface ClientStats {
+export interface ClientStats extends CountedStats<ClientCounters> {
   /** Tells it from other snapshots. */
   readonly kind: "client";
   /** State of the link. */
   readonly state: "connecting" | "connected" | "reconnecting" | "closed";
-  /** When the snapshot was taken. */
-  readonly takenAtMs: number;
   /** When it was made. */
   readonly startedAtMs: number;
   /** Time since it was made, until it was closed, in milliseconds. */
@@ -106,10 +108,6 @@ export interface ClientStats {
   readonly connectedMs: number;
   /** What was counted since it was made, or since the link came up where old statistics are dropped. */
   readonly overall: Readonly<ClientCounters>;
-  /** What was counted on the local day of the snapshot. */
-  readonly today: DayStats<ClientCounters>;
-  /** What was counted on each local day, the oldest first; up to 400. */
-  readonly days: readonly DayStats<ClientCounters>[];
   /** The link; `null` while there is none. */
   readonly connection: ConnectionStats | null;
 }
@@ -139,7 +137,7 @@ export interface WireSessionStats {
 }
 
 /** What a side of the wire has done so far. */
-export interface WireStats {
+export interface WireStats extends CountedStats<WireCounters> {
   /** Tells it from other snapshots. */
   readonly kind: "wire";
   /** Which side it is. */
@@ -148,20 +146,12 @@ export interface WireStats {
   readonly state: "created" | "listening" | "draining" | "stopped" | ClientStats["state"];
   /** Where it listens; `null` before it does, and on the joining side. */
   readonly address: Address | null;
-  /** When the snapshot was taken. */
-  readonly takenAtMs: number;
   /** When it began. */
   readonly startedAtMs: number;
   /** Time since it began, until it ended, in milliseconds. */
   readonly onlineMs: number;
   /** Connections whose handshake has not finished. */
   readonly pendingNow: number;
-  /** What was counted since it began. */
-  readonly overall: Readonly<WireCounters>;
-  /** What was counted on the local day of the snapshot. */
-  readonly today: DayStats<WireCounters>;
-  /** What was counted on each local day, the oldest first; up to 400. */
-  readonly days: readonly DayStats<WireCounters>[];
   /** Connections that were refused, by reason; empty on the joining side. */
   readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
   /**
@@ -189,7 +179,7 @@ export interface IpcLinkStats extends Readonly<IpcTraffic> {
 }
 
 /** What an IPC server, client or peer has done so far. */
-export interface IpcStats {
+export interface IpcStats extends CountedStats<IpcCounters> {
   /** Tells it from other snapshots. */
   readonly kind: "ipc";
   /** What it is. */
@@ -200,18 +190,10 @@ export interface IpcStats {
   readonly state: string;
   /** Where it listens; `null` for a client and a peer. */
   readonly address: Address | null;
-  /** When the snapshot was taken. */
-  readonly takenAtMs: number;
   /** When it began. */
   readonly startedAtMs: number;
   /** Time since it began, until it ended, in milliseconds. */
   readonly onlineMs: number;
-  /** What was counted since it began. */
-  readonly overall: Readonly<IpcCounters>;
-  /** What was counted on the local day of the snapshot. */
-  readonly today: DayStats<IpcCounters>;
-  /** What was counted on each local day, the oldest first; up to 400. */
-  readonly days: readonly DayStats<IpcCounters>[];
   /** Handshakes that failed on the listening side, by reason. */
   readonly failed: Readonly<Record<string, number>>;
   /** Connections that are open. */

@@ -3,8 +3,6 @@ import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefix
 import type { Arguments } from "../arguments.ts";
 import { type Flag, UsageError } from "../command.ts";
 
-const FORMS = "lines, crlf, u8, u16, u32, u64, u16le, u32le, u64le, varint, fixed:BYTES or raw";
-
 /** What completes the name of a framing. */
 export const FRAMING_NAMES: readonly string[] = [
   "lines",
@@ -20,6 +18,8 @@ export const FRAMING_NAMES: readonly string[] = [
   "fixed:64",
   "raw",
 ];
+
+const FORMS = FRAMING_NAMES.join(", ").replace("fixed:64, raw", "fixed:BYTES or raw");
 
 /** Options of a command that sends or receives messages. */
 export const FRAMING_FLAGS: readonly Flag[] = [

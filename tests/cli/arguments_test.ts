@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { addressText, parseAddress } from "../../cli/address.ts";
 import { Arguments } from "../../cli/arguments.ts";
 import { type Command, type Flag, UsageError } from "../../cli/command.ts";
-import { parseFraming } from "../../cli/flags/framing.ts";
+import { FRAMING_NAMES, parseFraming } from "../../cli/flags/framing.ts";
 import { STATS_FLAGS, statsPlace } from "../../cli/flags/stats.ts";
 import { CLIENT_TLS_FLAGS, clientTls, SERVER_TLS_FLAGS, serverTls } from "../../cli/flags/tls.ts";
 import { parseBytes, parseCount, parseDuration } from "../../cli/quantities.ts";
@@ -120,21 +120,7 @@ Deno.test("parseAddress reads hosts, ports and paths, and addressText writes the
 });
 
 Deno.test("parseFraming knows every name that help lists, and refuses others", () => {
-  const names = [
-    "lines",
-    "crlf",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "u16le",
-    "u32le",
-    "u64le",
-    "varint",
-    "fixed:64",
-    "raw",
-  ];
-  for (const name of names) parseFraming(name);
+  for (const name of FRAMING_NAMES) parseFraming(name);
   for (const name of ["", "u24", "u8be", "fixed:0", "fixed:", "Lines"]) {
     assertThrows(() => parseFraming(name), UsageError, `not "${name}"`);
   }

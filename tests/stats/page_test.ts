@@ -4,7 +4,6 @@ import { Client, serve } from "@parley/parley";
 import { listenIpc } from "@parley/parley/ipc";
 import { Pool } from "@parley/parley/pool";
 import { serveStats, type ServeStatsOptions, type StatsPage, type StatsReport } from "@parley/parley/stats";
-import { HostCheck } from "../../stats/page/hosts.ts";
 import { Channel } from "../ipc/channels.ts";
 import { ask, codeOf, errorOf, started } from "../support/servers.ts";
 import { Program } from "../support/program.ts";
@@ -182,32 +181,6 @@ Deno.test("serveStats() refuses other methods and other names, and ends such con
     "HEAD /stats.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
   );
   assertMatch(head, /^HTTP\/1\.1 200 [^]*\r\n\r\n$/);
-});
-
-Deno.test("HostCheck knows its own names and no others, whatever is made of them", () => {
-  const check = new HostCheck("stats.example", ["Other.example:9100", "[fd00::1]"]);
-  const at = "192.0.2.7";
-  for (
-    const host of ["stats.example", "STATS.example:1", "other.example:9100", "192.0.2.7:80", "[FD00::1]:8"]
-  ) {
-    assert(check.allows(host, at), host);
-  }
-  for (
-    const host of [
-      undefined,
-      "",
-      "other.example",
-      "localhost",
-      "127.0.0.1",
-      "stats.example:x",
-      "a b",
-      "[::1]",
-    ]
-  ) {
-    assert(!check.allows(host, at), host);
-  }
-  assert(check.allows("localhost", "::1") && check.allows("[::1]:80", "127.0.0.1"));
-  assert(new HostCheck("0.0.0.0", []).allows("192.0.2.7:80", "::ffff:192.0.2.7"));
 });
 
 Deno.test("serveStats() is not ready while the server drains, and once it has stopped", async () => {
