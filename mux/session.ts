@@ -8,6 +8,7 @@ import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
+import { INITIAL_WINDOW_BYTES } from "./window.ts";
 
 /** What a session has done so far. */
 export interface MuxSessionStats extends Readonly<EngineCounters> {
@@ -21,6 +22,14 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
   readonly bufferedBytes: number;
   /** Round trip measured last, milliseconds. */
   readonly rttMs: number | undefined;
+}
+
+/** What one side of a session takes from the other. */
+export interface MuxTerms {
+  /** Streams that the peer may have open. */
+  readonly maxStreams: number;
+  /** Window with which each stream starts, in bytes. */
+  readonly windowBytes: number;
 }
 
 /** Options of {@linkcode MuxSession.close}. */
@@ -172,6 +181,17 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
       stop();
     }
   }
+
+  /** What this side takes, to be told to the peer: see {@linkcode agree}. */
+  get terms(): MuxTerms {
+    return { maxStreams: this.#options.maxStreams, windowBytes: INITIAL_WINDOW_BYTES };
+  }
+
+  /** The peer told what it takes, and knows our {@linkcode terms}. May be called again when they change. */
+  agree(_theirs: Partial<MuxTerms>): void {}
+
+  /** Lets the peer have more streams open than so far. */
+  raiseMaxStreams(_maxStreams: number): void {}
 
   /** Tells the peer that the session takes no new streams; neither side can open one any more, old ones finish. */
   goAway(): void {

@@ -108,13 +108,45 @@ export class MuxStream implements AsyncDisposable {
    * Ends our direction after everything written and stops reading. What the peer still sends is refused with a
    * reset, as TCP does; so read to the end first when it matters. Resolves when the stream is over. Idempotent.
    */
-  async close(): Promise<void> {
+  async close(_options: WaitOptions = {}): Promise<void> {
     this.#core.close();
     await this.#core.closed;
   }
 
+  /** Stops reading now; together with a closed writing side that resets the stream. */
+  cancel(): void {
+    this.#core.receiver.discard();
+  }
+
+  /** Ends a served stream whose handler has returned. Resolves when it is over. */
+  async retire(): Promise<void> {
+    await this.close();
+  }
+
+  /** Fires when the stream ends other than in order. */
+  get signal(): AbortSignal {
+    const controller = new AbortController();
+    void this.closed.then((error) => error && controller.abort(error));
+    return controller.signal;
+  }
+
+  /** True once a read or a write ended by its `timeoutMs` or `signal`. */
+  get hasGivenUp(): boolean {
+    return false;
+  }
+
+  /** True while a read or a write waits. */
+  get isBusy(): boolean {
+    return false;
+  }
+
+  /** When the application used the stream last, by the session's clock, in milliseconds. */
+  get lastUsedMs(): number {
+    return 0;
+  }
+
   /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
-  reset(reason?: unknown): void {
+  reset(reason?: unknown, _options: { readonly failed?: boolean } = {}): void {
     this.#core.reset(reason);
   }
 

@@ -75,6 +75,8 @@ export interface Transport {
   closeWrite(): Promise<void>;
   /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
   close(): void;
+  /** Frees the descriptor and resets the connection, so that the peer reads no orderly end; absent where that cannot be. */
+  reset?(): void;
   /** Changes socket options; absent where there are none. */
   tune?(tuning: SocketTuning): void;
   /** Keeps the process alive while a read is under way (the default); absent where that means nothing. */
