@@ -10,6 +10,9 @@ export const MAX_FRAME_BYTES = 16 * 1024;
 /** Version of the protocol, `HELLO.parley`. */
 export const WIRE_VERSION = 1;
 
+/** Streams of the joining side that no limit counts: the control stream. */
+export const CONTROL_STREAMS = 1;
+
 /** What the opener of a stream tells its handler: any JSON object. */
 export type Meta = { readonly [name: string]: unknown };
 
@@ -111,6 +114,11 @@ const MAX_TOKEN_BYTES = 4096;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Whether `value` is a code that a stream is refused with. */
+export function isStreamRefusal(value: unknown): value is StreamRefusal {
+  return STREAM_REFUSALS.includes(value as string);
+}
+
 /** Whether `value` can name a stream or a peer. */
 export function isName(value: unknown): value is string {
   return typeof value === "string" && NAME.test(value);
@@ -144,7 +152,11 @@ export function checkToken(action: string, value: unknown): string {
  * @throws {TypeError} when it is no object, or holds what JSON or the peer does not take
  * @throws {RangeError} when it does not fit a frame together with the names that go with it
  */
-export function checkMeta(action: string, meta: unknown, names: { readonly name: string; readonly to?: string }): Meta {
+export function checkMeta(
+  action: string,
+  meta: unknown,
+  names: { readonly name: string; readonly to?: string },
+): Meta {
   if (!isPlainObject(meta)) {
     const shown = Array.isArray(meta) ? "an array" : meta === null ? "null" : typeof meta;
     throw new TypeError(`${action} as "meta" must be an object: current value is ${shown}`);
@@ -281,7 +293,7 @@ export function readAnswer(text: Uint8Array): Answer {
   const { code } = parse(text);
   if (code === undefined) return { code };
   if (typeof code !== "string") throw malformed("REFUSE");
-  return { code: STREAM_REFUSALS.includes(code) ? code as StreamRefusal : "ERR_HANDLER" };
+  return { code: isStreamRefusal(code) ? code : "ERR_HANDLER" };
 }
 
 /** Reads a frame of the control stream. @throws {ProtocolError} `ERR_WIRE_FRAME` */

@@ -4,6 +4,7 @@ import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { planServer } from "../tls/plan.ts";
+import { CONTROL_STREAMS } from "./frames.ts";
 import type { MountOptions, WireOptions } from "./options.ts";
 
 const ACTION = "Cannot mount";
@@ -22,6 +23,8 @@ export interface MountPlan {
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
   readonly maxHandlers: number;
+  /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
+  readonly maxStreamsPerPair: number | undefined;
   readonly mux: Omit<MuxSessionOptions, "role">;
 }
 
@@ -30,7 +33,7 @@ export interface MountPlan {
  *
  * @throws {TypeError | RangeError} when an option is wrong, or nothing says who may join
  */
-export function resolveMount(options: MountOptions): MountPlan {
+export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
   checkBoolean(ACTION, "insecureAnyone", insecureAnyone);
@@ -52,17 +55,33 @@ export function resolveMount(options: MountOptions): MountPlan {
     listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
-    ...resolveWire(ACTION, options, "server"),
+    maxStreamsPerPair,
+    ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
   };
 }
 
-/** Checks what both sides have. */
+/** Streams that a peer may have open, and handlers that may run for it, unless more are needed. */
+export const MAX_STREAMS = 256;
+
+/** Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener waits, and not longer. */
+export const BUSY_MS = 5000;
+
+/** Streams that may wait to be accepted: all that may be open, as each is accepted at once. */
+const MAX_BACKLOG = 1 << 24;
+
+/**
+ * Checks what both sides have, and fills in limits that fit each other.
+ *
+ * @param atLeast Streams of one peer that a hub lets through, which its own limits must not undo
+ */
 export function resolveWire(
   action: string,
   options: WireOptions,
   role: "client" | "server",
+  atLeast = 0,
 ): Pick<MountPlan, "maxHandlers" | "mux"> {
-  const { maxHandlers = 256, mux = {}, signal } = options;
+  const most = Math.max(MAX_STREAMS, atLeast);
+  const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
   checkLogger(action, options.logger);
   for (const name of ["onOpen", "onClose", "onOffers", "onError"] as const) {
@@ -72,7 +91,10 @@ export function resolveWire(
     throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   resolveMuxOptions({ ...mux, role });
-  return { maxHandlers, mux };
+  const { maxStreams = most, maxBacklog = MAX_BACKLOG } = mux;
+  // The control stream is none of those that are counted.
+  const uncounted = role === "server" ? CONTROL_STREAMS : 0;
+  return { maxHandlers, mux: { ...mux, maxBacklog, maxStreams: Math.min(maxStreams + uncounted, 1 << 24) } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

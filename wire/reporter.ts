@@ -33,6 +33,14 @@ export class WireReporter {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
+  /** Tells what its owner should know before harm comes of it: to the logger, else to the console. Never throws. */
+  warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#options.logger !== undefined) {
+      this.events.tell({ level: "warn", kind: message, message, fields });
+    } // deno-lint-ignore no-console
+    else console.warn(message);
+  }
+
   /** Tells of an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;

@@ -1,0 +1,142 @@
+// Serving: the streams that a peer opens: judged, handled or brought to another peer, and refused where they cannot be.
+import { TimeoutError } from "../errors.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import { telemetryOn } from "../stats/telemetry.ts";
+import { withDeadline } from "./deadline.ts";
+import { FrameChannel } from "./frame_channel.ts";
+import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "./frames.ts";
+import type { PreparedHandler } from "./handlers.ts";
+import type { Link, LinkHost } from "./link.ts";
+import type { StreamHandler } from "./options.ts";
+import { type StreamInfo, WireStream } from "./stream.ts";
+import { serveMeasured } from "./telemetry.ts";
+import { Turns } from "./turns.ts";
+
+/** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
+const OPEN_MS = 5000;
+
+/** The streams of one session that its peer opens. */
+export class Serving {
+  /** Handlers that run; one counts for as long as it runs, even when its stream was reset long ago. */
+  readonly turns: Turns;
+  readonly #link: Link;
+  readonly #host: LinkHost;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(link: Link, host: LinkHost) {
+    this.#link = link;
+    this.#host = host;
+    this.turns = new Turns(host.maxHandlers);
+  }
+
+  /** Takes a stream of the peer's. */
+  take(mux: MuxStream): void {
+    const task = this.#serve(mux);
+    this.#running.add(task);
+    void task.then(() => this.#running.delete(task));
+  }
+
+  /** Settles when no handler runs any more. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  /** Takes one stream of the peer's, to its end. Never rejects. */
+  async #serve(mux: MuxStream): Promise<void> {
+    const { counters, busyMs } = this.#host;
+    try {
+      const channel = new FrameChannel(mux);
+      const text = await channel.read({ timeoutMs: OPEN_MS });
+      if (text === null) return void mux.reset();
+      const open = readOpen(text);
+      const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
+      const code = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (code === undefined) return await mux.retire();
+      counters.streamsRefused++;
+      await refuse(channel, code);
+    } catch (error) {
+      counters.streamErrors++;
+      mux.reset(error);
+      this.#host.onStreamError(this.#link, error);
+    }
+  }
+
+  /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
+  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
+    try {
+      const code = await this.#judge(open);
+      if (code !== undefined) return code;
+      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
+      const handler = this.#host.handlers.get(open.name);
+      if (handler === undefined) return "ERR_NO_HANDLER";
+      const info = { name: open.name, from: open.from ?? this.#host.opener(this.#link), meta: open.meta };
+      if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
+      await channel.write({});
+      await this.#run(channel, info, handler);
+      return undefined;
+    } finally {
+      this.turns.give();
+    }
+  }
+
+  /** Has a handler prepare, and serve what it prepared for. */
+  async #prepare(
+    channel: FrameChannel,
+    info: StreamInfo,
+    handler: PreparedHandler,
+  ): Promise<StreamRefusal | undefined> {
+    const { mux } = channel;
+    let prepared: unknown;
+    try {
+      prepared = await handler.prepare(info, mux.signal);
+    } catch (error) {
+      // The opener that gave up meanwhile is told nothing, and did nothing wrong.
+      if (!mux.signal.aborted) this.#host.onStreamError(this.#link, error);
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      return isStreamRefusal(code) ? code : "ERR_HANDLER";
+    }
+    try {
+      await channel.write({});
+    } catch (error) {
+      handler.abandon(prepared);
+      throw error;
+    }
+    await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
+    return undefined;
+  }
+
+  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<void> {
+    this.#host.counters.streamsServed++;
+    const { facts, session } = this.#link;
+    const stream = new WireStream(channel.mux, info, channel.rest());
+    try {
+      await (telemetryOn()
+        ? serveMeasured(facts, stream, () => handler(stream, session))
+        : handler(stream, session));
+    } catch (error) {
+      channel.mux.reset(error, { failed: true });
+      throw error;
+    }
+  }
+
+  async #judge(open: Open): Promise<StreamRefusal | undefined> {
+    const late = (ms: number) =>
+      new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the stream within ${ms} ms`);
+    try {
+      return await withDeadline({ timeoutMs: OPEN_MS, late }, () => this.#host.judge(this.#link, open));
+    } catch (error) {
+      this.#host.onStreamError(this.#link, error);
+      return "ERR_HANDLER";
+    }
+  }
+}
+
+/** Refuses a stream, and ends it so that its opener can read why. The opener may be gone: it asked for nothing more. */
+async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
+  try {
+    await channel.write({ code }, { timeoutMs: OPEN_MS });
+    await channel.mux.retire();
+  } catch (error) {
+    channel.mux.reset(error);
+  }
+}
