@@ -85,8 +85,9 @@ export class GreetedIncoming implements Incoming {
       }
       return gate;
     } catch (error) {
+      const stranger = await strangerOf(mux, gate);
       mux.abort(error);
-      throw signal.aborted ? signal.reason : await strangerOf(mux, gate) ?? error;
+      throw signal.aborted ? signal.reason : stranger ?? error;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
@@ -146,7 +147,9 @@ function left(): ClosedError {
 
 /** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
 async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
-  const cause = await mux.closed;
+  if (mux.state !== "ended") return undefined;
+  // Not `closed`: that waits until the connection is gone, which the peer can delay.
+  const cause = await mux.ping().catch((error) => error);
   if (!(cause instanceof ProtocolError)) return undefined;
   const what = describeFirstBytes(gate.firstBytes);
   // A yamux frame that breaks the rules later on is no other protocol.

@@ -2,6 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { ProtocolError } from "@parley/parley";
 import { copyBody, encodeVarint, SegmentReader, SegmentWriter } from "../../wire/segments.ts";
+import { EndWatch } from "../../wire/step.ts";
 import { mounted, readText } from "../support/wires.ts";
 
 function readerOf(bytes: Uint8Array, step: number): SegmentReader {
@@ -14,11 +15,15 @@ function readerOf(bytes: Uint8Array, step: number): SegmentReader {
   });
 }
 
+/** Of a stream that does not end. */
+const endless = () => new EndWatch(() => new Promise<undefined>(() => {}));
+const end = { watch: endless(), hasMore: () => false };
+
 async function readSegments(reader: SegmentReader): Promise<number[][]> {
   const segments: number[][] = [];
   for (;;) {
     const bytes: number[] = [];
-    if (await copyBody(reader, (chunk) => void bytes.push(...chunk)) === null) return segments;
+    if (await copyBody(reader, (chunk) => void bytes.push(...chunk), end) === null) return segments;
     segments.push(bytes);
   }
 }
@@ -33,7 +38,7 @@ Deno.test("encodeVarint gives LEB128 in its shortest form", () => {
 
 Deno.test("SegmentReader gives the same segments however the bytes are cut", async () => {
   const out: number[] = [];
-  const writer = new SegmentWriter((bytes) => Promise.resolve(void out.push(...bytes)));
+  const writer = new SegmentWriter((bytes) => Promise.resolve(void out.push(...bytes)), endless());
   const sources = [[new Uint8Array([1, 2]), new Uint8Array(0), new Uint8Array(300).fill(3)], [], [
     new Uint8Array([4]),
   ]];
