@@ -5,6 +5,9 @@ import type { StreamHandler } from "./options.ts";
 import type { WireSession } from "./session.ts";
 import type { StreamInfo, WireStream } from "./stream.ts";
 
+/** Where a wire keeps its handlers: a key that only this library has. */
+export const HANDLERS: unique symbol = Symbol("handlers");
+
 /**
  * A handler that does something before its stream is accepted, so that the opener learns whether that worked: `expose` connects
  * to its target. For use inside this module.
@@ -72,20 +75,4 @@ export class HandlerTable {
     this.#handlers.set(name, handler);
     if (!known) this.#onChange();
   }
-}
-
-/** The tables of wires, for {@linkcode handlersOf}. */
-const tables = new WeakMap<object, HandlerTable>();
-
-/** Makes the table of a wire known to {@linkcode handlersOf}. */
-export function tableOf(wire: object, table: HandlerTable): HandlerTable {
-  tables.set(wire, table);
-  return table;
-}
-
-/** The table of a wire that `mount`, `hub` or `join` made: what this module does with it beyond its public methods. */
-export function handlersOf(wire: object): HandlerTable {
-  const table = tables.get(wire);
-  if (table === undefined) throw new TypeError("Cannot find the handlers of a wire as the object is none");
-  return table;
 }

@@ -12,7 +12,7 @@ import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
 import { checkName, checkToken, type Control } from "./frames.ts";
 import { greet } from "./greeting.ts";
-import { HandlerTable, tableOf } from "./handlers.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link, type LinkFacts } from "./link.ts";
 import { MAX_STREAMS, resolveWire } from "./mount_plan.ts";
@@ -90,10 +90,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;
-  readonly #handlers: HandlerTable = tableOf(
-    this,
-    new HandlerTable(() => this.#link?.control.tellNames()),
-  );
+  readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -175,6 +172,11 @@ export class JoinedWire implements AsyncDisposable {
   /** Who else is at the hub and what they handle, as far as the hub lets us see. */
   get peers(): ReadonlyMap<string, readonly string[]> {
     return this.#peers.peers;
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */

@@ -18,7 +18,7 @@ import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit } from "./deadline.ts";
 import { checkName } from "./frames.ts";
 import { GreetedIncoming } from "./greeting.ts";
-import { HandlerTable, tableOf } from "./handlers.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
 import { Link } from "./link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { type MountPlan, resolveMount } from "./mount_plan.ts";
@@ -68,12 +68,9 @@ export class MountedWire implements AsyncDisposable {
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
   readonly #host: MountHost;
-  readonly #handlers: HandlerTable = tableOf(
-    this,
-    new HandlerTable(() => {
-      for (const link of this.#registry.links) link.control.tellNames();
-    }),
-  );
+  readonly #handlers = new HandlerTable(() => {
+    for (const link of this.#registry.links) link.control.tellNames();
+  });
   readonly #admission: Admission<AbortController>;
   readonly #handshakes: Handshakes;
   readonly #tally = new WireTally();
@@ -190,6 +187,11 @@ export class MountedWire implements AsyncDisposable {
     checkName("Cannot wait for a peer", "identity", identity);
     this.#stopping.signal.throwIfAborted();
     return (await this.#registry.waitFor(identity, options)).session;
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
