@@ -17,12 +17,17 @@ export interface AcceptEvents {
   onFault(error: unknown): void;
 }
 
-/** Runs until the listener is closed. Never rejects. */
+/**
+ * Runs until the listener is closed. Never rejects.
+ *
+ * @param wait How time passes
+ */
 export async function acceptLoop(
   listener: Listener,
   admission: Admission<AbortController>,
   events: AcceptEvents,
   signal: AbortSignal,
+  wait: typeof pause = pause,
 ): Promise<void> {
   const backoff = new AcceptBackoff();
   while (!signal.aborted) {
@@ -32,7 +37,7 @@ export async function acceptLoop(
       backoff.reset();
     } catch (error) {
       events.onFault(error);
-      await pause(backoff.nextMs(), signal);
+      await wait(backoff.nextMs(), signal);
       continue;
     }
     if (incoming === null) return;
