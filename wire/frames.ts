@@ -32,7 +32,15 @@ export interface Welcome {
 export type SessionRefusal = "ERR_AUTH" | "ERR_FORBIDDEN" | "ERR_BUSY" | "ERR_NAME_TAKEN" | "ERR_VERSION";
 
 /** Why a stream was refused. */
-export type StreamRefusal = "ERR_NO_HANDLER" | "ERR_FORBIDDEN" | "ERR_NO_PEER" | "ERR_BUSY" | "ERR_HANDLER";
+export type StreamRefusal =
+  | "ERR_NO_HANDLER"
+  | "ERR_FORBIDDEN"
+  | "ERR_NO_PEER"
+  | "ERR_BUSY"
+  | "ERR_HANDLER"
+  | "ERR_TARGET_REFUSED"
+  | "ERR_TARGET_TIMEOUT"
+  | "ERR_GOING_AWAY";
 
 /** First frame of a named stream. */
 export interface Open {
@@ -72,6 +80,9 @@ const STREAM_REFUSALS: readonly string[] = [
   "ERR_NO_PEER",
   "ERR_BUSY",
   "ERR_HANDLER",
+  "ERR_TARGET_REFUSED",
+  "ERR_TARGET_TIMEOUT",
+  "ERR_GOING_AWAY",
 ];
 
 /** A name of a stream or of a peer: 1 to 255 bytes of printable ASCII without spaces. */

@@ -2,10 +2,30 @@
 import { checkFunction } from "../limits/check.ts";
 import { checkName, encodeFrame } from "./frames.ts";
 import type { StreamHandler } from "./options.ts";
+import type { WireSession } from "./session.ts";
+import type { StreamInfo, WireStream } from "./stream.ts";
+
+/** Where a wire keeps its handlers: a key that only this library has. */
+export const HANDLERS: unique symbol = Symbol("handlers");
+
+/** A handler that does something before its stream is accepted, as the stream makes no sense without it. */
+export interface PreparedHandler<T> {
+  /**
+   * Comes before the stream is accepted. Where it rejects, the stream is refused: with the code of its error if that is one of
+   * refusal, else with `ERR_HANDLER`.
+   *
+   * @param signal Aborts when the opener has given up
+   */
+  prepare(info: StreamInfo, signal: AbortSignal): Promise<T>;
+  /** Serves the stream. */
+  serve(stream: WireStream, session: WireSession, prepared: T): Promise<void>;
+  /** The stream could not be accepted: frees what was prepared. It must not throw. */
+  abandon(prepared: T): void;
+}
 
 /** Handlers by name. */
 export class HandlerTable {
-  readonly #handlers = new Map<string, StreamHandler>();
+  readonly #handlers = new Map<string, StreamHandler | PreparedHandler<unknown>>();
   readonly #onChange: () => void;
 
   constructor(onChange: () => void) {
@@ -18,7 +38,7 @@ export class HandlerTable {
   }
 
   /** Whoever answers `name`. */
-  get(name: string): StreamHandler | undefined {
+  get(name: string): StreamHandler | PreparedHandler<unknown> | undefined {
     return this.#handlers.get(name);
   }
 
@@ -31,11 +51,13 @@ export class HandlerTable {
   set(name: string, handler: StreamHandler): void {
     checkName("Cannot handle streams", "name", name);
     checkFunction("Cannot handle streams", "handler", handler);
-    const known = this.#handlers.has(name);
-    // Room for the identity and the token that travel with the names.
-    if (!known) encodeFrame({ streams: [...this.names, name], room: "-".repeat(5 * 1024) });
-    this.#handlers.set(name, handler);
-    if (!known) this.#onChange();
+    this.#set(name, handler);
+  }
+
+  /** Sets a handler that prepares for its streams. @throws as {@linkcode set} does */
+  setPrepared<T>(name: string, handler: PreparedHandler<T>): void {
+    checkName("Cannot handle streams", "name", name);
+    this.#set(name, handler as PreparedHandler<unknown>);
   }
 
   /** Removes a handler; `false` when there was none. Streams that it serves go on. */
@@ -43,5 +65,13 @@ export class HandlerTable {
     const known = this.#handlers.delete(name);
     if (known) this.#onChange();
     return known;
+  }
+
+  #set(name: string, handler: StreamHandler | PreparedHandler<unknown>): void {
+    const known = this.#handlers.has(name);
+    // Room for the identity and the token that travel with the names.
+    if (!known) encodeFrame({ streams: [...this.names, name], room: "-".repeat(5 * 1024) });
+    this.#handlers.set(name, handler);
+    if (!known) this.#onChange();
   }
 }

@@ -12,7 +12,7 @@ import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
 import { checkName, checkToken, type Control, type Open, type StreamRefusal } from "./frames.ts";
 import { greet } from "./greeting.ts";
-import { HandlerTable } from "./handlers.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
 import { Link, type LinkFacts, type LinkHost } from "./link.ts";
 import { resolveWire } from "./mount_plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
@@ -151,6 +151,11 @@ export class JoinedWire implements AsyncDisposable {
   /** Who else is at the hub and what they handle, as far as the hub lets us see. */
   get peers(): ReadonlyMap<string, readonly string[]> {
     return this.#peers;
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */

@@ -8,8 +8,9 @@ import { ControlSender } from "./control_sender.ts";
 import { pauseUnless, withDeadline } from "./deadline.ts";
 import { FrameChannel } from "./frame_channel.ts";
 import { type Control, type Open, readAnswer, readControl, readOpen, type StreamRefusal } from "./frames.ts";
-import type { HandlerTable } from "./handlers.ts";
-import { streamRefused } from "./refusals.ts";
+import type { HandlerTable, PreparedHandler } from "./handlers.ts";
+import { refusalOf, streamRefused } from "./refusals.ts";
+import type { StreamHandler } from "./options.ts";
 import { WireSession } from "./session.ts";
 import { WireStream } from "./stream.ts";
 import { observeSession, serveMeasured } from "./telemetry.ts";
@@ -208,19 +209,52 @@ export class Link {
       if (open.to !== undefined) return await this.#host.route(this, channel, open);
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
-      await channel.write({});
-      this.#host.counters.streamsServed++;
-      const from = open.from ?? this.#host.opener(this);
-      const stream = new WireStream(channel.mux, { ...open, from }, channel.rest());
-      await (telemetryOn()
-        ? serveMeasured(this.facts, stream, () => handler(stream, this.session))
-        : handler(stream, this.session));
+      const told = { ...open, from: open.from ?? this.#host.opener(this) };
+      const refusal = typeof handler === "function"
+        ? await this.#accept(channel, told, handler)
+        : await this.#prepare(channel, told, handler);
+      if (refusal !== undefined) return refusal;
     } finally {
       // A handler counts as long as it runs, even when its stream was reset long ago.
       this.#busy--;
     }
     await channel.mux.close();
     return undefined;
+  }
+
+  /** Prepares, accepts and serves. */
+  async #prepare(
+    channel: FrameChannel,
+    open: Open,
+    handler: PreparedHandler<unknown>,
+  ): Promise<StreamRefusal | undefined> {
+    const gone = new AbortController();
+    void channel.mux.closed.then((error) => gone.abort(error));
+    let prepared: unknown;
+    try {
+      prepared = await handler.prepare(open, gone.signal);
+    } catch (error) {
+      this.#host.onStreamError(this, error);
+      return refusalOf(error);
+    }
+    let begun = false;
+    try {
+      return await this.#accept(channel, open, (stream, session) => {
+        begun = true;
+        return handler.serve(stream, session, prepared);
+      });
+    } finally {
+      if (!begun) handler.abandon(prepared);
+    }
+  }
+
+  async #accept(channel: FrameChannel, open: Open, handler: StreamHandler): Promise<undefined> {
+    await channel.write({});
+    this.#host.counters.streamsServed++;
+    const stream = new WireStream(channel.mux, open, channel.rest());
+    await (telemetryOn()
+      ? serveMeasured(this.facts, stream, () => handler(stream, this.session))
+      : handler(stream, this.session));
   }
 
   async #judge(open: Open): Promise<StreamRefusal | undefined> {

@@ -17,7 +17,7 @@ import { timeLimit, withDeadline } from "./deadline.ts";
 import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import { GreetedIncoming, type Greeting } from "./greeting.ts";
-import { HandlerTable } from "./handlers.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
 import { Link, type LinkHost } from "./link.ts";
 import { type MountPlan, resolveMount } from "./mount_plan.ts";
 import type { Authorize, MountOptions, StreamHandler } from "./options.ts";
@@ -167,6 +167,11 @@ export class MountedWire implements AsyncDisposable {
     const session = this.session(idOrIdentity);
     if (session !== undefined) return await session.open(name, options);
     throw new ClosedError("ERR_CLOSED", `Cannot open the stream "${name}" as the peer is not there`);
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */

@@ -133,6 +133,8 @@ export interface OpenOptions {
   signal?: AbortSignal;
   /** Time in ms until the far side has answered. @default {10000} */
   timeoutMs?: number;
+  /** Waits, within `timeoutMs`, until a peer at the hub is there. @default {false} */
+  waitForPeer?: boolean;
   /** What the handler is told about the stream: any JSON object; with the name at most 16 KiB. @default {{}} */
   meta?: Meta;
 }

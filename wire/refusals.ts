@@ -1,5 +1,12 @@
 // Refusals: what a peer's code of refusal means here, as an error.
-import { AuthError, LimitError, type ParleyError, ProtocolError, RemoteError } from "../errors.ts";
+import {
+  AuthError,
+  ClosedError,
+  LimitError,
+  type ParleyError,
+  ProtocolError,
+  RemoteError,
+} from "../errors.ts";
 import type { SessionRefusal, StreamRefusal } from "./frames.ts";
 
 /** The error of a session that was refused. */
@@ -40,6 +47,12 @@ export function streamRefused(code: StreamRefusal, name: string): ParleyError {
       return new RemoteError(code, `${text} as the peer is not there`);
     case "ERR_HANDLER":
       return new RemoteError(code, `${text} as the far side failed`);
+    case "ERR_TARGET_REFUSED":
+      return new RemoteError(code, `${text} as its target cannot be reached`);
+    case "ERR_TARGET_TIMEOUT":
+      return new RemoteError(code, `${text} as its target did not answer in time`);
+    case "ERR_GOING_AWAY":
+      return new ClosedError(code, `${text} as the far side is going away`);
   }
 }
 
@@ -51,6 +64,8 @@ export function refusalOf(error: unknown): StreamRefusal {
     case "ERR_FORBIDDEN":
     case "ERR_HANDLER":
     case "ERR_NO_PEER":
+    case "ERR_TARGET_REFUSED":
+    case "ERR_TARGET_TIMEOUT":
       return code;
     case "ERR_CLOSED":
     case "ERR_RESET":
