@@ -51,8 +51,14 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
     serve: async (stream, _session, transport) => void await joinTunnel(stream, transport),
     abandon: cut,
   };
-  wire[HANDLERS].setPrepared(PREFIX + name, handler);
-  return { [Symbol.dispose]: () => void wire.unhandle(PREFIX + name) };
+  const handlers = wire[HANDLERS];
+  handlers.setPrepared(PREFIX + name, handler);
+  return {
+    [Symbol.dispose]: () => {
+      // A name that was exposed anew belongs to the later call.
+      if (handlers.get(PREFIX + name) === handler) handlers.delete(PREFIX + name);
+    },
+  };
 }
 
 /** Connects to a target. What goes wrong has a code that the caller is told. */

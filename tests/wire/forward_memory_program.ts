@@ -5,7 +5,7 @@
 import { expose, forward, join, mount } from "@parley/parley/wire";
 
 const LIMIT = 16;
-const PASSED = 1000;
+const PASSED = 2000;
 
 declare const gc: () => void;
 

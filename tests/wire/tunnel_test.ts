@@ -130,6 +130,19 @@ Deno.test("forward reaches what the server itself exposes", async () => {
   assertEquals(await ask(portOf(tunnel), "hello"), "HELLO");
 });
 
+Deno.test("expose of a name that is exposed already takes its place, and disposing the first leaves it there", async () => {
+  await using test = await hubbed();
+  await using upper = await UpperServer.start();
+  const [ann, bob] = [await test.join("ann"), await test.join("bob")];
+  const first = expose(bob, "upper", { path: "/nothing/there" });
+  const second = expose(bob, "upper", { port: upper.port });
+  first[Symbol.dispose]();
+  await using tunnel = await forward(ann, "upper", { to: "bob" });
+  assertEquals(await ask(portOf(tunnel), "hello"), "HELLO");
+  second[Symbol.dispose]();
+  assertEquals(bob.handlers, []);
+});
+
 Deno.test("expose connects to its own port only, whatever the caller says", async () => {
   await using test = await hubbed();
   await using upper = await UpperServer.start();
