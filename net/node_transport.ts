@@ -48,10 +48,11 @@ export class NodeTransport implements Transport {
     this.localAddr = link.localAddr;
     this.remoteAddr = link.remoteAddr;
     if (secure !== undefined) this.tls = secure.info;
-    const onGone = (cause: unknown) =>
-      this.#fail(cause instanceof Error ? cause : new Error("the socket was closed"));
-    session.on("error", onGone);
-    session.on("close", onGone);
+    session.on("error", (cause) => this.#fail(cause));
+    session.on("close", () => {
+      // What we closed ourselves is the most frequent: an error would cost more than the rest of its end.
+      if (!this.#closed) this.#fail(new Error("the socket was closed"));
+    });
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
     if (session.readableEnded) this.#end();

@@ -229,7 +229,7 @@ export class Link {
     handler: PreparedHandler<unknown>,
   ): Promise<StreamRefusal | undefined> {
     const gone = new AbortController();
-    void channel.mux.closed.then((error) => gone.abort(error));
+    void channel.mux.closed.then((error) => error && gone.abort(error));
     let prepared: unknown;
     try {
       prepared = await handler.prepare(open, gone.signal);
