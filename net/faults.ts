@@ -67,6 +67,35 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
+/**
+ * What `accept` says of one connection that is gone before it was taken: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
+ * for the address of one that was reset.
+ */
+const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EINTR",
+  "EINVAL",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENONET",
+  "ENOTCONN",
+  "EPIPE",
+  "EPROTO",
+  "ETIMEDOUT",
+]);
+
+/**
+ * Whether an `accept` failed for one connection only, such as one that was reset while it waited to be accepted; then the next one
+ * can be accepted at once. All else, such as no free descriptor, is a fault of the process: the next attempt would fail as well.
+ */
+export function isConnectionFault(cause: unknown): boolean {
+  return CONNECTION_FAULTS.has(codeOf(cause)) || cause instanceof Deno.errors.NotConnected ||
+    cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.ConnectionAborted;
+}
+
 /** The error of a handshake after which both ends would speak different protocols. */
 export function alpnMismatch(wanted: readonly string[]): TlsError {
   const list = wanted.map((name) => JSON.stringify(name)).join(", ");

@@ -1,4 +1,4 @@
-// NodeLink: the socket under a node:tls session, with the two things that Deno's node:tls lacks.
+// NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
 import net from "node:net";
 import { dialFault } from "./faults.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
@@ -12,15 +12,18 @@ interface StreamHandle {
   readStop(): number;
 }
 
+/** How long a peer is silent before the kernel probes it, where it is to: Linux would wait for two hours. */
+const KEEPALIVE_DELAY_MS = 60_000;
+
 /**
- * The socket under a TLS session.
+ * A socket of node:net, which may carry a TLS session.
  *
  * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
  * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
  * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
  */
 export class NodeLink {
-  /** The socket; the session owns its life. */
+  /** The socket; a session on it owns its life. */
   readonly socket: net.Socket;
   /** The near end. */
   readonly localAddr: Address;
@@ -43,7 +46,7 @@ export class NodeLink {
     const handle = handleOf(socket);
     if (handle === undefined) {
       throw new TypeError(
-        `Cannot use the "node" TLS backend as this version of the runtime lacks what it needs: use "deno"`,
+        `Cannot use a socket of node:net as this version of the runtime lacks what it needs: for TLS, use the "deno" backend`,
       );
     }
     this.socket = socket;
@@ -58,7 +61,7 @@ export class NodeLink {
       : { transport: "unix", path };
   }
 
-  /** Watches the end of the socket. To be called right after the TLS session was made on it. */
+  /** Watches the end of the socket. To be called right after the TLS session was made on it, if there is to be one. */
   watch(): void {
     const handle = this.#handle;
     const feed = handle.onread;
@@ -98,7 +101,7 @@ export class NodeLink {
   tune(tuning: SocketTuning): void {
     if (this.localAddr.transport !== "tcp") return;
     if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive);
+    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive, KEEPALIVE_DELAY_MS);
   }
 
   /** Keeps the process alive while the socket is open, or not. */
@@ -107,6 +110,12 @@ export class NodeLink {
     if (this.socket.destroyed) return;
     if (referenced) this.socket.ref();
     else this.socket.unref();
+  }
+
+  /** Frees the descriptor and resets the connection. A unix socket knows no resets: it is closed with what it has not read. */
+  reset(): void {
+    if (this.localAddr.transport === "tcp") this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 
   /** Frees the descriptor. */

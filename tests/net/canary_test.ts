@@ -97,6 +97,28 @@ Deno.test({
   },
 });
 
+Deno.test("net.Socket.resetAndDestroy() resets where Deno.TcpConn.close() ends in order, which is why tunnels use node:net", async () => {
+  for (const resets of [true, false]) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const accepting = listener.accept();
+    let end = () => {};
+    if (resets) {
+      const socket = net.connect(listener.addr.port, "127.0.0.1");
+      await once(socket, "connect");
+      end = () => void socket.resetAndDestroy();
+    } else {
+      const conn = await Deno.connect({ port: listener.addr.port });
+      assert(!("setLinger" in conn) && !("reset" in conn));
+      end = () => conn.close();
+    }
+    using far = await accepting;
+    const reading = far.read(new Uint8Array(1)).catch((error) => error.constructor);
+    end();
+    assertEquals(await reading, resets ? Deno.errors.ConnectionReset : null);
+    listener.close();
+  }
+});
+
 Deno.test("tls.TLSSocket.pause() does not stop the reading, which is why NodeLink does", async () => {
   await withNode(async (session) => {
     const { far, raw } = session;

@@ -19,6 +19,8 @@ export interface ConformanceOptions {
   maxBufferedBytes?: number;
   /** `close()` frees the descriptor at once, whatever is under way. @default {true} */
   closesAtOnce?: boolean;
+  /** Has `reset()`. @default {false} */
+  resets?: boolean;
 }
 
 const MIB = 1 << 20;
@@ -56,7 +58,7 @@ async function withPair(
 function checkDirection(
   name: string,
   makePair: () => Promise<TransportPair>,
-  { maxBufferedBytes = 24 * MIB, closesAtOnce = true }: ConformanceOptions,
+  { maxBufferedBytes = 24 * MIB, closesAtOnce = true, resets = false }: ConformanceOptions,
 ): void {
   const test = (text: string, body: (near: Transport, far: Transport) => Promise<void>) =>
     Deno.test(`Transport over ${name}, ${text}`, () => withPair(makePair, body));
@@ -170,6 +172,34 @@ function checkDirection(
     far.close();
     await assertCode("ERR_RESET", writeForever(near));
   });
+
+  if (resets) {
+    test(
+      "fails the peer's read with ERR_RESET when reset, at rest or with a write under way",
+      async (near, far) => {
+        await near.write(new Uint8Array([1]));
+        assertEquals(await far.read(), new Uint8Array([1]));
+        const reading = far.read();
+        near.reset?.();
+        near.reset?.();
+        await assertCode("ERR_RESET", reading);
+        await assertCode("ERR_RESET", far.read());
+        await assertCode("ERR_CLOSED", near.read());
+      },
+    );
+
+    test(
+      "fails its own calls with ERR_CLOSED and the peer's with ERR_RESET when reset amid them",
+      async (near, far) => {
+        const reading = near.read();
+        const { writing } = await fillUp(near, maxBufferedBytes);
+        near.reset?.();
+        await assertCode("ERR_CLOSED", reading);
+        await assertCode("ERR_CLOSED", writing);
+        await assertCode("ERR_RESET", readAll(far));
+      },
+    );
+  }
 
   // Deno's own TLS frees it only when the peer leaves: a canary holds that, see tests/net/canary_test.ts.
   if (closesAtOnce) {
