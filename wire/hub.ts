@@ -1,5 +1,4 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import type { MuxStream } from "../mux/stream.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
@@ -13,7 +12,7 @@ import { PresenceBoard } from "./presence.ts";
 import { refusalOf } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
 import { OPEN_TIMEOUT_MS } from "./session.ts";
-import { type SpliceEnd, spliceStreams } from "./splice.ts";
+import { relay } from "./relay.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { routeMeasured } from "./telemetry.ts";
@@ -190,7 +189,7 @@ export class HubRouter implements Router {
     open: Open,
     limits: OpenLimits,
   ): Promise<StreamRefusal | undefined> {
-    let far: Awaited<ReturnType<Link["open"]>>;
+    let far: FrameChannel;
     try {
       far = await target.open(open, limits);
     } catch (error) {
@@ -201,28 +200,11 @@ export class HubRouter implements Router {
     try {
       await channel.write({});
     } catch (error) {
-      far.channel.mux.reset(error);
+      far.mux.reset(error);
       throw error;
     }
     this.#counters.streamsRelayed++;
-    await spliceStreams(endOf(channel.mux, channel.rest()), endOf(far.channel.mux, far.rest));
+    await relay(channel, far);
     return undefined;
   }
-}
-
-/** A mux stream as an end of a splice; `first` was read already. */
-function endOf(mux: MuxStream, first: Uint8Array): SpliceEnd {
-  let held: Uint8Array | undefined = first.length > 0 ? first : undefined;
-  return {
-    closed: mux.closed,
-    read: async () => {
-      if (held === undefined) return await mux.read();
-      const bytes = held;
-      held = undefined;
-      return bytes;
-    },
-    write: (bytes) => mux.write(bytes),
-    closeWrite: () => mux.closeWrite(),
-    abort: (reason) => mux.reset(reason),
-  };
 }

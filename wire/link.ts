@@ -154,7 +154,7 @@ export class Link {
   async open(
     open: Partial<Open> & { readonly name: string },
     limits: OpenLimits,
-  ): Promise<{ readonly channel: FrameChannel; readonly rest: Uint8Array }> {
+  ): Promise<FrameChannel> {
     const { signal, timeoutMs, givenMs = timeoutMs } = limits;
     const stream = nameStream(open.name, open.to ?? this.#host.opener(this));
     let mux: MuxStream | undefined;
@@ -178,13 +178,13 @@ export class Link {
           throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
         }
         const { code } = readAnswer(answer);
-        if (code === undefined) return { channel, rest: channel.rest() };
+        if (code === undefined) return channel;
         void mux.close().catch(() => {});
         mux = undefined;
         throw streamRefused(code, stream);
       });
       // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
-      if (open.from === undefined) this.#opens(opened.channel.mux);
+      if (open.from === undefined) this.#opens(opened.mux);
       return opened;
     } catch (error) {
       if (open.from === undefined) this.#host.counters.streamsFailed++;
@@ -261,14 +261,14 @@ export class Link {
 
   async #resetUnused(signal: AbortSignal): Promise<void> {
     const used = new Map<MuxStream, number>();
-    for (const mux of this.#opened) used.set(mux, mux.lastUsedMs);
+    for (const mux of this.#opened) used.set(mux, mux.uses);
     for (;;) {
       await pause(UNUSED_MS, signal);
       if (signal.aborted) return;
       for (const mux of this.#opened) {
-        const { isBusy, lastUsedMs } = mux;
-        if (!isBusy && used.get(mux) === lastUsedMs) mux.reset(LEFT);
-        else used.set(mux, lastUsedMs);
+        const { isBusy, uses } = mux;
+        if (!isBusy && used.get(mux) === uses) mux.reset(LEFT);
+        else used.set(mux, uses);
       }
     }
   }

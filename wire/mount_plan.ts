@@ -66,8 +66,11 @@ export const MAX_STREAMS = 256;
 /** Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener waits, and not longer. */
 export const BUSY_MS = 5000;
 
-/** Streams that may wait to be accepted: all that may be open, as each is accepted at once. */
-const MAX_BACKLOG = 1 << 24;
+/**
+ * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of whom pays for its own at the
+ * hub. What they leave running is bounded by `maxHandlers`.
+ */
+const ANY_RESETS = 2 ** 31;
 
 /**
  * Checks what both sides have, and fills in limits that fit each other.
@@ -91,10 +94,12 @@ export function resolveWire(
     throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   resolveMuxOptions({ ...mux, role });
-  const { maxStreams = most, maxBacklog = MAX_BACKLOG } = mux;
+  const { maxStreams = most } = mux;
+  if (role === "client") {
+    return { maxHandlers, mux: { ...mux, maxStreams, flood: { maxResets: ANY_RESETS, ...mux.flood } } };
+  }
   // The control stream is none of those that are counted.
-  const uncounted = role === "server" ? CONTROL_STREAMS : 0;
-  return { maxHandlers, mux: { ...mux, maxBacklog, maxStreams: Math.min(maxStreams + uncounted, 1 << 24) } };
+  return { maxHandlers, mux: { ...mux, maxStreams: Math.min(maxStreams + CONTROL_STREAMS, 1 << 24) } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

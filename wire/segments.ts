@@ -142,6 +142,11 @@ export class SegmentReader {
     return this.#inside;
   }
 
+  /** Bytes that came and were not given out. */
+  get heldBytes(): number {
+    return this.#held.length;
+  }
+
   /** Whether the rest of the segment is held. */
   get isWhole(): boolean {
     return this.#held.length > this.#left && this.#held[this.#left] === 0;

@@ -8,12 +8,15 @@ import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "./fram
 import type { PreparedHandler } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
 import type { StreamHandler } from "./options.ts";
-import { type StreamInfo, WireStream } from "./stream.ts";
+import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "./turns.ts";
 
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
+
+/** How a stream was handled: a refusal, or the bytes that its handler left unused. */
+type Outcome = StreamRefusal | number;
 
 /** The streams of one session that its peer opens. */
 export class Serving {
@@ -50,10 +53,10 @@ export class Serving {
       if (text === null) return void mux.reset();
       const open = readOpen(text);
       const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
-      const code = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
-      if (code === undefined) return await mux.retire();
+      const outcome = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (typeof outcome === "number") return await mux.retire(outcome);
       counters.streamsRefused++;
-      await refuse(channel, code);
+      await refuse(channel, outcome);
     } catch (error) {
       counters.streamErrors++;
       mux.reset(error);
@@ -62,18 +65,17 @@ export class Serving {
   }
 
   /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
-  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
+  async #handle(channel: FrameChannel, open: Open): Promise<Outcome> {
     try {
       const code = await this.#judge(open);
       if (code !== undefined) return code;
-      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
+      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open) ?? 0;
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
       const info = { name: open.name, from: open.from ?? this.#host.opener(this.#link), meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
       await channel.write({});
-      await this.#run(channel, info, handler);
-      return undefined;
+      return await this.#run(channel, info, handler);
     } finally {
       this.turns.give();
     }
@@ -84,7 +86,7 @@ export class Serving {
     channel: FrameChannel,
     info: StreamInfo,
     handler: PreparedHandler,
-  ): Promise<StreamRefusal | undefined> {
+  ): Promise<Outcome> {
     const { mux } = channel;
     let prepared: unknown;
     try {
@@ -101,11 +103,11 @@ export class Serving {
       handler.abandon(prepared);
       throw error;
     }
-    await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
-    return undefined;
+    return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
   }
 
-  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<void> {
+  /** Runs a handler; returns the bytes that it read off the stream and did not use. */
+  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
     this.#host.counters.streamsServed++;
     const { facts, session } = this.#link;
     const stream = new WireStream(channel.mux, info, channel.rest());
@@ -113,6 +115,7 @@ export class Serving {
       await (telemetryOn()
         ? serveMeasured(facts, stream, () => handler(stream, session))
         : handler(stream, session));
+      return stream[UNREAD];
     } catch (error) {
       channel.mux.reset(error, { failed: true });
       throw error;
@@ -135,7 +138,7 @@ export class Serving {
 async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
   try {
     await channel.write({ code }, { timeoutMs: OPEN_MS });
-    await channel.mux.retire();
+    await channel.mux.retire(channel.rest().length);
   } catch (error) {
     channel.mux.reset(error);
   }

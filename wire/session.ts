@@ -161,12 +161,12 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
   try {
     const link = await find(limits);
     const left = { ...limits, timeoutMs: timeLeft(givenMs, startedMs) };
-    const { channel, rest } = await (telemetryOn()
+    const channel = await (telemetryOn()
       ? openMeasured(link.facts, open, (told) =>
         link.open(told, left))
       : link.open(open, left));
     lifetime?.cover(channel.mux);
-    return new WireStream(channel.mux, { name, from: undefined, meta }, rest);
+    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest());
   } catch (error) {
     lifetime?.end();
     throw error;

@@ -24,6 +24,9 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
+/** Where a stream tells what it has not used: a key that only this library has. */
+export const UNREAD: unique symbol = Symbol("unread");
+
 /** Plain or segmented: the first use of a direction fixes it. */
 type Mode = "unused" | "plain" | "segments";
 
@@ -200,10 +203,17 @@ export class WireStream implements AsyncDisposable {
     }
   }
 
-  /** The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a {@linkcode reset}. */
+  /**
+   * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a {@linkcode reset}. Never rejects,
+   * so that it hides no error by which the block was left; {@linkcode closed} tells how the stream ended.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#mux.hasGivenUp) this.reset();
-    else await this.close();
+    await this.#mux[Symbol.asyncDispose]();
+  }
+
+  /** @ignore bytes that were read off the stream and not used, for the end of its handler */
+  get [UNREAD](): number {
+    return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
