@@ -37,6 +37,8 @@ export interface Reception {
   register(facts: LinkFacts): void;
   /** Names that this side handles. */
   names(): readonly string[];
+  /** Streams that a peer may have open. */
+  readonly maxStreams: number;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
 }
@@ -127,12 +129,8 @@ export class GreetedIncoming implements Incoming {
     if (taken !== undefined) return taken;
     // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
     mux.agree(theirs);
-    const { maxStreams, windowBytes } = mux.terms;
-    const limits = {
-      maxStreams: maxStreams - CONTROL_STREAMS,
-      windowBytes,
-      maxStreamsPerPair: reception.maxStreamsPerPair,
-    };
+    const { maxStreams, maxStreamsPerPair } = reception;
+    const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
     const written = control.write({ session: id, identity, streams: told, limits }, { signal });
     reception.register(facts);
     await written;
@@ -174,14 +172,19 @@ async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRef
 export async function greet(
   transport: Transport,
   hello: Omit<Hello, "parley" | "limits">,
-  options: { readonly mux: Omit<MuxSessionOptions, "role">; readonly signal: AbortSignal },
+  options: {
+    readonly mux: Omit<MuxSessionOptions, "role">;
+    /** Streams that the server may have open. */
+    readonly maxStreams: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<LinkFacts> {
   const { signal } = options;
   const mux = new MuxSession(transport, { ...options.mux, role: "client" });
   try {
     const stream = await mux.openStream({ signal });
     const control = new FrameChannel(stream);
-    const limits = mux.terms;
+    const limits = { maxStreams: options.maxStreams, windowBytes: mux.terms.windowBytes };
     await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
     if (text === null) throw new ClosedError("ERR_RESET", "Cannot join as the server ended the connection");

@@ -1,9 +1,8 @@
 // join(): the joining side of the wire: one session with a server, kept up.
 import { Backoff } from "../client/backoff.ts";
-import { isFinal } from "../client/final_errors.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
-import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import { dial } from "../net/dial.ts";
 import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
@@ -19,6 +18,7 @@ import { MAX_STREAMS, resolveWire } from "./mount_plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
 import { nameStream, sessionEnded } from "./refusals.ts";
+import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./reporter.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { WireTally } from "./tally.ts";
@@ -88,7 +88,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #options: JoinOptions;
   readonly #connect: ResolvedConnectOptions<unknown>;
   readonly #wire: ReturnType<typeof resolveWire>;
-  readonly #backoff: Backoff | null;
+  readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
   readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
   readonly #peers = new PeerList();
@@ -119,8 +119,9 @@ export class JoinedWire implements AsyncDisposable {
     for (const name of ["authorize", "onRetry", "onPeers"] as const) {
       if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
     }
-    this.#backoff = reconnect === false ? null : new Backoff(reconnect);
+    const backoff = reconnect === false ? null : new Backoff(reconnect);
     this.#reporter = new WireReporter(options);
+    this.#rejoin = new Rejoin(backoff, this.#reporter, (info) => options.onRetry?.(info));
     for (const [name, handler] of Object.entries(options.handlers ?? {})) this.#handlers.set(name, handler);
     this.#host = new JoinHost({
       options,
@@ -273,11 +274,11 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     const { signal } = this.#ending;
     this.#tally.start();
-    this.#backoff?.started(performance.now());
+    this.#rejoin.started();
     let error: unknown;
     while (!signal.aborted) {
       error = await this.#runSession();
-      const delayMs = this.#decide(error);
+      const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
       await pause(delayMs, signal);
     }
@@ -290,25 +291,6 @@ export class JoinedWire implements AsyncDisposable {
     this.#peers.stop(reason);
     this.#ready.reject(reason);
     this.#closed.resolve(signal.aborted ? undefined : error);
-  }
-
-  /** Milliseconds before the next attempt, `null` when there is to be none. */
-  #decide(error: unknown): number | null {
-    if (this.#ending.signal.aborted || this.#backoff === null || this.#dismissed !== undefined) return null;
-    const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
-    if (isFinal(why) || (why instanceof ParleyError && why.code === "ERR_WIRE_VERSION")) return null;
-    try {
-      const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
-      if (delayMs === null || this.#ending.signal.aborted) return null;
-      const attempt = this.#backoff.attempts;
-      const fields = { attempt, delayMs, error: why };
-      this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
-      this.#reporter.guard(() => this.#options.onRetry?.({ attempt, delayMs, error: why }));
-      return delayMs;
-    } catch (mistake) {
-      this.#reporter.report(mistake, { phase: "hook" });
-      return null;
-    }
   }
 
   /** One session, from dialling to its end. Gives why it could not be had or was lost. */
@@ -337,7 +319,7 @@ export class JoinedWire implements AsyncDisposable {
     const link = this.#link = new Link(facts, this.#host);
     const closed = this.#tally.opened(link);
     this.#status = "connected";
-    this.#backoff?.connected(performance.now());
+    this.#rejoin.connected();
     const running = link.run();
     this.#fit(link);
     this.#linkUp.resolve(link);
@@ -368,7 +350,7 @@ export class JoinedWire implements AsyncDisposable {
         throw signal.reason;
       }
       const streams = this.#handlers.names;
-      return await greet(transport, { identity, token, streams }, { mux: this.#wire.mux, signal });
+      return await greet(transport, { identity, token, streams }, { ...this.#wire, signal });
     });
   }
 

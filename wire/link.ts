@@ -124,6 +124,11 @@ export class Link {
     this.session = new WireSession(this);
   }
 
+  /** Who the other side is; `undefined` for the server. */
+  get peer(): string | undefined {
+    return this.#host.opener(this);
+  }
+
   /** Fires when the session is over, with what ended it. */
   get signal(): AbortSignal {
     return this.#over.signal;
@@ -156,7 +161,7 @@ export class Link {
     limits: OpenLimits,
   ): Promise<FrameChannel> {
     const { signal, timeoutMs, givenMs = timeoutMs } = limits;
-    const stream = nameStream(open.name, open.to ?? this.#host.opener(this));
+    const stream = nameStream(open.name, open.to ?? this.peer);
     let mux: MuxStream | undefined;
     const late = () => {
       if (mux === undefined) return tooManyStreams(stream);

@@ -300,6 +300,7 @@ export class MountedWire implements AsyncDisposable {
     let link: Link | undefined;
     const greeted = new GreetedIncoming(incoming, {
       names: () => this.#handlers.names,
+      maxStreams: this.#plan.maxStreams,
       maxStreamsPerPair: this.#plan.maxStreamsPerPair,
       judge: (greeting, signal) => this.#host.judgeSession(greeting, signal),
       admit: (facts) => this.#registry.claim(facts) ? undefined : "ERR_NAME_TAKEN",

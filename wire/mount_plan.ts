@@ -25,6 +25,8 @@ export interface MountPlan {
   readonly maxHandlers: number;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
+  /** Streams that a peer is told it may have open. */
+  readonly maxStreams: number;
   readonly mux: Omit<MuxSessionOptions, "role">;
 }
 
@@ -67,6 +69,13 @@ export const MAX_STREAMS = 256;
 export const BUSY_MS = 5000;
 
 /**
+ * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a yamux program, is refused
+ * by a code and not by a reset, and a hub may allow more. By them windows start with 32 KiB, and a process has room for 4096 streams of a
+ * hub beside those that have grown.
+ */
+const ROOM_STREAMS = 1024;
+
+/**
  * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of whom pays for its own at the
  * hub. What they leave running is bounded by `maxHandlers`.
  */
@@ -82,7 +91,7 @@ export function resolveWire(
   options: WireOptions,
   role: "client" | "server",
   atLeast = 0,
-): Pick<MountPlan, "maxHandlers" | "mux"> {
+): Pick<MountPlan, "maxHandlers" | "maxStreams" | "mux"> {
   const most = Math.max(MAX_STREAMS, atLeast);
   const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
@@ -94,12 +103,15 @@ export function resolveWire(
     throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   resolveMuxOptions({ ...mux, role });
-  const { maxStreams = most } = mux;
+  const maxStreams = mux.maxStreams ?? most;
+  const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
   if (role === "client") {
-    return { maxHandlers, mux: { ...mux, maxStreams, flood: { maxResets: ANY_RESETS, ...mux.flood } } };
+    const flood = { maxResets: ANY_RESETS, ...mux.flood };
+    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, flood } };
   }
   // The control stream is none of those that are counted.
-  return { maxHandlers, mux: { ...mux, maxStreams: Math.min(maxStreams + CONTROL_STREAMS, 1 << 24) } };
+  const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
+  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

@@ -7,6 +7,7 @@ import {
   type ParleyError,
   ProtocolError,
   RemoteError,
+  type TimeoutErrorCode,
 } from "../errors.ts";
 import type { SessionRefusal, StreamRefusal } from "./frames.ts";
 
@@ -34,10 +35,9 @@ export function sessionEnded(code: SessionRefusal): ParleyError {
   return new RemoteError(code, text);
 }
 
-/** A stream as errors name it: by its name, and by the peer that it is for. */
-export function nameStream(name: string, peer: string | undefined): string {
-  const to = peer === undefined ? "the server" : JSON.stringify(peer);
-  return `the stream ${JSON.stringify(name)} to ${to}`;
+/** A stream as errors name it: by its name, and by the peer that it is for, or comes from. */
+export function nameStream(name: string, peer: string | undefined, way: "to" | "from" = "to"): string {
+  return `the stream "${name}" ${way} ${peer === undefined ? "the server" : `"${peer}"`}`;
 }
 
 /** The error of a stream that was refused; `stream` is what {@linkcode nameStream} made. */
@@ -81,6 +81,23 @@ export function openFailed(error: unknown, stream: string): unknown {
     cause: error,
     unsentBytes,
   });
+}
+
+/** An error of an open stream with its name in place of its number; what does not tell a number is returned as it is. */
+export function nameError<Given>(
+  error: Given,
+  id: number,
+  stream: string,
+): Given | ClosedError | TimeoutError {
+  if (!(error instanceof ClosedError || error instanceof TimeoutError)) return error;
+  const message = error.message.replace(` stream ${id}`, ` ${stream}`).replace(" the stream:", ` ${stream}:`);
+  if (message === error.message) return error;
+  const { code, cause } = error;
+  if (error instanceof ClosedError) {
+    return new ClosedError(code as ClosedErrorCode, message, { cause, unsentBytes: error.unsentBytes });
+  }
+  const { cutBytes, cutConnections } = error;
+  return new TimeoutError(code as TimeoutErrorCode, message, { cause, cutBytes, cutConnections });
 }
 
 const CLOSED_REASONS: Readonly<Record<string, string>> = {

@@ -8,6 +8,7 @@ import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "./fram
 import type { PreparedHandler } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
 import type { StreamHandler } from "./options.ts";
+import { nameStream } from "./refusals.ts";
 import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "./turns.ts";
@@ -72,7 +73,7 @@ export class Serving {
       if (open.to !== undefined) return await this.#host.route(this.#link, channel, open) ?? 0;
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
-      const info = { name: open.name, from: open.from ?? this.#host.opener(this.#link), meta: open.meta };
+      const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
       await channel.write({});
       return await this.#run(channel, info, handler);
@@ -110,7 +111,12 @@ export class Serving {
   async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
     this.#host.counters.streamsServed++;
     const { facts, session } = this.#link;
-    const stream = new WireStream(channel.mux, info, channel.rest());
+    const stream = new WireStream(
+      channel.mux,
+      info,
+      channel.rest(),
+      nameStream(info.name, info.from, "from"),
+    );
     try {
       await (telemetryOn()
         ? serveMeasured(facts, stream, () => handler(stream, session))

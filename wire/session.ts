@@ -10,6 +10,7 @@ import { checkMeta, checkName, type Meta } from "./frames.ts";
 import { checkLifetime, Lifetime } from "./lifetime.ts";
 import type { Link, OpenLimits } from "./link.ts";
 import type { OpenOptions } from "./options.ts";
+import { nameStream } from "./refusals.ts";
 import { WireStream } from "./stream.ts";
 import { openMeasured } from "./telemetry.ts";
 
@@ -166,7 +167,8 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
         link.open(told, left))
       : link.open(open, left));
     lifetime?.cover(channel.mux);
-    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest());
+    const label = nameStream(name, to ?? link.peer);
+    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest(), label);
   } catch (error) {
     lifetime?.end();
     throw error;

@@ -12,6 +12,7 @@ import {
   type SegmentSource,
   SegmentWriter,
 } from "./segments.ts";
+import { nameError } from "./refusals.ts";
 import { EndWatch } from "./step.ts";
 
 /** What both sides know of a stream. */
@@ -46,6 +47,9 @@ export class WireStream implements AsyncDisposable {
   /** What its opener said about it. It comes from the peer: check it as any input. */
   readonly meta: Meta;
   readonly #mux: MuxStream;
+  /** How errors name it. */
+  readonly #label: string;
+  #closed: Promise<ParleyError | undefined> | undefined;
   /** Bytes that came in one chunk with the answer. */
   #first: Uint8Array | undefined;
   #in: Mode = "unused";
@@ -56,8 +60,9 @@ export class WireStream implements AsyncDisposable {
   #readable: ReadableStream<Uint8Array> | undefined;
 
   /** @ignore streams come from `open` and go to handlers */
-  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array) {
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
     this.#mux = mux;
+    this.#label = label;
     this.name = name;
     this.from = from;
     this.meta = meta;
@@ -71,7 +76,8 @@ export class WireStream implements AsyncDisposable {
 
   /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
   get closed(): Promise<ParleyError | undefined> {
-    return this.#mux.closed;
+    this.#closed ??= this.#mux.closed.then((error) => this.#named(error));
+    return this.#closed;
   }
 
   /**
@@ -103,7 +109,11 @@ export class WireStream implements AsyncDisposable {
    */
   async write(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
     this.#out = use("write to", this.#out, "plain");
-    await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+    try {
+      await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /**
@@ -165,7 +175,11 @@ export class WireStream implements AsyncDisposable {
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the peer did not take everything within `timeoutMs`
    */
   async close(options?: WaitOptions): Promise<void> {
-    await this.#mux.close(options);
+    try {
+      await this.#mux.close(options);
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
@@ -218,9 +232,19 @@ export class WireStream implements AsyncDisposable {
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
     const first = this.#first;
-    if (first === undefined) return await this.#mux.read(options);
-    this.#first = undefined;
-    return first;
+    if (first !== undefined) {
+      this.#first = undefined;
+      return first;
+    }
+    try {
+      return await this.#mux.read(options);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  #named<Given>(error: Given): Given | ParleyError {
+    return nameError(error, this.#mux.id, this.#label);
   }
 }
 
