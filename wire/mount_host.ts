@@ -7,7 +7,7 @@ import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
 import type { Greeting } from "./greeting.ts";
 import type { HandlerTable } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
-import { BUSY_MS, type MountPlan } from "./mount_plan.ts";
+import type { MountPlan } from "./mount_plan.ts";
 import type { Authorize } from "./options.ts";
 import type { Registry } from "./registry.ts";
 import type { WireReporter } from "./reporter.ts";
@@ -52,7 +52,7 @@ export class MountHost implements LinkHost {
   readonly counters: WireCounters;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
-  readonly busyMs: number = BUSY_MS;
+  readonly busyMs: number;
   readonly #parts: MountHostParts;
 
   constructor(parts: MountHostParts) {
@@ -60,6 +60,7 @@ export class MountHost implements LinkHost {
     this.counters = parts.counters;
     this.handlers = parts.handlers;
     this.maxHandlers = parts.plan.maxHandlers;
+    this.busyMs = parts.plan.busyMs;
   }
 
   /** Asks who may join; an error is no verdict, and the client tries again. */

@@ -23,6 +23,8 @@ export interface MountPlan {
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
   readonly maxHandlers: number;
+  /** Time for which a stream waits while `maxHandlers` run, in ms. */
+  readonly busyMs: number;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
   /** Streams that a peer is told it may have open. */
@@ -58,6 +60,7 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
     maxStreamsPerPair,
+    busyMs: BUSY_MS,
     ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
   };
 }

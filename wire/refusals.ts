@@ -7,6 +7,7 @@ import {
   type ParleyError,
   ProtocolError,
   RemoteError,
+  TimeoutError,
   type TimeoutErrorCode,
 } from "../errors.ts";
 import type { SessionRefusal, StreamRefusal } from "./frames.ts";

@@ -149,7 +149,20 @@ export class SegmentReader {
 
   /** Whether the rest of the segment is held. */
   get isWhole(): boolean {
-    return this.#held.length > this.#left && this.#held[this.#left] === 0;
+    const bytes = this.#held;
+    for (let at = this.#left; at < bytes.length;) {
+      let length = 0;
+      let more = true;
+      for (let factor = 1; more && at < bytes.length; factor *= 128) {
+        const byte = bytes[at++] ?? 0;
+        length += (byte % 128) * factor;
+        more = byte >= 128;
+      }
+      if (more) return false;
+      if (length === 0) return true;
+      at += length;
+    }
+    return false;
   }
 
   /** Begins the next segment; `false` when there is none. */

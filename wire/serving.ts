@@ -132,9 +132,12 @@ export class Serving {
     const late = (ms: number) =>
       new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the stream within ${ms} ms`);
     try {
-      return await withDeadline({ timeoutMs: OPEN_MS, late }, () => this.#host.judge(this.#link, open));
+      return await withDeadline(
+        { signal: this.#link.signal, timeoutMs: OPEN_MS, late },
+        () => this.#host.judge(this.#link, open),
+      );
     } catch (error) {
-      this.#host.onStreamError(this.#link, error);
+      if (!this.#link.signal.aborted) this.#host.onStreamError(this.#link, error);
       return "ERR_HANDLER";
     }
   }

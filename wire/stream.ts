@@ -130,7 +130,7 @@ export class WireStream implements AsyncDisposable {
     const mux = this.#mux;
     this.#writer ??= new SegmentWriter(
       (bytes, wait) => mux.write(bytes, wait),
-      new EndWatch(() => mux.closed),
+      new EndWatch(() => this.closed),
     );
     try {
       return await this.#writer.send(source, options);
@@ -154,7 +154,10 @@ export class WireStream implements AsyncDisposable {
     this.#in = use("read from", this.#in, "segments");
     const mux = this.#mux;
     this.#reader ??= new SegmentReader((wait) => this.#pull(wait));
-    this.#bodyEnd ??= { watch: new EndWatch(() => mux.closed), hasMore: () => mux.stats().bufferedBytes > 0 };
+    this.#bodyEnd ??= {
+      watch: new EndWatch(() => this.closed),
+      hasMore: () => mux.stats().bufferedBytes > 0,
+    };
     try {
       return await copyBody(this.#reader, sink, this.#bodyEnd, options);
     } catch (error) {
