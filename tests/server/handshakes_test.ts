@@ -1,8 +1,9 @@
 // Tests of handshakes: who is punished for one that came to nothing, and who is not.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { TlsError } from "../../errors.ts";
+import { ClosedError, TlsError } from "../../errors.ts";
 import { Admission, type Ticket } from "../../limits/admission.ts";
 import { Penalties } from "../../limits/penalties.ts";
+import { handshakeFault, HangUp } from "../../net/faults.ts";
 import { memoryPair } from "../../net/transport.ts";
 import type { Address, Incoming, Transport } from "../../net/transport.ts";
 import { Handshakes } from "../../server/handshakes.ts";
@@ -88,6 +89,21 @@ Deno.test("Handshakes punish who fails, and tell why", async () => {
   assert(owedMs() > 0);
   assertEquals(failures, [error]);
   assertEquals([counters.handshakeFailures, admission.connections], [1, 0]);
+});
+
+Deno.test("Handshakes count and tell of who hangs up in the midst of one, and punish no source for it", async () => {
+  const errors = [
+    handshakeFault(new HangUp("the client left")),
+    handshakeFault(new Deno.errors.UnexpectedEof("unexpected end of file")),
+    handshakeFault(new Deno.errors.ConnectionReset("connection reset")),
+    new ClosedError("ERR_RESET", "The peer left before its HELLO"),
+  ];
+  const { admission, counters, failures, handshakes, admit, owedMs } = bench();
+  for (const error of errors) {
+    assertEquals(await handshakes.finish(incomingOf(() => Promise.reject(error)), admit()), null);
+  }
+  assertEquals([owedMs(), failures, admission.connections], [0, errors, 0]);
+  assertEquals(counters.handshakeFailures, errors.length);
 });
 
 Deno.test("Handshakes punish who says nothing in time, for longer", async () => {
