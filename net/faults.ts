@@ -126,6 +126,23 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
 }
 
+/** The cause of a handshake that came to nothing as the peer left in the midst of it. */
+export class HangUp extends Error {
+  override readonly name = "HangUp";
+}
+
+/**
+ * Whether a handshake came to nothing as the peer hung up: a probe that connects and leaves, a client that gave up. Unlike wrong bytes
+ * or a wrong certificate that is no offence.
+ */
+export function isHangUp(error: unknown): boolean {
+  if (error instanceof ClosedError) return true;
+  if (!(error instanceof TlsError)) return false;
+  const { cause } = error;
+  return cause instanceof HangUp || cause instanceof Deno.errors.UnexpectedEof ||
+    cause instanceof Deno.errors.BrokenPipe || isConnectionFault(cause);
+}
+
 const UNTRUSTED =
   /UnknownIssuer|unknown issuer|BadSignature|CaUsedAsEndEntity|InvalidPurpose|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|invalid peer certificate/i;
 
