@@ -1,4 +1,4 @@
-// HandlerTable: who answers which name, and who wants to know of changes.
+// HandlerTable: which handler answers which name, and who has to know of changes.
 import { checkFunction } from "../limits/check.ts";
 import { checkName, encodeFrame } from "./frames.ts";
 import type { StreamHandler } from "./options.ts";
@@ -8,24 +8,25 @@ import type { StreamInfo, WireStream } from "./stream.ts";
 /** Where a wire keeps its handlers: a key that only this library has. */
 export const HANDLERS: unique symbol = Symbol("handlers");
 
-/** A handler that does something before its stream is accepted, as the stream makes no sense without it. */
-export interface PreparedHandler<T> {
+/**
+ * A handler that does something before its stream is accepted, so that the opener learns whether that worked: `expose` connects
+ * to its target. For use inside this module.
+ */
+export interface PreparedHandler<T = unknown> {
   /**
-   * Comes before the stream is accepted. Where it rejects, the stream is refused: with the code of its error if that is one of
-   * refusal, else with `ERR_HANDLER`.
-   *
-   * @param signal Aborts when the opener has given up
+   * Comes before ACCEPT. An error whose `code` is one of the refusals of a stream refuses with it; any other refuses with
+   * `ERR_HANDLER`. The signal fires when the opener gives up.
    */
   prepare(info: StreamInfo, signal: AbortSignal): Promise<T>;
-  /** Serves the stream. */
+  /** Serves the stream after ACCEPT; as a {@linkcode StreamHandler} it ends the stream by returning or throwing. */
   serve(stream: WireStream, session: WireSession, prepared: T): Promise<void>;
-  /** The stream could not be accepted: frees what was prepared. It must not throw. */
+  /** The stream was given up before ACCEPT: frees what was prepared. */
   abandon(prepared: T): void;
 }
 
 /** Handlers by name. */
 export class HandlerTable {
-  readonly #handlers = new Map<string, StreamHandler | PreparedHandler<unknown>>();
+  readonly #handlers = new Map<string, StreamHandler | PreparedHandler>();
   readonly #onChange: () => void;
 
   constructor(onChange: () => void) {
@@ -37,8 +38,8 @@ export class HandlerTable {
     return [...this.#handlers.keys()];
   }
 
-  /** Whoever answers `name`. */
-  get(name: string): StreamHandler | PreparedHandler<unknown> | undefined {
+  /** The handler of `name`. */
+  get(name: string): StreamHandler | PreparedHandler | undefined {
     return this.#handlers.get(name);
   }
 
@@ -54,10 +55,10 @@ export class HandlerTable {
     this.#set(name, handler);
   }
 
-  /** Sets a handler that prepares for its streams. @throws as {@linkcode set} does */
+  /** Sets a handler that prepares before the stream is accepted. @throws as {@linkcode set} does */
   setPrepared<T>(name: string, handler: PreparedHandler<T>): void {
     checkName("Cannot handle streams", "name", name);
-    this.#set(name, handler as PreparedHandler<unknown>);
+    this.#set(name, handler as PreparedHandler);
   }
 
   /** Removes a handler; `false` when there was none. Streams that it serves go on. */
@@ -67,7 +68,7 @@ export class HandlerTable {
     return known;
   }
 
-  #set(name: string, handler: StreamHandler | PreparedHandler<unknown>): void {
+  #set(name: string, handler: StreamHandler | PreparedHandler): void {
     const known = this.#handlers.has(name);
     // Room for the identity and the token that travel with the names.
     if (!known) encodeFrame({ streams: [...this.names, name], room: "-".repeat(5 * 1024) });

@@ -57,6 +57,7 @@ export {
   type OpenOptions,
   sameToken,
   type StreamHandler,
+  type StreamLifetime,
   type WireErrorContext,
   type WireOptions,
 } from "./options.ts";
