@@ -10,7 +10,6 @@ import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
-import type { WireCounters } from "../stats/counters.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { openServerCredentials } from "../tls/load.ts";

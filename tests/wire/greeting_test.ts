@@ -8,7 +8,7 @@ import { FrameChannel } from "../../wire/frame_channel.ts";
 import { utf8 } from "../support/bytes.ts";
 import { codeOf, errorOf } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
-import { authorize, mounted, RawWire, TestWire } from "../support/wires.ts";
+import { authorize, mounted, TestWire } from "../support/wires.ts";
 import { join } from "@parley/parley/wire";
 
 const portOf = (test: TestWire) => (test.server.addr as { port: number }).port;
