@@ -5,7 +5,7 @@ import { UsageError } from "./command.ts";
 export interface TypedService {
   /** What it is called. */
   readonly name: string;
-  /** Where it is, or is to be; "" where that was left out. */
+  /** Where it is exposed from, or forwarded to. */
   readonly address: string;
 }
 

@@ -10,7 +10,14 @@ interface StreamHandle {
   onread: (...args: unknown[]) => unknown;
   readStart(): number;
   readStop(): number;
+  useUserBuffer(buffer: Uint8Array): void;
 }
+
+/** A place for bytes that has no room: the platform then reads nothing, and takes that for no end. */
+const NO_ROOM = new Uint8Array(new ArrayBuffer(1), 0, 0);
+
+/** What makes the platform find places for bytes by itself again. */
+const OWN_ROOM = new Uint8Array(0);
 
 /** How long a peer is silent before the kernel probes it, where it is to: Linux would wait for two hours. */
 const KEEPALIVE_DELAY_MS = 60_000;
@@ -21,6 +28,10 @@ const KEEPALIVE_DELAY_MS = 60_000;
  * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
  * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
  * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
+ *
+ * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, be it before or
+ * meanwhile: the platform takes that for a broken connection, unless it is reading. So it is kept reading, without room for bytes:
+ * see {@linkcode hold}.
  */
 export class NodeLink {
   /** The socket; a session on it owns its life. */
@@ -36,6 +47,10 @@ export class NodeLink {
   readonly #handle: StreamHandle;
   #reading = true;
   #referenced = true;
+  #hasReceived = false;
+  /** Whether the platform reads without room. */
+  #isHeld = false;
+  #hasEnded = false;
 
   /**
    * Takes over a connected socket, before its TLS session is made.
@@ -67,7 +82,12 @@ export class NodeLink {
     const feed = handle.onread;
     // The platform calls with bytes, or without any at the end and at errors.
     handle.onread = (...args: unknown[]) => {
-      if (args[0] !== undefined) return feed.apply(handle, args);
+      if (args[0] !== undefined) {
+        this.#hasReceived = true;
+        return feed.apply(handle, args);
+      }
+      if (this.#isHeld) return;
+      this.#hasEnded = true;
       this.ending = true;
       try {
         return feed.apply(handle, args);
@@ -94,6 +114,42 @@ export class NodeLink {
   resume(): void {
     if (this.#reading || this.socket.destroyed) return;
     this.#reading = true;
+    this.#handle.readStart();
+  }
+
+  /** Whether the peer has sent nothing yet: then {@linkcode hold} what it sends while a write waits. */
+  get isPeerSilent(): boolean {
+    return !this.#hasReceived;
+  }
+
+  /** Whether the peer has ended its direction. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /**
+   * Takes nothing from the kernel until {@linkcode release}, and not even an end, although the platform is reading: it looks again
+   * and again for room while there is something to be read, so it is for the time of a write only.
+   */
+  hold(): void {
+    if (this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = true;
+    this.#handle.useUserBuffer(NO_ROOM);
+    if (this.#hasEnded) this.#restart();
+  }
+
+  /** Reads on; after the end there is nothing to be read. */
+  release(): void {
+    if (!this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = false;
+    this.#handle.useUserBuffer(OWN_ROOM);
+    if (this.#hasEnded) this.#handle.readStop();
+    else this.#restart();
+  }
+
+  /** Has the platform look at once. Alone, the start would do nothing where a part of the platform takes the reading for begun. */
+  #restart(): void {
+    this.#handle.readStop();
     this.#handle.readStart();
   }
 
@@ -160,7 +216,8 @@ export async function connectNode(
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {
   const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null })._handle;
-  const fit = typeof handle?.readStart === "function" && typeof handle.readStop === "function";
+  const needed = ["readStart", "readStop", "useUserBuffer"] as const;
+  const fit = needed.every((name) => typeof handle?.[name] === "function");
   return fit ? handle as StreamHandle : undefined;
 }
 

@@ -14,6 +14,12 @@ const RESUME_BYTES = 32 * 1024;
 /** Bytes read ahead at which the connection ends: reading did not stop when it was told to. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
+/** How long a write to a peer that has sent nothing may keep what comes from being read, in ms: it may be an answer. */
+const HOLD_MS = 250;
+
+/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform does not rest. */
+const ENDED_MS = 60_000;
+
 /** How the reading side stands. */
 type Incoming =
   | { readonly kind: "open" }
@@ -38,6 +44,7 @@ export class NodeTransport implements Transport {
   #incoming: Incoming = { kind: "open" };
   #closed = false;
   #ended = false;
+  #hasHeld = false;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
 
@@ -91,7 +98,9 @@ export class NodeTransport implements Transport {
     if (this.#incoming.kind === "failed") return Promise.reject(peerVanished("write", this.#incoming.cause));
     if (bytes.length === 0) return Promise.resolve();
     const writer = this.#writer = Promise.withResolvers<void>();
-    this.#session.write(bytes, this.#onWritten);
+    // A session has received something, if only its handshake.
+    if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
+    else this.#session.write(bytes, this.#onWritten);
     return writer.promise;
   }
 
@@ -147,6 +156,32 @@ export class NodeTransport implements Transport {
     this.#reader = undefined;
     this.#writer?.reject(closedHere("write"));
     this.#writer = undefined;
+  }
+
+  /** Writes to a peer that has sent nothing yet, which could break the write by ending its direction: see {@linkcode NodeLink}. */
+  #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
+    const link = this.#link;
+    const write = () => {
+      if (this.#writer !== writer) return;
+      link.hold();
+      const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      this.#session.write(bytes, (cause) => {
+        clearTimeout(timer);
+        link.release();
+        this.#onWritten(cause);
+      });
+    };
+    const first = !this.#hasHeld && !link.hasEnded;
+    this.#hasHeld = true;
+    // One write after the other would keep all that comes from being read: two turns of the event loop are enough for that.
+    if (first) write();
+    else setImmediate(() => setImmediate(write));
+  }
+
+  #holdNoLonger(): void {
+    if (!this.#link.hasEnded) return this.#link.release();
+    this.#fail(new Error(`it has taken nothing for ${ENDED_MS} ms`));
+    this.#link.reset();
   }
 
   readonly #onWritten = (cause?: Error | null): void => {

@@ -5,7 +5,7 @@ import { AcceptBackoff } from "../limits/accept_backoff.ts";
 import { checkDurationMs, checkInteger } from "../limits/check.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener, Transport } from "../net/transport.ts";
-import { timeLimit, withDeadline } from "./deadline.ts";
+import { timeLeft, timeLimit, withDeadline } from "./deadline.ts";
 import { checkName } from "./frames.ts";
 import type { JoinedWire } from "./join.ts";
 import type { WireCloseOptions } from "./session.ts";
@@ -239,7 +239,7 @@ export class Forward implements AsyncDisposable {
     if (this.#connections.size > maxConnections + MAX_WAITING) {
       throw tooMany(`${maxConnections} others are open and ${MAX_WAITING} wait`);
     }
-    const endMs = performance.now() + timeoutMs;
+    const startedMs = performance.now();
     const { signal } = ending;
     // A client that leaves while it waits must not take the place of one that stays.
     const waiting = new WaitingTransport(local, (error) => ending.abort(error));
@@ -248,7 +248,7 @@ export class Forward implements AsyncDisposable {
       throw tooMany(`${maxConnections} others were open for ${timeoutMs} ms`);
     }
     try {
-      const stream = await this.#reach(signal, endMs);
+      const stream = await this.#reach(signal, startedMs);
       const onAbort = () => stream.reset(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
@@ -258,16 +258,17 @@ export class Forward implements AsyncDisposable {
     }
   }
 
-  /** Opens the stream, as often as it takes until `endMs` while the other side is not there. */
-  async #reach(signal: AbortSignal, endMs: number): Promise<WireStream> {
+  /** Opens the stream, as often as it takes in what is left of the time, while the other side is not there. */
+  async #reach(signal: AbortSignal, startedMs: number): Promise<WireStream> {
+    const { open, timeoutMs } = this.#parts;
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       try {
-        return await this.#parts.open({ signal, timeoutMs: timeLeft(endMs) });
+        return await open({ signal, timeoutMs: timeLeft(timeoutMs, startedMs) });
       } catch (error) {
         if (!(error instanceof ParleyError && PASSING.has(error.code)) || signal.aborted) throw error;
-        await pause(Math.min(pauseMs * (0.5 + Math.random() / 2), timeLeft(endMs)), signal);
-        if (performance.now() >= endMs) throw error;
+        await pause(Math.min(pauseMs * (0.5 + Math.random() / 2), timeLeft(timeoutMs, startedMs)), signal);
         signal.throwIfAborted();
+        if (performance.now() - startedMs >= timeoutMs) throw error;
       }
     }
   }
@@ -279,11 +280,6 @@ export class Forward implements AsyncDisposable {
       // A hook that throws must not end the tunnel.
     }
   }
-}
-
-/** Whole milliseconds until `endMs`, 1 at least. */
-function timeLeft(endMs: number): number {
-  return Math.max(1, Math.ceil(endMs - performance.now()));
 }
 
 function tooMany(why: string): LimitError {

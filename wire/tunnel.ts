@@ -14,7 +14,7 @@ export const LOCAL_SOCKETS = { canReset: true, keepAlive: true } as const;
 export type Place = { readonly hostname: string; readonly port: number } | { readonly path: string };
 
 /**
- * Checks where a local end is to be.
+ * Checks the options of a local end.
  *
  * @throws {TypeError | RangeError} when the options contradict each other, or are out of range
  */

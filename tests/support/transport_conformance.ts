@@ -158,6 +158,21 @@ function checkDirection(
     await assertCode("ERR_CLOSED", writing);
   });
 
+  test("goes on writing to a peer that ended its direction without a word", async (near, far) => {
+    await far.closeWrite();
+    assertEquals(await settles("read", near.read()), null);
+    await checkGoesOn(near, far);
+  });
+
+  test(
+    "goes on writing to a peer that ends its direction without a word while the write waits",
+    async (near, far) => {
+      const reading = near.read();
+      await checkGoesOn(near, far, () => far.closeWrite());
+      assertEquals(await settles("read", reading), null);
+    },
+  );
+
   test("refuses a second reader and a second writer", async (near) => {
     const reading = near.read();
     await assertRejects(() => near.read(), TypeError, "another read is under way");
@@ -286,6 +301,27 @@ async function fillUp(
   writing.catch(() => {});
   await atRest(() => accepted);
   return { writing, accepted };
+}
+
+/** Writes until `far` takes no more, and then on while it reads. */
+async function checkGoesOn(near: Transport, far: Transport, meanwhile = async () => {}): Promise<void> {
+  let accepted = 0;
+  let isFull = false;
+  const writing = (async () => {
+    const block = new Uint8Array(65536);
+    for (; !isFull; accepted += block.length) await near.write(block);
+    for (const end = accepted + 4 * MIB; accepted < end; accepted += block.length) await near.write(block);
+    await near.closeWrite();
+  })();
+  writing.catch(() => {});
+  await atRest(() => accepted);
+  await meanwhile();
+  await atRest(() => accepted);
+  isFull = true;
+  let received = 0;
+  for (let chunk; (chunk = await settles("read", far.read())) !== null;) received += chunk.length;
+  await writing;
+  assertEquals(received, accepted);
 }
 
 async function writeForever(transport: Transport): Promise<void> {

@@ -40,7 +40,7 @@ Deno.test("expose refuses with ERR_TARGET_REFUSED while its target is down, and 
   local.close();
 });
 
-/** A target that the kernel no longer answers for: its queue is full, and nobody accepts. */
+/** A target that the kernel no longer answers for: its queue is full, and it accepts none. */
 async function deafTarget(): Promise<{ port: number; [Symbol.dispose](): void }> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
   const { port } = listener.addr;

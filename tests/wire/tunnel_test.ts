@@ -1,13 +1,13 @@
 // Tests of expose and forward: bytes, half-close, many connections, and healing.
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { expose, forward } from "@parley/parley/wire";
 import { TimeoutError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
 import { assertCode } from "../support/transport_conformance.ts";
 import { codeOf } from "../support/servers.ts";
-import { ask, askAt, portOf, readAll, UpperServer } from "../support/tunnels.ts";
-import { settles, until } from "../support/wait.ts";
+import { ask, askAt, dialLocal, HeldTarget, portOf, readAll, UpperServer } from "../support/tunnels.ts";
+import { atRest, settles, until } from "../support/wait.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { hubbed, mounted } from "../support/wires.ts";
 
@@ -120,6 +120,33 @@ Deno.test("forward ends open connections when the exposing side is lost, and hea
     () => ask(portOf(tunnel), "again").then((text) => text === "AGAIN", () => false),
   );
   assertEquals(errors[0], "ERR_RESET");
+});
+
+Deno.test("forward brings a slow reader all of an answer, however long it rests after its own direction has ended", async () => {
+  const mux = { halfCloseTimeoutMs: 20 };
+  await using test = await hubbed({ mux });
+  using target = await HeldTarget.start();
+  const [ann, bob] = [await test.join("ann", { mux }), await test.join("bob", { mux })];
+  expose(bob, "file", { port: target.port });
+  await using tunnel = await forward(ann, "file", { to: "bob" });
+  const [local, remote] = await Promise.all([dialLocal(tunnel), target.accept()]);
+  await local.closeWrite();
+  assertEquals(await remote.read(), null);
+  let sent = 0;
+  let isEnough = false;
+  const sending = (async () => {
+    for (; !isEnough; sent += 65_536) await remote.write(new Uint8Array(65_536));
+    await remote.closeWrite();
+  })();
+  // All buffers on the way are full, for several times as long as the timer of a half-closed stream runs.
+  await atRest(() => sent);
+  isEnough = true;
+  let received = 0;
+  for (let chunk = await local.read(); chunk !== null; chunk = await local.read()) received += chunk.length;
+  await sending;
+  assertEquals(received, sent);
+  assert(sent > 1 << 20);
+  local.close();
 });
 
 Deno.test("forward reaches what the server itself exposes", async () => {
