@@ -8,7 +8,9 @@ import type { HandlerTable } from "./handlers.ts";
 /** Shortest time between two frames, in ms: a peer reads a hundred a second. */
 const MIN_INTERVAL_MS = 20;
 
-/** Peers of whom there is news for one that does not read its control stream; beyond that its session ends. */
+/**
+ * Peers of whom there is news for one that does not read its control stream; beyond that its session ends.
+ */
 const MAX_NEWS = 65_536;
 
 /** What a presence frame has around its entries, in bytes. */
@@ -25,7 +27,10 @@ export interface ControlHost {
   abort(reason: ParleyError): void;
 }
 
-/** Sends name changes, limits and presence. A peer that does not read gets one frame with the last state later. */
+/**
+ * Sends name changes, limits and presence. A peer that does not read gets one frame with the last state
+ * later.
+ */
 export class ControlSender {
   readonly #channel: FrameChannel;
   readonly #host: ControlHost;

@@ -13,8 +13,8 @@ export interface Deadline {
 
 /**
  * Runs `work` under one deadline. Its signal aborts with what ended the wait; work that does not listen to it is
- * left behind, so it must not be a promise that outlives many waits: those use `Waiters`. No timer and no listener
- * stays.
+ * left behind, so it must not be a promise that outlives many waits: those use `Waiters`. No timer and no
+ * listener stays.
  */
 export async function withDeadline<T>(
   { signal, timeoutMs, late }: Deadline,

@@ -9,16 +9,19 @@ import type { StreamInfo, WireStream } from "./stream.ts";
 export const HANDLERS: unique symbol = Symbol("handlers");
 
 /**
- * A handler that does something before its stream is accepted, so that the opener learns whether that worked: `expose` connects
- * to its target. For use inside this module.
+ * A handler that does something before its stream is accepted, so that the opener learns whether that
+ * worked: `expose` connects to its target. For use inside this module.
  */
 export interface PreparedHandler<T = unknown> {
   /**
-   * Comes before ACCEPT. An error whose `code` is one of the refusals of a stream refuses with it; any other refuses with
-   * `ERR_HANDLER`. The signal fires when the opener gives up.
+   * Comes before ACCEPT. An error whose `code` is one of the refusals of a stream refuses with it; any
+   * other refuses with `ERR_HANDLER`. The signal fires when the opener gives up.
    */
   prepare(info: StreamInfo, signal: AbortSignal): Promise<T>;
-  /** Serves the stream after ACCEPT; as a {@linkcode StreamHandler} it ends the stream by returning or throwing. */
+  /**
+   * Serves the stream after ACCEPT; as a {@linkcode StreamHandler} it ends the stream by returning or
+   * throwing.
+   */
   serve(stream: WireStream, session: WireSession, prepared: T): Promise<void>;
   /** The stream was given up before ACCEPT: frees what was prepared. */
   abandon(prepared: T): void;

@@ -18,7 +18,10 @@ import { telemetryOn } from "../stats/telemetry.ts";
 import { routeMeasured } from "./telemetry.ts";
 import { Turns } from "./turns.ts";
 
-/** Time for which a stream waits for its turn, in ms: below the ten seconds of a caller, so that it learns why. */
+/**
+ * Time for which a stream waits for its turn, in ms: below the ten seconds of a caller, so that it learns
+ * why.
+ */
 const TURN_MS = 8000;
 
 /** Longest time for which a stream is held until its target has joined, in ms. */
@@ -37,16 +40,16 @@ export interface PresenceRequest {
 /** Options of {@linkcode hub}. */
 export interface HubOptions extends MountOptions {
   /**
-   * Which peer may see that another is there, and what it handles. An error is reported, and shows nothing. Changes of one peer are
-   * told at 512 KiB a second in the long run, over all that see it; names that do not fit a frame of 16 KiB are left out, and that is
-   * reported.
+   * Which peer may see that another is there, and what it handles. An error is reported, and shows
+   * nothing. Changes of one peer are told at 512 KiB a second in the long run, over all that see it; names
+   * that do not fit a frame of 16 KiB are left out, and that is reported.
    *
    * @default {no peer sees another}
    */
   presence?: (request: PresenceRequest) => boolean;
   /**
-   * Streams between two clients at a time; more wait up to eight seconds, and are then refused with `ERR_BUSY`. Clients are told of
-   * it, and take as many streams, unless their own options say otherwise.
+   * Streams between two clients at a time; more wait up to eight seconds, and are then refused with
+   * `ERR_BUSY`. Clients are told of it, and take as many streams, unless their own options say otherwise.
    *
    * @default {64}
    */
@@ -173,7 +176,10 @@ export class HubRouter implements Router {
     }
   }
 
-  /** The session of a peer, which may take `waitMs` to come; ids are for this side's use, a client is found by who it is. */
+  /**
+   * The session of a peer, which may take `waitMs` to come; ids are for this side's use, a client is found
+   * by who it is.
+   */
   async #target(to: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
     const link = this.#registry.named(to);
     if (waitMs === 0 || link?.facts.mux.state === "open") return link;

@@ -33,7 +33,8 @@ export interface WirePeer {
   /** Its identity. */
   readonly identity: string;
   /**
-   * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds it until the peer is there.
+   * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
+   * it until the peer is there.
    *
    * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, or did not join in time, and as {@linkcode WireSession.open} does
    */
@@ -196,7 +197,8 @@ export class JoinedWire implements AsyncDisposable {
   }
 
   /**
-   * Waits until a peer is at the hub, as far as the hub lets us see (its `presence`), and returns it; at once when it is there.
+   * Waits until a peer is at the hub, as far as the hub lets us see (its `presence`), and returns it; at
+   * once when it is there.
    *
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not there within `timeoutMs`
    * @throws {ParleyError} what ended this wire
@@ -235,8 +237,9 @@ export class JoinedWire implements AsyncDisposable {
   }
 
   /**
-   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing uses: those are reset after half
-   * a second. What could not end in order is reported: it must not hide the error by which the block was left.
+   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing
+   * uses: those are reset after half a second. What could not end in order is reported: it must not hide
+   * the error by which the block was left.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const leaving = this.#link?.leave(CLOSE_MS).catch(() => {});

@@ -223,8 +223,9 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing uses: those are reset after half
-   * a second. What could not end in order is reported: it must not hide the error by which the block was left.
+   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing
+   * uses: those are reset after half a second. What could not end in order is reported: it must not hide
+   * the error by which the block was left.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const links = [...this.#registry.links];

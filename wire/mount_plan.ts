@@ -68,19 +68,23 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
 /** Streams that a peer may have open, and handlers that may run for it, unless more are needed. */
 export const MAX_STREAMS = 256;
 
-/** Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener waits, and not longer. */
+/**
+ * Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener
+ * waits, and not longer.
+ */
 export const BUSY_MS = 5000;
 
 /**
- * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a yamux program, is refused
- * by a code and not by a reset, and a hub may allow more. By them windows start with 32 KiB, and a process has room for 4096 streams of a
- * hub beside those that have grown.
+ * How many times as many streams a session has room for as it tells its peer. A peer that was told
+ * nothing, such as a yamux program, is so refused by a code and not by a reset; and windows start small,
+ * by default with 32 KiB, so that a hub's process has room for thousands of streams beside those whose
+ * windows have grown.
  */
-const ROOM_STREAMS = 1024;
+const ROOM = 4;
 
 /**
- * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of whom pays for its own at the
- * hub. What they leave running is bounded by `maxHandlers`.
+ * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each
+ * of whom pays for its own at the hub. What they leave running is bounded by `maxHandlers`.
  */
 const ANY_RESETS = 2 ** 31;
 
@@ -107,7 +111,7 @@ export function resolveWire(
   }
   resolveMuxOptions({ ...mux, role });
   const maxStreams = mux.maxStreams ?? most;
-  const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
+  const room = mux.maxStreams ?? Math.min(ROOM * most, 1 << 24);
   if (role === "client") {
     const flood = { maxResets: ANY_RESETS, ...mux.flood };
     return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, flood } };

@@ -12,8 +12,9 @@ import type { WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
 
 /**
- * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read is dropped. When it
- * throws the stream is reset, and the opener learns that the handler failed. `stream.signal` fires when the caller gives up.
+ * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read
+ * is dropped. When it throws the stream is reset, and the opener learns that the handler failed.
+ * `stream.signal` fires when the caller gives up.
  */
 export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
@@ -38,8 +39,8 @@ export interface AuthorizeRequest {
 }
 
 /**
- * Decides, within five seconds. What is not `true` refuses. An error is no verdict: a session is refused with `ERR_BUSY`, so
- * that the client tries again, and a stream with `ERR_HANDLER`.
+ * Decides, within five seconds. What is not `true` refuses. An error is no verdict: a session is refused
+ * with `ERR_BUSY`, so that the client tries again, and a stream with `ERR_HANDLER`.
  */
 export type Authorize = (request: AuthorizeRequest) => boolean | Promise<boolean>;
 
@@ -74,8 +75,8 @@ export interface WireOptions {
   /** Takes them otherwise. @default {the console} */
   logger?: Logger;
   /**
-   * Handlers that may run for one session at a time. Further streams wait up to five seconds, and are then refused with
-   * `ERR_BUSY`.
+   * Handlers that may run for one session at a time. Further streams wait up to five seconds, and are then
+   * refused with `ERR_BUSY`.
    *
    * @default {256} as many streams as a peer may open; as many as its hub allows a pair, if that is more
    */
@@ -152,13 +153,17 @@ export interface OpenOptions {
   signal?: AbortSignal;
   /** Time in ms until the far side has answered. @default {10000} */
   timeoutMs?: number;
-  /** What the handler is told about the stream: any JSON object; with the names at most 16 KiB. @default {{}} */
+  /**
+   * What the handler is told about the stream: any JSON object; with the names at most 16 KiB.
+   *
+   * @default {{}}
+   */
   meta?: Meta;
   /** What ends the whole stream, from its opening on, with a reset. @default {nothing} */
   lifetime?: StreamLifetime;
   /**
-   * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub holds the stream for
-   * 60 seconds at most.
+   * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub
+   * holds the stream for 60 seconds at most.
    *
    * @default {false}
    */
@@ -166,8 +171,9 @@ export interface OpenOptions {
 }
 
 /**
- * Compares a token without telling by its time how much of it was right. A secret that is not set, or empty, is equal to
- * nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is missing.
+ * Compares a token without telling by its time how much of it was right. A secret that is not set, or
+ * empty, is equal to nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is
+ * missing.
  *
  * @example
  * ```ts

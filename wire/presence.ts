@@ -4,8 +4,9 @@ import type { Link } from "./link.ts";
 import type { Registry } from "./registry.ts";
 
 /**
- * What the hub sends about one peer's changes in the long run, in bytes per millisecond: 512 KiB a second. A peer
- * that changes its names all the time is told of seldom: with 40 watchers and 9 KB of names every 700 ms, with few short names at once.
+ * What the hub sends about one peer's changes in the long run, in bytes per millisecond: 512 KiB a second.
+ * A peer that changes its names all the time is told of seldom: with 40 watchers and 9 KB of names every
+ * 700 ms, with few short names at once.
  */
 const BYTES_PER_MS = 512;
 
@@ -24,7 +25,10 @@ export interface PresenceHost {
   report(error: unknown, link: Link): void;
 }
 
-/** Who is there, and who has to be told of it. Each peer pays for its own changes: others are told of at once. */
+/**
+ * Who is there, and who has to be told of it. Each peer pays for its own changes: others are told of at
+ * once.
+ */
 export class PresenceBoard {
   readonly #host: PresenceHost;
   /** From when on a peer may be told of again, by `performance.now`. */

@@ -84,7 +84,10 @@ export function openFailed(error: unknown, stream: string): unknown {
   });
 }
 
-/** An error of an open stream with its name in place of its number; what does not tell a number is returned as it is. */
+/**
+ * An error of an open stream with its name in place of its number; what does not tell a number is returned
+ * as it is.
+ */
 export function nameError<Given>(
   error: Given,
   id: number,

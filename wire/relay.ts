@@ -1,12 +1,13 @@
-// relay(): joins two streams of a hub, the caller's and the target's, so that each learns of the other's end as if it were its own.
+// relay(): joins the caller's and the target's stream of a hub: each learns of the other's end as of its own.
 import { RemoteError } from "../errors.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 
 /**
- * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream ends the other: a reset, also
- * while nothing flows; and the return of the target's handler, of which the caller learns in order only if all that it sent was used,
- * and after everything that the target said. Never rejects.
+ * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream
+ * ends the other: a reset, also while nothing flows; and the return of the target's handler, of which the
+ * caller learns in order only if all that it sent was used, and after everything that the target said.
+ * Never rejects.
  */
 export async function relay(caller: FrameChannel, target: FrameChannel): Promise<void> {
   const [near, far] = [caller.mux, target.mux];

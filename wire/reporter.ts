@@ -8,7 +8,9 @@ import type { WireSession } from "./session.ts";
 /** Phases that strangers can bring about as often as they like. */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
-/** Phases whose errors the owner of this side is told of in any case: no peer can bring them about at will. */
+/**
+ * Phases whose errors the owner of this side is told of in any case: no peer can bring them about at will.
+ */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
 /** Where the errors of a wire go. */
@@ -36,7 +38,10 @@ export class WireReporter {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
-  /** Tells what its owner should know before harm comes of it: to the logger, else to the console. Never throws. */
+  /**
+   * Tells what its owner should know before harm comes of it: to the logger, else to the console. Never
+   * throws.
+   */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
     if (this.#options.logger !== undefined) {
       this.events.tell({ level: "warn", kind: message, message, fields });

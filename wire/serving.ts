@@ -1,4 +1,4 @@
-// Serving: the streams that a peer opens: judged, handled or brought to another peer, and refused where they cannot be.
+// Serving: the streams that a peer opens: judged, handled, brought to another peer, or refused.
 import { TimeoutError } from "../errors.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
@@ -143,7 +143,10 @@ export class Serving {
   }
 }
 
-/** Refuses a stream, and ends it so that its opener can read why. The opener may be gone: it asked for nothing more. */
+/**
+ * Refuses a stream, and ends it so that its opener can read why. The opener may be gone: it asked for
+ * nothing more.
+ */
 async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
   try {
     await channel.write({ code }, { timeoutMs: OPEN_MS });

@@ -75,7 +75,8 @@ export class WireSession {
   }
 
   /**
-   * Opens a stream to the peer's handler of this name; waits its turn where the peer takes no more streams just now.
+   * Opens a stream to the peer's handler of this name; waits its turn where the peer takes no more streams
+   * just now.
    *
    * @throws {TypeError | RangeError} when the name or an option is wrong, or `meta` is no JSON object, or too large
    * @throws {RemoteError} `ERR_NO_HANDLER` when the peer has none, `ERR_HANDLER` when it failed

@@ -3,8 +3,9 @@ import { systemClock } from "../clock.ts";
 import { checkWait, type WaitOptions, watchWait } from "../mux/wait.ts";
 
 /**
- * The waits of a loop over promises of others, such as the chunks of a source. One failure ends the wait that is under way, and all
- * later ones; `Promise.race` with a promise that lives as long as the loop would keep a reaction of each round.
+ * The waits of a loop over promises of others, such as the chunks of a source. One failure ends the wait
+ * that is under way, and all later ones; `Promise.race` with a promise that lives as long as the loop
+ * would keep a reaction of each round.
  */
 export class Step {
   readonly #options: WaitOptions;
@@ -45,7 +46,8 @@ export class Step {
 }
 
 /**
- * Tells a loop that the stream under it is over. It listens to the stream once, however many segments that carries.
+ * Tells a loop that the stream under it is over. It listens to the stream once, however many segments that
+ * carries.
  */
 export class EndWatch {
   readonly #closed: () => Promise<Error | undefined>;

@@ -36,8 +36,9 @@ type Mode = "unused" | "plain" | "segments";
  * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
  * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
  *
- * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is dropped. When it throws, the
- * stream is reset. A stream that was read to its end and whose handler has returned is over at its opener too.
+ * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is
+ * dropped. When it throws, the stream is reset. A stream that was read to its end and whose handler has
+ * returned is over at its opener too.
  */
 export class WireStream implements AsyncDisposable {
   /** Name under which it was opened. */
@@ -81,8 +82,8 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Fires when the stream ends other than in order: the peer reset it, such as a caller that gave up, or the session was
-   * lost. A handler stops its work by it.
+   * Fires when the stream ends other than in order: the peer reset it, such as a caller that gave up, or
+   * the session was lost. A handler stops its work by it.
    */
   get signal(): AbortSignal {
     return this.#mux.signal;
@@ -117,9 +118,9 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment cannot be ended, the stream
-   * is reset and the source cancelled, also while the source is silent; `timeoutMs` is for each chunk: until the source gives it, and
-   * until the peer takes it.
+   * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment
+   * cannot be ended, the stream is reset and the source cancelled, also while the source is silent;
+   * `timeoutMs` is for each chunk: until the source gives it, and until the peer takes it.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream ends before
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when a chunk did not come, or go, within `timeoutMs`
@@ -142,8 +143,9 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Writes the next segment to `sink`, which stays open. Returns the number of bytes, `null` when the peer ended
-   * its direction and no segment is left. When it breaks off inside a segment, the stream is reset; `timeoutMs` is for each chunk.
+   * Writes the next segment to `sink`, which stays open. Returns the number of bytes, `null` when the peer
+   * ended its direction and no segment is left. When it breaks off inside a segment, the stream is reset;
+   * `timeoutMs` is for each chunk.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream broke off, also while the sink takes nothing
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when a chunk did not come, or the sink did not take it, within `timeoutMs`
@@ -173,7 +175,8 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Ends our direction after everything written, and stops reading. Resolves when the stream is over. Idempotent.
+   * Ends our direction after everything written, and stops reading. Resolves when the stream is over.
+   * Idempotent.
    *
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the peer did not take everything within `timeoutMs`
    */
@@ -221,8 +224,9 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a {@linkcode reset}. Never rejects,
-   * so that it hides no error by which the block was left; {@linkcode closed} tells how the stream ended.
+   * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
+   * {@linkcode reset}. Never rejects, so that it hides no error by which the block was left; {@linkcode
+   * closed} tells how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#mux[Symbol.asyncDispose]();

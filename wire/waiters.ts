@@ -1,10 +1,10 @@
-// Waiters: many who wait for one thing that may come late, or never; the one who gives up leaves nothing behind.
+// Waiters: many waits for one thing that may come late, or never; those that end before leave nothing.
 import { systemClock } from "../clock.ts";
 import { type WaitOptions, watchWait } from "../mux/wait.ts";
 
 /**
- * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that asks every
- * second while its server is away for a day would hold all of them.
+ * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that
+ * asks every second while its server is away for a day would hold all of them.
  */
 export class Waiters<T> {
   readonly #waiting = new Set<PromiseWithResolvers<T>>();

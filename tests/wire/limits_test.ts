@@ -28,6 +28,13 @@ Deno.test("hub tells in WELCOME how many streams it takes, with its window, and 
   assertEquals(limits.windowBytes! > 1000 && limits.windowBytes! < 100_000, true);
 });
 
+Deno.test("hub takes every maxStreamsPerPair that it allows", async () => {
+  for (const maxStreamsPerPair of [1, 257, 1 << 24]) {
+    await using _test = await hubbed({ maxStreamsPerPair });
+  }
+  await assertRejects(() => hubbed({ maxStreamsPerPair: (1 << 24) + 1 }), RangeError, '"maxStreamsPerPair"');
+});
+
 Deno.test("open waits its turn when the peer takes no more streams, and is told so when it does not come", async () => {
   await using test = await mounted({ mux: { maxStreams: 2 }, handlers: { keep, echo: echoStream } });
   const wire = await test.join("ann");
