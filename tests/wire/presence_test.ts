@@ -5,6 +5,7 @@ import { fitNames } from "../../wire/control_sender.ts";
 import { encodeFrame } from "../../wire/frames.ts";
 import { PresenceBoard } from "../../wire/presence.ts";
 import type { Registry } from "../../wire/registry.ts";
+import { TestClock } from "../support/test_clock.ts";
 import { codeOf } from "../support/servers.ts";
 import { until } from "../support/wait.ts";
 import { answer, hubbed, RawWire, TOKEN } from "../support/wires.ts";
@@ -18,27 +19,56 @@ function fakeLink(identity: string, told: string[]): Link {
   return { facts: { identity }, offers: [], control } as unknown as Link;
 }
 
-Deno.test("PresenceBoard tells a first change at once, and later ones of the same peer together, the last state", async () => {
+/** A board with these peers, the first of which has long names, and what it told. */
+function boardOf(...identities: string[]) {
   const told: string[] = [];
-  const links = ["noisy", "ann", "bob"].map((identity) => fakeLink(identity, told));
+  const clock = new TestClock();
+  const links = identities.map((identity) => fakeLink(identity, told));
   const registry = {
     links: { [Symbol.iterator]: () => links[Symbol.iterator]() },
     named: (identity: string) => links.find((link) => link.facts.identity === identity),
   } as unknown as Registry;
-  const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} });
-  const [noisy, ann] = links as [Link, Link];
-  for (let round = 0; round < 1000; round++) {
-    noisy.offers = Array.from({ length: 40 }, (_, index) => `${round}-${index}-${"x".repeat(200)}`);
-    board.changed(noisy);
-  }
-  const first = `0-0-${"x".repeat(200)}`, last = `999-0-${"x".repeat(200)}`;
-  assertEquals(told, [`ann: noisy ${first}`, `bob: noisy ${first}`]);
+  const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} }, clock);
+  const change = (round: number) => {
+    links[0]!.offers = Array.from({ length: 40 }, (_, index) => `${round}-${index}-`.padEnd(220, "x"));
+    board.changed(links[0]!);
+  };
+  return { told, clock, links, board, change };
+}
+
+/** What one that watches is told of a round. */
+const news = (watcher: string, round: number) => `${watcher}: noisy ${`${round}-0-`.padEnd(220, "x")}`;
+
+Deno.test("PresenceBoard tells a first change at once, and later ones of the same peer together, the last state", async () => {
+  const { told, clock, links, board, change } = boardOf("noisy", "ann", "bob");
+  for (let round = 0; round < 1000; round++) change(round);
+  assertEquals(told, [news("ann", 0), news("bob", 0)]);
   // Another peer's news does not wait for the noisy one's.
-  board.changed(ann);
+  board.changed(links[1]!);
   assertEquals(told.slice(2), ["noisy: ann ", "bob: ann "]);
-  await until("the last state is told", () => told.length === 6);
-  assertEquals(told.slice(4), [`ann: noisy ${last}`, `bob: noisy ${last}`]);
-  board.changed(noisy);
+  await clock.advance(1000);
+  assertEquals(told.slice(4), [news("ann", 999), news("bob", 999)]);
+  change(1000);
+  assertEquals(told.slice(6), [news("ann", 1000), news("bob", 1000)]);
+  board.stop();
+  assertEquals(clock.pending, 0);
+  change(1001);
+  assertEquals([told.length, clock.pending], [8, 0]);
+});
+
+Deno.test("PresenceBoard tells of a peer that never rests at 512 KiB a second, over all that see it", async () => {
+  const watchers = Array.from({ length: 40 }, (_, index) => `watcher-${index}`);
+  const { told, clock, board, change } = boardOf("noisy", ...watchers);
+  for (let round = 0; round < 500; round++) {
+    change(round);
+    await clock.advance(20);
+  }
+  // Forty entries of about 9 KB each time, over ten seconds.
+  const bytes = told.length * 9000;
+  assertEquals(bytes < 11 * 512 * 1024 && bytes > 8 * 512 * 1024, true, `${bytes} bytes`);
+  await clock.advance(2000);
+  assertEquals(told.slice(-40), watchers.map((watcher) => news(watcher, 499)));
+  assertEquals(clock.pending, 0);
   board.stop();
 });
 
