@@ -68,23 +68,25 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
 /** Streams that a peer may have open, and handlers that may run for it, unless more are needed. */
 export const MAX_STREAMS = 256;
 
-/**
- * Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener
- * waits, and not longer.
- */
+/** Time for which a stream waits while as many handlers run as may, in ms: below the ten seconds of its opener. */
 export const BUSY_MS = 5000;
 
 /**
- * How many times as many streams a session has room for as it tells its peer. A peer that was told
- * nothing, such as a yamux program, is so refused by a code and not by a reset; and windows start small,
- * by default with 32 KiB, so that a hub's process has room for thousands of streams beside those whose
- * windows have grown.
+ * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a
+ * yamux program, is refused by a code and not by a reset, and a hub may allow more.
  */
-const ROOM = 4;
+const ROOM_STREAMS = 1024;
 
 /**
- * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each
- * of whom pays for its own at the hub. What they leave running is bounded by `maxHandlers`.
+ * Memory that a session may reserve for each of these streams: a quarter of it, 8 KiB, is the window with
+ * which a stream starts, as much is for one of ours, and half lets windows grow. By default that is 32 MiB for
+ * a session; a process has room for 32 000 streams of a hub.
+ */
+const BYTES_PER_STREAM = 32 * 1024;
+
+/**
+ * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of
+ * which pays for its own at the hub. What they leave running is bounded by `maxHandlers`.
  */
 const ANY_RESETS = 2 ** 31;
 
@@ -111,14 +113,15 @@ export function resolveWire(
   }
   resolveMuxOptions({ ...mux, role });
   const maxStreams = mux.maxStreams ?? most;
-  const room = mux.maxStreams ?? Math.min(ROOM * most, 1 << 24);
+  const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
+  const maxBufferedBytes = mux.maxBufferedBytes ?? Math.max(room, ROOM_STREAMS) * BYTES_PER_STREAM;
   if (role === "client") {
     const flood = { maxResets: ANY_RESETS, ...mux.flood };
-    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, flood } };
+    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, maxBufferedBytes, flood } };
   }
   // The control stream is none of those that are counted.
   const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
-  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted } };
+  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted, maxBufferedBytes } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {
