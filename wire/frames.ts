@@ -204,7 +204,7 @@ export function encodeFrame(value: object): Uint8Array {
 }
 
 /**
- * Takes one frame off a flow of bytes; what comes behind it is left over for whoever reads next.
+ * Takes one frame off a flow of bytes; what comes behind it is left over for the next reader.
  */
 export class FrameBuffer {
   #bytes: Uint8Array = new Uint8Array(0);

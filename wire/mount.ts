@@ -204,7 +204,7 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Ends in order: nobody joins any more, open streams and handlers finish, on all sessions at once. Idempotent.
+   * Ends in order: no peer joins any more, open streams and handlers finish, on all sessions at once. Idempotent.
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */

@@ -99,7 +99,7 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   mode?: number;
   /** Certificates; without them the connections are plain, and tokens can be read on the way. */
   tls?: ServerTlsOptions;
-  /** Who may join, and open which stream. Without it nobody may. */
+  /** Who may join, and open which stream. Without it no peer may. */
   authorize?: Authorize;
   /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
   insecureAnyone?: boolean;

@@ -14,7 +14,7 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
   const first = caller.rest();
   /** Bytes that were read from the caller and not taken for the target. */
   let held = first.length;
-  // Whoever has gone needs no answer.
+  // A caller that has gone needs no answer.
   void near.closed.then((error) => error !== undefined && far.reset(error));
   const up = async () => {
     for (

@@ -31,7 +31,7 @@ export interface WireNow {
 
 /** Counters of one side of the wire. */
 export class WireTally {
-  /** Over all; they only grow. Bytes and frames are added from the sessions when somebody looks. */
+  /** Over all; they only grow. Bytes and frames are added from the sessions when they are asked for. */
   readonly counters: WireCounters = newWireCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();

@@ -92,7 +92,7 @@ export function serveMeasured(
   }, serve);
 }
 
-/** Brings a stream to somebody else within a span, the child of the opener's and the parent of the handler's. */
+/** Brings a stream to another peer within a span, the child of the opener's and the parent of the handler's. */
 export function routeMeasured(
   open: Open,
   to: string,
