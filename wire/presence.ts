@@ -1,4 +1,5 @@
 // PresenceBoard: tells those who joined a hub who else is there, as often as the hub can afford.
+import { type Clock, systemClock } from "../clock.ts";
 import { fitNames, namesCut } from "./control_sender.ts";
 import type { Link } from "./link.ts";
 import type { Registry } from "./registry.ts";
@@ -27,17 +28,19 @@ export interface PresenceHost {
 /** Who is there, and who has to be told of it. Each peer pays for its own changes: others are told of at once. */
 export class PresenceBoard {
   readonly #host: PresenceHost;
-  /** From when on a peer may be told of again, by `performance.now`. */
+  readonly #clock: Clock;
+  /** From when on a peer may be told of again, by the clock. */
   readonly #dueMs = new Map<string, number>();
   /** Peers of whom there is news, each with its last session. */
   readonly #news = new Map<string, Link>();
   /** Sessions whose names did not fit; each is reported once. */
   readonly #cut = new WeakSet<Link>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelLook: (() => void) | undefined;
   #isStopped = false;
 
-  constructor(host: PresenceHost) {
+  constructor(host: PresenceHost, clock: Clock = systemClock) {
     this.#host = host;
+    this.#clock = clock;
   }
 
   /** A peer joined: it is told of the others, and they of it. */
@@ -54,14 +57,14 @@ export class PresenceBoard {
     if (this.#isStopped) return;
     const { identity } = link.facts;
     this.#news.set(identity, link);
-    if ((this.#dueMs.get(identity) ?? 0) <= performance.now()) this.#tell(identity, link);
+    if ((this.#dueMs.get(identity) ?? 0) <= this.#clock.now()) this.#tell(identity, link);
     this.#look();
   }
 
   /** Tells nothing any more. */
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
+    this.#cancelLook?.();
   }
 
   #tell(identity: string, link: Link): void {
@@ -79,17 +82,17 @@ export class PresenceBoard {
     }
     const debtMs = bytes / BYTES_PER_MS;
     if (debtMs < MIN_DEBT_MS) this.#dueMs.delete(identity);
-    else this.#dueMs.set(identity, performance.now() + debtMs);
+    else this.#dueMs.set(identity, this.#clock.now() + debtMs);
   }
 
   /** Tells what is due, and looks again when more will be. */
   #look(): void {
-    if (this.#timer !== undefined || this.#dueMs.size === 0) return;
+    if (this.#cancelLook !== undefined || this.#dueMs.size === 0) return;
     let nextMs = Infinity;
     for (const dueMs of this.#dueMs.values()) nextMs = Math.min(nextMs, dueMs);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      const nowMs = performance.now();
+    this.#cancelLook = this.#clock.after(Math.max(MIN_LOOK_MS, nextMs - this.#clock.now()), () => {
+      this.#cancelLook = undefined;
+      const nowMs = this.#clock.now();
       for (const [identity, dueMs] of this.#dueMs) {
         if (dueMs > nowMs) continue;
         const link = this.#news.get(identity);
@@ -97,7 +100,7 @@ export class PresenceBoard {
         else this.#tell(identity, link);
       }
       this.#look();
-    }, Math.max(MIN_LOOK_MS, nextMs - performance.now()));
+    });
   }
 
   #namesOf(link: Link): readonly string[] {

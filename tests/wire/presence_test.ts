@@ -6,6 +6,7 @@ import { encodeFrame } from "../../wire/frames.ts";
 import { PresenceBoard } from "../../wire/presence.ts";
 import type { Registry } from "../../wire/registry.ts";
 import { codeOf } from "../support/servers.ts";
+import { TestClock } from "../support/test_clock.ts";
 import { until } from "../support/wait.ts";
 import { answer, hubbed, RawWire, TOKEN } from "../support/wires.ts";
 
@@ -19,13 +20,14 @@ function fakeLink(identity: string, told: string[]): Link {
 }
 
 Deno.test("PresenceBoard tells a first change at once, and later ones of the same peer together, the last state", async () => {
+  const clock = new TestClock();
   const told: string[] = [];
   const links = ["noisy", "ann", "bob"].map((identity) => fakeLink(identity, told));
   const registry = {
     links: { [Symbol.iterator]: () => links[Symbol.iterator]() },
     named: (identity: string) => links.find((link) => link.facts.identity === identity),
   } as unknown as Registry;
-  const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} });
+  const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} }, clock);
   const [noisy, ann] = links as [Link, Link];
   for (let round = 0; round < 1000; round++) {
     noisy.offers = Array.from({ length: 40 }, (_, index) => `${round}-${index}-${"x".repeat(200)}`);
@@ -36,10 +38,11 @@ Deno.test("PresenceBoard tells a first change at once, and later ones of the sam
   // Another peer's news does not wait for the noisy one's.
   board.changed(ann);
   assertEquals(told.slice(2), ["noisy: ann ", "bob: ann "]);
-  await until("the last state is told", () => told.length === 6);
+  await clock.advance(60_000);
   assertEquals(told.slice(4), [`ann: noisy ${last}`, `bob: noisy ${last}`]);
   board.changed(noisy);
   board.stop();
+  assertEquals(clock.pending, 0);
 });
 
 Deno.test("fitNames keeps as many names as a presence frame holds, to the byte", () => {
