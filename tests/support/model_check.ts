@@ -36,7 +36,9 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
 
 function checkNotOpened(plan: StreamPlan, { cut, goneAway }: Verdict): void {
   const code = codeOf(plan.openError);
-  if (code === "ERR_GOING_AWAY") return assert(goneAway || cut, "an opening told of a going away that was none");
+  if (code === "ERR_GOING_AWAY" || code === "ERR_CLOSED") {
+    return assert(goneAway || cut, `an opening was told ${code} though nobody went away`);
+  }
   if (plan.openTimeoutMs !== undefined && (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")) return;
   if (code === "ERR_TOO_MANY_STREAMS" && plan.mayRefuse !== undefined) return;
   assert(cut !== undefined, `an opening failed with ${code} though nothing forbade it`);

@@ -47,6 +47,7 @@ class Pipe {
   readonly #options: Required<ModelLinkOptions>;
   #arrived: (Uint8Array | null)[] = [];
   #held: (() => void)[] | undefined;
+  readonly #timers = new Set<() => void>();
   #inFlight = 0;
   /** The line is taken up until then. */
   #freeAtMs = 0;
@@ -110,6 +111,8 @@ class Pipe {
     this.#reader?.reject(error);
     this.#reader = undefined;
     this.#stopWrite(error);
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
   }
 
   stall(): void {
@@ -146,13 +149,16 @@ class Pipe {
   }
 
   #send(bytes: number, deliver: () => void): void {
+    if (this.#error !== undefined) return;
     const { clock, bytesPerMs, latencyMs } = this.#options;
     const nowMs = clock.now();
     this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + bytes / bytesPerMs;
-    clock.after(
-      this.#freeAtMs - nowMs + latencyMs,
-      () => this.#held === undefined ? deliver() : this.#held.push(deliver),
-    );
+    const cancel = clock.after(this.#freeAtMs - nowMs + latencyMs, () => {
+      this.#timers.delete(cancel);
+      if (this.#held === undefined) deliver();
+      else this.#held.push(deliver);
+    });
+    this.#timers.add(cancel);
   }
 
   #deliver(chunk: Uint8Array | null): void {

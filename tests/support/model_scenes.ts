@@ -27,6 +27,11 @@ function pings(random: Random): Event[] {
   }));
 }
 
+/** The same with a yamux program in another language at the left end, which is told nothing of our terms. */
+export function withRawPeer(scene: Scene): Scene {
+  return { ...scene, raw: true, agreed: false };
+}
+
 /** The scenes by name. */
 export const SCENES = {
   /** A bit of everything. */

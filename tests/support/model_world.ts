@@ -224,7 +224,10 @@ class World {
       await this.#ends[end].close({ timeoutMs });
     } catch (error) {
       this.#told[end] ??= error;
-      if (codeOf(error) === "ERR_DRAIN_TIMEOUT" && timeoutMs < 1_000_000) this.#cut ??= "close() ran out of time";
+      if (codeOf(error) === "ERR_DRAIN_TIMEOUT" && timeoutMs < 1_000_000) {
+        this.#cut ??= "close() ran out of time";
+        this.#abortedBy ??= end;
+      }
       this.#excuseEnd("close()", error);
     }
   }
@@ -257,6 +260,7 @@ class World {
       assertEquals([streams, backlog, bufferedBytes], [0, 0, 0], "a session still holds something");
     }
     assertEquals(this.#memory.usedBytes, 0, "memory is still held");
+    this.#link.cut();
     assertEquals(this.#clock.pending, 0, "timers are left");
   }
 
