@@ -14,8 +14,6 @@ export interface Verdict {
   readonly goneAway: boolean;
   /** What the session of each side told, by `closed` or by the rejection of `close`. */
   readonly sessionErrors: Readonly<Record<Side, unknown>>;
-  /** A reset drops what its reader has not read, even behind FIN: what some yamux programs do. */
-  readonly resetDropsUnread?: boolean;
 }
 
 /** Checks one stream. */
@@ -73,12 +71,11 @@ function allowAfterClose(plan: StreamPlan): void {
   }
 }
 
-function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors, resetDropsUnread }: Verdict): void {
+function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors }: Verdict): void {
   const flow = plan.flows[writer];
   const reader = writer === "opener" ? "acceptor" : "opener";
   const actors = plan.actors as Record<Side, Actor>;
   const other = plan.flows[reader];
-  if (flow.excuse === undefined && resetDropsUnread && other.abandoned) flow.allow("a reset dropped what was unread");
   if (flow.excuse === undefined) {
     assert(flow.writeError === undefined, `nothing broke it, but its writer was told ${codeOf(flow.writeError)}`);
     assert(flow.readError === undefined, `nothing broke it, but its reader was told ${codeOf(flow.readError)}`);

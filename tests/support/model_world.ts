@@ -250,7 +250,7 @@ class World {
       for (const plan of this.#scene.plans[end]) {
         if (this.#abortedBy === end) plan.flows.acceptor.abandoned = true;
         if (this.#abortedBy === other) plan.flows.opener.abandoned = true;
-        checkPlan(plan, { cut: this.#cut, goneAway, sessionErrors, resetDropsUnread: this.#scene.raw });
+        checkPlan(plan, { cut: this.#cut, goneAway, sessionErrors });
         this.#checkBrisk(plan);
       }
     }

@@ -8,6 +8,8 @@ import type { Random } from "./random.ts";
 const DATA = 0, WINDOW = 1, PING = 2, GO_AWAY = 3;
 const SYN = 1, ACK = 2, FIN = 4, RST = 8;
 const WINDOW_BYTES = 256 * 1024;
+/** Time after which a closed stream whose other half stays open is reset, as Go's `StreamCloseTimeout`. */
+const CLOSE_TIMEOUT_MS = 300_000;
 
 /** Options of {@linkcode YamuxPeer}. */
 export interface YamuxPeerOptions {
@@ -48,6 +50,10 @@ export class YamuxPeer {
 
   get isGoingAway(): boolean {
     return this.#wentAway || this.#peerWentAway;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   get random(): Random {
@@ -139,8 +145,13 @@ export class YamuxPeer {
 
   #flush(): Promise<void> {
     return this.#flushing ??= (async () => {
-      while (this.#outbox.length > 0 && !this.#isOver) await this.#transport.write(this.#outbox.shift()!);
-    })().catch((error) => this.#end(error)).finally(() => this.#flushing = undefined);
+      try {
+        while (this.#outbox.length > 0 && !this.#isOver) await this.#transport.write(this.#outbox.shift()!);
+      } catch (error) {
+        this.#lose(error);
+      }
+      this.#flushing = undefined;
+    })();
   }
 
   async #read(): Promise<void> {
@@ -150,8 +161,12 @@ export class YamuxPeer {
       }
       this.#end(this.#streams.size === 0 ? undefined : new ClosedError("ERR_RESET", "The raw session was lost"));
     } catch (error) {
-      this.#end(error instanceof ParleyError ? error : new ClosedError("ERR_RESET", "The raw peer failed", { cause: error }));
+      this.#lose(error);
     }
+  }
+
+  #lose(cause: unknown): void {
+    this.#end(cause instanceof ParleyError ? cause : new ClosedError("ERR_RESET", "The raw peer failed", { cause }));
   }
 
   #take(chunk: Uint8Array): void {
@@ -269,9 +284,11 @@ class YamuxStream implements ModelStream {
 
   async close(): Promise<void> {
     await this.closeWrite();
+    const cancel = this.#peer.clock.after(CLOSE_TIMEOUT_MS, () => this.reset());
+    void this.closed.then(cancel);
   }
 
-  reset(): void {
+  reset(_reason?: unknown): void {
     if (this.#error !== undefined || (this.#finSent && this.#finCame)) return;
     this.#peer.frame(WINDOW, RST, this.id, 0);
     this.fail(new ClosedError("ERR_RESET", "The raw stream was reset on this side"));
