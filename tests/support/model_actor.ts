@@ -94,6 +94,8 @@ export class Actor {
   /** When both lanes were through. */
   doneAtMs: number | undefined;
   closedAtMs: number | undefined;
+  /** It reset the stream itself, and need not be told. */
+  hasReset = false;
   outDoneAtMs: number | undefined;
   /** What `closed` told; `"pending"` until then. */
   closed: Error | "pending" | undefined = "pending";
@@ -146,6 +148,7 @@ export class Actor {
     else this.#mine.writeError ??= error;
     if (step.do === "write" && error.code === "ERR_WRITE_TIMEOUT") {
       this.#plan.allow(`the ${this.#side} gave a write up`);
+      this.hasReset = true;
       this.#stream.reset(error);
     }
   }
@@ -173,6 +176,7 @@ export class Actor {
       case "reset":
         this.#plan.allow(`the ${this.#side} reset the stream`);
         this.#theirs.abandoned = true;
+        this.hasReset = true;
         return stream.reset();
     }
   }

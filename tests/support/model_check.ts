@@ -88,8 +88,7 @@ function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors }: Verdict): 
   if (!flow.hasLoss) return;
   assert(flow.readError !== undefined, "bytes were lost, and its reader was not told");
   const told = flow.writeError ?? actors[writer].closed ?? sessionErrors[writer];
-  const itself = actors[writer].closedAtMs === undefined && other.abandoned;
-  assert(told !== undefined || itself, "bytes were lost, and its writer was not told");
+  assert(told !== undefined || actors[writer].hasReset, "bytes were lost, and its writer was not told");
 }
 
 /** What became of a stream, for whoever reads a failure. */
