@@ -6,13 +6,14 @@ import { MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { Actor, type StreamPlan } from "../support/model_actor.ts";
 import { checkPlan } from "../support/model_check.ts";
 import { type ModelLink, modelLink } from "../support/model_link.ts";
-import { NOISE, OFFENCES } from "../support/model_offences.ts";
+import { FLOODS, NOISE, OFFENCES } from "../support/model_offences.ts";
 import { download, shortCall, upload } from "../support/model_plans.ts";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 import { Random } from "../support/random.ts";
 import { TestClock } from "../support/test_clock.ts";
 
 const SEEDS = 300;
+const FLOOD_SEEDS = 8;
 /** Unread bytes that one session may hold. */
 const BUDGET = 2 * 2 ** 20;
 /** What a link holds in one direction. */
@@ -23,7 +24,13 @@ const MAX_QUEUED_BYTES = 256 * 1024 + 3 * 65_536;
 const MAX_NOISE_FRAMES = 4000;
 
 /** What the application behind the attacked session does with streams. */
-type Habit = "reads" | "sleeps" | "answers" | "ignores";
+type Habit = "reads" | "sleeps" | "answers" | "closes" | "ignores";
+
+/** What sort of attack. */
+interface AttackOptions {
+  /** One offence, tens of thousands of times, by a peer that reads nothing, while the application keeps up. */
+  readonly flood?: boolean;
+}
 
 interface Tally {
   ended: number;
@@ -42,23 +49,28 @@ class Attacked {
   #received = 0;
   readonly #readsOn: boolean;
   readonly #chosen: readonly string[];
+  readonly #pieceBytes: number;
+  readonly #most: number;
 
-  constructor(clock: TestClock, memory: MuxMemory, random: Random, kinds: Set<string>) {
+  constructor(clock: TestClock, memory: MuxMemory, random: Random, options: AttackOptions) {
     this.clock = clock;
     this.#random = random;
-    this.#habit = random.pick<Habit>(["reads", "sleeps", "answers", "ignores"]);
+    const { flood } = options;
+    this.#habit = random.pick<Habit>(flood ? ["reads", "closes"] : ["reads", "sleeps", "answers", "closes", "ignores"]);
+    this.#pieceBytes = flood || random.chance(0.2) ? random.int(8, 20) * 12 : Infinity;
     this.link = modelLink({ clock, random, bufferBytes: LINK_BYTES });
     this.session = new MuxSession(this.link.right, { role: "server", clock, memory, maxBufferedBytes: BUDGET });
-    this.#readsOn = random.chance(0.5);
-    this.#chosen = Array.from({ length: random.int(1, 3) }, () => random.pick(Object.keys(OFFENCES)));
-    for (const name of this.#chosen) kinds.add(name);
+    this.#readsOn = !flood && random.chance(0.5);
+    const choices = flood ? FLOODS : Object.keys(OFFENCES);
+    this.#chosen = Array.from({ length: flood ? 1 : random.int(1, 3) }, () => random.pick(choices));
+    this.#most = flood ? 40_000 : 2000;
     void this.#serve();
     if (this.#readsOn) void this.#read();
   }
 
-  /** Its offences, for whoever reads a failure. */
-  get offences(): string {
-    return this.#chosen.join(", ");
+  /** Its offences. */
+  get offences(): readonly string[] {
+    return this.#chosen;
   }
 
   /** Commits its offences; settles when all is sent, or nothing more can be. */
@@ -66,7 +78,11 @@ class Attacked {
     const fresh = () => (this.#nextId += 2) - 2;
     try {
       for (const name of this.#chosen) {
-        await this.link.left.write(OFFENCES[name]!({ random: this.#random, fresh }));
+        const bytes = OFFENCES[name]!({ random: this.#random, fresh, most: this.#most });
+        for (let offset = 0; offset < bytes.length; offset += this.#pieceBytes) {
+          await this.link.left.write(bytes.subarray(offset, offset + this.#pieceBytes));
+          if (this.#pieceBytes < Infinity) await this.clock.sleep(1);
+        }
         if (this.#random.chance(0.3)) await this.clock.sleep(this.#random.int(1, 3000));
       }
       if (this.#random.chance(0.2)) await this.link.left.closeWrite();
@@ -111,6 +127,7 @@ class Attacked {
   }
 
   async #handle(stream: MuxStream): Promise<void> {
+    if (this.#habit === "closes") return await stream.close();
     if (this.#habit === "answers") await stream.write(new Uint8Array(300_000));
     if (this.#habit === "sleeps") await this.clock.sleep(40_000);
     while (await stream.read() !== null);
@@ -161,11 +178,12 @@ class Honest {
   }
 }
 
-async function attack(random: Random, tally: Tally): Promise<void> {
+async function attack(random: Random, options: AttackOptions, tally: Tally): Promise<void> {
   const clock = new TestClock();
-  const count = random.int(1, 3);
+  const count = options.flood ? 1 : random.int(1, 3);
   const memory = new MuxMemory({ maxBytes: (count + 2) * BUDGET });
-  const attacked = Array.from({ length: count }, () => new Attacked(clock, memory, random, tally.kinds));
+  const attacked = Array.from({ length: count }, () => new Attacked(clock, memory, random, options));
+  for (const name of attacked.flatMap(({ offences }) => offences)) tally.kinds.add(name);
   const honest = new Honest(clock, memory, random);
   const work = { isOver: false, failure: undefined as unknown };
   void honest.run().catch((error) => work.failure = error).finally(() => work.isOver = true);
@@ -189,7 +207,7 @@ async function attack(random: Random, tally: Tally): Promise<void> {
     await endAll(clock, attacked);
     assertEquals(memory.usedBytes, 0, "memory is still held");
   } catch (error) {
-    const offences = attacked.map((victim) => victim.offences).join("; ");
+    const offences = attacked.map(({ offences }) => offences.join(", ")).join("; ");
     if (error instanceof Error) error.message += `\nafter ${offences}`;
     throw error;
   }
@@ -208,8 +226,14 @@ async function endAll(clock: TestClock, attacked: readonly Attacked[]): Promise<
 Deno.test("MuxSession gives rule-breakers no more than their budget, and lets nobody else pay", async () => {
   const tally: Tally = { ended: 0, harmless: 0, kinds: new Set() };
   const test = { file: "tests/models/mux_breaker_test.ts", filter: "rule-breakers", seeds: SEEDS };
-  await modelSeeds(test, (random) => attack(random, tally));
+  await modelSeeds(test, (random) => attack(random, {}, tally));
   if (!runsAllSeeds) return;
   assertEquals(tally.kinds.size, Object.keys(OFFENCES).length, "some offences were never tried");
   assert(tally.ended > 100 && tally.harmless > 30, `${tally.ended} ended, ${tally.harmless} harmless`);
+});
+
+Deno.test("MuxSession bounds what waits for a peer that floods it and does not read", async () => {
+  const tally: Tally = { ended: 0, harmless: 0, kinds: new Set() };
+  const test = { file: "tests/models/mux_breaker_test.ts", filter: "does not read", seeds: FLOOD_SEEDS };
+  await modelSeeds(test, (random) => attack(random, { flood: true }, tally));
 });

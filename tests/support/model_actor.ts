@@ -39,6 +39,13 @@ export type Side = "opener" | "acceptor";
 
 let lastPlan = 0;
 
+/** Options of a {@linkcode StreamPlan}. */
+export interface PlanOptions {
+  readonly atMs?: number;
+  readonly openTimeoutMs?: number;
+  readonly isQuestion?: boolean;
+}
+
 /** What one stream is to do, and its model. */
 export class StreamPlan {
   readonly number: number = lastPlan += 1;
@@ -56,17 +63,24 @@ export class StreamPlan {
   acceptedAtMs: number | undefined;
   /** Why it may be refused. */
   mayRefuse: string | undefined;
+  /** Its opener never ends its own direction: it reads the answer to the end, and that is it. */
+  readonly isQuestion: boolean;
 
   constructor(
     lanes: Readonly<Record<Side, Lanes>>,
-    { atMs = 0, openTimeoutMs }: { atMs?: number; openTimeoutMs?: number } = {},
+    { atMs = 0, openTimeoutMs, isQuestion = false }: PlanOptions = {},
   ) {
     this.lanes = lanes;
     this.atMs = atMs;
     this.openTimeoutMs = openTimeoutMs;
+    this.isQuestion = isQuestion;
     const flow = (side: Side, salt: number) =>
       new Flow(this.number * 7919 + salt, `stream plan ${this.number}, written by its ${side}`);
     this.flows = { opener: flow("opener", 0), acceptor: flow("acceptor", 31_337) };
+    if (isQuestion) {
+      this.flows.opener.abandoned = true;
+      this.flows.opener.allow("a question has no end");
+    }
   }
 
   /** Both directions may end other than in order. */
@@ -89,6 +103,7 @@ export class Actor {
   readonly #side: Side;
   readonly #stream: ModelStream;
   readonly #reading = Promise.withResolvers<void>();
+  #hasStopped = false;
   /** Where each lane is, for who asks why something hangs. */
   readonly at: { out: string; in: string } = { out: "start", in: "start" };
   /** When both lanes were through. */
@@ -130,7 +145,7 @@ export class Actor {
   async #lane(lane: "out" | "in", steps: readonly Step[]): Promise<void> {
     for (const step of steps) {
       this.at[lane] = JSON.stringify(step);
-      if (this.#theirs.abandoned && lane === "in") break;
+      if (this.#hasStopped && lane === "in") break;
       try {
         await this.#step(step);
       } catch (error) {
@@ -175,7 +190,7 @@ export class Actor {
         return await stream.close();
       case "reset":
         this.#plan.allow(`the ${this.#side} reset the stream`);
-        this.#theirs.abandoned = true;
+        this.#theirs.abandoned = this.#hasStopped = true;
         this.hasReset = true;
         return stream.reset();
     }
@@ -183,7 +198,7 @@ export class Actor {
 
   #stopReading(why: string): void {
     if (this.#theirs.ended) return;
-    this.#theirs.abandoned = true;
+    this.#theirs.abandoned = this.#hasStopped = true;
     this.#theirs.allow(why);
   }
 
@@ -197,7 +212,7 @@ export class Actor {
   async #read(bytes: number, timeoutMs: number | undefined): Promise<void> {
     const flow = this.#theirs;
     const end = flow.read + bytes;
-    while (flow.read < end && !flow.ended && !flow.abandoned) {
+    while (flow.read < end && !flow.ended && !this.#hasStopped) {
       let chunk: Uint8Array | null;
       try {
         chunk = await this.#stream.read(timeoutMs === undefined ? undefined : { timeoutMs });
@@ -206,7 +221,7 @@ export class Actor {
         if (codeOf(error) === "ERR_READ_TIMEOUT") continue;
         throw error;
       }
-      if (flow.abandoned) return;
+      if (this.#hasStopped) return;
       if (chunk === null) flow.end();
       else flow.take(chunk);
     }

@@ -24,6 +24,10 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
     if (plan.actors.acceptor === undefined) return checkRefused(plan, verdict);
     if (verdict.cut !== undefined) plan.allow(verdict.cut);
     allowAfterClose(plan);
+    if (plan.isQuestion && plan.flows.acceptor.excuse === undefined) {
+      const { closed } = plan.actors.opener!;
+      assert(closed === undefined, `a stream that was served and read to its end is not over: "closed" told ${codeOf(closed)}`);
+    }
     checkFlow(plan, "opener", verdict);
     checkFlow(plan, "acceptor", verdict);
   } catch (error) {

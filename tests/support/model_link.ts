@@ -58,7 +58,9 @@ class Pipe {
   #onRefused: (() => void) | undefined;
 
   constructor(options: ModelLinkOptions) {
-    this.#options = { latencyMs: 1, bytesPerMs: Infinity, bufferBytes: 65536, maxChunkBytes: 65536, ...options };
+    const { clock, random, latencyMs = 1, bytesPerMs = Infinity } = options;
+    const { bufferBytes = 65_536, maxChunkBytes = 65_536 } = options;
+    this.#options = { clock, random, latencyMs, bytesPerMs, bufferBytes, maxChunkBytes };
   }
 
   get hasUnread(): boolean {

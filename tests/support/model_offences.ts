@@ -9,13 +9,15 @@ const WINDOW_BYTES = 256 * 1024;
 /** What an offence is drawn from. */
 export interface Attack {
   readonly random: Random;
+  /** Most frames of a flood. */
+  readonly most: number;
   /** A stream id that was not used yet. */
   fresh(): number;
 }
 
 /** Frames of one kind in a flood: some that a session takes, some that it must not. */
-function many(random: Random): number {
-  return random.pick([20, 300, 300, 2000, 2000, random.pick([2000, 2000, 50_000])]);
+function many({ random, most }: Attack): number {
+  return random.pick([most, most, Math.ceil(most / 10)]);
 }
 
 /** Joins frames; all are as long as the first, or so. */
@@ -102,40 +104,43 @@ export const OFFENCES: Readonly<Record<string, (attack: Attack) => Uint8Array>> 
     const [id, syn] = opened(attack);
     return join(syn, frame(WINDOW, ACK, id, 0), frame(WINDOW, ACK, id, 0));
   },
-  goAways: (attack) => repeat(many(attack.random), () => frame(GO_AWAY, 0, 0, 0)),
+  goAways: (attack) => repeat(many(attack), () => frame(GO_AWAY, 0, 0, 0)),
   goAwayCode: ({ random }) => frame(GO_AWAY, 0, 0, random.int(1, 9)),
   garbage: ({ random }) => random.bytes(random.int(1, 3000)),
-  syns: (attack) => repeat(many(attack.random), () => frame(WINDOW, SYN, attack.fresh(), 0)),
-  synFins: (attack) => repeat(many(attack.random), () => frame(WINDOW, SYN | FIN, attack.fresh(), 0)),
-  synRsts: (attack) => repeat(many(attack.random), () => frame(WINDOW, SYN | RST, attack.fresh(), 0)),
+  syns: (attack) => repeat(many(attack), () => frame(WINDOW, SYN, attack.fresh(), 0)),
+  synFins: (attack) => repeat(many(attack), () => frame(WINDOW, SYN | FIN, attack.fresh(), 0)),
+  synRsts: (attack) => repeat(many(attack), () => frame(WINDOW, SYN | RST, attack.fresh(), 0)),
   rapidResets: (attack) =>
-    repeat(many(attack.random), () => {
+    repeat(many(attack), () => {
       const [id, syn] = opened(attack);
       return join(syn, frame(DATA, 0, id, 100), frame(WINDOW, RST, id, 0));
     }),
-  pings: (attack) => repeat(many(attack.random), (index) => frame(PING, SYN, 0, index)),
-  pongs: (attack) => repeat(many(attack.random), (index) => frame(PING, ACK, 0, index)),
+  pings: (attack) => repeat(many(attack), (index) => frame(PING, SYN, 0, index)),
+  pongs: (attack) => repeat(many(attack), (index) => frame(PING, ACK, 0, index)),
   emptyData: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, repeat(many(attack.random), () => frame(DATA, 0, id, 0)));
+    return join(syn, repeat(many(attack), () => frame(DATA, 0, id, 0)));
   },
   emptyUpdates: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, repeat(many(attack.random), () => frame(WINDOW, 0, id, 0)));
+    return join(syn, repeat(many(attack), () => frame(WINDOW, 0, id, 0)));
   },
   credits: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, repeat(many(attack.random), () => frame(WINDOW, 0, id, 1)));
+    return join(syn, repeat(many(attack), () => frame(WINDOW, 0, id, 1)));
   },
   singleBytes: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, repeat(many(attack.random), () => frame(DATA, 0, id, 1)));
+    return join(syn, repeat(many(attack), () => frame(DATA, 0, id, 1)));
   },
   deadFrames: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, frame(WINDOW, RST, id, 0), repeat(many(attack.random), () => frame(WINDOW, 0, id, 1)));
+    return join(syn, frame(WINDOW, RST, id, 0), repeat(many(attack), () => frame(WINDOW, 0, id, 1)));
   },
 };
 
 /** Floods whose every frame is noise: a session must not go on with them for long. */
 export const NOISE: ReadonlySet<string> = new Set(["goAways", "pings", "pongs", "emptyData", "emptyUpdates"]);
+
+/** Floods whose frames may each be answered. */
+export const FLOODS: readonly string[] = ["syns", "synFins", "synRsts", "rapidResets", "pings", "deadFrames"];

@@ -121,3 +121,12 @@ export function longTalk(random: Random, rounds: number, pauseMs: number): Strea
   const lanes: Lanes = { out: [...out, { do: "closeWrite" }], in: [{ do: "drain" }] };
   return new StreamPlan({ opener: lanes, acceptor: lanes });
 }
+
+/** A question whose opener only reads the answer to its end; who serves it reads what there is and returns. */
+export function question(random: Random, atMs: number): StreamPlan {
+  const bytes = random.int(1, 3000);
+  return new StreamPlan({
+    opener: { out: [{ do: "write", bytes }], in: [{ do: "drain" }] },
+    acceptor: { out: [{ do: "readFirst" }, { do: "write", bytes: random.int(1, 3000) }], in: [{ do: "read", bytes }] },
+  }, { atMs, isQuestion: true });
+}
