@@ -5,13 +5,12 @@ import { MuxMemory } from "../../mux/mod.ts";
 import { Actor, type StreamPlan } from "./model_actor.ts";
 import { checkPlan, story } from "./model_check.ts";
 import { codeOf } from "./model_flow.ts";
+import { liveOut } from "./model_life.ts";
 import { ModelNetwork } from "./model_network.ts";
 import { ModelTime } from "./model_time.ts";
 import type { Tally } from "./model_world.ts";
 import type { Random } from "./random.ts";
 
-/** Simulated time in which everything must have come to an end. */
-const LIMIT_MS = 3_600_000;
 /** What an opener waits for its turn, where its plan has no other limit. */
 const OPEN_MS = 1_200_000;
 /** Time to end in order. */
@@ -46,11 +45,7 @@ export async function simulateWire(random: Random, scene: WireScene, tally: Tall
   const { latencyMs = 5, bytesPerMs, bufferBytes } = scene;
   using _network = new ModelNetwork({ clock: time.clock, random, latencyMs, bytesPerMs, bufferBytes });
   const world = new WireWorld(time, scene);
-  const outcome = { failure: undefined as unknown, isOver: false };
-  void world.live().catch((error) => outcome.failure = error).finally(() => outcome.isOver = true);
-  const finished = await time.clock.runUntil(() => outcome.isOver, LIMIT_MS);
-  if (outcome.failure !== undefined) throw outcome.failure;
-  if (!finished) throw new Error(`Something still waits after an hour:\n${world.waiting()}`);
+  await liveOut(time.clock, () => world.live(), () => world.waiting());
   await time.clock.advance(60_000);
   world.check(tally);
   assertEquals(time.clock.pending, 0, "timers are left");

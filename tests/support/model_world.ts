@@ -5,13 +5,12 @@ import { MuxMemory, MuxSession, type MuxSessionOptions } from "../../mux/mod.ts"
 import { Actor, type ModelStream, type Side, type StreamPlan } from "./model_actor.ts";
 import { checkPlan, story } from "./model_check.ts";
 import { codeOf } from "./model_flow.ts";
+import { liveOut } from "./model_life.ts";
 import { type ModelLink, modelLink } from "./model_link.ts";
 import { YamuxPeer } from "./model_yamux.ts";
 import type { Random } from "./random.ts";
 import { TestClock } from "./test_clock.ts";
 
-/** Simulated time in which everything must have come to an end. */
-const LIMIT_MS = 3_600_000;
 /** Time that a stream may take whose two sides never rest, over a link that is not slow. */
 const BRISK_MS = 60_000;
 
@@ -118,11 +117,7 @@ class World {
   }
 
   async live(tally: Tally): Promise<void> {
-    const outcome = { failure: undefined as unknown, isOver: false };
-    void this.#life().catch((error) => outcome.failure ??= error).finally(() => outcome.isOver = true);
-    const finished = await this.#clock.runUntil(() => outcome.isOver, LIMIT_MS);
-    if (outcome.failure !== undefined) throw outcome.failure;
-    if (!finished) throw new Error(`Something still waits after an hour:\n${this.#waiting()}`);
+    await liveOut(this.#clock, () => this.#life(), () => this.#waiting());
     // What is still on its way arrives.
     await this.#clock.advance(5000);
     this.#check();
