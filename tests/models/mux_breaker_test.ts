@@ -9,7 +9,7 @@ import { type ModelLink, modelLink } from "../support/model_link.ts";
 import { FLOODS, NOISE, OFFENCES } from "../support/model_offences.ts";
 import { download, shortCall, upload } from "../support/model_plans.ts";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { Random } from "../support/random.ts";
+import type { Random } from "../support/random.ts";
 import { TestClock } from "../support/test_clock.ts";
 
 const SEEDS = 300;
@@ -56,10 +56,17 @@ class Attacked {
     this.clock = clock;
     this.#random = random;
     const { flood } = options;
-    this.#habit = random.pick<Habit>(flood ? ["reads", "closes"] : ["reads", "sleeps", "answers", "closes", "ignores"]);
+    this.#habit = random.pick<Habit>(
+      flood ? ["reads", "closes"] : ["reads", "sleeps", "answers", "closes", "ignores"],
+    );
     this.#pieceBytes = flood || random.chance(0.2) ? random.int(8, 20) * 12 : Infinity;
     this.link = modelLink({ clock, random, bufferBytes: LINK_BYTES });
-    this.session = new MuxSession(this.link.right, { role: "server", clock, memory, maxBufferedBytes: BUDGET });
+    this.session = new MuxSession(this.link.right, {
+      role: "server",
+      clock,
+      memory,
+      maxBufferedBytes: BUDGET,
+    });
     this.#readsOn = !flood && random.chance(0.5);
     const choices = flood ? FLOODS : Object.keys(OFFENCES);
     this.#chosen = Array.from({ length: flood ? 1 : random.int(1, 3) }, () => random.pick(choices));
@@ -105,7 +112,10 @@ class Attacked {
     }
     // What the application has to say is bounded by the credit that the peer gave.
     if (!this.#readsOn && this.#habit !== "answers") {
-      assert(this.#received <= MAX_QUEUED_BYTES, `${this.#received} bytes waited for a peer that did not read`);
+      assert(
+        this.#received <= MAX_QUEUED_BYTES,
+        `${this.#received} bytes waited for a peer that did not read`,
+      );
     }
     const strange = this.#errors.find((error) => !(error instanceof ParleyError));
     assertEquals(strange, undefined, "the application was told something untyped");
@@ -123,7 +133,9 @@ class Attacked {
 
   async #serve(): Promise<void> {
     if (this.#habit === "ignores") return;
-    for await (const stream of this.session) void this.#handle(stream).catch((error) => this.#errors.push(error));
+    for await (const stream of this.session) {
+      void this.#handle(stream).catch((error) => this.#errors.push(error));
+    }
   }
 
   async #handle(stream: MuxStream): Promise<void> {
@@ -146,7 +158,11 @@ class Honest {
   constructor(clock: TestClock, memory: MuxMemory, random: Random) {
     this.#clock = clock;
     const rest = { afterBytes: 60_000, ms: random.int(1, 5000) };
-    this.plans = [upload(200_000, rest), download(300_000, rest, 50), ...Array.from({ length: 5 }, () => shortCall(random, random.int(0, 5000)))];
+    this.plans = [
+      upload(200_000, rest),
+      download(300_000, rest, 50),
+      ...Array.from({ length: 5 }, () => shortCall(random, random.int(0, 5000))),
+    ];
     this.#link = modelLink({ clock, random, latencyMs: 5, bufferBytes: 1_000_000 });
     const options = { clock, memory, maxBufferedBytes: BUDGET };
     this.#client = new MuxSession(this.#link.left, { ...options, role: "client" });
@@ -191,7 +207,9 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
     if (attacked.some(({ session }) => session.stats().bufferedBytes > BUDGET)) {
       work.failure ??= new Error("a session holds more than its budget");
     }
-    if (memory.usedBytes > memory.maxBytes) work.failure ??= new Error("the process holds more than its budget");
+    if (memory.usedBytes > memory.maxBytes) {
+      work.failure ??= new Error("the process holds more than its budget");
+    }
     if (!work.isOver) clock.after(100, watch);
   };
   watch();

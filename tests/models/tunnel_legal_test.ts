@@ -112,18 +112,28 @@ class Tunnels {
     await joinTunnel(stream, link.left);
   }
 
-  #act(plan: StreamPlan, side: "opener" | "acceptor", transport: ReturnType<typeof modelLink>["left"]): Promise<void> {
+  #act(
+    plan: StreamPlan,
+    side: "opener" | "acceptor",
+    transport: ReturnType<typeof modelLink>["left"],
+  ): Promise<void> {
     const running = new Actor(this.#time.clock, plan, side, new ModelSocket(transport)).run();
     running.catch(() => {});
     return running;
   }
 
   #link(): ReturnType<typeof modelLink> {
-    return modelLink({ clock: this.#time.clock, random: this.#random, bufferBytes: this.#random.pick([4000, 65_536]) });
+    return modelLink({
+      clock: this.#time.clock,
+      random: this.#random,
+      bufferBytes: this.#random.pick([4000, 65_536]),
+    });
   }
 
   #excuse(error: unknown): void {
-    if (this.#hubGoneAtMs === undefined) throw new Error(`Something failed with ${codeOf(error)}`, { cause: error });
+    if (this.#hubGoneAtMs === undefined) {
+      throw new Error(`Something failed with ${codeOf(error)}`, { cause: error });
+    }
   }
 }
 

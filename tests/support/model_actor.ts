@@ -175,7 +175,10 @@ export class Actor {
         return await this.#write(step.bytes, step.timeoutMs);
       case "read":
       case "drain":
-        return await this.#read(step.do === "read" ? step.bytes : Infinity, step.do === "read" ? step.timeoutMs : undefined);
+        return await this.#read(
+          step.do === "read" ? step.bytes : Infinity,
+          step.do === "read" ? step.timeoutMs : undefined,
+        );
       case "pause":
         return await new Promise((resolve) => this.#clock.after(step.ms, resolve));
       case "readFirst":

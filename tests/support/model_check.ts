@@ -1,6 +1,6 @@
 // The properties of the legal peer model: what must hold of each stream, and of all, once everything is over.
 import { assert } from "@std/assert";
-import { type Actor, type Side, StreamPlan } from "./model_actor.ts";
+import type { Actor, Side, StreamPlan } from "./model_actor.ts";
 import { codeOf, type Flow } from "./model_flow.ts";
 
 /** A peer that never closes its half may be cut after a minute; what is slower than this excuses it. */
@@ -28,7 +28,10 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
     allowAfterClose(plan);
     if (plan.isQuestion && plan.flows.acceptor.excuse === undefined) {
       const { closed } = plan.actors.opener!;
-      assert(closed === undefined, `a stream that was served and read to its end is not over: "closed" told ${codeOf(closed)}`);
+      assert(
+        closed === undefined,
+        `a stream that was served and read to its end is not over: "closed" told ${codeOf(closed)}`,
+      );
     }
     checkFlow(plan, "opener", verdict);
     checkFlow(plan, "acceptor", verdict);
@@ -43,7 +46,9 @@ function checkNotOpened(plan: StreamPlan, { cut, goneAway }: Verdict): void {
   if (code === "ERR_GOING_AWAY" || code === "ERR_CLOSED") {
     return assert(goneAway || cut, `an opening was told ${code} though nobody went away`);
   }
-  if (plan.openTimeoutMs !== undefined && (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")) return;
+  if (
+    plan.openTimeoutMs !== undefined && (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")
+  ) return;
   if (code === "ERR_TOO_MANY_STREAMS" && plan.mayRefuse !== undefined) return;
   assert(cut !== undefined, `an opening failed with ${code} though nothing forbade it`);
 }
@@ -73,7 +78,9 @@ function allowAfterClose(plan: StreamPlan): void {
     const closedAtMs = plan.actors[side]?.closedAtMs;
     if (closedAtMs === undefined) continue;
     const done = plan.actors[other]?.doneAtMs ?? Infinity;
-    if (done - closedAtMs > PATIENCE_AFTER_CLOSE_MS) plan.allow(`the ${other} was slow after the other's close`);
+    if (done - closedAtMs > PATIENCE_AFTER_CLOSE_MS) {
+      plan.allow(`the ${other} was slow after the other's close`);
+    }
   }
 }
 
@@ -83,8 +90,14 @@ function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors, sockets }: V
   const actors = plan.actors as Record<Side, Actor>;
   const other = plan.flows[reader];
   if (flow.excuse === undefined) {
-    assert(flow.writeError === undefined, `nothing broke it, but its writer was told ${codeOf(flow.writeError)}`);
-    assert(flow.readError === undefined, `nothing broke it, but its reader was told ${codeOf(flow.readError)}`);
+    assert(
+      flow.writeError === undefined,
+      `nothing broke it, but its writer was told ${codeOf(flow.writeError)}`,
+    );
+    assert(
+      flow.readError === undefined,
+      `nothing broke it, but its reader was told ${codeOf(flow.readError)}`,
+    );
     assert(flow.ended, "nothing broke it, but its reader never came to the end");
     const closed = actors[writer].closed;
     if (other.excuse === undefined) {
@@ -107,9 +120,13 @@ export function story(plan: StreamPlan): string {
     return `  ${name}: out at ${actor.at.out}, in at ${actor.at.in}, closed ${closed}, done at ${actor.doneAtMs} ms`;
   };
   const flow = ({ written, read, finished, ended, excuse, readError, writeError, abandoned }: Flow) =>
-    `wrote ${written}, read ${read}, ${finished ? "finished" : "unfinished"}, ${ended ? "ended" : "not ended"}` +
+    `wrote ${written}, read ${read}, ${finished ? "finished" : "unfinished"}, ${
+      ended ? "ended" : "not ended"
+    }` +
     `${abandoned ? ", abandoned" : ""}${excuse ? `, excuse: ${excuse}` : ""}` +
-    `${readError ? `, reader told ${codeOf(readError)}` : ""}${writeError ? `, writer told ${codeOf(writeError)}` : ""}`;
+    `${readError ? `, reader told ${codeOf(readError)}` : ""}${
+      writeError ? `, writer told ${codeOf(writeError)}` : ""
+    }`;
   return [
     `Plan ${plan.number}, opened at ${plan.atMs} ms${plan.openError ? `: ${codeOf(plan.openError)}` : ""}`,
     side("opener"),

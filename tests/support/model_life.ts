@@ -7,7 +7,11 @@ const LIMIT_MS = 3_600_000;
 const QUIET_ROUNDS = 20;
 
 /** Runs `life` under the clock; fails with its error, or when something still waits. */
-export async function liveOut(clock: TestClock, life: () => Promise<void>, waiting: () => string): Promise<void> {
+export async function liveOut(
+  clock: TestClock,
+  life: () => Promise<void>,
+  waiting: () => string,
+): Promise<void> {
   const outcome = { failure: undefined as unknown, isOver: false };
   void life().catch((error) => outcome.failure = error).finally(() => outcome.isOver = true);
   for (let round = 0; round < QUIET_ROUNDS && !outcome.isOver; round++) {

@@ -53,7 +53,9 @@ class Pipe {
   #freeAtMs = 0;
   #error: Error | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
-  #write: { readonly bytes: Uint8Array; offset: number; readonly done: PromiseWithResolvers<void> } | undefined;
+  #write:
+    | { readonly bytes: Uint8Array; offset: number; readonly done: PromiseWithResolvers<void> }
+    | undefined;
   /** The reading end is closed: answers bytes that come for it. */
   #onRefused: (() => void) | undefined;
 
@@ -140,7 +142,10 @@ class Pipe {
     if (write === undefined) return;
     while (write.offset < write.bytes.length && this.#inFlight < bufferBytes) {
       const room = Math.min(bufferBytes - this.#inFlight, write.bytes.length - write.offset);
-      const chunk = write.bytes.subarray(write.offset, write.offset + Math.min(room, random.int(1, maxChunkBytes)));
+      const chunk = write.bytes.subarray(
+        write.offset,
+        write.offset + Math.min(room, random.int(1, maxChunkBytes)),
+      );
       write.offset += chunk.length;
       this.#inFlight += chunk.length;
       this.#send(chunk.length, () => this.#deliver(chunk));

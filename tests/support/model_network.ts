@@ -122,4 +122,3 @@ class ModelConn implements Deno.TcpConn {
     this.close();
   }
 }
-

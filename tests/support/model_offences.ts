@@ -90,8 +90,10 @@ export const OFFENCES: Readonly<Record<string, (attack: Attack) => Uint8Array>> 
     return join(frame(WINDOW, SYN, id + 100_000, 0), frame(WINDOW, SYN, id + 2 * random.int(0, 5), 0));
   },
   idOfZero: ({ random }) => frame(random.pick([DATA, WINDOW]), random.pick([0, SYN]), 0, 10),
-  neverOpened: ({ random, fresh }) => frame(random.pick([DATA, WINDOW]), random.pick([0, ACK, FIN, RST]), fresh() + 2000, 5),
-  ownIdOfPeer: ({ random }) => frame(random.pick([DATA, WINDOW]), random.pick([0, ACK, FIN]), 2 * random.int(1, 50), 5),
+  neverOpened: ({ random, fresh }) =>
+    frame(random.pick([DATA, WINDOW]), random.pick([0, ACK, FIN, RST]), fresh() + 2000, 5),
+  ownIdOfPeer: ({ random }) =>
+    frame(random.pick([DATA, WINDOW]), random.pick([0, ACK, FIN]), 2 * random.int(1, 50), 5),
   creditOverflow: (attack) => {
     const [id, syn] = opened(attack);
     return join(syn, frame(WINDOW, 0, id, 0xffff_ffff), frame(WINDOW, 0, id, 0xffff_ffff));

@@ -60,7 +60,11 @@ function drawWrites(random: Random, { maxWrites, maxWriteBytes, impatience }: St
   for (let count = random.int(0, maxWrites); count > 0; count--) {
     if (random.chance(0.3)) steps.push({ do: "pause", ms: random.int(0, 80) });
     const bytes = Math.max(1, random.length(maxWriteBytes));
-    steps.push({ do: "write", bytes, timeoutMs: random.chance(impatience / 4) ? random.int(1, 2000) : undefined });
+    steps.push({
+      do: "write",
+      bytes,
+      timeoutMs: random.chance(impatience / 4) ? random.int(1, 2000) : undefined,
+    });
   }
   return steps;
 }
@@ -77,9 +81,15 @@ function drawReads(random: Random, { rests, maxRestMs, maxWriteBytes, impatience
 }
 
 /** Both sides send so much and read to the end; the acceptor's reader rests in between. */
-export function upload(bytes: number, rest: { readonly afterBytes: number; readonly ms: number }, atMs = 0): StreamPlan {
+export function upload(
+  bytes: number,
+  rest: { readonly afterBytes: number; readonly ms: number },
+  atMs = 0,
+): StreamPlan {
   const writes: Step[] = [];
-  for (let left = bytes; left > 0; left -= 65_536) writes.push({ do: "write", bytes: Math.min(left, 65_536) });
+  for (let left = bytes; left > 0; left -= 65_536) {
+    writes.push({ do: "write", bytes: Math.min(left, 65_536) });
+  }
   const reads: Step[] = [
     { do: "read", bytes: rest.afterBytes },
     { do: "pause", ms: rest.ms },
@@ -92,7 +102,11 @@ export function upload(bytes: number, rest: { readonly afterBytes: number; reado
 }
 
 /** The other way: asked for by the opener, who has said all and rests while it reads. */
-export function download(bytes: number, rest: { readonly afterBytes: number; readonly ms: number }, atMs = 0): StreamPlan {
+export function download(
+  bytes: number,
+  rest: { readonly afterBytes: number; readonly ms: number },
+  atMs = 0,
+): StreamPlan {
   const { opener, acceptor } = upload(bytes, rest).lanes;
   return new StreamPlan({ opener: acceptor, acceptor: opener }, { atMs });
 }
@@ -101,14 +115,23 @@ export function download(bytes: number, rest: { readonly afterBytes: number; rea
 export function cancelledCall(random: Random, atMs: number): StreamPlan {
   const bytes = random.int(1, 500);
   return new StreamPlan({
-    opener: { out: [{ do: "write", bytes: 20 }, { do: "readFirst" }, { do: "reset" }], in: [{ do: "read", bytes }] },
-    acceptor: { out: [{ do: "write", bytes: 500 }, { do: "readFirst" }, { do: "closeWrite" }], in: [{ do: "drain" }] },
+    opener: {
+      out: [{ do: "write", bytes: 20 }, { do: "readFirst" }, { do: "reset" }],
+      in: [{ do: "read", bytes }],
+    },
+    acceptor: {
+      out: [{ do: "write", bytes: 500 }, { do: "readFirst" }, { do: "closeWrite" }],
+      in: [{ do: "drain" }],
+    },
   }, { atMs });
 }
 
 /** A short stream that both sides end in order at once. */
 export function shortCall(random: Random, atMs: number): StreamPlan {
-  const lanes = (bytes: number): Lanes => ({ out: [{ do: "write", bytes }, { do: "closeWrite" }], in: [{ do: "drain" }] });
+  const lanes = (bytes: number): Lanes => ({
+    out: [{ do: "write", bytes }, { do: "closeWrite" }],
+    in: [{ do: "drain" }],
+  });
   return new StreamPlan({ opener: lanes(random.int(1, 300)), acceptor: lanes(random.int(1, 300)) }, { atMs });
 }
 
@@ -127,6 +150,9 @@ export function question(random: Random, atMs: number): StreamPlan {
   const bytes = random.int(1, 3000);
   return new StreamPlan({
     opener: { out: [{ do: "write", bytes }], in: [{ do: "drain" }] },
-    acceptor: { out: [{ do: "readFirst" }, { do: "write", bytes: random.int(1, 3000) }], in: [{ do: "read", bytes }] },
+    acceptor: {
+      out: [{ do: "readFirst" }, { do: "write", bytes: random.int(1, 3000) }],
+      in: [{ do: "read", bytes }],
+    },
   }, { atMs, isQuestion: true });
 }

@@ -1,6 +1,15 @@
 // Scenes of the legal peer model: each draws a life of two sessions around one kind of trouble.
 import { StreamPlan } from "./model_actor.ts";
-import { cancelledCall, download, drawPlan, longTalk, ORDINARY, shortCall, type Style, upload } from "./model_plans.ts";
+import {
+  cancelledCall,
+  download,
+  drawPlan,
+  longTalk,
+  ORDINARY,
+  shortCall,
+  type Style,
+  upload,
+} from "./model_plans.ts";
 import type { End, Event, Scene } from "./model_world.ts";
 import type { Random } from "./random.ts";
 
@@ -71,7 +80,10 @@ export const SCENES = {
     const rest = { afterBytes: random.pick([1, size / 4, size / 2]), ms: random.int(500, 20_000) };
     const kind = random.pick([upload, download]);
     return {
-      plans: { left: many(count, () => kind(size, rest, random.int(0, 30))), right: [shortCall(random, 300)] },
+      plans: {
+        left: many(count, () => kind(size, rest, random.int(0, 30))),
+        right: [shortCall(random, 300)],
+      },
       agreed: random.chance(0.5),
       options: { maxBufferedBytes, maxStreams: random.pick([count, 256]) },
       latencyMs: random.int(0, 20),
@@ -82,13 +94,26 @@ export const SCENES = {
 
   /** Readers that rest for minutes while the other side must be silent; ends in either order. */
   rests(random: Random): Scene {
-    const style = { ...ORDINARY, rests: 0.5, maxRestMs: 300_000, resets: 0, closes: 0, maxWriteBytes: 400_000 };
+    const style = {
+      ...ORDINARY,
+      rests: 0.5,
+      maxRestMs: 300_000,
+      resets: 0,
+      closes: 0,
+      maxWriteBytes: 400_000,
+    };
     const rest = { afterBytes: random.int(1, 100_000), ms: random.int(61_000, 200_000) };
     const size = random.int(300_000, 900_000);
     return {
       plans: {
-        left: [random.pick([upload, download])(size, rest), ...many(random.int(0, 3), () => drawPlan(random, style))],
-        right: [shortCall(random, random.int(0, 100_000)), ...many(random.int(0, 2), () => drawPlan(random, style))],
+        left: [
+          random.pick([upload, download])(size, rest),
+          ...many(random.int(0, 3), () => drawPlan(random, style)),
+        ],
+        right: [
+          shortCall(random, random.int(0, 100_000)),
+          ...many(random.int(0, 2), () => drawPlan(random, style)),
+        ],
       },
       agreed: random.chance(0.5),
       options: { keepAliveMs: random.pick([0, 15_000]) },
@@ -103,7 +128,10 @@ export const SCENES = {
     const gapMs = random.int(0, 4);
     return {
       plans: {
-        left: [longTalk(random, 10, 200), ...many(random.int(150, 250), (index) => cancelledCall(random, index * gapMs))],
+        left: [
+          longTalk(random, 10, 200),
+          ...many(random.int(150, 250), (index) => cancelledCall(random, index * gapMs)),
+        ],
         right: [longTalk(random, 5, 400)],
       },
       agreed: random.chance(0.5),

@@ -24,11 +24,16 @@ export async function modelSeeds(test: ModelTest, body: (random: Random) => Prom
     try {
       await body(new Random(seed));
     } catch (error) {
-      const line = `PARLEY_SEED=${seed} PARLEY_FUZZ_RUNS=0.0001 deno task test ${test.file} --filter "${test.filter}"`;
+      const line =
+        `PARLEY_SEED=${seed} PARLEY_FUZZ_RUNS=0.0001 deno task test ${test.file} --filter "${test.filter}"`;
       const message = error instanceof Error ? error.message : String(error);
       failed.push(`seed ${seed}: ${message.split("\n")[0]}`);
-      if (!all) throw new Error(`Failed with seed ${seed}, repeat with\n  ${line}\n${message}`, { cause: error });
+      if (!all) {
+        throw new Error(`Failed with seed ${seed}, repeat with\n  ${line}\n${message}`, { cause: error });
+      }
     }
   }
-  if (failed.length > 0) throw new Error(`${failed.length} of ${count} seeds failed:\n${failed.slice(0, 20).join("\n")}`);
+  if (failed.length > 0) {
+    throw new Error(`${failed.length} of ${count} seeds failed:\n${failed.slice(0, 20).join("\n")}`);
+  }
 }

@@ -32,6 +32,10 @@ export interface WireScene {
   readonly callers: readonly Caller[];
   /** Streams that the target's side opens to the first caller, where there is no hub. */
   readonly back?: readonly StreamPlan[];
+  /** What strangers do to the server meanwhile. */
+  readonly beside?: (port: number) => Promise<void>;
+  /** Everybody sees who is there. */
+  readonly presence?: boolean;
   readonly maxStreams?: number;
   readonly maxStreamsPerPair?: number;
   readonly latencyMs?: number;
@@ -81,8 +85,11 @@ class WireWorld {
     await Promise.all([target?.ready, ...this.#callers.map((wire) => wire.ready)]);
     const tasks = callers.map((caller, index) => this.#call(caller, index));
     const first = server.session("caller-0");
-    tasks.push(...back.map((plan) => this.#open("caller-0", plan, (options) => first!.open("model", options))));
-    await Promise.all(tasks);
+    tasks.push(
+      ...back.map((plan) => this.#open("caller-0", plan, (options) => first!.open("model", options))),
+    );
+    assert(server.addr.transport === "tcp");
+    await Promise.all([...tasks, this.#scene.beside?.(server.addr.port)]);
     await this.#served();
     await Promise.all(this.#callers.map((wire) => this.#close(wire)));
     if (target !== undefined) await this.#close(target);
@@ -92,10 +99,13 @@ class WireWorld {
 
   check(tally: Tally): void {
     for (const [identity, errors] of this.#ends) {
-      if (this.#gone.has(identity)) continue;
+      const isOurs = identity === "target" || this.#callers.some((wire) => wire.identity === identity);
+      if (this.#gone.has(identity) || !isOurs) continue;
       assertEquals(errors.map(codeOf), errors.map(() => "undefined"), `the session of ${identity} broke`);
     }
-    for (const [index, { plans }] of this.#scene.callers.entries()) this.#checkPlans(`caller-${index}`, plans, tally);
+    for (const [index, { plans }] of this.#scene.callers.entries()) {
+      this.#checkPlans(`caller-${index}`, plans, tally);
+    }
     this.#checkPlans("caller-0", this.#scene.back ?? [], tally);
     assertEquals(this.#memory.usedBytes, 0, "memory is still held");
   }
@@ -108,9 +118,9 @@ class WireWorld {
   }
 
   #listen(): MountedWire {
-    const { hub: isHub, maxStreamsPerPair } = this.#scene;
+    const { hub: isHub, maxStreamsPerPair, presence = false } = this.#scene;
     const options = { ...this.#shared, insecureAnyone: true };
-    const server = isHub ? hub({ ...options, maxStreamsPerPair }) : mount(options);
+    const server = isHub ? hub({ ...options, maxStreamsPerPair, presence: () => presence }) : mount(options);
     server.handle("model", (stream) => this.#serve(stream));
     return server;
   }
@@ -140,16 +150,20 @@ class WireWorld {
     const { clock } = this.#time;
     const ends: Promise<void>[] = [];
     if (abortAtMs !== undefined) {
-      ends.push(clock.sleep(abortAtMs).then(() => {
-        this.#gone.add(identity);
-        wire.abort();
-      }));
+      ends.push(
+        clock.sleep(abortAtMs).then(() => {
+          this.#gone.add(identity);
+          wire.abort();
+        }),
+      );
     }
     if (closeAtMs !== undefined) {
-      ends.push(clock.sleep(closeAtMs).then(() => {
-        this.#leaving.add(identity);
-        return this.#close(wire);
-      }));
+      ends.push(
+        clock.sleep(closeAtMs).then(() => {
+          this.#leaving.add(identity);
+          return this.#close(wire);
+        }),
+      );
     }
     await Promise.all([
       ...plans.map((plan) => this.#open(identity, plan, (options) => peer.open("model", options))),
@@ -189,7 +203,9 @@ class WireWorld {
     const mine = callers[Number(identity.split("-")[1])]?.plans ?? [];
     const all = callers.flatMap(({ plans }) => plans);
     // It is not known yet how long they take: whoever has so many may have to wait too long.
-    if (mine.length > maxStreamsPerPair || all.length > maxStreams) plan.mayRefuse = "the pair or the target is busy";
+    if (mine.length > maxStreamsPerPair || all.length > maxStreams) {
+      plan.mayRefuse = "the pair or the target is busy";
+    }
   }
 
   /** The handler: at its end the stream is over, in order as far as it can be. */
@@ -204,7 +220,9 @@ class WireWorld {
     plan.flows.acceptor.finished = true;
     // A handler that failed throws, as handlers do.
     const { opener, acceptor } = plan.flows;
-    if (opener.readError !== undefined || acceptor.writeError !== undefined) throw opener.readError ?? acceptor.writeError;
+    if (opener.readError !== undefined || acceptor.writeError !== undefined) {
+      throw opener.readError ?? acceptor.writeError;
+    }
   }
 
   async #served(): Promise<void> {

@@ -1,5 +1,14 @@
 // Scenes of the legal peer model over the wire, a hub and tunnels.
-import { cancelledCall, download, drawPlan, longTalk, ORDINARY, question, shortCall, upload } from "./model_plans.ts";
+import {
+  cancelledCall,
+  download,
+  drawPlan,
+  longTalk,
+  ORDINARY,
+  question,
+  shortCall,
+  upload,
+} from "./model_plans.ts";
 import type { StreamPlan } from "./model_actor.ts";
 import type { Random } from "./random.ts";
 import type { Caller, WireScene } from "./model_wire.ts";
@@ -10,14 +19,19 @@ function many<T>(count: number, make: (index: number) => T): T[] {
 
 /** A caller that must notice nothing of what others do. */
 function quiet(random: Random): Caller {
-  return { plans: [longTalk(random, 8, 300), upload(200_000, { afterBytes: 50_000, ms: random.int(1, 70_000) })] };
+  return {
+    plans: [longTalk(random, 8, 300), upload(200_000, { afterBytes: 50_000, ms: random.int(1, 70_000) })],
+  };
 }
 
 function mixed(random: Random, most: number): StreamPlan[] {
-  return many(random.int(1, most), () =>
-    random.chance(0.3)
-      ? question(random, random.int(0, 300))
-      : drawPlan(random, { ...ORDINARY, rests: 0.3, maxRestMs: random.pick([2000, 150_000]) }));
+  return many(
+    random.int(1, most),
+    () =>
+      random.chance(0.3)
+        ? question(random, random.int(0, 300))
+        : drawPlan(random, { ...ORDINARY, rests: 0.3, maxRestMs: random.pick([2000, 150_000]) }),
+  );
 }
 
 /** A caller of whom no two are alike. */
@@ -29,7 +43,9 @@ function noisy(random: Random): Caller {
     case 1:
       return { plans, closeAtMs: random.int(20, 2000) };
     case 2:
-      return { plans: many(random.int(100, 160), (index) => cancelledCall(random, index * random.int(0, 3))) };
+      return {
+        plans: many(random.int(100, 160), (index) => cancelledCall(random, index * random.int(0, 3))),
+      };
     case 3:
       return { plans: many(random.int(10, 40), () => shortCall(random, random.int(0, 200))) };
     default:

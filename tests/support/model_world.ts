@@ -236,7 +236,11 @@ class World {
   #check(): void {
     const { left, right } = this.#told;
     if (this.#cut === undefined) {
-      assertEquals([codeOf(left), codeOf(right)], ["undefined", "undefined"], "a session ended other than in order");
+      assertEquals(
+        [codeOf(left), codeOf(right)],
+        ["undefined", "undefined"],
+        "a session ended other than in order",
+      );
     }
     const goneAway = this.#goneAway;
     for (const end of ["left", "right"] as const) {
@@ -263,7 +267,9 @@ class World {
   #checkBrisk(plan: StreamPlan): void {
     const { bytesPerMs = Infinity } = this.#scene;
     const { acceptor } = plan.actors;
-    if (!plan.isBrisk || bytesPerMs < 100 || acceptor === undefined || plan.acceptedAtMs === undefined) return;
+    if (!plan.isBrisk || bytesPerMs < 100 || acceptor === undefined || plan.acceptedAtMs === undefined) {
+      return;
+    }
     const tookMs = (acceptor.doneAtMs ?? Infinity) - plan.acceptedAtMs;
     assert(tookMs < BRISK_MS, `a stream that never rested took ${tookMs} ms\n${story(plan)}`);
   }

@@ -159,14 +159,18 @@ export class YamuxPeer {
       for (let chunk = await this.#transport.read(); chunk !== null; chunk = await this.#transport.read()) {
         this.#take(chunk);
       }
-      this.#end(this.#streams.size === 0 ? undefined : new ClosedError("ERR_RESET", "The raw session was lost"));
+      this.#end(
+        this.#streams.size === 0 ? undefined : new ClosedError("ERR_RESET", "The raw session was lost"),
+      );
     } catch (error) {
       this.#lose(error);
     }
   }
 
   #lose(cause: unknown): void {
-    this.#end(cause instanceof ParleyError ? cause : new ClosedError("ERR_RESET", "The raw peer failed", { cause }));
+    this.#end(
+      cause instanceof ParleyError ? cause : new ClosedError("ERR_RESET", "The raw peer failed", { cause }),
+    );
   }
 
   #take(chunk: Uint8Array): void {
@@ -176,7 +180,12 @@ export class YamuxPeer {
     let at = 0;
     while (joined.length - at >= 12) {
       const view = new DataView(joined.buffer, at, 12);
-      const [type, flags, id, length] = [view.getUint8(1), view.getUint16(2), view.getUint32(4), view.getUint32(8)];
+      const [type, flags, id, length] = [
+        view.getUint8(1),
+        view.getUint16(2),
+        view.getUint32(4),
+        view.getUint32(8),
+      ];
       const end = at + 12 + (type === DATA ? length : 0);
       if (end > joined.length) break;
       this.#onFrame(type, flags, id, length, joined.subarray(at + 12, end));
@@ -262,7 +271,11 @@ class YamuxStream implements ModelStream {
     while (offset < bytes.length) {
       if (this.#error !== undefined) throw this.#error;
       if (this.#finSent) throw new ClosedError("ERR_CLOSED", "The raw stream has ended");
-      const length = Math.min(this.#credit, bytes.length - offset, this.#peer.random.pick([1000, 40_000, WINDOW_BYTES]));
+      const length = Math.min(
+        this.#credit,
+        bytes.length - offset,
+        this.#peer.random.pick([1000, 40_000, WINDOW_BYTES]),
+      );
       if (length === 0) {
         await new Promise<void>((resolve) => this.#wakeWriter = resolve);
         continue;
@@ -310,7 +323,9 @@ class YamuxStream implements ModelStream {
       this.#credit += length;
       if (length > 0) this.#wakeWriter?.();
     } else if (body.length > 0) {
-      if (body.length > this.#recvWindow) throw new ClosedError("ERR_RESET", "The peer of a raw peer passed its window");
+      if (body.length > this.#recvWindow) {
+        throw new ClosedError("ERR_RESET", "The peer of a raw peer passed its window");
+      }
       this.#recvWindow -= body.length;
       this.#chunks.push(body.slice());
       this.#wakeReader?.();
@@ -322,7 +337,9 @@ class YamuxStream implements ModelStream {
       this.#wakeReader?.();
       this.#checkOver();
     }
-    if (flags & RST) this.fail(refused ? this.#refusal() : new ClosedError("ERR_RESET", "The peer reset the raw stream"));
+    if (flags & RST) {
+      this.fail(refused ? this.#refusal() : new ClosedError("ERR_RESET", "The peer reset the raw stream"));
+    }
   }
 
   #refusal(): Error {
