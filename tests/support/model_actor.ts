@@ -63,6 +63,8 @@ export class StreamPlan {
   acceptedAtMs: number | undefined;
   /** Why it may be refused. */
   mayRefuse: string | undefined;
+  /** A stream of the same opener was accepted before: a refusal can be told from a reset. */
+  knowsPeer = false;
   /** Its opener never ends its own direction: it reads the answer to the end, and that is it. */
   readonly isQuestion: boolean;
 

@@ -5,6 +5,8 @@ import { codeOf, type Flow } from "./model_flow.ts";
 
 /** A peer that never closes its half may be cut after a minute; what is slower than this excuses it. */
 const PATIENCE_AFTER_CLOSE_MS = 50_000;
+/** A peer whose reader loses by a reset what it has not read gets a second before it, if it sends what nobody wants. */
+const LINGER_MS = 900;
 
 /** What was done to everything at once, and what came of it. */
 export interface Verdict {
@@ -14,6 +16,8 @@ export interface Verdict {
   readonly goneAway: boolean;
   /** What the session of each side told, by `closed` or by the rejection of `close`. */
   readonly sessionErrors: Readonly<Record<Side, unknown>>;
+  /** A reset drops what its reader has not read, even behind FIN: what some yamux programs do. */
+  readonly resetDropsUnread?: boolean;
   /** Whoever has closed its socket in order has nothing left by which it could be told. */
   readonly sockets?: boolean;
 }
@@ -25,7 +29,7 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
     if (!plan.opened) return;
     if (plan.actors.acceptor === undefined) return checkRefused(plan, verdict);
     if (verdict.cut !== undefined) plan.allow(verdict.cut);
-    allowAfterClose(plan);
+    allowAfterClose(plan, verdict.resetDropsUnread ? LINGER_MS : PATIENCE_AFTER_CLOSE_MS);
     if (plan.isQuestion && plan.flows.acceptor.excuse === undefined) {
       const { closed } = plan.actors.opener!;
       assert(
@@ -66,19 +70,19 @@ function checkRefused(plan: StreamPlan, { cut, goneAway }: Verdict): void {
     if (!(error instanceof Error)) continue;
     const code = codeOf(error);
     if (code === "ERR_GOING_AWAY") assert(goneAway, "a stream was told of a going away that was none");
-    else if (code === "ERR_TOO_MANY_STREAMS") {
+    else if (code === "ERR_TOO_MANY_STREAMS" || (code === "ERR_RESET" && !plan.knowsPeer)) {
       assert(plan.mayRefuse !== undefined, "a stream was refused within the limit");
     } else assert(false, `a stream was refused by ${code}`);
   }
 }
 
 /** After `close()` the peer may be silent for so long only. */
-function allowAfterClose(plan: StreamPlan): void {
+function allowAfterClose(plan: StreamPlan, patienceMs: number): void {
   for (const [side, other] of [["opener", "acceptor"], ["acceptor", "opener"]] as const) {
     const closedAtMs = plan.actors[side]?.closedAtMs;
     if (closedAtMs === undefined) continue;
     const done = plan.actors[other]?.doneAtMs ?? Infinity;
-    if (done - closedAtMs > PATIENCE_AFTER_CLOSE_MS) {
+    if (done - closedAtMs > patienceMs) {
       plan.allow(`the ${other} was slow after the other's close`);
     }
   }

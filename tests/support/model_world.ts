@@ -165,14 +165,17 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** A peer that was told nothing may come over the limit. It must be over it, then. */
+  /** A peer that was told nothing may come over a limit, of streams or of memory on either side. It must be over it, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
-    if (this.#scene.agreed || (this.#scene.raw && end === "right")) return;
+    if (this.#scene.agreed) return;
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
+    const live = (plans: readonly StreamPlan[]) =>
+      plans.filter((other) => other.opened && !isOver(other)).length;
     // Grown windows may take half of the memory.
-    const limit = Math.min(maxStreams, Math.floor(maxBufferedBytes / 2 / (256 * 1024)));
-    const live = this.#scene.plans[end].filter((other) => other.opened && !isOver(other)).length;
-    if (live >= limit) plan.mayRefuse ??= `${live} streams were open`;
+    const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
+    if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
+    if (live(this.#plans) >= windows) plan.mayRefuse ??= "so many windows fill the memory";
+    plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
   }
 
   async #accept(end: End): Promise<void> {
@@ -249,7 +252,7 @@ class World {
       for (const plan of this.#scene.plans[end]) {
         if (this.#abortedBy === end) plan.flows.acceptor.abandoned = true;
         if (this.#abortedBy === other) plan.flows.opener.abandoned = true;
-        checkPlan(plan, { cut: this.#cut, goneAway, sessionErrors });
+        checkPlan(plan, { cut: this.#cut, goneAway, sessionErrors, resetDropsUnread: this.#scene.raw });
         this.#checkBrisk(plan);
       }
     }
@@ -296,10 +299,10 @@ class World {
   }
 }
 
-/** Both sides know that it is over. */
+/** Both sides know that it is over, and have read what came. */
 function isOver({ actors, openError }: StreamPlan): boolean {
   if (openError !== undefined) return true;
-  const isThrough = (side: Side) => actors[side] !== undefined && actors[side].closed !== "pending";
+  const isThrough = (side: Side) => actors[side]?.doneAtMs !== undefined && actors[side].closed !== "pending";
   // A stream that was refused has one side only.
   if (actors.acceptor === undefined) return actors.opener?.closed instanceof Error;
   return isThrough("opener") && isThrough("acceptor");

@@ -38,6 +38,8 @@ export class YamuxPeer {
   #wentAway = false;
   #peerWentAway = false;
   #isOver = false;
+  /** Our direction of the connection is closed: nothing can be said any more. */
+  #hasEnded = false;
   #wake = Promise.withResolvers<void>();
 
   constructor(transport: Transport, options: YamuxPeerOptions) {
@@ -108,6 +110,7 @@ export class YamuxPeer {
     }
     if (this.#isOver) return;
     while (this.#outbox.length > 0 || this.#flushing !== undefined) await this.#flush();
+    this.#hasEnded = true;
     await this.#transport.closeWrite();
     const cancel = this.#options.clock.after(60_000, () => this.#end(undefined));
     await this.closed;
@@ -120,7 +123,7 @@ export class YamuxPeer {
 
   /** Queues a frame. What is queued is bounded by the windows. */
   frame(type: number, flags: number, id: number, length: number, body?: Uint8Array): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#hasEnded) return;
     const bytes = new Uint8Array(12 + (body?.length ?? 0));
     const view = new DataView(bytes.buffer);
     view.setUint8(1, type);
