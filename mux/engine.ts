@@ -1,29 +1,31 @@
 // The inner side of a session: reads frames, keeps the streams, and brings everything to its end.
-import { ClosedError, type ParleyError, ProtocolError } from "../errors.ts";
+import { ClosedError, LimitError, type ParleyError, ProtocolError } from "../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { Transport } from "../net/transport.ts";
-import { deadError, type EngineCounters, type EngineHooks, lateError } from "./engine_parts.ts";
-import { FloodGuard } from "./flood.ts";
 import {
-  Flag,
-  type FrameHeader,
-  FrameReader,
-  type FrameSink,
-  FrameType,
-  GoAwayCode,
-  MAX_U32,
-} from "./header.ts";
+  deadError,
+  type EngineCounters,
+  type EngineHooks,
+  goneError,
+  unconfirmedError,
+} from "./engine_parts.ts";
+import { FloodGuard } from "./flood.ts";
+import { Flag, type FrameHeader, FrameReader, type FrameSink, FrameType, GoAwayCode } from "./header.ts";
+import { KeepAlive } from "./keep_alive.ts";
 import type { SessionMemory } from "./memory.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
-import { KeepAlive, PingTable } from "./ping_table.ts";
+import { PingTable } from "./ping_table.ts";
 import { isOpening, isOver, nextSessionState, type SessionState, type StreamState } from "./state.ts";
 import { StreamCore, type StreamHost } from "./stream_core.ts";
-import { Deadlines, Graves, PeerIds } from "./stream_table.ts";
+import { Streams } from "./streams.ts";
+import { type MuxTerms, SessionTerms } from "./terms.ts";
 import { FrameWriter } from "./writer.ts";
 
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */
 const LINGER_MS = 500;
 const LINGER_BYTES = 4 * 1024 * 1024;
+/** Time that a peer gets to confirm that it has everything, where nothing else bounds the end. */
+const CONFIRM_MS = 60_000;
 
 /** One session over one transport. */
 export class Engine implements FrameSink, StreamHost {
@@ -42,45 +44,38 @@ export class Engine implements FrameSink, StreamHost {
     streamsRefused: 0,
     resetsIn: 0,
   };
-  /** Streams that the peer opened and nobody took yet, oldest first. */
-  readonly backlog: Set<StreamCore> = new Set();
+  readonly terms: SessionTerms;
+  readonly streams: Streams;
   /** Resolves when the transport is closed: with nothing after an orderly end. */
   readonly closed: Promise<ParleyError | undefined>;
   readonly #options: ResolvedMuxOptions;
   readonly #transport: Transport;
   readonly #hooks: EngineHooks;
   readonly #reader = new FrameReader(this);
-  readonly #streams = new Map<number, StreamCore>();
-  readonly #graves = new Graves();
   readonly #flood: FloodGuard;
-  readonly #ids: PeerIds;
-  readonly #deadlines: Deadlines;
   readonly #keepAlive: KeepAlive;
   readonly #readOver = Promise.withResolvers<void>();
   readonly #closing = Promise.withResolvers<ParleyError | undefined>();
   #state: SessionState = "open";
   #error: ParleyError | undefined;
-  #nextId: number;
-  #live = 0;
-  #incoming = 0;
-  #opening = 0;
+  #isFinishing = false;
   /** The body under way: whose it is, what is left of it, and the flags that take effect after it. */
   #receiving: StreamCore | undefined;
   #bodyLeft = 0;
   #bodyFlags = 0;
 
   constructor(transport: Transport, options: ResolvedMuxOptions, hooks: EngineHooks) {
-    const { clock, random, role } = options;
+    const { clock, random } = options;
     this.#transport = transport;
     this.#options = options;
     this.#hooks = hooks;
     this.clock = clock;
     this.maxWindowBytes = options.maxWindowBytes;
     this.closed = this.#closing.promise;
-    this.memory = options.memory.open(options.maxBufferedBytes, () => this.#shed());
+    this.memory = options.memory.open(options.maxBufferedBytes);
+    this.terms = new SessionTerms(options);
     this.#flood = new FloodGuard(options.flood, clock.now());
-    this.#ids = new PeerIds(role, options.reorderedIds);
-    this.#nextId = role === "client" ? 1 : 2;
+    this.streams = new Streams(options, this.#flood);
     this.writer = new FrameWriter(transport, {
       nowMs: () => clock.now(),
       onWritten: (bytes, frames) => {
@@ -93,12 +88,6 @@ export class Engine implements FrameSink, StreamHost {
       clock,
       send: (length) => this.#sessionFrame(FrameType.ping, Flag.syn, length),
     });
-    this.#deadlines = new Deadlines({
-      clock,
-      openTimeoutMs: options.openTimeoutMs,
-      halfCloseTimeoutMs: options.halfCloseTimeoutMs,
-      onLate: (core, what) => core.kill(lateError(core, what)),
-    });
     this.#keepAlive = new KeepAlive({
       clock,
       random,
@@ -109,7 +98,7 @@ export class Engine implements FrameSink, StreamHost {
         answer.catch(() => {});
         return waitMs;
       },
-      bytesIn: () => this.counters.bytesIn,
+      signsOfLife: () => this.counters.bytesIn + this.writer.unblockedWrites,
       onDead: () => this.abort(deadError(options.keepAliveTimeoutMs)),
     });
     void this.#read();
@@ -124,31 +113,37 @@ export class Engine implements FrameSink, StreamHost {
     return this.#error;
   }
 
-  /** Streams that are not over. */
-  get live(): number {
-    return this.#live;
+  get isPeerGoing(): boolean {
+    return this.#state === "goAwayReceived" || this.#state === "goAwayBoth";
   }
 
-  /** Streams of ours without an answer. */
-  get opening(): number {
-    return this.#opening;
+  /** What an opening waits for: answers to those before it, or the end of one of our streams. */
+  get openingWaitsFor(): "nothing" | "answers" | "ends" {
+    if (this.streams.opening >= this.#options.maxOpening) return "answers";
+    return this.terms.allows(this.streams.own) ? "nothing" : "ends";
+  }
+
+  /** See `MuxSession.agree`. */
+  agree(theirs: Partial<MuxTerms>): void {
+    const { terms } = this;
+    if (terms.agree(theirs)) {
+      // The peer may know the terms earlier than we do: what it has opened by then is subject to them.
+      for (const core of this.streams.backlog) core.rebase(terms.sendWindowBytes, terms.receiveWindowBytes);
+    }
+    this.#hooks.onOpeningChanged();
   }
 
   /** Opens a stream of ours. The caller has checked state and limits. */
   open(): StreamCore {
-    if (this.#nextId > MAX_U32) {
-      throw new ClosedError(
-        "ERR_GOING_AWAY",
-        "Cannot open a stream as the session has used up its stream ids",
-      );
+    const id = this.streams.takeId();
+    if (!this.memory.reserve(this.terms.receiveWindowBytes)) {
+      const text = "Cannot open a stream: no memory is left for what it may receive";
+      throw new LimitError("ERR_TOO_MANY_STREAMS", text);
     }
-    const core = new StreamCore(this.#nextId, false, this);
-    this.#nextId += 2;
-    this.#add(core);
-    this.#opening += 1;
+    const core = new StreamCore(id, false, this);
+    this.streams.add(core);
     this.counters.streamsOpened += 1;
     core.open();
-    this.#deadlines.watch(core);
     return core;
   }
 
@@ -157,16 +152,12 @@ export class Engine implements FrameSink, StreamHost {
     if (this.#state === "goAwaySent" || this.#state === "goAwayBoth" || this.#state === "ended") return;
     this.#state = nextSessionState(this.#state, "sendGoAway");
     this.#sessionFrame(FrameType.goAway, 0, GoAwayCode.normal);
+    this.#finishWhenIdle();
   }
 
-  /** Resets the streams that nobody has accepted. */
+  /** Resets the streams that the application has not accepted. */
   refuseBacklog(): void {
-    for (const core of this.backlog) core.reset();
-  }
-
-  /** Ends the session in order: what is written goes out first. */
-  finish(): Promise<void> {
-    return this.#end(undefined, "flush");
+    for (const core of this.streams.backlog) core.reset();
   }
 
   /** Ends the session now. */
@@ -181,25 +172,27 @@ export class Engine implements FrameSink, StreamHost {
   }
 
   onMove(core: StreamCore, from: StreamState): void {
-    const { state } = core;
-    if (isOpening(from) && !isOpening(state)) {
-      this.#opening -= 1;
-      this.#deadlines.unwatch(core);
-      this.#hooks.onOpeningChanged();
-    }
-    if (state === "writeClosed") this.#deadlines.watch(core);
-    if (!isOver(state)) return;
-    this.#live -= 1;
-    this.#deadlines.unwatch(core);
-    // Nobody will ever read what came for a stream that was never offered.
-    if (this.backlog.delete(core)) core.receiver.discard();
-    if (state === "reset") this.#graves.add(core.id, core.receiver.availableBytes);
-    if (this.#live === 0) this.#hooks.onIdle();
+    const { freesOpening, isLast } = this.streams.moved(core, from);
+    if (freesOpening) this.#hooks.onOpeningChanged();
+    if (!isLast) return;
+    this.#hooks.onIdle();
+    this.#finishWhenIdle();
+  }
+
+  onClosing(core: StreamCore): void {
+    this.streams.closing(core);
+  }
+
+  get refusesByReset(): boolean {
+    return this.terms.refusesByReset(this.streams.own);
+  }
+
+  onRefused(): void {
+    this.terms.learn(this.streams.own);
   }
 
   onSpent(core: StreamCore): void {
-    if (!this.#streams.delete(core.id)) return;
-    if (core.isIncoming) this.#incoming -= 1;
+    this.streams.spent(core);
   }
 
   // ── FrameSink ──
@@ -213,18 +206,25 @@ export class Engine implements FrameSink, StreamHost {
     else {
       if (length === 0 && flags === 0) this.#flood.emptyFrame();
       else this.#flood.usefulFrame();
-      const core = flags & Flag.syn ? this.#onSyn(streamId) : this.#streams.get(streamId);
-      if (core === undefined || isOver(core.state)) return this.#onDeadFrame(header);
-      if (flags & Flag.rst) {
+      if (this.writer.isOverloaded) this.#flood.unreadAnswers();
+      const core = flags & Flag.syn ? this.#onSyn(streamId) : this.streams.get(streamId);
+      if (core === undefined || isOver(core.state)) {
+        return this.streams.late.judge(header, this.streams.nextId);
+      }
+      if (flags & Flag.rst && !(flags & Flag.fin)) {
         this.counters.resetsIn += 1;
         this.#flood.reset(this.clock.now());
+      }
+      // A bare ACK: others (@libp2p/yamux) let theirs go with their first data.
+      if (flags === Flag.ack && type === FrameType.windowUpdate && length === 0) {
+        this.terms.answersAtOnce = true;
       }
       core.onFrame(type, flags, length);
       if (type === FrameType.data && length > 0) {
         this.#receiving = core;
         this.#bodyLeft = length;
         this.#bodyFlags = flags;
-      } else core.onFlags(flags);
+      } else core.onFlags(flags, length);
     }
   }
 
@@ -233,7 +233,7 @@ export class Engine implements FrameSink, StreamHost {
     if (core === undefined) return;
     this.#bodyLeft -= bytes.length;
     core.onBody(bytes);
-    if (this.#bodyLeft === 0 && this.#bodyFlags !== 0) core.onFlags(this.#bodyFlags);
+    if (this.#bodyLeft === 0 && this.#bodyFlags !== 0) core.onFlags(this.#bodyFlags, 0);
   }
 
   #onPing(flags: number, value: number): void {
@@ -253,46 +253,30 @@ export class Engine implements FrameSink, StreamHost {
     this.#flood.ping(this.clock.now());
     this.#state = nextSessionState(this.#state, "receiveGoAway");
     this.#hooks.onOpeningChanged();
+    this.#finishWhenIdle();
   }
 
-  /** Opens a stream of the peer's; `undefined` when it is refused. */
+  /** Takes a stream of the peer's; `undefined` when it is refused. */
   #onSyn(streamId: number): StreamCore | undefined {
-    this.#ids.take(streamId);
-    const { maxStreams, maxBacklog } = this.#options;
-    const full = this.#incoming >= maxStreams || this.backlog.size >= maxBacklog;
-    const core = new StreamCore(streamId, true, this);
+    this.streams.peerIds.take(streamId);
     this.counters.streamsAccepted += 1;
-    this.#add(core);
-    this.#incoming += 1;
-    if (full || this.#state !== "open") {
-      this.counters.streamsRefused += 1;
-      // Streams that crossed our go-away on the wire are nobody's fault.
-      if (full) this.#flood.reset(this.clock.now());
-      core.reset();
-      return undefined;
+    const { incoming, backlog } = this.streams;
+    const full = incoming >= this.terms.maxStreams || backlog.size >= this.#options.maxBacklog;
+    // What is refused is the opening: a stream whose window fits no budget must not be given credit.
+    if (full || this.#state !== "open" || !this.memory.reserve(this.terms.receiveWindowBytes)) {
+      return this.#refuse(streamId);
     }
-    this.backlog.add(core);
+    const core = new StreamCore(streamId, true, this);
+    this.streams.add(core);
     this.#hooks.onIncoming(core);
     return core;
   }
 
-  #onDeadFrame({ type, flags, streamId, length }: FrameHeader): void {
-    const own = streamId % 2 === (this.#options.role === "client" ? 1 : 0);
-    if (own ? streamId >= this.#nextId : !this.#ids.wasUsed(streamId)) {
-      throw new ProtocolError(
-        "ERR_MUX_STREAM_ID",
-        `Cannot take a frame for stream ${streamId}: it was never opened`,
-      );
-    }
-    const data = type === FrameType.data ? length : 0;
-    const left = this.#graves.bytesLeft(streamId);
-    if (data > (left ?? this.maxWindowBytes)) {
-      const text = `Cannot take a data frame of ${data} bytes on stream ${streamId}: it is over`;
-      throw new ProtocolError("ERR_MUX_WINDOW", text);
-    }
-    if (left !== undefined && flags & (Flag.fin | Flag.rst)) this.#graves.forget(streamId);
-    else if (left !== undefined && data > 0) this.#graves.take(streamId, data);
-    else if (!(flags & Flag.syn)) this.#flood.deadFrame(this.clock.now());
+  #refuse(streamId: number): undefined {
+    this.counters.streamsRefused += 1;
+    this.#flood.reset(this.clock.now());
+    this.streams.late.expect(streamId, this.terms.receiveWindowBytes);
+    this.writer.control({ type: FrameType.windowUpdate, flags: Flag.rst, streamId, length: 0 });
   }
 
   // ── Ends ──
@@ -307,8 +291,7 @@ export class Engine implements FrameSink, StreamHost {
         if (this.#state !== "ended") this.#take(chunk);
         else if ((lingerBytes -= chunk.length) < 0) break;
       }
-      if (this.#live > 0 || !this.#reader.atBoundary) this.#lose(undefined);
-      else void this.#end(undefined, "flush");
+      this.#onPeerEnd();
     } catch (error) {
       this.#lose(error);
     } finally {
@@ -329,20 +312,60 @@ export class Engine implements FrameSink, StreamHost {
     }
   }
 
+  /** The peer has ended its direction. In order if nothing was under way but openings that it never saw. */
+  #onPeerEnd(): void {
+    if (this.isPeerGoing && this.#reader.atBoundary) {
+      for (const core of this.streams.all()) {
+        if (isOpening(core.state) && core.receiver.receivedBytes === 0) core.fail(goneError(core.id));
+      }
+    }
+    if (this.streams.live > 0 || !this.#reader.atBoundary) this.#lose(undefined);
+    else void this.#end(undefined, "flush");
+  }
+
   #lose(cause: unknown): void {
-    const text = "Cannot go on with the session as the connection was lost";
+    const text = "Cannot go on with the session: the connection was lost";
     void this.#end(new ClosedError("ERR_RESET", text, { cause }), "cut");
+  }
+
+  get #isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
+  /** Once either side has gone away, the last stream ends the session. */
+  #finishWhenIdle(): void {
+    if (this.streams.live > 0 || this.#isFinishing || this.#state === "open" || this.#state === "ended") {
+      return;
+    }
+    this.#isFinishing = true;
+    void this.#finish();
+  }
+
+  /** Ends the session in order once the peer has got everything: the answer to a ping shows it. */
+  async #finish(): Promise<void> {
+    // The frame under way may have more to say.
+    await undefined;
+    if (this.#isEnded) return;
+    const late = () => this.abort(unconfirmedError(this.writer.queuedBytes, CONFIRM_MS));
+    const cancel = this.clock.after(CONFIRM_MS, late);
+    try {
+      await this.writer.idle();
+      if (!this.#isEnded) await this.pings.ping().answer;
+    } catch {
+      // The session ended by itself.
+    }
+    cancel();
+    await this.#end(undefined, "flush");
   }
 
   async #end(error: ParleyError | undefined, how: "flush" | "tell" | "cut"): Promise<void> {
     if (this.#state === "ended") return;
     this.#state = nextSessionState(this.#state, "end");
     this.#error = error;
-    const end = error ?? new ClosedError("ERR_CLOSED", "Cannot use the session as it was closed");
+    const end = error ?? new ClosedError("ERR_CLOSED", "Cannot use the session: it was closed");
     this.#keepAlive.stop();
-    this.#deadlines.stop();
-    for (const core of [...this.#streams.values()]) core.fail(end);
-    this.#streams.clear();
+    for (const core of this.streams.all()) core.fail(end);
+    this.streams.stop();
     this.memory.close();
     this.pings.fail(end);
     this.writer.dropData();
@@ -368,24 +391,6 @@ export class Engine implements FrameSink, StreamHost {
     };
     await Promise.race([late, lastWords().catch(() => {})]);
     cancel();
-  }
-
-  /** Resets the stream that holds most unread bytes. */
-  #shed(): void {
-    let largest: StreamCore | undefined;
-    for (const core of this.#streams.values()) {
-      if (core.receiver.bufferedBytes > (largest?.receiver.bufferedBytes ?? 0)) largest = core;
-    }
-    if (largest === undefined) return;
-    const text =
-      `Cannot keep ${largest.receiver.bufferedBytes} unread bytes of stream ${largest.id}: no memory is left`;
-    largest.kill(new ClosedError("ERR_SLOW_CONSUMER", text));
-    largest.receiver.discard();
-  }
-
-  #add(core: StreamCore): void {
-    this.#streams.set(core.id, core);
-    this.#live += 1;
   }
 
   #sessionFrame(type: FrameHeader["type"], flags: number, length: number): void {

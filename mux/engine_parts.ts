@@ -1,5 +1,5 @@
 // What an engine counts, what it calls, and the errors of streams and peers that are late.
-import { type ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { StreamCore } from "./stream_core.ts";
 
 /** Counters of a session. */
@@ -36,13 +36,39 @@ export interface EngineHooks {
 
 /** The error of a stream whose opening or end is late. */
 export function lateError(core: StreamCore, what: "open" | "halfClose"): ParleyError {
-  const text = what === "open" ? "the peer did not answer it" : "the peer did not end it";
-  const code = what === "open" ? "ERR_CONNECT_TIMEOUT" : "ERR_IDLE_TIMEOUT";
-  return new TimeoutError(code, `Cannot go on with stream ${core.id} as ${text} in time`);
+  const { id, sender: { pendingBytes } } = core;
+  if (what === "open") {
+    return new TimeoutError(
+      "ERR_CONNECT_TIMEOUT",
+      `Cannot open stream ${id}: the peer did not answer it in time`,
+    );
+  }
+  if (pendingBytes === 0) {
+    return new TimeoutError(
+      "ERR_IDLE_TIMEOUT",
+      `Cannot close stream ${id} in order: the peer did not end it in time`,
+    );
+  }
+  const text =
+    `Cannot close stream ${id} in order: the peer did not take ${pendingBytes} written bytes in time`;
+  return new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutBytes: pendingBytes });
 }
 
-/** The error of a session whose peer answers no ping. */
+/** The error of a session whose peer shows no sign of life. */
 export function deadError(timeoutMs: number): ParleyError {
-  const text = `Cannot go on with the session as the peer did not answer a ping within ${timeoutMs} ms`;
+  const text = `Cannot go on with the session: the peer did not answer a ping within ${timeoutMs} ms`;
   return new TimeoutError("ERR_KEEPALIVE_TIMEOUT", text);
+}
+
+/** The error of a session that was to end in order, and whose peer did not confirm that it has everything. */
+export function unconfirmedError(cutBytes: number, timeoutMs: number): TimeoutError {
+  const text =
+    `Cannot close the session in order: the peer did not confirm within ${timeoutMs} ms that it has ` +
+    `everything, and ${cutBytes} bytes were not sent`;
+  return new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutBytes });
+}
+
+/** The error of a stream that was on its way to a peer which went away. */
+export function goneError(id: number): ClosedError {
+  return new ClosedError("ERR_GOING_AWAY", `Cannot open stream ${id}: the peer went away before it saw it`);
 }

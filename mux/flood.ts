@@ -1,11 +1,19 @@
 // Budgets against peers that are busy for the sake of it: resets, pings, empty frames, frames for dead streams.
 import { ProtocolError } from "../errors.ts";
 
-/** How much of each kind of noise a peer may make before the session ends with go-away 1. */
+/**
+ * How much of each kind of noise a peer may make before the session ends with go-away 1. Honest programs stay far
+ * below: what they cause, such as cancelled calls, is bounded by the streams and handlers that they may have, and a
+ * stream that ends in order fills the budgets up again.
+ */
 export interface FloodLimits {
-  /** Streams reset by the peer, or refused to it, at once. @default {100} what HTTP/2 servers settled on after rapid reset */
+  /**
+   * Streams reset by the peer, or refused to it, at once.
+   *
+   * @default {10_000} a caller that cancels a thousand calls a second for ten seconds
+   */
   maxResets?: number;
-  /** Resets per second on top, in the long run. @default {50} */
+  /** Resets per second on top, in the long run. @default {1000} */
   maxResetsPerSecond?: number;
   /** Pings within ten seconds. @default {100} a keepalive needs one */
   maxPingsPer10s?: number;
@@ -14,6 +22,9 @@ export interface FloodLimits {
   /** Frames for streams that are gone, at once; a tenth of it per second on top. @default {1000} */
   maxDeadFrames?: number;
 }
+
+/** Frames that may come for a stream after its end without counting: window updates for what it was sent. */
+const FRAMES_PER_ENDED_STREAM = 4;
 
 /** Tokens that come back with time. Over any stretch, it gives `capacity` and what comes back in that time. */
 export class TokenBucket {
@@ -38,22 +49,27 @@ export class TokenBucket {
     this.#tokens -= 1;
     return true;
   }
+
+  /** Puts tokens back, as far as they fit. */
+  give(count: number): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + count);
+  }
 }
 
-/** Counts the noise of one peer. Every method throws {@linkcode ProtocolError} `ERR_MUX_FLOOD` over the limit. */
+/** Counts the noise of one peer. Methods throw {@linkcode ProtocolError} `ERR_MUX_FLOOD` over the limit. */
 export class FloodGuard {
   readonly #resets: TokenBucket;
   readonly #pings: TokenBucket;
   readonly #dead: TokenBucket;
-  readonly #maxEmpty: number;
+  readonly #limits: Required<FloodLimits>;
   #empty = 0;
 
   /** Makes a guard with nothing counted yet; `now` in milliseconds. */
   constructor(limits: Required<FloodLimits>, now: number) {
+    this.#limits = limits;
     this.#resets = new TokenBucket(limits.maxResets, limits.maxResetsPerSecond, now);
     this.#pings = new TokenBucket(limits.maxPingsPer10s, limits.maxPingsPer10s / 10, now);
     this.#dead = new TokenBucket(limits.maxDeadFrames, limits.maxDeadFrames / 10, now);
-    this.#maxEmpty = limits.maxEmptyFrames;
   }
 
   /** The peer reset a stream, or opened one that had to be refused. */
@@ -61,7 +77,7 @@ export class FloodGuard {
     if (!this.#resets.take(now)) throw flood("resets of streams");
   }
 
-  /** The peer sent a ping or an answer that nobody waits for. */
+  /** The peer sent a ping, or an answer that no ping of ours asked for. */
   ping(now: number): void {
     if (!this.#pings.take(now)) throw flood("pings");
   }
@@ -74,12 +90,23 @@ export class FloodGuard {
   /** A frame came that neither carries nor changes anything. */
   emptyFrame(): void {
     this.#empty += 1;
-    if (this.#empty > this.#maxEmpty) throw flood("empty frames");
+    if (this.#empty > this.#limits.maxEmptyFrames) throw flood("empty frames");
   }
 
   /** A frame came that has a purpose. */
   usefulFrame(): void {
     this.#empty = 0;
+  }
+
+  /** A stream ended in order: the peer does work, and what follows the end of a stream is no noise. */
+  streamEnded(): void {
+    this.#resets.give(this.#limits.maxResets);
+    this.#dead.give(FRAMES_PER_ENDED_STREAM);
+  }
+
+  /** The peer causes answers and reads none of them. */
+  unreadAnswers(): never {
+    throw flood("answers that the peer does not read");
   }
 }
 

@@ -1,21 +1,31 @@
-// Budgets for unread bytes and grown windows: one per session, under one per process.
+// Budgets for what peers were promised: one per session, under one per process. A window is reserved before its
+// peer hears of it, so what a peer may send is always kept.
 
 /** Default of {@linkcode MuxMemoryOptions.maxBytes}. */
 export const DEFAULT_PROCESS_BYTES: number = 256 * 1024 * 1024;
 
+/**
+ * What every session may reserve, however much the others hold: the window of one plain yamux stream, and sixteen
+ * windows of the size that sessions of ours agree on. Peers that hoard never cost another peer these.
+ */
+export const GUARANTEED_BYTES: number = 512 * 1024;
+
 /** Options of {@linkcode MuxMemory}. */
 export interface MuxMemoryOptions {
   /**
-   * Bytes that the streams of all sessions may hold unread.
+   * Bytes that the streams of all sessions may reserve for what they receive; on top, each session may always
+   * reserve 512 KiB.
    *
-   * @default {268435456} 256 MiB: sixteen sessions at their own limit
+   * @default {268435456} 256 MiB: sixteen sessions of the wire at their own limit
    */
   maxBytes?: number;
 }
 
 /**
- * What the sessions of a process may hold together. Every session uses {@linkcode processMemory} unless it is
- * given another.
+ * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless it gets another.
+ *
+ * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that take all
+ * they can get always leave room for the next.
  *
  * @example Giving a group of sessions 64 MiB of its own
  * ```ts
@@ -23,14 +33,14 @@ export interface MuxMemoryOptions {
  * import { assertEquals } from "@std/assert";
  *
  * const memory = new MuxMemory({ maxBytes: 64 * 1024 * 1024 });
- * assertEquals(memory.usedBytes, 0);
+ * assertEquals([memory.reservedBytes, memory.usedBytes], [0, 0]);
  * ```
  */
 export class MuxMemory {
-  /** Bytes that may be held. */
+  /** Bytes that may be reserved, beside what each session is guaranteed. */
   readonly maxBytes: number;
-  readonly #sessions = new Set<SessionMemory>();
   #used = 0;
+  #reserved = 0;
   #grown = 0;
 
   /** Makes an empty budget. */
@@ -43,46 +53,35 @@ export class MuxMemory {
     this.maxBytes = maxBytes;
   }
 
-  /** Bytes held unread now. */
+  /** Bytes that have come and were not read yet. */
   get usedBytes(): number {
     return this.#used;
   }
 
-  /** Bytes by which windows have grown beyond what every stream starts with. */
+  /** Bytes that are reserved: what has come and was not read, and what peers may still send. */
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
+
+  /** Bytes by which windows have grown beyond what their streams started with; part of {@linkcode reservedBytes}. */
   get grownBytes(): number {
     return this.#grown;
   }
 
-  /** Opens the account of one session. `shed` must free some of its bytes when called. */
-  open(maxBytes: number, shed: () => void): SessionMemory {
-    const account = new SessionMemory(maxBytes, shed, {
-      hold: (bytes) => this.#hold(bytes),
-      grow: (bytes) => this.#grow(bytes),
-      close: () => this.#sessions.delete(account),
+  /** Opens the account of one session, which may reserve `maxBytes`. */
+  open(maxBytes: number): SessionMemory {
+    return new SessionMemory(maxBytes, {
+      mayReserve: (bytes, reserved) =>
+        reserved + bytes <= GUARANTEED_BYTES || reserved + bytes <= this.maxBytes - this.#reserved,
+      // Half is for growth, so that grown windows leave room for those that every stream starts with.
+      mayGrow: (bytes, grown) =>
+        this.#reserved + bytes <= this.maxBytes && grown + bytes <= (this.maxBytes / 2 - this.#grown) / 2,
+      add: (used, reserved, grown) => {
+        this.#used += used;
+        this.#reserved += reserved;
+        this.#grown += grown;
+      },
     });
-    this.#sessions.add(account);
-    return account;
-  }
-
-  #hold(bytes: number): void {
-    this.#used += bytes;
-    // Whoever holds most pays, not whoever came last: an attacker cannot push others out.
-    while (this.#used > this.maxBytes) {
-      const before = this.#used;
-      let largest: SessionMemory | undefined;
-      for (const account of this.#sessions) {
-        if (account.usedBytes > (largest?.usedBytes ?? 0)) largest = account;
-      }
-      largest?.shed();
-      if (this.#used >= before) return;
-    }
-  }
-
-  #grow(bytes: number): boolean {
-    // Half is for growth, so that grown windows leave room for what every stream may hold anyway.
-    if (bytes > 0 && (this.#grown + bytes) * 2 > this.maxBytes) return false;
-    this.#grown += bytes;
-    return true;
   }
 }
 
@@ -91,74 +90,79 @@ export const processMemory: MuxMemory = new MuxMemory();
 
 /** How an account reaches the budget above it. */
 interface Parent {
-  hold(bytes: number): void;
-  grow(bytes: number): boolean;
-  close(): void;
+  mayReserve(bytes: number, reserved: number): boolean;
+  mayGrow(bytes: number, grown: number): boolean;
+  add(used: number, reserved: number, grown: number): void;
 }
 
 /** The account of one session. */
 export class SessionMemory {
   readonly #maxBytes: number;
   readonly #parent: Parent;
-  /** Frees some bytes of the session. */
-  readonly shed: () => void;
   #used = 0;
+  #reserved = 0;
   #grown = 0;
   #open = true;
 
   /** Use {@linkcode MuxMemory.open}. */
-  constructor(maxBytes: number, shed: () => void, parent: Parent) {
+  constructor(maxBytes: number, parent: Parent) {
     this.#maxBytes = maxBytes;
     this.#parent = parent;
-    this.shed = shed;
   }
 
-  /** Bytes held unread now. */
+  /** Bytes that have come and were not read yet. */
   get usedBytes(): number {
     return this.#used;
   }
 
-  /** Counts bytes that are held from now on. Over the budget, streams are shed until it holds again. */
-  hold(bytes: number): void {
-    if (!this.#open) return;
-    this.#used += bytes;
-    this.#parent.hold(bytes);
-    while (this.#used > this.#maxBytes) {
-      const before = this.#used;
-      this.shed();
-      if (this.#used >= before) break;
-    }
+  /** Bytes that are reserved. */
+  get reservedBytes(): number {
+    return this.#reserved;
   }
 
-  /** Counts bytes that are no longer held. */
-  free(bytes: number): void {
-    if (!this.#open) return;
-    this.#used -= bytes;
-    this.#parent.hold(-bytes);
+  /** Reserves the window that a stream starts with; `false` when there is no room: refuse the stream then. */
+  reserve(bytes: number): boolean {
+    // A budget that is not used up takes one more stream, so that one which holds less than a window is of use.
+    const fits = this.#open && this.#reserved < this.#maxBytes &&
+      this.#parent.mayReserve(bytes, this.#reserved);
+    if (fits) this.#add(0, bytes, 0);
+    return fits;
   }
 
-  /** Reserves growth of a window; `false` when there is no room. */
+  /** Reserves growth of a window; `false` when there is no room: the window stays as it is then. */
   grow(bytes: number): boolean {
-    if (!this.#open || (this.#grown + bytes) * 2 > this.#maxBytes || !this.#parent.grow(bytes)) return false;
-    this.#grown += bytes;
-    return true;
+    const fits = this.#open && (this.#grown + bytes) * 2 <= this.#maxBytes &&
+      this.#reserved + bytes <= this.#maxBytes && this.#parent.mayGrow(bytes, this.#grown);
+    if (fits) this.#add(0, bytes, bytes);
+    return fits;
   }
 
-  /** Gives growth back. */
-  shrink(bytes: number): void {
-    if (!this.#open) return;
-    this.#grown -= bytes;
-    this.#parent.grow(-bytes);
+  /** Gives back what was reserved, `grown` bytes of it for growth. */
+  release(bytes: number, grown: number): void {
+    if (this.#open) this.#add(0, -bytes, -grown);
+  }
+
+  /** Counts bytes that have come, within what was reserved. */
+  hold(bytes: number): void {
+    if (this.#open) this.#add(bytes, 0, 0);
+  }
+
+  /** Counts bytes that were read or dropped. */
+  free(bytes: number): void {
+    if (this.#open) this.#add(-bytes, 0, 0);
   }
 
   /** Closes the account with its session: what is in it goes back, and what is still unread is not counted. */
   close(): void {
     if (!this.#open) return;
+    this.#add(-this.#used, -this.#reserved, -this.#grown);
     this.#open = false;
-    this.#parent.hold(-this.#used);
-    this.#parent.grow(-this.#grown);
-    this.#used = 0;
-    this.#grown = 0;
-    this.#parent.close();
+  }
+
+  #add(used: number, reserved: number, grown: number): void {
+    this.#used += used;
+    this.#reserved += reserved;
+    this.#grown += grown;
+    this.#parent.add(used, reserved, grown);
   }
 }

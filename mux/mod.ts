@@ -41,8 +41,9 @@ export {
 } from "./header.ts";
 export { MuxMemory, type MuxMemoryOptions, processMemory, type SessionMemory } from "./memory.ts";
 export { type MuxRole, type MuxSessionOptions } from "./options.ts";
-export { type MuxCloseOptions, MuxSession, type MuxSessionStats, type MuxTerms } from "./session.ts";
+export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
 export { type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
+export { type MuxTerms } from "./terms.ts";
 export { type WaitOptions } from "./wait.ts";
 export { INITIAL_WINDOW_BYTES } from "./window.ts";

@@ -12,13 +12,13 @@ export interface MuxSessionOptions {
   /** `"client"` opens odd streams, `"server"` even ones; the two sides must differ. */
   role: MuxRole;
   /**
-   * Streams that the peer may have open; more are reset.
+   * Streams that the peer may have open; more are refused.
    *
    * @default {256} as yamux programs expect
    */
   maxStreams?: number;
   /**
-   * Streams that the peer opened and `acceptStream` did not take yet; more are reset.
+   * Streams that the peer opened and `acceptStream` did not take yet; more are refused.
    *
    * @default {256} as yamux programs expect
    */
@@ -30,9 +30,10 @@ export interface MuxSessionOptions {
    */
   maxOpening?: number;
   /**
-   * Unread bytes that all streams may hold. Above it the stream that holds most is reset.
+   * Bytes that all streams may reserve for what they receive. Every stream reserves its window, so that what the peer may
+   * send is always kept; once they are used up, further streams are refused.
    *
-   * @default {16777216} 16 MiB: 64 stalled streams with the window that each starts with
+   * @default {134217728} 128 MiB: 256 streams of the peer and as many of ours, with the 256 KiB that yamux starts with
    */
   maxBufferedBytes?: number;
   /**
@@ -48,7 +49,8 @@ export interface MuxSessionOptions {
    */
   openTimeoutMs?: number;
   /**
-   * Time that a stream whose writing side we closed may be silent while nobody reads it, before it is reset.
+   * Time without progress that the peer gets to end a stream which the application has closed, before it is reset. A
+   * stream that is still read, or whose reader pauses, has no such limit.
    *
    * @default {60_000} a peer that forgot its FIN must not hold a stream for ever
    */
@@ -60,18 +62,11 @@ export interface MuxSessionOptions {
    */
   keepAliveMs?: number;
   /**
-   * Time without a byte after a ping before the session counts as dead.
+   * Time without a sign of life after a ping before the session counts as dead.
    *
    * @default {10_000}
    */
   keepAliveTimeoutMs?: number;
-  /**
-   * Lets the peer use stream ids out of order, each once and at most 1024 behind the highest. Go programs send them so
-   * when several goroutines open streams at once; otherwise it is a broken protocol.
-   *
-   * @default {false}
-   */
-  reorderedIds?: boolean;
   /** How much noise a peer may make. */
   flood?: FloodLimits;
   /** Budget shared with other sessions. @default {processMemory} 256 MiB for all sessions of the process */
@@ -91,22 +86,22 @@ export type ResolvedMuxOptions = Required<Omit<MuxSessionOptions, "flood">> & {
 export function resolveMuxOptions(options: MuxSessionOptions): ResolvedMuxOptions {
   const resolved = {
     maxStreams: 256,
-    maxBacklog: 256,
+    // By default as many as the peer may open, which may be raised.
+    maxBacklog: Infinity,
     maxOpening: 256,
-    maxBufferedBytes: 16 * 1024 * 1024,
+    maxBufferedBytes: 128 * 1024 * 1024,
     maxWindowBytes: 16 * 1024 * 1024,
     openTimeoutMs: 75_000,
     halfCloseTimeoutMs: 60_000,
     keepAliveMs: 15_000,
     keepAliveTimeoutMs: 10_000,
-    reorderedIds: false,
     memory: processMemory,
     clock: systemClock,
     random: Math.random,
     ...definedOf(options),
     flood: {
-      maxResets: 100,
-      maxResetsPerSecond: 50,
+      maxResets: 10_000,
+      maxResetsPerSecond: 1000,
       maxPingsPer10s: 100,
       maxEmptyFrames: 100,
       maxDeadFrames: 1000,
@@ -119,9 +114,10 @@ export function resolveMuxOptions(options: MuxSessionOptions): ResolvedMuxOption
     throw new TypeError(text);
   }
   const { maxBufferedBytes, maxWindowBytes } = resolved;
-  for (const name of ["maxStreams", "maxBacklog", "maxOpening"] as const) {
+  for (const name of ["maxStreams", "maxOpening"] as const) {
     check(name, resolved[name], 1, 1 << 24);
   }
+  if (options.maxBacklog !== undefined) check("maxBacklog", options.maxBacklog, 1, 1 << 24);
   for (const name of ["openTimeoutMs", "halfCloseTimeoutMs", "keepAliveTimeoutMs"] as const) {
     check(name, resolved[name], 1, 0x7fffffff);
   }

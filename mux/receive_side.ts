@@ -42,11 +42,16 @@ export class ReceiveSide {
   #phase: ReceivePhase = { kind: "open" };
   #receivedBytes = 0;
   #discardedBytes = 0;
-  #growthHeld = true;
+  #hasGivenUp = false;
+  /** Bytes that this stream holds in the budget, and how many of them are growth. */
+  #reserved: number;
+  #grown = 0;
 
-  constructor(maxWindowBytes: number, hooks: ReceiveHooks) {
+  /** `initialBytes` are reserved already. */
+  constructor(maxWindowBytes: number, initialBytes: number, hooks: ReceiveHooks) {
     this.#hooks = hooks;
-    this.#window = new ReceiveWindow(maxWindowBytes, hooks.clock.now());
+    this.#reserved = initialBytes;
+    this.#window = new ReceiveWindow(maxWindowBytes, hooks.clock.now(), initialBytes);
   }
 
   /** Data bytes that came. */
@@ -69,14 +74,38 @@ export class ReceiveSide {
     return this.#window.size;
   }
 
-  /** Bytes dropped as nobody wanted them. */
+  /** Bytes dropped because the application no longer wanted them. */
   get discardedBytes(): number {
     return this.#discardedBytes;
+  }
+
+  /** Bytes that the application took. */
+  get takenBytes(): number {
+    return this.#receivedBytes - this.#discardedBytes - this.#buffer.bytes;
+  }
+
+  /** True once a read ended by its `timeoutMs` or `signal`. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp;
   }
 
   /** True while a read waits. */
   get hasReader(): boolean {
     return this.#reader !== undefined;
+  }
+
+  /** Grows a window that started small, as far as memory goes; the result is the credit to tell the peer. */
+  topUp(): number {
+    return this.#phase.kind === "open" ? this.#window.topUp(this.#grow) : 0;
+  }
+
+  /** The sides agreed on another initial window before anything was read. */
+  rebase(initialBytes: number): void {
+    const before = this.#window.size;
+    this.#window.rebase(initialBytes);
+    const less = before - initialBytes;
+    this.#reserved -= less;
+    this.#hooks.memory.release(less, 0);
   }
 
   /** Judges the announced length of a frame. Throws as {@linkcode ReceiveWindow.receive} does. */
@@ -105,7 +134,7 @@ export class ReceiveSide {
   /** FIN came. */
   end(): void {
     if (this.#phase.kind === "open") this.#phase = { kind: "ended" };
-    this.#releaseGrowth();
+    this.#settleReservation();
     this.#reader?.resolve(null);
     this.#reader = undefined;
   }
@@ -120,6 +149,7 @@ export class ReceiveSide {
     if (chunk !== undefined) {
       this.#hooks.memory.free(chunk.length);
       this.#consumed(chunk.length);
+      if (this.#phase.kind !== "open") this.#settleReservation();
       if (this.#buffer.bytes === 0) this.#hooks.onDrained();
       return Promise.resolve(chunk);
     }
@@ -128,10 +158,11 @@ export class ReceiveSide {
     return this.#wait(options);
   }
 
-  /** Drops what came and what will come; the peer gets no more credit. A read that waits gives `null`. */
+  /** Drops what came and what will come; the peer gets no more credit. A read that waits returns `null`. */
   discard(): void {
     if (this.#phase.kind === "open") this.#phase = { kind: "discarding" };
-    this.#discardedBytes += this.#drop();
+    this.#drop();
+    this.#settleReservation();
     this.#reader?.resolve(null);
     this.#reader = undefined;
   }
@@ -141,7 +172,7 @@ export class ReceiveSide {
     if (this.#phase.kind === "ended" && !drop) return;
     if (this.#phase.kind !== "failed") this.#phase = { kind: "failed", error };
     this.#drop();
-    this.#releaseGrowth();
+    this.#settleReservation();
     this.#reader?.reject(error);
     this.#reader = undefined;
   }
@@ -156,6 +187,7 @@ export class ReceiveSide {
       clock: this.#hooks.clock,
       cancel: (error) => {
         this.#reader = undefined;
+        this.#hasGivenUp = true;
         reject(error);
       },
       timeout: (ms) =>
@@ -173,24 +205,32 @@ export class ReceiveSide {
     const delta = this.#window.update({
       now: this.#hooks.clock.now(),
       rttMs: this.#hooks.rttMs(),
-      reserve: (bytes) => this.#hooks.memory.grow(bytes),
+      reserve: this.#grow,
     });
     this.#hooks.onCredit(delta);
   }
 
-  #drop(): number {
+  readonly #grow = (bytes: number): boolean => {
+    if (!this.#hooks.memory.grow(bytes)) return false;
+    this.#reserved += bytes;
+    this.#grown += bytes;
+    return true;
+  };
+
+  #drop(): void {
     const bytes = this.#buffer.clear();
-    if (bytes > 0) {
-      this.#hooks.memory.free(bytes);
-      this.#hooks.onDrained();
-    }
-    return bytes;
+    this.#discardedBytes += bytes;
+    if (bytes === 0) return;
+    this.#hooks.memory.free(bytes);
+    this.#hooks.onDrained();
   }
 
-  /** Nothing more can come, so nothing need be reserved. */
-  #releaseGrowth(): void {
-    if (!this.#growthHeld) return;
-    this.#growthHeld = false;
-    this.#hooks.memory.shrink(this.#window.grownBytes);
+  /** No more bytes will be kept: only those that wait to be read stay reserved. */
+  #settleReservation(): void {
+    const less = this.#reserved - this.#buffer.bytes;
+    if (less <= 0) return;
+    this.#reserved -= less;
+    this.#hooks.memory.release(less, this.#grown);
+    this.#grown = 0;
   }
 }

@@ -1,7 +1,7 @@
 // The outbound half of one stream: writes that wait for window and turn, in order, then FIN.
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../clock.ts";
-import { Flag, FrameType } from "./header.ts";
+import { FrameType } from "./header.ts";
 import { type WaitOptions, watchWait } from "./wait.ts";
 import { SendWindow } from "./window.ts";
 import type { Batch, FrameSource, FrameWriter } from "./writer.ts";
@@ -18,10 +18,17 @@ interface PendingWrite {
 
 /** What a {@linkcode SendQueue} needs from its stream. */
 export interface SendHooks {
-  /** FIN is in a batch. */
-  onFinSent(): void;
+  /** Everything was sent: FIN must go now, behind it. */
+  sendFin(): void;
   /** A write ended early after a part of it went: the flow has a hole, and the stream must be reset. */
   onBroken(reason: unknown): void;
+}
+
+/** What a {@linkcode SendQueue} works with. */
+export interface SendQueueParts {
+  readonly writer: FrameWriter;
+  readonly clock: Clock;
+  readonly hooks: SendHooks;
 }
 
 /** Where a queue stands. */
@@ -39,14 +46,16 @@ export class SendQueue implements FrameSource {
   readonly #writer: FrameWriter;
   readonly #clock: Clock;
   readonly #hooks: SendHooks;
-  readonly #window = new SendWindow();
+  readonly #window: SendWindow;
+  #hasGivenUp = false;
   #writes: PendingWrite[] = [];
   #pendingBytes = 0;
   #sentBytes = 0;
   #phase: SendPhase = { kind: "open" };
 
-  constructor(streamId: number, writer: FrameWriter, clock: Clock, hooks: SendHooks) {
+  constructor(streamId: number, initialBytes: number, { writer, clock, hooks }: SendQueueParts) {
     this.#streamId = streamId;
+    this.#window = new SendWindow(initialBytes);
     this.#writer = writer;
     this.#clock = clock;
     this.#hooks = hooks;
@@ -60,6 +69,16 @@ export class SendQueue implements FrameSource {
   /** Data bytes that wait. */
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** True once a write ended by its `timeoutMs` or `signal`. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp;
+  }
+
+  /** The peer agreed on another initial window before anything was sent. */
+  rebase(fromBytes: number, toBytes: number): void {
+    this.#window.rebase(fromBytes, toBytes);
   }
 
   /** Takes bytes to send; resolves when they have been copied, and only then may they be changed. */
@@ -113,6 +132,11 @@ export class SendQueue implements FrameSource {
     if (phase.kind === "finishing") phase.done.reject(error);
   }
 
+  /** The stream is over in order, with nothing waiting: later writes find the writing side closed. */
+  stop(): void {
+    if (this.#phase.kind === "open") this.#phase = { kind: "finished", done: DONE };
+  }
+
   fill(batch: Batch): boolean {
     const length = Math.min(batch.size.sliceBytes, this.#window.credit, this.#pendingBytes, batch.room);
     if (length > 0) {
@@ -150,6 +174,7 @@ export class SendQueue implements FrameSource {
     if (index < 0) return;
     this.#writes.splice(index, 1);
     this.#pendingBytes -= write.bytes.length - write.offset;
+    this.#hasGivenUp = true;
     write.reject(error);
     if (write.offset > 0) this.#hooks.onBroken(error);
     else if (this.#pendingBytes === 0 && this.#phase.kind === "finishing") this.#sendFin();
@@ -173,18 +198,11 @@ export class SendQueue implements FrameSource {
     else if (done > 0) this.#writes.splice(0, done);
   }
 
-  /** FIN goes in a frame of its own: peers that look at flags first would end the stream before its last bytes. */
   #sendFin(): void {
     const done = this.#phase.kind === "finishing" ? this.#phase.done : undefined;
     this.#phase = { kind: "finished", done: done?.promise ?? DONE };
-    this.#writer.control({
-      type: FrameType.windowUpdate,
-      flags: Flag.fin,
-      streamId: this.#streamId,
-      length: 0,
-    });
     done?.resolve();
-    this.#hooks.onFinSent();
+    this.#hooks.sendFin();
   }
 
   #refusal(): unknown {

@@ -1,14 +1,18 @@
 // MuxSession: many streams over one transport, as the application sees it.
-import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
 import { Engine } from "./engine.ts";
-import type { EngineCounters } from "./engine_parts.ts";
+import { type EngineCounters, unconfirmedError } from "./engine_parts.ts";
 import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } from "./options.ts";
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
+import type { MuxTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
+
+/** The most streams that a side may allow, as in the options. */
+const MAX_STREAMS = 1 << 24;
 
 /** What a session has done so far. */
 export interface MuxSessionStats extends Readonly<EngineCounters> {
@@ -22,14 +26,6 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
   readonly bufferedBytes: number;
   /** Round trip measured last, milliseconds. */
   readonly rttMs: number | undefined;
-}
-
-/** What one side of a session takes from the other. */
-export interface MuxTerms {
-  /** Streams that the peer may have open. */
-  readonly maxStreams: number;
-  /** Window with which each stream starts, in bytes. */
-  readonly windowBytes: number;
 }
 
 /** Options of {@linkcode MuxSession.close}. */
@@ -99,7 +95,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
       onOpeningChanged: () => this.#wakeOpeners(),
       onIdle: () => this.#wakeIdle(),
       onEnd: () => {
-        this.#wakeOpeners(Infinity);
+        this.#wakeOpeners();
         this.#wakeIdle();
         for (const waiter of this.#accepting.splice(0)) waiter.check();
       },
@@ -121,24 +117,20 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   /**
    * Opens a stream. It can be written to at once; the peer may still refuse it, and reads then reject with
-   * `ERR_RESET`. Waits only while `maxOpening` streams have no answer.
+   * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when it was going away. Waits its turn while the peer takes no more
+   * streams: as many as it told ({@linkcode agree}), or as its refusals have shown; and while `maxOpening` have no answer.
    *
    * @throws {ClosedError} `ERR_GOING_AWAY` once either side went away, `ERR_CLOSED` or `ERR_RESET` after the end
-   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it had to wait longer than `timeoutMs`
+   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when its turn did not come within `timeoutMs`, or no memory is left
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when those before it had no answer within `timeoutMs`
    */
   async openStream(options: WaitOptions = {}): Promise<MuxStream> {
     checkWait("open a stream", options);
     options.signal?.throwIfAborted();
-    if (this.#mayOpen()) return new MuxStream(this.#engine.open());
-    return await this.#wait(
-      this.#opening,
-      options,
-      () => {
-        return this.#mayOpen() ? new MuxStream(this.#engine.open()) : undefined;
-      },
-      (ms) =>
-        new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot open a stream within ${ms} ms: too many are opening`),
-    );
+    // Who waits already has the earlier turn.
+    const opened = this.#opening.length === 0 ? this.#open() : undefined;
+    if (opened !== undefined) return opened;
+    return await this.#wait(this.#opening, options, () => this.#open(), (ms) => this.#lateOpen(ms));
   }
 
   /**
@@ -184,14 +176,31 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   /** What this side takes, to be told to the peer: see {@linkcode agree}. */
   get terms(): MuxTerms {
-    return { maxStreams: this.#options.maxStreams, windowBytes: INITIAL_WINDOW_BYTES };
+    return this.#engine.terms.ours;
   }
 
-  /** The peer told what it takes, and knows our {@linkcode terms}. May be called again when they change. */
-  agree(_theirs: Partial<MuxTerms>): void {}
+  /**
+   * Takes note of what the peer told that it takes, by a protocol of yours. May be called again when that changes.
+   *
+   * With `maxStreams`, {@linkcode openStream} waits its turn in place of being refused. With `windowBytes`, which holds
+   * only if the peer was told {@linkcode terms} as well, streams start with the small windows of the terms in place of
+   * 256 KiB and grow as memory allows, and the end of a handler ({@linkcode MuxStream.retire}) is known to both sides.
+   * Call it before the peer may open streams under these terms.
+   *
+   * @throws {RangeError} when a term is out of range
+   */
+  agree(theirs: Partial<MuxTerms>): void {
+    const { maxStreams = 1, windowBytes = 1 } = theirs;
+    checkTerm("maxStreams", maxStreams, MAX_STREAMS);
+    checkTerm("windowBytes", windowBytes, INITIAL_WINDOW_BYTES);
+    this.#engine.agree(theirs);
+  }
 
-  /** Lets the peer have more streams open than so far. */
-  raiseMaxStreams(_maxStreams: number): void {}
+  /** Lets the peer have more streams open than `maxStreams` of the options. Tell it first. Fewer changes nothing. */
+  raiseMaxStreams(maxStreams: number): void {
+    checkTerm("maxStreams", maxStreams, MAX_STREAMS);
+    this.#engine.terms.raiseMaxStreams(maxStreams);
+  }
 
   /** Tells the peer that the session takes no new streams; neither side can open one any more, old ones finish. */
   goAway(): void {
@@ -224,12 +233,12 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   /** Numbers of this session. */
   stats(): MuxSessionStats {
-    const { counters, state, live, backlog, memory, pings } = this.#engine;
+    const { counters, state, streams, memory, pings } = this.#engine;
     return {
       ...counters,
       state,
-      streams: live,
-      backlog: backlog.size,
+      streams: streams.live,
+      backlog: streams.backlog.size,
       bufferedBytes: memory.usedBytes,
       rttMs: pings.lastRttMs,
     };
@@ -248,20 +257,35 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const engine = this.#engine;
+    const endMs = clock.now() + timeoutMs;
     this.goAway();
-    this.#engine.refuseBacklog();
+    engine.refuseBacklog();
     const drained = await this.#drained(timeoutMs);
-    const cut = this.#engine.live;
-    await this.#engine.finish();
-    await this.#engine.closed;
-    if (drained) return;
-    const text = `Cannot close the session in order: ${cut} streams were still open after ${timeoutMs} ms`;
-    throw new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutConnections: cut });
+    let late: TimeoutError | undefined;
+    const cut = () => {
+      if (engine.state === "ended") return;
+      late = this.#drainError(timeoutMs);
+      const text = "Cannot use the session: it was closed on this side before everything was done";
+      engine.abort(new ClosedError("ERR_CLOSED", text, { cause: late }));
+    };
+    const cancel = drained ? clock.after(Math.max(0, endMs - clock.now()), cut) : void cut();
+    await engine.closed;
+    cancel?.();
+    if (late !== undefined) throw late;
+  }
+
+  #drainError(timeoutMs: number): TimeoutError {
+    const { streams: { live }, writer: { queuedBytes } } = this.#engine;
+    if (live === 0) return unconfirmedError(queuedBytes, timeoutMs);
+    const text = `Cannot close the session in order: ${live} streams were still open after ${timeoutMs} ms`;
+    return new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutConnections: live, cutBytes: queuedBytes });
   }
 
   /** True once no stream is left, false when that took too long. */
   #drained(timeoutMs: number): Promise<boolean> {
-    if (this.#engine.live === 0 || this.#engine.state === "ended") return Promise.resolve(true);
+    if (this.#engine.streams.live === 0 || this.#engine.state === "ended") return Promise.resolve(true);
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(timeoutMs, () => resolve(false));
       this.#idle.push(() => (cancel(), resolve(true)));
@@ -272,9 +296,16 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #wakeOpeners(count = 1): void {
-    if (this.#engine?.state !== "open") count = Infinity;
-    for (const waiter of this.#opening.splice(0, count)) waiter.check();
+  /** Lets those who wait to open a stream try, in their order, until one must go on waiting. */
+  #wakeOpeners(): void {
+    if (this.#opening.length === 0) return;
+    const opening = this.#opening.splice(0);
+    for (let index = 0; index < opening.length; index++) {
+      opening[index]?.check();
+      if (this.#opening.length === 0) continue;
+      this.#opening.push(...opening.slice(index + 1));
+      return;
+    }
   }
 
   #checkEnd(): void {
@@ -284,24 +315,39 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     }
   }
 
-  #mayOpen(): boolean {
+  /** A new stream, `undefined` when its turn has not come. */
+  #open(): MuxStream | undefined {
     this.#checkEnd();
     if (this.#engine.state !== "open") {
-      const who = this.#engine.state === "goAwayReceived" ? "the peer" : "this side";
-      throw new ClosedError("ERR_GOING_AWAY", `Cannot open a stream as ${who} is going away`);
+      const side = this.#engine.isPeerGoing ? "the peer" : "this side";
+      throw new ClosedError("ERR_GOING_AWAY", `Cannot open a stream: ${side} is going away`);
     }
-    return this.#engine.opening < this.#options.maxOpening;
+    return this.#engine.openingWaitsFor === "nothing" ? this.#offer(this.#engine.open()) : undefined;
+  }
+
+  #lateOpen(ms: number): Error {
+    if (this.#engine.openingWaitsFor === "answers") {
+      const text =
+        `Cannot open a stream within ${ms} ms: ${this.#engine.streams.opening} before it have no answer yet`;
+      return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+    }
+    const text = `Cannot open a stream within ${ms} ms: the peer takes no more streams at a time`;
+    return new LimitError("ERR_TOO_MANY_STREAMS", text);
   }
 
   #accept(): MuxStream | null | undefined {
-    for (const core of this.#engine.backlog) return this.#take(core);
+    for (const core of this.#engine.streams.backlog) return this.#take(core);
     return this.#engine.state === "ended" ? null : undefined;
   }
 
   #take(core: StreamCore): MuxStream {
-    this.#engine.backlog.delete(core);
+    this.#engine.streams.backlog.delete(core);
     core.accept();
-    return new MuxStream(core);
+    return this.#offer(core);
+  }
+
+  #offer(core: StreamCore): MuxStream {
+    return new MuxStream(core, this.#options.clock);
   }
 
   /** Waits until `attempt` gives something or throws. */
@@ -337,4 +383,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     queue.push(waiter);
     return promise;
   }
+}
+
+function checkTerm(name: string, value: number, max: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return;
+  throw new RangeError(`Cannot agree on terms: "${name}" must be 1 to ${max}, current value is ${value}`);
 }

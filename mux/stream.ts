@@ -1,8 +1,9 @@
 // MuxStream: one bidirectional flow of bytes inside a session, as the application sees it.
-import type { ParleyError } from "../errors.ts";
+import { type ParleyError, TimeoutError } from "../errors.ts";
+import type { Clock } from "../clock.ts";
 import type { StreamState } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
-import { checkWait, type WaitOptions } from "./wait.ts";
+import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 
 /** What a stream has done so far. */
 export interface MuxStreamStats {
@@ -47,12 +48,15 @@ export interface MuxStreamStats {
  */
 export class MuxStream implements AsyncDisposable {
   readonly #core: StreamCore;
+  readonly #clock: Clock;
+  #uses = 0;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
   /** Streams come from `MuxSession.openStream` and `acceptStream`. */
-  constructor(core: StreamCore) {
+  constructor(core: StreamCore, clock: Clock) {
     this.#core = core;
+    this.#clock = clock;
   }
 
   /** Number of the stream: odd when the client opened it, even when the server did. */
@@ -78,6 +82,7 @@ export class MuxStream implements AsyncDisposable {
    */
   read(options?: WaitOptions): Promise<Uint8Array | null> {
     if (options !== undefined) checkWait("read from the stream", options);
+    this.#uses += 1;
     return this.#core.receiver.read(options);
   }
 
@@ -91,6 +96,7 @@ export class MuxStream implements AsyncDisposable {
    */
   write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
     if (options !== undefined) checkWait("write to the stream", options);
+    this.#uses += 1;
     return this.#core.sender.write(bytes, options);
   }
 
@@ -105,49 +111,77 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends our direction after everything written and stops reading. What the peer still sends is refused with a
-   * reset, as TCP does; so read to the end first when it matters. Resolves when the stream is over. Idempotent.
+   * Ends our direction after everything written, and stops reading: what still comes is heard and not kept, and a peer
+   * that goes on sending is refused with a reset. So read to the end first when it matters. Resolves when the stream is
+   * over, which the peer decides: it gets `halfCloseTimeoutMs` without progress, then the stream is reset. Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when written bytes were not taken in that time, or the stream was not over
+   *   within `timeoutMs`; `cutBytes` counts what was lost
    */
-  async close(_options: WaitOptions = {}): Promise<void> {
-    this.#core.close();
-    await this.#core.closed;
+  async close(options: WaitOptions = {}): Promise<void> {
+    checkWait("close the stream", options);
+    const core = this.#core;
+    options.signal?.throwIfAborted();
+    core.close();
+    let late: { readonly error: unknown } | undefined;
+    const stop = watchWait(options, {
+      clock: this.#clock,
+      cancel: (error) => {
+        late = { error };
+        if (error instanceof TimeoutError) core.kill(error);
+        else core.reset(error);
+      },
+      timeout: (ms) => this.#lateClose(ms),
+    });
+    const ended = await core.closed;
+    stop();
+    if (late !== undefined) throw late.error;
+    if (ended instanceof TimeoutError && ended.cutBytes > 0) throw ended;
   }
 
-  /** Stops reading now; together with a closed writing side that resets the stream. */
+  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer is told by a reset at once. */
   cancel(): void {
-    this.#core.receiver.discard();
+    this.#core.cancel();
   }
 
-  /** Ends a served stream whose handler has returned. Resolves when it is over. */
-  async retire(): Promise<void> {
+  /**
+   * Ends a stream that a handler has served, once the handler has returned. Between sides that agreed on terms
+   * ({@linkcode MuxSession.agree}) the stream is then over for the opener too, in order if everything that it sent was
+   * used; otherwise this is {@linkcode close}. `unreadBytes` were read off the stream and not used.
+   *
+   * @throws {TimeoutError} as {@linkcode close} does
+   */
+  async retire(unreadBytes = 0): Promise<void> {
+    this.#core.retire(unreadBytes);
     await this.close();
   }
 
-  /** Fires when the stream ends other than in order. */
+  /** Fires when the stream ends other than in order, with what ended it as reason. */
   get signal(): AbortSignal {
-    const controller = new AbortController();
-    void this.closed.then((error) => error && controller.abort(error));
-    return controller.signal;
+    return this.#core.signal;
   }
 
-  /** True once a read or a write ended by its `timeoutMs` or `signal`. */
+  /** True once a read or a write ended by its `timeoutMs` or `signal`: the flow is no longer what the caller planned. */
   get hasGivenUp(): boolean {
-    return false;
+    return this.#core.receiver.hasGivenUp || this.#core.sender.hasGivenUp;
   }
 
   /** True while a read or a write waits. */
   get isBusy(): boolean {
-    return false;
+    return this.#core.receiver.hasReader || this.#core.sender.pendingBytes > 0;
   }
 
-  /** When the application used the stream last, by the session's clock, in milliseconds. */
-  get lastUsedMs(): number {
-    return 0;
+  /** How often it was read from or written to: it moves while the application uses the stream. */
+  get uses(): number {
+    return this.#uses;
   }
 
-  /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
-  reset(reason?: unknown, _options: { readonly failed?: boolean } = {}): void {
-    this.#core.reset(reason);
+  /**
+   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` tells a peer that
+   * agreed on terms that the handler failed: its error then has a `RemoteError` with `ERR_HANDLER` as cause.
+   */
+  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean } = {}): void {
+    this.#core.reset(reason, failed);
   }
 
   /** Numbers of this stream. */
@@ -171,11 +205,12 @@ export class MuxStream implements AsyncDisposable {
     const { receiver } = this.#core;
     this.#readable ??= new ReadableStream<Uint8Array>({
       pull: async (controller) => {
+        this.#uses += 1;
         const chunk = await receiver.read();
         if (chunk === null) controller.close();
         else controller.enqueue(chunk);
       },
-      cancel: () => receiver.discard(),
+      cancel: () => this.#core.cancel(),
     }, { highWaterMark: 0 });
     return this.#readable;
   }
@@ -200,12 +235,22 @@ export class MuxStream implements AsyncDisposable {
     try {
       for (let chunk = await receiver.read(); chunk !== null; chunk = await receiver.read()) yield chunk;
     } finally {
-      receiver.discard();
+      this.#core.cancel();
     }
   }
 
-  /** The same as {@linkcode close}. */
+  /**
+   * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}. It never rejects, so
+   * that it hides no error by which the scope is left; {@linkcode closed} tells how the stream ended.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    if (this.hasGivenUp) this.reset();
+    await this.close().catch(() => {});
+  }
+
+  #lateClose(ms: number): TimeoutError {
+    const cutBytes = this.#core.sender.pendingBytes;
+    const text = `Cannot close stream ${this.id} in order within ${ms} ms: ${cutBytes} bytes were not taken`;
+    return new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutBytes });
   }
 }

@@ -1,31 +1,37 @@
 // The streams of a session: by id, their ids in order, those that are gone, and those with a deadline.
 import { ProtocolError } from "../errors.ts";
 import type { Clock } from "../clock.ts";
+import type { FloodGuard } from "./flood.ts";
+import { Flag, type FrameHeader, FrameType } from "./header.ts";
 import type { MuxRole } from "./options.ts";
 import { isOpening } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
 
 /** How far behind the highest id of the peer a skipped one may still be used. */
 const MAX_SKIPPED_IDS = 1024;
-/** Streams that we reset whose late frames are still told from noise. */
-const MAX_GRAVES = 1024;
+/** Streams that this side reset whose late frames are still told from noise. */
+const MAX_GRAVES = 8192;
+/** Frames without data that may come for one of them: window updates that crossed the reset. */
+const FRAMES_AFTER_RESET = 64;
 
-/** Ids that the peer may open: of its parity, upward, each once. */
+/**
+ * Ids that the peer may open: of its parity, each once. They come upward, but not strictly: programs whose threads open
+ * streams at once send them out of order, so an id that was skipped may still come, unless it is far behind.
+ */
 export class PeerIds {
   readonly #parity: number;
-  readonly #skipped: Set<number> | undefined;
+  readonly #skipped = new Set<number>();
   #highest: number;
 
-  /** `role` is our own; `reordered` allows what `MuxSessionOptions.reorderedIds` says. */
-  constructor(role: MuxRole, reordered: boolean) {
+  /** `role` is our own. */
+  constructor(role: MuxRole) {
     this.#parity = role === "client" ? 0 : 1;
     this.#highest = role === "client" ? 0 : -1;
-    this.#skipped = reordered ? new Set() : undefined;
   }
 
   /** True when the id was opened some time. */
   wasUsed(id: number): boolean {
-    return id % 2 === this.#parity && id <= this.#highest && !this.#skipped?.has(id);
+    return id % 2 === this.#parity && id <= this.#highest && !this.#skipped.has(id);
   }
 
   /**
@@ -38,13 +44,12 @@ export class PeerIds {
     if (id > this.#highest) {
       this.#skip(id);
       this.#highest = id;
-    } else if (!this.#skipped?.delete(id)) {
+    } else if (!this.#skipped.delete(id)) {
       throw badId(id, `the highest was ${this.#highest}`);
     }
   }
 
   #skip(id: number): void {
-    if (this.#skipped === undefined) return;
     for (let skipped = Math.max(this.#highest + 2, id - 2 * MAX_SKIPPED_IDS); skipped < id; skipped += 2) {
       this.#skipped.add(skipped);
     }
@@ -60,36 +65,92 @@ function badId(id: number, why: string): ProtocolError {
 }
 
 /**
- * Streams that ended by RST on our side, with what the peer may have sent before it knew. Bytes within that are
- * no noise. Bounded: the oldest go first.
+ * Streams that ended by RST on this side, with what the peer may have sent before it knew. Frames within that are no
+ * noise. Bounded: the oldest go first.
  */
 export class Graves {
-  readonly #left = new Map<number, number>();
+  readonly #entries = new Map<number, { bytesLeft: number; framesLeft: number }>();
 
-  /** Remembers a stream. */
-  add(id: number, availableBytes: number): void {
-    this.#left.set(id, availableBytes);
-    if (this.#left.size > MAX_GRAVES) {
-      for (const oldest of this.#left.keys()) {
-        this.#left.delete(oldest);
+  /** Remembers a stream on which the peer may still send `bytesLeft`. */
+  add(id: number, bytesLeft: number): void {
+    this.#entries.set(id, { bytesLeft, framesLeft: FRAMES_AFTER_RESET });
+    if (this.#entries.size > MAX_GRAVES) {
+      for (const oldest of this.#entries.keys()) {
+        this.#entries.delete(oldest);
         break;
       }
     }
   }
 
-  /** Bytes that may still come; `undefined` when the stream is not known. */
+  /** Bytes that may still come; `undefined` when the stream is not remembered. */
   bytesLeft(id: number): number | undefined {
-    return this.#left.get(id);
+    return this.#entries.get(id)?.bytesLeft;
   }
 
-  /** Counts bytes that came. */
-  take(id: number, bytes: number): void {
-    this.#left.set(id, (this.#left.get(id) ?? 0) - bytes);
+  /** Counts a frame that came with `bytes` of data; false when it is more than what can have been on its way. */
+  take(id: number, bytes: number): boolean {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return false;
+    entry.bytesLeft -= bytes;
+    if (bytes === 0) entry.framesLeft -= 1;
+    return entry.framesLeft >= 0;
   }
 
   /** The peer knows by now. */
   forget(id: number): void {
-    this.#left.delete(id);
+    this.#entries.delete(id);
+  }
+}
+
+/** What {@linkcode LateFrames} works with. */
+export interface LateFramesParts {
+  readonly clock: Clock;
+  readonly flood: FloodGuard;
+  readonly ids: PeerIds;
+  /** Our own role. */
+  readonly role: MuxRole;
+  readonly maxWindowBytes: number;
+}
+
+/** Judges frames of streams that are over: what crossed an end on the wire is no noise, and no offence. */
+export class LateFrames {
+  readonly #parts: LateFramesParts;
+  readonly #graves = new Graves();
+  readonly #ownParity: number;
+
+  constructor(parts: LateFramesParts) {
+    this.#parts = parts;
+    this.#ownParity = parts.role === "client" ? 1 : 0;
+  }
+
+  /** A stream was reset on this side, and the peer may still send `bytesLeft` on it. */
+  expect(id: number, bytesLeft: number): void {
+    this.#graves.add(id, bytesLeft);
+  }
+
+  /**
+   * Judges a frame; streams of our own have been opened below `nextId`.
+   *
+   * @throws {ProtocolError} for a stream that never was, more data than its window, or too many frames
+   */
+  judge({ type, flags, streamId, length }: FrameHeader, nextId: number): void {
+    const { ids, flood, clock, maxWindowBytes } = this.#parts;
+    const own = streamId % 2 === this.#ownParity;
+    if (own ? streamId >= nextId : !ids.wasUsed(streamId)) {
+      throw new ProtocolError(
+        "ERR_MUX_STREAM_ID",
+        `Cannot take a frame for stream ${streamId}: it was never opened`,
+      );
+    }
+    const data = type === FrameType.data ? length : 0;
+    const left = this.#graves.bytesLeft(streamId);
+    if (data > (left ?? maxWindowBytes)) {
+      const text = `Cannot take a data frame of ${data} bytes on stream ${streamId}: it is over`;
+      throw new ProtocolError("ERR_MUX_WINDOW", text);
+    }
+    if (flags & Flag.syn) return;
+    if (left === undefined || !this.#graves.take(streamId, data)) flood.deadFrame(clock.now());
+    if (flags & (Flag.fin | Flag.rst)) this.#graves.forget(streamId);
   }
 }
 
@@ -102,10 +163,13 @@ export interface DeadlineOptions {
   readonly onLate: (core: StreamCore, what: "open" | "halfClose") => void;
 }
 
-/** Streams that wait for an answer or for the peer's FIN; one timer for all. */
+/**
+ * Streams that the peer has not answered yet, and streams that the application has closed and the peer has not ended.
+ * One timer for all.
+ */
 export class Deadlines {
   readonly #options: DeadlineOptions;
-  readonly #entries = new Map<StreamCore, { at: number; bytes: number }>();
+  readonly #entries = new Map<StreamCore, { readonly at: number; readonly moved: number }>();
   readonly #sweepMs: number;
   #cancel: (() => void) | undefined;
 
@@ -118,7 +182,7 @@ export class Deadlines {
   watch(core: StreamCore): void {
     const { clock, openTimeoutMs, halfCloseTimeoutMs } = this.#options;
     const timeoutMs = isOpening(core.state) ? openTimeoutMs : halfCloseTimeoutMs;
-    this.#entries.set(core, { at: clock.now() + timeoutMs, bytes: core.receiver.receivedBytes });
+    this.#entries.set(core, { at: clock.now() + timeoutMs, moved: movedBytes(core) });
     this.#cancel ??= clock.after(this.#sweepMs, () => this.#sweep());
   }
 
@@ -139,12 +203,16 @@ export class Deadlines {
     for (const [core, entry] of this.#entries) {
       if (entry.at > now) continue;
       const opening = isOpening(core.state);
-      if (!opening && (core.receiver.hasReader || core.receiver.receivedBytes !== entry.bytes)) {
-        this.watch(core);
-      } else this.#options.onLate(core, opening ? "open" : "halfClose");
+      if (!opening && movedBytes(core) !== entry.moved) this.watch(core);
+      else this.#options.onLate(core, opening ? "open" : "halfClose");
     }
     if (this.#entries.size > 0) {
       this.#cancel ??= this.#options.clock.after(this.#sweepMs, () => this.#sweep());
     }
   }
+}
+
+/** Bytes that went either way: while they move, the peer does its part. */
+function movedBytes(core: StreamCore): number {
+  return core.receiver.receivedBytes + core.sender.sentBytes;
 }

@@ -2,12 +2,17 @@
 import { ProtocolError } from "../errors.ts";
 import { MAX_U32 } from "./header.ts";
 
-/** Window of every stream when it opens, both ways (yamux spec, "Flow Control"). */
+/** Window of every stream when it opens, both ways, unless the sides agreed on another (yamux spec, "Flow Control"). */
 export const INITIAL_WINDOW_BYTES: number = 256 * 1024;
 
 /** How many bytes the peer lets us send. */
 export class SendWindow {
-  #credit = INITIAL_WINDOW_BYTES;
+  #credit: number;
+
+  /** Makes the window of a stream that starts with `initialBytes`. */
+  constructor(initialBytes: number = INITIAL_WINDOW_BYTES) {
+    this.#credit = initialBytes;
+  }
 
   /** Bytes that may be sent now. */
   get credit(): number {
@@ -32,6 +37,11 @@ export class SendWindow {
   take(count: number): void {
     this.#credit -= count;
   }
+
+  /** The stream started with `toBytes`, not `fromBytes` as was thought. Nothing was sent yet. */
+  rebase(fromBytes: number, toBytes: number): void {
+    this.#credit += toBytes - fromBytes;
+  }
 }
 
 /** What {@linkcode ReceiveWindow.update} needs to decide on growth. */
@@ -44,20 +54,27 @@ export interface GrowthContext {
   readonly reserve: (bytes: number) => boolean;
 }
 
+/** Growth smaller than this is not worth a reservation. */
+const MIN_GROWTH_BYTES = 4096;
+
 /**
  * How many bytes the peer may send us. At all times `size` = what the peer may still send + what is buffered +
  * what was consumed and not given back yet. A window never shrinks: yamux cannot take credit back.
  */
 export class ReceiveWindow {
   readonly #maxBytes: number;
-  #size = INITIAL_WINDOW_BYTES;
-  #available = INITIAL_WINDOW_BYTES;
+  #initial: number;
+  #size: number;
+  #available: number;
   #consumed = 0;
   #lastUpdate: number;
 
-  /** Makes the window of a stream opened at `now` (ms) that may grow to `maxBytes`. */
-  constructor(maxBytes: number, now: number) {
+  /** Makes the window of a stream opened at `now` (ms) with `initialBytes` that may grow to `maxBytes`. */
+  constructor(maxBytes: number, now: number, initialBytes: number = INITIAL_WINDOW_BYTES) {
     this.#maxBytes = maxBytes;
+    this.#initial = initialBytes;
+    this.#size = initialBytes;
+    this.#available = initialBytes;
     this.#lastUpdate = now;
   }
 
@@ -71,9 +88,9 @@ export class ReceiveWindow {
     return this.#available;
   }
 
-  /** Bytes reserved beyond the initial window, to be given back when the stream ends. */
+  /** Bytes reserved beyond the initial window. */
   get grownBytes(): number {
-    return this.#size - INITIAL_WINDOW_BYTES;
+    return this.#size - this.#initial;
   }
 
   /**
@@ -100,16 +117,40 @@ export class ReceiveWindow {
    * the window, not the reader, holds the sender up. The result is the delta for the peer.
    */
   update({ now, rttMs, reserve }: GrowthContext): number {
-    let delta = this.#consumed;
     const fast = rttMs !== undefined && now - this.#lastUpdate <= 2 * rttMs;
-    const growth = Math.min(this.#size, this.#maxBytes - this.#size);
-    if (fast && growth > 0 && reserve(growth)) {
-      this.#size += growth;
-      delta += growth;
-    }
+    const growth = fast ? this.#grow(Math.min(this.#size, this.#maxBytes - this.#size), reserve) : 0;
+    const back = this.#consumed;
     this.#lastUpdate = now;
     this.#consumed = 0;
-    this.#available += delta;
-    return delta;
+    this.#available += back;
+    return back + growth;
+  }
+
+  /** Brings a window that started small to what yamux starts with, as far as memory goes. The result is the delta for the peer. */
+  topUp(reserve: (bytes: number) => boolean): number {
+    return this.#grow(INITIAL_WINDOW_BYTES - this.#size, reserve);
+  }
+
+  /** The sides agreed on another initial size before anything was read. What has come already must fit it. */
+  rebase(initialBytes: number): void {
+    const less = this.#initial - initialBytes;
+    if (less > this.#available) {
+      const text = `Cannot go on with a stream that sent more than the ${initialBytes} bytes agreed on`;
+      throw new ProtocolError("ERR_MUX_WINDOW", text);
+    }
+    this.#initial = initialBytes;
+    this.#size -= less;
+    this.#available -= less;
+  }
+
+  /** Grows by `wanted` bytes, or by a part of them when memory is short; the result is how much. */
+  #grow(wanted: number, reserve: (bytes: number) => boolean): number {
+    for (let bytes = wanted; bytes >= MIN_GROWTH_BYTES; bytes = Math.floor(bytes / 2)) {
+      if (!reserve(bytes)) continue;
+      this.#size += bytes;
+      this.#available += bytes;
+      return bytes;
+    }
+    return 0;
   }
 }

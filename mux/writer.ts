@@ -31,6 +31,10 @@ const MIN_ROOM_BYTES = 1024;
 /** Turns of the microtask queue without a new frame that end this wait. */
 const SETTLE_HOPS = 3;
 const MAX_SETTLE_HOPS = 64;
+/** Control frames that wait beyond the batches under way; with those, they take less than 256 KiB. */
+const MAX_WAITING_CONTROL = 8192;
+/** A write that waited so long, in ms, found a full buffer of the kernel, which the peer has made room in. */
+const BLOCKED_MS = 100;
 /** Waits of this kind for one batch. */
 const MAX_ROUNDS = 8;
 
@@ -141,12 +145,29 @@ export class FrameWriter {
   #queued = 0;
   #size = CAREFUL;
   #fastInARow = 0;
+  #underWay = 0;
+  #unblocked = 0;
   #idleWaiters: (() => void)[] = [];
 
   /** Makes a writer for `transport`, which nobody else may write to. */
   constructor(transport: Transport, hooks: FrameWriterHooks) {
     this.#transport = transport;
     this.#hooks = hooks;
+  }
+
+  /** Bytes of frames that are queued and that the kernel has not taken, without the data that streams still hold. */
+  get queuedBytes(): number {
+    return this.#underWay + this.#open.used + this.#control.length * HEADER_BYTES;
+  }
+
+  /** True when the peer causes frames and takes none. */
+  get isOverloaded(): boolean {
+    return this.#control.length > MAX_WAITING_CONTROL;
+  }
+
+  /** Writes that were blocked and went on: each shows that the peer still takes bytes. */
+  get unblockedWrites(): number {
+    return this.#unblocked;
   }
 
   /** Queues a frame without a body; it goes before all data that is not in a batch yet. */
@@ -227,11 +248,15 @@ export class FrameWriter {
         const { used, count } = batch;
         this.#open = this.#spare;
         this.#spare = batch;
-        // A small batch tells nothing of the link: its time is that of a call.
-        const startMs = used * 2 >= LARGE_BYTES ? this.#hooks.nowMs() : undefined;
+        const startMs = this.#hooks.nowMs();
+        this.#underWay = used;
         await this.#transport.write(batch.bytes);
+        this.#underWay = 0;
         batch.reset();
-        if (startMs !== undefined) this.#adapt(this.#hooks.nowMs() - startMs);
+        const tookMs = this.#hooks.nowMs() - startMs;
+        if (tookMs > BLOCKED_MS) this.#unblocked += 1;
+        // A small batch tells nothing of the link: its time is that of a call.
+        if (used * 2 >= LARGE_BYTES) this.#adapt(tookMs);
         this.#hooks.onWritten(used, count);
       }
     } catch (error) {

@@ -6,6 +6,9 @@ import { MuxMemory } from "../../mux/memory.ts";
 import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
 import { Graves, PeerIds } from "../../mux/stream_table.ts";
 
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
 const LIMITS = {
   maxResets: 3,
   maxResetsPerSecond: 1,
@@ -46,49 +49,64 @@ Deno.test("FloodGuard counts empty frames in a row only", () => {
   assertFlood(() => guard.emptyFrame());
 });
 
-Deno.test("MuxMemory sheds in the session that is over its own budget", () => {
-  const memory = new MuxMemory({ maxBytes: 1000 });
-  let sheds = 0;
-  const account = memory.open(100, () => {
-    sheds += 1;
-    account.free(60);
-  });
-  account.hold(100);
-  assertEquals([sheds, account.usedBytes, memory.usedBytes], [0, 100, 100]);
-  account.hold(1);
-  assertEquals([sheds, account.usedBytes, memory.usedBytes], [1, 41, 41]);
+Deno.test("FloodGuard takes a stream that ended in order for a sign of work", () => {
+  const guard = new FloodGuard(LIMITS, 0);
+  for (let round = 0; round < 10; round++) {
+    for (let count = 0; count < 3; count++) guard.reset(0);
+    guard.streamEnded();
+  }
+  for (let count = 0; count < 20; count++) guard.deadFrame(0);
+  guard.streamEnded();
+  for (let count = 0; count < 4; count++) guard.deadFrame(0);
+  assertFlood(() => guard.deadFrame(0));
 });
 
-Deno.test("MuxMemory sheds in the session that holds most when all together are over", () => {
-  const memory = new MuxMemory({ maxBytes: 100 });
-  const shed: string[] = [];
-  const large = memory.open(1000, () => (shed.push("large"), large.free(50)));
-  const small = memory.open(1000, () => (shed.push("small"), small.free(5)));
-  large.hold(90);
-  small.hold(11);
-  assertEquals(shed, ["large"]);
-  assertEquals(memory.usedBytes, 51);
+Deno.test("MuxMemory refuses a session more than its own budget, and what is left over more than is free", () => {
+  const memory = new MuxMemory({ maxBytes: 8 * MIB });
+  const [one, two, three] = [memory.open(MIB), memory.open(100 * MIB), memory.open(100 * MIB)];
+  assertEquals([one.reserve(MIB - 1), one.reserve(1), one.reserve(1)], [true, true, false]);
+  assertEquals(
+    [two.reserve(8 * MIB), two.reserve(4 * MIB)],
+    [false, true],
+    "as much as is left free, at most",
+  );
+  assertEquals(two.reserve(MIB), false, "two holds 4 MiB, 3 MiB are free");
+  assertEquals([three.reserve(3 * MIB), memory.reservedBytes], [true, 8 * MIB]);
+});
+
+Deno.test("MuxMemory leaves every session what it is guaranteed, however much the others hold", () => {
+  const memory = new MuxMemory({ maxBytes: MIB });
+  for (let hoarder = 0; hoarder < 10; hoarder++) {
+    const account = memory.open(100 * MIB);
+    while (account.reserve(KIB));
+  }
+  const late = memory.open(100 * MIB);
+  assertEquals([late.reserve(512 * KIB), late.reserve(1)], [true, false]);
+  assert(memory.reservedBytes <= MIB + 11 * 512 * KIB);
 });
 
 Deno.test("MuxMemory lets windows grow within half of either budget and takes growth back", () => {
-  const memory = new MuxMemory({ maxBytes: 100 });
-  const [one, two] = [memory.open(60, () => {}), memory.open(1000, () => {})];
-  assertEquals([one.grow(30), one.grow(1)], [true, false]);
-  assertEquals([two.grow(20), two.grow(1)], [true, false]);
-  one.shrink(30);
-  assertEquals([two.grow(30), memory.grownBytes], [true, 50]);
+  const memory = new MuxMemory({ maxBytes: 4 * MIB });
+  const [one, two] = [memory.open(MIB), memory.open(100 * MIB)];
+  assertEquals([one.grow(MIB / 2), one.grow(1)], [true, false]);
+  assertEquals([two.grow(MIB), two.grow(MIB / 2)], [false, true], "half of what is left for growth");
+  one.release(MIB / 2, MIB / 2);
+  assertEquals([two.grow(1), memory.grownBytes, memory.reservedBytes], [true, MIB / 2 + 1, MIB / 2 + 1]);
 });
 
 Deno.test("MuxMemory gets everything back when a session closes, and counts nothing of it after", () => {
-  const memory = new MuxMemory({ maxBytes: 100 });
-  const account = memory.open(60, () => {});
-  account.hold(40);
-  account.grow(20);
+  const memory = new MuxMemory({ maxBytes: MIB });
+  const account = memory.open(MIB);
+  account.reserve(400);
+  account.hold(400);
+  account.grow(200);
+  assertEquals([memory.usedBytes, memory.reservedBytes, memory.grownBytes], [400, 600, 200]);
   account.close();
-  account.free(40);
-  account.shrink(20);
+  account.free(400);
+  account.release(600, 200);
   account.hold(10);
-  assertEquals([memory.usedBytes, memory.grownBytes, account.grow(1)], [0, 0, false]);
+  assertEquals([memory.usedBytes, memory.reservedBytes, memory.grownBytes], [0, 0, 0]);
+  assertEquals([account.grow(1), account.reserve(1)], [false, false]);
 });
 
 Deno.test("MuxMemory refuses a budget of nothing", () => {
@@ -132,19 +150,19 @@ Deno.test("ReceiveBuffer does not keep a large read alive for a few bytes", () =
   assert(held <= 4096, `1000 bytes cost ${held}`);
 });
 
-Deno.test("PeerIds takes ids upward, once, and of the peer's parity", () => {
-  const ids = new PeerIds("server", false);
+Deno.test("PeerIds takes each id once, and of the peer's parity", () => {
+  const ids = new PeerIds("server");
   ids.take(1);
   ids.take(7);
-  for (const id of [2, 7, 5, 1]) {
+  for (const id of [2, 7, 1]) {
     assertEquals(assertThrows(() => ids.take(id), ProtocolError).code, "ERR_MUX_STREAM_ID");
   }
   ids.take(9);
-  assertEquals([1, 3, 9, 11, 2].map((id) => ids.wasUsed(id)), [true, true, true, false, false]);
+  assertEquals([1, 3, 9, 11, 2].map((id) => ids.wasUsed(id)), [true, false, true, false, false]);
 });
 
-Deno.test("PeerIds takes a skipped id once when reordering is allowed, and none that is too far behind", () => {
-  const ids = new PeerIds("client", true);
+Deno.test("PeerIds takes a skipped id once, and none that is too far behind", () => {
+  const ids = new PeerIds("client");
   ids.take(6);
   assertEquals([ids.wasUsed(2), ids.wasUsed(6)], [false, true]);
   ids.take(2);
@@ -152,16 +170,19 @@ Deno.test("PeerIds takes a skipped id once when reordering is allowed, and none 
   ids.take(4);
   ids.take(100_000);
   ids.take(99_998);
-  assertThrows(() => ids.take(8), ProtocolError);
+  ids.take(100_000 - 2 * 1024);
+  assertThrows(() => ids.take(100_000 - 2 * 1025), ProtocolError);
 });
 
 Deno.test("Graves remember what may still come, and only so many streams", () => {
   const graves = new Graves();
   graves.add(1, 100);
-  graves.take(1, 60);
-  assertEquals([graves.bytesLeft(1), graves.bytesLeft(3)], [40, undefined]);
+  assertEquals(graves.take(1, 60), true);
+  assertEquals([graves.bytesLeft(1), graves.bytesLeft(3), graves.take(3, 1)], [40, undefined, false]);
+  for (let count = 0; count < 64; count++) assertEquals(graves.take(1, 0), true);
+  assertEquals(graves.take(1, 0), false, "more window updates than can have been on their way");
   graves.forget(1);
   assertEquals(graves.bytesLeft(1), undefined);
-  for (let id = 3; id < 3 + 2 * 1025; id += 2) graves.add(id, 1);
+  for (let id = 3; id < 3 + 2 * 8193; id += 2) graves.add(id, 1);
   assertEquals([graves.bytesLeft(3), graves.bytesLeft(5)], [undefined, 1]);
 });

@@ -8,7 +8,7 @@ import { codeOf } from "../support/mux_pair.ts";
 import { frame, type RawPeer } from "../support/raw_mux.ts";
 import { atRest, settles, until } from "../support/wait.ts";
 
-const DATA = 0, UPDATE = 1, GO_AWAY = 3;
+const DATA = 0, UPDATE = 1, PING = 2, GO_AWAY = 3;
 const SYN = 1, ACK = 2, FIN = 4, RST = 8;
 const WINDOW = 256 * 1024;
 
@@ -71,6 +71,9 @@ Deno.test("MuxSession.close delivers every byte that was written before it (hash
     assertEquals([got.length, end], [all.length, FIN]);
     assertEquals(got, all);
     await peer.send(header(UPDATE, ACK | FIN, stream.id, 0));
+    const ping = await settles("a ping", peer.next());
+    assertEquals([ping?.type, ping?.flags], [PING, SYN], "it asks whether all has arrived");
+    await peer.send(header(PING, ACK, 0, ping?.length ?? 0));
     assertEquals(await settles("the last frame", peer.next()), null);
     peer.transport.close();
     await settles("close()", closing);

@@ -2,7 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { memoryPair } from "../../net/transport.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
-import { MuxPair, readAll, timedPair } from "../support/mux_pair.ts";
+import { pattern } from "../support/bytes.ts";
+import { codeOf, MuxPair, readAll, timedPair } from "../support/mux_pair.ts";
 import { RawPeer } from "../support/raw_mux.ts";
 import { settle } from "../support/test_clock.ts";
 
@@ -130,22 +131,39 @@ Deno.test("MuxSession with one reader that stopped keeps the other streams at fu
   await stuckWrite.catch(() => {});
 });
 
-Deno.test("MuxSession resets the stream that holds most when unread bytes are over the budget", async () => {
+Deno.test("MuxSession refuses the opening of a stream whose window fits no budget, and keeps all that it let be sent", async () => {
   const memory = new MuxMemory({ maxBytes: 1 << 20 });
-  await using pair = new MuxPair({ memory, maxBufferedBytes: INITIAL_WINDOW_BYTES }, {
-    memory,
-    maxBufferedBytes: INITIAL_WINDOW_BYTES,
-  });
-  const [small] = await pair.open();
-  const [large] = await pair.open();
-  await small.write(new Uint8Array(100_000));
-  await large.write(new Uint8Array(150_000));
-  await settle(500);
-  assertEquals(memory.usedBytes, 250_000);
-  await small.write(new Uint8Array(20_000));
-  assertEquals((await large.closed)?.code, "ERR_RESET");
-  await settle(100);
-  assertEquals([small.stats().state, memory.usedBytes], ["open", 120_000]);
+  await using pair = new MuxPair({}, { memory, maxBufferedBytes: 2 * INITIAL_WINDOW_BYTES });
+  const [first, firstFar] = await pair.open();
+  const [second, secondFar] = await pair.open();
+  const data = pattern(INITIAL_WINDOW_BYTES);
+  await Promise.all([first.write(data), second.write(data)]);
+  const third = await pair.client.openStream();
+  assertEquals(await codeOf(third.read()), "ERR_TOO_MANY_STREAMS");
+  assertEquals([memory.reservedBytes, memory.usedBytes], [2 * data.length, 2 * data.length]);
+  await Promise.all([first.closeWrite(), second.closeWrite()]);
+  for (const far of [firstFar, secondFar]) assertEquals(await readAll(far), data);
+  assertEquals([memory.reservedBytes, memory.usedBytes, pair.client.state], [0, 0, "open"]);
+});
+
+Deno.test("MuxSession keeps what has come whole, with its FIN, when other streams need memory", async () => {
+  await using pair = new MuxPair({}, { maxBufferedBytes: INITIAL_WINDOW_BYTES });
+  const [near, far] = await pair.open();
+  const data = pattern(200_000);
+  await near.write(data);
+  await near.closeWrite();
+  const [other, otherFar] = await pair.open();
+  await other.write(data);
+  const third = await pair.client.openStream();
+  assertEquals(await codeOf(third.read()), "ERR_TOO_MANY_STREAMS");
+  other.reset();
+  assertEquals((await otherFar.closed)?.code, "ERR_RESET");
+  await far.closeWrite();
+  assertEquals(await readAll(far), data);
+  assertEquals([await near.closed, await far.closed], [undefined, undefined]);
+  await using next = await pair.client.openStream();
+  await pair.server.acceptStream();
+  assertEquals(next.stats().state, "opening");
 });
 
 Deno.test("MuxSession grows the window of a reader that keeps up on a long link, and gives growth back", async () => {

@@ -85,6 +85,7 @@ function logOf(lines: readonly TranscriptLine[]): LoggedFrame[] {
 function fixedBy(frames: readonly LoggedFrame[]): Record<string, string[]> {
   const fixed: Record<string, string[]> = {};
   for (const { type, flags, stream, length, bytes } of frames) {
+    if (type === "ping" && !flags.includes("ACK")) continue;
     const list = fixed[`#${stream}`] ??= [];
     if (type === "goaway" || type === "ping" && flags.includes("ACK")) list.push(`${type} ${length}`);
     if (stream === 0) continue;
@@ -130,8 +131,8 @@ class Replay implements Transport {
     while (this.#lines[this.#at]?.[0] === "ours") this.#at++;
     await this.#said(this.#at);
     const line = this.#lines[this.#at++];
-    // It leaves when we have left.
-    if (line === undefined) await this.#ended.promise;
+    // It leaves when we have left, or at once where a side had gone away.
+    if (line === undefined && !this.#hasGoAway) await this.#ended.promise;
     return this.#closed || line === undefined ? null : bytesOf(line);
   }
 
@@ -150,6 +151,10 @@ class Replay implements Transport {
     this.#closed = true;
     this.#ended.resolve();
     for (const check of this.#checks) check();
+  }
+
+  get #hasGoAway(): boolean {
+    return this.#lines.some(([, says]) => says.startsWith("goaway"));
   }
 
   /** Waits until we have said all that was recorded. */

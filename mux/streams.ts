@@ -1,0 +1,142 @@
+// The streams of a session: which are open, how many on whose account, and what is left to do when one moves.
+import { ClosedError } from "../errors.ts";
+import { lateError } from "./engine_parts.ts";
+import type { FloodGuard } from "./flood.ts";
+import { MAX_U32 } from "./header.ts";
+import type { ResolvedMuxOptions } from "./options.ts";
+import { isOpening, isOver, type StreamState } from "./state.ts";
+import type { StreamCore } from "./stream_core.ts";
+import { Deadlines, LateFrames, PeerIds } from "./stream_table.ts";
+
+/** What the move of a stream means for its session. */
+export interface Move {
+  /** A stream of ours was answered or ended: another may be opened. */
+  readonly freesOpening: boolean;
+  /** The last stream is over. */
+  readonly isLast: boolean;
+}
+
+/** Keeps the streams of one session. */
+export class Streams {
+  /** Streams that the peer opened and the application did not take yet, oldest first. */
+  readonly backlog: Set<StreamCore> = new Set();
+  /** Ids that the peer uses. */
+  readonly peerIds: PeerIds;
+  /** Judges frames of streams that are over. */
+  readonly late: LateFrames;
+  readonly #byId = new Map<number, StreamCore>();
+  readonly #flood: FloodGuard;
+  readonly #deadlines: Deadlines;
+  #nextId: number;
+  #live = 0;
+  #incoming = 0;
+  #opening = 0;
+
+  constructor(options: ResolvedMuxOptions, flood: FloodGuard) {
+    const { clock, role, maxWindowBytes } = options;
+    this.#flood = flood;
+    this.#nextId = role === "client" ? 1 : 2;
+    const ids = this.peerIds = new PeerIds(role);
+    this.late = new LateFrames({ clock, flood, ids, role, maxWindowBytes });
+    this.#deadlines = new Deadlines({
+      clock,
+      openTimeoutMs: options.openTimeoutMs,
+      halfCloseTimeoutMs: options.halfCloseTimeoutMs,
+      onLate: (core, what) => core.kill(lateError(core, what)),
+    });
+  }
+
+  /** Streams that are not over. */
+  get live(): number {
+    return this.#live;
+  }
+
+  /** Those of them that the peer opened. */
+  get incoming(): number {
+    return this.#incoming;
+  }
+
+  /** Those of them that this side opened. */
+  get own(): number {
+    return this.#live - this.#incoming;
+  }
+
+  /** Those of them that this side opened and the peer has not answered. */
+  get opening(): number {
+    return this.#opening;
+  }
+
+  /** Id of the next stream of ours; all below were used. */
+  get nextId(): number {
+    return this.#nextId;
+  }
+
+  /** The stream of an id, unless it is over and holds nothing any more. */
+  get(id: number): StreamCore | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** All streams that are not over, or hold unread bytes. */
+  all(): StreamCore[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Takes the next id of ours. @throws {ClosedError} `ERR_GOING_AWAY` when there is none */
+  takeId(): number {
+    const id = this.#nextId;
+    if (id > MAX_U32) {
+      throw new ClosedError("ERR_GOING_AWAY", "Cannot open a stream: the session has used up its stream ids");
+    }
+    this.#nextId += 2;
+    return id;
+  }
+
+  /** Adds a new stream. */
+  add(core: StreamCore): void {
+    this.#byId.set(core.id, core);
+    this.#live += 1;
+    if (core.isIncoming) {
+      this.#incoming += 1;
+      this.backlog.add(core);
+    } else {
+      this.#opening += 1;
+      this.#deadlines.watch(core);
+    }
+  }
+
+  /** A stream went from one state to another. */
+  moved(core: StreamCore, from: StreamState): Move {
+    const { state } = core;
+    const answered = isOpening(from) && !isOpening(state);
+    if (answered) {
+      this.#opening -= 1;
+      this.#deadlines.unwatch(core);
+      if (core.isClosing && !isOver(state)) this.#deadlines.watch(core);
+    }
+    if (!isOver(state)) return { freesOpening: answered, isLast: false };
+    this.#live -= 1;
+    if (core.isIncoming) this.#incoming -= 1;
+    this.#deadlines.unwatch(core);
+    // What came for a stream that was never accepted will not be read.
+    if (this.backlog.delete(core)) core.receiver.discard();
+    if (state === "reset") this.late.expect(core.id, core.receiver.availableBytes);
+    else this.#flood.streamEnded();
+    return { freesOpening: !core.isIncoming, isLast: this.#live === 0 };
+  }
+
+  /** The application has closed a stream, which the peer must end in time. */
+  closing(core: StreamCore): void {
+    if (!isOpening(core.state)) this.#deadlines.watch(core);
+  }
+
+  /** A stream is over and holds nothing any more. */
+  spent(core: StreamCore): void {
+    this.#byId.delete(core.id);
+  }
+
+  /** Stops all deadlines and forgets all streams. */
+  stop(): void {
+    this.#deadlines.stop();
+    this.#byId.clear();
+  }
+}
