@@ -166,6 +166,7 @@ export class Actor {
     if (step.do === "write" && error.code === "ERR_WRITE_TIMEOUT") {
       this.#plan.allow(`the ${this.#side} gave a write up`);
       this.hasReset = true;
+      this.#theirs.abandoned = this.#hasStopped = true;
       this.#stream.reset(error);
     }
   }

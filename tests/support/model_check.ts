@@ -84,6 +84,8 @@ function allowAfterClose(plan: StreamPlan, patienceMs: number): void {
     const done = plan.actors[other]?.doneAtMs ?? Infinity;
     if (done - closedAtMs > patienceMs) {
       plan.allow(`the ${other} was slow after the other's close`);
+      // Whoever closes while the other still sends does not hear whether it had read everything.
+      plan.actors[side]!.hasReset = true;
     }
   }
 }

@@ -72,7 +72,7 @@ function drawWrites(random: Random, { maxWrites, maxWriteBytes, impatience }: St
 function drawReads(random: Random, { rests, maxRestMs, maxWriteBytes, impatience }: Style): Step[] {
   const steps: Step[] = [];
   while (random.chance(rests)) {
-    const timeoutMs = random.chance(impatience) ? random.int(1, 3000) : undefined;
+    const timeoutMs = random.chance(impatience) ? random.int(100, 3000) : undefined;
     steps.push({ do: "read", bytes: Math.max(1, random.length(maxWriteBytes)), timeoutMs });
     steps.push({ do: "pause", ms: Math.max(1, random.length(maxRestMs)) });
   }

@@ -165,17 +165,19 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** A peer that was told nothing may come over a limit, of streams or of memory on either side. It must be over it, then. */
+  /** Whoever was told nothing may come over a limit, and memory may be short for everybody. It must be so, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
-    if (this.#scene.agreed) return;
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
-    const live = (plans: readonly StreamPlan[]) =>
-      plans.filter((other) => other.opened && !isOver(other)).length;
-    // Grown windows may take half of the memory.
+    // Windows of the terms take half of the memory and grown ones the rest; only what is unread can come on top.
+    if (this.#mux.some((session) => session.stats().bufferedBytes * 4 > maxBufferedBytes)) {
+      plan.mayRefuse ??= "unread bytes fill the memory";
+    }
+    plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
+    if (this.#scene.agreed) return;
+    const live = (plans: readonly StreamPlan[]) => plans.filter((other) => other.opened && !isOver(other)).length;
     const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
     if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
     if (live(this.#plans) >= windows) plan.mayRefuse ??= "so many windows fill the memory";
-    plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
   }
 
   async #accept(end: End): Promise<void> {
