@@ -10,6 +10,7 @@ const RUNS: Readonly<Record<keyof typeof SCENES, { seeds: number; least: Partial
   crowds: { seeds: 100, least: { streams: 1000 } },
   uploads: { seeds: 60, least: { streams: 500, bytes: 20_000_000 } },
   rests: { seeds: 100, least: { streams: 200, bytes: 20_000_000 } },
+  leavings: { seeds: 60, least: { streams: 200 } },
   hangups: { seeds: 30, least: { streams: 3000 } },
   farewells: { seeds: 200, least: { streams: 500 } },
   impatience: { seeds: 100, least: { streams: 300 } },

@@ -10,8 +10,9 @@ const RUNS: Partial<Record<keyof typeof SCENES, { seeds: number; least: Partial<
   crowds: { seeds: 100, least: { streams: 1000, refused: 100 } },
   uploads: { seeds: 40, least: { streams: 200, bytes: 20_000_000 } },
   rests: { seeds: 60, least: { streams: 100, bytes: 10_000_000 } },
+  leavings: { seeds: 40, least: { streams: 100 } },
   hangups: { seeds: 20, least: { streams: 2000 } },
-  farewells: { seeds: 100, least: { streams: 300 } },
+  farewells: { seeds: 100, least: { streams: 200 } },
 };
 
 for (const [name, { seeds, least }] of Object.entries(RUNS)) {

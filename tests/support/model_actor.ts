@@ -12,11 +12,15 @@ export interface ModelStream {
   closeWrite(): Promise<void>;
   close(): Promise<void>;
   reset(reason?: unknown): void;
+  /** Stops reading; raw peers cannot say so. */
+  cancel?(): void;
 }
 
 /** What one side does in one direction, step by step. */
 export type Step =
   | { readonly do: "write"; readonly bytes: number; readonly timeoutMs?: number }
+  /** Writes, and does not wait for it. */
+  | { readonly do: "writeOn"; readonly bytes: number }
   | { readonly do: "read"; readonly bytes: number; readonly timeoutMs?: number }
   /** Reads to the end. */
   | { readonly do: "drain" }
@@ -26,6 +30,8 @@ export type Step =
   | { readonly do: "closeWrite" }
   /** Ends our direction and stops reading. */
   | { readonly do: "close" }
+  /** Stops reading. */
+  | { readonly do: "cancel" }
   | { readonly do: "reset" };
 
 /** Both lanes of one side. They run at the same time. */
@@ -111,6 +117,9 @@ export class Actor {
   /** When both lanes were through. */
   doneAtMs: number | undefined;
   closedAtMs: number | undefined;
+  /** How long `close()` took. */
+  closeTookMs: number | undefined;
+  cancelledAtMs: number | undefined;
   /** It reset the stream itself, and need not be told. */
   hasReset = false;
   outDoneAtMs: number | undefined;
@@ -176,6 +185,11 @@ export class Actor {
     switch (step.do) {
       case "write":
         return await this.#write(step.bytes, step.timeoutMs);
+      case "writeOn": {
+        const part = this.#mine.next(step.bytes);
+        this.#mine.written += part.length;
+        return void stream.write(part).catch((error) => this.#mine.writeError ??= error);
+      }
       case "read":
       case "drain":
         return await this.#read(
@@ -193,7 +207,11 @@ export class Actor {
         this.closedAtMs = this.#clock.now();
         this.#mine.finished = true;
         this.#stopReading(`the ${this.#side} closed the stream`);
-        return await stream.close();
+        return await stream.close().finally(() => this.closeTookMs = this.#clock.now() - this.closedAtMs!);
+      case "cancel":
+        this.cancelledAtMs = this.#clock.now();
+        this.#stopReading(`the ${this.#side} stopped reading`);
+        return stream.cancel?.();
       case "reset":
         this.#plan.allow(`the ${this.#side} reset the stream`);
         this.#theirs.abandoned = this.#hasStopped = true;

@@ -29,6 +29,7 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
     if (!plan.opened) return;
     if (plan.actors.acceptor === undefined) return checkRefused(plan, verdict);
     if (verdict.cut !== undefined) plan.allow(verdict.cut);
+    if (verdict.resetDropsUnread) allowAfterCancel(plan);
     allowAfterClose(plan, verdict.resetDropsUnread ? LINGER_MS : PATIENCE_AFTER_CLOSE_MS);
     if (plan.isQuestion && plan.flows.acceptor.excuse === undefined) {
       const { closed } = plan.actors.opener!;
@@ -87,6 +88,15 @@ function allowAfterClose(plan: StreamPlan, patienceMs: number): void {
       // Whoever closes while the other still sends does not hear whether it had read everything.
       plan.actors[side]!.hasReset = true;
     }
+  }
+}
+
+/** What a side has not read by then is dropped by the reset that tells it. */
+function allowAfterCancel(plan: StreamPlan): void {
+  for (const actor of [plan.actors.opener, plan.actors.acceptor]) {
+    if (actor?.cancelledAtMs === undefined) continue;
+    plan.allow("a side stopped reading");
+    actor.hasReset = true;
   }
 }
 

@@ -111,6 +111,30 @@ export function download(
   return new StreamPlan({ opener: acceptor, acceptor: opener }, { atMs });
 }
 
+/** One side ends a stream whose other side takes nothing for ten minutes, with bytes still to go. */
+export function closeWithoutCredit(random: Random): StreamPlan {
+  return new StreamPlan({
+    opener: { out: [{ do: "writeOn", bytes: random.int(600_000, 1_000_000) }, { do: "close" }], in: [] },
+    acceptor: {
+      out: [{ do: "closeWrite" }],
+      in: [{ do: "read", bytes: random.int(1, 5000) }, { do: "pause", ms: 600_000 }, { do: "drain" }],
+    },
+  });
+}
+
+/** One side has said all and stops reading, while the other is in the middle of what it sends. */
+export function cancelledDownload(random: Random): StreamPlan {
+  return new StreamPlan({
+    opener: {
+      out: [{ do: "write", bytes: random.int(1, 500) }, { do: "closeWrite" }, { do: "readFirst" }, {
+        do: "cancel",
+      }],
+      in: [{ do: "read", bytes: random.int(1, 50_000) }],
+    },
+    acceptor: { out: [{ do: "write", bytes: 1_000_000 }, { do: "closeWrite" }], in: [{ do: "drain" }] },
+  }, { atMs: random.int(0, 50) });
+}
+
 /** A call that its caller gives up after the first bytes of the answer. */
 export function cancelledCall(random: Random, atMs: number): StreamPlan {
   const bytes = random.int(1, 500);

@@ -2,6 +2,8 @@
 import { StreamPlan } from "./model_actor.ts";
 import {
   cancelledCall,
+  cancelledDownload,
+  closeWithoutCredit,
   download,
   drawPlan,
   longTalk,
@@ -38,7 +40,11 @@ function pings(random: Random): Event[] {
 
 /** The same with a yamux program in another language at the left end, which is told nothing of our terms. */
 export function withRawPeer(scene: Scene): Scene {
-  return { ...scene, raw: true, agreed: false };
+  // It cannot say that it stops reading, and its writes wait for themselves.
+  const canDo = ({ lanes: { opener } }: StreamPlan) =>
+    !opener.out.some(({ do: what }) => what === "writeOn" || what === "cancel");
+  const plans = { ...scene.plans, left: scene.plans.left.filter(canDo) };
+  return { ...scene, plans, raw: true, agreed: false };
 }
 
 /** The scenes by name. */
@@ -123,6 +129,18 @@ export const SCENES = {
     };
   },
 
+  /** Streams that one side ends or leaves while the other cannot send, or does not take. */
+  leavings(random: Random): Scene {
+    const { left, right } = plansOf(random, { ...ORDINARY, closes: 0.5 }, 3);
+    const leave = () => random.chance(0.5) ? closeWithoutCredit(random) : cancelledDownload(random);
+    return {
+      plans: { left: [leave(), ...left], right: [leave(), ...right] },
+      agreed: random.chance(0.5),
+      bufferBytes: 65_536,
+      maxChunkBytes: 65_536,
+    };
+  },
+
   /** Calls that are given up, hundreds in a row, beside one that is not. */
   hangups(random: Random): Scene {
     const gapMs = random.int(0, 4);
@@ -162,7 +180,7 @@ export const SCENES = {
 
   /** Time limits on everything: opening over the limit, reads of silent streams, writes without window. */
   impatience(random: Random): Scene {
-    const style = { ...ORDINARY, impatience: 0.8, rests: 0.4, maxWriteBytes: 500_000 };
+    const style = { ...ORDINARY, impatience: 0.8, rests: 0.4, maxWriteBytes: 300_000 };
     const { left, right } = plansOf(random, style, 5);
     const hurried = many(random.int(0, 6), () => {
       const { lanes } = drawPlan(random, { ...style, maxWriteBytes: 1000 });
@@ -172,7 +190,8 @@ export const SCENES = {
       plans: { left: [...left, ...hurried], right },
       agreed: random.chance(0.7),
       options: { maxStreams: random.pick([2, 4, 256]) },
-      bufferBytes: random.pick([1000, 65_536]),
+      bufferBytes: random.pick([8000, 65_536]),
+      maxChunkBytes: 8000,
     };
   },
 

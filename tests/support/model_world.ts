@@ -14,6 +14,10 @@ import { TestClock } from "./test_clock.ts";
 /** Time that a stream may take whose two sides never rest, over a link that is not slow. */
 const BRISK_MS = 60_000;
 
+/** Time that `close()` of a stream may take while its peer takes nothing, and that word of a cancelled read needs. */
+const CLOSE_MS = 150_000;
+const CANCEL_MS = 5000;
+
 /** One of the two sessions. */
 export type End = "left" | "right";
 
@@ -174,7 +178,8 @@ class World {
     }
     plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
     if (this.#scene.agreed) return;
-    const live = (plans: readonly StreamPlan[]) => plans.filter((other) => other.opened && !isOver(other)).length;
+    const live = (plans: readonly StreamPlan[]) =>
+      plans.filter((other) => other.opened && !isOver(other)).length;
     const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
     if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
     if (live(this.#plans) >= windows) plan.mayRefuse ??= "so many windows fill the memory";
@@ -272,11 +277,24 @@ class World {
   #checkBrisk(plan: StreamPlan): void {
     const { bytesPerMs = Infinity } = this.#scene;
     const { acceptor } = plan.actors;
-    if (!plan.isBrisk || bytesPerMs < 100 || acceptor === undefined || plan.acceptedAtMs === undefined) {
+    if (bytesPerMs < 100 || acceptor === undefined || plan.acceptedAtMs === undefined) {
       return;
     }
+    this.#checkLeaving(plan);
+    if (!plan.isBrisk) return;
     const tookMs = (acceptor.doneAtMs ?? Infinity) - plan.acceptedAtMs;
     assert(tookMs < BRISK_MS, `a stream that never rested took ${tookMs} ms\n${story(plan)}`);
+  }
+
+  /** Whoever leaves is let go in time, and the other is told. */
+  #checkLeaving(plan: StreamPlan): void {
+    for (const [side, other] of [["opener", "acceptor"], ["acceptor", "opener"]] as const) {
+      const { closeTookMs = 0, cancelledAtMs } = plan.actors[side] ?? {};
+      assert(closeTookMs < CLOSE_MS, `close() took ${closeTookMs} ms\n${story(plan)}`);
+      if (cancelledAtMs === undefined) continue;
+      const lateMs = (plan.actors[other]?.outDoneAtMs ?? Infinity) - cancelledAtMs;
+      assert(lateMs < CANCEL_MS, `a writer heard after ${lateMs} ms that it is not read\n${story(plan)}`);
+    }
   }
 
   #waiting(): string {
