@@ -13,6 +13,8 @@ import type { Random } from "./random.ts";
 
 /** What an opener waits for its turn, where its plan has no other limit. */
 const OPEN_MS = 1_200_000;
+/** By how much a time limit may be passed. */
+const CLOSE_SLACK_MS = 50;
 /** Time to end in order. */
 const CLOSE_MS = 1_000_000;
 
@@ -23,6 +25,8 @@ export interface Caller {
   readonly abortAtMs?: number;
   /** It ends in order from then on. */
   readonly closeAtMs?: number;
+  /** Time that it gives to that. @default {enough} */
+  readonly closeTimeoutMs?: number;
 }
 
 /** What a seed is about. */
@@ -41,6 +45,10 @@ export interface WireScene {
   readonly latencyMs?: number;
   readonly bytesPerMs?: number;
   readonly bufferBytes?: number;
+  /** Nothing takes long, so that waiting one's turn at the hub is never waiting too long. */
+  readonly isBrisk?: boolean;
+  /** Handlers go on for so long after their streams. */
+  readonly handlerRestMs?: number;
 }
 
 /** Lives one life over the wire, and checks it. */
@@ -143,7 +151,7 @@ class WireWorld {
     };
   }
 
-  async #call({ plans, abortAtMs, closeAtMs }: Caller, index: number): Promise<void> {
+  async #call({ plans, abortAtMs, closeAtMs, closeTimeoutMs }: Caller, index: number): Promise<void> {
     const identity = `caller-${index}`;
     const wire = this.#callers[index]!;
     const peer = this.#scene.hub ? wire.peer("target") : wire;
@@ -171,10 +179,17 @@ class WireWorld {
     ]);
   }
 
-  async #close(wire: JoinedWire): Promise<void> {
-    await wire.close({ timeoutMs: CLOSE_MS }).catch((error) => {
+  async #close(wire: JoinedWire, timeoutMs = CLOSE_MS): Promise<void> {
+    const { clock } = this.#time;
+    const startMs = clock.now();
+    try {
+      await wire.close({ timeoutMs });
+    } catch (error) {
+      if (codeOf(error) === "ERR_DRAIN_TIMEOUT" && timeoutMs < CLOSE_MS) this.#gone.add(wire.identity);
       if (!this.#gone.has(wire.identity)) throw error;
-    });
+    }
+    const tookMs = clock.now() - startMs;
+    assert(tookMs <= timeoutMs + CLOSE_SLACK_MS, `close({ timeoutMs: ${timeoutMs} }) took ${tookMs} ms`);
   }
 
   async #open(
@@ -198,8 +213,8 @@ class WireWorld {
 
   /** A hub lets one pair have so many streams at a time, and lets others wait, but not for ever. */
   #allowRefusal(identity: string, plan: StreamPlan): void {
-    const { hub: isHub, callers, maxStreamsPerPair = 64, maxStreams = 256 } = this.#scene;
-    if (!isHub) return;
+    const { hub: isHub, callers, isBrisk, maxStreamsPerPair = 64, maxStreams = 256 } = this.#scene;
+    if (!isHub || isBrisk) return;
     const mine = callers[Number(identity.split("-")[1])]?.plans ?? [];
     const all = callers.flatMap(({ plans }) => plans);
     // It is not known yet how long they take: whoever has so many may have to wait too long.
@@ -218,6 +233,8 @@ class WireWorld {
     running.catch(() => {});
     await running;
     plan.flows.acceptor.finished = true;
+    const { handlerRestMs = 0 } = this.#scene;
+    if (handlerRestMs > 0) await this.#time.clock.sleep(handlerRestMs);
     // A handler that failed throws, as handlers do.
     const { opener, acceptor } = plan.flows;
     if (opener.readError !== undefined || acceptor.writeError !== undefined) {

@@ -62,7 +62,12 @@ export const WIRE_SCENES = {
     const slow = random.chance(0.2);
     return {
       hub: false,
-      callers: [{ plans: client, closeAtMs: random.chance(0.3) ? random.int(20, 3000) : undefined }],
+      callers: [{
+        plans: client,
+        closeAtMs: random.chance(0.3) ? random.int(20, 3000) : undefined,
+        closeTimeoutMs: random.chance(0.5) ? random.int(1, 2000) : undefined,
+      }],
+      handlerRestMs: random.chance(0.3) ? random.int(1, 1500) : 0,
       back,
       maxStreams,
       latencyMs: random.int(0, 50),
@@ -79,6 +84,20 @@ export const WIRE_SCENES = {
       maxStreams: random.pick([undefined, 20]),
       maxStreamsPerPair: random.pick([undefined, undefined, 4]),
       latencyMs: random.int(0, 30),
+    };
+  },
+
+  /** Far more short streams than a pair may have at a time, from two programs of one client, and one more client. */
+  hubTurns(random: Random): WireScene {
+    const maxStreamsPerPair = random.pick([2, 8, 64]);
+    const count = Math.min(150, maxStreamsPerPair * random.int(2, 10));
+    return {
+      hub: true,
+      callers: many(2, () => ({ plans: many(count, () => shortCall(random, random.int(0, 20))) })),
+      maxStreamsPerPair,
+      maxStreams: random.pick([undefined, maxStreamsPerPair + 1]),
+      latencyMs: random.int(0, 3),
+      isBrisk: true,
     };
   },
 
