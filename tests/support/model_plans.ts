@@ -114,7 +114,14 @@ export function download(
 /** One side ends a stream whose other side takes nothing for ten minutes, with bytes still to go. */
 export function closeWithoutCredit(random: Random): StreamPlan {
   return new StreamPlan({
-    opener: { out: [{ do: "writeOn", bytes: random.int(600_000, 1_000_000) }, { do: "close" }], in: [] },
+    opener: {
+      out: [
+        { do: "writeOn", bytes: random.int(600_000, 1_000_000) },
+        { do: "pause", ms: random.pick([0, random.int(1, 500)]) },
+        { do: "close" },
+      ],
+      in: [],
+    },
     acceptor: {
       out: [{ do: "closeWrite" }],
       in: [{ do: "read", bytes: random.int(1, 5000) }, { do: "pause", ms: 600_000 }, { do: "drain" }],

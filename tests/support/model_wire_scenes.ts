@@ -9,7 +9,7 @@ import {
   shortCall,
   upload,
 } from "./model_plans.ts";
-import type { StreamPlan } from "./model_actor.ts";
+import { type Lanes, StreamPlan } from "./model_actor.ts";
 import type { Random } from "./random.ts";
 import type { Caller, WireScene } from "./model_wire.ts";
 
@@ -73,6 +73,21 @@ export const WIRE_SCENES = {
       latencyMs: random.int(0, 50),
       bytesPerMs: slow ? random.pick([20, 200]) : Infinity,
       bufferBytes: slow ? 8000 : 65_536,
+    };
+  },
+
+  /** A client ends with a time limit while its handlers go on after their streams. */
+  closings(random: Random): WireScene {
+    const ms = random.int(0, 1000);
+    const lanes: Lanes = {
+      out: [{ do: "write", bytes: 100 }, { do: "pause", ms }, { do: "closeWrite" }],
+      in: [{ do: "drain" }],
+    };
+    return {
+      hub: false,
+      callers: [{ plans: [], closeAtMs: random.int(50, 500), closeTimeoutMs: random.int(1000, 3000) }],
+      back: many(random.int(1, 3), () => new StreamPlan({ opener: lanes, acceptor: lanes })),
+      handlerRestMs: random.int(1500, 6000),
     };
   },
 
