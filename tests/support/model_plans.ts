@@ -133,9 +133,14 @@ export function closeWithoutCredit(random: Random): StreamPlan {
 export function cancelledDownload(random: Random): StreamPlan {
   return new StreamPlan({
     opener: {
-      out: [{ do: "write", bytes: random.int(1, 500) }, { do: "closeWrite" }, { do: "readFirst" }, {
-        do: "cancel",
-      }],
+      out: [
+        { do: "write", bytes: random.int(1, 500) },
+        { do: "closeWrite" },
+        { do: "readFirst" },
+        // By then the window is full, and the other waits.
+        { do: "pause", ms: 2000 },
+        { do: "cancel" },
+      ],
       in: [{ do: "read", bytes: random.int(1, 50_000) }],
     },
     acceptor: { out: [{ do: "write", bytes: 1_000_000 }, { do: "closeWrite" }], in: [{ do: "drain" }] },
