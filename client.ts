@@ -23,8 +23,8 @@
  *
  * @module
  */
-export { connect } from "./client/connect.ts";
-export type { ConnectOptions } from "./client/options.ts";
+export { connect, connectTransport } from "./client/connect.ts";
+export type { ConnectOptions, ConnectTransportOptions } from "./client/options.ts";
 export { Client, type ClientOptions } from "./client/client.ts";
 export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./client/backoff.ts";
 export type { LinkLoss } from "./client/outbox.ts";

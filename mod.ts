@@ -28,6 +28,8 @@ export {
   type AdmissionOptions,
   type Handler,
   type IncomingInfo,
+  listenTransport,
+  type ListenTransportOptions,
   type PenaltiesOptions,
   type RateLimit,
   type RateLimitsOptions,
@@ -39,6 +41,8 @@ export {
   type ServerState,
   type ShutdownOptions,
   type SourceExemptionsOptions,
+  type TransportErrorContext,
+  TransportListener,
 } from "./server.ts";
 export {
   Client,
@@ -47,6 +51,8 @@ export {
   type ClientStatusEvent,
   connect,
   type ConnectOptions,
+  connectTransport,
+  type ConnectTransportOptions,
   type LinkLoss,
   type ReconnectInfo,
   type ReconnectOptions,

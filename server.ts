@@ -20,6 +20,12 @@ export type {
   ServeOptions,
   ServerState,
 } from "./server/options.ts";
+export {
+  listenTransport,
+  type ListenTransportOptions,
+  type TransportErrorContext,
+  TransportListener,
+} from "./server/transport_listener.ts";
 
 export type { AdmissionOptions } from "./limits/admission_options.ts";
 export type { PenaltiesOptions } from "./limits/penalties.ts";

@@ -15,7 +15,14 @@ import {
   tlsLabels,
 } from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
-import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
+import {
+  type ConnectOptions,
+  type ConnectTransportOptions,
+  resolveConnectOptions,
+  resolveConnectTransportOptions,
+  type ResolvedConnectOptions,
+  type ResolvedConnectTransportOptions,
+} from "./options.ts";
 
 /**
  * Connects to a server. One deadline holds for all of it: reading certificate files, dialling and the TLS handshake.
@@ -47,11 +54,32 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
 }
 
 /**
- * Connects as {@linkcode connect} does, and gives the bytes without a connection around them: for who counts and times
- * every read.
+ * Connects as {@linkcode connect} does, and returns the bytes without messages around them: what `MuxSession` and `Connection` stand on,
+ * for a protocol that is not Parley's own. Who calls closes the transport, or has the session that stands on it do so.
+ *
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
+ * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
+ *
+ * @example
+ * ```ts
+ * import { connectTransport, listenTransport } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = listenTransport();
+ * await listener.ready;
+ *
+ * const near = await connectTransport({ ...listener.addr, timeoutMs: 3_000 });
+ * const far = await listener.accept();
+ * await near.write(new TextEncoder().encode("bytes"));
+ * assertEquals(await far?.read(), new TextEncoder().encode("bytes"));
+ * near.close();
+ * far?.close();
+ * ```
  */
-export async function connectTransport(options: ConnectOptions): Promise<Transport> {
-  return await dialInTime(resolveConnectOptions(options), options.signal);
+export async function connectTransport(options: ConnectTransportOptions): Promise<Transport> {
+  return await dialInTime(resolveConnectTransportOptions(options), options.signal);
 }
 
 /** Dials, and makes a connection of what comes of it. */
@@ -98,8 +126,8 @@ function observe<Data>(connection: Connection<Data>, { target }: ResolvedConnect
 }
 
 /** Dials under the deadline; when it passes, or `signal` aborts, what was opened is closed. */
-async function dialInTime<Data>(
-  options: ResolvedConnectOptions<Data>,
+async function dialInTime(
+  options: ResolvedConnectTransportOptions,
   signal: AbortSignal | undefined,
 ): Promise<Transport> {
   const { targetText, timeoutMs } = options;
@@ -119,8 +147,8 @@ async function dialInTime<Data>(
   }
 }
 
-async function dialTarget<Data>(
-  { given, target, noDelay, keepAlive }: ResolvedConnectOptions<Data>,
+async function dialTarget(
+  { given, target, noDelay, keepAlive }: ResolvedConnectTransportOptions,
   signal: AbortSignal,
 ): Promise<Transport> {
   const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);

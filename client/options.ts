@@ -9,8 +9,8 @@ import type { Address } from "../net/transport.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import { resolveClientName, resolveCommonTls, resolveIdentity, resolveTexts } from "../tls/resolve.ts";
 
-/** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
-export interface ConnectOptions<Data = unknown> extends ConnectionOptions {
+/** Options of {@linkcode connectTransport}: where to connect to, and how. */
+export interface ConnectTransportOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
   hostname?: string;
   /** Port to connect to. */
@@ -25,19 +25,22 @@ export interface ConnectOptions<Data = unknown> extends ConnectionOptions {
   keepAlive?: boolean;
   /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
   timeoutMs?: number;
-  /** Abort gives up; `connect` rejects with its reason. It has no effect on an open connection. */
+  /** Abort gives up; the call rejects with its reason. It has no effect on an open connection. */
   signal?: AbortSignal;
-  /** Value that `connection.data` begins with. */
-  data?: Data;
   /** Kind of address, as in `server.addr`; not needed. */
   transport?: Address["transport"];
 }
 
-/** {@linkcode ConnectOptions} with every default filled in, checked. */
-export interface ResolvedConnectOptions<Data> {
+/** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
+export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions, ConnectionOptions {
+  /** Value that `connection.data` begins with. */
+  data?: Data;
+}
+
+/** Where to and how, with every default filled in, checked. */
+export interface ResolvedConnectTransportOptions {
   /** What the user gave. */
-  readonly given: ConnectOptions<Data>;
-  readonly connection: ResolvedConnectionOptions;
+  readonly given: ConnectTransportOptions;
   /** Where to, without TLS. */
   readonly target: { readonly path: string } | { readonly hostname: string; readonly port: number };
   /** The same for people. */
@@ -45,6 +48,13 @@ export interface ResolvedConnectOptions<Data> {
   readonly noDelay: boolean;
   readonly keepAlive: boolean;
   readonly timeoutMs: number;
+}
+
+/** {@linkcode ConnectOptions} with every default filled in, checked. */
+export interface ResolvedConnectOptions<Data> extends ResolvedConnectTransportOptions {
+  /** What the user gave. */
+  readonly given: ConnectOptions<Data>;
+  readonly connection: ResolvedConnectionOptions;
 }
 
 const ACTION = "Cannot connect";
@@ -56,6 +66,19 @@ const ACTION = "Cannot connect";
  * @throws {RangeError} when a number is out of range
  */
 export function resolveConnectOptions<Data>(options: ConnectOptions<Data>): ResolvedConnectOptions<Data> {
+  const resolved = resolveConnectTransportOptions(options);
+  return { ...resolved, given: options, connection: resolveConnectionOptions(ACTION, options, 0) };
+}
+
+/**
+ * Fills in defaults and checks where to connect to, and how.
+ *
+ * @throws {TypeError} when an option has the wrong type, or two of them exclude each other
+ * @throws {RangeError} when a number is out of range
+ */
+export function resolveConnectTransportOptions(
+  options: ConnectTransportOptions,
+): ResolvedConnectTransportOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
       `${ACTION} as the options must be an object with "port" or "path": got ${typeof options}`,
@@ -63,7 +86,6 @@ export function resolveConnectOptions<Data>(options: ConnectOptions<Data>): Reso
   }
   const { timeoutMs = 10_000, noDelay = true, keepAlive = false } = options;
   const where = resolveTarget(options);
-  const connection = resolveConnectionOptions(ACTION, options, 0);
   checkDurationMs(ACTION, "timeoutMs", timeoutMs);
   checkBoolean(ACTION, "noDelay", noDelay);
   checkBoolean(ACTION, "keepAlive", keepAlive);
@@ -71,12 +93,12 @@ export function resolveConnectOptions<Data>(options: ConnectOptions<Data>): Reso
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof options.signal}`);
   }
   if (options.tls !== undefined) checkTls(options.tls);
-  return { ...where, given: options, connection, noDelay, keepAlive, timeoutMs };
+  return { ...where, given: options, noDelay, keepAlive, timeoutMs };
 }
 
-type Where = Pick<ResolvedConnectOptions<unknown>, "target" | "targetText">;
-
-function resolveTarget<Data>(options: ConnectOptions<Data>): Where {
+function resolveTarget(
+  options: ConnectTransportOptions,
+): Pick<ResolvedConnectTransportOptions, "target" | "targetText"> {
   const { path, hostname = "127.0.0.1", port } = options;
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {

@@ -18,7 +18,7 @@ import { INITIAL_WINDOW_BYTES } from "./window.ts";
 import type { SessionTerms } from "./terms.ts";
 import type { FrameWriter } from "./writer.ts";
 
-/** Time that a peer which may still be reading gets before unwanted bytes of its own are answered with RST. */
+/** Time that a peer which waits for credit, and may still be reading, gets before RST tells it that none will come. */
 const LINGER_MS = 1000;
 
 /** Length of a RST frame that says, between sides that agreed on terms, that the handler failed. */
@@ -290,11 +290,13 @@ export class StreamCore {
 
   /**
    * Data that will not be read is answered with RST, as TCP does, once our own data is through. A peer that keeps what
-   * it has not read only until RST comes (hashicorp/yamux) first gets a second to read what we said.
+   * it has not read only until RST comes (hashicorp/yamux) may still be reading what we said: it is left alone until it
+   * has used up its window and waits for credit, and for a second then.
    */
   #refuseUnwanted(): void {
     if (this.receiver.discardedBytes === 0 || !isWriteOver(this.#state) || isReadOver(this.#state)) return;
     if (this.#host.terms.hasAgreed || this.#hasLingered) return this.#endUnwanted();
+    if (this.receiver.availableBytes > 0) return;
     this.#cancelLinger ??= this.#host.clock.after(LINGER_MS, () => {
       this.#hasLingered = true;
       if (!isReadOver(this.#state)) this.#endUnwanted();

@@ -67,6 +67,35 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
+/**
+ * What `accept` says of one connection that is gone before it was taken: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
+ * for the address of one that was reset.
+ */
+const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EINTR",
+  "EINVAL",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENONET",
+  "ENOTCONN",
+  "EPIPE",
+  "EPROTO",
+  "ETIMEDOUT",
+]);
+
+/**
+ * Whether an `accept` failed for one connection only, such as one that was reset while it waited to be accepted; then the next one
+ * can be accepted at once. All else, such as no free descriptor, is a fault of the process: the next attempt would fail as well.
+ */
+export function isConnectionFault(cause: unknown): boolean {
+  return CONNECTION_FAULTS.has(codeOf(cause)) || cause instanceof Deno.errors.NotConnected ||
+    cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.ConnectionAborted;
+}
+
 /** The error of a handshake after which both ends would speak different protocols. */
 export function alpnMismatch(wanted: readonly string[]): TlsError {
   const list = wanted.map((name) => JSON.stringify(name)).join(", ");
@@ -95,6 +124,23 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   }
   const message = `Cannot finish the TLS handshake: ${reasonOf(cause)}`;
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
+}
+
+/** The cause of a handshake that came to nothing as the peer left in the midst of it. */
+export class HangUp extends Error {
+  override readonly name = "HangUp";
+}
+
+/**
+ * Whether a handshake came to nothing as the peer hung up: a probe that connects and leaves, a client that gave up. Unlike wrong bytes
+ * or a wrong certificate that is no offence.
+ */
+export function isHangUp(error: unknown): boolean {
+  if (error instanceof ClosedError) return true;
+  if (!(error instanceof TlsError)) return false;
+  const { cause } = error;
+  return cause instanceof HangUp || cause instanceof Deno.errors.UnexpectedEof ||
+    cause instanceof Deno.errors.BrokenPipe || isConnectionFault(cause);
 }
 
 const UNTRUSTED =

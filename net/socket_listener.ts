@@ -1,10 +1,16 @@
 // DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
-import { busyAccept } from "./faults.ts";
+import { busyAccept, isConnectionFault } from "./faults.ts";
 import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
 import type { Address, Incoming, Listener, Transport } from "./transport.ts";
 
+/** Connections in a row that were gone before they were accepted, after which others get a turn. */
+const FAULTS_PER_TURN = 64;
+
+/** How long that turn is in ms: nobody waits for it, and a platform that says nothing else costs little. */
+const TURN_MS = 5;
+
 /** The part of Deno's listeners that is used here. */
-interface PlatformListener<Conn> {
+export interface PlatformListener<Conn> {
   accept(): Promise<Conn>;
   close(): void;
   ref(): void;
@@ -15,7 +21,7 @@ interface PlatformListener<Conn> {
 export interface ListenerKind<Conn> {
   /** Where it listens. */
   readonly addr: Address;
-  /** Tells the addresses of an accepted socket. */
+  /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
@@ -23,13 +29,18 @@ export interface ListenerKind<Conn> {
   onClose?(): void;
 }
 
-/** Accepts sockets of Deno's. A fault of the kernel rejects one `accept`; the next may succeed. */
+/**
+ * Accepts sockets of Deno's. Connections that are gone before they are accepted are passed over, all of them at once: a client that
+ * hangs up must not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed.
+ */
 export class DenoListener<Conn extends { close(): void }> implements Listener {
   readonly addr: Address;
   readonly #listener: PlatformListener<Conn>;
   readonly #kind: ListenerKind<Conn>;
   #accepting = false;
   #closed = false;
+  /** Ends the turn of others. */
+  #endTurn = () => {};
 
   /** Takes over a listening socket. */
   constructor(listener: PlatformListener<Conn>, kind: ListenerKind<Conn>) {
@@ -43,13 +54,12 @@ export class DenoListener<Conn extends { close(): void }> implements Listener {
     if (this.#accepting) throw busyAccept();
     this.#accepting = true;
     try {
-      const conn = await this.#listener.accept();
-      if (!this.#closed) return new SocketIncoming(conn, this.#kind);
-      closeQuietly(conn);
+      for (let faults = 1; !this.#closed; faults++) {
+        const incoming = await this.#acceptOne();
+        if (incoming !== null) return incoming;
+        if (faults % FAULTS_PER_TURN === 0) await this.#giveTurn();
+      }
       return null;
-    } catch (error) {
-      if (this.#closed) return null;
-      throw error;
     } finally {
       this.#accepting = false;
     }
@@ -59,6 +69,7 @@ export class DenoListener<Conn extends { close(): void }> implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     closeQuietly(this.#listener);
+    this.#endTurn();
     this.#kind.onClose?.();
   }
 
@@ -68,6 +79,36 @@ export class DenoListener<Conn extends { close(): void }> implements Listener {
 
   unref(): void {
     if (!this.#closed) this.#listener.unref();
+  }
+
+  /** Returns `null` for a connection that is gone, and when the listener was closed. */
+  async #acceptOne(): Promise<Incoming | null> {
+    let conn: Conn;
+    try {
+      conn = await this.#listener.accept();
+    } catch (error) {
+      if (this.#closed || isConnectionFault(error)) return null;
+      throw error;
+    }
+    try {
+      if (!this.#closed) return new SocketIncoming(conn, this.#kind);
+    } catch {
+      // The peer is gone: its addresses cannot be told any more.
+    }
+    closeQuietly(conn);
+    return null;
+  }
+
+  /** A flood of dead connections, each of which fails at once, must not hold up the rest of the process. */
+  #giveTurn(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, TURN_MS);
+    this.#endTurn = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    return promise;
   }
 }
 

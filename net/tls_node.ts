@@ -7,7 +7,7 @@ import { peerCertificate } from "../tls/describe.ts";
 import { diagnoseCertificate } from "../tls/diagnose.ts";
 import { checkHost, matchesName } from "../tls/host.ts";
 import type { Credentials, ResolvedClientTls, ServerCredentials, TlsVersion } from "../tls/options.ts";
-import { alpnMismatch, handshakeFault } from "./faults.ts";
+import { alpnMismatch, handshakeFault, HangUp } from "./faults.ts";
 import { connectNode, type NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
@@ -121,13 +121,15 @@ export class ServerTls {
 
   /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
   async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
-    const left = this.#mutual
-      ? "the client's certificate was refused, or the client left"
-      : "the client left";
+    // A client that was told no, as its certificate was refused, looks like one that hung up: but that one said something.
+    const left = () =>
+      this.#mutual && link.socket.bytesRead > 0
+        ? new Error("the client's certificate was refused, or the client left")
+        : new HangUp("the client left");
     return await settle(link, { signal, left }, (finish, fail) => {
       this.#handshakes.set(link.socket, {
         finish: (session) => finish(() => this.#establish(link, session)),
-        fail: (cause) => fail(handshakeFault(isHangUp(cause) ? new Error(left, { cause }) : cause)),
+        fail: (cause) => fail(handshakeFault(isReset(cause) ? left() : cause)),
       });
       this.#server.emit("connection", link.socket);
       link.watch();
@@ -197,45 +199,52 @@ async function beginClient(
 ): Promise<Transport> {
   const { caCerts, cert, key, minVersion, maxVersion, alpnProtocols } = client;
   let certificate: PeerCertificate | null = null;
-  return await settle(link, { signal, left: "the server closed the connection" }, (finish, fail) => {
-    const session = tls.connect({
-      socket: link.socket,
-      ...nameOptions(hostname),
-      minVersion,
-      maxVersion,
-      rejectUnauthorized: true,
-      ...caCerts !== undefined && { ca: [...caCerts] },
-      ...cert !== undefined && { cert, key },
-      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
-      // Read from the DER bytes: the one-line form that node's own check reads can be forged in Deno.
-      checkServerIdentity(_name, { raw }) {
-        try {
-          certificate = peerCertificate(raw);
-          checkHost(certificate, hostname);
-          return undefined;
-        } catch (error) {
-          return error instanceof Error ? error : new Error(String(error));
-        }
-      },
-    });
-    session.once(
-      "secureConnect",
-      () => finish(() => establish(link, session, { alpnProtocols, certificate })),
-    );
-    session.on("error", (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)));
-    link.watch();
-  });
+  return await settle(
+    link,
+    { signal, left: () => new HangUp("the server closed the connection") },
+    (finish, fail) => {
+      const session = tls.connect({
+        socket: link.socket,
+        ...nameOptions(hostname),
+        minVersion,
+        maxVersion,
+        rejectUnauthorized: true,
+        ...caCerts !== undefined && { ca: [...caCerts] },
+        ...cert !== undefined && { cert, key },
+        ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+        // Read from the DER bytes: the one-line form that node's own check reads can be forged in Deno.
+        checkServerIdentity(_name, { raw }) {
+          try {
+            certificate = peerCertificate(raw);
+            checkHost(certificate, hostname);
+            return undefined;
+          } catch (error) {
+            return error instanceof Error ? error : new Error(String(error));
+          }
+        },
+      });
+      session.once(
+        "secureConnect",
+        () => finish(() => establish(link, session, { alpnProtocols, certificate })),
+      );
+      session.on(
+        "error",
+        (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)),
+      );
+      link.watch();
+    },
+  );
 }
 
 /** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
 async function settle(
   link: NodeLink,
-  { signal, left }: { signal: AbortSignal; left: string },
+  { signal, left }: { signal: AbortSignal; left: () => Error },
   begin: (finish: (make: () => Transport) => void, fail: (error: TlsError) => void) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
   const onAbort = () => reject(signal.reason);
-  const onClose = () => reject(handshakeFault(new Error(left)));
+  const onClose = () => reject(handshakeFault(left()));
   // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
   link.onEnd = () => setImmediate(onClose);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -278,7 +287,7 @@ function establish(
 }
 
 /** What node says both when the client left and when it refused the client's certificate. */
-function isHangUp(cause: Error): boolean {
+function isReset(cause: Error): boolean {
   return "code" in cause && cause.code === "ECONNRESET";
 }
 

@@ -1,7 +1,7 @@
 // Listening for node:tls: accepts sockets of node:net, which come to rest until their handshake is wanted.
 import net from "node:net";
 import type { CredentialSource } from "../tls/options.ts";
-import { busyAccept, listenFault } from "./faults.ts";
+import { busyAccept, isConnectionFault, listenFault } from "./faults.ts";
 import { NodeLink, nothing } from "./node_link.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
 import { type NodeServerTls, ServerTls } from "./tls_node.ts";
@@ -118,7 +118,7 @@ class Acceptor implements Listener {
       this.#unsubscribe();
       throw cause;
     }
-    this.#server.on("error", nothing);
+    this.#server.on("error", (error) => this.#fail(error));
     this.#lastAddr = this.addr;
     this.#waker = setInterval(() => this.#wake(), WAKE_MS);
     Deno.unrefTimer(this.#waker);
@@ -158,17 +158,38 @@ class Acceptor implements Listener {
     this.#wakeSoon();
     // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
-      socket.on("error", nothing);
-      socket.destroy();
+      drop(socket);
       return;
     }
-    const link = new NodeLink(socket, this.#path);
-    link.tune(this.#tuning);
-    const incoming = new NodeIncoming(link, this);
+    const incoming = this.#take(socket);
+    if (incoming === null) return;
     const waiter = this.#waiter;
     this.#waiter = undefined;
     if (waiter !== undefined) waiter.resolve(incoming);
     else this.#queue.push(incoming);
+  }
+
+  /** Returns `null` for a connection that is gone: it was reset before it was accepted. */
+  #take(socket: net.Socket): NodeIncoming | null {
+    const isGone = socket.destroyed || (this.#path === undefined && socket.remoteAddress === undefined);
+    try {
+      if (!isGone) {
+        const link = new NodeLink(socket, this.#path);
+        link.tune(this.#tuning);
+        return new NodeIncoming(link, this);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    drop(socket);
+    return null;
+  }
+
+  /** A fault of the process; one that nobody waits for shows again. */
+  #fail(error: unknown): void {
+    if (isConnectionFault(error)) return;
+    this.#waiter?.reject(error);
+    this.#waiter = undefined;
   }
 
   #wakeSoon(): void {
@@ -192,6 +213,12 @@ class Acceptor implements Listener {
     handle.readStart?.();
     handle.readStop?.();
   }
+}
+
+/** Frees the descriptor of a socket that is not wanted. */
+function drop(socket: net.Socket): void {
+  socket.on("error", nothing);
+  socket.destroy();
 }
 
 class NodeIncoming implements Incoming {

@@ -107,8 +107,8 @@ export interface Listener {
   /** Where it listens; the port is the real one. */
   readonly addr: Address;
   /**
-   * Waits for the next connection; `null` once {@linkcode close} was called. A rejection is a passing
-   * fault, such as no free descriptor: wait a moment and call again.
+   * Waits for the next connection; `null` once {@linkcode close} was called. A connection that is gone before it is accepted is
+   * passed over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again.
    */
   accept(): Promise<Incoming | null>;
   /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} gives `null`. Idempotent. */

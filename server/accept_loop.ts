@@ -1,14 +1,9 @@
 // The accept loop: takes connections from a listener until its owner ends it; no fault of the kernel does.
 import { pause } from "../connection/pause.ts";
+import { AcceptBackoff } from "../limits/accept_backoff.ts";
 import type { Admission, Ticket } from "../limits/admission.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport.ts";
-
-/** First pause after the kernel refused a connection, such as for want of descriptors, in ms. */
-const MIN_BACKOFF_MS = 5;
-
-/** Longest pause, in ms: how late the server notices that things are well again. */
-const MAX_BACKOFF_MS = 500;
 
 /** What the loop tells its server. */
 export interface AcceptEvents {
@@ -18,27 +13,31 @@ export interface AcceptEvents {
   onRefused(incoming: Incoming): void;
   /** A connection was let in that takes the place of this one, whose handshake has stalled. */
   onReplaced(ticket: Ticket<AbortController>): void;
-  /** The kernel refused a connection; the loop goes on after a pause. */
+  /** The listener failed, such as for want of descriptors; the loop goes on after a pause. */
   onFault(error: unknown): void;
 }
 
-/** Runs until the listener is closed. Never rejects. */
+/**
+ * Runs until the listener is closed. Never rejects.
+ *
+ * @param wait How time passes
+ */
 export async function acceptLoop(
   listener: Listener,
   admission: Admission<AbortController>,
   events: AcceptEvents,
   signal: AbortSignal,
+  wait: typeof pause = pause,
 ): Promise<void> {
-  let backoffMs = 0;
+  const backoff = new AcceptBackoff();
   while (!signal.aborted) {
     let incoming: Incoming | null;
     try {
       incoming = await listener.accept();
-      backoffMs = 0;
+      backoff.reset();
     } catch (error) {
       events.onFault(error);
-      backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, 2 * backoffMs));
-      await pause(backoffMs, signal);
+      await wait(backoff.nextMs(), signal);
       continue;
     }
     if (incoming === null) return;

@@ -3,6 +3,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Admission, Ticket } from "../limits/admission.ts";
 import type { Penalties } from "../limits/penalties.ts";
 import { sourceKey } from "../limits/source_key.ts";
+import { isHangUp } from "../net/faults.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import type { ServerCounters } from "../stats/counters.ts";
 import type { DurationHistogram } from "../stats/duration_histogram.ts";
@@ -75,7 +76,7 @@ export class Handshakes {
       transport.close();
     } catch (error) {
       const ours = stopping.aborted || error === REPLACED;
-      if (!ours) this.#punish(incoming, error, error === late);
+      if (!ours) this.#fail(incoming, error, error === late);
     } finally {
       clearTimeout(timer);
       stopping.removeEventListener("abort", onStop);
@@ -108,11 +109,14 @@ export class Handshakes {
     ticket.owner?.abort(REPLACED);
   }
 
-  #punish(incoming: Incoming, error: unknown, late: boolean): void {
+  /** Counts and tells; punishes the source, but not for hanging up: probes of balancers do, and clients that give up. */
+  #fail(incoming: Incoming, error: unknown, late: boolean): void {
     if (late) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;
-    const offence = late ? "handshake_timeout" : "failed_handshake";
-    this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
+    if (late || !isHangUp(error)) {
+      const offence = late ? "handshake_timeout" : "failed_handshake";
+      this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
+    }
     this.#options.onFailed(error, incoming);
   }
 }

@@ -160,7 +160,7 @@ const HOOKS = [
 const SWITCHES = ["reusePort", "noDelay", "keepAlive"] as const;
 
 /** Quiet but for what needs a look. */
-const consoleLogger: Logger = {
+export const consoleLogger: Logger = {
   debug() {},
   info() {},
   // deno-lint-ignore no-console
@@ -184,9 +184,6 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
   for (const name of HOOKS) {
     if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
   }
-  for (const name of SWITCHES) {
-    if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
-  }
   checkParts(options);
   const budget = checkDescriptorBudget({
     allowed: descriptorLimit(),
@@ -207,8 +204,14 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
   };
 }
 
-/** Checks what is more than a number or a switch. */
-function checkParts<Data>({ tls, signal, logger }: ServeOptions<Data>): void {
+/** Checks switches, and what is more than a number. */
+export function checkParts(
+  options: Pick<ServeOptions, typeof SWITCHES[number] | "tls" | "signal" | "logger">,
+): void {
+  const { tls, signal, logger } = options;
+  for (const name of SWITCHES) {
+    if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
+  }
   if (tls !== undefined) {
     if (typeof tls !== "object" || tls === null) {
       throw new TypeError(`${ACTION} as "tls" must be an object: got ${tls === null ? "null" : typeof tls}`);
@@ -221,7 +224,10 @@ function checkParts<Data>({ tls, signal, logger }: ServeOptions<Data>): void {
   checkLogger(ACTION, logger);
 }
 
-function checkAddress<Data>(options: ServeOptions<Data>): void {
+/** Checks where to listen. */
+export function checkAddress(
+  options: Pick<ServeOptions, "path" | "hostname" | "port" | "mode" | "reusePort">,
+): void {
   const { path, hostname, port, mode, reusePort } = options;
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {

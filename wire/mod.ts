@@ -30,7 +30,15 @@
  * @module
  */
 export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../client/backoff.ts";
+export { connectTransport } from "../client/connect.ts";
+export { type ConnectTransportOptions } from "../client/options.ts";
 export { type ClientStatus } from "../client/status.ts";
+export {
+  listenTransport,
+  type ListenTransportOptions,
+  type TransportErrorContext,
+  TransportListener,
+} from "../server/transport_listener.ts";
 export { type Meta } from "./frames.ts";
 export type { WireCounters } from "../stats/counters.ts";
 export type { DayStats } from "../stats/day_ledger.ts";

@@ -46,6 +46,32 @@ Deno.test({
   },
 });
 
+for (const backend of ["node", "deno"] as const) {
+  Deno.test({
+    name: name(`serve() over TLS by ${backend} refuses no source for probes that connect and leave`),
+    ignore,
+    async fn() {
+      const { cert, key } = (await testCerts()).server;
+      const tls = { cert, key, backend };
+      await using test = await started({ limitLoopback: true, penalties: { failureMs: 60_000 }, tls });
+      assert(test.server.addr.transport === "tcp");
+      const { port } = test.server.addr;
+      for (const end of ["end", "resetAndDestroy", "end", "resetAndDestroy"] as const) {
+        const before = test.server.stats().overall.handshakeFailures;
+        const socket = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.2" });
+        socket.on("error", () => {}).resume();
+        await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+        await until("it is accepted", () => test.server.stats().pendingNow === 1);
+        socket[end]();
+        await until("it is counted", () => test.server.stats().overall.handshakeFailures > before);
+        socket.destroy();
+      }
+      assertEquals(test.server.stats().refusedBy.penalized, 0);
+      assertEquals(await babble(test, "127.0.0.2"), true);
+    },
+  });
+}
+
 Deno.test({
   name: name("serve() forgives a source when its penalty is over"),
   ignore,

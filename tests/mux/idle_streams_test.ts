@@ -1,7 +1,7 @@
 // Tests of MuxSession beside many idle streams: a frame costs what it costs, however many streams are open.
 import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "../../mux/mod.ts";
-import { MuxPair, serveEcho } from "../support/mux_pair.ts";
+import { agreedPair, type MuxPair, serveEcho } from "../support/mux_pair.ts";
 
 const IDLE_STREAMS = 10_000;
 const TURNS = 200;
@@ -35,13 +35,9 @@ async function play(stream: MuxStream): Promise<number> {
 
 Deno.test("MuxSession plays ping-pong beside 10 000 idle streams as beside none", async () => {
   const limits = { maxStreams: IDLE_STREAMS + 1, keepAliveMs: 0 };
-  await using quiet = new MuxPair(limits);
-  await using crowded = new MuxPair(limits);
   // So many streams fit the budget with the small windows of sides that agreed on terms.
-  for (const { client, server } of [quiet, crowded]) {
-    client.agree(server.terms);
-    server.agree(client.terms);
-  }
+  await using quiet = agreedPair(limits);
+  await using crowded = agreedPair(limits);
   const alone = await besideIdle(quiet, 0);
   const beside = await besideIdle(crowded, IDLE_STREAMS);
   await play(alone);

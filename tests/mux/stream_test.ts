@@ -224,31 +224,6 @@ Deno.test("MuxStream.close ends in order when the peer ends as well", async () =
   assertEquals([await near.closed, await far.closed], [undefined, undefined]);
 });
 
-Deno.test("MuxStream.close refuses what the peer still sends with a reset, after our own bytes are through", async () => {
-  await using pair = new MuxPair();
-  const [near, far] = await pair.open();
-  await near.write(utf8("last"));
-  const closing = near.close();
-  assertEquals(await far.read(), utf8("last"));
-  assertEquals(await far.read(), null);
-  await far.write(utf8("unwanted"));
-  await closing;
-  assertEquals(await near.closed, undefined);
-  assertEquals((await far.closed)?.code, "ERR_RESET");
-});
-
-Deno.test("MuxStream.close drops unread bytes and gives their memory back", async () => {
-  await using pair = new MuxPair();
-  const [near, far] = await pair.open();
-  await near.write(new Uint8Array(100_000));
-  await settle(500);
-  assertEquals(pair.server.stats().bufferedBytes, 100_000);
-  const closing = far.close();
-  assertEquals(pair.server.stats().bufferedBytes, 0);
-  await closing;
-  assertEquals((await near.closed)?.code, "ERR_RESET");
-});
-
 Deno.test("MuxStream.readable and writable carry whole flows and half-close", async () => {
   await using pair = new MuxPair();
   const serving = serveEcho(pair.server);

@@ -63,6 +63,14 @@ export class MuxPair implements AsyncDisposable {
   }
 }
 
+/** Two sessions over memory that have agreed on terms. */
+export function agreedPair(...options: ConstructorParameters<typeof MuxPair>): MuxPair {
+  const pair = new MuxPair(...options);
+  pair.client.agree(pair.server.terms);
+  pair.server.agree(pair.client.terms);
+  return pair;
+}
+
 /** A session with a scripted peer on the other side. */
 export function sessionWithRawPeer(options: Partial<MuxSessionOptions> = {}): [MuxSession, RawPeer] {
   const [left, right] = memoryPair({ bufferBytes: 1 << 20 });

@@ -78,7 +78,6 @@ Deno.test({
       await second.port();
       await ann.type("two\n");
       assertEquals((await ann.printed(/two (.*)\n/))[1], "equal");
-      // Last, as a connection without a HELLO brings a penalty on its source.
       assertEquals((await reach("10.77.1.1")).stdout, "reached: true\n");
     } finally {
       await first[Symbol.asyncDispose]();

@@ -1,0 +1,119 @@
+// Options of listenTransport(): what they are, their defaults, and their check before any I/O.
+import { checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
+import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
+import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
+import type { Logger } from "../logger.ts";
+import type { ListenOptions } from "../net/listen.ts";
+import type { Address } from "../net/transport.ts";
+import type { ServerTlsOptions } from "../tls/options.ts";
+import { checkAddress, checkParts, consoleLogger } from "./options.ts";
+
+/** Where an error came up that no caller of a `TransportListener` can be told. */
+export interface TransportErrorContext {
+  /**
+   * `"listen"`: it cannot listen. `"accept"`: the process lacks what it takes to accept, it goes on. `"handshake"`: a client failed its
+   * handshake or its time for it ran out (told at most ten times a second). `"certificates"`: new certificate files cannot be used, the
+   * old ones stay in force.
+   */
+  readonly phase: "listen" | "accept" | "handshake" | "certificates";
+  /** The far end, where there is one. */
+  readonly remoteAddr?: Address;
+}
+
+/** Options of `listenTransport`. All are optional, all limits are finite. */
+export interface ListenTransportOptions extends SourceExemptionsOptions {
+  /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
+  hostname?: string;
+  /** Port to listen on; 0 picks a free one, told by `addr`. @default {0} */
+  port?: number;
+  /** Path of a unix socket to listen on instead. */
+  path?: string;
+  /** Permissions of the unix socket. @default {0o600} the own user only */
+  mode?: number;
+  /** Let several listeners share the port (Linux); see `ServeOptions`. @default {false} */
+  reusePort?: boolean;
+  /** Connections that may wait in the kernel to be accepted. @default {511; with TLS by node 128} as for `serve` */
+  backlog?: number;
+  /** Certificates; without it the connections are plain. */
+  tls?: ServerTlsOptions;
+  /** Send small writes at once. @default {true} */
+  noDelay?: boolean;
+  /** Let the kernel probe silent peers. @default {false} */
+  keepAlive?: boolean;
+  /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
+  handshakeTimeoutMs?: number;
+  /** Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next. @default {100} as OpenSSH's MaxStartups */
+  maxPending?: number;
+  /** Handshakes of one source at a time, 1 to 65536; loopback is exempt. @default {16} */
+  maxPendingPerSource?: number;
+  /**
+   * Transports that may wait to be taken, 1 to 65536: when so many wait, no further connection is accepted, and newcomers wait in the
+   * kernel.
+   *
+   * @default {64} a burst, and few descriptors where nobody takes them
+   */
+  maxWaiting?: number;
+  /** Refusal of sources whose handshakes failed. */
+  penalties?: PenaltiesOptions;
+  /** Abort ends it, as {@linkcode TransportListener.shutdown} does. */
+  signal?: AbortSignal;
+  /** Takes errors that no caller can be told. @default {the logger} */
+  onError?: (error: unknown, context: TransportErrorContext) => void;
+  /** Takes what nobody else is told. @default {errors and warnings to the console} */
+  logger?: Logger;
+}
+
+/** {@linkcode ListenTransportOptions} with every default filled in, checked. */
+export interface ResolvedListenTransportOptions {
+  /** What the user gave. */
+  readonly given: ListenTransportOptions;
+  /** Where to listen, without TLS. */
+  readonly where:
+    | { readonly hostname?: string; readonly port: number; readonly reusePort?: boolean }
+    | { readonly path: string; readonly mode: number };
+  readonly listenOptions: ListenOptions;
+  readonly handshakeTimeoutMs: number;
+  readonly maxPending: number;
+  readonly maxPendingPerSource: number;
+  readonly maxWaiting: number;
+  readonly logger: Logger;
+}
+
+const ACTION = "Cannot listen";
+
+/**
+ * Fills in defaults and checks everything.
+ *
+ * @throws {TypeError} when an option has the wrong type, or two of them exclude each other
+ * @throws {RangeError} when a number is out of range
+ */
+export function resolveListenTransportOptions(
+  options: ListenTransportOptions,
+): ResolvedListenTransportOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${ACTION} as "options" must be an object: got ${options === null ? null : typeof options}`,
+    );
+  }
+  const { hostname, path, mode = 0o600, port = 0, reusePort, backlog, noDelay, keepAlive } = options;
+  const { handshakeTimeoutMs = 5000, maxPending = 100, maxPendingPerSource = 16, maxWaiting = 64 } = options;
+  checkAddress(options);
+  checkParts(options);
+  checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  for (const [name, value] of Object.entries({ maxPending, maxPendingPerSource, maxWaiting })) {
+    checkInteger(ACTION, name, value, 1, 65536);
+  }
+  if (options.onError !== undefined) checkFunction(ACTION, "onError", options.onError);
+  const budget = checkDescriptorBudget({ allowed: descriptorLimit(), backlog });
+  return {
+    given: options,
+    where: path === undefined ? { hostname, port, reusePort } : { path, mode },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive },
+    handshakeTimeoutMs,
+    maxPending,
+    maxPendingPerSource,
+    maxWaiting,
+    logger: options.logger ?? consoleLogger,
+  };
+}
