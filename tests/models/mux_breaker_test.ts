@@ -12,7 +12,7 @@ import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 import type { Random } from "../support/random.ts";
 import { TestClock } from "../support/test_clock.ts";
 
-const SEEDS = 300;
+const SEEDS = 200;
 const FLOOD_SEEDS = 8;
 /** Unread bytes that one session may hold. */
 const BUDGET = 2 * 2 ** 20;

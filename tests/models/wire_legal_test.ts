@@ -8,7 +8,7 @@ import { newTally, type Tally } from "../support/model_world.ts";
 
 const RUNS: Readonly<Record<keyof typeof WIRE_SCENES, { seeds: number; least: Partial<Tally> }>> = {
   mount: { seeds: 150, least: { streams: 600, inOrder: 600 } },
-  hub: { seeds: 80, least: { streams: 800, inOrder: 800, cut: 15 } },
+  hub: { seeds: 60, least: { streams: 800, inOrder: 800, cut: 10 } },
   closings: { seeds: 20, least: { streams: 25 } },
   hubTurns: { seeds: 20, least: { streams: 1000 } },
   hubRests: { seeds: 40, least: { streams: 100, bytes: 20_000_000 } },

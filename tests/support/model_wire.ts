@@ -169,7 +169,7 @@ class WireWorld {
       ends.push(
         clock.sleep(closeAtMs).then(() => {
           this.#leaving.add(identity);
-          return this.#close(wire);
+          return this.#close(wire, closeTimeoutMs);
         }),
       );
     }
