@@ -26,6 +26,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_NAME_TAKEN: "another client has this identity: end that one, or choose another with --identity",
   ERR_NO_PEER: 'nobody of that name is at the hub: is "parley expose" running there?',
   ERR_NO_HANDLER: "the other side is there and does not offer that: is the name right?",
+  ERR_TARGET_REFUSED: "what is exposed does not answer: does it run, and is its address right?",
+  ERR_TARGET_TIMEOUT: "what is exposed does not answer: is it busy, and is its address right?",
   ERR_WIRE_VERSION: "use the same version of Parley on both sides",
   ERR_HANDSHAKE_TIMEOUT: "something is there and says nothing: is it the right program, and is it busy?",
   ERR_READ_TIMEOUT: "allow more time with --timeout",

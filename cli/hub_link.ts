@@ -1,5 +1,5 @@
 // HubLink: how expose and forward join a hub, tell how their link to it is, and end.
-import { ClosedError, ParleyError } from "../errors.ts";
+import { AuthError, ClosedError, ParleyError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { join, type JoinedWire } from "../wire/mod.ts";
 import { addressText, parseAddress, type TypedAddress } from "./address.ts";
@@ -63,10 +63,8 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
     drainTimeoutMs: drainTimeout(args),
   };
   const logger = openLogger(loggingOf(args));
+  // A hub that lets everybody in wants none: it is the hub that decides.
   const token = await tokenOf(args);
-  if (token === undefined) {
-    throw new UsageError("The token is missing: give --token-file FILE or PARLEY_TOKEN");
-  }
   // Files that cannot be used are told now, and not with each attempt.
   if (tls !== undefined) await resolveClientTls(tls);
   const talk = new LinkTalk(logger, plan);
@@ -85,6 +83,9 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
     })
   );
   const failed = wire.closed.then((error): never => {
+    if (token === undefined && error instanceof AuthError) {
+      throw new UsageError("The token is missing: the hub wants one; give --token-file FILE or PARLEY_TOKEN");
+    }
     throw error ?? new ClosedError("ERR_CLOSED", "The hub closed the session");
   });
   failed.catch(() => {});

@@ -4,11 +4,17 @@ import type { Address } from "../net/transport.ts";
 import { addressText } from "./address.ts";
 import { count, print, say } from "./talk.ts";
 
-/** Says where a command listens; with `json` also as an object on standard output. */
-export function tellListening(address: Address, { json }: { readonly json: boolean }): void {
+/**
+ * Says where a command listens; with `json` also as an object on standard output. `leadsTo` is what is reached there, of a command
+ * that listens at several places.
+ */
+export function tellListening(
+  address: Address,
+  { json, leadsTo }: { readonly json: boolean; readonly leadsTo?: string },
+): void {
   const text = addressText(address);
-  say(`listening on ${text}`);
-  if (json) print(JSON.stringify({ event: "listening", address: text }));
+  say(leadsTo === undefined ? `listening on ${text}` : `listening on ${text} for ${leadsTo}`);
+  if (json) print(JSON.stringify({ event: "listening", address: text, leadsTo }));
 }
 
 /** Says that what is open has to end first, where anything is. */

@@ -1,5 +1,7 @@
 // dial(): opens a connection to wherever an address says, by the backend that fits.
 import type { ResolvedClientTls } from "../tls/options.ts";
+import { connectNode } from "./node_link.ts";
+import { NodeTransport } from "./node_transport.ts";
 import { type DialOptions, dialTcp } from "./tcp.ts";
 import { dialTlsNative } from "./tls_native.ts";
 import { dialTlsNode } from "./tls_node.ts";
@@ -59,7 +61,10 @@ export async function dial(target: DialTarget, options: DialOptions): Promise<Tr
     return await dialTlsNode({ path: target.path }, tls, options);
   }
   const { hostname = "127.0.0.1", port } = target;
-  if (tls === undefined) return await dialTcp({ hostname, port }, options);
+  if (tls === undefined) {
+    if (options.canReset !== true) return await dialTcp({ hostname, port }, options);
+    return new NodeTransport(await connectNode({ hostname, port }, options));
+  }
   if (tls.backend !== "deno") return await dialTlsNode({ hostname, port }, tls, options);
   checkNative(tls, options);
   return await dialTlsNative({ hostname, port }, tls, options);

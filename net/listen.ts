@@ -2,7 +2,7 @@
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/options.ts";
 import { type ListenOptions, listenTcp } from "./tcp.ts";
 import { listenTlsNative } from "./tls_native.ts";
-import { listenTlsNode, listenTlsNodeUnix } from "./tls_node_listener.ts";
+import { listenNode, listenTlsNode, listenTlsNodeUnix } from "./node_listener.ts";
 import type { Listener } from "./transport.ts";
 import { listenUnix } from "./unix.ts";
 
@@ -70,7 +70,9 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
   }
   const { hostname = "127.0.0.1", port, reusePort } = target;
   const where = { hostname, port, reusePort };
-  if (tls === undefined) return listenTcp(where, options);
+  if (tls === undefined) {
+    return options.canReset === true ? await listenNode(where, options) : listenTcp(where, options);
+  }
   if (tls.backend !== "deno") return await listenTlsNode(where, tls, options);
   checkNative(tls, options);
   const { cert, key } = tls.credentials.current;

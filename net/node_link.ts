@@ -1,4 +1,4 @@
-// NodeLink: the socket under a node:tls session, with the two things that Deno's node:tls lacks.
+// NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
 import net from "node:net";
 import { dialFault } from "./faults.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
@@ -10,17 +10,31 @@ interface StreamHandle {
   onread: (...args: unknown[]) => unknown;
   readStart(): number;
   readStop(): number;
+  useUserBuffer(buffer: Uint8Array): void;
 }
 
+/** A place for bytes that has no room: the platform then reads nothing, and takes that for no end. */
+const NO_ROOM = new Uint8Array(new ArrayBuffer(1), 0, 0);
+
+/** What makes the platform find places for bytes by itself again. */
+const OWN_ROOM = new Uint8Array(0);
+
+/** How long a peer is silent before the kernel probes it, where it is to: Linux would wait for two hours. */
+const KEEPALIVE_DELAY_MS = 60_000;
+
 /**
- * The socket under a TLS session.
+ * A socket of node:net, which may carry a TLS session.
  *
  * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
  * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
  * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
+ *
+ * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, be it before or
+ * meanwhile: the platform takes that for a broken connection, unless it is reading. So it is kept reading, without room for bytes:
+ * see {@linkcode hold}.
  */
 export class NodeLink {
-  /** The socket; the session owns its life. */
+  /** The socket; a session on it owns its life. */
   readonly socket: net.Socket;
   /** The near end. */
   readonly localAddr: Address;
@@ -33,6 +47,10 @@ export class NodeLink {
   readonly #handle: StreamHandle;
   #reading = true;
   #referenced = true;
+  #hasReceived = false;
+  /** Whether the platform reads without room. */
+  #isHeld = false;
+  #hasEnded = false;
 
   /**
    * Takes over a connected socket, before its TLS session is made.
@@ -43,7 +61,7 @@ export class NodeLink {
     const handle = handleOf(socket);
     if (handle === undefined) {
       throw new TypeError(
-        `Cannot use the "node" TLS backend as this version of the runtime lacks what it needs: use "deno"`,
+        `Cannot use a socket of node:net as this version of the runtime lacks what it needs: for TLS, use the "deno" backend`,
       );
     }
     this.socket = socket;
@@ -58,13 +76,18 @@ export class NodeLink {
       : { transport: "unix", path };
   }
 
-  /** Watches the end of the socket. To be called right after the TLS session was made on it. */
+  /** Watches the end of the socket. To be called right after the TLS session was made on it, if there is to be one. */
   watch(): void {
     const handle = this.#handle;
     const feed = handle.onread;
     // The platform calls with bytes, or without any at the end and at errors.
     handle.onread = (...args: unknown[]) => {
-      if (args[0] !== undefined) return feed.apply(handle, args);
+      if (args[0] !== undefined) {
+        this.#hasReceived = true;
+        return feed.apply(handle, args);
+      }
+      if (this.#isHeld) return;
+      this.#hasEnded = true;
       this.ending = true;
       try {
         return feed.apply(handle, args);
@@ -94,11 +117,47 @@ export class NodeLink {
     this.#handle.readStart();
   }
 
+  /** Whether the peer has sent nothing yet: then {@linkcode hold} what it sends while a write waits. */
+  get isPeerSilent(): boolean {
+    return !this.#hasReceived;
+  }
+
+  /** Whether the peer has ended its direction. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /**
+   * Takes nothing from the kernel until {@linkcode release}, and not even an end, although the platform is reading: it looks again
+   * and again for room while there is something to be read, so it is for the time of a write only.
+   */
+  hold(): void {
+    if (this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = true;
+    this.#handle.useUserBuffer(NO_ROOM);
+    if (this.#hasEnded) this.#restart();
+  }
+
+  /** Reads on; after the end there is nothing to be read. */
+  release(): void {
+    if (!this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = false;
+    this.#handle.useUserBuffer(OWN_ROOM);
+    if (this.#hasEnded) this.#handle.readStop();
+    else this.#restart();
+  }
+
+  /** Has the platform look at once. Alone, the start would do nothing where a part of the platform takes the reading for begun. */
+  #restart(): void {
+    this.#handle.readStop();
+    this.#handle.readStart();
+  }
+
   /** Changes socket options; a unix socket has none. */
   tune(tuning: SocketTuning): void {
     if (this.localAddr.transport !== "tcp") return;
     if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive);
+    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive, KEEPALIVE_DELAY_MS);
   }
 
   /** Keeps the process alive while the socket is open, or not. */
@@ -107,6 +166,12 @@ export class NodeLink {
     if (this.socket.destroyed) return;
     if (referenced) this.socket.ref();
     else this.socket.unref();
+  }
+
+  /** Frees the descriptor and resets the connection. A unix socket knows no resets: it is closed with what it has not read. */
+  reset(): void {
+    if (this.localAddr.transport === "tcp") this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 
   /** Frees the descriptor. */
@@ -151,7 +216,8 @@ export async function connectNode(
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {
   const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null })._handle;
-  const fit = typeof handle?.readStart === "function" && typeof handle.readStop === "function";
+  const needed = ["readStart", "readStop", "useUserBuffer"] as const;
+  const fit = needed.every((name) => typeof handle?.[name] === "function");
   return fit ? handle as StreamHandle : undefined;
 }
 

@@ -1,6 +1,6 @@
-// NodeTransport: a Transport over a session of node:tls.
+// NodeTransport: a Transport over a socket of node:net, or over a session of node:tls on one.
+import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
-import type { TLSSocket } from "node:tls";
 import { busy, closedHere, peerVanished } from "./faults.ts";
 import type { NodeLink } from "./node_link.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./transport.ts";
@@ -14,6 +14,12 @@ const RESUME_BYTES = 32 * 1024;
 /** Bytes read ahead at which the connection ends: reading did not stop when it was told to. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
+/** How long a write to a peer that has sent nothing may keep what comes from being read, in ms: it may be an answer. */
+const HOLD_MS = 250;
+
+/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform does not rest. */
+const ENDED_MS = 60_000;
+
 /** How the reading side stands. */
 type Incoming =
   | { readonly kind: "open" }
@@ -21,46 +27,54 @@ type Incoming =
   | { readonly kind: "failed"; readonly cause: unknown };
 
 /**
- * Bytes over a TLS session of node:tls.
+ * Bytes over a socket of node:net, or over a session of node:tls.
  *
- * Bytes are taken where the session delivers them (`push`), before the machinery of node's streams: that is faster, and the only
- * place where the end of the session can be told from the end of the socket.
+ * Bytes are taken where the platform delivers them (`push`), before the machinery of node's streams: that is faster, and the only
+ * place where the end of a session can be told from the end of its socket.
  */
 export class NodeTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
-  readonly tls: TlsInfo;
+  declare readonly tls?: TlsInfo;
   readonly #link: NodeLink;
-  readonly #session: TLSSocket;
+  /** The TLS session; the socket itself where there is none. */
+  readonly #session: Socket;
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
   #incoming: Incoming = { kind: "open" };
   #closed = false;
   #ended = false;
+  #hasHeld = false;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
 
-  /** Takes over a session right when its handshake is done. */
-  constructor(link: NodeLink, session: TLSSocket, tls: TlsInfo) {
+  /** Takes over a link: with its TLS session, right when the handshake is done, or without one. */
+  constructor(link: NodeLink, secure?: { readonly session: Socket; readonly info: TlsInfo }) {
     this.#link = link;
-    this.#session = session;
+    const session = this.#session = secure?.session ?? link.socket;
     this.localAddr = link.localAddr;
     this.remoteAddr = link.remoteAddr;
-    this.tls = tls;
-    const onGone = (cause: unknown) =>
-      this.#fail(cause instanceof Error ? cause : new Error("the socket was closed"));
-    session.on("error", onGone);
-    session.on("close", onGone);
+    if (secure !== undefined) this.tls = secure.info;
+    session.on("error", (cause) => this.#fail(cause));
+    session.on("close", () => {
+      // What we closed ourselves is the most frequent: an error would cost more than the rest of its end.
+      if (!this.#closed) this.#fail(new Error("the socket was closed"));
+    });
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
     if (session.readableEnded) this.#end();
     else session.on("end", () => this.#end());
     session.push = (chunk: Uint8Array | null) => {
       if (chunk !== null) this.#take(chunk);
-      else if (link.ending) this.#fail(new Error("the socket ended before the TLS session did"));
-      else this.#end();
+      else if (secure !== undefined && link.ending) {
+        this.#fail(new Error("the socket ended before the TLS session did"));
+      } else this.#end();
       return true;
     };
+    if (secure !== undefined) return;
+    link.watch();
+    // An accepted socket rests until it is wanted.
+    session.resume();
   }
 
   read(): Promise<Uint8Array | null> {
@@ -84,7 +98,9 @@ export class NodeTransport implements Transport {
     if (this.#incoming.kind === "failed") return Promise.reject(peerVanished("write", this.#incoming.cause));
     if (bytes.length === 0) return Promise.resolve();
     const writer = this.#writer = Promise.withResolvers<void>();
-    this.#session.write(bytes, this.#onWritten);
+    // A session has received something, if only its handshake.
+    if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
+    else this.#session.write(bytes, this.#onWritten);
     return writer.promise;
   }
 
@@ -100,15 +116,10 @@ export class NodeTransport implements Transport {
 
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#chunks.length = 0;
-    this.#reader?.reject(closedHere("read"));
-    this.#reader = undefined;
-    const writer = this.#writer;
-    this.#writer = undefined;
-    writer?.reject(closedHere("write"));
+    const writing = this.#writer !== undefined;
+    this.#leave();
     const session = this.#session;
-    if (writer !== undefined || this.#ended || session.destroyed) {
+    if (this.tls === undefined || writing || this.#ended || session.destroyed) {
       session.destroy();
       return;
     }
@@ -116,6 +127,12 @@ export class NodeTransport implements Transport {
     // finished says less.
     session.end();
     setImmediate(() => setImmediate(() => session.destroy()));
+  }
+
+  reset(): void {
+    this.#leave();
+    this.#link.reset();
+    this.#session.destroy();
   }
 
   tune(tuning: SocketTuning): void {
@@ -128,6 +145,43 @@ export class NodeTransport implements Transport {
 
   unref(): void {
     this.#link.setReferenced(false);
+  }
+
+  /** Ends all calls, and takes no more. */
+  #leave(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#chunks.length = 0;
+    this.#reader?.reject(closedHere("read"));
+    this.#reader = undefined;
+    this.#writer?.reject(closedHere("write"));
+    this.#writer = undefined;
+  }
+
+  /** Writes to a peer that has sent nothing yet, which could break the write by ending its direction: see {@linkcode NodeLink}. */
+  #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
+    const link = this.#link;
+    const write = () => {
+      if (this.#writer !== writer) return;
+      link.hold();
+      const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      this.#session.write(bytes, (cause) => {
+        clearTimeout(timer);
+        link.release();
+        this.#onWritten(cause);
+      });
+    };
+    const first = !this.#hasHeld && !link.hasEnded;
+    this.#hasHeld = true;
+    // One write after the other would keep all that comes from being read: two turns of the event loop are enough for that.
+    if (first) write();
+    else setImmediate(() => setImmediate(write));
+  }
+
+  #holdNoLonger(): void {
+    if (!this.#link.hasEnded) return this.#link.release();
+    this.#fail(new Error(`it has taken nothing for ${ENDED_MS} ms`));
+    this.#link.reset();
   }
 
   readonly #onWritten = (cause?: Error | null): void => {

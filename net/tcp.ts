@@ -37,6 +37,8 @@ export interface ListenOptions {
   readonly noDelay?: boolean;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
   readonly keepAlive?: boolean;
+  /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
+  readonly canReset?: boolean;
 }
 
 /** How to dial. */
@@ -47,6 +49,8 @@ export interface DialOptions {
   readonly noDelay?: boolean;
   /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
   readonly keepAlive?: boolean;
+  /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
+  readonly canReset?: boolean;
 }
 
 /** How many connections wait for `accept` unless told otherwise. */

@@ -283,7 +283,7 @@ function establish(
     alpnProtocol,
     peerCertificate: certificate,
   };
-  return new NodeTransport(link, session, info);
+  return new NodeTransport(link, { session, info });
 }
 
 /** What node says both when the client left and when it refused the client's certificate. */

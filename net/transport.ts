@@ -266,6 +266,13 @@ class MemoryTransport implements Transport {
     const gone = new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
     this.#in.break(gone, closedHere("read"));
   }
+
+  reset(): void {
+    if (this.#closed) return;
+    this.#out.failWriter(closedHere("write"));
+    this.#out.break(new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection"));
+    this.close();
+  }
 }
 
 function closedHere(what: string): ClosedError {

@@ -13,7 +13,8 @@ export interface Deadline {
 
 /**
  * Runs `work` under one deadline. Its signal aborts with what ended the wait; work that does not listen to it is
- * left behind. No timer and no listener stays.
+ * left behind, so it must not be a promise that outlives many waits: those use `Waiters`. No timer and no listener
+ * stays.
  */
 export async function withDeadline<T>(
   { signal, timeoutMs, late }: Deadline,
@@ -40,17 +41,13 @@ export async function withDeadline<T>(
   }
 }
 
-/** Waits `ms`, at most until `ended` settles. */
-export async function pauseUnless(ms: number, ended: Promise<unknown>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  void ended.then(() => resolve());
-  await promise;
-  clearTimeout(timer);
-}
-
 /** Fills in the time limit of a wait, and checks it before any I/O. */
 export function timeLimit(action: string, options: WaitOptions, fallbackMs: number): number {
   checkWait(action, options);
   return options.timeoutMs ?? fallbackMs;
+}
+
+/** What is left of `timeoutMs` since `startedMs` by `performance.now`: whole milliseconds, 1 at least. */
+export function timeLeft(timeoutMs: number, startedMs: number): number {
+  return Math.max(1, Math.ceil(timeoutMs - (performance.now() - startedMs)));
 }

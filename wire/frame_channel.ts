@@ -35,7 +35,7 @@ export class FrameChannel {
     await this.mux.write(encodeFrame(value), options);
   }
 
-  /** Bytes that came behind the last frame that was read. */
+  /** Bytes that came behind the last frame that was read, once. */
   rest(): Uint8Array {
     return this.#buffer.rest();
   }

@@ -1,5 +1,6 @@
 // GatedTransport: lets strangers send only so much until they are known.
 import { ClosedError } from "../errors.ts";
+import { FIRST_BYTES } from "../net/first_bytes.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "../net/transport.ts";
 
 /** What a stranger may send: a HELLO of 16 KiB with its headers, and a read's worth more. */
@@ -10,6 +11,7 @@ export class GatedTransport implements Transport {
   readonly #inner: Transport;
   #left = STRANGER_BYTES;
   #gate: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
+  #first: Uint8Array = new Uint8Array(0);
 
   constructor(inner: Transport) {
     this.#inner = inner;
@@ -28,6 +30,11 @@ export class GatedTransport implements Transport {
     return this.#inner.tls;
   }
 
+  /** The first bytes that came, a few: what tells a stranger's protocol. */
+  get firstBytes(): Uint8Array {
+    return this.#first;
+  }
+
   /** The peer is known: read on without a limit. */
   open(): void {
     this.#gate?.resolve();
@@ -37,7 +44,11 @@ export class GatedTransport implements Transport {
   async read(): Promise<Uint8Array | null> {
     if (this.#gate !== undefined && this.#left <= 0) await this.#gate.promise;
     const chunk = await this.#inner.read();
-    this.#left -= chunk?.length ?? 0;
+    if (this.#gate === undefined || chunk === null) return chunk;
+    this.#left -= chunk.length;
+    if (this.#first.length < FIRST_BYTES) {
+      this.#first = new Uint8Array([...this.#first, ...chunk.subarray(0, FIRST_BYTES - this.#first.length)]);
+    }
     return chunk;
   }
 

@@ -1,10 +1,12 @@
 // The greeting: HELLO and its answer over a fresh connection, on the server's side and on the joining one.
-import { ClosedError, ProtocolError } from "../errors.ts";
+import { AddressError, ClosedError, ProtocolError } from "../errors.ts";
 import { MuxSession } from "../mux/session.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
+import { describeFirstBytes } from "../net/first_bytes.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import { FrameChannel } from "./frame_channel.ts";
 import {
+  CONTROL_STREAMS,
   type Hello,
   readHello,
   readReply,
@@ -35,6 +37,10 @@ export interface Reception {
   register(facts: LinkFacts): void;
   /** Names that this side handles. */
   names(): readonly string[];
+  /** Streams that a peer may have open. */
+  readonly maxStreams: number;
+  /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
+  readonly maxStreamsPerPair: number | undefined;
 }
 
 /**
@@ -72,7 +78,7 @@ export class GreetedIncoming implements Incoming {
     try {
       signal.throwIfAborted();
       const stream = await mux.acceptStream({ signal });
-      if (stream === null) throw new ClosedError("ERR_RESET", "The peer left before its HELLO");
+      if (stream === null) throw left();
       const control = new FrameChannel(stream);
       const refusal = await this.#receive(mux, control, gate, signal);
       if (refusal !== undefined) {
@@ -81,8 +87,9 @@ export class GreetedIncoming implements Incoming {
       }
       return gate;
     } catch (error) {
+      const stranger = await strangerOf(mux, gate);
       mux.abort(error);
-      throw signal.aborted ? signal.reason : error;
+      throw signal.aborted ? signal.reason : stranger ?? error;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
@@ -95,7 +102,7 @@ export class GreetedIncoming implements Incoming {
     signal: AbortSignal,
   ): Promise<SessionRefusal | undefined> {
     const text = await control.read({ signal });
-    if (text === null) throw new ClosedError("ERR_RESET", "The peer left before its HELLO");
+    if (text === null) throw left();
     const hello = readHello(text);
     if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
     const reception = this.#reception;
@@ -105,15 +112,48 @@ export class GreetedIncoming implements Incoming {
     const { identity, token } = hello;
     const id = crypto.randomUUID();
     const told = reception.names();
-    const facts = { id, identity, token, offers: hello.streams, told, mux, control, transport };
+    const { streams: offers, limits: theirs = {} } = hello;
+    const facts = {
+      id,
+      identity,
+      token,
+      offers,
+      limits: theirs,
+      uncounted: 0,
+      told,
+      mux,
+      control,
+      transport,
+    };
     const taken = reception.admit(facts);
     if (taken !== undefined) return taken;
-    const written = control.write({ session: id, identity, streams: told, limits: {} }, { signal });
+    // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
+    mux.agree(theirs);
+    const { maxStreams, maxStreamsPerPair } = reception;
+    const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
+    const written = control.write({ session: id, identity, streams: told, limits }, { signal });
     reception.register(facts);
     await written;
     transport.open();
     return undefined;
   }
+}
+
+function left(): ClosedError {
+  return new ClosedError("ERR_RESET", "The peer left before its HELLO");
+}
+
+/** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
+async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
+  if (mux.state !== "ended") return undefined;
+  // Not `closed`: that waits until the connection is gone, which the peer can delay.
+  const cause = await mux.ping().catch((error) => error);
+  if (!(cause instanceof ProtocolError)) return undefined;
+  const what = describeFirstBytes(gate.firstBytes);
+  // A yamux frame that breaks the rules later on is no other protocol.
+  if (what === undefined || what === "a yamux frame") return undefined;
+  const text = `Cannot let a peer join as it does not speak the wire: it sent ${what}`;
+  return new AddressError("ERR_NOT_OUR_PROTOCOL", text, { cause });
 }
 
 /** REFUSED, and the end. */
@@ -131,27 +171,43 @@ async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRef
  */
 export async function greet(
   transport: Transport,
-  hello: Omit<Hello, "parley">,
-  options: { readonly mux: Omit<MuxSessionOptions, "role">; readonly signal: AbortSignal },
+  hello: Omit<Hello, "parley" | "limits">,
+  options: {
+    readonly mux: Omit<MuxSessionOptions, "role">;
+    /** Streams that the server may have open. */
+    readonly maxStreams: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<LinkFacts> {
   const { signal } = options;
   const mux = new MuxSession(transport, { ...options.mux, role: "client" });
   try {
     const stream = await mux.openStream({ signal });
     const control = new FrameChannel(stream);
-    await control.write({ parley: WIRE_VERSION, ...hello }, { signal });
+    const limits = { maxStreams: options.maxStreams, windowBytes: mux.terms.windowBytes };
+    await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
     if (text === null) throw new ClosedError("ERR_RESET", "Cannot join as the server ended the connection");
     const reply: Welcome | { readonly code: SessionRefusal } = readReply(text);
     if ("code" in reply) throw sessionRefused(reply.code);
     if (reply.identity !== hello.identity) {
-      throw new ProtocolError("ERR_WIRE_FRAME", "Cannot join as the server took us for somebody else");
+      const text = `Cannot join as ${JSON.stringify(hello.identity)} as the server took this side for ` +
+        JSON.stringify(reply.identity);
+      throw new ProtocolError("ERR_WIRE_FRAME", text);
     }
+    const { limits: theirs = {} } = reply;
+    const { maxStreams, windowBytes } = theirs;
+    mux.agree({
+      maxStreams: maxStreams === undefined ? undefined : maxStreams + CONTROL_STREAMS,
+      windowBytes,
+    });
     return {
       id: reply.session,
       identity: reply.identity,
       token: hello.token,
       offers: reply.streams,
+      limits: theirs,
+      uncounted: CONTROL_STREAMS,
       told: hello.streams,
       mux,
       control,

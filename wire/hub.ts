@@ -1,25 +1,34 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import type { MuxStream } from "../mux/stream.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
-import type { Link } from "./link.ts";
-import { MountedWire, type Router, type RouterParts } from "./mount.ts";
+import { timeLeft } from "./deadline.ts";
+import type { Link, OpenLimits } from "./link.ts";
+import { MountedWire } from "./mount.ts";
+import type { Router, RouterParts } from "./mount_host.ts";
 import { resolveMount } from "./mount_plan.ts";
 import type { MountOptions } from "./options.ts";
+import { PresenceBoard } from "./presence.ts";
 import { refusalOf } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
 import { OPEN_TIMEOUT_MS } from "./session.ts";
-import { type SpliceEnd, spliceStreams } from "./splice.ts";
+import { relay } from "./relay.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { routeMeasured } from "./telemetry.ts";
+import { Turns } from "./turns.ts";
 
-/** Who wants to see whom. */
+/** Time for which a stream waits for its turn, in ms: below the ten seconds of a caller, so that it learns why. */
+const TURN_MS = 8000;
+
+/** Longest time for which a stream is held until its target has joined, in ms. */
+const MAX_HOLD_MS = 60_000;
+
+/** One peer that might see another. */
 export interface PresenceRequest {
-  /** Who would be told. */
+  /** The peer that would be told. */
   readonly identity: string;
-  /** Whose presence it is. */
+  /** The peer whose presence it is. */
   readonly of: string;
   /** Names that the other handles. */
   readonly offers: readonly string[];
@@ -27,15 +36,26 @@ export interface PresenceRequest {
 
 /** Options of {@linkcode hub}. */
 export interface HubOptions extends MountOptions {
-  /** Who may see that somebody is there, and what he handles. @default {nobody} */
+  /**
+   * Which peer may see that another is there, and what it handles. An error is reported, and shows nothing. Changes of one peer are
+   * told at 512 KiB a second in the long run, over all that see it; names that do not fit a frame of 16 KiB are left out, and that is
+   * reported.
+   *
+   * @default {no peer sees another}
+   */
   presence?: (request: PresenceRequest) => boolean;
-  /** Streams between two clients at a time; more are refused with `ERR_BUSY`. @default {64} */
+  /**
+   * Streams between two clients at a time; more wait up to eight seconds, and are then refused with `ERR_BUSY`. Clients are told of
+   * it, and take as many streams, unless their own options say otherwise.
+   *
+   * @default {64}
+   */
   maxStreamsPerPair?: number;
 }
 
 /**
  * Makes a hub: a {@linkcode mount} whose clients also open streams to each other, with `wire.peer(identity).open(name)`.
- * `authorize` is asked for each of them, with authenticated `from` and `to`; whoever serves the stream finds the same in
+ * `authorize` is asked for each of them, with authenticated `from` and `to`; its handler finds the same in
  * `stream.from`. Nothing is held for a slow client but the windows of its streams.
  *
  * @throws {TypeError | RangeError} when an option is wrong
@@ -48,7 +68,7 @@ export interface HubOptions extends MountOptions {
  * const tokens = new Map([["alice", "a-secret"], ["bob", "b-secret"]]);
  * await using server = hub({
  *   authorize: ({ kind, identity, token, to, name }) =>
- *     sameToken(token, tokens.get(identity) ?? crypto.randomUUID()) &&
+ *     sameToken(token, tokens.get(identity)) &&
  *     (kind === "session" || (to !== undefined && name === "chat")),
  * });
  * await server.ready;
@@ -64,129 +84,127 @@ export interface HubOptions extends MountOptions {
  * ```
  */
 export function hub(options: HubOptions): MountedWire {
-  const plan = resolveMount(options);
   const { presence, maxStreamsPerPair = 64 } = options;
   checkInteger("Cannot mount", "maxStreamsPerPair", maxStreamsPerPair, 1, 1 << 24);
   if (presence !== undefined) checkFunction("Cannot mount", "presence", presence);
-  return new MountedWire(plan, (parts) => new HubRouter(parts, maxStreamsPerPair, presence));
+  const plan = resolveMount(options, maxStreamsPerPair);
+  return new MountedWire(
+    plan,
+    (parts) => new HubRouter(parts, { maxStreamsPerPair, presence, turnMs: TURN_MS }),
+  );
 }
 
-class HubRouter implements Router {
+/** What a {@linkcode HubRouter} goes by. */
+export interface RoutePlan {
+  readonly maxStreamsPerPair: number;
+  readonly presence: HubOptions["presence"];
+  /** Time for which a stream waits for its turn, in ms: of its pair, and then of its target. */
+  readonly turnMs: number;
+}
+
+/** Brings streams from one client to another. */
+export class HubRouter implements Router {
   readonly #registry: Registry;
   readonly #counters: WireCounters;
-  readonly #maxStreamsPerPair: number;
-  readonly #presence: HubOptions["presence"];
-  readonly #pairs = new Map<string, number>();
+  readonly #plan: RoutePlan;
+  readonly #report: RouterParts["report"];
+  readonly #board: PresenceBoard | undefined;
+  readonly #pairs = new Map<string, Turns>();
 
-  constructor(parts: RouterParts, maxStreamsPerPair: number, presence: HubOptions["presence"]) {
-    this.#registry = parts.registry;
-    this.#counters = parts.counters;
-    this.#maxStreamsPerPair = maxStreamsPerPair;
-    this.#presence = presence;
+  constructor({ registry, counters, report }: RouterParts, plan: RoutePlan) {
+    this.#registry = registry;
+    this.#counters = counters;
+    this.#plan = plan;
+    this.#report = report;
+    if (plan.presence === undefined) return;
+    this.#board = new PresenceBoard({ registry, report, isVisible: (to, of) => this.#isVisible(to, of) });
   }
 
-  async route(
-    link: Link,
-    channel: FrameChannel,
-    { name, to = "", meta }: Open,
-  ): Promise<StreamRefusal | undefined> {
+  async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
     const from = link.facts.identity;
+    const { to = "" } = open;
     if (to === from) return "ERR_FORBIDDEN";
-    const target = this.#registry.find(to);
-    // Ids are for this side's use: a client is found by who it is.
-    if (target === undefined || target.facts.identity !== to) return "ERR_NO_PEER";
     const pair = from < to ? `${from} ${to}` : `${to} ${from}`;
-    const streams = this.#pairs.get(pair) ?? 0;
-    if (streams >= this.#maxStreamsPerPair) return "ERR_BUSY";
-    this.#pairs.set(pair, streams + 1);
+    const turns = this.#pairs.get(pair) ?? new Turns(this.#plan.maxStreamsPerPair);
+    this.#pairs.set(pair, turns);
+    const startedMs = performance.now();
+    const { turnMs } = this.#plan;
+    if (!turns.tryTake() && !await turns.take(turnMs, channel.mux.signal)) return "ERR_BUSY";
     try {
-      const open = { name, to: undefined, from, meta };
-      if (!telemetryOn()) return await this.#connect(channel, target, open);
-      return await routeMeasured(open, to, (told) => this.#connect(channel, target, told));
+      const target = await this.#target(to, open.waitMs ?? 0, channel.mux.signal);
+      if (target === undefined) return "ERR_NO_PEER";
+      const limits = {
+        signal: channel.mux.signal,
+        timeoutMs: OPEN_TIMEOUT_MS,
+        turnMs: timeLeft(turnMs, startedMs),
+      };
+      const connect = (open: Open) => this.#connect(channel, target, open, limits);
+      const told = { name: open.name, to: undefined, from, meta: open.meta, waitMs: undefined };
+      return await (telemetryOn() ? routeMeasured(told, to, connect) : connect(told));
     } finally {
-      const left = (this.#pairs.get(pair) ?? 1) - 1;
-      if (left === 0) this.#pairs.delete(pair);
-      else this.#pairs.set(pair, left);
+      turns.give();
+      if (turns.isIdle) this.#pairs.delete(pair);
     }
   }
 
   onOpen(link: Link): void {
-    this.#tellAll(link);
-    for (const other of this.#registry.links) {
-      if (other !== link && this.#visible(link, other)) {
-        link.control.tellPeer(other.facts.identity, other.offers);
-      }
-    }
+    this.#board?.joined(link);
   }
 
   onOffers(link: Link): void {
-    this.#tellAll(link);
+    this.#board?.changed(link);
   }
 
   onClose(link: Link): void {
-    const { identity } = link.facts;
-    // A newer session of the same identity may be there already.
-    const now = this.#registry.find(identity);
-    for (const other of this.#registry.links) {
-      if (other !== now && this.#visible(other, link)) other.control.tellPeer(identity, now?.offers ?? null);
-    }
+    this.#board?.changed(link);
   }
 
-  #tellAll(link: Link): void {
-    for (const other of this.#registry.links) {
-      if (other !== link && this.#visible(other, link)) {
-        other.control.tellPeer(link.facts.identity, link.offers);
-      }
-    }
+  stop(): void {
+    this.#board?.stop();
   }
 
-  #visible(to: Link, of: Link): boolean {
-    if (this.#presence === undefined) return false;
+  #isVisible(to: Link, of: Link): boolean {
     try {
       const request = { identity: to.facts.identity, of: of.facts.identity, offers: of.offers };
-      return this.#presence(request) === true;
-    } catch {
+      return this.#plan.presence?.(request) === true;
+    } catch (error) {
+      this.#report(error, of);
       return false;
     }
   }
 
+  /** The session of a peer, which may take `waitMs` to come; ids are for this side's use, a client is found by who it is. */
+  async #target(to: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
+    const link = this.#registry.named(to);
+    if (waitMs === 0 || link?.facts.mux.state === "open") return link;
+    const timeoutMs = Math.min(waitMs, MAX_HOLD_MS);
+    // It does not come, or its caller gave up.
+    return await this.#registry.waitFor(to, { signal, timeoutMs }).catch(() => this.#registry.named(to));
+  }
+
   /** Opens the stream at its target, and joins both until they are over. */
-  async #connect(channel: FrameChannel, target: Link, open: Open): Promise<StreamRefusal | undefined> {
-    const near = channel.mux;
-    // Whoever gives up while the target thinks is not to be waited for.
-    const gone = new AbortController();
-    void near.closed.then((error) => gone.abort(error));
-    let far: Awaited<ReturnType<Link["open"]>>;
+  async #connect(
+    channel: FrameChannel,
+    target: Link,
+    open: Open,
+    limits: OpenLimits,
+  ): Promise<StreamRefusal | undefined> {
+    let far: FrameChannel;
     try {
-      far = await target.open(open, { signal: gone.signal, timeoutMs: OPEN_TIMEOUT_MS });
+      far = await target.open(open, limits);
     } catch (error) {
+      const isThere = this.#registry.named(target.facts.identity) !== undefined;
+      if (target.facts.mux.state === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
       return refusalOf(error);
     }
     try {
       await channel.write({});
     } catch (error) {
-      far.channel.mux.reset(error);
+      far.mux.reset(error);
       throw error;
     }
     this.#counters.streamsRelayed++;
-    await spliceStreams(endOf(near, channel.rest()), endOf(far.channel.mux, far.rest));
+    await relay(channel, far);
     return undefined;
   }
-}
-
-/** A mux stream as an end of a splice; `first` was read already. */
-function endOf(mux: MuxStream, first: Uint8Array): SpliceEnd {
-  let held: Uint8Array | undefined = first.length > 0 ? first : undefined;
-  return {
-    closed: mux.closed,
-    read: async () => {
-      if (held === undefined) return await mux.read();
-      const bytes = held;
-      held = undefined;
-      return bytes;
-    },
-    write: (bytes) => mux.write(bytes),
-    closeWrite: () => mux.closeWrite(),
-    abort: (reason) => mux.reset(reason),
-  };
 }

@@ -1,42 +1,52 @@
 // join(): the joining side of the wire: one session with a server, kept up.
 import { Backoff } from "../client/backoff.ts";
-import { isFinal } from "../client/final_errors.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
-import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import { dial } from "../net/dial.ts";
 import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
 import { pause } from "../connection/pause.ts";
-import { checkName, checkToken, type Control, type Open, type StreamRefusal } from "./frames.ts";
+import { checkName, checkToken, type Control } from "./frames.ts";
 import { greet } from "./greeting.ts";
-import { HandlerTable } from "./handlers.ts";
-import { Link, type LinkFacts, type LinkHost } from "./link.ts";
-import { resolveWire } from "./mount_plan.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
+import { JoinHost } from "./join_host.ts";
+import { Link, type LinkFacts } from "./link.ts";
+import { MAX_STREAMS, resolveWire } from "./mount_plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
-import { sessionEnded } from "./refusals.ts";
+import { PeerList } from "./peer_list.ts";
+import { nameStream, sessionEnded } from "./refusals.ts";
+import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./reporter.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { WireTally } from "./tally.ts";
-import { OPEN_TIMEOUT_MS, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
+import { checkOpen, openStream, type Wanted, type WireCloseOptions, type WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
 import { joinMeasured } from "./telemetry.ts";
+import { Waiters } from "./waiters.ts";
+import type { WaitOptions } from "../mux/wait.ts";
 
-/** Somebody else at the hub, whether there or not. */
+/** Another peer at the hub, whether there or not. */
 export interface WirePeer {
-  /** Who it is. */
+  /** Its identity. */
   readonly identity: string;
   /**
-   * Opens a stream to the peer's handler of this name, through the hub.
+   * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds it until the peer is there.
    *
-   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, and as {@linkcode WireSession.open} does
+   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, or did not join in time, and as {@linkcode WireSession.open} does
    */
   open(name: string, options?: OpenOptions): Promise<WireStream>;
 }
 
 const ACTION = "Cannot join";
+
+/** Time that open streams and handlers get by default, in ms. */
+const CLOSE_MS = 10_000;
+
+/** Most streams that a hub can have this side take: what one session can serve. */
+const MAX_PAIR_STREAMS = 1 << 16;
 
 /**
  * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost. Returns at once:
@@ -78,16 +88,19 @@ export class JoinedWire implements AsyncDisposable {
   readonly #options: JoinOptions;
   readonly #connect: ResolvedConnectOptions<unknown>;
   readonly #wire: ReturnType<typeof resolveWire>;
-  readonly #backoff: Backoff | null;
+  readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
   readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
-  readonly #peers = new Map<string, readonly string[]>();
+  readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
   readonly #ending = new AbortController();
   #keeping: Promise<unknown>;
-  /** Resolves when there is a session; rejects when there will be none any more. */
-  #linkUp: PromiseWithResolvers<Link> = waiting();
+  /** Those that wait for a session. */
+  readonly #linkUp = new Waiters<Link>();
+  /** Why there will be no session any more. */
+  #over: { readonly reason: unknown } | undefined;
+  readonly #host: JoinHost;
   readonly #tally = new WireTally();
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
@@ -106,9 +119,18 @@ export class JoinedWire implements AsyncDisposable {
     for (const name of ["authorize", "onRetry", "onPeers"] as const) {
       if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
     }
-    this.#backoff = reconnect === false ? null : new Backoff(reconnect);
+    const backoff = reconnect === false ? null : new Backoff(reconnect);
     this.#reporter = new WireReporter(options);
+    this.#rejoin = new Rejoin(backoff, this.#reporter, (info) => options.onRetry?.(info));
     for (const [name, handler] of Object.entries(options.handlers ?? {})) this.#handlers.set(name, handler);
+    this.#host = new JoinHost({
+      options,
+      handlers: this.#handlers,
+      maxHandlers: this.#wire.maxHandlers,
+      counters: this.#tally.counters,
+      reporter: this.#reporter,
+      onControl: (link, control) => this.#onControl(link, control),
+    });
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
     this.closed = this.#closed.promise;
@@ -150,7 +172,12 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Who else is at the hub and what they handle, as far as the hub lets us see. */
   get peers(): ReadonlyMap<string, readonly string[]> {
-    return this.#peers;
+    return this.#peers.peers;
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */
@@ -165,15 +192,28 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Opens a stream to the server's handler of this name; waits for a session. @throws as {@linkcode WireSession.open} does */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
-    return await this.#open({ name }, options);
+    return await this.#open(checkOpen(name, undefined, options));
   }
 
-  /** Somebody else at the hub. @throws {TypeError} when `identity` cannot be one */
+  /**
+   * Waits until a peer is at the hub, as far as the hub lets us see (its `presence`), and returns it; at once when it is there.
+   *
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not there within `timeoutMs`
+   * @throws {ParleyError} what ended this wire
+   */
+  async waitFor(identity: string, options: WaitOptions = {}): Promise<WirePeer> {
+    const peer = this.peer(identity);
+    if (this.#over !== undefined) throw this.#over.reason;
+    await this.#peers.waitFor(identity, options);
+    return peer;
+  }
+
+  /** Another peer at the hub. @throws {TypeError} when `identity` cannot be one */
   peer(identity: string): WirePeer {
     checkName("Cannot reach a peer", "identity", identity);
     return {
       identity,
-      open: async (name, options = {}) => await this.#open({ name, to: identity }, options),
+      open: async (name, options = {}) => await this.#open(checkOpen(name, identity, options)),
     };
   }
 
@@ -183,7 +223,7 @@ export class JoinedWire implements AsyncDisposable {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    */
   close(options: WireCloseOptions = {}): Promise<void> {
-    const timeoutMs = timeLimit("close the wire", options, 10_000);
+    const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
@@ -194,27 +234,29 @@ export class JoinedWire implements AsyncDisposable {
     this.#link?.abort(reason);
   }
 
-  /** The same as {@linkcode close}. */
+  /**
+   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing uses: those are reset after half
+   * a second. What could not end in order is reported: it must not hide the error by which the block was left.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    const leaving = this.#link?.leave(CLOSE_MS).catch(() => {});
+    await this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    await leaving;
   }
 
   readonly #onSignal = (): void => {
     this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
   };
 
-  async #open(
-    where: { readonly name: string; readonly to?: string },
-    options: OpenOptions,
-  ): Promise<WireStream> {
-    const { signal } = options;
-    const timeoutMs = timeLimit("open a stream", options, OPEN_TIMEOUT_MS);
-    const late = (ms: number) =>
-      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot open a stream within ${ms} ms as there is no session`);
-    const startMs = performance.now();
-    const link = this.#link ?? await withDeadline({ signal, timeoutMs, late }, () => this.#linkUp.promise);
-    const leftMs = Math.max(1, timeoutMs - (performance.now() - startMs));
-    return await openStream(link, where, { ...options, timeoutMs: leftMs });
+  async #open(wanted: Wanted): Promise<WireStream> {
+    const { name, to } = wanted;
+    return await openStream(({ signal, timeoutMs, givenMs }) => {
+      if (this.#over !== undefined) throw this.#over.reason;
+      return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
+        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms as there is no session`;
+        return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+      });
+    }, wanted);
   }
 
   async #close(timeoutMs: number): Promise<void> {
@@ -232,11 +274,11 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     const { signal } = this.#ending;
     this.#tally.start();
-    this.#backoff?.started(performance.now());
+    this.#rejoin.started();
     let error: unknown;
     while (!signal.aborted) {
       error = await this.#runSession();
-      const delayMs = this.#decide(error);
+      const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
       await pause(delayMs, signal);
     }
@@ -244,28 +286,11 @@ export class JoinedWire implements AsyncDisposable {
     this.#status = "closed";
     this.#tally.stop();
     const reason = signal.aborted ? signal.reason : error ?? closedError();
+    this.#over = { reason };
     this.#linkUp.reject(reason);
+    this.#peers.stop(reason);
     this.#ready.reject(reason);
     this.#closed.resolve(signal.aborted ? undefined : error);
-  }
-
-  /** Milliseconds before the next attempt, `null` when there is to be none. */
-  #decide(error: unknown): number | null {
-    if (this.#ending.signal.aborted || this.#backoff === null || this.#dismissed !== undefined) return null;
-    const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
-    if (isFinal(why) || (why instanceof ParleyError && why.code === "ERR_WIRE_VERSION")) return null;
-    try {
-      const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
-      if (delayMs === null || this.#ending.signal.aborted) return null;
-      const attempt = this.#backoff.attempts;
-      const fields = { attempt, delayMs, error: why };
-      this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
-      this.#reporter.guard(() => this.#options.onRetry?.({ attempt, delayMs, error: why }));
-      return delayMs;
-    } catch (mistake) {
-      this.#reporter.report(mistake, { phase: "hook" });
-      return null;
-    }
   }
 
   /** One session, from dialling to its end. Gives why it could not be had or was lost. */
@@ -294,8 +319,9 @@ export class JoinedWire implements AsyncDisposable {
     const link = this.#link = new Link(facts, this.#host);
     const closed = this.#tally.opened(link);
     this.#status = "connected";
-    this.#backoff?.connected(performance.now());
+    this.#rejoin.connected();
     const running = link.run();
+    this.#fit(link);
     this.#linkUp.resolve(link);
     this.#ready.resolve();
     this.#reporter.opened(link.session);
@@ -304,12 +330,8 @@ export class JoinedWire implements AsyncDisposable {
     const error = await link.closed;
     closed();
     this.#link = null;
-    this.#linkUp = waiting();
     this.#status = "reconnecting";
-    if (this.#peers.size > 0) {
-      this.#peers.clear();
-      this.#reporter.guard(() => this.#options.onPeers?.(this.#peers));
-    }
+    if (this.#peers.clear()) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
     return error;
@@ -328,31 +350,19 @@ export class JoinedWire implements AsyncDisposable {
         throw signal.reason;
       }
       const streams = this.#handlers.names;
-      return await greet(transport, { identity, token, streams }, { mux: this.#wire.mux, signal });
+      return await greet(transport, { identity, token, streams }, { ...this.#wire, signal });
     });
   }
 
-  get #host(): LinkHost {
-    return {
-      counters: this.#tally.counters,
-      handlers: this.#handlers,
-      maxHandlers: this.#wire.maxHandlers,
-      judge: (link: Link, open: Open): Promise<StreamRefusal | undefined> => this.#judge(link, open),
-      // Nobody is behind a joined side.
-      route: () => Promise.resolve("ERR_NO_PEER"),
-      opener: () => undefined,
-      onControl: (link: Link, control: Control): void => this.#onControl(link, control),
-      onStreamError: (link: Link, error: unknown): void =>
-        this.#reporter.report(error, { phase: "stream", session: link.session }),
-    };
-  }
-
-  async #judge(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
-    const { authorize, identity } = this.#options;
-    if (authorize === undefined) return undefined;
-    const { remoteAddr, tls } = link.session;
-    const request = { kind: "stream" as const, identity: from ?? "", token: "", name, from, to: identity };
-    return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
+  /** A hub that allows a pair more streams than this side takes by default: takes as many. */
+  #fit(link: Link): void {
+    const { mux, maxHandlers } = this.#options;
+    const most = Math.min(link.facts.limits.maxStreamsPerPair ?? 0, MAX_PAIR_STREAMS);
+    if (most <= MAX_STREAMS) return;
+    link.raise({
+      maxStreams: mux?.maxStreams === undefined ? most : undefined,
+      maxHandlers: maxHandlers === undefined ? most : undefined,
+    });
   }
 
   #onControl(link: Link, { streams, peers, gone, ended }: Control): void {
@@ -365,17 +375,8 @@ export class JoinedWire implements AsyncDisposable {
       link.offers = streams;
       this.#reporter.guard(() => this.#options.onOffers?.(link.session));
     }
-    if (peers.length + gone.length === 0) return;
-    for (const { identity, streams } of peers) this.#peers.set(identity, streams);
-    for (const identity of gone) this.#peers.delete(identity);
-    this.#reporter.guard(() => this.#options.onPeers?.(this.#peers));
+    if (this.#peers.take({ peers, gone })) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
   }
-}
-
-function waiting(): PromiseWithResolvers<Link> {
-  const result = Promise.withResolvers<Link>();
-  result.promise.catch(() => {});
-  return result;
 }
 
 function closedError(): ClosedError {

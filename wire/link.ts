@@ -3,19 +3,23 @@ import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import type { MuxSession } from "../mux/session.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { MuxStream } from "../mux/stream.ts";
-import { telemetryOn } from "../stats/telemetry.ts";
+import { pause } from "../connection/pause.ts";
 import { ControlSender } from "./control_sender.ts";
-import { pauseUnless, withDeadline } from "./deadline.ts";
+import { timeLeft, withDeadline } from "./deadline.ts";
 import { FrameChannel } from "./frame_channel.ts";
-import { type Control, type Open, readAnswer, readControl, readOpen, type StreamRefusal } from "./frames.ts";
+import {
+  type Control,
+  type Limits,
+  type Open,
+  readAnswer,
+  readControl,
+  type StreamRefusal,
+} from "./frames.ts";
 import type { HandlerTable } from "./handlers.ts";
-import { streamRefused } from "./refusals.ts";
+import { nameStream, openFailed, streamRefused, tooManyStreams } from "./refusals.ts";
+import { Serving } from "./serving.ts";
 import { WireSession } from "./session.ts";
-import { WireStream } from "./stream.ts";
-import { observeSession, serveMeasured } from "./telemetry.ts";
-
-/** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
-const OPEN_MS = 5000;
+import { observeSession } from "./telemetry.ts";
 
 /** Time that a peer whose session was taken over gets to read so, and to leave. */
 const LAST_WORDS_MS = 500;
@@ -23,20 +27,31 @@ const LAST_WORDS_MS = 500;
 /** Frames of the control stream that are read per second in the long run; more wait, unread. */
 const CONTROL_PER_SECOND = 100;
 
+/** Time after which a stream that nothing used while its wire was being left is not waited for. */
+const UNUSED_MS = 500;
+
+/** Part of the time that is left for which a hub may hold a stream: the rest is for its answer. */
+const HOLD_SHARE = 0.9;
+
 /** What is asked about a stream that the peer opens, beside its handler. */
 export interface LinkHost {
   /** Counts streams. */
   readonly counters: WireCounters;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
+  /** Time for which a stream waits while `maxHandlers` run, in ms. */
+  readonly busyMs: number;
   /** Refuses a stream with a code, or lets it be served. */
   judge(link: Link, open: Open): Promise<StreamRefusal | undefined>;
   /** Who opens streams where OPEN does not tell; `undefined` for the server. */
   opener(link: Link): string | undefined;
-  /** Brings a stream to somebody else, to its end, or gives why not. */
+  /** Brings a stream to another peer, to its end, or tells why not. */
   route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
   onControl(link: Link, control: Control): void;
+  /** A stream of the peer's failed. */
   onStreamError(link: Link, error: unknown): void;
+  /** Something of the session failed that it outlives. */
+  onSessionError(link: Link, error: unknown): void;
 }
 
 /** What the greeting found out. */
@@ -47,11 +62,28 @@ export interface LinkFacts {
   readonly token: string;
   /** Names that the peer handles. */
   readonly offers: readonly string[];
+  /** What the peer takes, as far as it says. */
+  readonly limits: Limits;
+  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
+  readonly uncounted: number;
   /** Names that the peer was told we handle. */
   readonly told: readonly string[];
   readonly mux: MuxSession;
   readonly control: FrameChannel;
   readonly transport: { readonly remoteAddr: WireSession["remoteAddr"]; readonly tls?: WireSession["tls"] };
+}
+
+/** How long {@linkcode Link.open} may take. */
+export interface OpenLimits {
+  readonly signal?: AbortSignal;
+  /** Time for all of it, in ms. */
+  readonly timeoutMs: number;
+  /** The time as the caller set it, for errors. @default {timeoutMs} */
+  readonly givenMs?: number;
+  /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
+  readonly turnMs?: number;
+  /** Has a hub hold the stream until the peer that it is for has joined. */
+  readonly waitForPeer?: boolean;
 }
 
 /** One session, from WELCOME to its end. */
@@ -66,8 +98,10 @@ export class Link {
   readonly openedMs: number = performance.now();
   offers: readonly string[];
   readonly #host: LinkHost;
-  readonly #running = new Set<Promise<void>>();
-  #busy = 0;
+  readonly #serving: Serving;
+  /** Streams of ours that are not over. */
+  readonly #opened = new Set<MuxStream>();
+  readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
   #takenOver: ClosedError | undefined;
 
@@ -75,9 +109,29 @@ export class Link {
     this.facts = facts;
     this.offers = facts.offers;
     this.#host = host;
-    this.closed = facts.mux.closed.then((error) => this.#takenOver ?? error);
-    this.control = new ControlSender(facts.control, host.handlers, facts.told);
+    this.#serving = new Serving(this, host);
+    this.closed = facts.mux.closed.then((error) => {
+      const reason = this.#takenOver ?? error;
+      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on as the session was closed"));
+      return reason;
+    });
+    this.control = new ControlSender(facts.control, {
+      handlers: host.handlers,
+      signal: this.signal,
+      report: (error) => host.onSessionError(this, error),
+      abort: (reason) => this.abort(reason),
+    }, facts.told);
     this.session = new WireSession(this);
+  }
+
+  /** Who the other side is; `undefined` for the server. */
+  get peer(): string | undefined {
+    return this.#host.opener(this);
+  }
+
+  /** Fires when the session is over, with what ended it. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
   }
 
   /** Takes streams from now on; settles when the session is over. Never rejects. */
@@ -88,43 +142,59 @@ export class Link {
     observeSession(this.facts);
     const { mux } = this.facts;
     for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
-      const task = this.#serve(stream);
-      this.#running.add(task);
-      void task.then(() => this.#running.delete(task));
+      this.#serving.take(stream);
     }
     await mux.closed;
   }
 
-  /** Opens a stream: OPEN, and waits for the answer. */
+  /** Takes more than what the greeting said, and tells the peer so. */
+  raise({ maxStreams, maxHandlers }: { readonly maxStreams?: number; readonly maxHandlers?: number }): void {
+    if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
+    if (maxStreams === undefined) return;
+    this.facts.mux.raiseMaxStreams(maxStreams);
+    this.control.tellLimits({ maxStreams });
+  }
+
+  /** Opens a stream: waits for a turn, sends OPEN, and waits for the answer. */
   async open(
     open: Partial<Open> & { readonly name: string },
-    { signal, timeoutMs }: { signal?: AbortSignal; timeoutMs: number },
-  ): Promise<{ readonly channel: FrameChannel; readonly rest: Uint8Array }> {
-    const late = (ms: number) =>
-      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot open the stream "${open.name}" within ${ms} ms`);
+    limits: OpenLimits,
+  ): Promise<FrameChannel> {
+    const { signal, timeoutMs, givenMs = timeoutMs } = limits;
+    const stream = nameStream(open.name, open.to ?? this.peer);
     let mux: MuxStream | undefined;
+    const late = () => {
+      if (mux === undefined) return tooManyStreams(stream);
+      return new TimeoutError(
+        "ERR_CONNECT_TIMEOUT",
+        `Cannot open ${stream} within ${givenMs} ms as it did not answer`,
+      );
+    };
     try {
       const opened = await withDeadline({ signal, timeoutMs, late }, async (signal) => {
-        mux = await this.facts.mux.openStream({ signal });
+        const startedMs = performance.now();
+        mux = await this.#turn(stream, limits, signal);
         const channel = new FrameChannel(mux);
-        await channel.write(open, { signal });
+        const leftMs = timeLeft(timeoutMs, startedMs);
+        const waitMs = limits.waitForPeer ? Math.floor(leftMs * HOLD_SHARE) : undefined;
+        await channel.write({ ...open, waitMs }, { signal });
         const answer = await channel.read({ signal });
         if (answer === null) {
-          throw new ClosedError("ERR_RESET", `Cannot open the stream "${open.name}" as the peer ended it`);
+          throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
         }
         const { code } = readAnswer(answer);
-        if (code === undefined) return { channel, rest: channel.rest() };
-        void mux.close();
+        if (code === undefined) return channel;
+        void mux.close().catch(() => {});
         mux = undefined;
-        throw streamRefused(code, open.name);
+        throw streamRefused(code, stream);
       });
       // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
-      if (open.from === undefined) this.#host.counters.streamsOpened++;
+      if (open.from === undefined) this.#opens(opened.mux);
       return opened;
     } catch (error) {
       if (open.from === undefined) this.#host.counters.streamsFailed++;
       mux?.reset(error);
-      throw error;
+      throw openFailed(error, stream);
     }
   }
 
@@ -132,6 +202,17 @@ export class Link {
   close(timeoutMs: number): Promise<void> {
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
+  }
+
+  /** Ends as {@linkcode close} does, and does not wait for streams of ours that nothing uses: resets them. */
+  async leave(timeoutMs: number): Promise<void> {
+    const left = new AbortController();
+    void this.#resetUnused(left.signal);
+    try {
+      await this.close(timeoutMs);
+    } finally {
+      left.abort();
+    }
   }
 
   /** Ends now. */
@@ -142,15 +223,37 @@ export class Link {
   /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
-    const endMs = performance.now() + LAST_WORDS_MS;
+    const startedMs = performance.now();
     await this.control.last({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
-    await pauseUnless(Math.max(0, endMs - performance.now()), this.closed);
+    await pause(timeLeft(LAST_WORDS_MS, startedMs), this.signal);
     this.abort(error);
   }
 
+  /** Opens a stream of the mux, as soon as the peer takes one more. */
+  async #turn(
+    stream: string,
+    { timeoutMs, turnMs = timeoutMs }: OpenLimits,
+    signal: AbortSignal,
+  ): Promise<MuxStream> {
+    try {
+      return await this.facts.mux.openStream({ signal, timeoutMs: turnMs });
+    } catch (error) {
+      if (error instanceof TimeoutError && error.code === "ERR_CONNECT_TIMEOUT") {
+        throw tooManyStreams(stream, error);
+      }
+      throw error;
+    }
+  }
+
+  #opens(mux: MuxStream): void {
+    this.#host.counters.streamsOpened++;
+    this.#opened.add(mux);
+    void mux.closed.then(() => this.#opened.delete(mux));
+  }
+
   async #close(timeoutMs: number): Promise<void> {
-    const { mux } = this.facts;
-    const closing = mux.close({ timeoutMs });
+    const startedMs = performance.now();
+    const closing = this.facts.mux.close({ timeoutMs });
     this.control.end();
     await closing;
     const late = () =>
@@ -158,84 +261,46 @@ export class Link {
         "ERR_DRAIN_TIMEOUT",
         `Cannot close in order: handlers still ran after ${timeoutMs} ms`,
       );
-    await withDeadline({ timeoutMs, late }, async () => void await Promise.all(this.#running));
+    await withDeadline({ timeoutMs: timeLeft(timeoutMs, startedMs), late }, () => this.#serving.finished());
+  }
+
+  async #resetUnused(signal: AbortSignal): Promise<void> {
+    const used = new Map<MuxStream, number>();
+    for (const mux of this.#opened) used.set(mux, mux.uses);
+    for (;;) {
+      await pause(UNUSED_MS, signal);
+      if (signal.aborted) return;
+      for (const mux of this.#opened) {
+        const { isBusy, uses } = mux;
+        if (!isBusy && used.get(mux) === uses) mux.reset(LEFT);
+        else used.set(mux, uses);
+      }
+    }
   }
 
   async #followControl(): Promise<void> {
-    const { control } = this.facts;
+    const { control, mux, uncounted } = this.facts;
     let tokens = CONTROL_PER_SECOND;
     let lastMs = performance.now();
     try {
       for (let frame = await control.read(); frame !== null; frame = await control.read()) {
-        this.#host.onControl(this, readControl(frame));
+        const change = readControl(frame);
+        const { maxStreams } = change.limits ?? {};
+        if (maxStreams !== undefined) mux.agree({ maxStreams: maxStreams + uncounted });
+        this.#host.onControl(this, change);
         const nowMs = performance.now();
         tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
         lastMs = nowMs;
-        if (tokens < 0) await pauseUnless(1000 / CONTROL_PER_SECOND, this.closed);
+        if (tokens < 0) await pause(1000 / CONTROL_PER_SECOND, this.signal);
       }
       // The peer is closing in order: no new streams, old ones finish.
-      this.facts.mux.goAway();
+      mux.goAway();
       this.control.end();
     } catch (error) {
       this.abort(error);
     }
   }
-
-  /** Takes one stream of the peer's. Never rejects. */
-  async #serve(mux: MuxStream): Promise<void> {
-    try {
-      const channel = new FrameChannel(mux);
-      const text = await channel.read({ timeoutMs: OPEN_MS });
-      if (text === null) return void mux.reset();
-      const open = readOpen(text);
-      const code = this.#busy < this.#host.maxHandlers ? await this.#handle(channel, open) : "ERR_BUSY";
-      if (code === undefined) return;
-      this.#host.counters.streamsRefused++;
-      await refuse(channel, code);
-    } catch (error) {
-      this.#host.counters.streamErrors++;
-      mux.reset(error);
-      this.#host.onStreamError(this, error);
-    }
-  }
-
-  /** Serves a stream to its end, or gives why not. */
-  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
-    this.#busy++;
-    try {
-      const code = await this.#judge(open);
-      if (code !== undefined) return code;
-      if (open.to !== undefined) return await this.#host.route(this, channel, open);
-      const handler = this.#host.handlers.get(open.name);
-      if (handler === undefined) return "ERR_NO_HANDLER";
-      await channel.write({});
-      this.#host.counters.streamsServed++;
-      const from = open.from ?? this.#host.opener(this);
-      const stream = new WireStream(channel.mux, { ...open, from }, channel.rest());
-      await (telemetryOn()
-        ? serveMeasured(this.facts, stream, () => handler(stream, this.session))
-        : handler(stream, this.session));
-    } finally {
-      // A handler counts as long as it runs, even when its stream was reset long ago.
-      this.#busy--;
-    }
-    await channel.mux.close();
-    return undefined;
-  }
-
-  async #judge(open: Open): Promise<StreamRefusal | undefined> {
-    const late = () => new TimeoutError("ERR_HANDSHAKE_TIMEOUT", "Cannot authorize the stream in time");
-    try {
-      return await withDeadline({ timeoutMs: OPEN_MS, late }, () => this.#host.judge(this, open));
-    } catch (error) {
-      this.#host.onStreamError(this, error);
-      return "ERR_HANDLER";
-    }
-  }
 }
 
-/** Refuses a stream, and lets it end in order. */
-export async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
-  await channel.write({ code }, { timeoutMs: OPEN_MS });
-  await channel.mux.close();
-}
+/** Why a stream ends that nothing used while its wire was being left. */
+const LEFT = new ClosedError("ERR_CLOSED", "The wire was left while nothing used the stream");

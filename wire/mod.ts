@@ -44,6 +44,8 @@ export type { WireCounters } from "../stats/counters.ts";
 export type { DayStats } from "../stats/day_ledger.ts";
 export type { DurationStats } from "../stats/duration_histogram.ts";
 export type { WireSessionStats, WireStats } from "../stats/snapshots.ts";
+export { expose, type ExposeOptions } from "./expose.ts";
+export { Forward, forward, type ForwardOptions } from "./forward.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
@@ -55,10 +57,10 @@ export {
   type OpenOptions,
   sameToken,
   type StreamHandler,
+  type StreamLifetime,
   type WireErrorContext,
   type WireOptions,
 } from "./options.ts";
 export { type SegmentSink, type SegmentSource } from "./segments.ts";
 export { type WireCloseOptions, WireSession } from "./session.ts";
 export { type StreamInfo, WireStream } from "./stream.ts";
-export { expose, type ExposeOptions, Forward, forward, type ForwardOptions } from "./tunnel.ts";

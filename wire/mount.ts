@@ -1,51 +1,34 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
-import { ClosedError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
+import type { WaitOptions } from "../mux/wait.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
+import { isLoopbackSource, sourceKey } from "../limits/source_key.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
-import type { WireCounters } from "../stats/counters.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
-import { timeLimit, withDeadline } from "./deadline.ts";
-import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
-import type { FrameChannel } from "./frame_channel.ts";
-import { GreetedIncoming, type Greeting } from "./greeting.ts";
-import { HandlerTable } from "./handlers.ts";
-import { Link, type LinkHost } from "./link.ts";
+import { timeLimit } from "./deadline.ts";
+import { checkName } from "./frames.ts";
+import { GreetedIncoming } from "./greeting.ts";
+import { HANDLERS, HandlerTable } from "./handlers.ts";
+import { Link } from "./link.ts";
+import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { type MountPlan, resolveMount } from "./mount_plan.ts";
-import type { Authorize, MountOptions, StreamHandler } from "./options.ts";
+import type { MountOptions, OpenOptions, StreamHandler } from "./options.ts";
+import { nameStream, streamRefused } from "./refusals.ts";
 import { Registry } from "./registry.ts";
 import { WireReporter } from "./reporter.ts";
-import type { WireCloseOptions, WireSession } from "./session.ts";
+import { checkOpen, openStream, type WireCloseOptions, type WireSession } from "./session.ts";
+import type { WireStream } from "./stream.ts";
 import { WireTally } from "./tally.ts";
 import { observeMount } from "./telemetry.ts";
-
-/** What a hub adds to a server. */
-export interface Router {
-  /** Brings a stream to somebody else, to its end, or gives why not. */
-  route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
-  onOpen(link: Link): void;
-  onOffers(link: Link): void;
-  onClose(link: Link): void;
-}
-
-/** What a router works with. */
-export interface RouterParts {
-  /** Where it finds sessions. */
-  readonly registry: Registry;
-  /** Where it counts. */
-  readonly counters: WireCounters;
-}
-
-/** Makes the router of a hub. */
-export type MakeRouter = (parts: RouterParts) => Router;
 
 /**
  * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` tells when it listens.
@@ -83,6 +66,7 @@ export class MountedWire implements AsyncDisposable {
   readonly #registry = new Registry();
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
+  readonly #host: MountHost;
   readonly #handlers = new HandlerTable(() => {
     for (const link of this.#registry.links) link.control.tellNames();
   });
@@ -105,8 +89,21 @@ export class MountedWire implements AsyncDisposable {
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
     this.finished = this.#finished.promise;
-    this.#router = makeRouter?.({ registry: this.#registry, counters: this.#tally.counters }) ?? null;
     const reporter = this.#reporter = new WireReporter(given);
+    const { counters } = this.#tally;
+    this.#router = makeRouter?.({
+      registry: this.#registry,
+      counters,
+      report: (error, { session }) => reporter.report(error, { phase: "hook", session }),
+    }) ?? null;
+    this.#host = new MountHost({
+      plan,
+      counters,
+      reporter,
+      handlers: this.#handlers,
+      router: this.#router,
+      stopping: this.#stopping.signal,
+    });
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
     const exemptions = new SourceExemptions(given);
     const penalties = new Penalties(given.penalties, exemptions);
@@ -158,15 +155,42 @@ export class MountedWire implements AsyncDisposable {
     return this.#registry.find(idOrIdentity)?.session;
   }
 
-  /** Opens a stream to somebody who joined: `session(idOrIdentity).open(name)`. @throws as {@linkcode WireSession.open} does */
-  async open(
-    idOrIdentity: string,
-    name: string,
-    options?: Parameters<WireSession["open"]>[1],
-  ): ReturnType<WireSession["open"]> {
-    const session = this.session(idOrIdentity);
-    if (session !== undefined) return await session.open(name, options);
-    throw new ClosedError("ERR_CLOSED", `Cannot open the stream "${name}" as the peer is not there`);
+  /**
+   * Opens a stream to a peer that joined: `session(idOrIdentity).open(name)`.
+   *
+   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, and as {@linkcode WireSession.open} does
+   */
+  async open(idOrIdentity: string, name: string, options: OpenOptions = {}): Promise<WireStream> {
+    const wanted = checkOpen(name, undefined, options);
+    checkName("Cannot open a stream", "idOrIdentity", idOrIdentity);
+    const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
+    return await openStream(async (limits) => {
+      const link = this.#registry.find(idOrIdentity);
+      if (link !== undefined && (link.facts.mux.state === "open" || limits.waitForPeer !== true)) return link;
+      if (limits.waitForPeer !== true) throw noPeer();
+      try {
+        return await this.#registry.waitFor(idOrIdentity, limits);
+      } catch (error) {
+        throw error instanceof TimeoutError ? noPeer() : error;
+      }
+    }, wanted);
+  }
+
+  /**
+   * Waits until a peer has joined, and returns its session; at once when it is there.
+   *
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it did not join within `timeoutMs`
+   * @throws {ClosedError} `ERR_CLOSED` when this wire is closed
+   */
+  async waitFor(identity: string, options: WaitOptions = {}): Promise<WireSession> {
+    checkName("Cannot wait for a peer", "identity", identity);
+    this.#stopping.signal.throwIfAborted();
+    return (await this.#registry.waitFor(identity, options)).session;
+  }
+
+  /** @ignore for tunnels */
+  get [HANDLERS](): HandlerTable {
+    return this.#handlers;
   }
 
   /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
@@ -185,7 +209,7 @@ export class MountedWire implements AsyncDisposable {
    * @throws {AggregateError} with the error of every session that could not end in order
    */
   close(options: WireCloseOptions = {}): Promise<void> {
-    const timeoutMs = timeLimit("close the wire", options, 10_000);
+    const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
@@ -198,9 +222,15 @@ export class MountedWire implements AsyncDisposable {
     this.#closing.catch(() => {});
   }
 
-  /** The same as {@linkcode close}. */
+  /**
+   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing uses: those are reset after half
+   * a second. What could not end in order is reported: it must not hide the error by which the block was left.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    const links = [...this.#registry.links];
+    const leaving = Promise.allSettled(links.map((link) => link.leave(CLOSE_MS)));
+    await this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    await leaving;
   }
 
   readonly #onSignal = (): void => {
@@ -227,6 +257,9 @@ export class MountedWire implements AsyncDisposable {
     observeMount(this);
     const fields = { address: this.addr };
     this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
+    if (this.#credentials === null && isOpenToOthers(this.addr)) {
+      this.#reporter.warn("Listening beyond this machine without TLS: tokens can be read on the way", fields);
+    }
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
       onRefused: ({ remoteAddr }) => {
@@ -266,7 +299,9 @@ export class MountedWire implements AsyncDisposable {
     let link: Link | undefined;
     const greeted = new GreetedIncoming(incoming, {
       names: () => this.#handlers.names,
-      judge: (greeting, signal) => this.#judgeSession(greeting, signal),
+      maxStreams: this.#plan.maxStreams,
+      maxStreamsPerPair: this.#plan.maxStreamsPerPair,
+      judge: (greeting, signal) => this.#host.judgeSession(greeting, signal),
       admit: (facts) => this.#registry.claim(facts) ? undefined : "ERR_NAME_TAKEN",
       register: (facts) => {
         link = new Link(facts, this.#host);
@@ -294,70 +329,9 @@ export class MountedWire implements AsyncDisposable {
     this.#reporter.guard(() => given.onClose?.(link.session, error));
   }
 
-  async #judgeSession(
-    { hello, transport }: Greeting,
-    signal: AbortSignal,
-  ): Promise<SessionRefusal | undefined> {
-    if (this.#stopping.signal.aborted) return "ERR_BUSY";
-    const { identity, token } = hello;
-    const { remoteAddr, tls } = transport;
-    const asked = this.#ask({ kind: "session", identity, token, remoteAddr, tls });
-    const late = () => new ClosedError("ERR_CLOSED", "Cannot authorize the session in time");
-    const allowed = await withDeadline(
-      { signal, timeoutMs: this.#plan.handshakeTimeoutMs, late },
-      () => asked,
-    ).catch((error) => {
-      this.#reporter.report(error, { phase: "handshake" });
-      return false;
-    });
-    return allowed === true ? undefined : "ERR_AUTH";
-  }
-
-  async #ask(request: Parameters<Authorize>[0]): Promise<boolean> {
-    const { authorize } = this.#plan.given;
-    return authorize === undefined ? true : await authorize(request) === true;
-  }
-
-  get #host(): LinkHost {
-    return {
-      counters: this.#tally.counters,
-      handlers: this.#handlers,
-      maxHandlers: this.#plan.maxHandlers,
-      judge: (link: Link, open: Open): Promise<StreamRefusal | undefined> => this.#judgeStream(link, open),
-      opener: (link: Link): string => link.facts.identity,
-      route: (link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> =>
-        this.#router?.route(link, channel, open) ?? Promise.resolve("ERR_NO_PEER"),
-      onControl: (link: Link, { streams }: Control): void => {
-        if (streams === undefined) return;
-        link.offers = streams;
-        this.#router?.onOffers(link);
-        this.#reporter.guard(() => this.#plan.given.onOffers?.(link.session));
-      },
-      onStreamError: (link: Link, error: unknown): void =>
-        this.#reporter.report(error, { phase: "stream", session: link.session }),
-    };
-  }
-
-  async #judgeStream(link: Link, open: Open): Promise<StreamRefusal | undefined> {
-    // Who opens a stream is known already; whoever says otherwise lies.
-    if (open.from !== undefined) return "ERR_FORBIDDEN";
-    const { identity, token, transport: { remoteAddr, tls } } = link.facts;
-    const { name, to } = open;
-    const allowed = await this.#ask({
-      kind: "stream",
-      identity,
-      token,
-      name,
-      from: identity,
-      to,
-      remoteAddr,
-      tls,
-    });
-    return allowed ? undefined : "ERR_FORBIDDEN";
-  }
-
   #stopped(): void {
     this.#state = "stopped";
+    this.#router?.stop();
     this.#tally.stop();
   }
 
@@ -367,7 +341,9 @@ export class MountedWire implements AsyncDisposable {
     this.#admission.drain();
     this.#listener?.close();
     this.#credentials?.close();
-    this.#stopping.abort(new ClosedError("ERR_CLOSED", "The wire was closed"));
+    const closed = new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+    this.#registry.stop(closed);
+    this.#stopping.abort(closed);
   }
 
   async #close(timeoutMs: number): Promise<void> {
@@ -384,4 +360,13 @@ export class MountedWire implements AsyncDisposable {
     const text = `Cannot close in order: ${errors.length} of ${links.length} sessions failed`;
     throw new AggregateError(errors, text);
   }
+}
+
+/** Time that open streams and handlers get by default, in ms. */
+const CLOSE_MS = 10_000;
+
+/** Whether other machines can reach an address. */
+function isOpenToOthers(address: Address): boolean {
+  const source = sourceKey(address);
+  return source !== null && !isLoopbackSource(source);
 }

@@ -4,6 +4,7 @@ import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { planServer } from "../tls/plan.ts";
+import { CONTROL_STREAMS } from "./frames.ts";
 import type { MountOptions, WireOptions } from "./options.ts";
 
 const ACTION = "Cannot mount";
@@ -22,6 +23,12 @@ export interface MountPlan {
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
   readonly maxHandlers: number;
+  /** Time for which a stream waits while `maxHandlers` run, in ms. */
+  readonly busyMs: number;
+  /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
+  readonly maxStreamsPerPair: number | undefined;
+  /** Streams that a peer is told it may have open. */
+  readonly maxStreams: number;
   readonly mux: Omit<MuxSessionOptions, "role">;
 }
 
@@ -30,7 +37,7 @@ export interface MountPlan {
  *
  * @throws {TypeError | RangeError} when an option is wrong, or nothing says who may join
  */
-export function resolveMount(options: MountOptions): MountPlan {
+export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
   checkBoolean(ACTION, "insecureAnyone", insecureAnyone);
@@ -52,17 +59,44 @@ export function resolveMount(options: MountOptions): MountPlan {
     listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
-    ...resolveWire(ACTION, options, "server"),
+    maxStreamsPerPair,
+    busyMs: BUSY_MS,
+    ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
   };
 }
 
-/** Checks what both sides have. */
+/** Streams that a peer may have open, and handlers that may run for it, unless more are needed. */
+export const MAX_STREAMS = 256;
+
+/** Time for which a stream waits while as many handlers run as may, in ms: about as long as its opener waits, and not longer. */
+export const BUSY_MS = 5000;
+
+/**
+ * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a yamux program, is refused
+ * by a code and not by a reset, and a hub may allow more. By them windows start with 32 KiB, and a process has room for 4096 streams of a
+ * hub beside those that have grown.
+ */
+const ROOM_STREAMS = 1024;
+
+/**
+ * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of whom pays for its own at the
+ * hub. What they leave running is bounded by `maxHandlers`.
+ */
+const ANY_RESETS = 2 ** 31;
+
+/**
+ * Checks what both sides have, and fills in limits that fit each other.
+ *
+ * @param atLeast Streams of one peer that a hub lets through, which its own limits must not undo
+ */
 export function resolveWire(
   action: string,
   options: WireOptions,
   role: "client" | "server",
-): Pick<MountPlan, "maxHandlers" | "mux"> {
-  const { maxHandlers = 256, mux = {}, signal } = options;
+  atLeast = 0,
+): Pick<MountPlan, "maxHandlers" | "maxStreams" | "mux"> {
+  const most = Math.max(MAX_STREAMS, atLeast);
+  const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
   checkLogger(action, options.logger);
   for (const name of ["onOpen", "onClose", "onOffers", "onError"] as const) {
@@ -72,7 +106,15 @@ export function resolveWire(
     throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   resolveMuxOptions({ ...mux, role });
-  return { maxHandlers, mux };
+  const maxStreams = mux.maxStreams ?? most;
+  const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
+  if (role === "client") {
+    const flood = { maxResets: ANY_RESETS, ...mux.flood };
+    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, flood } };
+  }
+  // The control stream is none of those that are counted.
+  const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
+  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

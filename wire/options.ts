@@ -11,7 +11,10 @@ import type { Meta } from "./frames.ts";
 import type { WireSession } from "./session.ts";
 import type { WireStream } from "./stream.ts";
 
-/** Serves a stream. When it returns the stream is closed, when it throws the stream is reset. */
+/**
+ * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read is dropped. When it
+ * throws the stream is reset, and the opener learns that the handler failed. `stream.signal` fires when the caller gives up.
+ */
 export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
 /** What is to be allowed or not. */
@@ -34,7 +37,10 @@ export interface AuthorizeRequest {
   readonly tls?: TlsInfo;
 }
 
-/** Decides. Whatever is not `true` refuses, and so does an error. It gets five seconds. */
+/**
+ * Decides, within five seconds. What is not `true` refuses. An error is no verdict: a session is refused with `ERR_BUSY`, so
+ * that the client tries again, and a stream with `ERR_HANDLER`.
+ */
 export type Authorize = (request: AuthorizeRequest) => boolean | Promise<boolean>;
 
 /** Where an error came up that no caller can be told. */
@@ -67,7 +73,12 @@ export interface WireOptions {
   onError?: (error: unknown, context: WireErrorContext) => void;
   /** Takes them otherwise. @default {the console} */
   logger?: Logger;
-  /** Handlers that may run for one session at a time; further streams are refused with `ERR_BUSY`. @default {256} as many streams as a peer may open */
+  /**
+   * Handlers that may run for one session at a time. Further streams wait up to five seconds, and are then refused with
+   * `ERR_BUSY`.
+   *
+   * @default {256} as many streams as a peer may open; as many as its hub allows a pair, if that is more
+   */
   maxHandlers?: number;
   /** Limits of the streams and the keepalive: see `MuxSessionOptions`. */
   mux?: Omit<MuxSessionOptions, "role">;
@@ -127,18 +138,36 @@ export interface JoinOptions extends WireOptions {
   onPeers?: (peers: ReadonlyMap<string, readonly string[]>) => void;
 }
 
+/** What ends a stream from outside; see {@linkcode OpenOptions.lifetime}. */
+export interface StreamLifetime {
+  /** Resets the stream. */
+  signal?: AbortSignal;
+  /** Time in ms from the call of `open` on, after which the stream is reset. @default {no limit} */
+  timeoutMs?: number;
+}
+
 /** Options of `open`. */
 export interface OpenOptions {
-  /** Gives up; the call rejects with its reason. It has no effect on an open stream. */
+  /** Gives up; the call rejects with its reason. It has no effect on an open stream: see `lifetime`. */
   signal?: AbortSignal;
   /** Time in ms until the far side has answered. @default {10000} */
   timeoutMs?: number;
-  /** What the handler is told about the stream: any JSON object; with the name at most 16 KiB. @default {{}} */
+  /** What the handler is told about the stream: any JSON object; with the names at most 16 KiB. @default {{}} */
   meta?: Meta;
+  /** What ends the whole stream, from its opening on, with a reset. @default {nothing} */
+  lifetime?: StreamLifetime;
+  /**
+   * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub holds the stream for
+   * 60 seconds at most.
+   *
+   * @default {false}
+   */
+  waitForPeer?: boolean;
 }
 
 /**
- * Compares a token without telling by its time how much of it was right.
+ * Compares a token without telling by its time how much of it was right. A secret that is not set, or empty, is equal to
+ * nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is missing.
  *
  * @example
  * ```ts
@@ -147,13 +176,16 @@ export interface OpenOptions {
  *
  * assertEquals(sameToken("secret", "secret"), true);
  * assertEquals(sameToken("secreT", "secret"), false);
+ * assertEquals(sameToken("", ""), false);
+ * assertEquals(sameToken("", undefined), false);
  * ```
  */
-export function sameToken(given: string, wanted: string): boolean {
+export function sameToken(given: string, wanted: string | undefined): boolean {
+  if (typeof given !== "string" || typeof wanted !== "string" || wanted === "") return false;
   const [left, right] = [new TextEncoder().encode(given), new TextEncoder().encode(wanted)];
   let difference = left.length ^ right.length;
   for (let index = 0; index < left.length; index++) {
-    difference |= (left[index] ?? 0) ^ (right[index % Math.max(1, right.length)] ?? 0);
+    difference |= (left[index] ?? 0) ^ (right[index % right.length] ?? 0);
   }
   return difference === 0;
 }

@@ -8,6 +8,9 @@ import type { WireSession } from "./session.ts";
 /** Phases that strangers can bring about as often as they like. */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
+/** Phases whose errors the owner of this side is told of in any case: no peer can bring them about at will. */
+const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
+
 /** Where the errors of a wire go. */
 export class WireReporter {
   readonly #options: Pick<WireOptions, "onError" | "logger">;
@@ -31,6 +34,14 @@ export class WireReporter {
   closed({ id, identity }: WireSession, error: Error | undefined): void {
     const fields = { session: id, identity, error };
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
+  }
+
+  /** Tells what its owner should know before harm comes of it: to the logger, else to the console. Never throws. */
+  warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#options.logger !== undefined) {
+      this.events.tell({ level: "warn", kind: message, message, fields });
+    } // deno-lint-ignore no-console
+    else console.warn(message);
   }
 
   /** Tells of an error. Never throws. */
@@ -59,7 +70,7 @@ export class WireReporter {
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
     const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-    const ours = code === "" || phase === "listen" || phase === "certificates";
+    const ours = code === "" || OURS.has(phase);
     try {
       const { logger } = this.#options;
       if (!ours) logger?.info(`Wire, in phase "${phase}": ${text}`, { phase });

@@ -2,12 +2,15 @@
 import type { ParleyError } from "../errors.ts";
 import type { MuxSessionStats } from "../mux/session.ts";
 import type { WaitOptions } from "../mux/wait.ts";
+import { checkBoolean } from "../limits/check.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
-import { timeLimit } from "./deadline.ts";
-import { checkName } from "./frames.ts";
-import type { Link } from "./link.ts";
+import { timeLeft, timeLimit } from "./deadline.ts";
+import { checkMeta, checkName, type Meta } from "./frames.ts";
+import { checkLifetime, Lifetime } from "./lifetime.ts";
+import type { Link, OpenLimits } from "./link.ts";
 import type { OpenOptions } from "./options.ts";
+import { nameStream } from "./refusals.ts";
 import { WireStream } from "./stream.ts";
 import { openMeasured } from "./telemetry.ts";
 
@@ -66,17 +69,24 @@ export class WireSession {
     return this.#link.closed;
   }
 
+  /** Fires when the session is over, in order or not; the reason tells what ended it. */
+  get signal(): AbortSignal {
+    return this.#link.signal;
+  }
+
   /**
-   * Opens a stream to the peer's handler of this name.
+   * Opens a stream to the peer's handler of this name; waits its turn where the peer takes no more streams just now.
    *
+   * @throws {TypeError | RangeError} when the name or an option is wrong, or `meta` is no JSON object, or too large
    * @throws {RemoteError} `ERR_NO_HANDLER` when the peer has none, `ERR_HANDLER` when it failed
+   * @throws {RemoteError} `ERR_TARGET_REFUSED` or `ERR_TARGET_TIMEOUT` when the peer could not reach what is behind it
    * @throws {AuthError} `ERR_FORBIDDEN`
-   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when the peer is busy
-   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it did not answer within `timeoutMs`
+   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when the stream got no turn
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when the peer did not answer within `timeoutMs`
    * @throws {ClosedError} `ERR_GOING_AWAY` once either side is closing, `ERR_CLOSED` or `ERR_RESET` after the end
    */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
-    return await openStream(this.#link, { name }, options);
+    return await openStream(() => this.#link, checkOpen(name, undefined, options));
   }
 
   /** Measures the round trip, in milliseconds. */
@@ -104,21 +114,63 @@ export class WireSession {
   }
 }
 
-/** Opens a stream over a link, for whoever faces it. */
-export async function openStream(
-  link: Link,
-  where: { readonly name: string; readonly to?: string },
-  options: OpenOptions,
-): Promise<WireStream> {
-  const { name, to } = where;
-  const { meta = {}, signal } = options;
-  checkName("Cannot open a stream", "name", name);
+/** The stream that is wanted. */
+export interface Wanted {
+  readonly name: string;
+  /** Which peer of the hub it is for. */
+  readonly to?: string;
+  readonly meta: Meta;
+  /** The time that its caller set, in ms. */
+  readonly timeoutMs: number;
+  readonly options: OpenOptions;
+}
+
+/**
+ * Checks what the caller of `open` wants, before any I/O.
+ *
+ * @throws {TypeError | RangeError} when something is wrong
+ */
+export function checkOpen(name: string, to: string | undefined, options: OpenOptions): Wanted {
+  const action = "Cannot open a stream";
+  checkName(action, "name", name);
   const timeoutMs = timeLimit("open a stream", options, OPEN_TIMEOUT_MS);
+  const { meta, lifetime, waitForPeer } = options;
+  if (waitForPeer !== undefined) checkBoolean(action, "waitForPeer", waitForPeer);
+  if (lifetime !== undefined) checkLifetime(action, lifetime);
+  return {
+    name,
+    to,
+    meta: meta === undefined ? NO_META : checkMeta(action, meta, { name, to }),
+    timeoutMs,
+    options,
+  };
+}
+
+const NO_META: Meta = {};
+
+/** Finds the session over which a stream is to be opened; it may have to wait for one. */
+export type FindLink = (limits: OpenLimits & { readonly givenMs: number }) => Link | Promise<Link>;
+
+/** Opens a stream over a link, as soon as there is one. */
+export async function openStream(find: FindLink, wanted: Wanted): Promise<WireStream> {
+  const { name, to, meta, timeoutMs: givenMs, options } = wanted;
+  const { waitForPeer, lifetime: over } = options;
+  const startedMs = performance.now();
+  const lifetime = over === undefined ? undefined : new Lifetime(over, options.signal);
+  const limits = { signal: lifetime?.signal ?? options.signal, timeoutMs: givenMs, givenMs, waitForPeer };
   const open = { name, to, meta };
-  const limits = { signal, timeoutMs };
-  const { channel, rest } =
-    await (telemetryOn()
-      ? openMeasured(link.facts, open, (told) => link.open(told, limits))
-      : link.open(open, limits));
-  return new WireStream(channel.mux, { name, from: undefined, meta }, rest);
+  try {
+    const link = await find(limits);
+    const left = { ...limits, timeoutMs: timeLeft(givenMs, startedMs) };
+    const channel = await (telemetryOn()
+      ? openMeasured(link.facts, open, (told) =>
+        link.open(told, left))
+      : link.open(open, left));
+    lifetime?.cover(channel.mux);
+    const label = nameStream(name, to ?? link.peer);
+    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest(), label);
+  } catch (error) {
+    lifetime?.end();
+    throw error;
+  }
 }

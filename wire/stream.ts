@@ -4,8 +4,16 @@ import type { ParleyError } from "../errors.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import type { Meta } from "./frames.ts";
-import { copyBody, type SegmentSink, type SegmentSource, SegmentWriter } from "./segments.ts";
-import { SegmentReader } from "./segments.ts";
+import {
+  type BodyEnd,
+  copyBody,
+  SegmentReader,
+  type SegmentSink,
+  type SegmentSource,
+  SegmentWriter,
+} from "./segments.ts";
+import { nameError } from "./refusals.ts";
+import { EndWatch } from "./step.ts";
 
 /** What both sides know of a stream. */
 export interface StreamInfo {
@@ -17,6 +25,9 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
+/** Where a stream tells what it has not used: a key that only this library has. */
+export const UNREAD: unique symbol = Symbol("unread");
+
 /** Plain or segmented: the first use of a direction fixes it. */
 type Mode = "unused" | "plain" | "segments";
 
@@ -25,7 +36,8 @@ type Mode = "unused" | "plain" | "segments";
  * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
  * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
  *
- * When a handler returns, its stream is closed; when it throws, the stream is reset.
+ * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is dropped. When it throws, the
+ * stream is reset. A stream that was read to its end and whose handler has returned is over at its opener too.
  */
 export class WireStream implements AsyncDisposable {
   /** Name under which it was opened. */
@@ -35,22 +47,26 @@ export class WireStream implements AsyncDisposable {
   /** What its opener said about it. It comes from the peer: check it as any input. */
   readonly meta: Meta;
   readonly #mux: MuxStream;
+  /** How errors name it. */
+  readonly #label: string;
+  #closed: Promise<ParleyError | undefined> | undefined;
   /** Bytes that came in one chunk with the answer. */
   #first: Uint8Array | undefined;
   #in: Mode = "unused";
   #out: Mode = "unused";
   #reader: SegmentReader | undefined;
-  readonly #writer: SegmentWriter;
+  #writer: SegmentWriter | undefined;
+  #bodyEnd: BodyEnd | undefined;
   #readable: ReadableStream<Uint8Array> | undefined;
 
   /** @ignore streams come from `open` and go to handlers */
-  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array) {
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
     this.#mux = mux;
+    this.#label = label;
     this.name = name;
     this.from = from;
     this.meta = meta;
     this.#first = first.length === 0 ? undefined : first;
-    this.#writer = new SegmentWriter((bytes, options) => mux.write(bytes, options));
   }
 
   /** Number of the stream in its session. */
@@ -60,7 +76,16 @@ export class WireStream implements AsyncDisposable {
 
   /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
   get closed(): Promise<ParleyError | undefined> {
-    return this.#mux.closed;
+    this.#closed ??= this.#mux.closed.then((error) => this.#named(error));
+    return this.#closed;
+  }
+
+  /**
+   * Fires when the stream ends other than in order: the peer reset it, such as a caller that gave up, or the session was
+   * lost. A handler stops its work by it.
+   */
+  get signal(): AbortSignal {
+    return this.#mux.signal;
   }
 
   /**
@@ -76,7 +101,7 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Sends `bytes`; resolves when they were taken over, which waits for whoever reads them at the far end.
+   * Sends `bytes`; resolves when they were taken over, which waits for the peer to read.
    *
    * @throws {ClosedError} `ERR_CLOSED` after {@linkcode closeWrite}, `ERR_RESET` after a reset
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the bytes were not taken within `timeoutMs`
@@ -84,17 +109,29 @@ export class WireStream implements AsyncDisposable {
    */
   async write(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
     this.#out = use("write to", this.#out, "plain");
-    await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+    try {
+      await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /**
-   * Sends all of `source` as one segment; more may follow. Gives the number of bytes.
+   * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment cannot be ended, the stream
+   * is reset and the source cancelled, also while the source is silent; `timeoutMs` is for each chunk: until the source gives it, and
+   * until the peer takes it.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream ends before
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when a chunk did not come, or go, within `timeoutMs`
    * @throws {TypeError} when the direction is used plain
    */
   async readFrom(source: SegmentSource, options?: WaitOptions): Promise<number> {
     this.#out = use("write to", this.#out, "segments");
+    const mux = this.#mux;
+    this.#writer ??= new SegmentWriter(
+      (bytes, wait) => mux.write(bytes, wait),
+      new EndWatch(() => this.closed),
+    );
     try {
       return await this.#writer.send(source, options);
     } catch (error) {
@@ -105,19 +142,27 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
-   * Writes the next segment to `sink`, which stays open. Gives the number of bytes, `null` when the peer ended
-   * its direction and no segment is left.
+   * Writes the next segment to `sink`, which stays open. Returns the number of bytes, `null` when the peer ended
+   * its direction and no segment is left. When it breaks off inside a segment, the stream is reset; `timeoutMs` is for each chunk.
    *
+   * @throws {ClosedError} `ERR_RESET` when the stream broke off, also while the sink takes nothing
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when a chunk did not come, or the sink did not take it, within `timeoutMs`
    * @throws {ProtocolError} `ERR_WIRE_SEGMENT` when the stream ends inside a segment, or holds none
    * @throws {TypeError} when the direction is used plain
    */
   async writeTo(sink: SegmentSink, options?: WaitOptions): Promise<number | null> {
     this.#in = use("read from", this.#in, "segments");
+    const mux = this.#mux;
     this.#reader ??= new SegmentReader((wait) => this.#pull(wait));
+    this.#bodyEnd ??= {
+      watch: new EndWatch(() => this.closed),
+      hasMore: () => mux.stats().bufferedBytes > 0,
+    };
     try {
-      return await copyBody(this.#reader, sink, options);
+      return await copyBody(this.#reader, sink, this.#bodyEnd, options);
     } catch (error) {
-      if (error instanceof ProtocolError) this.reset(error);
+      // Inside a segment there is no way back to its beginning.
+      if (error instanceof ProtocolError || this.#reader.isInside) this.reset(error);
       throw error;
     }
   }
@@ -127,9 +172,17 @@ export class WireStream implements AsyncDisposable {
     await this.#mux.closeWrite();
   }
 
-  /** Ends our direction after everything written, and stops reading. Resolves when the stream is over. Idempotent. */
-  async close(): Promise<void> {
-    await this.#mux.close();
+  /**
+   * Ends our direction after everything written, and stops reading. Resolves when the stream is over. Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the peer did not take everything within `timeoutMs`
+   */
+  async close(options?: WaitOptions): Promise<void> {
+    try {
+      await this.#mux.close(options);
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
@@ -145,7 +198,7 @@ export class WireStream implements AsyncDisposable {
         if (chunk === null) controller.close();
         else controller.enqueue(chunk);
       },
-      cancel: async () => await this.#mux.readable.cancel(),
+      cancel: () => this.#mux.cancel(),
     }, { highWaterMark: 0 });
     return this.#readable;
   }
@@ -163,20 +216,38 @@ export class WireStream implements AsyncDisposable {
       for (let chunk = await this.read(); chunk !== null; chunk = await this.read()) yield chunk;
       ended = true;
     } finally {
-      if (!ended) await this.#mux.readable.cancel().catch(() => {});
+      if (!ended) this.#mux.cancel();
     }
   }
 
-  /** The same as {@linkcode close}. */
+  /**
+   * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a {@linkcode reset}. Never rejects,
+   * so that it hides no error by which the block was left; {@linkcode closed} tells how the stream ended.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await this.#mux[Symbol.asyncDispose]();
+  }
+
+  /** @ignore bytes that were read off the stream and not used, for the end of its handler */
+  get [UNREAD](): number {
+    return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
     const first = this.#first;
-    if (first === undefined) return await this.#mux.read(options);
-    this.#first = undefined;
-    return first;
+    if (first !== undefined) {
+      this.#first = undefined;
+      return first;
+    }
+    try {
+      return await this.#mux.read(options);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  #named<Given>(error: Given): Given | ParleyError {
+    return nameError(error, this.#mux.id, this.#label);
   }
 }
 

@@ -21,12 +21,6 @@ const ROOM_BYTES = 512;
 /** An OPEN of ours. */
 type OurOpen = Partial<Open> & { readonly name: string };
 
-/** A stream that was accepted. */
-interface Opened {
-  readonly channel: FrameChannel;
-  readonly rest: Uint8Array;
-}
-
 /** Has the counters of a session exported until it is over; nothing without a provider. */
 export function observeSession({ mux, transport }: LinkFacts): void {
   if (!telemetryOn()) return;
@@ -57,8 +51,8 @@ export function observeMount(wire: MountedWire): void {
 export async function openMeasured(
   facts: LinkFacts,
   open: OurOpen,
-  send: (open: OurOpen) => Promise<Opened>,
-): Promise<Opened> {
+  send: (open: OurOpen) => Promise<FrameChannel>,
+): Promise<FrameChannel> {
   const measured = begin({
     name: `open ${open.name}`,
     kind: "client",
@@ -71,7 +65,7 @@ export async function openMeasured(
   });
   try {
     const opened = await send({ ...open, meta: withContext(open, measured) });
-    void opened.channel.mux.closed.then((error) => measured.end(error));
+    void opened.mux.closed.then((error) => measured.end(error));
     return opened;
   } catch (error) {
     measured.end(error);

@@ -198,6 +198,9 @@ Deno.test({
     await Deno.chmod(tokens, 0o600);
     files.writeTokens("home", "shop");
     await hub.said(/read anew/);
+    const bare = await runProgram(PARLEY_MAIN, ["expose", String(port), "web", "1", "--identity", "shop"]);
+    assertEquals(bare.code, 2, bare.stderr);
+    assertMatch(bare.stderr, /The token is missing: the hub wants one/);
     const early = await runProgram(PARLEY_MAIN, ["hub", String(port), "--tokens", tokens]);
     assertEquals(early.code, 1);
     assertMatch(early.stderr, /parley hub: .*\nHint: another program listens there/);

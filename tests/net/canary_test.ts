@@ -97,6 +97,54 @@ Deno.test({
   },
 });
 
+Deno.test("net.Socket.resetAndDestroy() resets where Deno.TcpConn.close() ends in order, which is why tunnels use node:net", async () => {
+  for (const resets of [true, false]) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const accepting = listener.accept();
+    let end = () => {};
+    if (resets) {
+      const socket = net.connect(listener.addr.port, "127.0.0.1");
+      await once(socket, "connect");
+      end = () => void socket.resetAndDestroy();
+    } else {
+      const conn = await Deno.connect({ port: listener.addr.port });
+      assert(!("setLinger" in conn) && !("reset" in conn));
+      end = () => conn.close();
+    }
+    using far = await accepting;
+    const reading = far.read(new Uint8Array(1)).catch((error) => error.constructor);
+    end();
+    assertEquals(await reading, resets ? Deno.errors.ConnectionReset : null);
+    listener.close();
+  }
+});
+
+Deno.test("net.Socket breaks a write that waits when its peer has ended without a word, which is why NodeLink holds", async () => {
+  for (const word of [false, true]) {
+    const server = net.createServer({ allowHalfOpen: true });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const accepting = once(server, "connection");
+    using near = await Deno.connect({ port: (server.address() as net.AddressInfo).port });
+    const [far] = await accepting as [net.Socket];
+    const failed = Promise.withResolvers<string>();
+    far.on("error", (error) => failed.resolve("code" in error ? String(error.code) : ""));
+    far.resume();
+    const ended = once(far, "end");
+    if (word) await near.write(new Uint8Array(1));
+    await near.closeWrite();
+    await ended;
+    let written = 0;
+    const next = (): void => void far.write(new Uint8Array(65536), (error) => error || (written++, next()));
+    next();
+    await atRest(() => written, 150);
+    if (!word) assertEquals(await settles("the failure", failed.promise), "EPIPE");
+    assertEquals(far.destroyed, !word);
+    far.destroy();
+    server.close();
+  }
+});
+
 Deno.test("tls.TLSSocket.pause() does not stop the reading, which is why NodeLink does", async () => {
   await withNode(async (session) => {
     const { far, raw } = session;

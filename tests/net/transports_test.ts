@@ -12,12 +12,16 @@ const windows = Deno.build.os === "windows";
 conformance("memory", () => {
   const [near, far] = memoryPair();
   return Promise.resolve({ near, far });
-});
+}, { resets: true });
 
 conformance("TCP", () => pairOver({ port: 0 }));
+conformance("TCP of node", () => pairOver({ port: 0 }, undefined, { dial: true, listen: true }), {
+  resets: true,
+});
+conformance("TCP from Deno to node", () => pairOver({ port: 0 }, undefined, { listen: true }));
 
 conformance("TLS of Deno", () => tlsPair("deno", "deno"), { closesAtOnce: false });
-conformance("TLS of node", () => tlsPair("node", "node"));
+conformance("TLS of node", () => tlsPair("node", "node"), { resets: true });
 conformance("TLS from Deno to node", () => tlsPair("deno", "node"), { closesAtOnce: false });
 conformance("TLS from node to Deno", () => tlsPair("node", "deno"), { closesAtOnce: false });
 
@@ -37,9 +41,13 @@ async function tlsPair(client: TlsBackend, server: TlsBackend): Promise<Transpor
   return await pairOver({ port: 0, tls }, clientTls(certs, { backend: client }));
 }
 
-async function pairOver(target: ListenTarget, tls?: ResolvedClientTls): Promise<TransportPair> {
+async function pairOver(
+  target: ListenTarget,
+  tls?: ResolvedClientTls,
+  canReset: { readonly dial?: boolean; readonly listen?: boolean } = {},
+): Promise<TransportPair> {
   const { signal } = new AbortController();
-  const listener = await listen(target);
+  const listener = await listen(target, { canReset: canReset.listen });
   try {
     const { addr } = listener;
     assert(addr.transport !== "memory");
@@ -47,7 +55,10 @@ async function pairOver(target: ListenTarget, tls?: ResolvedClientTls): Promise<
     const where = addr.transport === "unix"
       ? { path: addr.path }
       : { hostname: "localhost", port: addr.port };
-    const [near, far] = await Promise.all([dial({ ...where, tls }, { signal }), accepting]);
+    const [near, far] = await Promise.all([
+      dial({ ...where, tls }, { signal, canReset: canReset.dial }),
+      accepting,
+    ]);
     return { near, far };
   } finally {
     listener.close();

@@ -19,6 +19,8 @@ export interface ConformanceOptions {
   maxBufferedBytes?: number;
   /** `close()` frees the descriptor at once, whatever is under way. @default {true} */
   closesAtOnce?: boolean;
+  /** Has `reset()`. @default {false} */
+  resets?: boolean;
 }
 
 const MIB = 1 << 20;
@@ -56,7 +58,7 @@ async function withPair(
 function checkDirection(
   name: string,
   makePair: () => Promise<TransportPair>,
-  { maxBufferedBytes = 24 * MIB, closesAtOnce = true }: ConformanceOptions,
+  { maxBufferedBytes = 24 * MIB, closesAtOnce = true, resets = false }: ConformanceOptions,
 ): void {
   const test = (text: string, body: (near: Transport, far: Transport) => Promise<void>) =>
     Deno.test(`Transport over ${name}, ${text}`, () => withPair(makePair, body));
@@ -156,6 +158,21 @@ function checkDirection(
     await assertCode("ERR_CLOSED", writing);
   });
 
+  test("goes on writing to a peer that ended its direction without a word", async (near, far) => {
+    await far.closeWrite();
+    assertEquals(await settles("read", near.read()), null);
+    await checkGoesOn(near, far);
+  });
+
+  test(
+    "goes on writing to a peer that ends its direction without a word while the write waits",
+    async (near, far) => {
+      const reading = near.read();
+      await checkGoesOn(near, far, () => far.closeWrite());
+      assertEquals(await settles("read", reading), null);
+    },
+  );
+
   test("refuses a second reader and a second writer", async (near) => {
     const reading = near.read();
     await assertRejects(() => near.read(), TypeError, "another read is under way");
@@ -170,6 +187,34 @@ function checkDirection(
     far.close();
     await assertCode("ERR_RESET", writeForever(near));
   });
+
+  if (resets) {
+    test(
+      "fails the peer's read with ERR_RESET when reset, at rest or with a write under way",
+      async (near, far) => {
+        await near.write(new Uint8Array([1]));
+        assertEquals(await far.read(), new Uint8Array([1]));
+        const reading = far.read();
+        near.reset?.();
+        near.reset?.();
+        await assertCode("ERR_RESET", reading);
+        await assertCode("ERR_RESET", far.read());
+        await assertCode("ERR_CLOSED", near.read());
+      },
+    );
+
+    test(
+      "fails its own calls with ERR_CLOSED and the peer's with ERR_RESET when reset amid them",
+      async (near, far) => {
+        const reading = near.read();
+        const { writing } = await fillUp(near, maxBufferedBytes);
+        near.reset?.();
+        await assertCode("ERR_CLOSED", reading);
+        await assertCode("ERR_CLOSED", writing);
+        await assertCode("ERR_RESET", readAll(far));
+      },
+    );
+  }
 
   // Deno's own TLS frees it only when the peer leaves: a canary holds that, see tests/net/canary_test.ts.
   if (closesAtOnce) {
@@ -256,6 +301,27 @@ async function fillUp(
   writing.catch(() => {});
   await atRest(() => accepted);
   return { writing, accepted };
+}
+
+/** Writes until `far` takes no more, and then on while it reads. */
+async function checkGoesOn(near: Transport, far: Transport, meanwhile = async () => {}): Promise<void> {
+  let accepted = 0;
+  let isFull = false;
+  const writing = (async () => {
+    const block = new Uint8Array(65536);
+    for (; !isFull; accepted += block.length) await near.write(block);
+    for (const end = accepted + 4 * MIB; accepted < end; accepted += block.length) await near.write(block);
+    await near.closeWrite();
+  })();
+  writing.catch(() => {});
+  await atRest(() => accepted);
+  await meanwhile();
+  await atRest(() => accepted);
+  isFull = true;
+  let received = 0;
+  for (let chunk; (chunk = await settles("read", far.read())) !== null;) received += chunk.length;
+  await writing;
+  assertEquals(received, accepted);
 }
 
 async function writeForever(transport: Transport): Promise<void> {

@@ -2,6 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "@parley/parley";
 import {
+  checkMeta,
   encodeFrame,
   FrameBuffer,
   MAX_FRAME_BYTES,
@@ -82,13 +83,21 @@ Deno.test("frames refuse what is no JSON object, broken UTF-8, and members named
 });
 
 Deno.test("readOpen takes a name, whom it is for and what is said about it", () => {
-  assertEquals(readOpen(text({ name: "a" })), { name: "a", to: undefined, from: undefined, meta: {} });
-  assertEquals(readOpen(text({ name: "a", to: "b", from: "c", meta: { x: [1] } })), {
+  assertEquals(readOpen(text({ name: "a" })), {
+    name: "a",
+    to: undefined,
+    from: undefined,
+    meta: {},
+    waitMs: undefined,
+  });
+  assertEquals(readOpen(text({ name: "a", to: "b", from: "c", meta: { x: [1] }, waitMs: 5 })), {
     name: "a",
     to: "b",
     from: "c",
     meta: { x: [1] },
+    waitMs: 5,
   });
+  for (const waitMs of ["1", -1, null, NaN]) refuses(() => readOpen(text({ name: "a", waitMs })));
   for (const frame of [{}, { name: "a", to: 1 }, { name: "a", from: "" }, { name: "a", meta: [] }]) {
     refuses(() => readOpen(text(frame)));
   }
@@ -101,12 +110,64 @@ Deno.test("readReply, readAnswer and readControl know their codes and refuse oth
   assertEquals(readAnswer(text({})), { code: undefined });
   assertEquals(readAnswer(text({ code: "ERR_NO_PEER" })), { code: "ERR_NO_PEER" });
   refuses(() => readAnswer(text({ code: 1 })));
-  refuses(() => readAnswer(text({ code: "toString" })));
-  const nothing = { streams: undefined, peers: [], gone: [], ended: undefined };
+  assertEquals(readAnswer(text({ code: "ERR_TARGET_REFUSED" })), { code: "ERR_TARGET_REFUSED" });
+  // What only newer peers know is no broken frame.
+  for (const code of ["ERR_OF_TOMORROW", "toString"]) {
+    assertEquals(readAnswer(text({ code })), { code: "ERR_HANDLER" });
+  }
+  const nothing = { streams: undefined, peers: [], gone: [], limits: undefined, ended: undefined };
   assertEquals(readControl(text({ gone: ["a"] })), { ...nothing, gone: ["a"] });
   assertEquals(readControl(text({ ended: "ERR_NAME_TAKEN" })), { ...nothing, ended: "ERR_NAME_TAKEN" });
   refuses(() => readControl(text({ ended: "ERR_OTHER" })));
   refuses(() => readControl(text({ ended: true })));
   refuses(() => readControl(text({ peers: [{ identity: "a" }] })));
   refuses(() => readControl(text({ peers: {} })));
+});
+
+Deno.test("readHello, readReply and readControl take limits, whole numbers only, and leave out what is not said", () => {
+  const hello = { parley: 1, identity: "me", token: "", streams: [] };
+  const welcome = { session: "s", identity: "me", streams: [] };
+  assertEquals(readHello(text({ ...hello, limits: { maxStreams: 5, windowBytes: 9e9, other: 1 } })).limits, {
+    maxStreams: 5,
+    windowBytes: 256 * 1024,
+  });
+  assertEquals(readReply(text({ ...welcome, limits: {} })), { ...welcome, limits: {} });
+  assertEquals(readReply(text({ ...welcome, limits: { maxStreamsPerPair: 2 ** 40 } })), {
+    ...welcome,
+    limits: { maxStreamsPerPair: 2 ** 20 },
+  });
+  assertEquals(readControl(text({ limits: { maxStreams: 1 } })).limits, { maxStreams: 1 });
+  for (const limits of [[], 1, null, { maxStreams: 0 }, { maxStreams: "1" }, { windowBytes: 1.5 }]) {
+    refuses(() => readHello(text({ ...hello, limits })));
+    refuses(() => readReply(text({ ...welcome, limits })));
+    refuses(() => readControl(text({ limits })));
+  }
+});
+
+Deno.test("checkMeta takes objects that JSON can say and a frame can hold, and refuses all else", () => {
+  const check = (meta: unknown, name = "n", to?: string) => checkMeta("Cannot open", meta, { name, to });
+  const meta = { a: [1, { b: null }] };
+  assertEquals(check(meta), meta);
+  const circle: Record<string, unknown> = {};
+  circle.itself = circle;
+  const wrong = [[1], null, 1, "x", { n: 1n }, circle, new Date(), JSON.parse('{"a":{"__proto__":{}}}')];
+  for (const value of wrong) assertThrows(() => check(value), TypeError, '"meta"');
+  const fits = (bytes: number, name?: string, to?: string) => {
+    try {
+      check({ x: "-".repeat(bytes) }, name, to);
+      return true;
+    } catch (error) {
+      assertEquals(error instanceof RangeError, true);
+      return false;
+    }
+  };
+  let most = MAX_FRAME_BYTES;
+  while (!fits(most)) most--;
+  encodeFrame({ name: "n", waitMs: 2 ** 32 - 1, meta: { x: "-".repeat(most) } });
+  // Through a hub the longest `from` must fit as well.
+  const name = "n".repeat(255), identity = "i".repeat(255);
+  let less = MAX_FRAME_BYTES;
+  while (!fits(less, name, identity)) less--;
+  encodeFrame({ name, from: identity, meta: { x: "-".repeat(less) } });
+  assertEquals(most - less >= 3 * 254, true);
 });

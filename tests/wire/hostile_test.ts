@@ -141,7 +141,8 @@ Deno.test("hub lets a client that opens and resets without end not run more than
   for (let count = 0; count < 300 && eve.mux.state === "open"; count++) {
     const channel = await eve.send({ name: "work" }).catch(() => null);
     if (channel === null) break;
-    await answer(channel);
+    // Those over the share wait for a turn until they are reset.
+    if (count < 8) await answer(channel);
     channel.mux.reset();
   }
   assertEquals(most, 8);

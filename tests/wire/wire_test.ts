@@ -1,6 +1,6 @@
 // Tests of mount and join: sessions, named streams both ways, hooks, retries and ends.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { AuthError, LimitError, RemoteError, TimeoutError } from "@parley/parley";
+import { AuthError, RemoteError, TimeoutError } from "@parley/parley";
 import { join, mount, type WireSession } from "@parley/parley/wire";
 import { codeOf, errorOf } from "../support/servers.ts";
 import { FreezingProxy } from "../support/freezing_proxy.ts";
@@ -60,23 +60,19 @@ Deno.test("handle and unhandle work while connected, and both sides are told", a
   assertEquals(await readText(await session.open("second")), "other");
 });
 
-Deno.test("open rejects with the code of the refusal", async () => {
-  await using test = await mounted({
-    maxHandlers: 1,
-    handlers: { wait: async (stream) => void await stream.closed },
-  });
+Deno.test("open rejects with the code of the refusal, and names the stream and the peer", async () => {
+  await using test = await mounted();
   const wire = await test.join("ann");
-  await assertRejects(() => wire.open("forbidden"), AuthError);
-  await assertRejects(() => wire.open("nothing"), RemoteError);
-  const stream = await wire.open("wait");
-  await assertRejects(() => wire.open("wait"), LimitError);
-  await assertRejects(() => wire.peer("bob").open("x"), LimitError);
-  stream.reset();
-  await until(
-    "the slot is free",
-    () => wire.open("nothing").then(() => true, (error) => codeOf(error) === "ERR_NO_HANDLER"),
-  );
+  await assertRejects(() => wire.open("forbidden"), AuthError, 'the stream "forbidden" to the server');
+  await assertRejects(() => wire.open("nothing"), RemoteError, 'the stream "nothing" to the server');
   assertEquals(codeOf(await errorOf(wire.peer("bob").open("x"))), "ERR_NO_PEER");
+  const error = await assertRejects(
+    () => test.server.open("bob", "x"),
+    RemoteError,
+    'the stream "x" to "bob"',
+  );
+  assertEquals(error.code, "ERR_NO_PEER");
+  await assertRejects(() => test.server.open("ann", "x"), RemoteError, 'the stream "x" to "ann"');
 });
 
 Deno.test("open gives up by time and by signal, and the stream is reset at the far side", async () => {

@@ -1,8 +1,9 @@
-// Listening for node:tls: accepts sockets of node:net, which come to rest until their handshake is wanted.
+// Listening by node:net: accepts sockets, which rest until they are wanted, with TLS or without.
 import net from "node:net";
 import type { CredentialSource } from "../tls/options.ts";
 import { busyAccept, isConnectionFault, listenFault } from "./faults.ts";
 import { NodeLink, nothing } from "./node_link.ts";
+import { NodeTransport } from "./node_transport.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
 import { type NodeServerTls, ServerTls } from "./tls_node.ts";
 import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -32,8 +33,16 @@ export async function listenTlsNode(
   tls: NodeListenTls,
   options: ListenOptions,
 ): Promise<Listener> {
+  return await listenOn(target, new Acceptor(new TlsOpening(tls), options));
+}
+
+/** Listens on TCP without TLS, for connections that can be reset. */
+export async function listenNode(target: TcpListenTarget, options: ListenOptions): Promise<Listener> {
+  return await listenOn(target, new Acceptor(PLAIN_OPENING, options));
+}
+
+async function listenOn(target: TcpListenTarget, acceptor: Acceptor): Promise<Listener> {
   const { hostname, port, reusePort = false } = target;
-  const acceptor = new Acceptor(tls, options);
   try {
     await acceptor.listen({ host: hostname, port, ...reusePort && { reusePort } });
   } catch (cause) {
@@ -50,7 +59,7 @@ export async function listenTlsNodeUnix(
 ): Promise<Listener> {
   checkUnixPath("listen", target.path);
   const { listener, release } = await claimUnixPath(target, async (path) => {
-    const acceptor = new Acceptor(tls, options, target.path);
+    const acceptor = new Acceptor(new TlsOpening(tls), options, target.path);
     await acceptor.listen({ path });
     return acceptor;
   });
@@ -66,17 +75,52 @@ interface ListenHandle {
   readStop?(): number;
 }
 
+/** How an accepted socket becomes a transport. */
+interface Opening {
+  /** Takes over the link; it is free when this rejects. */
+  open(link: NodeLink, options: { signal: AbortSignal }): Promise<Transport>;
+  /** Called once, when the listener closes. */
+  close(): void;
+}
+
+/** A handshake by the credentials that are in force when it begins, not when the connection came. */
+class TlsOpening implements Opening {
+  readonly #unsubscribe: () => void;
+  #server: ServerTls;
+
+  constructor(tls: NodeListenTls) {
+    this.#server = new ServerTls(tls.credentials.current, tls);
+    this.#unsubscribe = tls.credentials.subscribe((next) => {
+      this.#server = new ServerTls(next, tls);
+    });
+  }
+
+  open(link: NodeLink, options: { signal: AbortSignal }): Promise<Transport> {
+    return this.#server.open(link, options);
+  }
+
+  close(): void {
+    this.#unsubscribe();
+  }
+}
+
+const PLAIN_OPENING: Opening = {
+  open(link, { signal }) {
+    if (!signal.aborted) return Promise.resolve(new NodeTransport(link));
+    link.destroy();
+    return Promise.reject(signal.reason);
+  },
+  close: nothing,
+};
+
 class Acceptor implements Listener {
   readonly #server: net.Server;
   readonly #path: string | undefined;
   readonly #backlog: number;
   readonly #maxWaiting: number;
   readonly #tuning: SocketTuning;
-  readonly #tls: NodeListenTls;
-  readonly #unsubscribe: () => void;
+  readonly #opening: Opening;
   readonly #queue: NodeIncoming[] = [];
-  /** What the next handshake goes by. */
-  serverTls: ServerTls;
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
   #wakesSoon: ReturnType<typeof setTimeout> | undefined;
@@ -84,17 +128,13 @@ class Acceptor implements Listener {
   /** Called once, right after closing. */
   onClose: () => void = () => {};
 
-  constructor(tls: NodeListenTls, options: ListenOptions, path?: string) {
+  constructor(opening: Opening, options: ListenOptions, path?: string) {
     const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
     this.#path = path;
     this.#backlog = backlog;
     this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
-    this.#tls = tls;
-    this.serverTls = new ServerTls(tls.credentials.current, tls);
-    this.#unsubscribe = tls.credentials.subscribe((next) => {
-      this.serverTls = new ServerTls(next, tls);
-    });
+    this.#opening = opening;
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#admit(socket));
   }
@@ -115,7 +155,7 @@ class Acceptor implements Listener {
       this.#server.listen({ ...where, backlog: this.#backlog });
       await promise;
     } catch (cause) {
-      this.#unsubscribe();
+      this.#opening.close();
       throw cause;
     }
     this.#server.on("error", (error) => this.#fail(error));
@@ -138,7 +178,7 @@ class Acceptor implements Listener {
     this.#closed = true;
     clearInterval(this.#waker);
     clearTimeout(this.#wakesSoon);
-    this.#unsubscribe();
+    this.#opening.close();
     this.#server.close();
     for (const incoming of this.#queue.splice(0)) incoming.refuse();
     this.#waiter?.resolve(null);
@@ -176,7 +216,7 @@ class Acceptor implements Listener {
       if (!isGone) {
         const link = new NodeLink(socket, this.#path);
         link.tune(this.#tuning);
-        return new NodeIncoming(link, this);
+        return new NodeIncoming(link, this.#opening);
       }
     } catch (error) {
       this.#fail(error);
@@ -223,11 +263,11 @@ function drop(socket: net.Socket): void {
 
 class NodeIncoming implements Incoming {
   readonly #link: NodeLink;
-  readonly #acceptor: { readonly serverTls: ServerTls };
+  readonly #opening: Opening;
 
-  constructor(link: NodeLink, acceptor: { readonly serverTls: ServerTls }) {
+  constructor(link: NodeLink, opening: Opening) {
     this.#link = link;
-    this.#acceptor = acceptor;
+    this.#opening = opening;
   }
 
   get localAddr(): Address {
@@ -238,9 +278,8 @@ class NodeIncoming implements Incoming {
     return this.#link.remoteAddr;
   }
 
-  /** By the credentials that are in force now, not when the connection came. */
-  open({ signal }: { signal: AbortSignal }): Promise<Transport> {
-    return this.#acceptor.serverTls.open(this.#link, { signal });
+  open(options: { signal: AbortSignal }): Promise<Transport> {
+    return this.#opening.open(this.#link, options);
   }
 
   refuse(): void {

@@ -1,0 +1,63 @@
+// Tests of turns and of waits for one thing: in order, bounded, and nothing stays behind.
+import { assertEquals, assertRejects } from "@std/assert";
+import { TimeoutError } from "@parley/parley";
+import { Turns } from "../../wire/turns.ts";
+import { Waiters } from "../../wire/waiters.ts";
+import { watchedSignal } from "../support/watched_signal.ts";
+
+const never = new AbortController().signal;
+
+Deno.test("Turns gives turns in the order in which they were asked for, and no more than its limit", async () => {
+  const turns = new Turns(2);
+  assertEquals([turns.tryTake(), turns.tryTake(), turns.tryTake()], [true, true, false]);
+  const order: string[] = [];
+  const waits = ["a", "b", "c"].map(async (name) => {
+    if (await turns.take(10_000, never)) order.push(name);
+  });
+  turns.give();
+  // A turn that others wait for is not taken from them.
+  assertEquals(turns.tryTake(), false);
+  await waits[0];
+  assertEquals(order, ["a"]);
+  turns.limit = 4;
+  await Promise.all(waits);
+  assertEquals(order, ["a", "b", "c"]);
+  for (let count = 0; count < 4; count++) turns.give();
+  assertEquals(turns.isIdle, true);
+});
+
+Deno.test("Turns loses no turn to one who has left, by time or by signal", async () => {
+  const turns = new Turns(1);
+  turns.tryTake();
+  const controller = new AbortController();
+  const byTime = turns.take(1, never);
+  const bySignal = turns.take(10_000, controller.signal);
+  assertEquals(await byTime, false);
+  const staying = turns.take(10_000, never);
+  controller.abort();
+  turns.give();
+  assertEquals([await bySignal, await staying], [false, true]);
+  assertEquals(await turns.take(1, AbortSignal.abort()), false);
+  turns.give();
+  assertEquals(turns.isIdle, true);
+});
+
+Deno.test("Waiters ends all waits with a value or an error, and each by its own time and signal", async () => {
+  const waiters = new Waiters<number>();
+  const late = (ms: number) => new TimeoutError("ERR_CONNECT_TIMEOUT", `none in ${ms} ms`);
+  const watched = watchedSignal();
+  const { signal } = watched;
+  const waits = [waiters.wait({}, late), waiters.wait({ signal, timeoutMs: 60_000 }, late)];
+  await assertRejects(() => waiters.wait({ timeoutMs: 1 }, late), TimeoutError, "none in 1 ms");
+  assertEquals([waiters.size, watched.listeners], [2, 1]);
+  waiters.resolve(5);
+  assertEquals(await Promise.all(waits), [5, 5]);
+  assertEquals([waiters.size, watched.listeners], [0, 0]);
+  const failing = assertRejects(() => waiters.wait({}, late), Error, "over");
+  waiters.reject(new Error("over"));
+  await failing;
+  const stopped = assertRejects(() => waiters.wait({ signal }, late), Error, "enough");
+  watched.controller.abort(new Error("enough"));
+  await stopped;
+  assertEquals(waiters.size, 0);
+});

@@ -1,0 +1,63 @@
+// JoinHost: what a joined side decides about the streams that come to it, and whom it tells of them.
+import type { WireCounters } from "../stats/counters.ts";
+import type { Control, Open, StreamRefusal } from "./frames.ts";
+import type { HandlerTable } from "./handlers.ts";
+import type { Link, LinkHost } from "./link.ts";
+import { BUSY_MS } from "./mount_plan.ts";
+import type { JoinOptions } from "./options.ts";
+import type { WireReporter } from "./reporter.ts";
+
+/** What {@linkcode JoinHost} works with. */
+export interface JoinHostParts {
+  readonly options: JoinOptions;
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  readonly counters: WireCounters;
+  readonly reporter: WireReporter;
+  readonly onControl: (link: Link, control: Control) => void;
+}
+
+/** Judges what the server, and others through it, ask for. */
+export class JoinHost implements LinkHost {
+  readonly counters: WireCounters;
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  readonly busyMs: number = BUSY_MS;
+  readonly #parts: JoinHostParts;
+
+  constructor(parts: JoinHostParts) {
+    this.#parts = parts;
+    this.counters = parts.counters;
+    this.handlers = parts.handlers;
+    this.maxHandlers = parts.maxHandlers;
+  }
+
+  async judge(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
+    const { authorize, identity } = this.#parts.options;
+    if (authorize === undefined) return undefined;
+    const { remoteAddr, tls } = link.session;
+    const request = { kind: "stream" as const, identity: from ?? "", token: "", name, from, to: identity };
+    return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
+  }
+
+  opener(): undefined {
+    return undefined;
+  }
+
+  /** No peer is behind a joined side. */
+  route(): Promise<StreamRefusal | undefined> {
+    return Promise.resolve("ERR_NO_PEER");
+  }
+
+  onControl(link: Link, control: Control): void {
+    this.#parts.onControl(link, control);
+  }
+
+  onStreamError(link: Link, error: unknown): void {
+    this.#parts.reporter.report(error, { phase: "stream", session: link.session });
+  }
+
+  onSessionError(link: Link, error: unknown): void {
+    this.#parts.reporter.report(error, { phase: "session", session: link.session });
+  }
+}

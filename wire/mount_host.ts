@@ -1,0 +1,129 @@
+// MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
+import { ClosedError } from "../errors.ts";
+import type { WireCounters } from "../stats/counters.ts";
+import { withDeadline } from "./deadline.ts";
+import type { FrameChannel } from "./frame_channel.ts";
+import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
+import type { Greeting } from "./greeting.ts";
+import type { HandlerTable } from "./handlers.ts";
+import type { Link, LinkHost } from "./link.ts";
+import type { MountPlan } from "./mount_plan.ts";
+import type { Authorize } from "./options.ts";
+import type { Registry } from "./registry.ts";
+import type { WireReporter } from "./reporter.ts";
+
+/** What a hub adds to a server. */
+export interface Router {
+  /** Brings a stream to another peer, to its end, or tells why not. */
+  route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  onOpen(link: Link): void;
+  onOffers(link: Link): void;
+  onClose(link: Link): void;
+  /** The server has ended. */
+  stop(): void;
+}
+
+/** What a router works with. */
+export interface RouterParts {
+  /** Where it finds sessions. */
+  readonly registry: Registry;
+  /** Where it counts. */
+  readonly counters: WireCounters;
+  /** Takes an error that no caller can be told. */
+  readonly report: (error: unknown, link: Link) => void;
+}
+
+/** Makes the router of a hub. */
+export type MakeRouter = (parts: RouterParts) => Router;
+
+/** What {@linkcode MountHost} works with. */
+export interface MountHostParts {
+  readonly plan: MountPlan;
+  readonly handlers: HandlerTable;
+  readonly counters: WireCounters;
+  readonly reporter: WireReporter;
+  readonly router: Router | null;
+  /** Fires when no peer is let in any more. */
+  readonly stopping: AbortSignal;
+}
+
+/** Judges what peers ask for. */
+export class MountHost implements LinkHost {
+  readonly counters: WireCounters;
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  readonly busyMs: number;
+  readonly #parts: MountHostParts;
+
+  constructor(parts: MountHostParts) {
+    this.#parts = parts;
+    this.counters = parts.counters;
+    this.handlers = parts.handlers;
+    this.maxHandlers = parts.plan.maxHandlers;
+    this.busyMs = parts.plan.busyMs;
+  }
+
+  /** Asks who may join; an error is no verdict, and the client tries again. */
+  async judgeSession(
+    { hello, transport }: Greeting,
+    signal: AbortSignal,
+  ): Promise<SessionRefusal | undefined> {
+    const { plan, reporter, stopping } = this.#parts;
+    if (stopping.aborted) return "ERR_BUSY";
+    const { identity, token } = hello;
+    const { remoteAddr, tls } = transport;
+    const timeoutMs = plan.handshakeTimeoutMs;
+    const late = (ms: number) =>
+      new ClosedError("ERR_CLOSED", `Cannot authorize the session within ${ms} ms`);
+    try {
+      const allowed = await withDeadline(
+        { signal, timeoutMs, late },
+        () => this.#ask({ kind: "session", identity, token, remoteAddr, tls }),
+      );
+      return allowed ? undefined : "ERR_AUTH";
+    } catch (error) {
+      if (signal.aborted) throw error;
+      reporter.report(error, { phase: "handshake" });
+      return "ERR_BUSY";
+    }
+  }
+
+  async judge(link: Link, open: Open): Promise<StreamRefusal | undefined> {
+    // Who opens a stream is known already: a peer that says it itself lies.
+    if (open.from !== undefined) return "ERR_FORBIDDEN";
+    const { identity, token, transport: { remoteAddr, tls } } = link.facts;
+    const { name, to } = open;
+    const request = { kind: "stream" as const, identity, token, name, from: identity, to, remoteAddr, tls };
+    return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
+  }
+
+  opener(link: Link): string {
+    return link.facts.identity;
+  }
+
+  async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
+    const { router } = this.#parts;
+    return router === null ? "ERR_NO_PEER" : await router.route(link, channel, open);
+  }
+
+  onControl(link: Link, { streams }: Control): void {
+    if (streams === undefined) return;
+    link.offers = streams;
+    const { plan, reporter, router } = this.#parts;
+    router?.onOffers(link);
+    reporter.guard(() => plan.given.onOffers?.(link.session));
+  }
+
+  onStreamError(link: Link, error: unknown): void {
+    this.#parts.reporter.report(error, { phase: "stream", session: link.session });
+  }
+
+  onSessionError(link: Link, error: unknown): void {
+    this.#parts.reporter.report(error, { phase: "session", session: link.session });
+  }
+
+  async #ask(request: Parameters<Authorize>[0]): Promise<boolean> {
+    const { authorize } = this.#parts.plan.given;
+    return authorize === undefined ? true : await authorize(request) === true;
+  }
+}

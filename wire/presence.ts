@@ -1,0 +1,111 @@
+// PresenceBoard: tells those who joined a hub who else is there, as often as the hub can afford.
+import { fitNames, namesCut } from "./control_sender.ts";
+import type { Link } from "./link.ts";
+import type { Registry } from "./registry.ts";
+
+/**
+ * What the hub sends about one peer's changes in the long run, in bytes per millisecond: 512 KiB a second. A peer
+ * that changes its names all the time is told of seldom: with 40 watchers and 9 KB of names every 700 ms, with few short names at once.
+ */
+const BYTES_PER_MS = 512;
+
+/** Debts below this are forgotten, in ms. */
+const MIN_DEBT_MS = 1;
+
+/** Shortest time between two looks at what is due, in ms. */
+const MIN_LOOK_MS = 20;
+
+/** What the board needs from its hub. */
+export interface PresenceHost {
+  readonly registry: Registry;
+  /** Whether one may be told of another. */
+  isVisible(to: Link, of: Link): boolean;
+  /** Takes an error that no caller can be told. */
+  report(error: unknown, link: Link): void;
+}
+
+/** Who is there, and who has to be told of it. Each peer pays for its own changes: others are told of at once. */
+export class PresenceBoard {
+  readonly #host: PresenceHost;
+  /** From when on a peer may be told of again, by `performance.now`. */
+  readonly #dueMs = new Map<string, number>();
+  /** Peers of whom there is news, each with its last session. */
+  readonly #news = new Map<string, Link>();
+  /** Sessions whose names did not fit; each is reported once. */
+  readonly #cut = new WeakSet<Link>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
+
+  constructor(host: PresenceHost) {
+    this.#host = host;
+  }
+
+  /** A peer joined: it is told of the others, and they of it. */
+  joined(link: Link): void {
+    this.changed(link);
+    for (const other of this.#host.registry.links) {
+      if (other === link || !this.#host.isVisible(link, other)) continue;
+      link.control.tellPeer(other.facts.identity, this.#namesOf(other));
+    }
+  }
+
+  /** A peer joined, left, or handles other names. */
+  changed(link: Link): void {
+    if (this.#isStopped) return;
+    const { identity } = link.facts;
+    this.#news.set(identity, link);
+    if ((this.#dueMs.get(identity) ?? 0) <= performance.now()) this.#tell(identity, link);
+    this.#look();
+  }
+
+  /** Tells nothing any more. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #tell(identity: string, link: Link): void {
+    this.#news.delete(identity);
+    const { registry } = this.#host;
+    // A newer session of the same identity may be there already.
+    const now = registry.named(identity);
+    const names = now === undefined ? null : this.#namesOf(now);
+    const size = JSON.stringify({ identity, names }).length;
+    let bytes = 0;
+    for (const other of registry.links) {
+      if (other.facts.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
+      other.control.tellPeer(identity, names);
+      bytes += size;
+    }
+    const debtMs = bytes / BYTES_PER_MS;
+    if (debtMs < MIN_DEBT_MS) this.#dueMs.delete(identity);
+    else this.#dueMs.set(identity, performance.now() + debtMs);
+  }
+
+  /** Tells what is due, and looks again when more will be. */
+  #look(): void {
+    if (this.#timer !== undefined || this.#dueMs.size === 0) return;
+    let nextMs = Infinity;
+    for (const dueMs of this.#dueMs.values()) nextMs = Math.min(nextMs, dueMs);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      const nowMs = performance.now();
+      for (const [identity, dueMs] of this.#dueMs) {
+        if (dueMs > nowMs) continue;
+        const link = this.#news.get(identity);
+        if (link === undefined) this.#dueMs.delete(identity);
+        else this.#tell(identity, link);
+      }
+      this.#look();
+    }, Math.max(MIN_LOOK_MS, nextMs - performance.now()));
+  }
+
+  #namesOf(link: Link): readonly string[] {
+    const names = fitNames(link.facts.identity, link.offers);
+    if (names !== link.offers && !this.#cut.has(link)) {
+      this.#cut.add(link);
+      this.#host.report(namesCut(link.facts.identity, names.length, link.offers.length), link);
+    }
+    return names;
+  }
+}

@@ -1,0 +1,49 @@
+// Rejoin: whether a joined side joins again after its session ended, and when.
+import type { Backoff } from "../client/backoff.ts";
+import { isFinal } from "../client/final_errors.ts";
+import { ClosedError, ParleyError } from "../errors.ts";
+import type { JoinOptions } from "./options.ts";
+import type { WireReporter } from "./reporter.ts";
+
+/** Decides about further attempts, and tells of them. */
+export class Rejoin {
+  readonly #backoff: Backoff | null;
+  readonly #reporter: WireReporter;
+  readonly #onRetry: NonNullable<JoinOptions["onRetry"]>;
+
+  /** `backoff` is `null` where one session is all. */
+  constructor(backoff: Backoff | null, reporter: WireReporter, onRetry: NonNullable<JoinOptions["onRetry"]>) {
+    this.#backoff = backoff;
+    this.#reporter = reporter;
+    this.#onRetry = onRetry;
+  }
+
+  /** The first attempt begins. */
+  started(): void {
+    this.#backoff?.started(performance.now());
+  }
+
+  /** A session is open. */
+  connected(): void {
+    this.#backoff?.connected(performance.now());
+  }
+
+  /** Milliseconds before the next attempt, `null` when there is to be none. */
+  decide(error: unknown, ending: AbortSignal): number | null {
+    if (ending.aborted || this.#backoff === null) return null;
+    const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
+    if (isFinal(why) || (why instanceof ParleyError && why.code === "ERR_WIRE_VERSION")) return null;
+    try {
+      const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
+      if (delayMs === null || ending.aborted) return null;
+      const attempt = this.#backoff.attempts;
+      const fields = { attempt, delayMs, error: why };
+      this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
+      this.#reporter.guard(() => this.#onRetry({ attempt, delayMs, error: why }));
+      return delayMs;
+    } catch (mistake) {
+      this.#reporter.report(mistake, { phase: "hook" });
+      return null;
+    }
+  }
+}

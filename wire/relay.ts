@@ -1,0 +1,55 @@
+// relay(): joins two streams of a hub, the caller's and the target's, so that each learns of the other's end as if it were its own.
+import { RemoteError } from "../errors.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import type { FrameChannel } from "./frame_channel.ts";
+
+/**
+ * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream ends the other: a reset, also
+ * while nothing flows; and the return of the target's handler, of which the caller learns in order only if all that it sent was used,
+ * and after everything that the target said. Never rejects.
+ */
+export async function relay(caller: FrameChannel, target: FrameChannel): Promise<void> {
+  const [near, far] = [caller.mux, target.mux];
+  const first = caller.rest();
+  /** Bytes that were read from the caller and not taken for the target. */
+  let held = first.length;
+  // Whoever has gone needs no answer.
+  void near.closed.then((error) => error !== undefined && far.reset(error));
+  const up = async () => {
+    for (
+      let chunk = first.length > 0 ? first : await near.read();
+      chunk !== null;
+      chunk = await near.read()
+    ) {
+      held = chunk.length;
+      await far.write(chunk);
+      held = 0;
+    }
+    await far.closeWrite();
+  };
+  const down = async () => {
+    const rest = target.rest();
+    for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
+      await near.write(chunk);
+    }
+    await near.closeWrite();
+  };
+  // What breaks it is the end of one of the streams: `down` and `near.closed` pass that on.
+  const upwards = up().catch(() => {});
+  try {
+    await down();
+    const error = await far.closed;
+    // A count that does not fit tells the caller that not all was used.
+    near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
+  } catch (error) {
+    fail(near, error);
+    far.reset(error);
+  }
+  await upwards;
+}
+
+/** Resets a stream for what ended the other one. */
+function fail(near: MuxStream, error: unknown): void {
+  const failed = error instanceof Error && error.cause instanceof RemoteError;
+  near.reset(error, { failed });
+}
