@@ -2,8 +2,7 @@
 // other, and only that.
 import { assert, assertEquals } from "@std/assert";
 import { hub, join, type WireStream } from "@parley/parley/wire";
-import type { Transport } from "../../net/transport.ts";
-import { type SpliceEnd, spliceStreams } from "../../wire/splice.ts";
+import { joinTunnel } from "../../wire/tunnel.ts";
 import { MuxMemory } from "../../mux/mod.ts";
 import { Actor, type StreamPlan } from "../support/model_actor.ts";
 import { checkPlan, story } from "../support/model_check.ts";
@@ -135,24 +134,6 @@ class Tunnels {
       throw new Error(`Something failed with ${codeOf(error)}`, { cause: error });
     }
   }
-}
-
-async function joinTunnel(stream: WireStream, local: Transport): Promise<void> {
-  const near: SpliceEnd = {
-    closed: stream.closed,
-    read: () => stream.read(),
-    write: (bytes) => stream.write(bytes),
-    closeWrite: () => stream.closeWrite(),
-    abort: (reason) => stream.reset(reason),
-  };
-  const far: SpliceEnd = {
-    read: () => local.read(),
-    write: (bytes) => local.write(bytes),
-    closeWrite: () => local.closeWrite(),
-    abort: () => local.reset?.(),
-  };
-  await spliceStreams(near, far);
-  local.close();
 }
 
 async function simulate(random: Random, tally: Tally): Promise<void> {
