@@ -161,7 +161,8 @@ class World {
       stream = await this.#ends[end].openStream(timeoutMs === undefined ? {} : { timeoutMs });
     } catch (error) {
       plan.openError = error;
-      return;
+      // Others may have opened theirs in the same moment.
+      return this.#allowRefusal(end, plan);
     }
     this.#allowRefusal(end, plan);
     plan.opened = true;
@@ -169,19 +170,16 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** Whoever was told nothing may come over a limit, and memory may be short for everybody. It must be so, then. */
+  /** Whoever was told nothing may come over a limit, and memory may be short for it. It must be so, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
-    // Windows of the terms take half of the memory and grown ones the rest; only what is unread can come on top.
-    if (this.#mux.some((session) => session.stats().bufferedBytes * 4 > maxBufferedBytes)) {
-      plan.mayRefuse ??= "unread bytes fill the memory";
-    }
+    const live = (plans: readonly StreamPlan[]) => plans.filter((other) => other.opened && !isOver(other)).length;
     plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
-    if (this.#scene.agreed) return;
-    const live = (plans: readonly StreamPlan[]) =>
-      plans.filter((other) => other.opened && !isOver(other)).length;
-    const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
+    // Between sides that agreed, only streams that are over and not read yet can come on top of the limit.
     if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
+    if (this.#scene.agreed) return;
+    // Grown windows may take half of the memory.
+    const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
     if (live(this.#plans) >= windows) plan.mayRefuse ??= "so many windows fill the memory";
   }
 
