@@ -1,5 +1,5 @@
-// Peers that break the rules at random, beside an honest session in the same process: they cost no more than their budget, and
-// the other nothing.
+// Peers that break the rules at random, beside an honest session in the same process: they cost no more than
+// their budget, and the other nothing.
 import { assert, assertEquals } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import { MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
@@ -18,7 +18,10 @@ const FLOOD_SEEDS = 8;
 const BUDGET = 2 * 2 ** 20;
 /** What a link holds in one direction. */
 const LINK_BYTES = 65_536;
-/** What may wait for a peer that does not read: 256 KiB, a batch under way and one being filled, and the link. */
+/**
+ * What may wait for a peer that does not read: 256 KiB, a batch under way and one being filled, and the
+ * link.
+ */
 const MAX_QUEUED_BYTES = 256 * 1024 + 3 * 65_536;
 /** Noise that is looked at before the session ends, or slows the peer down. */
 const MAX_NOISE_FRAMES = 4000;
@@ -28,7 +31,9 @@ type Habit = "reads" | "sleeps" | "answers" | "closes" | "ignores";
 
 /** What sort of attack. */
 interface AttackOptions {
-  /** One offence, tens of thousands of times, by a peer that reads nothing, while the application keeps up. */
+  /**
+   * One offence, tens of thousands of times, by a peer that reads nothing, while the application keeps up.
+   */
   readonly flood?: boolean;
 }
 
@@ -241,7 +246,7 @@ async function endAll(clock: TestClock, attacked: readonly Attacked[]): Promise<
   }
 }
 
-Deno.test("MuxSession gives rule-breakers no more than their budget, and lets nobody else pay", async () => {
+Deno.test("MuxSession gives rule-breakers no more than their budget, and lets no other session pay", async () => {
   const tally: Tally = { ended: 0, harmless: 0, kinds: new Set() };
   const test = { file: "tests/models/mux_breaker_test.ts", filter: "rule-breakers", seeds: SEEDS };
   await modelSeeds(test, (random) => attack(random, {}, tally));

@@ -1,4 +1,5 @@
-// Two sessions of ours, legal in all they do: nobody is cut, reset, starved or told a wrong end; no byte is lost in silence.
+// Two sessions of ours, legal in all they do: no peer is cut, reset, starved or told a wrong end; no byte is
+// lost in silence.
 import { assert } from "@std/assert";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 import { newTally, simulate, type Tally } from "../support/model_world.ts";

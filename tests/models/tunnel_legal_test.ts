@@ -1,5 +1,5 @@
-// Tunnels whole, over simulated links: a program, a relay, the hub, a relay, a service; what breaks at one end breaks at the
-// other, and only that.
+// Tunnels whole, over simulated links: a program, a relay, the hub, a relay, a service; what breaks at one
+// end breaks at the other, and only that.
 import { assert, assertEquals } from "@std/assert";
 import { hub, join, type WireStream } from "@parley/parley/wire";
 import { joinTunnel } from "../../wire/tunnel.ts";

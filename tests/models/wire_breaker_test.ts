@@ -1,5 +1,5 @@
-// Strangers that break the rules of the wire at a hub where honest peers are at work: these notice nothing, and the strangers
-// get no more than their slot.
+// Strangers that break the rules of the wire at a hub where honest peers are at work: these notice nothing,
+// and the strangers get no more than their slot.
 import { assert, assertEquals } from "@std/assert";
 import { drawStranger, type Stranger, STRANGERS } from "../support/model_strangers.ts";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";

@@ -1,5 +1,5 @@
-// Clients, servers and a hub with several callers, whole, over simulated links: nobody innocent is cut, nothing lost is called
-// orderly, and no caller pays for another.
+// Clients, servers and a hub with several callers, whole, over simulated links: no innocent peer is cut,
+// nothing lost is called orderly, and no caller pays for another.
 import { assert } from "@std/assert";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 import { simulateWire } from "../support/model_wire.ts";

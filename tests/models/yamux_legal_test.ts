@@ -1,5 +1,5 @@
-// A session of ours against a yamux peer written from the specification, with the habits of Go programs: ids out of order,
-// window updates behind FIN, resets that drop what is unread.
+// A session of ours against a yamux peer written from the specification, with the habits of Go programs: ids
+// out of order, window updates behind FIN, resets that drop what is unread.
 import { assert } from "@std/assert";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 import { newTally, simulate, type Tally } from "../support/model_world.ts";

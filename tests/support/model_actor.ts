@@ -1,4 +1,5 @@
-// Actor: one side of one stream, which goes through its steps and writes into the reference model what came of them.
+// Actor: one side of one stream, which goes through its steps and writes into the reference model what came
+// of them.
 import type { Clock } from "../../clock.ts";
 import { ParleyError } from "../../errors.ts";
 import { codeOf, Flow } from "./model_flow.ts";
@@ -97,7 +98,7 @@ export class StreamPlan {
     this.flows.acceptor.allow(why);
   }
 
-  /** True when nobody of the two ever rests, so that nothing but the session can hold it up. */
+  /** True when neither side ever rests, so that nothing but the session can hold it up. */
   get isBrisk(): boolean {
     const all = [this.lanes.opener, this.lanes.acceptor].flatMap(({ in: input, out }) => [...input, ...out]);
     return all.every((step) => step.do !== "pause" || step.ms <= 1000);
@@ -135,7 +136,10 @@ export class Actor {
     void stream.closed.then((error) => this.closed = error);
   }
 
-  /** Goes through both lanes; settles when they are through or have failed, and rejects only when the model is broken. */
+  /**
+   * Goes through both lanes; settles when they are through or have failed, and rejects only when the model
+   * is broken.
+   */
   async run(): Promise<void> {
     const { out, in: input } = this.#plan.lanes[this.#side];
     await Promise.all([

@@ -5,12 +5,18 @@ import { codeOf, type Flow } from "./model_flow.ts";
 
 /** A peer that never closes its half may be cut after a minute; what is slower than this excuses it. */
 const PATIENCE_AFTER_CLOSE_MS = 50_000;
-/** A peer whose reader loses by a reset what it has not read gets a second before it, if it sends what nobody wants. */
+/**
+ * A peer whose reader loses by a reset what it has not read gets a second before it, if it sends what the other
+ * does not want.
+ */
 const LINGER_MS = 900;
 
 /** What was done to everything at once, and what came of it. */
 export interface Verdict {
-  /** The link was cut, a session aborted, or a time limit of `close` passed: streams may break, but not in silence. */
+  /**
+   * The link was cut, a session aborted, or a time limit of `close` passed: streams may break, but not in
+   * silence.
+   */
   readonly cut: string | undefined;
   /** A side went away: streams may be refused by that. */
   readonly goneAway: boolean;
@@ -18,7 +24,7 @@ export interface Verdict {
   readonly sessionErrors: Readonly<Record<Side, unknown>>;
   /** A reset drops what its reader has not read, even behind FIN: what some yamux programs do. */
   readonly resetDropsUnread?: boolean;
-  /** Whoever has closed its socket in order has nothing left by which it could be told. */
+  /** A program that has closed its socket in order has nothing left by which it could be told. */
   readonly sockets?: boolean;
 }
 
@@ -49,7 +55,7 @@ export function checkPlan(plan: StreamPlan, verdict: Verdict): void {
 function checkNotOpened(plan: StreamPlan, { cut, goneAway }: Verdict): void {
   const code = codeOf(plan.openError);
   if (code === "ERR_GOING_AWAY" || code === "ERR_CLOSED") {
-    return assert(goneAway || cut, `an opening was told ${code} though nobody went away`);
+    return assert(goneAway || cut, `an opening was told ${code} though no side went away`);
   }
   if (
     plan.openTimeoutMs !== undefined && (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")
@@ -85,7 +91,7 @@ function allowAfterClose(plan: StreamPlan, patienceMs: number): void {
     const done = plan.actors[other]?.doneAtMs ?? Infinity;
     if (done - closedAtMs > patienceMs) {
       plan.allow(`the ${other} was slow after the other's close`);
-      // Whoever closes while the other still sends does not hear whether it had read everything.
+      // A side that closes while the other still sends does not hear whether it had read everything.
       plan.actors[side]!.hasReset = true;
     }
   }
@@ -127,7 +133,7 @@ function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors, sockets }: V
   assert(told !== undefined || actors[writer].hasReset, "bytes were lost, and its writer was not told");
 }
 
-/** What became of a stream, for whoever reads a failure. */
+/** What became of a stream, for the reader of a failure. */
 export function story(plan: StreamPlan): string {
   const side = (name: Side) => {
     const actor = plan.actors[name];

@@ -1,8 +1,12 @@
-// The naive reference model of streams: what each direction was told to carry, what came of it, and what may excuse a loss.
+// The naive reference model of streams: what each direction was told to carry, what came of it, and what may
+// excuse a loss.
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 
-/** The content repeats after so many bytes: a prime, so that no round number of lost or doubled bytes hides in it. */
+/**
+ * The content repeats after so many bytes: a prime, so that no round number of lost or doubled bytes hides
+ * in it.
+ */
 const PERIOD = 65_521;
 /** Most bytes of one write. */
 export const MAX_WRITE_BYTES: number = 1 << 20;
@@ -69,7 +73,7 @@ export class Flow {
       throw new Error(`Wrong byte at ${this.read + index} of ${this.name}`);
     }
     this.read += chunk.length;
-    assert(this.read <= this.attempted, `${this.name} gave bytes that nobody wrote`);
+    assert(this.read <= this.attempted, `${this.name} returned bytes that were never written`);
   }
 
   /** Checks an orderly end: every byte arrived, or it is a lie, whatever happened to the session. */

@@ -1,4 +1,5 @@
-// A simulated link as a kernel makes it: rate, latency, a bounded buffer, and what close() does to bytes under way.
+// A simulated link as a kernel makes it: rate, latency, a bounded buffer, and what close() does to bytes
+// under way.
 import type { Clock } from "../../clock.ts";
 import { ClosedError } from "../../errors.ts";
 import type { Address, Transport } from "../../net/transport.ts";
@@ -102,7 +103,7 @@ class Pipe {
     this.fail(new ClosedError("ERR_RESET", "Cannot go on: the link was reset"));
   }
 
-  /** The reading end is gone; whoever writes learns it from what comes back for its bytes. */
+  /** The reading end is gone; the writer learns it from what comes back for its bytes. */
   abandon(error: Error, onRefused: () => void): void {
     this.#arrived = [];
     this.#reader?.reject(error);

@@ -46,7 +46,10 @@ function opened({ fresh }: Attack): [number, Uint8Array] {
   return [id, frame(WINDOW, SYN, id, 0)];
 }
 
-/** The offences by name. Some are none by themselves; they are here for their number, or for what they leave behind. */
+/**
+ * The offences by name. Some are none by themselves; they are here for their number, or for what they leave
+ * behind.
+ */
 export const OFFENCES: Readonly<Record<string, (attack: Attack) => Uint8Array>> = {
   dataOverWindow(attack) {
     const [id, syn] = opened(attack);

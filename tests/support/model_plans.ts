@@ -1,4 +1,5 @@
-// Draws what streams are to do: everything that the protocol allows, in the proportions that a style asks for.
+// Draws what streams are to do: everything that the protocol allows, in the proportions that a style asks
+// for.
 import { type Lanes, type Step, StreamPlan } from "./model_actor.ts";
 import type { Random } from "./random.ts";
 
@@ -181,7 +182,9 @@ export function longTalk(random: Random, rounds: number, pauseMs: number): Strea
   return new StreamPlan({ opener: lanes, acceptor: lanes });
 }
 
-/** A question whose opener only reads the answer to its end; who serves it reads what there is and returns. */
+/**
+ * A question whose opener only reads the answer to its end; who serves it reads what there is and returns.
+ */
 export function question(random: Random, atMs: number): StreamPlan {
   const bytes = random.int(1, 3000);
   return new StreamPlan({

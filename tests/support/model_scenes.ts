@@ -195,7 +195,10 @@ export const SCENES = {
     };
   },
 
-  /** The link is cut, a session aborted, or close() runs out of time: everything may break, but nothing in silence. */
+  /**
+   * The link is cut, a session aborted, or close() runs out of time: everything may break, but nothing in
+   * silence.
+   */
   cuts(random: Random): Scene {
     const atMs = random.int(0, 1500);
     const by = random.pick<End>(["left", "right"]);

@@ -1,4 +1,5 @@
-// modelSeeds(): runs a model over many seeds; a failure tells the seed, the story and the line that repeats it.
+// modelSeeds(): runs a model over many seeds; a failure tells the seed, the story and the line that repeats
+// it.
 import { effort, propertySeed, Random } from "./random.ts";
 
 /** Where a model's test is, for the line that repeats a failure. */
@@ -14,7 +15,10 @@ export interface ModelTest {
 /** True when all seeds of the gate run, so that their sum may be judged. */
 export const runsAllSeeds: boolean = effort >= 1;
 
-/** Runs `body` once for each seed. */
+/**
+ * Runs `body` once for each seed, to the first that fails; with `PARLEY_MODEL_ALL` set to the last, and
+ * lists those that failed.
+ */
 export async function modelSeeds(test: ModelTest, body: (random: Random) => Promise<void>): Promise<void> {
   const failed: string[] = [];
   const all = Deno.env.has("PARLEY_MODEL_ALL");

@@ -1,4 +1,5 @@
-// Strangers that break the rules of the wire: what they send before and after they have joined, drawn at random.
+// Strangers that break the rules of the wire: what they send before and after they have joined, drawn at
+// random.
 import { OFFENCES } from "./model_offences.ts";
 import type { Random } from "./random.ts";
 import { frame } from "./raw_mux.ts";

@@ -4,7 +4,7 @@ import { TestClock } from "./test_clock.ts";
 
 /** The names of the platform that are replaced. */
 const NAMES = ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] as const;
-/** Timers of a model get ids from here on; whoever clears another clears nothing. */
+/** Timers of a model get ids from here on; clearing another clears nothing. */
 const FIRST_ID = 1_000_000_000;
 
 /** Simulated time and randomness for the whole process, until it is disposed. One at a time. */

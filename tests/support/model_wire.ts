@@ -1,4 +1,5 @@
-// The world of one seed over the wire: a hub or a server, callers that join it, and the streams that they open to one target.
+// The world of one seed over the wire: a hub or a server, callers that join it, and the streams that they
+// open to one target.
 import { assert, assertEquals } from "@std/assert";
 import { hub, join, type JoinedWire, mount, type MountedWire, type WireStream } from "@parley/parley/wire";
 import { MuxMemory } from "../../mux/mod.ts";
@@ -25,7 +26,7 @@ export interface Caller {
   readonly abortAtMs?: number;
   /** It ends in order from then on. */
   readonly closeAtMs?: number;
-  /** Time that it gives to that. @default {enough} */
+  /** Time that it has for that. @default {enough} */
   readonly closeTimeoutMs?: number;
 }
 
@@ -38,7 +39,7 @@ export interface WireScene {
   readonly back?: readonly StreamPlan[];
   /** What strangers do to the server meanwhile. */
   readonly beside?: (port: number) => Promise<void>;
-  /** Everybody sees who is there. */
+  /** All peers see who is there. */
   readonly presence?: boolean;
   readonly maxStreams?: number;
   readonly maxStreamsPerPair?: number;
@@ -217,7 +218,7 @@ class WireWorld {
     if (!isHub || isBrisk) return;
     const mine = callers[Number(identity.split("-")[1])]?.plans ?? [];
     const all = callers.flatMap(({ plans }) => plans);
-    // It is not known yet how long they take: whoever has so many may have to wait too long.
+    // It is not known yet how long they take: a caller with so many may have to wait too long.
     if (mine.length > maxStreamsPerPair || all.length > maxStreams) {
       plan.mayRefuse = "the pair or the target is busy";
     }
@@ -226,7 +227,7 @@ class WireWorld {
   /** The handler: at its end the stream is over, in order as far as it can be. */
   async #serve(stream: WireStream): Promise<void> {
     const plan = this.#plans.get(Number(stream.meta.plan));
-    assert(plan !== undefined, "a stream came that nobody opened");
+    assert(plan !== undefined, "a stream came that was never opened");
     plan.acceptedAtMs = this.#time.clock.now();
     const running = new Actor(this.#time.clock, plan, "acceptor", stream).run();
     this.#serving.push(running);

@@ -102,7 +102,10 @@ export const WIRE_SCENES = {
     };
   },
 
-  /** Far more short streams than a pair may have at a time, from two programs of one client, and one more client. */
+  /**
+   * Far more short streams than a pair may have at a time, from two programs of one client, and one more
+   * client.
+   */
   hubTurns(random: Random): WireScene {
     const maxStreamsPerPair = random.pick([2, 8, 64]);
     const count = Math.min(150, maxStreamsPerPair * random.int(2, 10));

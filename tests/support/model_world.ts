@@ -1,4 +1,5 @@
-// The world of one seed: two sessions over a simulated link, the streams that they open, and what befalls them.
+// The world of one seed: two sessions over a simulated link, the streams that they open, and what befalls
+// them.
 import { assert, assertEquals } from "@std/assert";
 import type { ParleyError } from "../../errors.ts";
 import { MuxMemory, MuxSession, type MuxSessionOptions } from "../../mux/mod.ts";
@@ -14,7 +15,10 @@ import { TestClock } from "./test_clock.ts";
 /** Time that a stream may take whose two sides never rest, over a link that is not slow. */
 const BRISK_MS = 60_000;
 
-/** Time that `close()` of a stream may take while its peer takes nothing, and that word of a cancelled read needs. */
+/**
+ * Time that `close()` of a stream may take while its peer takes nothing, and that word of a cancelled read
+ * needs.
+ */
 const CLOSE_MS = 150_000;
 const CANCEL_MS = 5000;
 
@@ -170,10 +174,11 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** Whoever was told nothing may come over a limit, and memory may be short for it. It must be so, then. */
+  /** An opener that was told nothing may come over a limit, and memory may be short for it. It must be so, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
-    const live = (plans: readonly StreamPlan[]) => plans.filter((other) => other.opened && !isOver(other)).length;
+    const live = (plans: readonly StreamPlan[]) =>
+      plans.filter((other) => other.opened && !isOver(other)).length;
     plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
     // Between sides that agreed, only streams that are over and not read yet can come on top of the limit.
     if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
@@ -187,7 +192,7 @@ class World {
     const session = this.#ends[end];
     for (let stream = await session.acceptStream(); stream !== null; stream = await session.acceptStream()) {
       const plan = this.#byId.get(stream.id);
-      assert(plan !== undefined, `stream ${stream.id} came, and nobody opened it`);
+      assert(plan !== undefined, `stream ${stream.id} came, and was never opened`);
       plan.acceptedAtMs = this.#clock.now();
       const running = new Actor(this.#clock, plan, "acceptor", stream).run();
       running.catch(() => {});
@@ -271,7 +276,7 @@ class World {
     assertEquals(this.#clock.pending, 0, "timers are left");
   }
 
-  /** Nobody waits for the rest that others take. */
+  /** No stream waits for the rest that others take. */
   #checkBrisk(plan: StreamPlan): void {
     const { bytesPerMs = Infinity } = this.#scene;
     const { acceptor } = plan.actors;
@@ -284,7 +289,7 @@ class World {
     assert(tookMs < BRISK_MS, `a stream that never rested took ${tookMs} ms\n${story(plan)}`);
   }
 
-  /** Whoever leaves is let go in time, and the other is told. */
+  /** A side that leaves is let go in time, and the other is told. */
   #checkLeaving(plan: StreamPlan): void {
     for (const [side, other] of [["opener", "acceptor"], ["acceptor", "opener"]] as const) {
       const { closeTookMs = 0, cancelledAtMs } = plan.actors[side] ?? {};

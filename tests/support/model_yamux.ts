@@ -1,4 +1,5 @@
-// A legal yamux peer written from the specification alone, with the habits of Go programs: nothing of ours but the errors.
+// A legal yamux peer written from the specification alone, with the habits of Go programs: nothing of ours
+// but the errors.
 import type { Clock } from "../../clock.ts";
 import { ClosedError, LimitError, ParleyError } from "../../errors.ts";
 import type { Transport } from "../../net/transport.ts";
@@ -16,7 +17,10 @@ export interface YamuxPeerOptions {
   readonly role: "client" | "server";
   readonly clock: Clock;
   readonly random: Random;
-  /** A stream's id is taken up to so many ms before its SYN goes, as goroutines do: ids come out of order. @default {0} */
+  /**
+   * A stream's id is taken up to so many ms before its SYN goes, as goroutines do: ids come out of order.
+   * @default {0}
+   */
   readonly reorderMs?: number;
 }
 
@@ -215,7 +219,7 @@ export class YamuxPeer {
       this.#backlog.push(stream);
       this.#acceptors.shift()?.();
     }
-    // Frames for streams that are gone are dropped, as everybody does.
+    // Frames for streams that are gone are dropped, as all programs do.
     this.#streams.get(id)?.onFrame(type, flags, length, body);
   }
 
