@@ -73,10 +73,15 @@ export const BUSY_MS = 5000;
 
 /**
  * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a yamux program, is refused
- * by a code and not by a reset, and a hub may allow more. By them windows start with 32 KiB, and a process has room for 4096 streams of a
- * hub beside those that have grown.
+ * by a code and not by a reset, and a hub may allow more.
  */
 const ROOM_STREAMS = 1024;
+
+/**
+ * Memory that a session may reserve for each of these streams: a quarter of it, 8 KiB, is the window with which a stream starts, as much
+ * is for one of ours, and half lets windows grow. By default that is 32 MiB for a session; a process has room for 32 000 streams of a hub.
+ */
+const BYTES_PER_STREAM = 32 * 1024;
 
 /**
  * Resets that the side of a server may make, without end: a hub passes on those of all its callers, each of whom pays for its own at the
@@ -108,13 +113,14 @@ export function resolveWire(
   resolveMuxOptions({ ...mux, role });
   const maxStreams = mux.maxStreams ?? most;
   const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
+  const maxBufferedBytes = mux.maxBufferedBytes ?? Math.max(room, ROOM_STREAMS) * BYTES_PER_STREAM;
   if (role === "client") {
     const flood = { maxResets: ANY_RESETS, ...mux.flood };
-    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, flood } };
+    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, maxBufferedBytes, flood } };
   }
   // The control stream is none of those that are counted.
   const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
-  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted } };
+  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted, maxBufferedBytes } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

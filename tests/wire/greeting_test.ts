@@ -82,6 +82,7 @@ Deno.test("join refuses a WELCOME for another identity", async () => {
   });
   const wire = join({ port: listener.port, identity: "ann", reconnect: false, onError: () => {} });
   const error = await errorOf(wire.ready) as Error;
+  wire.abort();
   assertEquals([codeOf(error), /"ann".*"bob"/.test(error.message)], ["ERR_WIRE_FRAME", true]);
   await wire.closed;
 });

@@ -60,7 +60,21 @@ Deno.test("mount: 256 streams of one peer are open at once, and the 257th waits"
   assertEquals(wire.status, "connected");
 });
 
-Deno.test("maxHandlers: a stream over it waits for a handler to return, and is refused when none does", async () => {
+Deno.test("maxHandlers: a stream over it is served as soon as a handler returns", async () => {
+  const go = Promise.withResolvers<void>();
+  await using test = await mounted({
+    maxHandlers: 1,
+    handlers: { work: () => go.promise, echo: echoStream },
+  });
+  const wire = await test.join("ann");
+  await wire.open("work");
+  const waiting = wire.open("echo");
+  await until("it waits", () => test.server.session("ann")?.stats().streams === 3);
+  go.resolve();
+  assertEquals(await askStream(await settles("the turn", waiting), "x"), "x");
+});
+
+Deno.test("maxHandlers: a stream over it is refused when no handler returns in time", async () => {
   const go = Promise.withResolvers<void>();
   const plan = resolveMount({
     authorize,

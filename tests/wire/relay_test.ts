@@ -58,6 +58,20 @@ Deno.test("hub: a caller whose bytes were not used can read the answer, and lear
   await atRestAt(test);
 });
 
+Deno.test("hub: a caller whose few bytes came to the target and were not read learns that they were not", async () => {
+  await using test = await hubbed();
+  const ann = await test.join("ann");
+  const go = Promise.withResolvers<void>();
+  await test.join("bob", { handlers: { ignore: () => go.promise } });
+  const stream = await ann.peer("bob").open("ignore");
+  const before = test.server.session("bob")!.stats().bytesOut;
+  await stream.write("ten bytes.");
+  await until("they went on", () => test.server.session("bob")!.stats().bytesOut >= before + 10);
+  go.resolve();
+  assertEquals(codeOf(await settles("the end", stream.closed)), "ERR_RESET");
+  await atRestAt(test);
+});
+
 Deno.test("hub: a handler that throws shows at the caller as a handler that failed", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");
@@ -99,4 +113,19 @@ Deno.test("hub: a target whose session is lost is told at once to callers that o
   bob.abort();
   assertEquals(codeOf(await settles("the read", errorOf(stream.read()))), "ERR_RESET");
   assertEquals(codeOf(await errorOf(ann.peer("bob").open("wait"))), "ERR_NO_PEER");
+});
+
+Deno.test("hub: a target that leaves before it has answered is a peer that is not there", async () => {
+  await using test = await hubbed();
+  const ann = await test.join("ann");
+  const asked = Promise.withResolvers<void>();
+  const bob = await test.join("bob", {
+    reconnect: false,
+    handlers: { x: () => {} },
+    authorize: () => (asked.resolve(), new Promise<boolean>(() => {})),
+  });
+  const opening = errorOf(ann.peer("bob").open("x"));
+  await asked.promise;
+  bob.abort();
+  assertEquals(codeOf(await settles("the opening", opening)), "ERR_NO_PEER");
 });
