@@ -215,15 +215,15 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
     if (memory.usedBytes > memory.maxBytes) {
       work.failure ??= new Error("the process holds more than its budget");
     }
-    if (!work.isOver) clock.after(100, watch);
+    if (!work.isOver) clock.after(250, watch);
   };
   watch();
   try {
     for (const victim of attacked) void victim.offend();
-    await clock.advance(12_000);
+    await clock.advance(9000);
     for (const victim of attacked) victim.session.state === "ended" ? tally.ended++ : tally.harmless++;
     for (const victim of attacked) victim.listen();
-    await clock.advance(10_000);
+    await clock.advance(3000);
     for (const victim of attacked) victim.check();
     assert(await clock.runUntil(() => work.isOver, 300_000), "the honest session still waits");
     if (work.failure !== undefined) throw work.failure;
