@@ -180,8 +180,11 @@ class World {
     const live = (plans: readonly StreamPlan[]) =>
       plans.filter((other) => other.opened && !isOver(other)).length;
     plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
+    const isOpen = (other: StreamPlan) => other.opened && other.actors.opener?.closed === "pending";
+    const mine = this.#scene.plans[end];
     // Between sides that agreed, only streams that are over and not read yet can come on top of the limit.
-    if (live(this.#scene.plans[end]) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
+    const told = this.#scene.agreed ? mine.filter(isOpen).length < maxStreams : true;
+    if (told && live(mine) >= maxStreams) plan.mayRefuse ??= "the peer has so many streams";
     if (this.#scene.agreed) return;
     // Grown windows may take half of the memory.
     const windows = Math.floor(maxBufferedBytes / 2 / (256 * 1024));
