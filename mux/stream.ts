@@ -166,6 +166,11 @@ export class MuxStream implements AsyncDisposable {
     return this.#core.receiver.hasGivenUp || this.#core.sender.hasGivenUp;
   }
 
+  /** True once the peer has ended its direction: what it sent can be read to the end, even after a reset. */
+  get peerHasEnded(): boolean {
+    return this.#core.receiver.hasEnded;
+  }
+
   /** True while a read or a write waits. */
   get isBusy(): boolean {
     return this.#core.receiver.hasReader || this.#core.sender.pendingBytes > 0;
