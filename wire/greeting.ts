@@ -51,6 +51,7 @@ export class GreetedIncoming implements Incoming {
   readonly #incoming: Incoming;
   readonly #reception: Reception;
   readonly #mux: Omit<MuxSessionOptions, "role">;
+  #isJudging = false;
 
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;
@@ -73,7 +74,8 @@ export class GreetedIncoming implements Incoming {
   async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
     const gate = new GatedTransport(await this.#incoming.open({ signal }));
     const mux = new MuxSession(gate, { ...this.#mux, role: "server" });
-    const onAbort = () => mux.abort(signal.reason);
+    // While this side decides, the peer owes nothing, and is told when it takes too long.
+    const onAbort = () => this.#isJudging || mux.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       signal.throwIfAborted();
@@ -106,7 +108,10 @@ export class GreetedIncoming implements Incoming {
     const hello = readHello(text);
     if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
     const reception = this.#reception;
-    const refusal = await reception.judge({ hello, transport }, signal);
+    this.#isJudging = true;
+    const refusal = await reception.judge({ hello, transport }, signal).finally(() =>
+      this.#isJudging = false
+    );
     if (refusal !== undefined) return refusal;
     signal.throwIfAborted();
     const { identity, token } = hello;

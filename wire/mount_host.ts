@@ -1,5 +1,5 @@
 // MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
-import { ClosedError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import { withDeadline } from "./deadline.ts";
 import type { FrameChannel } from "./frame_channel.ts";
@@ -82,8 +82,10 @@ export class MountHost implements LinkHost {
       );
       return allowed ? undefined : "ERR_AUTH";
     } catch (error) {
-      if (signal.aborted) throw error;
-      reporter.report(error, { phase: "handshake" });
+      // The time of the handshake ran out while this side decided: that is no fault of the peer's.
+      const isLate = signal.aborted && signal.reason instanceof TimeoutError;
+      if (signal.aborted && !isLate) throw error;
+      reporter.report(isLate ? late(timeoutMs) : error, { phase: "handshake" });
       return "ERR_BUSY";
     }
   }

@@ -65,6 +65,24 @@ Deno.test("mount whose authorize throws refuses as busy, without a penalty, and 
   assertEquals(test.server.stats().overall.handshakeFailures, 0);
 });
 
+Deno.test("mount whose authorize takes too long refuses as busy, without a penalty, and says what took its time", async () => {
+  let slow = 2;
+  const errors: string[] = [];
+  await using test = await mounted({
+    limitLoopback: true,
+    handshakeTimeoutMs: 100,
+    onError: (error, { phase }) => void errors.push(`${phase} ${(error as Error).message}`),
+    authorize: () => slow-- > 0 ? new Promise<boolean>(() => {}) : true,
+  });
+  const codes: string[] = [];
+  const wire = test.joining("ann", { onRetry: ({ error }) => void codes.push(codeOf(error)) });
+  await settles("the join", wire.ready);
+  assertEquals(codes, ["ERR_TOO_MANY_CONNECTIONS", "ERR_TOO_MANY_CONNECTIONS"]);
+  assertEquals(errors[0], "handshake Cannot authorize the session within 100 ms");
+  const { handshakeFailures, handshakeTimeouts } = test.server.stats().overall;
+  assertEquals([handshakeFailures, handshakeTimeouts], [0, 0]);
+});
+
 Deno.test("mount lets no peer without a token take over the name of another without a token", async () => {
   await using test = await mounted({ authorize: () => true });
   const first = await test.join("ann", { token: "" });
