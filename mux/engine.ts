@@ -350,7 +350,8 @@ export class Engine implements FrameSink, StreamHost {
     const cancel = this.clock.after(CONFIRM_MS, late);
     try {
       await this.writer.idle();
-      if (!this.#isEnded) await this.pings.ping().answer;
+      // One that went before the last bytes would confirm nothing.
+      if (!this.#isEnded) await this.pings.ping({ fresh: true }).answer;
     } catch {
       // The session ended by itself.
     }

@@ -4,6 +4,7 @@ import { ClosedError, ProtocolError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
 import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
+import { FrameType } from "../../mux/header.ts";
 import { frame } from "../support/raw_mux.ts";
 import { settle } from "../support/test_clock.ts";
 
@@ -99,6 +100,27 @@ Deno.test("MuxSession.close waits for open streams and delivers everything writt
   assertEquals([await pair.client.closed, await pair.server.closed], [undefined, undefined]);
   assertEquals(await pair.server.acceptStream(), null);
   assertEquals(await codeOf(pair.client.ping()), "ERR_CLOSED");
+});
+
+Deno.test("MuxSession.close takes no answer for its confirmation that was asked for before the last bytes", async () => {
+  const [session, peer] = sessionWithRawPeer();
+  const earlier = session.ping();
+  const first = await peer.find(({ type }) => type === FrameType.ping);
+  await peer.send(frame(1, 1, 1, 0));
+  const stream = await session.acceptStream() as MuxStream;
+  await stream.write(utf8("last words"));
+  await stream.closeWrite();
+  await peer.send(frame(1, 4, 1, 0));
+  const closing = session.close();
+  await peer.find(({ type }) => type === FrameType.goAway);
+  await settle();
+  await peer.send(frame(FrameType.ping, 2, 0, first!.length));
+  await earlier;
+  const second = await peer.find(({ type }) => type === FrameType.ping);
+  assertEquals(session.state, "goAwaySent");
+  await peer.send(frame(FrameType.ping, 2, 0, second!.length));
+  await peer.transport.closeWrite();
+  await closing;
 });
 
 Deno.test("MuxSession.close cuts what is left when the time is up, and counts it", async () => {
