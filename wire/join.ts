@@ -135,6 +135,8 @@ export class JoinedWire implements AsyncDisposable {
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
     this.closed = this.#closed.promise;
+    const { signal: ending } = this.#ending;
+    ending.addEventListener("abort", () => this.#peers.stop(ending.reason), { once: true });
     if (signal?.aborted) this.#ending.abort(signal.reason);
     else signal?.addEventListener("abort", this.#onSignal, { once: true });
     this.#keeping = this.#keepUp();
@@ -206,6 +208,7 @@ export class JoinedWire implements AsyncDisposable {
   async waitFor(identity: string, options: WaitOptions = {}): Promise<WirePeer> {
     const peer = this.peer(identity);
     if (this.#over !== undefined) throw this.#over.reason;
+    this.#ending.signal.throwIfAborted();
     await this.#peers.waitFor(identity, options);
     return peer;
   }
