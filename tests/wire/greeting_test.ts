@@ -46,6 +46,24 @@ Deno.test("sameToken is false for a secret that is empty or not set, whatever is
   ]);
 });
 
+Deno.test("mount whose authorize does not decide in time refuses as busy, without a penalty", async () => {
+  let decides = false;
+  const errors: string[] = [];
+  await using test = await mounted({
+    limitLoopback: true,
+    handshakeTimeoutMs: 500,
+    onError: (error) => void errors.push(codeOf(error)),
+    authorize: () => decides || new Promise<boolean>(() => {}),
+  });
+  const codes: string[] = [];
+  const wire = test.joining("ann", { onRetry: ({ error }) => void codes.push(codeOf(error)) });
+  await until("it was refused", () => codes.length > 0);
+  decides = true;
+  await settles("ann", wire.ready);
+  assertEquals([codes[0], errors[0]], ["ERR_TOO_MANY_CONNECTIONS", "ERR_HANDSHAKE_TIMEOUT"]);
+  assertEquals(test.server.stats().overall.handshakeTimeouts, 0);
+});
+
 Deno.test("mount whose authorize throws refuses as busy, without a penalty, and the client comes in once it works again", async () => {
   let broken = 2;
   const errors: string[] = [];
