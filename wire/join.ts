@@ -106,6 +106,8 @@ export class JoinedWire implements AsyncDisposable {
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
   #closing: Promise<void> | undefined;
+  /** The session that a close waits for, also for the handlers of one that is over. */
+  #closingLink: Link | null = null;
   /** Why the server ended the session for good. */
   #dismissed: ParleyError | undefined;
 
@@ -235,8 +237,9 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Ends now. */
   abort(reason?: unknown): void {
+    this.#closing?.catch(() => {});
     this.#ending.abort(reason ?? closedError());
-    this.#link?.abort(reason);
+    (this.#link ?? this.#closingLink)?.abort(reason);
   }
 
   /**
@@ -269,6 +272,7 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     this.#ending.abort(closedError());
     try {
+      this.#closingLink = this.#link;
       await this.#link?.close(timeoutMs);
     } finally {
       await this.#keeping;
