@@ -160,9 +160,10 @@ export class Engine implements FrameSink, StreamHost {
     for (const core of this.streams.backlog) core.reset();
   }
 
-  /** Ends the session now. */
+  /** Ends the session now; one that has ended and lets the peer read its last words waits no longer. */
   abort(error: ParleyError): void {
     void this.#end(error, "cut");
+    this.#transport.close();
   }
 
   // ── StreamHost ──
@@ -350,7 +351,7 @@ export class Engine implements FrameSink, StreamHost {
     const cancel = this.clock.after(CONFIRM_MS, late);
     try {
       await this.writer.idle();
-      if (!this.#isEnded) await this.pings.ping().answer;
+      if (!this.#isEnded) await this.pings.ping({ fresh: true }).answer;
     } catch {
       // The session ended by itself.
     }

@@ -71,12 +71,13 @@ export class PingTable {
   }
 
   /**
-   * Measures the milliseconds between a ping and its answer. Who asks while one is under way shares it.
+   * Measures the milliseconds between a ping and its answer. Who asks while one is under way shares it, unless
+   * `fresh` asks for a ping that goes behind everything written so far.
    */
-  ping(): SharedPing {
+  ping({ fresh = false }: { readonly fresh?: boolean } = {}): SharedPing {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const waiter = { resolve, reject };
-    const waiters = this.#join();
+    const waiters = this.#join(fresh);
     waiters.add(waiter);
     const fail = (error: unknown) => {
       waiters.delete(waiter);
@@ -118,9 +119,11 @@ export class PingTable {
   }
 
   /** Those whom the next asker joins; sends a ping for them if none is under way and the budget allows. */
-  #join(): Set<Waiter> {
+  #join(fresh: boolean): Set<Waiter> {
     const nowMs = this.#hooks.clock.now();
-    if (this.#latest !== undefined && nowMs - this.#latest.sentAt < SHARED_MS) return this.#latest.waiters;
+    if (!fresh && this.#latest !== undefined && nowMs - this.#latest.sentAt < SHARED_MS) {
+      return this.#latest.waiters;
+    }
     const waiters = this.#queued;
     if (this.#cancelNext === undefined) this.#sendNext();
     return waiters;

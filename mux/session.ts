@@ -265,8 +265,8 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     const drained = await this.#drained(timeoutMs);
     let late: TimeoutError | undefined;
     const cut = () => {
-      if (engine.state === "ended") return;
-      late = this.#drainError(timeoutMs);
+      // It may have ended in order, and only let the peer read that.
+      if (engine.state !== "ended") late = this.#drainError(timeoutMs);
       const text = "Cannot use the session: it was closed on this side before everything was done";
       engine.abort(new ClosedError("ERR_CLOSED", text, { cause: late }));
     };

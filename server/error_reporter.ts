@@ -1,5 +1,6 @@
 // ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import type { Connection } from "../connection.ts";
+import { callHook } from "../connection/call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
@@ -38,12 +39,9 @@ export class ErrorReporter<Data> {
   /** Tells of an error. Never throws. */
   report(error: unknown, context: ServeErrorContext<Data>): void {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
-    if (this.#onError === undefined) return this.#log(error, context);
-    try {
-      this.#onError(error, context);
-    } catch (thrown) {
-      this.#log(thrown, { phase: "hook" });
-    }
+    const onError = this.#onError;
+    if (onError === undefined) return this.#log(error, context);
+    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }));
   }
 
   /** The server is in another state. */
@@ -52,13 +50,9 @@ export class ErrorReporter<Data> {
     this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
   }
 
-  /** Calls a hook; what it throws is reported. */
-  guard(hook: () => void, connection?: Connection<Data>): void {
-    try {
-      hook();
-    } catch (error) {
-      this.report(error, { phase: "hook", connection });
-    }
+  /** Calls a hook; what it throws, or rejects with later, is reported. */
+  guard(hook: () => unknown, connection?: Connection<Data>): void {
+    callHook(hook, (error) => this.report(error, { phase: "hook", connection }));
   }
 
   #log(error: unknown, context: ServeErrorContext<Data>): void {

@@ -63,7 +63,7 @@ export class Handshakes {
     stopping.addEventListener("abort", onStop, { once: true });
     const late = new TimeoutError(
       "ERR_HANDSHAKE_TIMEOUT",
-      `The connection was closed as its TLS handshake took longer than ${timeoutMs} ms`,
+      `The connection was closed as its handshake took longer than ${timeoutMs} ms`,
     );
     const timer = setTimeout(() => controller.abort(late), timeoutMs);
     try {

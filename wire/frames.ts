@@ -147,7 +147,8 @@ export function checkToken(action: string, value: unknown): string {
 }
 
 /**
- * Checks what the caller tells a handler, before any I/O.
+ * Checks what the caller tells a handler, before any I/O, and returns it as the handler will see it: an
+ * object of its own, which nothing changes while the stream waits to be opened.
  *
  * @throws {TypeError} when it is no object, or holds what JSON or the peer does not take
  * @throws {RangeError} when it does not fit a frame together with the names that go with it
@@ -167,7 +168,7 @@ export function checkMeta(
   const room = names.to === undefined ? {} : { from: "-".repeat(255) };
   const around = JSON.stringify({ ...names, ...room, waitMs: 0xffffffff, meta: 0 });
   const bytes = encoder.encode(text).length + around.length;
-  if (bytes <= MAX_FRAME_BYTES) return meta;
+  if (bytes <= MAX_FRAME_BYTES) return JSON.parse(text);
   throw new RangeError(
     `${action} as "meta" must fit a frame of ${MAX_FRAME_BYTES} bytes with the names: current size is ${bytes}`,
   );

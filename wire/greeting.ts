@@ -25,6 +25,8 @@ const LAST_WORDS_MS = 500;
 export interface Greeting {
   readonly hello: Hello;
   readonly transport: Transport;
+  /** When the handshake began, by `performance.now`. */
+  readonly startedMs: number;
 }
 
 /** What the server does with a HELLO. */
@@ -51,7 +53,6 @@ export class GreetedIncoming implements Incoming {
   readonly #incoming: Incoming;
   readonly #reception: Reception;
   readonly #mux: Omit<MuxSessionOptions, "role">;
-  #isJudging = false;
 
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;
@@ -72,19 +73,20 @@ export class GreetedIncoming implements Incoming {
   }
 
   async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
+    const startedMs = performance.now();
     const gate = new GatedTransport(await this.#incoming.open({ signal }));
     const mux = new MuxSession(gate, { ...this.#mux, role: "server" });
-    // While this side decides, the peer owes nothing, and is told when it takes too long.
-    const onAbort = () => this.#isJudging || mux.abort(signal.reason);
+    const onAbort = () => mux.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       signal.throwIfAborted();
       const stream = await mux.acceptStream({ signal });
       if (stream === null) throw left();
       const control = new FrameChannel(stream);
-      const refusal = await this.#receive(mux, control, gate, signal);
+      const refusal = await this.#receive({ mux, control, gate, signal, startedMs });
       if (refusal !== undefined) {
-        await farewell(mux, control, refusal);
+        // A peer that was refused in order has done nothing wrong, though the time may run out meanwhile.
+        await farewell(mux, control, refusal).catch(() => {});
         if (refusal === "ERR_AUTH" || refusal === "ERR_FORBIDDEN") throw sessionRefused(refusal);
       }
       return gate;
@@ -98,20 +100,20 @@ export class GreetedIncoming implements Incoming {
   }
 
   async #receive(
-    mux: MuxSession,
-    control: FrameChannel,
-    transport: GatedTransport,
-    signal: AbortSignal,
+    { mux, control, gate: transport, signal, startedMs }: {
+      readonly mux: MuxSession;
+      readonly control: FrameChannel;
+      readonly gate: GatedTransport;
+      readonly signal: AbortSignal;
+      readonly startedMs: number;
+    },
   ): Promise<SessionRefusal | undefined> {
     const text = await control.read({ signal });
     if (text === null) throw left();
     const hello = readHello(text);
     if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
     const reception = this.#reception;
-    this.#isJudging = true;
-    const refusal = await reception.judge({ hello, transport }, signal).finally(() =>
-      this.#isJudging = false
-    );
+    const refusal = await reception.judge({ hello, transport, startedMs }, signal);
     if (refusal !== undefined) return refusal;
     signal.throwIfAborted();
     const { identity, token } = hello;

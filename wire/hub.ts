@@ -1,4 +1,5 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
+import { callHook } from "../connection/call_hook.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
@@ -171,13 +172,10 @@ export class HubRouter implements Router {
   }
 
   #isVisible(to: Link, of: Link): boolean {
-    try {
-      const request = { identity: to.facts.identity, of: of.facts.identity, offers: of.offers };
-      return this.#plan.presence?.(request) === true;
-    } catch (error) {
-      this.#report(error, of);
-      return false;
-    }
+    const request = { identity: to.facts.identity, of: of.facts.identity, offers: of.offers };
+    let verdict: unknown;
+    callHook(() => verdict = this.#plan.presence?.(request), (error) => this.#report(error, of));
+    return verdict === true;
   }
 
   /**

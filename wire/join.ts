@@ -106,6 +106,8 @@ export class JoinedWire implements AsyncDisposable {
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
   #closing: Promise<void> | undefined;
+  /** The session that a close waits for, also for the handlers of one that is over. */
+  #closingLink: Link | null = null;
   /** Why the server ended the session for good. */
   #dismissed: ParleyError | undefined;
 
@@ -135,6 +137,8 @@ export class JoinedWire implements AsyncDisposable {
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
     this.closed = this.#closed.promise;
+    const { signal: ending } = this.#ending;
+    ending.addEventListener("abort", () => this.#peers.stop(ending.reason), { once: true });
     if (signal?.aborted) this.#ending.abort(signal.reason);
     else signal?.addEventListener("abort", this.#onSignal, { once: true });
     this.#keeping = this.#keepUp();
@@ -206,6 +210,7 @@ export class JoinedWire implements AsyncDisposable {
   async waitFor(identity: string, options: WaitOptions = {}): Promise<WirePeer> {
     const peer = this.peer(identity);
     if (this.#over !== undefined) throw this.#over.reason;
+    this.#ending.signal.throwIfAborted();
     await this.#peers.waitFor(identity, options);
     return peer;
   }
@@ -232,8 +237,9 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Ends now. */
   abort(reason?: unknown): void {
+    this.#closing?.catch(() => {});
     this.#ending.abort(reason ?? closedError());
-    this.#link?.abort(reason);
+    (this.#link ?? this.#closingLink)?.abort(reason);
   }
 
   /**
@@ -266,6 +272,7 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     this.#ending.abort(closedError());
     try {
+      this.#closingLink = this.#link;
       await this.#link?.close(timeoutMs);
     } finally {
       await this.#keeping;

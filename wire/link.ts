@@ -103,6 +103,8 @@ export class Link {
   readonly #opened = new Set<MuxStream>();
   readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
+  /** Ends the wait of a close for handlers. */
+  readonly #cutting = new AbortController();
   #takenOver: ClosedError | undefined;
 
   constructor(facts: LinkFacts, host: LinkHost) {
@@ -215,9 +217,12 @@ export class Link {
     }
   }
 
-  /** Ends now. */
+  /** Ends now: a close under way rejects, and waits for no handler any more. */
   abort(reason?: unknown): void {
     this.facts.mux.abort(reason);
+    if (this.#closing === undefined) return;
+    this.#closing.catch(() => {});
+    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order as it was aborted"));
   }
 
   /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
@@ -261,7 +266,11 @@ export class Link {
         "ERR_DRAIN_TIMEOUT",
         `Cannot close in order: handlers still ran after ${timeoutMs} ms`,
       );
-    await withDeadline({ timeoutMs: timeLeft(timeoutMs, startedMs), late }, () => this.#serving.finished());
+    const { signal } = this.#cutting;
+    await withDeadline(
+      { signal, timeoutMs: timeLeft(timeoutMs, startedMs), late },
+      () => this.#serving.finished(),
+    );
   }
 
   async #resetUnused(signal: AbortSignal): Promise<void> {

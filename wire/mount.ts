@@ -81,6 +81,8 @@ export class MountedWire implements AsyncDisposable {
   #accepting: Promise<void> = Promise.resolve();
   #credentials: CredentialSource | null = null;
   #closing: Promise<void> | undefined;
+  /** Sessions that a close waits for, also for handlers of those that are over. */
+  #closingLinks: readonly Link[] = [];
 
   /** @ignore use {@linkcode mount} or {@linkcode hub} */
   constructor(plan: MountPlan, makeRouter: MakeRouter | null) {
@@ -216,7 +218,7 @@ export class MountedWire implements AsyncDisposable {
   /** Ends now: every session is cut. */
   abort(reason?: unknown): void {
     this.#stopListening();
-    for (const link of this.#registry.links) link.abort(reason);
+    for (const link of [...this.#closingLinks, ...this.#registry.links]) link.abort(reason);
     this.#closing ??= this.#close(1);
     this.#closing.catch(() => {});
   }
@@ -349,7 +351,7 @@ export class MountedWire implements AsyncDisposable {
   async #close(timeoutMs: number): Promise<void> {
     await Promise.resolve();
     this.#stopListening();
-    const links = [...this.#registry.links];
+    const links = this.#closingLinks = [...this.#registry.links];
     const results = await Promise.allSettled(links.map((link) => link.close(timeoutMs)));
     await this.#accepting;
     while (this.#running.size > 0) await Promise.all(this.#running);

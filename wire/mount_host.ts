@@ -1,7 +1,7 @@
 // MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { TimeoutError } from "../errors.ts";
 import type { WireCounters } from "../stats/counters.ts";
-import { withDeadline } from "./deadline.ts";
+import { timeLeft, withDeadline } from "./deadline.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
 import type { Greeting } from "./greeting.ts";
@@ -11,6 +11,12 @@ import type { MountPlan } from "./mount_plan.ts";
 import type { Authorize } from "./options.ts";
 import type { Registry } from "./registry.ts";
 import type { WireReporter } from "./reporter.ts";
+
+/**
+ * Part of the time of a handshake within which `authorize` must decide: the rest is for telling the peer that
+ * it did not. A peer must not pay for our own time with the penalty of one that is silent.
+ */
+const VERDICT_SHARE = 0.9;
 
 /** What a hub adds to a server. */
 export interface Router {
@@ -65,16 +71,16 @@ export class MountHost implements LinkHost {
 
   /** Asks who may join; an error is no verdict, and the client tries again. */
   async judgeSession(
-    { hello, transport }: Greeting,
+    { hello, transport, startedMs }: Greeting,
     signal: AbortSignal,
   ): Promise<SessionRefusal | undefined> {
     const { plan, reporter, stopping } = this.#parts;
     if (stopping.aborted) return "ERR_BUSY";
     const { identity, token } = hello;
     const { remoteAddr, tls } = transport;
-    const timeoutMs = plan.handshakeTimeoutMs;
+    const timeoutMs = timeLeft(plan.handshakeTimeoutMs * VERDICT_SHARE, startedMs);
     const late = (ms: number) =>
-      new ClosedError("ERR_CLOSED", `Cannot authorize the session within ${ms} ms`);
+      new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the session within ${ms} ms`);
     try {
       const allowed = await withDeadline(
         { signal, timeoutMs, late },
@@ -82,10 +88,8 @@ export class MountHost implements LinkHost {
       );
       return allowed ? undefined : "ERR_AUTH";
     } catch (error) {
-      // The time of the handshake ran out while this side decided: that is no fault of the peer's.
-      const isLate = signal.aborted && signal.reason instanceof TimeoutError;
-      if (signal.aborted && !isLate) throw error;
-      reporter.report(isLate ? late(timeoutMs) : error, { phase: "handshake" });
+      if (signal.aborted) throw error;
+      reporter.report(error, { phase: "handshake" });
       return "ERR_BUSY";
     }
   }

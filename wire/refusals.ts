@@ -85,8 +85,8 @@ export function openFailed(error: unknown, stream: string): unknown {
 }
 
 /**
- * An error of an open stream with its name in place of its number; what does not tell a number is returned
- * as it is.
+ * An error of an open stream with its name: in place of its number, or before what ended the whole session.
+ * What tells of neither is returned as it is.
  */
 export function nameError<Given>(
   error: Given,
@@ -94,9 +94,14 @@ export function nameError<Given>(
   stream: string,
 ): Given | ClosedError | TimeoutError {
   if (!(error instanceof ClosedError || error instanceof TimeoutError)) return error;
-  const message = error.message.replace(` stream ${id}`, ` ${stream}`).replace(" the stream:", ` ${stream}:`);
-  if (message === error.message) return error;
-  const { code, cause } = error;
+  if (error.message.includes(stream)) return error;
+  const { code, message: given } = error;
+  const ofSession = given.includes(" the session");
+  const message = ofSession
+    ? `Cannot go on with ${stream} as the session with the peer is over`
+    : given.replace(given.includes(` stream ${id}`) ? `stream ${id}` : "the stream", () => stream);
+  if (message === given) return error;
+  const cause = ofSession ? error : error.cause;
   if (error instanceof ClosedError) {
     return new ClosedError(code as ClosedErrorCode, message, { cause, unsentBytes: error.unsentBytes });
   }

@@ -1,5 +1,6 @@
 // relay(): joins the caller's and the target's stream of a hub: each learns of the other's end as of its own.
 import { RemoteError } from "../errors.ts";
+import { isOver } from "../mux/state.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 
@@ -31,7 +32,10 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
-    await near.closeWrite();
+    // The end that comes with the return of a handler is told together with it, below: after a mere FIN of
+    // both sides the caller could no more learn that not all was used.
+    const hasReturned = isOver(far.stats().state) && !hasFailed(await far.closed);
+    if (!hasReturned) await near.closeWrite();
   };
   // What breaks it is the end of one of the streams: `down` and `near.closed` pass that on.
   const upwards = up().catch(() => {});
@@ -43,8 +47,9 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
   try {
     await down();
     const error = await far.closed;
+    if (hasFailed(error)) fail(near, error);
     // A count that does not fit tells the caller that not all was used.
-    near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
+    else near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
   } catch (error) {
     if (near.peerHasEnded && near.stats().state === "reset") await leave(far, upwards);
     else {
@@ -63,6 +68,10 @@ async function leave(far: MuxStream, upwards: Promise<void>): Promise<void> {
 
 /** Resets a stream for what ended the other one. */
 function fail(near: MuxStream, error: unknown): void {
-  const failed = error instanceof Error && error.cause instanceof RemoteError;
-  near.reset(error, { failed });
+  near.reset(error, { failed: hasFailed(error) });
+}
+
+/** Whether the handler failed. */
+function hasFailed(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof RemoteError;
 }

@@ -1,4 +1,5 @@
 // WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
+import { callHook } from "../connection/call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
@@ -54,20 +55,12 @@ export class WireReporter {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
     const { onError } = this.#options;
     if (onError === undefined) return this.#log(error, context.phase);
-    try {
-      onError(error, context);
-    } catch (thrown) {
-      this.#log(thrown, "hook");
-    }
+    callHook(() => onError(error, context), (thrown) => this.#log(thrown, "hook"));
   }
 
-  /** Calls a hook; what it throws is reported. */
-  guard(hook: () => void): void {
-    try {
-      hook();
-    } catch (error) {
-      this.report(error, { phase: "hook" });
-    }
+  /** Calls a hook; what it throws, or rejects with later, is reported. */
+  guard(hook: () => unknown): void {
+    callHook(hook, (error) => this.report(error, { phase: "hook" }));
   }
 
   #log(error: unknown, phase: string): void {

@@ -59,6 +59,8 @@ export class WireStream implements AsyncDisposable {
   #writer: SegmentWriter | undefined;
   #bodyEnd: BodyEnd | undefined;
   #readable: ReadableStream<Uint8Array> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+  #signal: AbortSignal | undefined;
 
   /** @ignore streams come from `open` and go to handlers */
   constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
@@ -86,7 +88,8 @@ export class WireStream implements AsyncDisposable {
    * the session was lost. A handler stops its work by it.
    */
   get signal(): AbortSignal {
-    return this.#mux.signal;
+    this.#signal ??= this.#namedSignal();
+    return this.#signal;
   }
 
   /**
@@ -110,11 +113,7 @@ export class WireStream implements AsyncDisposable {
    */
   async write(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
     this.#out = use("write to", this.#out, "plain");
-    try {
-      await this.#mux.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
-    } catch (error) {
-      throw this.#named(error);
-    }
+    await this.#push(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
   }
 
   /**
@@ -128,9 +127,8 @@ export class WireStream implements AsyncDisposable {
    */
   async readFrom(source: SegmentSource, options?: WaitOptions): Promise<number> {
     this.#out = use("write to", this.#out, "segments");
-    const mux = this.#mux;
     this.#writer ??= new SegmentWriter(
-      (bytes, wait) => mux.write(bytes, wait),
+      (bytes, wait) => this.#push(bytes, wait),
       new EndWatch(() => this.closed),
     );
     try {
@@ -171,7 +169,11 @@ export class WireStream implements AsyncDisposable {
 
   /** Ends our direction; the peer reads to its end, and we go on reading. Idempotent. */
   async closeWrite(): Promise<void> {
-    await this.#mux.closeWrite();
+    try {
+      await this.#mux.closeWrite();
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /**
@@ -184,7 +186,7 @@ export class WireStream implements AsyncDisposable {
     try {
       await this.#mux.close(options);
     } catch (error) {
-      throw this.#named(error);
+      throw this.#named(error, options);
     }
   }
 
@@ -209,7 +211,15 @@ export class WireStream implements AsyncDisposable {
   /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode reset}. */
   get writable(): WritableStream<Uint8Array> {
     this.#out = use("write to", this.#out, "plain");
-    return this.#mux.writable;
+    this.#writable ??= new WritableStream<Uint8Array>({
+      start: (controller) => {
+        void this.closed.then((error) => error && controller.error(error));
+      },
+      write: (chunk) => this.#push(chunk),
+      close: () => this.closeWrite(),
+      abort: (reason) => this.reset(reason),
+    });
+    return this.#writable;
   }
 
   /** Reads to the end; leaving the loop early stops reading. */
@@ -246,12 +256,31 @@ export class WireStream implements AsyncDisposable {
     try {
       return await this.#mux.read(options);
     } catch (error) {
-      throw this.#named(error);
+      throw this.#named(error, options);
     }
   }
 
-  #named<Given>(error: Given): Given | ParleyError {
+  async #push(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    try {
+      await this.#mux.write(bytes, options);
+    } catch (error) {
+      throw this.#named(error, options);
+    }
+  }
+
+  /** An error of the stream with its name; what the caller gave as the reason of a signal stays as it is. */
+  #named<Given>(error: Given, options?: WaitOptions): Given | ParleyError {
+    if (options?.signal?.aborted && error === options.signal.reason) return error;
     return nameError(error, this.#mux.id, this.#label);
+  }
+
+  #namedSignal(): AbortSignal {
+    const { signal } = this.#mux;
+    const named = new AbortController();
+    const onAbort = () => named.abort(this.#named(signal.reason));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return named.signal;
   }
 }
 

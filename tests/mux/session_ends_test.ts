@@ -1,11 +1,13 @@
 // Tests of MuxSession: streams that are late, go-away, close, abort and lost connections.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, ProtocolError, TimeoutError } from "../../errors.ts";
-import type { MuxStream } from "../../mux/mod.ts";
+import { MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
 import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
-import { frame } from "../support/raw_mux.ts";
-import { settle } from "../support/test_clock.ts";
+import { FrameType } from "../../mux/header.ts";
+import { frame, RawPeer } from "../support/raw_mux.ts";
+import { simLink } from "../support/sim_link.ts";
+import { settle, TestClock } from "../support/test_clock.ts";
 
 Deno.test("MuxSession resets an opened stream that is not answered in time", async () => {
   const { client, clock, end } = timedPair({ openTimeoutMs: 1000 });
@@ -99,6 +101,46 @@ Deno.test("MuxSession.close waits for open streams and delivers everything writt
   assertEquals([await pair.client.closed, await pair.server.closed], [undefined, undefined]);
   assertEquals(await pair.server.acceptStream(), null);
   assertEquals(await codeOf(pair.client.ping()), "ERR_CLOSED");
+});
+
+Deno.test("MuxSession.close takes no answer for its confirmation that was asked for before the last bytes", async () => {
+  const [session, peer] = sessionWithRawPeer();
+  const earlier = session.ping();
+  const first = await peer.find(({ type }) => type === FrameType.ping);
+  await peer.send(frame(1, 1, 1, 0));
+  const stream = await session.acceptStream() as MuxStream;
+  await stream.write(utf8("last words"));
+  await stream.closeWrite();
+  await peer.send(frame(1, 4, 1, 0));
+  const closing = session.close();
+  await peer.find(({ type }) => type === FrameType.goAway);
+  await settle();
+  await peer.send(frame(FrameType.ping, 2, 0, first!.length));
+  await earlier;
+  const second = await peer.find(({ type }) => type === FrameType.ping);
+  assertEquals(session.state, "goAwaySent");
+  await peer.send(frame(FrameType.ping, 2, 0, second!.length));
+  await peer.transport.closeWrite();
+  await closing;
+});
+
+Deno.test("MuxSession.close ends by its time though a peer that has confirmed everything does not leave", async () => {
+  const clock = new TestClock();
+  const link = simLink({ clock, random: () => 0.5, latencyMs: 10 });
+  const client = new MuxSession(link.left, { role: "client", clock, keepAliveMs: 0 });
+  const peer = new RawPeer(link.right);
+  void (async () => {
+    const ping = await peer.find(({ type }) => type === FrameType.ping);
+    await peer.send(frame(FrameType.ping, 2, 0, ping!.length));
+  })();
+  let closed = false;
+  const closing = client.close({ timeoutMs: 100 }).then(() => closed = true);
+  await clock.advance(90);
+  assertEquals([client.state, closed], ["ended", false]);
+  await clock.advance(10);
+  assertEquals(closed, true);
+  await closing;
+  assertEquals(await client.closed, undefined);
 });
 
 Deno.test("MuxSession.close cuts what is left when the time is up, and counts it", async () => {

@@ -39,6 +39,24 @@ Deno.test("MountedWire.close bounds streams and handlers by one deadline", async
   go.resolve();
 });
 
+for (const kind of ["MountedWire", "JoinedWire"]) {
+  Deno.test(`${kind}.abort ends a close that waits for a handler`, async () => {
+    await using test = await mounted({ handlers: { hang } });
+    const ann = await test.join("ann", { handlers: { hang } });
+    const isMount = kind === "MountedWire";
+    const stream = await (isMount ? ann.open("hang") : test.server.open("ann", "hang"));
+    const side = isMount ? test.server : ann;
+    const session = side.sessions[0]!;
+    const closing = errorOf(side.close());
+    stream.reset();
+    await settles("the session", session.closed);
+    side.abort();
+    const error = await settles("the close", closing);
+    const errors = error instanceof AggregateError ? error.errors : [error];
+    assertEquals(errors.map(codeOf), ["ERR_CLOSED"]);
+  });
+}
+
 Deno.test("a session whose client ends the control stream is over when its last stream is, and its name is free", async () => {
   await using test = await mounted({ handlers: { echo: echoStream } });
   await using raw = await RawWire.dial(portOf(test));

@@ -147,7 +147,14 @@ Deno.test("readHello, readReply and readControl take limits, whole numbers only,
 Deno.test("checkMeta takes objects that JSON can say and a frame can hold, and refuses all else", () => {
   const check = (meta: unknown, name = "n", to?: string) => checkMeta("Cannot open", meta, { name, to });
   const meta = { a: [1, { b: null }] };
-  assertEquals(check(meta), meta);
+  const checked = check(meta);
+  assertEquals(checked, meta);
+  // What was checked is what goes, however often the caller's object says something else.
+  meta.a.push({ b: null });
+  assertEquals(checked, { a: [1, { b: null }] });
+  let asked = 0;
+  const fickle = check({ toJSON: () => asked++ === 0 ? { day: new Date(0) } : [] });
+  assertEquals(JSON.stringify(fickle), '{"day":"1970-01-01T00:00:00.000Z"}');
   const circle: Record<string, unknown> = {};
   circle.itself = circle;
   const wrong = [[1], null, 1, "x", { n: 1n }, circle, new Date(), JSON.parse('{"a":{"__proto__":{}}}')];

@@ -100,6 +100,64 @@ Deno.test("hub: what a caller wrote before it closed comes whole, also while the
   await atRestAt(test);
 });
 
+Deno.test("hub: a caller that had ended its direction learns that a part of what it sent was not used", async () => {
+  await using test = await hubbed();
+  const ann = await test.join("ann");
+  const go = Promise.withResolvers<void>();
+  await test.join("bob", {
+    handlers: {
+      part: async (stream) => {
+        await go.promise;
+        await stream.write(String((await stream.read())!.length));
+      },
+      all: async (stream) => {
+        let count = 0;
+        for await (const chunk of stream) count += chunk.length;
+        await stream.write(String(count));
+      },
+    },
+  });
+  const size = 200_000;
+  for (const name of ["part", "all"]) {
+    const stream = await ann.peer("bob").open(name);
+    const before = test.server.session("bob")!.stats().bytesOut;
+    await stream.write(new Uint8Array(size));
+    await stream.closeWrite();
+    await until(
+      "all came to the target",
+      () => test.server.session("bob")!.stats().bytesOut >= before + size,
+    );
+    go.resolve();
+    const used = Number(await settles("the answer", readText(stream)));
+    assertEquals(used === size, name === "all");
+    const end = await settles("the end", stream.closed);
+    assertEquals(end === undefined ? "in order" : codeOf(end), name === "all" ? "in order" : "ERR_RESET");
+  }
+  await atRestAt(test);
+});
+
+Deno.test("hub: a handler that fails after it has ended its answer shows at a caller that still sends, who can read the answer", async () => {
+  await using test = await hubbed();
+  const ann = await test.join("ann");
+  await test.join("bob", {
+    handlers: {
+      late: async (stream) => {
+        await stream.read();
+        await stream.write("an answer");
+        await stream.closeWrite();
+        throw new Error("oh no");
+      },
+    },
+  });
+  const stream = await ann.peer("bob").open("late");
+  await stream.write("x");
+  const end = await settles("the end", stream.closed);
+  assertEquals(codeOf(end), "ERR_RESET");
+  assertEquals(codeOf(end!.cause), "ERR_HANDLER");
+  assertEquals(await readText(stream), "an answer");
+  await atRestAt(test);
+});
+
 Deno.test("hub: a handler that throws shows at the caller as a handler that failed", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");

@@ -48,6 +48,18 @@ Deno.test("JoinedWire.waitFor returns a peer that the hub tells of, and ends by 
   assertEquals(codeOf(await errorOf(ann.waitFor("cid"))), "ERR_CLOSED");
 });
 
+Deno.test("JoinedWire.waitFor ends as the close of the wire begins, however long its streams still take", async () => {
+  await using test = await hubbed({ handlers: { echo: echoStream } });
+  const ann = await test.join("ann");
+  const stream = await ann.open("echo");
+  const waiting = errorOf(ann.waitFor("bob"));
+  const closing = ann.close();
+  assertEquals(codeOf(await settles("the wait", waiting)), "ERR_CLOSED");
+  assertEquals(codeOf(await settles("a later one", errorOf(ann.waitFor("bob")))), "ERR_CLOSED");
+  assertEquals(await askStream(stream, "still"), "still");
+  await closing;
+});
+
 Deno.test("open with waitForPeer is held by the hub until the target has joined, also in place of a session that is ending", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");

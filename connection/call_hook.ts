@@ -1,0 +1,14 @@
+// callHook(): calls what the application gave, and hears of its errors, thrown at once or later.
+
+/**
+ * Calls a hook. `onFailed` hears of what it throws, and of what the promise rejects with that an async function
+ * returns: a rejection that nothing hears of ends the process. Never throws.
+ */
+export function callHook(hook: () => unknown, onFailed: (error: unknown) => void): void {
+  try {
+    const result = hook();
+    if (result instanceof Promise) result.catch(onFailed);
+  } catch (error) {
+    onFailed(error);
+  }
+}
