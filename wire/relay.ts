@@ -31,6 +31,8 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
+    // Of an end that is none in order, nothing must be heard before the reason.
+    if (far.stats().state === "reset" && await far.closed !== undefined && near.breakOff()) return;
     await near.closeWrite();
   };
   // What breaks it is the end of one of the streams: `down` and `near.closed` pass that on.
