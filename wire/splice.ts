@@ -76,7 +76,7 @@ class Splice {
 
   /** What the local end says, to the peer. */
   async #outward(): Promise<void> {
-    const [stream, local] = [this.#stream, this.#local];
+    const stream = this.#stream;
     try {
       for (let chunk = await this.#listen(); chunk !== null; chunk = await this.#listen()) {
         this.#isListening = false;
