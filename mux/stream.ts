@@ -156,6 +156,14 @@ export class MuxStream implements AsyncDisposable {
     await this.close();
   }
 
+  /**
+   * Ends a stream other than in order, but behind everything written: the opener can read that to its end, and then learns that it
+   * was not all. `false`, with nothing done, where the sides have not agreed on terms, as there is no way to say that.
+   */
+  breakOff(): boolean {
+    return this.#core.breakOff();
+  }
+
   /** Fires when the stream ends other than in order, with what ended it as reason. */
   get signal(): AbortSignal {
     return this.#core.signal;

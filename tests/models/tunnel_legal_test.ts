@@ -2,7 +2,7 @@
 // end breaks at the other, and only that.
 import { assert, assertEquals } from "@std/assert";
 import { hub, join, type WireStream } from "@parley/parley/wire";
-import { joinTunnel } from "../../wire/tunnel.ts";
+import { joinTunnel } from "../../wire/splice.ts";
 import { MuxMemory } from "../../mux/mod.ts";
 import { Actor, type StreamPlan } from "../support/model_actor.ts";
 import { checkPlan, story } from "../support/model_check.ts";
@@ -94,7 +94,7 @@ class Tunnels {
     const program = this.#act(plan, "opener", link.left);
     plan.opened = true;
     try {
-      await joinTunnel(await open({ meta: { plan: plan.number } }), link.right);
+      await joinTunnel(await open({ meta: { plan: plan.number } }), link.right, "opened");
     } catch (error) {
       link.right.reset();
       this.#excuse(error);
@@ -108,7 +108,7 @@ class Tunnels {
     assert(plan !== undefined);
     const link = this.#link();
     this.#running.push(this.#act(plan, "acceptor", link.right));
-    await joinTunnel(stream, link.left);
+    await joinTunnel(stream, link.left, "served");
   }
 
   #act(
