@@ -14,20 +14,20 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_FRAME_TOO_LARGE: "allow more with --max-message, or see that both sides use the same --framing",
   ERR_FRAME_MALFORMED:
     "see that both sides use the same --framing; messages that hold line feeds want another --out-framing",
-  ERR_NOT_OUR_PROTOCOL: "something else listens there",
+  ERR_NOT_OUR_PROTOCOL: "something else listens there, or connects here; does only one side use TLS?",
   ERR_AUTH: "see that the token or key is the one that the other side wants",
   ERR_TLS_HANDSHAKE: "see that both sides use TLS; a client certificate may be wanted: --cert and --key",
   ERR_ADDRESS_INVALID: "see that the name or address is right, and that the folder of a socket is yours",
   ERR_SOCKET_PATH_TOO_LONG: "choose a shorter path: the system allows little more than 100 bytes",
   ERR_FORBIDDEN: "see who may do that on the other side, or read the file: chmod 600 FILE",
   ERR_BUSY: "the other side has as many clients as it takes; end one, or allow more there",
-  ERR_TOO_MANY_CONNECTIONS: "the other side has as many connections as it takes; allow more there",
-  ERR_TOO_MANY_STREAMS: "end some, or allow more at the hub with --max-streams-per-pair",
+  ERR_TOO_MANY_CONNECTIONS: "the other side takes no more now: allow more there, or see there why it is busy",
+  ERR_TOO_MANY_STREAMS: "end some, wait longer, or allow more at the hub with --max-streams-per-pair",
   ERR_NAME_TAKEN: "another client has this identity: end that one, or choose another with --identity",
-  ERR_NO_PEER: 'nobody of that name is at the hub: is "parley expose" running there?',
+  ERR_NO_PEER: 'no client of that name is at the hub: does "parley expose" run, with that --identity?',
   ERR_NO_HANDLER: "the other side is there and does not offer that: is the name right?",
-  ERR_TARGET_REFUSED: "what is exposed does not answer: does it run, and is its address right?",
-  ERR_TARGET_TIMEOUT: "what is exposed does not answer: is it busy, and is its address right?",
+  ERR_TARGET_REFUSED: "what is exposed takes no connections: does it run, and is its address right?",
+  ERR_TARGET_TIMEOUT: "what is exposed does not answer in time: is it busy, and is its address right?",
   ERR_WIRE_VERSION: "use the same version of Parley on both sides",
   ERR_HANDSHAKE_TIMEOUT: "something is there and says nothing: is it the right program, and is it busy?",
   ERR_READ_TIMEOUT: "allow more time with --timeout",
@@ -56,7 +56,7 @@ export function hintFor(error: unknown): string | null {
 
 function protocolHint(code: string): string | null {
   if (!/^ERR_(?:MUX|WIRE|IPC)_/.test(code)) return null;
-  return "the other side breaks the protocol: is it Parley, of a version that fits, and nobody in between?";
+  return "the other side breaks the protocol: is it Parley, of a version that fits, and reached directly?";
 }
 
 /** Says what failed in the command that was `typed`, why, and what to try. */

@@ -13,7 +13,6 @@ const wire = mount({
   onOpen: async (session) => {
     const stream = await session.open("temperature", { meta: { unit: "C" } });
     console.log(session.identity, "says", await new Response(stream.readable).text());
-    await stream.close();
   },
 });
 await wire.ready;

@@ -5,7 +5,7 @@
 export const DEFAULT_PROCESS_BYTES: number = 256 * 1024 * 1024;
 
 /**
- * What every session may reserve, however much the others hold: the window of one plain yamux stream, and sixteen
+ * What every session may reserve, however much the others hold: the window of one plain yamux stream, and 32
  * windows of the size that sessions of ours agree on. Peers that hoard never cost another peer these.
  */
 export const GUARANTEED_BYTES: number = 512 * 1024;
@@ -16,7 +16,7 @@ export interface MuxMemoryOptions {
    * Bytes that the streams of all sessions may reserve for what they receive; on top, each session may always
    * reserve 512 KiB.
    *
-   * @default {268435456} 256 MiB: sixteen sessions of the wire at their own limit
+   * @default {268435456} 256 MiB: eight sessions of the wire at their own limit
    */
   maxBytes?: number;
 }

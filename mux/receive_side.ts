@@ -89,6 +89,11 @@ export class ReceiveSide {
     return this.#hasGivenUp;
   }
 
+  /** True once FIN came: what is unread can be read, whatever follows. */
+  get hasEnded(): boolean {
+    return this.#phase.kind === "ended";
+  }
+
   /** True while a read waits. */
   get hasReader(): boolean {
     return this.#reader !== undefined;
@@ -229,8 +234,10 @@ export class ReceiveSide {
   #settleReservation(): void {
     const less = this.#reserved - this.#buffer.bytes;
     if (less <= 0) return;
+    // What waits unread counts as growth: the windows that every stream starts with are for those to come.
+    const grown = Math.min(this.#grown, this.#buffer.bytes);
+    this.#hooks.memory.release(less, this.#grown - grown);
     this.#reserved -= less;
-    this.#hooks.memory.release(less, this.#grown);
-    this.#grown = 0;
+    this.#grown = grown;
   }
 }

@@ -156,6 +156,14 @@ export class MuxStream implements AsyncDisposable {
     await this.close();
   }
 
+  /**
+   * Ends a stream other than in order, but behind everything written: the opener can read that to its end, and then learns that it
+   * was not all. `false`, with nothing done, where the sides have not agreed on terms, as there is no way to say that.
+   */
+  breakOff(): boolean {
+    return this.#core.breakOff();
+  }
+
   /** Fires when the stream ends other than in order, with what ended it as reason. */
   get signal(): AbortSignal {
     return this.#core.signal;
@@ -164,6 +172,11 @@ export class MuxStream implements AsyncDisposable {
   /** True once a read or a write ended by its `timeoutMs` or `signal`: the flow is no longer what the caller planned. */
   get hasGivenUp(): boolean {
     return this.#core.receiver.hasGivenUp || this.#core.sender.hasGivenUp;
+  }
+
+  /** True once the peer has ended its direction: what it sent can be read to the end, even after a reset. */
+  get peerHasEnded(): boolean {
+    return this.#core.receiver.hasEnded;
   }
 
   /** True while a read or a write waits. */

@@ -208,9 +208,18 @@ export class StreamCore {
 
   /** Ends a served stream: see `MuxStream.retire`. `unreadBytes` were taken off the stream and not used. */
   retire(unreadBytes: number): void {
-    this.#retiredUnread = unreadBytes;
+    // Never less than before: a stream that was broken off is so for good.
+    this.#retiredUnread = Math.max(unreadBytes, this.#retiredUnread ?? 0);
     if (this.#state === "writeClosed" && this.#host.terms.hasAgreed) this.#sendCountedEnd(unreadBytes);
     this.close();
+  }
+
+  /** Ends it other than in order, behind everything written: see `MuxStream.breakOff`. */
+  breakOff(): boolean {
+    if (!this.#host.terms.hasAgreed) return false;
+    // A count that does not fit says so.
+    this.retire(1);
+    return true;
   }
 
   #topUp(): number {

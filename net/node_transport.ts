@@ -45,6 +45,8 @@ export class NodeTransport implements Transport {
   #closed = false;
   #ended = false;
   #hasHeld = false;
+  /** Why nothing can be written any more, although there may be something to be read. */
+  #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
 
@@ -73,6 +75,7 @@ export class NodeTransport implements Transport {
     };
     if (secure !== undefined) return;
     link.watch();
+    this.#keepReading();
     // An accepted socket rests until it is wanted.
     session.resume();
   }
@@ -96,6 +99,7 @@ export class NodeTransport implements Transport {
     if (this.#closed) return Promise.reject(closedHere("write"));
     if (this.#writer !== undefined) return Promise.reject(busy("write"));
     if (this.#incoming.kind === "failed") return Promise.reject(peerVanished("write", this.#incoming.cause));
+    if (this.#deaf !== undefined) return Promise.reject(peerVanished("write", this.#deaf.cause));
     if (bytes.length === 0) return Promise.resolve();
     const writer = this.#writer = Promise.withResolvers<void>();
     // A session has received something, if only its handshake.
@@ -108,6 +112,7 @@ export class NodeTransport implements Transport {
     if (this.#closed || this.#ended) return;
     this.#ended = true;
     if (this.#incoming.kind === "failed") throw peerVanished("close", this.#incoming.cause);
+    if (this.#deaf !== undefined) throw peerVanished("close", this.#deaf.cause);
     const cause = await new Promise<unknown>((resolve) => {
       this.#session.end((error?: unknown) => resolve(error));
     });
@@ -145,6 +150,22 @@ export class NodeTransport implements Transport {
 
   unref(): void {
     this.#link.setReferenced(false);
+  }
+
+  /**
+   * A write fails when the peer has reset the connection, and what it said before waits to be read: a server's answer to more than it
+   * wants to take. The platform would free the socket with all that.
+   */
+  #keepReading(): void {
+    const session = this.#session;
+    const { destroy } = session;
+    session.destroy = (cause?: Error) => {
+      if (this.#closed || this.#incoming.kind !== "open" || !isOfWrite(cause)) {
+        return destroy.call(session, cause);
+      }
+      this.#deaf = { cause };
+      return session;
+    };
   }
 
   /** Ends all calls, and takes no more. */
@@ -226,4 +247,9 @@ export class NodeTransport implements Transport {
     writer?.reject(peerVanished("write", cause));
     this.#session.destroy();
   }
+}
+
+/** Whether it is what the platform says of a write that failed. */
+function isOfWrite(cause: unknown): boolean {
+  return cause instanceof Error && "syscall" in cause && cause.syscall === "write";
 }

@@ -64,7 +64,8 @@ async function checkCompile(folder: string): Promise<string[]> {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
-    env: standIn ? { DENORT_BIN: Deno.execPath() } : {},
+    // Its output is read: it must not be coloured.
+    env: { NO_COLOR: "1", ...standIn && { DENORT_BIN: Deno.execPath() } },
     stdin: "null",
   }).output();
   const told = new TextDecoder().decode(stderr);

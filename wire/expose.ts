@@ -8,7 +8,8 @@ import { checkName } from "./frames.ts";
 import { HANDLERS, type PreparedHandler } from "./handlers.ts";
 import type { JoinedWire } from "./join.ts";
 import type { MountedWire } from "./mount.ts";
-import { cut, joinTunnel, LOCAL_SOCKETS, type Place, PREFIX, resolvePlace } from "./tunnel.ts";
+import { cut, joinTunnel } from "./splice.ts";
+import { LOCAL_SOCKETS, type Place, PREFIX, resolvePlace } from "./tunnel.ts";
 
 /** Options of {@linkcode expose}. */
 export interface ExposeOptions {
@@ -48,7 +49,7 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
   checkDurationMs(action, "timeoutMs", timeoutMs);
   const handler: PreparedHandler<Transport> = {
     prepare: (_info, signal) => dialTarget(target, timeoutMs, signal),
-    serve: async (stream, _session, transport) => void await joinTunnel(stream, transport),
+    serve: async (stream, _session, transport) => void await joinTunnel(stream, transport, "served"),
     abandon: cut,
   };
   const handlers = wire[HANDLERS];

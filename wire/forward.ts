@@ -10,7 +10,8 @@ import { checkName } from "./frames.ts";
 import type { JoinedWire } from "./join.ts";
 import type { WireCloseOptions } from "./session.ts";
 import type { WireStream } from "./stream.ts";
-import { cut, joinTunnel, LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
+import { cut, joinTunnel } from "./splice.ts";
+import { LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
 import { Turns } from "./turns.ts";
 import { WaitingTransport } from "./waiting_transport.ts";
 
@@ -252,7 +253,7 @@ export class Forward implements AsyncDisposable {
       const onAbort = () => stream.reset(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
-      return await joinTunnel(stream, waiting);
+      return await joinTunnel(stream, waiting, "opened");
     } finally {
       this.#turns.give();
     }

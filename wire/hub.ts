@@ -84,7 +84,6 @@ export interface HubOptions extends MountOptions {
  *
  * const stream = await alice.peer("bob").open("chat");
  * assertEquals(await new Response(stream.readable).text(), "Hello, alice");
- * await stream.close();
  * ```
  */
 export function hub(options: HubOptions): MountedWire {
@@ -128,17 +127,22 @@ export class HubRouter implements Router {
     const from = link.facts.identity;
     const { to = "" } = open;
     if (to === from) return "ERR_FORBIDDEN";
+    const { turnMs } = this.#plan;
+    const { signal } = channel.mux;
+    // Before the turn: what waits for a peer that is away must not keep others of the pair from their turns.
+    const target = await this.#target(to, open.waitMs ?? 0, signal);
+    if (target === undefined) return "ERR_NO_PEER";
+    const startedMs = performance.now();
     const pair = from < to ? `${from} ${to}` : `${to} ${from}`;
     const turns = this.#pairs.get(pair) ?? new Turns(this.#plan.maxStreamsPerPair);
     this.#pairs.set(pair, turns);
-    const startedMs = performance.now();
-    const { turnMs } = this.#plan;
-    if (!turns.tryTake() && !await turns.take(turnMs, channel.mux.signal)) return "ERR_BUSY";
+    if (!turns.tryTake() && !await turns.take(turnMs, signal)) {
+      if (turns.isIdle) this.#pairs.delete(pair);
+      return "ERR_BUSY";
+    }
     try {
-      const target = await this.#target(to, open.waitMs ?? 0, channel.mux.signal);
-      if (target === undefined) return "ERR_NO_PEER";
       const limits = {
-        signal: channel.mux.signal,
+        signal,
         timeoutMs: OPEN_TIMEOUT_MS,
         turnMs: timeLeft(turnMs, startedMs),
       };

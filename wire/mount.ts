@@ -49,7 +49,6 @@ import { observeMount } from "./telemetry.ts";
  *
  * const stream = await server.open("sensor-7", "temperature");
  * assertEquals(await new Response(stream.readable).text(), "21.5");
- * await stream.close();
  * ```
  */
 export function mount(options: MountOptions): MountedWire {

@@ -15,8 +15,6 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
   const first = caller.rest();
   /** Bytes that were read from the caller and not taken for the target. */
   let held = first.length;
-  // A caller that has gone needs no answer.
-  void near.closed.then((error) => error !== undefined && far.reset(error));
   const up = async () => {
     for (
       let chunk = first.length > 0 ? first : await near.read();
@@ -41,6 +39,11 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
   };
   // What breaks it is the end of one of the streams: `down` and `near.closed` pass that on.
   const upwards = up().catch(() => {});
+  void near.closed.then((error) => {
+    if (error === undefined) return;
+    if (near.peerHasEnded) void leave(far, upwards);
+    else far.reset(error);
+  });
   try {
     await down();
     const error = await far.closed;
@@ -48,10 +51,19 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     // A count that does not fit tells the caller that not all was used.
     else near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
   } catch (error) {
-    fail(near, error);
-    far.reset(error);
+    if (near.peerHasEnded && near.stats().state === "reset") await leave(far, upwards);
+    else {
+      fail(near, error);
+      far.reset(error);
+    }
   }
   await upwards;
+}
+
+/** The caller, which has ended its direction, wants no more of what the target says. What it said itself goes on to its end. */
+async function leave(far: MuxStream, upwards: Promise<void>): Promise<void> {
+  await upwards;
+  far.cancel();
 }
 
 /** Resets a stream for what ended the other one. */

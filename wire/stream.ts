@@ -28,6 +28,12 @@ export interface StreamInfo {
 /** Where a stream tells what it has not used: a key that only this library has. */
 export const UNREAD: unique symbol = Symbol("unread");
 
+/** Whether the peer has ended its direction: a key that only this library has. */
+export const PEER_ENDED: unique symbol = Symbol("peer ended");
+
+/** What ends a stream other than in order, behind everything written: a key that only this library has. */
+export const BREAK: unique symbol = Symbol("break");
+
 /** Plain or segmented: the first use of a direction fixes it. */
 type Mode = "unused" | "plain" | "segments";
 
@@ -245,6 +251,19 @@ export class WireStream implements AsyncDisposable {
   /** @ignore bytes that were read off the stream and not used, for the end of its handler */
   get [UNREAD](): number {
     return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
+  }
+
+  /**
+   * @ignore ends a stream that is served, as what it was joined to has broken: the opener gets what was written, and then learns of
+   * the break. Where there is no way to tell it both, the stream is reset
+   */
+  [BREAK](reason: unknown): void {
+    if (!this.#mux.breakOff()) this.#mux.reset(reason);
+  }
+
+  /** @ignore true once the peer has ended its direction: what it sent can be read, even after a reset */
+  get [PEER_ENDED](): boolean {
+    return this.#mux.peerHasEnded;
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {

@@ -1,8 +1,5 @@
-// Tunnels: what expose() and forward() share: the local end of one, and how it is joined to a stream.
+// Tunnels: what expose() and forward() share: the local end of one.
 import { checkInteger, checkText } from "../limits/check.ts";
-import type { Transport } from "../net/transport.ts";
-import { type SpliceEnd, spliceStreams } from "./splice.ts";
-import type { WireStream } from "./stream.ts";
 
 /** Names of streams that are tunnels begin with this. */
 export const PREFIX = "tcp:";
@@ -31,34 +28,4 @@ export function resolvePlace(
   }
   checkText(action, "path", path, 1, 4096);
   return { path };
-}
-
-/**
- * Joins a stream and a connection until both are over. After an orderly end of both directions the connection is closed; any other
- * end, of either, resets both: what was cut must not pass for the whole. Returns what broke them, `undefined` where nothing did.
- * Never rejects.
- */
-export async function joinTunnel(stream: WireStream, local: Transport): Promise<unknown> {
-  const near: SpliceEnd = {
-    closed: stream.closed,
-    read: () => stream.read(),
-    write: (bytes) => stream.write(bytes),
-    closeWrite: () => stream.closeWrite(),
-    abort: (reason) => stream.reset(reason),
-  };
-  const far: SpliceEnd = {
-    read: () => local.read(),
-    write: (bytes) => local.write(bytes),
-    closeWrite: () => local.closeWrite(),
-    abort: () => cut(local),
-  };
-  const error = await spliceStreams(near, far);
-  local.close();
-  return error;
-}
-
-/** Ends a connection other than in order; where that cannot be told from an orderly end, as with a unix socket, at once. */
-export function cut(local: Transport): void {
-  if (local.reset === undefined) local.close();
-  else local.reset();
 }

@@ -216,7 +216,23 @@ Deno.test("MuxSession whose answers are not read is bounded: streams opened and 
   }
 });
 
-Deno.test("MuxSession gives no credit after the peer's FIN, and gives growth back when a stream ends", async () => {
+Deno.test("MuxSession gives no credit after the peer's FIN: the stream may be gone there", async () => {
+  const [session, peer] = sessionWithRawPeer();
+  await peer.send(frame(UPDATE, SYN, 1, 0), frame(DATA, 0, 1, INITIAL_WINDOW_BYTES), frame(DATA, FIN, 1, 0));
+  const stream = await session.acceptStream() as MuxStream;
+  assertEquals((await readAll(stream)).length, INITIAL_WINDOW_BYTES);
+  await peer.send(frame(PING, SYN, 0, 1));
+  const credit: number[] = [];
+  const isPong = await peer.find(({ type, streamId, length }) => {
+    if (streamId === 1) credit.push(length);
+    return type === PING;
+  });
+  assertEquals([isPong?.flags, credit], [ACK, [0]], "the ACK alone");
+  session.abort();
+  await session.closed;
+});
+
+Deno.test("MuxSession gives growth back when a stream ends", async () => {
   const memory = new MuxMemory();
   const { client, server, clock, link: _link, end } = timedPair({ memory });
   const near = await client.openStream();

@@ -125,6 +125,34 @@ Deno.test("MuxStream.retire ends the stream for its opener, in order if all of i
   }
 });
 
+Deno.test("MuxStream.breakOff lets the opener read what was written, and then tells it of the break, whatever it had sent", async () => {
+  await using pair = agreedPair();
+  for (const endsFirst of [false, true]) {
+    const [near, far] = await pair.open();
+    await near.write(utf8("question"));
+    assertEquals(await far.read(), utf8("question"));
+    // Over in order is what has ended both ways.
+    if (!endsFirst) await near.closeWrite();
+    await far.write(utf8("half of the ans"));
+    if (endsFirst) await far.closeWrite();
+    assertEquals(far.breakOff(), true);
+    // As the return of the handler does: it takes nothing back.
+    await far.retire();
+    assertEquals([await near.read(), await near.read()], [utf8("half of the ans"), null]);
+    assertEquals([(await near.closed)?.code, near.signal.aborted], ["ERR_RESET", true]);
+    assertEquals([pair.client.stats().streams, pair.server.stats().streams], [0, 0]);
+  }
+});
+
+Deno.test("MuxStream.breakOff does nothing to a plain peer, which could not be told", async () => {
+  await using pair = new MuxPair();
+  const [near, far] = await pair.open();
+  assertEquals(far.breakOff(), false);
+  await far.write(utf8("more"));
+  assertEquals(await near.read(), utf8("more"));
+  near.reset();
+});
+
 Deno.test("MuxStream.retire leaves a plain peer its direction until that ends too", async () => {
   await using pair = new MuxPair();
   const [near, far] = await pair.open();

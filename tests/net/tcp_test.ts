@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
+import type { Transport } from "../../net/transport.ts";
 import { CutProxy } from "../support/cut_proxy.ts";
 import { assertCode } from "../support/transport_conformance.ts";
 
@@ -103,3 +104,28 @@ Deno.test("Incoming.open() rejects with the reason of an aborted signal and clos
   near.close();
   listener.close();
 });
+
+Deno.test("Transport over TCP that can reset, and whose write failed, can be read to the end of what came before", async () => {
+  const listener = await listen({ port: 0 }, { canReset: true });
+  assert(listener.addr.transport === "tcp");
+  const client = await dial({ port: listener.addr.port }, { signal: never, canReset: true });
+  const server = await (await listener.accept())!.open({ signal: never });
+  // The kernel keeps as much, whatever the transport has read of it.
+  await server.write(new Uint8Array(100_000));
+  server.reset?.();
+  await assertCode("ERR_RESET", writeUntilRefused(client));
+  await assertCode("ERR_RESET", client.write(new Uint8Array(1)));
+  let bytes = 0;
+  const reading = (async () => {
+    for (let chunk = await client.read(); chunk !== null; chunk = await client.read()) bytes += chunk.length;
+  })();
+  await reading.catch(() => {});
+  assertEquals(bytes, 100_000);
+  client.close();
+  listener.close();
+});
+
+/** A first write may still pass: the kernel learns of the reset in its own time. */
+async function writeUntilRefused(transport: Transport): Promise<void> {
+  for (;;) await transport.write(new Uint8Array(1));
+}

@@ -72,6 +72,34 @@ Deno.test("hub: a caller whose few bytes came to the target and were not read le
   await atRestAt(test);
 });
 
+Deno.test("hub: what a caller wrote before it closed comes whole, also while the target still talks", async () => {
+  await using test = await hubbed();
+  const ann = await test.join("ann");
+  const go = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<number>();
+  await test.join("bob", {
+    handlers: {
+      talk: async (stream) => {
+        const talking = errorOf((async () => {
+          for (;;) await stream.write(new Uint8Array(65_536));
+        })());
+        await go.promise;
+        let bytes = 0;
+        for await (const chunk of stream) bytes += chunk.length;
+        heard.resolve(bytes);
+        assertEquals(codeOf(await talking), "ERR_RESET");
+      },
+    },
+  });
+  const stream = await ann.peer("bob").open("talk");
+  await stream.read();
+  for (let count = 0; count < 3; count++) await stream.write(new Uint8Array(100_000));
+  await settles("close()", stream.close());
+  go.resolve();
+  assertEquals(await settles("what bob heard", heard.promise), 300_000);
+  await atRestAt(test);
+});
+
 Deno.test("hub: a caller that had ended its direction learns that a part of what it sent was not used", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");

@@ -106,3 +106,26 @@ Deno.test("forward keeps its other connections when clients and targets reset th
     assertEquals(await remote.read(), new Uint8Array([4]));
     assertEquals(test.server.sessions.map(({ id }) => id), sessions);
   }));
+
+Deno.test("expose brings what its target said before it broke to the client, and then the reset", () =>
+  withTunnel(async ({ local, remote, tunnel }) => {
+    // A client that goes on sending, as one whose upload is refused: the target leaves most of it unread.
+    const sending = (async () => {
+      for (;;) await local.write(new Uint8Array(65_536));
+    })().catch(() => {});
+    const answer = new Uint8Array(20_000).map((_, i) => i % 251);
+    await remote.write(answer);
+    remote.reset?.();
+    let at = 0;
+    await assertCode(
+      "ERR_RESET",
+      (async () => {
+        for (let chunk = await local.read(); chunk !== null; chunk = await local.read()) {
+          assertEquals(chunk, answer.subarray(at, at += chunk.length));
+        }
+      })(),
+    );
+    assertEquals(at, answer.length);
+    await sending;
+    await until("it is over", () => tunnel.connections === 0);
+  }));
