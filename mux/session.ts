@@ -213,6 +213,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * is closed. Idempotent: later calls wait for the first.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
+   * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close({ timeoutMs = 10_000 }: MuxCloseOptions = {}): Promise<void> {
     checkWait("close the session", { timeoutMs });
@@ -260,6 +261,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     const { clock } = this.#options;
     const engine = this.#engine;
     const endMs = clock.now() + timeoutMs;
+    const wasOver = engine.state === "ended";
     this.goAway();
     engine.refuseBacklog();
     const drained = await this.#drained(timeoutMs);
@@ -271,9 +273,10 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
       engine.abort(new ClosedError("ERR_CLOSED", text, { cause: late }));
     };
     const cancel = drained ? clock.after(Math.max(0, endMs - clock.now()), cut) : void cut();
-    await engine.closed;
+    const lost = await engine.closed;
     cancel?.();
     if (late !== undefined) throw late;
+    if (lost !== undefined && !wasOver) throw lost;
   }
 
   #drainError(timeoutMs: number): TimeoutError {

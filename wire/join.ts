@@ -228,6 +228,7 @@ export class JoinedWire implements AsyncDisposable {
    * Ends in order: open streams and handlers finish. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
+   * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close(options: WireCloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);

@@ -352,12 +352,12 @@ export class MountedWire implements AsyncDisposable {
     await Promise.resolve();
     this.#stopListening();
     const links = this.#closingLinks = [...this.#registry.links];
-    const results = await Promise.allSettled(links.map((link) => link.close(timeoutMs)));
+    const results = await Promise.all(links.map((link) => closeLink(link, timeoutMs)));
     await this.#accepting;
     while (this.#running.size > 0) await Promise.all(this.#running);
     this.#stopped();
     this.#finished.resolve();
-    const errors = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
+    const errors = results.filter((error) => error !== undefined);
     if (errors.length === 0) return;
     const text = `Cannot close in order: ${errors.length} of ${links.length} sessions failed`;
     throw new AggregateError(errors, text);
@@ -366,6 +366,19 @@ export class MountedWire implements AsyncDisposable {
 
 /** Time that open streams and handlers get by default, in ms. */
 const CLOSE_MS = 10_000;
+
+/**
+ * Closes a session; returns why it could not end in order. That its peer left meanwhile is no fault of the
+ * close: `onClose` tells.
+ */
+async function closeLink(link: Link, timeoutMs: number): Promise<unknown> {
+  try {
+    await link.close(timeoutMs);
+    return undefined;
+  } catch (error) {
+    return error === await link.closed ? undefined : error;
+  }
+}
 
 /** Whether other machines can reach an address. */
 function isOpenToOthers(address: Address): boolean {

@@ -143,6 +143,20 @@ Deno.test("MuxSession.close ends by its time though a peer that has confirmed ev
   assertEquals(await client.closed, undefined);
 });
 
+Deno.test("MuxSession.close rejects when the connection is lost before everything is done, and not after the end", async () => {
+  const { client, server, clock, link, end } = timedPair();
+  const stream = await client.openStream();
+  await stream.write(utf8("last words"));
+  await stream.closeWrite();
+  const closing = codeOf(client.close());
+  link.cut();
+  await clock.advance(20);
+  assertEquals(await closing, "ERR_RESET");
+  await server.closed;
+  await server.close();
+  await end();
+});
+
 Deno.test("MuxSession.close cuts what is left when the time is up, and counts it", async () => {
   const { client, server, clock, end } = timedPair();
   const stream = await client.openStream();

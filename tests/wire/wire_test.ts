@@ -160,6 +160,25 @@ Deno.test("JoinedWire.open waits for the session that is to come", async () => {
   assertEquals(await askStream(await wire.open("echo"), "early"), "early");
 });
 
+Deno.test("MountedWire.close is in order though a client breaks off meanwhile, which onClose tells", async () => {
+  const told: string[] = [];
+  await using test = await mounted({
+    handlers: { hang: (stream) => stream.closed.then(() => {}) },
+    onClose: (_session, error) => void told.push(codeOf(error)),
+  });
+  const wire = await test.join("ann", { reconnect: false });
+  const stream = await wire.open("hang");
+  const closing = test.server.close();
+  await until(
+    "no new streams",
+    async () => codeOf(await errorOf(wire.open("hang", { timeoutMs: 50 }))) === "ERR_GOING_AWAY",
+  );
+  wire.abort();
+  await closing;
+  await stream.closed;
+  assertEquals(told, ["ERR_RESET"]);
+});
+
 Deno.test("MountedWire.close waits for streams, then closes all sessions in order", async () => {
   await using test = await mounted({ handlers: { echo: echoStream } });
   const wire = await test.join("ann", { reconnect: false });
