@@ -75,8 +75,7 @@ export class Serving {
       if (handler === undefined) return "ERR_NO_HANDLER";
       const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
-      await channel.write({});
-      return await this.#run(channel, info, handler);
+      return await accept(channel) ? await this.#run(channel, info, handler) : 0;
     } finally {
       this.turns.give();
     }
@@ -98,13 +97,11 @@ export class Serving {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       return isStreamRefusal(code) ? code : "ERR_HANDLER";
     }
-    try {
-      await channel.write({});
-    } catch (error) {
-      handler.abandon(prepared);
-      throw error;
+    if (await accept(channel)) {
+      return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
     }
-    return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
+    handler.abandon(prepared);
+    return 0;
   }
 
   /** Runs a handler; returns the bytes that it read off the stream and did not use. */
@@ -140,6 +137,17 @@ export class Serving {
       if (!this.#link.signal.aborted) this.#host.onStreamError(this.#link, error);
       return "ERR_HANDLER";
     }
+  }
+}
+
+/** Accepts a stream; `false` when its opener has gone, which is no fault of anything. */
+async function accept(channel: FrameChannel): Promise<boolean> {
+  try {
+    await channel.write({});
+    return true;
+  } catch (error) {
+    if (channel.mux.signal.aborted) return false;
+    throw error;
   }
 }
 
