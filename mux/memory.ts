@@ -97,7 +97,7 @@ interface Parent {
 
 /** The account of one session. */
 export class SessionMemory {
-  readonly #maxBytes: number;
+  #maxBytes: number;
   readonly #parent: Parent;
   #used = 0;
   #reserved = 0;
@@ -118,6 +118,11 @@ export class SessionMemory {
   /** Bytes that are reserved. */
   get reservedBytes(): number {
     return this.#reserved;
+  }
+
+  /** Lets the session reserve more than so far. */
+  raise(maxBytes: number): void {
+    this.#maxBytes = Math.max(this.#maxBytes, maxBytes);
   }
 
   /** Reserves the window that a stream starts with; `false` when there is no room: refuse the stream then. */

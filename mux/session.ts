@@ -190,8 +190,8 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {RangeError} when a term is out of range
    */
   agree(theirs: Partial<MuxTerms>): void {
-    const { maxStreams = 1, windowBytes = 1 } = theirs;
-    checkTerm("maxStreams", maxStreams, MAX_STREAMS);
+    const { maxStreams = 0, windowBytes = 1 } = theirs;
+    checkTerm("maxStreams", maxStreams, MAX_STREAMS, 0);
     checkTerm("windowBytes", windowBytes, INITIAL_WINDOW_BYTES);
     this.#engine.agree(theirs);
   }
@@ -200,6 +200,12 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   raiseMaxStreams(maxStreams: number): void {
     checkTerm("maxStreams", maxStreams, MAX_STREAMS);
     this.#engine.terms.raiseMaxStreams(maxStreams);
+  }
+
+  /** Lets the session reserve more than `maxBufferedBytes` of the options. Less changes nothing. */
+  raiseMaxBufferedBytes(maxBufferedBytes: number): void {
+    checkTerm("maxBufferedBytes", maxBufferedBytes, 2 ** 40);
+    this.#engine.memory.raise(maxBufferedBytes);
   }
 
   /** Tells the peer that the session takes no new streams; neither side can open one any more, old ones finish. */
@@ -388,7 +394,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 }
 
-function checkTerm(name: string, value: number, max: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= max) return;
-  throw new RangeError(`Cannot agree on terms: "${name}" must be 1 to ${max}, current value is ${value}`);
+function checkTerm(name: string, value: number, max: number, min = 1): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new RangeError(
+    `Cannot agree on terms: "${name}" must be ${min} to ${max}, current value is ${value}`,
+  );
 }

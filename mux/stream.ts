@@ -5,6 +5,9 @@ import type { StreamState } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 
+/** Time for which the end of a scope waits for the peer to end its stream. */
+const LEAVE_MS = 500;
+
 /** What a stream has done so far. */
 export interface MuxStreamStats {
   /** Where it stands: see `docs/yamux.md`. */
@@ -253,12 +256,16 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}. It never rejects, so
-   * that it hides no error by which the scope is left; {@linkcode closed} tells how the stream ended.
+   * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}, and a peer that does not
+   * end the stream within half a second is not waited for: the stream then ends by itself. It never rejects, so that it
+   * hides no error by which the scope is left; {@linkcode closed} tells how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.hasGivenUp) this.reset();
-    await this.close().catch(() => {});
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(LEAVE_MS, resolve);
+    await Promise.race([this.close().catch(() => {}), late]);
+    cancel();
   }
 
   #lateClose(ms: number): TimeoutError {

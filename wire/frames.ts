@@ -327,20 +327,20 @@ function readLimits(value: unknown, frame: string): { readonly limits?: Limits }
   if (value === undefined) return {};
   if (!isPlainObject(value)) throw malformed(frame);
   const limits: { -readonly [Name in keyof Limits]: number } = {};
-  for (const [name, most] of LIMITS) {
+  for (const [name, least, most] of LIMITS) {
     const limit = value[name];
     if (limit === undefined) continue;
-    if (!Number.isSafeInteger(limit) || (limit as number) < 1) throw malformed(frame);
+    if (!Number.isSafeInteger(limit) || (limit as number) < least) throw malformed(frame);
     limits[name] = Math.min(limit as number, most);
   }
   return { limits };
 }
 
-/** Each limit with the most that this side makes use of; more counts as that. */
+/** Each limit with its least value, and the most that this side makes use of; more counts as that. */
 const LIMITS = [
-  ["maxStreams", 1 << 20],
-  ["windowBytes", 256 * 1024],
-  ["maxStreamsPerPair", 1 << 20],
+  ["maxStreams", 0, 1 << 20],
+  ["windowBytes", 1, 256 * 1024],
+  ["maxStreamsPerPair", 1, 1 << 20],
 ] as const;
 
 /** Parses the object of a frame. A member named `__proto__` is refused wherever it stands. */

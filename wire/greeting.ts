@@ -8,6 +8,7 @@ import { FrameChannel } from "./frame_channel.ts";
 import {
   CONTROL_STREAMS,
   type Hello,
+  type Limits,
   readHello,
   readReply,
   type SessionRefusal,
@@ -41,6 +42,8 @@ export interface Reception {
   names(): readonly string[];
   /** Streams that a peer may have open. */
   readonly maxStreams: number;
+  /** Memory for a peer whose streams start with the window of yamux, where it may be raised. */
+  readonly plainBufferedBytes: number | undefined;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
 }
@@ -136,6 +139,7 @@ export class GreetedIncoming implements Incoming {
     if (taken !== undefined) return taken;
     // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
     mux.agree(theirs);
+    makeRoom(mux, theirs, reception.plainBufferedBytes);
     const { maxStreams, maxStreamsPerPair } = reception;
     const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
     const written = control.write({ session: id, identity, streams: told, limits }, { signal });
@@ -143,6 +147,13 @@ export class GreetedIncoming implements Incoming {
     await written;
     transport.open();
     return undefined;
+  }
+}
+
+/** A peer that knows of no small windows has the same number of streams, each with 256 KiB. */
+function makeRoom(mux: MuxSession, { windowBytes }: Limits, plainBufferedBytes: number | undefined): void {
+  if (windowBytes === undefined && plainBufferedBytes !== undefined) {
+    mux.raiseMaxBufferedBytes(plainBufferedBytes);
   }
 }
 
@@ -183,6 +194,8 @@ export async function greet(
     readonly mux: Omit<MuxSessionOptions, "role">;
     /** Streams that the server may have open. */
     readonly maxStreams: number;
+    /** Memory for a server whose streams start with the window of yamux, where it may be raised. */
+    readonly plainBufferedBytes: number | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<LinkFacts> {
@@ -208,6 +221,7 @@ export async function greet(
       maxStreams: maxStreams === undefined ? undefined : maxStreams + CONTROL_STREAMS,
       windowBytes,
     });
+    makeRoom(mux, theirs, options.plainBufferedBytes);
     return {
       id: reply.session,
       identity: reply.identity,

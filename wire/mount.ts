@@ -302,6 +302,7 @@ export class MountedWire implements AsyncDisposable {
     const greeted = new GreetedIncoming(incoming, {
       names: () => this.#handlers.names,
       maxStreams: this.#plan.maxStreams,
+      plainBufferedBytes: this.#plan.plainBufferedBytes,
       maxStreamsPerPair: this.#plan.maxStreamsPerPair,
       judge: (greeting, signal) => this.#host.judgeSession(greeting, signal),
       admit: (facts) => this.#registry.claim(facts) ? undefined : "ERR_NAME_TAKEN",

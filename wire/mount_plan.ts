@@ -3,6 +3,7 @@ import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
+import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
 import { CONTROL_STREAMS } from "./frames.ts";
 import type { MountOptions, WireOptions } from "./options.ts";
@@ -29,6 +30,8 @@ export interface MountPlan {
   readonly maxStreamsPerPair: number | undefined;
   /** Streams that a peer is told it may have open. */
   readonly maxStreams: number;
+  /** Memory for a peer whose streams start with the window of yamux, unless the user set it. */
+  readonly plainBufferedBytes: number | undefined;
   readonly mux: Omit<MuxSessionOptions, "role">;
 }
 
@@ -100,7 +103,7 @@ export function resolveWire(
   options: WireOptions,
   role: "client" | "server",
   atLeast = 0,
-): Pick<MountPlan, "maxHandlers" | "maxStreams" | "mux"> {
+): Pick<MountPlan, "maxHandlers" | "maxStreams" | "plainBufferedBytes" | "mux"> {
   const most = Math.max(MAX_STREAMS, atLeast);
   const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
@@ -115,13 +118,18 @@ export function resolveWire(
   const maxStreams = mux.maxStreams ?? most;
   const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
   const maxBufferedBytes = mux.maxBufferedBytes ?? Math.max(room, ROOM_STREAMS) * BYTES_PER_STREAM;
+  // As many streams of the peer as it is told, and as many of ours.
+  const plainBufferedBytes = mux.maxBufferedBytes === undefined
+    ? 2 * (maxStreams + CONTROL_STREAMS) * INITIAL_WINDOW_BYTES
+    : undefined;
+  const plan = { maxHandlers, maxStreams, plainBufferedBytes };
   if (role === "client") {
     const flood = { maxResets: ANY_RESETS, ...mux.flood };
-    return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: room, maxBufferedBytes, flood } };
+    return { ...plan, mux: { ...mux, maxStreams: room, maxBufferedBytes, flood } };
   }
   // The control stream is none of those that are counted.
   const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
-  return { maxHandlers, maxStreams, mux: { ...mux, maxStreams: counted, maxBufferedBytes } };
+  return { ...plan, mux: { ...mux, maxStreams: counted, maxBufferedBytes } };
 }
 
 function resolveWhere(options: MountOptions): MountPlan["where"] {

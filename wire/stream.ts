@@ -241,7 +241,8 @@ export class WireStream implements AsyncDisposable {
 
   /**
    * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
-   * {@linkcode reset}. Never rejects, so that it hides no error by which the block was left; {@linkcode
+   * {@linkcode reset}. A peer that does not end the stream within half a second is not waited for: the stream
+   * then ends by itself. Never rejects, so that it hides no error by which the block was left; {@linkcode
    * closed} tells how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {

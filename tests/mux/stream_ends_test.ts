@@ -103,6 +103,26 @@ Deno.test("MuxStream that is left by await using after a wait was given up is re
   assertEquals(far.signal.reason.code, "ERR_RESET");
 });
 
+Deno.test("MuxStream that is left by await using waits half a second for its peer, and ends by itself then", async () => {
+  const { client, server, clock, end } = timedPair();
+  let isLeft = false;
+  let near: MuxStream | undefined;
+  const leaving = (async () => {
+    await using stream = near = await client.openStream();
+    await stream.write(utf8("question"));
+    throw new Error("a fault of its own");
+  })().catch((error) => (isLeft = true, error.message));
+  await clock.advance(400);
+  const far = await server.acceptStream() as MuxStream;
+  assertEquals([isLeft, await far.read(), await far.read()], [false, utf8("question"), null]);
+  await clock.advance(200);
+  assertEquals([isLeft, await leaving], [true, "a fault of its own"]);
+  await far.closeWrite();
+  await clock.advance(20);
+  assertEquals([await near?.closed, await far.closed], [undefined, undefined]);
+  await end();
+});
+
 Deno.test("MuxStream.retire ends the stream for its opener, in order if all of its bytes were used", async () => {
   await using pair = agreedPair();
   for (const [takes, code] of [[true, undefined], [false, "ERR_RESET"]] as const) {

@@ -174,7 +174,7 @@ Deno.test("MuxSession.agree ends a session whose peer has sent more than it agre
 Deno.test("MuxSession.agree refuses terms out of range", async () => {
   await using pair = new MuxPair();
   for (
-    const terms of [{ maxStreams: 0 }, { maxStreams: 1.5 }, { windowBytes: 0 }, {
+    const terms of [{ maxStreams: -1 }, { maxStreams: 1.5 }, { windowBytes: 0 }, {
       windowBytes: 256 * KIB + 1,
     }]
   ) {

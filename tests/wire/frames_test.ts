@@ -137,7 +137,12 @@ Deno.test("readHello, readReply and readControl take limits, whole numbers only,
     limits: { maxStreamsPerPair: 2 ** 20 },
   });
   assertEquals(readControl(text({ limits: { maxStreams: 1 } })).limits, { maxStreams: 1 });
-  for (const limits of [[], 1, null, { maxStreams: 0 }, { maxStreams: "1" }, { windowBytes: 1.5 }]) {
+  assertEquals(readHello(text({ ...hello, limits: { maxStreams: 0 } })).limits, { maxStreams: 0 });
+  for (
+    const limits of [[], 1, null, { maxStreams: -1 }, { windowBytes: 0 }, { maxStreams: "1" }, {
+      windowBytes: 1.5,
+    }]
+  ) {
     refuses(() => readHello(text({ ...hello, limits })));
     refuses(() => readReply(text({ ...welcome, limits })));
     refuses(() => readControl(text({ limits })));

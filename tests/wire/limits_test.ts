@@ -7,7 +7,16 @@ import { resolveMount } from "../../wire/mount_plan.ts";
 import { RawHubPeer } from "../support/raw_hub_peer.ts";
 import { codeOf, errorOf } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
-import { askStream, authorize, echoStream, hubbed, mounted, readText, TestWire } from "../support/wires.ts";
+import {
+  askStream,
+  authorize,
+  echoStream,
+  hubbed,
+  mounted,
+  RawWire,
+  readText,
+  TestWire,
+} from "../support/wires.ts";
 
 const keep = async (stream: { readonly closed: Promise<unknown> }) => void await stream.closed;
 
@@ -65,6 +74,14 @@ Deno.test("mount: 256 streams of one peer are open at once, and the 257th waits"
   await Promise.all(Array.from({ length: 256 }, () => wire.open("keep")));
   assertEquals(codeOf(await errorOf(wire.open("keep", { timeoutMs: 50 }))), "ERR_TOO_MANY_STREAMS");
   assertEquals(wire.status, "connected");
+});
+
+Deno.test("mount: 256 streams of a peer that tells no limits, such as a program in Go, are open at once", async () => {
+  await using test = await mounted({ handlers: { keep } });
+  await using raw = await RawWire.dial((test.server.addr as { port: number }).port);
+  await raw.hello("go");
+  const answers = await Promise.all(Array.from({ length: 256 }, () => raw.ask({ name: "keep" })));
+  assertEquals(answers, Array(256).fill({}));
 });
 
 Deno.test("maxHandlers: a stream over it is served as soon as a handler returns", async () => {
