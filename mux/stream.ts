@@ -60,6 +60,7 @@ export class MuxStream implements AsyncDisposable {
   constructor(core: StreamCore, clock: Clock) {
     this.#core = core;
     this.#clock = clock;
+    core.handle = this;
   }
 
   /** Number of the stream: odd when the client opened it, even when the server did. */

@@ -55,6 +55,8 @@ export class StreamCore {
   readonly sender: SendQueue;
   readonly receiver: ReceiveSide;
   readonly #host: StreamHost;
+  /** What the application holds of it, while it is not over. */
+  handle: object | undefined;
   #state: StreamState;
   #ended: ParleyError | undefined;
   #closed: PromiseWithResolvers<ParleyError | undefined> | undefined;
@@ -356,13 +358,20 @@ export class StreamCore {
   }
 
   #checkSpent(): void {
-    if (isOver(this.#state) && this.receiver.bufferedBytes === 0) this.#host.onSpent(this);
+    if (!isOver(this.#state)) return;
+    const { handle } = this;
+    this.handle = undefined;
+    if (this.receiver.bufferedBytes === 0) this.#host.onSpent(this);
+    else if (handle !== undefined) unread.register(handle, this);
   }
 
   #frame(flags: number, length: number): void {
     this.#host.writer.control({ type: FrameType.windowUpdate, flags, streamId: this.id, length });
   }
 }
+
+/** Streams that are over with bytes unread: they are freed when the application drops what it holds of them. */
+const unread = new FinalizationRegistry<StreamCore>((core) => core.receiver.discard());
 
 /** A count of bytes as a length field holds it. */
 function wrapped(bytes: number): number {

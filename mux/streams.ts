@@ -16,6 +16,14 @@ export interface Move {
   readonly isLast: boolean;
 }
 
+/** Every move there is: streams move often, and must not make an object each time. */
+const MOVES = {
+  none: { freesOpening: false, isLast: false },
+  freed: { freesOpening: true, isLast: false },
+  last: { freesOpening: false, isLast: true },
+  freedLast: { freesOpening: true, isLast: true },
+} as const;
+
 /** Keeps the streams of one session. */
 export class Streams {
   /** Streams that the peer opened and the application did not take yet, oldest first. */
@@ -113,7 +121,7 @@ export class Streams {
       this.#deadlines.unwatch(core);
       if (core.isClosing && !isOver(state)) this.#deadlines.watch(core);
     }
-    if (!isOver(state)) return { freesOpening: answered, isLast: false };
+    if (!isOver(state)) return answered ? MOVES.freed : MOVES.none;
     this.#live -= 1;
     if (core.isIncoming) this.#incoming -= 1;
     this.#deadlines.unwatch(core);
@@ -121,7 +129,8 @@ export class Streams {
     if (this.backlog.delete(core)) core.receiver.discard();
     if (state === "reset") this.late.expect(core.id, core.receiver.availableBytes);
     else this.#flood.streamEnded();
-    return { freesOpening: !core.isIncoming, isLast: this.#live === 0 };
+    if (core.isIncoming) return this.#live === 0 ? MOVES.last : MOVES.none;
+    return this.#live === 0 ? MOVES.freedLast : MOVES.freed;
   }
 
   /** The application has closed a stream, which the peer must end in time. */
