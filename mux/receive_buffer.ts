@@ -59,6 +59,28 @@ export class ReceiveBuffer {
     return chunk;
   }
 
+  /** As {@linkcode shift}, with what follows joined to it as far as both fit in `limitBytes`. */
+  shiftJoined(limitBytes: number): Uint8Array | undefined {
+    const first = this.shift();
+    if (first === undefined) return undefined;
+    let total = first.length;
+    let end = this.#head;
+    for (; end < this.#chunks.length; end++) {
+      const next = total + this.#chunks[end]!.length;
+      if (next > limitBytes) break;
+      total = next;
+    }
+    if (total === first.length) return first;
+    const joined = new Uint8Array(total);
+    joined.set(first);
+    for (let offset = first.length; offset < total;) {
+      const chunk = this.shift()!;
+      joined.set(chunk, offset);
+      offset += chunk.length;
+    }
+    return joined;
+  }
+
   /** Drops everything; the result is how many bytes that were. */
   clear(): number {
     const bytes = this.#bytes;

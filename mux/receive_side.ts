@@ -144,13 +144,13 @@ export class ReceiveSide {
     this.#reader = undefined;
   }
 
-  /** Gives the next bytes, or `null` at the end. */
-  read(options?: WaitOptions): Promise<Uint8Array | null> {
+  /** Gives the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
+  read(options?: WaitOptions, joinBytes = 0): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
       return Promise.reject(new TypeError("Cannot read from the stream as another read is under way"));
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    const chunk = this.#buffer.shift();
+    const chunk = joinBytes === 0 ? this.#buffer.shift() : this.#buffer.shiftJoined(joinBytes);
     if (chunk !== undefined) {
       this.#hooks.memory.free(chunk.length);
       this.#consumed(chunk.length);

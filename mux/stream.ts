@@ -91,6 +91,15 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
+   * As {@linkcode read}, with chunks that wait joined as far as they fit in `limitBytes`: for readers to whom each chunk costs more
+   * than a copy.
+   */
+  readJoined(limitBytes: number): Promise<Uint8Array | null> {
+    this.#uses += 1;
+    return this.#core.receiver.read(undefined, limitBytes);
+  }
+
+  /**
    * Sends `bytes`; resolves when they were taken over, and only then may they be changed. That waits for the
    * peer's window: a peer that does not read holds us up here. Writes keep their order. When a write that has gone
    * in part ends early, the stream is reset.

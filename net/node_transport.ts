@@ -184,13 +184,18 @@ export class NodeTransport implements Transport {
     const link = this.#link;
     const write = () => {
       if (this.#writer !== writer) return;
-      link.hold();
-      const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      let timer: ReturnType<typeof setTimeout> | undefined;
       this.#session.write(bytes, (cause) => {
-        clearTimeout(timer);
-        link.release();
+        if (timer !== undefined) {
+          clearTimeout(timer);
+          link.release();
+        }
         this.#onWritten(cause);
       });
+      // What the kernel has taken does not wait.
+      if (this.#session.writableLength === 0) return;
+      link.hold();
+      timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
     };
     const first = !this.#hasHeld && !link.hasEnded;
     this.#hasHeld = true;

@@ -1,9 +1,12 @@
 // joinTunnel(): joins a stream and a local connection, both ways, with backpressure, half-close and breaks.
 import type { Transport } from "../net/transport.ts";
-import { BREAK, PEER_ENDED, type WireStream } from "./stream.ts";
+import { BREAK, PEER_ENDED, READ_JOINED, type WireStream } from "./stream.ts";
 
 /** Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its reading at once. */
 const LAST_WORDS_MS = 1000;
+
+/** Most that is written to a local end at a time, in bytes: a write costs more than a copy of that. */
+const CHUNK_BYTES = 128 * 1024;
 
 /** How a stream came about: who opened it can only reset it; who serves it can tell a break behind everything that was written. */
 export type StreamRole = "opened" | "served";
@@ -57,7 +60,8 @@ class Splice {
     const [stream, local] = [this.#stream, this.#local];
     let isWriting = false;
     try {
-      for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) {
+      const next = () => stream[READ_JOINED](CHUNK_BYTES);
+      for (let chunk = await next(); chunk !== null; chunk = await next()) {
         isWriting = true;
         await local.write(chunk);
         isWriting = false;

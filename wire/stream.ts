@@ -28,6 +28,9 @@ export interface StreamInfo {
 /** Where a stream tells what it has not used: a key that only this library has. */
 export const UNREAD: unique symbol = Symbol("unread");
 
+/** Reads more at a time: a key that only this library has. */
+export const READ_JOINED: unique symbol = Symbol("read joined");
+
 /** Whether the peer has ended its direction: a key that only this library has. */
 export const PEER_ENDED: unique symbol = Symbol("peer ended");
 
@@ -260,6 +263,16 @@ export class WireStream implements AsyncDisposable {
    */
   [BREAK](reason: unknown): void {
     if (!this.#mux.breakOff()) this.#mux.reset(reason);
+  }
+
+  /** @ignore the next bytes, as many as are there and fit */
+  async [READ_JOINED](limitBytes: number): Promise<Uint8Array | null> {
+    if (this.#first !== undefined) return await this.#pull(undefined);
+    try {
+      return await this.#mux.readJoined(limitBytes);
+    } catch (error) {
+      throw this.#named(error);
+    }
   }
 
   /** @ignore true once the peer has ended its direction: what it sent can be read, even after a reset */
