@@ -7,12 +7,9 @@ import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } fr
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
-import type { MuxTerms } from "./terms.ts";
+import { checkTerm, MAX_STREAMS, type MuxTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
-
-/** The most streams that a side may allow, as in the options. */
-const MAX_STREAMS = 1 << 24;
 
 /** What a session has done so far. */
 export interface MuxSessionStats extends Readonly<EngineCounters> {
@@ -392,11 +389,4 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     queue.push(waiter);
     return promise;
   }
-}
-
-function checkTerm(name: string, value: number, max: number, min = 1): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new RangeError(
-    `Cannot agree on terms: "${name}" must be ${min} to ${max}, current value is ${value}`,
-  );
 }

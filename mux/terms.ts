@@ -11,6 +11,8 @@ export interface MuxTerms {
   readonly windowBytes: number;
 }
 
+/** The most streams that a side may allow, as in the options. */
+export const MAX_STREAMS: number = 1 << 24;
 /** The least window with which streams start: one small write. */
 const MIN_WINDOW_BYTES = 1024;
 /** A refusal with fewer streams open than this is no limit that the peer has: its program did not want the stream. */
@@ -128,4 +130,12 @@ export class OpeningLimit {
     if (this.#clock.now() - this.#learnedAt > LEARNED_MS) this.#learned = Infinity;
     return this.#learned;
   }
+}
+
+/** Checks a term. @throws {RangeError} when it is out of range */
+export function checkTerm(name: string, value: number, max: number, min = 1): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new RangeError(
+    `Cannot agree on terms: "${name}" must be ${min} to ${max}, current value is ${value}`,
+  );
 }

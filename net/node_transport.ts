@@ -184,18 +184,19 @@ export class NodeTransport implements Transport {
     const link = this.#link;
     const write = () => {
       if (this.#writer !== writer) return;
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let onTaken = () => {};
       this.#session.write(bytes, (cause) => {
-        if (timer !== undefined) {
-          clearTimeout(timer);
-          link.release();
-        }
+        onTaken();
         this.#onWritten(cause);
       });
       // What the kernel has taken does not wait.
       if (this.#session.writableLength === 0) return;
       link.hold();
-      timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      onTaken = () => {
+        clearTimeout(timer);
+        link.release();
+      };
     };
     const first = !this.#hasHeld && !link.hasEnded;
     this.#hasHeld = true;
