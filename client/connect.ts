@@ -28,7 +28,7 @@ import {
  * Connects to a server. One deadline holds for all of it: reading certificate files, dialling and the TLS handshake.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
  * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
  *
@@ -58,7 +58,7 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
  * for a protocol that is not Parley's own. Who calls closes the transport, or has the session that stands on it do so.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
  * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
  *

@@ -76,7 +76,7 @@ export class NodeLink {
       : { transport: "unix", path };
   }
 
-  /** Watches the end of the socket. To be called right after the TLS session was made on it, if there is to be one. */
+  /** Watches the end of the socket. Call it right after the TLS session was made on it, if there will be one. */
   watch(): void {
     const handle = this.#handle;
     const feed = handle.onread;

@@ -225,7 +225,7 @@ class Acceptor implements Listener {
     return null;
   }
 
-  /** A fault of the process; one that nobody waits for shows again. */
+  /** A fault of the process; one that no call waits for shows again. */
   #fail(error: unknown): void {
     if (isConnectionFault(error)) return;
     this.#waiter?.reject(error);

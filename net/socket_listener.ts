@@ -6,7 +6,7 @@ import type { Address, Incoming, Listener, Transport } from "./transport.ts";
 /** Connections in a row that were gone before they were accepted, after which others get a turn. */
 const FAULTS_PER_TURN = 64;
 
-/** How long that turn is in ms: nobody waits for it, and a platform that says nothing else costs little. */
+/** How long that turn is in ms: no call waits for it, and a platform that says nothing else costs little. */
 const TURN_MS = 5;
 
 /** The part of Deno's listeners that is used here. */

@@ -122,7 +122,7 @@ export interface ServeOptions<Data = unknown>
   data?: (incoming: IncomingInfo) => Data;
   /** Abort drains the server, as {@linkcode Server.shutdown} does. */
   signal?: AbortSignal;
-  /** Takes what nobody else is told. @default {errors and warnings to the console} */
+  /** Takes errors that no caller is told. @default {errors and warnings to the console} */
   logger?: Logger;
 }
 

@@ -27,7 +27,7 @@ export type { ListenTransportOptions, TransportErrorContext } from "./transport_
  * Listens, and hands out the transport of every connection that comes: bytes without messages around them, which `MuxSession` and
  * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` tells when it listens.
  *
- * A client that says nothing holds up nobody: TLS handshakes run side by side, bounded in time and number.
+ * A client that says nothing holds up no other: TLS handshakes run side by side, bounded in time and number.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
@@ -64,7 +64,7 @@ export function listenTransport(options: ListenTransportOptions = {}): Transport
 /** Who waits for a transport. */
 type Waiter = PromiseWithResolvers<Transport | null>;
 
-/** A transport that nobody has taken yet. */
+/** A transport that the application has not taken yet. */
 interface Waiting {
   readonly transport: Transport;
   readonly ticket: Ticket<AbortController>;
@@ -149,7 +149,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     return this.#state;
   }
 
-  /** Transports that nobody has taken yet. */
+  /** Transports that the application has not taken yet. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -214,7 +214,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   }
 
   /**
-   * Stops listening, and closes what nobody has taken: handshakes under way, and transports that wait. Iterations end. Resolves when the
+   * Stops listening, and closes what was not taken: handshakes under way, and transports that wait. Iterations end. Resolves when the
    * descriptors are free. Idempotent.
    */
   async shutdown(): Promise<void> {

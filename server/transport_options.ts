@@ -51,7 +51,7 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
    * Transports that may wait to be taken, 1 to 65536: when so many wait, no further connection is accepted, and newcomers wait in the
    * kernel.
    *
-   * @default {64} a burst, and few descriptors where nobody takes them
+   * @default {64} a burst, and few descriptors where the application takes none
    */
   maxWaiting?: number;
   /** Refusal of sources whose handshakes failed. */
@@ -60,7 +60,7 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   signal?: AbortSignal;
   /** Takes errors that no caller can be told. @default {the logger} */
   onError?: (error: unknown, context: TransportErrorContext) => void;
-  /** Takes what nobody else is told. @default {errors and warnings to the console} */
+  /** Takes errors that no caller is told. @default {errors and warnings to the console} */
   logger?: Logger;
 }
 

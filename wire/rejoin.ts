@@ -28,7 +28,7 @@ export class Rejoin {
     this.#backoff?.connected(performance.now());
   }
 
-  /** Milliseconds before the next attempt, `null` when there is to be none. */
+  /** Milliseconds before the next attempt, `null` when there will be none. */
   decide(error: unknown, ending: AbortSignal): number | null {
     if (ending.aborted || this.#backoff === null) return null;
     const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");

@@ -150,7 +150,7 @@ export function checkOpen(name: string, to: string | undefined, options: OpenOpt
 
 const NO_META: Meta = {};
 
-/** Finds the session over which a stream is to be opened; it may have to wait for one. */
+/** Finds the session over which a stream will be opened; it may have to wait for one. */
 export type FindLink = (limits: OpenLimits & { readonly givenMs: number }) => Link | Promise<Link>;
 
 /** Opens a stream over a link, as soon as there is one. */

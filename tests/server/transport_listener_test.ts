@@ -1,4 +1,4 @@
-// Tests of listenTransport() and connectTransport(): bare transports both ways, and clients that hold up nobody.
+// Tests of listenTransport() and connectTransport(): bare transports both ways, and clients that hold up no other.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { AddressError, ClosedError, TimeoutError } from "../../errors.ts";
 import {
@@ -172,7 +172,7 @@ Deno.test("TransportListener tells onError of handshakes that fail or take too l
   for (const transport of [plain, silent]) transport.close();
 });
 
-Deno.test("TransportListener that ends closes what nobody has taken", async () => {
+Deno.test("TransportListener that ends closes what was not taken", async () => {
   for (const way of ["shutdown()", "abort()", "its signal"]) {
     const controller = new AbortController();
     const listener = await started({ signal: controller.signal });

@@ -1,4 +1,4 @@
-// Tests of presence: whoever changes pays for what the hub tells of it, and nothing silences a control stream.
+// Tests of presence: a peer that changes pays for what the hub tells of it, and nothing silences a control stream.
 import { assertEquals } from "@std/assert";
 import type { Link } from "../../wire/link.ts";
 import { fitNames } from "../../wire/control_sender.ts";
