@@ -8,6 +8,7 @@ import { RawHubPeer } from "../support/raw_hub_peer.ts";
 import { codeOf, errorOf } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
 import {
+  answer,
   askStream,
   authorize,
   echoStream,
@@ -82,6 +83,23 @@ Deno.test("mount: 256 streams of a peer that tells no limits, such as a program 
   await raw.hello("go");
   const answers = await Promise.all(Array.from({ length: 256 }, () => raw.ask({ name: "keep" })));
   assertEquals(answers, Array(256).fill({}));
+});
+
+Deno.test("mount: a peer in another language reads a refusal, and an early answer, although its bytes cross them", async () => {
+  await using test = await mounted({ handlers: { early: (stream) => stream.write("an answer") } });
+  await using raw = await RawWire.dial((test.server.addr as { port: number }).port);
+  await raw.hello("go");
+  for (const [name, code] of [["unknown", "ERR_NO_HANDLER"], ["early", undefined]] as const) {
+    const channel = await raw.send({ name });
+    // The answer is on its way by then.
+    await until("it has come", () => channel.mux.stats().bytesIn > 0);
+    for (let count = 0; count < 10; count++) await channel.mux.write(new Uint8Array(1000));
+    await raw.mux.ping();
+    assertEquals((await answer(channel))?.code, code);
+    await channel.mux.closeWrite();
+    while (await channel.mux.read() !== null);
+    assertEquals(await settles("the end", channel.mux.closed), undefined);
+  }
 });
 
 Deno.test("maxHandlers: a stream over it is served as soon as a handler returns", async () => {
