@@ -77,7 +77,7 @@ Deno.test("open with waitForPeer is held by the hub until the target has joined,
 Deno.test("open with waitForPeer rejects with ERR_NO_PEER when the target does not join within its time", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");
-  const options = { waitForPeer: true, timeoutMs: 200 };
+  const options = { waitForPeer: true, timeoutMs: 1500 };
   await assertRejects(() => ann.peer("bob").open("echo", options), RemoteError, '"echo" to "bob"');
   await assertRejects(() => test.server.open("bob", "echo", options), RemoteError, '"echo" to "bob"');
   const coming = test.server.open("bob", "echo", { waitForPeer: true });
