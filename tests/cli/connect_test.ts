@@ -11,7 +11,7 @@ import { testCerts } from "../support/certs.ts";
 import { PARLEY_MAIN, parleyProgram } from "../support/parley_program.ts";
 import { Program, type ProgramOptions, type ProgramResult, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { atRest, settles } from "../support/wait.ts";
+import { atRest, settles, until } from "../support/wait.ts";
 
 const lines = delimited("\n");
 const notLinux = Deno.build.os !== "linux";
@@ -56,6 +56,8 @@ Deno.test({
       }
       return writer;
     })();
+    // It takes a while to start on a busy machine.
+    await until("it takes something", () => written > 0);
     const held = await atRest(() => written, 500);
     assert(held > 0 && held < 8 * 2 ** 20, `${held} bytes were taken although nobody read`);
     const reader = child.stdout.getReader();
