@@ -7,7 +7,7 @@ import { Program } from "../../support/program.ts";
 import { rawLoad } from "../../support/raw_load.ts";
 
 /** Pairs after which it is first decided, and the most there are: other programs on the machine disturb some. */
-const [FEWEST_PAIRS, MOST_PAIRS] = [5, 25];
+const [FEWEST_PAIRS, MOST_PAIRS] = [5, 75];
 
 const phases = { warmUpMs: 60, durationMs: 150 };
 
