@@ -22,6 +22,12 @@ const MAX_NAME_CHARACTERS = 64;
 /** Share of a name's characters that may differ from the one that was meant. */
 const MAX_WRONG_RATIO = 0.4;
 
+/** Characters that may differ in a short name: two that change places count as two. */
+const MIN_WRONG = 2;
+
+/** Shortest name that may differ by that much. */
+const MIN_NAME_CHARACTERS = 4;
+
 /** Names that a message lists when none resembles what was given. */
 const MAX_LISTED = 12;
 
@@ -84,5 +90,7 @@ export function meantName(given: string, known: readonly string[]): string | und
   if (given.length > MAX_NAME_CHARACTERS || known.length === 0) return undefined;
   const nearest = closestString(given, known);
   const distance = levenshteinDistance(given.toLowerCase(), nearest.toLowerCase());
-  return distance <= MAX_WRONG_RATIO * Math.max(given.length, nearest.length) ? nearest : undefined;
+  const allowed = MAX_WRONG_RATIO * Math.max(given.length, nearest.length);
+  const isMeant = distance <= allowed || distance <= MIN_WRONG && given.length >= MIN_NAME_CHARACTERS;
+  return isMeant ? nearest : undefined;
 }

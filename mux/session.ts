@@ -1,4 +1,6 @@
 // MuxSession: many streams over one transport, as the application sees it.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
 import { Engine } from "./engine.ts";
@@ -86,6 +88,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {RangeError} when an option is out of range, before any I/O
    */
   constructor(transport: Transport, options: MuxSessionOptions) {
+    checkOptionNames("Cannot start a session", options, MUX_SESSION_NAMES);
     this.#options = resolveMuxOptions(options);
     this.#engine = new Engine(transport, this.#options, {
       onIncoming: () => this.#accepting.shift()?.check(),

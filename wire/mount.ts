@@ -1,4 +1,6 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { MOUNT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
@@ -52,6 +54,7 @@ import { observeMount } from "./telemetry.ts";
  * ```
  */
 export function mount(options: MountOptions): MountedWire {
+  checkOptionNames("Cannot mount", options, MOUNT_NAMES);
   return new MountedWire(resolveMount(options), null);
 }
 
