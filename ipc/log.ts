@@ -1,5 +1,5 @@
 // The log of IPC: the user's logger, or the console from the level in PARLEY_LOG on.
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { checkFunction, checkOneOf } from "../limits/check.ts";
 import type { Logger } from "../logger.ts";
 import { EventLog } from "../log_events.ts";

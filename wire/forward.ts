@@ -1,6 +1,6 @@
 // forward(): a local port or socket that leads to what another side exposes.
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { pause } from "../connection/pause.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import { AcceptBackoff } from "../limits/accept_backoff.ts";

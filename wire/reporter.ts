@@ -1,5 +1,5 @@
 // WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";

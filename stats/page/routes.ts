@@ -1,5 +1,5 @@
 // Routes: which path gives what, to whom, with which headers.
-import { callHook } from "../../connection/call_hook.ts";
+import { callHook } from "../../call_hook.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
 import { EventStreams } from "./event_streams.ts";
