@@ -64,6 +64,30 @@ export function checkOptionNames(action: string, given: unknown, names: NameTree
   }
 }
 
+/** Names of the options that every wait has. */
+const WAIT_NAMES = ["signal", "timeoutMs"] as const;
+
+/**
+ * Checks that a caller gave a wait no option that does not exist: as {@linkcode checkOptionNames}, for what is called with each
+ * message.
+ *
+ * @throws {TypeError} when there is no such option
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ *
+ * assertThrows(() => checkWaitNames("Cannot receive", { timeout: 5 }), TypeError, `did you mean "timeoutMs"?`);
+ * ```
+ */
+export function checkWaitNames(action: string, options: object): void {
+  for (const name in options) {
+    if (name !== "signal" && name !== "timeoutMs") {
+      throw new TypeError(complaint(action, name, WAIT_NAMES, ""));
+    }
+  }
+}
+
 function complaint(action: string, name: string, known: readonly string[], path: string): string {
   const shown = JSON.stringify(path + name.slice(0, MAX_NAME_CHARACTERS));
   const meant = meantName(name, known);

@@ -221,9 +221,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
-  close({ timeoutMs = 10_000 }: MuxCloseOptions = {}): Promise<void> {
-    checkWait("close the session", { timeoutMs });
-    this.#closing ??= this.#close(timeoutMs);
+  close(options: MuxCloseOptions = {}): Promise<void> {
+    checkWait("close the session", options);
+    this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
     return this.#closing;
   }
 

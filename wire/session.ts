@@ -138,7 +138,7 @@ export function checkOpen(name: string, to: string | undefined, options: OpenOpt
   checkOptionNames("Cannot open a stream", options, OPEN_NAMES);
   const action = "Cannot open a stream";
   checkName(action, "name", name);
-  const timeoutMs = timeLimit("open a stream", options, OPEN_TIMEOUT_MS);
+  const timeoutMs = timeLimit("open a stream", { timeoutMs: options.timeoutMs }, OPEN_TIMEOUT_MS);
   const { meta, lifetime, waitForPeer } = options;
   if (waitForPeer !== undefined) checkBoolean(action, "waitForPeer", waitForPeer);
   if (lifetime !== undefined) checkLifetime(action, lifetime);
