@@ -88,6 +88,7 @@ export {
 export {
   type Address,
   type Incoming,
+  type KeepAlive,
   type Listener,
   memoryPair,
   type MemoryPairOptions,

@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers";
 import { busy, closedHere, peerVanished } from "./faults.ts";
 import type { NodeLink } from "./node_link.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./transport.ts";
+import { checkTuning } from "./tuning.ts";
 
 /** Bytes read ahead of the reader at which reading from the kernel stops. */
 const PAUSE_BYTES = 128 * 1024;
@@ -45,6 +46,8 @@ export class NodeTransport implements Transport {
   #closed = false;
   #ended = false;
   #hasHeld = false;
+  /** Whether the end of our direction bears the mark of an orderly one. */
+  #signed = true;
   /** Why nothing can be written any more, although there may be something to be read. */
   #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
@@ -113,8 +116,10 @@ export class NodeTransport implements Transport {
     this.#ended = true;
     if (this.#incoming.kind === "failed") throw peerVanished("close", this.#incoming.cause);
     if (this.#deaf !== undefined) throw peerVanished("close", this.#deaf.cause);
+    // Without a session on it, the end of the socket is the only one. Under a session it is one that anybody on the way could make.
+    const ending = this.#signed ? this.#session : this.#link.socket;
     const cause = await new Promise<unknown>((resolve) => {
-      this.#session.end((error?: unknown) => resolve(error));
+      ending.end((error?: unknown) => resolve(error));
     });
     if (cause && !this.#closed) throw peerVanished("close", cause);
   }
@@ -124,7 +129,7 @@ export class NodeTransport implements Transport {
     const writing = this.#writer !== undefined;
     this.#leave();
     const session = this.#session;
-    if (this.tls === undefined || writing || this.#ended || session.destroyed) {
+    if (this.tls === undefined || !this.#signed || writing || this.#ended || session.destroyed) {
       session.destroy();
       return;
     }
@@ -134,6 +139,10 @@ export class NodeTransport implements Transport {
     setImmediate(() => setImmediate(() => session.destroy()));
   }
 
+  unsign(): void {
+    this.#signed = false;
+  }
+
   reset(): void {
     this.#leave();
     this.#link.reset();
@@ -141,6 +150,10 @@ export class NodeTransport implements Transport {
   }
 
   tune(tuning: SocketTuning): void {
+    checkTuning("Cannot tune the connection", tuning);
+    if (this.localAddr.transport !== "tcp") {
+      throw new TypeError("Cannot tune the connection as a unix socket has no such options");
+    }
     if (!this.#closed) this.#link.tune(tuning);
   }
 

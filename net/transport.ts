@@ -39,12 +39,27 @@ export interface TlsInfo {
   readonly peerCertificate: PeerCertificate | null;
 }
 
-/** Socket options that can be changed on a live connection. What a transport lacks is refused. */
+/**
+ * Whether the kernel probes a silent peer (SO_KEEPALIVE), and after how long a silence it begins.
+ *
+ * `{ delayMs }` sets the silence before the first probe, in whole seconds, 1000 to 32 767 000 ms. Only sockets of `node:net` take
+ * it, TLS by the `node` backend included; where a socket is one of Deno's, it is refused. `true` is 60 s where it can be set, and
+ * else the system's time: two hours on Linux. After the first probe the system decides: Linux probes nine times, every 75 s
+ * (`net.ipv4.tcp_keepalive_probes` and `_intvl`), and then resets the connection.
+ */
+export type KeepAlive = boolean | { readonly delayMs: number };
+
+/**
+ * Socket options that can be changed on a live connection. What a transport lacks is refused.
+ *
+ * Sizes of the socket's buffers, the user timeout of TCP, the number of keepalive probes and cipher suites are not among them: Deno
+ * passes none of them on.
+ */
 export interface SocketTuning {
   /** Send small writes at once (TCP_NODELAY). */
   noDelay?: boolean;
-  /** Let the kernel probe a silent peer (SO_KEEPALIVE). */
-  keepAlive?: boolean;
+  /** Let the kernel probe a silent peer. */
+  keepAlive?: KeepAlive;
 }
 
 /**
@@ -71,8 +86,24 @@ export interface Transport {
    * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Bytes of the write under way that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or
+   * nothing.
+   */
+  readonly takenBytes?: number;
+  /**
+   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not say. Dear: the
+   * system's list of all its sockets is searched. Absent where nothing lies in between.
+   */
+  unacknowledgedBytes?(): number | null;
   /** Ends our direction: the peer reads to the end. Reading goes on. Call it with no write under way. */
   closeWrite(): Promise<void>;
+  /**
+   * Takes the mark of an orderly end from our direction: after it, {@linkcode closeWrite} and {@linkcode close} end in such a way that
+   * the peer's `read` rejects once it has read what was written before. Called when the connection ends for a fault. Absent where
+   * an end bears no mark: plain TCP and unix sockets know one kind only.
+   */
+  unsign?(): void;
   /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
   close(): void;
   /** Frees the descriptor and resets the connection, so that the peer reads no orderly end; absent where that cannot be. */
