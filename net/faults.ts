@@ -129,6 +129,19 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
+/** Whether both ends of a connection are one: over TCP, as each end of another kind may well have one name. */
+export function isSelf(near: Address, far: Address): boolean {
+  return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
+    near.hostname === far.hostname;
+}
+
+/** The error of a dial that met itself: the kernel chose the port that is dialled as the port to dial from. */
+export function selfConnected(address: Address): AddressError {
+  const where = JSON.stringify(addressText(address));
+  const text = `Cannot connect to ${where} as nothing listens there: the socket was connected to itself`;
+  return new AddressError("ERR_CONNECT_REFUSED", text);
+}
+
 /**
  * What `accept` says of one connection that is gone before it was taken: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
  * for the address of one that was reset.

@@ -3,7 +3,7 @@ import tls from "node:tls";
 import { peerCertificate } from "../tls/describe.ts";
 import { normalizeHost } from "../tls/host.ts";
 import { handshakeFault } from "./faults.ts";
-import { connectNode } from "./node_link.ts";
+import { connectNode } from "./node_dial.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
 import type { PeerCertificate } from "./transport.ts";
 
