@@ -76,6 +76,7 @@ export async function dial(target: DialTarget, options: DialOptions): Promise<Tr
 function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
+  if (tls.pins !== undefined) throw lacks("does not tell which certificate a server showed", "pin");
   if (tls.cert === undefined) return;
   if (tls.serverName !== undefined) {
     throw lacks("cannot check another name than the one it dials while it shows a certificate", "serverName");

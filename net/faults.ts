@@ -197,9 +197,22 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   if (UNTRUSTED.test(text)) {
     return certificateFault("ERR_CERT_UNTRUSTED", "none of the trusted authorities issued it", cause);
   }
-  const message = `Cannot finish the TLS handshake: ${reasonOf(cause)}`;
+  const reason = reasonOf(cause);
+  const message = NO_TLS.test(text)
+    ? `Cannot finish the TLS handshake as the peer does not speak TLS: ${
+      hostname === undefined ? "a client of this port must be given `tls`" : "leave out `tls` for this port"
+    } (${reason})`
+    : `Cannot finish the TLS handshake: ${reason}${
+      hostname !== undefined && cause instanceof Deno.errors.UnexpectedEof
+        ? ": if it does not speak TLS, leave out `tls`"
+        : ""
+    }`;
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
 }
+
+/** What the platforms say of first bytes that are no record of TLS. */
+const NO_TLS =
+  /WRONG_VERSION_NUMBER|corrupt message of type Invalid(ContentType|MessageType)|UnknownProtocolVersion/i;
 
 /** The cause of a handshake that came to nothing as the peer left in the midst of it. */
 export class HangUp extends Error {

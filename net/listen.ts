@@ -105,8 +105,10 @@ function resolve(tls: ListenTls): Required<ListenTls> {
 
 /** Refuses what native TLS would ignore. */
 function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
-  const { clientCa, sni } = tls.credentials.current;
-  if (clientCa.length > 0) throw lacks("cannot ask for client certificates", "clientCa");
+  const { clientCa, pins, sni } = tls.credentials.current;
+  if (clientCa.length > 0 || pins !== undefined) {
+    throw lacks("cannot ask for client certificates", "clientCa");
+  }
   if (sni.size > 0) throw lacks("knows one certificate only", "sni");
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");

@@ -111,6 +111,12 @@ export class LoadedTls {
     return clientCa.length === 0 ? undefined : clientCa;
   }
 
+  /** Fingerprints of the only client certificates that are let in; `undefined` where authorities decide, or none is asked for. */
+  get pin(): readonly string[] | undefined {
+    const { pins } = this.#source.current;
+    return pins && [...pins];
+  }
+
   /** When the first of the certificates in force ends: raise an alarm some weeks before. */
   get notAfter(): Date {
     return this.#source.notAfter;
@@ -133,8 +139,9 @@ export class LoadedTls {
  * `watch: true` changed files come into force for new connections, without a restart; what cannot be used
  * never does.
  *
- * @throws {TypeError} when options contradict each other, or a text is not what it must be
- * @throws {TlsError} `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
+ * @throws {TypeError} when options contradict each other, or the text of an option is not what it must be
+ * @throws {TlsError} `ERR_CERT_MALFORMED` when the content of a file is not what it must be: it may be whole again a moment later;
+ * `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
  * (chain out of order, or not for servers), `ERR_CERT_WRONG_HOST` (one of `sni` is not for its name)
  * @throws {Deno.errors.NotFound} when a file is absent; other errors of the file system keep their class as
  * well
@@ -255,7 +262,13 @@ function guard(call: () => void, onError: (error: unknown) => void): void {
 }
 
 function sameCredentials(a: ServerCredentials, b: ServerCredentials): boolean {
-  const flat = ({ cert, key, clientCa, sni }: ServerCredentials) =>
-    JSON.stringify([cert, key, clientCa, [...sni].map(([name, one]) => [name, one.cert, one.key])]);
+  const flat = ({ cert, key, clientCa, pins, sni }: ServerCredentials) =>
+    JSON.stringify([
+      cert,
+      key,
+      clientCa,
+      [...pins ?? []],
+      [...sni].map(([name, one]) => [name, one.cert, one.key]),
+    ]);
   return flat(a) === flat(b);
 }

@@ -2,6 +2,7 @@
 import { TlsError } from "../errors.ts";
 import { checkAuthorities, type CheckedIdentity, checkIdentity } from "./check.ts";
 import { matchesHost } from "./host.ts";
+import { pinFingerprints } from "./pin.ts";
 import type {
   ClientTlsOptions,
   Credentials,
@@ -15,8 +16,10 @@ import {
   type IdentityOrigin,
   requireIdentity,
   resolveClientName,
+  resolveClientPins,
   resolveCommonTls,
   resolveIdentity,
+  resolvePins,
   resolveServerName,
   resolveTexts,
 } from "./resolve.ts";
@@ -40,6 +43,8 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
   const main = planIdentity(origin, "");
   const names = planNames(options.sni ?? {});
   const caTexts = resolveTexts(options.clientCa, "clientCa");
+  const { clientCa: ca, clientCaFile: caFile } = options;
+  const pinned = resolvePins(options.pin, { clientCa: ca, clientCaFile: caFile });
   const inlineCa = once((now: number) =>
     Promise.resolve(caTexts.flatMap((text) => checkAuthorities(text, `"clientCa"`, now)))
   );
@@ -61,7 +66,8 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
         sni.set(name, { cert, key });
         if (leaf.notAfter < notAfter) notAfter = leaf.notAfter;
       }
-      return { cert: own.cert, key: own.key, clientCa, sni, notAfter };
+      const pins = pinned && await pinFingerprints(pinned);
+      return { cert: own.cert, key: own.key, clientCa, ...pins && { pins }, sni, notAfter };
     },
   };
 }
@@ -82,6 +88,7 @@ export async function resolveClientTls(
   const { caFile, serverName } = options;
   const texts = resolveTexts(options.caCerts, "caCerts");
   resolveClientName(serverName);
+  const pinned = resolveClientPins(options);
   const caCerts = texts.flatMap((text) => checkAuthorities(text, `"caCerts"`, now));
   if (caFile !== undefined) {
     caCerts.push(...await loadAuthorities(caFile, "caFile", now));
@@ -90,6 +97,7 @@ export async function resolveClientTls(
   return {
     ...common,
     caCerts: caCerts.length === 0 ? undefined : caCerts,
+    ...pinned && { pins: await pinFingerprints(pinned) },
     ...identity && { cert: identity.cert, key: identity.key },
     ...serverName !== undefined && { serverName },
   };
@@ -153,16 +161,31 @@ async function loadIdentity(
     const text = { cert: origin.cert, key: origin.key, certName: certOption, keyName: keyOption };
     return await checkIdentity(text, use);
   }
-  return await checkIdentity({
+  const text = {
     cert: await readNamedFile(origin.certFile, certOption),
     key: await readNamedFile(origin.keyFile, keyOption),
     certName: fileName(`${path}certFile`, origin.certFile),
     keyName: fileName(`${path}keyFile`, origin.keyFile),
-  }, use);
+  };
+  return await ofFile(() => checkIdentity(text, use));
 }
 
 async function loadAuthorities(path: string, option: string, now: number): Promise<string[]> {
-  return checkAuthorities(await readNamedFile(path, `"${option}"`), fileName(option, path), now);
+  const text = await readNamedFile(path, `"${option}"`);
+  return await ofFile(() => checkAuthorities(text, fileName(option, path), now));
+}
+
+/**
+ * Checks what was read from files. A TypeError says that the caller's options are wrong, and that no repetition helps; a file may have
+ * been looked at while it was being replaced.
+ */
+async function ofFile<T>(check: () => Promise<T> | T): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new TlsError("ERR_CERT_MALFORMED", error.message, { cause: error });
+  }
 }
 
 /** Reads a file; an error keeps its class and tells which option names the file. */
