@@ -121,6 +121,8 @@ export interface ServerCredentials extends Credentials {
 export interface CredentialSource {
   /** What holds now. */
   readonly current: ServerCredentials;
+  /** When the first of the certificates in force ends; absent where that is not known. */
+  readonly notAfter?: Date;
   /** Calls `listener` with each new set; the result ends that. */
   subscribe(listener: (next: ServerCredentials) => void): () => void;
   /** Stops watching files. Idempotent. */

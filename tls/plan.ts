@@ -1,6 +1,7 @@
 // What is to be loaded for one end of a connection: which files, in which order, checked how.
 import { TlsError } from "../errors.ts";
-import { checkAuthorities, type CheckedIdentity, checkIdentity } from "./check.ts";
+import { checkAuthorities, type CheckedIdentity, checkIdentity, lastEnd } from "./check.ts";
+import type { CertificateEnd } from "./expiry.ts";
 import { matchesHost } from "./host.ts";
 import { pinFingerprints } from "./pin.ts";
 import type {
@@ -24,9 +25,9 @@ import {
   resolveTexts,
 } from "./resolve.ts";
 
-/** Credentials with the moment at which the first of them ends. */
+/** Credentials with the certificate among them that ends first. */
 export interface LoadedCredentials extends ServerCredentials {
-  readonly notAfter: Date;
+  readonly end: CertificateEnd;
 }
 
 /** What is to be loaded, again and again; files that are not watched are read once. */
@@ -59,15 +60,17 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
     async load(now) {
       const own = await main.load(now);
       const clientCa = [...await inlineCa(now), ...await loadFileCa(now)];
+      const caEnd = clientCa.length === 0 ? undefined : lastEnd(clientCa);
       const sni = new Map<string, Credentials>();
-      let notAfter = own.leaf.notAfter;
+      let end = own.end;
       for (const { name, load } of names) {
-        const { cert, key, leaf } = await load(now);
-        sni.set(name, { cert, key });
-        if (leaf.notAfter < notAfter) notAfter = leaf.notAfter;
+        const checked = await load(now);
+        sni.set(name, { cert: checked.cert, key: checked.key });
+        if (checked.end.notAfter < end.notAfter) end = checked.end;
       }
+      if (caEnd !== undefined && caEnd.notAfter < end.notAfter) end = caEnd;
       const pins = pinned && await pinFingerprints(pinned);
-      return { cert: own.cert, key: own.key, clientCa, ...pins && { pins }, sni, notAfter };
+      return { cert: own.cert, key: own.key, clientCa, ...pins && { pins }, sni, end };
     },
   };
 }

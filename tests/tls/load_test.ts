@@ -187,8 +187,18 @@ for (const [what, options, kind, text] of badOptions) {
 const badTexts: [what: string, options: Credentials, text: string][] = [
   [
     "no PEM for a certificate",
-    { ...server, cert: "hello" },
+    { ...server, cert: "hello\nworld" },
     `"cert" as it must hold a "CERTIFICATE" block in PEM: it holds no`,
+  ],
+  [
+    "a path for a certificate",
+    { ...server, cert: "/etc/parley/server.pem" },
+    `"cert" must be PEM text: it looks like a path, which "certFile" takes`,
+  ],
+  [
+    "a path for a key",
+    { ...server, key: "server.key" },
+    `"key" must be PEM text: it looks like a path, which "keyFile"`,
   ],
   ["a key for a certificate", { ...server, cert: server.key }, `it holds a "PRIVATE KEY" block`],
   [
@@ -314,7 +324,12 @@ Deno.test("loadTls tells which option names a file that is missing, and keeps th
       Error,
       `Cannot use the file of "certFile" as it cannot`,
     );
-    await assertRejects(() => loadTls({ certFile: keyFile, keyFile }), TypeError, `the file of "certFile" (`);
+    const error = await assertRejects(
+      () => loadTls({ certFile: keyFile, keyFile }),
+      TlsError,
+      `the file of "certFile" (`,
+    );
+    assertEquals(error.code, "ERR_CERT_MALFORMED");
   });
 });
 

@@ -148,7 +148,7 @@ Deno.test("openServerCredentials reports what stays unfit once for each state, a
     await Deno.writeTextFile(certFile, "half of a f");
     await clock.advance(30_000);
     assertEquals(errors.length, 2);
-    assert(errors[1] instanceof TypeError);
+    assertEquals((errors[1] as TlsError).code, "ERR_CERT_MALFORMED");
     await Deno.remove(certFile);
     await clock.advance(30_000);
     assertEquals(errors.length, 3);
