@@ -1,7 +1,7 @@
 // TCP: dialling and listening by Deno's own sockets.
 import { dialFault, isSelf, listenFault, selfConnected } from "./faults.ts";
 import { unlessAborted } from "./late.ts";
-import { addressesToDial, dialFirst } from "./resolve.ts";
+import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
 import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -127,6 +127,8 @@ async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSi
     socket = await unlessAborted(connecting, signal, closeQuietly);
   } catch (cause) {
     stop.abort();
+    // That ends at once, and then the descriptor is free; only a resolver may take its time.
+    if (signal.aborted && isAddress(target.hostname)) await connecting.catch(() => {});
     signal.throwIfAborted();
     throw dialFault(shown, cause);
   }

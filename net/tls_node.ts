@@ -12,6 +12,7 @@ import { alpnMismatch, handshakeFault, HangUp } from "./faults.ts";
 import { connectNode } from "./node_dial.ts";
 import { type NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
+import { ProvenCertificates } from "./proven.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
 import { nameOptions, peekTls } from "./tls_peek.ts";
 import { refuseByAlert } from "./tls_refusal.ts";
@@ -24,9 +25,6 @@ const NO_TIMER = -1;
 const PEEK_MS = 1000;
 
 const NO_PINS: ReadonlySet<string> = new Set();
-
-/** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
-const MAX_PROVEN = 10_000;
 
 /** What a server on this backend offers. */
 export interface NodeServerTls {
@@ -101,7 +99,7 @@ export class ServerTls {
   readonly #pins: ReadonlySet<string>;
   readonly #alpnProtocols: readonly string[];
   /** Fingerprints of client certificates that were checked in full. */
-  readonly #proven = new Set<string>();
+  readonly #proven = new ProvenCertificates();
 
   /** Checks and takes the credentials. */
   constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
@@ -174,10 +172,7 @@ export class ServerTls {
         "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
       );
     }
-    // The newest at the end; the one that was not seen for longest goes first.
-    this.#proven.delete(fingerprint256);
     this.#proven.add(fingerprint256);
-    if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
   }
 }
 

@@ -113,9 +113,11 @@ export function resolveIdentity(identity: LooseIdentity, path: string): Identity
   if (watch && !files) {
     throw new TypeError(`${cannot} ${name("watch")} needs ${name("certFile")} and ${name("keyFile")}`);
   }
-  if (typeof cert === "string") refusePath(cert, name("cert"), name("certFile"));
-  if (typeof key === "string") refusePath(key, name("key"), name("keyFile"));
-  if (typeof cert === "string" && typeof key === "string") return { kind: "text", cert, key };
+  if (typeof cert === "string" && typeof key === "string") {
+    refusePath(cert, name("cert"), name("certFile"));
+    refusePath(key, name("key"), name("keyFile"));
+    return { kind: "text", cert, key };
+  }
   if (typeof certFile === "string" && typeof keyFile === "string") {
     return { kind: "files", certFile, keyFile, watch: watch === true };
   }

@@ -238,7 +238,7 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
 for (const [what, options, text] of badTexts) {
   Deno.test(`loadTls refuses ${what} with TypeError`, async () => {
     const error = await assertRejects(() => loadTls(options), TypeError, text);
-    assert(!error.message.includes(options.key.slice(40, 60)) || options.key === "", "the key shows");
+    assert(!error.message.includes(options.key.slice(40, 60)) || options.key.length < 60, "the key shows");
   });
 }
 
@@ -387,7 +387,9 @@ const keyForms: [form: string, identity: Credentials, ca: string][] = [
 ];
 for (const [form, identity, authority] of keyForms) {
   Deno.test(`openServerCredentials gives a key that every backend takes: ${form}`, async () => {
-    const { cert, key } = (await openServerCredentials(identity)).current;
+    const source = await openServerCredentials(identity);
+    const { cert, key } = source.current;
+    source.close();
     assert(key.startsWith("-----BEGIN PRIVATE KEY-----\n"));
     for (const backend of ["deno", "node"] satisfies Backend[]) {
       const trust = { ca: authority, hostname: "localhost" };

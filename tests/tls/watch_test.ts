@@ -29,14 +29,14 @@ function make(): Promise<Credentials> {
   return createCertificate({ ca, hosts: ["localhost", "b.example"] });
 }
 
-/** A clock that stands until a test moves it; a look that is due is waited for. */
+/** A clock that stands until a test moves it; what is due is waited for. */
 class ManualClock implements WatchClock {
   #now = Date.now();
-  #due: { run: () => Promise<void>; at: number } | undefined;
+  readonly #due = new Set<{ readonly run: () => Promise<void>; readonly at: number }>();
 
   /** True while a look is planned. */
   get planned(): boolean {
-    return this.#due !== undefined;
+    return this.#due.size > 0;
   }
 
   now(): number {
@@ -44,22 +44,24 @@ class ManualClock implements WatchClock {
   }
 
   schedule(run: () => Promise<void>, delayMs: number): () => void {
-    assert(this.#due === undefined, "one look at a time");
-    const due = this.#due = { run, at: this.#now + delayMs };
-    return () => {
-      if (this.#due === due) this.#due = undefined;
-    };
+    assert(this.#due.size < 2, "one look at files and one at the certificate's end at a time");
+    const due = { run, at: this.#now + delayMs };
+    this.#due.add(due);
+    return () => this.#due.delete(due);
   }
 
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
-    while (this.#due !== undefined && this.#due.at <= end) {
-      const { run, at } = this.#due;
-      this.#due = undefined;
-      this.#now = at;
-      await run();
+    for (let due = this.#next(); due !== undefined && due.at <= end; due = this.#next()) {
+      this.#due.delete(due);
+      this.#now = due.at;
+      await due.run();
     }
     this.#now = end;
+  }
+
+  #next() {
+    return [...this.#due].sort((a, b) => a.at - b.at)[0];
   }
 }
 
