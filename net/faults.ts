@@ -49,6 +49,8 @@ const ALERTS: Readonly<Record<string, string>> = {
   certificateunknown: "it refuses our certificate",
   unknownca: "it does not know the authority that issued our certificate",
   accessdenied: "it refuses access to the owner of our certificate",
+  // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate that it does not trust.
+  unexpectedmessage: "right after the handshake it means that our certificate is refused",
 };
 
 /**

@@ -284,7 +284,9 @@ async function settle(
         isRefused = true;
         void refuseByAlert(link, session, signal).then(() => reject(error));
       }
-    }, reject);
+    }, (error) => {
+      if (!isRefused) reject(error);
+    });
     return await promise;
   } catch (error) {
     link.destroy();

@@ -167,6 +167,7 @@ async function bindBeside<T extends { close(): void }>(
 ): Promise<ClaimedPath<T>> {
   const { path, mode } = target;
   const place = await makePlace(target);
+  if (place === null) return await bindInPlace(target, bind);
   let listener: T;
   try {
     listener = await bind(place.path);
@@ -198,13 +199,14 @@ interface Place {
 
 /**
  * Makes a private directory for a socket whose mode is to be set: no other user can reach the socket in it. Without a mode, or where
- * the directory is private already, a name beside the path will do.
+ * the directory is private already, a name beside the path will do; `null` when even that has no room.
  */
-async function makePlace({ path, mode }: UnixListenTarget): Promise<Place> {
+async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null> {
   const own = nameBeside(path, INSIDE.length);
   const room = byteLength(own) + INSIDE.length <= MAX_PATH_BYTES;
   if (mode === undefined || (!room && await isPrivate(directoryOf(path)))) {
     const beside = nameBeside(path);
+    if (byteLength(beside) > MAX_PATH_BYTES) return null;
     return { path: beside, remove: () => removeQuietly(beside) };
   }
   if (!room) {

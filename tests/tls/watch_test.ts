@@ -1,5 +1,5 @@
 // Tests of certificates that are watched and reloaded.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import tls from "node:tls";
@@ -15,7 +15,7 @@ import {
   writeIdentity,
 } from "../../tls/mod.ts";
 import type { Credentials, ServerTlsOptions } from "../../tls/options.ts";
-import type { WatchClock } from "../../tls/watch.ts";
+import { signFiles, type WatchClock } from "../../tls/watch.ts";
 import { withFiles } from "./files.ts";
 
 const dayMs = 86_400_000;
@@ -377,3 +377,13 @@ Deno.test("openServerCredentials never brings a mixed pair into force, in any or
     assertEquals([source.current.cert, mixed], [last.cert, []], `seed ${seed}`);
   });
 });
+
+Deno.test("signFiles never gives one text twice for files that changed a moment ago, and does for others", () =>
+  withFiles({ "a.pem": one.cert }, async (directory) => {
+    const file = `${directory}/a.pem`;
+    const changed = (await Deno.stat(file)).mtime!.getTime();
+    const at = (ms: number) => signFiles([file], changed + ms);
+    assertNotEquals(await at(1000), await at(1999));
+    assertEquals(await at(10_000), await at(20_000));
+    assertNotEquals(await at(1000), await at(10_000));
+  }));
