@@ -106,6 +106,7 @@ export type {
   TlsVersion,
 } from "./tls/options.ts";
 export type {
+  CertificateStats,
   ClientCounters,
   ClientStats,
   ConnectionState,

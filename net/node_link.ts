@@ -1,5 +1,5 @@
 // NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
-import net from "node:net";
+import type net from "node:net";
 import type { Address, SocketTuning } from "./transport.ts";
 
 /** The part of node:net's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
