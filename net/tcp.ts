@@ -116,7 +116,7 @@ export async function connectTcp(target: TcpTarget, options: DialOptions): Promi
 /**
  * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when the signal that it was given aborts as the socket comes up:
  * it throws the signal's reason in place of the socket. So it is given a signal of its own, which ends the attempt and throws nothing,
- * and what comes up all the same is closed here. `tests/net/canary_test.ts` watches over that.
+ * and what comes up all the same is closed here. `tests/net/dial_abort_test.ts` watches over that.
  */
 async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
   const stop = new AbortController();

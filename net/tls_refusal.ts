@@ -8,7 +8,7 @@ const REFUSAL_MS = 250;
 /** A change_cipher_spec (RFC 5246, section 7.1) in a record of its own: no peer may send it after the handshake. */
 const FORBIDDEN_RECORD = new Uint8Array([0x14, 3, 3, 0, 1, 1]);
 
-/** The part of node:tls's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
+/** The part of node:tls's handles that is used here. It is not public; `tests/net/tls_refusal_test.ts` watches over it. */
 interface EngineHandle {
   /** Takes bytes as if the peer had sent them. */
   receive(bytes: Uint8Array): void;

@@ -102,10 +102,8 @@ export class Server<Data = unknown> implements AsyncDisposable {
   stats(): ServerStats {
     const address = this.#listener?.addr ?? null;
     const connections = this.#sessions.connections.values();
-    return {
-      ...this.#tally.snapshot(this.#state, address, connections, this.#admission),
-      ...certificateStats(this.#credentials),
-    };
+    const stats = this.#tally.snapshot(this.#state, address, connections, this.#admission);
+    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
   /** Connections that have ended, the newest first: at most 10000, and for an hour. */

@@ -116,7 +116,7 @@ export function certificateStats(
   const notAfter = credentials?.notAfter;
   if (notAfter === undefined) return {};
   const notAfterMs = notAfter.getTime();
-  return { certificate: { notAfterMs, remainingMs: notAfterMs - Date.now() } };
+  return { certificate: Object.freeze({ notAfterMs, remainingMs: notAfterMs - Date.now() }) };
 }
 
 /** How long before the end a warning is due, in ms; below 0 at the end itself: it is good in its last millisecond. */

@@ -145,7 +145,7 @@ export class MountedWire implements AsyncDisposable {
       links: this.#registry.links,
       admission: this.#admission,
     });
-    return { ...stats, ...certificateStats(this.#credentials) };
+    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
   /** Names that this side handles. */
