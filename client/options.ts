@@ -5,7 +5,7 @@ import {
   type ResolvedConnectionOptions,
 } from "../connection/options.ts";
 import { checkBoolean, checkDurationMs, checkInteger } from "../limits/check.ts";
-import { withoutBrackets } from "../net/resolve.ts";
+import { withoutBrackets } from "../net/brackets.ts";
 import type { Address } from "../net/transport.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import {

@@ -2,7 +2,7 @@
 import type { ResolvedClientTls } from "../tls/options.ts";
 import { connectNode } from "./node_dial.ts";
 import { NodeTransport } from "./node_transport.ts";
-import { withoutBrackets } from "./resolve.ts";
+import { withoutBrackets } from "./brackets.ts";
 import { type DialOptions, dialTcp } from "./tcp.ts";
 import { dialTlsNative } from "./tls_native.ts";
 import { dialTlsNode } from "./tls_node.ts";

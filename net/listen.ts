@@ -1,6 +1,7 @@
 // listen(): waits for connections wherever an address says, by the backend that fits.
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/options.ts";
-import { listenFirst, withoutBrackets } from "./resolve.ts";
+import { withoutBrackets } from "./brackets.ts";
+import { listenFirst } from "./resolve.ts";
 import { type ListenOptions, listenTcp, type TcpListenTarget } from "./tcp.ts";
 import { listenTlsNative } from "./tls_native.ts";
 import { listenNode, listenTlsNode, listenTlsNodeUnix } from "./node_listener.ts";

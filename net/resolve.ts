@@ -17,21 +17,6 @@ export interface HostAndPort {
   readonly port: number;
 }
 
-/**
- * Takes the brackets off an IPv6 address, as URLs have them: `[::1]` becomes `::1`. Everything else stays as it is.
- *
- * @example
- * ```ts
- * import { withoutBrackets } from "./resolve.ts";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(["[::1]", "::1", "localhost"].map(withoutBrackets), ["::1", "::1", "localhost"]);
- * ```
- */
-export function withoutBrackets(hostname: string): string {
-  return /^\[[^\[\]]*:[^\[\]]*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
-}
-
 /** Whether a host is an IP address, and so needs no resolver. */
 export function isAddress(hostname: string): boolean {
   return hostname.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname);

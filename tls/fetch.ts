@@ -1,7 +1,7 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
-import { withoutBrackets } from "../net/resolve.ts";
+import { withoutBrackets } from "../net/brackets.ts";
 import { hungAt } from "../net/stages.ts";
 import type { DialStage } from "../net/tcp.ts";
 import { peekTls } from "../net/tls_peek.ts";

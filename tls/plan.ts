@@ -1,5 +1,6 @@
 // What is to be loaded for one end of a connection: which files, in which order, checked how.
 import { TlsError } from "../errors.ts";
+import { withoutBrackets } from "../net/brackets.ts";
 import { checkAuthorities, type CheckedIdentity, checkIdentity, lastEnd } from "./check.ts";
 import type { CertificateEnd } from "./expiry.ts";
 import { matchesHost } from "./host.ts";
@@ -102,7 +103,7 @@ export async function resolveClientTls(
     caCerts: caCerts.length === 0 ? undefined : caCerts,
     ...pinned && { pins: await pinFingerprints(pinned) },
     ...identity && { cert: identity.cert, key: identity.key },
-    ...serverName !== undefined && { serverName },
+    ...serverName !== undefined && { serverName: withoutBrackets(serverName) },
   };
 }
 

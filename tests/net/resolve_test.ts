@@ -5,13 +5,8 @@ import net from "node:net";
 import { AddressError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import {
-  addressesToDial,
-  addressesToListen,
-  dialFirst,
-  listenFirst,
-  withoutBrackets,
-} from "../../net/resolve.ts";
+import { addressesToDial, addressesToListen, dialFirst, listenFirst } from "../../net/resolve.ts";
+import { withoutBrackets } from "../../net/brackets.ts";
 import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
 
 const never: AbortSignal = new AbortController().signal;
