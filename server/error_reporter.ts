@@ -69,6 +69,8 @@ export class ErrorReporter<Data> {
         this.#logger.debug(`A handshake failed: ${text}${more}`, fields);
       } else if (code !== "" && code === connection?.stats().errorCode) {
         this.#logger.info(`A connection ended early: ${text}${more}`, fields);
+      } else if (code === "ERR_CERT_EXPIRING") {
+        this.#logger.warn(`${text}${more}`, { ...fields, error });
       } else {
         this.#logger.error(`Server error in phase "${phase}": ${text}${more}`, { ...fields, error });
       }

@@ -14,6 +14,7 @@ import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
+import { certificateStats } from "../tls/expiry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit } from "./deadline.ts";
@@ -140,13 +141,14 @@ export class MountedWire implements AsyncDisposable {
 
   /** What it has done so far, over all and by day. */
   stats(): WireStats {
-    return this.#tally.snapshot({
+    const stats = this.#tally.snapshot({
       role: this.#router === null ? "mount" : "hub",
       state: this.#state,
       address: this.#listener?.addr ?? null,
       links: this.#registry.links,
       admission: this.#admission,
     });
+    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
   /** Names that this side handles. */
