@@ -26,6 +26,7 @@ export const SERVER_TLS_NAMES: OptionNames<ServerTlsOptions> = {
   clientCa: true,
   clientCaFile: true,
   sni: true,
+  pin: true,
 };
 
 /** Names in {@linkcode ClientTlsOptions}. */
@@ -35,4 +36,5 @@ export const CLIENT_TLS_NAMES: OptionNames<ClientTlsOptions> = {
   caCerts: true,
   caFile: true,
   serverName: true,
+  pin: true,
 };
