@@ -55,6 +55,17 @@ for (const [name, framing] of Object.entries(framings)) {
   }
 }
 
+Deno.test("Connection.send() refuses a message whose buffer is gone, and not one that is empty", async () => {
+  const { connection, transport } = scriptedConnection({ framing: delimited("\n") });
+  const bytes = new Uint8Array(10);
+  giveAway(bytes);
+  await assertRejects(() => connection.send(bytes), TypeError, "transferred to another owner");
+  await connection.send(new Uint8Array(0));
+  await connection.flush();
+  assertEquals(transport.writes.map(text), ["\n"]);
+  connection.abort();
+});
+
 Deno.test("Connection notices a buffer that was resized before it was sent", async () => {
   const { connection, transport } = scriptedConnection({ framing: raw() });
   transport.hold();
