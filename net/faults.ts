@@ -87,12 +87,12 @@ export function busy(what: "read" | "write"): TypeError {
   return new TypeError(`Cannot ${what} as another ${what} is under way`);
 }
 
-/** The caller's mistake of giving bytes away before they are written. */
+/** The caller's mistake of giving bytes away before they are sent. */
 export function bufferGone(): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",
-    "Cannot write on as the buffer of the bytes was transferred or resized before the kernel had them: wait for flush() before " +
-      "you transfer it, or send a copy, such as bytes.slice()",
+    "Cannot send on as the buffer of a message was transferred or resized before the kernel had it: wait for flush() before you " +
+      "transfer it, or send a copy, such as message.slice()",
   );
 }
 
