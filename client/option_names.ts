@@ -1,4 +1,5 @@
 // The names of all options that clients have.
+import { KEEP_ALIVE_NAMES } from "../limits/option_names.ts";
 import { CONNECTION_NAMES } from "../connection/option_names.ts";
 import type { OptionNames } from "../limits/check_names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
@@ -12,7 +13,7 @@ export const CONNECT_TRANSPORT_NAMES: OptionNames<ConnectTransportOptions> = {
   path: true,
   tls: CLIENT_TLS_NAMES,
   noDelay: true,
-  keepAlive: true,
+  keepAlive: KEEP_ALIVE_NAMES,
   timeoutMs: true,
   signal: true,
   transport: true,

@@ -13,6 +13,7 @@ export const CONNECTION_NAMES: OptionNames<ConnectionOptions> = {
   writeTimeoutMs: true,
   messageTimeoutMs: true,
   idleTimeoutMs: true,
+  receiveTimeoutMs: true,
   closeTimeoutMs: true,
 };
 
@@ -24,4 +25,5 @@ export const CONNECTION_SETUP_NAMES: OptionNames<ConnectionSetup<unknown>> = {
   sweeper: true,
   onTraffic: true,
   tellEachRead: true,
+  onUnheard: true,
 };

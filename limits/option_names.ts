@@ -49,3 +49,6 @@ export const ADMISSION_NAMES: OptionNames<AdmissionOptions> = {
   connectionBurstPerSource: true,
   maxSources: true,
 };
+
+/** Names of the options of TCP's keepalive: see `SocketTuning`. */
+export const KEEP_ALIVE_NAMES: OptionNames<{ readonly delayMs: number }> = { delayMs: true };

@@ -3,6 +3,7 @@ import { CONNECTION_NAMES } from "../connection/option_names.ts";
 import type { OptionNames } from "../limits/check_names.ts";
 import {
   ADMISSION_NAMES,
+  KEEP_ALIVE_NAMES,
   PENALTIES_NAMES,
   RATE_LIMITS_NAMES,
   SOURCE_EXEMPTIONS_NAMES,
@@ -35,7 +36,7 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
-  keepAlive: true,
+  keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
   drainTimeoutMs: true,
   penalties: PENALTIES_NAMES,
@@ -56,7 +57,7 @@ export const LISTEN_TRANSPORT_NAMES: OptionNames<ListenTransportOptions> = {
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
-  keepAlive: true,
+  keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
   maxPending: true,
   maxPendingPerSource: true,

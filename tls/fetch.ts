@@ -1,4 +1,5 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import { withoutBrackets } from "../net/brackets.ts";
@@ -22,6 +23,16 @@ export interface FetchCertificatesOptions {
   /** Abort gives up; the call rejects with its reason. */
   readonly signal?: AbortSignal;
 }
+
+const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string }> = {
+  hostname: true,
+  port: true,
+  path: true,
+  serverName: true,
+  timeoutMs: true,
+  signal: true,
+  transport: true,
+};
 
 /** What a server showed. */
 export interface FetchedCertificates {
@@ -59,6 +70,7 @@ export interface FetchedCertificates {
 export async function fetchCertificates(
   options: FetchCertificatesOptions & { readonly transport?: string },
 ): Promise<FetchedCertificates> {
+  checkOptionNames("Cannot fetch certificates", options, NAMES);
   const { port, path, timeoutMs = 10_000, signal } = options;
   const hostname = withoutBrackets(options.hostname ?? "127.0.0.1");
   checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);

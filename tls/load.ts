@@ -1,4 +1,6 @@
 // Loading credentials: from options to checked PEM text, and again when the files change.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { SERVER_TLS_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
 import type {
   CredentialSource,
@@ -46,6 +48,15 @@ export interface ReloadOptions {
 
 /** Options of {@linkcode loadTls}. */
 export type LoadTlsOptions = ServerTlsOptions & ReloadOptions;
+
+const NAMES: OptionNames<LoadTlsOptions> = {
+  ...SERVER_TLS_NAMES,
+  onReload: true,
+  onError: true,
+  watchIntervalMs: true,
+  watchGraceMs: true,
+  clock: true,
+};
 
 /**
  * Credentials that were checked before anything listens, to be given as `tls` to one server or several,
@@ -163,6 +174,7 @@ export class LoadedTls {
  * ```
  */
 export function loadTls(options: LoadTlsOptions): Promise<LoadedTls> {
+  checkOptionNames("Cannot load the certificates", options, NAMES);
   return LoadedTls.load(options);
 }
 

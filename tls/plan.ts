@@ -1,4 +1,6 @@
 // What is to be loaded for one end of a connection: which files, in which order, checked how.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { TLS_IDENTITY_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
 import { withoutBrackets } from "../net/brackets.ts";
 import { checkAuthorities, type CheckedIdentity, checkIdentity, lastEnd } from "./check.ts";
@@ -134,6 +136,7 @@ function planNames(sni: Readonly<Record<string, TlsIdentity>>): ReturnType<typeo
 
 function planName(name: string, identity: TlsIdentity): IdentityPlan & { readonly name: string } {
   const path = `sni[${JSON.stringify(name)}]`;
+  checkOptionNames("Cannot use the TLS options", identity, TLS_IDENTITY_NAMES, `${path}.`);
   const host = resolveServerName(name, `a name of "sni"`);
   const { watchedFiles, load } = planIdentity(requireIdentity(identity, `${path}.`), `${path}.`);
   return {

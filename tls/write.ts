@@ -1,4 +1,5 @@
 // Writing an identity to files: the key for its owner only, and never over what is there by accident.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Credentials } from "./options.ts";
 
 /** Options of {@linkcode writeIdentity}. */
@@ -15,6 +16,14 @@ export interface WriteIdentityOptions extends Credentials {
    */
   readonly replace?: boolean;
 }
+
+const NAMES: OptionNames<WriteIdentityOptions> = {
+  cert: true,
+  key: true,
+  certFile: true,
+  keyFile: true,
+  replace: true,
+};
 
 /**
  * Writes a certificate chain and its private key. Nobody else can read the key, not even for a moment: the
@@ -34,6 +43,7 @@ export interface WriteIdentityOptions extends Credentials {
  * ```
  */
 export async function writeIdentity(options: WriteIdentityOptions): Promise<void> {
+  checkOptionNames("Cannot write an identity", options, NAMES);
   const { cert, key, certFile, keyFile, replace = false } = options;
   if (certFile === keyFile) {
     throw new TypeError(
