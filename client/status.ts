@@ -1,7 +1,6 @@
 // Statuses of a Client, and the feed that brings them to whoever watches.
 import type { ConnectionEnd } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
-import type { ReconnectInfo } from "./backoff.ts";
 import type { LinkLoss } from "./outbox.ts";
 
 /**
@@ -20,7 +19,7 @@ export interface ClientStatusEvent {
   readonly status: ClientStatus;
   /** When it began. */
   readonly at: Date;
-  /** Attempts to connect since a link was last of use; 0 while the first one is under way. See {@linkcode ReconnectInfo}. */
+  /** Attempts to connect since a link was last of use; 0 while the first one is under way. See `ReconnectInfo`. */
   readonly attempt: number;
   /** Time in ms before the next attempt, where one is to come. */
   readonly delayMs?: number;

@@ -237,7 +237,7 @@ Deno.test("Client ends by refused credentials, and by what no repetition heals; 
 });
 
 Deno.test("Client ends by a mistake in its options before it dials, wherever that shows", async () => {
-  const { ca, client: { cert, key } } = await testCerts();
+  const { ca, client: { cert } } = await testCerts();
   const other = await createCertificate({ ca: await createCa(), client: true, name: "other" });
   const port = 9;
   const wrong: [ClientOptions, string][] = [
