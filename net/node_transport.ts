@@ -53,6 +53,9 @@ export class NodeTransport implements Transport {
   #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
+  /** The bytes of the write under way, and how many they were: none when their buffer is transferred meanwhile. */
+  #writing: Uint8Array | undefined;
+  #length = 0;
 
   /** Takes over a link: with its TLS session, right when the handshake is done, or without one. */
   constructor(link: NodeLink, secure?: { readonly session: Socket; readonly info: TlsInfo }) {
@@ -108,6 +111,8 @@ export class NodeTransport implements Transport {
     if (this.#deaf !== undefined) return Promise.reject(transportFault("write", this.#deaf.cause));
     if (bytes.length === 0) return Promise.resolve();
     const writer = this.#writer = Promise.withResolvers<void>();
+    this.#writing = bytes;
+    this.#length = bytes.length;
     // A session has received something, if only its handshake.
     if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
     else this.#session.write(bytes, this.#onWritten);
@@ -202,13 +207,9 @@ export class NodeTransport implements Transport {
   /** Writes to a peer that has sent nothing yet, which could break the write by ending its direction: see {@linkcode NodeLink}. */
   #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
     const link = this.#link;
-    const { length } = bytes;
     const write = () => {
       if (this.#writer !== writer) return;
-      if (bytes.length !== length) {
-        this.#writer = undefined;
-        return writer.reject(bufferGone());
-      }
+      if (this.#isBufferGone()) return this.#onWritten();
       let onTaken = () => {};
       this.#session.write(bytes, (cause) => {
         onTaken();
@@ -239,9 +240,16 @@ export class NodeTransport implements Transport {
   readonly #onWritten = (cause?: Error | null): void => {
     const writer = this.#writer;
     this.#writer = undefined;
-    if (cause) writer?.reject(transportFault("write", cause));
+    if (this.#isBufferGone()) writer?.reject(bufferGone());
+    else if (cause) writer?.reject(transportFault("write", cause));
     else writer?.resolve();
+    this.#writing = undefined;
   };
+
+  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is anybody's guess. */
+  #isBufferGone(): boolean {
+    return this.#writing !== undefined && this.#writing.length !== this.#length;
+  }
 
   #take(chunk: Uint8Array): void {
     if (this.#closed) return;
@@ -277,7 +285,7 @@ export class NodeTransport implements Transport {
     // An end stays one: what comes after it concerns the writer only.
     if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause: reason };
     reader?.reject(transportFault("read", reason));
-    writer?.reject(transportFault("write", reason));
+    writer?.reject(this.#isBufferGone() ? bufferGone() : transportFault("write", reason));
     this.#session.destroy();
   }
 }

@@ -63,9 +63,11 @@ export function parseQueues(text: string): Queues {
   for (const line of text.split("\n")) {
     const [, local = "", remote = "", , waiting = ""] = line.trim().split(/\s+/, 5);
     const bytes = parseInt(waiting, 16);
-    if (!(bytes > 0)) continue;
-    const [, localPort = ""] = local.split(":");
-    const [remoteHost = "", remotePort = ""] = remote.split(":");
+    const [, localPort] = local.split(":");
+    const [remoteHost, remotePort] = remote.split(":");
+    if (!(bytes > 0) || localPort === undefined || remoteHost === undefined || remotePort === undefined) {
+      continue;
+    }
     found.set(`${parseInt(localPort, 16)} ${hostText(remoteHost)} ${parseInt(remotePort, 16)}`, bytes);
   }
   return found;

@@ -315,8 +315,14 @@ class MemoryTransport implements Transport {
   }
 }
 
-function closedHere(what: string): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+/** Made once for each: it ends the read under way whenever a transport is closed, where nothing reads it. */
+const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
+
+function closedHere(what: "read" | "write"): ClosedError {
+  return closed[what] ??= new ClosedError(
+    "ERR_CLOSED",
+    `Cannot ${what} as the connection was closed on this side`,
+  );
 }
 
 function peerClosed(): ClosedError {
