@@ -48,7 +48,12 @@ Deno.test("join ends by a mistake in its options before it dials, and by no cont
   const { ca, server: identity, client } = await testCerts();
   const told: string[] = [];
   const options = { port: 9, identity: "ann", onError: (error: unknown) => void told.push(codeOf(error)) };
-  for (const tls of [{ caCerts: ["no PEM"] }, { cert: client.cert, key: "" }]) {
+  for (
+    const tls of [{ caCerts: ["-----BEGIN CERTIFICATE-----"] }, {
+      cert: client.cert,
+      key: "-----BEGIN PRIVATE KEY-----",
+    }]
+  ) {
     const wire = join({ ...options, tls });
     const reason = await wire.closed;
     assert(reason instanceof TypeError);
