@@ -57,7 +57,7 @@ Deno.test({
   ignore: !isThere,
   async fn() {
     const { openMetrics } = await import(OPEN_METRICS.href);
-    await using server = serve(() => {});
+    await using server = serve((conn) => conn.inputEnded);
     await server.ready;
     await using wire = mount({ insecureAnyone: true });
     await using client = new Client({ ...server.addr });
