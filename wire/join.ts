@@ -289,9 +289,9 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     const { signal } = this.#ending;
     this.#tally.start();
-    this.#rejoin.started();
-    let error: unknown;
-    while (!signal.aborted) {
+    const mistake = await this.#rejoin.started(this.#connect);
+    let error = mistake;
+    while (!signal.aborted && mistake === undefined) {
       error = await this.#runSession();
       const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
@@ -343,7 +343,7 @@ export class JoinedWire implements AsyncDisposable {
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
-    closed();
+    if (closed()) this.#rejoin.used();
     this.#link = null;
     this.#status = "reconnecting";
     if (this.#peers.clear()) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
