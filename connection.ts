@@ -64,7 +64,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly #openedAtMs = Date.now();
   readonly #watch: TimeoutWatch;
   readonly #sweeper: Sweeper;
-  readonly #onTraffic: ((traffic: Traffic) => number) | undefined;
+  readonly #onTraffic: ((traffic: Traffic) => void) | undefined;
   readonly #ending: Ending;
   #draining = false;
   #drainingController: AbortController | undefined;
@@ -90,12 +90,15 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       maxQueuedBytes: options.maxQueuedBytes,
       onError: (error) => this.#ending.onWriteError(error),
     });
-    this.#inbox = new Inbox(transport, options.framing.decoder(options), {
+    this.#inbox = new Inbox(transport, () => options.framing.decoder(options), {
       highWaterBytes: options.readAheadBytes,
+      idleTimeoutMs: options.idleTimeoutMs,
+      rateGate: setup.rateGate,
+      onRatePause: setup.onRatePause ?? (() => {}),
       onIdle: () => this.#queue.flush(),
-      onRead: setup.tellEachRead === false ? () => 0 : () => this.#tellTraffic(),
+      onRead: setup.tellEachRead === false ? () => {} : () => this.#tellTraffic(),
       onEnd: (error) => this.#ending.onInputEnd(error),
-      onMalformed: (error) => this.#ending.failInOrder(error),
+      onFault: (error) => this.#ending.failInOrder(error),
     });
     const watch = this.#watch = new TimeoutWatch(
       options,
@@ -143,6 +146,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#drainingController ??= new AbortController();
     if (this.#draining) this.#drainingController.abort(goingAway());
     return this.#drainingController.signal;
+  }
+
+  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: more came than it reads. */
+  get leftBytes(): number {
+    return this.#inbox.leftBytes;
   }
 
   /** How far sending has come, live: cheap to read for each message. */
@@ -256,7 +264,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     checkFraming("Cannot change the framing", framing);
     checkInteger("Cannot change the framing", "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
     const encoder = framing.encoder({ maxMessageBytes });
-    this.#inbox.setDecoder(framing.decoder({ maxMessageBytes }));
+    this.#inbox.setDecoder(() => framing.decoder({ maxMessageBytes }));
     this.#queue.setEncoder(encoder);
   }
 
@@ -292,8 +300,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Reads no further than to the end of the message that has begun: what was received is handed to the reader, then
-   * its iteration ends. Sending goes on. {@linkcode draining} aborts. A draining server calls this on every connection.
+   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms, or reads have waited for
+   * 200 ms in all while the peer goes on sending, for one second or 8 MiB if it floods. Then reads no further than to the end of the
+   * message that has begun: what was received is handed to the reader, and its iteration ends. Sending goes on.
+   * {@linkcode draining} aborts at once. A draining server calls this on every connection.
    */
   drain(): void {
     if (this.#draining) return;
@@ -333,9 +343,9 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.close();
   }
 
-  /** Tells what moved since the last time; gives ms to wait before reading on. */
-  #tellTraffic(): number {
-    if (this.#onTraffic === undefined) return 0;
+  /** Reports what moved since the last time. */
+  #tellTraffic(): void {
+    if (this.#onTraffic === undefined) return;
     const told = this.#told;
     const traffic = {
       bytesIn: this.#inbox.bytesIn - told.bytesIn,
@@ -347,7 +357,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     told.bytesOut += traffic.bytesOut;
     told.messagesIn += traffic.messagesIn;
     told.messagesOut += traffic.messagesOut;
-    return this.#onTraffic(traffic);
+    this.#onTraffic(traffic);
   }
 }
 

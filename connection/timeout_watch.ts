@@ -17,6 +17,8 @@ export class TimeoutWatch {
   readonly #traffic = new Stillness();
   readonly #writes = new Stillness();
   readonly #messages = new Stillness();
+  /** When a rate limit was last seen to hold the peer back. */
+  #heldBackAtMs = -Infinity;
 
   constructor(
     options: ResolvedConnectionOptions,
@@ -53,8 +55,10 @@ export class TimeoutWatch {
     if (messageTimeoutMs > 0 && inbox.waitsForRest) {
       if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
     } else this.#messages.lastedMs(-1, nowMs);
-    const idleMs = this.idleMs(nowMs);
-    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing && !inbox.keepsRate) {
+    // Silence that our limit asked for is no silence: the time begins anew once the limit lets the peer go on.
+    if (inbox.keepsRate) this.#heldBackAtMs = nowMs;
+    const idleMs = Math.min(this.idleMs(nowMs), nowMs - this.#heldBackAtMs);
+    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing) {
       this.#onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",

@@ -1,5 +1,6 @@
 // What a connection tells of itself, and what its maker tells it.
 import type { ConnectionOptions } from "./options.ts";
+import type { RateGate } from "../limits/rate_gate.ts";
 import type { Sweeper } from "./sweeper.ts";
 
 /** How a connection ended. */
@@ -18,10 +19,14 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   id?: string;
   /** Timer that looks after the timeouts. @default {one for the process} */
   sweeper?: Sweeper;
-  /** Called with what moved since the last call; gives ms to wait before reading on. */
-  onTraffic?: (traffic: Traffic) => number;
+  /** Called with what moved since the last call. */
+  onTraffic?: (traffic: Traffic) => void;
   /** Whether to call it after each read too, and not only once a second and at the end. @default {true} */
   tellEachRead?: boolean;
+  /** Asked before each message is handed to the reader. @default {none} */
+  rateGate?: RateGate;
+  /** Called when a message has to wait for it. */
+  onRatePause?: () => void;
 }
 
 /** What moved on a connection since it was last told. */

@@ -176,7 +176,7 @@ export class Admission<Owner = unknown> {
       case "wait":
         return room;
       case "found": {
-        bucket?.take(1, nowMs);
+        bucket?.spend(1);
         if (room.replace !== null) {
           this.release(room.replace);
           this.#replaced++;

@@ -152,16 +152,12 @@ export class Sessions<Data> {
       ...options,
       data: given.data?.({ localAddr, remoteAddr }),
       sweeper,
-      tellEachRead: gate !== null || onTraffic !== undefined,
-      onTraffic: (traffic: Traffic): number => {
+      tellEachRead: onTraffic !== undefined,
+      onTraffic: (traffic: Traffic): void => {
         tally.moved(traffic);
         if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
-        if (gate === null) return 0;
-        const waitMs = gate.take(traffic.messagesIn, traffic.bytesIn, performance.now());
-        // Only after a read does the reader wait; at other times it is merely told how things stand.
-        if (waitMs > 0 && traffic.bytesIn > 0) tally.counters.rateLimitPauses++;
-        return waitMs;
       },
+      ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();
     return connection;

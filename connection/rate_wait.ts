@@ -1,0 +1,186 @@
+// RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
+import { type Clock, systemClock } from "../clock.ts";
+import { LimitError } from "../errors.ts";
+import type { FrameDecoder } from "../framing.ts";
+import { MAX_TIMER_MS } from "../limits/check.ts";
+import type { RateGate } from "../limits/rate_gate.ts";
+
+/** Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that is shorter. */
+const MAX_REST_MS = 30_000;
+
+/** Options of a {@linkcode RateWait}. */
+export interface RateWaitOptions {
+  /** Asked before each message is handed out. */
+  readonly gate: RateGate;
+  /** Time in ms without traffic after which the connection ends; 0 is off. */
+  readonly idleTimeoutMs: number;
+  /** Called when a message has to wait. */
+  readonly onPause: () => void;
+  /** Called when the message that waited has passed. Not called within {@linkcode RateWait.pass}. */
+  readonly onPassed: () => void;
+  /** Called when the time of a peer that has left is over; see {@linkcode RateWait.judgeRest}. */
+  readonly onLate: () => void;
+  /** @default {systemClock} */
+  readonly clock?: Clock;
+}
+
+/** Messages that are not handed out yet, and their bytes. */
+export interface Rest {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/**
+ * Holds the one message that was decoded and may not be handed out yet. It passes as soon as the limits allow, whether or not a
+ * reader waits for it just then: it is counted then, and others have their turn.
+ */
+export class RateWait {
+  readonly #options: RateWaitOptions;
+  readonly #clock: Clock;
+  #message: Uint8Array | null = null;
+  #passed = false;
+  /** Whether the message has given up its place. */
+  #resting = false;
+  #cancelTimer: () => void = () => {};
+  #askedAtMs = 0;
+  #waitMs = Infinity;
+  /** How long messages may wait once the peer has left; `Infinity` before. */
+  #restTimeoutMs = Infinity;
+  /** How much of that is left. */
+  #allowedMs = Infinity;
+
+  constructor(options: RateWaitOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    // Not from within: the call comes from a gate that has just let a message of another connection through.
+    options.gate.onTurn = () => queueMicrotask(() => this.#askAgain());
+  }
+
+  /** Whether a message waits for the limits, and not for a reader. */
+  get waiting(): boolean {
+    return this.#message !== null && !this.#passed;
+  }
+
+  /** Whether it holds a message, be it one that has passed. */
+  get holds(): boolean {
+    return this.#message !== null;
+  }
+
+  /** Bytes of the message that is held. */
+  get heldBytes(): number {
+    return this.#message?.length ?? 0;
+  }
+
+  /** Returns whether a message may be handed out now; it is held otherwise. Call it only while none is held. */
+  pass(message: Uint8Array): boolean {
+    const nowMs = this.#clock.now();
+    const waitMs = this.#options.gate.ask(message.length, nowMs);
+    if (waitMs === 0) return true;
+    this.#message = message;
+    this.#passed = false;
+    this.#options.onPause();
+    this.#wait(waitMs, nowMs);
+    return false;
+  }
+
+  /** Takes the message that is held, or `undefined` when it still has to wait. */
+  take(): Uint8Array | undefined {
+    if (this.#resting) this.#goOn();
+    if (this.#message === null || !this.#passed) return undefined;
+    const message = this.#message;
+    this.#message = null;
+    return message;
+  }
+
+  /** No reader may ever come for the message: it gives up its place and its timer until one does. */
+  rest(): void {
+    if (!this.waiting) return;
+    this.#resting = true;
+    this.#options.gate.leave();
+    this.#cancelTimer();
+  }
+
+  /** Drops the message that is held: nothing will be handed out any more. */
+  drop(): void {
+    if (this.waiting) this.#options.gate.leave();
+    this.#message = null;
+    this.#resting = false;
+    this.#cancelTimer();
+  }
+
+  /**
+   * No more messages come than those that are held: they have a limited time to pass. Returns an error when that is certain to be
+   * too short for all of them, which the caller then drops. `count` is called once only, to find out how many there are.
+   */
+  judgeRest(count: () => Rest): LimitError | null {
+    if (this.#restTimeoutMs !== Infinity) return null;
+    const { gate, idleTimeoutMs } = this.#options;
+    this.#restTimeoutMs = idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, MAX_REST_MS) : MAX_REST_MS;
+    const nowMs = this.#clock.now();
+    const rest = count();
+    if (gate.restMs(rest.messages, rest.bytes, nowMs) > this.#restTimeoutMs) return this.lateError(rest);
+    this.#allowedMs = this.#restTimeoutMs;
+    if (this.waiting) this.#wait(this.#askedAtMs + this.#waitMs - nowMs, nowMs);
+    return null;
+  }
+
+  /** The error of messages that could not pass in time. */
+  lateError({ messages, bytes }: Rest): LimitError {
+    const count = messages === 1 ? "1 message" : `${messages} messages`;
+    return new LimitError(
+      "ERR_RATE_LIMITED",
+      `Cannot hand over the last ${count} of ${bytes} bytes: the peer has left, and the rate limit does not let ` +
+        `them through within ${this.#restTimeoutMs} ms. They were dropped`,
+      { droppedMessages: messages, droppedBytes: bytes },
+    );
+  }
+
+  #goOn(): void {
+    this.#resting = false;
+    const nowMs = this.#clock.now();
+    const waitMs = this.#options.gate.ask(this.heldBytes, nowMs);
+    if (waitMs === 0) this.#passed = true;
+    else this.#wait(waitMs, nowMs);
+  }
+
+  #askAgain(): void {
+    if (!this.waiting || this.#resting) return;
+    const nowMs = this.#clock.now();
+    this.#allowedMs -= nowMs - this.#askedAtMs;
+    const waitMs = this.#options.gate.ask(this.heldBytes, nowMs);
+    if (waitMs === 0) {
+      this.#cancelTimer();
+      this.#passed = true;
+      this.#options.onPassed();
+    } else if (this.#allowedMs <= 0) this.#options.onLate();
+    else this.#wait(waitMs, nowMs);
+  }
+
+  #wait(waitMs: number, nowMs: number): void {
+    this.#cancelTimer();
+    this.#waitMs = waitMs;
+    this.#askedAtMs = nowMs;
+    const untilMs = Math.min(waitMs, this.#allowedMs);
+    // Without a time of its own it waits for its turn.
+    if (untilMs === Infinity) return;
+    const timerMs = Math.min(Math.ceil(Math.max(0, untilMs)), MAX_TIMER_MS);
+    this.#cancelTimer = this.#clock.after(timerMs, () => this.#askAgain());
+  }
+}
+
+/** Counts the whole messages in `bytes`. A decoder that finds something else stops there: the reader will be told of it. */
+export function countMessages(decoder: FrameDecoder, bytes: Uint8Array): Rest {
+  let messages = 0;
+  let sum = 0;
+  try {
+    // The decoder owns what it is given, and may write to it.
+    decoder.push(bytes.slice());
+    for (let message = decoder.next(); message !== undefined; message = decoder.next()) {
+      messages++;
+      sum += message.length;
+    }
+  } catch {
+    // What follows is no message.
+  }
+  return { messages, bytes: sum };
+}
