@@ -4,7 +4,7 @@ import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
 import { Arrivals } from "./arrivals.ts";
-import type { InboxOptions } from "./inbox_options.ts";
+import type { InboxOptions, InboxState } from "./inbox_types.ts";
 import { countMessages, RateWait, type Rest } from "./rate_wait.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
@@ -19,21 +19,6 @@ export type { ReceiveOptions } from "./waiter.ts";
  */
 const MESSAGES_PER_TURN = 256;
 
-/**
- * ```
- * reading ──discard()──▶ discarding ──▶ ended      no more bytes come
- *    └────────────────────────────────────▲└─▶ cut   what was received is dropped as well
- * ```
- */
-type State =
-  | { readonly kind: "reading" }
-  /** What was received is handed out; what comes now is read and thrown away, so that the peer is not reset. */
-  | { readonly kind: "discarding" }
-  /** No more bytes come; what was received is handed out, then the error or the end. */
-  | { readonly kind: "ended"; readonly error: Error | null; readonly truncatable: boolean }
-  /** Nothing is handed out any more. */
-  | { readonly kind: "cut"; readonly error: Error };
-
 /** Outcome of `take`: no complete message is here yet. */
 const NONE = undefined;
 
@@ -45,7 +30,7 @@ export class Inbox {
   #decoder: FrameDecoder;
   /** The message that waits for a rate limit; `null` where there is no limit. */
   readonly #rate: RateWait | null;
-  #state: State = { kind: "reading" };
+  #state: InboxState = { kind: "reading" };
   #waiter: Waiter | null = null;
   /** Wakes the reading loop when it waits for room. */
   #room: (() => void) | null = null;
@@ -78,7 +63,11 @@ export class Inbox {
     this.#rate = gate === undefined ? null : new RateWait({
       gate,
       idleTimeoutMs,
-      onPause,
+      onPause: () => {
+        onPause();
+        // There may be a reason now to look how the peer is.
+        this.#openRoom();
+      },
       onPassed: () => this.#settleWaiter(),
       onLate: () => this.#dropRest(),
     });
@@ -238,7 +227,6 @@ export class Inbox {
     }
   }
 
-  /** The next message that the rate limits let through. */
   #passing(rate: RateWait): Uint8Array | undefined {
     if (rate.holds) return rate.take();
     const message = this.#decode();
@@ -314,7 +302,7 @@ export class Inbox {
   #settleWaiter(): void {
     const waiter = this.#waiter;
     if (waiter === null || this.#yielding) return;
-    // While a message is taken there is no waiter: whether more must be read depends on what is left.
+    // There is no waiter while a message is taken: whether more must be read depends on what is left.
     this.#waiter = null;
     try {
       const message = this.#take();
@@ -348,6 +336,7 @@ export class Inbox {
   /** What comes is not kept any more. */
   #stopReading(): void {
     this.#arrivals?.stop();
+    this.#rate?.giveBack();
     this.#openRoom();
   }
 
@@ -364,7 +353,10 @@ export class Inbox {
         this.bytesIn += chunk.length;
         onRead();
         this.#keep(chunk);
-        if (this.#isFull()) await new Promise<void>((resolve) => this.#room = resolve);
+        if (!this.#isFull()) this.#rate?.giveBack();
+        while (this.#isFull() && !this.#looksAhead()) {
+          await new Promise<void>((resolve) => this.#room = resolve);
+        }
       }
       this.end(null);
       onEnd(null);
@@ -384,6 +376,15 @@ export class Inbox {
     this.#decoder.push(chunk);
     this.#arrivals?.came(chunk.length);
     if (this.#waiter !== null) this.#settleWaiter();
+  }
+
+  /** Whether to read on although enough is here, by what messages took so far. */
+  #looksAhead(): boolean {
+    if (this.#rate === null || this.#drainOffset !== Infinity) return false;
+    const { heldBytes: bytes } = this.#decoder;
+    const frameBytes = Math.max(1, (this.#pushedBytes - bytes) / (this.messagesIn + 1));
+    const overBytes = this.heldBytes - this.#options.highWaterBytes;
+    return this.#rate.looksAhead({ messages: Math.floor(bytes / frameBytes), bytes }, overBytes);
   }
 
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */

@@ -8,6 +8,12 @@ import type { RateGate } from "../limits/rate_gate.ts";
 /** Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that is shorter. */
 const MAX_REST_MS = 30_000;
 
+/** Bytes that are borrowed at a time: room for one more chunk. */
+const LOAN_BYTES = 65_536;
+
+/** Most bytes that a connection borrows: as many as one message may have by default. */
+const MAX_LOAN_BYTES = 2 ** 20;
+
 /** Options of a {@linkcode RateWait}. */
 export interface RateWaitOptions {
   /** Asked before each message is handed out. */
@@ -37,6 +43,10 @@ export interface Rest {
 export class RateWait {
   readonly #options: RateWaitOptions;
   readonly #clock: Clock;
+  /** How long messages may wait once the peer has left. */
+  readonly #restTimeoutMs: number;
+  /** Bytes that may be held beyond the connection's own bound. */
+  #borrowed = 0;
   #message: Uint8Array | null = null;
   #passed = false;
   /** Whether the message has given up its place. */
@@ -44,14 +54,15 @@ export class RateWait {
   #cancelTimer: () => void = () => {};
   #askedAtMs = 0;
   #waitMs = Infinity;
-  /** How long messages may wait once the peer has left; `Infinity` before. */
-  #restTimeoutMs = Infinity;
-  /** How much of that is left. */
+  /** How much longer messages may wait; `Infinity` until the peer has left. */
   #allowedMs = Infinity;
+  #isJudged = false;
 
   constructor(options: RateWaitOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    const { idleTimeoutMs } = options;
+    this.#restTimeoutMs = idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, MAX_REST_MS) : MAX_REST_MS;
     // Not from within: the call comes from a gate that has just let a message of another connection through.
     options.gate.onTurn = () => queueMicrotask(() => this.#askAgain());
   }
@@ -113,15 +124,35 @@ export class RateWait {
    * too short for all of them, which the caller then drops. `count` is called once only, to find out how many there are.
    */
   judgeRest(count: () => Rest): LimitError | null {
-    if (this.#restTimeoutMs !== Infinity) return null;
-    const { gate, idleTimeoutMs } = this.#options;
-    this.#restTimeoutMs = idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, MAX_REST_MS) : MAX_REST_MS;
+    if (this.#isJudged) return null;
+    this.#isJudged = true;
     const nowMs = this.#clock.now();
     const rest = count();
-    if (gate.restMs(rest.messages, rest.bytes, nowMs) > this.#restTimeoutMs) return this.lateError(rest);
+    if (this.#takesTooLong(rest, nowMs)) return this.lateError(rest);
     this.#allowedMs = this.#restTimeoutMs;
     if (this.waiting) this.#wait(this.#askedAtMs + this.#waitMs - nowMs, nowMs);
     return null;
+  }
+
+  /**
+   * Returns whether to read on although enough is held: what is held will take so long that the peer may have left long before, and
+   * only reading to its end shows that. `held` may be an estimate; `overBytes` of it are beyond the connection's own bound.
+   */
+  looksAhead(held: Rest, overBytes: number): boolean {
+    if (!this.waiting) return false;
+    if (overBytes < this.#borrowed) return true;
+    if (this.#borrowed >= MAX_LOAN_BYTES) return false;
+    if (!this.#takesTooLong(held, this.#clock.now()) || !this.#options.gate.loan.borrow(LOAN_BYTES)) {
+      return false;
+    }
+    this.#borrowed += LOAN_BYTES;
+    return true;
+  }
+
+  /** No more is held than the connection's own bound allows, or nothing more is read. */
+  giveBack(): void {
+    if (this.#borrowed > 0) this.#options.gate.loan.giveBack(this.#borrowed);
+    this.#borrowed = 0;
   }
 
   /** The error of messages that could not pass in time. */
@@ -133,6 +164,10 @@ export class RateWait {
         `them through within ${this.#restTimeoutMs} ms. They were dropped`,
       { droppedMessages: messages, droppedBytes: bytes },
     );
+  }
+
+  #takesTooLong({ messages, bytes }: Rest, nowMs: number): boolean {
+    return this.#options.gate.restMs(messages, bytes, nowMs) > this.#restTimeoutMs;
   }
 
   #goOn(): void {

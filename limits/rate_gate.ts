@@ -1,6 +1,9 @@
 // RateGate: lets the messages of one connection through one by one, as its own limits and those that it shares with others allow.
 import type { TokenBucket } from "./token_bucket.ts";
 
+/** Bytes that all gates of a server together may borrow; see {@linkcode ByteLoan}. */
+const MAX_BORROWED_BYTES = 16 * 2 ** 20;
+
 /** Shortest wait, in ms: 0 says that the message has passed. */
 const LEAST_WAIT_MS = 0.001;
 
@@ -70,6 +73,23 @@ export class RateStage {
   }
 }
 
+/** Bytes that connections may hold beyond their own bound, counted for all of them together. */
+export class ByteLoan {
+  #left = MAX_BORROWED_BYTES;
+
+  /** Lends bytes, or returns `false` when too few are left. */
+  borrow(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+
+  /** Takes borrowed bytes back. */
+  giveBack(bytes: number): void {
+    this.#left += bytes;
+  }
+}
+
 /**
  * The limits that the messages of one connection pass: its own, then those of its source, then those of the server. A message is
  * counted when it passes, in all of them at once: what never passes is no debt.
@@ -80,6 +100,8 @@ export class RateStage {
 export class RateGate {
   /** Called when no other gate is before this one any more: ask again, though not from within the call. */
   onTurn: () => void = () => {};
+  /** Lends the room to read ahead, to see whether a peer with a long backlog is still there. */
+  readonly loan: ByteLoan;
   readonly #stages: readonly RateStage[];
   /** The stages before this one have admitted the message. */
   #at = 0;
@@ -87,8 +109,9 @@ export class RateGate {
   #dueMs = Infinity;
 
   /** Joins limits into one gate, the narrowest first. */
-  constructor(stages: readonly RateStage[]) {
+  constructor(stages: readonly RateStage[], loan: ByteLoan) {
     this.#stages = stages;
+    this.loan = loan;
   }
 
   /**

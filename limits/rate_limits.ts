@@ -1,6 +1,6 @@
 // RateLimits: messages and bytes per second, per connection, per source and for a whole server.
 import { checkInteger, checkNumber } from "./check.ts";
-import { type MeteredBucket, RateGate, RateStage, type RateUnit } from "./rate_gate.ts";
+import { ByteLoan, type MeteredBucket, RateGate, RateStage, type RateUnit } from "./rate_gate.ts";
 import { RecencyMap } from "./recency_map.ts";
 import { TokenBucket, type TokenBucketOptions } from "./token_bucket.ts";
 
@@ -63,6 +63,7 @@ export class RateLimits {
   readonly #perServer: readonly BucketPlan[];
   readonly #maxSources: number;
   readonly #sources: RecencyMap<string, RateStage> = new RecencyMap();
+  readonly #loan = new ByteLoan();
   /** Of the whole server; made with the first gate, as time is known then. */
   #server: RateStage | null = null;
 
@@ -95,7 +96,7 @@ export class RateLimits {
     if (this.#perConnection.length > 0) stages.push(build(this.#perConnection, nowMs));
     if (this.#perSource.length > 0 && source !== null) stages.push(this.#ofSource(source, nowMs));
     if (this.#perServer.length > 0) stages.push(this.#server ??= build(this.#perServer, nowMs));
-    return stages.length === 0 ? null : new RateGate(stages);
+    return stages.length === 0 ? null : new RateGate(stages, this.#loan);
   }
 
   /** The buckets of a source outlive its connections: else connecting anew would be a new burst. */

@@ -1,7 +1,7 @@
 // Draining: what was received is handed over, up to a message boundary; then the iteration ends.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
-import { delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import { chunked, delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,
@@ -253,6 +253,7 @@ Deno.test("Connection.drain() cuts at the right message for every framing and ev
     lengthPrefixed(),
     lengthPrefixed({ bytes: 1 }),
     varintPrefixed(),
+    chunked(),
   ];
   using time = modelTime();
   await forSeedsAsync(100, async (random) => {

@@ -318,3 +318,43 @@ Deno.test("Connection under a limit leaves its turn to others when its message f
   one.connection.abort();
   assertEquals(time.clock.pending, 0);
 });
+
+Deno.test("Connection under a limit reads on to see whether the peer of a long backlog has left, within a loan of all", async () => {
+  using time = modelTime();
+  const limits = new RateLimits({ perConnection: { messagesPerSecond: 1 } });
+  const chunk = utf8("x\n".repeat(16_384));
+  const flooders = Array.from({ length: 17 }, () => limited(limits));
+  const readers = flooders.map(({ connection }) => reading(connection));
+  for (const { transport } of flooders) for (let count = 0; count < 64; count++) transport.feed(chunk);
+  await settle(200);
+  // 64 KiB each, beyond it 1 MiB at most, and 16 MiB for all.
+  const held = flooders.map(({ connection }) => Math.round(connection.stats().heldBytes / 65_536));
+  assert(Math.max(...held) <= 17, `${held}`);
+  assertEquals(held.reduce((sum, count) => sum + count), 17 + 16 * 16);
+  for (const { connection } of flooders.slice(1)) connection.abort();
+  // What others gave back is lent anew.
+  const last = limited(limits);
+  const { done } = reading(last.connection);
+  for (let count = 0; count < 30; count++) last.transport.feed(chunk);
+  await settle(200);
+  assertEquals(last.transport.unreadBytes, 0);
+  last.transport.endInput();
+  const error = await assertRejects(() => done, LimitError);
+  assertEquals(error.droppedMessages, 30 * 16_384 - 1);
+  flooders[0]!.connection.abort();
+  await Promise.allSettled(readers.map((reader) => reader.done));
+  assertEquals(time.clock.pending, 0);
+});
+
+Deno.test("Connection under a limit does not read on when what is held will be handled soon", async () => {
+  using _time = modelTime();
+  const { connection, transport } = limited({ perConnection: { messagesPerSecond: 100, burstMessages: 1 } }, {
+    ...lines,
+    readAheadBytes: 1024,
+  });
+  reading(connection);
+  for (let count = 0; count < 10; count++) transport.feed(utf8("x".repeat(511) + "\n"));
+  await settle();
+  assertEquals(transport.unreadBytes, 6 * 512);
+  connection.abort();
+});

@@ -1,4 +1,4 @@
-// Options of the reading half of a connection.
+// Options and states of the reading half of a connection.
 import type { RateGate } from "../limits/rate_gate.ts";
 
 /** Options of an {@linkcode Inbox}. */
@@ -20,3 +20,18 @@ export interface InboxOptions {
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
 }
+
+/**
+ * ```
+ * reading ──discard()──▶ discarding ──▶ ended      no more bytes come
+ *    └────────────────────────────────────▲└─▶ cut   what was received is dropped as well
+ * ```
+ */
+export type InboxState =
+  | { readonly kind: "reading" }
+  /** What was received is handed out; what comes now is read and thrown away, so that the peer is not reset. */
+  | { readonly kind: "discarding" }
+  /** No more bytes come; what was received is handed out, then the error or the end. */
+  | { readonly kind: "ended"; readonly error: Error | null; readonly truncatable: boolean }
+  /** Nothing is handed out any more. */
+  | { readonly kind: "cut"; readonly error: Error };
