@@ -148,7 +148,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#drainingController.signal;
   }
 
-  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: more came than it reads. */
+  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: the time for reading them was over. */
   get leftBytes(): number {
     return this.#inbox.leftBytes;
   }
@@ -300,10 +300,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms, or reads have waited for
-   * 200 ms in all while the peer goes on sending, for one second or 8 MiB if it floods. Then reads no further than to the end of the
-   * message that has begun: what was received is handed to the reader, and its iteration ends. Sending goes on.
-   * {@linkcode draining} aborts at once. A draining server calls this on every connection.
+   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms. Of a peer that goes on sending
+   * it reads until reads have waited for 200 ms in all, for one second if large chunks come, or 8 MiB, which is more than a kernel
+   * holds. Then it reads no further than to the end of the message that has begun: what was received is handed to the reader, and
+   * its iteration ends. Sending goes on. {@linkcode draining} aborts at once. A draining server calls this on every connection.
    */
   drain(): void {
     if (this.#draining) return;

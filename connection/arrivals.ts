@@ -23,8 +23,8 @@ const MAX_WAIT_MS = 200;
 /** The same, for a peer that sends so much that this cannot be known. */
 const MAX_FLOOD_WAIT_MS = 1000;
 
-/** Bytes after which it cannot be known either: more than a kernel holds for one connection. */
-const MAX_FLOOD_BYTES = 8 * 2 ** 20;
+/** Bytes after which all was read that had arrived: kernels hold 6 MiB for a connection at most, unless told otherwise. */
+const MAX_ARRIVED_BYTES = 8 * 2 ** 20;
 
 /** Watches the reads of one connection from the beginning of its drain on. */
 export class Arrivals {
@@ -57,8 +57,9 @@ export class Arrivals {
     this.#cancel();
     this.#waitedMs += this.#clock.now() - this.#waitsFromMs;
     this.#bytes += bytes;
-    if (this.#waitedMs >= MAX_WAIT_MS && bytes < SMALL_BYTES) this.#end(true);
-    else if (this.#waitedMs >= MAX_FLOOD_WAIT_MS || this.#bytes >= MAX_FLOOD_BYTES) this.#end(false);
+    if (this.#waitedMs >= MAX_WAIT_MS && bytes < SMALL_BYTES || this.#bytes >= MAX_ARRIVED_BYTES) {
+      this.#end(true);
+    } else if (this.#waitedMs >= MAX_FLOOD_WAIT_MS) this.#end(false);
   }
 
   /** Nothing more is read. */
