@@ -23,7 +23,13 @@ import { WriteQueue } from "./connection/write_queue.ts";
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
 export type { Sweep, Sweeper } from "./connection/sweeper.ts";
-export type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
+export type {
+  ConnectionEnd,
+  ConnectionSetup,
+  MessageGate,
+  SendProgress,
+  Traffic,
+} from "./connection/types.ts";
 
 const textEncoder = new TextEncoder();
 

@@ -63,6 +63,7 @@ export {
   type ConnectionEnd,
   type ConnectionOptions,
   type ConnectionSetup,
+  type MessageGate,
   type ReceiveOptions,
   type SendProgress,
   type Sweep,

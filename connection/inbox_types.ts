@@ -1,5 +1,5 @@
 // Options and states of the reading half of a connection.
-import type { RateGate } from "../limits/rate_gate.ts";
+import type { MessageGate } from "./types.ts";
 
 /** Options of an {@linkcode Inbox}. */
 export interface InboxOptions {
@@ -14,7 +14,7 @@ export interface InboxOptions {
   /** Called once, when the bytes are no message, or may not be handed out. More may come, and are thrown away. */
   readonly onFault: (error: Error) => void;
   /** Asked before each message is handed out. @default {none} */
-  readonly rateGate?: RateGate;
+  readonly rateGate?: MessageGate;
   /** Called when a message has to wait for it. */
   readonly onRatePause: () => void;
   /** Time in ms without traffic after which the connection ends; 0 is off. */

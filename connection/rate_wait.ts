@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { LimitError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
 import { MAX_TIMER_MS } from "../limits/check.ts";
-import type { RateGate } from "../limits/rate_gate.ts";
+import type { MessageGate } from "./types.ts";
 
 /** Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that is shorter. */
 const MAX_REST_MS = 30_000;
@@ -17,7 +17,7 @@ const MAX_LOAN_BYTES = 2 ** 20;
 /** Options of a {@linkcode RateWait}. */
 export interface RateWaitOptions {
   /** Asked before each message is handed out. */
-  readonly gate: RateGate;
+  readonly gate: MessageGate;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
   /** Called when a message has to wait. */
@@ -142,7 +142,7 @@ export class RateWait {
     if (!this.waiting) return false;
     if (overBytes < this.#borrowed) return true;
     if (this.#borrowed >= MAX_LOAN_BYTES) return false;
-    if (!this.#takesTooLong(held, this.#clock.now()) || !this.#options.gate.loan.borrow(LOAN_BYTES)) {
+    if (!this.#takesTooLong(held, this.#clock.now()) || !this.#options.gate.borrow(LOAN_BYTES)) {
       return false;
     }
     this.#borrowed += LOAN_BYTES;
@@ -151,7 +151,7 @@ export class RateWait {
 
   /** No more is held than the connection's own bound allows, or nothing more is read. */
   giveBack(): void {
-    if (this.#borrowed > 0) this.#options.gate.loan.giveBack(this.#borrowed);
+    if (this.#borrowed > 0) this.#options.gate.giveBack(this.#borrowed);
     this.#borrowed = 0;
   }
 

@@ -100,8 +100,7 @@ export class ByteLoan {
 export class RateGate {
   /** Called when no other gate is before this one any more: ask again, though not from within the call. */
   onTurn: () => void = () => {};
-  /** Lends the room to read ahead, to see whether a peer with a long backlog is still there. */
-  readonly loan: ByteLoan;
+  readonly #loan: ByteLoan;
   readonly #stages: readonly RateStage[];
   /** The stages before this one have admitted the message. */
   #at = 0;
@@ -111,7 +110,7 @@ export class RateGate {
   /** Joins limits into one gate, the narrowest first. */
   constructor(stages: readonly RateStage[], loan: ByteLoan) {
     this.#stages = stages;
-    this.loan = loan;
+    this.#loan = loan;
   }
 
   /**
@@ -140,6 +139,16 @@ export class RateGate {
     this.#at = 0;
     this.#dueMs = Infinity;
     for (const stage of this.#stages) stage.leave(this);
+  }
+
+  /** Lends bytes to read ahead, to see whether the peer of a long backlog is still there; `false` when none are left. */
+  borrow(bytes: number): boolean {
+    return this.#loan.borrow(bytes);
+  }
+
+  /** Takes borrowed bytes back. */
+  giveBack(bytes: number): void {
+    this.#loan.giveBack(bytes);
   }
 
   /** Returns the milliseconds in which so much would pass if no other connection wanted anything. */
