@@ -91,6 +91,7 @@ export {
 export {
   type Address,
   type Incoming,
+  type KeepAlive,
   type Listener,
   memoryPair,
   type MemoryPairOptions,

@@ -5,7 +5,8 @@ import { checkDurationMs } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { InboxOptions, InboxState } from "./inbox_types.ts";
-import { countMessages, RateWait, type Rest } from "./rate_wait.ts";
+import { RateWait } from "./rate_wait.ts";
+import { Received, type Rest } from "./received.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
 import { boundedWaiter, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
@@ -26,8 +27,7 @@ const NONE = undefined;
 export class Inbox {
   readonly #transport: Transport;
   readonly #options: InboxOptions;
-  #makeDecoder: () => FrameDecoder;
-  #decoder: FrameDecoder;
+  readonly #received: Received;
   /** The message that waits for a rate limit; `null` where there is no limit. */
   readonly #rate: RateWait | null;
   #state: InboxState = { kind: "reading" };
@@ -36,15 +36,11 @@ export class Inbox {
   #room: (() => void) | null = null;
   readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
   /** Whether a read is under way. */
-  #isReading = false;
+  #readsNow = false;
   /** Whether the reader waits for others to have their turn, not for bytes. */
   #yielding = false;
-  /** Bytes given to the decoder. */
-  #pushedBytes = 0;
   /** Reads what had arrived when `drain` was called. */
   #arrivals: Arrivals | null = null;
-  /** Only messages that begin before this byte of the input are handed out; known once all is read that had arrived. */
-  #drainOffset = Infinity;
   /** Whether bytes that had arrived may have been left when that was decided. */
   #leavesSome = false;
   /** Bytes that came and were thrown away although they may have arrived before `drain` was called. */
@@ -56,18 +52,13 @@ export class Inbox {
 
   constructor(transport: Transport, makeDecoder: () => FrameDecoder, options: InboxOptions) {
     this.#transport = transport;
-    this.#makeDecoder = makeDecoder;
-    this.#decoder = makeDecoder();
+    this.#received = new Received(makeDecoder);
     this.#options = options;
-    const { rateGate: gate, idleTimeoutMs, onRatePause: onPause } = options;
+    const { rateGate: gate, idleTimeoutMs } = options;
     this.#rate = gate === undefined ? null : new RateWait({
       gate,
       idleTimeoutMs,
-      onPause: () => {
-        onPause();
-        // There may be a reason now to look how the peer is.
-        this.#openRoom();
-      },
+      onPause: () => this.#onRatePause(),
       onPassed: () => this.#settleWaiter(),
       onLate: () => this.#dropRest(),
     });
@@ -80,12 +71,12 @@ export class Inbox {
 
   /** Bytes received and not yet handed out. */
   get heldBytes(): number {
-    return this.#decoder.heldBytes + (this.#rate?.heldBytes ?? 0);
+    return this.#received.heldBytes + (this.#rate?.heldBytes ?? 0);
   }
 
   /** Whether a message has begun whose rest we wait for. */
   get waitsForRest(): boolean {
-    return this.#waiter !== null && this.#decoder.heldBytes > 0 && !this.keepsRate;
+    return this.#waiter !== null && this.#received.heldBytes > 0 && !this.keepsRate;
   }
 
   /** Whether we make the peer wait, to keep a rate. */
@@ -93,26 +84,27 @@ export class Inbox {
     return this.#rate !== null && this.#rate.waiting;
   }
 
+  /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  get isReading(): boolean {
+    const { kind } = this.#state;
+    return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
+  }
+
   /** Decodes from the next message on with other decoders. */
   setDecoder(makeDecoder: () => FrameDecoder): void {
-    const decoder = makeDecoder();
-    decoder.push(this.#decoder.takeRest());
-    this.#makeDecoder = makeDecoder;
-    this.#decoder = decoder;
+    this.#received.setDecoder(makeDecoder);
     this.#settleWaiter();
   }
 
   /** Reads what has arrived, hands it out up to the end of a message that has begun, and then ends. */
   drain(): void {
     if (this.#arrivals !== null || this.#state.kind !== "reading") return;
-    const arrivals = this.#arrivals = new Arrivals((isAll) => this.#endArrivals(isAll));
-    if (this.#isReading) arrivals.waits();
-  }
-
-  #endArrivals(isAll: boolean): void {
-    this.#leavesSome = !isAll;
-    this.#drainOffset = this.#pushedBytes;
-    this.#settleWaiter();
+    const arrivals = this.#arrivals = new Arrivals((isAll) => {
+      this.#leavesSome = !isAll;
+      this.#received.endHere();
+      this.#settleWaiter();
+    });
+    if (this.#readsNow) arrivals.waits();
   }
 
   /** Hands out what was received and then ends; what comes from now on is read and thrown away. */
@@ -241,7 +233,12 @@ export class Inbox {
     throw late;
   }
 
-  /** What is left has taken too long to pass the rate limits. */
+  #onRatePause(): void {
+    this.#options.onRatePause();
+    // There may be a reason now to look how the peer is.
+    this.#openRoom();
+  }
+
   #dropRest(): void {
     this.#fail(this.#rate!.lateError(this.#countRest()));
     this.#settleWaiter();
@@ -249,28 +246,23 @@ export class Inbox {
 
   /** Whole messages that were received and not handed out. */
   #countRest(): Rest {
-    const rest = this.#decoder.takeRest();
-    const { messages, bytes } = countMessages(this.#makeDecoder(), rest);
-    this.#decoder.push(rest);
-    const rate = this.#rate!;
-    return { messages: messages + (rate.holds ? 1 : 0), bytes: bytes + rate.heldBytes };
+    const { messages, bytes } = this.#received.count();
+    return { messages: messages + (this.#holdsMessage ? 1 : 0), bytes: bytes + this.#rate!.heldBytes };
   }
 
   /** Whether all was handed out that began before the end of a drain. */
   #isDrained(): boolean {
-    return this.#drainOffset !== Infinity && !this.#holdsMessage &&
-      this.#pushedBytes - this.#decoder.heldBytes >= this.#drainOffset;
+    return this.#received.isOver && !this.#holdsMessage;
   }
 
   get #holdsMessage(): boolean {
     return this.#rate !== null && this.#rate.holds;
   }
 
-  /** Decodes one message, if one began before the end of a drain; bytes that are none end the input. */
+  /** Decodes one message; bytes that are none end the input. */
   #decode(): Uint8Array | undefined {
-    if (this.#isDrained()) return undefined;
     try {
-      return this.#decoder.next();
+      return this.#received.next();
     } catch (error) {
       this.#fail(error as Error);
       throw error;
@@ -280,7 +272,7 @@ export class Inbox {
   /** Fails when the input ended inside a message. */
   #checkWhole(): void {
     try {
-      this.#decoder.end();
+      this.#received.checkWhole();
     } catch (error) {
       this.#fail(error as Error);
       throw error;
@@ -345,10 +337,10 @@ export class Inbox {
     const { onRead, onEnd } = this.#options;
     try {
       for (;;) {
-        this.#isReading = true;
+        this.#readsNow = true;
         this.#arrivals?.waits();
         const chunk = await this.#transport.read();
-        this.#isReading = false;
+        this.#readsNow = false;
         if (chunk === null) break;
         this.bytesIn += chunk.length;
         onRead();
@@ -372,17 +364,16 @@ export class Inbox {
       if (this.#leavesSome) this.leftBytes += chunk.length;
       return;
     }
-    this.#pushedBytes += chunk.length;
-    this.#decoder.push(chunk);
+    this.#received.push(chunk);
     this.#arrivals?.came(chunk.length);
     if (this.#waiter !== null) this.#settleWaiter();
   }
 
   /** Whether to read on although enough is here, by what messages took so far. */
   #looksAhead(): boolean {
-    if (this.#rate === null || this.#drainOffset !== Infinity) return false;
-    const { heldBytes: bytes } = this.#decoder;
-    const frameBytes = Math.max(1, (this.#pushedBytes - bytes) / (this.messagesIn + 1));
+    if (this.#rate === null || this.#received.hasEnd) return false;
+    const { heldBytes: bytes, decodedBytes } = this.#received;
+    const frameBytes = Math.max(1, decodedBytes / (this.messagesIn + 1));
     const overBytes = this.heldBytes - this.#options.highWaterBytes;
     return this.#rate.looksAhead({ messages: Math.floor(bytes / frameBytes), bytes }, overBytes);
   }
@@ -392,7 +383,7 @@ export class Inbox {
     if (this.#state.kind !== "reading") return false;
     // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
     const sated = this.#waiter === null || this.#yielding || this.keepsRate;
-    if (this.#drainOffset !== Infinity) return sated || this.#isDrained();
+    if (this.#received.hasEnd) return sated || this.#isDrained();
     return sated && this.heldBytes >= this.#options.highWaterBytes;
   }
 }

@@ -1,8 +1,8 @@
 // RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
 import { type Clock, systemClock } from "../clock.ts";
 import { LimitError } from "../errors.ts";
-import type { FrameDecoder } from "../framing.ts";
 import { MAX_TIMER_MS } from "../limits/check.ts";
+import type { Rest } from "./received.ts";
 import type { MessageGate } from "./types.ts";
 
 /** Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that is shorter. */
@@ -28,12 +28,6 @@ export interface RateWaitOptions {
   readonly onLate: () => void;
   /** @default {systemClock} */
   readonly clock?: Clock;
-}
-
-/** Messages that are not handed out yet, and their bytes. */
-export interface Rest {
-  readonly messages: number;
-  readonly bytes: number;
 }
 
 /**
@@ -201,21 +195,4 @@ export class RateWait {
     const timerMs = Math.min(Math.ceil(Math.max(0, untilMs)), MAX_TIMER_MS);
     this.#cancelTimer = this.#clock.after(timerMs, () => this.#askAgain());
   }
-}
-
-/** Counts the whole messages in `bytes`. A decoder that finds something else stops there: the reader will be told of it. */
-export function countMessages(decoder: FrameDecoder, bytes: Uint8Array): Rest {
-  let messages = 0;
-  let sum = 0;
-  try {
-    // The decoder owns what it is given, and may write to it.
-    decoder.push(bytes.slice());
-    for (let message = decoder.next(); message !== undefined; message = decoder.next()) {
-      messages++;
-      sum += message.length;
-    }
-  } catch {
-    // What follows is no message.
-  }
-  return { messages, bytes: sum };
 }

@@ -157,7 +157,10 @@ export class NodeLink {
   tune(tuning: SocketTuning): void {
     if (this.localAddr.transport !== "tcp") return;
     if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive, KEEPALIVE_DELAY_MS);
+    const { keepAlive } = tuning;
+    if (keepAlive === undefined) return;
+    const delayMs = typeof keepAlive === "object" ? keepAlive.delayMs : KEEPALIVE_DELAY_MS;
+    this.socket.setKeepAlive(keepAlive !== false, delayMs);
   }
 
   /** Keeps the process alive while the socket is open, or not. */

@@ -2,7 +2,8 @@
 import { dialFault, listenFault } from "./faults.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
-import type { Address, Listener, SocketTuning, Transport } from "./transport.ts";
+import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "./transport.ts";
+import { checkTuning, refuseDelay } from "./tuning.ts";
 
 /** Where a TCP connection goes to, or is waited for. */
 export interface TcpTarget {
@@ -36,7 +37,7 @@ export interface ListenOptions {
   /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
   readonly noDelay?: boolean;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: KeepAlive;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
 }
@@ -48,7 +49,7 @@ export interface DialOptions {
   /** Send small writes at once (TCP_NODELAY). @default {true} */
   readonly noDelay?: boolean;
   /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: KeepAlive;
   /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
 }
@@ -66,8 +67,14 @@ export class TcpTransport extends SocketTransport {
     this.#socket = socket;
   }
 
-  /** Changes socket options. */
+  /**
+   * Changes socket options.
+   *
+   * @throws {TypeError} when a socket of Deno's has no such option
+   */
   tune(tuning: SocketTuning): void {
+    checkTuning("Cannot tune the connection", tuning);
+    refuseDelay("Cannot tune the connection", tuning.keepAlive);
     applyTuning(this.#socket, tuning);
   }
 }
@@ -76,6 +83,7 @@ export class TcpTransport extends SocketTransport {
 export async function connectTcp(target: TcpTarget, options: DialOptions): Promise<Deno.TcpConn> {
   const { signal, noDelay = true, keepAlive = false } = options;
   const { hostname, port } = target;
+  refuseDelay("Cannot connect", keepAlive);
   signal.throwIfAborted();
   let socket: Deno.TcpConn;
   try {
@@ -103,6 +111,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
   const { hostname, port, reusePort = false } = target;
   const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
   checkReusePort(reusePort);
+  refuseDelay("Cannot listen", keepAlive);
   let listener: Deno.TcpListener;
   try {
     listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: backlog });
@@ -144,7 +153,7 @@ function describe(socket: Deno.TcpConn): SocketDescription {
 function applyTuning(socket: Deno.TcpConn, tuning: SocketTuning): void {
   try {
     if (tuning.noDelay !== undefined) socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive);
+    if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive === true);
   } catch {
     // Nothing to be tuned any more.
   }
