@@ -1,6 +1,6 @@
 // ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import type { Connection } from "../connection.ts";
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
