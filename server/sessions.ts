@@ -61,7 +61,7 @@ export class Sessions<Data> {
 
   /** Runs the handler on a connection, to the end of both. Never rejects. */
   async serve(transport: Transport, incoming: Incoming): Promise<void> {
-    const { reporter, tally } = this.#parts;
+    const { tally } = this.#parts;
     const connection = this.#open(transport, incoming);
     if (connection === null) return;
     try {
