@@ -3,7 +3,6 @@ import { setImmediate } from "node:timers";
 import { TimeoutError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
-import { nameStranger } from "../net/stranger.ts";
 import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
@@ -76,8 +75,6 @@ export class Inbox {
   #yielding = false;
   /** Bytes given to the decoder. */
   #pushedBytes = 0;
-  /** The first chunk that came, until a message was made of it: it tells what else the peer may speak. */
-  #firstChunk: Uint8Array | null = null;
   /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
   #drainOffset = Infinity;
   /** Messages handed out. */
@@ -246,7 +243,6 @@ export class Inbox {
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
-      this.#firstChunk = null;
       this.#quota.spend();
       if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
@@ -273,7 +269,8 @@ export class Inbox {
     try {
       return this.#decoder.next();
     } catch (error) {
-      throw this.#fail(error as Error);
+      this.#fail(error as Error);
+      throw error;
     }
   }
 
@@ -282,18 +279,15 @@ export class Inbox {
     try {
       this.#decoder.end();
     } catch (error) {
-      throw this.#fail(error as Error);
+      this.#fail(error as Error);
+      throw error;
     }
   }
 
-  /** The bytes are no message; returns the error that says so. */
-  #fail(cause: Error): Error {
-    const error = this.#firstChunk === null ? cause : nameStranger(cause, this.#firstChunk);
-    this.#firstChunk = null;
+  #fail(error: Error): void {
     this.#state = { kind: "cut", error };
     this.#wake();
     this.#options.onMalformed(error);
-    return error;
   }
 
   /** Gives the waiting reader what there is now. */
@@ -343,7 +337,6 @@ export class Inbox {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null) break;
-        if (this.bytesIn === 0) this.#firstChunk = chunk;
         this.bytesIn += chunk.length;
         const waitMs = onRead(chunk.length);
         if (this.#state.kind === "reading" && !this.#isDrained()) {
