@@ -49,7 +49,7 @@ export type AdmitResult<Owner> =
   | {
     /** Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others meanwhile. */
     readonly kind: "hold";
-    /** At most `stallMs`. */
+    /** At most ten times `stallMs`. */
     readonly waitMs: number;
   }
   | {
@@ -61,6 +61,12 @@ export type AdmitResult<Owner> =
 
 /** A connection that has been pending this many times `stallMs` gives way even while handshakes finish. */
 const SLOW_STALLS = 20;
+
+/**
+ * Times `stallMs` without a finished handshake of its source after which a connection gives way to another of the same source: handshakes of
+ * a burst all run at once, so that for a while none finishes.
+ */
+const SOURCE_STALLS = 10;
 
 interface SourceState<Owner> {
   /** Connections in all. */
@@ -258,7 +264,7 @@ export class Admission<Owner = unknown> {
     // behind one address may stand an office that comes back after an outage.
     const [own] = state.pending;
     if (own === undefined) return refused("too_many_pending_from_source");
-    const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs);
+    const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs, SOURCE_STALLS);
     return waitMs === 0 ? { kind: "found", replace: own, bucket } : { kind: "hold", waitMs };
   }
 
@@ -305,13 +311,13 @@ export class Admission<Owner = unknown> {
   }
 
   /** Time until a pending connection gives way, unless handshakes finish meanwhile; 0 for at once. */
-  #untilStalled(ticket: Ticket<Owner>, establishedAtMs: number, nowMs: number): number {
+  #untilStalled(ticket: Ticket<Owner>, establishedAtMs: number, nowMs: number, stalls = 1): number {
     const { stallMs } = this.#limits;
     const ageMs = nowMs - ticket.admittedAtMs;
     const quietMs = Math.min(ageMs, nowMs - establishedAtMs);
     // A source that finishes a handshake now and then must not thereby keep the door for its silent ones.
-    const waitMs = Math.min(stallMs - quietMs, SLOW_STALLS * stallMs - ageMs);
-    return Math.min(stallMs, Math.max(0, waitMs));
+    const waitMs = Math.min(stalls * stallMs - quietMs, SLOW_STALLS * stallMs - ageMs);
+    return Math.min(stalls * stallMs, Math.max(0, waitMs));
   }
 
   #letIn(source: string | null, nowMs: number): MutableTicket<Owner> {

@@ -62,8 +62,7 @@ export class ErrorReporter<Data> {
 
   /** Reports an error. Never throws. */
   report(error: unknown, context: ServeErrorContext<Data>): void {
-    const kind = this.#limitedKind(error, context);
-    if (kind !== null && !this.#calls.ask(kind, performance.now()).write) return;
+    if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
     this.#tell(error, context, 0);
   }
 
@@ -87,12 +86,6 @@ export class ErrorReporter<Data> {
   /** Calls a hook; what it throws, or rejects with later, is reported. */
   guard(hook: () => unknown, connection?: Connection<Data>): void {
     callHook(hook, (error) => this.report(error, { phase: "hook", connection }));
-  }
-
-  /** What an error is counted as, where strangers can bring it about; `null` where they cannot. */
-  #limitedKind(error: unknown, context: ServeErrorContext<Data>): string | null {
-    if (LIMITED.has(context.phase)) return context.phase;
-    return isEndOf(context.connection, error) ? `${context.phase} ${error.code}` : null;
   }
 
   #tell(error: unknown, context: ServeErrorContext<Data>, leftOut: number): void {

@@ -50,7 +50,7 @@ export interface ServeErrorContext<Data = unknown> {
    * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
    * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force.
    *
-   * What strangers can bring about is reported at most ten times a second for each kind.
+   * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at most ten times a second, each.
    */
   readonly phase:
     | "listen"

@@ -8,6 +8,9 @@ const MAX_WAITING = 128;
 /** Connections of one source among them: half, so that one source leaves room for others. */
 const MAX_PER_SOURCE = 64;
 
+/** How long to wait at most before asking again, in ms: a place may be free sooner than was said. */
+const MAX_PAUSE_MS = 50;
+
 /** Decides on a connection again; returns ms to wait before the next time, 0 when it was let in or refused. */
 export type AskAgain = () => number;
 
@@ -36,7 +39,7 @@ export class WaitingRoom {
   async hold(incoming: Incoming, source: string | null, waitMs: number, askAgain: AskAgain): Promise<void> {
     this.#count(source, 1);
     for (let ms = waitMs; ms > 0;) {
-      await this.#wait(Math.max(1, ms), this.#signal);
+      await this.#wait(Math.min(MAX_PAUSE_MS, Math.max(1, ms)), this.#signal);
       if (this.#signal.aborted) {
         incoming.refuse();
         break;

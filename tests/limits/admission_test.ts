@@ -184,16 +184,17 @@ Deno.test("Admission holds a source to maxPendingPerSource, and makes it give wa
   const admission = make({ maxPendingPerSource: 2, stallMs: 50 });
   const other = admit(admission, "192.0.2.8", 0);
   const own = [admit(admission, SOURCE, 1), admit(admission, SOURCE, 1)];
-  assertEquals(admission.admit(SOURCE, 50), { kind: "hold", waitMs: 1 });
-  const result = admission.admit(SOURCE, 51);
+  assertEquals(admission.admit(SOURCE, 1), { kind: "hold", waitMs: 500 });
+  assertEquals(admission.admit(SOURCE, 500), { kind: "hold", waitMs: 1 });
+  const result = admission.admit(SOURCE, 501);
   assert(result.kind === "admitted");
   assertEquals(result.replaced, own[0]);
   assertEquals(other.state, "pending");
   assert(own[1] !== undefined);
-  admission.established(own[1], 52);
-  assertEquals(admission.admit(SOURCE, 52).kind, "admitted");
+  admission.established(own[1], 502);
+  assertEquals(admission.admit(SOURCE, 502).kind, "admitted");
   // Its handshakes finish: what comes next waits, and cuts none of them.
-  assertEquals(admission.admit(SOURCE, 52), { kind: "hold", waitMs: 50 });
+  assertEquals(admission.admit(SOURCE, 900), { kind: "hold", waitMs: 102 });
   assertEquals(admission.refused.too_many_pending_from_source, 0);
 });
 
@@ -213,7 +214,7 @@ Deno.test("Admission leaves loopback and what has no source out of maxPendingPer
     exemptions: new SourceExemptions({ limitLoopback: true }),
   });
   strict.admit("127.0.0.1", 0);
-  assertEquals(strict.admit("127.0.0.1", 0), { kind: "hold", waitMs: 50 });
+  assertEquals(strict.admit("127.0.0.1", 0), { kind: "hold", waitMs: 500 });
 });
 
 Deno.test("Admission makes room at maxConnections from stalled handshakes, never from open connections", () => {
@@ -363,7 +364,7 @@ Deno.test("Admission keeps every limit and counts right, through any history", (
           assert(pendingDrop === "oldest" && result.waitMs > 0 && result.waitMs <= 50);
           assertEquals(held.filter(({ pending }) => pending).length, 4);
         } else if (result.kind === "hold") {
-          assert(pendingDrop === "oldest" && result.waitMs > 0 && result.waitMs <= 50);
+          assert(pendingDrop === "oldest" && result.waitMs > 0 && result.waitMs <= 500);
           assertEquals(held.filter(({ pending, ticket }) => pending && ticket.source === source).length, 2);
         } else {
           turnedAway++;
