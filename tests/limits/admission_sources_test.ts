@@ -68,7 +68,7 @@ Deno.test("Admission.rekey() asks penalties, rates and the cap of handshakes of 
   const third = admit(admission, null, 2030);
   admission.established(second, 2030);
   assertEquals(admission.rekey(third, SOURCE, 2031).kind, "admitted");
-  const fourth = admit(admission, null, 3040);
+  const fourth = admit(admission, null, 2500);
   assertEquals(admission.rekey(fourth, SOURCE, 2529), { kind: "refused", reason: "rate_limited" });
 });
 

@@ -1,10 +1,19 @@
 // The life of a server: from serve() to finished, and every way to end it.
-import { AddressError, ClosedError, connect, serve, type ServerState } from "@parley/parley";
+import {
+  AddressError,
+  ClosedError,
+  connect,
+  serve,
+  type ServeOptions,
+  type Server,
+  type ServerState,
+} from "@parley/parley";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { text } from "../support/bytes.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { ask, codeOf, echo, errorOf, lines, started } from "../support/servers.ts";
 import { settles } from "../support/wait.ts";
+import { watchedSignal } from "../support/watched_signal.ts";
 
 Deno.test("Server goes from created to listening to draining to stopped, and tells of each", async () => {
   const states: ServerState[] = [];
@@ -165,6 +174,27 @@ Deno.test("Server drains when its signal aborts, and keeps no listener on the si
   other.abort();
   await second.finished;
   assertEquals(told, []);
+});
+
+Deno.test("Server leaves no listener on its caller's signal, however it ends", async () => {
+  await using taken = await started();
+  assert(taken.server.addr.transport === "tcp");
+  const { port } = taken.server.addr;
+  const ways: [string, ServeOptions, (server: Server) => void][] = [
+    ["shutdown()", {}, (server) => void server.shutdown()],
+    ["shutdown() after a delay", { drainDelayMs: 10 }, (server) => void server.shutdown()],
+    ["close()", {}, (server) => server.close()],
+    ["a port in use", { port }, () => {}],
+  ];
+  for (const [way, options, end] of ways) {
+    const watched = watchedSignal();
+    const server = serve({ ...lines, ...options, signal: watched.signal }, echo);
+    await server.ready.catch(() => {});
+    assertEquals(watched.listeners, way === "a port in use" ? 0 : 1, way);
+    end(server);
+    await server.finished.catch(() => {});
+    assertEquals(watched.listeners, 0, way);
+  }
 });
 
 Deno.test("Server tells onError when the drain that its signal asked for has to cut", async () => {

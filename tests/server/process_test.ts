@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { connect } from "@parley/parley";
 import { Program, runProgram } from "../support/program.ts";
 import { ask, lines } from "../support/servers.ts";
+import { settles } from "../support/wait.ts";
 
 Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {
   const run = (how: string) => runProgram("tests/server/unref_program.ts", [how]);
@@ -25,6 +26,17 @@ Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {
   assertEquals(await ask(conn, "one"), "one");
   kept.kill("SIGKILL");
 });
+
+for (const how of ["before", "after"]) {
+  Deno.test(`Server.unref() ${how} a client has connected lets the process end although it stays connected`, async () => {
+    await using program = new Program("tests/server/unref_program.ts", [`stranger ${how}`]);
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: await program.port() });
+    await program.printed(/unreferenced/);
+    const { code, stderr } = await settles("the process", program.finish());
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await conn.read(new Uint8Array(1)).catch(() => null), null);
+  });
+}
 
 Deno.test({
   name: "serve({ reusePort: true }) lets two workers share a port" +
