@@ -111,6 +111,8 @@ export class WireReporter {
 
 function levelOf(error: unknown, phase: string): keyof Logger {
   if (!(error instanceof ParleyError) || OURS.has(phase)) return "error";
+  // A stream has no handshake but the question who may open it: the owner's `authorize` was late.
+  if (phase === "stream" && error.code === "ERR_HANDSHAKE_TIMEOUT") return "warn";
   if (!WARNED.has(phase)) return "info";
   // A probe that comes and goes is healthy.
   return isHangUp(error) ? "debug" : "warn";
