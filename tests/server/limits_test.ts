@@ -21,7 +21,8 @@ Deno.test("maxConnections: as many are served, one more is refused, and a place 
     1,
     3,
   ]);
-  assertEquals(test.codes, [], "who is refused leaves no trace but a counter");
+  assertEquals(test.codes, ["refused ERR_TOO_MANY_CONNECTIONS"]);
+  assert(/server is full.*"maxConnections" allows, 3: raise it/.test(String(test.complaints[0]!.error)));
   await conns[0]!.close();
   await until("two connections are open", () => test.server.connections.size === 2);
   await using next = await test.connect();
