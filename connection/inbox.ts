@@ -264,8 +264,7 @@ export class Inbox {
     try {
       return this.#received.next();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#malformed(error as Error);
     }
   }
 
@@ -274,9 +273,14 @@ export class Inbox {
     try {
       this.#received.checkWhole();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#malformed(error as Error);
     }
+  }
+
+  /** What came is no message. */
+  #malformed(error: Error): Error {
+    this.#fail(error);
+    return error;
   }
 
   #fail(error: Error): void {
