@@ -1,9 +1,8 @@
 // Connection: one peer; messages in, messages out, and an end in order.
 import { ClosedError, ParleyError } from "./errors.ts";
-import type { Framing } from "./framing.ts";
+import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
-import { MAX_MESSAGE_BYTES } from "./framing.ts";
 import { Ending } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import { toBytes } from "./connection/message_bytes.ts";
@@ -316,11 +315,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /** Lets the process live while this connection is open (the default). */
   ref(): void {
     this.#transport.ref?.();
+    this.#inbox.setReferenced(true);
   }
 
   /** Lets the process end although this connection is open. */
   unref(): void {
     this.#transport.unref?.();
+    this.#inbox.setReferenced(false);
   }
 
   /**
@@ -333,10 +334,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms. Of a peer that goes on sending
-   * it reads until reads have waited for 200 ms in all, for one second if large chunks come, or 8 MiB, which is more than a kernel
-   * holds. Then it reads no further than to the end of the message that has begun: what was received is handed to the reader, and
-   * its iteration ends. Sending goes on. {@linkcode draining} aborts at once. A draining server calls this on every connection.
+   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms; of a peer that goes on sending,
+   * until reads have waited for 200 ms in all (one second if large chunks come), or 8 MiB came, which is more than a kernel holds.
+   * Then it reads to the end of the message that has begun, hands out what was received, and its iteration ends. Sending goes on.
+   * {@linkcode draining} aborts at once. A draining server calls this on every connection.
    */
   drain(): void {
     if (this.#draining) return;

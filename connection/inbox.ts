@@ -90,6 +90,11 @@ export class Inbox {
     return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
   }
 
+  /** Whether a message that waits for a rate limit keeps the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    this.#rate?.setReferenced(isReferenced);
+  }
+
   /** Decodes from the next message on with other decoders. */
   setDecoder(makeDecoder: () => FrameDecoder): void {
     this.#received.setDecoder(makeDecoder);

@@ -1,5 +1,4 @@
 // RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
-import { type Clock, systemClock } from "../clock.ts";
 import { LimitError } from "../errors.ts";
 import { MAX_TIMER_MS } from "../limits/check.ts";
 import type { Rest } from "./received.ts";
@@ -26,8 +25,6 @@ export interface RateWaitOptions {
   readonly onPassed: () => void;
   /** Called when the time of a peer that has left is over; see {@linkcode RateWait.judgeRest}. */
   readonly onLate: () => void;
-  /** @default {systemClock} */
-  readonly clock?: Clock;
 }
 
 /**
@@ -36,7 +33,6 @@ export interface RateWaitOptions {
  */
 export class RateWait {
   readonly #options: RateWaitOptions;
-  readonly #clock: Clock;
   /** How long messages may wait once the peer has left. */
   readonly #restTimeoutMs: number;
   /** Bytes that may be held beyond the connection's own bound. */
@@ -45,7 +41,8 @@ export class RateWait {
   #passed = false;
   /** Whether the message has given up its place. */
   #resting = false;
-  #cancelTimer: () => void = () => {};
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isReferenced = true;
   #askedAtMs = 0;
   #waitMs = Infinity;
   /** How much longer messages may wait; `Infinity` until the peer has left. */
@@ -54,7 +51,6 @@ export class RateWait {
 
   constructor(options: RateWaitOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
     const { idleTimeoutMs } = options;
     this.#restTimeoutMs = idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, MAX_REST_MS) : MAX_REST_MS;
     // Not from within: the call comes from a gate that has just let a message of another connection through.
@@ -78,7 +74,7 @@ export class RateWait {
 
   /** Returns whether a message may be handed out now; it is held otherwise. Call it only while none is held. */
   pass(message: Uint8Array): boolean {
-    const nowMs = this.#clock.now();
+    const nowMs = performance.now();
     const waitMs = this.#options.gate.ask(message.length, nowMs);
     if (waitMs === 0) return true;
     this.#message = message;
@@ -97,12 +93,20 @@ export class RateWait {
     return message;
   }
 
+  /** Whether a message that waits keeps the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    if (this.#timer === undefined) return;
+    if (isReferenced) Deno.refTimer(this.#timer);
+    else Deno.unrefTimer(this.#timer);
+  }
+
   /** No reader may ever come for the message: it gives up its place and its timer until one does. */
   rest(): void {
     if (!this.waiting) return;
     this.#resting = true;
     this.#options.gate.leave();
-    this.#cancelTimer();
+    clearTimeout(this.#timer);
   }
 
   /** Drops the message that is held: nothing will be handed out any more. */
@@ -110,7 +114,7 @@ export class RateWait {
     if (this.waiting) this.#options.gate.leave();
     this.#message = null;
     this.#resting = false;
-    this.#cancelTimer();
+    clearTimeout(this.#timer);
   }
 
   /**
@@ -120,7 +124,7 @@ export class RateWait {
   judgeRest(count: () => Rest): LimitError | null {
     if (this.#isJudged) return null;
     this.#isJudged = true;
-    const nowMs = this.#clock.now();
+    const nowMs = performance.now();
     const rest = count();
     if (this.#takesTooLong(rest, nowMs)) return this.lateError(rest);
     this.#allowedMs = this.#restTimeoutMs;
@@ -136,7 +140,7 @@ export class RateWait {
     if (!this.waiting) return false;
     if (overBytes < this.#borrowed) return true;
     if (this.#borrowed >= MAX_LOAN_BYTES) return false;
-    if (!this.#takesTooLong(held, this.#clock.now()) || !this.#options.gate.borrow(LOAN_BYTES)) {
+    if (!this.#takesTooLong(held, performance.now()) || !this.#options.gate.borrow(LOAN_BYTES)) {
       return false;
     }
     this.#borrowed += LOAN_BYTES;
@@ -166,7 +170,7 @@ export class RateWait {
 
   #goOn(): void {
     this.#resting = false;
-    const nowMs = this.#clock.now();
+    const nowMs = performance.now();
     const waitMs = this.#options.gate.ask(this.heldBytes, nowMs);
     if (waitMs === 0) this.#passed = true;
     else this.#wait(waitMs, nowMs);
@@ -174,11 +178,11 @@ export class RateWait {
 
   #askAgain(): void {
     if (!this.waiting || this.#resting) return;
-    const nowMs = this.#clock.now();
+    const nowMs = performance.now();
     this.#allowedMs -= nowMs - this.#askedAtMs;
     const waitMs = this.#options.gate.ask(this.heldBytes, nowMs);
     if (waitMs === 0) {
-      this.#cancelTimer();
+      clearTimeout(this.#timer);
       this.#passed = true;
       this.#options.onPassed();
     } else if (this.#allowedMs <= 0) this.#options.onLate();
@@ -186,13 +190,14 @@ export class RateWait {
   }
 
   #wait(waitMs: number, nowMs: number): void {
-    this.#cancelTimer();
+    clearTimeout(this.#timer);
     this.#waitMs = waitMs;
     this.#askedAtMs = nowMs;
     const untilMs = Math.min(waitMs, this.#allowedMs);
     // Without a time of its own it waits for its turn.
     if (untilMs === Infinity) return;
     const timerMs = Math.min(Math.ceil(Math.max(0, untilMs)), MAX_TIMER_MS);
-    this.#cancelTimer = this.#clock.after(timerMs, () => this.#askAgain());
+    this.#timer = setTimeout(() => this.#askAgain(), timerMs);
+    if (!this.#isReferenced) Deno.unrefTimer(this.#timer);
   }
 }

@@ -358,3 +358,24 @@ Deno.test("Connection under a limit does not read on when what is held will be h
   assertEquals(transport.unreadBytes, 6 * 512);
   connection.abort();
 });
+
+Deno.test("Connection under a limit keeps the process alive for a message that waits, unless it is unreferenced", async () => {
+  using _time = modelTime();
+  const { refTimer, unrefTimer } = Deno;
+  const calls: string[] = [];
+  Object.assign(Deno, { refTimer: () => calls.push("ref"), unrefTimer: () => calls.push("unref") });
+  try {
+    const { connection, transport } = limited({ perConnection: { messagesPerSecond: 0.001 } });
+    connection.unref();
+    reading(connection);
+    transport.feed(numbers(2));
+    await settle();
+    assertEquals(calls, ["unref"]);
+    connection.ref();
+    connection.unref();
+    assertEquals(calls, ["unref", "ref", "unref"]);
+    connection.abort();
+  } finally {
+    Object.assign(Deno, { refTimer, unrefTimer });
+  }
+});
