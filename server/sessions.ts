@@ -74,6 +74,7 @@ export class Sessions<Data> {
         this.#report(error, "handler", connection);
       }
     }
+    const readsOn = connection.state === "closed";
     try {
       await connection.close();
     } catch (error) {
@@ -81,7 +82,7 @@ export class Sessions<Data> {
     }
     await connection.closed;
     // The handler may have gone on to read what had come before the end.
-    tally.settle(connection);
+    if (readsOn) tally.settle(connection);
   }
 
   /** Reports an error, unless it is the one that was reported of this connection already. */
