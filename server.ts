@@ -8,6 +8,8 @@
  * ```
  * @module
  */
+import { checkOptionNames } from "./limits/check_names.ts";
+import { SERVE_NAMES } from "./server/option_names.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "./server/options.ts";
 import { Server } from "./server/server.ts";
 
@@ -87,5 +89,6 @@ export function serve<Data>(
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot listen as "handler" must be a function: got ${typeof handler}`);
   }
+  checkOptionNames("Cannot listen", options, SERVE_NAMES);
   return new Server(resolveServeOptions(options), handler);
 }

@@ -1,4 +1,5 @@
 // Server: the accept loop, the connections and their handlers, and the end in order.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -29,6 +30,8 @@ export interface ShutdownOptions {
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
   delayMs?: number;
 }
+
+const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
 /** A running server; {@linkcode serve} makes it. */
 export class Server<Data = unknown> implements AsyncDisposable {
@@ -151,6 +154,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
     const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } = options;
+    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
     // Known before anything is told: a hook may call shutdown() again.
