@@ -120,6 +120,11 @@ function isEndOf(connection: Connection | undefined, error: unknown): error is P
     error.code === connection.stats().errorCode;
 }
 
+/** Whether an error only announces what will be one: a certificate that ends soon. */
+export function isNotice(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === "ERR_CERT_EXPIRING";
+}
+
 /** How much an error matters, and what it is about. */
 function lineOf(
   error: unknown,
@@ -131,6 +136,8 @@ function lineOf(
       return { level: isHangUp(error) ? "debug" : "warn", message: "A handshake failed" };
     case "refused":
       return { level: "warn", message: "A connection was refused" };
+    case "certificates":
+      return { level: isNotice(error) ? "warn" : "error", message: `Server error in phase "${phase}"` };
     default:
       return phase === "connection" || isEndOf(connection, error)
         ? { level: isPeerFault(error) ? "warn" : "info", message: "A connection ended early" }

@@ -15,7 +15,7 @@ export interface TransportErrorContext {
    * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`, and waits in no `accept`. `"accept"`: the
    * process lacks what it takes to accept, it goes on. `"refused"`: a limit refused a connection (reported once in ten seconds for each
    * reason). `"handshake"`: a client failed its handshake or its time for it ran out (reported at most ten times a second).
-   * `"certificates"`: new certificate files cannot be used, the old ones stay in force.
+   * `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the old ones stay in force.
    */
   readonly phase: "listen" | "accept" | "refused" | "handshake" | "certificates";
   /** The far end, where there is one. */
