@@ -137,7 +137,9 @@ function lineOf(
     case "refused":
       return { level: "warn", message: "A connection was refused" };
     case "certificates":
-      return { level: isNotice(error) ? "warn" : "error", message: `Server error in phase "${phase}"` };
+      return isNotice(error)
+        ? { level: "warn", message: "Certificates" }
+        : { level: "error", message: `Server error in phase "${phase}"` };
     default:
       return phase === "connection" || isEndOf(connection, error)
         ? { level: isPeerFault(error) ? "warn" : "info", message: "A connection ended early" }
