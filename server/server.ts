@@ -139,10 +139,12 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains, after `drainDelayMs` if there is any: accepts no more, reads no further than to the end of messages that have begun, lets the handlers finish with what was
-   * received, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and outcome.
+   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
+   * the handlers finish with it, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and
+   * outcome.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out: it counts the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
+   * the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
@@ -301,7 +303,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     if (outcome === "closed") {
       throw closedMeanwhile();
     }
-    const error = outcome === "late" ? this.#cutLate(timeoutMs) : null;
+    const error = outcome === "late" ? this.#cutLate(timeoutMs) : this.#leftError();
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop();
     if (error !== null) throw error;
@@ -326,6 +328,18 @@ export class Server<Data = unknown> implements AsyncDisposable {
     );
     this.#sessions.cut(error);
     return error;
+  }
+
+  /** Tells of peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+  #leftError(): TimeoutError | null {
+    const { connections: cutConnections, bytes: cutBytes } = this.#sessions.left;
+    if (cutConnections === 0) return null;
+    return new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot drain all that had arrived: ${count(cutConnections, "connection")} went on sending, ` +
+        `${count(cutBytes, "byte")} that came were dropped`,
+      { cutConnections, cutBytes },
+    );
   }
 
   #stopListening(reason: ClosedError): void {

@@ -1,4 +1,6 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { JOIN_NAMES, MOUNT_NAMES } from "./option_names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
@@ -43,7 +45,11 @@ export interface MountPlan {
  *
  * @throws {TypeError | RangeError} when an option is wrong, or nothing says who may join
  */
-export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
+export function resolveMount(
+  options: MountOptions,
+  maxStreamsPerPair?: number,
+  names: OptionNames<MountOptions> = MOUNT_NAMES,
+): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
   const { drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
@@ -68,7 +74,7 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     warning: descriptorWarning(wishes, budget),
     maxStreamsPerPair,
     busyMs: BUSY_MS,
-    ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
+    ...resolveWire(ACTION, options, "server", maxStreamsPerPair, names),
   };
 }
 
@@ -107,7 +113,9 @@ export function resolveWire(
   options: WireOptions,
   role: "client" | "server",
   atLeast = 0,
+  names: OptionNames<WireOptions> = JOIN_NAMES,
 ): Pick<MountPlan, "maxHandlers" | "maxStreams" | "plainBufferedBytes" | "mux"> {
+  checkOptionNames(action, options, names);
   const most = Math.max(MAX_STREAMS, atLeast);
   const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);
