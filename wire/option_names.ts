@@ -33,7 +33,6 @@ export const MOUNT_NAMES: OptionNames<MountOptions> = {
   insecureAnyone: true,
   drainDelayMs: true,
   handshakeTimeoutMs: true,
-  drainDelayMs: true,
   penalties: PENALTIES_NAMES,
   backlog: true,
 };
