@@ -26,6 +26,7 @@
  */
 export {
   type AdmissionOptions,
+  type ClosedConnectionsOptions,
   type Handler,
   type IncomingInfo,
   listenTransport,

@@ -15,6 +15,7 @@ import { Server } from "./server/server.ts";
 
 export { Server, type ShutdownOptions } from "./server/server.ts";
 export type {
+  ClosedConnectionsOptions,
   Handler,
   IncomingInfo,
   ServeErrorContext,

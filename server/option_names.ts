@@ -23,7 +23,7 @@ export const SERVE_HOOKS_NAMES: OptionNames<ServeHooks> = {
 };
 
 /** Names in {@linkcode ClosedConnectionsOptions}. */
-const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
+export const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
   maxConnections: true,
   maxAgeMs: true,
 };
@@ -44,8 +44,8 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   noDelay: true,
   keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
-  drainTimeoutMs: true,
   drainDelayMs: true,
+  drainTimeoutMs: true,
   closedLog: CLOSED_CONNECTIONS_NAMES,
   penalties: PENALTIES_NAMES,
   rateLimits: RATE_LIMITS_NAMES,

@@ -31,9 +31,9 @@ export type ServerState = "created" | "listening" | "leaving" | "draining" | "st
 /** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
 export interface ClosedConnectionsOptions {
   /**
-   * Connections that are kept, 0 to 16777216; the oldest go first. One takes about 1 KiB.
+   * Connections that are kept, 0 to 16777216; the oldest go first. One takes some 600 bytes of memory.
    *
-   * @default {10000} 10 MiB at most
+   * @default {10000} 6 MB at most
    */
   readonly maxConnections?: number;
   /** Time that one is kept, in milliseconds. @default {3600000, an hour} */
@@ -48,8 +48,8 @@ export interface ServeErrorContext<Data = unknown> {
    * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
    * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
    * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
-   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate
-   * ends soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
+   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
+   * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    *
    * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at most ten times a second, each.
    */
