@@ -97,7 +97,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#inbox = new Inbox(transport, options.framing.decoder(options), {
       highWaterBytes: options.readAheadBytes,
       onIdle: () => this.#queue.flush(),
-      onRead: setup.tellEachRead === false ? () => 0 : () => this.#tellTraffic(),
+      onRead: () => {
+        this.#queue.heardBytes = this.#queue.writtenBytes;
+        return setup.tellEachRead === false ? 0 : this.#tellTraffic();
+      },
       onEnd: (error) => this.#ending.onInputEnd(error),
       onMalformed: (error) => this.#ending.failInOrder(error),
     });

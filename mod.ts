@@ -50,10 +50,12 @@ export {
   type ClientStatus,
   type ClientStatusEvent,
   connect,
+  type ConnectInfo,
   type ConnectOptions,
   connectTransport,
   type ConnectTransportOptions,
   type LinkLoss,
+  type OnConnect,
   type ReconnectInfo,
   type ReconnectOptions,
   type ReconnectPolicy,
@@ -106,6 +108,7 @@ export type {
   TlsVersion,
 } from "./tls/options.ts";
 export type {
+  CertificateStats,
   ClientCounters,
   ClientStats,
   ConnectionState,

@@ -74,9 +74,9 @@ export class IncomingMessages {
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
-    return link === null
-      ? this.#readOn({}).then(toResult)
-      : link.receive().then(this.#onNext, this.#onNextError);
+    return handled(
+      link === null ? this.#readOn({}).then(toResult) : link.receive().then(this.#onNext, this.#onNextError),
+    );
   }
 
   readonly #onMessage = (message: Uint8Array | null): Uint8Array | null | Promise<Uint8Array | null> => {

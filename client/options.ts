@@ -5,9 +5,17 @@ import {
   type ResolvedConnectionOptions,
 } from "../connection/options.ts";
 import { checkBoolean, checkDurationMs, checkInteger } from "../limits/check.ts";
-import type { Address } from "../net/transport.ts";
+import { withoutBrackets } from "../net/brackets.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
-import { resolveClientName, resolveCommonTls, resolveIdentity, resolveTexts } from "../tls/resolve.ts";
+import {
+  resolveClientName,
+  resolveClientPins,
+  resolveCommonTls,
+  resolveIdentity,
+  resolveTexts,
+} from "../tls/resolve.ts";
 
 /** Options of {@linkcode connectTransport}: where to connect to, and how. */
 export interface ConnectTransportOptions {
@@ -21,8 +29,8 @@ export interface ConnectTransportOptions {
   tls?: ClientTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe a silent peer. @default {false} */
-  keepAlive?: boolean;
+  /** Let the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
+  keepAlive?: KeepAlive;
   /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
   timeoutMs?: number;
   /** Abort gives up; the call rejects with its reason. It has no effect on an open connection. */
@@ -46,7 +54,7 @@ export interface ResolvedConnectTransportOptions {
   /** The same for people. */
   readonly targetText: string;
   readonly noDelay: boolean;
-  readonly keepAlive: boolean;
+  readonly keepAlive: KeepAlive;
   readonly timeoutMs: number;
 }
 
@@ -88,18 +96,19 @@ export function resolveConnectTransportOptions(
   const where = resolveTarget(options);
   checkDurationMs(ACTION, "timeoutMs", timeoutMs);
   checkBoolean(ACTION, "noDelay", noDelay);
-  checkBoolean(ACTION, "keepAlive", keepAlive);
+  checkKeepAlive(ACTION, keepAlive);
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof options.signal}`);
   }
   if (options.tls !== undefined) checkTls(options.tls);
+  if (options.tls === undefined || options.tls.backend === "deno") refuseDelay(ACTION, keepAlive);
   return { ...where, given: options, noDelay, keepAlive, timeoutMs };
 }
 
 function resolveTarget(
   options: ConnectTransportOptions,
 ): Pick<ResolvedConnectTransportOptions, "target" | "targetText"> {
-  const { path, hostname = "127.0.0.1", port } = options;
+  const { path, port } = options;
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
@@ -111,6 +120,8 @@ function resolveTarget(
     }
     return { target: { path }, targetText: JSON.stringify(path) };
   }
+  const { hostname: given = "127.0.0.1" } = options;
+  const hostname = typeof given === "string" ? withoutBrackets(given) : given;
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(
       `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
@@ -133,4 +144,5 @@ function checkTls(tls: ClientTlsOptions): void {
   resolveIdentity(tls, "");
   resolveTexts(tls.caCerts, "caCerts");
   resolveClientName(tls.serverName);
+  resolveClientPins(tls);
 }

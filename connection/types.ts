@@ -54,4 +54,9 @@ export interface SendProgress {
   readonly startedBytes: number;
   /** Handed to the kernel, by writes that are finished. */
   readonly writtenBytes: number;
+  /**
+   * What {@linkcode writtenBytes} was when bytes last came from the peer. The peer was there after these; that it has read them is
+   * likely, and not certain.
+   */
+  readonly heardBytes: number;
 }

@@ -48,7 +48,11 @@ const ALERTS: Readonly<Record<string, string>> = {
   certificateexpired: "our certificate has expired or is not yet valid",
   certificateunknown: "it refuses our certificate",
   unknownca: "it does not know the authority that issued our certificate",
+  // Deno's node:tls has no way to choose the alert by which a server refuses a certificate.
+  unexpectedmessage: "a server of Parley's says so when it refuses our certificate",
   accessdenied: "it refuses access to the owner of our certificate",
+  // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate that it does not trust.
+  unexpectedmessage: "right after the handshake it means that our certificate is refused",
 };
 
 /**
@@ -129,6 +133,19 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
+/** Whether both ends of a connection are one: over TCP, as each end of another kind may well have one name. */
+export function isSelf(near: Address, far: Address): boolean {
+  return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
+    near.hostname === far.hostname;
+}
+
+/** The error of a dial that met itself: the kernel chose the port that is dialled as the port to dial from. */
+export function selfConnected(address: Address): AddressError {
+  const where = JSON.stringify(addressText(address));
+  const text = `Cannot connect to ${where} as nothing listens there: the socket was connected to itself`;
+  return new AddressError("ERR_CONNECT_REFUSED", text);
+}
+
 /**
  * What `accept` says of one connection that is gone before it was taken: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
  * for the address of one that was reset.
@@ -184,9 +201,22 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   if (UNTRUSTED.test(text)) {
     return certificateFault("ERR_CERT_UNTRUSTED", "none of the trusted authorities issued it", cause);
   }
-  const message = `Cannot finish the TLS handshake: ${reasonOf(cause)}`;
+  const reason = reasonOf(cause);
+  const message = NO_TLS.test(text)
+    ? `Cannot finish the TLS handshake as the peer does not speak TLS: ${
+      hostname === undefined ? "a client of this port must be given `tls`" : "leave out `tls` for this port"
+    } (${reason})`
+    : `Cannot finish the TLS handshake: ${reason}${
+      hostname !== undefined && cause instanceof Deno.errors.UnexpectedEof
+        ? ": if it does not speak TLS, leave out `tls`"
+        : ""
+    }`;
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
 }
+
+/** What the platforms say of first bytes that are no record of TLS. */
+const NO_TLS =
+  /WRONG_VERSION_NUMBER|corrupt message of type Invalid(ContentType|MessageType)|UnknownProtocolVersion/i;
 
 /** The cause of a handshake that came to nothing as the peer left in the midst of it. */
 export class HangUp extends Error {
