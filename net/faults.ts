@@ -48,8 +48,6 @@ const ALERTS: Readonly<Record<string, string>> = {
   certificateexpired: "our certificate has expired or is not yet valid",
   certificateunknown: "it refuses our certificate",
   unknownca: "it does not know the authority that issued our certificate",
-  // Deno's node:tls has no way to choose the alert by which a server refuses a certificate.
-  unexpectedmessage: "a server of Parley's says so when it refuses our certificate",
   accessdenied: "it refuses access to the owner of our certificate",
   // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate that it does not trust.
   unexpectedmessage: "right after the handshake it means that our certificate is refused",
