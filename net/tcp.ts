@@ -1,5 +1,6 @@
 // TCP: dialling and listening by Deno's own sockets.
 import { dialFault, listenFault } from "./faults.ts";
+import type { ProxySources } from "../limits/proxy_sources.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
 import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -40,6 +41,8 @@ export interface ListenOptions {
   readonly keepAlive?: KeepAlive;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
+  /** Sources whose connections begin with a PROXY protocol header; see `Incoming.identify`. @default {none} */
+  readonly proxySources?: ProxySources;
 }
 
 /** How to dial. */
@@ -121,6 +124,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
   const tuning = { noDelay, ...keepAlive && { keepAlive } };
   return new DenoListener(listener, {
     addr: toAddress(listener.addr),
+    proxySources: options.proxySources,
     describe,
     open(socket, description) {
       applyTuning(socket, tuning);
