@@ -72,6 +72,7 @@ interface SourceState<Owner> {
 }
 
 interface MutableTicket<Owner> extends Ticket<Owner> {
+  source: string | null;
   state: "pending" | "established" | "gone";
 }
 
@@ -186,6 +187,28 @@ export class Admission<Owner = unknown> {
     }
   }
 
+  /**
+   * Counts a pending connection for its real source, which the header of a balancer named. The limits per source and penalties hold for
+   * that one; the limits over all sources were kept when the connection was let in. A ticket that is refused is still to be released.
+   *
+   * @param source Key of the real source, see `sourceKey`
+   * @returns why this source may have no further connection now, or `null`
+   */
+  rekey(ticket: Ticket<Owner>, source: string | null, nowMs: number): RefusalReason | null {
+    const mutable: MutableTicket<Owner> = ticket;
+    if (mutable.state !== "pending" || mutable.source === source) return null;
+    const reason = this.#reasonAgainst(source, nowMs);
+    if (reason !== null) {
+      this.#refused[reason]++;
+      return reason;
+    }
+    this.#rateOf(source, nowMs)?.take(1, nowMs);
+    this.#leaveSource(mutable);
+    mutable.source = source;
+    this.#joinSource(mutable);
+    return null;
+  }
+
   /** Counts a handshake that has finished. Gives `false` when the ticket is not pending (any more). */
   established(ticket: Ticket<Owner>, nowMs: number): boolean {
     const mutable: MutableTicket<Owner> = ticket;
@@ -203,9 +226,19 @@ export class Admission<Owner = unknown> {
     if (mutable.state === "pending") this.#leavePending(mutable);
     mutable.state = "gone";
     this.#connections--;
-    if (mutable.source === null) return;
-    const state = this.#sources.get(mutable.source);
-    if (state !== undefined && --state.total === 0) this.#sources.delete(mutable.source);
+    this.#leaveSource(mutable);
+  }
+
+  /** Why a source may have no further connection, whatever room there is. */
+  #reasonAgainst(source: string | null, nowMs: number): RefusalReason | null {
+    if ((this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return "penalized";
+    if (this.#rateOf(source, nowMs)?.has(1, nowMs) === false) return "rate_limited";
+    const state = source === null ? undefined : this.#sources.get(source);
+    if (state === undefined) return null;
+    const { maxConnectionsPerSource, maxPendingPerSource } = this.#limits;
+    if (state.total >= maxConnectionsPerSource) return "too_many_from_source";
+    const isFull = state.pending.size >= maxPendingPerSource && !this.#exemptions.has(source);
+    return isFull ? "too_many_pending_from_source" : null;
   }
 
   #findRoom(source: string | null, nowMs: number): Room<Owner> {
@@ -267,7 +300,13 @@ export class Admission<Owner = unknown> {
     const ticket: MutableTicket<Owner> = { source, admittedAtMs: nowMs, state: "pending", owner: undefined };
     this.#connections++;
     this.#pending.set(ticket, true);
-    if (source === null) return ticket;
+    this.#joinSource(ticket);
+    return ticket;
+  }
+
+  #joinSource(ticket: MutableTicket<Owner>): void {
+    const { source } = ticket;
+    if (source === null) return;
     let state = this.#sources.get(source);
     if (state === undefined) {
       state = { total: 0, pending: new Set() };
@@ -275,7 +314,14 @@ export class Admission<Owner = unknown> {
     }
     state.total++;
     state.pending.add(ticket);
-    return ticket;
+  }
+
+  #leaveSource(ticket: MutableTicket<Owner>): void {
+    if (ticket.source === null) return;
+    const state = this.#sources.get(ticket.source);
+    if (state === undefined) return;
+    state.pending.delete(ticket);
+    if (--state.total === 0) this.#sources.delete(ticket.source);
   }
 
   #leavePending(ticket: MutableTicket<Owner>): void {

@@ -48,7 +48,9 @@ export async function acceptLoop(
 
 /** Lets a connection in or refuses it; gives ms to wait when there is no room just now. */
 function admit(incoming: Incoming, admission: Admission<AbortController>, events: AcceptEvents): number {
-  const result = admission.admit(sourceKey(incoming.remoteAddr), performance.now());
+  // Behind a balancer stand many: who comes through it is known, and counted, once its header was read.
+  const source = incoming.identify === undefined ? sourceKey(incoming.remoteAddr) : null;
+  const result = admission.admit(source, performance.now());
   switch (result.kind) {
     case "wait":
       return result.waitMs;

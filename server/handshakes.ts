@@ -33,6 +33,8 @@ export interface HandshakesOptions {
   readonly protocol: string | null;
   /** Called when a handshake failed by the client's fault. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
+  /** Called when the source that a PROXY header named is refused. */
+  readonly onRefused: (incoming: Incoming) => void;
 }
 
 /** The handshakes of one server. */
@@ -66,7 +68,19 @@ export class Handshakes {
       `The connection was closed as its handshake took longer than ${timeoutMs} ms`,
     );
     const timer = setTimeout(() => controller.abort(late), timeoutMs);
+    // The balancer that speaks first is no source of its clients' faults.
+    let source = incoming.identify === undefined ? sourceKey(incoming.remoteAddr) : null;
     try {
+      if (incoming.identify !== undefined) {
+        await incoming.identify({ signal: controller.signal });
+        source = sourceKey(incoming.remoteAddr);
+        if (this.#admission.rekey(ticket, source, performance.now()) !== null) {
+          incoming.refuse();
+          this.#admission.release(ticket);
+          this.#options.onRefused(incoming);
+          return null;
+        }
+      }
       const transport = await this.#open(incoming, controller.signal);
       const nowMs = performance.now();
       if (!controller.signal.aborted && this.#admission.established(ticket, nowMs)) {
@@ -76,7 +90,7 @@ export class Handshakes {
       transport.close();
     } catch (error) {
       const ours = stopping.aborted || error === REPLACED;
-      if (!ours) this.#fail(incoming, error, error === late);
+      if (!ours) this.#fail(incoming, source, error, error === late);
     } finally {
       clearTimeout(timer);
       stopping.removeEventListener("abort", onStop);
@@ -110,12 +124,12 @@ export class Handshakes {
   }
 
   /** Counts and tells; punishes the source, but not for hanging up: probes of balancers do, and clients that give up. */
-  #fail(incoming: Incoming, error: unknown, late: boolean): void {
+  #fail(incoming: Incoming, source: string | null, error: unknown, late: boolean): void {
     if (late) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;
     if (late || !isHangUp(error)) {
       const offence = late ? "handshake_timeout" : "failed_handshake";
-      this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
+      this.#penalties.punish(source, offence, performance.now());
     }
     this.#options.onFailed(error, incoming);
   }
