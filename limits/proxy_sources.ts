@@ -1,5 +1,6 @@
 // ProxySources: the balancers whose word on a client's address is believed.
 import type { Address } from "../net/transport.ts";
+import type { TlsBackend } from "../tls/options.ts";
 import { parseIpAddress } from "./ip_address.ts";
 import { isInNetwork, type Network, parseNetwork } from "./networks.ts";
 
@@ -48,6 +49,7 @@ export class ProxySources {
    *
    * @param action What is being tried, such as `Cannot listen`
    * @param transport Where the server listens
+   * @param tlsBackend What carries its TLS, if it has any and the user chose
    * @throws {TypeError} when it has the wrong type, or names sources that cannot connect there
    * @throws {RangeError} when a network cannot be read, or there is none
    */
@@ -55,8 +57,14 @@ export class ProxySources {
     action: string,
     options: ProxyProtocolOptions | undefined,
     transport: "tcp" | "unix",
+    tlsBackend?: TlsBackend,
   ): ProxySources | undefined {
     if (options === undefined) return undefined;
+    if (tlsBackend === "deno") {
+      throw new TypeError(
+        `${action} as the "deno" TLS backend cannot read a header before its handshake ("proxyProtocol"): use "auto" or "node"`,
+      );
+    }
     if (typeof options !== "object" || options === null || !Array.isArray(options.sources)) {
       throw new TypeError(`${action} as "proxyProtocol" must be { sources }, an array of texts`);
     }

@@ -99,7 +99,7 @@ function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
   if (options.keepAlive) throw lacks("cannot tune its sockets", "keepAlive");
   if (options.proxySources !== undefined) {
-    throw lacks("cannot read a header before its handshake", "proxyProtocol");
+    throw lacks("cannot read a header before its handshake", "proxySources");
   }
 }
 

@@ -73,6 +73,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
       stopping: this.#stopping.signal,
       protocol: options.given.tls === undefined ? null : "messages",
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: this.#onRefused,
     });
     // Not before `serve` has returned: hooks may use its result.
     queueMicrotask(() => void this.#start());
@@ -175,17 +176,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#reporter.guard(() => given.onListen?.(this.addr));
     this.#accepting = acceptLoop(listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => {
-        this.#tally.counters.connectionsRefused++;
-        this.#reporter.events.refused(remoteAddr);
-      },
+      onRefused: this.#onRefused,
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
   }
 
   async #listen(): Promise<Listener> {
-    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive, proxySources } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -196,7 +194,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    const listener = await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    const listener = await listen(where, { backlog, maxWaiting, noDelay, keepAlive, proxySources });
     try {
       this.#assertStarting();
       return listener;
@@ -240,6 +238,11 @@ export class Server<Data = unknown> implements AsyncDisposable {
     await this.#sessions.serve(transport, incoming);
     this.#admission.release(ticket);
   }
+
+  readonly #onRefused = ({ remoteAddr }: Incoming): void => {
+    this.#tally.counters.connectionsRefused++;
+    this.#reporter.events.refused(remoteAddr);
+  };
 
   #track(task: Promise<void>): void {
     this.#running.add(task);

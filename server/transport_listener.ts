@@ -121,6 +121,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
       stopping: this.#stopping.signal,
       protocol: null,
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: this.#onRefused,
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -253,7 +254,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     onReady();
     await acceptLoop(this.#whileThereIsRoom(listener), this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => this.#reporter.events.refused(remoteAddr),
+      onRefused: this.#onRefused,
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -328,6 +329,8 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     }
     this.#waiting.push({ transport, ticket });
   }
+
+  readonly #onRefused = ({ remoteAddr }: Incoming): void => this.#reporter.events.refused(remoteAddr);
 
   /** Places that are taken among those that wait; without TLS a connection has one from the start. */
   get #taken(): number {

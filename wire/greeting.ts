@@ -71,6 +71,10 @@ export class GreetedIncoming implements Incoming {
     return this.#incoming.remoteAddr;
   }
 
+  get identify(): Incoming["identify"] {
+    return this.#incoming.identify?.bind(this.#incoming);
+  }
+
   refuse(): void {
     this.#incoming.refuse();
   }

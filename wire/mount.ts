@@ -114,6 +114,7 @@ export class MountedWire implements AsyncDisposable {
       stopping: this.#stopping.signal,
       protocol: "wire",
       onFailed: (error) => reporter.report(error, { phase: "handshake" }),
+      onRefused: this.#onRefused,
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
@@ -264,10 +265,7 @@ export class MountedWire implements AsyncDisposable {
     }
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => {
-        this.#tally.counters.connectionsRefused++;
-        this.#reporter.events.refused(remoteAddr);
-      },
+      onRefused: this.#onRefused,
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -290,6 +288,11 @@ export class MountedWire implements AsyncDisposable {
   #assertStarting(): void {
     this.#stopping.signal.throwIfAborted();
   }
+
+  readonly #onRefused = ({ remoteAddr }: Incoming): void => {
+    this.#tally.counters.connectionsRefused++;
+    this.#reporter.events.refused(remoteAddr);
+  };
 
   #track(task: Promise<void>): void {
     this.#running.add(task);

@@ -2,6 +2,7 @@
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
+import { ProxySources } from "../limits/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
@@ -20,6 +21,7 @@ export interface MountPlan {
     readonly backlog?: number;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
+    readonly proxySources: ProxySources | undefined;
   };
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
@@ -51,6 +53,12 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
+  const proxySources = ProxySources.from(
+    ACTION,
+    options.proxyProtocol,
+    options.path === undefined ? "tcp" : "unix",
+    options.tls?.backend,
+  );
   const budget = checkDescriptorBudget({
     allowed: descriptorLimit(),
     maxConnections: options.maxConnections,
@@ -59,7 +67,7 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
   return {
     given: options,
     where: resolveWhere(options),
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
     maxStreamsPerPair,
