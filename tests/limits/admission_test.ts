@@ -389,3 +389,50 @@ Deno.test("Admission keeps every limit and counts right, through any history", (
     assertEquals([admission.connections, admission.pending, admission.sources], [0, 0, 0]);
   }));
 });
+
+Deno.test("Admission.rekey() counts a pending connection for its real source, and releases it from there", () => {
+  const admission = new Admission<never>({ maxConnectionsPerSource: 1 });
+  const admit = () => {
+    const result = admission.admit(null, 0);
+    assert(result.kind === "admitted");
+    return result.ticket;
+  };
+  const [first, second, other] = [admit(), admit(), admit()];
+  assertEquals(admission.sources, 0);
+  assertEquals(admission.rekey(first, "192.0.2.7", 1), null);
+  assertEquals(first.source, "192.0.2.7");
+  assertEquals(admission.rekey(second, "192.0.2.7", 1), "too_many_from_source");
+  assertEquals(admission.rekey(other, "192.0.2.8", 1), null);
+  assertEquals([admission.sources, admission.refused.too_many_from_source], [2, 1]);
+  admission.release(second);
+  admission.established(first, 2);
+  admission.release(first);
+  admission.release(other);
+  assertEquals([admission.sources, admission.connections, admission.pending], [0, 0, 0]);
+  assertEquals(admission.rekey(first, "192.0.2.9", 3), null);
+  assertEquals(admission.sources, 0);
+});
+
+Deno.test("Admission.rekey() holds the real source to penalties, rates and its share of handshakes", () => {
+  const penalties = new Penalties();
+  const admission = new Admission<never>({ maxPendingPerSource: 1, connectionsPerSecondPerSource: 2 }, {
+    penalties,
+  });
+  const rekey = (source: string, nowMs: number) => {
+    const result = admission.admit(null, nowMs);
+    assert(result.kind === "admitted");
+    const reason = admission.rekey(result.ticket, source, nowMs);
+    if (reason !== null) admission.release(result.ticket);
+    else admission.established(result.ticket, nowMs);
+    return reason;
+  };
+  for (let time = 0; time < 20; time++) penalties.punish("192.0.2.66", "failed_auth", 0);
+  assertEquals(rekey("192.0.2.66", 1), "penalized");
+  assertEquals(rekey("192.0.2.7", 1), null);
+  assertEquals(rekey("192.0.2.7", 1), null);
+  assertEquals(rekey("192.0.2.7", 1), "rate_limited");
+  const waits = admission.admit(null, 5000);
+  assert(waits.kind === "admitted");
+  assertEquals(admission.rekey(waits.ticket, "192.0.2.8", 5000), null);
+  assertEquals(rekey("192.0.2.8", 5000), "too_many_pending_from_source");
+});
