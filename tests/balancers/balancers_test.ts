@@ -1,10 +1,11 @@
 // Servers behind nginx and HAProxy, with the configurations of docs/operations.md: checks, real addresses, restarts.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Address, connect, type Connection, delimited } from "@parley/parley";
 import { testCerts } from "../support/certs.ts";
 import { Balancer, type BalancerKind, documentedConfig } from "../support/balancers.ts";
 import { text } from "../support/bytes.ts";
-import { Program } from "../support/program.ts";
+import { PARLEY_MAIN } from "../support/parley_program.ts";
+import { Program, runProgram } from "../support/program.ts";
 import { started, type TestServer } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
@@ -204,6 +205,7 @@ for (const kind of ["haproxy", "nginx"] as const) {
         assertEquals(code, 0, stderr);
         answeredByServers += Number(/answered: (\d+) /.exec(stdout)?.[1]);
       }
+      console.log("tally", tally, answeredByServers);
       // No answer of a server was lost on its way: none of the questions was answered twice.
       assertEquals(answeredByServers, tally.answered);
       assert(tally.askedAgain <= 4 * CLIENTS, `${tally.askedAgain} questions were asked again`);
@@ -212,6 +214,25 @@ for (const kind of ["haproxy", "nginx"] as const) {
     }
   });
 }
+
+Deno.test("parley connect behind nginx gets its answers after the end of input, and fails without proxy_half_close", async () => {
+  await using server = await started({ proxyProtocol: { sources: ["127.0.0.1"] } }, async (conn) => {
+    let count = 0;
+    for await (const _ of conn) count++;
+    await conn.send(`${count} lines`);
+  });
+  const backends = [{ port: portOf(server) }, { port: portOf(server) }] as const;
+  const outcomes = await Promise.all([true, false].map(async (halfClose) => {
+    const change = (config: string) => halfClose ? config : config.replace("proxy_half_close on;", "");
+    await using balancer = await Balancer.start("nginx", backends, change);
+    const stdin = "one\ntwo\n";
+    return await runProgram(PARLEY_MAIN, ["connect", `${balancer.port}`, "--framing", "lines"], { stdin });
+  }));
+  const [good, bad] = outcomes.map(({ code, stdout, stderr }) => ({ code, stdout, stderr }));
+  assertEquals(good, { code: 0, stdout: "2 lines\n", stderr: "" });
+  assertEquals([bad!.code, bad!.stdout], [1, ""]);
+  assertMatch(bad!.stderr, /sent 2, received 0\. .*"proxy_half_close on"/);
+});
 
 Deno.test("docs/operations.md says what nginx needs for closeWrite, and both send the header", () => {
   assert(documentedConfig("nginx").includes("proxy_half_close on;"));

@@ -11,7 +11,9 @@ const server = serve({
   port,
   framing: delimited("\n"),
   proxyProtocol: { sources: ["127.0.0.1"] },
+  // All clients come from one address here, at once after a restart.
   limitLoopback: true,
+  maxPendingPerSource: 64,
   drainDelayMs,
 }, async (conn) => {
   for await (const question of conn) {
@@ -20,7 +22,7 @@ const server = serve({
   }
 });
 await server.ready;
-const page = serveStats({ server }, { port: statsPort });
+const page = serveStats({ server }, { port: statsPort, allowedHosts: ["orders"] });
 await page.ready;
 console.log(`port: ${(server.addr as Deno.NetAddr).port} stats: ${new URL(page.url).port} .`);
 
