@@ -108,6 +108,12 @@ export class Inbox {
     return this.#throttled !== null;
   }
 
+  /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  get isReading(): boolean {
+    const { kind } = this.#state;
+    return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
+  }
+
   /** Decodes from the next message on with another decoder. */
   setDecoder(decoder: FrameDecoder): void {
     const rest = this.#decoder.takeRest();

@@ -201,7 +201,9 @@ class MemoryPipe {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #ended = false;
-  #broken: ClosedError | undefined;
+  #signed = true;
+  /** Makes the error of what is still tried; an end in order makes none that nothing reads. */
+  #broken: (() => ClosedError) | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
 
@@ -219,15 +221,15 @@ class MemoryPipe {
       if (this.#bytes <= this.#bufferBytes) this.#writer?.resolve();
       return Promise.resolve(chunk);
     }
-    if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    if (this.#ended) return Promise.resolve(null);
+    if (this.#broken !== undefined) return Promise.reject(this.#broken());
+    if (this.#ended) return this.#signed ? Promise.resolve(null) : Promise.reject(unsignedEnd());
     this.#reader = Promise.withResolvers();
     return this.#reader.promise;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
-    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#broken !== undefined) throw this.#broken();
     if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
     if (bytes.length === 0) return;
     const copy = new Uint8Array(bytes);
@@ -249,25 +251,28 @@ class MemoryPipe {
   }
 
   /** No more will be written; what was written can still be read. */
-  end(): void {
+  end(signed: boolean): void {
+    if (this.#ended) return;
     this.#ended = true;
-    this.#reader?.resolve(null);
+    this.#signed = signed;
+    if (signed) this.#reader?.resolve(null);
+    else this.#reader?.reject(unsignedEnd());
     this.#reader = undefined;
   }
 
   /** The reading end went away: drops what is under way and fails both sides. */
-  break(error: ClosedError, readerError: ClosedError = error): void {
+  break(error: () => ClosedError, readerError: () => ClosedError = error): void {
     this.#broken ??= error;
     this.#chunks = [];
     this.#bytes = 0;
-    this.#reader?.reject(readerError);
+    this.#reader?.reject(readerError());
     this.#reader = undefined;
-    this.#writer?.reject(error);
+    this.#writer?.reject(error());
   }
 
   /** The writing end went away while a write waited. */
-  failWriter(error: ClosedError): void {
-    this.#writer?.reject(error);
+  failWriter(): void {
+    this.#writer?.reject(closedHere("write"));
   }
 }
 
@@ -277,6 +282,7 @@ class MemoryTransport implements Transport {
   readonly #in: MemoryPipe;
   readonly #out: MemoryPipe;
   #closed = false;
+  #signed = true;
 
   constructor(incoming: MemoryPipe, outgoing: MemoryPipe, name: string) {
     this.#in = incoming;
@@ -294,27 +300,48 @@ class MemoryTransport implements Transport {
   }
 
   closeWrite(): Promise<void> {
-    if (!this.#closed) this.#out.end();
+    if (!this.#closed) this.#out.end(this.#signed);
     return Promise.resolve();
+  }
+
+  unsign(): void {
+    this.#signed = false;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#out.failWriter(closedHere("write"));
-    this.#out.end();
-    const gone = new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
-    this.#in.break(gone, closedHere("read"));
+    this.#out.failWriter();
+    this.#out.end(this.#signed);
+    this.#in.break(peerClosed, () => closedHere("read"));
   }
 
   reset(): void {
     if (this.#closed) return;
-    this.#out.failWriter(closedHere("write"));
-    this.#out.break(new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection"));
+    this.#out.failWriter();
+    this.#out.break(peerReset);
     this.close();
   }
 }
 
-function closedHere(what: string): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+/** Made once for each: it ends the read under way whenever a transport is closed, where nothing reads it. */
+const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
+
+function closedHere(what: "read" | "write"): ClosedError {
+  return closed[what] ??= new ClosedError(
+    "ERR_CLOSED",
+    `Cannot ${what} as the connection was closed on this side`,
+  );
+}
+
+function peerClosed(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+}
+
+function peerReset(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection");
+}
+
+function unsignedEnd(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read on as the peer did not end the connection in order");
 }
