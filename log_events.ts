@@ -1,4 +1,5 @@
 // EventLog: lines about what happens, limited per kind, to a logger that may be absent and may throw.
+import { callHook } from "./call_hook.ts";
 import { escapeForLog, KindRateLimiter } from "./log_text.ts";
 import type { Logger } from "./logger.ts";
 
@@ -37,27 +38,16 @@ export class EventLog {
     this.#logger = logger;
   }
 
-  /** A connection was refused before its handshake. */
-  refused(remoteAddr: unknown): void {
-    this.tell({
-      level: "debug",
-      kind: "refused",
-      message: "A connection was refused",
-      fields: { remoteAddr },
-    });
-  }
-
   /** Writes a line, unless there were too many like it. Never throws. */
   tell({ level, kind, message, fields = {} }: LogEvent): void {
     if (this.#logger === undefined) return;
     const line = this.#limiter.ask(kind, performance.now());
     if (!line.write) return;
     const { leftOut } = line;
-    try {
-      this.#logger[level](message, { ...plain(fields), ...leftOut > 0 && { leftOut } });
-    } catch {
-      // A logger that throws must not end anything.
-    }
+    const logger = this.#logger;
+    const shown = { ...plain(fields), ...leftOut > 0 && { leftOut } };
+    // A logger that fails, at once or later, must not end anything.
+    callHook(() => logger[level](message, shown), () => {});
   }
 }
 

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers";
 import { TimeoutError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
+import { nameStranger } from "../net/stranger.ts";
 import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
@@ -75,6 +76,8 @@ export class Inbox {
   #yielding = false;
   /** Bytes given to the decoder. */
   #pushedBytes = 0;
+  /** The first chunk that came, until a message was made of it: it tells what else the peer may speak. */
+  #firstChunk: Uint8Array | null = null;
   /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
   #drainOffset = Infinity;
   /** Messages handed out. */
@@ -249,6 +252,7 @@ export class Inbox {
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
+      this.#firstChunk = null;
       this.#quota.spend();
       if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
@@ -275,8 +279,7 @@ export class Inbox {
     try {
       return this.#decoder.next();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#fail(error as Error);
     }
   }
 
@@ -285,15 +288,18 @@ export class Inbox {
     try {
       this.#decoder.end();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#fail(error as Error);
     }
   }
 
-  #fail(error: Error): void {
+  /** The bytes are no message; returns the error that says so. */
+  #fail(cause: Error): Error {
+    const error = this.#firstChunk === null ? cause : nameStranger(cause, this.#firstChunk);
+    this.#firstChunk = null;
     this.#state = { kind: "cut", error };
     this.#wake();
     this.#options.onMalformed(error);
+    return error;
   }
 
   /** Gives the waiting reader what there is now. */
@@ -343,6 +349,7 @@ export class Inbox {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null) break;
+        if (this.bytesIn === 0) this.#firstChunk = chunk;
         this.bytesIn += chunk.length;
         const waitMs = onRead(chunk.length);
         if (this.#state.kind === "reading" && !this.#isDrained()) {

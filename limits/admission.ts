@@ -49,10 +49,12 @@ export type AdmitResult<Owner> =
     readonly replaced: Ticket<Owner> | null;
   }
   | {
-    /** Accept nothing more and ask again after `waitMs`, or as soon as a ticket was released or established. */
+    /** Ask again after `waitMs`. */
     readonly kind: "wait";
     /** At most `stallMs`. */
     readonly waitMs: number;
+    /** Who has no room now: `"all"` means that nothing more must be accepted, `"source"` that other sources have room. */
+    readonly scope: "all" | "source";
   }
   | {
     /** Close it without a word. */
@@ -67,6 +69,8 @@ const SLOW_STALLS = 20;
 interface SourceState<Owner> {
   /** Connections in all. */
   total: number;
+  /** When one of its handshakes finished last. */
+  establishedAtMs: number;
   /** Pending ones, the oldest first. */
   readonly pending: Set<MutableTicket<Owner>>;
 }
@@ -130,6 +134,11 @@ export class Admission<Owner = unknown> {
     this.#random = parts.random ?? Math.random;
   }
 
+  /** The limits in force. */
+  get limits(): AdmissionLimits {
+    return this.#limits;
+  }
+
   /** Connections that are let in now, pending ones included. */
   get connections(): number {
     return this.#connections;
@@ -167,46 +176,44 @@ export class Admission<Owner = unknown> {
    */
   admit(source: string | null, nowMs: number): AdmitResult<Owner> {
     if (this.#draining) return this.#refuse("draining");
-    if ((this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return this.#refuse("penalized");
-    const bucket = this.#rateOf(source, nowMs);
-    if (bucket !== undefined && !bucket.has(1, nowMs)) return this.#refuse("rate_limited");
-    const room = this.#findRoom(source, nowMs);
-    switch (room.kind) {
-      case "refused":
-        return this.#refuse(room.reason);
-      case "wait":
-        return room;
-      case "found": {
-        bucket?.take(1, nowMs);
-        if (room.replace !== null) {
-          this.release(room.replace);
-          this.#replaced++;
-        }
-        return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: room.replace };
-      }
-    }
+    const entry = this.#enter(source, nowMs);
+    if (entry.kind === "refused") return this.#refuse(entry.reason);
+    if (entry.kind === "wait") return entry;
+    const room = entry.replace === null ? this.#findRoom(nowMs) : entry;
+    if (room.kind === "refused") return this.#refuse(room.reason);
+    if (room.kind === "wait") return room;
+    entry.bucket?.take(1, nowMs);
+    return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: this.#replace(room.replace) };
   }
 
   /**
-   * Counts a pending connection for its real source, which the header of a balancer named. The limits per source and penalties hold for
-   * that one; the limits over all sources were kept when the connection was let in. A ticket that is refused is still to be released.
+   * Gives a pending connection the source that it turned out to have, as the header of a balancer told, and decides on it anew: penalties,
+   * rates and caps of that source hold for it. A ticket that is refused has been released.
    *
-   * @param source Key of the real source, see `sourceKey`
-   * @returns why this source may have no further connection now, or `null`
+   * @param ticket A pending ticket, let in under another source or none
    */
-  rekey(ticket: Ticket<Owner>, source: string | null, nowMs: number): RefusalReason | null {
+  rekey(ticket: Ticket<Owner>, source: string | null, nowMs: number): AdmitResult<Owner> {
     const mutable: MutableTicket<Owner> = ticket;
-    if (mutable.state !== "pending" || mutable.source === source) return null;
-    const reason = this.#reasonAgainst(source, nowMs);
-    if (reason !== null) {
-      this.#refused[reason]++;
-      return reason;
+    if (mutable.state !== "pending" || mutable.source === source) {
+      return { kind: "admitted", ticket, replaced: null };
     }
-    this.#rateOf(source, nowMs)?.take(1, nowMs);
+    const entry = this.#enter(source, nowMs);
+    if (entry.kind === "wait") return entry;
+    if (entry.kind === "refused") {
+      this.release(ticket);
+      return this.#refuse(entry.reason);
+    }
+    entry.bucket?.take(1, nowMs);
+    const replaced = this.#replace(entry.replace);
     this.#leaveSource(mutable);
     mutable.source = source;
     this.#joinSource(mutable);
-    return null;
+    return { kind: "admitted", ticket, replaced };
+  }
+
+  /** Counts a connection that was refused by its server for this reason, without having asked. */
+  countRefusal(reason: RefusalReason): void {
+    this.#refused[reason]++;
   }
 
   /** Counts a handshake that has finished. Gives `false` when the ticket is not pending (any more). */
@@ -214,8 +221,13 @@ export class Admission<Owner = unknown> {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state !== "pending") return false;
     mutable.state = "established";
-    this.#leavePending(mutable);
+    this.#pending.delete(mutable);
     this.#establishedAtMs = nowMs;
+    if (mutable.source === null) return true;
+    const state = this.#sources.get(mutable.source);
+    if (state === undefined) return true;
+    state.pending.delete(mutable);
+    state.establishedAtMs = nowMs;
     return true;
   }
 
@@ -223,48 +235,53 @@ export class Admission<Owner = unknown> {
   release(ticket: Ticket<Owner>): void {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state === "gone") return;
-    if (mutable.state === "pending") this.#leavePending(mutable);
+    this.#pending.delete(mutable);
     mutable.state = "gone";
     this.#connections--;
     this.#leaveSource(mutable);
   }
 
-  /** Why a source may have no further connection, whatever room there is. */
-  #reasonAgainst(source: string | null, nowMs: number): RefusalReason | null {
-    if ((this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return "penalized";
-    if (this.#rateOf(source, nowMs)?.has(1, nowMs) === false) return "rate_limited";
-    const state = source === null ? undefined : this.#sources.get(source);
-    if (state === undefined) return null;
-    const { maxConnectionsPerSource, maxPendingPerSource } = this.#limits;
-    if (state.total >= maxConnectionsPerSource) return "too_many_from_source";
-    const isFull = state.pending.size >= maxPendingPerSource && !this.#exemptions.has(source);
-    return isFull ? "too_many_pending_from_source" : null;
+  /** Whether this source may have one more, by what is known of it alone. */
+  #enter(source: string | null, nowMs: number): Entry<Owner> {
+    if (source === null) return { kind: "found", replace: null, bucket: undefined };
+    const state = this.#sources.get(source);
+    // An address with open connections brings good clients, whatever others behind it do.
+    const isProven = state !== undefined && state.total > state.pending.size;
+    if (!isProven && (this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return refused("penalized");
+    // Behind a balancer that was listed stand all its clients: what holds for one source must not hold for it.
+    const isListed = this.#exemptions.lists(source);
+    const bucket = isListed ? undefined : this.#rateOf(source, nowMs);
+    if (bucket !== undefined && !bucket.has(1, nowMs)) return refused("rate_limited");
+    const found = { kind: "found", replace: null, bucket } as const;
+    if (state === undefined) return found;
+    const { maxConnectionsPerSource, maxPendingPerSource, pendingDrop } = this.#limits;
+    if (!isListed && state.total >= maxConnectionsPerSource) return refused("too_many_from_source");
+    if (state.pending.size < maxPendingPerSource || this.#exemptions.has(source)) return found;
+    if (pendingDrop === "newest") return refused("too_many_pending_from_source");
+    // A flooding source loses its own slots; other sources keep theirs. While its handshakes finish, its newcomers wait:
+    // behind one address may stand an office that comes back after an outage.
+    const [own] = state.pending;
+    if (own === undefined) return refused("too_many_pending_from_source");
+    const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs);
+    return waitMs === 0 ? { kind: "found", replace: own, bucket } : { kind: "wait", waitMs, scope: "source" };
   }
 
-  #findRoom(source: string | null, nowMs: number): Room<Owner> {
+  #findRoom(nowMs: number): Room<Owner> {
     const limits = this.#limits;
-    const state = source === null ? undefined : this.#sources.get(source);
-    if (state !== undefined && state.total >= limits.maxConnectionsPerSource) {
-      return { kind: "refused", reason: "too_many_from_source" };
-    }
-    if (
-      state !== undefined && state.pending.size >= limits.maxPendingPerSource &&
-      !this.#exemptions.has(source)
-    ) {
-      // Whoever floods makes room out of his own: no other source loses anything.
-      const [own] = state.pending;
-      const had = own === undefined ? 0 : nowMs - own.admittedAtMs;
-      if (own !== undefined && limits.pendingDrop === "oldest" && had >= limits.stallMs) {
-        return { kind: "found", replace: own };
-      }
-      return { kind: "refused", reason: "too_many_pending_from_source" };
-    }
     if (this.#connections >= limits.maxConnections) {
       const stalled = limits.pendingDrop === "oldest" ? this.#stalled(nowMs) : null;
       if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
-      return { kind: "refused", reason: "too_many_connections" };
+      return refused("too_many_connections");
     }
     return this.#findPendingRoom(nowMs);
+  }
+
+  /** Cuts a connection that gives way to another. */
+  #replace(ticket: MutableTicket<Owner> | null): MutableTicket<Owner> | null {
+    if (ticket === null) return null;
+    this.release(ticket);
+    this.#replaced++;
+    return ticket;
   }
 
   #findPendingRoom(nowMs: number): Room<Owner> {
@@ -275,12 +292,12 @@ export class Admission<Owner = unknown> {
         this.#random() < (pending - pendingDropStart) / (maxPending - pendingDropStart);
     if (!struck) return { kind: "found", replace: null };
     if (pendingDrop === "newest") {
-      return { kind: "refused", reason: full ? "too_many_pending" : "early_drop" };
+      return refused(full ? "too_many_pending" : "early_drop");
     }
     const stalled = this.#stalled(nowMs);
     if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
     if (!full || stalled === null) return { kind: "found", replace: null };
-    return { kind: "wait", waitMs: stalled.waitMs };
+    return { kind: "wait", waitMs: stalled.waitMs, scope: "all" };
   }
 
   /** The oldest pending connection, and how long handshakes have to stall yet before it gives way. */
@@ -288,12 +305,17 @@ export class Admission<Owner = unknown> {
     const oldest = this.#pending.oldest();
     if (oldest === undefined) return null;
     const [ticket] = oldest;
+    return { ticket, waitMs: this.#untilStalled(ticket, this.#establishedAtMs, nowMs) };
+  }
+
+  /** Time until a pending connection gives way, unless handshakes finish meanwhile; 0 for at once. */
+  #untilStalled(ticket: Ticket<Owner>, establishedAtMs: number, nowMs: number): number {
     const { stallMs } = this.#limits;
     const ageMs = nowMs - ticket.admittedAtMs;
-    const quietMs = Math.min(ageMs, nowMs - this.#establishedAtMs);
-    // Whoever finishes a handshake now and then must not thereby keep the door for his silent ones.
+    const quietMs = Math.min(ageMs, nowMs - establishedAtMs);
+    // A source that finishes a handshake now and then must not thereby keep the door for its silent ones.
     const waitMs = Math.min(stallMs - quietMs, SLOW_STALLS * stallMs - ageMs);
-    return { ticket, waitMs: Math.min(stallMs, Math.max(0, waitMs)) };
+    return Math.min(stallMs, Math.max(0, waitMs));
   }
 
   #letIn(source: string | null, nowMs: number): MutableTicket<Owner> {
@@ -309,7 +331,7 @@ export class Admission<Owner = unknown> {
     if (source === null) return;
     let state = this.#sources.get(source);
     if (state === undefined) {
-      state = { total: 0, pending: new Set() };
+      state = { total: 0, establishedAtMs: -Infinity, pending: new Set() };
       this.#sources.set(source, state);
     }
     state.total++;
@@ -317,21 +339,17 @@ export class Admission<Owner = unknown> {
   }
 
   #leaveSource(ticket: MutableTicket<Owner>): void {
-    if (ticket.source === null) return;
-    const state = this.#sources.get(ticket.source);
+    const { source } = ticket;
+    if (source === null) return;
+    const state = this.#sources.get(source);
     if (state === undefined) return;
     state.pending.delete(ticket);
-    if (--state.total === 0) this.#sources.delete(ticket.source);
+    if (--state.total === 0) this.#sources.delete(source);
   }
 
-  #leavePending(ticket: MutableTicket<Owner>): void {
-    this.#pending.delete(ticket);
-    if (ticket.source !== null) this.#sources.get(ticket.source)?.pending.delete(ticket);
-  }
-
-  #rateOf(source: string | null, nowMs: number): TokenBucket | undefined {
+  #rateOf(source: string, nowMs: number): TokenBucket | undefined {
     const { rate, maxSources } = this.#limits;
-    if (rate === null || source === null) return undefined;
+    if (rate === null) return undefined;
     const known = this.#rates.touch(source);
     if (known !== undefined) return known;
     if (this.#rates.size >= maxSources) {
@@ -352,8 +370,21 @@ export class Admission<Owner = unknown> {
 /** Whether there is room, and who has to give way for it. */
 type Room<Owner> =
   | { readonly kind: "found"; readonly replace: MutableTicket<Owner> | null }
-  | { readonly kind: "wait"; readonly waitMs: number }
+  | { readonly kind: "wait"; readonly waitMs: number; readonly scope: "all" | "source" }
   | { readonly kind: "refused"; readonly reason: RefusalReason };
+
+/** The same for one source; with its rate, which a connection that is let in pays. */
+type Entry<Owner> =
+  | Exclude<Room<Owner>, { readonly kind: "found" }>
+  | {
+    readonly kind: "found";
+    readonly replace: MutableTicket<Owner> | null;
+    readonly bucket: TokenBucket | undefined;
+  };
+
+function refused(reason: RefusalReason): { readonly kind: "refused"; readonly reason: RefusalReason } {
+  return { kind: "refused", reason };
+}
 
 function noRefusals(): Record<RefusalReason, number> {
   return {

@@ -88,7 +88,7 @@ const BACKEND_COUNTERS: Readonly<Record<keyof BackendCounters, Metric>> = {
   healthFailures: ["pool_backend_health_failures", "Health checks that failed"],
 };
 
-const SERVER_STATES = ["created", "listening", "draining", "stopped"] as const;
+const SERVER_STATES = ["created", "listening", "leaving", "draining", "stopped"] as const;
 const CLIENT_STATES = ["connecting", "connected", "reconnecting", "closed"] as const;
 const POOL_STATES = ["open", "closing", "closed"] as const;
 const IPC_STATES = [

@@ -1,5 +1,5 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";

@@ -1,6 +1,6 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
-import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
+import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { ProxySources } from "../limits/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
@@ -25,6 +25,9 @@ export interface MountPlan {
   };
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
+  readonly drainDelayMs: number;
+  /** What the owner should know of the limits; `undefined` when all is as was asked for. */
+  readonly warning: string | undefined;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
@@ -44,7 +47,9 @@ export interface MountPlan {
  */
 export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
+  const { drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  checkDurationMs(ACTION, "drainDelayMs", drainDelayMs, { allowOff: true });
   checkBoolean(ACTION, "insecureAnyone", insecureAnyone);
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
   if ((authorize === undefined) !== insecureAnyone) {
@@ -59,17 +64,16 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     options.path === undefined ? "tcp" : "unix",
     options.tls?.backend,
   );
-  const budget = checkDescriptorBudget({
-    allowed: descriptorLimit(),
-    maxConnections: options.maxConnections,
-    backlog,
-  });
+  const wishes = { allowed: descriptorLimit(), maxConnections: options.maxConnections, backlog };
+  const budget = checkDescriptorBudget(wishes);
   return {
     given: options,
     where: resolveWhere(options),
     listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
+    drainDelayMs,
+    warning: descriptorWarning(wishes, budget),
     maxStreamsPerPair,
     busyMs: BUSY_MS,
     ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
