@@ -32,13 +32,11 @@ function bench(timeoutMs = 60_000) {
   const counters = { connectionsReplaced: 0, handshakeFailures: 0, handshakeTimeouts: 0 };
   const stopping = new AbortController();
   const failures: unknown[] = [];
-  const refused: Address[] = [];
   const handshakes = new Handshakes(admission, penalties, { counters, handshakes: new DurationHistogram() }, {
     timeoutMs,
     stopping: stopping.signal,
     protocol: null,
     onFailed: (error) => failures.push(error),
-    onRefused: ({ remoteAddr }) => refused.push(remoteAddr),
   });
   const admit = (): Ticket<AbortController> => {
     const result = admission.admit(SOURCE, performance.now());
@@ -46,7 +44,7 @@ function bench(timeoutMs = 60_000) {
     return result.ticket;
   };
   const owedMs = () => penalties.remainingMs(SOURCE, performance.now());
-  return { admission, counters, stopping, failures, refused, penalties, handshakes, admit, owedMs };
+  return { admission, counters, stopping, failures, handshakes, admit, owedMs };
 }
 
 Deno.test("Handshakes.replace() ends a handshake, counts it, and punishes no source for it", async () => {
