@@ -13,14 +13,20 @@ import {
   framingOf,
   pipeFramingOf,
 } from "./flags/framing.ts";
-import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
+import {
+  CONNECTION_FLAGS,
+  type ConnectionLimits,
+  connectionLimits,
+  drainFlag,
+  drainTimeout,
+} from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { programFlags, programOf } from "./flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { serverErrorsTo } from "./error_lines.ts";
 import { sayFailure } from "./hints.ts";
-import { sayDraining, tellListening } from "./listening.ts";
+import { sayDraining, sayLeaving, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
 import type { Programs } from "./serve/programs.ts";
@@ -107,7 +113,7 @@ async function runServe(args: Arguments): Promise<number> {
     maxMessageBytes: framing.maxMessageBytes,
     tls,
     drainTimeoutMs,
-    logger: forLibrary(logger),
+    logger: { ...forLibrary(logger), warn: logger.warn },
     onError: serverErrorsTo(logger),
     ...tellsOf(logger),
   };
@@ -120,6 +126,7 @@ async function runServe(args: Arguments): Promise<number> {
   await using _page = await openStats(place, { serve: server }, { json, end });
   tellListening(server.addr, { json });
   await stop.stopped;
+  sayLeaving(limits.drainDelayMs);
   const code = await drain(server, programs);
   tellSummary(server, { json });
   return code;
@@ -128,7 +135,7 @@ async function runServe(args: Arguments): Promise<number> {
 /** What the options about limits say, by the names that the library gives them. */
 export function limitsOf(
   args: Arguments,
-): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
+): ConnectionLimits & Pick<ServeOptions, "idleTimeoutMs" | "rateLimits"> {
   return {
     ...connectionLimits(args),
     idleTimeoutMs: args.ms("idle-timeout", { byDefault: 300_000, most: 2 ** 31 - 1 }),

@@ -1,20 +1,12 @@
 // Admission: decides which accepted connections are let in, and who makes room for them.
 import { type AdmissionLimits, type AdmissionOptions, resolveAdmission } from "./admission_options.ts";
 import type { Penalties } from "./penalties.ts";
+import { noRefusals, type RefusalReason } from "./refusal.ts";
 import { RecencyMap } from "./recency_map.ts";
 import { SourceExemptions } from "./source_exemptions.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
-/** Why a connection was refused, or cut for another before its handshake had finished. */
-export type RefusalReason =
-  | "draining"
-  | "penalized"
-  | "rate_limited"
-  | "too_many_from_source"
-  | "too_many_pending_from_source"
-  | "too_many_connections"
-  | "too_many_pending"
-  | "early_drop";
+export type { RefusalReason } from "./refusal.ts";
 
 /** What {@linkcode Admission} works with beside its options. */
 export interface AdmissionParts {
@@ -49,12 +41,16 @@ export type AdmitResult<Owner> =
     readonly replaced: Ticket<Owner> | null;
   }
   | {
-    /** Ask again after `waitMs`. */
+    /** Accept nothing more and ask again after `waitMs`, or as soon as a ticket was released or established. */
     readonly kind: "wait";
     /** At most `stallMs`. */
     readonly waitMs: number;
-    /** Who has no room now: `"all"` means that nothing more must be accepted, `"source"` that other sources have room. */
-    readonly scope: "all" | "source";
+  }
+  | {
+    /** Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others meanwhile. */
+    readonly kind: "hold";
+    /** At most `stallMs`. */
+    readonly waitMs: number;
   }
   | {
     /** Close it without a word. */
@@ -178,7 +174,7 @@ export class Admission<Owner = unknown> {
     if (this.#draining) return this.#refuse("draining");
     const entry = this.#enter(source, nowMs);
     if (entry.kind === "refused") return this.#refuse(entry.reason);
-    if (entry.kind === "wait") return entry;
+    if (entry.kind === "hold") return entry;
     const room = entry.replace === null ? this.#findRoom(nowMs) : entry;
     if (room.kind === "refused") return this.#refuse(room.reason);
     if (room.kind === "wait") return room;
@@ -198,7 +194,7 @@ export class Admission<Owner = unknown> {
       return { kind: "admitted", ticket, replaced: null };
     }
     const entry = this.#enter(source, nowMs);
-    if (entry.kind === "wait") return entry;
+    if (entry.kind === "hold") return entry;
     if (entry.kind === "refused") {
       this.release(ticket);
       return this.#refuse(entry.reason);
@@ -263,7 +259,7 @@ export class Admission<Owner = unknown> {
     const [own] = state.pending;
     if (own === undefined) return refused("too_many_pending_from_source");
     const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs);
-    return waitMs === 0 ? { kind: "found", replace: own, bucket } : { kind: "wait", waitMs, scope: "source" };
+    return waitMs === 0 ? { kind: "found", replace: own, bucket } : { kind: "hold", waitMs };
   }
 
   #findRoom(nowMs: number): Room<Owner> {
@@ -297,7 +293,7 @@ export class Admission<Owner = unknown> {
     const stalled = this.#stalled(nowMs);
     if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
     if (!full || stalled === null) return { kind: "found", replace: null };
-    return { kind: "wait", waitMs: stalled.waitMs, scope: "all" };
+    return { kind: "wait", waitMs: stalled.waitMs };
   }
 
   /** The oldest pending connection, and how long handshakes have to stall yet before it gives way. */
@@ -370,12 +366,13 @@ export class Admission<Owner = unknown> {
 /** Whether there is room, and who has to give way for it. */
 type Room<Owner> =
   | { readonly kind: "found"; readonly replace: MutableTicket<Owner> | null }
-  | { readonly kind: "wait"; readonly waitMs: number; readonly scope: "all" | "source" }
+  | { readonly kind: "wait"; readonly waitMs: number }
   | { readonly kind: "refused"; readonly reason: RefusalReason };
 
 /** The same for one source; with its rate, which a connection that is let in pays. */
 type Entry<Owner> =
-  | Exclude<Room<Owner>, { readonly kind: "found" }>
+  | { readonly kind: "hold"; readonly waitMs: number }
+  | { readonly kind: "refused"; readonly reason: RefusalReason }
   | {
     readonly kind: "found";
     readonly replace: MutableTicket<Owner> | null;
@@ -384,17 +381,4 @@ type Entry<Owner> =
 
 function refused(reason: RefusalReason): { readonly kind: "refused"; readonly reason: RefusalReason } {
   return { kind: "refused", reason };
-}
-
-function noRefusals(): Record<RefusalReason, number> {
-  return {
-    draining: 0,
-    penalized: 0,
-    rate_limited: 0,
-    too_many_from_source: 0,
-    too_many_pending_from_source: 0,
-    too_many_connections: 0,
-    too_many_pending: 0,
-    early_drop: 0,
-  };
 }

@@ -1,7 +1,31 @@
 // refusalError(): why a connection was refused, with the limit that did it and what to change.
 import { LimitError } from "../errors.ts";
-import type { RefusalReason } from "./admission.ts";
 import type { AdmissionLimits } from "./admission_options.ts";
+
+/** Why a connection was refused, or cut for another before its handshake had finished. */
+export type RefusalReason =
+  | "draining"
+  | "penalized"
+  | "rate_limited"
+  | "too_many_from_source"
+  | "too_many_pending_from_source"
+  | "too_many_connections"
+  | "too_many_pending"
+  | "early_drop";
+
+/** A counter for each reason. */
+export function noRefusals(): Record<RefusalReason, number> {
+  return {
+    draining: 0,
+    penalized: 0,
+    rate_limited: 0,
+    too_many_from_source: 0,
+    too_many_pending_from_source: 0,
+    too_many_connections: 0,
+    too_many_pending: 0,
+    early_drop: 0,
+  };
+}
 
 /**
  * The error of a refusal, for the owner of the server.

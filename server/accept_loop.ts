@@ -18,7 +18,8 @@ export interface AcceptEvents {
   onFault(error: unknown): void;
 }
 
-type Wait = Extract<AdmitResult<AbortController>, { readonly kind: "wait" }>;
+/** There is no room just now. */
+type NotNow = Extract<AdmitResult<AbortController>, { readonly waitMs: number }>;
 
 /**
  * Runs until the listener is closed. Never rejects.
@@ -47,16 +48,21 @@ export async function acceptLoop(
     if (incoming === null) return;
     const later = admit(incoming, admission, events);
     if (later === null) continue;
-    if (later.scope === "all") await admitLater(incoming, later.waitMs, admission, events, { signal, wait });
+    if (later.kind === "wait") await admitLater(incoming, later.waitMs, admission, events, { signal, wait });
     else admitAside(incoming, later.waitMs, admission, events, room);
   }
 }
 
 /** Lets a connection in or refuses it; returns how long to wait when there is no room just now. */
-function admit(incoming: Incoming, admission: Admission<AbortController>, events: AcceptEvents): Wait | null {
+function admit(
+  incoming: Incoming,
+  admission: Admission<AbortController>,
+  events: AcceptEvents,
+): NotNow | null {
   const result = admission.admit(sourceOf(incoming), performance.now());
   switch (result.kind) {
     case "wait":
+    case "hold":
       return result;
     case "refused":
       incoming.refuse();

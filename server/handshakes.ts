@@ -146,6 +146,7 @@ export class Handshakes {
       const result = this.#admission.rekey(ticket, sourceKey(incoming.remoteAddr), performance.now());
       switch (result.kind) {
         case "wait":
+        case "hold":
           await pause(Math.max(1, result.waitMs), signal);
           break;
         case "refused":
