@@ -32,6 +32,7 @@ export {
   listenTransport,
   type ListenTransportOptions,
   type PenaltiesOptions,
+  type ProxyProtocolOptions,
   type RateLimit,
   type RateLimitsOptions,
   serve,

@@ -32,6 +32,7 @@ export {
 
 export type { AdmissionOptions } from "./limits/admission_options.ts";
 export type { PenaltiesOptions } from "./limits/penalties.ts";
+export type { ProxyProtocolOptions } from "./limits/proxy_sources.ts";
 export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 

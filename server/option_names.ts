@@ -5,6 +5,7 @@ import {
   ADMISSION_NAMES,
   KEEP_ALIVE_NAMES,
   PENALTIES_NAMES,
+  PROXY_PROTOCOL_NAMES,
   RATE_LIMITS_NAMES,
   SOURCE_EXEMPTIONS_NAMES,
 } from "../limits/option_names.ts";
@@ -39,6 +40,7 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
@@ -62,6 +64,7 @@ export const LISTEN_TRANSPORT_NAMES: OptionNames<ListenTransportOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,

@@ -226,7 +226,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   async #listen(): Promise<Listener> {
-    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive, proxySources } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -237,7 +237,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive, proxySources });
   }
 
   /** Throws when the server was ended before it listened. */
