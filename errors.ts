@@ -150,11 +150,26 @@ export class TimeoutError extends ParleyError {
   }
 }
 
+/** What {@linkcode LimitError} tells beside its code. */
+export interface LimitErrorOptions extends ErrorOptions {
+  /** Messages that had arrived and were dropped. @default {0} */
+  droppedMessages?: number;
+  /** Bytes of those messages. @default {0} */
+  droppedBytes?: number;
+}
+
 /** A limit was reached; the work was not begun. */
 export class LimitError extends ParleyError {
-  /** Makes a limit error with its code. */
-  constructor(code: LimitErrorCode, message: string, options?: ErrorOptions) {
+  /** Messages that had arrived and were dropped. */
+  readonly droppedMessages: number;
+  /** Bytes of those messages. */
+  readonly droppedBytes: number;
+
+  /** Makes a limit error with its code, and with what was dropped. */
+  constructor(code: LimitErrorCode, message: string, options?: LimitErrorOptions) {
     super(code, message, options);
+    this.droppedMessages = options?.droppedMessages ?? 0;
+    this.droppedBytes = options?.droppedBytes ?? 0;
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * - {@linkcode serve} runs a handler on each connection; {@linkcode connect} opens one; {@linkcode Client} keeps one up.
  * - Framings turn bytes into messages: {@linkcode delimited}, {@linkcode lengthPrefixed}, {@linkcode varintPrefixed},
- *   {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
+ *   {@linkcode chunked}, {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
  * - Every error that comes once I/O has begun is a {@linkcode ParleyError} with a `code`.
  *
  * @example An echo server and its client
@@ -65,6 +65,7 @@ export {
   type ConnectionEnd,
   type ConnectionOptions,
   type ConnectionSetup,
+  type MessageGate,
   type ReceiveOptions,
   type SendProgress,
   type Sweep,
@@ -72,6 +73,8 @@ export {
   type Traffic,
 } from "./connection.ts";
 export {
+  chunked,
+  type ChunkedOptions,
   delimited,
   fixedLength,
   type FrameDecoder,

@@ -17,6 +17,7 @@ export const RATE_LIMIT_NAMES: OptionNames<RateLimit> = {
 export const RATE_LIMITS_NAMES: OptionNames<RateLimitsOptions> = {
   perConnection: RATE_LIMIT_NAMES,
   perSource: RATE_LIMIT_NAMES,
+  perServer: RATE_LIMIT_NAMES,
   maxSources: true,
 };
 
@@ -26,7 +27,7 @@ export const PENALTIES_NAMES: OptionNames<PenaltiesOptions> = {
   failureMs: true,
   timeoutMs: true,
   maxMs: true,
-  decayMs: true,
+  graceMs: true,
   maxSources: true,
 };
 

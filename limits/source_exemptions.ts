@@ -15,8 +15,10 @@ export interface SourceExemptionsOptions {
    */
   readonly limitLoopback?: boolean;
   /**
-   * Addresses and networks that are left alone too, such as a load balancer that stands before the server:
-   * `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. An IPv6 prefix is at most 64 bits long.
+   * Addresses and networks that no limit per source holds for, such as a load balancer that stands before the server, or an
+   * office with many clients behind one address: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither
+   * caps nor rates of connections per source refuse them. An IPv6 prefix is at most 64 bits long. Where the balancer can tell the real
+   * addresses, limits are worth more with the PROXY protocol.
    *
    * @default {[]}
    */
@@ -67,7 +69,11 @@ export class SourceExemptions {
   /** Tells whether the source with this key (see `sourceKey`) is left alone. */
   has(source: string | null): boolean {
     if (source === null) return true;
-    if (!this.#limitLoopback && isLoopbackSource(source)) return true;
+    return !this.#limitLoopback && isLoopbackSource(source) || this.lists(source);
+  }
+
+  /** Tells whether the source is in `exemptSources`: then no limit per source holds for it. */
+  lists(source: string): boolean {
     if (this.#networks.length === 0) return false;
     const address = parseIpAddress(source.endsWith("/64") ? source.slice(0, -3) : source);
     if (address === null) return false;

@@ -9,7 +9,7 @@ import {
   SOURCE_EXEMPTIONS_NAMES,
 } from "../limits/option_names.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import type { ServeHooks, ServeOptions } from "./options.ts";
+import type { ClosedConnectionsOptions, ServeHooks, ServeOptions } from "./options.ts";
 import type { ListenTransportOptions } from "./transport_options.ts";
 
 /** Names in {@linkcode ServeHooks}. */
@@ -20,6 +20,12 @@ export const SERVE_HOOKS_NAMES: OptionNames<ServeHooks> = {
   onTraffic: true,
   onDisconnect: true,
   onError: true,
+};
+
+/** Names in {@linkcode ClosedConnectionsOptions}. */
+const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
+  maxConnections: true,
+  maxAgeMs: true,
 };
 
 /** Names in {@linkcode ServeOptions}. */
@@ -39,6 +45,8 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
   drainTimeoutMs: true,
+  drainDelayMs: true,
+  closedLog: CLOSED_CONNECTIONS_NAMES,
   penalties: PENALTIES_NAMES,
   rateLimits: RATE_LIMITS_NAMES,
   data: true,

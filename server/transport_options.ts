@@ -12,11 +12,12 @@ import { checkAddress, checkParts, consoleLogger } from "./options.ts";
 /** Where an error came up that no caller of a `TransportListener` can be told. */
 export interface TransportErrorContext {
   /**
-   * `"listen"`: it cannot listen. `"accept"`: the process lacks what it takes to accept, it goes on. `"handshake"`: a client failed its
-   * handshake or its time for it ran out (told at most ten times a second). `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the
-   * old ones stay in force.
+   * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`, and waits in no `accept`. `"accept"`: the
+   * process lacks what it takes to accept, it goes on. `"refused"`: a limit refused a connection (reported once in ten seconds for each
+   * reason). `"handshake"`: a client failed its handshake or its time for it ran out (reported at most ten times a second).
+   * `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the old ones stay in force.
    */
-  readonly phase: "listen" | "accept" | "handshake" | "certificates";
+  readonly phase: "listen" | "accept" | "refused" | "handshake" | "certificates";
   /** The far end, where there is one. */
   readonly remoteAddr?: Address;
 }
@@ -33,7 +34,7 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   mode?: number;
   /** Let several listeners share the port (Linux); see `ServeOptions`. @default {false} */
   reusePort?: boolean;
-  /** Connections that may wait in the kernel to be accepted. @default {511; with TLS by node 128} as for `serve` */
+  /** Connections that may wait in the kernel to be accepted. @default {511} as for `serve` */
   backlog?: number;
   /** Certificates; without it the connections are plain. */
   tls?: ServerTlsOptions;

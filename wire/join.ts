@@ -1,6 +1,4 @@
 // join(): the joining side of the wire: one session with a server, kept up.
-import { checkOptionNames } from "../limits/check_names.ts";
-import { JOIN_NAMES } from "./option_names.ts";
 import { Backoff } from "../client/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
@@ -118,7 +116,6 @@ export class JoinedWire implements AsyncDisposable {
   constructor(options: JoinOptions) {
     const { identity, token = "", reconnect, signal } = options;
     this.#options = options;
-    checkOptionNames(ACTION, options, JOIN_NAMES);
     this.#connect = resolveConnectOptions(options);
     this.#wire = resolveWire(ACTION, options, "client");
     checkName(ACTION, "identity", identity);

@@ -31,6 +31,7 @@ export const MOUNT_NAMES: OptionNames<MountOptions> = {
   tls: SERVER_TLS_NAMES,
   authorize: true,
   insecureAnyone: true,
+  drainDelayMs: true,
   handshakeTimeoutMs: true,
   penalties: PENALTIES_NAMES,
   backlog: true,

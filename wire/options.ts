@@ -50,6 +50,7 @@ export interface WireErrorContext {
   readonly phase:
     | "listen"
     | "accept"
+    | "refused"
     | "handshake"
     | "certificates"
     | "session"
@@ -58,6 +59,8 @@ export interface WireErrorContext {
     | "connect";
   /** The session, if there was one. */
   readonly session?: WireSession;
+  /** Where the peer is, of one that was not let in. */
+  readonly remoteAddr?: Address;
 }
 
 /** Options that both sides have. */
@@ -107,8 +110,15 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   handshakeTimeoutMs?: number;
   /** Refusal of sources whose handshakes failed. */
   penalties?: PenaltiesOptions;
-  /** Connections that the kernel may hold before they are accepted. @default {128, or as many as descriptors allow} */
+  /** Connections that the kernel may hold before they are accepted. @default {511} as for `serve` */
   backlog?: number;
+  /**
+   * Time in ms between the moment at which a close is asked for, and the wire is not ready any more (state `"leaving"`, `/readyz` 503), and
+   * its drain. Meanwhile peers join and streams open as before.
+   *
+   * @default {0} no balancer is known of
+   */
+  drainDelayMs?: number;
 }
 
 /** Options of {@linkcode join}. */
