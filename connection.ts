@@ -3,6 +3,7 @@ import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
+import { checkOptionNames } from "./limits/check_names.ts";
 import { Ending } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import { toBytes } from "./connection/message_bytes.ts";
@@ -12,6 +13,7 @@ import {
   resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
+import { CONNECTION_SETUP_NAMES } from "./connection/option_names.ts";
 import { Refusals, rejected } from "./connection/rejections.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
@@ -86,6 +88,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(transport: Transport, setup: ConnectionSetup<Data> = {}) {
+    checkOptionNames("Cannot make the connection", setup, CONNECTION_SETUP_NAMES);
     const options = resolveConnectionOptions("Cannot make the connection", setup, 0);
     this.#transport = transport;
     this.#options = options;

@@ -7,7 +7,11 @@ export type FramingErrorCode =
   | "ERR_FRAME_MALFORMED";
 
 /** Codes of a peer that broke a protocol above the framing. */
-export type ProtocolErrorCode = `ERR_MUX_${string}` | `ERR_WIRE_${string}` | `ERR_IPC_${string}`;
+export type ProtocolErrorCode =
+  | `ERR_MUX_${string}`
+  | `ERR_WIRE_${string}`
+  | `ERR_IPC_${string}`
+  | "ERR_PROXY_HEADER";
 
 /** Codes of an end that came before the work was done. */
 export type ClosedErrorCode = "ERR_CLOSED" | "ERR_RESET" | "ERR_GOING_AWAY" | "ERR_SLOW_CONSUMER";

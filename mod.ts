@@ -26,11 +26,13 @@
  */
 export {
   type AdmissionOptions,
+  type ClosedConnectionsOptions,
   type Handler,
   type IncomingInfo,
   listenTransport,
   type ListenTransportOptions,
   type PenaltiesOptions,
+  type ProxyProtocolOptions,
   type RateLimit,
   type RateLimitsOptions,
   serve,

@@ -302,10 +302,9 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#ready.resolve();
   }
 
-  readonly #onTraffic = (traffic: Traffic): number => {
+  readonly #onTraffic = (traffic: Traffic): void => {
     this.#tally.moved(traffic);
     this.#outbox.trim();
-    return 0;
   };
 
   /** Tells what happened. Returns ms to wait before the next attempt, or `null` when there is none. */

@@ -1,7 +1,6 @@
 // Inbox: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
 import { setImmediate } from "node:timers";
 import type { FrameDecoder } from "../framing.ts";
-import { checkDurationMs } from "../limits/check.ts";
 import type { Transport } from "../net/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { InboxOptions, InboxState } from "./inbox_types.ts";
@@ -9,7 +8,7 @@ import { RateWait } from "./rate_wait.ts";
 import { Received, type Rest } from "./received.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
-import { boundedWaiter, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
+import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
 import type { ReceiveOptions } from "./waiter.ts";
 
 export type { ReceiveOptions } from "./waiter.ts";
@@ -167,7 +166,7 @@ export class Inbox {
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
+      checkReceive(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);

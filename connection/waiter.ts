@@ -1,5 +1,7 @@
 // Waiter: one pending wait for a message, and how it may end early.
 import { TimeoutError } from "../errors.ts";
+import { checkDurationMs } from "../limits/check.ts";
+import { checkWaitNames } from "../limits/check_names.ts";
 
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {
@@ -47,6 +49,17 @@ export function boundedWaiter(
       waiter.fail(error);
     },
   };
+}
+
+/**
+ * Checks the options of a wait.
+ *
+ * @throws {TypeError | RangeError} when one is wrong, or there is no such option
+ */
+export function checkReceive(options: ReceiveOptions): void {
+  checkWaitNames("Cannot receive", options);
+  const { timeoutMs = Infinity } = options;
+  checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
 }
 
 /** The error of a wait whose time is over. */

@@ -121,6 +121,11 @@ function isEndOf(connection: Connection | undefined, error: unknown): error is P
     error.code === connection.stats().errorCode;
 }
 
+/** Whether an error only announces what will be one: a certificate that ends soon. */
+export function isNotice(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === "ERR_CERT_EXPIRING";
+}
+
 /** How much an error matters, and what it is about. */
 function lineOf(
   error: unknown,
@@ -133,9 +138,9 @@ function lineOf(
     case "refused":
       return { level: "warn", message: "A connection was refused" };
     case "certificates":
-      return error instanceof ParleyError && error.code === "ERR_CERT_EXPIRING"
+      return isNotice(error)
         ? { level: "warn", message: "A certificate ends soon" }
-        : { level: "error", message: 'Server error in phase "certificates"' };
+        : { level: "error", message: `Server error in phase "${phase}"` };
     default:
       return phase === "connection" || isEndOf(connection, error)
         ? { level: isPeerFault(error) ? "warn" : "info", message: "A connection ended early" }

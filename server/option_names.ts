@@ -5,6 +5,7 @@ import {
   ADMISSION_NAMES,
   KEEP_ALIVE_NAMES,
   PENALTIES_NAMES,
+  PROXY_PROTOCOL_NAMES,
   RATE_LIMITS_NAMES,
   SOURCE_EXEMPTIONS_NAMES,
 } from "../limits/option_names.ts";
@@ -23,7 +24,7 @@ export const SERVE_HOOKS_NAMES: OptionNames<ServeHooks> = {
 };
 
 /** Names in {@linkcode ClosedConnectionsOptions}. */
-const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
+export const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
   maxConnections: true,
   maxAgeMs: true,
 };
@@ -39,13 +40,14 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
   keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
-  drainTimeoutMs: true,
   drainDelayMs: true,
+  drainTimeoutMs: true,
   closedLog: CLOSED_CONNECTIONS_NAMES,
   penalties: PENALTIES_NAMES,
   rateLimits: RATE_LIMITS_NAMES,
@@ -62,6 +64,7 @@ export const LISTEN_TRANSPORT_NAMES: OptionNames<ListenTransportOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,

@@ -10,10 +10,12 @@ import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import { type ProxyProtocolOptions, ProxySources } from "../limits/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
 import type { ClosedLogOptions } from "../stats/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import { planServer } from "../tls/plan.ts";
@@ -31,9 +33,9 @@ export type ServerState = "created" | "listening" | "leaving" | "draining" | "st
 /** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
 export interface ClosedConnectionsOptions {
   /**
-   * Connections that are kept, 0 to 16777216; the oldest go first. One takes about 1 KiB.
+   * Connections that are kept, 0 to 16777216; the oldest go first. One takes some 600 bytes of memory.
    *
-   * @default {10000} 10 MiB at most
+   * @default {10000} 6 MB at most
    */
   readonly maxConnections?: number;
   /** Time that one is kept, in milliseconds. @default {3600000, an hour} */
@@ -48,8 +50,8 @@ export interface ServeErrorContext<Data = unknown> {
    * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
    * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
    * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
-   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate
-   * ends soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
+   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
+   * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    *
    * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at most ten times a second, each.
    */
@@ -129,8 +131,20 @@ export interface ServeOptions<Data = unknown>
   tls?: ServerTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe silent peers. @default {false} */
-  keepAlive?: boolean;
+  /**
+   * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
+   *
+   * @default {false}
+   */
+  keepAlive?: KeepAlive;
+  /**
+   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are told, logged,
+   * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
+   * the `deno` backend of TLS.
+   *
+   * @default {no header is read}
+   */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
   handshakeTimeoutMs?: number;
   /**
@@ -169,7 +183,9 @@ export interface ResolvedServeOptions<Data> {
   /** Connections that may hold a descriptor of ours before they are accepted. */
   readonly maxWaiting: number;
   readonly noDelay: boolean;
-  readonly keepAlive: boolean;
+  readonly keepAlive: KeepAlive;
+  /** Sources whose connections begin with a PROXY header; `undefined` for none. */
+  readonly proxySources: ProxySources | undefined;
   readonly handshakeTimeoutMs: number;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
@@ -191,7 +207,7 @@ const HOOKS = [
   "data",
 ] as const;
 
-const SWITCHES = ["reusePort", "noDelay", "keepAlive"] as const;
+const SWITCHES = ["reusePort", "noDelay"] as const;
 
 /** Quiet but for what needs a look. */
 export const consoleLogger: Logger = {
@@ -234,6 +250,7 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     maxWaiting: budget.backlog,
     noDelay: options.noDelay ?? true,
     keepAlive: options.keepAlive ?? false,
+    proxySources: resolveProxySources(options),
     handshakeTimeoutMs,
     drainDelayMs,
     drainTimeoutMs,
@@ -241,6 +258,13 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     warning: descriptorWarning(wishes, budget),
     logger: options.logger ?? consoleLogger,
   };
+}
+
+/** The balancers that a server believes. */
+export function resolveProxySources(
+  { proxyProtocol, path, tls }: Pick<ServeOptions, "proxyProtocol" | "path" | "tls">,
+): ProxySources | undefined {
+  return ProxySources.from(ACTION, proxyProtocol, path === undefined ? "tcp" : "unix", tls?.backend);
 }
 
 /** Checks how many connections that have ended are kept. */
@@ -261,9 +285,10 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
 
 /** Checks switches, and what is more than a number. */
 export function checkParts(
-  options: Pick<ServeOptions, typeof SWITCHES[number] | "tls" | "signal" | "logger">,
+  options: Pick<ServeOptions, typeof SWITCHES[number] | "keepAlive" | "path" | "tls" | "signal" | "logger">,
 ): void {
   const { tls, signal, logger } = options;
+  checkListenKeepAlive(options);
   for (const name of SWITCHES) {
     if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
   }
@@ -277,6 +302,13 @@ export function checkParts(
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   checkLogger(ACTION, logger);
+}
+
+/** Refuses a time of silence where the sockets would ignore it. */
+function checkListenKeepAlive({ keepAlive, tls }: Pick<ServeOptions, "keepAlive" | "tls">): void {
+  if (keepAlive === undefined) return;
+  checkKeepAlive(ACTION, keepAlive);
+  if (tls === undefined || tls.backend === "deno") refuseDelay(ACTION, keepAlive);
 }
 
 /** Checks where to listen. */

@@ -1,4 +1,5 @@
 // Server: the accept loop, the connections and their handlers, and the end in order.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -29,6 +30,8 @@ export interface ShutdownOptions {
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
   delayMs?: number;
 }
+
+const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
 /** A running server; {@linkcode serve} makes it. */
 export class Server<Data = unknown> implements AsyncDisposable {
@@ -151,6 +154,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
     const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } = options;
+    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
     // Known before anything is told: a hook may call shutdown() again.
@@ -222,7 +226,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   async #listen(): Promise<Listener> {
-    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive, proxySources } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -233,7 +237,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive, proxySources });
   }
 
   /** Throws when the server was ended before it listened. */

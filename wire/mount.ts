@@ -5,7 +5,7 @@ import { pause } from "../connection/pause.ts";
 import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
-import { isLoopbackSource, sourceKey } from "../limits/source_key.ts";
+import { isOpenToOthers } from "../limits/source_key.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
@@ -390,10 +390,4 @@ export class MountedWire implements AsyncDisposable {
     this.#finished.resolve();
     if (error !== undefined) throw error;
   }
-}
-
-/** Whether other machines can reach an address. */
-function isOpenToOthers(address: Address): boolean {
-  const source = sourceKey(address);
-  return source !== null && !isLoopbackSource(source);
 }

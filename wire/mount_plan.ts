@@ -4,6 +4,7 @@ import { JOIN_NAMES, MOUNT_NAMES } from "./option_names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
+import { ProxySources } from "../limits/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
@@ -22,6 +23,7 @@ export interface MountPlan {
     readonly backlog?: number;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
+    readonly proxySources: ProxySources | undefined;
   };
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
@@ -62,12 +64,18 @@ export function resolveMount(
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
+  const proxySources = ProxySources.from(
+    ACTION,
+    options.proxyProtocol,
+    options.path === undefined ? "tcp" : "unix",
+    options.tls?.backend,
+  );
   const wishes = { allowed: descriptorLimit(), maxConnections: options.maxConnections, backlog };
   const budget = checkDescriptorBudget(wishes);
   return {
     given: options,
     where: resolveWhere(options),
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
     drainDelayMs,

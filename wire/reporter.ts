@@ -7,6 +7,7 @@ import { escapeForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
+import { isNotice } from "../server/error_reporter.ts";
 import { RefusalReports } from "../server/refusals.ts";
 import type { WireErrorContext, WireOptions } from "./options.ts";
 import type { WireSession } from "./session.ts";
@@ -110,6 +111,7 @@ export class WireReporter {
 }
 
 function levelOf(error: unknown, phase: string): keyof Logger {
+  if (isNotice(error)) return "warn";
   if (!(error instanceof ParleyError) || OURS.has(phase)) return "error";
   // A stream has no handshake but the question who may open it: the owner's `authorize` was late.
   if (phase === "stream" && error.code === "ERR_HANDSHAKE_TIMEOUT") return "warn";
