@@ -12,7 +12,7 @@ import {
   resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
-import { rejected } from "./connection/rejections.ts";
+import { Refusals, rejected } from "./connection/rejections.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
@@ -68,6 +68,9 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly #ending: Ending;
   #draining = false;
   #drainingController: AbortController | undefined;
+  #leavingController: AbortController | undefined;
+  #refusals: Refusals | undefined;
+  readonly #onUnheard: ConnectionSetup<Data>["onUnheard"];
   #messagesOut = 0;
   #told = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   #readable: ReadableStream<Uint8Array> | undefined;
@@ -85,6 +88,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.id = setup.id ?? crypto.randomUUID();
     this.data = setup.data as Data;
     this.#onTraffic = setup.onTraffic;
+    this.#onUnheard = setup.onUnheard;
     this.#queue = new WriteQueue(transport, options.framing.encoder(options), {
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
@@ -97,16 +101,16 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       onEnd: (error) => this.#ending.onInputEnd(error),
       onMalformed: (error) => this.#ending.failInOrder(error),
     });
-    const watch = this.#watch = new TimeoutWatch(
-      options,
-      this.#inbox,
-      this.#queue,
-      (error) => this.#ending.onTimeout(error),
-    );
+    const watch = this.#watch = new TimeoutWatch(options, {
+      transport,
+      inbox: this.#inbox,
+      queue: this.#queue,
+      onTimeout: (error) => this.#ending.onTimeout(error),
+    });
     this.#sweeper = setup.sweeper ?? sharedSweeper;
     const unwatch = this.#sweeper.add((nowMs) => {
       this.#tellTraffic();
-      watch.sweep(nowMs);
+      watch.sweep(nowMs, this.#ending.state === "open");
     }, watch.shortestMs);
     this.#ending = new Ending({
       transport,
@@ -145,7 +149,22 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#drainingController.signal;
   }
 
-  /** How far sending has come, live: cheap to read for each message. */
+  /**
+   * Aborts when the peer has left: it ended its direction, or the connection is gone. The reason is a `ClosedError`, or the error of
+   * the end. What the peer sent before can still be received. An end is seen when it is read: not while `readAheadBytes` wait for a
+   * reader that pauses.
+   */
+  get signal(): AbortSignal {
+    if (this.#leavingController === undefined) {
+      const controller = this.#leavingController = new AbortController();
+      const leave = () => controller.abort(this.#ending.departure());
+      if (this.#ending.hasInputEnded) leave();
+      else void this.inputEnded.then(leave);
+    }
+    return this.#leavingController.signal;
+  }
+
+  /** How far sending has come, in bytes on the wire, live: cheap to read for each message. */
   get sending(): SendProgress {
     return this.#queue;
   }
@@ -184,27 +203,36 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /**
    * Sends one message; a string goes as UTF-8. Resolves when it is accepted and less than `highWaterBytes` wait: a
-   * sender that waits for each send keeps memory bounded. Accepted messages go out in order. The bytes must not be changed
-   * until {@linkcode flush} resolves.
+   * sender that waits for each send keeps memory bounded. Accepted messages go out in order. The bytes must not be changed, nor
+   * their buffer transferred, until {@linkcode flush} resolves. A refusal that nothing waits for is reported on the console, once it
+   * is no matter of an end that {@linkcode closed} tells of.
    *
    * @throws {FramingError} when the framing refuses the message; nothing was sent, the connection goes on
    * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`
    */
   send(message: Uint8Array | string): Promise<void> {
-    if (!this.#ending.sendable) return rejected(this.#ending.refusal());
+    const ending = this.#ending;
+    if (!ending.sendable) {
+      return ending.isCallersFault ? this.#refuse(ending.refusal()) : rejected(ending.refusal());
+    }
     try {
       const accepted = this.#queue.push(toBytes(message));
       this.#messagesOut++;
       return accepted;
     } catch (error) {
-      return rejected(error);
+      return this.#refuse(error);
     }
+  }
+
+  /** Rejects for a mistake of the caller's, who may have forgotten to wait for it. */
+  #refuse(error: unknown): Promise<never> {
+    return (this.#refusals ??= new Refusals(this.#onUnheard)).reject(error);
   }
 
   /**
    * Resolves when all messages sent so far are handed to the kernel.
    *
-   * @throws {ClosedError} when the connection ended before that, with the bytes that were not sent
+   * @throws {ClosedError} when the connection ended before that, with the bytes that were not sent, or has ended by an error since
    */
   flush(): Promise<void> {
     return this.#queue.flushed();
@@ -285,7 +313,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /**
    * Ends our direction once all that was sent is handed over; the peer reads to the end and can still send.
    *
-   * @throws {ClosedError} when the connection ended before that
+   * @throws {ClosedError} when the connection ended before that, or ends by an error
    */
   closeWrite(): Promise<void> {
     return this.#ending.closeWrite();
@@ -357,6 +385,11 @@ function goingAway(): ClosedError {
 
 function toBytes(message: Uint8Array | string): Uint8Array {
   if (typeof message === "string") return textEncoder.encode(message);
-  if (message instanceof Uint8Array) return message;
+  if (message instanceof Uint8Array) {
+    if (message.length > 0 || !(message.buffer as Partial<ArrayBuffer>).detached) return message;
+    throw new TypeError(
+      "Cannot send as the buffer of the message was transferred to another owner: send a copy",
+    );
+  }
   throw new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`);
 }

@@ -37,7 +37,9 @@ export type AuthErrorCode = "ERR_AUTH" | "ERR_FORBIDDEN";
 export type TlsErrorCode =
   | "ERR_TLS_HANDSHAKE"
   | "ERR_CERT_EXPIRED"
+  | "ERR_CERT_EXPIRING"
   | "ERR_CERT_KEY_MISMATCH"
+  | "ERR_CERT_MALFORMED"
   | "ERR_CERT_UNTRUSTED"
   | "ERR_CERT_WRONG_HOST";
 

@@ -1,4 +1,5 @@
 // EventLog: lines about what happens, limited per kind, to a logger that may be absent and may throw.
+import { callHook } from "./call_hook.ts";
 import { escapeForLog, KindRateLimiter } from "./log_text.ts";
 import type { Logger } from "./logger.ts";
 
@@ -53,11 +54,10 @@ export class EventLog {
     const line = this.#limiter.ask(kind, performance.now());
     if (!line.write) return;
     const { leftOut } = line;
-    try {
-      this.#logger[level](message, { ...plain(fields), ...leftOut > 0 && { leftOut } });
-    } catch {
-      // A logger that throws must not end anything.
-    }
+    const logger = this.#logger;
+    const shown = { ...plain(fields), ...leftOut > 0 && { leftOut } };
+    // A logger that fails, at once or later, must not end anything.
+    callHook(() => logger[level](message, shown), () => {});
   }
 }
 

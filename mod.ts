@@ -88,6 +88,7 @@ export {
 export {
   type Address,
   type Incoming,
+  type KeepAlive,
   type Listener,
   memoryPair,
   type MemoryPairOptions,
@@ -105,6 +106,7 @@ export type {
   TlsVersion,
 } from "./tls/options.ts";
 export type {
+  CertificateStats,
   ClientCounters,
   ClientStats,
   ConnectionState,

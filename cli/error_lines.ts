@@ -11,7 +11,7 @@ type Line = readonly [level: "debug" | "info" | "warn" | "error", text: string] 
 
 const WIRE_LINES: Readonly<Record<WireErrorContext["phase"], Line>> = {
   accept: ["warn", "A connection could not be accepted"],
-  certificates: ["warn", "Changed certificates cannot be used; the old ones hold"],
+  certificates: ["warn", "Certificates need a look; those in force stay so"],
   connect: null,
   handshake: ["warn", "A client was not let in"],
   hook: ["warn", "A hook failed"],
@@ -22,7 +22,7 @@ const WIRE_LINES: Readonly<Record<WireErrorContext["phase"], Line>> = {
 
 const SERVER_LINES: Readonly<Record<ServeErrorContext["phase"], Line>> = {
   accept: ["warn", "A connection could not be accepted"],
-  certificates: ["warn", "Changed certificates cannot be used; the old ones hold"],
+  certificates: ["warn", "Certificates need a look; those in force stay so"],
   close: ["info", "A connection ended before all was sent"],
   drain: null,
   // Whoever scans the network would fill the log.

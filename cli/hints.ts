@@ -5,18 +5,24 @@ import { say } from "./talk.ts";
 const HINTS: Readonly<Record<string, string>> = {
   ERR_ADDRESS_IN_USE: "another program listens there; choose another address, or port 0 for a free one",
   ERR_CERT_EXPIRED: 'see its dates with "parley cert show FILE"; make a new one with "parley cert server"',
+  ERR_CERT_EXPIRING: 'make a new one with "parley cert server", or see why it was not renewed',
+  ERR_CERT_MALFORMED:
+    "see that the file is whole, and in PEM: the right file, and not one that is being written?",
   ERR_CERT_KEY_MISMATCH: "give the key that the certificate was made with",
   ERR_CERT_UNTRUSTED: "give the certificate of the authority that signed it with --ca FILE",
   ERR_CERT_WRONG_HOST:
     'give a name that the certificate holds with --server-name; see them with "parley cert show FILE"',
   ERR_CONNECT_REFUSED: "nothing listens there: is the server running, and is this its address?",
-  ERR_CONNECT_TIMEOUT: "is the address right, and does a firewall let it through?",
-  ERR_FRAME_TOO_LARGE: "allow more with --max-message, or see that both sides use the same --framing",
+  ERR_CONNECT_TIMEOUT:
+    "is the address right, does a firewall let it through, and do both sides use TLS or neither?",
+  ERR_FRAME_TOO_LARGE:
+    "allow more with --max-message, or see that both sides use the same --framing, and both TLS or neither",
   ERR_FRAME_MALFORMED:
     "see that both sides use the same --framing; messages that hold line feeds want another --out-framing",
   ERR_NOT_OUR_PROTOCOL: "something else listens there, or connects here; does only one side use TLS?",
   ERR_AUTH: "see that the token or key is the one that the other side wants",
-  ERR_TLS_HANDSHAKE: "see that both sides use TLS; a client certificate may be wanted: --cert and --key",
+  ERR_TLS_HANDSHAKE:
+    "see that both sides use TLS, or leave out --tls; a client certificate may be wanted: --cert and --key",
   ERR_ADDRESS_INVALID: "see that the name or address is right, and that the folder of a socket is yours",
   ERR_SOCKET_PATH_TOO_LONG: "choose a shorter path: the system allows little more than 100 bytes",
   ERR_FORBIDDEN: "see who may do that on the other side, or read the file: chmod 600 FILE",

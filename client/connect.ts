@@ -2,7 +2,9 @@
 import { Connection } from "../connection.ts";
 import type { ConnectionSetup } from "../connection/types.ts";
 import { TimeoutError } from "../errors.ts";
-import { dial } from "../net/dial.ts";
+import { dial, type DialStage } from "../net/dial.ts";
+import { unlessAborted } from "../net/late.ts";
+import { hungAt } from "../net/stages.ts";
 import type { Transport } from "../net/transport.ts";
 import {
   loadTelemetry,
@@ -29,7 +31,7 @@ import {
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
- * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`; its text says what hung: the name, TCP or TLS
  * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
  *
  * @example
@@ -135,12 +137,13 @@ async function dialInTime(
   const controller = new AbortController();
   const onAbort = () => controller.abort(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
+  let stage: DialStage | "files" = "files";
   const timer = setTimeout(() => {
-    const text = `Cannot connect to ${targetText} within ${timeoutMs} ms`;
+    const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: ${hungAt(stage)}`;
     controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
   }, timeoutMs);
   try {
-    return await dialTarget(options, controller.signal);
+    return await dialTarget(options, controller.signal, (next) => stage = next);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
@@ -150,19 +153,11 @@ async function dialInTime(
 async function dialTarget(
   { given, target, noDelay, keepAlive }: ResolvedConnectTransportOptions,
   signal: AbortSignal,
+  onStage: (stage: DialStage) => void,
 ): Promise<Transport> {
   const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);
-  const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive });
+  const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive, onStage });
   if (!signal.aborted) return transport;
   transport.close();
   throw signal.reason;
-}
-
-/** The same promise, given up when `signal` aborts: reading a file cannot be ended, as when it is a pipe. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: result, resolve, reject } = Promise.withResolvers<T>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  return result;
 }

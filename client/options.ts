@@ -5,9 +5,16 @@ import {
   type ResolvedConnectionOptions,
 } from "../connection/options.ts";
 import { checkBoolean, checkDurationMs, checkInteger } from "../limits/check.ts";
+import { withoutBrackets } from "../net/brackets.ts";
 import type { Address } from "../net/transport.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
-import { resolveClientName, resolveCommonTls, resolveIdentity, resolveTexts } from "../tls/resolve.ts";
+import {
+  resolveClientName,
+  resolveClientPins,
+  resolveCommonTls,
+  resolveIdentity,
+  resolveTexts,
+} from "../tls/resolve.ts";
 
 /** Options of {@linkcode connectTransport}: where to connect to, and how. */
 export interface ConnectTransportOptions {
@@ -99,7 +106,7 @@ export function resolveConnectTransportOptions(
 function resolveTarget(
   options: ConnectTransportOptions,
 ): Pick<ResolvedConnectTransportOptions, "target" | "targetText"> {
-  const { path, hostname = "127.0.0.1", port } = options;
+  const { path, port } = options;
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
@@ -111,6 +118,8 @@ function resolveTarget(
     }
     return { target: { path }, targetText: JSON.stringify(path) };
   }
+  const { hostname: given = "127.0.0.1" } = options;
+  const hostname = typeof given === "string" ? withoutBrackets(given) : given;
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(
       `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
@@ -133,4 +142,5 @@ function checkTls(tls: ClientTlsOptions): void {
   resolveIdentity(tls, "");
   resolveTexts(tls.caCerts, "caCerts");
   resolveClientName(tls.serverName);
+  resolveClientPins(tls);
 }

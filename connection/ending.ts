@@ -1,8 +1,8 @@
 // Ending: how a connection ends: in order, at once, by its peer or by a fault. Every pending promise settles.
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
 import type { Inbox } from "./inbox.ts";
-import { handled } from "./rejections.ts";
+import { handled, rejected } from "./rejections.ts";
 import type { ConnectionEnd } from "./types.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
@@ -33,7 +33,7 @@ export class Ending {
   readonly #parts: EndingParts;
   readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
-  /** The end of our direction, once it was asked for. */
+  /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   /** Where in its life the connection is. */
@@ -44,6 +44,8 @@ export class Ending {
   error: Error | null = null;
   /** When it was gone, in ms since 1970. */
   closedAtMs: number | null = null;
+  /** Whether no more bytes come from the peer. */
+  hasInputEnded = false;
 
   constructor(parts: EndingParts) {
     this.#parts = parts;
@@ -59,18 +61,31 @@ export class Ending {
     return this.#closed.promise;
   }
 
-  /** Why a message is not taken. */
-  refusal(): Error {
+  /** Why nothing is sent any more: `action` is what was tried. */
+  refusal(action = "send"): Error {
     if (this.error !== null) return this.error;
     const why = this.state === "open" ? "its writing side was closed" : "the connection is closed";
-    return new ClosedError("ERR_CLOSED", `Cannot send as ${why}`);
+    return new ClosedError("ERR_CLOSED", `Cannot ${action} as ${why}`);
   }
 
-  /** Ends our direction once all that was sent is handed over. */
+  /** Whether a message is refused for what the caller did, and not as the connection ends: that is told nowhere else. */
+  get isCallersFault(): boolean {
+    return this.state === "open" && this.error === null;
+  }
+
+  /** Why the peer counts as gone, once {@linkcode hasInputEnded}. */
+  departure(): Error {
+    if (this.error !== null) return this.error;
+    const who = this.state === "open" ? "The peer has ended its direction" : "The connection is closed";
+    return new ClosedError("ERR_CLOSED", who);
+  }
+
+  /** Ends our direction once all that was sent is handed over. It resolves only if the peer reads to an end in order. */
   closeWrite(): Promise<void> {
-    if (this.state !== "open") return this.#writesEnding ?? Promise.resolve();
+    if (this.#writesEnding !== undefined) return this.#writesEnding;
+    if (this.state !== "open" || this.error !== null) return rejected(this.refusal("end the writing side"));
     this.sendable = false;
-    return this.#writesEnding ??= handled(this.#endWrites());
+    return this.#writesEnding = handled(this.#endWrites());
   }
 
   /** Closes in order; rejects when bytes that were accepted could not be handed over. */
@@ -92,17 +107,19 @@ export class Ending {
     this.#finish(error);
   }
 
-  /** No more input comes: the peer ended in order, or vanished. */
+  /** No more input comes: the peer ended in order, or the transport failed. */
   onInputEnd(error: Error | null): void {
-    this.#inputEnded.resolve();
-    if (error instanceof ClosedError) this.#finish(this.error ?? error);
-    else if (error !== null) this.failInOrder(error);
+    this.#endInput();
+    if (error === null) return;
+    // What the peer says in so many words is worth more than that a write failed.
+    this.#finish(error instanceof TlsError ? error : this.error ?? error);
   }
 
   /** The connection cannot go on; what was sent before is still handed over. */
   failInOrder(error: Error): void {
     if (this.state === "closed") return;
     this.error ??= error;
+    if (isFault(error)) this.#parts.transport.unsign?.();
     void this.close();
   }
 
@@ -115,19 +132,22 @@ export class Ending {
 
   /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
   onWriteError(error: Error): void {
-    this.error ??= error;
     const { queue } = this.#parts;
     if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
-      this.#finish(this.error);
-    } else {
-      queue.fail(withUnsent(error, queue.queuedBytes));
-      void this.#hearLastWords();
+      return this.#finish(this.error ?? error);
     }
+    const told = withUnsent(error, queue.queuedBytes);
+    this.error ??= told;
+    queue.end(told);
+    void this.#hearLastWords();
   }
 
   async #endWrites(): Promise<void> {
-    await this.#parts.queue.flushed();
-    await this.#parts.transport.closeWrite();
+    const { transport, queue } = this.#parts;
+    await queue.flushed();
+    await transport.closeWrite();
+    // An end at once goes before: then the peer need not have read to the end.
+    if (this.state === "closed") throw this.refusal("end the writing side");
   }
 
   async #closeInOrder(): Promise<void> {
@@ -137,13 +157,12 @@ export class Ending {
   }
 
   async #endInOrder(): Promise<void> {
-    const { transport, inbox, queue, closeTimeoutMs } = this.#parts;
+    const { inbox, closeTimeoutMs } = this.#parts;
     this.#setClosing();
     inbox.discard();
     const timer = setTimeout(() => this.#onCloseTimeout(), closeTimeoutMs);
     try {
-      await queue.flushed();
-      await (this.#writesEnding ?? transport.closeWrite());
+      await this.#handOver();
       await this.#linger();
       this.#finish(this.error);
     } catch (error) {
@@ -151,6 +170,15 @@ export class Ending {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Hands over what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
+  async #handOver(): Promise<void> {
+    const { transport, queue } = this.#parts;
+    if (this.error === null) this.#writesEnding ??= handled(this.#endWrites());
+    if (this.#writesEnding !== undefined) return await this.#writesEnding;
+    await queue.flushed();
+    await transport.closeWrite();
   }
 
   #onCloseTimeout(): void {
@@ -166,7 +194,12 @@ export class Ending {
   }
 
   async #hearLastWords(): Promise<void> {
+    if (this.state === "closed") return;
     this.#setClosing();
+    const { transport } = this.#parts;
+    transport.unsign?.();
+    // The writing side may work still, and the peer wait for what will never come.
+    transport.closeWrite().catch(() => {});
     await this.#linger();
     this.#finish(this.error);
   }
@@ -192,15 +225,25 @@ export class Ending {
     this.error = error;
     this.closedAtMs = Date.now();
     const unsentBytes = queue.queuedBytes;
+    if (unsentBytes > 0 || (error !== null && isFault(error))) transport.unsign?.();
     transport.close();
-    queue.fail(
-      error ?? new ClosedError("ERR_CLOSED", "Cannot send as the connection is closed", { unsentBytes }),
-    );
+    queue.end(error);
     inbox.end(error);
-    this.#inputEnded.resolve();
+    this.#endInput();
     this.#closed.resolve({ error, unsentBytes });
     onClosed();
   }
+
+  #endInput(): void {
+    if (this.hasInputEnded) return;
+    this.hasInputEnded = true;
+    this.#inputEnded.resolve();
+  }
+}
+
+/** Whether the peer is told that the end is none in order. That nothing moves is no fault, and nothing is lost by it. */
+function isFault(error: Error): boolean {
+  return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
 }
 
 /** The same error, with what was not sent. */

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers";
 import { TimeoutError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
 import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
+import { explainFirstBytes, FIRST_BYTES } from "../net/first_bytes.ts";
 import type { Transport } from "../net/transport.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
@@ -77,6 +78,8 @@ export class Inbox {
   #pushedBytes = 0;
   /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
   #drainOffset = Infinity;
+  /** The first bytes that came: what the peer speaks, where that is no message. */
+  #firstBytes: Uint8Array | null = null;
   /** Messages handed out. */
   messagesIn = 0;
   /** Bytes read. */
@@ -106,6 +109,12 @@ export class Inbox {
   /** Whether we make the peer wait, to keep a rate. */
   get keepsRate(): boolean {
     return this.#throttled !== null;
+  }
+
+  /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  get isReading(): boolean {
+    const { kind } = this.#state;
+    return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
   }
 
   /** Decodes from the next message on with another decoder. */
@@ -285,6 +294,7 @@ export class Inbox {
   }
 
   #fail(error: Error): void {
+    if (this.messagesIn === 0 && this.#firstBytes !== null) explainFirstBytes(error, this.#firstBytes);
     this.#state = { kind: "cut", error };
     this.#wake();
     this.#options.onMalformed(error);
@@ -337,6 +347,7 @@ export class Inbox {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null) break;
+        this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
         this.bytesIn += chunk.length;
         const waitMs = onRead(chunk.length);
         if (this.#state.kind === "reading" && !this.#isDrained()) {

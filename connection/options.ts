@@ -34,7 +34,10 @@ export interface ConnectionOptions {
   /**
    * Longest time in ms in which the peer takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`.
    *
-   * @default {10000} as NATS has it
+   * The kernel takes up to 4 MB more than the peer has read, and then nothing until a third of them is gone: a steady peer must read
+   * 1.4 MB within this time. With `--allow-all` on Linux the kernel's own queue is looked at, and 100 kB are enough.
+   *
+   * @default {60000} as nginx's `send_timeout`: a peer that reads 24 kB/s stays
    */
   writeTimeoutMs?: number;
   /**
@@ -49,6 +52,17 @@ export interface ConnectionOptions {
    * @default {300000} on servers, 0 on clients
    */
   idleTimeoutMs?: number;
+  /**
+   * Longest time in ms without a byte from the peer, whatever we send; then `ERR_IDLE_TIMEOUT`. 0 is off. It does not run while we
+   * do not read, as our reader pauses or a rate limit holds the peer back, while a write of ours waits for the peer, or once the
+   * peer has ended its direction.
+   *
+   * It finds a peer that vanished without a word, which our own sends hide from `idleTimeoutMs`. The price: the peer must be known to say
+   * something more often than that; one that only listens is cut.
+   *
+   * @default {0} a peer may listen for ever
+   */
+  receiveTimeoutMs?: number;
   /**
    * Longest time in ms that `close()` takes to hand over what was sent; then the rest is cut.
    *
@@ -78,9 +92,10 @@ export function resolveConnectionOptions(
     highWaterBytes: options.highWaterBytes ?? 2 ** 20,
     maxQueuedBytes: options.maxQueuedBytes ?? Math.max(2 ** 23, options.highWaterBytes ?? 0),
     readAheadBytes: options.readAheadBytes ?? 65536,
-    writeTimeoutMs: options.writeTimeoutMs ?? 10_000,
+    writeTimeoutMs: options.writeTimeoutMs ?? 60_000,
     messageTimeoutMs: options.messageTimeoutMs ?? 30_000,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
+    receiveTimeoutMs: options.receiveTimeoutMs ?? 0,
     closeTimeoutMs: options.closeTimeoutMs ?? 10_000,
   };
   const off = { allowOff: true };
@@ -97,6 +112,7 @@ export function resolveConnectionOptions(
   checkDurationMs(action, "writeTimeoutMs", resolved.writeTimeoutMs);
   checkDurationMs(action, "messageTimeoutMs", resolved.messageTimeoutMs, off);
   checkDurationMs(action, "idleTimeoutMs", resolved.idleTimeoutMs, off);
+  checkDurationMs(action, "receiveTimeoutMs", resolved.receiveTimeoutMs, off);
   checkDurationMs(action, "closeTimeoutMs", resolved.closeTimeoutMs);
   checkFraming(action, resolved.framing);
   // A framing may have limits of its own to compare with: find out now, not with the first connection.

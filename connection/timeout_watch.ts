@@ -1,9 +1,21 @@
-// TimeoutWatch: finds out that a connection is idle, its peer too slow to read, or a message too slow to come.
+// TimeoutWatch: finds out that a connection is idle, its peer silent or too slow to read, or a message too slow to come.
 import { ClosedError, TimeoutError } from "../errors.ts";
+import type { Transport } from "../net/transport.ts";
 import type { Inbox } from "./inbox.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { Stillness } from "./stillness.ts";
 import type { WriteQueue } from "./write_queue.ts";
+
+/** How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear, and most waits are short. */
+const ASK_AFTER_MS = 1000;
+
+/** What a {@linkcode TimeoutWatch} looks at. */
+export interface WatchParts {
+  readonly transport: Transport;
+  readonly inbox: Inbox;
+  readonly queue: WriteQueue;
+  readonly onTimeout: (error: Error) => void;
+}
 
 /**
  * Compares counters from one sweep to the next, so that nothing is spent on a message. Times are exact to the interval of
@@ -11,51 +23,48 @@ import type { WriteQueue } from "./write_queue.ts";
  */
 export class TimeoutWatch {
   readonly #options: ResolvedConnectionOptions;
-  readonly #inbox: Inbox;
-  readonly #queue: WriteQueue;
-  readonly #onTimeout: (error: Error) => void;
+  readonly #parts: WatchParts;
   readonly #traffic = new Stillness();
+  readonly #received = new Stillness();
   readonly #writes = new Stillness();
   readonly #messages = new Stillness();
+  /** What the kernel held when it was last asked during the write that waits; `null` before that, and where it does not say. */
+  #held: number | null = null;
+  /** Bytes that left the kernel while a write waited. */
+  #drainedBytes = 0;
 
-  constructor(
-    options: ResolvedConnectionOptions,
-    inbox: Inbox,
-    queue: WriteQueue,
-    onTimeout: (error: Error) => void,
-  ) {
+  constructor(options: ResolvedConnectionOptions, parts: WatchParts) {
     this.#options = options;
-    this.#inbox = inbox;
-    this.#queue = queue;
-    this.#onTimeout = onTimeout;
+    this.#parts = parts;
   }
 
   /** The shortest time that is watched, in ms. */
   get shortestMs(): number {
-    const { idleTimeoutMs, writeTimeoutMs, messageTimeoutMs } = this.#options;
-    return Math.min(...[idleTimeoutMs, writeTimeoutMs, messageTimeoutMs].filter((ms) => ms > 0));
+    const { idleTimeoutMs, receiveTimeoutMs, writeTimeoutMs, messageTimeoutMs } = this.#options;
+    const times = [idleTimeoutMs, receiveTimeoutMs, writeTimeoutMs, messageTimeoutMs];
+    return Math.min(...times.filter((ms) => ms > 0));
   }
 
   /** How long nothing has moved, in ms. */
   idleMs(nowMs: number): number {
-    return this.#traffic.lastedMs(this.#inbox.bytesIn + this.#queue.writtenBytes, nowMs);
+    const { inbox, queue } = this.#parts;
+    return this.#traffic.lastedMs(inbox.bytesIn + queue.takenBytes, nowMs);
   }
 
-  /** Looks at the counters. */
-  sweep(nowMs: number): void {
-    const { idleTimeoutMs, writeTimeoutMs, messageTimeoutMs } = this.#options;
-    const inbox = this.#inbox;
-    const queue = this.#queue;
-    if (queue.writing) {
-      if (this.#writes.lastedMs(queue.writtenBytes, nowMs) >= writeTimeoutMs) return this.#slowConsumer();
-    } else this.#writes.lastedMs(-1, nowMs);
+  /** Looks at the counters. `isOpen` is false once the connection is being closed: then the peer owes no more than to take the rest. */
+  sweep(nowMs: number, isOpen: boolean): void {
+    if (this.#isSlowConsumer(nowMs)) return this.#slowConsumer();
+    if (!isOpen) return;
+    const { idleTimeoutMs, messageTimeoutMs } = this.#options;
+    const { inbox, queue, onTimeout } = this.#parts;
     // A message is late only while we wait for its rest: a slow reader on our side is no fault of the peer.
     if (messageTimeoutMs > 0 && inbox.waitsForRest) {
       if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
     } else this.#messages.lastedMs(-1, nowMs);
+    if (this.#isSilent(nowMs)) return this.#silentPeer();
     const idleMs = this.idleMs(nowMs);
     if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing && !inbox.keepsRate) {
-      this.#onTimeout(
+      onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",
           `The connection was closed as nothing moved on it for ${idleTimeoutMs} ms`,
@@ -64,23 +73,71 @@ export class TimeoutWatch {
     }
   }
 
+  /** Whether the peer has taken nothing for too long. */
+  #isSlowConsumer(nowMs: number): boolean {
+    const { queue } = this.#parts;
+    const { writeTimeoutMs } = this.#options;
+    if (!queue.writing) {
+      this.#held = null;
+      this.#writes.lastedMs(-1, nowMs);
+      return false;
+    }
+    const waitedMs = this.#writes.lastedMs(queue.takenBytes + this.#drainedBytes, nowMs);
+    if (waitedMs === 0) this.#held = null;
+    if (waitedMs >= writeTimeoutMs / 4) queue.slowDown();
+    if (this.#held === null) {
+      if (waitedMs >= Math.min(ASK_AFTER_MS, writeTimeoutMs / 4)) this.#held = this.#askKernel();
+    } else if (waitedMs >= writeTimeoutMs) this.#countDrained();
+    return this.#writes.lastedMs(queue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
+  }
+
+  /** The kernel takes the next bytes only once it is rid of many: what left it meanwhile is what the peer took. */
+  #countDrained(): void {
+    const held = this.#askKernel() ?? this.#held!;
+    if (held < this.#held!) this.#drainedBytes += this.#held! - held;
+    this.#held = held;
+  }
+
+  #askKernel(): number | null {
+    return this.#parts.transport.unacknowledgedBytes?.() ?? null;
+  }
+
+  /** Whether the peer has sent nothing for too long. */
+  #isSilent(nowMs: number): boolean {
+    const { inbox, queue } = this.#parts;
+    const { receiveTimeoutMs } = this.#options;
+    if (receiveTimeoutMs === 0) return false;
+    const counts = inbox.isReading && !queue.writing;
+    return this.#received.lastedMs(counts ? inbox.bytesIn : -1, nowMs) >= receiveTimeoutMs && counts;
+  }
+
+  #silentPeer(): void {
+    this.#parts.onTimeout(
+      new TimeoutError(
+        "ERR_IDLE_TIMEOUT",
+        `The connection was closed as nothing was received on it for ${this.#options.receiveTimeoutMs} ms`,
+      ),
+    );
+  }
+
   #slowConsumer(): void {
-    const { queuedBytes } = this.#queue;
-    this.#onTimeout(
+    const { queuedBytes } = this.#parts.queue;
+    this.#parts.onTimeout(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
-        `The connection was closed as the peer took none of ${queuedBytes} bytes within ${this.#options.writeTimeoutMs} ms`,
+        `The connection was closed as the peer took none of the ${queuedBytes} bytes that wait for it within ` +
+          `${this.#options.writeTimeoutMs} ms`,
         { unsentBytes: queuedBytes },
       ),
     );
   }
 
   #slowMessage(): void {
-    this.#onTimeout(
+    this.#parts.onTimeout(
       new TimeoutError(
         "ERR_READ_TIMEOUT",
         `The connection was closed as a message that had begun did not end within ${this.#options.messageTimeoutMs} ms: ` +
-          `${this.#inbox.heldBytes} bytes of it came`,
+          `${this.#parts.inbox.heldBytes} bytes of it came`,
       ),
     );
   }

@@ -16,6 +16,13 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   data?: Data;
   /** Name in logs and statistics. @default {a random UUID} */
   id?: string;
+  /**
+   * Called with the error of a `send` that was refused for a mistake of the caller's and whose promise nothing waits for, at most ten
+   * times for each connection.
+   *
+   * @default {the console}
+   */
+  onUnheard?: (error: unknown) => void;
   /** Timer that looks after the timeouts. @default {one for the process} */
   sweeper?: Sweeper;
   /** Called with what moved since the last call; gives ms to wait before reading on. */
@@ -36,12 +43,15 @@ export interface Traffic {
   readonly messagesOut: number;
 }
 
-/** How far the frames of a connection have come on their way out, in bytes since its beginning. */
+/**
+ * How far the frames of a connection have come on their way out, in bytes since its beginning. They are bytes of whole frames, head and
+ * tail included; what TLS adds is not among them.
+ */
 export interface SendProgress {
-  /** Accepted for sending. */
+  /** Accepted for sending: it grows by the size of the frame within `send`. */
   readonly pushedBytes: number;
   /** Given to the transport; what is above was never seen by it. */
   readonly startedBytes: number;
-  /** Handed to the kernel. */
+  /** Handed to the kernel, by writes that are finished. */
   readonly writtenBytes: number;
 }

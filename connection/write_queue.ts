@@ -2,14 +2,18 @@
 import { ClosedError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { setImmediate } from "node:timers";
+import { bufferGone } from "../net/faults.ts";
 import type { Transport } from "../net/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn } from "./turns.ts";
 
-/** Most bytes of a large message that go out in one write: what a slow peer must take to count as alive. */
+/** Most bytes of a large message that go out in one write. */
 const SLICE_BYTES = 256 * 1024;
+
+/** The same to a peer that is slow, so that what it takes shows soon even where a transport tells of whole writes only. */
+const SLOW_SLICE_BYTES = 16 * 1024;
 
 /** Queues that write at the end of this turn: one callback for all of them. */
 let endOfTurn: WriteQueue[] = [];
@@ -30,12 +34,14 @@ const ACCEPTED: Promise<void> = Promise.resolve();
 /** Bytes that wait for their write. */
 interface Segment {
   readonly bytes: Uint8Array;
+  /** How many they are. The bytes of a sender that transfers its buffer too early become none. */
+  readonly length: number;
   /** Buffer to give back once they are written; `null` when the bytes are the sender's own. */
   readonly buffer: Uint8Array | null;
 }
 
 /** Stands where a segment was taken out: a queue that is never empty must not hold on to what it has written. */
-const TAKEN: Segment = { bytes: new Uint8Array(0), buffer: null };
+const TAKEN: Segment = { bytes: new Uint8Array(0), length: 0, buffer: null };
 
 /** Segments taken out after which their places are given up. */
 const COMPACT_AT = 64;
@@ -70,7 +76,12 @@ export class WriteQueue implements SendProgress {
   #fill: Uint8Array | null = null;
   #filled = 0;
   #writing: Segment | null = null;
+  #ended = false;
+  /** Why the queue has ended; made only when it is asked for where the end was in order. */
   #failure: Error | null = null;
+  #unsentBytes = 0;
+  /** Whether the peer takes little at a time. */
+  #isSlow = false;
   #scheduled = false;
   #belowHighWater: PromiseWithResolvers<void> | null = null;
   #flushes: FlushWait[] = [];
@@ -89,7 +100,12 @@ export class WriteQueue implements SendProgress {
 
   /** Bytes accepted and not yet in the kernel. */
   get queuedBytes(): number {
-    return this.pushedBytes - this.writtenBytes;
+    return this.pushedBytes - this.takenBytes;
+  }
+
+  /** Bytes that the kernel has, those of a write under way included as far as the transport tells. */
+  get takenBytes(): number {
+    return this.writtenBytes + (this.#writing === null ? 0 : this.#transport.takenBytes ?? 0);
   }
 
   /** Whether a write is under way. */
@@ -108,7 +124,7 @@ export class WriteQueue implements SendProgress {
    * @throws {FramingError} when the framing refuses the message; nothing was added
    */
   push(message: Uint8Array): Promise<void> {
-    if (this.#failure !== null) return rejected(this.#failure);
+    if (this.#ended) return rejected(this.#refusal());
     const body = this.#encoder.body(message);
     const size = body.length + this.#encoder.maxOverhead;
     if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
@@ -126,13 +142,19 @@ export class WriteQueue implements SendProgress {
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
   flush(): void {
-    if (this.#writing === null && this.#failure === null) this.#writeNext();
+    if (this.#writing === null && !this.#ended) this.#writeNext();
   }
 
-  /** Resolves when all that was pushed before is in the kernel. */
+  /** Takes note that the peer is slow: until the queue is empty, less goes out in one write. */
+  slowDown(): void {
+    this.#isSlow = true;
+  }
+
+  /** Resolves when all that was pushed before is in the kernel. After an end by an error it rejects in any case. */
   flushed(): Promise<void> {
-    if (this.queuedBytes === 0) return ACCEPTED;
     if (this.#failure !== null) return rejected(this.#failure);
+    if (this.pushedBytes === this.writtenBytes) return ACCEPTED;
+    if (this.#ended) return rejected(this.#refusal());
     this.flush();
     const last = this.#flushes.at(-1);
     if (last?.offset === this.pushedBytes) return last.promise;
@@ -141,17 +163,26 @@ export class WriteQueue implements SendProgress {
     return handled(wait.promise);
   }
 
-  /** Ends the queue: drops what is not written and settles every wait with `error`. */
-  fail(error: Error): void {
-    if (this.#failure !== null) return;
+  /** Ends the queue: drops what is not written and settles every wait with `error`, which is `null` at an end in order. */
+  end(error: Error | null): void {
+    if (this.#ended) return;
+    this.#unsentBytes = this.queuedBytes;
+    this.#ended = true;
     this.#failure = error;
     this.#segments = [];
     this.#head = 0;
     this.#fill = null;
     this.#filled = 0;
-    this.#belowHighWater?.reject(error);
-    for (const wait of this.#flushes) wait.reject(error);
+    this.#belowHighWater?.reject(this.#refusal());
+    for (const wait of this.#flushes) wait.reject(this.#refusal());
     this.#flushes = [];
+  }
+
+  /** Why nothing is taken any more. */
+  #refusal(): Error {
+    return this.#failure ?? new ClosedError("ERR_CLOSED", "Cannot send as the connection is closed", {
+      unsentBytes: this.#unsentBytes,
+    });
   }
 
   #pushJoined(body: Uint8Array, size: number): void {
@@ -181,7 +212,7 @@ export class WriteQueue implements SendProgress {
   #seal(): void {
     const fill = this.#fill;
     if (fill === null) return;
-    this.#segments.push({ bytes: fill.subarray(0, this.#filled), buffer: fill });
+    this.#segments.push({ bytes: fill.subarray(0, this.#filled), length: this.#filled, buffer: fill });
     this.#fill = null;
     this.#filled = 0;
   }
@@ -189,10 +220,16 @@ export class WriteQueue implements SendProgress {
   /** A body that nothing is added to goes out from where it lies: a proxy's chunks are not copied. */
   #pushDirect(body: Uint8Array): void {
     if (this.#filled > 0) this.#seal();
-    for (let at = 0; at < body.length; at += SLICE_BYTES) {
-      this.#segments.push({ bytes: body.subarray(at, at + SLICE_BYTES), buffer: null });
-    }
+    this.#pushSlices(body, 0);
     this.pushedBytes += body.length;
+  }
+
+  /** Lines up the sender's own bytes, from `start` on. */
+  #pushSlices(body: Uint8Array, start: number): void {
+    for (let at = start; at < body.length; at += SLICE_BYTES) {
+      const bytes = body.subarray(at, at + SLICE_BYTES);
+      this.#segments.push({ bytes, length: bytes.length, buffer: null });
+    }
   }
 
   /**
@@ -209,9 +246,7 @@ export class WriteQueue implements SendProgress {
     fill.set(body.subarray(0, copied), start);
     this.#filled = start + copied;
     this.#seal();
-    for (let at = copied; at < body.length; at += SLICE_BYTES) {
-      this.#segments.push({ bytes: body.subarray(at, at + SLICE_BYTES), buffer: null });
-    }
+    this.#pushSlices(body, copied);
     const tail = this.#fill = takeBuffer(maxOverhead);
     this.#filled = this.#encoder.writeTail(body, tail, 0);
     this.pushedBytes += start - from + body.length + this.#filled;
@@ -250,14 +285,17 @@ export class WriteQueue implements SendProgress {
       this.#segments.length = 0;
       this.#head = 0;
       if (this.#filled === 0) {
+        this.#isSlow = false;
         this.#releaseFill();
         return;
       }
       this.#seal();
     }
-    const segment = this.#take();
+    const segment = this.#isSlow ? this.#takeLittle() : this.#take();
+    // A write of no bytes would never end on some transports, and on others count as one of all.
+    if (segment.bytes.length !== segment.length) return this.#options.onError(bufferGone());
     this.#writing = segment;
-    this.startedBytes += segment.bytes.length;
+    this.startedBytes += segment.length;
     this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
   }
 
@@ -272,14 +310,25 @@ export class WriteQueue implements SendProgress {
     return segment;
   }
 
+  /** Takes out the first bytes of the first segment. */
+  #takeLittle(): Segment {
+    const { bytes, length, buffer } = this.#segments[this.#head]!;
+    if (length <= SLOW_SLICE_BYTES || bytes.length !== length) return this.#take();
+    const rest = bytes.subarray(SLOW_SLICE_BYTES);
+    this.#segments[this.#head] = { bytes: rest, length: rest.length, buffer };
+    return { bytes: bytes.subarray(0, SLOW_SLICE_BYTES), length: SLOW_SLICE_BYTES, buffer: null };
+  }
+
   readonly #onWritten = (): void => {
-    const { bytes, buffer } = this.#writing!;
+    const { length, buffer } = this.#writing!;
     this.#writing = null;
     if (buffer !== null) returnBuffer(buffer);
-    if (this.#failure !== null) return;
-    this.writtenBytes += bytes.length;
+    if (this.#ended) return;
+    this.writtenBytes += length;
     if (this.#flushes.length > 0) this.#settleFlushes();
-    if (this.#belowHighWater !== null && this.queuedBytes <= this.#options.highWaterBytes) {
+    if (
+      this.#belowHighWater !== null && this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes
+    ) {
       const wait = this.#belowHighWater;
       this.#belowHighWater = null;
       wait.resolve();
@@ -289,7 +338,7 @@ export class WriteQueue implements SendProgress {
 
   readonly #onFailed = (error: Error): void => {
     this.#writing = null;
-    if (this.#failure === null) this.#options.onError(error);
+    if (!this.#ended) this.#options.onError(error);
   };
 
   #settleFlushes(): void {

@@ -1,4 +1,5 @@
 // lengthPrefixed(): messages that begin with their length in 1, 2, 4 or 8 bytes.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 
@@ -9,6 +10,11 @@ export interface LengthPrefixedOptions {
   /** Byte order of the prefix. @default {"big"}, network byte order */
   endian?: "big" | "little";
 }
+
+const NAMES: OptionNames<LengthPrefixedOptions> = {
+  bytes: true,
+  endian: true,
+};
 
 /**
  * Messages that begin with their length as an unsigned integer. The default framing: it carries any bytes, and a
@@ -27,6 +33,7 @@ export interface LengthPrefixedOptions {
  * ```
  */
 export function lengthPrefixed(options: LengthPrefixedOptions = {}): Framing {
+  checkOptionNames("Cannot make the framing", options, NAMES);
   const { bytes = 4, endian = "big" } = options;
   if (![1, 2, 4, 8].includes(bytes)) {
     throw new RangeError(

@@ -1,4 +1,8 @@
 // connectIpc(): the side that connects, and keeps its connection up.
+import { RECONNECT_NAMES } from "../client/option_names.ts";
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
+import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Backoff, type ReconnectOptions } from "../client/backoff.ts";
 import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
@@ -37,6 +41,15 @@ export interface IpcClientOptions extends IpcCommonOptions {
   signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<IpcClientOptions> = {
+  ...IPC_COMMON_NAMES,
+  tls: CLIENT_TLS_NAMES,
+  connectTimeoutMs: true,
+  reconnect: RECONNECT_NAMES,
+  onQuery: true,
+  signal: true,
+};
+
 const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 1000, healthyAfterMs: 5000 };
 
 /**
@@ -65,6 +78,7 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 10
  * ```
  */
 export async function connectIpc(options: IpcClientOptions): Promise<IpcClient> {
+  checkOptionNames("Cannot connect", options, NAMES);
   const resolved = resolveIpcOptions("Cannot connect", options);
   const { connectTimeoutMs = 10_000, reconnect = {}, signal } = options;
   checkDurationMs(resolved.action, "connectTimeoutMs", connectTimeoutMs, { allowOff: true });

@@ -1,4 +1,5 @@
 // Inbox: received messages until they are read, and readers until there is one; nothing is lost by a wait that ends.
+import { checkWaitNames } from "../limits/check_names.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import { Fifo } from "./fifo.ts";
@@ -193,8 +194,10 @@ export function iterate<T>(read: () => Promise<T | null>): AsyncIterableIterator
 }
 
 /** Refuses a wait whose options are wrong, or that has been aborted already. */
-export function refuseWait({ signal, timeoutMs }: IpcReadOptions): Promise<never> | null {
+export function refuseWait(options: IpcReadOptions): Promise<never> | null {
+  const { signal, timeoutMs } = options;
   try {
+    checkWaitNames("Cannot read", options);
     if (timeoutMs !== undefined) checkDurationMs("Cannot read", "timeoutMs", timeoutMs, { minMs: 0 });
   } catch (error) {
     return Promise.reject(error);

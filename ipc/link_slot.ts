@@ -1,4 +1,5 @@
 // LinkSlot: what stays the same while links come and go: messages to be read, and what may have been lost.
+import { checkWaitNames } from "../limits/check_names.ts";
 import { handled } from "../connection/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
@@ -105,6 +106,7 @@ export class LinkSlot {
     const { timeoutMs = this.#options.queryTimeoutMs, signal } = options;
     let bytes: Uint8Array;
     try {
+      checkWaitNames("Cannot query", options);
       checkDurationMs("Cannot query", "timeoutMs", timeoutMs);
       bytes = toBytes("Cannot query", data);
     } catch (error) {
@@ -144,6 +146,7 @@ export class LinkSlot {
   /** Waits for a link. */
   async whenLinked(options: IpcReadOptions): Promise<void> {
     const { timeoutMs, signal } = options;
+    checkWaitNames("Cannot wait", options);
     if (timeoutMs !== undefined) checkDurationMs("Cannot wait", "timeoutMs", timeoutMs);
     if (this.#end !== null) throw this.#end.error;
     if (this.#link?.isOpen) return;

@@ -1,4 +1,5 @@
 // The log of IPC: the user's logger, or the console from the level in PARLEY_LOG on.
+import { callHook } from "../call_hook.ts";
 import { checkFunction, checkOneOf } from "../limits/check.ts";
 import type { Logger } from "../logger.ts";
 import { EventLog } from "../log_events.ts";
@@ -68,15 +69,22 @@ export class IpcReporter {
   report(error: unknown, phase: IpcErrorContext["phase"]): void {
     const decision = this.#limiter.ask(phase, performance.now());
     if (!decision.write) return;
-    try {
-      if (this.#onError !== undefined) return this.#onError(error, { phase });
-      const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-      const fields = { phase, leftOut: decision.leftOut };
-      if (phase === "handshake") this.#logger.warn(`A handshake failed: ${text}`, fields);
-      else this.#logger.error(`Error in phase "${phase}": ${text}`, fields);
-    } catch {
-      // What reports errors must not make new ones.
-    }
+    const onError = this.#onError;
+    if (onError === undefined) return this.#log(error, phase, decision.leftOut);
+    callHook(() => onError(error, { phase }), (thrown) => this.#log(thrown, "hook", 0));
+  }
+
+  #log(error: unknown, phase: string, leftOut: number): void {
+    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const fields = { phase, leftOut };
+    // What reports errors must not make new ones.
+    callHook(
+      () =>
+        phase === "handshake"
+          ? this.#logger.warn(`A handshake failed: ${text}`, fields)
+          : this.#logger.error(`Error in phase "${phase}": ${text}`, fields),
+      () => {},
+    );
   }
 
   /** A channel is in another status; a pair that says "listening" has the server's part. */
@@ -90,10 +98,7 @@ export class IpcReporter {
 
   /** A line for whoever looks for a fault. */
   debug(message: string, fields?: Record<string, unknown>): void {
-    try {
-      this.#logger.debug(message, fields);
-    } catch {
-      // A logger that throws must not end anything.
-    }
+    // A logger that fails must not end anything.
+    callHook(() => this.#logger.debug(message, fields), () => {});
   }
 }

@@ -1,6 +1,7 @@
 // The way of IPC to the network: listens and dials at an endpoint, with or without TLS.
 import { AddressError, ClosedError, ParleyError } from "../errors.ts";
 import { dial } from "../net/dial.ts";
+import { unlessAborted } from "../net/late.ts";
 import { listen } from "../net/listen.ts";
 import type { Listener, Transport } from "../net/transport.ts";
 import { openServerCredentials, resolveClientTls } from "../tls/load.ts";
@@ -46,9 +47,10 @@ export async function dialEndpoint(
   }
   // The name in the certificate of a unix socket cannot come from its path.
   const serverName = endpoint.kind === "unix" ? "localhost" : undefined;
-  const tls = options.tls === undefined
-    ? undefined
-    : await resolveClientTls(serverName === undefined ? options.tls : { serverName, ...options.tls });
+  const tls = options.tls === undefined ? undefined : await unlessAborted(
+    resolveClientTls(serverName === undefined ? options.tls : { serverName, ...options.tls }),
+    signal,
+  );
   signal.throwIfAborted();
   return endpoint.kind === "unix"
     ? await dial({ path: endpoint.path, tls }, { signal })

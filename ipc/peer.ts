@@ -1,4 +1,8 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
+import { RECONNECT_NAMES } from "../client/option_names.ts";
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
+import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Backoff } from "../client/backoff.ts";
 import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, type ParleyError } from "../errors.ts";
@@ -38,6 +42,13 @@ export interface IpcPairOptions extends IpcCommonOptions {
   signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<IpcPairOptions> = {
+  ...IPC_COMMON_NAMES,
+  tls: { server: SERVER_TLS_NAMES, client: CLIENT_TLS_NAMES },
+  reconnect: RECONNECT_NAMES,
+  signal: true,
+};
+
 /** Which part a process has in its pair. */
 export type IpcRole = "server" | "client";
 
@@ -66,6 +77,7 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 10, maxDelayMs: 25
  */
 export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler): Promise<IpcPeer> {
   const keepaliveMs = (queryTimeoutMs: number) => Math.max(1, Math.floor(queryTimeoutMs / 2));
+  checkOptionNames("Cannot pair", options, NAMES);
   const resolved = resolveIpcOptions("Cannot pair", options, { keepaliveMs });
   checkFunction(resolved.action, "onQuery", onQuery);
   const { reconnect = {}, signal } = options;

@@ -1,4 +1,7 @@
 // listenIpc(): the side that listens; many clients, read one by one or all together.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
+import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
@@ -41,6 +44,15 @@ export interface IpcServerOptions extends IpcCommonOptions {
   signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<IpcServerOptions> = {
+  ...IPC_COMMON_NAMES,
+  tls: SERVER_TLS_NAMES,
+  maxClients: true,
+  maxPending: true,
+  onQuery: true,
+  signal: true,
+};
+
 /**
  * Listens on a channel. The socket of a server that died is taken over, that of one that lives never is.
  *
@@ -65,6 +77,7 @@ export interface IpcServerOptions extends IpcCommonOptions {
  * ```
  */
 export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
+  checkOptionNames("Cannot listen", options, NAMES);
   const resolved = resolveIpcOptions("Cannot listen", options);
   const { maxClients = 1000, maxPending = 100, signal } = options;
   checkInteger(resolved.action, "maxClients", maxClients, 1, 65536);

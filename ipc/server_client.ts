@@ -1,4 +1,5 @@
 // IpcServerClient: one client of a server, as its handlers see it.
+import { checkWaitNames } from "../limits/check_names.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import type { Address } from "../net/transport.ts";
 import type { IpcQueryOptions } from "./asked.ts";
@@ -110,6 +111,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   query(data: Uint8Array | string, options: IpcQueryOptions = {}): Promise<Uint8Array> {
     const { timeoutMs = this.#queryTimeoutMs, signal } = options;
     try {
+      checkWaitNames("Cannot query", options);
       checkDurationMs("Cannot query", "timeoutMs", timeoutMs);
       return this.#link!.query(toBytes("Cannot query", data), timeoutMs, signal);
     } catch (error) {

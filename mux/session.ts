@@ -1,4 +1,6 @@
 // MuxSession: many streams over one transport, as the application sees it.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport.ts";
 import { Engine } from "./engine.ts";
@@ -86,6 +88,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {RangeError} when an option is out of range, before any I/O
    */
   constructor(transport: Transport, options: MuxSessionOptions) {
+    checkOptionNames("Cannot start a session", options, MUX_SESSION_NAMES);
     this.#options = resolveMuxOptions(options);
     this.#engine = new Engine(transport, this.#options, {
       onIncoming: () => this.#accepting.shift()?.check(),
@@ -218,9 +221,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
-  close({ timeoutMs = 10_000 }: MuxCloseOptions = {}): Promise<void> {
-    checkWait("close the session", { timeoutMs });
-    this.#closing ??= this.#close(timeoutMs);
+  close(options: MuxCloseOptions = {}): Promise<void> {
+    checkWait("close the session", options);
+    this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
     return this.#closing;
   }
 

@@ -1,19 +1,20 @@
 // dial(): opens a connection to wherever an address says, by the backend that fits.
 import type { ResolvedClientTls } from "../tls/options.ts";
-import { connectNode } from "./node_link.ts";
+import { connectNode } from "./node_dial.ts";
 import { NodeTransport } from "./node_transport.ts";
+import { withoutBrackets } from "./brackets.ts";
 import { type DialOptions, dialTcp } from "./tcp.ts";
 import { dialTlsNative } from "./tls_native.ts";
 import { dialTlsNode } from "./tls_node.ts";
 import type { Transport } from "./transport.ts";
 import { dialUnix } from "./unix.ts";
 
-export type { DialOptions } from "./tcp.ts";
+export type { DialOptions, DialStage } from "./tcp.ts";
 
 /** Where to connect to. */
 export type DialTarget =
   | {
-    /** Name or IP address. @default {"127.0.0.1"} */
+    /** Name or IP address; IPv6 with or without brackets. @default {"127.0.0.1"} */
     readonly hostname?: string;
     /** 1 to 65535. */
     readonly port: number;
@@ -60,7 +61,8 @@ export async function dial(target: DialTarget, options: DialOptions): Promise<Tr
     if (tls.backend === "deno") throw lacks("has no TLS over unix sockets", "path");
     return await dialTlsNode({ path: target.path }, tls, options);
   }
-  const { hostname = "127.0.0.1", port } = target;
+  const { port } = target;
+  const hostname = withoutBrackets(target.hostname ?? "127.0.0.1");
   if (tls === undefined) {
     if (options.canReset !== true) return await dialTcp({ hostname, port }, options);
     return new NodeTransport(await connectNode({ hostname, port }, options));
@@ -74,6 +76,7 @@ export async function dial(target: DialTarget, options: DialOptions): Promise<Tr
 function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
+  if (tls.pins !== undefined) throw lacks("does not tell which certificate a server showed", "pin");
   if (tls.cert === undefined) return;
   if (tls.serverName !== undefined) {
     throw lacks("cannot check another name than the one it dials while it shows a certificate", "serverName");

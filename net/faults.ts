@@ -16,20 +16,84 @@ export function addressText(address: Address): string {
   }
 }
 
-/** The error of an operation after our own `close()`. */
-export function closedHere(what: "read" | "write"): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+/** What was tried on a connection. */
+type Operation = "read" | "write" | "close";
+
+/** What {@linkcode closedHere} returns, one for each operation. */
+const closed: Partial<Record<Operation, ClosedError>> = {};
+
+/**
+ * The error of an operation after our own `close()`. It is the same one each time and shows no stack: it ends the read that is under
+ * way whenever a connection is closed, where nothing reads it, and a stack would be the dearest part of that.
+ */
+export function closedHere(what: Operation): ClosedError {
+  return closed[what] ??= withoutStack(
+    new ClosedError("ERR_CLOSED", `Cannot ${verbOf(what)} as the connection was closed on this side`),
+  );
 }
 
 /** The error of an operation on a connection whose peer vanished. */
-export function peerVanished(what: "read" | "write" | "close", cause: unknown): ClosedError {
-  const verb = what === "close" ? "end the connection in order" : what;
-  return new ClosedError("ERR_RESET", `Cannot ${verb} as the peer vanished: ${reasonOf(cause)}`, { cause });
+export function peerVanished(what: Operation, cause: unknown): ClosedError {
+  return new ClosedError("ERR_RESET", `Cannot ${verbOf(what)} as the peer vanished: ${reasonOf(cause)}`, {
+    cause,
+  });
+}
+
+/** What the alerts mean that a peer sends when it refuses us; the others are named as the platform names them. */
+const ALERTS: Readonly<Record<string, string>> = {
+  certificaterequired: "it wants a client certificate: set `cert` and `key`",
+  badcertificate: "it refuses our certificate as a bad one",
+  unsupportedcertificate: "it does not take this kind of certificate",
+  certificaterevoked: "our certificate was revoked",
+  certificateexpired: "our certificate has expired or is not yet valid",
+  certificateunknown: "it refuses our certificate",
+  unknownca: "it does not know the authority that issued our certificate",
+  accessdenied: "it refuses access to the owner of our certificate",
+  // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate that it does not trust.
+  unexpectedmessage: "right after the handshake it means that our certificate is refused",
+};
+
+/**
+ * The error of an operation on a connection that the peer ended by a TLS alert; `undefined` when there was none. With TLS 1.3 a server
+ * refuses a client's certificate only after the client has finished its handshake: so it shows at the first read or write.
+ */
+export function alertFault(what: Operation, cause: unknown): TlsError | undefined {
+  const name = /fatal alert:? "?([A-Za-z_]+)/i.exec(reasonOf(cause))?.[1];
+  if (name === undefined) return undefined;
+  const meaning = ALERTS[name.replaceAll("_", "").toLowerCase()] ?? "see RFC 8446, section 6.2";
+  return new TlsError(
+    "ERR_TLS_HANDSHAKE",
+    `Cannot ${verbOf(what)} as the peer ended the TLS session by the alert ${name}: ${meaning}`,
+    { cause },
+  );
+}
+
+/** The error of an operation that failed: the peer's alert, or that it vanished. */
+export function transportFault(what: Operation, cause: unknown): ClosedError | TlsError {
+  return alertFault(what, cause) ?? peerVanished(what, cause);
+}
+
+function verbOf(what: Operation): string {
+  return what === "close" ? "end the connection in order" : what;
+}
+
+function withoutStack<Fault extends Error>(error: Fault): Fault {
+  error.stack = `${error.name}: ${error.message}`;
+  return error;
 }
 
 /** The caller's mistake of two reads, or two writes, at a time. */
 export function busy(what: "read" | "write"): TypeError {
   return new TypeError(`Cannot ${what} as another ${what} is under way`);
+}
+
+/** The caller's mistake of giving bytes away before they are sent. */
+export function bufferGone(): ClosedError {
+  return new ClosedError(
+    "ERR_CLOSED",
+    "Cannot send on as the buffer of a message was transferred or resized before the kernel had it: wait for flush() before you " +
+      "transfer it, or send a copy, such as message.slice()",
+  );
 }
 
 /** The caller's mistake of two accepts at a time. */
@@ -65,6 +129,19 @@ export function dialFault(address: Address, cause: unknown): unknown {
   if (isPermission(cause) || !(cause instanceof Error)) return cause;
   const message = `Cannot connect to ${where} as it cannot be reached: ${reasonOf(cause)}`;
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
+}
+
+/** Whether both ends of a connection are one: over TCP, as each end of another kind may well have one name. */
+export function isSelf(near: Address, far: Address): boolean {
+  return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
+    near.hostname === far.hostname;
+}
+
+/** The error of a dial that met itself: the kernel chose the port that is dialled as the port to dial from. */
+export function selfConnected(address: Address): AddressError {
+  const where = JSON.stringify(addressText(address));
+  const text = `Cannot connect to ${where} as nothing listens there: the socket was connected to itself`;
+  return new AddressError("ERR_CONNECT_REFUSED", text);
 }
 
 /**
@@ -122,9 +199,22 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   if (UNTRUSTED.test(text)) {
     return certificateFault("ERR_CERT_UNTRUSTED", "none of the trusted authorities issued it", cause);
   }
-  const message = `Cannot finish the TLS handshake: ${reasonOf(cause)}`;
+  const reason = reasonOf(cause);
+  const message = NO_TLS.test(text)
+    ? `Cannot finish the TLS handshake as the peer does not speak TLS: ${
+      hostname === undefined ? "a client of this port must be given `tls`" : "leave out `tls` for this port"
+    } (${reason})`
+    : `Cannot finish the TLS handshake: ${reason}${
+      hostname !== undefined && cause instanceof Deno.errors.UnexpectedEof
+        ? ": if it does not speak TLS, leave out `tls`"
+        : ""
+    }`;
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
 }
+
+/** What the platforms say of first bytes that are no record of TLS. */
+const NO_TLS =
+  /WRONG_VERSION_NUMBER|corrupt message of type Invalid(ContentType|MessageType)|UnknownProtocolVersion/i;
 
 /** The cause of a handshake that came to nothing as the peer left in the midst of it. */
 export class HangUp extends Error {

@@ -68,3 +68,28 @@ export function describeFirstBytes(bytes: Uint8Array): string | undefined {
   if (text.length < MIN_TEXT_BYTES) return undefined;
   return `text: "${escapeForLog(text, MAX_QUOTED_CHARACTERS)}"`;
 }
+
+/** What to do about a peer that speaks what its first bytes say, by the noun phrase of {@linkcode describeFirstBytes}. */
+const ADVICE: Readonly<Record<string, string>> = {
+  "a TLS alert": "that port speaks TLS: give `tls`",
+  "a TLS handshake":
+    "it is a TLS client, and this port does not speak TLS: leave out `tls` there, or give it here",
+  "an HTTP answer": "an HTTP server listens there",
+  "an HTTP request": "it is an HTTP client, and this port does not speak HTTP",
+};
+
+/**
+ * Adds to an error of a peer's first message what the peer speaks instead, where its first bytes say so, and what to do about it. Only
+ * an error is explained: bytes that are a message are one, whatever they look like.
+ *
+ * @param error The error, whose message and stack are changed
+ * @param bytes The start of all that the peer sent
+ */
+export function explainFirstBytes(error: Error, bytes: Uint8Array): void {
+  const what = describeFirstBytes(bytes);
+  if (what === undefined) return;
+  const advice = ADVICE[what];
+  const { message } = error;
+  error.message = `${message}. The peer sent ${what}${advice === undefined ? "" : `, so ${advice}`}`;
+  error.stack = error.stack?.replace(message, () => error.message);
+}

@@ -1,6 +1,8 @@
 // listen(): waits for connections wherever an address says, by the backend that fits.
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/options.ts";
-import { type ListenOptions, listenTcp } from "./tcp.ts";
+import { withoutBrackets } from "./brackets.ts";
+import { listenFirst } from "./resolve.ts";
+import { type ListenOptions, listenTcp, type TcpListenTarget } from "./tcp.ts";
 import { listenTlsNative } from "./tls_native.ts";
 import { listenNode, listenTlsNode, listenTlsNodeUnix } from "./node_listener.ts";
 import type { Listener } from "./transport.ts";
@@ -25,7 +27,7 @@ export interface ListenTls {
 /** Where to listen. */
 export type ListenTarget =
   | {
-    /** Name or IP address. @default {"127.0.0.1"} never all interfaces by accident */
+    /** Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6. @default {"127.0.0.1"} never all interfaces by accident */
     readonly hostname?: string;
     /** 0 picks a free one. */
     readonly port: number;
@@ -68,8 +70,20 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
     if (tls.backend === "deno") throw lacks("has no TLS over unix sockets", "path");
     return await listenTlsNodeUnix(target, tls, options);
   }
-  const { hostname = "127.0.0.1", port, reusePort } = target;
-  const where = { hostname, port, reusePort };
+  const { port, reusePort } = target;
+  const hostname = withoutBrackets(target.hostname ?? "127.0.0.1");
+  return await listenFirst(
+    { hostname, port },
+    (host) => listenAt({ hostname: host, port, reusePort }, tls, options),
+  );
+}
+
+/** Listens on one address. */
+async function listenAt(
+  where: TcpListenTarget,
+  tls: Required<ListenTls> | undefined,
+  options: ListenOptions,
+): Promise<Listener> {
   if (tls === undefined) {
     return options.canReset === true ? await listenNode(where, options) : listenTcp(where, options);
   }
@@ -92,8 +106,10 @@ function resolve(tls: ListenTls): Required<ListenTls> {
 
 /** Refuses what native TLS would ignore. */
 function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
-  const { clientCa, sni } = tls.credentials.current;
-  if (clientCa.length > 0) throw lacks("cannot ask for client certificates", "clientCa");
+  const { clientCa, pins, sni } = tls.credentials.current;
+  if (clientCa.length > 0 || pins !== undefined) {
+    throw lacks("cannot ask for client certificates", "clientCa");
+  }
   if (sni.size > 0) throw lacks("knows one certificate only", "sni");
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");

@@ -1,9 +1,6 @@
 // NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
-import net from "node:net";
-import { dialFault } from "./faults.ts";
-import type { DialOptions, TcpTarget } from "./tcp.ts";
+import type net from "node:net";
 import type { Address, SocketTuning } from "./transport.ts";
-import { checkUnixPath } from "./unix_path.ts";
 
 /** The part of node:net's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
 interface StreamHandle {
@@ -157,7 +154,10 @@ export class NodeLink {
   tune(tuning: SocketTuning): void {
     if (this.localAddr.transport !== "tcp") return;
     if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) this.socket.setKeepAlive(tuning.keepAlive, KEEPALIVE_DELAY_MS);
+    const { keepAlive } = tuning;
+    if (keepAlive === undefined) return;
+    const delayMs = typeof keepAlive === "object" ? keepAlive.delayMs : KEEPALIVE_DELAY_MS;
+    this.socket.setKeepAlive(keepAlive !== false, delayMs);
   }
 
   /** Keeps the process alive while the socket is open, or not. */
@@ -182,37 +182,6 @@ export class NodeLink {
 
 /** Does nothing; one for all, as each connection would hold its own. */
 export const nothing = (): void => {};
-
-/** Connects a socket of node:net. */
-export async function connectNode(
-  target: TcpTarget | { readonly path: string },
-  options: DialOptions,
-): Promise<NodeLink> {
-  const { signal, noDelay = true, keepAlive = false } = options;
-  signal.throwIfAborted();
-  if ("path" in target) checkUnixPath("connect", target.path);
-  const address: Address = "path" in target
-    ? { transport: "unix", path: target.path }
-    : { transport: "tcp", hostname: target.hostname, port: target.port };
-  const where = "path" in target ? { path: target.path } : { host: target.hostname, port: target.port };
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = net.connect({ ...where, allowHalfOpen: true });
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  socket.once("connect", resolve);
-  socket.on("error", (cause) => reject(dialFault(address, cause)));
-  try {
-    await promise;
-    const link = new NodeLink(socket, "path" in target ? target.path : undefined);
-    link.tune({ noDelay, ...keepAlive && { keepAlive } });
-    return link;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {
   const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null })._handle;

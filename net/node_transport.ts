@@ -1,9 +1,11 @@
 // NodeTransport: a Transport over a socket of node:net, or over a session of node:tls on one.
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
-import { busy, closedHere, peerVanished } from "./faults.ts";
+import { bufferGone, busy, closedHere, transportFault } from "./faults.ts";
 import type { NodeLink } from "./node_link.ts";
+import { unacknowledgedBytes } from "./send_queue.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./transport.ts";
+import { checkTuning } from "./tuning.ts";
 
 /** Bytes read ahead of the reader at which reading from the kernel stops. */
 const PAUSE_BYTES = 128 * 1024;
@@ -45,10 +47,15 @@ export class NodeTransport implements Transport {
   #closed = false;
   #ended = false;
   #hasHeld = false;
+  /** Whether the end of our direction bears the mark of an orderly one. */
+  #signed = true;
   /** Why nothing can be written any more, although there may be something to be read. */
   #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
+  /** The bytes of the write under way, and how many they were: none when their buffer is transferred meanwhile. */
+  #writing: Uint8Array | undefined;
+  #length = 0;
 
   /** Takes over a link: with its TLS session, right when the handshake is done, or without one. */
   constructor(link: NodeLink, secure?: { readonly session: Socket; readonly info: TlsInfo }) {
@@ -60,7 +67,7 @@ export class NodeTransport implements Transport {
     session.on("error", (cause) => this.#fail(cause));
     session.on("close", () => {
       // What we closed ourselves is the most frequent: an error would cost more than the rest of its end.
-      if (!this.#closed) this.#fail(new Error("the socket was closed"));
+      if (!this.#closed) this.#fail("the socket was closed");
     });
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
@@ -69,7 +76,7 @@ export class NodeTransport implements Transport {
     session.push = (chunk: Uint8Array | null) => {
       if (chunk !== null) this.#take(chunk);
       else if (secure !== undefined && link.ending) {
-        this.#fail(new Error("the socket ended before the TLS session did"));
+        this.#fail("the socket ended before the TLS session did");
       } else this.#end();
       return true;
     };
@@ -90,7 +97,7 @@ export class NodeTransport implements Transport {
       return Promise.resolve(chunk);
     }
     if (this.#incoming.kind === "ended") return Promise.resolve(null);
-    if (this.#incoming.kind === "failed") return Promise.reject(peerVanished("read", this.#incoming.cause));
+    if (this.#incoming.kind === "failed") return Promise.reject(transportFault("read", this.#incoming.cause));
     this.#reader = Promise.withResolvers();
     return this.#reader.promise;
   }
@@ -98,25 +105,35 @@ export class NodeTransport implements Transport {
   write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) return Promise.reject(closedHere("write"));
     if (this.#writer !== undefined) return Promise.reject(busy("write"));
-    if (this.#incoming.kind === "failed") return Promise.reject(peerVanished("write", this.#incoming.cause));
-    if (this.#deaf !== undefined) return Promise.reject(peerVanished("write", this.#deaf.cause));
+    if (this.#incoming.kind === "failed") {
+      return Promise.reject(transportFault("write", this.#incoming.cause));
+    }
+    if (this.#deaf !== undefined) return Promise.reject(transportFault("write", this.#deaf.cause));
     if (bytes.length === 0) return Promise.resolve();
     const writer = this.#writer = Promise.withResolvers<void>();
+    this.#writing = bytes;
+    this.#length = bytes.length;
     // A session has received something, if only its handshake.
     if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
     else this.#session.write(bytes, this.#onWritten);
     return writer.promise;
   }
 
+  unacknowledgedBytes(): number | null {
+    return unacknowledgedBytes(this.localAddr, this.remoteAddr);
+  }
+
   async closeWrite(): Promise<void> {
     if (this.#closed || this.#ended) return;
     this.#ended = true;
-    if (this.#incoming.kind === "failed") throw peerVanished("close", this.#incoming.cause);
-    if (this.#deaf !== undefined) throw peerVanished("close", this.#deaf.cause);
+    if (this.#incoming.kind === "failed") throw transportFault("close", this.#incoming.cause);
+    if (this.#deaf !== undefined) throw transportFault("close", this.#deaf.cause);
+    // Without a session on it, the end of the socket is the only one. Under a session it is one that anybody on the way could make.
+    const ending = this.#signed ? this.#session : this.#link.socket;
     const cause = await new Promise<unknown>((resolve) => {
-      this.#session.end((error?: unknown) => resolve(error));
+      ending.end((error?: unknown) => resolve(error));
     });
-    if (cause && !this.#closed) throw peerVanished("close", cause);
+    if (cause && !this.#closed) throw transportFault("close", cause);
   }
 
   close(): void {
@@ -124,7 +141,7 @@ export class NodeTransport implements Transport {
     const writing = this.#writer !== undefined;
     this.#leave();
     const session = this.#session;
-    if (this.tls === undefined || writing || this.#ended || session.destroyed) {
+    if (this.tls === undefined || !this.#signed || writing || this.#ended || session.destroyed) {
       session.destroy();
       return;
     }
@@ -134,6 +151,10 @@ export class NodeTransport implements Transport {
     setImmediate(() => setImmediate(() => session.destroy()));
   }
 
+  unsign(): void {
+    this.#signed = false;
+  }
+
   reset(): void {
     this.#leave();
     this.#link.reset();
@@ -141,6 +162,10 @@ export class NodeTransport implements Transport {
   }
 
   tune(tuning: SocketTuning): void {
+    checkTuning("Cannot tune the connection", tuning);
+    if (this.localAddr.transport !== "tcp") {
+      throw new TypeError("Cannot tune the connection as a unix socket has no such options");
+    }
     if (!this.#closed) this.#link.tune(tuning);
   }
 
@@ -184,6 +209,7 @@ export class NodeTransport implements Transport {
     const link = this.#link;
     const write = () => {
       if (this.#writer !== writer) return;
+      if (this.#isBufferGone()) return this.#onWritten();
       let onTaken = () => {};
       this.#session.write(bytes, (cause) => {
         onTaken();
@@ -207,16 +233,23 @@ export class NodeTransport implements Transport {
 
   #holdNoLonger(): void {
     if (!this.#link.hasEnded) return this.#link.release();
-    this.#fail(new Error(`it has taken nothing for ${ENDED_MS} ms`));
+    this.#fail(`it has taken nothing for ${ENDED_MS} ms`);
     this.#link.reset();
   }
 
   readonly #onWritten = (cause?: Error | null): void => {
     const writer = this.#writer;
     this.#writer = undefined;
-    if (cause) writer?.reject(peerVanished("write", cause));
+    if (this.#isBufferGone()) writer?.reject(bufferGone());
+    else if (cause) writer?.reject(transportFault("write", cause));
     else writer?.resolve();
+    this.#writing = undefined;
   };
+
+  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is anybody's guess. */
+  #isBufferGone(): boolean {
+    return this.#writing !== undefined && this.#writing.length !== this.#length;
+  }
 
   #take(chunk: Uint8Array): void {
     if (this.#closed) return;
@@ -232,7 +265,7 @@ export class NodeTransport implements Transport {
     this.#bytes += bytes.length;
     if (this.#bytes < PAUSE_BYTES) return;
     this.#link.pause();
-    if (this.#bytes > MAX_BYTES) this.#session.destroy(new Error("bytes came that nobody asked for"));
+    if (this.#bytes > MAX_BYTES) this.#session.destroy(new Error("bytes came that were not asked for"));
   }
 
   #end(): void {
@@ -242,15 +275,17 @@ export class NodeTransport implements Transport {
     this.#reader = undefined;
   }
 
-  #fail(cause: unknown): void {
+  /** `reason` is what the platform says, or what we do: no error is made of it that nothing waits for. */
+  #fail(reason: unknown): void {
     if (this.#incoming.kind === "failed") return;
-    // An end stays one: what comes after it concerns the writer only.
-    if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause };
-    this.#reader?.reject(peerVanished("read", cause));
-    this.#reader = undefined;
+    const reader = this.#reader;
     const writer = this.#writer;
+    this.#reader = undefined;
     this.#writer = undefined;
-    writer?.reject(peerVanished("write", cause));
+    // An end stays one: what comes after it concerns the writer only.
+    if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause: reason };
+    reader?.reject(transportFault("read", reason));
+    writer?.reject(this.#isBufferGone() ? bufferGone() : transportFault("write", reason));
     this.#session.destroy();
   }
 }

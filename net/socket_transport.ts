@@ -1,6 +1,7 @@
 // SocketTransport: a Transport over a Deno.Conn, be it TCP, a unix socket or native TLS.
-import { busy, closedHere, peerVanished } from "./faults.ts";
+import { bufferGone, busy, closedHere, transportFault } from "./faults.ts";
 import { ReadBuffer } from "./read_buffer.ts";
+import { unacknowledgedBytes } from "./send_queue.ts";
 import type { Address, TlsInfo, Transport } from "./transport.ts";
 
 /** What a {@linkcode SocketTransport} shows beside the bytes. */
@@ -22,8 +23,11 @@ export class SocketTransport implements Transport {
   readonly #buffer = new ReadBuffer();
   #closed = false;
   #reading = false;
-  /** The bytes that the write under way has yet to hand over. */
+  /** The bytes of the write under way. */
   #writing: Uint8Array | null = null;
+  /** How many they are, and how many of them are not yet handed over. */
+  #length = 0;
+  #left = 0;
   #ended = false;
 
   /** Takes over a connected socket. */
@@ -46,7 +50,16 @@ export class SocketTransport implements Transport {
     if (this.#writing !== null) return Promise.reject(busy("write"));
     if (bytes.length === 0) return Promise.resolve();
     this.#writing = bytes;
+    this.#length = this.#left = bytes.length;
     return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
+  }
+
+  get takenBytes(): number {
+    return this.#writing === null ? 0 : this.#length - this.#left;
+  }
+
+  unacknowledgedBytes(): number | null {
+    return unacknowledgedBytes(this.localAddr, this.remoteAddr);
   }
 
   async closeWrite(): Promise<void> {
@@ -55,7 +68,7 @@ export class SocketTransport implements Transport {
     try {
       await this.#conn.closeWrite();
     } catch (cause) {
-      if (!this.#closed) throw peerVanished("close", cause);
+      if (!this.#closed) throw transportFault("close", cause);
     }
   }
 
@@ -75,22 +88,30 @@ export class SocketTransport implements Transport {
 
   readonly #onReadFailed = (cause: unknown): never => {
     this.#reading = false;
-    throw this.#closed ? closedHere("read") : peerVanished("read", cause);
+    throw this.#closed ? closedHere("read") : transportFault("read", cause);
   };
 
   readonly #onWritten = (length: number): void | Promise<void> => {
     const bytes = this.#writing;
-    if (bytes === null || length === bytes.length) {
+    const left = this.#left -= length;
+    if (bytes === null || left === 0) {
       this.#writing = null;
       return;
     }
-    const rest = this.#writing = bytes.subarray(length);
-    return this.#conn.write(rest).then(this.#onWritten, this.#onWriteFailed);
+    // A buffer that was transferred is empty now, and a write of nothing would never end.
+    if (bytes.length !== this.#length) {
+      this.#writing = null;
+      throw bufferGone();
+    }
+    return this.#conn.write(bytes.subarray(this.#length - left)).then(this.#onWritten, this.#onWriteFailed);
   };
 
   readonly #onWriteFailed = (cause: unknown): never => {
+    const bytes = this.#writing;
     this.#writing = null;
-    throw this.#closed ? closedHere("write") : peerVanished("write", cause);
+    // The platform fails in its own words when a buffer is transferred while it writes.
+    if (bytes !== null && bytes.length !== this.#length && !this.#closed) throw bufferGone();
+    throw this.#closed ? closedHere("write") : transportFault("write", cause);
   };
 
   ref(): void {

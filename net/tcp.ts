@@ -1,8 +1,11 @@
 // TCP: dialling and listening by Deno's own sockets.
-import { dialFault, listenFault } from "./faults.ts";
+import { dialFault, isSelf, listenFault, selfConnected } from "./faults.ts";
+import { unlessAborted } from "./late.ts";
+import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
-import type { Address, Listener, SocketTuning, Transport } from "./transport.ts";
+import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "./transport.ts";
+import { checkTuning, refuseDelay } from "./tuning.ts";
 
 /** Where a TCP connection goes to, or is waited for. */
 export interface TcpTarget {
@@ -36,19 +39,24 @@ export interface ListenOptions {
   /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
   readonly noDelay?: boolean;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: KeepAlive;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
 }
+
+/** What a dial is at: looking up the name, waiting for the far end to accept, or the TLS handshake. */
+export type DialStage = "resolve" | "connect" | "secure";
 
 /** How to dial. */
 export interface DialOptions {
   /** Ends the attempt: it rejects with `signal.reason`, and the descriptor is free. */
   readonly signal: AbortSignal;
+  /** Called at the beginning of each stage, so that a deadline can say what took too long. */
+  readonly onStage?: (stage: DialStage) => void;
   /** Send small writes at once (TCP_NODELAY). @default {true} */
   readonly noDelay?: boolean;
   /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: KeepAlive;
   /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
 }
@@ -66,30 +74,67 @@ export class TcpTransport extends SocketTransport {
     this.#socket = socket;
   }
 
-  /** Changes socket options. */
+  /**
+   * Changes socket options.
+   *
+   * @throws {TypeError} when a socket of Deno's has no such option
+   */
   tune(tuning: SocketTuning): void {
+    checkTuning("Cannot tune the connection", tuning);
+    refuseDelay("Cannot tune the connection", tuning.keepAlive);
     applyTuning(this.#socket, tuning);
   }
 }
 
 /** Connects a socket of Deno's, tuned. */
 export async function connectTcp(target: TcpTarget, options: DialOptions): Promise<Deno.TcpConn> {
-  const { signal, noDelay = true, keepAlive = false } = options;
+  const { signal, noDelay = true, keepAlive = false, onStage } = options;
   const { hostname, port } = target;
+  const address: Address = { transport: "tcp", hostname, port };
+  refuseDelay("Cannot connect", keepAlive);
   signal.throwIfAborted();
-  let socket: Deno.TcpConn;
-  try {
-    socket = await Deno.connect({ hostname, port, signal });
-  } catch (cause) {
+  onStage?.("resolve");
+  const addresses = await addressesToDial(target, signal).catch((cause) => {
     signal.throwIfAborted();
-    throw dialFault({ transport: "tcp", hostname, port }, cause);
-  }
+    throw dialFault(address, cause);
+  });
+  onStage?.("connect");
+  const socket = await dialFirst(
+    addresses,
+    signal,
+    (host, signal) => connectAddress({ hostname: host, port }, address, signal),
+    closeQuietly,
+  );
   if (signal.aborted) {
     closeQuietly(socket);
     throw signal.reason;
   }
   applyTuning(socket, { noDelay, ...keepAlive && { keepAlive } });
   return socket;
+}
+
+/**
+ * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when the signal that it was given aborts as the socket comes up:
+ * it throws the signal's reason in place of the socket. So it is given a signal of its own, which ends the attempt and throws nothing,
+ * and what comes up all the same is closed here. `tests/net/dial_abort_test.ts` watches over that.
+ */
+async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
+  const stop = new AbortController();
+  Object.defineProperty(stop.signal, "throwIfAborted", { value: () => {} });
+  const connecting = Deno.connect({ ...target, signal: stop.signal });
+  let socket: Deno.TcpConn;
+  try {
+    socket = await unlessAborted(connecting, signal, closeQuietly);
+  } catch (cause) {
+    stop.abort();
+    // That ends at once, and then the descriptor is free; only a resolver may take its time.
+    if (signal.aborted && isAddress(target.hostname)) await connecting.catch(() => {});
+    signal.throwIfAborted();
+    throw dialFault(shown, cause);
+  }
+  if (!isSelf(toAddress(socket.localAddr), toAddress(socket.remoteAddr))) return socket;
+  closeQuietly(socket);
+  throw selfConnected(shown);
 }
 
 /** Dials over TCP. */
@@ -103,6 +148,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
   const { hostname, port, reusePort = false } = target;
   const { backlog = DEFAULT_BACKLOG, noDelay = true, keepAlive = false } = options;
   checkReusePort(reusePort);
+  refuseDelay("Cannot listen", keepAlive);
   let listener: Deno.TcpListener;
   try {
     listener = Deno.listen({ hostname, port, reusePort, tcpBacklog: backlog });
@@ -144,7 +190,7 @@ function describe(socket: Deno.TcpConn): SocketDescription {
 function applyTuning(socket: Deno.TcpConn, tuning: SocketTuning): void {
   try {
     if (tuning.noDelay !== undefined) socket.setNoDelay(tuning.noDelay);
-    if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive);
+    if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive === true);
   } catch {
     // Nothing to be tuned any more.
   }

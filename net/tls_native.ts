@@ -1,6 +1,7 @@
 // TLS by Deno itself: fast on small messages, and simple; what it cannot do is refused before anything is opened.
 import type { ResolvedClientTls } from "../tls/options.ts";
-import { alpnMismatch, dialFault, handshakeFault, listenFault } from "./faults.ts";
+import { alpnMismatch, dialFault, handshakeFault, isSelf, listenFault, selfConnected } from "./faults.ts";
+import { unlessAborted } from "./late.ts";
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
 import {
@@ -13,7 +14,7 @@ import {
   type TcpTarget,
   toAddress,
 } from "./tcp.ts";
-import type { Listener, TlsInfo, Transport } from "./transport.ts";
+import type { Address, Listener, TlsInfo, Transport } from "./transport.ts";
 
 /** The one certificate that a native listener has. */
 export interface NativeListenTls {
@@ -38,7 +39,8 @@ export async function dialTlsNative(
 ): Promise<Transport> {
   const conn = tls.cert === undefined
     ? await startTls(target, tls, options)
-    : await connectWithCertificate(target, tls, options.signal);
+    : await connectWithCertificate(target, tls, options);
+  options.onStage?.("secure");
   return await shakeHands(conn, tls.alpnProtocols, {
     signal: options.signal,
     hostname: tls.serverName ?? target.hostname,
@@ -89,28 +91,27 @@ async function startTls(
   }
 }
 
+/** Here the platform resolves the name: it must be the name that the certificate is checked against. */
 async function connectWithCertificate(
   { hostname, port }: TcpTarget,
   tls: ResolvedClientTls,
-  signal: AbortSignal,
+  { signal, onStage }: DialOptions,
 ): Promise<Deno.TlsConn> {
+  const address: Address = { transport: "tcp", hostname, port };
   signal.throwIfAborted();
+  onStage?.("connect");
   const { cert = "", key = "" } = tls;
-  const connecting = Deno.connectTls({ hostname, port, ...clientOptions(tls), cert, key });
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
+  let conn: Deno.TlsConn;
   try {
-    return await Promise.race([connecting, aborted]);
+    const connecting = Deno.connectTls({ hostname, port, ...clientOptions(tls), cert, key });
+    conn = await unlessAborted(connecting, signal, closeQuietly);
   } catch (cause) {
-    connecting.then(closeQuietly, () => {});
     signal.throwIfAborted();
-    throw dialFault({ transport: "tcp", hostname, port }, cause);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    // Settles the race's other side, which nobody waits for any more.
-    aborted.catch(() => {});
+    throw dialFault(address, cause);
   }
+  if (!isSelf(toAddress(conn.localAddr), toAddress(conn.remoteAddr))) return conn;
+  closeQuietly(conn);
+  throw selfConnected(address);
 }
 
 function clientOptions(

@@ -6,12 +6,16 @@ import { TimeoutError, TlsError } from "../errors.ts";
 import { peerCertificate } from "../tls/describe.ts";
 import { diagnoseCertificate } from "../tls/diagnose.ts";
 import { checkHost, matchesName } from "../tls/host.ts";
+import { checkPin } from "../tls/pin.ts";
 import type { Credentials, ResolvedClientTls, ServerCredentials, TlsVersion } from "../tls/options.ts";
 import { alpnMismatch, handshakeFault, HangUp } from "./faults.ts";
-import { connectNode, type NodeLink, nothing } from "./node_link.ts";
+import { connectNode } from "./node_dial.ts";
+import { type NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
+import { ProvenCertificates } from "./proven.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
 import { nameOptions, peekTls } from "./tls_peek.ts";
+import { refuseByAlert } from "./tls_refusal.ts";
 import type { PeerCertificate, TlsInfo, Transport } from "./transport.ts";
 
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
@@ -20,8 +24,7 @@ const NO_TIMER = -1;
 /** Time for a look at a certificate that was refused: the caller waits for it, to be told no more than why. */
 const PEEK_MS = 1000;
 
-/** Client certificates that are remembered for resumed sessions: some 100 bytes each. */
-const MAX_PROVEN = 10_000;
+const NO_PINS: ReadonlySet<string> = new Set();
 
 /** What a server on this backend offers. */
 export interface NodeServerTls {
@@ -41,10 +44,13 @@ export async function dialTlsNode(
 ): Promise<Transport> {
   const hostname = client.serverName ?? ("path" in target ? "localhost" : target.hostname);
   const link = await connectNode(target, options);
+  options.onStage?.("secure");
   try {
     return await beginClient(link, client, { hostname, signal: options.signal });
   } catch (error) {
-    if (!(error instanceof TlsError) || error.code !== "ERR_CERT_UNTRUSTED") throw error;
+    const isRefusal = error instanceof TlsError && error.code === "ERR_CERT_UNTRUSTED";
+    // A pinned certificate is compared here, where it is known.
+    if (!isRefusal || client.pins !== undefined) throw error;
     // The platform says the same of all certificates that it refuses: a look at this one tells why.
     const certificate = await peekBriefly(target, hostname, options);
     // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
@@ -89,15 +95,18 @@ export class ServerTls {
   readonly #server: tls.Server;
   readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #mutual: boolean;
+  /** Fingerprints of the only client certificates that are let in; empty where authorities decide. */
+  readonly #pins: ReadonlySet<string>;
   readonly #alpnProtocols: readonly string[];
   /** Fingerprints of client certificates that were checked in full. */
-  readonly #proven = new Set<string>();
+  readonly #proven = new ProvenCertificates();
 
   /** Checks and takes the credentials. */
   constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
-    const { cert, key, clientCa, sni } = credentials;
+    const { cert, key, clientCa, pins = NO_PINS, sni } = credentials;
     const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
-    this.#mutual = clientCa.length > 0;
+    this.#mutual = clientCa.length > 0 || pins.size > 0;
+    this.#pins = pins;
     this.#alpnProtocols = alpnProtocols;
     this.#server = tls.createServer({
       ...common,
@@ -109,6 +118,9 @@ export class ServerTls {
       ...sni.size > 0 && { SNICallback: chooseByName(sni, common) },
       ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
     });
+    // The platform refuses a client without a certificate by an alert, and ends one whose certificate it does not trust without a
+    // word. With neither true nor false here it still wants a certificate, checks it, and leaves the end to #establish.
+    if (this.#mutual) (this.#server as unknown as { rejectUnauthorized: unknown }).rejectUnauthorized = null;
     this.#server.on(
       "secureConnection",
       (session) => this.#handshakes.get(socketOf(session))?.finish(session),
@@ -121,14 +133,10 @@ export class ServerTls {
 
   /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
   async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
-    // A client that was told no, as its certificate was refused, looks like one that hung up: but that one said something.
-    const left = () =>
-      this.#mutual && link.socket.bytesRead > 0
-        ? new Error("the client's certificate was refused, or the client left")
-        : new HangUp("the client left");
+    const left = () => new HangUp("the client left");
     return await settle(link, { signal, left }, (finish, fail) => {
       this.#handshakes.set(link.socket, {
-        finish: (session) => finish(() => this.#establish(link, session)),
+        finish: (session) => finish(session, () => this.#establish(link, session)),
         fail: (cause) => fail(handshakeFault(isReset(cause) ? left() : cause)),
       });
       this.#server.emit("connection", link.socket);
@@ -146,6 +154,8 @@ export class ServerTls {
         "Cannot finish the TLS handshake as the client sent no certificate",
       );
     }
+    if (this.#pins.size > 0) checkPin(certificate, this.#pins);
+    else if (session.authorized !== true) throw untrusted(certificate, session.authorizationError);
     this.#checkProof(certificate, session.isSessionReused());
     return establish(link, session, { alpnProtocols, certificate });
   }
@@ -162,10 +172,7 @@ export class ServerTls {
         "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
       );
     }
-    // The newest at the end; the one that was not seen for longest goes first.
-    this.#proven.delete(fingerprint256);
     this.#proven.add(fingerprint256);
-    if (this.#proven.size > MAX_PROVEN) this.#proven.delete(this.#proven.values().next().value!);
   }
 }
 
@@ -197,18 +204,25 @@ async function beginClient(
   client: ResolvedClientTls,
   { hostname, signal }: { hostname: string; signal: AbortSignal },
 ): Promise<Transport> {
-  const { caCerts, cert, key, minVersion, maxVersion, alpnProtocols } = client;
+  const { caCerts, pins, cert, key, minVersion, maxVersion, alpnProtocols } = client;
   let certificate: PeerCertificate | null = null;
+  const left = () =>
+    new HangUp(
+      link.socket.bytesRead > 0
+        ? "the server closed the connection"
+        : "the server closed the connection without a byte: if it does not speak TLS, leave out `tls`",
+    );
   return await settle(
     link,
-    { signal, left: () => new HangUp("the server closed the connection") },
+    { signal, left },
     (finish, fail) => {
       const session = tls.connect({
         socket: link.socket,
         ...nameOptions(hostname),
         minVersion,
         maxVersion,
-        rejectUnauthorized: true,
+        // Which certificate it must be is checked below, names aside; that the server has its key is checked by the platform all the same.
+        rejectUnauthorized: pins === undefined,
         ...caCerts !== undefined && { ca: [...caCerts] },
         ...cert !== undefined && { cert, key },
         ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
@@ -225,12 +239,16 @@ async function beginClient(
       });
       session.once(
         "secureConnect",
-        () => finish(() => establish(link, session, { alpnProtocols, certificate })),
+        () =>
+          finish(session, () => {
+            if (pins !== undefined) certificate = checkPin(certificateOf(session), pins);
+            return establish(link, session, { alpnProtocols, certificate });
+          }),
       );
-      session.on(
-        "error",
-        (cause) => fail(cause instanceof TlsError ? cause : handshakeFault(cause, hostname)),
-      );
+      session.on("error", (cause: Error) => {
+        if (cause instanceof TlsError) return fail(cause);
+        fail(handshakeFault(isReset(cause) && link.socket.bytesRead === 0 ? left() : cause, hostname));
+      });
       link.watch();
     },
   );
@@ -240,11 +258,18 @@ async function beginClient(
 async function settle(
   link: NodeLink,
   { signal, left }: { signal: AbortSignal; left: () => Error },
-  begin: (finish: (make: () => Transport) => void, fail: (error: TlsError) => void) => void,
+  begin: (
+    finish: (session: tls.TLSSocket, make: () => Transport) => void,
+    fail: (error: TlsError) => void,
+  ) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
   const onAbort = () => reject(signal.reason);
-  const onClose = () => reject(handshakeFault(left()));
+  let isRefused = false;
+  const onClose = () => {
+    // A peer that was refused leaves; why it was refused is known.
+    if (!isRefused) reject(handshakeFault(left()));
+  };
   // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
   link.onEnd = () => setImmediate(onClose);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -252,13 +277,16 @@ async function settle(
   try {
     signal.throwIfAborted();
     // Made at once: bytes may be on their way.
-    begin((make) => {
+    begin((session, make) => {
       try {
         resolve(make());
       } catch (error) {
-        reject(error);
+        isRefused = true;
+        void refuseByAlert(link, session, signal).then(() => reject(error));
       }
-    }, reject);
+    }, (error) => {
+      if (!isRefused) reject(error);
+    });
     return await promise;
   } catch (error) {
     link.destroy();
@@ -268,6 +296,12 @@ async function settle(
     link.socket.removeListener("close", onClose);
     link.onEnd = nothing;
   }
+}
+
+/** Why a client's certificate is refused, by what the platform said of it. */
+function untrusted(certificate: PeerCertificate, reason: unknown): TlsError {
+  const cause = reason instanceof Error ? reason : new Error(String(reason ?? "no reason given"));
+  return diagnoseCertificate(certificate, { cause });
 }
 
 function establish(

@@ -3,7 +3,7 @@ import tls from "node:tls";
 import { peerCertificate } from "../tls/describe.ts";
 import { normalizeHost } from "../tls/host.ts";
 import { handshakeFault } from "./faults.ts";
-import { connectNode } from "./node_link.ts";
+import { connectNode } from "./node_dial.ts";
 import type { DialOptions, TcpTarget } from "./tcp.ts";
 import type { PeerCertificate } from "./transport.ts";
 
@@ -33,7 +33,8 @@ export async function peekTls(
   const link = await connectNode(target, options);
   const { promise, resolve, reject } = Promise.withResolvers<PeekedTls>();
   const onAbort = () => reject(signal.reason);
-  const onEnd = () => reject(handshakeFault(new Error("the server closed the connection")));
+  options.onStage?.("secure");
+  const onEnd = () => reject(handshakeFault(new Error("the server closed the connection"), hostname));
   signal.addEventListener("abort", onAbort, { once: true });
   link.onEnd = onEnd;
   try {
@@ -42,7 +43,7 @@ export async function peekTls(
       "secureConnect",
       () => resolve({ protocol: session.getProtocol(), chain: chainOf(session) }),
     );
-    session.on("error", (cause) => reject(handshakeFault(cause)));
+    session.on("error", (cause) => reject(handshakeFault(cause, hostname)));
     session.once("close", onEnd);
     link.watch();
     return await promise;

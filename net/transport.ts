@@ -39,12 +39,27 @@ export interface TlsInfo {
   readonly peerCertificate: PeerCertificate | null;
 }
 
-/** Socket options that can be changed on a live connection. What a transport lacks is refused. */
+/**
+ * Whether the kernel probes a silent peer (SO_KEEPALIVE), and after how long a silence it begins.
+ *
+ * `{ delayMs }` sets the silence before the first probe, in whole seconds, 1000 to 32 767 000 ms. Only sockets of `node:net` take
+ * it, TLS by the `node` backend included; where a socket is one of Deno's, it is refused. `true` is 60 s where it can be set, and
+ * else the system's time: two hours on Linux. After the first probe the system decides: Linux probes nine times, every 75 s
+ * (`net.ipv4.tcp_keepalive_probes` and `_intvl`), and then resets the connection.
+ */
+export type KeepAlive = boolean | { readonly delayMs: number };
+
+/**
+ * Socket options that can be changed on a live connection. What a transport lacks is refused.
+ *
+ * Sizes of the socket's buffers, the user timeout of TCP, the number of keepalive probes and cipher suites are not among them: Deno
+ * passes none of them on.
+ */
 export interface SocketTuning {
   /** Send small writes at once (TCP_NODELAY). */
   noDelay?: boolean;
-  /** Let the kernel probe a silent peer (SO_KEEPALIVE). */
-  keepAlive?: boolean;
+  /** Let the kernel probe a silent peer. */
+  keepAlive?: KeepAlive;
 }
 
 /**
@@ -71,8 +86,24 @@ export interface Transport {
    * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Bytes of the write under way that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or
+   * nothing.
+   */
+  readonly takenBytes?: number;
+  /**
+   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not say. Dear: the
+   * system's list of all its sockets is searched. Absent where nothing lies in between.
+   */
+  unacknowledgedBytes?(): number | null;
   /** Ends our direction: the peer reads to the end. Reading goes on. Call it with no write under way. */
   closeWrite(): Promise<void>;
+  /**
+   * Takes the mark of an orderly end from our direction: after it, {@linkcode closeWrite} and {@linkcode close} end in such a way that
+   * the peer's `read` rejects once it has read what was written before. Called when the connection ends for a fault. Absent where
+   * an end bears no mark: plain TCP and unix sockets know one kind only.
+   */
+  unsign?(): void;
   /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
   close(): void;
   /** Frees the descriptor and resets the connection, so that the peer reads no orderly end; absent where that cannot be. */
@@ -161,7 +192,9 @@ class MemoryPipe {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #ended = false;
-  #broken: ClosedError | undefined;
+  #signed = true;
+  /** Makes the error of what is still tried; an end in order makes none that nothing reads. */
+  #broken: (() => ClosedError) | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
 
@@ -179,15 +212,15 @@ class MemoryPipe {
       if (this.#bytes <= this.#bufferBytes) this.#writer?.resolve();
       return Promise.resolve(chunk);
     }
-    if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    if (this.#ended) return Promise.resolve(null);
+    if (this.#broken !== undefined) return Promise.reject(this.#broken());
+    if (this.#ended) return this.#signed ? Promise.resolve(null) : Promise.reject(unsignedEnd());
     this.#reader = Promise.withResolvers();
     return this.#reader.promise;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
-    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#broken !== undefined) throw this.#broken();
     if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
     if (bytes.length === 0) return;
     const copy = new Uint8Array(bytes);
@@ -209,25 +242,28 @@ class MemoryPipe {
   }
 
   /** No more will be written; what was written can still be read. */
-  end(): void {
+  end(signed: boolean): void {
+    if (this.#ended) return;
     this.#ended = true;
-    this.#reader?.resolve(null);
+    this.#signed = signed;
+    if (signed) this.#reader?.resolve(null);
+    else this.#reader?.reject(unsignedEnd());
     this.#reader = undefined;
   }
 
   /** The reading end went away: drops what is under way and fails both sides. */
-  break(error: ClosedError, readerError: ClosedError = error): void {
+  break(error: () => ClosedError, readerError: () => ClosedError = error): void {
     this.#broken ??= error;
     this.#chunks = [];
     this.#bytes = 0;
-    this.#reader?.reject(readerError);
+    this.#reader?.reject(readerError());
     this.#reader = undefined;
-    this.#writer?.reject(error);
+    this.#writer?.reject(error());
   }
 
   /** The writing end went away while a write waited. */
-  failWriter(error: ClosedError): void {
-    this.#writer?.reject(error);
+  failWriter(): void {
+    this.#writer?.reject(closedHere("write"));
   }
 }
 
@@ -237,6 +273,7 @@ class MemoryTransport implements Transport {
   readonly #in: MemoryPipe;
   readonly #out: MemoryPipe;
   #closed = false;
+  #signed = true;
 
   constructor(incoming: MemoryPipe, outgoing: MemoryPipe, name: string) {
     this.#in = incoming;
@@ -254,27 +291,48 @@ class MemoryTransport implements Transport {
   }
 
   closeWrite(): Promise<void> {
-    if (!this.#closed) this.#out.end();
+    if (!this.#closed) this.#out.end(this.#signed);
     return Promise.resolve();
+  }
+
+  unsign(): void {
+    this.#signed = false;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#out.failWriter(closedHere("write"));
-    this.#out.end();
-    const gone = new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
-    this.#in.break(gone, closedHere("read"));
+    this.#out.failWriter();
+    this.#out.end(this.#signed);
+    this.#in.break(peerClosed, () => closedHere("read"));
   }
 
   reset(): void {
     if (this.#closed) return;
-    this.#out.failWriter(closedHere("write"));
-    this.#out.break(new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection"));
+    this.#out.failWriter();
+    this.#out.break(peerReset);
     this.close();
   }
 }
 
-function closedHere(what: string): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+/** Made once for each: it ends the read under way whenever a transport is closed, where nothing reads it. */
+const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
+
+function closedHere(what: "read" | "write"): ClosedError {
+  return closed[what] ??= new ClosedError(
+    "ERR_CLOSED",
+    `Cannot ${what} as the connection was closed on this side`,
+  );
+}
+
+function peerClosed(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+}
+
+function peerReset(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection");
+}
+
+function unsignedEnd(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read on as the peer did not end the connection in order");
 }

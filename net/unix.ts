@@ -1,23 +1,26 @@
 // Unix sockets: dialling and listening by Deno's own sockets.
 import { dialFault } from "./faults.ts";
+import { unlessAborted } from "./late.ts";
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
+import type { DialOptions } from "./tcp.ts";
 import type { Address, Listener, Transport } from "./transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
 
 /** Dials a unix socket. A path at which there is no file counts as refused: nobody listens there. */
 export async function dialUnix(
   target: { path: string },
-  options: { signal: AbortSignal },
+  options: Pick<DialOptions, "signal" | "onStage">,
 ): Promise<Transport> {
   const { path } = target;
-  const { signal } = options;
+  const { signal, onStage } = options;
   checkUnixPath("connect", path);
   signal.throwIfAborted();
   const address: Address = { transport: "unix", path };
+  onStage?.("connect");
   let socket: Deno.UnixConn;
   try {
-    socket = await Deno.connect({ transport: "unix", path });
+    socket = await unlessAborted(Deno.connect({ transport: "unix", path }), signal, closeQuietly);
   } catch (cause) {
     signal.throwIfAborted();
     throw dialFault(address, cause);

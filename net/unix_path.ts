@@ -1,13 +1,29 @@
 // Paths of unix sockets: claimed whole or not at all, given up only by their owner.
 import { AddressError } from "../errors.ts";
-import { listenFault } from "./faults.ts";
+import { isKind, listenFault } from "./faults.ts";
 import { closeQuietly } from "./socket_transport.ts";
-
-/** Longest path in bytes (`sun_path` of Linux without its ending zero). */
-const MAX_PATH_BYTES = 107;
+import {
+  byteLength,
+  directoryOf,
+  type FileId,
+  isSame,
+  lockDirectory,
+  MAX_PATH_BYTES,
+  nameBeside,
+  removeIfSame,
+  removeQuietly,
+  secondName,
+  statOrNull,
+} from "./unix_files.ts";
 
 /** How often a path that changes hands meanwhile is tried again. */
 const MAX_ATTEMPTS = 10;
+
+/** Name of a socket in its private directory. */
+const INSIDE = "/s";
+
+/** How long starters take turns before one goes its own way, in ms: a turn takes a few. */
+const LOCK_MS = 1000;
 
 /** Where to listen. */
 export interface UnixListenTarget {
@@ -49,70 +65,188 @@ export function checkUnixPath(action: string, path: string): void {
 }
 
 /**
- * Binds a listener to a name of its own beside `path`, sets its mode there, and only then links it to `path`: nobody sees it
- * half made, and of several that start at once exactly one gets the path. A socket file that nobody listens on is taken over.
+ * Makes a path ours: of several that start at once exactly one gets it, nobody sees the socket half made, and at no time may more
+ * programs connect than `mode` says. A socket file that nobody listens on is taken over. In this order:
  *
- * Where the program may touch `path` alone (`--allow-write=/run/app.sock`), it is bound in place.
+ * 1. Bound at `path` itself, where the mode can be set by the umask (`--allow-sys=umask`) and the directory can be locked against other
+ *    starters. Then the system lists the socket under its own path, and programs such as systemd-tmpfiles see that it is in use.
+ * 2. Bound in a private directory beside `path`, its mode set there, and then linked to `path`.
+ * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone (`--allow-write=/run/app.sock`).
  *
- * @param bind Makes a listener on the name it is given.
- * @throws {AddressError} `ERR_ADDRESS_IN_USE` when somebody listens there, or the file is no socket
+ * @param bind Makes a listener on the name it is given, before it awaits anything: the umask holds until then.
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE` when somebody listens there, or the file is no socket; `ERR_SOCKET_PATH_TOO_LONG` when
+ * there is no room for a private directory that the mode needs
  */
 export async function claimUnixPath<T extends { close(): void }>(
   target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
 ): Promise<ClaimedPath<T>> {
-  const { path, mode } = target;
-  const own = nameBeside(path);
+  const { path } = target;
   try {
-    if (await mayWrite(own)) return await bindBeside(own, target, bind);
-    return await bindInPlace(path, mode, bind);
+    if (!await mayWrite(nameBeside(path))) return await bindInPlace(target, bind);
+    return await bindLocked(target, bind) ?? await bindBeside(target, bind);
   } catch (cause) {
     throw cause instanceof AddressError ? cause : listenFault({ transport: "unix", path }, cause);
   }
 }
 
-async function bindBeside<T extends { close(): void }>(
-  own: string,
+/** Binds at the path itself, while no other starter looks at it; `null` where that cannot be had. */
+async function bindLocked<T extends { close(): void }>(
+  target: UnixListenTarget,
+  bind: (path: string) => T | Promise<T>,
+): Promise<ClaimedPath<T> | null> {
+  const { path, mode } = target;
+  if (mode !== undefined && !mayUmask()) return null;
+  const lock = await lockDirectory(path, LOCK_MS);
+  if (lock === null) return null;
+  try {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      await removeStale(path);
+      try {
+        return await claimed(await bindByUmask(target, bind), target);
+      } catch (error) {
+        // A program that knows nothing of the lock was faster.
+        if (!isKind(error, Deno.errors.AddrInUse, "EADDRINUSE")) throw error;
+      }
+    }
+  } finally {
+    lock.close();
+  }
+  throw inUse(path, "its socket changes hands");
+}
+
+/** Binds under the umask that gives the socket its mode. Nothing else of this thread runs meanwhile. */
+function bindByUmask<T>(
   { path, mode }: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
+): T | Promise<T> {
+  if (mode === undefined || !mayUmask()) return bind(path);
+  const before = Deno.umask(0o777 & ~mode);
+  try {
+    return bind(path);
+  } finally {
+    Deno.umask(before);
+  }
+}
+
+/** Takes over what was bound at `path`: its mode is what it must be, and its closing removes no other socket. */
+async function claimed<T extends { close(): void }>(
+  listener: T,
+  { path, mode }: UnixListenTarget,
 ): Promise<ClaimedPath<T>> {
+  try {
+    const { dev, ino, mode: found } = await Deno.lstat(path);
+    if (mode !== undefined && found !== null && (found & 0o777) !== mode) await Deno.chmod(path, mode);
+    spareSuccessor(listener, path, { dev, ino });
+    return { listener, release: () => removeIfSame(path, { dev, ino }) };
+  } catch (error) {
+    closeQuietly(listener);
+    throw error;
+  }
+}
+
+/** The platform removes the file of the path that it bound, whosever it is by then: so another's is put back. */
+function spareSuccessor(listener: { close(): void }, path: string, own: FileId): void {
+  const close = listener.close.bind(listener);
+  listener.close = () => {
+    const aside = isSame(path, own) ? null : secondName(path);
+    close();
+    if (aside === null) return;
+    try {
+      Deno.linkSync(aside, path);
+    } catch {
+      // The platform has left it there.
+    }
+    removeQuietly(aside);
+  };
+}
+
+async function bindBeside<T extends { close(): void }>(
+  target: UnixListenTarget,
+  bind: (path: string) => T | Promise<T>,
+): Promise<ClaimedPath<T>> {
+  const { path, mode } = target;
+  const place = await makePlace(target);
+  if (place === null) return await bindInPlace(target, bind);
   let listener: T;
   try {
-    listener = await bind(own);
+    listener = await bind(place.path);
   } catch (error) {
+    place.remove();
     // `--allow-net=unix:/run/app.sock` holds for that name alone.
-    if (error instanceof Deno.errors.NotCapable) return await bindInPlace(path, mode, bind);
+    if (error instanceof Deno.errors.NotCapable) return await bindInPlace(target, bind);
     throw error;
   }
   try {
-    if (mode !== undefined) await Deno.chmod(own, mode);
-    const { dev, ino } = await Deno.lstat(own);
-    await linkTo(own, path);
+    if (mode !== undefined) await Deno.chmod(place.path, mode);
+    const { dev, ino } = await Deno.lstat(place.path);
+    await linkTo(place.path, path);
     return { listener, release: () => removeIfSame(path, { dev, ino }) };
   } catch (error) {
     closeQuietly(listener);
     throw error;
   } finally {
-    removeQuietly(own);
+    place.remove();
   }
 }
 
-/** The second best: whoever connects before `chmod` meets the mode that the umask left. */
+/** A name to bind at before the socket is shown. */
+interface Place {
+  readonly path: string;
+  /** Removes what there is of it. */
+  remove(): void;
+}
+
+/**
+ * Makes a private directory for a socket whose mode is to be set: no other user can reach the socket in it. Without a mode, or where
+ * the directory is private already, a name beside the path will do; `null` when even that has no room.
+ */
+async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null> {
+  const own = nameBeside(path, INSIDE.length);
+  const room = byteLength(own) + INSIDE.length <= MAX_PATH_BYTES;
+  if (mode === undefined || (!room && await isPrivate(directoryOf(path)))) {
+    const beside = nameBeside(path);
+    if (byteLength(beside) > MAX_PATH_BYTES) return null;
+    return { path: beside, remove: () => removeQuietly(beside) };
+  }
+  if (!room) {
+    const text =
+      `Cannot listen on ${
+        JSON.stringify(path)
+      } with a mode as its directory leaves no room for a private one beside it: ` +
+      `choose a path of at most ${MAX_PATH_BYTES - 6} bytes, or allow --allow-sys=umask`;
+    throw new AddressError("ERR_SOCKET_PATH_TOO_LONG", text);
+  }
+  await Deno.mkdir(own, { mode: 0o700 });
+  const socket = own + INSIDE;
+  return {
+    path: socket,
+    remove() {
+      removeQuietly(socket);
+      removeQuietly(own);
+    },
+  };
+}
+
+/** Whether nobody but the owner can reach what is in a directory. */
+async function isPrivate(directory: string): Promise<boolean> {
+  const { mode } = await Deno.stat(directory);
+  return mode !== null && (mode & 0o011) === 0;
+}
+
+/** The second best, where the umask cannot be set: whoever connects before `chmod` meets the mode that the umask left. */
 async function bindInPlace<T extends { close(): void }>(
-  path: string,
-  mode: number | undefined,
+  target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
 ): Promise<ClaimedPath<T>> {
-  await removeStale(path);
-  const listener = await bind(path);
-  try {
-    if (mode !== undefined) await Deno.chmod(path, mode);
-    const { dev, ino } = await Deno.lstat(path);
-    return { listener, release: () => removeIfSame(path, { dev, ino }) };
-  } catch (error) {
-    closeQuietly(listener);
-    throw error;
-  }
+  await removeStale(target.path);
+  return await claimed(await bindByUmask(target, bind), target);
+}
+
+/** Asks nobody, as {@linkcode mayWrite}. */
+function mayUmask(): boolean {
+  if (Deno.build.os === "windows") return false;
+  return Deno.permissions.querySync({ name: "sys", kind: "umask" }).state === "granted";
 }
 
 /** Asks nobody: a name made up here must not turn up in a prompt. */
@@ -146,29 +280,6 @@ async function linked(own: string, path: string): Promise<boolean> {
   }
 }
 
-/**
- * Makes starters take turns at removing a stale file: else one could move the live socket of another aside for a moment, and a third
- * take the name. The lock is on the directory, so it leaves nothing behind, and goes with the process. `null` where directories cannot
- * be locked.
- */
-async function lockDirectory(path: string): Promise<Deno.FsFile | null> {
-  const directory = path.slice(0, path.lastIndexOf("/") + 1) || ".";
-  try {
-    const permission = await Deno.permissions.query({ name: "read", path: directory });
-    if (permission.state !== "granted") return null;
-    const file = await Deno.open(directory);
-    try {
-      await file.lock(true);
-      return file;
-    } catch (error) {
-      file.close();
-      throw error;
-    }
-  } catch {
-    return null;
-  }
-}
-
 /** Removes a socket file that nobody listens on. */
 async function removeStale(path: string): Promise<void> {
   const found = await statOrNull(path);
@@ -199,45 +310,6 @@ async function isAlive(path: string): Promise<boolean> {
   }
 }
 
-function removeIfSame(path: string, { dev, ino }: { dev: number; ino: number | null }): void {
-  try {
-    const found = Deno.lstatSync(path);
-    if (found.dev === dev && found.ino === ino) Deno.removeSync(path);
-  } catch {
-    // It was removed by another, or may not be: the next listener takes it over as stale.
-  }
-}
-
-/** A name in the same directory that hardly anybody else has, no longer than is needed. */
-function nameBeside(path: string): string {
-  const slash = path.lastIndexOf("/") + 1;
-  const directory = path.slice(0, slash);
-  const room = MAX_PATH_BYTES - byteLength(directory);
-  const random = crypto.randomUUID().replaceAll("-", "");
-  return `${directory}${`.${random}`.slice(0, Math.max(4, Math.min(17, room)))}`;
-}
-
 function inUse(path: string, why: string): AddressError {
   return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${JSON.stringify(path)} as ${why}`);
-}
-
-async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
-  try {
-    return await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // It is gone, which is all that was wanted.
-  }
-}
-
-function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
 }

@@ -1,6 +1,6 @@
 // ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import type { Connection } from "../connection.ts";
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
@@ -69,6 +69,8 @@ export class ErrorReporter<Data> {
         this.#logger.debug(`A handshake failed: ${text}${more}`, fields);
       } else if (code !== "" && code === connection?.stats().errorCode) {
         this.#logger.info(`A connection ended early: ${text}${more}`, fields);
+      } else if (code === "ERR_CERT_EXPIRING") {
+        this.#logger.warn(`${text}${more}`, { ...fields, error });
       } else {
         this.#logger.error(`Server error in phase "${phase}": ${text}${more}`, { ...fields, error });
       }

@@ -32,7 +32,8 @@ export interface ServeErrorContext<Data = unknown> {
    * `"listen"`: the server cannot run. `"accept"`: the kernel refused a connection, the server goes on. `"handshake"`: a client
    * failed its handshake or its time for it ran out (told at most ten times a second). `"handler"`: the handler threw. `"close"`: what
    * had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for by the
-   * signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force.
+   * signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends soon
+   * or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    */
   readonly phase:
     | "listen"

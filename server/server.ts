@@ -16,6 +16,7 @@ import { Sessions } from "./sessions.ts";
 import { ServerTally } from "./tally.ts";
 import type { ConnectionStats, ServerStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
+import { certificateStats } from "../tls/expiry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 
@@ -100,7 +101,9 @@ export class Server<Data = unknown> implements AsyncDisposable {
   /** Counters as they are now, over all and by day. */
   stats(): ServerStats {
     const address = this.#listener?.addr ?? null;
-    return this.#tally.snapshot(this.#state, address, this.#sessions.connections.values(), this.#admission);
+    const connections = this.#sessions.connections.values();
+    const stats = this.#tally.snapshot(this.#state, address, connections, this.#admission);
+    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
   /** Connections that have ended, the newest first: at most 10000, and for an hour. */

@@ -13,7 +13,7 @@ import { checkAddress, checkParts, consoleLogger } from "./options.ts";
 export interface TransportErrorContext {
   /**
    * `"listen"`: it cannot listen. `"accept"`: the process lacks what it takes to accept, it goes on. `"handshake"`: a client failed its
-   * handshake or its time for it ran out (told at most ten times a second). `"certificates"`: new certificate files cannot be used, the
+   * handshake or its time for it ran out (told at most ten times a second). `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the
    * old ones stay in force.
    */
   readonly phase: "listen" | "accept" | "handshake" | "certificates";

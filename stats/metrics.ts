@@ -137,6 +137,10 @@ function writeState(sink: MetricSink, labels: Labels, stats: Stats): void {
   }[stats.kind];
   sink.state("state", "State, 1 for the one that holds", labels, { now: stats.state, all });
   if (stats.kind === "pool" || stats.startedAtMs === null) return;
+  if ("certificate" in stats && stats.certificate !== undefined) {
+    const help = "Time until the first of the certificates in force ends, below zero after that";
+    sink.gauge("certificate_remaining_seconds", help, labels, stats.certificate.remainingMs / 1000);
+  }
   sink.gauge("start_time_seconds", "When it began, since the epoch", labels, stats.startedAtMs / 1000);
 }
 

@@ -50,6 +50,7 @@ export {
   type StatsSource,
 } from "./page.ts";
 export type {
+  CertificateStats,
   ClientStats,
   ConnectionState,
   ConnectionStats,

@@ -27,7 +27,7 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | `/stats.json` | {@linkcode StatsReport} |
  * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
  * | `/healthz` | 200 while the process answers |
- * | `/readyz` | 200 while it can be given work, 503 while it drains |
+ * | `/readyz` | 200 while it can be given work, 503 while it drains, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
  *
  * It tells addresses and names of peers to whoever can reach it: there is no password. It has no TLS; put a

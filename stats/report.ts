@@ -134,8 +134,11 @@ export function reportOf(name: string, stats: Stats, { before, maxLinks }: Repor
   };
 }
 
-/** Whether a source can be given work: it listens, has its link, or is open. */
+/** Whether a source can be given work: it listens, has its link, or is open, and its certificate has not ended. */
 export function isReady(stats: Stats): boolean {
+  if ("certificate" in stats && stats.certificate !== undefined && stats.certificate.remainingMs < 0) {
+    return false;
+  }
   return stats.state === "listening" || stats.state === "connected" || stats.state === "open";
 }
 

@@ -84,6 +84,8 @@ export interface ServerStats extends CountedStats<ServerCounters> {
   readonly pendingNow: number;
   /** Most connections that were open at a time. */
   readonly connectionsPeak: number;
+  /** The certificate in force that ends first; absent without TLS. */
+  readonly certificate?: CertificateStats;
   /** Bytes accepted for sending on all connections that the transport has not taken. */
   readonly queuedBytes: number;
   /** Connections that were refused, by reason. */
@@ -92,6 +94,14 @@ export interface ServerStats extends CountedStats<ServerCounters> {
   readonly handshakes: DurationStats;
   /** Connections that are open. */
   readonly connections: readonly ConnectionStats[];
+}
+
+/** When the first of the certificates in force on a listening side ends. */
+export interface CertificateStats {
+  /** Its last moment, in ms since 1970. */
+  readonly notAfterMs: number;
+  /** Time until then, in ms; below 0 after that. */
+  readonly remainingMs: number;
 }
 
 /** What a client that keeps a link up has done so far. */
@@ -152,6 +162,8 @@ export interface WireStats extends CountedStats<WireCounters> {
   readonly onlineMs: number;
   /** Connections whose handshake has not finished. */
   readonly pendingNow: number;
+  /** The certificate in force that ends first; absent without TLS, and on the joining side. */
+  readonly certificate?: CertificateStats;
   /** Connections that were refused, by reason; empty on the joining side. */
   readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
   /**

@@ -25,6 +25,8 @@ interface Instrument {
   readonly description: string;
   /** A number of now, that also goes down; else a sum that only grows. */
   readonly now?: true;
+  /** Of several with the same attributes the least is told, not the sum. */
+  readonly least?: true;
 }
 
 const INSTRUMENTS = {
@@ -43,6 +45,12 @@ const INSTRUMENTS = {
   "parley.stream.opened": { unit: "{stream}", description: "Streams that were opened, by either side" },
   "parley.stream.refused": { unit: "{stream}", description: "Streams of the peer that were reset at once" },
   "parley.stream.reset": { unit: "{stream}", description: "Streams that the peer reset" },
+  "parley.certificate.remaining": {
+    now: true,
+    least: true,
+    unit: "s",
+    description: "Time until the first of the certificates in force ends, below zero after that",
+  },
   "parley.query.count": { unit: "{query}", description: "Queries asked and received" },
 } as const satisfies Readonly<Record<string, Instrument>>;
 
@@ -74,6 +82,7 @@ const SERIES: Readonly<Record<string, readonly [InstrumentName, Labels]>> = {
   streamsAccepted: ["parley.stream.opened", { "parley.stream.side": "theirs" }],
   streamsRefused: ["parley.stream.refused", {}],
   resetsIn: ["parley.stream.reset", {}],
+  certificateRemainingS: ["parley.certificate.remaining", {}],
   queriesIn: ["parley.query.count", RECEIVED],
   queriesOut: ["parley.query.count", SENT],
 };
@@ -136,7 +145,8 @@ function addUp(sums: Record<string, number>, reading: Reading, { now }: { now: b
     const series = Object.hasOwn(SERIES, name) ? SERIES[name] : undefined;
     if (series === undefined || typeof value !== "number") continue;
     const instrument: Instrument = INSTRUMENTS[series[0]];
-    if (now || instrument.now !== true) sums[name] = (sums[name] ?? 0) + value;
+    if (!now && instrument.now === true) continue;
+    sums[name] = instrument.least ? Math.min(sums[name] ?? Infinity, value) : (sums[name] ?? 0) + value;
   }
 }
 
@@ -150,7 +160,9 @@ export interface Metering {
 export function createMetering(meter: Api.Meter): Metering {
   const instruments = new Map<InstrumentName, Api.Observable>();
   for (const [name, { unit, description, ...rest }] of Object.entries(INSTRUMENTS)) {
-    const made = "now" in rest
+    const made = "least" in rest
+      ? meter.createObservableGauge(name, { unit, description })
+      : "now" in rest
       ? meter.createObservableUpDownCounter(name, { unit, description })
       : meter.createObservableCounter(name, { unit, description });
     instruments.set(name as InstrumentName, made);

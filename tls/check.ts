@@ -4,6 +4,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
 import { parseCertificate, type ParsedCertificate } from "./certificate.ts";
 import { equalBytes } from "./der.ts";
+import type { CertificateEnd } from "./expiry.ts";
 import type { Credentials } from "./options.ts";
 import { formatPem, parsePem, type PemBlock } from "./pem.ts";
 
@@ -42,6 +43,8 @@ export interface IdentityUse {
 export interface CheckedIdentity extends Credentials {
   /** The first certificate. */
   readonly leaf: ParsedCertificate;
+  /** The certificate that ends first of those whose time peers look at. */
+  readonly end: CertificateEnd;
 }
 
 /**
@@ -69,6 +72,8 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
     cert: blocks.map(({ der }) => formatPem("CERTIFICATE", der)).join(""),
     key: key.export({ type: "pkcs8", format: "pem" }).toString(),
     leaf,
+    end: chain.filter((certificate, i) => i === 0 || !isRoot(certificate))
+      .reduce((a, b) => b.notAfter < a.notAfter ? b : a),
   };
 }
 
@@ -210,7 +215,7 @@ function verifies(signed: X509Certificate, signer: X509Certificate): boolean {
 function checkValidity(chain: readonly ParsedCertificate[], now: number, name: string): void {
   for (const [i, certificate] of chain.entries()) {
     // A root at the end is trusted, or not, whatever it says of its time.
-    if (i > 0 && equalBytes(certificate.subjectDer, certificate.issuerDer)) continue;
+    if (i > 0 && isRoot(certificate)) continue;
     const which = i === 0 ? "the certificate" : `certificate ${i + 1}`;
     if (certificate.notAfter.getTime() < now) {
       throw new TlsError("ERR_CERT_EXPIRED", `${expired(certificate, name, which)} (${at(now)})`);
@@ -223,6 +228,17 @@ function checkValidity(chain: readonly ParsedCertificate[], now: number, name: s
       );
     }
   }
+}
+
+function isRoot({ subjectDer, issuerDer }: ParsedCertificate): boolean {
+  return equalBytes(subjectDer, issuerDer);
+}
+
+/** The authority that ends last, after which none is trusted. */
+export function lastEnd(authorities: readonly string[]): CertificateEnd {
+  const parsed = authorities.flatMap((text) => readCertificateBlocks(text, "the authorities"))
+    .map(({ der }) => parseCertificate(der));
+  return parsed.reduce((a, b) => a.notAfter > b.notAfter ? a : b);
 }
 
 function expired(certificate: ParsedCertificate, name: string, which: string): string {

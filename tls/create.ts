@@ -1,4 +1,5 @@
 // Making certificates: an authority of one's own, and certificates of servers and clients that it signs.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Extension, JsonGeneralName, Name } from "@peculiar/x509";
 import { TlsError } from "../errors.ts";
 import type { ParsedCertificate } from "./certificate.ts";
@@ -49,6 +50,12 @@ export interface CreateCaOptions {
   now?: Date;
 }
 
+const CA_NAMES: OptionNames<CreateCaOptions> = {
+  name: true,
+  days: true,
+  now: true,
+};
+
 /** Options of {@linkcode createCertificate}. */
 export interface CreateCertificateOptions {
   /** The authority that signs: one of {@linkcode createCa}, or any with an EC or RSA key. */
@@ -81,6 +88,15 @@ export interface CreateCertificateOptions {
   now?: Date;
 }
 
+const CERTIFICATE_NAMES: OptionNames<CreateCertificateOptions> = {
+  ca: true,
+  hosts: true,
+  client: true,
+  name: true,
+  days: true,
+  now: true,
+};
+
 /**
  * Makes a certificate authority with a new ECDSA P-256 key. It can sign certificates of servers and
  * clients, no other authorities.
@@ -100,6 +116,7 @@ export interface CreateCertificateOptions {
  * ```
  */
 export async function createCa(options: CreateCaOptions = {}): Promise<CertificateAuthority> {
+  checkOptionNames("Cannot create an authority", options, CA_NAMES);
   const name = checkName(options.name ?? "Parley CA");
   const validity = makeValidity(options.days ?? 365, options.now ?? new Date());
   const x509 = await loadLibrary();
@@ -149,6 +166,7 @@ export async function createCa(options: CreateCaOptions = {}): Promise<Certifica
  * ```
  */
 export async function createCertificate(options: CreateCertificateOptions): Promise<Credentials> {
+  checkOptionNames("Cannot create a certificate", options, CERTIFICATE_NAMES);
   const { ca, hosts = [], now = new Date() } = options;
   const client = options.client ?? hosts.length === 0;
   if (hosts.length === 0 && !client) {

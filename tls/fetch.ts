@@ -1,6 +1,10 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
+import { withoutBrackets } from "../net/brackets.ts";
+import { hungAt } from "../net/stages.ts";
+import type { DialStage } from "../net/tcp.ts";
 import { peekTls } from "../net/tls_peek.ts";
 import { formatPem } from "./pem.ts";
 
@@ -19,6 +23,16 @@ export interface FetchCertificatesOptions {
   /** Abort gives up; the call rejects with its reason. */
   readonly signal?: AbortSignal;
 }
+
+const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string }> = {
+  hostname: true,
+  port: true,
+  path: true,
+  serverName: true,
+  timeoutMs: true,
+  signal: true,
+  transport: true,
+};
 
 /** What a server showed. */
 export interface FetchedCertificates {
@@ -56,7 +70,9 @@ export interface FetchedCertificates {
 export async function fetchCertificates(
   options: FetchCertificatesOptions & { readonly transport?: string },
 ): Promise<FetchedCertificates> {
-  const { hostname = "127.0.0.1", port, path, timeoutMs = 10_000, signal } = options;
+  checkOptionNames("Cannot fetch certificates", options, NAMES);
+  const { port, path, timeoutMs = 10_000, signal } = options;
+  const hostname = withoutBrackets(options.hostname ?? "127.0.0.1");
   checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);
   if ((port === undefined) === (path === undefined)) {
     throw new TypeError('Cannot fetch certificates as one of "port" and "path" must be given');
@@ -66,14 +82,20 @@ export async function fetchCertificates(
   const controller = new AbortController();
   const onAbort = () => controller.abort(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
+  let stage: DialStage = "resolve";
   const timer = setTimeout(() => {
-    const text = `Cannot fetch certificates from ${JSON.stringify(where)} within ${timeoutMs} ms`;
+    const text = `Cannot fetch certificates from ${JSON.stringify(where)} within ${timeoutMs} ms: ${
+      hungAt(stage)
+    }`;
     controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
   }, timeoutMs);
   try {
     const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
     const name = options.serverName ?? (path === undefined ? hostname : "localhost");
-    const { chain, protocol } = await peekTls(target, name, { signal: controller.signal });
+    const { chain, protocol } = await peekTls(target, name, {
+      signal: controller.signal,
+      onStage: (next) => stage = next,
+    });
     return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
   } finally {
     clearTimeout(timer);

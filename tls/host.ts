@@ -1,5 +1,6 @@
 // Does a certificate speak for a host? The rules of RFC 9525: alternative names only, one label per wildcard.
 import { TlsError } from "../errors.ts";
+import { withoutBrackets } from "../net/brackets.ts";
 
 /**
  * Checks that a certificate speaks for `hostname`, to say in plain words why a handshake failed, or to
@@ -7,7 +8,7 @@ import { TlsError } from "../errors.ts";
  * one label.
  *
  * @param certificate What the handshake told of it; its `subjectAltNames` decide.
- * @param hostname A DNS name or an IP address, IPv6 without brackets.
+ * @param hostname A DNS name or an IP address, IPv6 with or without brackets.
  * @throws {TlsError} `ERR_CERT_WRONG_HOST` with the names that it does speak for
  *
  * @example
@@ -55,7 +56,7 @@ export function matchesName(pattern: string, host: string): boolean {
 
 /** A host in the one form in which it can be compared; `undefined` when it is none. */
 export function normalizeHost(hostname: string): { host: string; isIp: boolean } | undefined {
-  const ip = normalizeIp(hostname);
+  const ip = normalizeIp(withoutBrackets(hostname));
   if (ip !== undefined) return { host: ip, isIp: true };
   if (hostname.length > 254 || /[\s/\\?#@:%[\]*]/.test(hostname)) return undefined;
   // The URL parser turns international names into the form that certificates hold.

@@ -1,4 +1,5 @@
 // inspectCertificate(): what is good and what is wrong about a certificate, before a peer finds out.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
 import { parseCertificate } from "./certificate.ts";
@@ -22,6 +23,13 @@ export interface InspectCertificateOptions {
   /** The moment at which it should be valid. @default {the present} */
   readonly now?: Date;
 }
+
+const NAMES: OptionNames<InspectCertificateOptions> = {
+  key: true,
+  ca: true,
+  hostname: true,
+  now: true,
+};
 
 /** An answer; `"unknown"` where the platform cannot check a signature of that kind. */
 export type CertificateVerdict = "yes" | "no" | "unknown";
@@ -66,6 +74,7 @@ export async function inspectCertificate(
   pem: string,
   options: InspectCertificateOptions = {},
 ): Promise<CertificateReport> {
+  checkOptionNames("Cannot inspect a certificate", options, NAMES);
   const { key, ca, hostname, now = new Date() } = options;
   const crypto = await import("node:crypto");
   const [own, ...others] = readCertificates(pem);

@@ -1,4 +1,7 @@
 // Loading credentials: from options to checked PEM text, and again when the files change.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { SERVER_TLS_NAMES } from "./option_names.ts";
+import { TlsError } from "../errors.ts";
 import type {
   CredentialSource,
   ServerCredentials,
@@ -6,6 +9,7 @@ import type {
   TlsBackend,
   TlsVersion,
 } from "./options.ts";
+import { ExpiryWatch } from "./expiry.ts";
 import { type LoadedCredentials, type LoadPlan, planServer } from "./plan.ts";
 import { resolveCommonTls } from "./resolve.ts";
 import { FileWatcher, signFiles, systemClock, type WatchClock } from "./watch.ts";
@@ -18,7 +22,8 @@ export interface ReloadOptions {
   onReload?: () => void;
   /**
    * Told when changed files cannot be used; the old credentials stay in force and the files are tried again
-   * at each look.
+   * at each look. Also told that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
+   * before (for one that lives less than 42 days, when a third and a tenth of its life are left), `ERR_CERT_EXPIRED` when it has ended.
    *
    * @default {a warning to the console}
    */
@@ -43,6 +48,15 @@ export interface ReloadOptions {
 
 /** Options of {@linkcode loadTls}. */
 export type LoadTlsOptions = ServerTlsOptions & ReloadOptions;
+
+const NAMES: OptionNames<LoadTlsOptions> = {
+  ...SERVER_TLS_NAMES,
+  onReload: true,
+  onError: true,
+  watchIntervalMs: true,
+  watchGraceMs: true,
+  clock: true,
+};
 
 /**
  * Credentials that were checked before anything listens, to be given as `tls` to one server or several,
@@ -80,6 +94,9 @@ export class LoadedTls {
       get current() {
         return loaded.#source.current;
       },
+      get notAfter() {
+        return loaded.#source.notAfter;
+      },
       subscribe(listener) {
         const end = loaded.#source.subscribe(listener);
         ends.add(end);
@@ -111,12 +128,18 @@ export class LoadedTls {
     return clientCa.length === 0 ? undefined : clientCa;
   }
 
+  /** Fingerprints of the only client certificates that are let in; `undefined` where authorities decide, or none is asked for. */
+  get pin(): readonly string[] | undefined {
+    const { pins } = this.#source.current;
+    return pins && [...pins];
+  }
+
   /** When the first of the certificates in force ends: raise an alarm some weeks before. */
   get notAfter(): Date {
     return this.#source.notAfter;
   }
 
-  /** Stops watching files; what is in force stays so. Idempotent. */
+  /** Stops watching files and the end of certificates; what is in force stays so. Idempotent. */
   close(): void {
     this.#source.close();
   }
@@ -133,8 +156,9 @@ export class LoadedTls {
  * `watch: true` changed files come into force for new connections, without a restart; what cannot be used
  * never does.
  *
- * @throws {TypeError} when options contradict each other, or a text is not what it must be
- * @throws {TlsError} `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
+ * @throws {TypeError} when options contradict each other, or the text of an option is not what it must be
+ * @throws {TlsError} `ERR_CERT_MALFORMED` when the content of a file is not what it must be: it may be whole again a moment later;
+ * `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
  * (chain out of order, or not for servers), `ERR_CERT_WRONG_HOST` (one of `sni` is not for its name)
  * @throws {Deno.errors.NotFound} when a file is absent; other errors of the file system keep their class as
  * well
@@ -150,6 +174,7 @@ export class LoadedTls {
  * ```
  */
 export function loadTls(options: LoadTlsOptions): Promise<LoadedTls> {
+  checkOptionNames("Cannot load the certificates", options, NAMES);
   return LoadedTls.load(options);
 }
 
@@ -170,10 +195,12 @@ export async function openServerCredentials(
 class LiveCredentials implements CredentialSource {
   #current: LoadedCredentials;
   readonly #listeners = new Set<(next: ServerCredentials) => void>();
+  readonly #expiry: ExpiryWatch;
   #watcher: FileWatcher | undefined;
 
-  constructor(first: LoadedCredentials) {
+  constructor(first: LoadedCredentials, { clock, onError }: Required<ReloadOptions>) {
     this.#current = first;
+    this.#expiry = new ExpiryWatch({ current: () => this.#current.end, clock, onEnding: onError });
   }
 
   get current(): ServerCredentials {
@@ -181,7 +208,7 @@ class LiveCredentials implements CredentialSource {
   }
 
   get notAfter(): Date {
-    return this.#current.notAfter;
+    return this.#current.end.notAfter;
   }
 
   subscribe(listener: (next: ServerCredentials) => void): () => void {
@@ -192,6 +219,7 @@ class LiveCredentials implements CredentialSource {
   }
 
   close(): void {
+    this.#expiry.close();
     this.#watcher?.close();
     this.#listeners.clear();
   }
@@ -208,6 +236,7 @@ class LiveCredentials implements CredentialSource {
         const next = await plan.load(clock.now());
         if (watcher.closed || sameCredentials(next, this.#current)) return;
         this.#current = next;
+        this.#expiry.renew();
         for (const listener of this.#listeners) guard(() => listener(next), onError);
         guard(onReload, onError);
       },
@@ -221,7 +250,7 @@ async function openLive(options: ServerTlsOptions, reload: ReloadOptions): Promi
   const plan = planServer(options);
   // Signed before reading: a change in between shows at the first look.
   const signature = await signFiles(plan.watchedFiles, resolved.clock.now());
-  const live = new LiveCredentials(await plan.load(resolved.clock.now()));
+  const live = new LiveCredentials(await plan.load(resolved.clock.now()), resolved);
   if (plan.watchedFiles.length > 0) live.watch(plan, resolved, signature);
   return live;
 }
@@ -242,8 +271,10 @@ function checkRange(value: number, name: string, min: number): void {
 }
 
 function warnOnConsole(error: unknown): void {
+  const isEnding = error instanceof TlsError && error.code === "ERR_CERT_EXPIRING";
+  const text = isEnding ? "A certificate ends soon:" : "Certificates cannot be used, those in force stay so:";
   // deno-lint-ignore no-console -- a rotation that fails in silence ends in an outage
-  console.warn("The changed certificate files cannot be used, the old ones stay in force:", error);
+  console.warn(text, error);
 }
 
 function guard(call: () => void, onError: (error: unknown) => void): void {
@@ -255,7 +286,13 @@ function guard(call: () => void, onError: (error: unknown) => void): void {
 }
 
 function sameCredentials(a: ServerCredentials, b: ServerCredentials): boolean {
-  const flat = ({ cert, key, clientCa, sni }: ServerCredentials) =>
-    JSON.stringify([cert, key, clientCa, [...sni].map(([name, one]) => [name, one.cert, one.key])]);
+  const flat = ({ cert, key, clientCa, pins, sni }: ServerCredentials) =>
+    JSON.stringify([
+      cert,
+      key,
+      clientCa,
+      [...pins ?? []],
+      [...sni].map(([name, one]) => [name, one.cert, one.key]),
+    ]);
   return flat(a) === flat(b);
 }

@@ -47,6 +47,12 @@ export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
    * are given.
    */
   readonly clientCaFile?: string;
+  /**
+   * Let in exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
+   * array. Who issued it and which names it has do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The
+   * `"deno"` backend cannot ask for client certificates.
+   */
+  readonly pin?: string | readonly string[];
   /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
   readonly sni?: Readonly<Record<string, TlsIdentity>>;
 };
@@ -62,12 +68,21 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
   readonly caFile?: string;
   /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
   readonly serverName?: string;
+  /**
+   * Trust exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
+   * time of a change. Who issued it and which names it has do not matter, its dates do: for a self-signed certificate without names.
+   * Excludes {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
+   * does not tell which certificate the server showed, and refuses it.
+   */
+  readonly pin?: string | readonly string[];
 };
 
 /** All that a client's backend needs, checked and with its defaults. */
 export interface ResolvedClientTls {
   /** CA certificates to trust, PEM; `undefined` for the system's. */
   readonly caCerts: readonly string[] | undefined;
+  /** SHA-256 fingerprints of the only certificates to trust, lower-case hex; absent where authorities decide. */
+  readonly pins?: ReadonlySet<string>;
   /** Our certificate chain, PEM, leaf first; absent when we show none. */
   readonly cert?: string;
   /** Private key of {@linkcode cert}, PEM (PKCS #8); present exactly when `cert` is. */
@@ -96,6 +111,8 @@ export interface Credentials {
 export interface ServerCredentials extends Credentials {
   /** CA certificates of clients, PEM; empty when no client certificate is asked for. */
   readonly clientCa: readonly string[];
+  /** SHA-256 fingerprints of the only client certificates that are let in, lower-case hex; absent where authorities decide. */
+  readonly pins?: ReadonlySet<string>;
   /** Other identities by server name. */
   readonly sni: ReadonlyMap<string, Credentials>;
 }
@@ -104,6 +121,8 @@ export interface ServerCredentials extends Credentials {
 export interface CredentialSource {
   /** What holds now. */
   readonly current: ServerCredentials;
+  /** When the first of the certificates in force ends; absent where that is not known. */
+  readonly notAfter?: Date;
   /** Calls `listener` with each new set; the result ends that. */
   subscribe(listener: (next: ServerCredentials) => void): () => void;
   /** Stops watching files. Idempotent. */

@@ -1,7 +1,12 @@
 // What is to be loaded for one end of a connection: which files, in which order, checked how.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { TLS_IDENTITY_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
-import { checkAuthorities, type CheckedIdentity, checkIdentity } from "./check.ts";
+import { withoutBrackets } from "../net/brackets.ts";
+import { checkAuthorities, type CheckedIdentity, checkIdentity, lastEnd } from "./check.ts";
+import type { CertificateEnd } from "./expiry.ts";
 import { matchesHost } from "./host.ts";
+import { pinFingerprints } from "./pin.ts";
 import type {
   ClientTlsOptions,
   Credentials,
@@ -15,15 +20,17 @@ import {
   type IdentityOrigin,
   requireIdentity,
   resolveClientName,
+  resolveClientPins,
   resolveCommonTls,
   resolveIdentity,
+  resolvePins,
   resolveServerName,
   resolveTexts,
 } from "./resolve.ts";
 
-/** Credentials with the moment at which the first of them ends. */
+/** Credentials with the certificate among them that ends first. */
 export interface LoadedCredentials extends ServerCredentials {
-  readonly notAfter: Date;
+  readonly end: CertificateEnd;
 }
 
 /** What is to be loaded, again and again; files that are not watched are read once. */
@@ -40,6 +47,8 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
   const main = planIdentity(origin, "");
   const names = planNames(options.sni ?? {});
   const caTexts = resolveTexts(options.clientCa, "clientCa");
+  const { clientCa: ca, clientCaFile: caFile } = options;
+  const pinned = resolvePins(options.pin, { clientCa: ca, clientCaFile: caFile });
   const inlineCa = once((now: number) =>
     Promise.resolve(caTexts.flatMap((text) => checkAuthorities(text, `"clientCa"`, now)))
   );
@@ -54,14 +63,17 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
     async load(now) {
       const own = await main.load(now);
       const clientCa = [...await inlineCa(now), ...await loadFileCa(now)];
+      const caEnd = clientCa.length === 0 ? undefined : lastEnd(clientCa);
       const sni = new Map<string, Credentials>();
-      let notAfter = own.leaf.notAfter;
+      let end = own.end;
       for (const { name, load } of names) {
-        const { cert, key, leaf } = await load(now);
-        sni.set(name, { cert, key });
-        if (leaf.notAfter < notAfter) notAfter = leaf.notAfter;
+        const checked = await load(now);
+        sni.set(name, { cert: checked.cert, key: checked.key });
+        if (checked.end.notAfter < end.notAfter) end = checked.end;
       }
-      return { cert: own.cert, key: own.key, clientCa, sni, notAfter };
+      if (caEnd !== undefined && caEnd.notAfter < end.notAfter) end = caEnd;
+      const pins = pinned && await pinFingerprints(pinned);
+      return { cert: own.cert, key: own.key, clientCa, ...pins && { pins }, sni, end };
     },
   };
 }
@@ -82,6 +94,7 @@ export async function resolveClientTls(
   const { caFile, serverName } = options;
   const texts = resolveTexts(options.caCerts, "caCerts");
   resolveClientName(serverName);
+  const pinned = resolveClientPins(options);
   const caCerts = texts.flatMap((text) => checkAuthorities(text, `"caCerts"`, now));
   if (caFile !== undefined) {
     caCerts.push(...await loadAuthorities(caFile, "caFile", now));
@@ -90,8 +103,9 @@ export async function resolveClientTls(
   return {
     ...common,
     caCerts: caCerts.length === 0 ? undefined : caCerts,
+    ...pinned && { pins: await pinFingerprints(pinned) },
     ...identity && { cert: identity.cert, key: identity.key },
-    ...serverName !== undefined && { serverName },
+    ...serverName !== undefined && { serverName: withoutBrackets(serverName) },
   };
 }
 
@@ -122,6 +136,7 @@ function planNames(sni: Readonly<Record<string, TlsIdentity>>): ReturnType<typeo
 
 function planName(name: string, identity: TlsIdentity): IdentityPlan & { readonly name: string } {
   const path = `sni[${JSON.stringify(name)}]`;
+  checkOptionNames("Cannot use the TLS options", identity, TLS_IDENTITY_NAMES, `${path}.`);
   const host = resolveServerName(name, `a name of "sni"`);
   const { watchedFiles, load } = planIdentity(requireIdentity(identity, `${path}.`), `${path}.`);
   return {
@@ -153,16 +168,31 @@ async function loadIdentity(
     const text = { cert: origin.cert, key: origin.key, certName: certOption, keyName: keyOption };
     return await checkIdentity(text, use);
   }
-  return await checkIdentity({
+  const text = {
     cert: await readNamedFile(origin.certFile, certOption),
     key: await readNamedFile(origin.keyFile, keyOption),
     certName: fileName(`${path}certFile`, origin.certFile),
     keyName: fileName(`${path}keyFile`, origin.keyFile),
-  }, use);
+  };
+  return await ofFile(() => checkIdentity(text, use));
 }
 
 async function loadAuthorities(path: string, option: string, now: number): Promise<string[]> {
-  return checkAuthorities(await readNamedFile(path, `"${option}"`), fileName(option, path), now);
+  const text = await readNamedFile(path, `"${option}"`);
+  return await ofFile(() => checkAuthorities(text, fileName(option, path), now));
+}
+
+/**
+ * Checks what was read from files. A TypeError says that the caller's options are wrong, and that no repetition helps; a file may have
+ * been looked at while it was being replaced.
+ */
+async function ofFile<T>(check: () => Promise<T> | T): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new TlsError("ERR_CERT_MALFORMED", error.message, { cause: error });
+  }
 }
 
 /** Reads a file; an error keeps its class and tells which option names the file. */

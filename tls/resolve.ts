@@ -1,6 +1,13 @@
 // TLS options checked before anything is read: what contradicts itself, or would be ignored, is refused here.
 import { normalizeHost } from "./host.ts";
-import type { ServerTlsOptions, TlsBackend, TlsCommonOptions, TlsVersion } from "./options.ts";
+import { parsePem } from "./pem.ts";
+import type {
+  ClientTlsOptions,
+  ServerTlsOptions,
+  TlsBackend,
+  TlsCommonOptions,
+  TlsVersion,
+} from "./options.ts";
 
 /** {@linkcode TlsCommonOptions} with every default filled in, checked. */
 export interface ResolvedCommonTls {
@@ -66,9 +73,11 @@ export function resolveCommonTls(options: TlsCommonOptions): ResolvedCommonTls {
  */
 export function checkServerBackend(options: ServerTlsOptions): void {
   if (options.backend !== "deno") return;
-  const { clientCa, clientCaFile, sni } = options;
+  const { clientCa, clientCaFile, pin, sni } = options;
   const lacking = clientCa !== undefined || clientCaFile !== undefined
     ? `cannot ask for client certificates ("clientCa")`
+    : pin !== undefined
+    ? `cannot ask for client certificates ("pin")`
     : sni !== undefined
     ? `knows one certificate only ("sni")`
     : (options as LooseIdentity).watch === true
@@ -104,7 +113,11 @@ export function resolveIdentity(identity: LooseIdentity, path: string): Identity
   if (watch && !files) {
     throw new TypeError(`${cannot} ${name("watch")} needs ${name("certFile")} and ${name("keyFile")}`);
   }
-  if (typeof cert === "string" && typeof key === "string") return { kind: "text", cert, key };
+  if (typeof cert === "string" && typeof key === "string") {
+    refusePath(cert, name("cert"), name("certFile"));
+    refusePath(key, name("key"), name("keyFile"));
+    return { kind: "text", cert, key };
+  }
   if (typeof certFile === "string" && typeof keyFile === "string") {
     return { kind: "files", certFile, keyFile, watch: watch === true };
   }
@@ -155,11 +168,84 @@ export function resolveClientName(name: unknown): void {
   );
 }
 
+/** SHA-256, hex, each byte apart from the next by a colon or not. */
+const FINGERPRINT = /^(?:[0-9a-f]{64}|[0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i;
+
+/**
+ * Checks what is pinned: fingerprints are returned as they are, certificates as DER bytes; `undefined` when nothing is pinned.
+ *
+ * @param excluded What decides whom to trust in another way, by the option's name.
+ * @throws {TypeError} when it is neither, when it is empty, or when a CA is given as well
+ */
+export function resolvePins(
+  value: unknown,
+  excluded: Readonly<Record<string, unknown>>,
+): readonly (string | Uint8Array<ArrayBuffer>)[] | undefined {
+  if (value === undefined) return undefined;
+  const other = Object.keys(excluded).find((name) => excluded[name] !== undefined);
+  if (other !== undefined) {
+    throw new TypeError(
+      `${cannot} "pin" and "${other}" exclude each other: a pinned certificate needs no authority`,
+    );
+  }
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (texts.length === 0) {
+    throw new TypeError(`${cannot} "pin" must not be an empty array: it would trust no one`);
+  }
+  return texts.flatMap((text) => resolvePin(text));
+}
+
+/**
+ * Checks what a client pins; see {@linkcode resolvePins}.
+ *
+ * @throws {TypeError} when the native backend is asked for it, which does not tell the server's certificate
+ */
+export function resolveClientPins(options: ClientTlsOptions): ReturnType<typeof resolvePins> {
+  const { caCerts, caFile, pin, backend } = options;
+  const pins = resolvePins(pin, { caCerts, caFile });
+  if (pins === undefined || backend !== "deno") return pins;
+  throw new TypeError(
+    `${cannot} the "deno" backend does not tell which certificate a server showed ("pin"): ${useAnother}`,
+  );
+}
+
+function resolvePin(text: unknown): (string | Uint8Array<ArrayBuffer>)[] {
+  if (typeof text === "string" && FINGERPRINT.test(text)) return [text];
+  const blocks = typeof text === "string" ? parsePem(text, `"pin"`) : [];
+  const certificates = blocks.filter(({ label }) => label === "CERTIFICATE");
+  if (certificates.length === 1) return certificates.map(({ der }) => new Uint8Array(der));
+  throw new TypeError(
+    `${cannot} "pin" must be one certificate in PEM, or a SHA-256 fingerprint of 64 hex digits: ` +
+      (certificates.length > 1
+        ? `it holds ${certificates.length} certificates, give the first alone`
+        : typeof text === "string" && !text.includes("-----BEGIN")
+        ? `it is a text of ${text.length} characters; to pin the certificate of a file, give the file's text`
+        : `it is of type ${typeof text}`),
+  );
+}
+
+/**
+ * Refuses a path where the text of a file is wanted.
+ *
+ * @param file The option that takes the path.
+ * @throws {TypeError} when `text` is one line without the beginning of PEM
+ */
+function refusePath(text: string, name: string, file: string): void {
+  if (text === "" || text.includes("-----BEGIN") || /[\r\n]/.test(text.trim())) return;
+  // Not quoted: it may be a key.
+  throw new TypeError(`${cannot} ${name} must be PEM text: it looks like a path, which ${file} takes`);
+}
+
 /** CA certificates as an array of texts. */
 export function resolveTexts(value: unknown, option: string): readonly string[] {
   if (value === undefined) return [];
   const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (texts.length > 0 && texts.every((text) => typeof text === "string")) return texts;
+  if (texts.length > 0 && texts.every((text) => typeof text === "string")) {
+    for (const text of texts) {
+      refusePath(text, `"${option}"`, option === "clientCa" ? `"clientCaFile"` : `"caFile"`);
+    }
+    return texts;
+  }
   throw new TypeError(`${cannot} "${option}" must be PEM text, or an array of it that is not empty`);
 }
 

@@ -1,4 +1,5 @@
 // Writing an identity to files: the key for its owner only, and never over what is there by accident.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Credentials } from "./options.ts";
 
 /** Options of {@linkcode writeIdentity}. */
@@ -16,9 +17,19 @@ export interface WriteIdentityOptions extends Credentials {
   readonly replace?: boolean;
 }
 
+const NAMES: OptionNames<WriteIdentityOptions> = {
+  cert: true,
+  key: true,
+  certFile: true,
+  keyFile: true,
+  replace: true,
+};
+
 /**
  * Writes a certificate chain and its private key. Nobody else can read the key, not even for a moment: the
- * file is made with mode 0600. If it fails, nothing new is left behind.
+ * file is made with mode 0600. If it fails, nothing new is left behind, and old files are what they were. A program that ends in the
+ * midst of a replacement, as by a power cut, can leave the new key beside the old certificate, and the old key beside both, as
+ * `keyFile` with the ending `.old`.
  *
  * @throws {Deno.errors.AlreadyExists} when a file exists and `replace` is not set
  *
@@ -32,6 +43,7 @@ export interface WriteIdentityOptions extends Credentials {
  * ```
  */
 export async function writeIdentity(options: WriteIdentityOptions): Promise<void> {
+  checkOptionNames("Cannot write an identity", options, NAMES);
   const { cert, key, certFile, keyFile, replace = false } = options;
   if (certFile === keyFile) {
     throw new TypeError(
@@ -40,19 +52,64 @@ export async function writeIdentity(options: WriteIdentityOptions): Promise<void
       }`,
     );
   }
-  const suffix = replace ? `.${crypto.randomUUID()}.new` : "";
+  if (replace) await replaceBoth(options);
+  else await writeNew(certFile, keyFile, { cert, key });
+}
+
+/** Writes two files that do not exist, or none. */
+async function writeNew(certFile: string, keyFile: string, { cert, key }: Credentials): Promise<void> {
   const made: string[] = [];
   try {
-    // The key first: whoever sees the new certificate finds its key there.
     for (const [file, text, mode] of [[keyFile, key, 0o600], [certFile, cert, 0o644]] as const) {
-      await Deno.writeTextFile(file + suffix, text, { createNew: true, mode });
-      made.push(file + suffix);
+      await Deno.writeTextFile(file, text, { createNew: true, mode });
+      made.push(file);
     }
-    if (!replace) return;
-    await Deno.rename(keyFile + suffix, keyFile);
-    await Deno.rename(certFile + suffix, certFile);
   } catch (error) {
-    for (const file of made) await Deno.remove(file).catch(() => {});
+    for (const file of made) await removeIfThere(file);
     throw error;
   }
+}
+
+/** Replaces two files, each in one step, or none: when the second cannot be replaced, the first is put back. */
+async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOptions): Promise<void> {
+  const id = crypto.randomUUID();
+  const [newCert, newKey, oldKey] = [`${certFile}.${id}.new`, `${keyFile}.${id}.new`, `${keyFile}.${id}.old`];
+  try {
+    await writeNew(newCert, newKey, { cert, key });
+    const existed = await keepCopy(keyFile, oldKey);
+    try {
+      // The key first: a reader that finds the new certificate finds its key there.
+      await Deno.rename(newKey, keyFile);
+    } catch (error) {
+      await removeIfThere(oldKey);
+      throw error;
+    }
+    try {
+      await Deno.rename(newCert, certFile);
+    } catch (error) {
+      // The copy stays where it cannot be put back: it is the only one.
+      if (existed) await Deno.rename(oldKey, keyFile);
+      else await Deno.remove(keyFile);
+      throw error;
+    }
+    await removeIfThere(oldKey);
+  } finally {
+    for (const file of [newCert, newKey]) await removeIfThere(file);
+  }
+}
+
+/** Gives a file a second name, or copies it where names cannot be shared. Returns whether there is such a file. */
+async function keepCopy(file: string, copy: string): Promise<boolean> {
+  try {
+    await Deno.link(file, copy);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+  }
+  await Deno.writeTextFile(copy, await Deno.readTextFile(file), { createNew: true, mode: 0o600 });
+  return true;
+}
+
+async function removeIfThere(file: string): Promise<void> {
+  await Deno.remove(file).catch(() => {});
 }

@@ -9,6 +9,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
  * `docs/architecture.md` says what each layer is for.
  */
 const LAYERS: Readonly<Record<string, number>> = {
+  "call_hook.ts": 0,
   "clock.ts": 0,
   "errors.ts": 0,
   "log_events.ts": 0,

@@ -1,4 +1,5 @@
 // expose(): lets others reach a local port or socket by a name.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { AddressError, RemoteError } from "../errors.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import { dial } from "../net/dial.ts";
@@ -23,6 +24,8 @@ export interface ExposeOptions {
   timeoutMs?: number;
 }
 
+const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: true, timeoutMs: true };
+
 /**
  * Lets others reach a local TCP port or unix socket under a name: through the hub, those whom its `authorize` allows the stream
  * `tcp:<name>`. Disposing the result ends that; connections that are open go on. Several names may be exposed over one wire.
@@ -44,6 +47,7 @@ export interface ExposeOptions {
 export function expose(wire: JoinedWire | MountedWire, name: string, options: ExposeOptions): Disposable {
   const { timeoutMs = 5000 } = options;
   const action = "Cannot expose a port";
+  checkOptionNames(action, options, NAMES);
   checkName(action, "name", PREFIX + name);
   const target = resolvePlace(action, options, 1);
   checkDurationMs(action, "timeoutMs", timeoutMs);

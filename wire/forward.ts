@@ -1,4 +1,6 @@
 // forward(): a local port or socket that leads to what another side exposes.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { callHook } from "../call_hook.ts";
 import { pause } from "../connection/pause.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import { AcceptBackoff } from "../limits/accept_backoff.ts";
@@ -64,6 +66,17 @@ export interface ForwardOptions {
   onError?: (error: unknown) => void;
 }
 
+const NAMES: OptionNames<ForwardOptions> = {
+  to: true,
+  hostname: true,
+  port: true,
+  path: true,
+  mode: true,
+  maxConnections: true,
+  timeoutMs: true,
+  onError: true,
+};
+
 /**
  * Listens on a local port or socket and brings each connection to the port that the other side exposes under this name. It outlives
  * restarts of the hub and of the other side: connections that are open break, and new ones wait for up to `timeoutMs`
@@ -91,6 +104,7 @@ export async function forward(
   const { to, path, port = path === undefined ? 0 : undefined, mode = 0o600 } = options;
   const { maxConnections = 64, timeoutMs = 10_000 } = options;
   const action = "Cannot forward a port";
+  checkOptionNames(action, options, NAMES);
   checkName(action, "name", PREFIX + name);
   const place = resolvePlace(action, { ...options, port }, 0);
   checkInteger(action, "mode", mode, 0, 0o777);
@@ -275,11 +289,8 @@ export class Forward implements AsyncDisposable {
   }
 
   #tell(error: unknown): void {
-    try {
-      this.#parts.onError?.(error);
-    } catch {
-      // A hook that throws must not end the tunnel.
-    }
+    // A hook that fails must not end the tunnel.
+    callHook(() => this.#parts.onError?.(error), () => {});
   }
 }
 

@@ -1,5 +1,7 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import { callHook } from "../connection/call_hook.ts";
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { MOUNT_NAMES } from "./option_names.ts";
+import { callHook } from "../call_hook.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
@@ -57,6 +59,8 @@ export interface HubOptions extends MountOptions {
   maxStreamsPerPair?: number;
 }
 
+const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, maxStreamsPerPair: true };
+
 /**
  * Makes a hub: a {@linkcode mount} whose clients also open streams to each other, with `wire.peer(identity).open(name)`.
  * `authorize` is asked for each of them, with authenticated `from` and `to`; its handler finds the same in
@@ -87,6 +91,7 @@ export interface HubOptions extends MountOptions {
  * ```
  */
 export function hub(options: HubOptions): MountedWire {
+  checkOptionNames("Cannot mount", options, HUB_NAMES);
   const { presence, maxStreamsPerPair = 64 } = options;
   checkInteger("Cannot mount", "maxStreamsPerPair", maxStreamsPerPair, 1, 1 << 24);
   if (presence !== undefined) checkFunction("Cannot mount", "presence", presence);

@@ -1,10 +1,13 @@
 // join(): the joining side of the wire: one session with a server, kept up.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { JOIN_NAMES } from "./option_names.ts";
 import { Backoff } from "../client/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
-import { dial } from "../net/dial.ts";
+import { dial, type DialStage } from "../net/dial.ts";
+import { hungAt } from "../net/stages.ts";
 import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "./deadline.ts";
@@ -115,6 +118,7 @@ export class JoinedWire implements AsyncDisposable {
   constructor(options: JoinOptions) {
     const { identity, token = "", reconnect, signal } = options;
     this.#options = options;
+    checkOptionNames(ACTION, options, JOIN_NAMES);
     this.#connect = resolveConnectOptions(options);
     this.#wire = resolveWire(ACTION, options, "client");
     checkName(ACTION, "identity", identity);
@@ -351,11 +355,14 @@ export class JoinedWire implements AsyncDisposable {
   async #join(signal: AbortSignal): Promise<LinkFacts> {
     const { target, targetText, timeoutMs, noDelay, keepAlive, given } = this.#connect;
     const { identity, token = "" } = this.#options;
+    let at = hungAt("files");
+    const onStage = (stage: DialStage) => at = hungAt(stage);
     const late = (ms: number) =>
-      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot join ${targetText} within ${ms} ms`);
+      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot join ${targetText} within ${ms} ms: ${at}`);
     return await withDeadline({ signal, timeoutMs, late }, async (signal) => {
       const tls = given.tls === undefined ? undefined : await resolveClientTls(given.tls);
-      const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive });
+      const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive, onStage });
+      at = "the hub has not answered the greeting";
       if (signal.aborted) {
         transport.close();
         throw signal.reason;

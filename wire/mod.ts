@@ -43,7 +43,7 @@ export { type Meta } from "./frames.ts";
 export type { WireCounters } from "../stats/counters.ts";
 export type { DayStats } from "../stats/day_ledger.ts";
 export type { DurationStats } from "../stats/duration_histogram.ts";
-export type { WireSessionStats, WireStats } from "../stats/snapshots.ts";
+export type { CertificateStats, WireSessionStats, WireStats } from "../stats/snapshots.ts";
 export { expose, type ExposeOptions } from "./expose.ts";
 export { Forward, forward, type ForwardOptions } from "./forward.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";

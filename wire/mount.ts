@@ -1,4 +1,6 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { MOUNT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
@@ -12,6 +14,7 @@ import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
+import { certificateStats } from "../tls/expiry.ts";
 import { openServerCredentials } from "../tls/load.ts";
 import type { CredentialSource } from "../tls/options.ts";
 import { timeLimit } from "./deadline.ts";
@@ -52,6 +55,7 @@ import { observeMount } from "./telemetry.ts";
  * ```
  */
 export function mount(options: MountOptions): MountedWire {
+  checkOptionNames("Cannot mount", options, MOUNT_NAMES);
   return new MountedWire(resolveMount(options), null);
 }
 
@@ -137,13 +141,14 @@ export class MountedWire implements AsyncDisposable {
 
   /** What it has done so far, over all and by day. */
   stats(): WireStats {
-    return this.#tally.snapshot({
+    const stats = this.#tally.snapshot({
       role: this.#router === null ? "mount" : "hub",
       state: this.#state,
       address: this.#listener?.addr ?? null,
       links: this.#registry.links,
       admission: this.#admission,
     });
+    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
   /** Names that this side handles. */

@@ -1,5 +1,5 @@
 // WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
@@ -69,15 +69,15 @@ export class WireReporter {
     if (!line.write) return;
     const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
     const ours = code === "" || OURS.has(phase);
-    try {
-      const { logger } = this.#options;
-      if (!ours) logger?.info(`Wire, in phase "${phase}": ${text}`, { phase });
-      else if (logger !== undefined) {
-        logger.error(`Wire error in phase "${phase}": ${text}`, { phase, error });
-      } // deno-lint-ignore no-console
-      else console.error(`Wire error in phase "${phase}": ${text}`);
-    } catch {
-      // A logger that throws must not end anything.
-    }
+    const { logger } = this.#options;
+    // A logger that fails has no other place to report that: it must not end anything.
+    callHook(() => {
+      if (!ours) return logger?.info(`Wire, in phase "${phase}": ${text}`, { phase });
+      if (logger !== undefined) {
+        return logger.error(`Wire error in phase "${phase}": ${text}`, { phase, error });
+      }
+      // deno-lint-ignore no-console
+      console.error(`Wire error in phase "${phase}": ${text}`);
+    }, () => {});
   }
 }

@@ -1,4 +1,6 @@
 // WireSession: one peer, as the application sees it.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { OPEN_NAMES } from "./option_names.ts";
 import type { ParleyError } from "../errors.ts";
 import type { MuxSessionStats } from "../mux/session.ts";
 import type { WaitOptions } from "../mux/wait.ts";
@@ -133,9 +135,10 @@ export interface Wanted {
  * @throws {TypeError | RangeError} when something is wrong
  */
 export function checkOpen(name: string, to: string | undefined, options: OpenOptions): Wanted {
+  checkOptionNames("Cannot open a stream", options, OPEN_NAMES);
   const action = "Cannot open a stream";
   checkName(action, "name", name);
-  const timeoutMs = timeLimit("open a stream", options, OPEN_TIMEOUT_MS);
+  const timeoutMs = timeLimit("open a stream", { timeoutMs: options.timeoutMs }, OPEN_TIMEOUT_MS);
   const { meta, lifetime, waitForPeer } = options;
   if (waitForPeer !== undefined) checkBoolean(action, "waitForPeer", waitForPeer);
   if (lifetime !== undefined) checkLifetime(action, lifetime);

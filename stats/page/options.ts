@@ -1,4 +1,5 @@
 // Options of serveStats(): what they are, their defaults, and their check before any I/O.
+import { checkOptionNames, type OptionNames } from "../../limits/check_names.ts";
 import { checkFunction, checkInteger } from "../../limits/check.ts";
 import { nameByKind } from "../openmetrics.ts";
 import type { Stats } from "../snapshots.ts";
@@ -54,6 +55,20 @@ export interface ServeStatsOptions {
   signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<ServeStatsOptions> = {
+  hostname: true,
+  port: true,
+  title: true,
+  allowedHosts: true,
+  isReady: true,
+  maxViewers: true,
+  maxConnections: true,
+  requestTimeoutMs: true,
+  intervalMs: true,
+  maxListed: true,
+  signal: true,
+};
+
 /** {@linkcode ServeStatsOptions}, checked, with the defaults in. */
 export type ResolvedServeStatsOptions =
   & Required<Omit<ServeStatsOptions, "signal" | "isReady">>
@@ -68,6 +83,7 @@ const ACTION = "Cannot serve statistics";
  * @throws {RangeError} when a number is out of range
  */
 export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStatsOptions {
+  checkOptionNames(ACTION, options, NAMES);
   const { hostname = "127.0.0.1", title = "Parley", allowedHosts = [], signal, isReady } = options;
   const { port = 0, maxViewers = 16, maxConnections = 64 } = options;
   const { requestTimeoutMs = 5000, intervalMs = 1000, maxListed = 1000 } = options;

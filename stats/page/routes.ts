@@ -1,4 +1,5 @@
 // Routes: which path gives what, to whom, with which headers.
+import { callHook } from "../../call_hook.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
 import { EventStreams } from "./event_streams.ts";
@@ -148,11 +149,9 @@ export class Routes {
  * nobody could catch it.
  */
 function saysYes(ask: () => boolean): boolean {
-  try {
-    return ask() === true;
-  } catch {
-    return false;
-  }
+  let said: unknown;
+  callHook(() => said = ask(), () => {});
+  return said === true;
 }
 
 function reply(response: ServerResponse, status: number, type: string, text: string): void {

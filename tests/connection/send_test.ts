@@ -326,6 +326,7 @@ Deno.test("Connection does not make unheard rejections of sends, flushes and end
         ...lines,
         highWaterBytes: 10,
         maxQueuedBytes: 100,
+        onUnheard() {},
       });
       transport.hold();
       connection.send("0123456789abcdef");

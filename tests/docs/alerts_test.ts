@@ -1,8 +1,10 @@
 // Tests of the alerts in docs/: a real Prometheus takes them, and they ring when they should and not before.
 import { assert, assertEquals } from "@std/assert";
-import { Client, serve } from "@parley/parley";
+import { Client, type ClientOptions, serve } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
 import { mount } from "@parley/parley/wire";
+import { readCertificates } from "@parley/parley/tls";
+import { testCerts } from "../support/certs.ts";
 import { file } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -57,10 +59,13 @@ Deno.test({
   ignore: !isThere,
   async fn() {
     const { openMetrics } = await import(OPEN_METRICS.href);
-    await using server = serve(() => {});
+    const { server: tls } = await testCerts();
+    await using server = serve({ tls }, () => {});
     await server.ready;
     await using wire = mount({ insecureAnyone: true });
-    await using client = new Client({ ...server.addr });
+    await using client = new Client(
+      { ...server.addr, tls: { pin: readCertificates(tls.cert)[0]!.fingerprint256 } } as ClientOptions,
+    );
     await client.ready;
     await using pool = new Pool({ backends: [server.addr] });
     const sources = [server, client, wire, pool] as readonly unknown[] as readonly { stats(): unknown }[];

@@ -141,9 +141,8 @@ test("another user's squatting is recognised: folder, link, socket, all in its p
       permissions: "all",
       owner: NOBODY_AT_ALL,
       secret,
-      connectTimeoutMs: 500,
     } as const;
-    await refused(() => connectIpc(options), "folder");
+    await refused(() => connectIpc({ ...options, connectTimeoutMs: 500 }), "folder");
     await refused(() => listenIpc(options), "folder");
   } finally {
     await Deno.remove(squat, { recursive: true });

@@ -1,6 +1,6 @@
 // Tests of the names that are told of a peer's first bytes: tables of what is sent to a wrong port, and of what tells nothing.
-import { assertEquals, assertMatch } from "@std/assert";
-import { describeFirstBytes, FIRST_BYTES } from "../../net/first_bytes.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { describeFirstBytes, explainFirstBytes, FIRST_BYTES } from "../../net/first_bytes.ts";
 
 /** Bytes of Latin-1 text. */
 function latin1(text: string): Uint8Array {
@@ -86,4 +86,26 @@ Deno.test("describeFirstBytes() looks at no more than the first bytes and leaves
   const copy = withTail.slice();
   assertMatch(describeFirstBytes(withTail) ?? "", /^text: /);
   assertEquals(withTail, copy);
+});
+
+Deno.test("explainFirstBytes() adds what the peer speaks and what to do, to message and stack, where the bytes tell", () => {
+  const explained = (bytes: Uint8Array) => {
+    const error = new Error("No message");
+    explainFirstBytes(error, bytes);
+    assert(error.stack!.includes(error.message));
+    return error.message;
+  };
+  const text = (characters: string) => new TextEncoder().encode(characters);
+  const alert = new Uint8Array([0x15, 3, 3, 0, 2, 2, 50]);
+  assertEquals(
+    explained(alert),
+    "No message. The peer sent a TLS alert, so that port speaks TLS: give `tls`",
+  );
+  const http = explained(text("GET / HTTP/1.1\r\n"));
+  assertEquals(
+    http,
+    "No message. The peer sent an HTTP request, so it is an HTTP client, and this port does not speak HTTP",
+  );
+  assertEquals(explained(text("SSH-2.0-OpenSSH")), "No message. The peer sent an SSH banner");
+  assertEquals(explained(new Uint8Array([0, 0, 0, 200])), "No message");
 });

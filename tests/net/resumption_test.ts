@@ -16,6 +16,39 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
   });
 }
 
+for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+  Deno.test({
+    name:
+      `listen() with clientCa lets no client in by a ${maxVersion} session whose certificate has expired${openssl}`,
+    ignore: !hasOpenssl,
+    fn: () => checkExpired(maxVersion),
+  });
+}
+
+async function checkExpired(maxVersion: TlsVersion): Promise<void> {
+  const certs = await testCerts();
+  const client = await createCertificate({ ca: certs.ca, client: true, name: "guest", days: 2 });
+  const directory = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${directory}/client.pem`, client.cert + "\n" + client.key);
+  const credentials = sourceOf(certs.server, { clientCa: [certs.ca.cert] });
+  const server = await listen({ port: 0, tls: { credentials, maxVersion } });
+  const { now } = Date;
+  try {
+    assertEquals(await connect(directory, server, ["-cert", "client.pem", "-sess_out", "session"]), "guest");
+    const resume = ["-cert", "client.pem", "-sess_in", "session", "-sess_out", "session"];
+    assertEquals(await connect(directory, server, resume), "guest");
+    // The platform looks at the clock of the machine, and at a resumed certificate not at all.
+    Date.now = () => now() + 3 * 86_400_000;
+    const refused = () => connect(directory, server, resume);
+    const error = await assertRejects(refused, TlsError, "a resumed session proves nothing");
+    assertEquals(error.code, "ERR_TLS_HANDSHAKE");
+  } finally {
+    Date.now = now;
+    server.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
 async function checkResumption(maxVersion: TlsVersion): Promise<void> {
   const certs = await testCerts();
   const otherCa = await createCa({ name: "Other CA" });

@@ -1,5 +1,6 @@
 // Unix sockets: stale ones taken over, live ones never; modes, lengths and successors.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import net from "node:net";
 import { AddressError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTls } from "../../net/listen.ts";
@@ -158,4 +159,133 @@ test("dial() on a path without a listener fails with ERR_CONNECT_REFUSED", async
 test("listen() in a directory that is not there fails with ERR_ADDRESS_INVALID", async (directory, tls) => {
   const error = await assertRejects(() => listen({ path: `${directory}/no/socket`, tls }), AddressError);
   assertEquals(error.code, "ERR_ADDRESS_INVALID");
+});
+
+/** Looks at a directory at each moment in which a socket's mode could be another than at its end. */
+function widestSeen(directory: string): { readonly bits: () => number; [Symbol.dispose](): void } {
+  let widest = 0;
+  const look = (at: string): void => {
+    for (const { name, isDirectory } of Deno.readDirSync(at)) {
+      const mode = Deno.lstatSync(`${at}/${name}`).mode! & 0o777;
+      if (!isDirectory) widest |= mode;
+      else if ((mode & 0o011) !== 0) look(`${at}/${name}`);
+    }
+  };
+  const { listen, chmod, link } = Deno;
+  const { createServer } = net;
+  Object.assign(Deno, {
+    listen(...given: Parameters<typeof listen>) {
+      const made = listen(...given);
+      look(directory);
+      return made;
+    },
+    chmod(...given: Parameters<typeof chmod>) {
+      look(directory);
+      return chmod(...given);
+    },
+    link(...given: Parameters<typeof link>) {
+      look(directory);
+      return link(...given);
+    },
+  });
+  Object.assign(net, {
+    createServer(...given: Parameters<typeof createServer>) {
+      const server = createServer(...given);
+      server.on("listening", () => look(directory));
+      return server;
+    },
+  });
+  return {
+    bits: () => (look(directory), widest),
+    [Symbol.dispose]() {
+      Object.assign(Deno, { listen, chmod, link });
+      Object.assign(net, { createServer });
+    },
+  };
+}
+
+/** What a program may do; its socket's mode is then set by the umask, or in a private directory. */
+const PERMISSIONS: readonly [string, Deno.TestDefinition["permissions"]][] = [
+  ["by the umask", "inherit"],
+  ["without a permission for the umask", {
+    read: true,
+    write: true,
+    net: true,
+    sys: ["osRelease"],
+    env: true,
+  }],
+];
+
+for (const [how, permissions] of PERMISSIONS) {
+  for (const kind of ["plain", "TLS"]) {
+    Deno.test({
+      name: `listen() on a path never shows a socket with a wider mode than was asked for, ${how} (${kind})`,
+      ignore,
+      permissions,
+      async fn() {
+        const directory = await Deno.makeTempDir();
+        await Deno.chmod(directory, 0o777);
+        const tls = kind === "plain" ? undefined : { credentials: sourceOf((await testCerts()).server) };
+        for (const mode of [0o600, 0o660, 0o666]) {
+          const path = `${directory}/socket`;
+          using seen = widestSeen(directory);
+          const listener = await listen({ path, mode, tls });
+          assertEquals([seen.bits(), (await Deno.lstat(path)).mode! & 0o777], [mode, mode]);
+          await assertServes(listener, path, tls);
+          listener.close();
+          assertEquals([...Deno.readDirSync(directory)], []);
+        }
+        await Deno.remove(directory);
+      },
+    });
+  }
+}
+
+test("listen() on a path is listed by the system under that very path", async (directory, tls) => {
+  const path = `${directory}/socket`;
+  const listener = await listen({ path, mode: 0o600, tls });
+  if (Deno.build.os === "linux") {
+    assertStringIncludes(await Deno.readTextFile("/proc/net/unix"), ` ${path}\n`);
+  }
+  listener.close();
+});
+
+Deno.test({
+  name: "listen() on a long path sets its mode in a private directory, or says that there is no room for one",
+  ignore,
+  permissions: { read: true, write: true, net: true },
+  async fn() {
+    const directory = await Deno.makeTempDir();
+    await Deno.chmod(directory, 0o755);
+    const deep = `${directory}/${"d".repeat(100 - directory.length - 1)}`;
+    await Deno.mkdir(deep, { mode: 0o755 });
+    const listener = await listen({ path: `${deep}/s`, mode: 0o600 });
+    assertEquals((await Deno.lstat(`${deep}/s`)).mode! & 0o777, 0o600);
+    listener.close();
+    const deeper = `${directory}/${"e".repeat(104 - directory.length - 1)}`;
+    await Deno.mkdir(deeper, { mode: 0o755 });
+    const error = await assertRejects(() => listen({ path: `${deeper}/s`, mode: 0o600 }), AddressError);
+    assertEquals(error.code, "ERR_SOCKET_PATH_TOO_LONG");
+    // Where nobody else can reach it, none is needed.
+    await Deno.chmod(deeper, 0o700);
+    (await listen({ path: `${deeper}/s`, mode: 0o600 })).close();
+    await Deno.remove(directory, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "listen() on a path goes its own way while another program holds the directory's lock",
+  ignore,
+  async fn() {
+    const directory = await Deno.makeTempDir();
+    const lock = await Deno.open(directory);
+    await lock.lock(true);
+    const path = `${directory}/socket`;
+    const listener = await listen({ path, mode: 0o600 });
+    assertEquals((await Deno.lstat(path)).mode! & 0o777, 0o600);
+    lock.close();
+    listener.close();
+    assertEquals([...Deno.readDirSync(directory)], []);
+    await Deno.remove(directory);
+  },
 });

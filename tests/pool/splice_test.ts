@@ -196,7 +196,7 @@ Deno.test("splice ends when a receiver takes nothing within writeTimeoutMs", asy
   world.b.hold();
   world.a.feed(utf8("for nobody"));
   await settle();
-  world.right.sweeper.advance(11_000);
+  world.right.sweeper.advance(61_000);
   const end = await world.end;
   assertEquals([end.failed, codeOf(end.error)], ["b", "ERR_SLOW_CONSUMER"]);
   assertEquals([world.a.closed, world.b.closed], [true, true]);

@@ -19,6 +19,12 @@ export class ScriptedTransport implements Transport {
   writeEnded = false;
   /** Whether the transport was closed. */
   closed = false;
+  /** Whether the end of our direction bears no mark of order. */
+  unsigned = false;
+  /** Bytes of the write that waits that the kernel has taken: the test's to set. */
+  takenBytes = 0;
+  /** What the kernel holds of earlier writes: the test's to set. */
+  kernelBytes: number | null = null;
   #input: (Uint8Array | null | Error)[] = [];
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #holding = false;
@@ -98,9 +104,18 @@ export class ScriptedTransport implements Transport {
     if (bytes.length === 0) throw new Error("An empty write");
     if (this.#writeError !== undefined) return Promise.reject(this.#writeError);
     this.writes.push(bytes.slice());
+    this.takenBytes = 0;
     if (!this.#holding) return Promise.resolve();
     this.#held = { bytes, ...Promise.withResolvers<void>() };
     return this.#held.promise;
+  }
+
+  unacknowledgedBytes(): number | null {
+    return this.kernelBytes;
+  }
+
+  unsign(): void {
+    this.unsigned = true;
   }
 
   closeWrite(): Promise<void> {

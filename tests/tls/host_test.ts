@@ -22,6 +22,7 @@ for (
     "127.0.0.1",
     "2001:db8::1",
     "2001:DB8:0:0:0:0:0:1",
+    "[2001:db8::1]",
   ]
 ) {
   Deno.test(`checkHost accepts ${host}`, () => checkHost({ subjectAltNames: names }, host));
@@ -36,6 +37,9 @@ for (
     "example.com.evil.example",
     "127.0.0.2",
     "2001:db8::2",
+    "[2001:db8::2]",
+    "[example.com]",
+    "[127.0.0.1]",
     "uri.example",
     "*.example.com",
     "example.com:443",

@@ -187,8 +187,18 @@ for (const [what, options, kind, text] of badOptions) {
 const badTexts: [what: string, options: Credentials, text: string][] = [
   [
     "no PEM for a certificate",
-    { ...server, cert: "hello" },
+    { ...server, cert: "hello\nworld" },
     `"cert" as it must hold a "CERTIFICATE" block in PEM: it holds no`,
+  ],
+  [
+    "a path for a certificate",
+    { ...server, cert: "/etc/parley/server.pem" },
+    `"cert" must be PEM text: it looks like a path, which "certFile" takes`,
+  ],
+  [
+    "a path for a key",
+    { ...server, key: "server.key" },
+    `"key" must be PEM text: it looks like a path, which "keyFile"`,
   ],
   ["a key for a certificate", { ...server, cert: server.key }, `it holds a "PRIVATE KEY" block`],
   [
@@ -228,7 +238,7 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
 for (const [what, options, text] of badTexts) {
   Deno.test(`loadTls refuses ${what} with TypeError`, async () => {
     const error = await assertRejects(() => loadTls(options), TypeError, text);
-    assert(!error.message.includes(options.key.slice(40, 60)) || options.key === "", "the key shows");
+    assert(!error.message.includes(options.key.slice(40, 60)) || options.key.length < 60, "the key shows");
   });
 }
 
@@ -314,7 +324,12 @@ Deno.test("loadTls tells which option names a file that is missing, and keeps th
       Error,
       `Cannot use the file of "certFile" as it cannot`,
     );
-    await assertRejects(() => loadTls({ certFile: keyFile, keyFile }), TypeError, `the file of "certFile" (`);
+    const error = await assertRejects(
+      () => loadTls({ certFile: keyFile, keyFile }),
+      TlsError,
+      `the file of "certFile" (`,
+    );
+    assertEquals(error.code, "ERR_CERT_MALFORMED");
   });
 });
 
@@ -372,7 +387,9 @@ const keyForms: [form: string, identity: Credentials, ca: string][] = [
 ];
 for (const [form, identity, authority] of keyForms) {
   Deno.test(`openServerCredentials gives a key that every backend takes: ${form}`, async () => {
-    const { cert, key } = (await openServerCredentials(identity)).current;
+    const source = await openServerCredentials(identity);
+    const { cert, key } = source.current;
+    source.close();
     assert(key.startsWith("-----BEGIN PRIVATE KEY-----\n"));
     for (const backend of ["deno", "node"] satisfies Backend[]) {
       const trust = { ca: authority, hostname: "localhost" };

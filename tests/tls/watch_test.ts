@@ -1,5 +1,5 @@
 // Tests of certificates that are watched and reloaded.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import tls from "node:tls";
@@ -15,7 +15,7 @@ import {
   writeIdentity,
 } from "../../tls/mod.ts";
 import type { Credentials, ServerTlsOptions } from "../../tls/options.ts";
-import type { WatchClock } from "../../tls/watch.ts";
+import { signFiles, type WatchClock } from "../../tls/watch.ts";
 import { withFiles } from "./files.ts";
 
 const dayMs = 86_400_000;
@@ -29,14 +29,14 @@ function make(): Promise<Credentials> {
   return createCertificate({ ca, hosts: ["localhost", "b.example"] });
 }
 
-/** A clock that stands until a test moves it; a look that is due is waited for. */
+/** A clock that stands until a test moves it; what is due is waited for. */
 class ManualClock implements WatchClock {
   #now = Date.now();
-  #due: { run: () => Promise<void>; at: number } | undefined;
+  readonly #due = new Set<{ readonly run: () => Promise<void>; readonly at: number }>();
 
   /** True while a look is planned. */
   get planned(): boolean {
-    return this.#due !== undefined;
+    return this.#due.size > 0;
   }
 
   now(): number {
@@ -44,22 +44,24 @@ class ManualClock implements WatchClock {
   }
 
   schedule(run: () => Promise<void>, delayMs: number): () => void {
-    assert(this.#due === undefined, "one look at a time");
-    const due = this.#due = { run, at: this.#now + delayMs };
-    return () => {
-      if (this.#due === due) this.#due = undefined;
-    };
+    assert(this.#due.size < 2, "one look at files and one at the certificate's end at a time");
+    const due = { run, at: this.#now + delayMs };
+    this.#due.add(due);
+    return () => this.#due.delete(due);
   }
 
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
-    while (this.#due !== undefined && this.#due.at <= end) {
-      const { run, at } = this.#due;
-      this.#due = undefined;
-      this.#now = at;
-      await run();
+    for (let due = this.#next(); due !== undefined && due.at <= end; due = this.#next()) {
+      this.#due.delete(due);
+      this.#now = due.at;
+      await due.run();
     }
     this.#now = end;
+  }
+
+  #next() {
+    return [...this.#due].sort((a, b) => a.at - b.at)[0];
   }
 }
 
@@ -148,7 +150,7 @@ Deno.test("openServerCredentials reports what stays unfit once for each state, a
     await Deno.writeTextFile(certFile, "half of a f");
     await clock.advance(30_000);
     assertEquals(errors.length, 2);
-    assert(errors[1] instanceof TypeError);
+    assertEquals((errors[1] as TlsError).code, "ERR_CERT_MALFORMED");
     await Deno.remove(certFile);
     await clock.advance(30_000);
     assertEquals(errors.length, 3);
@@ -375,3 +377,13 @@ Deno.test("openServerCredentials never brings a mixed pair into force, in any or
     assertEquals([source.current.cert, mixed], [last.cert, []], `seed ${seed}`);
   });
 });
+
+Deno.test("signFiles never gives one text twice for files that changed a moment ago, and does for others", () =>
+  withFiles({ "a.pem": one.cert }, async (directory) => {
+    const file = `${directory}/a.pem`;
+    const changed = (await Deno.stat(file)).mtime!.getTime();
+    const at = (ms: number) => signFiles([file], changed + ms);
+    assertNotEquals(await at(1000), await at(1999));
+    assertEquals(await at(10_000), await at(20_000));
+    assertNotEquals(await at(1000), await at(10_000));
+  }));

@@ -51,3 +51,32 @@ Deno.test("writeIdentity refuses one file for both", async () => {
     "must differ",
   );
 });
+
+Deno.test("writeIdentity with replace replaces both files or none", async () => {
+  for (const [there, files] of [["an old key", { "a.key": "old" }], ["no key", {}]] as const) {
+    await withFiles(files, async (directory) => {
+      const [certFile, keyFile] = [`${directory}/a.pem`, `${directory}/a.key`];
+      // No file can take its place.
+      await Deno.mkdir(certFile);
+      await assertRejects(() => writeIdentity({ ...second, certFile, keyFile, replace: true }));
+      const left = there === "no key" ? ["a.pem"] : ["a.key", "a.pem"];
+      assertEquals(await names(directory), left, there);
+      if (there !== "no key") assertEquals(await Deno.readTextFile(keyFile), "old");
+    });
+  }
+});
+
+Deno.test("writeIdentity with replace keeps the old key where links cannot be made", async () => {
+  await withFiles({ "a.key": "old" }, async (directory) => {
+    const [certFile, keyFile] = [`${directory}/a.pem`, `${directory}/a.key`];
+    await Deno.mkdir(certFile);
+    const { link } = Deno;
+    Deno.link = () => Promise.reject(new Deno.errors.NotSupported("no links here"));
+    try {
+      await assertRejects(() => writeIdentity({ ...second, certFile, keyFile, replace: true }));
+    } finally {
+      Deno.link = link;
+    }
+    assertEquals([await Deno.readTextFile(keyFile), await names(directory)], ["old", ["a.key", "a.pem"]]);
+  });
+});

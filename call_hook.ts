@@ -7,7 +7,10 @@
 export function callHook(hook: () => unknown, onFailed: (error: unknown) => void): void {
   try {
     const result = hook();
-    if (result instanceof Promise) result.catch(onFailed);
+    // Any promise, also one of another realm or library: what the hook returned may have a getter that throws.
+    if (typeof (result as PromiseLike<unknown> | null | undefined)?.then === "function") {
+      Promise.resolve(result).catch(onFailed);
+    }
   } catch (error) {
     onFailed(error);
   }

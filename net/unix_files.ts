@@ -1,0 +1,110 @@
+// Files of unix sockets: names beside them, who they are, and turns among starters.
+
+/** Longest path in bytes (`sun_path` of Linux without its ending zero). */
+export const MAX_PATH_BYTES = 107;
+
+/** How long one waits to ask for its turn again, in ms. */
+const RETRY_LOCK_MS = 10;
+
+/**
+ * Makes starters take turns at removing a stale file: else one could move the live socket of another aside for a moment, and a third
+ * take the name. The lock is on the directory, so it leaves nothing behind, and goes with the process. `null` where directories cannot
+ * be locked, or not within `maxMs`.
+ */
+export async function lockDirectory(path: string, maxMs = Infinity): Promise<Deno.FsFile | null> {
+  const directory = directoryOf(path);
+  try {
+    const permission = await Deno.permissions.query({ name: "read", path: directory });
+    if (permission.state !== "granted") return null;
+    const file = await Deno.open(directory);
+    try {
+      if (maxMs === Infinity) await file.lock(true);
+      else if (!await lockWithin(file, maxMs)) throw new Error("Another program holds the lock");
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  } catch {
+    return null;
+  }
+}
+
+/** Locks a file unless another holds it for too long: anybody who may read a directory may lock it. */
+async function lockWithin(file: Deno.FsFile, maxMs: number): Promise<boolean> {
+  for (const end = performance.now() + maxMs; !await file.tryLock(true);) {
+    if (performance.now() >= end) return false;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_LOCK_MS));
+  }
+  return true;
+}
+
+/** What makes a file the same under any name. */
+export interface FileId {
+  readonly dev: number;
+  readonly ino: number | null;
+}
+
+/** Removes the file at a path if it is the one that is meant. */
+export function removeIfSame(path: string, own: FileId): void {
+  // It may have been removed by another, or may not be: the next listener takes it over as stale.
+  if (isSame(path, own)) removeQuietly(path);
+}
+
+/** Whether the file at a path is the one that is meant. */
+export function isSame(path: string, own: FileId): boolean {
+  try {
+    const { dev, ino } = Deno.lstatSync(path);
+    return dev === own.dev && ino === own.ino;
+  } catch {
+    return false;
+  }
+}
+
+/** The directory that a path is in. */
+export function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1) || ".";
+}
+
+/** A name in the same directory that hardly anybody else has, no longer than is needed, with room for so many bytes more. */
+export function nameBeside(path: string, more = 0): string {
+  const slash = path.lastIndexOf("/") + 1;
+  const directory = path.slice(0, slash);
+  const room = MAX_PATH_BYTES - byteLength(directory) - more;
+  const random = crypto.randomUUID().replaceAll("-", "");
+  return `${directory}${`.${random}`.slice(0, Math.max(4, Math.min(17, room)))}`;
+}
+
+/** What is at a path, links not followed; `null` when nothing is. */
+export async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Removes a file that may be gone. */
+export function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It is gone, which is all that was wanted.
+  }
+}
+
+/** Length of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+/** Gives the file at `path` another name beside it; `null` when there is none. */
+export function secondName(path: string): string | null {
+  const aside = nameBeside(path);
+  try {
+    Deno.linkSync(path, aside);
+    return aside;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,69 @@
+// The names of all options that servers have.
+import { CONNECTION_NAMES } from "../connection/option_names.ts";
+import type { OptionNames } from "../limits/check_names.ts";
+import {
+  ADMISSION_NAMES,
+  KEEP_ALIVE_NAMES,
+  PENALTIES_NAMES,
+  RATE_LIMITS_NAMES,
+  SOURCE_EXEMPTIONS_NAMES,
+} from "../limits/option_names.ts";
+import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
+import type { ServeHooks, ServeOptions } from "./options.ts";
+import type { ListenTransportOptions } from "./transport_options.ts";
+
+/** Names in {@linkcode ServeHooks}. */
+export const SERVE_HOOKS_NAMES: OptionNames<ServeHooks> = {
+  onListen: true,
+  onStateChange: true,
+  onConnect: true,
+  onTraffic: true,
+  onDisconnect: true,
+  onError: true,
+};
+
+/** Names in {@linkcode ServeOptions}. */
+export const SERVE_NAMES: OptionNames<ServeOptions> = {
+  ...CONNECTION_NAMES,
+  ...SERVE_HOOKS_NAMES,
+  ...ADMISSION_NAMES,
+  ...SOURCE_EXEMPTIONS_NAMES,
+  hostname: true,
+  port: true,
+  path: true,
+  mode: true,
+  reusePort: true,
+  backlog: true,
+  tls: SERVER_TLS_NAMES,
+  noDelay: true,
+  keepAlive: KEEP_ALIVE_NAMES,
+  handshakeTimeoutMs: true,
+  drainTimeoutMs: true,
+  penalties: PENALTIES_NAMES,
+  rateLimits: RATE_LIMITS_NAMES,
+  data: true,
+  signal: true,
+  logger: true,
+};
+
+/** Names in {@linkcode ListenTransportOptions}. */
+export const LISTEN_TRANSPORT_NAMES: OptionNames<ListenTransportOptions> = {
+  ...SOURCE_EXEMPTIONS_NAMES,
+  hostname: true,
+  port: true,
+  path: true,
+  mode: true,
+  reusePort: true,
+  backlog: true,
+  tls: SERVER_TLS_NAMES,
+  noDelay: true,
+  keepAlive: KEEP_ALIVE_NAMES,
+  handshakeTimeoutMs: true,
+  maxPending: true,
+  maxPendingPerSource: true,
+  maxWaiting: true,
+  penalties: PENALTIES_NAMES,
+  signal: true,
+  onError: true,
+  logger: true,
+};
