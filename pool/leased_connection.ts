@@ -2,7 +2,7 @@
 import { Connection } from "../connection.ts";
 import type { ReceiveOptions } from "../connection/inbox.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, Refusals, rejected } from "../connection/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
 import { ClosedError } from "../errors.ts";
@@ -77,6 +77,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   #inputEnded: PromiseWithResolvers<void> | undefined;
   #draining: AbortController | undefined;
   #leaving: AbortController | undefined;
+  #refusals: Refusals | undefined;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array | string> | undefined;
 
@@ -192,7 +193,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   send(message: Uint8Array | string): Promise<void> {
-    if (!this.#isLive) return rejected(this.#gone("send"));
+    // A message is lost: where the `await` was forgotten, nothing else tells of it.
+    if (!this.#isLive) return (this.#refusals ??= new Refusals()).reject(this.#gone("send"));
     if (this.#isEndedInOrder && this.isUntouched && this.messagesOut === 0) {
       return rejected(this.#stale("send"));
     }

@@ -1,6 +1,6 @@
 // Pool: leases of connections to several backends.
 import { checkDurationMs } from "../limits/check.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, rejected, reportUnheard } from "../connection/rejections.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
@@ -151,7 +151,9 @@ export class Pool implements AsyncDisposable {
    * @throws what the work throws, and what {@linkcode acquire} throws
    */
   use<T>(work: Work<T>, options: UseOptions = {}): Promise<T> {
-    return runWork((wait, avoided) => this.#acquire(wait, avoided), this.#engine, work, options);
+    const engine = this.#engine;
+    const done = runWork((wait, avoided) => this.#acquire(wait, avoided), engine, work, options);
+    return reportUnheard(done, (error) => engine.reporter.report(error, { phase: "use" }));
   }
 
   /**

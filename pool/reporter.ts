@@ -1,5 +1,5 @@
 // PoolReporter: brings errors that no caller of a pool is told of to onError or the logger, without a flood and without a throw.
-import { callHook } from "../connection/call_hook.ts";
+import { callHook } from "../call_hook.ts";
 import { handled } from "../connection/rejections.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
@@ -9,9 +9,9 @@ export interface PoolErrorContext {
   /**
    * `"hook"`: a function of the application (`isReusable`, `isRetriable`, `onError`) threw or returned a promise; the pool went on
    * with the careful answer. `"health"`: a backend became unwell, and this is what its check threw. `"lookup"`: a name could not
-   * be looked up; known addresses stay.
+   * be looked up; known addresses stay. `"use"`: a call of `pool.use` failed, and nothing waits for its promise.
    */
-  readonly phase: "hook" | "health" | "lookup";
+  readonly phase: "hook" | "health" | "lookup" | "use";
   /** Name of the backend, where there is one. */
   readonly backend?: string;
 }
@@ -23,6 +23,7 @@ const TEXTS: Readonly<Record<PoolErrorContext["phase"], string>> = {
   hook: "A function that was given to the pool failed",
   health: "A backend of the pool is unwell",
   lookup: "The pool cannot look up a name",
+  use: "A call of pool.use() failed, and its promise was not awaited",
 };
 
 /** Where the errors of a pool go. */
@@ -49,8 +50,10 @@ export class PoolReporter {
       this.report(error, { phase: "hook", ...backend !== undefined && { backend } });
     try {
       const answer = question();
-      if (!(answer instanceof Promise)) return Boolean(answer);
-      handled(answer);
+      if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then !== "function") {
+        return Boolean(answer);
+      }
+      handled(Promise.resolve(answer));
       failed(new TypeError(`Cannot use what "${name}" returned as it must be a boolean: got a promise`));
     } catch (error) {
       failed(error);
