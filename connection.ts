@@ -1,9 +1,8 @@
 // Connection: one peer; messages in, messages out, and an end in order.
 import { ClosedError, ParleyError } from "./errors.ts";
-import type { Framing } from "./framing.ts";
+import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
-import { MAX_MESSAGE_BYTES } from "./framing.ts";
 import { Ending } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import {
@@ -13,7 +12,7 @@ import {
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
 import { Refusals, rejected } from "./connection/rejections.ts";
-import { messageReadable, messageWritable } from "./connection/streams.ts";
+import { messageBytes, messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
@@ -24,8 +23,6 @@ export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
 export type { Sweep, Sweeper } from "./connection/sweeper.ts";
 export type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
-
-const textEncoder = new TextEncoder();
 
 /**
  * A connection to one peer that carries whole messages. `serve` hands one to its handler, `connect` gives one.
@@ -142,6 +139,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.tls;
   }
 
+  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  get marksEnds(): boolean {
+    return this.#transport.unsign !== undefined;
+  }
+
   /** Aborts when {@linkcode drain} is called, as a draining server does: time to say goodbye. */
   get draining(): AbortSignal {
     this.#drainingController ??= new AbortController();
@@ -216,7 +218,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       return ending.isCallersFault ? this.#refuse(ending.refusal()) : rejected(ending.refusal());
     }
     try {
-      const accepted = this.#queue.push(toBytes(message));
+      const accepted = this.#queue.push(messageBytes(message));
       this.#messagesOut++;
       return accepted;
     } catch (error) {
@@ -381,15 +383,4 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
 function goingAway(): ClosedError {
   return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
-}
-
-function toBytes(message: Uint8Array | string): Uint8Array {
-  if (typeof message === "string") return textEncoder.encode(message);
-  if (message instanceof Uint8Array) {
-    if (message.length > 0 || !(message.buffer as Partial<ArrayBuffer>).detached) return message;
-    throw new TypeError(
-      "Cannot send as the buffer of the message was transferred to another owner: send a copy",
-    );
-  }
-  throw new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`);
 }

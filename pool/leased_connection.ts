@@ -178,6 +178,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return (this.#inputEnded ??= Promise.withResolvers()).promise;
   }
 
+  get marksEnds(): boolean {
+    return this.#conn.marksEnds;
+  }
+
   get draining(): AbortSignal {
     const draining = this.#draining ??= new AbortController();
     if (this.state === "draining") draining.abort(drained());

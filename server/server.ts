@@ -199,7 +199,13 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    const listener = await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    const listener = await listen(where, {
+      backlog,
+      maxWaiting,
+      noDelay,
+      keepAlive,
+      canReset: given.canReset,
+    });
     try {
       this.#assertStarting();
       return listener;
