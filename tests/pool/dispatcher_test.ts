@@ -94,10 +94,10 @@ Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and 
       round < 200 && world.members.some(({ readiness }) => readiness !== "ready");
       round++
     ) {
-      // Idle links time out: else those of the others may take all the room there is.
+      // Idle links time out, and callers come one at a time: else links of the others may take all the room there is.
       for (const member of world.members) world.dispatcher.closeIdle(member, () => true);
       world.arrive();
-      world.run(world.nowMs + 5);
+      world.run(world.nowMs + 200);
     }
     for (const member of world.members) {
       assertEquals([member.readiness, member.openTrials.size], ["ready", 0]);
