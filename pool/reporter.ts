@@ -67,7 +67,9 @@ export class PoolReporter {
     const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
     const more = line.leftOut === 0 ? "" : ` (${line.leftOut} more like it were left out)`;
     try {
-      this.#logger.warn(`${TEXTS[phase]}: ${text}${more}`, { phase, backend, error });
+      // Where the fault is in the application's own code, its stack says where.
+      const fields = phase === "hook" || phase === "use" ? { phase, backend, error } : { phase, backend };
+      this.#logger.warn(`${TEXTS[phase]}: ${text}${more}`, fields);
     } catch {
       // A logger that throws must not end the pool.
     }
