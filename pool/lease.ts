@@ -44,7 +44,7 @@ export class Lease implements AsyncDisposable {
    * The connection, for as long as the lease lasts; `conn.closed` resolves when the lease ends, if not before.
    *
    * When the backend ends it where an answer should come, `receive` and iteration reject with a `ClosedError` (`ERR_CLOSED`):
-   * `null` is an end at which nothing is owed. See `answers` in docs/pool.md for what counts as an answer.
+   * `null` is an end at which nothing is owed. docs/pool.md says when an answer is missing.
    */
   readonly conn: Connection;
   /** Name of the backend that it leads to. */
