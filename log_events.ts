@@ -38,16 +38,6 @@ export class EventLog {
     this.#logger = logger;
   }
 
-  /** A connection was refused before its handshake. */
-  refused(remoteAddr: unknown): void {
-    this.tell({
-      level: "debug",
-      kind: "refused",
-      message: "A connection was refused",
-      fields: { remoteAddr },
-    });
-  }
-
   /** Writes a line, unless there were too many like it. Never throws. */
   tell({ level, kind, message, fields = {} }: LogEvent): void {
     if (this.#logger === undefined) return;

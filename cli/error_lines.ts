@@ -2,8 +2,12 @@
 import { AuthError } from "../errors.ts";
 import { KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
+import { isHangUp } from "../net/faults.ts";
+import type { Address } from "../net/transport.ts";
+import { isPeerFault } from "../server/error_reporter.ts";
 import type { ServeErrorContext } from "../server.ts";
 import type { WireErrorContext } from "../wire/mod.ts";
+import { addressText } from "./address.ts";
 import { hintFor } from "./hints.ts";
 
 /** What is told, and at which level; `null` where whoever waits tells it. */
@@ -16,6 +20,7 @@ const WIRE_LINES: Readonly<Record<WireErrorContext["phase"], Line>> = {
   handshake: ["warn", "A client was not let in"],
   hook: ["warn", "A hook failed"],
   listen: null,
+  refused: ["warn", "A connection was refused"],
   session: ["warn", "A session did not end in order"],
   stream: ["warn", "A stream broke"],
 };
@@ -24,30 +29,47 @@ const SERVER_LINES: Readonly<Record<ServeErrorContext["phase"], Line>> = {
   accept: ["warn", "A connection could not be accepted"],
   certificates: ["warn", "Certificates need a look; those in force stay so"],
   close: ["info", "A connection ended before all was sent"],
+  connection: ["warn", "A connection ended early"],
   drain: null,
-  // Whoever scans the network would fill the log.
-  handshake: ["debug", "A client was not let in"],
+  handshake: ["warn", "A client was not let in"],
   handler: ["info", "A connection ended early"],
   hook: ["warn", "A hook failed"],
   listen: null,
+  refused: ["warn", "A connection was refused"],
 };
+
+/** A probe that comes and goes is healthy. */
+const LEFT: Line = ["debug", "A client left in its handshake"];
 
 /** Takes errors of a wire, for its `onError`. */
 export function wireErrorsTo(logger: Logger): (error: unknown, context: WireErrorContext) => void {
   const tell = teller(logger);
-  return (error, { phase, session }) => {
+  return (error, { phase, session, remoteAddr }) => {
     // Whose token was wrong is told by who decided that.
     if (phase === "handshake" && error instanceof AuthError) return;
-    tell(WIRE_LINES[phase], error, session === undefined ? {} : { identity: session.identity });
+    const fields = session === undefined ? peerOf(remoteAddr) : { identity: session.identity };
+    tell(phase === "handshake" && isHangUp(error) ? LEFT : WIRE_LINES[phase], error, fields);
   };
 }
 
 /** Takes errors of a server, for its `onError`. */
 export function serverErrorsTo(logger: Logger): (error: unknown, context: ServeErrorContext) => void {
   const tell = teller(logger);
-  return (error, { phase, connection }) => {
-    tell(SERVER_LINES[phase], error, connection === undefined ? {} : { connection: connection.id });
+  return (error, { phase, connection, remoteAddr = connection?.remoteAddr }) => {
+    const fields = { ...connection !== undefined && { connection: connection.id }, ...peerOf(remoteAddr) };
+    tell(lineOf(error, phase), error, fields);
   };
+}
+
+function lineOf(error: unknown, phase: ServeErrorContext["phase"]): Line {
+  if (phase === "handshake" && isHangUp(error)) return LEFT;
+  // What the handler says of its peer's fault is no less than what it does not say.
+  if (phase === "handler" && isPeerFault(error)) return SERVER_LINES.connection;
+  return SERVER_LINES[phase];
+}
+
+function peerOf(address: Address | undefined): { readonly peer?: string } {
+  return address === undefined ? {} : { peer: addressText(address) };
 }
 
 /** Writes lines, so often and not more: strangers can bring them about. */

@@ -15,7 +15,7 @@ import { type AccessSources, HubAccess } from "./hub/access.ts";
 import { parseRule, type Rule } from "./hub/rules.ts";
 import { MIN_TOKEN_CHARACTERS } from "./hub/tokens.ts";
 import { sayFailure } from "./hints.ts";
-import { sayDraining, tellListening } from "./listening.ts";
+import { sayDraining, sayLeaving, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { StopSignals } from "./stop.ts";
 import { print } from "./talk.ts";
@@ -104,7 +104,7 @@ async function runHub(args: Arguments): Promise<number> {
       tls,
       authorize: (request) => access.authorize(request),
       presence: args.has("presence") ? (request) => access.visible(request) : undefined,
-      logger: forLibrary(logger),
+      logger: { ...forLibrary(logger), warn: logger.warn },
       onError: wireErrorsTo(logger),
       onOpen: (session) => {
         sessions.add(session);
@@ -124,6 +124,7 @@ async function runHub(args: Arguments): Promise<number> {
   await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
   tellListening(wire.addr, { json });
   await stop.stopped;
+  sayLeaving(limits.drainDelayMs);
   return await drain(wire, timeoutMs);
 }
 

@@ -2,7 +2,7 @@
 // that it ends.
 import type { Address } from "../net/transport.ts";
 import { addressText } from "./address.ts";
-import { count, print, say } from "./talk.ts";
+import { count, duration, print, say } from "./talk.ts";
 
 /**
  * Says where a command listens; with `json` also as an object on standard output. `leadsTo` is what is reached there, of a command
@@ -21,5 +21,12 @@ export function tellListening(
 export function sayDraining(open: number, what: string): void {
   if (open > 0) {
     say(`draining ${count(open)} ${what}${open === 1 ? "" : "s"}; press Ctrl-C again to end at once`);
+  }
+}
+
+/** Says that the end begins only after a delay, where there is one. */
+export function sayLeaving(delayMs: number | undefined): void {
+  if (delayMs !== undefined) {
+    say(`not ready any more, ending in ${duration(delayMs)}; press Ctrl-C again to end at once`);
   }
 }

@@ -13,14 +13,20 @@ import {
   framingOf,
   pipeFramingOf,
 } from "./flags/framing.ts";
-import { CONNECTION_FLAGS, connectionLimits, drainFlag, drainTimeout } from "./flags/limits.ts";
+import {
+  CONNECTION_FLAGS,
+  type ConnectionLimits,
+  connectionLimits,
+  drainFlag,
+  drainTimeout,
+} from "./flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "./flags/logging.ts";
 import { programFlags, programOf } from "./flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { serverErrorsTo } from "./error_lines.ts";
 import { sayFailure } from "./hints.ts";
-import { sayDraining, tellListening } from "./listening.ts";
+import { sayDraining, sayLeaving, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
 import type { Programs } from "./serve/programs.ts";
@@ -31,7 +37,7 @@ import { count, duration, print, say } from "./talk.ts";
 const DEFAULT_ADDRESS = "5555";
 
 const KINDS = ["message", "connection"] as const;
-const SCOPES = ["connection", "source"] as const;
+const SCOPES = ["connection", "source", "server"] as const;
 
 /** `parley serve` */
 export const serveCommand: Command = {
@@ -73,7 +79,8 @@ export const serveCommand: Command = {
     {
       name: "rates-per",
       value: "WHAT",
-      about: "Whose rates are limited: each connection or each source address (default: connection)",
+      about:
+        "Whose rates are limited: of each connection, each source address or the whole server (default: connection)",
       choices: SCOPES,
     },
     drainFlag("connections"),
@@ -107,7 +114,7 @@ async function runServe(args: Arguments): Promise<number> {
     maxMessageBytes: framing.maxMessageBytes,
     tls,
     drainTimeoutMs,
-    logger: forLibrary(logger),
+    logger: { ...forLibrary(logger), warn: logger.warn },
     onError: serverErrorsTo(logger),
     ...tellsOf(logger),
   };
@@ -120,6 +127,7 @@ async function runServe(args: Arguments): Promise<number> {
   await using _page = await openStats(place, { serve: server }, { json, end });
   tellListening(server.addr, { json });
   await stop.stopped;
+  sayLeaving(limits.drainDelayMs);
   const code = await drain(server, programs);
   tellSummary(server, { json });
   return code;
@@ -128,7 +136,7 @@ async function runServe(args: Arguments): Promise<number> {
 /** What the options about limits say, by the names that the library gives them. */
 export function limitsOf(
   args: Arguments,
-): Pick<ServeOptions, "maxConnections" | "maxConnectionsPerSource" | "idleTimeoutMs" | "rateLimits"> {
+): ConnectionLimits & Pick<ServeOptions, "idleTimeoutMs" | "rateLimits"> {
   return {
     ...connectionLimits(args),
     idleTimeoutMs: args.ms("idle-timeout", { byDefault: 300_000, most: 2 ** 31 - 1 }),
@@ -145,7 +153,14 @@ function ratesOf(args: Arguments): RateLimitsOptions {
       : { bytesPerSecond: args.bytes("bytes-per-second", { byDefault: 0, least: 1, most: 1e12 }) },
   };
   const scope = args.choice("rates-per", SCOPES, "connection");
-  return scope === "connection" ? { perConnection: rate } : { perSource: rate };
+  switch (scope) {
+    case "connection":
+      return { perConnection: rate };
+    case "source":
+      return { perSource: rate };
+    case "server":
+      return { perServer: rate };
+  }
 }
 
 /** What answers, and the programs that it runs. */

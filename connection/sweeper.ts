@@ -11,14 +11,17 @@ export type Sweep = (nowMs: number) => void;
 
 /**
  * Calls every entry now and then, so that a timeout needs no timer of its own. The timer does not keep the process alive
- * and runs only while there are entries.
+ * and runs only while there are entries. A period goes on when the interval changes: else connections that come and go
+ * would postpone the timeouts of all others for ever.
  */
 export class Sweeper {
   readonly #entries = new Set<Sweep>();
   /** How many entries want which interval. */
   readonly #wanted = new Map<number, number>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #intervalMs = Infinity;
+  /** When the last sweep was, or the first entry came. */
+  #sweptAtMs = 0;
 
   /** The time that sweeps are told, in ms. */
   nowMs(): number {
@@ -32,6 +35,7 @@ export class Sweeper {
    */
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
+    if (this.#entries.size === 0) this.#sweptAtMs = this.nowMs();
     this.#entries.add(sweep);
     this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);
     if (intervalMs < this.#intervalMs) this.#run(intervalMs);
@@ -50,17 +54,25 @@ export class Sweeper {
     if (intervalMs === this.#intervalMs) this.#run(Math.min(...this.#wanted.keys()));
   }
 
-  /** Sweeps at this interval from now on; not at all when it is infinite. */
+  /** Sweeps at this interval from the last sweep on; not at all when it is infinite. */
   #run(intervalMs: number): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#intervalMs = intervalMs;
     if (intervalMs === Infinity) return;
-    this.#timer = setInterval(() => {
-      const nowMs = this.nowMs();
-      for (const sweep of this.#entries) sweep(nowMs);
-    }, intervalMs);
+    const dueMs = Math.max(0, this.#sweptAtMs + intervalMs - this.nowMs());
+    this.#timer = setTimeout(this.#onDue, dueMs);
     Deno.unrefTimer(this.#timer);
   }
+
+  readonly #onDue = (): void => {
+    const nowMs = this.#sweptAtMs = this.nowMs();
+    try {
+      for (const sweep of this.#entries) sweep(nowMs);
+    } finally {
+      // An entry that came or went meanwhile may have begun the next period already.
+      this.#run(this.#intervalMs);
+    }
+  };
 }
 
 /** Looks after connections that belong to no server. */

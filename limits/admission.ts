@@ -1,20 +1,12 @@
 // Admission: decides which accepted connections are let in, and who makes room for them.
 import { type AdmissionLimits, type AdmissionOptions, resolveAdmission } from "./admission_options.ts";
 import type { Penalties } from "./penalties.ts";
+import { noRefusals, type RefusalReason } from "./refusal.ts";
 import { RecencyMap } from "./recency_map.ts";
 import { SourceExemptions } from "./source_exemptions.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
-/** Why a connection was refused, or cut for another before its handshake had finished. */
-export type RefusalReason =
-  | "draining"
-  | "penalized"
-  | "rate_limited"
-  | "too_many_from_source"
-  | "too_many_pending_from_source"
-  | "too_many_connections"
-  | "too_many_pending"
-  | "early_drop";
+export type { RefusalReason } from "./refusal.ts";
 
 /** What {@linkcode Admission} works with beside its options. */
 export interface AdmissionParts {
@@ -55,6 +47,12 @@ export type AdmitResult<Owner> =
     readonly waitMs: number;
   }
   | {
+    /** Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others meanwhile. */
+    readonly kind: "hold";
+    /** At most ten times `stallMs`. */
+    readonly waitMs: number;
+  }
+  | {
     /** Close it without a word. */
     readonly kind: "refused";
     /** Why. */
@@ -64,14 +62,23 @@ export type AdmitResult<Owner> =
 /** A connection that has been pending this many times `stallMs` gives way even while handshakes finish. */
 const SLOW_STALLS = 20;
 
+/**
+ * Times `stallMs` without a finished handshake of its source after which a connection gives way to another of the same source: handshakes of
+ * a burst all run at once, so that for a while none finishes.
+ */
+const SOURCE_STALLS = 10;
+
 interface SourceState<Owner> {
   /** Connections in all. */
   total: number;
+  /** When one of its handshakes finished last. */
+  establishedAtMs: number;
   /** Pending ones, the oldest first. */
   readonly pending: Set<MutableTicket<Owner>>;
 }
 
 interface MutableTicket<Owner> extends Ticket<Owner> {
+  source: string | null;
   state: "pending" | "established" | "gone";
 }
 
@@ -129,6 +136,11 @@ export class Admission<Owner = unknown> {
     this.#random = parts.random ?? Math.random;
   }
 
+  /** The limits in force. */
+  get limits(): AdmissionLimits {
+    return this.#limits;
+  }
+
   /** Connections that are let in now, pending ones included. */
   get connections(): number {
     return this.#connections;
@@ -166,24 +178,44 @@ export class Admission<Owner = unknown> {
    */
   admit(source: string | null, nowMs: number): AdmitResult<Owner> {
     if (this.#draining) return this.#refuse("draining");
-    if ((this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return this.#refuse("penalized");
-    const bucket = this.#rateOf(source, nowMs);
-    if (bucket !== undefined && !bucket.has(1, nowMs)) return this.#refuse("rate_limited");
-    const room = this.#findRoom(source, nowMs);
-    switch (room.kind) {
-      case "refused":
-        return this.#refuse(room.reason);
-      case "wait":
-        return room;
-      case "found": {
-        bucket?.take(1, nowMs);
-        if (room.replace !== null) {
-          this.release(room.replace);
-          this.#replaced++;
-        }
-        return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: room.replace };
-      }
+    const entry = this.#enter(source, nowMs);
+    if (entry.kind === "refused") return this.#refuse(entry.reason);
+    if (entry.kind === "hold") return entry;
+    const room = entry.replace === null ? this.#findRoom(nowMs) : entry;
+    if (room.kind === "refused") return this.#refuse(room.reason);
+    if (room.kind === "wait") return room;
+    entry.bucket?.spend(1);
+    return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: this.#replace(room.replace) };
+  }
+
+  /**
+   * Gives a pending connection the source that it turned out to have, as the header of a balancer told, and decides on it anew: penalties,
+   * rates and caps of that source hold for it. A ticket that is refused has been released.
+   *
+   * @param ticket A pending ticket, let in under another source or none
+   */
+  rekey(ticket: Ticket<Owner>, source: string | null, nowMs: number): AdmitResult<Owner> {
+    const mutable: MutableTicket<Owner> = ticket;
+    if (mutable.state !== "pending" || mutable.source === source) {
+      return { kind: "admitted", ticket, replaced: null };
     }
+    const entry = this.#enter(source, nowMs);
+    if (entry.kind === "hold") return entry;
+    if (entry.kind === "refused") {
+      this.release(ticket);
+      return this.#refuse(entry.reason);
+    }
+    entry.bucket?.spend(1);
+    const replaced = this.#replace(entry.replace);
+    this.#leaveSource(mutable);
+    mutable.source = source;
+    this.#joinSource(mutable);
+    return { kind: "admitted", ticket, replaced };
+  }
+
+  /** Counts a connection that was refused by its server for this reason, without having asked. */
+  countRefusal(reason: RefusalReason): void {
+    this.#refused[reason]++;
   }
 
   /** Counts a handshake that has finished. Gives `false` when the ticket is not pending (any more). */
@@ -191,8 +223,13 @@ export class Admission<Owner = unknown> {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state !== "pending") return false;
     mutable.state = "established";
-    this.#leavePending(mutable);
+    this.#pending.delete(mutable);
     this.#establishedAtMs = nowMs;
+    if (mutable.source === null) return true;
+    const state = this.#sources.get(mutable.source);
+    if (state === undefined) return true;
+    state.pending.delete(mutable);
+    state.establishedAtMs = nowMs;
     return true;
   }
 
@@ -200,38 +237,53 @@ export class Admission<Owner = unknown> {
   release(ticket: Ticket<Owner>): void {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state === "gone") return;
-    if (mutable.state === "pending") this.#leavePending(mutable);
+    this.#pending.delete(mutable);
     mutable.state = "gone";
     this.#connections--;
-    if (mutable.source === null) return;
-    const state = this.#sources.get(mutable.source);
-    if (state !== undefined && --state.total === 0) this.#sources.delete(mutable.source);
+    this.#leaveSource(mutable);
   }
 
-  #findRoom(source: string | null, nowMs: number): Room<Owner> {
+  /** Whether this source may have one more, by what is known of it alone. */
+  #enter(source: string | null, nowMs: number): Entry<Owner> {
+    if (source === null) return { kind: "found", replace: null, bucket: undefined };
+    const state = this.#sources.get(source);
+    // An address with open connections brings good clients, whatever others behind it do.
+    const isProven = state !== undefined && state.total > state.pending.size;
+    if (!isProven && (this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return refused("penalized");
+    // Behind a balancer that was listed stand all its clients: what holds for one source must not hold for it.
+    const isListed = this.#exemptions.lists(source);
+    const bucket = isListed ? undefined : this.#rateOf(source, nowMs);
+    if (bucket !== undefined && !bucket.has(1, nowMs)) return refused("rate_limited");
+    const found = { kind: "found", replace: null, bucket } as const;
+    if (state === undefined) return found;
+    const { maxConnectionsPerSource, maxPendingPerSource, pendingDrop } = this.#limits;
+    if (!isListed && state.total >= maxConnectionsPerSource) return refused("too_many_from_source");
+    if (state.pending.size < maxPendingPerSource || this.#exemptions.has(source)) return found;
+    if (pendingDrop === "newest") return refused("too_many_pending_from_source");
+    // A flooding source loses its own slots; other sources keep theirs. While its handshakes finish, its newcomers wait:
+    // behind one address may stand an office that comes back after an outage.
+    const [own] = state.pending;
+    if (own === undefined) return refused("too_many_pending_from_source");
+    const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs, SOURCE_STALLS);
+    return waitMs === 0 ? { kind: "found", replace: own, bucket } : { kind: "hold", waitMs };
+  }
+
+  #findRoom(nowMs: number): Room<Owner> {
     const limits = this.#limits;
-    const state = source === null ? undefined : this.#sources.get(source);
-    if (state !== undefined && state.total >= limits.maxConnectionsPerSource) {
-      return { kind: "refused", reason: "too_many_from_source" };
-    }
-    if (
-      state !== undefined && state.pending.size >= limits.maxPendingPerSource &&
-      !this.#exemptions.has(source)
-    ) {
-      // Whoever floods makes room out of his own: no other source loses anything.
-      const [own] = state.pending;
-      const had = own === undefined ? 0 : nowMs - own.admittedAtMs;
-      if (own !== undefined && limits.pendingDrop === "oldest" && had >= limits.stallMs) {
-        return { kind: "found", replace: own };
-      }
-      return { kind: "refused", reason: "too_many_pending_from_source" };
-    }
     if (this.#connections >= limits.maxConnections) {
       const stalled = limits.pendingDrop === "oldest" ? this.#stalled(nowMs) : null;
       if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
-      return { kind: "refused", reason: "too_many_connections" };
+      return refused("too_many_connections");
     }
     return this.#findPendingRoom(nowMs);
+  }
+
+  /** Cuts a connection that gives way to another. */
+  #replace(ticket: MutableTicket<Owner> | null): MutableTicket<Owner> | null {
+    if (ticket === null) return null;
+    this.release(ticket);
+    this.#replaced++;
+    return ticket;
   }
 
   #findPendingRoom(nowMs: number): Room<Owner> {
@@ -242,7 +294,7 @@ export class Admission<Owner = unknown> {
         this.#random() < (pending - pendingDropStart) / (maxPending - pendingDropStart);
     if (!struck) return { kind: "found", replace: null };
     if (pendingDrop === "newest") {
-      return { kind: "refused", reason: full ? "too_many_pending" : "early_drop" };
+      return refused(full ? "too_many_pending" : "early_drop");
     }
     const stalled = this.#stalled(nowMs);
     if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
@@ -255,37 +307,51 @@ export class Admission<Owner = unknown> {
     const oldest = this.#pending.oldest();
     if (oldest === undefined) return null;
     const [ticket] = oldest;
+    return { ticket, waitMs: this.#untilStalled(ticket, this.#establishedAtMs, nowMs) };
+  }
+
+  /** Time until a pending connection gives way, unless handshakes finish meanwhile; 0 for at once. */
+  #untilStalled(ticket: Ticket<Owner>, establishedAtMs: number, nowMs: number, stalls = 1): number {
     const { stallMs } = this.#limits;
     const ageMs = nowMs - ticket.admittedAtMs;
-    const quietMs = Math.min(ageMs, nowMs - this.#establishedAtMs);
-    // Whoever finishes a handshake now and then must not thereby keep the door for his silent ones.
-    const waitMs = Math.min(stallMs - quietMs, SLOW_STALLS * stallMs - ageMs);
-    return { ticket, waitMs: Math.min(stallMs, Math.max(0, waitMs)) };
+    const quietMs = Math.min(ageMs, nowMs - establishedAtMs);
+    // A source that finishes a handshake now and then must not thereby keep the door for its silent ones.
+    const waitMs = Math.min(stalls * stallMs - quietMs, SLOW_STALLS * stallMs - ageMs);
+    return Math.min(stalls * stallMs, Math.max(0, waitMs));
   }
 
   #letIn(source: string | null, nowMs: number): MutableTicket<Owner> {
     const ticket: MutableTicket<Owner> = { source, admittedAtMs: nowMs, state: "pending", owner: undefined };
     this.#connections++;
     this.#pending.set(ticket, true);
-    if (source === null) return ticket;
+    this.#joinSource(ticket);
+    return ticket;
+  }
+
+  #joinSource(ticket: MutableTicket<Owner>): void {
+    const { source } = ticket;
+    if (source === null) return;
     let state = this.#sources.get(source);
     if (state === undefined) {
-      state = { total: 0, pending: new Set() };
+      state = { total: 0, establishedAtMs: -Infinity, pending: new Set() };
       this.#sources.set(source, state);
     }
     state.total++;
     state.pending.add(ticket);
-    return ticket;
   }
 
-  #leavePending(ticket: MutableTicket<Owner>): void {
-    this.#pending.delete(ticket);
-    if (ticket.source !== null) this.#sources.get(ticket.source)?.pending.delete(ticket);
+  #leaveSource(ticket: MutableTicket<Owner>): void {
+    const { source } = ticket;
+    if (source === null) return;
+    const state = this.#sources.get(source);
+    if (state === undefined) return;
+    state.pending.delete(ticket);
+    if (--state.total === 0) this.#sources.delete(source);
   }
 
-  #rateOf(source: string | null, nowMs: number): TokenBucket | undefined {
+  #rateOf(source: string, nowMs: number): TokenBucket | undefined {
     const { rate, maxSources } = this.#limits;
-    if (rate === null || source === null) return undefined;
+    if (rate === null) return undefined;
     const known = this.#rates.touch(source);
     if (known !== undefined) return known;
     if (this.#rates.size >= maxSources) {
@@ -309,15 +375,16 @@ type Room<Owner> =
   | { readonly kind: "wait"; readonly waitMs: number }
   | { readonly kind: "refused"; readonly reason: RefusalReason };
 
-function noRefusals(): Record<RefusalReason, number> {
-  return {
-    draining: 0,
-    penalized: 0,
-    rate_limited: 0,
-    too_many_from_source: 0,
-    too_many_pending_from_source: 0,
-    too_many_connections: 0,
-    too_many_pending: 0,
-    early_drop: 0,
+/** The same for one source; with its rate, which a connection that is let in pays. */
+type Entry<Owner> =
+  | { readonly kind: "hold"; readonly waitMs: number }
+  | { readonly kind: "refused"; readonly reason: RefusalReason }
+  | {
+    readonly kind: "found";
+    readonly replace: MutableTicket<Owner> | null;
+    readonly bucket: TokenBucket | undefined;
   };
+
+function refused(reason: RefusalReason): { readonly kind: "refused"; readonly reason: RefusalReason } {
+  return { kind: "refused", reason };
 }

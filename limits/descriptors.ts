@@ -13,8 +13,11 @@ const MOST = 2 ** 24;
 /** Connections where the user asked for no number. */
 const DEFAULT_MAX_CONNECTIONS = 1000;
 
-/** Connections that wait to be accepted where the user asked for no number. */
-const DEFAULT_BACKLOG = 128;
+/**
+ * Connections that may hold a descriptor before they are accepted where the user asked for no number. The kernel's own queue, of 511,
+ * takes no descriptors of the process.
+ */
+const DEFAULT_WAITING = 128;
 
 /**
  * Tells how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
@@ -121,7 +124,7 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
       : `"maxConnections" of ${maxConnections}`;
     const atMost = Math.max(0, room - backlog);
     throw new RangeError(
-      `Cannot listen as ${asked}, a backlog of ${backlog} and a reserve of ${reserve} need more descriptors than ` +
+      `Cannot listen as ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
         `the ${allowed} that this process may have: set "maxConnections" to ${atMost} or less, or raise the ` +
         `limit (ulimit -n, LimitNOFILE= in systemd)`,
     );
@@ -132,5 +135,25 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
 /** A backlog that was not set: 128, or a quarter of the room, or what an explicit number of connections leaves. */
 function smallerBacklog(left: number, maxConnections: number | undefined): number {
   const share = maxConnections === undefined ? Math.floor(left / 4) : left;
-  return Math.max(1, Math.min(DEFAULT_BACKLOG, share));
+  return Math.max(1, Math.min(DEFAULT_WAITING, share));
+}
+
+/**
+ * What to tell the owner of a server whose limit was lowered for lack of descriptors; `undefined` when it was not.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const wishes = { allowed: 256 };
+ * const text = descriptorWarning(wishes, checkDescriptorBudget(wishes));
+ * assertEquals(text?.startsWith("Connections are limited to 144 in place of 1000"), true);
+ * ```
+ */
+export function descriptorWarning(wishes: DescriptorWishes, budget: DescriptorBudget): string | undefined {
+  if (wishes.maxConnections !== undefined || budget.maxConnections >= DEFAULT_MAX_CONNECTIONS) {
+    return undefined;
+  }
+  return `Connections are limited to ${budget.maxConnections} in place of ${DEFAULT_MAX_CONNECTIONS} as this process may have ` +
+    `${wishes.allowed} descriptors: raise that (ulimit -n, LimitNOFILE= in systemd), or set "maxConnections"`;
 }

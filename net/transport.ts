@@ -124,6 +124,15 @@ export interface Incoming {
   /** The far end. */
   readonly remoteAddr: Address;
   /**
+   * Reads the PROXY protocol header, after which `remoteAddr` and `localAddr` are those of the client's own connection; call it once,
+   * before {@linkcode open}. Absent where no header is expected. When `signal` aborts, the descriptor is freed at once and the call
+   * rejects with `signal.reason`.
+   *
+   * @throws {ProtocolError} `ERR_PROXY_HEADER` when it is missing, wrong or cut short; the descriptor is free by then
+   * @throws {ClosedError} `ERR_RESET` when the source left without a byte, as health checks do; the descriptor is free by then
+   */
+  identify?(options: { signal: AbortSignal }): Promise<void>;
+  /**
    * Finishes the handshake, if there is one. When `signal` aborts, the descriptor is freed at once and the
    * call rejects with `signal.reason`.
    *

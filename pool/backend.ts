@@ -109,13 +109,12 @@ export class PoolBackend extends Member<Link> {
   }
 
   /** Counts what moved on one of its connections. */
-  readonly onTraffic = (traffic: Traffic): number => {
+  readonly onTraffic = (traffic: Traffic): void => {
     const { counters } = this;
     counters.bytesIn += traffic.bytesIn;
     counters.bytesOut += traffic.bytesOut;
     counters.messagesIn += traffic.messagesIn;
     counters.messagesOut += traffic.messagesOut;
-    return 0;
   };
 
   /** Where it is in its life. */

@@ -1,7 +1,8 @@
 // LeasedConnection: the connection of one lease, as its holder sees it; it is dead once the lease has ended.
 import { Connection } from "../connection.ts";
-import type { ReceiveOptions } from "../connection/inbox.ts";
+import { iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
+import { goingAway } from "../connection/ending.ts";
 import { handled, Refusals, rejected } from "../connection/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
@@ -163,8 +164,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   get sending(): SendProgress {
     const { sending } = this.#conn;
     if (this.#isLive) return sending;
-    const { pushedBytes, startedBytes, writtenBytes } = sending;
-    return { pushedBytes, startedBytes, writtenBytes };
+    const { pushedBytes, startedBytes, writtenBytes, heardBytes } = sending;
+    return { pushedBytes, startedBytes, writtenBytes, heardBytes };
   }
 
   get closed(): Promise<ConnectionEnd> {
@@ -178,13 +179,17 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return (this.#inputEnded ??= Promise.withResolvers()).promise;
   }
 
+  get leftBytes(): number {
+    return this.#conn.leftBytes;
+  }
+
   get marksEnds(): boolean {
     return this.#conn.marksEnds;
   }
 
   get draining(): AbortSignal {
     const draining = this.#draining ??= new AbortController();
-    if (this.state === "draining") draining.abort(drained());
+    if (this.state === "draining") draining.abort(goingAway());
     return draining.signal;
   }
 
@@ -224,7 +229,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     return {
-      next: () => handled(this.receive().then(toIteration)),
+      next: () => handled(this.receive().then(iteration)),
       return: () => Promise.resolve({ value: undefined, done: true }),
       [Symbol.asyncIterator]() {
         return this;
@@ -277,7 +282,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     if (!this.#isLive) return;
     this.#endHere();
     this.#conn.drain();
-    this.#draining?.abort(drained());
+    this.#draining?.abort(goingAway());
   }
 
   close(): Promise<void> {
@@ -363,11 +368,3 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
 // A holder may ask `instanceof`. Each member of Connection is hidden by one of the same name.
 Object.setPrototypeOf(LeasedConnection.prototype, Connection.prototype);
-
-function drained(): ClosedError {
-  return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
-}
-
-function toIteration(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
-  return message === null ? { value: undefined, done: true } : { value: message, done: false };
-}

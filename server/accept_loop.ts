@@ -1,21 +1,25 @@
 // The accept loop: takes connections from a listener until its owner ends it; no fault of the kernel does.
 import { pause } from "../connection/pause.ts";
 import { AcceptBackoff } from "../limits/accept_backoff.ts";
-import type { Admission, Ticket } from "../limits/admission.ts";
+import type { Admission, AdmitResult, RefusalReason, Ticket } from "../limits/admission.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport.ts";
+import { WaitingRoom } from "./waiting_room.ts";
 
 /** What the loop tells its server. */
 export interface AcceptEvents {
   /** A connection was let in; its handshake comes next. It must not throw. */
   onAdmitted(incoming: Incoming, ticket: Ticket<AbortController>): void;
-  /** A connection was refused. */
-  onRefused(incoming: Incoming): void;
+  /** A connection was refused, and why. */
+  onRefused(incoming: Incoming, reason: RefusalReason): void;
   /** A connection was let in that takes the place of this one, whose handshake has stalled. */
   onReplaced(ticket: Ticket<AbortController>): void;
   /** The listener failed, such as for want of descriptors; the loop goes on after a pause. */
   onFault(error: unknown): void;
 }
+
+/** There is no room just now. */
+type NotNow = Extract<AdmitResult<AbortController>, { readonly waitMs: number }>;
 
 /**
  * Runs until the listener is closed. Never rejects.
@@ -30,6 +34,7 @@ export async function acceptLoop(
   wait: typeof pause = pause,
 ): Promise<void> {
   const backoff = new AcceptBackoff();
+  const room = new WaitingRoom(signal, wait);
   while (!signal.aborted) {
     let incoming: Incoming | null;
     try {
@@ -41,41 +46,74 @@ export async function acceptLoop(
       continue;
     }
     if (incoming === null) return;
-    const waitMs = admit(incoming, admission, events);
-    if (waitMs > 0) await admitLater(incoming, waitMs, admission, events, signal);
+    const later = admit(incoming, admission, events);
+    if (later === null) continue;
+    if (later.kind === "wait") await admitLater(incoming, later.waitMs, admission, events, { signal, wait });
+    else admitAside(incoming, later.waitMs, admission, events, room);
   }
 }
 
-/** Lets a connection in or refuses it; gives ms to wait when there is no room just now. */
-function admit(incoming: Incoming, admission: Admission<AbortController>, events: AcceptEvents): number {
-  const result = admission.admit(sourceKey(incoming.remoteAddr), performance.now());
+/** Lets a connection in or refuses it; returns how long to wait when there is no room just now. */
+function admit(
+  incoming: Incoming,
+  admission: Admission<AbortController>,
+  events: AcceptEvents,
+): NotNow | null {
+  const result = admission.admit(sourceOf(incoming), performance.now());
   switch (result.kind) {
     case "wait":
-      return result.waitMs;
+    case "hold":
+      return result;
     case "refused":
       incoming.refuse();
-      events.onRefused(incoming);
-      return 0;
+      events.onRefused(incoming, result.reason);
+      return null;
     case "admitted":
       if (result.replaced !== null) events.onReplaced(result.replaced);
       events.onAdmitted(incoming, result.ticket);
-      return 0;
+      return null;
   }
 }
 
-/** Nobody else is accepted meanwhile: newcomers wait in the kernel's backlog. */
+/** Whom limits per source count; a balancer that will say for whom it stands is none of them. */
+function sourceOf(incoming: Incoming): string | null {
+  return incoming.identify === undefined ? sourceKey(incoming.remoteAddr) : null;
+}
+
+/** No other connection is accepted meanwhile: newcomers wait in the kernel's backlog. */
 async function admitLater(
   incoming: Incoming,
   waitMs: number,
   admission: Admission<AbortController>,
   events: AcceptEvents,
-  signal: AbortSignal,
+  { signal, wait }: { readonly signal: AbortSignal; readonly wait: typeof pause },
 ): Promise<void> {
-  for (let ms = waitMs; ms > 0 && !signal.aborted;) {
-    await pause(Math.max(1, ms), signal);
-    ms = signal.aborted ? 0 : admit(incoming, admission, events);
-    if (ms === 0 && !signal.aborted) return;
+  for (let ms = waitMs; ms > 0;) {
+    await wait(Math.max(1, ms), signal);
+    if (signal.aborted) return refuseWaiting(incoming, events);
+    ms = admit(incoming, admission, events)?.waitMs ?? 0;
+  }
+}
+
+/** Other sources are let in meanwhile. */
+function admitAside(
+  incoming: Incoming,
+  waitMs: number,
+  admission: Admission<AbortController>,
+  events: AcceptEvents,
+  room: WaitingRoom,
+): void {
+  const source = sourceOf(incoming);
+  if (room.hasRoomFor(source)) {
+    void room.hold(incoming, source, waitMs, () => admit(incoming, admission, events)?.waitMs ?? 0);
+    return;
   }
   incoming.refuse();
-  events.onRefused(incoming);
+  admission.countRefusal("too_many_pending_from_source");
+  events.onRefused(incoming, "too_many_pending_from_source");
+}
+
+function refuseWaiting(incoming: Incoming, events: AcceptEvents): void {
+  incoming.refuse();
+  events.onRefused(incoming, "draining");
 }

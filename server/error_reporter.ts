@@ -2,24 +2,48 @@
 import type { Connection } from "../connection.ts";
 import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
+import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { EventLog } from "../log_events.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
+import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
 import type { ServeErrorContext, ServerState } from "./options.ts";
+import { RefusalReports } from "./refusals.ts";
 
 type OnError<Data> = (error: unknown, context: ServeErrorContext<Data>) => void;
 
-/** Phases that strangers can bring about as often as they like: told ten times a second, each. */
-const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept"]);
+/** Phases that strangers can bring about as often as they like: reported ten times a second, each. */
+const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "connection"]);
 
-/** What is told of a new state. */
+/**
+ * Codes of an end that the peer has to answer for, and of which the owner of the server should know: another framing, a message too
+ * large, a peer that hangs. That a peer vanished is none of them.
+ */
+const PEER_FAULTS: ReadonlySet<string> = new Set([
+  "ERR_FRAME_TOO_LARGE",
+  "ERR_FRAME_TRUNCATED",
+  "ERR_FRAME_MALFORMED",
+  "ERR_IDLE_TIMEOUT",
+  "ERR_READ_TIMEOUT",
+  "ERR_WRITE_TIMEOUT",
+  "ERR_SLOW_CONSUMER",
+  "ERR_RATE_LIMITED",
+]);
+
+/** What is said of a new state. */
 const STATES: Readonly<Record<ServerState, string>> = {
   created: "Created",
   listening: "Listening",
+  leaving: "Leaving",
   draining: "Draining",
   stopped: "Stopped",
 };
+
+/** Whether an error is one for which the peer of a connection has to answer. */
+export function isPeerFault(error: unknown): error is ParleyError {
+  return error instanceof ParleyError && PEER_FAULTS.has(error.code);
+}
 
 /** Where the errors of a server go. */
 export class ErrorReporter<Data> {
@@ -28,6 +52,7 @@ export class ErrorReporter<Data> {
   /** What happens that is no error. */
   readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
+  readonly #refusals = new RefusalReports();
   readonly #lines = new KindRateLimiter();
 
   constructor(onError: OnError<Data> | undefined, logger: Logger) {
@@ -36,12 +61,16 @@ export class ErrorReporter<Data> {
     this.events = new EventLog(logger);
   }
 
-  /** Tells of an error. Never throws. */
+  /** Reports an error. Never throws. */
   report(error: unknown, context: ServeErrorContext<Data>): void {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
-    const onError = this.#onError;
-    if (onError === undefined) return this.#log(error, context);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }));
+    this.#tell(error, context, 0);
+  }
+
+  /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
+  refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void {
+    const report = this.#refusals.next(reason, remoteAddr, admission);
+    if (report !== null) this.#tell(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
   /** The server is in another state. */
@@ -50,32 +79,71 @@ export class ErrorReporter<Data> {
     this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
   }
 
+  /** Warns the owner of the server. Never throws. */
+  warn(message: string): void {
+    this.events.tell({ level: "warn", kind: "warning", message });
+  }
+
   /** Calls a hook; what it throws, or rejects with later, is reported. */
   guard(hook: () => unknown, connection?: Connection<Data>): void {
     callHook(hook, (error) => this.report(error, { phase: "hook", connection }));
   }
 
-  #log(error: unknown, context: ServeErrorContext<Data>): void {
-    const { phase, connection } = context;
+  #tell(error: unknown, context: ServeErrorContext<Data>, leftOut: number): void {
+    const onError = this.#onError;
+    if (onError === undefined) return this.#log(error, context, leftOut);
+    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }, 0));
+  }
+
+  #log(error: unknown, context: ServeErrorContext<Data>, leftOutBefore: number): void {
+    const { phase, connection, remoteAddr = connection?.remoteAddr } = context;
     const code = error instanceof ParleyError ? error.code : "";
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-    const more = line.leftOut === 0 ? "" : ` (${line.leftOut} more like it were left out)`;
+    const leftOut = line.leftOut + leftOutBefore;
+    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error)) +
+      (leftOut === 0 ? "" : ` (${leftOut} more like it were left out)`);
     const fields: Record<string, unknown> = { phase };
     if (connection !== undefined) fields.connection = connection.id;
-    try {
-      if (phase === "handshake") {
-        this.#logger.debug(`A handshake failed: ${text}${more}`, fields);
-      } else if (code !== "" && code === connection?.stats().errorCode) {
-        this.#logger.info(`A connection ended early: ${text}${more}`, fields);
-      } else if (code === "ERR_CERT_EXPIRING") {
-        this.#logger.warn(`${text}${more}`, { ...fields, error });
-      } else {
-        this.#logger.error(`Server error in phase "${phase}": ${text}${more}`, { ...fields, error });
-      }
-    } catch {
-      // A logger that throws must not end the server.
-    }
+    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    const { level, message } = lineOf(error, context);
+    // What Parley says of itself needs no stack to be understood.
+    if (level === "error" && code === "") fields.error = error;
+    const logger = this.#logger;
+    // A logger that fails, at once or later, must not end the server.
+    callHook(() => logger[level](`${message}: ${text}`, fields), () => {});
+  }
+}
+
+/** Whether an error is that by which its connection ended. */
+function isEndOf(connection: Connection | undefined, error: unknown): error is ParleyError {
+  return error instanceof ParleyError && connection !== undefined &&
+    error.code === connection.stats().errorCode;
+}
+
+/** Whether an error only announces what will be one: a certificate that ends soon. */
+export function isNotice(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === "ERR_CERT_EXPIRING";
+}
+
+/** How much an error matters, and what it is about. */
+function lineOf(
+  error: unknown,
+  { phase, connection }: ServeErrorContext,
+): { readonly level: keyof Logger; readonly message: string } {
+  switch (phase) {
+    case "handshake":
+      // A probe that comes and goes is healthy.
+      return { level: isHangUp(error) ? "debug" : "warn", message: "A handshake failed" };
+    case "refused":
+      return { level: "warn", message: "A connection was refused" };
+    case "certificates":
+      return isNotice(error)
+        ? { level: "warn", message: "A certificate ends soon" }
+        : { level: "error", message: `Server error in phase "${phase}"` };
+    default:
+      return phase === "connection" || isEndOf(connection, error)
+        ? { level: isPeerFault(error) ? "warn" : "info", message: "A connection ended early" }
+        : { level: "error", message: `Server error in phase "${phase}"` };
   }
 }

@@ -1,12 +1,14 @@
 // Handshakes: brings admitted connections through their TLS handshake, each within its deadline, off the accept loop.
-import { ClosedError, TimeoutError } from "../errors.ts";
-import type { Admission, Ticket } from "../limits/admission.ts";
+import { pause } from "../connection/pause.ts";
+import { AuthError, ClosedError, TimeoutError } from "../errors.ts";
+import type { Admission, RefusalReason, Ticket } from "../limits/admission.ts";
 import type { Penalties } from "../limits/penalties.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import { isHangUp } from "../net/faults.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import type { ServerCounters } from "../stats/counters.ts";
 import type { DurationHistogram } from "../stats/duration_histogram.ts";
+import { Deadlines } from "./deadlines.ts";
 import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
 
 /** Ends a handshake that stalled while others wait for its place. */
@@ -25,14 +27,18 @@ export interface HandshakesTally {
 
 /** Options of {@linkcode Handshakes}. */
 export interface HandshakesOptions {
-  /** Longest time of one handshake in ms. */
+  /** Longest time of one handshake in ms; the header of a balancer before it counts. */
   readonly timeoutMs: number;
   /** Ends all of them. */
   readonly stopping: AbortSignal;
-  /** What is spoken, for telemetry; `null` where there is no handshake to measure. */
+  /** Whether connections are ready as they come: there is no TLS, and nothing of our own. */
+  readonly isInstant: boolean;
+  /** What is spoken, for telemetry; `null` where nothing is to be measured. */
   readonly protocol: string | null;
-  /** Called when a handshake failed by the client's fault. */
+  /** Called when a handshake came to nothing, by the client's fault or by its leaving. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
+  /** Called when a connection is refused for what the header of a balancer told of its source. */
+  readonly onRefused: (incoming: Incoming, reason: RefusalReason) => void;
 }
 
 /** The handshakes of one server. */
@@ -41,6 +47,7 @@ export class Handshakes {
   readonly #penalties: Penalties;
   readonly #tally: HandshakesTally;
   readonly #options: HandshakesOptions;
+  readonly #deadlines: Deadlines<AbortController>;
 
   constructor(
     admission: Admission<AbortController>,
@@ -52,38 +59,105 @@ export class Handshakes {
     this.#penalties = penalties;
     this.#tally = tally;
     this.#options = options;
+    const { stopping, timeoutMs } = options;
+    this.#deadlines = new Deadlines(timeoutMs, (controller) => controller.abort(tooLate(timeoutMs)));
+    stopping.addEventListener("abort", () => {
+      for (const controller of this.#deadlines.works) controller.abort(stopping.reason);
+    }, { once: true });
   }
 
-  /** Gives the transport, or `null` when there is none; then the descriptor and the ticket are free. Never rejects. */
-  async finish(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Transport | null> {
-    const { timeoutMs, stopping } = this.#options;
-    const controller = ticket.owner = new AbortController();
-    const startedMs = performance.now();
-    const onStop = () => controller.abort(stopping.reason);
-    stopping.addEventListener("abort", onStop, { once: true });
-    const late = new TimeoutError(
-      "ERR_HANDSHAKE_TIMEOUT",
-      `The connection was closed as its handshake took longer than ${timeoutMs} ms`,
-    );
-    const timer = setTimeout(() => controller.abort(late), timeoutMs);
+  /**
+   * Returns the transport, or `null` when there is none; then the descriptor and the ticket are free. Never rejects.
+   *
+   * @param isGood Whether a handshake that ended without an error was a good one, for which nothing more is owed
+   */
+  finish(
+    incoming: Incoming,
+    ticket: Ticket<AbortController>,
+    isGood: () => boolean = () => true,
+  ): Promise<Transport | null> {
+    const isInstant = this.#options.isInstant && incoming.identify === undefined;
+    return isInstant ? this.#take(incoming, ticket) : this.#shake(incoming, ticket, isGood);
+  }
+
+  /** There is nothing to wait for, and so no time to be kept. */
+  async #take(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Transport | null> {
+    const { stopping } = this.#options;
     try {
-      const transport = await this.#open(incoming, controller.signal);
+      const transport = await incoming.open({ signal: stopping });
       const nowMs = performance.now();
-      if (!controller.signal.aborted && this.#admission.established(ticket, nowMs)) {
-        this.#tally.handshakes.add(nowMs - startedMs);
+      if (!stopping.aborted && this.#admission.established(ticket, nowMs)) {
+        this.#tally.handshakes.add(nowMs - ticket.admittedAtMs);
         return transport;
       }
       transport.close();
     } catch (error) {
-      const ours = stopping.aborted || error === REPLACED;
-      if (!ours) this.#fail(incoming, error, error === late);
+      if (!stopping.aborted) this.#fail(error, incoming);
+    }
+    this.#admission.release(ticket);
+    return null;
+  }
+
+  async #shake(
+    incoming: Incoming,
+    ticket: Ticket<AbortController>,
+    isGood: () => boolean,
+  ): Promise<Transport | null> {
+    const controller = ticket.owner = new AbortController();
+    const { signal } = controller;
+    const startedMs = performance.now();
+    this.#deadlines.add(controller, startedMs);
+    let isKnown = incoming.identify === undefined;
+    try {
+      if (!isKnown && !await this.#identify(incoming, ticket, signal)) return null;
+      isKnown = true;
+      const transport = await this.#open(incoming, signal);
+      const nowMs = performance.now();
+      if (!signal.aborted && this.#admission.established(ticket, nowMs)) {
+        this.#tally.handshakes.add(nowMs - startedMs);
+        if (isGood()) this.#penalties.credit(ticket.source, nowMs);
+        return transport;
+      }
+      transport.close();
+    } catch (error) {
+      const ours = this.#options.stopping.aborted || error === REPLACED;
+      // What a balancer does wrong is no offence of any client's.
+      if (!ours) this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
     } finally {
-      clearTimeout(timer);
-      stopping.removeEventListener("abort", onStop);
+      this.#deadlines.delete(controller);
       ticket.owner = undefined;
     }
     this.#admission.release(ticket);
     return null;
+  }
+
+  /** Hears for whom a balancer stands; `false` when that source is refused: then the ticket is free. */
+  async #identify(
+    incoming: Incoming,
+    ticket: Ticket<AbortController>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    await incoming.identify?.({ signal });
+    for (;;) {
+      if (signal.aborted) {
+        incoming.refuse();
+        throw signal.reason;
+      }
+      const result = this.#admission.rekey(ticket, sourceKey(incoming.remoteAddr), performance.now());
+      switch (result.kind) {
+        case "wait":
+        case "hold":
+          await pause(Math.max(1, result.waitMs), signal);
+          break;
+        case "refused":
+          incoming.refuse();
+          this.#options.onRefused(incoming, result.reason);
+          return false;
+        case "admitted":
+          if (result.replaced !== null) this.replace(result.replaced);
+          return true;
+      }
+    }
   }
 
   #open(incoming: Incoming, signal: AbortSignal): Promise<Transport> {
@@ -109,14 +183,25 @@ export class Handshakes {
     ticket.owner?.abort(REPLACED);
   }
 
-  /** Counts and tells; punishes the source, but not for hanging up: probes of balancers do, and clients that give up. */
-  #fail(incoming: Incoming, error: unknown, late: boolean): void {
-    if (late) this.#tally.counters.handshakeTimeouts++;
+  /** Counts and tells; the source of a known client owes time, but not for hanging up: probes do, and clients that give up. */
+  #fail(error: unknown, incoming: Incoming, isLate = false, ticket?: Ticket<AbortController>): void {
+    if (isLate) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;
-    if (late || !isHangUp(error)) {
-      const offence = late ? "handshake_timeout" : "failed_handshake";
-      this.#penalties.punish(sourceKey(incoming.remoteAddr), offence, performance.now());
+    if (ticket !== undefined && (isLate || !isHangUp(error))) {
+      const offence = isLate
+        ? "handshake_timeout"
+        : error instanceof AuthError
+        ? "failed_auth"
+        : "failed_handshake";
+      this.#penalties.punish(ticket.source, offence, performance.now(), ticket.admittedAtMs);
     }
     this.#options.onFailed(error, incoming);
   }
+}
+
+function tooLate(timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    "ERR_HANDSHAKE_TIMEOUT",
+    `The connection was closed as its handshake took longer than ${timeoutMs} ms`,
+  );
 }

@@ -5,11 +5,12 @@ import {
   ADMISSION_NAMES,
   KEEP_ALIVE_NAMES,
   PENALTIES_NAMES,
+  PROXY_PROTOCOL_NAMES,
   RATE_LIMITS_NAMES,
   SOURCE_EXEMPTIONS_NAMES,
 } from "../limits/option_names.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import type { ServeHooks, ServeOptions } from "./options.ts";
+import type { ClosedConnectionsOptions, ServeHooks, ServeOptions } from "./options.ts";
 import type { ListenTransportOptions } from "./transport_options.ts";
 
 /** Names in {@linkcode ServeHooks}. */
@@ -20,6 +21,12 @@ export const SERVE_HOOKS_NAMES: OptionNames<ServeHooks> = {
   onTraffic: true,
   onDisconnect: true,
   onError: true,
+};
+
+/** Names in {@linkcode ClosedConnectionsOptions}. */
+export const CLOSED_CONNECTIONS_NAMES: OptionNames<ClosedConnectionsOptions> = {
+  maxConnections: true,
+  maxAgeMs: true,
 };
 
 /** Names in {@linkcode ServeOptions}. */
@@ -33,13 +40,16 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
   canReset: true,
   keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
+  drainDelayMs: true,
   drainTimeoutMs: true,
+  closedLog: CLOSED_CONNECTIONS_NAMES,
   penalties: PENALTIES_NAMES,
   rateLimits: RATE_LIMITS_NAMES,
   data: true,
@@ -55,6 +65,7 @@ export const LISTEN_TRANSPORT_NAMES: OptionNames<ListenTransportOptions> = {
   path: true,
   mode: true,
   reusePort: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,

@@ -8,37 +8,59 @@ import {
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
-import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
+import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import { type ProxyProtocolOptions, ProxySources } from "../limits/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
+import type { ClosedLogOptions } from "../stats/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import { planServer } from "../tls/plan.ts";
 
 /**
  * ```
- * created ──▶ listening ──shutdown()──▶ draining ──▶ stopped
- *    │            └────────close()────────────────────▲
- *    └──cannot listen, close()────────────────────────┘
+ * created ──▶ listening ──shutdown()──▶ leaving ──▶ draining ──▶ stopped
+ *    │            └────────close()───────────────────────────────▲
+ *    └──cannot listen, close()───────────────────────────────────┘
  * ```
+ * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any more, and works as before.
  */
-export type ServerState = "created" | "listening" | "draining" | "stopped";
+export type ServerState = "created" | "listening" | "leaving" | "draining" | "stopped";
+
+/** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
+export interface ClosedConnectionsOptions {
+  /**
+   * Connections that are kept, 0 to 16777216; the oldest go first. One takes some 600 bytes of memory.
+   *
+   * @default {10000} 6 MB at most
+   */
+  readonly maxConnections?: number;
+  /** Time that one is kept, in milliseconds. @default {3600000, an hour} */
+  readonly maxAgeMs?: number;
+}
 
 /** Where in a server an error came up. */
 export interface ServeErrorContext<Data = unknown> {
   /**
-   * `"listen"`: the server cannot run. `"accept"`: the kernel refused a connection, the server goes on. `"handshake"`: a client
-   * failed its handshake or its time for it ran out (told at most ten times a second). `"handler"`: the handler threw. `"close"`: what
-   * had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for by the
-   * signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends soon
-   * or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
+   * `"listen"`: the server cannot run, and its caller has asked neither for `ready` nor for `finished`. `"accept"`: the kernel refused a
+   * connection, the server goes on. `"refused"`: a limit refused a connection; the error names the limit (reported once in ten seconds
+   * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
+   * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
+   * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
+   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
+   * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
+   *
+   * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at most ten times a second, each.
    */
   readonly phase:
     | "listen"
     | "accept"
+    | "refused"
     | "handshake"
+    | "connection"
     | "handler"
     | "close"
     | "hook"
@@ -101,16 +123,14 @@ export interface ServeOptions<Data = unknown>
   /**
    * Connections that may wait in the kernel to be accepted.
    *
-   * @default {511} when it is full, whoever comes next waits a second before he tries again; with TLS by node, which takes them off
-   * the kernel's hands, 128 of them may wait with us
+   * @default {511} when it is full, a client that comes next waits a second before it tries again. TLS by node takes connections off the
+   * kernel's hands: of those 128 may wait, or as many as this option says, and each holds a descriptor
    */
   backlog?: number;
   /** Certificates; without it the server speaks plain TCP. */
   tls?: ServerTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe silent peers. @default {false} */
-  keepAlive?: boolean;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
    * With TLS it can always be told.
@@ -118,10 +138,33 @@ export interface ServeOptions<Data = unknown>
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
   canReset?: boolean;
+  /**
+   * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
+   *
+   * @default {false}
+   */
+  keepAlive?: KeepAlive;
+  /**
+   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are told, logged,
+   * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
+   * the `deno` backend of TLS.
+   *
+   * @default {no header is read}
+   */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
   handshakeTimeoutMs?: number;
-  /** Time in ms that a shutdown gives connections to end in order. @default {10000} */
+  /**
+   * Time in ms between the moment at which a shutdown is asked for, and the server is not ready any more (state `"leaving"`, `/readyz`
+   * 503), and its drain. Meanwhile it accepts and works as before, so that a balancer has seen it before the first client is refused.
+   *
+   * @default {0} no balancer is known of
+   */
+  drainDelayMs?: number;
+  /** Time in ms that a shutdown gives connections to end in order, counted from the drain. @default {10000} */
   drainTimeoutMs?: number;
+  /** How many connections that have ended are kept, and for how long. */
+  closedLog?: ClosedConnectionsOptions;
   /** Refusal of sources whose handshakes failed. */
   penalties?: PenaltiesOptions;
   /** Messages and bytes per second; what is over it makes the peer wait. @default {no limit} */
@@ -147,9 +190,15 @@ export interface ResolvedServeOptions<Data> {
   /** Connections that may hold a descriptor of ours before they are accepted. */
   readonly maxWaiting: number;
   readonly noDelay: boolean;
-  readonly keepAlive: boolean;
+  readonly keepAlive: KeepAlive;
+  /** Sources whose connections begin with a PROXY header; `undefined` for none. */
+  readonly proxySources: ProxySources | undefined;
   readonly handshakeTimeoutMs: number;
+  readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
+  readonly closedLog: ClosedLogOptions;
+  /** What the owner should know of the limits; `undefined` when all is as was asked for. */
+  readonly warning: string | undefined;
   readonly logger: Logger;
 }
 
@@ -165,7 +214,7 @@ const HOOKS = [
   "data",
 ] as const;
 
-const SWITCHES = ["reusePort", "noDelay", "keepAlive", "canReset"] as const;
+const SWITCHES = ["reusePort", "noDelay", "canReset"] as const;
 
 /** Quiet but for what needs a look. */
 export const consoleLogger: Logger = {
@@ -185,19 +234,21 @@ export const consoleLogger: Logger = {
  */
 export function resolveServeOptions<Data>(options: ServeOptions<Data>): ResolvedServeOptions<Data> {
   const connection = resolveConnectionOptions(ACTION, options, 300_000);
-  const { handshakeTimeoutMs = 5000, drainTimeoutMs = 10_000 } = options;
+  const { handshakeTimeoutMs = 5000, drainTimeoutMs = 10_000, drainDelayMs = 0 } = options;
   checkAddress(options);
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
   checkDurationMs(ACTION, "drainTimeoutMs", drainTimeoutMs, { allowOff: true });
+  checkDurationMs(ACTION, "drainDelayMs", drainDelayMs, { allowOff: true });
   for (const name of HOOKS) {
     if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
   }
   checkParts(options);
-  const budget = checkDescriptorBudget({
+  const wishes = {
     allowed: descriptorLimit(),
     maxConnections: options.maxConnections,
     backlog: options.backlog,
-  });
+  };
+  const budget = checkDescriptorBudget(wishes);
   return {
     given: options,
     connection,
@@ -206,17 +257,45 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     maxWaiting: budget.backlog,
     noDelay: options.noDelay ?? true,
     keepAlive: options.keepAlive ?? false,
+    proxySources: resolveProxySources(options),
     handshakeTimeoutMs,
+    drainDelayMs,
     drainTimeoutMs,
+    closedLog: checkClosedLog(options.closedLog),
+    warning: descriptorWarning(wishes, budget),
     logger: options.logger ?? consoleLogger,
   };
 }
 
+/** The balancers that a server believes. */
+export function resolveProxySources(
+  { proxyProtocol, path, tls }: Pick<ServeOptions, "proxyProtocol" | "path" | "tls">,
+): ProxySources | undefined {
+  return ProxySources.from(ACTION, proxyProtocol, path === undefined ? "tcp" : "unix", tls?.backend);
+}
+
+/** Checks how many connections that have ended are kept. */
+function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLogOptions {
+  if (options === undefined) return {};
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${ACTION} as "closedLog" must be an object: current value is ${
+        options === null ? "null" : `of type ${typeof options}`
+      }`,
+    );
+  }
+  const { maxConnections = 10_000, maxAgeMs = 3_600_000 } = options;
+  checkInteger(ACTION, "closedLog.maxConnections", maxConnections, 0, 2 ** 24);
+  checkDurationMs(ACTION, "closedLog.maxAgeMs", maxAgeMs);
+  return { maxEntries: maxConnections, maxAgeMs };
+}
+
 /** Checks switches, and what is more than a number. */
 export function checkParts(
-  options: Pick<ServeOptions, typeof SWITCHES[number] | "tls" | "signal" | "logger">,
+  options: Pick<ServeOptions, typeof SWITCHES[number] | "keepAlive" | "path" | "tls" | "signal" | "logger">,
 ): void {
   const { tls, signal, logger } = options;
+  checkListenKeepAlive(options);
   for (const name of SWITCHES) {
     if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
   }
@@ -230,6 +309,13 @@ export function checkParts(
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   checkLogger(ACTION, logger);
+}
+
+/** Refuses a time of silence where the sockets would ignore it. */
+function checkListenKeepAlive({ keepAlive, tls }: Pick<ServeOptions, "keepAlive" | "tls">): void {
+  if (keepAlive === undefined) return;
+  checkKeepAlive(ACTION, keepAlive);
+  if (tls === undefined || tls.backend === "deno") refuseDelay(ACTION, keepAlive);
 }
 
 /** Checks where to listen. */

@@ -1,8 +1,10 @@
 // Server: the accept loop, the connections and their handlers, and the end in order.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import { Admission, type Ticket } from "../limits/admission.ts";
+import { pause } from "../connection/pause.ts";
+import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
@@ -12,6 +14,7 @@ import { acceptLoop } from "./accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
 import { Handshakes } from "./handshakes.ts";
 import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
+import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { Sessions } from "./sessions.ts";
 import { ServerTally } from "./tally.ts";
 import type { ConnectionStats, ServerStats } from "../stats/snapshots.ts";
@@ -24,15 +27,14 @@ import type { CredentialSource } from "../tls/options.ts";
 export interface ShutdownOptions {
   /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
   timeoutMs?: number;
+  /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
+  delayMs?: number;
 }
+
+const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
 /** A running server; {@linkcode serve} makes it. */
 export class Server<Data = unknown> implements AsyncDisposable {
-  /** Resolves when the server listens; rejects when it cannot. */
-  readonly ready: Promise<void>;
-  /** Resolves when the server is stopped and all its descriptors are free; rejects only when it could not listen. */
-  readonly finished: Promise<void>;
-
   readonly #options: ResolvedServeOptions<Data>;
   readonly #reporter: ErrorReporter<Data>;
   readonly #sweeper = new Sweeper();
@@ -44,8 +46,12 @@ export class Server<Data = unknown> implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** Aborts what waits: the accept loop and handshakes. */
   readonly #stopping = new AbortController();
-  readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #ready = new Outcome();
+  readonly #finished = new Outcome();
+  /** Where in the program this server was made. */
+  readonly #caller = callerOf(Server);
+  /** Ends the delay before a drain. */
+  readonly #leaving = new AbortController();
   #state: ServerState = "created";
   #listener: Listener | null = null;
   /** The accept loop; a listener's descriptor is free once a waiting accept has ended. */
@@ -59,33 +65,42 @@ export class Server<Data = unknown> implements AsyncDisposable {
   /** @ignore use {@linkcode serve} */
   constructor(options: ResolvedServeOptions<Data>, handler: Handler<Data>) {
     this.#options = options;
-    this.ready = this.#ready.promise;
-    this.finished = this.#finished.promise;
-    this.ready.catch(() => {});
-    this.finished.catch(() => {});
     const exemptions = new SourceExemptions(options.given);
     const penalties = new Penalties(options.given.penalties, exemptions);
     this.#admission = new Admission(options.admission, { penalties, exemptions });
     const reporter = this.#reporter = new ErrorReporter(options.given.onError, options.logger);
-    const tally = this.#tally = new ServerTally(this.#sweeper);
+    const tally = this.#tally = new ServerTally(this.#sweeper, options.closedLog);
     this.#sessions = new Sessions(options, { handler, reporter, tally, sweeper: this.#sweeper });
     this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: options.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      isInstant: options.given.tls === undefined,
       protocol: options.given.tls === undefined ? null : "messages",
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
     });
     // Not before `serve` has returned: hooks may use its result.
     queueMicrotask(() => void this.#start());
   }
 
-  /** Where the server listens, with the real port. Known once {@linkcode ready} has resolved. */
+  /** Resolves when the server listens; rejects when it cannot. */
+  get ready(): Promise<void> {
+    return this.#ready.ask();
+  }
+
+  /** Resolves when the server is stopped and all its descriptors are free; rejects only when it could not listen. */
+  get finished(): Promise<void> {
+    return this.#finished.ask();
+  }
+
+  /**
+   * Where the server listens, with the real port. Known once {@linkcode ready} has resolved.
+   *
+   * @throws {ClosedError} `ERR_CLOSED` when it does not listen yet, or never did
+   */
   get addr(): Address {
     if (this.#listener !== null) return this.#listener.addr;
-    throw new ClosedError(
-      "ERR_CLOSED",
-      `Cannot tell the address as the server does not listen: its state is "${this.#state}"`,
-    );
+    throw noAddress("server", this.#state);
   }
 
   /** Where in its life the server is. */
@@ -106,7 +121,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
 
-  /** Connections that have ended, the newest first: at most 10000, and for an hour. */
+  /** Connections that have ended, the newest first: 10000 for an hour, unless `closedLog` says otherwise. */
   closedConnections(): readonly ConnectionStats[] {
     return this.#tally.closedConnections();
   }
@@ -127,22 +142,29 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains: accepts no more, reads no further than to the end of messages that have begun, lets the handlers finish with what was
-   * received, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and outcome.
+   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
+   * the handlers finish with it, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and
+   * outcome.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out: it counts the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
+   * the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
-    const { timeoutMs = this.#options.drainTimeoutMs } = options;
+    const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } = options;
+    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
+    checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
     // Known before anything is told: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;
     promise.catch(() => {});
-    this.#drain(timeoutMs).then(resolve, reject);
+    const drained = delayMs > 0 && this.#state === "listening"
+      ? this.#leave(delayMs).then(() => this.#drain(timeoutMs))
+      : this.#drain(timeoutMs);
+    drained.then(resolve, reject);
     return promise;
   }
 
@@ -166,29 +188,45 @@ export class Server<Data = unknown> implements AsyncDisposable {
       if (lookForTelemetry()) await loadTelemetry();
       this.#assertStarting();
       given.signal?.addEventListener("abort", this.#onSignal, { once: true });
-      listener = this.#listener = await this.#listen();
+      listener = await this.#listen();
+      // In one turn with what follows: an end that comes in between would find no listener to close.
+      try {
+        this.#assertStarting();
+      } catch (error) {
+        listener.close();
+        throw error;
+      }
     } catch (error) {
       this.#failToStart(error);
       return;
     }
+    this.#listener = listener;
+    this.#begin(listener);
+  }
+
+  #begin(listener: Listener): void {
     if (!this.#referenced) listener.unref();
     this.#tally.start(listener.addr);
+    const { warning } = this.#options;
+    if (warning !== undefined) this.#reporter.warn(warning);
     this.#setState("listening");
     this.#ready.resolve();
-    this.#reporter.guard(() => given.onListen?.(this.addr));
+    this.#reporter.guard(() => this.#options.given.onListen?.(this.addr));
     this.#accepting = acceptLoop(listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => {
-        this.#tally.counters.connectionsRefused++;
-        this.#reporter.events.refused(remoteAddr);
-      },
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
   }
 
+  #onRefused({ remoteAddr }: Incoming, reason: RefusalReason): void {
+    this.#tally.counters.connectionsRefused++;
+    this.#reporter.refused(reason, remoteAddr, this.#admission);
+  }
+
   async #listen(): Promise<Listener> {
-    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive, proxySources } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -199,20 +237,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    const listener = await listen(where, {
+    return await listen(where, {
       backlog,
       maxWaiting,
       noDelay,
       keepAlive,
+      proxySources,
       canReset: given.canReset,
     });
-    try {
-      this.#assertStarting();
-      return listener;
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
   }
 
   /** Throws when the server was ended before it listened. */
@@ -233,13 +265,16 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#credentials?.close();
     const ended = this.#state === "stopped";
     if (!ended) this.#setState("stopped");
-    this.#ready.reject(error);
     if (ended || signal?.aborted) {
+      this.#ready.reject(error);
       this.#finished.resolve();
-    } else {
-      this.#finished.reject(error);
-      this.#reporter.report(error, { phase: "listen" });
+      return;
     }
+    pointToCaller(error, this.#caller);
+    const isHeard = this.#ready.isAsked || this.#finished.isAsked;
+    this.#ready.reject(error);
+    this.#finished.reject(error);
+    if (!isHeard) this.#reporter.report(error, { phase: "listen" });
   }
 
   /** Finishes the handshake of a connection that was let in, and serves it. Never rejects. */
@@ -255,6 +290,13 @@ export class Server<Data = unknown> implements AsyncDisposable {
     void task.then(() => this.#running.delete(task));
   }
 
+  /** The time in which a balancer sees that the server is leaving. */
+  async #leave(delayMs: number): Promise<void> {
+    this.#setState("leaving");
+    await pause(delayMs, this.#leaving.signal);
+    if (this.#leaving.signal.aborted) throw closedMeanwhile();
+  }
+
   async #drain(timeoutMs: number): Promise<void> {
     if (this.#state === "stopped") return;
     const before = this.#state;
@@ -266,13 +308,13 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const deadline = new Promise<"late">((resolve) => {
       if (timeoutMs > 0) timer = setTimeout(() => resolve("late"), timeoutMs);
     });
-    const closed = this.finished.then(() => "closed" as const);
+    const closed = this.#finished.promise.then(() => "closed" as const);
     const outcome = await Promise.race([this.#idle(), deadline, closed]);
     clearTimeout(timer);
     if (outcome === "closed") {
-      throw new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
+      throw closedMeanwhile();
     }
-    const error = outcome === "late" ? this.#cutLate(timeoutMs) : null;
+    const error = outcome === "late" ? this.#cutLate(timeoutMs) : this.#leftError();
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop();
     if (error !== null) throw error;
@@ -299,12 +341,25 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return error;
   }
 
+  /** Tells of peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+  #leftError(): TimeoutError | null {
+    const { connections: cutConnections, bytes: cutBytes } = this.#sessions.left;
+    if (cutConnections === 0) return null;
+    return new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot drain all that had arrived: ${count(cutConnections, "connection")} went on sending, ` +
+        `${count(cutBytes, "byte")} that came were dropped`,
+      { cutConnections, cutBytes },
+    );
+  }
+
   #stopListening(reason: ClosedError): void {
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#admission.drain();
     this.#listener?.close();
     this.#credentials?.close();
     this.#stopping.abort(reason);
+    this.#leaving.abort();
   }
 
   #stop(): void {
@@ -312,7 +367,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const hadListened = this.#state !== "created";
     this.#tally.stop();
     this.#setState("stopped");
-    if (hadListened) void this.#accepting.then(this.#finished.resolve);
+    if (hadListened) void this.#accepting.then(() => this.#finished.resolve());
   }
 
   #setState(state: ServerState): void {
@@ -326,6 +381,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
     referenced ? this.#listener?.ref() : this.#listener?.unref();
     this.#sessions.setReferenced(referenced);
   }
+}
+
+function closedMeanwhile(): ClosedError {
+  return new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
 }
 
 function count(number: number, thing: string): string {

@@ -7,7 +7,7 @@ import { RateLimits } from "../limits/rate_limits.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
-import type { ErrorReporter } from "./error_reporter.ts";
+import { type ErrorReporter, isPeerFault } from "./error_reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import type { ServerTally } from "./tally.ts";
 
@@ -19,11 +19,11 @@ export interface SessionsParts<Data> {
   readonly sweeper: Sweeper;
 }
 
-/** What open connections hold. */
+/** What some connections hold, or have left. */
 export interface Held {
-  /** Connections that were open. */
+  /** How many connections. */
   readonly connections: number;
-  /** Bytes received and not yet handed to a handler, or sent and not yet handed to the kernel. */
+  /** Bytes received and not handed to a handler, or sent and not handed to the kernel. */
   readonly bytes: number;
 }
 
@@ -36,6 +36,9 @@ export interface Held {
  */
 type State = { readonly kind: "open" | "draining" } | { readonly kind: "cut"; readonly error: Error };
 
+/** Turns of the microtask queue that a handler gets to complain of the end of its connection: a few functions that await each other. */
+const HANDLER_HOPS = 64;
+
 /** The open connections of one server. */
 export class Sessions<Data> {
   /** Live connections by id. */
@@ -45,6 +48,10 @@ export class Sessions<Data> {
   readonly #rates: RateLimits;
   /** Connections that we ended before their time: what their handlers complain of is no news. */
   readonly #cut = new WeakSet<Connection<Data>>();
+  /** What connections that are gone had left unread when they were drained. */
+  #left: Held = { connections: 0, bytes: 0 };
+  /** Ends of connections that were reported already: a handler that complains of one says nothing new. */
+  readonly #reported = new WeakMap<Connection<Data>, unknown>();
   #state: State = { kind: "open" };
   #referenced = true;
 
@@ -56,28 +63,40 @@ export class Sessions<Data> {
 
   /** Runs the handler on a connection, to the end of both. Never rejects. */
   async serve(transport: Transport, incoming: Incoming): Promise<void> {
-    const { reporter, tally } = this.#parts;
+    const { tally } = this.#parts;
     const connection = this.#open(transport, incoming);
     if (connection === null) return;
-    let told: unknown;
     try {
       await this.#handle(connection);
     } catch (error) {
       if (!this.#cut.has(connection)) {
-        told = error;
         tally.counters.handlerErrors++;
-        reporter.report(error, { phase: "handler", connection });
+        this.#report(error, "handler", connection);
       }
     }
+    const readsOn = connection.state === "closed";
     try {
       await connection.close();
     } catch (error) {
-      const known = error === told || (told instanceof ParleyError && told.cause === error);
-      if (!known && !this.#cut.has(connection)) reporter.report(error, { phase: "close", connection });
+      if (!this.#cut.has(connection)) this.#report(error, "close", connection);
     }
     await connection.closed;
     // The handler may have gone on to read what had come before the end.
-    tally.settle(connection);
+    if (readsOn) tally.settle(connection);
+  }
+
+  /** Reports an error, unless it is the one that was reported of this connection already. */
+  #report(error: unknown, phase: "handler" | "close" | "connection", connection: Connection<Data>): void {
+    const before = this.#reported.get(connection);
+    if (before !== undefined && isSameEvent(before, error)) return;
+    this.#reported.set(connection, error);
+    this.#parts.reporter.report(error, { phase, connection });
+  }
+
+  /** Reports the end of a connection by its peer's fault where the handler does not complain of it at once. */
+  async #reportEnd(error: unknown, connection: Connection<Data>): Promise<void> {
+    for (let hop = 0; hop < HANDLER_HOPS && !this.#reported.has(connection); hop++) await null;
+    if (!this.#reported.has(connection)) this.#report(error, "connection", connection);
   }
 
   #handle(connection: Connection<Data>): void | Promise<void> {
@@ -92,7 +111,12 @@ export class Sessions<Data> {
     }, () => handler(connection));
   }
 
-  /** Lets every connection end in order: none reads further than to the end of a message that has begun. */
+  /** What had arrived and was left unread by a drain. */
+  get left(): Held {
+    return this.#left;
+  }
+
+  /** Lets every connection end in order: each reads what has arrived, to the end of a message that has begun. */
   drain(): void {
     if (this.#state.kind === "open") this.#state = { kind: "draining" };
     for (const connection of this.connections.values()) connection.drain();
@@ -152,16 +176,12 @@ export class Sessions<Data> {
       ...options,
       data: given.data?.({ localAddr, remoteAddr }),
       sweeper,
-      tellEachRead: gate !== null || onTraffic !== undefined,
-      onTraffic: (traffic: Traffic): number => {
+      tellEachRead: onTraffic !== undefined,
+      onTraffic: (traffic: Traffic): void => {
         tally.moved(traffic);
         if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
-        if (gate === null) return 0;
-        const waitMs = gate.take(traffic.messagesIn, traffic.bytesIn, performance.now());
-        // Only after a read does the reader wait; at other times it is merely told how things stand.
-        if (waitMs > 0 && traffic.bytesIn > 0) tally.counters.rateLimitPauses++;
-        return waitMs;
       },
+      ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();
     return connection;
@@ -175,7 +195,22 @@ export class Sessions<Data> {
   #onClosed(connection: Connection<Data>, end: ConnectionEnd): void {
     const { reporter, tally } = this.#parts;
     this.connections.delete(connection.id);
+    const { leftBytes } = connection;
+    if (leftBytes > 0) {
+      this.#left = { connections: this.#left.connections + 1, bytes: this.#left.bytes + leftBytes };
+    }
     tally.closed(connection, end);
+    if (isPeerFault(end.error) && !this.#cut.has(connection)) void this.#reportEnd(end.error, connection);
     reporter.guard(() => this.#options.given.onDisconnect?.(connection, end), connection);
   }
+}
+
+/** Whether two errors tell of one event: they are one, one is the cause of the other, or both have the same code. */
+function isSameEvent(before: unknown, error: unknown): boolean {
+  if (before === error || causeOf(before) === error || causeOf(error) === before) return true;
+  return before instanceof ParleyError && error instanceof ParleyError && before.code === error.code;
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : Symbol();
 }

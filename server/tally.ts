@@ -5,7 +5,7 @@ import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
 import type { Address } from "../net/transport.ts";
-import { ClosedLog } from "../stats/closed_log.ts";
+import { ClosedLog, type ClosedLogOptions } from "../stats/closed_log.ts";
 import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
@@ -18,6 +18,7 @@ const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
   ERR_READ_TIMEOUT: "idleTimeouts",
   ERR_SLOW_CONSUMER: "slowConsumers",
   ERR_WRITE_TIMEOUT: "slowConsumers",
+  ERR_RATE_LIMITED: "rateLimitDrops",
   ERR_FRAME_TOO_LARGE: "framingErrors",
   ERR_FRAME_TRUNCATED: "framingErrors",
   ERR_FRAME_MALFORMED: "framingErrors",
@@ -35,7 +36,7 @@ export class ServerTally {
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
   readonly #days = new DayLedger(newServerCounters, Date.now());
-  readonly #closed = new ClosedLog<Ended>();
+  readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
   #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
@@ -43,8 +44,9 @@ export class ServerTally {
   #stoppedAtMs: number | null = null;
   #peak = 0;
 
-  constructor(sweeper: Sweeper) {
+  constructor(sweeper: Sweeper, closedLog: ClosedLogOptions = {}) {
     this.#sweeper = sweeper;
+    this.#closed = new ClosedLog(closedLog);
   }
 
   /** The server listens: time online begins, and days are told apart from now on. */
@@ -101,7 +103,7 @@ export class ServerTally {
     if (ended !== undefined) ended.stats = freezeDeep(connection.stats());
   }
 
-  /** Connections that have ended, the newest first: 10000 at most, for an hour. */
+  /** Connections that have ended and are kept, the newest first. */
   closedConnections(): readonly ConnectionStats[] {
     return this.#closed.list(performance.now()).map(({ stats }) => stats);
   }

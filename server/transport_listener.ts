@@ -1,4 +1,6 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
@@ -14,6 +16,7 @@ import { acceptLoop } from "./accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
 import { Handshakes } from "./handshakes.ts";
 import type { ServerState } from "./options.ts";
+import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {
   type ListenTransportOptions,
   type ResolvedListenTransportOptions,
@@ -58,6 +61,7 @@ export type { ListenTransportOptions, TransportErrorContext } from "./transport_
  * ```
  */
 export function listenTransport(options: ListenTransportOptions = {}): TransportListener {
+  checkOptionNames("Cannot listen", options, LISTEN_TRANSPORT_NAMES);
   return new TransportListener(resolveListenTransportOptions(options));
 }
 
@@ -75,11 +79,6 @@ interface Waiting {
  * the listener does not touch it.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
-  /** Resolves when it listens; rejects when it cannot. */
-  readonly ready: Promise<void>;
-  /** Resolves when it is stopped and its descriptors are free; rejects only when it could not listen. */
-  readonly finished: Promise<void>;
-
   readonly #options: ResolvedListenTransportOptions;
   readonly #reporter: ErrorReporter<unknown>;
   readonly #admission: Admission<AbortController>;
@@ -87,6 +86,10 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   /** Handshakes under way. */
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
+  readonly #ready = new Outcome();
+  readonly #finished = new Outcome();
+  /** Where in the program it was made. */
+  readonly #caller = callerOf(TransportListener);
   readonly #waiting: Waiting[] = [];
   readonly #waiters = new Set<Waiter>();
   /** Resolves when there is room for one more that waits. */
@@ -119,16 +122,24 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      isInstant: given.tls === undefined,
       protocol: null,
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: ({ remoteAddr }, reason) => reporter.refused(reason, remoteAddr, this.#admission),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
     // Not before `listenTransport` has returned: callbacks may use its result.
-    this.finished = Promise.resolve().then(() => this.#run(resolve, reject));
-    this.ready.catch(() => {});
-    this.finished.catch(() => {});
+    queueMicrotask(() => void this.#run());
+  }
+
+  /** Resolves when it listens; rejects when it cannot. */
+  get ready(): Promise<void> {
+    return this.#ready.ask();
+  }
+
+  /** Resolves when it is stopped and its descriptors are free; rejects only when it could not listen. */
+  get finished(): Promise<void> {
+    return this.#finished.ask();
   }
 
   /**
@@ -138,10 +149,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    */
   get addr(): Address {
     if (this.#listener !== null) return this.#listener.addr;
-    throw new ClosedError(
-      "ERR_CLOSED",
-      `Cannot tell the address as the listener does not listen: its state is "${this.#state}"`,
-    );
+    throw noAddress("listener", this.#state);
   }
 
   /** Where in its life it is. */
@@ -219,7 +227,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    */
   async shutdown(): Promise<void> {
     this.#stop(new ClosedError("ERR_GOING_AWAY", "The listener was shut down"));
-    await this.finished.catch(() => {});
+    await this.#finished.promise.catch(() => {});
   }
 
   /** The same now: who waits in {@linkcode accept} or iterates gets `reason`. Idempotent. */
@@ -236,29 +244,32 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   readonly #onSignal = (): void => this.#stop(this.#options.given.signal?.reason);
 
-  /** From the first step to the last; rejects when it cannot listen. */
-  async #run(onReady: () => void, onFailed: (error: unknown) => void): Promise<void> {
+  /** From the first step to the last. Never rejects. */
+  async #run(): Promise<void> {
+    let listener: Listener;
     try {
       this.#assertStarting();
-      this.#listener = await this.#listen();
+      listener = await this.#listen();
+      // In one turn with what follows: an end that comes in between would find no listener to close.
+      if (this.#stopping.signal.aborted) listener.close();
+      this.#assertStarting();
     } catch (error) {
-      onFailed(error);
       this.#fail(error);
-      if (this.#stopping.signal.aborted) return;
-      throw error;
+      return;
     }
-    const listener = this.#listener;
+    this.#listener = listener;
     if (!this.#referenced) listener.unref();
     this.#state = "listening";
-    onReady();
+    this.#ready.resolve();
     await acceptLoop(this.#whileThereIsRoom(listener), this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => this.#reporter.events.refused(remoteAddr),
+      onRefused: ({ remoteAddr }, reason) => this.#reporter.refused(reason, remoteAddr, this.#admission),
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
     await Promise.all(this.#running);
     this.#state = "stopped";
+    this.#finished.resolve();
   }
 
   async #listen(): Promise<Listener> {
@@ -270,10 +281,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
       this.#assertStarting();
     }
     const tls = this.#credentials === null ? undefined : { ...given.tls, credentials: this.#credentials };
-    const listener = await listen({ ...where, tls }, listenOptions);
-    if (!this.#stopping.signal.aborted) return listener;
-    listener.close();
-    throw this.#stopping.signal.reason;
+    return await listen({ ...where, tls }, listenOptions);
   }
 
   /** Throws when it was ended before it listened. */
@@ -287,10 +295,14 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     this.#state = "stopped";
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#credentials?.close();
-    if (ended) return;
+    if (!ended) pointToCaller(error, this.#caller);
+    const isHeard = this.#ready.isAsked || this.#finished.isAsked || this.#waiters.size > 0;
+    this.#ready.reject(error);
+    if (ended) return this.#finished.resolve();
     this.#failure = { error };
+    this.#finished.reject(error);
     this.#endWaits();
-    this.#reporter.report(error, { phase: "listen" });
+    if (!isHeard) this.#reporter.report(error, { phase: "listen" });
   }
 
   /** The listener, asked for no more than there is room for. */

@@ -2,21 +2,23 @@
 import { checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
 import type { ListenOptions } from "../net/listen.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
-import { checkAddress, checkParts, consoleLogger } from "./options.ts";
+import { checkAddress, checkParts, consoleLogger, resolveProxySources } from "./options.ts";
 
 /** Where an error came up that no caller of a `TransportListener` can be told. */
 export interface TransportErrorContext {
   /**
-   * `"listen"`: it cannot listen. `"accept"`: the process lacks what it takes to accept, it goes on. `"handshake"`: a client failed its
-   * handshake or its time for it ran out (told at most ten times a second). `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the
-   * old ones stay in force.
+   * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`, and waits in no `accept`. `"accept"`: the
+   * process lacks what it takes to accept, it goes on. `"refused"`: a limit refused a connection (reported once in ten seconds for each
+   * reason). `"handshake"`: a client failed its handshake or its time for it ran out (reported at most ten times a second).
+   * `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the old ones stay in force.
    */
-  readonly phase: "listen" | "accept" | "handshake" | "certificates";
+  readonly phase: "listen" | "accept" | "refused" | "handshake" | "certificates";
   /** The far end, where there is one. */
   readonly remoteAddr?: Address;
 }
@@ -33,14 +35,16 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   mode?: number;
   /** Let several listeners share the port (Linux); see `ServeOptions`. @default {false} */
   reusePort?: boolean;
-  /** Connections that may wait in the kernel to be accepted. @default {511; with TLS by node 128} as for `serve` */
+  /** Connections that may wait in the kernel to be accepted. @default {511} as for `serve` */
   backlog?: number;
   /** Certificates; without it the connections are plain. */
   tls?: ServerTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe silent peers. @default {false} */
-  keepAlive?: boolean;
+  /** Let the kernel probe silent peers; see `ServeOptions`. @default {false} */
+  keepAlive?: KeepAlive;
+  /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
   handshakeTimeoutMs?: number;
   /** Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next. @default {100} as OpenSSH's MaxStartups */
@@ -105,11 +109,12 @@ export function resolveListenTransportOptions(
     checkInteger(ACTION, name, value, 1, 65536);
   }
   if (options.onError !== undefined) checkFunction(ACTION, "onError", options.onError);
+  const proxySources = resolveProxySources(options);
   const budget = checkDescriptorBudget({ allowed: descriptorLimit(), backlog });
   return {
     given: options,
     where: path === undefined ? { hostname, port, reusePort } : { path, mode },
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive, proxySources },
     handshakeTimeoutMs,
     maxPending,
     maxPendingPerSource,

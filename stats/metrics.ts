@@ -50,6 +50,10 @@ const COUNTERS: Readonly<
   framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
   handlerErrors: ["handler_errors", "Handlers that threw"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
+  rateLimitDrops: [
+    "rate_limit_drops",
+    "Connections that lost messages of a peer that had left, by a rate limit",
+  ],
   streamsOpened: ["streams_opened", "Streams opened to a peer"],
   streamsFailed: ["streams_failed", "Streams that could not be opened"],
   streamsServed: ["streams_served", "Streams of peers given to a handler"],
@@ -88,7 +92,7 @@ const BACKEND_COUNTERS: Readonly<Record<keyof BackendCounters, Metric>> = {
   healthFailures: ["pool_backend_health_failures", "Health checks that failed"],
 };
 
-const SERVER_STATES = ["created", "listening", "draining", "stopped"] as const;
+const SERVER_STATES = ["created", "listening", "leaving", "draining", "stopped"] as const;
 const CLIENT_STATES = ["connecting", "connected", "reconnecting", "closed"] as const;
 const POOL_STATES = ["open", "closing", "closed"] as const;
 const IPC_STATES = [

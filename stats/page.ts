@@ -27,7 +27,7 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | `/stats.json` | {@linkcode StatsReport} |
  * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
  * | `/healthz` | 200 while the process answers |
- * | `/readyz` | 200 while it can be given work, 503 while it drains, or once its certificate has ended |
+ * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
  *
  * It tells addresses and names of peers to whoever can reach it: there is no password. It has no TLS; put a
@@ -94,11 +94,14 @@ export class StatsPage implements AsyncDisposable {
   /**
    * Where it listens, with the real port. Known once {@linkcode ready} has resolved.
    *
-   * @throws {ClosedError} `ERR_CLOSED` when it does not listen
+   * @throws {ClosedError} `ERR_CLOSED` when it does not listen yet, or never did
    */
   get addr(): Address {
     if (this.#addr !== null) return this.#addr;
-    throw new ClosedError("ERR_CLOSED", "Cannot tell the address as the statistics page does not listen");
+    const why = this.#closing === null
+      ? "does not listen yet: await `ready` first"
+      : "was closed before it listened";
+    throw new ClosedError("ERR_CLOSED", `Cannot tell the address as the statistics page ${why}`);
   }
 
   /**

@@ -71,7 +71,7 @@ export interface ServerStats extends CountedStats<ServerCounters> {
   /** Tells it from other snapshots. */
   readonly kind: "server";
   /** State of the server. */
-  readonly state: "created" | "listening" | "draining" | "stopped";
+  readonly state: "created" | "listening" | "leaving" | "draining" | "stopped";
   /** Where it listens; `null` before it does. */
   readonly address: Address | null;
   /** When it began to listen; `null` before it does. */
@@ -152,8 +152,8 @@ export interface WireStats extends CountedStats<WireCounters> {
   readonly kind: "wire";
   /** Which side it is. */
   readonly role: "mount" | "hub" | "join";
-  /** A listening side is `created`, `listening`, `draining`, `stopped`; a joining side what a client is. */
-  readonly state: "created" | "listening" | "draining" | "stopped" | ClientStats["state"];
+  /** A listening side is `created`, `listening`, `leaving`, `draining`, `stopped`; a joining side what a client is. */
+  readonly state: "created" | "listening" | "leaving" | "draining" | "stopped" | ClientStats["state"];
   /** Where it listens; `null` before it does, and on the joining side. */
   readonly address: Address | null;
   /** When it began. */

@@ -57,10 +57,14 @@ export class GreetedIncoming implements Incoming {
   readonly #reception: Reception;
   readonly #mux: Omit<MuxSessionOptions, "role">;
 
+  /** As in {@linkcode Incoming}: absent where no header of a balancer is expected. */
+  readonly identify?: Incoming["identify"];
+
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;
     this.#reception = reception;
     this.#mux = mux;
+    if (incoming.identify !== undefined) this.identify = (options) => incoming.identify!(options);
   }
 
   get localAddr(): Incoming["localAddr"] {

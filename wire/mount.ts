@@ -1,17 +1,17 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
-import { checkOptionNames } from "../limits/check_names.ts";
-import { MOUNT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../mux/wait.ts";
-import { Admission, type Ticket } from "../limits/admission.ts";
+import { pause } from "../connection/pause.ts";
+import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
-import { isLoopbackSource, sourceKey } from "../limits/source_key.ts";
+import { isOpenToOthers } from "../limits/source_key.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import { Handshakes } from "../server/handshakes.ts";
 import type { ServerState } from "../server/options.ts";
+import { callerOf, noAddress, Outcome, pointToCaller } from "../server/outcome.ts";
 import type { WireStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
@@ -23,6 +23,7 @@ import { GreetedIncoming } from "./greeting.ts";
 import { HANDLERS, HandlerTable } from "./handlers.ts";
 import { Link } from "./link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
+import { CLOSE_MS, closeLinks } from "./mount_end.ts";
 import { type MountPlan, resolveMount } from "./mount_plan.ts";
 import type { MountOptions, OpenOptions, StreamHandler } from "./options.ts";
 import { nameStream, streamRefused } from "./refusals.ts";
@@ -55,14 +56,11 @@ import { observeMount } from "./telemetry.ts";
  * ```
  */
 export function mount(options: MountOptions): MountedWire {
-  checkOptionNames("Cannot mount", options, MOUNT_NAMES);
   return new MountedWire(resolveMount(options), null);
 }
 
 /** The server side of the wire; {@linkcode mount} and {@linkcode hub} make it. */
 export class MountedWire implements AsyncDisposable {
-  /** Resolves when it listens; rejects when it cannot. */
-  readonly ready: Promise<void>;
   /** Resolves when all is over and the descriptors are free. Never rejects. */
   readonly finished: Promise<void>;
   readonly #plan: MountPlan;
@@ -78,7 +76,12 @@ export class MountedWire implements AsyncDisposable {
   readonly #tally = new WireTally();
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
-  readonly #ready = Promise.withResolvers<void>();
+  readonly #ready = new Outcome();
+  /** Where in the program it was made. */
+  readonly #caller = callerOf(MountedWire);
+  /** Ends the delay before the end. */
+  readonly #hurry = new AbortController();
+  #leaving: Promise<void> | undefined;
   readonly #finished = Promise.withResolvers<void>();
   #state: ServerState = "created";
   #listener: Listener | null = null;
@@ -91,8 +94,6 @@ export class MountedWire implements AsyncDisposable {
   /** @ignore use {@linkcode mount} or {@linkcode hub} */
   constructor(plan: MountPlan, makeRouter: MakeRouter | null) {
     const { given } = this.#plan = plan;
-    this.ready = this.#ready.promise;
-    this.ready.catch(() => {});
     this.finished = this.#finished.promise;
     const reporter = this.#reporter = new WireReporter(given);
     const { counters } = this.#tally;
@@ -116,11 +117,18 @@ export class MountedWire implements AsyncDisposable {
     this.#handshakes = new Handshakes(this.#admission, penalties, this.#tally, {
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#stopping.signal,
+      isInstant: false,
       protocol: "wire",
-      onFailed: (error) => reporter.report(error, { phase: "handshake" }),
+      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
+  }
+
+  /** Resolves when it listens; rejects when it cannot. */
+  get ready(): Promise<void> {
+    return this.#ready.ask();
   }
 
   /** Where in its life it is. */
@@ -131,7 +139,7 @@ export class MountedWire implements AsyncDisposable {
   /** Where it listens, with the real port. Known once {@linkcode ready} has resolved. */
   get addr(): Address {
     if (this.#listener !== null) return this.#listener.addr;
-    throw new ClosedError("ERR_CLOSED", "Cannot tell the address as the wire does not listen");
+    throw noAddress("wire", this.#state);
   }
 
   /** Sessions that are open, the oldest first. */
@@ -210,13 +218,14 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Ends in order: no peer joins any more, open streams and handlers finish, on all sessions at once. Idempotent.
+   * Ends in order, after `drainDelayMs` if there is any: no peer joins any more, open streams and handlers
+   * finish, on all sessions at once. Idempotent.
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */
   close(options: WireCloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
-    this.#closing ??= this.#close(timeoutMs);
+    this.#closing ??= this.#leave().then(() => this.#close(timeoutMs));
     return this.#closing;
   }
 
@@ -234,6 +243,7 @@ export class MountedWire implements AsyncDisposable {
    * the error by which the block was left.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#leave();
     const links = [...this.#registry.links];
     const leaving = Promise.allSettled(links.map((link) => link.leave(CLOSE_MS)));
     await this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
@@ -249,19 +259,20 @@ export class MountedWire implements AsyncDisposable {
     try {
       if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
-      this.#assertStarting();
-      this.#listener = await this.#listen();
+      this.#stopping.signal.throwIfAborted();
+      const listener = await this.#listen();
+      // In one turn with what follows: an end that comes in between would find no listener to close.
+      if (this.#stopping.signal.aborted) listener.close();
+      this.#stopping.signal.throwIfAborted();
+      this.#listener = listener;
     } catch (error) {
-      this.#credentials?.close();
-      this.#stopped();
-      this.#ready.reject(error);
-      this.#finished.resolve();
-      if (!this.#stopping.signal.aborted) this.#reporter.report(error, { phase: "listen" });
+      this.#failToStart(error);
       return;
     }
     this.#state = "listening";
     this.#ready.resolve();
     observeMount(this);
+    if (this.#plan.warning !== undefined) this.#reporter.warn(this.#plan.warning, {});
     const fields = { address: this.addr };
     this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
     if (this.#credentials === null && isOpenToOthers(this.addr)) {
@@ -269,10 +280,7 @@ export class MountedWire implements AsyncDisposable {
     }
     this.#accepting = acceptLoop(this.#listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }) => {
-        this.#tally.counters.connectionsRefused++;
-        this.#reporter.events.refused(remoteAddr);
-      },
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
       onReplaced: (ticket) => this.#handshakes.replace(ticket),
       onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
     }, this.#stopping.signal);
@@ -286,14 +294,22 @@ export class MountedWire implements AsyncDisposable {
       });
     }
     const tls = this.#credentials === null ? undefined : { ...given.tls, credentials: this.#credentials };
-    const listener = await listen({ ...where, tls }, listenOptions);
-    if (!this.#stopping.signal.aborted) return listener;
-    listener.close();
-    throw this.#stopping.signal.reason;
+    return await listen({ ...where, tls }, listenOptions);
   }
 
-  #assertStarting(): void {
-    this.#stopping.signal.throwIfAborted();
+  #failToStart(error: unknown): void {
+    const ended = this.#stopping.signal.aborted;
+    this.#credentials?.close();
+    this.#stopped();
+    if (!ended) pointToCaller(error, this.#caller);
+    this.#ready.reject(error);
+    this.#finished.resolve();
+    if (!ended && !this.#ready.isAsked) this.#reporter.report(error, { phase: "listen" });
+  }
+
+  #onRefused({ remoteAddr }: Incoming, reason: RefusalReason): void {
+    this.#tally.counters.connectionsRefused++;
+    this.#reporter.refused(reason, remoteAddr, this.#admission);
   }
 
   #track(task: Promise<void>): void {
@@ -316,7 +332,7 @@ export class MountedWire implements AsyncDisposable {
         if (!this.#registry.add(link)) link.abort();
       },
     }, this.#plan.mux);
-    const transport = await this.#handshakes.finish(greeted, ticket);
+    const transport = await this.#handshakes.finish(greeted, ticket, () => link !== undefined);
     if (transport !== null && link !== undefined) await this.#serve(link);
     transport?.close();
     this.#admission.release(ticket);
@@ -352,42 +368,26 @@ export class MountedWire implements AsyncDisposable {
     const closed = new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
     this.#registry.stop(closed);
     this.#stopping.abort(closed);
+    this.#hurry.abort();
+  }
+
+  /** The time in which a balancer sees that the wire is leaving. */
+  #leave(): Promise<void> {
+    const { drainDelayMs } = this.#plan;
+    if (drainDelayMs === 0 || this.#state !== "listening") return this.#leaving ?? Promise.resolve();
+    this.#state = "leaving";
+    return this.#leaving = pause(drainDelayMs, this.#hurry.signal);
   }
 
   async #close(timeoutMs: number): Promise<void> {
     await Promise.resolve();
     this.#stopListening();
     const links = this.#closingLinks = [...this.#registry.links];
-    const results = await Promise.all(links.map((link) => closeLink(link, timeoutMs)));
+    const error = await closeLinks(links, timeoutMs);
     await this.#accepting;
     while (this.#running.size > 0) await Promise.all(this.#running);
     this.#stopped();
     this.#finished.resolve();
-    const errors = results.filter((error) => error !== undefined);
-    if (errors.length === 0) return;
-    const text = `Cannot close in order: ${errors.length} of ${links.length} sessions failed`;
-    throw new AggregateError(errors, text);
+    if (error !== undefined) throw error;
   }
-}
-
-/** Time that open streams and handlers get by default, in ms. */
-const CLOSE_MS = 10_000;
-
-/**
- * Closes a session; returns why it could not end in order. That its peer left meanwhile is no fault of the
- * close: `onClose` tells.
- */
-async function closeLink(link: Link, timeoutMs: number): Promise<unknown> {
-  try {
-    await link.close(timeoutMs);
-    return undefined;
-  } catch (error) {
-    return error === await link.closed ? undefined : error;
-  }
-}
-
-/** Whether other machines can reach an address. */
-function isOpenToOthers(address: Address): boolean {
-  const source = sourceKey(address);
-  return source !== null && !isLoopbackSource(source);
 }

@@ -89,7 +89,7 @@ export class MountHost implements LinkHost {
       return allowed ? undefined : "ERR_AUTH";
     } catch (error) {
       if (signal.aborted) throw error;
-      reporter.report(error, { phase: "handshake" });
+      reporter.report(error, { phase: "handshake", remoteAddr });
       return "ERR_BUSY";
     }
   }

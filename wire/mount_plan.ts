@@ -1,7 +1,10 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { JOIN_NAMES, MOUNT_NAMES } from "./option_names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
-import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
+import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
+import { ProxySources } from "../limits/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
@@ -20,9 +23,13 @@ export interface MountPlan {
     readonly backlog?: number;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
+    readonly proxySources: ProxySources | undefined;
   };
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
+  readonly drainDelayMs: number;
+  /** What the owner should know of the limits; `undefined` when all is as was asked for. */
+  readonly warning: string | undefined;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
@@ -40,9 +47,15 @@ export interface MountPlan {
  *
  * @throws {TypeError | RangeError} when an option is wrong, or nothing says who may join
  */
-export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
+export function resolveMount(
+  options: MountOptions,
+  maxStreamsPerPair?: number,
+  names: OptionNames<MountOptions> = MOUNT_NAMES,
+): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
+  const { drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  checkDurationMs(ACTION, "drainDelayMs", drainDelayMs, { allowOff: true });
   checkBoolean(ACTION, "insecureAnyone", insecureAnyone);
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
   if ((authorize === undefined) !== insecureAnyone) {
@@ -51,20 +64,25 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
-  const budget = checkDescriptorBudget({
-    allowed: descriptorLimit(),
-    maxConnections: options.maxConnections,
-    backlog,
-  });
+  const proxySources = ProxySources.from(
+    ACTION,
+    options.proxyProtocol,
+    options.path === undefined ? "tcp" : "unix",
+    options.tls?.backend,
+  );
+  const wishes = { allowed: descriptorLimit(), maxConnections: options.maxConnections, backlog };
+  const budget = checkDescriptorBudget(wishes);
   return {
     given: options,
     where: resolveWhere(options),
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
+    drainDelayMs,
+    warning: descriptorWarning(wishes, budget),
     maxStreamsPerPair,
     busyMs: BUSY_MS,
-    ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
+    ...resolveWire(ACTION, options, "server", maxStreamsPerPair, names),
   };
 }
 
@@ -103,7 +121,9 @@ export function resolveWire(
   options: WireOptions,
   role: "client" | "server",
   atLeast = 0,
+  names: OptionNames<WireOptions> = JOIN_NAMES,
 ): Pick<MountPlan, "maxHandlers" | "maxStreams" | "plainBufferedBytes" | "mux"> {
+  checkOptionNames(action, options, names);
   const most = Math.max(MAX_STREAMS, atLeast);
   const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);

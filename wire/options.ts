@@ -2,6 +2,7 @@
 import type { ReconnectOptions } from "../client/backoff.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
@@ -50,6 +51,7 @@ export interface WireErrorContext {
   readonly phase:
     | "listen"
     | "accept"
+    | "refused"
     | "handshake"
     | "certificates"
     | "session"
@@ -58,6 +60,8 @@ export interface WireErrorContext {
     | "connect";
   /** The session, if there was one. */
   readonly session?: WireSession;
+  /** Where the peer is, of one that was not let in. */
+  readonly remoteAddr?: Address;
 }
 
 /** Options that both sides have. */
@@ -103,12 +107,21 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   authorize?: Authorize;
   /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
   insecureAnyone?: boolean;
+  /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Time in ms for TLS, HELLO and WELCOME together. @default {5000} */
   handshakeTimeoutMs?: number;
   /** Refusal of sources whose handshakes failed. */
   penalties?: PenaltiesOptions;
-  /** Connections that the kernel may hold before they are accepted. @default {128, or as many as descriptors allow} */
+  /** Connections that the kernel may hold before they are accepted. @default {511} as for `serve` */
   backlog?: number;
+  /**
+   * Time in ms between the moment at which a close is asked for, and the wire is not ready any more (state `"leaving"`, `/readyz` 503), and
+   * its drain. Meanwhile peers join and streams open as before.
+   *
+   * @default {0} no balancer is known of
+   */
+  drainDelayMs?: number;
 }
 
 /** Options of {@linkcode join}. */

@@ -2,7 +2,13 @@
 import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
+import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import type { Logger } from "../logger.ts";
+import { addressText, isHangUp } from "../net/faults.ts";
+import type { Address } from "../net/transport.ts";
+import { isNotice } from "../server/error_reporter.ts";
+import { RefusalReports } from "../server/refusals.ts";
 import type { WireErrorContext, WireOptions } from "./options.ts";
 import type { WireSession } from "./session.ts";
 
@@ -14,11 +20,18 @@ const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
+/**
+ * Phases in which something is wrong that the owner of this side can act on, though it is the peer's: a wrong token, another protocol, a
+ * limit.
+ */
+const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
+
 /** Where the errors of a wire go. */
 export class WireReporter {
   readonly #options: Pick<WireOptions, "onError" | "logger">;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #lines = new KindRateLimiter();
+  readonly #refusals = new RefusalReports();
   /** What happens that is no error. */
   readonly events: EventLog;
 
@@ -54,8 +67,14 @@ export class WireReporter {
   report(error: unknown, context: WireErrorContext): void {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
     const { onError } = this.#options;
-    if (onError === undefined) return this.#log(error, context.phase);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, "hook"));
+    if (onError === undefined) return this.#log(error, context);
+    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }));
+  }
+
+  /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
+  refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): void {
+    const report = this.#refusals.next(reason, remoteAddr, admission);
+    if (report !== null) this.report(report.error, { phase: "refused", remoteAddr });
   }
 
   /** Calls a hook; what it throws, or rejects with later, is reported. */
@@ -63,21 +82,40 @@ export class WireReporter {
     callHook(hook, (error) => this.report(error, { phase: "hook" }));
   }
 
-  #log(error: unknown, phase: string): void {
+  #log(error: unknown, { phase, remoteAddr }: WireErrorContext): void {
     const code = error instanceof ParleyError ? error.code : "";
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
     const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-    const ours = code === "" || OURS.has(phase);
+    const level = levelOf(error, phase);
+    const message = level === "error"
+      ? `Wire error in phase "${phase}": ${text}`
+      : `Wire, in phase "${phase}": ${text}`;
+    const fields: Record<string, unknown> = { phase };
+    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    // What Parley says of itself needs no stack to be understood.
+    if (level === "error" && code === "") fields.error = error;
+    this.#write(level, message, fields);
+  }
+
+  /** To the logger; without one, what the owner should know goes to the console. */
+  #write(level: keyof Logger, message: string, fields: Record<string, unknown>): void {
     const { logger } = this.#options;
     // A logger that fails has no other place to report that: it must not end anything.
     callHook(() => {
-      if (!ours) return logger?.info(`Wire, in phase "${phase}": ${text}`, { phase });
-      if (logger !== undefined) {
-        return logger.error(`Wire error in phase "${phase}": ${text}`, { phase, error });
-      }
+      if (logger !== undefined) return logger[level](message, fields);
       // deno-lint-ignore no-console
-      console.error(`Wire error in phase "${phase}": ${text}`);
+      if (level === "warn" || level === "error") console[level](message, fields);
     }, () => {});
   }
+}
+
+function levelOf(error: unknown, phase: string): keyof Logger {
+  if (isNotice(error)) return "warn";
+  if (!(error instanceof ParleyError) || OURS.has(phase)) return "error";
+  // A stream has no handshake but the question who may open it: the owner's `authorize` was late.
+  if (phase === "stream" && error.code === "ERR_HANDSHAKE_TIMEOUT") return "warn";
+  if (!WARNED.has(phase)) return "info";
+  // A probe that comes and goes is healthy.
+  return isHangUp(error) ? "debug" : "warn";
 }

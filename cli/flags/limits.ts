@@ -10,23 +10,49 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
     value: "COUNT",
     about: "Connections at a time from one address (default: all)",
   },
+  {
+    name: "exempt",
+    value: "NETWORK",
+    about:
+      "Hold no limit per source against this address or network, such as a balancer's; may be given more than once",
+    many: true,
+  },
+  {
+    name: "drain-delay",
+    value: "TIME",
+    about: "Work on for so long after a signal, with 503 at /readyz, before it ends in order (default: 0s)",
+  },
 ];
 
 /** Most connections that may be asked for. */
 const MOST = 1_000_000;
 
+/** What the options of a command that takes connections say. */
+export interface ConnectionLimits {
+  /** As `serve` takes it. */
+  readonly maxConnections?: number;
+  /** As `serve` takes it. */
+  readonly maxConnectionsPerSource?: number;
+  /** As `serve` takes it. */
+  readonly exemptSources?: readonly string[];
+  /** As `serve` takes it. */
+  readonly drainDelayMs?: number;
+}
+
 /**
  * What the options say, by the names that the library gives them; what is absent is for the library to
  * choose.
  */
-export function connectionLimits(
-  args: Arguments,
-): { readonly maxConnections?: number; readonly maxConnectionsPerSource?: number } {
+export function connectionLimits(args: Arguments): ConnectionLimits {
   const maxConnections = args.optionalCount("max-connections", { least: 1, most: MOST });
   const maxConnectionsPerSource = args.optionalCount("max-per-source", { least: 1, most: MOST });
+  const exemptSources = args.all("exempt");
+  const drainDelayMs = args.ms("drain-delay", { byDefault: 0, most: 3600e3 });
   return {
     ...maxConnections !== undefined && { maxConnections },
     ...maxConnectionsPerSource !== undefined && { maxConnectionsPerSource },
+    ...exemptSources.length > 0 && { exemptSources },
+    ...drainDelayMs > 0 && { drainDelayMs },
   };
 }
 

@@ -49,7 +49,7 @@ function words(name) {
 /** How a state looks: good, warn, bad or of no account. */
 function mood(state) {
   if (["listening", "connected", "open", "ready"].includes(state)) return "good";
-  if (["draining", "closing", "reconnecting", "connecting", "created", "half-open", "ejected"].includes(state)) return "warn";
+  if (["leaving", "draining", "closing", "reconnecting", "connecting", "created", "half-open", "ejected"].includes(state)) return "warn";
   if (["error", "unwell", "timed-out", "disconnected"].includes(state)) return "bad";
   return "";
 }

@@ -1,9 +1,9 @@
 // Sources: who fails is refused for a while, and nobody else is; loopback is spared unless it is told otherwise.
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
-import type { ServeOptions } from "@parley/parley";
+import { connect, type ServeOptions } from "@parley/parley";
 import { testCerts } from "../support/certs.ts";
-import { started, type TestServer } from "../support/servers.ts";
+import { ask, lines, started, type TestServer } from "../support/servers.ts";
 import { until } from "../support/wait.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -76,7 +76,7 @@ Deno.test({
   name: name("serve() forgives a source when its penalty is over"),
   ignore,
   async fn() {
-    await using test = await listen({ limitLoopback: true, penalties: { failureMs: 30 } });
+    await using test = await listen({ limitLoopback: true, penalties: { failureMs: 30, graceMs: 0 } });
     assertEquals(await babble(test, "127.0.0.2"), true);
     await until("it is forgiven", () => babble(test, "127.0.0.2"));
   },
@@ -106,12 +106,47 @@ Deno.test({
       Array.from({ length: 5 }, () => net.connect({ host: "127.0.0.1", port, localAddress }))
     );
     for (const socket of sockets) socket.on("error", () => {}).resume();
-    await until(
-      "four of ten are refused",
-      () => test.server.stats().refusedBy.too_many_pending_from_source === 4,
-    );
-    assertEquals(test.server.stats().pendingNow, 6);
+    await until("three of each are let in", () => test.server.stats().pendingNow === 6);
+    // The others wait, and no other source waits with them.
+    assertEquals(await babble(test, "127.0.0.4"), true);
+    const { pendingNow, refusedBy } = test.server.stats();
+    assertEquals([pendingNow, refusedBy.too_many_pending_from_source], [6, 0]);
     for (const socket of sockets) socket.destroy();
     await until("none is pending", () => test.server.stats().pendingNow === 0);
+  },
+});
+
+Deno.test({
+  name: name(
+    "serve() lets nineteen good clients in beside one that fails without pause behind the same address",
+  ),
+  ignore,
+  async fn() {
+    await using test = await listen({ limitLoopback: true });
+    assert(test.server.addr.transport === "tcp");
+    const { port } = test.server.addr;
+    const { ca } = await testCerts();
+    const good = async () => {
+      await using conn = await connect({
+        ...lines,
+        hostname: "localhost",
+        port,
+        tls: { caCerts: [ca.cert] },
+      });
+      return await ask(conn, "one");
+    };
+    assertEquals(await good(), "one", "which shows what stands behind the address");
+    const bad = new AbortController();
+    let failures = 0;
+    const failing = (async () => {
+      for (; !bad.signal.aborted; failures++) await babble(test, "127.0.0.1");
+    })();
+    for (let round = 0; round < 3; round++) {
+      const answers = await Promise.all(Array.from({ length: 19 }, good));
+      assertEquals(answers, Array(19).fill("one"));
+    }
+    await until("the other one has failed often", () => failures > 20);
+    bad.abort();
+    await failing;
   },
 });

@@ -1,7 +1,12 @@
 // Descriptors: reading the limit without asking, and fitting a server into it.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { checkDescriptorBudget, descriptorLimit, parseDescriptorLimit } from "../../limits/descriptors.ts";
+import {
+  checkDescriptorBudget,
+  descriptorLimit,
+  descriptorWarning,
+  parseDescriptorLimit,
+} from "../../limits/descriptors.ts";
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max cpu time              unlimited            unlimited            seconds
@@ -106,7 +111,7 @@ Deno.test("checkDescriptorBudget() refuses a set maximum that does not fit, at, 
   const error = assertThrows(() => wish(833), RangeError);
   assertEquals(
     error.message,
-    `Cannot listen as "maxConnections" of 833, a backlog of 128 and a reserve of 64 need more descriptors than the ` +
+    `Cannot listen as "maxConnections" of 833, 128 that wait to be accepted ("backlog") and a reserve of 64 need more descriptors than the ` +
       `1024 that this process may have: set "maxConnections" to 832 or less, or raise the limit (ulimit -n, ` +
       `LimitNOFILE= in systemd)`,
   );
@@ -167,4 +172,22 @@ Deno.test("checkDescriptorBudget() gives a budget that fits, or refuses, whateve
       if (wished !== undefined) assertEquals(budget[name as keyof typeof budget], wished);
     }
   }));
+});
+
+Deno.test("descriptorWarning() says that a limit was lowered, by how much and what to raise; else nothing", () => {
+  const warn = (allowed: number | null, maxConnections?: number) => {
+    const wishes = { allowed, maxConnections };
+    return descriptorWarning(wishes, checkDescriptorBudget(wishes));
+  };
+  assertEquals(
+    warn(256),
+    "Connections are limited to 144 in place of 1000 as this process may have 256 descriptors: " +
+      'raise that (ulimit -n, LimitNOFILE= in systemd), or set "maxConnections"',
+  );
+  assertEquals([warn(null), warn(Infinity), warn(65_536), warn(256, 100)], [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

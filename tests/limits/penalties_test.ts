@@ -1,4 +1,4 @@
-// Penalties: first ones, growth, decay, families, exemptions, bounded memory.
+// Penalties: what is owed, when it is refused, what pays off, families, exemptions, bounded memory.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { type Offence, Penalties, type PenaltiesOptions } from "../../limits/penalties.ts";
@@ -6,83 +6,91 @@ import { SourceExemptions } from "../../limits/source_exemptions.ts";
 
 const SOURCE = "192.0.2.7";
 
-Deno.test("Penalties refuses a source for 5 s after a failure and for 10 s after a timeout", () => {
-  const cases: [Offence, number][] = [
-    ["failed_handshake", 5_000],
-    ["failed_auth", 5_000],
-    ["handshake_timeout", 10_000],
-  ];
-  for (const [offence, ms] of cases) {
-    const penalties = new Penalties();
-    assertEquals(penalties.punish(SOURCE, offence, 1_000), ms);
-    assertEquals(penalties.remainingMs(SOURCE, 1_000), ms);
-    assertEquals(penalties.remainingMs(SOURCE, 1_000 + ms - 1), 1);
-    assertEquals(penalties.remainingMs(SOURCE, 1_000 + ms), 0);
-    assertEquals(penalties.remainingMs("192.0.2.8", 1_000), 0);
-  }
+const OFFENCES: readonly Offence[] = ["failed_handshake", "failed_auth", "handshake_timeout"];
+
+Deno.test("Penalties refuses a source only once it owes more than 15 s: at, below and above", () => {
+  const penalties = new Penalties();
+  assertEquals(penalties.punish(SOURCE, "failed_auth", 0), 0); // 5 s
+  assertEquals(penalties.punish(SOURCE, "failed_handshake", 0), 0); // 10 s
+  assertEquals(penalties.punish(SOURCE, "failed_auth", 0), 0); // 15 s
+  assertEquals(penalties.punish(SOURCE, "failed_auth", 0), 20_000);
+  assertEquals(penalties.remainingMs("192.0.2.8", 0), 0);
 });
 
-Deno.test("Penalties doubles from failure to failure, up to 600 s", () => {
+Deno.test("Penalties counts 10 s for a handshake that ran out of time: the second one refuses", () => {
   const penalties = new Penalties();
-  let nowMs = 0;
-  const given: number[] = [];
-  for (let failure = 0; failure < 10; failure++) {
-    const ms = penalties.punish(SOURCE, "failed_auth", nowMs);
-    given.push(ms / 1000);
-    nowMs += ms;
-  }
-  assertEquals(given, [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+  assertEquals(penalties.punish(SOURCE, "handshake_timeout", 0), 0);
+  assertEquals(penalties.punish(SOURCE, "handshake_timeout", 1_000), 19_000);
 });
 
-Deno.test("Penalties takes failures while a penalty runs for one: they began before it", () => {
+Deno.test("Penalties refuses a source until everything is paid off, and not only what is above the grace", () => {
   const penalties = new Penalties();
-  for (let connection = 0; connection < 16; connection++) penalties.punish(SOURCE, "failed_auth", connection);
-  assertEquals(penalties.remainingMs(SOURCE, 15), 5_000);
-  assertEquals(penalties.punish(SOURCE, "failed_auth", 5_015), 10_000);
-  assertEquals(penalties.punish(SOURCE, "failed_auth", 5_016), 9_999);
-  assertEquals(penalties.punish(SOURCE, "handshake_timeout", 6_015), 10_000);
-});
-
-Deno.test("Penalties forgets one failure per minute after a penalty, and the source with the last one", () => {
-  const decayed = (pauseMs: number): number => {
-    const penalties = new Penalties();
-    let nowMs = 0;
-    for (let failure = 0; failure < 3; failure++) nowMs += penalties.punish(SOURCE, "failed_auth", nowMs);
-    return penalties.punish(SOURCE, "failed_auth", nowMs + pauseMs);
-  };
-  assertEquals(decayed(0), 40_000);
-  assertEquals(decayed(59_999), 40_000);
-  assertEquals(decayed(60_000), 20_000);
-  assertEquals(decayed(120_000), 10_000);
-  assertEquals(decayed(180_000), 5_000);
-  assertEquals(decayed(1e9), 5_000);
-
-  const penalties = new Penalties();
-  penalties.punish(SOURCE, "failed_auth", 0);
-  penalties.remainingMs(SOURCE, 64_999);
-  assertEquals(penalties.size, 1);
-  penalties.remainingMs(SOURCE, 65_000);
+  for (let count = 0; count < 4; count++) penalties.punish(SOURCE, "failed_auth", 0);
+  assertEquals(penalties.remainingMs(SOURCE, 19_999), 1);
+  assertEquals(penalties.remainingMs(SOURCE, 20_000), 0);
   assertEquals(penalties.size, 0);
+  assertEquals(penalties.punish(SOURCE, "failed_auth", 20_000), 0, "it starts anew");
 });
 
-Deno.test("Penalties is over within minutes even for who failed a thousand times", () => {
+Deno.test("Penalties forgets what is owed as time passes: a mistake every six seconds never refuses", () => {
   const penalties = new Penalties();
-  let nowMs = 0;
-  for (let failure = 0; failure < 1000; failure++) nowMs += penalties.punish(SOURCE, "failed_auth", nowMs);
-  assertEquals(penalties.remainingMs(SOURCE, nowMs), 0);
-  assertEquals(penalties.punish(SOURCE, "failed_auth", nowMs + 7 * 60_000), 5_000);
+  for (let count = 0; count < 1000; count++) {
+    assertEquals(penalties.punish(SOURCE, "failed_auth", count * 6_000), 0);
+  }
 });
 
-Deno.test("Penalties.forgive() forgets a source", () => {
+Deno.test("Penalties refuses for 600 s at most, whatever came together", () => {
   const penalties = new Penalties();
-  penalties.punish(SOURCE, "failed_auth", 0);
-  penalties.forgive(SOURCE);
-  penalties.forgive(null);
-  assertEquals([penalties.remainingMs(SOURCE, 1), penalties.size], [0, 0]);
+  for (let count = 0; count < 1000; count++) penalties.punish(SOURCE, "failed_auth", 0);
+  assertEquals(penalties.remainingMs(SOURCE, 0), 600_000);
+});
+
+Deno.test("Penalties takes offences of connections that ran side by side for one", () => {
+  const penalties = new Penalties();
+  // An office loses its network: sixteen handshakes that began within a second run out of time.
+  for (let client = 0; client < 16; client++) {
+    penalties.punish(SOURCE, "handshake_timeout", 5_000 + client * 60, client * 60);
+  }
+  assertEquals(penalties.remainingMs(SOURCE, 6_000), 0);
+  // Attempts that begin after the one before has failed are counted, each.
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    penalties.punish(SOURCE, "failed_auth", 6_000 + attempt * 10, 6_000 + attempt * 10);
+  }
+  assert(penalties.remainingMs(SOURCE, 6_100) > 0);
+});
+
+Deno.test("Penalties.credit() pays off: nineteen good clients and a bad one behind an address are never refused", () => {
+  const penalties = new Penalties();
+  for (let nowMs = 0; nowMs < 600_000; nowMs += 1_000) {
+    for (let client = 0; client < 19; client++) penalties.credit(SOURCE, nowMs);
+    penalties.punish(SOURCE, "failed_auth", nowMs);
+    assertEquals(penalties.remainingMs(SOURCE, nowMs), 0);
+  }
+});
+
+Deno.test("Penalties refuses no address that has brought a good client within an hour, however hard another one tries", () => {
+  const penalties = new Penalties();
+  penalties.credit(SOURCE, 0);
+  for (let count = 0; count < 1000; count++) penalties.punish(SOURCE, "failed_auth", count);
+  assertEquals(penalties.remainingMs(SOURCE, 1_000), 0);
+  assertEquals(penalties.remainingMs(SOURCE, 3_599_999), 0);
+  const later = new Penalties();
+  later.credit(SOURCE, 0);
+  for (let count = 0; count < 4; count++) later.punish(SOURCE, "failed_auth", 3_600_000);
+  assertEquals(later.remainingMs(SOURCE, 3_600_000), 20_000);
+});
+
+Deno.test("Penalties.credit() opens an address again whose good client was let in before the refusal", () => {
+  const penalties = new Penalties();
+  for (let count = 0; count < 4; count++) penalties.punish(SOURCE, "failed_auth", 0);
+  assert(penalties.remainingMs(SOURCE, 0) > 0);
+  penalties.credit(SOURCE, 10);
+  penalties.credit(null, 10);
+  assertEquals(penalties.remainingMs(SOURCE, 10), 0);
 });
 
 Deno.test("Penalties leaves alone what has no source, loopback, and exempt networks", () => {
-  const penalties = new Penalties({}, new SourceExemptions({ exemptSources: ["10.0.0.0/8"] }));
+  const penalties = new Penalties({ graceMs: 0 }, new SourceExemptions({ exemptSources: ["10.0.0.0/8"] }));
   for (const source of [null, "127.0.0.1", "::1", "10.1.2.3"]) {
     assertEquals(penalties.punish(source, "failed_auth", 0), 0);
     assertEquals(penalties.remainingMs(source, 0), 0);
@@ -92,18 +100,17 @@ Deno.test("Penalties leaves alone what has no source, loopback, and exempt netwo
 });
 
 Deno.test("Penalties holds loopback too when asked to", () => {
-  const penalties = new Penalties({}, new SourceExemptions({ limitLoopback: true }));
+  const penalties = new Penalties({ graceMs: 0 }, new SourceExemptions({ limitLoopback: true }));
   assertEquals(penalties.punish("127.0.0.1", "failed_auth", 0), 5_000);
 });
 
 Deno.test("Penalties does nothing when it is off", () => {
-  const penalties = new Penalties({ enabled: false });
+  const penalties = new Penalties({ enabled: false, graceMs: 0 });
   assertEquals(penalties.punish(SOURCE, "failed_auth", 0), 0);
-  assertEquals(penalties.remainingMs(SOURCE, 0), 0);
 });
 
 Deno.test("Penalties keeps maxSources of each family, the least recent ones forgotten first", () => {
-  const penalties = new Penalties({ maxSources: 2 });
+  const penalties = new Penalties({ maxSources: 2, graceMs: 0 });
   const punish = (source: string, nowMs: number) => penalties.punish(source, "failed_auth", nowMs);
   punish("192.0.2.1", 0);
   punish("192.0.2.2", 1);
@@ -117,33 +124,52 @@ Deno.test("Penalties keeps maxSources of each family, the least recent ones forg
   assert(penalties.remainingMs("192.0.2.1", 4) > 0);
 });
 
+Deno.test("Penalties remembers maxSources good ones of each family, the least recent ones forgotten first", () => {
+  const penalties = new Penalties({ maxSources: 2, graceMs: 0 });
+  for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"]) penalties.credit(source, 0);
+  const isRefused = (source: string) => penalties.punish(source, "failed_auth", 1) > 0;
+  assertEquals(["192.0.2.2", "192.0.2.1", "192.0.2.3"].map(isRefused), [true, false, false]);
+});
+
 Deno.test("Penalties stays bounded and quick through a flood of sources", () => {
   const penalties = new Penalties();
   const startedAt = performance.now();
   for (let host = 0; host < 200_000; host++) {
-    penalties.punish(`10.${host >> 16}.${host >> 8 & 255}.${host & 255}`, "failed_auth", host);
+    const source = `10.${host >> 16}.${host >> 8 & 255}.${host & 255}`;
+    penalties.credit(source, host);
+    penalties.punish(source, "failed_auth", host);
   }
   assertEquals(penalties.size, 65_536);
   // Many times what it takes, and less than a search per source would take.
   assert(performance.now() - startedAt < 10_000);
 });
 
-Deno.test("Penalties never refuses longer than maxMs nor shorter than the base, in any history", () => {
+Deno.test("Penalties refuses only above the grace, never longer than maxMs, and always in the end no more, in any history", () => {
   const event = fc.record({
-    offence: fc.constantFrom<Offence>("failed_handshake", "failed_auth", "handshake_timeout"),
-    pauseMs: fc.integer({ min: 0, max: 700_000 }),
+    offence: fc.constantFrom<Offence | "good">(...OFFENCES, "good"),
+    pauseMs: fc.integer({ min: 0, max: 30_000 }),
   });
   fc.assert(fc.property(fc.array(event), (events) => {
     const penalties = new Penalties();
     let nowMs = 0;
+    /** What a naive account says, without what good handshakes pay off. */
+    let owedMs = 0;
+    let isGood = false;
     for (const { offence, pauseMs } of events) {
-      const before = penalties.remainingMs(SOURCE, nowMs);
-      const ms = penalties.punish(SOURCE, offence, nowMs);
-      const base = offence === "handshake_timeout" ? 10_000 : 5_000;
-      assert(ms >= base && ms >= before && ms <= 600_000);
-      assertEquals(penalties.remainingMs(SOURCE, nowMs), ms);
+      if (offence === "good") {
+        penalties.credit(SOURCE, nowMs);
+        isGood = true;
+      } else {
+        owedMs = Math.min(600_000, owedMs + (offence === "handshake_timeout" ? 10_000 : 5_000));
+        const ms = penalties.punish(SOURCE, offence, nowMs);
+        assert(ms <= 600_000 && ms <= owedMs);
+        if (isGood) assertEquals(ms, 0);
+        else if (owedMs > 15_000) assertEquals(ms, owedMs);
+      }
       nowMs += pauseMs;
+      owedMs = Math.max(0, owedMs - pauseMs);
     }
+    assertEquals(penalties.remainingMs(SOURCE, nowMs + 600_000), 0);
   }));
 });
 
@@ -153,7 +179,8 @@ Deno.test("Penalties refuses options out of range", () => {
     [{ failureMs: 600_001 }, `"failureMs"`],
     [{ timeoutMs: 5_000, failureMs: 1, maxMs: 4_999 }, `"timeoutMs" must be 1 to 4999`],
     [{ maxMs: Infinity }, `"maxMs"`],
-    [{ decayMs: 0 }, `"decayMs"`],
+    [{ graceMs: -1 }, `"graceMs" must be 0 to 600000`],
+    [{ graceMs: 600_001 }, `"graceMs"`],
     [{ maxSources: 0 }, `"maxSources"`],
   ];
   for (const [options, text] of cases) assertThrows(() => new Penalties(options), RangeError, text);

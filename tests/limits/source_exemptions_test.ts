@@ -36,6 +36,7 @@ Deno.test("SourceExemptions matches networks by their first bits, just inside an
     ["2001:db8:0:8000::/49", ["2001:db8:0:ffff::1"], ["2001:db8:0:7fff::1"]],
     ["::ffff:10.0.0.0/8", ["10.1.1.1"], ["11.1.1.1"]],
     ["::/0", ["2001:db8::1"], ["10.0.0.1"]],
+    ["fe80::/10", ["fe80::1%eth0", "febf::2"], ["fec0::1"]],
   ];
   for (const [network, inside, outside] of cases) {
     const exemptions = new SourceExemptions({ exemptSources: [network] });

@@ -1,4 +1,5 @@
 // Hooks of a server: their order, what they are given, and that none of them can break it.
+import type { Logger } from "@parley/parley";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { ask, codeOf, echo, errorOf, started } from "../support/servers.ts";
 import { until } from "../support/wait.ts";
@@ -97,6 +98,47 @@ Deno.test("A hook that throws is told to onError, and changes nothing else", asy
   assertEquals([...new Set(names)].toSorted(), wanted.map((name) => `hook ${name}`).toSorted());
 });
 
+Deno.test("Hooks that reject, a logger and onError included, are reported, and end no process", async () => {
+  const unhandled: unknown[] = [];
+  const onUnhandled = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    unhandled.push(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", onUnhandled);
+  const rejecting = (name: string) => async () => {
+    await null;
+    throw new Error(name);
+  };
+  const names = ["onListen", "onStateChange", "onConnect", "onTraffic", "onDisconnect"];
+  const logger = Object.fromEntries(
+    ["debug", "info", "warn", "error"].map((level) => [level, rejecting(`logger.${level}`)]),
+  ) as unknown as Logger;
+  try {
+    for (const onError of [undefined, rejecting("onError"), "keep"] as const) {
+      await using test = await started({
+        ...Object.fromEntries(names.map((name) => [name, rejecting(name)])),
+        logger,
+        ...onError !== "keep" && { onError },
+      }, async (conn) => {
+        await conn.send((await conn.receive())!);
+        throw new Error("the handler's own");
+      });
+      const conn = await test.connect();
+      assertEquals(await ask(conn, "one"), "one");
+      await conn.close();
+      await test.server.shutdown();
+      if (onError !== "keep") continue;
+      const told = new Set(test.complaints.map(({ error, phase }) => `${phase} ${(error as Error).message}`));
+      assertEquals(told, new Set([...names.map((name) => `hook ${name}`), "handler the handler's own"]));
+    }
+    // Rejections that nothing hears of are announced in the next turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", onUnhandled);
+  }
+  assertEquals(unhandled, []);
+});
+
 Deno.test("A data hook that throws ends that connection only", async () => {
   let made = 0;
   await using test = await started({
@@ -166,13 +208,13 @@ Deno.test("A logger that throws does not end the server", async () => {
   }
 });
 
-Deno.test("Server logs little of what peers bring about: ten lines in ten seconds of each kind, none as an error", async () => {
+Deno.test("Server logs little of what peers bring about: ten warnings in ten seconds of each kind, each with its peer", async () => {
   const lines: string[] = [];
   await using test = await started({
     logger: {
       debug: (message) => void lines.push(`debug ${message}`),
       info: (message) => void lines.push(`info ${message}`),
-      warn: (message) => void lines.push(`warn ${message}`),
+      warn: (message, fields) => void lines.push(`warn ${message} ${fields?.peer}`),
       error: (message) => void lines.push(`error ${message}`),
     },
     onError: undefined,
@@ -187,7 +229,46 @@ Deno.test("Server logs little of what peers bring about: ten lines in ten second
   await until("all connections end", () => test.server.stats().overall.connectionsClosed === 30);
   assertEquals(lines.shift(), "info Listening");
   assertEquals(lines.length, 10);
-  assert(lines.every((line) => line.startsWith("info A connection ended early: FramingError: ")), lines[0]);
+  assert(
+    lines.every((line) => /^warn A connection ended early: FramingError: .* 127\.0\.0\.1:\d+$/.test(line)),
+    lines[0],
+  );
+});
+
+Deno.test("Server calls onError ten times a second for what strangers bring about, and no more", async () => {
+  // Another handler than the one that waits for messages: it does not complain of what ends its connection.
+  await using test = await started({ maxMessageBytes: 8 }, async (conn) => {
+    await conn.receive().catch(() => {});
+  });
+  const began = performance.now();
+  const conns = await Promise.all(Array.from({ length: 60 }, () => test.connect({ maxMessageBytes: 100 })));
+  await Promise.all(conns.map(async (conn) => {
+    await conn.send("far more than eight bytes");
+    await conn.receive().catch(() => {});
+    await conn.close().catch(() => {});
+  }));
+  await until("all connections end", () => test.server.stats().overall.connectionsClosed === 60);
+  const seconds = 1 + Math.floor((performance.now() - began) / 1000);
+  assertEquals(test.server.stats().overall.framingErrors, 60);
+  assertEquals(new Set(test.codes), new Set(["connection ERR_FRAME_TOO_LARGE"]));
+  assert(
+    test.codes.length >= 10 && test.codes.length <= 10 * seconds,
+    `${test.codes.length} in ${seconds} s`,
+  );
+});
+
+Deno.test("Server calls onError for every error of a handler's own, however many", async () => {
+  await using test = await started({}, async (conn) => {
+    await conn.receive();
+    throw new Error("mine");
+  });
+  for (let count = 0; count < 30; count++) {
+    const conn = await test.connect();
+    await conn.send("go");
+    assertEquals(await conn.receive(), null);
+    await conn.close();
+  }
+  assertEquals(test.codes, Array(30).fill("handler Error"));
 });
 
 Deno.test("onError is told of a handler's own error, with its connection", async () => {

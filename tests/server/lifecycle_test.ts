@@ -1,9 +1,19 @@
 // The life of a server: from serve() to finished, and every way to end it.
-import { AddressError, ClosedError, connect, serve, type ServerState } from "@parley/parley";
+import {
+  AddressError,
+  ClosedError,
+  connect,
+  serve,
+  type ServeOptions,
+  type Server,
+  type ServerState,
+} from "@parley/parley";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { text } from "../support/bytes.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
 import { ask, codeOf, echo, errorOf, lines, started } from "../support/servers.ts";
+import { settles } from "../support/wait.ts";
+import { watchedSignal } from "../support/watched_signal.ts";
 
 Deno.test("Server goes from created to listening to draining to stopped, and tells of each", async () => {
   const states: ServerState[] = [];
@@ -19,7 +29,7 @@ Deno.test("Server goes from created to listening to draining to stopped, and tel
   const error = assertThrows(() => server.addr, ClosedError);
   assertEquals([error.code, error.message], [
     "ERR_CLOSED",
-    `Cannot tell the address as the server does not listen: its state is "created"`,
+    "Cannot tell the address as the server does not listen yet: await `ready` first",
   ]);
   await server.ready;
   assertEquals(server.state, "listening");
@@ -53,7 +63,7 @@ Deno.test("Server calls no hook before serve() has returned", async () => {
   assertEquals(order, ["returned", "stopped"]);
 });
 
-Deno.test("Server.ready and Server.finished reject when the port is taken, and onError is told once", async () => {
+Deno.test("Server.ready and Server.finished reject when the port is taken, and nothing else reports it", async () => {
   await using first = await started();
   assert(first.server.addr.transport === "tcp");
   const { port } = first.server.addr;
@@ -68,7 +78,7 @@ Deno.test("Server.ready and Server.finished reject when the port is taken, and o
   assertEquals(error.code, "ERR_ADDRESS_IN_USE");
   assert(error.message.includes(`127.0.0.1:${port}`), error.message);
   assertStrictEquals(await errorOf(server.finished), error);
-  assertEquals(told, [["listen", "ERR_ADDRESS_IN_USE"]]);
+  assertEquals(told, [], "the caller has asked");
   assertEquals(states, ["stopped"]);
   assertEquals(server.state, "stopped");
   await server.shutdown();
@@ -81,6 +91,35 @@ Deno.test("Server that cannot listen ends no process when nobody waits for it", 
   const failed = Promise.withResolvers<void>();
   serve({ port: first.server.addr.port, onError: () => failed.resolve() }, echo);
   await failed.promise;
+});
+
+Deno.test("Server that cannot listen reports it once, with the address and in one line, where its caller asks for no promise", async () => {
+  await using first = await started();
+  assert(first.server.addr.transport === "tcp");
+  const { port } = first.server.addr;
+  const lines: unknown[][] = [];
+  const told = Promise.withResolvers<void>();
+  const error = (...line: unknown[]) => {
+    lines.push(line);
+    told.resolve();
+  };
+  const server = serve({ port, logger: { debug() {}, info() {}, warn() {}, error } }, echo);
+  await settles("the report", told.promise);
+  assertEquals(lines, [[
+    `Server error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}" as the address is in use`,
+    { phase: "listen" },
+  ]]);
+  assertEquals(server.state, "stopped");
+});
+
+Deno.test("Server.finished of one that cannot listen shows where it was made, and no file of ours", async () => {
+  await using first = await started();
+  assert(first.server.addr.transport === "tcp");
+  const { port } = first.server.addr;
+  const { stack = "", cause } = await errorOf(serve({ port }, echo).finished);
+  assert(stack.includes(`127.0.0.1:${port}`) && stack.includes("lifecycle_test.ts"), stack);
+  const lines = `${stack}\n${(cause as Error).stack}`.split("\n");
+  assert(lines.length <= 6, lines.join("\n"));
 });
 
 Deno.test("Server.ready rejects with the reason of a signal that is already aborted, and nothing listens", async () => {
@@ -135,6 +174,27 @@ Deno.test("Server drains when its signal aborts, and keeps no listener on the si
   other.abort();
   await second.finished;
   assertEquals(told, []);
+});
+
+Deno.test("Server leaves no listener on its caller's signal, however it ends", async () => {
+  await using taken = await started();
+  assert(taken.server.addr.transport === "tcp");
+  const { port } = taken.server.addr;
+  const ways: [string, ServeOptions, (server: Server) => void][] = [
+    ["shutdown()", {}, (server) => void server.shutdown()],
+    ["shutdown() after a delay", { drainDelayMs: 10 }, (server) => void server.shutdown()],
+    ["close()", {}, (server) => server.close()],
+    ["a port in use", { port }, () => {}],
+  ];
+  for (const [way, options, end] of ways) {
+    const watched = watchedSignal();
+    const server = serve({ ...lines, ...options, signal: watched.signal }, echo);
+    await server.ready.catch(() => {});
+    assertEquals(watched.listeners, way === "a port in use" ? 0 : 1, way);
+    end(server);
+    await server.finished.catch(() => {});
+    assertEquals(watched.listeners, 0, way);
+  }
 });
 
 Deno.test("Server tells onError when the drain that its signal asked for has to cut", async () => {

@@ -81,6 +81,15 @@ const BAD: readonly (readonly [Loose, typeof TypeError | typeof RangeError, stri
   [{ limitLoopback: 1 }, TypeError, /"limitLoopback" must be true or false/],
   [{ exemptSources: ["10.0.0.0/33"] }, RangeError, /"exemptSources"/],
   [{ penalties: { failureMs: 0 } }, RangeError, /"failureMs"/],
+  [{ penalties: { graceMs: -1 } }, RangeError, /"graceMs"/],
+  [{ drainDelayMs: -1 }, RangeError, /"drainDelayMs"/],
+  [
+    { closedLog: 5 },
+    TypeError,
+    `Cannot listen as "closedLog" must be an object: current value is of type number`,
+  ],
+  [{ closedLog: { maxConnections: -1 } }, RangeError, /"closedLog.maxConnections"/],
+  [{ closedLog: { maxAgeMs: 0 } }, RangeError, /"closedLog.maxAgeMs"/],
   [
     { rateLimits: { perConnection: { messagesPerSecond: 0 } } },
     RangeError,

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { connect } from "@parley/parley";
 import { Program, runProgram } from "../support/program.ts";
 import { ask, lines } from "../support/servers.ts";
+import { settles } from "../support/wait.ts";
 
 Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {
   const run = (how: string) => runProgram("tests/server/unref_program.ts", [how]);
@@ -24,6 +25,51 @@ Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {
   await using conn = await connect({ port, ...lines });
   assertEquals(await ask(conn, "one"), "one");
   kept.kill("SIGKILL");
+});
+
+for (const how of ["before", "after"]) {
+  Deno.test(`Server.unref() ${how} a client has connected lets the process end although it stays connected`, async () => {
+    await using program = new Program("tests/server/unref_program.ts", [`stranger ${how}`]);
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: await program.port() });
+    await program.printed(/unreferenced/);
+    const { code, stderr } = await settles("the process", program.finish());
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await conn.read(new Uint8Array(1)).catch(() => null), null);
+  });
+}
+
+Deno.test({
+  name: "serve() warns once that its limit was lowered for lack of descriptors (needs Linux)",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const run = (maxDescriptors: number) =>
+      runProgram("tests/server/unref_program.ts", ["before"], { maxDescriptors });
+    const [few, enough] = await Promise.all([run(256), run(4096)]);
+    assertEquals([few.code, enough.code, enough.stderr], [0, 0, ""]);
+    assertEquals(few.stderr.trim().split("\n").length, 1, few.stderr);
+    assert(
+      /limited to 144 in place of 1000 .* 256 descriptors: raise that \(ulimit -n/.test(few.stderr),
+      few.stderr,
+    );
+  },
+});
+
+Deno.test("A program that awaits a server whose port is taken ends with one report, of ten lines at most, that names the port", async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr as Deno.NetAddr;
+  for (const how of ["ready", "finished"]) {
+    const { code, stderr } = await runProgram("tests/server/taken_program.ts", [`${port}`, how]);
+    const lines = stderr.trim().split("\n");
+    assertEquals([code, stderr.split("as the address is in use").length - 1], [1, 1], stderr);
+    assert(
+      lines.length <= 10 && stderr.includes(`127.0.0.1:${port}`) && stderr.includes("taken_program.ts:"),
+      stderr,
+    );
+  }
+  const { code, stderr } = await runProgram("tests/server/taken_program.ts", [`${port}`, "neither"]);
+  taken.close();
+  assertEquals([code, stderr.trim().split("\n").length], [0, 1], stderr);
+  assert(stderr.includes(`127.0.0.1:${port}`), stderr);
 });
 
 Deno.test({

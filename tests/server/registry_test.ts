@@ -1,5 +1,6 @@
 // What a server knows of its connections, live and ended, and what it counts.
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import type { ServeOptions } from "@parley/parley";
 import { statsOfDay } from "../../stats/mod.ts";
 import { ask, codeOf, started } from "../support/servers.ts";
 import { until } from "../support/wait.ts";
@@ -157,4 +158,26 @@ Deno.test("Server.stats() stands still once the server has stopped", async () =>
   assertEquals([state, typeof startedAtMs], ["stopped", "number"]);
   await new Promise((resolve) => setTimeout(resolve, 5));
   assertEquals(test.server.stats().onlineMs, onlineMs);
+});
+
+Deno.test("closedLog says how many connections that have ended are kept, and for how long", async () => {
+  const kept = async (closedLog: ServeOptions["closedLog"]) => {
+    await using test = await started({ closedLog });
+    for (let count = 1; count <= 4; count++) {
+      const conn = await test.connect();
+      assertEquals(await ask(conn, "one"), "one");
+      await conn.close();
+      await until("it is counted", () => test.server.stats().overall.connectionsClosed === count);
+    }
+    return test.server.closedConnections().length;
+  };
+  assertEquals(await kept(undefined), 4);
+  assertEquals(await kept({ maxConnections: 2 }), 2);
+  assertEquals(await kept({ maxConnections: 0 }), 0);
+  await using test = await started({ closedLog: { maxAgeMs: 30 } });
+  await (await test.connect()).close();
+  await until(
+    "it is forgotten",
+    () => test.server.stats().overall.connectionsClosed === 1 && test.server.closedConnections().length === 0,
+  );
 });

@@ -1,6 +1,7 @@
 // Tests of servers that are ended at the very moment at which they begin to listen: nothing stays open.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { serve, type ServeOptions, type Server } from "@parley/parley";
+import { listenTransport, serve, type ServeOptions, type Server } from "@parley/parley";
+import { mount } from "@parley/parley/wire";
 import { testCerts } from "../support/certs.ts";
 import { ListenWatch } from "../support/listen_watch.ts";
 import { echo, errorOf } from "../support/servers.ts";
@@ -46,4 +47,52 @@ for (const [kind, options] of KINDS) {
       },
     });
   }
+}
+
+/** Turns of the microtask queue after which a server listens at the latest. */
+const HOPS = 16;
+
+/** What begins to listen, and a way to end it. */
+interface Beginner {
+  readonly state: string;
+  readonly finished: Promise<void>;
+  end(): unknown;
+}
+
+const anyone = { insecureAnyone: true, logger: { debug() {}, info() {}, warn() {}, error() {} } } as const;
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+const beginners: readonly (readonly [name: string, make: () => Beginner])[] = [
+  ["Server.close()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.close())],
+  ["Server.shutdown()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.shutdown())],
+  ["TransportListener.shutdown()", () => withEnd(listenTransport(), (listener) => listener.shutdown())],
+  ["TransportListener.abort()", () => withEnd(listenTransport(), (listener) => listener.abort())],
+  ["MountedWire.close()", () => withEnd(mount(anyone), (wire) => wire.close())],
+  ["MountedWire.abort()", () => withEnd(mount(anyone), (wire) => wire.abort())],
+];
+
+function withEnd<One extends Omit<Beginner, "end">>(one: One, end: (one: One) => unknown): Beginner {
+  return {
+    get state() {
+      return one.state;
+    },
+    get finished() {
+      return one.finished;
+    },
+    end: () => end(one),
+  };
+}
+
+for (const [name, make] of beginners) {
+  Deno.test(`${name} in any turn of the beginning ends it, and nothing listens`, async () => {
+    for (let hops = 0; hops < HOPS; hops++) {
+      using watch = new ListenWatch(() => {});
+      const beginner = make();
+      for (let hop = 0; hop < hops; hop++) await null;
+      await beginner.end();
+      await settles(`finished after ${hops} turns`, beginner.finished.catch(() => {}));
+      assertEquals([beginner.state, watch.closeOpen()], ["stopped", 0], `after ${hops} turns`);
+    }
+  });
 }

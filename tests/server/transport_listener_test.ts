@@ -199,7 +199,7 @@ Deno.test("TransportListener.abort() tells its reason to who waits, and ever aft
   await settles("finished", listener.finished);
 });
 
-Deno.test("TransportListener that cannot listen tells ready, finished, who waits, and onError once", async () => {
+Deno.test("TransportListener that cannot listen tells ready, finished and who waits, and nothing else", async () => {
   await using first = await started();
   const { port } = first.addr as Deno.NetAddr;
   const told: string[] = [];
@@ -207,14 +207,24 @@ Deno.test("TransportListener that cannot listen tells ready, finished, who waits
     port,
     onError: (error, { phase }) => told.push(`${phase} ${codeOf(error)}`),
   });
-  assertThrows(() => listener.addr, ClosedError, `its state is "created"`);
+  assertThrows(() => listener.addr, ClosedError, "does not listen yet: await `ready` first");
   const accepting = errorOf(listener.accept());
   const error = await assertRejects(() => listener.ready, AddressError);
   assertEquals(error.code, "ERR_ADDRESS_IN_USE");
   for (const one of [listener.finished, listener.accept()]) assertStrictEquals(await errorOf(one), error);
   assertStrictEquals(await accepting, error);
-  assertEquals(told, ["listen ERR_ADDRESS_IN_USE"]);
+  assertEquals(told, []);
   await listener.shutdown();
+});
+
+Deno.test("TransportListener that cannot listen tells onError where its caller asks for no promise", async () => {
+  await using first = await started();
+  const told = Promise.withResolvers<string>();
+  listenTransport({
+    port: (first.addr as Deno.NetAddr).port,
+    onError: (error, { phase }) => told.resolve(`${phase} ${codeOf(error)}`),
+  });
+  assertEquals(await settles("the report", told.promise), "listen ERR_ADDRESS_IN_USE");
 });
 
 for (const secure of [false, true]) {
