@@ -4,7 +4,7 @@ import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
 import { checkOptionNames } from "./limits/check_names.ts";
-import { Ending } from "./connection/ending.ts";
+import { Ending, goingAway } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import { toBytes } from "./connection/message_bytes.ts";
 import {
@@ -153,6 +153,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /** What the TLS handshake told; `undefined` without TLS. */
   get tls(): TlsInfo | undefined {
     return this.#transport.tls;
+  }
+
+  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  get marksEnds(): boolean {
+    return this.#transport.unsign !== undefined;
   }
 
   /** Aborts when {@linkcode drain} is called, as a draining server does: time to say goodbye. */
@@ -392,8 +397,4 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       messagesOut: this.#messagesOut,
     });
   }
-}
-
-function goingAway(): ClosedError {
-  return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
 }

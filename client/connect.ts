@@ -160,7 +160,13 @@ async function dialTarget(
   onStage: (stage: DialStage) => void,
 ): Promise<Transport> {
   const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);
-  const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive, onStage });
+  const transport = await dial({ ...target, tls }, {
+    signal,
+    noDelay,
+    keepAlive,
+    canReset: given.canReset,
+    onStage,
+  });
   if (!signal.aborted) return transport;
   transport.close();
   throw signal.reason;

@@ -14,6 +14,7 @@ export const CONNECT_TRANSPORT_NAMES: OptionNames<ConnectTransportOptions> = {
   path: true,
   tls: CLIENT_TLS_NAMES,
   noDelay: true,
+  canReset: true,
   keepAlive: KEEP_ALIVE_NAMES,
   timeoutMs: true,
   signal: true,

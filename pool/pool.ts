@@ -1,6 +1,6 @@
 // Pool: leases of connections to several backends.
 import { checkDurationMs } from "../limits/check.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, rejected, reportUnheard } from "../connection/rejections.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
@@ -18,6 +18,9 @@ export interface AcquireOptions {
   /** Longest wait in ms; then `ERR_ACQUIRE_TIMEOUT`. @default {`acquireTimeoutMs`} */
   timeoutMs?: number;
 }
+
+/** No backends that others are preferred to. */
+const NONE: ReadonlySet<string> = new Set();
 
 /** How long a drain may take. */
 export interface PoolDrainOptions {
@@ -112,6 +115,10 @@ export class Pool implements AsyncDisposable {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   acquire(options: AcquireOptions = {}): Promise<Lease> {
+    return this.#acquire(options, NONE);
+  }
+
+  #acquire(options: AcquireOptions, avoided: ReadonlySet<string>): Promise<Lease> {
     const { signal, timeoutMs = this.#engine.options.acquireTimeoutMs } = options;
     checkDurationMs("Cannot acquire a connection", "timeoutMs", timeoutMs);
     if (signal?.aborted) return rejected(signal.reason);
@@ -120,6 +127,9 @@ export class Pool implements AsyncDisposable {
     counters.acquires++;
     budget.request();
     const acquirer = new Acquirer();
+    if (avoided.size > 0) {
+      for (const backend of dispatcher.members) if (avoided.has(backend.name)) acquirer.tried.add(backend);
+    }
     dispatcher.expectsMembers = this.#roster.isPending;
     if (!dispatcher.wait(acquirer)) {
       counters.queueFull++;
@@ -134,13 +144,16 @@ export class Pool implements AsyncDisposable {
    * Leases a connection, does the work on it, and gives it back: as failed when the work throws what tells of a failed backend
    * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
    * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
-   * does no harm.
+   * does no harm. A backend that ends the connection without the answer has the work's `receive` reject: it never returns `null` in
+   * place of an answer. What the work leaves waiting on the connection rejects when the work has ended.
    *
-   * @returns what the work gives
+   * @returns what the work returns
    * @throws what the work throws, and what {@linkcode acquire} throws
    */
   use<T>(work: Work<T>, options: UseOptions = {}): Promise<T> {
-    return runWork(this, this.#engine, work, options);
+    const engine = this.#engine;
+    const done = runWork((wait, avoided) => this.#acquire(wait, avoided), engine, work, options);
+    return reportUnheard(done, (error) => engine.reporter.report(error, { phase: "use" }));
   }
 
   /**
@@ -266,7 +279,7 @@ export class Pool implements AsyncDisposable {
       counters.waitTimeouts++;
       giveUp(
         new TimeoutError("ERR_ACQUIRE_TIMEOUT", `Cannot acquire a connection within ${timeoutMs} ms`, {
-          cause: acquirer.lastError,
+          cause: acquirer.lastError ?? this.#engine.lastError,
         }),
       );
     }, timeoutMs);

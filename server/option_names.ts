@@ -44,6 +44,7 @@ export const SERVE_NAMES: OptionNames<ServeOptions> = {
   backlog: true,
   tls: SERVER_TLS_NAMES,
   noDelay: true,
+  canReset: true,
   keepAlive: KEEP_ALIVE_NAMES,
   handshakeTimeoutMs: true,
   drainDelayMs: true,

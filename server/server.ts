@@ -237,7 +237,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive, proxySources });
+    return await listen(where, {
+      backlog,
+      maxWaiting,
+      noDelay,
+      keepAlive,
+      proxySources,
+      canReset: given.canReset,
+    });
   }
 
   /** Throws when the server was ended before it listened. */

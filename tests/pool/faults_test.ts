@@ -40,22 +40,23 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
   await using backend = await backendOf("a", async (conn) => {
     for await (const message of conn) {
       most = Math.max(most, ++now);
-      if (!broken) await conn.send(message);
+      // No message of this framing: a backend that merely ended the connection would not have failed.
+      await conn.send(broken ? "x".repeat(5000) : message);
       now--;
-      if (broken) return;
     }
   });
-  await using pool = poolOf([backend], { breaker: BREAKER, outliers: false });
+  await using pool = poolOf([backend], { breaker: BREAKER, outliers: false, maxMessageBytes: 1000 });
   const ask = () => pool.use((conn) => question(conn, "?"));
-  for (let i = 0; i < 3; i++) await ask();
+  for (let i = 0; i < 3; i++) assertEquals(codeOf(await errorOf(ask())), "ERR_FRAME_TOO_LARGE");
   await until(() => statsOf(pool, "a").state === "open");
   assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_NO_BACKEND");
 
   most = 0;
   await new Promise((resolve) => setTimeout(resolve, 40)); // the circuit's own time
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, ask));
-  const served = outcomes.filter(({ status }) => status === "fulfilled").length;
-  assertEquals([served, most], [1, 1], "One is the trial, nine are told");
+  const codes = outcomes.map((outcome) => outcome.status === "rejected" ? codeOf(outcome.reason) : "served");
+  assertEquals(codes.toSorted(), ["ERR_FRAME_TOO_LARGE", ...Array(9).fill("ERR_NO_BACKEND")]);
+  assertEquals(most, 1, "One is the trial, nine are told");
   assertEquals(statsOf(pool, "a").breakerOpened, 2);
 
   broken = false;
