@@ -77,8 +77,10 @@ Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and 
   forSeeds(250 * effort, (random) => {
     const world = new World({ ...randomOptions(random), breaks: true }, random);
     for (let step = 0; step < 120; step++) {
-      if (random.chance(0.1)) world.restart(random.pick(world.members), random.int(0, 40));
-      else if (random.chance(0.1) && world.waiters.length > 0) {
+      const isRestart = random.chance(0.1);
+      const isLeaving = !isRestart && random.chance(0.1);
+      if (isRestart) world.restart(random.pick(world.members), random.int(0, 40));
+      else if (isLeaving && world.waiters.length > 0) {
         world.leave(random.pick(world.waiters.slice(-5)));
       } else for (let come = random.int(1, 8); come > 0; come--) world.arrive();
       world.run(world.nowMs + random.int(0, 10));
