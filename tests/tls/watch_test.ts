@@ -411,11 +411,11 @@ for (
       });
       try {
         await Deno.writeTextFile(certFile, "broken");
-        await clock.advance(3000);
-        assertEquals(said.length > 0, true);
+        await clock.advance(60_000);
+        assert(said.length > 0, "the console was told nothing");
         assertEquals(String(said[0]?.[1]), "Error: the hook failed");
         await writeIdentity({ ...two, certFile, keyFile, replace: true });
-        await clock.advance(3000);
+        await clock.advance(60_000);
         assertEquals(source.current.cert, two.cert);
       } finally {
         console.error = before;
