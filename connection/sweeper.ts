@@ -6,6 +6,9 @@ const MIN_INTERVAL_MS = 10;
 /** Least exact: how often a sweep runs at least. */
 const MAX_INTERVAL_MS = 1000;
 
+/** A sweep that is late by less is ordinary on a busy machine; what is more was a standstill. */
+const ORDINARY_DELAY_MS = 100;
+
 /** Looks at one connection; `nowMs` grows steadily and begins anywhere. */
 export type Sweep = (nowMs: number) => void;
 
@@ -20,11 +23,19 @@ export class Sweeper {
   readonly #wanted = new Map<number, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #intervalMs = Infinity;
-  /** When the last sweep was, or the first entry came. */
+  /** When the last sweep was, or the first entry came, and when the next one is due, by the clock. */
   #sweptAtMs = 0;
+  #dueAtMs = 0;
+  /** For how long the process stood still: what peers sent or took meanwhile was not seen, so that time counts against none. */
+  #lostMs = 0;
 
-  /** The time that sweeps are told, in ms. */
+  /** The time that sweeps are told, in ms: that of the clock, without the time in which the process stood still. */
   nowMs(): number {
+    return this.clockMs() - this.#lostMs;
+  }
+
+  /** The platform's clock, in ms. */
+  protected clockMs(): number {
     return performance.now();
   }
 
@@ -35,7 +46,7 @@ export class Sweeper {
    */
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
-    if (this.#entries.size === 0) this.#sweptAtMs = this.nowMs();
+    if (this.#entries.size === 0) this.#sweptAtMs = this.clockMs();
     this.#entries.add(sweep);
     this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);
     if (intervalMs < this.#intervalMs) this.#run(intervalMs);
@@ -59,13 +70,16 @@ export class Sweeper {
     clearTimeout(this.#timer);
     this.#intervalMs = intervalMs;
     if (intervalMs === Infinity) return;
-    const dueMs = Math.max(0, this.#sweptAtMs + intervalMs - this.nowMs());
-    this.#timer = setTimeout(this.#onDue, dueMs);
+    const clockMs = this.clockMs();
+    this.#dueAtMs = Math.max(clockMs, this.#sweptAtMs + intervalMs);
+    this.#timer = setTimeout(this.#onDue, this.#dueAtMs - clockMs);
     Deno.unrefTimer(this.#timer);
   }
 
   readonly #onDue = (): void => {
-    const nowMs = this.#sweptAtMs = this.nowMs();
+    const clockMs = this.#sweptAtMs = this.clockMs();
+    this.#lostMs += Math.max(0, clockMs - this.#dueAtMs - ORDINARY_DELAY_MS);
+    const nowMs = this.nowMs();
     try {
       for (const sweep of this.#entries) sweep(nowMs);
     } finally {

@@ -78,4 +78,6 @@ export const POOL_NAMES: OptionNames<PoolOptions> = {
   retryBudget: RETRY_BUDGET_NAMES,
   resolveIntervalMs: true,
   drainTimeoutMs: true,
+  logger: true,
+  onError: true,
 };

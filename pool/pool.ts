@@ -1,4 +1,6 @@
 // Pool: leases of connections to several backends.
+import { checkOptionNames, checkWaitNames, type OptionNames } from "../limits/check_names.ts";
+import { POOL_NAMES } from "./option_names.ts";
 import { checkDurationMs } from "../limits/check.ts";
 import { handled, rejected, reportUnheard } from "../connection/rejections.ts";
 import { Sweeper } from "../connection/sweeper.ts";
@@ -27,6 +29,8 @@ export interface PoolDrainOptions {
   /** Time in ms for leases to end; then they are cut. @default {`drainTimeoutMs`} */
   timeoutMs?: number;
 }
+
+const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 
 /**
  * Connections to several backends, opened when they are wanted and used again and again.
@@ -67,6 +71,7 @@ export class Pool implements AsyncDisposable {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(options: PoolOptions) {
+    checkOptionNames("Cannot make the pool", options, POOL_NAMES);
     const resolved = resolvePoolOptions(options);
     this.#engine = new PoolEngine(resolved);
     this.#roster = new Roster(this.#engine);
@@ -115,6 +120,7 @@ export class Pool implements AsyncDisposable {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   acquire(options: AcquireOptions = {}): Promise<Lease> {
+    checkWaitNames("Cannot acquire a connection", options);
     return this.#acquire(options, NONE);
   }
 
@@ -178,6 +184,7 @@ export class Pool implements AsyncDisposable {
    */
   drain(name: string, options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot drain the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot drain the backend", "timeoutMs", timeoutMs);
     return handled(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
   }
@@ -200,6 +207,7 @@ export class Pool implements AsyncDisposable {
    */
   remove(name: string, options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot remove the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot remove the backend", "timeoutMs", timeoutMs);
     const backends = this.#roster.release(name);
     const drained = this.#drain(backends, timeoutMs, `the backend "${name}"`);
@@ -214,6 +222,7 @@ export class Pool implements AsyncDisposable {
    */
   close(options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot close the pool", options, DRAIN_NAMES);
     checkDurationMs("Cannot close the pool", "timeoutMs", timeoutMs);
     return this.#closing ??= handled(this.#close(timeoutMs));
   }

@@ -1,4 +1,6 @@
 // Roster: which backends a pool has; those of names that are looked up come and go.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { BACKEND_NAMES } from "./option_names.ts";
 import { HealthCheck } from "./health.ts";
 import { nameOf, PoolBackend } from "./backend.ts";
 import type { PoolEngine } from "./engine.ts";
@@ -35,6 +37,7 @@ export class Roster {
    * @throws {TypeError | RangeError} when it is wrong
    */
   check(given: Backend): void {
+    checkOptionNames("Cannot add the backend", given, BACKEND_NAMES);
     const { resolve = false } = given ?? {};
     this.#make(given);
     if (typeof resolve !== "boolean" && typeof resolve !== "function") {

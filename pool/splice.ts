@@ -1,4 +1,5 @@
 // splice(): joins two connections byte for byte.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -16,6 +17,8 @@ export interface SpliceOptions {
    */
   halfCloseTimeoutMs?: number;
 }
+
+const NAMES: OptionNames<SpliceOptions> = { signal: true, halfCloseTimeoutMs: true };
 
 /** How a splice ended. Both connections are closed by then. */
 export interface SpliceEnd {
@@ -82,6 +85,7 @@ interface Failure {
  */
 export function splice(a: Connection, b: Connection, options: SpliceOptions = {}): Promise<SpliceEnd> {
   const { signal, halfCloseTimeoutMs = 60_000 } = options;
+  checkOptionNames("Cannot splice", options, NAMES);
   checkDurationMs("Cannot splice", "halfCloseTimeoutMs", halfCloseTimeoutMs, { allowOff: true });
   if (a === b) throw new TypeError("Cannot splice a connection with itself");
   if (signal?.aborted) {

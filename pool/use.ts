@@ -1,4 +1,5 @@
 // runWork(): does work on a leased connection, again if that is wanted and allowed.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { retry } from "@std/async/retry";
 import type { Connection } from "../connection.ts";
 import {
@@ -47,6 +48,8 @@ export interface UseOptions extends AcquireOptions {
   isRetriable?: (error: unknown) => boolean;
 }
 
+const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries: true, isRetriable: true };
+
 const ACTION = "Cannot use the pool";
 
 /** First and longest pause in ms before work is done again; the pause itself is random. */
@@ -68,6 +71,7 @@ export async function runWork<T>(
 ): Promise<T> {
   const { retries = 0, isRetriable = blamesBackend, signal = new AbortController().signal, timeoutMs } =
     options;
+  checkOptionNames(ACTION, options, NAMES);
   checkFunction(ACTION, "work", work);
   checkFunction(ACTION, "isRetriable", isRetriable);
   checkInteger(ACTION, "retries", retries, 0, 100);

@@ -31,7 +31,7 @@ function withTimers(body: (timers: Timers, sweeper: Sweeper) => void): void {
   const timers = new Timers();
   const unreffed: unknown[] = [];
   class Clock extends Sweeper {
-    override nowMs(): number {
+    protected override clockMs(): number {
       return timers.nowMs;
     }
   }
@@ -121,6 +121,22 @@ Deno.test("Sweeper calls every entry with its clock, also when entries leave mea
     assertEquals(timers.delays, [25], "it sweeps on");
     removeSecond();
     removeThird();
+  });
+});
+
+Deno.test("Sweeper does not count the time in which the process stood still, and goes on after it", () => {
+  withTimers((timers, sweeper) => {
+    const transport = new ScriptedTransport();
+    transport.hold();
+    const connection = new Connection(transport, { sweeper, writeTimeoutMs: 400 });
+    connection.send("x".repeat(100_000));
+    timers.fire();
+    timers.nowMs += 3_600_000;
+    timers.fire();
+    assertEquals(connection.state, "open");
+    const beganAtMs = timers.nowMs;
+    while (connection.state === "open") timers.fire();
+    assertEquals(timers.nowMs - beganAtMs <= 400, true, "the time before and after it counts");
   });
 });
 
