@@ -70,8 +70,6 @@ export const POOL_NAMES: OptionNames<PoolOptions> = {
   maxDialAttempts: true,
   idleTimeoutMs: true,
   isReusable: true,
-  onError: true,
-  logger: true,
   breaker: BREAKER_NAMES,
   outliers: OUTLIER_NAMES,
   health: HEALTH_NAMES,
