@@ -1,6 +1,6 @@
 // Tests of Dispatcher: who waits, for how long, and who is next.
 import { assert, assertEquals } from "@std/assert";
-import { effort, forSeeds, type Random } from "../support/random.ts";
+import { forSeeds, type Random } from "../support/random.ts";
 import { World, type WorldOptions } from "./dispatcher_simulation.ts";
 
 const CALM: WorldOptions = {
@@ -74,15 +74,19 @@ Deno.test("Dispatcher serves strictly in order of arrival, within every limit, w
 });
 
 Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and restarts: all members work again in the end", () => {
-  forSeeds(250 * effort, (random) => {
+  forSeeds(500, (random) => {
     const world = new World({ ...randomOptions(random), breaks: true }, random);
     for (let step = 0; step < 120; step++) {
-      const isRestart = random.chance(0.1);
-      const isLeaving = !isRestart && random.chance(0.1);
-      if (isRestart) world.restart(random.pick(world.members), random.int(0, 40));
-      else if (isLeaving && world.waiters.length > 0) {
-        world.leave(random.pick(world.waiters.slice(-5)));
-      } else for (let come = random.int(1, 8); come > 0; come--) world.arrive();
+      switch (random.int(0, 9)) {
+        case 0:
+          world.restart(random.pick(world.members), random.int(0, 40));
+          break;
+        case 1:
+          if (world.waiters.length > 0) world.leave(random.pick(world.waiters.slice(-5)));
+          break;
+        default:
+          for (let come = random.int(1, 8); come > 0; come--) world.arrive();
+      }
       world.run(world.nowMs + random.int(0, 10));
     }
     world.heal();

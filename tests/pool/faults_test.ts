@@ -1,9 +1,19 @@
 // Tests of a pool whose backends fail.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, serve } from "@parley/parley";
-import { Pool } from "@parley/parley/pool";
+import { type Lease, Pool } from "@parley/parley/pool";
 import { codeOf, errorOf, lines } from "../support/servers.ts";
 import { askOnce, backendOf, deadPort, poolOf, question, statsOf, until } from "./backends.ts";
+
+/** Leases a connection as soon as a circuit lets it. */
+async function acquireSoon(pool: Pool): Promise<Lease> {
+  let lease: Lease | undefined;
+  for (const end = performance.now() + 10_000; lease === undefined && performance.now() < end;) {
+    lease = await pool.acquire().catch(() => undefined);
+    if (lease === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return lease!;
+}
 
 const BREAKER = { failures: 3, openMs: 30 } as const;
 
@@ -68,6 +78,43 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
   }
   assertEquals([answer, statsOf(pool, "a").state], ["?", "ready"]);
   await Promise.all(Array.from({ length: 10 }, ask));
+});
+
+Deno.test("Pool ends a trial with its first answer, however long the lease lasts", async () => {
+  await using backend = await backendOf("a");
+  await using pool = poolOf([backend], { breaker: { failures: 1, openMs: 20 } });
+  (await pool.acquire()).fail();
+  await until(() => statsOf(pool, "a").state === "open");
+  const trial = await acquireSoon(pool);
+  assertEquals(statsOf(pool, "a").state, "half-open");
+  assertEquals(codeOf(await errorOf(pool.acquire({ timeoutMs: 10 }))), "ERR_ACQUIRE_TIMEOUT");
+  assertEquals(await question(trial.conn, "?"), "a ?");
+  await until(() => statsOf(pool, "a").state === "ready");
+  assertEquals(await askOnce(pool, "?"), "a ?", "Others are served while the trial is held");
+  trial.fail();
+  await until(() => statsOf(pool, "a").state === "open", 5000);
+});
+
+Deno.test("Pool closes no circuit for a trial that ends in order without an answer", async () => {
+  let ending = true;
+  await using backend = await backendOf("a", async (conn) => {
+    for await (const message of conn) {
+      if (ending) return;
+      await conn.send(message);
+    }
+  });
+  await using pool = poolOf([backend], { breaker: { failures: 1, openMs: 20 } });
+  (await pool.acquire()).fail();
+  await until(() => statsOf(pool, "a").state === "open");
+  const trial = await acquireSoon(pool);
+  const error = await errorOf(question(trial.conn, "?"));
+  trial.fail(error);
+  await until(() => statsOf(pool, "a").breakerOpened === 2);
+  ending = false;
+  const next = await acquireSoon(pool);
+  assertEquals(await question(next.conn, "?"), "?");
+  next.release();
+  await until(() => statsOf(pool, "a").state === "ready");
 });
 
 Deno.test("Pool without a breaker goes on dialling", async () => {
