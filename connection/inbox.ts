@@ -8,7 +8,15 @@ import { RateWait } from "./rate_wait.ts";
 import { Received, type Rest } from "./received.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
-import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
+import {
+  boundedWaiter,
+  checkReceive,
+  iteration,
+  readTimeout,
+  secondReader,
+  UNBOUNDED,
+  type Waiter,
+} from "./waiter.ts";
 import type { ReceiveOptions } from "./waiter.ts";
 
 export type { ReceiveOptions } from "./waiter.ts";
@@ -161,12 +169,12 @@ export class Inbox {
    *
    * @throws {TypeError | RangeError} when `timeoutMs` is no duration
    */
-  receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
+  receive(options: ReceiveOptions = UNBOUNDED): Promise<Uint8Array | null> {
     const { signal, timeoutMs = Infinity } = options;
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      checkReceive(options);
+      if (options !== UNBOUNDED) checkReceive(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
