@@ -8,15 +8,7 @@ import { RateWait } from "./rate_wait.ts";
 import { Received, type Rest } from "./received.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
-import {
-  boundedWaiter,
-  checkReceive,
-  iteration,
-  readTimeout,
-  secondReader,
-  UNBOUNDED,
-  type Waiter,
-} from "./waiter.ts";
+import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
 import type { ReceiveOptions } from "./waiter.ts";
 
 export type { ReceiveOptions } from "./waiter.ts";
@@ -169,12 +161,12 @@ export class Inbox {
    *
    * @throws {TypeError | RangeError} when `timeoutMs` is no duration
    */
-  receive(options: ReceiveOptions = UNBOUNDED): Promise<Uint8Array | null> {
-    const { signal, timeoutMs = Infinity } = options;
+  receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
+    const { signal, timeoutMs = Infinity } = options ?? {};
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      if (options !== UNBOUNDED) checkReceive(options);
+      if (options !== undefined) checkReceive(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
@@ -190,7 +182,7 @@ export class Inbox {
     const waiter: Waiter = { deliver: resolve, fail };
     const unbounded = signal === undefined && timeoutMs === Infinity;
     // The message then waits for the next reader.
-    this.#wait(unbounded ? waiter : boundedWaiter(waiter, options, () => this.#onGivenUp()));
+    this.#wait(unbounded ? waiter : boundedWaiter(waiter, { signal, timeoutMs }, () => this.#onGivenUp()));
     return promise;
   }
 

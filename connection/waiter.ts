@@ -11,9 +11,6 @@ export interface ReceiveOptions {
   timeoutMs?: number;
 }
 
-/** A wait without options, which most are. */
-export const UNBOUNDED: ReceiveOptions = {};
-
 /** The one wait that may be pending. */
 export interface Waiter {
   /** Ends it with a message, or with `null` for the end. */
