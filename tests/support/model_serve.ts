@@ -1,0 +1,291 @@
+// The world of one seed over serve(): a server, legal peers that come, ask and leave, and what must hold of each.
+import { assert, assertEquals } from "@std/assert";
+import { serve, type ServeErrorContext, type ServeOptions } from "../../server.ts";
+import type { Server } from "../../server.ts";
+import type { Connection } from "../../connection.ts";
+import { ParleyError } from "../../errors.ts";
+import { codeOf } from "./model_flow.ts";
+import type { KernelOptions } from "./model_kernel.ts";
+import { ModelPeer, type PeerPlan } from "./model_peers.ts";
+import { onStage, type Stage } from "./model_stage.ts";
+import { decodeQuestion, encodeAnswer, type Question } from "./model_talk.ts";
+import type { Random } from "./random.ts";
+
+/** Time that a drain is given: all that is legal ends within it. */
+const DRAIN_MS = 1_200_000;
+/** What comes beside the round trip and the work, at most, where nothing is busy. */
+const SLACK_MS = 250;
+/** From the kernel to the server's reader, beside the latency. */
+const ARRIVAL_MS = 2;
+
+/** What a seed is about. */
+export interface ServeScene {
+  readonly options?: ServeOptions;
+  readonly peers: readonly PeerPlan[];
+  readonly link?: Omit<KernelOptions, "clock" | "random">;
+  /** Rest of each handler before it receives the next message. @default {0} */
+  readonly restMs?: number;
+  /** The server is shut down then. */
+  readonly shutdownAtMs?: number;
+  /** Others that come meanwhile. */
+  readonly beside?: (world: ServeWorld) => Promise<void>;
+  /** No answer waits for anything but the way and the work. */
+  readonly isBrisk?: boolean;
+  /** What else must hold. */
+  readonly check?: (world: ServeWorld) => void;
+}
+
+/** What the scenes of a test did together. */
+export interface ServeTally {
+  peers: number;
+  answers: number;
+  turnedAway: number;
+  left: number;
+  promised: number;
+  unanswered: number;
+}
+
+/** Nothing yet. */
+export function newServeTally(): ServeTally {
+  return { peers: 0, answers: 0, turnedAway: 0, left: 0, promised: 0, unanswered: 0 };
+}
+
+/** What a handler saw of one program, the last time that it came. */
+interface Served {
+  taken: Question[];
+  end: string | undefined;
+  closed: string | undefined;
+}
+
+/** Lives one life, and checks it. */
+export async function simulateServe(random: Random, scene: ServeScene, tally: ServeTally): Promise<void> {
+  let world: ServeWorld | undefined;
+  await onStage(random, scene.link ?? {}, async (stage) => {
+    world = new ServeWorld(stage, scene);
+    await world.live();
+    world.check(tally);
+  }, () => world?.waiting() ?? "nothing began");
+}
+
+/** One server, and who comes. */
+export class ServeWorld {
+  readonly stage: Stage;
+  readonly scene: ServeScene;
+  readonly peers: readonly ModelPeer[];
+  readonly errors: { readonly error: unknown; readonly context: ServeErrorContext }[] = [];
+  readonly #served = new Map<string, Served>();
+  readonly #byConnection = new Map<string, Served>();
+  #server: Server | undefined;
+  shutdownAtMs = Infinity;
+
+  constructor(stage: Stage, scene: ServeScene) {
+    this.stage = stage;
+    this.scene = scene;
+    this.peers = scene.peers.map((plan) => new ModelPeer(plan, stage));
+  }
+
+  /** The server. */
+  get server(): Server {
+    return this.#server!;
+  }
+
+  /** Where it listens. */
+  get port(): number {
+    const { addr } = this.server;
+    assert(addr.transport === "tcp");
+    return addr.port;
+  }
+
+  async live(): Promise<void> {
+    const { scene, stage } = this;
+    const server = this.#server = serve({
+      drainTimeoutMs: DRAIN_MS,
+      ...scene.options,
+      signal: stage.user.signal,
+      onError: (error, context) => void this.errors.push({ error, context }),
+      onDisconnect: (conn, { error }) => this.#of(conn).closed = error === null ? "in order" : codeOf(error),
+      logger: { debug() {}, info() {}, warn() {}, error() {} },
+    }, (conn) => this.#serve(conn));
+    await server.ready;
+    const { port } = this;
+    const ending = scene.shutdownAtMs === undefined
+      ? undefined
+      : stage.clock.sleep(scene.shutdownAtMs).then(() => {
+        this.shutdownAtMs = stage.clock.now();
+        return server.shutdown();
+      });
+    await Promise.all([...this.peers.map((peer) => peer.run(port)), scene.beside?.(this), ending]);
+    // Handlers see an end a moment later.
+    await stage.clock.sleep(1000);
+    await server.shutdown();
+    await server.finished;
+  }
+
+  waiting(): string {
+    const stuck = this.peers.filter(({ isDone }) => !isDone);
+    const state = this.#server?.state;
+    return `server ${state}; ${stuck.length} peers wait: ${
+      stuck.slice(0, 3).map((peer) => this.story(peer)).join("\n")
+    }`;
+  }
+
+  check(tally: ServeTally): void {
+    for (const peer of this.peers) {
+      try {
+        this.#checkPeer(peer, tally);
+      } catch (error) {
+        if (error instanceof Error) error.message += `\n${this.story(peer)}`;
+        throw error;
+      }
+    }
+    const { connectionsNow, pendingNow, queuedBytes, connections } = this.server.stats();
+    assertEquals(
+      [connectionsNow, pendingNow, queuedBytes, connections.length],
+      [0, 0, 0, 0],
+      "connections are left",
+    );
+    this.scene.check?.(this);
+  }
+
+  /** What became of one. */
+  story(peer: ModelPeer): string {
+    const { plan, at, asked, answers, end, closed, connectError, turnedAway } = peer;
+    const { questions, ...rest } = plan;
+    const served = this.#served.get(plan.name);
+    return `${plan.name}: at "${at}", asked ${asked.length} of ${questions.length}, ${answers} answers, end ${end}, closed ${closed}` +
+      `${connectError ? `, could not connect: ${connectError}` : ""}${
+        turnedAway ? `, turned away ${turnedAway} times` : ""
+      }` +
+      `\n  its handler took ${served?.taken.length}, end ${served?.end}, closed ${served?.closed}` +
+      `\n  ${JSON.stringify(rest)} ${JSON.stringify(questions[0])}` +
+      `\n  errors: ${
+        this.errors.slice(0, 3).map(({ error, context }) => `${context.phase} ${codeOf(error)}`).join(", ")
+      }`;
+  }
+
+  #of(conn: Connection): Served {
+    let served = this.#byConnection.get(conn.id);
+    if (served === undefined) {
+      this.#byConnection.set(conn.id, served = { taken: [], end: undefined, closed: undefined });
+    }
+    return served;
+  }
+
+  async #serve(conn: Connection): Promise<void> {
+    const { clock } = this.stage;
+    const { restMs = 0 } = this.scene;
+    const served = this.#of(conn);
+    try {
+      for (;;) {
+        if (restMs > 0) await clock.sleep(restMs);
+        const message = await conn.receive();
+        if (message === null) break;
+        const question = decodeQuestion(message);
+        this.#served.set(question.who, served);
+        served.taken.push(question);
+        await this.#answer(conn, question);
+      }
+      served.end = "null";
+    } catch (error) {
+      served.end = codeOf(error);
+      throw error;
+    }
+  }
+
+  async #answer(conn: Connection, question: Question): Promise<void> {
+    const { clock } = this.stage;
+    if (question.workMs > 0) await clock.sleep(question.workMs);
+    for (let part = 0; part < question.parts; part++) {
+      if (part > 0 && question.everyMs > 0) await clock.sleep(question.everyMs);
+      await conn.send(encodeAnswer(question, part));
+    }
+  }
+
+  #checkPeer(peer: ModelPeer, tally: ServeTally): void {
+    const { plan, asked, turnedAway, end, connectError } = peer;
+    const served = this.#served.get(plan.name);
+    tally.peers++;
+    tally.turnedAway += turnedAway;
+    tally.answers += peer.answers;
+    if (turnedAway > 0) this.#checkTurnedAway();
+    if (this.shutdownAtMs < Infinity) return this.#checkDrained(peer, served, tally);
+    assertEquals(connectError, undefined, "a legal peer could not connect");
+    this.#checkTimes(peer);
+    if (plan.leaving === "abort" || plan.leaving === "reset") {
+      tally.left++;
+      assert(peer.isServed, "a legal peer was not served until it left");
+      if (plan.leaving === "reset" && asked.length > 0) {
+        assert(served?.closed !== "in order", "the end by a reset was called an orderly one");
+      }
+      return;
+    }
+    assert(peer.isServed, "a legal peer was not served");
+    assertEquals(peer.closed, "in order", "a legal peer was cut");
+    if (plan.leaving !== "close") assertEquals(end, "null", "an orderly end was not told");
+    if (served === undefined || peer.hasLeftEarly) return;
+    assertEquals(served.closed, "in order", "the connection of a legal peer ended by an error");
+    if (plan.leavesAfter === undefined) {
+      assertEquals(served.taken.length, plan.questions.length, "questions were lost");
+    }
+  }
+
+  #checkTurnedAway(): void {
+    const { connectionsPeak } = this.server.stats();
+    const most = this.scene.options?.maxConnections;
+    assertEquals(connectionsPeak, most, "a peer was turned away though there was room");
+  }
+
+  #checkTimes({ asked, plan }: ModelPeer): void {
+    if (!this.scene.isBrisk || plan.pipelined) return;
+    const { latencyMs = 1 } = this.scene.link ?? {};
+    const { restMs = 0 } = this.scene;
+    for (const { question: { workMs, parts, everyMs, number }, atMs, answeredAtMs = Infinity } of asked) {
+      if (parts === 0 || answeredAtMs === Infinity) continue;
+      const tookMs = answeredAtMs - atMs;
+      const dueMs = 2 * latencyMs + workMs + (parts - 1) * everyMs + (plan.restMs ?? 0) * parts + restMs +
+        SLACK_MS;
+      assert(tookMs <= dueMs, `answer ${number} took ${tookMs} ms and not ${dueMs}`);
+    }
+  }
+
+  /** What has arrived as the drain begins is answered, and all ends in order. */
+  #checkDrained(peer: ModelPeer, served: Served | undefined, tally: ServeTally): void {
+    const { plan, asked, end, closed, connectError } = peer;
+    const { latencyMs = 1 } = this.scene.link ?? {};
+    if (connectError !== undefined) {
+      return assertEquals(
+        connectError,
+        "ERR_CONNECT_REFUSED",
+        "a peer of a server that is gone was told something else",
+      );
+    }
+    for (const { question, atMs, answeredAtMs } of asked) {
+      if (answeredAtMs !== undefined || question.parts === 0) continue;
+      if (plan.leavesAfter !== undefined) continue;
+      tally.unanswered++;
+      assert(
+        atMs + latencyMs + ARRIVAL_MS >= this.shutdownAtMs,
+        `question ${question.number} had arrived at ${
+          atMs + latencyMs
+        } ms, before the drain at ${this.shutdownAtMs} ms, and was not answered`,
+      );
+    }
+    tally.promised += asked.filter(({ answeredAtMs = 0 }) => answeredAtMs > this.shutdownAtMs).length;
+    if (plan.leaving === "abort" || plan.leaving === "reset") return;
+    if (served !== undefined) {
+      assertEquals(served.closed, "in order", "a drain ended a connection by an error");
+    }
+    // What is sent to a server that reads no more may be answered by a reset; what came before it is not lost by that.
+    if (end !== "closed" && end !== "ERR_RESET") {
+      assertEquals(end, "null", "a drain was told to a legal peer as something else");
+    }
+    if (closed !== "in order") {
+      assertEquals(closed, "ERR_RESET", "a drain was told to a legal peer as something else");
+    }
+  }
+}
+
+/** Whether it is an error that a program may be told. */
+export function isTyped(error: unknown): boolean {
+  return error instanceof ParleyError;
+}
