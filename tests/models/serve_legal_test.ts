@@ -13,6 +13,9 @@ const RUNS: Readonly<Record<keyof typeof SERVE_SCENES, { seeds: number; least: P
   slow: { seeds: 20, least: { answers: 20 } },
   quiet: { seeds: 60, least: { answers: 200 } },
   drains: { seeds: 200, least: { promised: 300, unanswered: 50 } },
+  vanishing: { seeds: 20, least: { peers: 30 } },
+  balanced: { seeds: 30, least: { peers: 400, answers: 800 } },
+  quitters: { seeds: 60, least: { peers: 100 } },
   rates: { seeds: 60, least: { answers: 1000 } },
   full: { seeds: 60, least: { turnedAway: 100 } },
 };

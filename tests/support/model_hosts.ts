@@ -16,6 +16,11 @@ interface Door {
  */
 export class ModelHosts implements Disposable {
   readonly links = new Set<KernelLink>();
+  /**
+   * Address of a balancer in front of all listeners: it tells them who comes, by the header of the PROXY protocol, and comes
+   * itself without one.
+   */
+  balancer: string | undefined;
   readonly #options: KernelOptions;
   readonly #doors = new Map<number, Door>();
   readonly #before = {
@@ -82,10 +87,22 @@ export class ModelHosts implements Disposable {
         if (signal?.aborted) throw new Deno.errors.Interrupted("operation canceled");
         const door = this.#doors.get(port);
         if (door === undefined) throw new Deno.errors.ConnectionRefused("No program listens there");
-        const near: Deno.NetAddr = { transport: "tcp", hostname, port: this.#nextPort++ };
+        const near: Deno.NetAddr = {
+          transport: "tcp",
+          hostname: this.balancer ?? hostname,
+          port: this.#nextPort++,
+        };
         const link = kernelLink(this.#options, near, { transport: "tcp", hostname: "127.0.0.1", port });
         if (!door.come(link.far)) continue;
         this.links.add(link);
+        if (this.balancer !== undefined && hostname !== this.balancer) {
+          await link.near.write(
+            new TextEncoder().encode(`PROXY TCP4 ${hostname} 127.0.0.1 ${near.port} ${port}\r\n`),
+          );
+        }
+        // What Deno does when the signal aborts as the socket comes up: the socket is lost.
+        await new Promise<void>((resolve) => clock.after(1, resolve));
+        signal?.throwIfAborted();
         return link.near;
       }
     } finally {

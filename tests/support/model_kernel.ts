@@ -28,6 +28,8 @@ export interface KernelLink {
   readonly far: KernelSocket;
   /** Both ends find the connection reset; what has not arrived is lost. */
   cut(): void;
+  /** Nothing arrives any more, and neither end is told. */
+  stall(): void;
   /** The way between ends it in both directions, in order, as a balancer does after its own idle time. */
   expire(): void;
 }
@@ -40,6 +42,7 @@ export function kernelLink(options: KernelOptions, near: Deno.NetAddr, far: Deno
     near: new KernelSocket(back, there, near, far),
     far: new KernelSocket(there, back, far, near),
     cut: () => (there.reset(), back.reset()),
+    stall: () => (there.stall(), back.stall()),
     expire: () => (there.end(), back.end()),
   };
 }
@@ -60,6 +63,7 @@ class Direction {
   #freeAtMs = 0;
   #hasEnded = false;
   #endFlies = false;
+  #isStalled = false;
   #endArrived = false;
   #error: Error | undefined;
   #reader: PromiseWithResolvers<void> | undefined;
@@ -144,6 +148,10 @@ class Direction {
     this.#writer?.resolve();
   }
 
+  stall(): void {
+    this.#isStalled = true;
+  }
+
   /** The reading end is gone. */
   abandon(onRefused: () => void): void {
     this.#onRefused = onRefused;
@@ -178,7 +186,7 @@ class Direction {
     this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + bytes / bytesPerMs;
     const cancel = clock.after(Math.ceil(this.#freeAtMs - nowMs) + latencyMs, () => {
       this.#timers.delete(cancel);
-      arrive();
+      if (!this.#isStalled) arrive();
     });
     this.#timers.add(cancel);
   }

@@ -4,6 +4,7 @@ import { connect, type ConnectOptions } from "../../client.ts";
 import type { Connection } from "../../connection.ts";
 import { ParleyError } from "../../errors.ts";
 import { codeOf } from "./model_flow.ts";
+import type { KernelLink } from "./model_kernel.ts";
 import type { Stage } from "./model_stage.ts";
 import { type Answer, decodeAnswer, encodeQuestion, type Question } from "./model_talk.ts";
 
@@ -41,6 +42,8 @@ export interface PeerPlan {
   readonly leavesAfter?: number;
   /** It may be turned away as the server is full, and comes again. */
   readonly comesAgain?: boolean;
+  /** Its network is gone from then on, counted from its connection; neither side is told. */
+  readonly vanishesAfterMs?: number;
   readonly options?: Partial<ConnectOptions>;
 }
 
@@ -64,6 +67,8 @@ export class ModelPeer {
   connectError: string | undefined;
   turnedAway = 0;
   isDone = false;
+  vanishedAtMs: number | undefined;
+  closedAtMs: number | undefined;
   at = "start";
   #parts = 0;
   #answers = 0;
@@ -122,7 +127,8 @@ export class ModelPeer {
 
   /** True when it was turned away at the door, and wants to come again. */
   async #talk(conn: Connection): Promise<boolean> {
-    const { pipelined = false, comesAgain = false } = this.plan;
+    const { pipelined = false, comesAgain = false, vanishesAfterMs } = this.plan;
+    if (vanishesAfterMs !== undefined) this.#stage.clock.after(vanishesAfterMs, () => this.#vanish(conn));
     try {
       if (pipelined) await Promise.all([this.#askAll(conn), this.#readAll(conn)]);
       else await this.#askEach(conn);
@@ -135,6 +141,7 @@ export class ModelPeer {
     if (this.end !== undefined && conn.state !== "closed") conn.hangUp();
     this.at = "waiting for the end";
     const { error } = await conn.closed;
+    this.closedAtMs = this.#stage.clock.now();
     this.closed = error === null ? "in order" : codeOf(error);
     const { heldBytes, queuedBytes } = conn.stats();
     if (queuedBytes > 0 && error === null) {
@@ -219,13 +226,9 @@ export class ModelPeer {
       case "abort":
         this.end = "left";
         return conn.abort();
-      case "reset": {
+      case "reset":
         this.end = "left";
-        const { hosts } = this.#stage;
-        const port = conn.localAddr.transport === "tcp" ? conn.localAddr.port : 0;
-        for (const link of hosts.links) if (link.near.localAddr.port === port) link.cut();
-        return;
-      }
+        return this.#link(conn)?.cut();
       case "close":
         await conn.close();
         this.end = "closed";
@@ -238,6 +241,18 @@ export class ModelPeer {
         this.end = rest === null ? "null" : "a message that was not asked for";
       }
     }
+  }
+
+  #vanish(conn: Connection): void {
+    this.vanishedAtMs = this.#stage.clock.now();
+    this.#link(conn)?.stall();
+  }
+
+  #link({ localAddr }: Connection): KernelLink | undefined {
+    for (const link of this.#stage.hosts.links) {
+      if (localAddr.transport === "tcp" && link.near.localAddr.port === localAddr.port) return link;
+    }
+    return undefined;
   }
 
   async #rest(ms = 0): Promise<void> {

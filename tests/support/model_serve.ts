@@ -29,6 +29,8 @@ export interface ServeScene {
   readonly shutdownAtMs?: number;
   /** Others that come meanwhile. */
   readonly beside?: (world: ServeWorld) => Promise<void>;
+  /** A balancer with this address stands before the server. */
+  readonly balancer?: string;
   /** No answer waits for anything but the way and the work. */
   readonly isBrisk?: boolean;
   /** What else must hold. */
@@ -55,6 +57,7 @@ interface Served {
   taken: Question[];
   end: string | undefined;
   closed: string | undefined;
+  closedAtMs: number | undefined;
 }
 
 /** Lives one life, and checks it. */
@@ -103,10 +106,11 @@ export class ServeWorld {
       ...scene.options,
       signal: stage.user.signal,
       onError: (error, context) => void this.errors.push({ error, context }),
-      onDisconnect: (conn, { error }) => this.#of(conn).closed = error === null ? "in order" : codeOf(error),
+      onDisconnect: (conn, { error }) => this.#onDisconnect(conn, error),
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     }, (conn) => this.#serve(conn));
     await server.ready;
+    stage.hosts.balancer = scene.balancer;
     const { port } = this;
     const ending = scene.shutdownAtMs === undefined
       ? undefined
@@ -163,10 +167,19 @@ export class ServeWorld {
       }`;
   }
 
+  #onDisconnect(conn: Connection, error: Error | null): void {
+    const served = this.#of(conn);
+    served.closed = error === null ? "in order" : codeOf(error);
+    served.closedAtMs = this.stage.clock.now();
+  }
+
   #of(conn: Connection): Served {
     let served = this.#byConnection.get(conn.id);
     if (served === undefined) {
-      this.#byConnection.set(conn.id, served = { taken: [], end: undefined, closed: undefined });
+      this.#byConnection.set(
+        conn.id,
+        served = { taken: [], end: undefined, closed: undefined, closedAtMs: undefined },
+      );
     }
     return served;
   }
@@ -182,14 +195,22 @@ export class ServeWorld {
         if (message === null) break;
         const question = decodeQuestion(message);
         this.#served.set(question.who, served);
+        this.#checkAddress(conn, question.who);
         served.taken.push(question);
         await this.#answer(conn, question);
       }
       served.end = "null";
     } catch (error) {
       served.end = codeOf(error);
-      throw error;
+      // Of a stranger nothing is expected.
+      if (served.taken.length > 0) throw error;
     }
+  }
+
+  #checkAddress({ remoteAddr }: Connection, who: string): void {
+    const { plan } = this.peers.find(({ plan: { name } }) => name === who)!;
+    const hostname = remoteAddr.transport === "tcp" ? remoteAddr.hostname : "";
+    if (hostname !== plan.host) this.stage.fail(`${who} at ${plan.host} was taken for one at ${hostname}`);
   }
 
   async #answer(conn: Connection, question: Question): Promise<void> {
@@ -210,6 +231,7 @@ export class ServeWorld {
     if (turnedAway > 0) this.#checkTurnedAway();
     if (this.shutdownAtMs < Infinity) return this.#checkDrained(peer, served, tally);
     assertEquals(connectError, undefined, "a legal peer could not connect");
+    if (peer.vanishedAtMs !== undefined) return this.#checkVanished(peer, peer.vanishedAtMs, served);
     this.#checkTimes(peer);
     if (plan.leaving === "abort" || plan.leaving === "reset") {
       tally.left++;
@@ -245,6 +267,17 @@ export class ServeWorld {
       const dueMs = 2 * latencyMs + workMs + (parts - 1) * everyMs + (plan.restMs ?? 0) * parts + restMs +
         SLACK_MS;
       assert(tookMs <= dueMs, `answer ${number} took ${tookMs} ms and not ${dueMs}`);
+    }
+  }
+
+  /** Both sides find out, in the time that they were given; the server's may be one that has said nothing. */
+  #checkVanished(peer: ModelPeer, atMs: number, served: Served | undefined): void {
+    const { receiveTimeoutMs = 0 } = this.scene.options ?? {};
+    const mostMs = receiveTimeoutMs * 1.25 + 1000;
+    for (const side of served === undefined ? [peer] : [peer, served]) {
+      assertEquals(side.closed, "ERR_IDLE_TIMEOUT", "a vanished peer was not told of as one");
+      const tookMs = (side.closedAtMs ?? Infinity) - atMs;
+      assert(tookMs <= mostMs, `a vanished peer was found after ${tookMs} ms and not ${mostMs}`);
     }
   }
 

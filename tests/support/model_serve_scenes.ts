@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import type { RateLimit } from "../../server.ts";
 import type { Leaving, PeerPlan } from "./model_peers.ts";
-import { probe } from "./model_probes.ts";
+import { comeAndGo, giveUp, probe } from "./model_probes.ts";
 import type { ServeScene, ServeWorld } from "./model_serve.ts";
 import { type Question, question } from "./model_talk.ts";
 import type { Random } from "./random.ts";
@@ -194,6 +194,59 @@ export const SERVE_SCENES = {
       restMs: random.pick([0, 0, random.int(0, 200)]),
       shutdownAtMs: random.int(0, 2500),
       link: { latencyMs: random.int(0, 20) },
+    };
+  },
+
+  /** Networks that are gone without a word, while others come and go whose times are short. */
+  vanishing(random: Random): ServeScene {
+    const receiveTimeoutMs = random.int(3000, 30_000);
+    return {
+      options: { receiveTimeoutMs, idleTimeoutMs: random.pick([0, 300_000]) },
+      peers: many(random.int(1, 3), (index) => {
+        const name = `peer-${index}`;
+        // Either side goes on sending into the void.
+        const everyMs = random.int(100, receiveTimeoutMs / 2 | 0);
+        const long = Math.ceil(300_000 / everyMs);
+        return {
+          name,
+          host: hostOf(random, index),
+          questions: ask(name, long, () => ({})),
+          gapMs: everyMs,
+          pipelined: true,
+          vanishesAfterMs: random.int(200, 5000),
+          options: { receiveTimeoutMs },
+        };
+      }),
+      link: { latencyMs: random.int(0, 20) },
+      beside: (world) =>
+        comeAndGo(world, random, { host: OFFICE, everyMs: random.int(50, 400), mostMs: 60_000 }),
+    };
+  },
+
+  /** A balancer that tells who comes, and looks now and then whether there is anything. */
+  balanced(random: Random): ServeScene {
+    const balancer = "10.0.0.5";
+    const scene = SERVE_SCENES.crowds(random);
+    return {
+      ...scene,
+      balancer,
+      peers: scene.peers.map((plan, index) => ({ ...plan, host: hostOf(random, index) })),
+      options: {
+        proxyProtocol: { sources: ["10.0.0.0/8"] },
+        ...random.chance(0.5) && { maxConnectionsPerSource: 50 },
+      },
+      beside: (world) => probe(world, random, { host: balancer, count: random.int(1, 60), mostMs: 4000 }),
+    };
+  },
+
+  /** Programs that give up while they dial, beside others that do not. */
+  quitters(random: Random): ServeScene {
+    const latencyMs = random.int(0, 20);
+    return {
+      peers: many(random.int(1, 3), (index) => usual(random, index)),
+      link: { latencyMs },
+      beside: (world) =>
+        giveUp(world, random, { host: OFFICE, count: random.int(1, 30), mostMs: 2 * latencyMs + 3 }),
     };
   },
 
