@@ -13,7 +13,11 @@ export async function simulateDoor(random: Random): Promise<void> {
   const refused: string[] = [];
   await onStage(random, { latencyMs: random.int(0, 20) }, async (stage) => {
     const { clock } = stage;
-    const server = mount({ insecureAnyone: true, onError: () => {}, signal: stage.user.signal });
+    const server = mount({
+      authorize: ({ identity, token }) => identity === token,
+      onError: () => {},
+      signal: stage.user.signal,
+    });
     server.handle("echo", async (stream) => {
       for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) {
         await stream.write(chunk);

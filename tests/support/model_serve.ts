@@ -75,7 +75,8 @@ export class ServeWorld {
   readonly stage: Stage;
   readonly scene: ServeScene;
   readonly peers: readonly ModelPeer[];
-  readonly errors: { readonly error: unknown; readonly context: ServeErrorContext }[] = [];
+  readonly errors: { readonly error: unknown; readonly context: ServeErrorContext; readonly atMs: number }[] =
+    [];
   readonly #served = new Map<string, Served>();
   readonly #byConnection = new Map<string, Served>();
   #server: Server | undefined;
@@ -105,7 +106,7 @@ export class ServeWorld {
       drainTimeoutMs: DRAIN_MS,
       ...scene.options,
       signal: stage.user.signal,
-      onError: (error, context) => void this.errors.push({ error, context }),
+      onError: (error, context) => void this.errors.push({ error, context, atMs: stage.clock.now() }),
       onDisconnect: (conn, { error }) => this.#onDisconnect(conn, error),
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     }, (conn) => this.#serve(conn));
@@ -208,9 +209,11 @@ export class ServeWorld {
   }
 
   #checkAddress({ remoteAddr }: Connection, who: string): void {
-    const { plan } = this.peers.find(({ plan: { name } }) => name === who)!;
+    const plan = this.peers.find(({ plan: { name } }) => name === who)?.plan;
     const hostname = remoteAddr.transport === "tcp" ? remoteAddr.hostname : "";
-    if (hostname !== plan.host) this.stage.fail(`${who} at ${plan.host} was taken for one at ${hostname}`);
+    if (plan !== undefined && hostname !== plan.host) {
+      this.stage.fail(`${who} at ${plan.host} was taken for one at ${hostname}`);
+    }
   }
 
   async #answer(conn: Connection, question: Question): Promise<void> {
