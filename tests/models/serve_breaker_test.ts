@@ -8,7 +8,7 @@ import { newServeTally, type ServeScene, type ServeWorld, simulateServe } from "
 import { question } from "../support/model_talk.ts";
 import type { Random } from "../support/random.ts";
 
-const SEEDS = 60;
+const SEEDS = 50;
 const HOSTS = ["192.0.2.7", "203.0.113.9"];
 const MAX_MESSAGE_BYTES = 100_000;
 const HIGH_WATER_BYTES = 100_000;
@@ -21,7 +21,7 @@ const MAX_REPORTS = 10;
 const LIMITED = ["accept", "handshake", "connection"];
 
 function sceneOf(random: Random, intruders: Intruders): ServeScene {
-  const isRated = random.chance(0.4);
+  const isRated = intruders.offences.includes("flood") || random.chance(0.3);
   return {
     options: {
       maxMessageBytes: MAX_MESSAGE_BYTES,
@@ -32,7 +32,9 @@ function sceneOf(random: Random, intruders: Intruders): ServeScene {
       messageTimeoutMs: LIMIT_MS / 2,
       closeTimeoutMs: LIMIT_MS / 2,
       ...isRated &&
-        { rateLimits: { perConnection: { messagesPerSecond: random.pick([20, 100]), burstMessages: 10 } } },
+        {
+          rateLimits: { perConnection: { messagesPerSecond: random.pick([2, 20, 100]), burstMessages: 10 } },
+        },
     },
     peers: Array.from({ length: random.int(1, 4) }, (_, index) => honest(random, index)),
     link: { latencyMs: random.int(0, 20) },

@@ -48,16 +48,16 @@ export const INTRUSIONS: Readonly<Record<string, Offence>> = {
       await send(socket, framed(encodeQuestion(question(name, number, { answerBytes: 50_000 }))));
     }
   },
-  /** As many messages as go, and away before they are handled. */
+  /** As many messages as go, none of which is answered, and away before they are handled. */
   flood: async (socket, { name }) => {
-    for (let number = 0; number < 1500; number++) {
-      await send(socket, framed(encodeQuestion(question(name, number))));
+    for (let number = 0; number < 600; number++) {
+      await send(socket, framed(encodeQuestion(question(name, number, { parts: 0 }))));
     }
     socket.close();
   },
   /** The same, and stays. */
   flooder: async (socket, { name }) => {
-    for (let number = 0; number < 1500; number++) {
+    for (let number = 0; number < 150; number++) {
       await send(socket, framed(encodeQuestion(question(name, number))));
     }
   },
