@@ -25,7 +25,9 @@
  */
 export { connect, connectTransport } from "./client/connect.ts";
 export type { ConnectOptions, ConnectTransportOptions } from "./client/options.ts";
-export { Client, type ClientOptions } from "./client/client.ts";
+export { Client } from "./client/client.ts";
+export type { ClientOptions } from "./client/client_options.ts";
+export type { ConnectInfo, OnConnect } from "./client/trial.ts";
 export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./client/backoff.ts";
 export type { LinkLoss } from "./client/outbox.ts";
 export type { ClientStatus, ClientStatusEvent } from "./client/status.ts";

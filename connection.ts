@@ -1,31 +1,38 @@
 // Connection: one peer; messages in, messages out, and an end in order.
 import { ClosedError, ParleyError } from "./errors.ts";
-import type { Framing } from "./framing.ts";
+import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
-import { MAX_MESSAGE_BYTES } from "./framing.ts";
-import { Ending } from "./connection/ending.ts";
+import { checkOptionNames } from "./limits/check_names.ts";
+import { Ending, goingAway } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
+import { toBytes } from "./connection/message_bytes.ts";
 import {
   checkFraming,
   type ConnectionOptions,
   resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
+import { CONNECTION_SETUP_NAMES } from "./connection/option_names.ts";
 import { Refusals, rejected } from "./connection/rejections.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
-import type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
+import type { ConnectionEnd, ConnectionSetup, SendProgress } from "./connection/types.ts";
+import { TrafficReport } from "./connection/traffic_report.ts";
 import type { ConnectionState, ConnectionStats } from "./stats/snapshots.ts";
 import { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
 export type { Sweep, Sweeper } from "./connection/sweeper.ts";
-export type { ConnectionEnd, ConnectionSetup, SendProgress, Traffic } from "./connection/types.ts";
-
-const textEncoder = new TextEncoder();
+export type {
+  ConnectionEnd,
+  ConnectionSetup,
+  MessageGate,
+  SendProgress,
+  Traffic,
+} from "./connection/types.ts";
 
 /**
  * A connection to one peer that carries whole messages. `serve` hands one to its handler, `connect` gives one.
@@ -64,7 +71,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly #openedAtMs = Date.now();
   readonly #watch: TimeoutWatch;
   readonly #sweeper: Sweeper;
-  readonly #onTraffic: ((traffic: Traffic) => number) | undefined;
+  readonly #traffic: TrafficReport | undefined;
   readonly #ending: Ending;
   #draining = false;
   #drainingController: AbortController | undefined;
@@ -72,7 +79,6 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   #refusals: Refusals | undefined;
   readonly #onUnheard: ConnectionSetup<Data>["onUnheard"];
   #messagesOut = 0;
-  #told = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array | string> | undefined;
 
@@ -82,24 +88,31 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(transport: Transport, setup: ConnectionSetup<Data> = {}) {
+    checkOptionNames("Cannot make the connection", setup, CONNECTION_SETUP_NAMES);
     const options = resolveConnectionOptions("Cannot make the connection", setup, 0);
     this.#transport = transport;
     this.#options = options;
     this.id = setup.id ?? crypto.randomUUID();
     this.data = setup.data as Data;
-    this.#onTraffic = setup.onTraffic;
+    this.#traffic = setup.onTraffic && new TrafficReport(setup.onTraffic);
     this.#onUnheard = setup.onUnheard;
     this.#queue = new WriteQueue(transport, options.framing.encoder(options), {
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
       onError: (error) => this.#ending.onWriteError(error),
     });
-    this.#inbox = new Inbox(transport, options.framing.decoder(options), {
+    this.#inbox = new Inbox(transport, () => options.framing.decoder(options), {
       highWaterBytes: options.readAheadBytes,
+      idleTimeoutMs: options.idleTimeoutMs,
+      rateGate: setup.rateGate,
+      onRatePause: setup.onRatePause ?? (() => {}),
       onIdle: () => this.#queue.flush(),
-      onRead: setup.tellEachRead === false ? () => 0 : () => this.#tellTraffic(),
+      onRead: () => {
+        this.#queue.heardBytes = this.#queue.writtenBytes;
+        if (setup.tellEachRead !== false) this.#tellTraffic();
+      },
       onEnd: (error) => this.#ending.onInputEnd(error),
-      onMalformed: (error) => this.#ending.failInOrder(error),
+      onFault: (error) => this.#ending.failInOrder(error),
     });
     const watch = this.#watch = new TimeoutWatch(options, {
       transport,
@@ -142,11 +155,21 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.tls;
   }
 
+  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  get marksEnds(): boolean {
+    return this.#transport.unsign !== undefined;
+  }
+
   /** Aborts when {@linkcode drain} is called, as a draining server does: time to say goodbye. */
   get draining(): AbortSignal {
     this.#drainingController ??= new AbortController();
     if (this.#draining) this.#drainingController.abort(goingAway());
     return this.#drainingController.signal;
+  }
+
+  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: the time for reading them was over. */
+  get leftBytes(): number {
+    return this.#inbox.leftBytes;
   }
 
   /**
@@ -284,7 +307,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     checkFraming("Cannot change the framing", framing);
     checkInteger("Cannot change the framing", "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
     const encoder = framing.encoder({ maxMessageBytes });
-    this.#inbox.setDecoder(framing.decoder({ maxMessageBytes }));
+    this.#inbox.setDecoder(() => framing.decoder({ maxMessageBytes }));
     this.#queue.setEncoder(encoder);
   }
 
@@ -303,11 +326,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /** Lets the process live while this connection is open (the default). */
   ref(): void {
     this.#transport.ref?.();
+    this.#inbox.setReferenced(true);
   }
 
   /** Lets the process end although this connection is open. */
   unref(): void {
     this.#transport.unref?.();
+    this.#inbox.setReferenced(false);
   }
 
   /**
@@ -320,8 +345,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Reads no further than to the end of the message that has begun: what was received is handed to the reader, then
-   * its iteration ends. Sending goes on. {@linkcode draining} aborts. A draining server calls this on every connection.
+   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms; of a peer that goes on sending,
+   * until reads have waited for 200 ms in all (one second if large chunks come), or 8 MiB came, which is more than a kernel holds.
+   * Then it reads to the end of the message that has begun, hands out what was received, and its iteration ends. Sending goes on.
+   * {@linkcode draining} aborts at once. A draining server calls this on every connection.
    */
   drain(): void {
     if (this.#draining) return;
@@ -361,35 +388,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.close();
   }
 
-  /** Tells what moved since the last time; gives ms to wait before reading on. */
-  #tellTraffic(): number {
-    if (this.#onTraffic === undefined) return 0;
-    const told = this.#told;
-    const traffic = {
-      bytesIn: this.#inbox.bytesIn - told.bytesIn,
-      bytesOut: this.#queue.writtenBytes - told.bytesOut,
-      messagesIn: this.#inbox.messagesIn - told.messagesIn,
-      messagesOut: this.#messagesOut - told.messagesOut,
-    };
-    told.bytesIn += traffic.bytesIn;
-    told.bytesOut += traffic.bytesOut;
-    told.messagesIn += traffic.messagesIn;
-    told.messagesOut += traffic.messagesOut;
-    return this.#onTraffic(traffic);
+  /** Reports what moved since the last time. */
+  #tellTraffic(): void {
+    this.#traffic?.tell({
+      bytesIn: this.#inbox.bytesIn,
+      bytesOut: this.#queue.writtenBytes,
+      messagesIn: this.#inbox.messagesIn,
+      messagesOut: this.#messagesOut,
+    });
   }
-}
-
-function goingAway(): ClosedError {
-  return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
-}
-
-function toBytes(message: Uint8Array | string): Uint8Array {
-  if (typeof message === "string") return textEncoder.encode(message);
-  if (message instanceof Uint8Array) {
-    if (message.length > 0 || !(message.buffer as Partial<ArrayBuffer>).detached) return message;
-    throw new TypeError(
-      "Cannot send as the buffer of the message was transferred to another owner: send a copy",
-    );
-  }
-  throw new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`);
 }

@@ -7,7 +7,11 @@ export type FramingErrorCode =
   | "ERR_FRAME_MALFORMED";
 
 /** Codes of a peer that broke a protocol above the framing. */
-export type ProtocolErrorCode = `ERR_MUX_${string}` | `ERR_WIRE_${string}` | `ERR_IPC_${string}`;
+export type ProtocolErrorCode =
+  | `ERR_MUX_${string}`
+  | `ERR_WIRE_${string}`
+  | `ERR_IPC_${string}`
+  | "ERR_PROXY_HEADER";
 
 /** Codes of an end that came before the work was done. */
 export type ClosedErrorCode = "ERR_CLOSED" | "ERR_RESET" | "ERR_GOING_AWAY" | "ERR_SLOW_CONSUMER";
@@ -150,11 +154,26 @@ export class TimeoutError extends ParleyError {
   }
 }
 
+/** What {@linkcode LimitError} tells beside its code. */
+export interface LimitErrorOptions extends ErrorOptions {
+  /** Messages that had arrived and were dropped. @default {0} */
+  droppedMessages?: number;
+  /** Bytes of those messages. @default {0} */
+  droppedBytes?: number;
+}
+
 /** A limit was reached; the work was not begun. */
 export class LimitError extends ParleyError {
-  /** Makes a limit error with its code. */
-  constructor(code: LimitErrorCode, message: string, options?: ErrorOptions) {
+  /** Messages that had arrived and were dropped. */
+  readonly droppedMessages: number;
+  /** Bytes of those messages. */
+  readonly droppedBytes: number;
+
+  /** Makes a limit error with its code, and with what was dropped. */
+  constructor(code: LimitErrorCode, message: string, options?: LimitErrorOptions) {
     super(code, message, options);
+    this.droppedMessages = options?.droppedMessages ?? 0;
+    this.droppedBytes = options?.droppedBytes ?? 0;
   }
 }
 

@@ -19,5 +19,6 @@ export { MAX_MESSAGE_BYTES } from "./framing/types.ts";
 export { delimited } from "./framing/delimited.ts";
 export { lengthPrefixed, type LengthPrefixedOptions } from "./framing/length_prefixed.ts";
 export { varintPrefixed } from "./framing/varint_prefixed.ts";
+export { chunked, type ChunkedOptions } from "./framing/chunked.ts";
 export { fixedLength, raw } from "./framing/plain.ts";
 export { FrameDecoderStream, FrameEncoderStream, type FrameStreamOptions } from "./framing/streams.ts";

@@ -4,7 +4,7 @@
  *
  * - {@linkcode serve} runs a handler on each connection; {@linkcode connect} opens one; {@linkcode Client} keeps one up.
  * - Framings turn bytes into messages: {@linkcode delimited}, {@linkcode lengthPrefixed}, {@linkcode varintPrefixed},
- *   {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
+ *   {@linkcode chunked}, {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
  * - Every error that comes once I/O has begun is a {@linkcode ParleyError} with a `code`.
  *
  * @example An echo server and its client
@@ -26,11 +26,13 @@
  */
 export {
   type AdmissionOptions,
+  type ClosedConnectionsOptions,
   type Handler,
   type IncomingInfo,
   listenTransport,
   type ListenTransportOptions,
   type PenaltiesOptions,
+  type ProxyProtocolOptions,
   type RateLimit,
   type RateLimitsOptions,
   serve,
@@ -50,10 +52,12 @@ export {
   type ClientStatus,
   type ClientStatusEvent,
   connect,
+  type ConnectInfo,
   type ConnectOptions,
   connectTransport,
   type ConnectTransportOptions,
   type LinkLoss,
+  type OnConnect,
   type ReconnectInfo,
   type ReconnectOptions,
   type ReconnectPolicy,
@@ -63,6 +67,7 @@ export {
   type ConnectionEnd,
   type ConnectionOptions,
   type ConnectionSetup,
+  type MessageGate,
   type ReceiveOptions,
   type SendProgress,
   type Sweep,
@@ -70,6 +75,8 @@ export {
   type Traffic,
 } from "./connection.ts";
 export {
+  chunked,
+  type ChunkedOptions,
   delimited,
   fixedLength,
   type FrameDecoder,

@@ -26,6 +26,7 @@ export { Lease } from "./pool/lease.ts";
 export type { UseOptions, Work, WorkContext } from "./pool/use.ts";
 export type { Backend, HealthOptions, LeaseUse, PoolOptions, Resolver } from "./pool/options.ts";
 export type { Balance } from "./pool/balance.ts";
+export type { PoolErrorContext } from "./pool/reporter.ts";
 export type { BreakerOptions } from "./pool/breaker.ts";
 export type { OutlierOptions } from "./pool/outliers.ts";
 export type { RetryBudgetOptions } from "./pool/retry_budget.ts";

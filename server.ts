@@ -8,11 +8,14 @@
  * ```
  * @module
  */
+import { checkOptionNames } from "./limits/check_names.ts";
+import { SERVE_NAMES } from "./server/option_names.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "./server/options.ts";
 import { Server } from "./server/server.ts";
 
 export { Server, type ShutdownOptions } from "./server/server.ts";
 export type {
+  ClosedConnectionsOptions,
   Handler,
   IncomingInfo,
   ServeErrorContext,
@@ -29,6 +32,7 @@ export {
 
 export type { AdmissionOptions } from "./limits/admission_options.ts";
 export type { PenaltiesOptions } from "./limits/penalties.ts";
+export type { ProxyProtocolOptions } from "./limits/proxy_sources.ts";
 export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 
@@ -87,5 +91,6 @@ export function serve<Data>(
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot listen as "handler" must be a function: got ${typeof handler}`);
   }
+  checkOptionNames("Cannot listen", options, SERVE_NAMES);
   return new Server(resolveServeOptions(options), handler);
 }

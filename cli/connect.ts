@@ -19,7 +19,7 @@ export const connectCommand: Command = {
   about:
     `Connects to ADDRESS, which is ${ADDRESS_FORMS}. Each line of standard input is sent as a message, each
     message that comes is a line of standard output. At the end of input the server is told so, and what it still
-    sends is waited for. Who reads or writes slowly slows the other side down; nothing piles up.
+    sends is waited for; that nothing comes at all fails, as answers were waited for. Who reads or writes slowly slows the other side down; nothing piles up.
 
     At a terminal, lines can be edited and called back, Ctrl-D ends the input and Ctrl-C leaves; what a terminal
     would obey is escaped, and messages that are no text are shown in hexadecimal.`,
@@ -46,6 +46,7 @@ export const connectCommand: Command = {
       value: "TIME",
       about: "After the end of input, wait so long for replies (default: until the server ends)",
     },
+    { name: "no-replies", about: "The server answers nothing: that no message comes is no failure" },
     { name: "keep-open", about: "Do not tell the server that input has ended; needs --wait or --count" },
     { name: "connect-timeout", value: "TIME", about: "Longest time to connect (default: 10s)" },
     {
@@ -78,6 +79,9 @@ async function runConnect(args: Arguments): Promise<number> {
   if (wanted.keepOpen && wanted.count === undefined && wanted.waitMs === undefined) {
     throw new UsageError('Option "--keep-open" needs --wait or --count: else there is no end');
   }
+  if (args.has("no-replies") && wanted.count !== undefined) {
+    throw new UsageError('Option "--no-replies" excludes --count: no message is waited for');
+  }
   const idleTimeoutMs = args.ms("idle-timeout", { byDefault: 0, most: MAX_TIMER_MS });
   const timeoutMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: MAX_TIMER_MS });
   const tls = clientTls(args);
@@ -104,7 +108,9 @@ async function runConnect(args: Arguments): Promise<number> {
   leave = () => editor?.[Symbol.dispose]();
   const result = await exchange(connection, local, { ...wanted, stop: stop.signal });
   editor?.[Symbol.dispose]();
-  return tellEnd(result, wanted.count, interactive);
+  // Who waits for what the server still sends, wants something; at a terminal people see what comes.
+  const expectsReplies = !interactive && !args.has("no-replies") && wanted.waitMs !== 0;
+  return tellEnd(result, { count: wanted.count, expectsReplies, interactive });
 }
 
 function tellConnected({ remoteAddr, tls }: Connection): void {
@@ -112,25 +118,48 @@ function tellConnected({ remoteAddr, tls }: Connection): void {
   say(`connected to ${addressText(remoteAddr)}${secured}; Ctrl-D ends the input, Ctrl-C leaves`);
 }
 
-/** Says what people want to know of the end; gives the exit code. */
+/** Says what people want to know of the end; returns the exit code. */
 function tellEnd(
-  { end, received, unsentBytes }: ExchangeResult,
-  wanted: number | undefined,
-  interactive: boolean,
+  { end, sent, received, unsentBytes }: ExchangeResult,
+  wanted: {
+    readonly count: number | undefined;
+    readonly expectsReplies: boolean;
+    readonly interactive: boolean;
+  },
 ): number {
   if (end === "left" || end === "unread") return 0;
   if (end === "interrupted") {
     say("parley connect: Interrupted");
     return 1;
   }
-  if (wanted !== undefined && received < wanted) {
-    say(`parley connect: Only ${count(received)} of ${count(wanted)} messages came`);
+  const tally = `sent ${count(sent)}, received ${count(received)}`;
+  if (wanted.count !== undefined && received < wanted.count) {
+    say(
+      `parley connect: Only ${count(received)} of ${count(wanted.count)} messages came${
+        received === 0 ? `: ${tally}` : ""
+      }`,
+    );
     return 1;
   }
   if (unsentBytes > 0) {
-    say(`parley connect: The server ended before it had taken ${count(unsentBytes)} bytes of input`);
+    say(
+      `parley connect: The server ended before it had taken ${count(unsentBytes)} bytes of input: ${tally}`,
+    );
     return 1;
   }
-  if (interactive && end === "ended") say("the server ended the connection");
+  if (wanted.expectsReplies && sent > 0 && received === 0) {
+    say(`parley connect: No answer came: ${tally}. ${noAnswerHint(end)}`);
+    return 1;
+  }
+  if (wanted.interactive && end === "ended") say("the server ended the connection");
   return 0;
+}
+
+/** What to do about a server that answered nothing. */
+function noAnswerHint(end: ExchangeResult["end"]): string {
+  const why = end === "waited"
+    ? "Give it longer with --wait"
+    : 'A proxy may have ended the connection at the end of input (nginx needs "proxy_half_close on"): try --keep-open ' +
+      "with --wait or --count";
+  return `${why}. For a server that answers nothing, give --no-replies`;
 }

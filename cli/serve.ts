@@ -37,7 +37,7 @@ import { count, duration, print, say } from "./talk.ts";
 const DEFAULT_ADDRESS = "5555";
 
 const KINDS = ["message", "connection"] as const;
-const SCOPES = ["connection", "source"] as const;
+const SCOPES = ["connection", "source", "server"] as const;
 
 /** `parley serve` */
 export const serveCommand: Command = {
@@ -79,7 +79,8 @@ export const serveCommand: Command = {
     {
       name: "rates-per",
       value: "WHAT",
-      about: "Whose rates are limited: each connection or each source address (default: connection)",
+      about:
+        "Whose rates are limited: of each connection, each source address or the whole server (default: connection)",
       choices: SCOPES,
     },
     drainFlag("connections"),
@@ -152,7 +153,14 @@ function ratesOf(args: Arguments): RateLimitsOptions {
       : { bytesPerSecond: args.bytes("bytes-per-second", { byDefault: 0, least: 1, most: 1e12 }) },
   };
   const scope = args.choice("rates-per", SCOPES, "connection");
-  return scope === "connection" ? { perConnection: rate } : { perSource: rate };
+  switch (scope) {
+    case "connection":
+      return { perConnection: rate };
+    case "source":
+      return { perSource: rate };
+    case "server":
+      return { perServer: rate };
+  }
 }
 
 /** What answers, and the programs that it runs. */

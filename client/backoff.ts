@@ -1,9 +1,13 @@
 // Backoff: how long a client waits before it dials again.
+import { handled } from "../connection/rejections.ts";
 import { checkDurationMs, checkFunction, MAX_TIMER_MS } from "../limits/check.ts";
 
 /** What a {@linkcode ReconnectPolicy} may decide by. */
 export interface ReconnectInfo {
-  /** Number of the attempt that is to come: 1 for the first one after a failure or a loss. */
+  /**
+   * Number of the attempt that comes next, counted from the last link that was of use: 1 after the loss of such a link, or
+   * after the very first attempt failed. A link is of use once it has received something, or has lasted `healthyAfterMs`.
+   */
   readonly attempt: number;
   /** Why the last attempt failed, or the link was lost. */
   readonly error: unknown;
@@ -24,16 +28,17 @@ export interface ReconnectOptions {
   /** Longest delay, in milliseconds: a server that was away for long is found again within that. @default {30000} */
   readonly maxDelayMs?: number;
   /**
-   * Attempts in a row before giving up; `Infinity` for never. A link that was healthy starts the count over.
+   * Attempts that may fail in a row, beside the first one, before giving up; `Infinity` for never. The loss of a link is no
+   * failed attempt: every link that comes up starts the count over.
    *
    * @default {Infinity}
    */
   readonly maxAttempts?: number;
   /**
-   * Time that a link must have lasted for the delays to start over, in milliseconds: a server that accepts and fails
-   * at once is not dialled every 100 ms.
+   * Time that a link which has received nothing must have lasted for the delays to start over, in milliseconds. One that has
+   * received something starts them over in any case. So a server that accepts and fails at once is not dialled every 100 ms.
    *
-   * @default {60000}
+   * @default {5000} shorter than any proxy lets a connection be idle; and one attempt in five seconds does no harm
    */
   readonly healthyAfterMs?: number;
   /** Decides in place of the delays above. */
@@ -52,7 +57,7 @@ export interface DelayBounds {
 const MAX_DOUBLINGS = 32;
 
 /**
- * Gives the delay before an attempt, with full jitter: evenly spread from the shortest delay to a bound that doubles
+ * Returns the delay before an attempt, with full jitter: evenly spread from the shortest delay to a bound that doubles
  * with every attempt, up to the longest delay. A thousand clients that lost the same server come back spread
  * out, not all at once.
  *
@@ -79,10 +84,13 @@ export function nextDelay(attempt: number, random: number, bounds: DelayBounds =
  * Counts the attempts of a client that keeps a link up, and says how long to wait before the next one.
  *
  * ```text
- *  failed() ──▶ delay ──▶ dial ──▶ connected() ──▶ … link … ──▶ failed()
- *     ▲                    │                            counts from 1 again after 60 s of link
+ *  failed() ──▶ delay ──▶ dial ──▶ connected() ──▶ … link … used() … ──▶ failed()
+ *     ▲                    │                        delays start over after used(), or 5 s of link
  *     └────────────────────┘ counts on
  * ```
+ *
+ * Two things are counted: attempts that failed in a row, which `maxAttempts` bounds and any link ends; and attempts since a link
+ * was of use, by which delays grow.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`.
  *
@@ -101,7 +109,11 @@ export class Backoff {
   readonly #maxAttempts: number;
   readonly #healthyAfterMs: number;
   readonly #policy: ReconnectPolicy | undefined;
+  /** Attempts since a link was of use. */
   #attempt = 0;
+  /** Attempts since there was a link. */
+  #failures = 0;
+  #wasUsed = false;
   #outageSinceMs: number | undefined;
   #connectedAtMs: number | undefined;
 
@@ -112,7 +124,7 @@ export class Backoff {
    * @throws {RangeError} when an option is out of range
    */
   constructor(options: ReconnectOptions = {}) {
-    const { minDelayMs = 100, maxAttempts = Infinity, healthyAfterMs = 60_000, policy } = options;
+    const { minDelayMs = 100, maxAttempts = Infinity, healthyAfterMs = 5000, policy } = options;
     const action = "Cannot reconnect";
     const min = checkDurationMs(action, "minDelayMs", minDelayMs);
     // Who sets only a shortest delay above the default of the longest one means that delay.
@@ -125,7 +137,7 @@ export class Backoff {
     this.#policy = policy;
   }
 
-  /** Attempts since the link was last healthy. */
+  /** Attempts since a link was last of use. */
   get attempts(): number {
     return this.#attempt;
   }
@@ -135,31 +147,41 @@ export class Backoff {
     this.#outageSinceMs ??= nowMs;
   }
 
-  /** Tells that the link is up. */
+  /** Takes note that the link is up. */
   connected(nowMs: number): void {
     this.#connectedAtMs = nowMs;
+    this.#failures = 0;
+    this.#wasUsed = false;
+  }
+
+  /** Takes note that the link is of use: that it carried something from the server. */
+  used(): void {
+    this.#wasUsed = true;
   }
 
   /**
-   * Tells that an attempt failed, or that the link was lost.
+   * Takes note that an attempt failed, or that the link was lost.
    *
    * @param random A number from 0 to below 1
    * @returns milliseconds to wait before the next attempt, `null` to give up
-   * @throws {TypeError} when the policy gives neither a number nor `null`
-   * @throws {RangeError} when the policy gives a delay that no timer can wait
+   * @throws {TypeError} when the policy returns neither a number nor `null`
+   * @throws {RangeError} when the policy returns a delay that no timer can wait
    */
   failed(error: unknown, nowMs: number, random: number): number | null {
     if (this.#connectedAtMs !== undefined) {
-      if (nowMs - this.#connectedAtMs >= this.#healthyAfterMs) this.#attempt = 0;
+      if (this.#wasUsed || nowMs - this.#connectedAtMs >= this.#healthyAfterMs) this.#attempt = 0;
       this.#connectedAtMs = undefined;
       this.#outageSinceMs = nowMs;
     }
     this.#outageSinceMs ??= nowMs;
-    if (this.#attempt >= this.#maxAttempts) return null;
+    if (this.#failures >= this.#maxAttempts) return null;
+    this.#failures++;
     const attempt = ++this.#attempt;
     if (this.#policy === undefined) return nextDelay(attempt, random, this.#bounds);
-    const delayMs = this.#policy({ attempt, error, elapsedMs: nowMs - this.#outageSinceMs });
+    const delayMs: unknown = this.#policy({ attempt, error, elapsedMs: nowMs - this.#outageSinceMs });
     if (delayMs === null) return null;
+    // The policy must answer at once. What the promise of an async one rejects with must not end the process.
+    if (delayMs instanceof Promise) handled(delayMs);
     return checkDurationMs("Cannot reconnect", "policy(…)", delayMs, { minMs: 0 });
   }
 }

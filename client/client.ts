@@ -1,51 +1,41 @@
 // Client: a link to a server that is kept up, with the messages that go over it.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { CLIENT_NAMES } from "./option_names.ts";
 import { pause } from "../connection/pause.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, Refusals, rejected } from "../connection/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import { checkBoolean, checkLogger } from "../limits/check.ts";
-import { EventLog } from "../log_events.ts";
-import type { Logger } from "../logger.ts";
 import type { ClientStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import { Backoff, type ReconnectOptions } from "./backoff.ts";
+import type { Backoff } from "./backoff.ts";
+import { type ClientOptions, resolveClientOptions, type ResolvedClientOptions } from "./client_options.ts";
+import { checkDialOptions } from "./check_dial.ts";
 import { establish } from "./connect.ts";
 import { isFinal } from "./final_errors.ts";
 import { IncomingMessages } from "./incoming.ts";
-import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
+import type { ResolvedConnectOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { type ClientStatus, type ClientStatusEvent, StatusFeed } from "./status.ts";
+import {
+  type ClientStatus,
+  type ClientStatusEvent,
+  howServerLeft,
+  type LinkOutcome,
+  StatusFeed,
+} from "./status.ts";
 import { ClientTally } from "./tally.ts";
-
-/** Options of {@linkcode Client}. */
-export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
-  /** When to dial again, or `false` to stay closed once the link is lost, or cannot be had. */
-  reconnect?: ReconnectOptions | false;
-  /** Begin statistics anew with each link. @default {false} */
-  dropOldStats?: boolean;
-  /**
-   * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
-   * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
-   * which nobody has read yet, it keeps as much.
-   *
-   * @default {8388608}
-   */
-  maxQueuedBytes?: number;
-  /** Abort closes the client, as {@linkcode Client.close} does. */
-  signal?: AbortSignal;
-  /** Told of links that come up and are lost. @default {nobody; {@linkcode Client.statuses} tells the same} */
-  logger?: Logger;
-}
+import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 
 const textEncoder = new TextEncoder();
 
 /**
  * Keeps a link to a server up: dials, and dials again when the link is lost, after a delay that grows and is random. Messages are sent
- * when there is a link and received from one link after the other. A server that ends its direction ends the link.
+ * when there is a link and received from one link after the other. A server that ends its direction ends the link. A link that dies at
+ * once was never one: see `trialMs`.
  *
- * The process lives while the client is open. Refused credentials end it, and what no repetition can heal, such as a wrong option
- * or a missing permission; nothing else does, unless `reconnect` says so.
+ * The process lives while the client is open. Refused credentials (an `AuthError`) end it, and so do a wrong option and a missing
+ * permission; nothing else does, unless `reconnect` says so. A server that refuses our certificate by a TLS alert is dialled again
+ * as one that is away: either side may get another certificate.
  *
  * @example
  * ```ts
@@ -69,12 +59,12 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   readonly closed: Promise<void>;
 
   readonly #options: ResolvedConnectOptions<Data>;
-  readonly #dropOldStats: boolean;
+  readonly #resolved: ResolvedClientOptions<Data>;
+  readonly #refusals: Refusals;
   readonly #backoff: Backoff | null;
   readonly #outbox: Outbox;
   readonly #incoming: IncomingMessages;
   readonly #tally = new ClientTally();
-  readonly #log: EventLog;
   readonly #feed = new StatusFeed({ status: "connecting", at: new Date(), attempt: 0 });
   readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -94,18 +84,23 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(options: ClientOptions<Data>) {
-    this.#options = resolveConnectOptions(options);
-    const { connection, given: { signal } } = this.#options;
-    this.#log = new EventLog(checkLogger("Cannot connect", options.logger));
-    this.#backoff = makeBackoff(options.reconnect);
-    this.#dropOldStats = checkBoolean("Cannot connect", "dropOldStats", options.dropOldStats ?? false);
-    this.#outbox = new Outbox({ ...connection, encoder: connection.framing.encoder(connection) });
+    checkOptionNames("Cannot connect", options, CLIENT_NAMES);
+    const resolved = this.#resolved = resolveClientOptions(options);
+    this.#options = resolved.connect;
+    this.#backoff = resolved.backoff;
+    this.#refusals = new Refusals(resolved.onUnheard);
+    const { connection, given: { signal } } = resolved.connect;
+    this.#outbox = new Outbox({
+      ...connection,
+      encoder: connection.framing.encoder(connection),
+      refuse: (error) => this.#refusals.reject(error),
+    });
     this.#incoming = new IncomingMessages(connection.maxQueuedBytes);
     this.ready = handled(this.#ready.promise);
     this.closed = this.#closed.promise;
     if (signal?.aborted) {
       this.#keeping = Promise.resolve();
-      this.#finish(null, signal.reason);
+      this.#finish(null, {}, signal.reason);
     } else {
       signal?.addEventListener("abort", this.#onSignal, { once: true });
       this.#keeping = this.#keepUp();
@@ -136,7 +131,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has accepted the
    * message. When that link is lost before the message was given to the kernel, it goes out first on the next link; when part of it
    * was, it is not sent again, and the status that tells of the loss counts it. The bytes must not be changed until
-   * {@linkcode flush} resolves.
+   * {@linkcode flush} resolves. A refusal that nothing waits for is told to the logger, or to the console without one.
    *
    * @throws {FramingError} when the framing refuses the message
    * @throws {LimitError} `ERR_QUEUE_FULL` when `maxQueuedBytes` wait already
@@ -146,7 +141,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (this.#closing !== null || this.status === "closed") return rejected(closedError("send"));
     if (typeof message === "string") return this.#outbox.push(textEncoder.encode(message));
     if (message instanceof Uint8Array) return this.#outbox.push(message);
-    return rejected(
+    return this.#refusals.reject(
       new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`),
     );
   }
@@ -184,7 +179,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Closes in order: hands over what was sent if there is a link, within `closeTimeoutMs`, then closes it. Messages received so far can
+   * Closes in order: hands over what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
    * still be read. Idempotent.
    *
    * @throws {ClosedError} when messages that were accepted could not be handed over, now or when the client gave up; it counts
@@ -209,7 +204,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       this.#ending.abort(closedError("connect"));
       if (this.#link !== null) cause = await this.#closeLink(this.#link) ?? reason;
       await this.#keeping;
-      this.#finish(null, reason ?? closedError("connect"));
+      this.#finish(null, {}, reason ?? closedError("connect"));
     }
     if (this.#unsentBytes === 0) return;
     const unsentBytes = this.#unsentBytes;
@@ -218,7 +213,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
-  /** Hands over what was sent, and closes the link. Gives why it ended otherwise. Never rejects. */
+  /** Hands over what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
   async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
@@ -241,33 +236,33 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (lookForTelemetry()) await loadTelemetry();
     this.#tally.start(this.#options.target);
     this.#backoff?.started(performance.now());
+    try {
+      await checkDialOptions(this.#options);
+    } catch (mistake) {
+      if (!signal.aborted) this.#finish(mistake);
+      return;
+    }
     while (!signal.aborted) {
-      const error = await this.#runLink();
-      const delayMs = this.#decide(error);
+      const delayMs = this.#decide(await this.#runLink());
       if (delayMs === null) return;
       await pause(delayMs, signal);
     }
   }
 
-  /** Dials, and uses the link until it ends. Gives why it could not be had or was lost, `null` when the server ended it in order. */
-  async #runLink(): Promise<unknown> {
+  /** Dials, tries the link, and uses it until it ends. Returns why it could not be had, or how it was lost. */
+  async #runLink(): Promise<LinkOutcome> {
     const { signal } = this.#ending;
+    const startedMs = performance.now();
     this.#tally.dialled();
-    let link: Connection<Data>;
+    let link: Connection<Data> | undefined;
     try {
-      link = await establish(
-        this.#options,
-        { ...this.#options.connection, onTraffic: this.#onTraffic, tellEachRead: false },
-        signal,
-      );
+      const { onUnheard } = this.#resolved;
+      const setup = { onTraffic: this.#onTraffic, tellEachRead: false, onUnheard };
+      link = await establish(this.#options, { ...this.#options.connection, ...setup }, signal);
+      await this.#tryOut(link, performance.now() - startedMs);
     } catch (error) {
       if (!signal.aborted) this.#tally.failed();
-      return error;
-    }
-    // Closed in the very moment in which the link came up: nobody knows of it yet.
-    if (signal.aborted) {
-      link.abort(signal.reason);
-      return null;
+      return { error, ...link !== undefined && howServerLeft(await link.closed) };
     }
     this.#onUp(link);
     // The peer's end is the end of the link: what it will not read any more goes to the next one.
@@ -275,45 +270,62 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (this.#closing === null) link.hangUp();
     const end = await link.closed;
     this.#link = null;
+    if (hasReceived(link)) this.#backoff?.used();
     this.#tally.closed(end);
-    return end.error;
+    return { error: end.error, ...howServerLeft(end) };
+  }
+
+  /** Lets `onConnect` prepare a new link, and finds out whether it lives; throws why not. */
+  #tryOut(link: Connection<Data>, dialMs: number): Promise<void> {
+    const { targetText, timeoutMs } = this.#options;
+    const { onConnect, trialMs } = this.#resolved;
+    return tryOut(link, {
+      onConnect,
+      first: !this.#wasUp,
+      silenceMs: silenceFor(trialMs, dialMs),
+      leftMs: timeoutMs - dialMs,
+      timeoutMs,
+      targetText,
+      signal: this.#ending.signal,
+    });
   }
 
   #onUp(link: Connection<Data>): void {
-    this.#tally.opened(this.#dropOldStats);
+    this.#tally.opened(this.#resolved.dropOldStats);
     this.#backoff?.connected(performance.now());
     this.#link = link;
     this.#wasUp = true;
     this.#incoming.add(link);
-    this.#outbox.attach(link);
+    // A link that the server has ended by now is there to be read: what waits is for the next one.
+    if (!link.signal.aborted) this.#outbox.attach(link);
     this.#tell({ status: "connected" });
     this.#ready.resolve();
   }
 
-  readonly #onTraffic = (traffic: Traffic): number => {
+  readonly #onTraffic = (traffic: Traffic): void => {
     this.#tally.moved(traffic);
     this.#outbox.trim();
-    return 0;
   };
 
-  /** Tells what happened, and gives ms to wait before the next attempt, or `null` when there is to be none. */
-  #decide(error: unknown): number | null {
+  /** Tells what happened. Returns ms to wait before the next attempt, or `null` when there is none. */
+  #decide({ error, serverLeft }: LinkOutcome): number | null {
     const { signal } = this.#ending;
     if (signal.aborted) return null;
-    if (this.#backoff === null) return this.#finish(error);
+    const left = serverLeft === undefined ? {} : { serverLeft };
+    if (this.#backoff === null) return this.#finish(error, left);
     let why: unknown = error ?? new ClosedError("ERR_CLOSED", "The server closed the connection");
     let delayMs: number | null = null;
     try {
       if (!isFinal(why)) delayMs = this.#backoff.failed(why, performance.now(), Math.random());
     } catch (mistake) {
-      // The policy threw, or gave what is no delay.
+      // The policy threw, or returned what is no delay.
       why = mistake;
     }
     // The policy may have closed the client.
     if (signal.aborted) return null;
-    if (delayMs === null) return this.#finish(why);
+    if (delayMs === null) return this.#finish(why, left);
     const status = this.#wasUp ? "reconnecting" : "connecting";
-    this.#tell({ status, delayMs, error: why, ...this.#sortOut() });
+    this.#tell({ status, delayMs, error: why, ...left, ...this.#sortOut() });
     return delayMs;
   }
 
@@ -325,14 +337,18 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /** Ends all: no link comes any more. */
-  #finish(error: unknown, whyNeverReady: unknown = error ?? closedError("connect")): null {
+  #finish(
+    error: unknown,
+    left: Pick<ClientStatusEvent, "serverLeft"> = {},
+    whyNeverReady: unknown = error ?? closedError("connect"),
+  ): null {
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#unsentBytes = this.#outbox.unsentBytes;
     const losses = this.#sortOut();
     this.#outbox.fail(closedError("send", error));
     this.#incoming.end(error);
     this.#tally.stop();
-    this.#tell({ status: "closed", ...error != null && { error }, ...losses });
+    this.#tell({ status: "closed", ...error != null && { error }, ...left, ...losses });
     this.#ready.reject(whyNeverReady);
     this.#closed.resolve();
     return null;
@@ -341,25 +357,20 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   #tell(event: Omit<ClientStatusEvent, "at" | "attempt">): void {
     const attempt = this.#backoff?.attempts ?? 0;
     this.#feed.push({ at: new Date(), attempt, ...event });
-    const { status, error, delayMs, loss, droppedBytes } = event;
+    const { status, error, delayMs, serverLeft, loss, droppedBytes } = event;
     const fields = {
       status,
       server: this.#options.targetText,
       attempt,
       error,
       delayMs,
+      serverLeft,
       ...loss,
       droppedBytes,
     };
     const level = error === undefined ? "info" : "warn";
-    this.#log.tell({ level, kind: status, message: `The client is ${status}`, fields });
+    this.#resolved.log.tell({ level, kind: status, message: `The client is ${status}`, fields });
   }
-}
-
-function makeBackoff(reconnect: ReconnectOptions | false = {}): Backoff | null {
-  if (reconnect === false) return null;
-  if (typeof reconnect === "object" && reconnect !== null) return new Backoff(reconnect);
-  throw new TypeError(`Cannot connect as "reconnect" must be an object or false: got ${typeof reconnect}`);
 }
 
 function closedError(action: string, cause?: unknown): ClosedError {

@@ -1,4 +1,6 @@
 // connect(): one connection, dialled under one deadline.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { CONNECT_NAMES, CONNECT_TRANSPORT_NAMES } from "./option_names.ts";
 import { Connection } from "../connection.ts";
 import type { ConnectionSetup } from "../connection/types.ts";
 import { TimeoutError } from "../errors.ts";
@@ -49,6 +51,7 @@ import {
  * ```
  */
 export async function connect<Data = unknown>(options: ConnectOptions<Data>): Promise<Connection<Data>> {
+  checkOptionNames("Cannot connect", options, CONNECT_NAMES);
   const resolved = resolveConnectOptions(options);
   const connection = await establish(resolved, resolved.connection);
   if (telemetryOn()) observe(connection, resolved);
@@ -81,6 +84,7 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
  * ```
  */
 export async function connectTransport(options: ConnectTransportOptions): Promise<Transport> {
+  checkOptionNames("Cannot connect", options, CONNECT_TRANSPORT_NAMES);
   return await dialInTime(resolveConnectTransportOptions(options), options.signal);
 }
 
@@ -156,7 +160,13 @@ async function dialTarget(
   onStage: (stage: DialStage) => void,
 ): Promise<Transport> {
   const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);
-  const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive, onStage });
+  const transport = await dial({ ...target, tls }, {
+    signal,
+    noDelay,
+    keepAlive,
+    canReset: given.canReset,
+    onStage,
+  });
   if (!signal.aborted) return transport;
   transport.close();
   throw signal.reason;

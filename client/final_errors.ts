@@ -1,8 +1,10 @@
 // Which failures end a Client: those that no repetition heals.
-import { AuthError, ParleyError } from "../errors.ts";
+import { AuthError } from "../errors.ts";
 
 /**
- * Whether it is of no use to dial again: credentials were refused, an option is wrong, a permission is missing.
+ * Whether it is of no use to dial again: credentials were refused, or a permission is missing. Nothing else that happens at an
+ * attempt ends a client: a file that is half written now is whole a moment later. Mistakes in the options are found before the first
+ * attempt, by {@linkcode resolveConnectOptions} and {@linkcode checkDialOptions}.
  *
  * @example
  * ```ts
@@ -10,11 +12,9 @@ import { AuthError, ParleyError } from "../errors.ts";
  * import { AddressError, AuthError } from "@parley/parley";
  *
  * assertEquals(isFinal(new AuthError("ERR_AUTH", "Refused")), true);
- * assertEquals(isFinal(new AddressError("ERR_CONNECT_REFUSED", "Nobody listens")), false);
+ * assertEquals(isFinal(new AddressError("ERR_CONNECT_REFUSED", "Nothing listens there")), false);
  * ```
  */
 export function isFinal(error: unknown): boolean {
-  if (error instanceof AuthError || error instanceof TypeError || error instanceof RangeError) return true;
-  if (error instanceof ParleyError) return error.code === "ERR_SOCKET_PATH_TOO_LONG";
-  return error instanceof Error && error.name === "NotCapable";
+  return error instanceof AuthError || (error instanceof Error && error.name === "NotCapable");
 }

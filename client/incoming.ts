@@ -2,7 +2,7 @@
 import type { Connection, ReceiveOptions } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import { TimeoutError } from "../errors.ts";
-import { checkDurationMs } from "../limits/check.ts";
+import { checkReceive } from "../connection/waiter.ts";
 
 /**
  * Reads the links of a client in order: what a lost link had received is handed out before the messages of the next one. A link's
@@ -57,6 +57,11 @@ export class IncomingMessages {
 
   /** The next message of whatever link; `null` once the client is closed and all is read. */
   receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
+    try {
+      checkReceive(options);
+    } catch (error) {
+      return rejected(error);
+    }
     const { signal, timeoutMs = Infinity } = options;
     if (signal !== undefined || timeoutMs !== Infinity) {
       return handled(this.#receiveInTime(signal, timeoutMs));
@@ -74,9 +79,9 @@ export class IncomingMessages {
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
-    return link === null
-      ? this.#readOn({}).then(toResult)
-      : link.receive().then(this.#onNext, this.#onNextError);
+    return handled(
+      link === null ? this.#readOn({}).then(toResult) : link.receive().then(this.#onNext, this.#onNextError),
+    );
   }
 
   readonly #onMessage = (message: Uint8Array | null): Uint8Array | null | Promise<Uint8Array | null> => {
@@ -99,7 +104,6 @@ export class IncomingMessages {
     this.#readOn({}, error).then(toResult);
 
   async #receiveInTime(signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array | null> {
-    checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
     signal?.throwIfAborted();
     if (this.#reading) throw secondReader();
     this.#reading = true;

@@ -4,6 +4,7 @@ import { CONNECTION_NAMES } from "../connection/option_names.ts";
 import type { OptionNames } from "../limits/check_names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
 import type { ReconnectOptions } from "./backoff.ts";
+import type { ClientOptions } from "./client_options.ts";
 import type { ConnectOptions, ConnectTransportOptions } from "./options.ts";
 
 /** Names in {@linkcode ConnectTransportOptions}. */
@@ -13,6 +14,7 @@ export const CONNECT_TRANSPORT_NAMES: OptionNames<ConnectTransportOptions> = {
   path: true,
   tls: CLIENT_TLS_NAMES,
   noDelay: true,
+  canReset: true,
   keepAlive: KEEP_ALIVE_NAMES,
   timeoutMs: true,
   signal: true,
@@ -33,4 +35,16 @@ export const RECONNECT_NAMES: OptionNames<ReconnectOptions> = {
   maxAttempts: true,
   healthyAfterMs: true,
   policy: true,
+};
+
+/** Names in {@linkcode ClientOptions}. */
+export const CLIENT_NAMES: OptionNames<ClientOptions> = {
+  ...CONNECT_NAMES,
+  reconnect: RECONNECT_NAMES,
+  onConnect: true,
+  trialMs: true,
+  dropOldStats: true,
+  maxQueuedBytes: true,
+  signal: true,
+  logger: true,
 };

@@ -2,6 +2,7 @@
 import type { Connection } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
+import type { SendProgress } from "../connection/types.ts";
 import type { FrameEncoder } from "../framing.ts";
 
 /** What it costs to keep a message beside its bytes, in bytes (measured): empty ones must not be free. */
@@ -22,16 +23,25 @@ interface Entry {
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /**
- * What became of the messages that a link was given before it was lost. TCP does not tell what has reached the peer's program:
- * whoever has to know lets the peer answer.
+ * What became of the messages that a link was given before it was lost. Each is in one of four counts. TCP does not tell what has
+ * reached the peer's program: a sender that has to know lets the peer answer.
  */
 export interface LinkLoss {
-  /** Messages that were wholly handed to the kernel: the peer has read them, or not. */
+  /**
+   * Messages that were wholly handed to the kernel after bytes last came from the server: it may have read them, or not. With
+   * {@linkcode uncertainMessages} these are what may be lost.
+   */
   readonly handedMessages: number;
   /** Messages that were being handed to the kernel; they are not sent again. */
   readonly uncertainMessages: number;
   /** Messages that no link has taken yet: they go out first on the next one. When the client is closed, they are dropped. */
   readonly keptMessages: number;
+  /**
+   * Messages that were wholly handed to the kernel before bytes last came from the server: it was there after them, and most likely
+   * has read them. One that crossed those bytes on the way, or that the server left unread while it spoke of other things, may be
+   * lost all the same.
+   */
+  readonly earlierMessages: number;
 }
 
 /** Options of an {@linkcode Outbox}. */
@@ -42,6 +52,8 @@ export interface OutboxOptions {
   readonly maxQueuedBytes: number;
   /** Tells whether a message may be sent at all. */
   readonly encoder: FrameEncoder;
+  /** Makes the rejection of what the caller should not have sent. */
+  readonly refuse: (error: unknown) => Promise<never>;
 }
 
 /**
@@ -64,8 +76,12 @@ export class Outbox {
   /** Cost of what was given and is not written, and of what waits. */
   #givenCost = 0;
   #waitingCost = 0;
-  /** Messages of the present link that the kernel has. */
+  /** Messages of the current link that the kernel got before the server was last heard, as far as looked at. */
+  #earlier = 0;
+  /** Messages of the current link that the kernel has beside those. */
   #handed = 0;
+  /** Where the last of them ends. */
+  #handedEnd = 0;
   /** Messages that the present link's framing refused, although they had been accepted. */
   #refused = 0;
   /** Why nothing more is given just now, though the link is open. */
@@ -113,12 +129,14 @@ export class Outbox {
   /** Gives what waits to a new link. */
   attach(link: Connection): void {
     this.#link = link;
+    this.#earlier = 0;
     this.#handed = 0;
+    this.#handedEnd = 0;
     this.#refused = 0;
     this.#pump();
   }
 
-  /** The link is gone: sorts out what it was given. `null` when there was none. */
+  /** The link is gone: sorts out what it was given. Returns `null` when there was none. */
   detach(): LinkLoss | null {
     const link = this.#link;
     if (link === null) return null;
@@ -140,12 +158,13 @@ export class Outbox {
       handedMessages: this.#handed,
       uncertainMessages: underWay + this.#refused,
       keptMessages: kept.length,
+      earlierMessages: this.#earlier,
     };
   }
 
   /** Forgets messages that the kernel has by now. */
   trim(): void {
-    if (this.#link !== null) this.#forgetWritten(this.#link.sending.writtenBytes);
+    if (this.#link !== null) this.#forgetWritten(this.#link.sending);
   }
 
   /**
@@ -174,16 +193,16 @@ export class Outbox {
   }
 
   #keep(message: Uint8Array): Promise<void> {
-    const { maxQueuedBytes, encoder } = this.#options;
+    const { maxQueuedBytes, encoder, refuse } = this.#options;
     try {
       encoder.body(message);
     } catch (error) {
-      return rejected(error);
+      return refuse(error);
     }
     const cost = costOf(message);
     // A message larger than the bound may wait alone.
     if (this.#waitingCost > 0 && this.#waitingCost + cost > maxQueuedBytes) {
-      return rejected(
+      return refuse(
         new LimitError(
           "ERR_QUEUE_FULL",
           `Cannot send as "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
@@ -201,7 +220,7 @@ export class Outbox {
   /** Whether the link may be given more. */
   #hasRoom(link: Connection): boolean {
     if (this.#pause !== "none" || !isOpen(link)) return false;
-    this.#forgetWritten(link.sending.writtenBytes);
+    this.#forgetWritten(link.sending);
     return this.#givenCost < this.#options.highWaterBytes;
   }
 
@@ -259,12 +278,22 @@ export class Outbox {
     this.#resume(link);
   }
 
-  #forgetWritten(writtenBytes: number): void {
+  #forgetWritten({ writtenBytes, heardBytes }: SendProgress): void {
     const entries = this.#entries;
+    // The server was heard since: at that moment the kernel had all that was looked at before.
+    if (heardBytes >= this.#handedEnd) {
+      this.#earlier += this.#handed;
+      this.#handed = 0;
+    }
     while (this.#head < this.#next && entries[this.#head]!.end <= writtenBytes) {
-      this.#givenCost -= costOf(entries[this.#head]!.message);
+      const { end, message } = entries[this.#head]!;
+      this.#givenCost -= costOf(message);
       this.#head++;
-      this.#handed++;
+      if (end <= heardBytes) this.#earlier++;
+      else {
+        this.#handed++;
+        this.#handedEnd = end;
+      }
     }
     if (this.#head === entries.length) entries.length = 0;
     else if (this.#head < 1024 || this.#head * 2 < entries.length) return;

@@ -1,8 +1,10 @@
 // Statuses of a Client, and the feed that brings them to whoever watches.
+import type { ConnectionEnd } from "../connection/types.ts";
+import { ParleyError } from "../errors.ts";
 import type { LinkLoss } from "./outbox.ts";
 
 /**
- * Whether a client has a link.
+ * Whether a client has a link. A link counts once `onConnect` is done and the server was heard, or the link has lived for `trialMs`.
  *
  * ```text
  * connecting ──▶ connected ◀──▶ reconnecting
@@ -17,12 +19,18 @@ export interface ClientStatusEvent {
   readonly status: ClientStatus;
   /** When it began. */
   readonly at: Date;
-  /** Attempts to connect since the link was last healthy; 0 while the first one is under way. */
+  /** Attempts to connect since a link was last of use; 0 while the first one is under way. See `ReconnectInfo`. */
   readonly attempt: number;
   /** Time in ms before the next attempt, where one is to come. */
   readonly delayMs?: number;
   /** Why the link was lost, an attempt failed, or the client gave up. */
   readonly error?: unknown;
+  /**
+   * How the server left, where a link or an attempt ended by its end: `"orderly"` after all that it had sent, `"vanished"` by a
+   * reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, as after a time-out. Over plain
+   * TCP and unix sockets the system ends the direction of a killed process as an orderly one, unless it had left bytes unread.
+   */
+  readonly serverLeft?: "orderly" | "vanished";
   /** What became of accepted messages, where a link was lost or closed. */
   readonly loss?: LinkLoss;
   /**
@@ -30,6 +38,17 @@ export interface ClientStatusEvent {
    * `maxQueuedBytes`; absent when there are none.
    */
   readonly droppedBytes?: number;
+}
+
+/** How an attempt or a link ended: `null` when the server ended it in order. */
+export interface LinkOutcome extends Pick<ClientStatusEvent, "serverLeft"> {
+  readonly error: unknown;
+}
+
+/** What an end tells of the server; nothing when it was this side that ended the link. */
+export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent, "serverLeft"> {
+  if (error === null) return { serverLeft: "orderly" };
+  return error instanceof ParleyError && error.code === "ERR_RESET" ? { serverLeft: "vanished" } : {};
 }
 
 /** Events that a slow watcher may fall behind; then old ones are dropped. */

@@ -251,3 +251,8 @@ function withUnsent(error: Error, unsentBytes: number): Error {
   if (!(error instanceof ClosedError) || error.unsentBytes > 0) return error;
   return new ClosedError(error.code as "ERR_RESET", error.message, { cause: error, unsentBytes });
 }
+
+/** Why the signal of a connection that drains aborts. */
+export function goingAway(): ClosedError {
+  return new ClosedError("ERR_GOING_AWAY", "The connection is draining");
+}

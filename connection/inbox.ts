@@ -1,61 +1,23 @@
 // Inbox: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
 import { setImmediate } from "node:timers";
-import { TimeoutError } from "../errors.ts";
 import type { FrameDecoder } from "../framing.ts";
-import { checkDurationMs, MAX_TIMER_MS } from "../limits/check.ts";
-import { explainFirstBytes, FIRST_BYTES } from "../net/first_bytes.ts";
 import type { Transport } from "../net/transport.ts";
+import { Arrivals } from "./arrivals.ts";
+import type { InboxOptions, InboxState } from "./inbox_types.ts";
+import { RateWait } from "./rate_wait.ts";
+import { Received, type Rest } from "./received.ts";
 import { handled, rejected } from "./rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
+import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
+import type { ReceiveOptions } from "./waiter.ts";
+
+export type { ReceiveOptions } from "./waiter.ts";
 
 /**
  * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
  * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
  */
 const MESSAGES_PER_TURN = 256;
-
-/** How a wait for a message may end early. */
-export interface ReceiveOptions {
-  /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
-  signal?: AbortSignal;
-  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {Infinity} */
-  timeoutMs?: number;
-}
-
-/** Options of an {@linkcode Inbox}. */
-export interface InboxOptions {
-  /** Reads ahead until this many bytes wait to be taken. */
-  readonly highWaterBytes: number;
-  /** Called when the reader has nothing left to take: what was sent so far should go out now. */
-  readonly onIdle: () => void;
-  /** Called with the size of each chunk read; gives ms to wait before the next read (rate limit), 0 for none. */
-  readonly onRead: (bytes: number) => number;
-  /** Called once, when the transport gives no more bytes: with `null` at an orderly end. */
-  readonly onEnd: (error: Error | null) => void;
-  /** Called once, when the bytes are no message. More may come, and are thrown away. */
-  readonly onMalformed: (error: Error) => void;
-}
-
-/** The one wait that may be pending. */
-interface Waiter {
-  deliver(message: Uint8Array | null): void;
-  fail(error: unknown): void;
-}
-
-/**
- * ```
- * reading ──discard()──▶ discarding ──▶ ended      no more bytes come
- *    └────────────────────────────────────▲└─▶ cut   what was received is dropped as well
- * ```
- */
-type State =
-  | { readonly kind: "reading" }
-  /** What was received is handed out; what comes now is read and thrown away, so that the peer is not reset. */
-  | { readonly kind: "discarding" }
-  /** No more bytes come; what was received is handed out, then the error or the end. */
-  | { readonly kind: "ended"; readonly error: Error | null; readonly truncatable: boolean }
-  /** Nothing is handed out any more. */
-  | { readonly kind: "cut"; readonly error: Error };
 
 /** Outcome of `take`: no complete message is here yet. */
 const NONE = undefined;
@@ -64,31 +26,41 @@ const NONE = undefined;
 export class Inbox {
   readonly #transport: Transport;
   readonly #options: InboxOptions;
-  #decoder: FrameDecoder;
-  #state: State = { kind: "reading" };
+  readonly #received: Received;
+  /** The message that waits for a rate limit; `null` where there is no limit. */
+  readonly #rate: RateWait | null;
+  #state: InboxState = { kind: "reading" };
   #waiter: Waiter | null = null;
   /** Wakes the reading loop when it waits for room. */
   #room: (() => void) | null = null;
-  /** Wakes the reading loop when it keeps a rate. */
-  #throttled: (() => void) | null = null;
   readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
+  /** Whether a read is under way. */
+  #readsNow = false;
   /** Whether the reader waits for others to have their turn, not for bytes. */
   #yielding = false;
-  /** Bytes given to the decoder. */
-  #pushedBytes = 0;
-  /** Only messages that begin before this byte of the input are handed out; `drain` sets it. */
-  #drainOffset = Infinity;
-  /** The first bytes that came: what the peer speaks, where that is no message. */
-  #firstBytes: Uint8Array | null = null;
+  /** Reads what had arrived when `drain` was called. */
+  #arrivals: Arrivals | null = null;
+  /** Whether bytes that had arrived may have been left when that was decided. */
+  #leavesSome = false;
+  /** Bytes that came and were thrown away although they may have arrived before `drain` was called. */
+  leftBytes = 0;
   /** Messages handed out. */
   messagesIn = 0;
   /** Bytes read. */
   bytesIn = 0;
 
-  constructor(transport: Transport, decoder: FrameDecoder, options: InboxOptions) {
+  constructor(transport: Transport, makeDecoder: () => FrameDecoder, options: InboxOptions) {
     this.#transport = transport;
-    this.#decoder = decoder;
+    this.#received = new Received(makeDecoder);
     this.#options = options;
+    const { rateGate: gate, idleTimeoutMs } = options;
+    this.#rate = gate === undefined ? null : new RateWait({
+      gate,
+      idleTimeoutMs,
+      onPause: () => this.#onRatePause(),
+      onPassed: () => this.#settleWaiter(),
+      onLate: () => this.#dropRest(),
+    });
   }
 
   /** Starts to read. It never rejects. */
@@ -98,17 +70,17 @@ export class Inbox {
 
   /** Bytes received and not yet handed out. */
   get heldBytes(): number {
-    return this.#decoder.heldBytes;
+    return this.#received.heldBytes + (this.#rate?.heldBytes ?? 0);
   }
 
   /** Whether a message has begun whose rest we wait for. */
   get waitsForRest(): boolean {
-    return this.#waiter !== null && this.#decoder.heldBytes > 0 && !this.keepsRate;
+    return this.#waiter !== null && this.#received.heldBytes > 0 && !this.keepsRate;
   }
 
   /** Whether we make the peer wait, to keep a rate. */
   get keepsRate(): boolean {
-    return this.#throttled !== null;
+    return this.#rate !== null && this.#rate.waiting;
   }
 
   /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
@@ -117,25 +89,33 @@ export class Inbox {
     return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
   }
 
-  /** Decodes from the next message on with another decoder. */
-  setDecoder(decoder: FrameDecoder): void {
-    const rest = this.#decoder.takeRest();
-    decoder.push(rest);
-    this.#decoder = decoder;
+  /** Whether a message that waits for a rate limit keeps the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    this.#rate?.setReferenced(isReferenced);
+  }
+
+  /** Decodes from the next message on with other decoders. */
+  setDecoder(makeDecoder: () => FrameDecoder): void {
+    this.#received.setDecoder(makeDecoder);
     this.#settleWaiter();
   }
 
-  /** Hands out what was received, up to the end of a message that has begun, and then ends. */
+  /** Reads what has arrived, hands it out up to the end of a message that has begun, and then ends. */
   drain(): void {
-    this.#drainOffset = Math.min(this.#drainOffset, this.#pushedBytes);
-    this.#settleWaiter();
+    if (this.#arrivals !== null || this.#state.kind !== "reading") return;
+    const arrivals = this.#arrivals = new Arrivals((isAll) => {
+      this.#leavesSome = !isAll;
+      this.#received.endHere();
+      this.#settleWaiter();
+    });
+    if (this.#readsNow) arrivals.waits();
   }
 
   /** Hands out what was received and then ends; what comes from now on is read and thrown away. */
   discard(): void {
     if (this.#state.kind !== "reading") return;
     this.#state = { kind: "discarding" };
-    this.#wake();
+    this.#stopReading();
     this.#settleWaiter();
   }
 
@@ -144,15 +124,15 @@ export class Inbox {
     if (this.#state.kind === "ended" || this.#state.kind === "cut") return;
     const truncatable = error === null && this.#state.kind !== "discarding";
     this.#state = { kind: "ended", error, truncatable };
-    this.#wake();
+    this.#stopReading();
+    if (this.#waiter === null) this.#rate?.rest();
     this.#settleWaiter();
   }
 
   /** Drops what was received: every reader gets `error`. */
   cut(error: Error): void {
     if (this.#state.kind === "cut") return;
-    this.#state = { kind: "cut", error };
-    this.#wake();
+    this.#cut(error);
     this.#settleWaiter();
   }
 
@@ -186,7 +166,7 @@ export class Inbox {
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#waiter !== null) return rejected(secondReader());
     try {
-      checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
+      checkReceive(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
       const message = now ? this.#take() : this.#yieldTurn();
       if (message !== NONE) return Promise.resolve(message);
@@ -199,48 +179,22 @@ export class Inbox {
       reject(error);
       handled(promise);
     };
+    const waiter: Waiter = { deliver: resolve, fail };
     const unbounded = signal === undefined && timeoutMs === Infinity;
-    this.#wait(unbounded ? { deliver: resolve, fail } : this.#bounded(resolve, fail, signal, timeoutMs));
+    // The message then waits for the next reader.
+    this.#wait(unbounded ? waiter : boundedWaiter(waiter, options, () => this.#onGivenUp()));
     return promise;
   }
 
-  /** A waiter that gives up when `signal` aborts or the time is over; the message then waits for the next reader. */
-  #bounded(
-    resolve: (message: Uint8Array | null) => void,
-    reject: (error: unknown) => void,
-    signal: AbortSignal | undefined,
-    timeoutMs: number,
-  ): Waiter {
-    const settle = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    const giveUp = (error: unknown) => {
-      settle();
-      this.#waiter = null;
-      reject(error);
-    };
-    const onAbort = () => giveUp(signal?.reason);
-    const timer = timeoutMs === Infinity
-      ? undefined
-      : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    return {
-      deliver(message) {
-        settle();
-        resolve(message);
-      },
-      fail(error) {
-        settle();
-        reject(error);
-      },
-    };
+  #onGivenUp(): void {
+    this.#waiter = null;
+    if (this.#state.kind === "ended") this.#rate?.rest();
   }
 
   #wait(waiter: Waiter): void {
     this.#waiter = waiter;
     this.#quota.renew();
-    if (!this.#yielding) this.#openRoom();
+    if (!this.#isFull()) this.#openRoom();
     this.#options.onIdle();
   }
 
@@ -248,70 +202,115 @@ export class Inbox {
   #take(): Uint8Array | null | undefined {
     const state = this.#state;
     if (state.kind === "cut") throw state.error;
-    if (this.#isDrained()) return null;
-    const message = this.#decode();
+    const message = this.#rate === null ? this.#decode() : this.#passing(this.#rate);
     if (message !== undefined) {
       this.messagesIn++;
       this.#quota.spend();
       if (this.#room !== null && !this.#isFull()) this.#openRoom();
       return message;
     }
+    if (this.#isDrained()) return null;
     switch (state.kind) {
       case "reading":
         return NONE;
       case "discarding":
-        return null;
+        return this.keepsRate ? NONE : null;
       case "ended":
+        if (this.keepsRate) return this.#judgeRest(this.#rate!);
         if (state.error !== null) throw state.error;
         if (state.truncatable) this.#checkWhole();
         return null;
     }
   }
 
-  /** Whether `drain` was called and the next message begins after that. */
+  #passing(rate: RateWait): Uint8Array | undefined {
+    if (rate.holds) return rate.take();
+    const message = this.#decode();
+    return message === undefined || rate.pass(message) ? message : undefined;
+  }
+
+  /** The peer has left, and a message waits for a rate limit. Throws when what is left would take too long. */
+  #judgeRest(rate: RateWait): undefined {
+    const late = rate.judgeRest(() => this.#countRest());
+    if (late === null) return NONE;
+    this.#fail(late);
+    throw late;
+  }
+
+  #onRatePause(): void {
+    this.#options.onRatePause();
+    // There may be a reason now to look how the peer is.
+    this.#openRoom();
+  }
+
+  #dropRest(): void {
+    this.#fail(this.#rate!.lateError(this.#countRest()));
+    this.#settleWaiter();
+  }
+
+  /** Whole messages that were received and not handed out. */
+  #countRest(): Rest {
+    const { messages, bytes } = this.#received.count();
+    return { messages: messages + (this.#holdsMessage ? 1 : 0), bytes: bytes + this.#rate!.heldBytes };
+  }
+
+  /** Whether all was handed out that began before the end of a drain. */
   #isDrained(): boolean {
-    return this.#drainOffset !== Infinity && this.#pushedBytes - this.heldBytes >= this.#drainOffset;
+    return this.#received.isOver && !this.#holdsMessage;
+  }
+
+  get #holdsMessage(): boolean {
+    return this.#rate !== null && this.#rate.holds;
   }
 
   /** Decodes one message; bytes that are none end the input. */
   #decode(): Uint8Array | undefined {
     try {
-      return this.#decoder.next();
+      return this.#received.next();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#malformed(error as Error);
     }
   }
 
   /** Fails when the input ended inside a message. */
   #checkWhole(): void {
     try {
-      this.#decoder.end();
+      this.#received.checkWhole();
     } catch (error) {
-      this.#fail(error as Error);
-      throw error;
+      throw this.#malformed(error as Error);
     }
   }
 
+  /** What came is no message. */
+  #malformed(error: Error): Error {
+    if (this.messagesIn === 0) this.#received.explain(error);
+    this.#fail(error);
+    return error;
+  }
+
   #fail(error: Error): void {
-    if (this.messagesIn === 0 && this.#firstBytes !== null) explainFirstBytes(error, this.#firstBytes);
+    this.#cut(error);
+    this.#options.onFault(error);
+  }
+
+  #cut(error: Error): void {
     this.#state = { kind: "cut", error };
-    this.#wake();
-    this.#options.onMalformed(error);
+    this.#rate?.drop();
+    this.#stopReading();
   }
 
   /** Gives the waiting reader what there is now. */
   #settleWaiter(): void {
     const waiter = this.#waiter;
     if (waiter === null || this.#yielding) return;
-    // Nobody waits while a message is taken: whether more is to be read depends on what is left.
+    // There is no waiter while a message is taken: whether more must be read depends on what is left.
     this.#waiter = null;
     try {
       const message = this.#take();
       if (message !== NONE) return waiter.deliver(message);
-      // More bytes are needed: the reading loop may have stopped while the reader let others have their turn.
       this.#waiter = waiter;
-      this.#openRoom();
+      // More bytes are needed: the reading loop may have stopped while the reader let others have their turn.
+      if (!this.#isFull()) this.#openRoom();
     } catch (error) {
       waiter.fail(error);
     }
@@ -335,9 +334,11 @@ export class Inbox {
     this.#room = null;
   }
 
-  #wake(): void {
+  /** What comes is not kept any more. */
+  #stopReading(): void {
+    this.#arrivals?.stop();
+    this.#rate?.giveBack();
     this.#openRoom();
-    this.#throttled?.();
   }
 
   /** Reads until the input ends. It never rejects. */
@@ -345,18 +346,18 @@ export class Inbox {
     const { onRead, onEnd } = this.#options;
     try {
       for (;;) {
+        this.#readsNow = true;
+        this.#arrivals?.waits();
         const chunk = await this.#transport.read();
+        this.#readsNow = false;
         if (chunk === null) break;
-        this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
         this.bytesIn += chunk.length;
-        const waitMs = onRead(chunk.length);
-        if (this.#state.kind === "reading" && !this.#isDrained()) {
-          this.#pushedBytes += chunk.length;
-          this.#decoder.push(chunk);
-          if (this.#waiter !== null) this.#settleWaiter();
+        onRead();
+        this.#keep(chunk);
+        if (!this.#isFull()) this.#rate?.giveBack();
+        while (this.#isFull() && !this.#looksAhead()) {
+          await new Promise<void>((resolve) => this.#room = resolve);
         }
-        if (waitMs > 0) await this.#throttle(waitMs);
-        if (this.#isFull()) await new Promise<void>((resolve) => this.#room = resolve);
       }
       this.end(null);
       onEnd(null);
@@ -366,34 +367,32 @@ export class Inbox {
     }
   }
 
+  /** Takes what was read, unless it comes too late. */
+  #keep(chunk: Uint8Array): void {
+    if (this.#state.kind !== "reading" || this.#isDrained()) {
+      if (this.#leavesSome) this.leftBytes += chunk.length;
+      return;
+    }
+    this.#received.push(chunk);
+    this.#arrivals?.came(chunk.length);
+    if (this.#waiter !== null) this.#settleWaiter();
+  }
+
+  /** Whether to read on although enough is here, by what messages took so far. */
+  #looksAhead(): boolean {
+    if (this.#rate === null || this.#received.hasEnd) return false;
+    const { heldBytes: bytes, decodedBytes } = this.#received;
+    const frameBytes = Math.max(1, decodedBytes / (this.messagesIn + 1));
+    const overBytes = this.heldBytes - this.#options.highWaterBytes;
+    return this.#rate.looksAhead({ messages: Math.floor(bytes / frameBytes), bytes }, overBytes);
+  }
+
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
-    // A reader that merely lets others have their turn has enough to take: else a flood would be read without bound.
-    const sated = this.#waiter === null || this.#yielding;
-    if (this.#drainOffset !== Infinity) return sated || this.#isDrained();
+    // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
+    const sated = this.#waiter === null || this.#yielding || this.keepsRate;
+    if (this.#received.hasEnd) return sated || this.#isDrained();
     return sated && this.heldBytes >= this.#options.highWaterBytes;
   }
-
-  async #throttle(waitMs: number): Promise<void> {
-    if (this.#state.kind !== "reading") return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.min(waitMs, MAX_TIMER_MS));
-    this.#throttled = resolve;
-    await promise;
-    this.#throttled = null;
-    clearTimeout(timer);
-  }
-}
-
-function iteration(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
-  return message === null ? { value: undefined, done: true } : { value: message, done: false };
-}
-
-function secondReader(): TypeError {
-  return new TypeError("Cannot receive as another reader waits on this connection: one reader at a time");
-}
-
-function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
 }

@@ -26,4 +26,6 @@ export const CONNECTION_SETUP_NAMES: OptionNames<ConnectionSetup<unknown>> = {
   onTraffic: true,
   tellEachRead: true,
   onUnheard: true,
+  rateGate: true,
+  onRatePause: true,
 };

@@ -33,13 +33,13 @@ export class Refusals {
 
   /** Makes a rejection that must be heard. */
   reject(error: unknown): Promise<never> {
-    const refusal = new Refusal((_, reject) => reject(error));
+    const refusal = new Heard<never>((_, reject) => reject(error));
     // By then an `await` has been seen, however many functions lie in between.
     if (this.#left > 0) setImmediate(() => this.#look(refusal, error));
     return refusal;
   }
 
-  #look(refusal: Refusal, error: unknown): void {
+  #look(refusal: Heard<never>, error: unknown): void {
     if (refusal.isHeard || this.#left === 0) return;
     this.#left--;
     this.#report(error);
@@ -47,11 +47,11 @@ export class Refusals {
 }
 
 /** A promise that knows whether anything waits for it. */
-class Refusal extends Promise<never> {
+class Heard<T> extends Promise<T> {
   /** Whether `then`, `catch`, `finally` or `await` was used. */
   isHeard = false;
 
-  constructor(executor: ConstructorParameters<typeof Promise<never>>[0]) {
+  constructor(executor: ConstructorParameters<typeof Promise<T>>[0]) {
     super(executor);
     // It reports itself.
     super.then(undefined, () => {});
@@ -67,6 +67,13 @@ class Refusal extends Promise<never> {
     this.isHeard = true;
     return super.then(...handlers);
   }
+}
+
+/** The same promise. When it rejects and nothing has waited for it by then, `report` is told, and the process lives on. */
+export function reportUnheard<T>(promise: Promise<T>, report: UnheardReport): Promise<T> {
+  const result = new Heard<T>((resolve, reject) => promise.then(resolve, reject));
+  promise.catch((error) => setImmediate(() => result.isHeard || report(error)));
+  return result;
 }
 
 function toConsole(error: unknown): void {

@@ -6,22 +6,36 @@ const MIN_INTERVAL_MS = 10;
 /** Least exact: how often a sweep runs at least. */
 const MAX_INTERVAL_MS = 1000;
 
+/** A sweep that is late by less is ordinary on a busy machine; what is more was a standstill. */
+const ORDINARY_DELAY_MS = 100;
+
 /** Looks at one connection; `nowMs` grows steadily and begins anywhere. */
 export type Sweep = (nowMs: number) => void;
 
 /**
  * Calls every entry now and then, so that a timeout needs no timer of its own. The timer does not keep the process alive
- * and runs only while there are entries.
+ * and runs only while there are entries. A period goes on when the interval changes: else connections that come and go
+ * would postpone the timeouts of all others for ever.
  */
 export class Sweeper {
   readonly #entries = new Set<Sweep>();
   /** How many entries want which interval. */
   readonly #wanted = new Map<number, number>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #intervalMs = Infinity;
+  /** When the last sweep was, or the first entry came, and when the next one is due, by the clock. */
+  #sweptAtMs = 0;
+  #dueAtMs = 0;
+  /** For how long the process stood still: what peers sent or took meanwhile was not seen, so that time counts against none. */
+  #lostMs = 0;
 
-  /** The time that sweeps are told, in ms. */
+  /** The time that sweeps are told, in ms: that of the clock, without the time in which the process stood still. */
   nowMs(): number {
+    return this.clockMs() - this.#lostMs;
+  }
+
+  /** The platform's clock, in ms. */
+  protected clockMs(): number {
     return performance.now();
   }
 
@@ -32,6 +46,7 @@ export class Sweeper {
    */
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
+    if (this.#entries.size === 0) this.#sweptAtMs = this.clockMs();
     this.#entries.add(sweep);
     this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);
     if (intervalMs < this.#intervalMs) this.#run(intervalMs);
@@ -50,17 +65,28 @@ export class Sweeper {
     if (intervalMs === this.#intervalMs) this.#run(Math.min(...this.#wanted.keys()));
   }
 
-  /** Sweeps at this interval from now on; not at all when it is infinite. */
+  /** Sweeps at this interval from the last sweep on; not at all when it is infinite. */
   #run(intervalMs: number): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#intervalMs = intervalMs;
     if (intervalMs === Infinity) return;
-    this.#timer = setInterval(() => {
-      const nowMs = this.nowMs();
-      for (const sweep of this.#entries) sweep(nowMs);
-    }, intervalMs);
+    const clockMs = this.clockMs();
+    this.#dueAtMs = Math.max(clockMs, this.#sweptAtMs + intervalMs);
+    this.#timer = setTimeout(this.#onDue, this.#dueAtMs - clockMs);
     Deno.unrefTimer(this.#timer);
   }
+
+  readonly #onDue = (): void => {
+    const clockMs = this.#sweptAtMs = this.clockMs();
+    this.#lostMs += Math.max(0, clockMs - this.#dueAtMs - ORDINARY_DELAY_MS);
+    const nowMs = this.nowMs();
+    try {
+      for (const sweep of this.#entries) sweep(nowMs);
+    } finally {
+      // An entry that came or went meanwhile may have begun the next period already.
+      this.#run(this.#intervalMs);
+    }
+  };
 }
 
 /** Looks after connections that belong to no server. */

@@ -28,6 +28,8 @@ export class TimeoutWatch {
   readonly #received = new Stillness();
   readonly #writes = new Stillness();
   readonly #messages = new Stillness();
+  /** When a rate limit was last seen to hold the peer back. */
+  #heldBackAtMs = -Infinity;
   /** What the kernel held when it was last asked during the write that waits; `null` before that, and where it does not say. */
   #held: number | null = null;
   /** Bytes that left the kernel while a write waited. */
@@ -62,8 +64,10 @@ export class TimeoutWatch {
       if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
     } else this.#messages.lastedMs(-1, nowMs);
     if (this.#isSilent(nowMs)) return this.#silentPeer();
-    const idleMs = this.idleMs(nowMs);
-    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing && !inbox.keepsRate) {
+    // Silence that our limit asked for is no silence: the time begins anew once the limit lets the peer go on.
+    if (inbox.keepsRate) this.#heldBackAtMs = nowMs;
+    const idleMs = Math.min(this.idleMs(nowMs), nowMs - this.#heldBackAtMs);
+    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !queue.writing) {
       onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",

@@ -1,4 +1,5 @@
 // Turns: how much may be done in one turn of the event loop, and what is known of when one begins.
+import { setImmediate } from "node:timers";
 
 /** Turns that were seen to begin. Some are missed; within one turn it may grow by each callback that counts it. */
 let turns = 0;
@@ -6,6 +7,38 @@ let turns = 0;
 /** Tells that a turn has begun: for callbacks of `setImmediate`. */
 export function countTurn(): void {
   turns++;
+}
+
+/** Callbacks of {@linkcode afterTurns} with the turns that each still waits. */
+const waiting = new Map<() => void, number>();
+
+/** Whether {@linkcode passTurn} will be called. */
+let scheduled = false;
+
+/** Calls back after so many turns of the event loop; the result cancels that. Each callback is a function of its own. */
+export function afterTurns(count: number, callback: () => void): () => void {
+  waiting.set(callback, count);
+  schedule();
+  return () => void waiting.delete(callback);
+}
+
+function schedule(): void {
+  if (scheduled || waiting.size === 0) return;
+  scheduled = true;
+  setImmediate(passTurn);
+}
+
+function passTurn(): void {
+  scheduled = false;
+  countTurn();
+  for (const [callback, left] of waiting) {
+    if (left > 1) waiting.set(callback, left - 1);
+    else {
+      waiting.delete(callback);
+      callback();
+    }
+  }
+  schedule();
 }
 
 /**

@@ -25,10 +25,36 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   onUnheard?: (error: unknown) => void;
   /** Timer that looks after the timeouts. @default {one for the process} */
   sweeper?: Sweeper;
-  /** Called with what moved since the last call; gives ms to wait before reading on. */
-  onTraffic?: (traffic: Traffic) => number;
+  /** Called with what moved since the last call. */
+  onTraffic?: (traffic: Traffic) => void;
   /** Whether to call it after each read too, and not only once a second and at the end. @default {true} */
   tellEachRead?: boolean;
+  /** Asked before each message is handed to the reader. @default {none} */
+  rateGate?: MessageGate;
+  /** Called when a message has to wait for it. */
+  onRatePause?: () => void;
+}
+
+/**
+ * Decides when messages of a connection may be handed to its reader; `serve` makes one where it has `rateLimits`. All times are in
+ * ms of one clock that does not go back.
+ */
+export interface MessageGate {
+  /** Set by the connection; called when a message that got `Infinity` should be asked for again, though not from within the call. */
+  onTurn: () => void;
+  /**
+   * Asks for a message of so many bytes. Returns 0 when it may pass, and counts it; else the ms after which to ask again,
+   * `Infinity` to wait for {@linkcode onTurn}.
+   */
+  ask(bytes: number, nowMs: number): number;
+  /** The message that was asked for will not be handed out. */
+  leave(): void;
+  /** Returns the ms in which so much would pass if no other connection wanted anything. */
+  restMs(messages: number, bytes: number, nowMs: number): number;
+  /** Lends bytes to hold beyond `readAheadBytes`; `false` when there are none to lend. */
+  borrow(bytes: number): boolean;
+  /** Takes borrowed bytes back. */
+  giveBack(bytes: number): void;
 }
 
 /** What moved on a connection since it was last told. */
@@ -54,4 +80,9 @@ export interface SendProgress {
   readonly startedBytes: number;
   /** Handed to the kernel, by writes that are finished. */
   readonly writtenBytes: number;
+  /**
+   * What {@linkcode writtenBytes} was when bytes last came from the peer. The peer was there after these; that it has read them is
+   * likely, and not certain.
+   */
+  readonly heardBytes: number;
 }

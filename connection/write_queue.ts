@@ -91,6 +91,8 @@ export class WriteQueue implements SendProgress {
   startedBytes = 0;
   /** Bytes that the kernel has. */
   writtenBytes = 0;
+  /** Those of {@linkcode writtenBytes} that the kernel had when the peer was last heard. */
+  heardBytes = 0;
 
   constructor(transport: Transport, encoder: FrameEncoder, options: WriteQueueOptions) {
     this.#transport = transport;

@@ -11,6 +11,7 @@ const [port = "5560", folder = "certificates", ...backends] = Deno.args;
 const pool = new Pool({
   backends: backends.map((port) => ({ port: Number(port) })),
   framing: raw(), // bytes, not messages
+  canReset: true, // a backend must not take half of an upload for the whole
   maxPerBackend: 300,
   maxConnections: 900,
   acquireTimeoutMs: 3_000,

@@ -54,7 +54,10 @@ const TINY_BYTES = 256;
 /** Room that tiny chunks are copied into. */
 const GATHER_BYTES = 4096;
 
-/** Chunks that wait their turn. */
+/** Places of taken chunks that are kept at most: a queue that never runs empty must not grow with all it ever held. */
+const MAX_TAKEN_PLACES = 64;
+
+/** Chunks that wait their turn. A chunk that was taken is let go at once. */
 class ChunkQueue {
   #chunks: Uint8Array[] = [];
   #head = 0;
@@ -72,12 +75,16 @@ class ChunkQueue {
   /** The first chunk, or `undefined`. */
   shift(): Uint8Array | undefined {
     if (this.#head === this.#chunks.length) return undefined;
-    const chunk = this.#chunks[this.#head++]!;
+    const chunk = this.#chunks[this.#head]!;
+    this.#chunks[this.#head++] = EMPTY;
     this.length -= chunk.length;
     if (this.#head === this.#chunks.length) {
       this.#chunks = [];
       this.#head = 0;
       this.#gather = EMPTY;
+    } else if (this.#head > MAX_TAKEN_PLACES && this.#head * 2 > this.#chunks.length) {
+      this.#chunks = this.#chunks.slice(this.#head);
+      this.#head = 0;
     }
     return chunk;
   }

@@ -52,13 +52,13 @@ export interface FrameDecoder {
    * @throws {FramingError} `ERR_FRAME_TRUNCATED` when they ended inside a message
    */
   end(): void;
-  /** Gives up all held bytes, as they came, for another decoder to go on with. */
+  /** Gives up all held bytes, as they came, for another decoder to go on with, or for the same one: it holds nothing then. */
   takeRest(): Uint8Array;
 }
 
 /**
  * A way to put messages on a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`, `varintPrefixed`,
- * `fixedLength` and `raw`; write your own by implementing this interface.
+ * `chunked`, `fixedLength` and `raw`; write your own by implementing this interface.
  */
 export interface Framing {
   /** Name for logs, errors and statistics. */

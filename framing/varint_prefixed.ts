@@ -1,9 +1,7 @@
 // varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's delimited messages.
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
-
-/** Five groups of seven bits hold every length up to 2^35. */
-const MAX_PREFIX_BYTES = 5;
+import { MAX_VARINT_BYTES, writeVarint } from "./varint.ts";
 
 /**
  * Messages that begin with their length as an unsigned LEB128 varint: the delimited messages of protobuf. Only the
@@ -28,7 +26,7 @@ export function varintPrefixed(): Framing {
 }
 
 class VarintEncoder implements FrameEncoder {
-  readonly maxOverhead = MAX_PREFIX_BYTES;
+  readonly maxOverhead = MAX_VARINT_BYTES;
   readonly #limits: FramingLimits;
 
   constructor(limits: FramingLimits) {
@@ -41,13 +39,7 @@ class VarintEncoder implements FrameEncoder {
   }
 
   writeHead(body: Uint8Array, into: Uint8Array, offset: number): number {
-    let rest = body.length;
-    while (rest >= 0x80) {
-      into[offset++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    into[offset++] = rest;
-    return offset;
+    return writeVarint(body.length, into, offset);
   }
 
   writeTail(_body: Uint8Array, _into: Uint8Array, offset: number): number {
@@ -57,13 +49,13 @@ class VarintEncoder implements FrameEncoder {
 
 class VarintDecoder extends PrefixedDecoder {
   constructor(limits: FramingLimits) {
-    super(MAX_PREFIX_BYTES, limits.maxMessageBytes);
+    super(MAX_VARINT_BYTES, limits.maxMessageBytes);
   }
 
   protected readPrefix(bytes: Uint8Array, at: number, end: number): number {
     let length = 0;
     let scale = 1;
-    const last = Math.min(end - at, MAX_PREFIX_BYTES);
+    const last = Math.min(end - at, MAX_VARINT_BYTES);
     for (let i = 0; i < last; i++) {
       const byte = bytes[at + i]!;
       length += (byte & 0x7f) * scale;
@@ -74,8 +66,8 @@ class VarintDecoder extends PrefixedDecoder {
       }
       scale *= 128;
     }
-    if (last === MAX_PREFIX_BYTES) {
-      throw this.#malformed(`its length takes more than ${MAX_PREFIX_BYTES} bytes`);
+    if (last === MAX_VARINT_BYTES) {
+      throw this.#malformed(`its length takes more than ${MAX_VARINT_BYTES} bytes`);
     }
     return INCOMPLETE;
   }

@@ -184,7 +184,7 @@ export class Admission<Owner = unknown> {
     const room = entry.replace === null ? this.#findRoom(nowMs) : entry;
     if (room.kind === "refused") return this.#refuse(room.reason);
     if (room.kind === "wait") return room;
-    entry.bucket?.take(1, nowMs);
+    entry.bucket?.spend(1);
     return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: this.#replace(room.replace) };
   }
 
@@ -205,7 +205,7 @@ export class Admission<Owner = unknown> {
       this.release(ticket);
       return this.#refuse(entry.reason);
     }
-    entry.bucket?.take(1, nowMs);
+    entry.bucket?.spend(1);
     const replaced = this.#replace(entry.replace);
     this.#leaveSource(mutable);
     mutable.source = source;

@@ -1,4 +1,5 @@
 // The names of all options that limits have.
+import type { ProxyProtocolOptions } from "./proxy_sources.ts";
 import type { AdmissionOptions } from "./admission_options.ts";
 import type { OptionNames } from "./check_names.ts";
 import type { PenaltiesOptions } from "./penalties.ts";
@@ -17,6 +18,7 @@ export const RATE_LIMIT_NAMES: OptionNames<RateLimit> = {
 export const RATE_LIMITS_NAMES: OptionNames<RateLimitsOptions> = {
   perConnection: RATE_LIMIT_NAMES,
   perSource: RATE_LIMIT_NAMES,
+  perServer: RATE_LIMIT_NAMES,
   maxSources: true,
 };
 
@@ -52,3 +54,6 @@ export const ADMISSION_NAMES: OptionNames<AdmissionOptions> = {
 
 /** Names of the options of TCP's keepalive: see `SocketTuning`. */
 export const KEEP_ALIVE_NAMES: OptionNames<{ readonly delayMs: number }> = { delayMs: true };
+
+/** Names in {@linkcode ProxyProtocolOptions}. */
+export const PROXY_PROTOCOL_NAMES: OptionNames<ProxyProtocolOptions> = { sources: true };

@@ -1,5 +1,6 @@
-// RateLimits: messages and bytes per second, per connection and per source.
+// RateLimits: messages and bytes per second, per connection, per source and for a whole server.
 import { checkInteger, checkNumber } from "./check.ts";
+import { ByteLoan, type MeteredBucket, RateGate, RateStage, type RateUnit } from "./rate_gate.ts";
 import { RecencyMap } from "./recency_map.ts";
 import { TokenBucket, type TokenBucketOptions } from "./token_bucket.ts";
 
@@ -9,13 +10,19 @@ const MAX_RATE = 2 ** 50;
 /** Lowest rate that can be set, per second: one in about three hours. */
 const MIN_RATE = 0.0001;
 
-/** A limit on the rate at which messages come in. What is absent is not limited. */
+/**
+ * A limit on the rate at which messages are handed to the reader. What is absent is not limited. A message is counted when it is
+ * handed over: what is over the limit waits, then the peer does, and nothing is lost.
+ */
 export interface RateLimit {
   /** Messages per second. */
   readonly messagesPerSecond?: number;
   /** Messages that may come at once after a rest. @default {one second of the rate, at least 1} */
   readonly burstMessages?: number;
-  /** Bytes of messages per second. */
+  /**
+   * Bytes of messages per second, without what their framing adds. A message larger than `burstBytes` passes when none was
+   * handed over for as long as that burst takes; the next one waits until it is paid for, though 30 seconds at most.
+   */
   readonly bytesPerSecond?: number;
   /** Bytes that may come at once after a rest. @default {one second of the rate, at least 1} */
   readonly burstBytes?: number;
@@ -26,10 +33,12 @@ export interface RateLimitsOptions {
   /** Limit for each connection by itself. @default {none} */
   readonly perConnection?: RateLimit;
   /**
-   * Limit for all connections of one source together, loopback included. Connections without a source (unix
-   * sockets, memory) are not counted together. @default {none}
+   * Limit for all connections of one source together, loopback included. They take turns, one message each. Connections
+   * without a source (unix sockets, memory) are not counted together. @default {none}
    */
   readonly perSource?: RateLimit;
+  /** Limit for all connections of the server together. Their sources take turns, one message each. @default {none} */
+  readonly perServer?: RateLimit;
   /** Sources that are remembered, the least recently used ones forgotten first. @default {65536} */
   readonly maxSources?: number;
 }
@@ -43,15 +52,20 @@ export interface RateLimitsOptions {
  *
  * const limits = new RateLimits({ perConnection: { messagesPerSecond: 100, burstMessages: 1 } });
  * const gate = limits.gate("192.0.2.7", 0);
- * assertEquals(gate?.take(1, 512, 0), 0);
- * assertEquals(gate?.take(1, 512, 0), 10);
+ * assertEquals(gate?.ask(512, 0), 0); // it passes
+ * assertEquals(gate?.ask(512, 0), 10); // the next one has to wait for so many ms
+ * assertEquals(gate?.ask(512, 10), 0);
  * ```
  */
 export class RateLimits {
   readonly #perConnection: readonly BucketPlan[];
   readonly #perSource: readonly BucketPlan[];
+  readonly #perServer: readonly BucketPlan[];
   readonly #maxSources: number;
-  readonly #sources: RecencyMap<string, readonly Metered[]> = new RecencyMap();
+  readonly #sources: RecencyMap<string, RateStage> = new RecencyMap();
+  readonly #loan = new ByteLoan();
+  /** Of the whole server; made with the first gate, as time is known then. */
+  #server: RateStage | null = null;
 
   /**
    * Checks the limits.
@@ -60,9 +74,10 @@ export class RateLimits {
    * @throws {RangeError} when a rate, a burst or a number of sources is out of range
    */
   constructor(options: RateLimitsOptions = {}) {
-    const { perConnection = {}, perSource = {}, maxSources = 65_536 } = options;
+    const { perConnection = {}, perSource = {}, perServer = {}, maxSources = 65_536 } = options;
     this.#perConnection = plan("perConnection", perConnection);
     this.#perSource = plan("perSource", perSource);
+    this.#perServer = plan("perServer", perServer);
     this.#maxSources = checkInteger("Cannot limit rates", "maxSources", maxSources, 1, 2 ** 24);
   }
 
@@ -72,89 +87,42 @@ export class RateLimits {
   }
 
   /**
-   * Gives the gate that the messages of a new connection pass, or `null` where nothing is limited.
+   * Returns the gate that the messages of a new connection pass, or `null` where nothing is limited.
    *
    * @param source Key of its source, see `sourceKey`
    */
   gate(source: string | null, nowMs: number): RateGate | null {
-    const own = this.#perConnection.map((bucket) => build(bucket, nowMs));
-    const shared = source === null ? [] : this.#shared(source, nowMs);
-    const metered = [...own, ...shared];
-    return metered.length === 0 ? null : new RateGate(metered);
+    const stages: RateStage[] = [];
+    if (this.#perConnection.length > 0) stages.push(build(this.#perConnection, nowMs));
+    if (this.#perSource.length > 0 && source !== null) stages.push(this.#ofSource(source, nowMs));
+    if (this.#perServer.length > 0) stages.push(this.#server ??= build(this.#perServer, nowMs));
+    return stages.length === 0 ? null : new RateGate(stages, this.#loan);
   }
 
   /** The buckets of a source outlive its connections: else connecting anew would be a new burst. */
-  #shared(source: string, nowMs: number): readonly Metered[] {
-    if (this.#perSource.length === 0) return [];
+  #ofSource(source: string, nowMs: number): RateStage {
     const known = this.#sources.touch(source);
     if (known !== undefined) return known;
     if (this.#sources.size >= this.#maxSources) {
       const oldest = this.#sources.oldest();
       if (oldest !== undefined) this.#sources.delete(oldest[0]);
     }
-    const fresh = this.#perSource.map((bucket) => build(bucket, nowMs));
+    const fresh = build(this.#perSource, nowMs);
     this.#sources.set(source, fresh);
     return fresh;
   }
 }
 
-/** What a bucket counts. */
-type Unit = "messages" | "bytes";
-
 /** A bucket to be made. */
 interface BucketPlan {
-  readonly unit: Unit;
+  readonly unit: RateUnit;
   readonly options: TokenBucketOptions;
 }
 
-/** A bucket, and what it counts. */
-interface Metered {
-  readonly unit: Unit;
-  readonly bucket: TokenBucket;
-}
-
-/**
- * The limits that the messages of one connection pass: its own, and those it shares with others of its source.
- * Made by {@linkcode RateLimits.gate}.
- */
-export class RateGate {
-  readonly #metered: readonly Metered[];
-
-  /** Joins buckets into one gate. */
-  constructor(metered: readonly Metered[]) {
-    this.#metered = metered;
-  }
-
-  /**
-   * Counts what has come in. Gives the milliseconds that the reader has to pause before it reads on, 0 for none:
-   * the kernel's buffers then fill up and the peer slows down, nothing is lost.
-   */
-  take(messages: number, bytes: number, nowMs: number): number {
-    let waitMs = 0;
-    for (const { unit, bucket } of this.#metered) {
-      const count = unit === "messages" ? messages : bytes;
-      waitMs = Math.max(waitMs, bucket.take(count, nowMs));
-    }
-    return waitMs;
-  }
-
-  /** Counts what has come in if every limit allows it; `false`, and nothing counted, otherwise. */
-  tryTake(messages: number, bytes: number, nowMs: number): boolean {
-    const allowed = this.#metered.every(({ unit, bucket }) =>
-      bucket.has(unit === "messages" ? messages : bytes, nowMs)
-    );
-    if (allowed) this.take(messages, bytes, nowMs);
-    return allowed;
-  }
-
-  /** Gives the milliseconds until every debt is paid; 0 when there is none. */
-  waitMs(nowMs: number): number {
-    return this.#metered.reduce((longest, { bucket }) => Math.max(longest, bucket.waitMs(nowMs)), 0);
-  }
-}
-
-function build(planned: BucketPlan, nowMs: number): Metered {
-  return { unit: planned.unit, bucket: new TokenBucket(planned.options, nowMs) };
+function build(plans: readonly BucketPlan[], nowMs: number): RateStage {
+  return new RateStage(plans.map(({ unit, options }): MeteredBucket => {
+    return { unit, bucket: new TokenBucket(options, nowMs) };
+  }));
 }
 
 function plan(scope: string, limit: RateLimit): BucketPlan[] {

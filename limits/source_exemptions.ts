@@ -1,6 +1,7 @@
 // Sources that penalties and the cap of pending connections leave alone: loopback, and trusted proxies.
 import { checkBoolean } from "./check.ts";
 import { parseIpAddress } from "./ip_address.ts";
+import { isInNetwork, type Network, parseNetwork } from "./networks.ts";
 import { isLoopbackSource } from "./source_key.ts";
 
 /** Options of {@linkcode SourceExemptions}. */
@@ -23,13 +24,6 @@ export interface SourceExemptionsOptions {
    * @default {[]}
    */
   readonly exemptSources?: readonly string[];
-}
-
-/** A network: the first `bits` bits of `words`, which are 8 bits each for IPv4 and 16 each for IPv6. */
-interface Network {
-  readonly family: 4 | 6;
-  readonly words: readonly number[];
-  readonly bits: number;
 }
 
 /**
@@ -63,7 +57,7 @@ export class SourceExemptions {
         `Cannot set limits as "exemptSources" must be an array of texts: current value is of type ${typeof exemptSources}`,
       );
     }
-    this.#networks = exemptSources.map(parseNetwork);
+    this.#networks = exemptSources.map(readNetwork);
   }
 
   /** Tells whether the source with this key (see `sourceKey`) is left alone. */
@@ -76,39 +70,21 @@ export class SourceExemptions {
   lists(source: string): boolean {
     if (this.#networks.length === 0) return false;
     const address = parseIpAddress(source.endsWith("/64") ? source.slice(0, -3) : source);
-    if (address === null) return false;
-    const words = address.family === 4 ? address.octets : address.groups;
-    return this.#networks.some((network) => contains(network, address.family, words));
+    return address !== null && this.#networks.some((network) => isInNetwork(network, address));
   }
 }
 
-function parseNetwork(text: unknown): Network {
+function readNetwork(text: unknown): Network {
   if (typeof text !== "string") {
     throw new TypeError(
       `Cannot set limits as "exemptSources" must hold texts: current value is of type ${typeof text}`,
     );
   }
-  const [addressText = "", bitsText, ...rest] = text.split("/");
-  const address = parseIpAddress(addressText);
   // Sources are told apart by their first 64 bits in IPv6, so a longer prefix could not be honoured.
-  const longest = address?.family === 4 ? 32 : 64;
-  const bits = bitsText === undefined ? longest : /^[0-9]{1,3}$/.test(bitsText) ? Number(bitsText) : NaN;
-  if (address === null || rest.length > 0 || !(bits <= longest)) {
-    throw new RangeError(
-      `Cannot set limits as "exemptSources" must hold IPv4 networks (to /32) and IPv6 networks (to /64): ` +
-        `current value is ${JSON.stringify(text.slice(0, 64))}`,
-    );
-  }
-  if (address.family === 4) return { family: 4, words: address.octets, bits };
-  return { family: 6, words: address.groups, bits };
-}
-
-function contains(network: Network, family: 4 | 6, words: readonly number[]): boolean {
-  if (network.family !== family) return false;
-  const wordBits = family === 4 ? 8 : 16;
-  for (let index = 0, left = network.bits; left > 0; index++, left -= wordBits) {
-    const shift = Math.max(0, wordBits - left);
-    if ((words[index] ?? 0) >> shift !== (network.words[index] ?? 0) >> shift) return false;
-  }
-  return true;
+  const network = parseNetwork(text, 64);
+  if (network !== null) return network;
+  throw new RangeError(
+    `Cannot set limits as "exemptSources" must hold IPv4 networks (to /32) and IPv6 networks (to /64): ` +
+      `current value is ${JSON.stringify(text.slice(0, 64))}`,
+  );
 }

@@ -66,3 +66,19 @@ function zoneOf(hostname: string): string {
 export function isLoopbackSource(source: string): boolean {
   return source === LOOPBACK_V6 || /^127(\.[0-9]{1,3}){3}$/.test(source);
 }
+
+/**
+ * Tells whether other machines can reach what listens on an address.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isOpenToOthers({ transport: "tcp", hostname: "0.0.0.0", port: 5555 }), true);
+ * assertEquals(isOpenToOthers({ transport: "tcp", hostname: "127.0.0.1", port: 5555 }), false);
+ * ```
+ */
+export function isOpenToOthers(address: Address): boolean {
+  const source = sourceKey(address);
+  return source !== null && !isLoopbackSource(source);
+}

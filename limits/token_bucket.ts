@@ -1,5 +1,11 @@
 // TokenBucket: a rate with a burst, which tells how long to wait rather than only yes or no.
 
+/** Longest debt, in ms of the rate: one large message must not shut out all that come after it for hours. */
+export const MAX_DEBT_MS = 30_000;
+
+/** Waits below this, in ms, are over: sums of fractions are not exact. */
+const TOLERANCE_MS = 0.001;
+
 /** Options of {@linkcode TokenBucket}. */
 export interface TokenBucketOptions {
   /** Tokens that come back per second; greater than 0. */
@@ -9,8 +15,8 @@ export interface TokenBucketOptions {
 }
 
 /**
- * A token bucket. {@linkcode take} always takes and may leave a debt: a reader that waits as long as it is told to
- * slows its peer down and loses nothing. {@linkcode tryTake} refuses instead.
+ * A token bucket. A count above the burst passes when the bucket is full, as it could never pass otherwise, and leaves a debt of
+ * 30 seconds of the rate at most.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`; if it does go back,
  * nothing is refilled until it has moved on again.
@@ -20,10 +26,10 @@ export interface TokenBucketOptions {
  * import { assertEquals } from "@std/assert";
  *
  * const bucket = new TokenBucket({ perSecond: 10, burst: 2 }, 0);
- * assertEquals(bucket.take(2, 0), 0);
- * assertEquals(bucket.take(1, 0), 100); // a token short at ten per second
- * assertEquals(bucket.tryTake(1, 150), false);
- * assertEquals(bucket.tryTake(1, 200), true);
+ * assertEquals(bucket.tryTake(2, 0), true);
+ * assertEquals(bucket.waitMs(1, 0), 100); // a token short at ten per second
+ * assertEquals(bucket.tryTake(1, 50), false);
+ * assertEquals(bucket.tryTake(1, 100), true);
  * ```
  */
 export class TokenBucket {
@@ -58,11 +64,9 @@ export class TokenBucket {
     return this.#tokens;
   }
 
-  /** Takes `count` tokens, even into debt. Gives the milliseconds until the debt is paid; 0 when there is none. */
-  take(count: number, nowMs: number): number {
-    this.#refill(nowMs);
-    this.#tokens -= count;
-    return this.#debtMs();
+  /** Takes `count` tokens that {@linkcode waitMs} or {@linkcode has} found to be there. */
+  spend(count: number): void {
+    this.#tokens = Math.max(this.#tokens - count, -this.#perMs * MAX_DEBT_MS);
   }
 
   /**
@@ -77,23 +81,27 @@ export class TokenBucket {
   /** Takes `count` tokens if they are there; `false`, and nothing taken, otherwise. See {@linkcode has}. */
   tryTake(count: number, nowMs: number): boolean {
     if (!this.has(count, nowMs)) return false;
-    this.#tokens -= count;
+    this.spend(count);
     return true;
   }
 
-  /** Gives the milliseconds until the debt is paid; 0 when there is none. */
-  waitMs(nowMs: number): number {
+  /** Returns the milliseconds until {@linkcode tryTake} would take `count`; 0 when it would now. */
+  waitMs(count: number, nowMs: number): number {
     this.#refill(nowMs);
-    return this.#debtMs();
+    const waitMs = (Math.min(count, this.#burst) - this.#tokens) / this.#perMs;
+    return waitMs < TOLERANCE_MS ? 0 : waitMs;
+  }
+
+  /** Returns the milliseconds in which `count` tokens will have been there, beside those that are held. Changes nothing. */
+  drainMs(count: number, nowMs: number): number {
+    const elapsedMs = Math.max(0, nowMs - this.#atMs);
+    const held = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);
+    return Math.max(0, (count - held) / this.#perMs);
   }
 
   #refill(nowMs: number): void {
     const elapsedMs = nowMs - this.#atMs;
     this.#atMs = nowMs;
     if (elapsedMs > 0) this.#tokens = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);
-  }
-
-  #debtMs(): number {
-    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
   }
 }

@@ -7,6 +7,8 @@
  */
 const MIN_SHARE = 5;
 const FIRST_TAIL_BYTES = 256;
+/** In the place of a chunk that was taken. */
+const NOTHING = new Uint8Array(0);
 const MAX_TAIL_BYTES = 8192;
 
 /** A queue of bytes in order. */
@@ -46,7 +48,8 @@ export class ReceiveBuffer {
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks[this.#head];
     if (chunk === undefined) return undefined;
-    this.#head += 1;
+    // What was taken is let go at once: a buffer that never runs empty must not keep a thousand chunks.
+    this.#chunks[this.#head++] = NOTHING;
     this.#bytes -= chunk.length;
     if (this.#head === this.#chunks.length) {
       this.#chunks = [];

@@ -66,7 +66,7 @@ export type ListenTarget =
 export async function listen(target: ListenTarget, options: ListenOptions = {}): Promise<Listener> {
   const tls = target.tls && resolve(target.tls);
   if ("path" in target) {
-    if (tls === undefined) return await listenUnix(target);
+    if (tls === undefined) return await listenUnix(target, options);
     if (tls.backend === "deno") throw lacks("has no TLS over unix sockets", "path");
     return await listenTlsNodeUnix(target, tls, options);
   }
@@ -114,6 +114,9 @@ function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");
   if (options.keepAlive) throw lacks("cannot tune its sockets", "keepAlive");
+  if (options.proxySources !== undefined) {
+    throw lacks("cannot read a header before its handshake", "proxySources");
+  }
 }
 
 function lacks(what: string, option: string): TypeError {

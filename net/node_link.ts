@@ -34,14 +34,16 @@ export class NodeLink {
   /** The socket; a session on it owns its life. */
   readonly socket: net.Socket;
   /** The near end. */
-  readonly localAddr: Address;
+  localAddr: Address;
   /** The far end. */
-  readonly remoteAddr: Address;
+  remoteAddr: Address;
   /** True while the platform handles the end of the socket, be it in order or by a reset. */
   ending = false;
   /** Called when the socket has ended, after the platform has handled it. */
   onEnd: () => void = nothing;
   readonly #handle: StreamHandle;
+  /** Addresses may be those of a proxied connection: they do not say what socket this is. */
+  readonly #isTcp: boolean;
   #reading = true;
   #referenced = true;
   #hasReceived = false;
@@ -63,6 +65,7 @@ export class NodeLink {
     }
     this.socket = socket;
     this.#handle = handle;
+    this.#isTcp = path === undefined;
     // A socket without a listener ends the process when its peer resets it.
     socket.on("error", nothing);
     this.localAddr = path === undefined
@@ -71,6 +74,25 @@ export class NodeLink {
     this.remoteAddr = path === undefined
       ? tcpAddress(socket.remoteAddress, socket.remotePort)
       : { transport: "unix", path };
+  }
+
+  /**
+   * Passes what the peer sends to `take`, before the platform's streams see any of it, until the returned function is called; `null` is
+   * the end or an error. What belongs to others then goes back by `socket.unshift`. Call it before {@linkcode watch}.
+   */
+  intercept(take: (bytes: Uint8Array | null) => void): () => void {
+    const handle = this.#handle;
+    const feed = handle.onread;
+    handle.onread = (...args: unknown[]) => {
+      const [bytes] = args;
+      if (bytes instanceof ArrayBuffer) this.#hasReceived = true;
+      take(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : null);
+    };
+    this.#restart();
+    return () => {
+      handle.readStop();
+      handle.onread = feed;
+    };
   }
 
   /** Watches the end of the socket. Call it right after the TLS session was made on it, if there will be one. */
@@ -152,7 +174,7 @@ export class NodeLink {
 
   /** Changes socket options; a unix socket has none. */
   tune(tuning: SocketTuning): void {
-    if (this.localAddr.transport !== "tcp") return;
+    if (!this.#isTcp) return;
     if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
     const { keepAlive } = tuning;
     if (keepAlive === undefined) return;
@@ -170,7 +192,7 @@ export class NodeLink {
 
   /** Frees the descriptor and resets the connection. A unix socket knows no resets: it is closed with what it has not read. */
   reset(): void {
-    if (this.localAddr.transport === "tcp") this.socket.resetAndDestroy();
+    if (this.#isTcp) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

@@ -1,9 +1,11 @@
 // Listening by node:net: accepts sockets, which rest until they are wanted, with TLS or without.
 import net from "node:net";
 import type { CredentialSource } from "../tls/options.ts";
-import { busyAccept, isConnectionFault, listenFault } from "./faults.ts";
+import type { ProxySources } from "../limits/proxy_sources.ts";
+import { busyAccept, isConnectionFault, listenFault, peerVanished } from "./faults.ts";
 import { NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
+import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "./proxy_header.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "./tcp.ts";
 import { type NodeServerTls, ServerTls } from "./tls_node.ts";
 import type { Address, Incoming, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -119,6 +121,7 @@ class Acceptor implements Listener {
   readonly #backlog: number;
   readonly #maxWaiting: number;
   readonly #tuning: SocketTuning;
+  readonly #proxySources: ProxySources | undefined;
   readonly #opening: Opening;
   readonly #queue: NodeIncoming[] = [];
   #waiter: PromiseWithResolvers<Incoming | null> | undefined;
@@ -134,6 +137,7 @@ class Acceptor implements Listener {
     this.#backlog = backlog;
     this.#maxWaiting = options.maxWaiting ?? backlog;
     this.#tuning = { noDelay, ...keepAlive && { keepAlive } };
+    this.#proxySources = options.proxySources;
     this.#opening = opening;
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server.on("connection", (socket) => this.#admit(socket));
@@ -216,7 +220,8 @@ class Acceptor implements Listener {
       if (!isGone) {
         const link = new NodeLink(socket, this.#path);
         link.tune(this.#tuning);
-        return new NodeIncoming(link, this.#opening);
+        const isProxied = this.#proxySources?.has(link.remoteAddr) === true;
+        return new (isProxied ? ProxiedIncoming : NodeIncoming)(link, this.#opening);
       }
     } catch (error) {
       this.#fail(error);
@@ -262,27 +267,81 @@ function drop(socket: net.Socket): void {
 }
 
 class NodeIncoming implements Incoming {
-  readonly #link: NodeLink;
+  protected readonly link: NodeLink;
   readonly #opening: Opening;
 
   constructor(link: NodeLink, opening: Opening) {
-    this.#link = link;
+    this.link = link;
     this.#opening = opening;
   }
 
   get localAddr(): Address {
-    return this.#link.localAddr;
+    return this.link.localAddr;
   }
 
   get remoteAddr(): Address {
-    return this.#link.remoteAddr;
+    return this.link.remoteAddr;
   }
 
   open(options: { signal: AbortSignal }): Promise<Transport> {
-    return this.#opening.open(this.#link, options);
+    return this.#opening.open(this.link, options);
   }
 
   refuse(): void {
-    this.#link.destroy();
+    this.link.destroy();
+  }
+}
+
+/** A connection of a balancer, which says first for whom it stands: before the TLS handshake, if there is one. */
+class ProxiedIncoming extends NodeIncoming {
+  #isIdentified = false;
+
+  async identify({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { link } = this;
+    try {
+      const { addresses, rest } = await readHeader(link, signal);
+      if (addresses !== null) Object.assign(link, addresses);
+      if (rest.length > 0) link.socket.unshift(rest);
+      this.#isIdentified = true;
+    } catch (error) {
+      link.destroy();
+      throw error;
+    }
+  }
+
+  override async open(options: { signal: AbortSignal }): Promise<Transport> {
+    // The client's bytes must never be taken for the balancer's.
+    if (!this.#isIdentified) await this.identify(options);
+    return await super.open(options);
+  }
+}
+
+/** Reads a header off a socket that rests, which then rests again. */
+async function readHeader(link: NodeLink, signal: AbortSignal): Promise<ProxyHeader> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<ProxyHeader>();
+  const decoder = new ProxyHeaderDecoder();
+  const stop = link.intercept((bytes) => {
+    try {
+      if (bytes === null) {
+        const left = () => peerVanished("read", new Error("it left without a byte"));
+        throw decoder.isEmpty ? left() : truncatedHeader();
+      }
+      const header = decoder.push(bytes);
+      if (header === null) return;
+      // At once: what comes next is no part of it.
+      stop();
+      resolve(header);
+    } catch (error) {
+      stop();
+      reject(error);
+    }
+  });
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -125,6 +125,8 @@ export class NodeTransport implements Transport {
 
   async closeWrite(): Promise<void> {
     if (this.#closed || this.#ended) return;
+    // An end of plain TCP looks like one in order: the reset that follows is the only one.
+    if (this.#resets) return;
     this.#ended = true;
     if (this.#incoming.kind === "failed") throw transportFault("close", this.#incoming.cause);
     if (this.#deaf !== undefined) throw transportFault("close", this.#deaf.cause);
@@ -138,6 +140,7 @@ export class NodeTransport implements Transport {
 
   close(): void {
     if (this.#closed) return;
+    if (this.#resets) return this.reset();
     const writing = this.#writer !== undefined;
     this.#leave();
     const session = this.#session;
@@ -153,6 +156,11 @@ export class NodeTransport implements Transport {
 
   unsign(): void {
     this.#signed = false;
+  }
+
+  /** Whether an end without a mark is a reset: plain TCP has no other. */
+  get #resets(): boolean {
+    return !this.#signed && this.tls === undefined && this.localAddr.transport === "tcp";
   }
 
   reset(): void {

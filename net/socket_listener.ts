@@ -1,5 +1,7 @@
 // DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
-import { busyAccept, isConnectionFault } from "./faults.ts";
+import type { ProxySources } from "../limits/proxy_sources.ts";
+import { busyAccept, isConnectionFault, peerVanished } from "./faults.ts";
+import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "./proxy_header.ts";
 import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
 import type { Address, Incoming, Listener, Transport } from "./transport.ts";
 
@@ -9,6 +11,9 @@ const FAULTS_PER_TURN = 64;
 /** How long that turn is in ms: no call waits for it, and a platform that says nothing else costs little. */
 const TURN_MS = 5;
 
+/** Bytes that are read at once while a PROXY header is awaited: it fits into the smallest packet that every host takes. */
+const HEADER_READ_BYTES = 536;
+
 /** The part of Deno's listeners that is used here. */
 export interface PlatformListener<Conn> {
   accept(): Promise<Conn>;
@@ -17,10 +22,18 @@ export interface PlatformListener<Conn> {
   unref(): void;
 }
 
+/** The part of Deno's sockets that is used here. */
+export interface AcceptedConn {
+  read(into: Uint8Array): Promise<number | null>;
+  close(): void;
+}
+
 /** What differs from one kind of listener to the next. */
 export interface ListenerKind<Conn> {
   /** Where it listens. */
   readonly addr: Address;
+  /** Sources whose connections begin with a PROXY header. */
+  readonly proxySources?: ProxySources;
   /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */
@@ -33,7 +46,7 @@ export interface ListenerKind<Conn> {
  * Accepts sockets of Deno's. Connections that are gone before they are accepted are passed over, all of them at once: a client that
  * hangs up must not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed.
  */
-export class DenoListener<Conn extends { close(): void }> implements Listener {
+export class DenoListener<Conn extends AcceptedConn> implements Listener {
   readonly addr: Address;
   readonly #listener: PlatformListener<Conn>;
   readonly #kind: ListenerKind<Conn>;
@@ -91,12 +104,19 @@ export class DenoListener<Conn extends { close(): void }> implements Listener {
       throw error;
     }
     try {
-      if (!this.#closed) return new SocketIncoming(conn, this.#kind);
+      if (!this.#closed) return this.#makeIncoming(conn);
     } catch {
       // The peer is gone: its addresses cannot be told any more.
     }
     closeQuietly(conn);
     return null;
+  }
+
+  #makeIncoming(conn: Conn): Incoming {
+    const kind = this.#kind;
+    const description = kind.describe(conn);
+    const isProxied = kind.proxySources?.has(description.remoteAddr) === true;
+    return new (isProxied ? ProxiedIncoming : SocketIncoming)(conn, kind, description);
   }
 
   /** A flood of dead connections, each of which fails at once, must not hold up the rest of the process. */
@@ -112,31 +132,82 @@ export class DenoListener<Conn extends { close(): void }> implements Listener {
   }
 }
 
-class SocketIncoming<Conn extends { close(): void }> implements Incoming {
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
-  readonly #conn: Conn;
+class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
   readonly #kind: ListenerKind<Conn>;
+  protected readonly conn: Conn;
+  protected description: SocketDescription;
 
-  constructor(conn: Conn, kind: ListenerKind<Conn>) {
-    const { localAddr, remoteAddr } = kind.describe(conn);
-    this.#conn = conn;
+  constructor(conn: Conn, kind: ListenerKind<Conn>, description: SocketDescription) {
     this.#kind = kind;
-    this.localAddr = localAddr;
-    this.remoteAddr = remoteAddr;
+    this.conn = conn;
+    this.description = description;
+  }
+
+  get localAddr(): Address {
+    return this.description.localAddr;
+  }
+
+  get remoteAddr(): Address {
+    return this.description.remoteAddr;
   }
 
   async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
     try {
       signal.throwIfAborted();
-      return await this.#kind.open(this.#conn, this, signal);
+      return await this.#kind.open(this.conn, this.description, signal);
     } catch (error) {
-      closeQuietly(this.#conn);
+      closeQuietly(this.conn);
       throw error;
     }
   }
 
   refuse(): void {
-    closeQuietly(this.#conn);
+    closeQuietly(this.conn);
+  }
+}
+
+/** A connection of a balancer, which says first for whom it stands. */
+class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
+  #isIdentified = false;
+
+  async identify({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { conn, description } = this;
+    const onAbort = () => closeQuietly(conn);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      const { addresses, rest } = await readHeader(conn);
+      this.description = { ...description, ...addresses, ...rest.length > 0 && { first: rest } };
+      this.#isIdentified = true;
+    } catch (error) {
+      closeQuietly(conn);
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  override async open(options: { signal: AbortSignal }): Promise<Transport> {
+    // The client's bytes must never be taken for the balancer's.
+    if (!this.#isIdentified) await this.identify(options);
+    return await super.open(options);
+  }
+}
+
+async function readHeader(conn: AcceptedConn): Promise<ProxyHeader> {
+  const decoder = new ProxyHeaderDecoder();
+  for (;;) {
+    const buffer = new Uint8Array(HEADER_READ_BYTES);
+    let length: number | null;
+    try {
+      length = await conn.read(buffer);
+    } catch (cause) {
+      throw decoder.isEmpty ? peerVanished("read", cause) : truncatedHeader();
+    }
+    if (length === null) {
+      throw decoder.isEmpty ? peerVanished("read", new Error("it left without a byte")) : truncatedHeader();
+    }
+    const header = decoder.push(buffer.subarray(0, length));
+    if (header !== null) return header;
   }
 }

@@ -12,6 +12,8 @@ export interface SocketDescription {
   readonly remoteAddr: Address;
   /** What the TLS handshake told, if there was one. */
   readonly tls?: TlsInfo;
+  /** Bytes of the peer that were read already: they come first. */
+  readonly first?: Uint8Array;
 }
 
 /** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
@@ -29,6 +31,8 @@ export class SocketTransport implements Transport {
   #length = 0;
   #left = 0;
   #ended = false;
+  /** What was read before this took over, until the first read. */
+  #first: Uint8Array | undefined;
 
   /** Takes over a connected socket. */
   constructor(conn: Deno.Conn, description: SocketDescription) {
@@ -36,13 +40,20 @@ export class SocketTransport implements Transport {
     this.localAddr = description.localAddr;
     this.remoteAddr = description.remoteAddr;
     if (description.tls !== undefined) this.tls = description.tls;
+    this.#first = description.first;
   }
 
   read(): Promise<Uint8Array | null> {
     if (this.#closed) return Promise.reject(closedHere("read"));
     if (this.#reading) return Promise.reject(busy("read"));
+    if (this.#first !== undefined) return this.#takeFirst(this.#first);
     this.#reading = true;
     return this.#conn.read(this.#buffer.space()).then(this.#onRead, this.#onReadFailed);
+  }
+
+  #takeFirst(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#first = undefined;
+    return Promise.resolve(bytes);
   }
 
   write(bytes: Uint8Array): Promise<void> {

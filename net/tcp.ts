@@ -2,6 +2,7 @@
 import { dialFault, isSelf, listenFault, selfConnected } from "./faults.ts";
 import { unlessAborted } from "./late.ts";
 import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
+import type { ProxySources } from "../limits/proxy_sources.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
 import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "./transport.ts";
@@ -42,6 +43,8 @@ export interface ListenOptions {
   readonly keepAlive?: KeepAlive;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean;
+  /** Sources whose connections begin with a PROXY protocol header; see `Incoming.identify`. @default {none} */
+  readonly proxySources?: ProxySources;
 }
 
 /** What a dial is at: looking up the name, waiting for the far end to accept, or the TLS handshake. */
@@ -158,6 +161,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
   const tuning = { noDelay, ...keepAlive && { keepAlive } };
   return new DenoListener(listener, {
     addr: toAddress(listener.addr),
+    proxySources: options.proxySources,
     describe,
     open(socket, description) {
       applyTuning(socket, tuning);

@@ -101,7 +101,8 @@ export interface Transport {
   /**
    * Takes the mark of an orderly end from our direction: after it, {@linkcode closeWrite} and {@linkcode close} end in such a way that
    * the peer's `read` rejects once it has read what was written before. Called when the connection ends for a fault. Absent where
-   * an end bears no mark: plain TCP and unix sockets know one kind only.
+   * an end bears no mark: plain TCP without `canReset` and unix sockets know one kind only. Over plain TCP with it the end is a reset
+   * at {@linkcode close}, which may overtake the last bytes.
    */
   unsign?(): void;
   /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */

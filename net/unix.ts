@@ -3,7 +3,7 @@ import { dialFault } from "./faults.ts";
 import { unlessAborted } from "./late.ts";
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
-import type { DialOptions } from "./tcp.ts";
+import type { DialOptions, ListenOptions } from "./tcp.ts";
 import type { Address, Listener, Transport } from "./transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
 
@@ -33,7 +33,7 @@ export async function dialUnix(
 }
 
 /** Listens on a unix socket. */
-export async function listenUnix(target: UnixListenTarget): Promise<Listener> {
+export async function listenUnix(target: UnixListenTarget, options: ListenOptions): Promise<Listener> {
   checkUnixPath("listen", target.path);
   const { listener, release } = await claimUnixPath(
     target,
@@ -42,6 +42,7 @@ export async function listenUnix(target: UnixListenTarget): Promise<Listener> {
   const addr: Address = { transport: "unix", path: target.path };
   return new DenoListener(listener, {
     addr,
+    proxySources: options.proxySources,
     describe: () => ({ localAddr: addr, remoteAddr: addr }),
     open: (socket, description) => Promise.resolve(new SocketTransport(socket, description)),
     onClose: release,

@@ -6,6 +6,7 @@ import type { Traffic } from "../connection/types.ts";
 import { Breaker } from "./breaker.ts";
 import { Member, type Trial } from "./dispatcher.ts";
 import type { Lease } from "./lease.ts";
+import type { LeasedConnection } from "./leased_connection.ts";
 import type { Backend, ResolvedPoolOptions } from "./options.ts";
 import type { OutlierDetector } from "./outliers.ts";
 import { type BackendCounters, type BackendState, type BackendStats, newBackendCounters } from "./stats.ts";
@@ -20,6 +21,8 @@ export interface Link {
   idleSinceMs: number;
   /** Whether the backend has ended its direction. */
   ended: boolean;
+  /** What the holder of its last lease has of it: it is told of the connection's end. */
+  lent: LeasedConnection | null;
 }
 
 /** What a backend needs of its pool. */
@@ -92,6 +95,11 @@ export class PoolBackend extends Member<Link> {
     return this.breaker?.isDue === true ? this.breaker.begin() : null;
   }
 
+  /** Gives up a trial that takes too long. */
+  sweep(): void {
+    this.breaker?.sweep();
+  }
+
   /** Work ended, or a dial failed. Resolves when the circuit breaker has counted it. */
   record(ok: boolean, trial: Trial | null, heldMs: number): Promise<void> {
     this.#context.outliers?.record(this, ok, heldMs);
@@ -101,13 +109,12 @@ export class PoolBackend extends Member<Link> {
   }
 
   /** Counts what moved on one of its connections. */
-  readonly onTraffic = (traffic: Traffic): number => {
+  readonly onTraffic = (traffic: Traffic): void => {
     const { counters } = this;
     counters.bytesIn += traffic.bytesIn;
     counters.bytesOut += traffic.bytesOut;
     counters.messagesIn += traffic.messagesIn;
     counters.messagesOut += traffic.messagesOut;
-    return 0;
   };
 
   /** Where it is in its life. */

@@ -27,6 +27,9 @@ export interface BreakerOptions {
 /** {@linkcode BreakerOptions} without holes. */
 export type ResolvedBreakerOptions = Readonly<Required<BreakerOptions>>;
 
+/** Longest time in ms until a trial is given up as failed: its holder may do nothing, and others wait for how it ends. */
+const TRIAL_MS = 30_000;
+
 /** What a failed execution of the policy rejects with; nobody sees it. */
 const FAILED = new Error("The lease failed");
 
@@ -44,6 +47,9 @@ export class Breaker {
   #opened = 0;
   /** Whether the last work that counted failed. */
   #failed = false;
+  /** The trial that is under way. */
+  #trial: Trial | null = null;
+  #trialUntilMs = 0;
 
   /** Makes a closed one; `onChange` is called when its state has changed. */
   constructor({ failures, openMs, maxOpenMs }: ResolvedBreakerOptions, onChange: () => void) {
@@ -90,14 +96,24 @@ export class Breaker {
     return this.#execute(ok ? Promise.resolve() : Promise.reject(FAILED));
   }
 
-  /** Begins a trial; call it only when {@linkcode isDue}. Its outcome must be told. */
+  /** Begins a trial; call it only when {@linkcode isDue}. The first outcome that it is told counts. */
   begin(): Trial {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    void this.#execute(promise);
-    return (ok) => {
+    const trial: Trial = (ok) => {
+      if (this.#trial !== trial) return;
+      this.#trial = null;
       this.#failed = !ok;
       ok ? resolve() : reject(FAILED);
     };
+    this.#trial = trial;
+    this.#trialUntilMs = Date.now() + TRIAL_MS;
+    void this.#execute(promise);
+    return trial;
+  }
+
+  /** Gives up a trial that takes too long: it has failed. */
+  sweep(): void {
+    if (this.#trial !== null && Date.now() >= this.#trialUntilMs) this.#trial(false);
   }
 
   #execute(work: Promise<void>): Promise<void> {

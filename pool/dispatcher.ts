@@ -7,7 +7,7 @@ import type { Balancer, Candidate } from "./balance.ts";
  */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
-/** Tells how a trial went. */
+/** Is told how a trial went; only the first time counts. */
 export type Trial = (ok: boolean) => void;
 
 /** One backend, as far as the dispatcher knows it. */
@@ -99,6 +99,9 @@ export interface DispatcherOptions<Link> {
  *                ▲                              └ no idle link and no room: waits for either
  *     every link that is released or opened
  * ```
+ *
+ * One change is finished before the next begins: what a member asks for in the middle of one, as when its trial begins and its
+ * readiness changes, follows it.
  */
 export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #options: DispatcherOptions<Link>;
@@ -106,6 +109,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #queue = new Set<W>();
   readonly #orphans = new Set<Dial<M>>();
   readonly #actions: Action<Link, M, W>[] = [];
+  /** Changes that were asked for in the middle of one; `null` when none is under way. */
+  #waitingChanges: (() => void)[] | null = null;
   /** Whether members may come by themselves soon, so that waiting makes sense without any. */
   expectsMembers = false;
 
@@ -131,72 +136,69 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return links;
   }
 
-  /** The next thing to be done; call it after every other method until it gives `undefined`. */
+  /** The next thing to be done; call it after every other method until it returns `undefined`. */
   take(): Action<Link, M, W> | undefined {
     return this.#actions.shift();
   }
 
   /** A new member. */
   add(member: M): void {
-    this.#members.add(member);
-    this.settle();
+    this.#change(() => this.#members.add(member));
   }
 
   /** Forgets a member, which must have no links. */
   delete(member: M): void {
-    this.#members.delete(member);
-    this.settle();
+    this.#change(() => this.#members.delete(member));
   }
 
-  /** Somebody wants a link; `false` when too many do. */
+  /** A caller wants a link; `false` when too many do. */
   wait(waiter: W): boolean {
     if (this.#queue.size >= this.#options.maxWaiting) return false;
-    this.#queue.add(waiter);
-    for (const orphan of this.#orphans) {
-      this.#adopt(orphan);
-      return true;
-    }
-    this.settle();
+    this.#change(() => {
+      this.#queue.add(waiter);
+      const [orphan] = this.#orphans;
+      if (orphan !== undefined) this.#adopt(orphan);
+    });
     return true;
   }
 
-  /** Somebody waits no longer. */
+  /** A caller waits no longer. */
   leave(waiter: W): void {
-    if (!this.#queue.delete(waiter)) return;
-    this.#adopt(waiter.dial);
-    waiter.dial = null;
+    this.#change(() => this.#remove(waiter));
   }
 
   /** A link is open. */
   dialled(dial: Dial<M>, link: Link): void {
-    const { member, trial, waiter } = dial;
-    if (waiter !== null) waiter.dial = null;
-    this.#orphans.delete(dial);
-    member.dialling--;
-    this.#offer(member, link, trial);
-    this.settle();
+    this.#change(() => {
+      const { member, trial, waiter } = dial;
+      if (waiter !== null) waiter.dial = null;
+      this.#orphans.delete(dial);
+      member.dialling--;
+      this.#offer(member, link, trial);
+    });
   }
 
   /** A link could not be opened. Its waiter tries again, elsewhere if possible, or is told. */
   dialFailed(dial: Dial<M>, again: boolean): void {
-    const { member } = dial;
-    const waiter = dial.waiter as W | null;
-    this.#orphans.delete(dial);
-    member.dialling--;
-    if (waiter !== null) {
+    this.#change(() => {
+      const { member } = dial;
+      const waiter = dial.waiter as W | null;
+      this.#orphans.delete(dial);
+      member.dialling--;
+      if (waiter === null) return;
       waiter.dial = null;
       waiter.attempts++;
       waiter.tried.add(member);
       if (!again) this.#fail(waiter, "dial");
-    }
-    this.settle();
+    });
   }
 
   /** A leased link comes back, ready for the next. */
   released(member: M, link: Link): void {
-    member.busy--;
-    this.#offer(member, link, null);
-    this.settle();
+    this.#change(() => {
+      member.busy--;
+      this.#offer(member, link, null);
+    });
   }
 
   /** A leased link comes back and must be closed: close it, then call `closed`. */
@@ -216,8 +218,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
 
   /** A link is closed. */
   closed(member: M): void {
-    member.closing--;
-    this.settle();
+    this.#change(() => member.closing--);
   }
 
   /** Closes the idle links of a member for which `which` holds, the longest idle first, up to one for which it does not. */
@@ -230,15 +231,44 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
 
   /** Looks at all who wait; call it when a member's readiness has changed. */
   settle(): void {
+    this.#change(() => {});
+  }
+
+  /** Every waiter is told that it gets none. */
+  failAll(): void {
+    this.#change(() => {
+      for (const waiter of this.#queue) this.#fail(waiter, "down");
+    });
+  }
+
+  /** Makes a change, then decides for all who wait. In the middle of another change it waits for that one. */
+  #change(change: () => void): void {
+    if (this.#waitingChanges !== null) {
+      this.#waitingChanges.push(change);
+      return;
+    }
+    const changes = this.#waitingChanges = [change];
+    try {
+      for (let next = changes.shift(); next !== undefined; next = changes.shift()) {
+        next();
+        this.#decideAll();
+      }
+    } finally {
+      this.#waitingChanges = null;
+    }
+  }
+
+  #decideAll(): void {
     for (;;) {
       const waiter = this.#firstUndecided();
       if (waiter === undefined || !this.#decide(waiter)) return;
     }
   }
 
-  /** Every waiter is told that it gets none. */
-  failAll(): void {
-    for (const waiter of this.#queue) this.#fail(waiter, "down");
+  #remove(waiter: W): void {
+    if (!this.#queue.delete(waiter)) return;
+    this.#adopt(waiter.dial);
+    waiter.dial = null;
   }
 
   #firstUndecided(): W | undefined {
@@ -289,7 +319,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return this.expectsMembers;
   }
 
-  /** Closes an idle link that nobody may use just now, when only the limit of all links is in the way. Gives `false`: it takes time. */
+  /** Closes an idle link, one at a time, when only the limit of all links is in the way. Returns `false`: it takes time. */
   #makeRoom(): false {
     let richest: M | undefined;
     let wanted = false;
@@ -312,7 +342,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
 
   /** A link is free: it goes to the first who waits, or stays idle. */
   #offer(member: M, link: Link, trial: Trial | null): void {
-    if (member.leaving || !this.#options.isUsable(link)) {
+    const usable = this.#options.isUsable(link);
+    if (member.leaving || !usable) {
       this.#close(member, link);
     } else if (this.#queue.size > 0 && (trial !== null || mayWork(member))) {
       this.#grant(member, link, trial ?? member.begin());
@@ -320,7 +351,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     } else {
       member.idle.push(link);
     }
-    trial?.(true);
+    // A link that has ended before it was of use shows nothing.
+    trial?.(usable);
   }
 
   #grant(member: M, link: Link, trial: Trial | null): void {
@@ -346,7 +378,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   #fail(waiter: W, why: "dial" | "down"): void {
-    this.leave(waiter);
+    this.#remove(waiter);
     this.#actions.push({ kind: "fail", waiter, why });
   }
 

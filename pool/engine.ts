@@ -3,12 +3,15 @@ import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
 import { handled } from "../connection/rejections.ts";
 import { AddressError, ClosedError } from "../errors.ts";
+import type { ConnectionStats } from "../stats/snapshots.ts";
 import { isUsable, type Link, type PoolBackend } from "./backend.ts";
 import { newBalancer } from "./balance.ts";
 import { type Dial, Dispatcher, type Trial, Waiter } from "./dispatcher.ts";
 import { Lease, type Verdict } from "./lease.ts";
+import { type AnswerRule, LeasedConnection } from "./leased_connection.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
 import { OutlierDetector } from "./outliers.ts";
+import { PoolReporter } from "./reporter.ts";
 import { RetryBudget } from "./retry_budget.ts";
 import { newPoolCounters, type PoolCounters } from "./stats.ts";
 
@@ -22,11 +25,12 @@ export class Acquirer extends Waiter<PoolBackend> {
   lastError: unknown;
 }
 
-/** Counters of a connection as its lease began. */
-interface LeaseStart {
-  readonly atMs: number;
-  readonly messagesIn: number;
-  readonly messagesOut: number;
+/** A link that is leased. */
+interface Loan {
+  readonly link: Link;
+  readonly lent: LeasedConnection;
+  readonly trial: Trial | null;
+  readonly beganAtMs: number;
 }
 
 /** The moving parts of a pool. */
@@ -36,15 +40,18 @@ export class PoolEngine {
   readonly budget: RetryBudget;
   readonly outliers: OutlierDetector<PoolBackend> | null;
   readonly dispatcher: Dispatcher<Link, PoolBackend, Acquirer>;
+  readonly reporter: PoolReporter;
+  /** When an end of a leased connection is an answer that is missing. */
+  readonly answers: AnswerRule;
   /** Aborts when no link may be opened any more. */
   readonly ending: AbortController = new AbortController();
   /** Why waiters cannot be served, when no backend is up. */
   lastError: unknown;
-  readonly #usesDefaultRule: boolean;
   #judgeAtMs: number;
 
   constructor(options: ResolvedPoolOptions) {
     this.options = options;
+    this.reporter = new PoolReporter(options.given.onError, options.given.logger);
     this.budget = new RetryBudget(options.retryBudget, performance.now());
     this.outliers = options.outliers === null ? null : new OutlierDetector(options.outliers);
     this.dispatcher = new Dispatcher({
@@ -53,7 +60,8 @@ export class PoolEngine {
       maxWaiting: options.maxWaiting,
       isUsable,
     });
-    this.#usesDefaultRule = options.given.isReusable === undefined && options.given.framing?.name !== "raw";
+    const { framing, isReusable } = options.given;
+    this.answers = framing?.name === "raw" ? "never" : isReusable === undefined ? "each" : "last";
     this.#judgeAtMs = performance.now() + (options.outliers?.intervalMs ?? 0);
   }
 
@@ -92,6 +100,7 @@ export class PoolEngine {
     const { dispatcher, outliers, options } = this;
     const idleBefore = nowMs - options.idleTimeoutMs;
     for (const backend of dispatcher.members) {
+      backend.sweep();
       dispatcher.closeIdle(backend, ({ idleSinceMs }) => !backend.healthy || idleSinceMs <= idleBefore);
     }
     if (outliers !== null && nowMs >= this.#judgeAtMs) {
@@ -120,14 +129,21 @@ export class PoolEngine {
 
   #grant(waiter: Acquirer, link: Link, trial: Trial | null): void {
     const { conn, backend } = link;
-    const { messagesIn, messagesOut } = conn.stats();
-    const start: LeaseStart = { atMs: performance.now(), messagesIn, messagesOut };
-    const lease = new Lease(conn, {
+    const lent = link.lent = new LeasedConnection(conn, {
+      backend: backend.name,
+      isReused: link.used,
+      answers: this.answers,
+      given: this.options.given,
+      // An answer is all that a trial wants to see, however long the lease lasts.
+      onFirstMessage: trial === null ? null : () => trial(true),
+    });
+    const loan: Loan = { link, lent, trial, beganAtMs: performance.now() };
+    const lease = new Lease(lent.asConnection(), {
       backend: backend.name,
       draining: backend.draining.signal,
       onReturn: (verdict) => {
         backend.leases.delete(lease);
-        this.#takeBack(link, verdict, trial, start);
+        this.#takeBack(loan, verdict);
       },
     });
     backend.leases.add(lease);
@@ -138,33 +154,47 @@ export class PoolEngine {
     waiter.result.resolve(lease);
   }
 
-  #takeBack(link: Link, verdict: Verdict, trial: Trial | null, start: LeaseStart): void {
+  #takeBack(loan: Loan, verdict: Verdict): void {
+    const { link, lent } = loan;
     const { conn, backend } = link;
-    const nowMs = performance.now();
     const stats = conn.stats();
-    const use = {
-      messagesIn: stats.messagesIn - start.messagesIn,
-      messagesOut: stats.messagesOut - start.messagesOut,
-    };
-    const isReusable = this.options.isReusable(use);
-    const unanswered = this.#usesDefaultRule && !isReusable;
-    const failed = verdict.kind === "failed" ||
-      verdict.kind === "released" && (stats.errorCode !== null || unanswered);
-    if (verdict.kind !== "discarded") void backend.record(!failed, trial, nowMs - start.atMs);
-    else trial?.(true);
-    if (failed) backend.counters.leasesFailed++;
-    link.idleSinceMs = nowMs;
-    if (verdict.kind === "released" && !failed && isReusable && isUsable(link)) {
+    const isReusable = verdict.kind === "released" && this.#isReusable(loan);
+    const hasFailed = verdict.kind === "failed" ||
+      verdict.kind === "released" && (stats.errorCode !== null || this.answers === "each" && !isReusable);
+    const hasLeft = hasFailed && hasLeftInOrder(lent, stats, verdict);
+    this.#judge(loan, verdict, hasFailed, hasLeft);
+    link.idleSinceMs = performance.now();
+    if (isReusable && !hasFailed && lent.isWhole && isUsable(link)) {
+      lent.revoke(stats, true);
+      link.lent = null;
       this.dispatcher.released(backend, link);
     } else {
+      lent.revoke(stats, false);
       backend.counters.leasesSpoiled++;
       this.dispatcher.spoiled(backend);
       // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
-      const cut = failed && (verdict.kind === "failed" || stats.queuedBytes === 0);
+      const cut = hasFailed && !hasLeft && (verdict.kind === "failed" || stats.queuedBytes === 0);
       if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
       void this.closeLink(link);
     }
     this.perform();
+  }
+
+  #isReusable({ link, lent: { messagesIn, messagesOut } }: Loan): boolean {
+    const { isReusable } = this.options;
+    return this.reporter.ask("isReusable", () => isReusable({ messagesIn, messagesOut }), link.backend.name);
+  }
+
+  /** Tells breaker and outlier detection how a lease went. */
+  #judge(loan: Loan, verdict: Verdict, hasFailed: boolean, hasLeft: boolean): void {
+    const { link: { backend }, lent, beganAtMs } = loan;
+    // A trial is over with its first answer.
+    const trial = lent.messagesIn > 0 ? null : loan.trial;
+    if (hasFailed) backend.counters.leasesFailed++;
+    // That a backend left in order is no failure of it; but a trial that brought no answer shows nothing.
+    if (hasLeft) trial?.(false);
+    else if (verdict.kind === "discarded") trial?.(true);
+    else void backend.record(!hasFailed, trial, performance.now() - beganAtMs);
   }
 
   async #dial(dial: Dial<PoolBackend>): Promise<void> {
@@ -183,8 +213,11 @@ export class PoolEngine {
       used: false,
       idleSinceMs: performance.now(),
       ended: false,
+      lent: null,
     };
+    this.lastError = undefined;
     void conn.inputEnded.then(() => this.#onEnded(link));
+    void conn.closed.then((end) => link.lent?.onClosed(end));
     this.dispatcher.dialled(dial, link);
     this.perform();
   }
@@ -212,6 +245,7 @@ export class PoolEngine {
   /** The backend ended a connection. */
   #onEnded(link: Link): void {
     link.ended = true;
+    link.lent?.onInputEnded();
     if (!this.dispatcher.lost(link.backend, link)) return;
     link.backend.counters.idleLost++;
     void this.closeLink(link);
@@ -235,4 +269,13 @@ export class PoolEngine {
 function noBackend(cause: unknown): AddressError {
   const text = "Cannot acquire a connection as no backend is up: all are drained, ejected, unwell or failing";
   return new AddressError("ERR_NO_BACKEND", text, { cause });
+}
+
+/**
+ * Whether a lease failed only as the backend left: it ended the connection in order, or ended one that was kept for reuse before
+ * anything came on it in this lease. What the holder makes of the connection's own error is no verdict of its own.
+ */
+function hasLeftInOrder(lent: LeasedConnection, { errorCode }: ConnectionStats, verdict: Verdict): boolean {
+  if (verdict.kind === "failed" && !(verdict.error instanceof ClosedError)) return false;
+  return lent.isEndedInOrder || lent.isUntouched && errorCode === "ERR_RESET";
 }

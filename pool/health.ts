@@ -1,35 +1,47 @@
 // HealthCheck: asks one backend now and then how it is, on a connection of its own.
 import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
-import { handled } from "../connection/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
-import type { HealthOptions } from "./options.ts";
+import { type AnswerRule, isStaleEnd, LeasedConnection } from "./leased_connection.ts";
+import type { HealthOptions, PoolOptions } from "./options.ts";
+import { unlessAborted } from "./unless_aborted.ts";
+
+/** What a {@linkcode HealthCheck} needs of its pool. */
+export interface HealthContext {
+  readonly options: Readonly<Required<HealthOptions>>;
+  readonly given: PoolOptions;
+  readonly answers: AnswerRule;
+  /** Called when the backend's health was looked at. */
+  readonly onResult: () => void;
+  /** Called with the reason when the backend becomes unwell. */
+  readonly onUnwell: (error: unknown) => void;
+}
 
 /** Checks one backend; a sweep of the pool drives it. */
 export class HealthCheck {
   readonly #backend: PoolBackend;
-  readonly #options: Readonly<Required<HealthOptions>>;
-  readonly #onResult: () => void;
+  readonly #context: HealthContext;
+  /** The connection that the next check uses; `null` while there is none. */
   #conn: Connection | null = null;
+  /** Connections that are being closed. */
+  readonly #retired = new Set<Promise<void>>();
   #running: AbortController | null = null;
   #stopped = false;
   #nextAtMs = 0;
   #failures = 0;
   #ended: Promise<void> = Promise.resolve();
 
-  /** `onResult` is called when the backend's health was looked at. */
-  constructor(backend: PoolBackend, options: Readonly<Required<HealthOptions>>, onResult: () => void) {
+  constructor(backend: PoolBackend, context: HealthContext) {
     this.#backend = backend;
-    this.#options = options;
-    this.#onResult = onResult;
+    this.#context = context;
   }
 
   /** Checks if it is time to. */
   sweep(nowMs: number): void {
     const due = nowMs >= this.#nextAtMs || this.#backend.breaker?.isDue === true;
     if (!due || this.#running !== null || this.#stopped) return;
-    this.#nextAtMs = nowMs + this.#options.intervalMs;
+    this.#nextAtMs = nowMs + this.#context.options.intervalMs;
     this.#ended = this.#run();
   }
 
@@ -38,52 +50,99 @@ export class HealthCheck {
     this.#stopped = true;
     this.#running?.abort(new ClosedError("ERR_CLOSED", "The health checks have ended"));
     await this.#ended;
-    await this.#conn?.close().catch(() => {});
+    if (this.#conn !== null) this.#retire(this.#conn);
+    await Promise.all(this.#retired);
   }
 
+  /** Runs one check. Never rejects. */
   async #run(): Promise<void> {
-    const { timeoutMs } = this.#options;
+    const { timeoutMs } = this.#context.options;
     const controller = this.#running = new AbortController();
+    const { signal } = controller;
     const timer = setTimeout(() => {
       controller.abort(new TimeoutError("ERR_READ_TIMEOUT", `No answer came within ${timeoutMs} ms`));
     }, timeoutMs);
     const trial = this.#backend.begin();
-    let ok = false;
+    let failure: unknown = null;
     try {
-      ok = await unlessAborted(this.#check(controller.signal), controller.signal) !== false;
-    } catch {
-      // Whatever it was: the backend is not well.
+      if (await unlessAborted(this.#check(signal), signal) === false) {
+        failure = new Error("The health check returned false");
+      }
+    } catch (error) {
+      failure = error ?? new Error("The health check threw nothing");
     } finally {
       clearTimeout(timer);
       this.#running = null;
     }
-    if (!ok) this.#conn?.abort();
-    if (this.#conn?.state !== "open") this.#conn = null;
-    if (!this.#stopped) this.#note(ok);
-    trial?.(ok);
-    this.#onResult();
+    if (failure !== null) this.#drop();
+    if (!this.#stopped) this.#note(failure);
+    trial?.(failure === null);
+    this.#context.onResult();
   }
 
+  /** Checks; a connection that had ended before the check began says nothing of the backend, and is replaced. */
   async #check(signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#checkOnce(signal);
+    } catch (error) {
+      if (!isStaleEnd(error)) throw error;
+      return await this.#checkOnce(signal);
+    }
+  }
+
+  async #checkOnce(signal: AbortSignal): Promise<unknown> {
+    const { answers, given, options } = this.#context;
+    signal.throwIfAborted();
+    const isReused = this.#conn !== null;
+    const conn = this.#conn ?? await this.#open(signal);
+    const terms = { backend: this.#backend.name, isReused, answers, given, onFirstMessage: null };
+    const lent = new LeasedConnection(conn, terms);
+    let answered = false;
+    try {
+      const result = await options.check(lent.asConnection(), { signal });
+      answered = result !== false;
+      return result;
+    } finally {
+      const stats = conn.stats();
+      const isWhole = answered && lent.isWhole && stats.heldBytes === 0 && stats.queuedBytes === 0;
+      lent.revoke(stats, isWhole);
+      if (!isWhole) this.#retire(conn);
+    }
+  }
+
+  /** Opens the connection for this check and those that follow. A check that was given up meanwhile leaves none behind. */
+  async #open(signal: AbortSignal): Promise<Connection> {
     const { target } = this.#backend;
-    this.#conn ??= await establish<unknown>(target, target.connection, signal);
-    return await this.#options.check(this.#conn, { signal });
+    const conn = await establish<unknown>(target, target.connection, signal);
+    if (signal.aborted) {
+      conn.abort(signal.reason);
+      throw signal.reason;
+    }
+    this.#conn = conn;
+    void conn.inputEnded.then(() => this.#retire(conn));
+    return conn;
   }
 
-  #note(ok: boolean): void {
+  /** No check uses this connection any more. */
+  #retire(conn: Connection): void {
+    if (this.#conn === conn) this.#conn = null;
+    const closed = conn.close().catch(() => {}).finally(() => this.#retired.delete(closed));
+    this.#retired.add(closed);
+  }
+
+  /** A check failed: its answer may still be under way. */
+  #drop(): void {
+    this.#conn?.abort();
+    this.#conn = null;
+  }
+
+  #note(failure: unknown): void {
     const { counters } = this.#backend;
+    const wasHealthy = this.#backend.healthy;
     counters.healthChecks++;
-    if (!ok) counters.healthFailures++;
-    this.#failures = ok ? 0 : this.#failures + 1;
-    this.#backend.healthy = this.#failures < this.#options.failures;
+    if (failure !== null) counters.healthFailures++;
+    this.#failures = failure === null ? 0 : this.#failures + 1;
+    this.#backend.healthy = this.#failures < this.#context.options.failures;
+    if (wasHealthy && !this.#backend.healthy) this.#context.onUnwell(failure);
   }
-}
-
-/** The same promise, given up when `signal` aborts. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: result, resolve, reject } = Promise.withResolvers<T>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  handled(promise).then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  return result;
 }

@@ -18,8 +18,9 @@ export interface LeaseOrigin {
 }
 
 /**
- * A connection that is yours until you give it back, by `await using` or {@linkcode release}. The pool then decides
- * whether it can be used again: see `isReusable` among the options of the pool.
+ * A connection that is yours until you give it back, by `await using` or {@linkcode release}. From then on every call on
+ * {@linkcode conn} is refused, and what still waits there rejects. The pool then decides whether the connection can be used again:
+ * only when it is whole, and `isReusable` among the options of the pool allows it.
  *
  * @example
  * ```ts
@@ -39,7 +40,12 @@ export interface LeaseOrigin {
  * ```
  */
 export class Lease implements AsyncDisposable {
-  /** The connection. Do not use it after you gave it back. */
+  /**
+   * The connection, for as long as the lease lasts; `conn.closed` resolves when the lease ends, if not before.
+   *
+   * When the backend ends it where an answer should come, `receive` and iteration reject with a `ClosedError` (`ERR_CLOSED`):
+   * `null` is an end at which nothing is owed. docs/pool.md says when an answer is missing.
+   */
   readonly conn: Connection;
   /** Name of the backend that it leads to. */
   readonly backend: string;

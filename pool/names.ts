@@ -1,7 +1,8 @@
 // NameWatch: looks a name up again and again, and tells which addresses came and which vanished.
 import { lookup } from "node:dns/promises";
-import { ClosedError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Resolver } from "./options.ts";
+import { unlessAborted } from "./unless_aborted.ts";
 
 /** Time in ms after which a failed look-up is tried again, if the usual time is longer. */
 const RETRY_MS = 1000;
@@ -16,63 +17,93 @@ export interface NameWatchEvents {
   readonly onLookup: (error?: unknown) => void;
 }
 
+/** How a {@linkcode NameWatch} asks. */
+export interface NameWatchOptions {
+  readonly resolver: Resolver;
+  /** Time between two look-ups, in ms. */
+  readonly intervalMs: number;
+  /** Longest time for one look-up, in ms. */
+  readonly timeoutMs: number;
+}
+
 /** Watches one name; a sweep of the pool drives it. */
 export class NameWatch {
   readonly #hostname: string;
-  readonly #resolver: Resolver;
-  readonly #intervalMs: number;
+  readonly #options: NameWatchOptions;
   readonly #events: NameWatchEvents;
-  readonly #stopping = new AbortController();
   readonly #addresses = new Set<string>();
-  #running = false;
+  /** The look-up that is under way. */
+  #running: AbortController | null = null;
+  /** Whether the last look-up ran out of time, and so said nothing. */
+  #wasLate = false;
+  #stopped = false;
   #nextAtMs = 0;
 
-  constructor(hostname: string, resolver: Resolver, intervalMs: number, events: NameWatchEvents) {
+  constructor(hostname: string, options: NameWatchOptions, events: NameWatchEvents) {
     this.#hostname = hostname;
-    this.#resolver = resolver;
-    this.#intervalMs = intervalMs;
+    this.#options = options;
     this.#events = events;
   }
 
-  /** Whether nothing is known yet. */
+  /** Whether nothing is known yet, and an answer may come soon. */
   get isPending(): boolean {
-    return this.#running && this.#addresses.size === 0;
+    return this.#addresses.size === 0 && !this.#stopped && (this.#running !== null || this.#wasLate);
   }
 
   /** Looks the name up if it is time to. */
   sweep(nowMs: number): void {
-    if (this.#running || this.#stopping.signal.aborted || nowMs < this.#nextAtMs) return;
-    this.#running = true;
-    void this.#lookup(nowMs);
+    if (this.#running !== null || this.#stopped || nowMs < this.#nextAtMs) return;
+    void this.#lookup(this.#running = new AbortController());
   }
 
   /** Ends the watch; nothing is told any more. */
   stop(): void {
-    this.#stopping.abort(new ClosedError("ERR_CLOSED", "The look-up of names has ended"));
+    this.#stopped = true;
+    this.#running?.abort(new ClosedError("ERR_CLOSED", "The look-up of names has ended"));
   }
 
-  async #lookup(nowMs: number): Promise<void> {
-    const { signal } = this.#stopping;
+  async #lookup(running: AbortController): Promise<void> {
+    const { intervalMs } = this.#options;
+    let error: unknown;
     try {
-      const found = new Set(await this.#resolver(this.#hostname, { signal }));
-      this.#running = false;
-      if (signal.aborted) return;
+      const found = await this.#ask(running);
+      if (!this.#stopped) this.#compare(found);
+    } catch (thrown) {
+      error = thrown ?? new TypeError("The resolver threw nothing");
+    }
+    this.#running = null;
+    if (this.#stopped) return;
+    this.#wasLate = running.signal.aborted;
+    this.#nextAtMs = performance.now() + (error === undefined ? intervalMs : Math.min(RETRY_MS, intervalMs));
+    this.#events.onLookup(error);
+  }
+
+  /** Asks once, for no longer than the time that is set. */
+  async #ask(running: AbortController): Promise<ReadonlySet<string>> {
+    const { resolver, timeoutMs } = this.#options;
+    const { signal } = running;
+    const timer = setTimeout(() => {
+      const text = `Cannot look up "${this.#hostname}" within ${timeoutMs} ms`;
+      running.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
+    }, timeoutMs);
+    try {
+      const asked = Promise.try(resolver, this.#hostname, { signal });
+      const found = new Set(await unlessAborted(asked, signal));
       if (found.size === 0) throw new TypeError(`The name "${this.#hostname}" has no addresses`);
-      this.#nextAtMs = nowMs + this.#intervalMs;
-      this.#compare(found);
-      this.#events.onLookup();
-    } catch (error) {
-      this.#running = false;
-      this.#nextAtMs = nowMs + Math.min(RETRY_MS, this.#intervalMs);
-      if (!signal.aborted) this.#events.onLookup(error);
+      for (const address of found) {
+        if (typeof address !== "string" || address === "") throw noAddress(this.#hostname, address);
+      }
+      return found;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   #compare(found: ReadonlySet<string>): void {
     for (const address of found) {
       if (this.#addresses.has(address)) continue;
-      this.#addresses.add(address);
       this.#events.onAdd(address);
+      this.#addresses.add(address);
     }
     for (const address of this.#addresses) {
       if (found.has(address)) continue;
@@ -80,6 +111,12 @@ export class NameWatch {
       this.#events.onRemove(address);
     }
   }
+}
+
+function noAddress(hostname: string, address: unknown): TypeError {
+  return new TypeError(
+    `Cannot use an address of "${hostname}" as it must be a non-empty string: got ${JSON.stringify(address)}`,
+  );
 }
 
 /** Asks the system, and so its hosts file as well. */

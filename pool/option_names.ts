@@ -76,4 +76,6 @@ export const POOL_NAMES: OptionNames<PoolOptions> = {
   retryBudget: RETRY_BUDGET_NAMES,
   resolveIntervalMs: true,
   drainTimeoutMs: true,
+  logger: true,
+  onError: true,
 };

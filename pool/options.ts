@@ -1,11 +1,20 @@
 // Options of a Pool: what they are, their defaults, and their check before any I/O.
 import { type ConnectOptions, resolveConnectOptions } from "../client/options.ts";
 import type { Connection } from "../connection.ts";
-import { checkDurationMs, checkFunction, checkInteger, checkNumber, checkOneOf } from "../limits/check.ts";
+import {
+  checkDurationMs,
+  checkFunction,
+  checkInteger,
+  checkLogger,
+  checkNumber,
+  checkOneOf,
+} from "../limits/check.ts";
+import type { Logger } from "../logger.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import { type Balance, BALANCES } from "./balance.ts";
 import type { BreakerOptions, ResolvedBreakerOptions } from "./breaker.ts";
 import { DEFAULT_OUTLIERS, type OutlierOptions, type ResolvedOutlierOptions } from "./outliers.ts";
+import type { PoolErrorContext } from "./reporter.ts";
 import type { RetryBudgetOptions } from "./retry_budget.ts";
 
 /** Where a pool can send work: `server.addr` of the same process fits as well. */
@@ -26,7 +35,8 @@ export interface Backend {
   tls?: ClientTlsOptions;
   /**
    * Looks the name up again and again: each of its addresses becomes a backend of its own, `name/address`; those that
-   * vanish are drained. `true` asks the system; a function asks whomever it likes.
+   * vanish are drained. `true` asks the system; a function asks whomever it likes. A look-up that takes longer than the pool's
+   * `timeoutMs` is given up, its signal aborts, and the name is asked for again.
    *
    * @default {false} the system picks one address at each dial
    */
@@ -52,8 +62,9 @@ export interface LeaseUse {
 /** Options of the health checks. */
 export interface HealthOptions {
   /**
-   * Asks a backend how it is, by a message of your protocol: it is well unless this throws, gives `false` or takes longer
-   * than `timeoutMs`. It runs on a connection of its own, which does not count as one of the pool's.
+   * Asks a backend how it is, by a message of your protocol: it is well unless this throws, returns `false` or takes longer
+   * than `timeoutMs`. It runs on a connection of its own, which does not count as one of the pool's; each check may use it until it
+   * has returned. When a backend becomes unwell, `onError` is told why.
    */
   check: (conn: Connection, options: { readonly signal: AbortSignal }) => Promise<unknown>;
   /** Time in ms between two checks of a backend. @default {1000} */
@@ -93,8 +104,9 @@ export interface PoolOptions extends
   /** An idle connection is closed after this time in ms. @default {60000} */
   idleTimeoutMs?: number;
   /**
-   * Whether a connection may be used again after a lease. Those that ended, or hold bytes that were not read or not sent,
-   * never are.
+   * Whether a connection may be used again after a lease. It is asked for those that are whole: a connection that ended in either
+   * direction, holds bytes that were not read or not sent, has a reader that still waits, or was left with another framing or tuning
+   * is never used again. When it throws, the connection is not used again, and `onError` is told.
    *
    * @default when the holder received as many messages as it sent, or more: an answer for each question; never with `raw()`
    */
@@ -111,6 +123,10 @@ export interface PoolOptions extends
   resolveIntervalMs?: number;
   /** Time in ms for leases to end in order when a backend is drained or the pool is closed. @default {10000} */
   drainTimeoutMs?: number;
+  /** Takes errors that no caller can be told. @default {the logger} */
+  onError?: (error: unknown, context: PoolErrorContext) => void;
+  /** Takes them otherwise. @default {the console} */
+  logger?: Logger;
 }
 
 /** {@linkcode PoolOptions} with every default filled in, checked. */
@@ -169,6 +185,8 @@ export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
     drainTimeoutMs: checkDurationMs(ACTION, "drainTimeoutMs", given.drainTimeoutMs ?? 10_000),
   };
   checkFunction(ACTION, "isReusable", resolved.isReusable);
+  if (given.onError !== undefined) checkFunction(ACTION, "onError", given.onError);
+  if (given.logger !== undefined) checkLogger(ACTION, given.logger);
   // What holds for every connection is checked even when there is no backend yet.
   resolveConnectOptions({ ...given, port: 1, timeoutMs: resolved.timeoutMs, idleTimeoutMs: 0 });
   return resolved;

@@ -1,6 +1,8 @@
 // Pool: leases of connections to several backends.
+import { checkOptionNames, checkWaitNames, type OptionNames } from "../limits/check_names.ts";
+import { POOL_NAMES } from "./option_names.ts";
 import { checkDurationMs } from "../limits/check.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, rejected, reportUnheard } from "../connection/rejections.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
@@ -19,11 +21,16 @@ export interface AcquireOptions {
   timeoutMs?: number;
 }
 
+/** No backends that others are preferred to. */
+const NONE: ReadonlySet<string> = new Set();
+
 /** How long a drain may take. */
 export interface PoolDrainOptions {
   /** Time in ms for leases to end; then they are cut. @default {`drainTimeoutMs`} */
   timeoutMs?: number;
 }
+
+const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 
 /**
  * Connections to several backends, opened when they are wanted and used again and again.
@@ -64,6 +71,7 @@ export class Pool implements AsyncDisposable {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(options: PoolOptions) {
+    checkOptionNames("Cannot make the pool", options, POOL_NAMES);
     const resolved = resolvePoolOptions(options);
     this.#engine = new PoolEngine(resolved);
     this.#roster = new Roster(this.#engine);
@@ -112,6 +120,11 @@ export class Pool implements AsyncDisposable {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   acquire(options: AcquireOptions = {}): Promise<Lease> {
+    checkWaitNames("Cannot acquire a connection", options);
+    return this.#acquire(options, NONE);
+  }
+
+  #acquire(options: AcquireOptions, avoided: ReadonlySet<string>): Promise<Lease> {
     const { signal, timeoutMs = this.#engine.options.acquireTimeoutMs } = options;
     checkDurationMs("Cannot acquire a connection", "timeoutMs", timeoutMs);
     if (signal?.aborted) return rejected(signal.reason);
@@ -120,6 +133,9 @@ export class Pool implements AsyncDisposable {
     counters.acquires++;
     budget.request();
     const acquirer = new Acquirer();
+    if (avoided.size > 0) {
+      for (const backend of dispatcher.members) if (avoided.has(backend.name)) acquirer.tried.add(backend);
+    }
     dispatcher.expectsMembers = this.#roster.isPending;
     if (!dispatcher.wait(acquirer)) {
       counters.queueFull++;
@@ -134,13 +150,16 @@ export class Pool implements AsyncDisposable {
    * Leases a connection, does the work on it, and gives it back: as failed when the work throws what tells of a failed backend
    * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
    * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
-   * does no harm.
+   * does no harm. A backend that ends the connection without the answer has the work's `receive` reject: it never returns `null` in
+   * place of an answer. What the work leaves waiting on the connection rejects when the work has ended.
    *
-   * @returns what the work gives
+   * @returns what the work returns
    * @throws what the work throws, and what {@linkcode acquire} throws
    */
   use<T>(work: Work<T>, options: UseOptions = {}): Promise<T> {
-    return runWork(this, this.#engine, work, options);
+    const engine = this.#engine;
+    const done = runWork((wait, avoided) => this.#acquire(wait, avoided), engine, work, options);
+    return reportUnheard(done, (error) => engine.reporter.report(error, { phase: "use" }));
   }
 
   /**
@@ -165,6 +184,7 @@ export class Pool implements AsyncDisposable {
    */
   drain(name: string, options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot drain the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot drain the backend", "timeoutMs", timeoutMs);
     return handled(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
   }
@@ -187,6 +207,7 @@ export class Pool implements AsyncDisposable {
    */
   remove(name: string, options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot remove the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot remove the backend", "timeoutMs", timeoutMs);
     const backends = this.#roster.release(name);
     const drained = this.#drain(backends, timeoutMs, `the backend "${name}"`);
@@ -201,6 +222,7 @@ export class Pool implements AsyncDisposable {
    */
   close(options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
+    checkOptionNames("Cannot close the pool", options, DRAIN_NAMES);
     checkDurationMs("Cannot close the pool", "timeoutMs", timeoutMs);
     return this.#closing ??= handled(this.#close(timeoutMs));
   }
@@ -266,7 +288,7 @@ export class Pool implements AsyncDisposable {
       counters.waitTimeouts++;
       giveUp(
         new TimeoutError("ERR_ACQUIRE_TIMEOUT", `Cannot acquire a connection within ${timeoutMs} ms`, {
-          cause: acquirer.lastError,
+          cause: acquirer.lastError ?? this.#engine.lastError,
         }),
       );
     }, timeoutMs);

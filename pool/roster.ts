@@ -1,4 +1,6 @@
 // Roster: which backends a pool has; those of names that are looked up come and go.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { BACKEND_NAMES } from "./option_names.ts";
 import { HealthCheck } from "./health.ts";
 import { nameOf, PoolBackend } from "./backend.ts";
 import type { PoolEngine } from "./engine.ts";
@@ -35,6 +37,7 @@ export class Roster {
    * @throws {TypeError | RangeError} when it is wrong
    */
   check(given: Backend): void {
+    checkOptionNames("Cannot add the backend", given, BACKEND_NAMES);
     const { resolve = false } = given ?? {};
     this.#make(given);
     if (typeof resolve !== "boolean" && typeof resolve !== "function") {
@@ -65,11 +68,12 @@ export class Roster {
       this.#join(group, "", this.#make(given));
       return;
     }
+    const { resolveIntervalMs, timeoutMs } = this.#engine.options;
     const resolver = resolve === true ? systemResolver : resolve;
-    const watch = new NameWatch(hostname, resolver, this.#engine.options.resolveIntervalMs, {
+    const watch = new NameWatch(hostname, { resolver, intervalMs: resolveIntervalMs, timeoutMs }, {
       onAdd: (address) => this.#join(group, address, this.#makeAt(given, name, address)),
       onRemove: (address) => this.#leave(group, address),
-      onLookup: (error) => this.#onLookup(error),
+      onLookup: (error) => this.#onLookup(name, error),
     });
     const group: Group = { given, watch, backends: new Map() };
     this.#groups.set(name, group);
@@ -139,14 +143,28 @@ export class Roster {
   }
 
   #join(group: Group, address: string, backend: PoolBackend): void {
-    const { dispatcher, outliers, options, onChange, perform } = this.#engine;
+    const { dispatcher, outliers, perform } = this.#engine;
     group.backends.set(address, backend);
     outliers?.add(backend);
-    if (options.health !== null) {
-      this.#checks.set(backend, new HealthCheck(backend, options.health, onChange));
-    }
+    this.#watchHealth(backend);
     dispatcher.add(backend);
     perform();
+  }
+
+  #watchHealth(backend: PoolBackend): void {
+    const { options, answers, onChange, reporter } = this.#engine;
+    if (options.health === null) return;
+    const check = new HealthCheck(backend, {
+      options: options.health,
+      given: options.given,
+      answers,
+      onResult: onChange,
+      onUnwell: (error) => {
+        this.#engine.lastError = error;
+        reporter.report(error, { phase: "health", backend: backend.name });
+      },
+    });
+    this.#checks.set(backend, check);
   }
 
   /** An address is gone from its name: its leases may end in their own time. */
@@ -157,8 +175,11 @@ export class Roster {
     void backend.quiet.promise.then(() => this.forget([backend]));
   }
 
-  #onLookup(error: unknown): void {
-    if (error !== undefined) this.#engine.lastError = error;
+  #onLookup(name: string, error: unknown): void {
+    if (error !== undefined) {
+      this.#engine.lastError = error;
+      this.#engine.reporter.report(error, { phase: "lookup", backend: name });
+    }
     this.#engine.dispatcher.expectsMembers = this.isPending;
     this.#engine.onChange();
   }

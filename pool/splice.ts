@@ -1,4 +1,5 @@
 // splice(): joins two connections byte for byte.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { handled, rejected } from "../connection/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -17,6 +18,8 @@ export interface SpliceOptions {
   halfCloseTimeoutMs?: number;
 }
 
+const NAMES: OptionNames<SpliceOptions> = { signal: true, halfCloseTimeoutMs: true };
+
 /** How a splice ended. Both connections are closed by then. */
 export interface SpliceEnd {
   /** Bytes that went from the first connection to the second. */
@@ -27,6 +30,11 @@ export interface SpliceEnd {
   readonly failed: "a" | "b" | null;
   /** Why it ended early; `null` when both ended in order. */
   readonly error: Error | null;
+  /**
+   * Whether the peer of the connection that was cut could tell that from an orderly end; `true` as well when nothing was cut. Over
+   * plain TCP it cannot, unless that connection was made with `canReset`: then what it read may be taken for the whole.
+   */
+  readonly wasTold: boolean;
 }
 
 /** One direction. */
@@ -49,8 +57,8 @@ interface Failure {
  * on, and the other direction goes on until it ends as well.
  *
  * When one connection fails, what had come from it is still handed over, then the other one is cut: its peer does not get an
- * orderly end, as far as the transport can tell the two apart (TLS can, plain TCP cannot). Resolves when both are closed; the
- * failure of a peer is a result, not a rejection.
+ * orderly end where the transport can tell the two apart. TLS can; plain TCP can when the connection was made with `canReset`.
+ * Resolves when both are closed; the failure of a peer is a result, not a rejection.
  *
  * @throws the reason of `signal`, when it aborts
  * @throws {RangeError} when `halfCloseTimeoutMs` is out of range
@@ -77,6 +85,7 @@ interface Failure {
  */
 export function splice(a: Connection, b: Connection, options: SpliceOptions = {}): Promise<SpliceEnd> {
   const { signal, halfCloseTimeoutMs = 60_000 } = options;
+  checkOptionNames("Cannot splice", options, NAMES);
   checkDurationMs("Cannot splice", "halfCloseTimeoutMs", halfCloseTimeoutMs, { allowOff: true });
   if (a === b) throw new TypeError("Cannot splice a connection with itself");
   if (signal?.aborted) {
@@ -112,6 +121,8 @@ async function join(
       bytesBToA: back.bytes,
       failed: failure?.failed ?? null,
       error: failure?.error ?? null,
+      wasTold: failure === null ||
+        (failure.failed === "a" || a.marksEnds) && (failure.failed === "b" || b.marksEnds),
     };
   } catch (error) {
     cut(a, b, error);
@@ -164,13 +175,22 @@ async function endEarly(
     await ended[failed];
     await (failed === "a" ? b : a).flush().catch(() => {});
   }
-  cut(a, b, error);
+  cut(a, b, cutShort(error));
   await Promise.all([a.closed, b.closed]);
 }
 
 function cut(a: Connection, b: Connection, reason: unknown): void {
   a.abort(reason);
   b.abort(reason);
+}
+
+/** The error that both connections end with. An idle time-out alone would count as an end in order: nothing is lost by that. */
+function cutShort(cause: Error): ClosedError {
+  return new ClosedError(
+    "ERR_CLOSED",
+    "The connection was cut as the one that it was spliced with broke, or stood still",
+    { cause },
+  );
 }
 
 function closedMeanwhile(): ClosedError {

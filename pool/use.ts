@@ -1,4 +1,5 @@
 // runWork(): does work on a leased connection, again if that is wanted and allowed.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { retry } from "@std/async/retry";
 import type { Connection } from "../connection.ts";
 import {
@@ -13,6 +14,7 @@ import {
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import type { PoolEngine } from "./engine.ts";
 import type { Lease } from "./lease.ts";
+import { isStaleEnd } from "./leased_connection.ts";
 import type { AcquireOptions } from "./pool.ts";
 
 /** What is done on a leased connection. */
@@ -22,7 +24,7 @@ export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T
 export interface WorkContext {
   /** The signal that was given to `use`, or one that never aborts. */
   readonly signal: AbortSignal;
-  /** 1 the first time, 2 the second. */
+  /** 1 the first time, 2 the second. Work on a connection that had ended already, see `retries`, was no attempt. */
   readonly attempt: number;
   /** The lease, for its name and its signal. */
   readonly lease: Lease;
@@ -30,11 +32,23 @@ export interface WorkContext {
 
 /** Options of `pool.use`. */
 export interface UseOptions extends AcquireOptions {
-  /** How often failed work may be done again, 0 to 100. @default {0} since nobody but you knows whether that does harm */
+  /**
+   * How often failed work may be done again, 0 to 100; another backend is preferred then. An end without an answer is a failure.
+   * When more than 0, work that finds its connection ended before anything came on it is done on another one at once, up to four
+   * times, and that counts as no retry.
+   *
+   * @default {0} since nobody but you knows whether that does harm
+   */
   retries?: number;
-  /** Whether an error of the work is worth another attempt. @default those that tell of a failed backend */
+  /**
+   * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` is told.
+   *
+   * @default those that tell of a failed backend
+   */
   isRetriable?: (error: unknown) => boolean;
 }
+
+const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries: true, isRetriable: true };
 
 const ACTION = "Cannot use the pool";
 
@@ -42,32 +56,46 @@ const ACTION = "Cannot use the pool";
 const MIN_PAUSE_MS = 10;
 const MAX_PAUSE_MS = 1000;
 
+/** Most connections that had ended already on which the work of one attempt is tried: a backend may end all that are kept for reuse. */
+const MAX_STALE = 4;
+
+/** Leases a connection, if possible not to a backend of these names. */
+export type Acquire = (options: AcquireOptions, avoided: ReadonlySet<string>) => Promise<Lease>;
+
 /** Does the work, within the budget for retries. */
 export async function runWork<T>(
-  pool: { acquire(options: AcquireOptions): Promise<Lease> },
+  acquire: Acquire,
   engine: PoolEngine,
   work: Work<T>,
   options: UseOptions,
 ): Promise<T> {
   const { retries = 0, isRetriable = blamesBackend, signal = new AbortController().signal, timeoutMs } =
     options;
+  checkOptionNames(ACTION, options, NAMES);
   checkFunction(ACTION, "work", work);
   checkFunction(ACTION, "isRetriable", isRetriable);
   checkInteger(ACTION, "retries", retries, 0, 100);
+  const failed = new Set<string>();
   let attempt = 0;
   let worked = false;
+  const isWorthIt = (error: unknown) => engine.reporter.ask("isRetriable", () => isRetriable(error));
+  const mayTryElsewhere = (error: unknown, stale: number) =>
+    retries > 0 && stale < MAX_STALE && !signal.aborted && isStaleEnd(error) && isWorthIt(error);
   const once = async () => {
-    worked = false;
-    const lease = await pool.acquire({ signal, ...timeoutMs !== undefined && { timeoutMs } });
-    attempt++;
-    worked = true;
-    try {
-      const result = await work(lease.conn, { signal, attempt, lease });
-      lease.release();
-      return result;
-    } catch (error) {
-      blamesBackend(error) ? lease.fail(error) : giveBack(lease, signal);
-      throw error;
+    for (let stale = 0;; stale++) {
+      worked = false;
+      const lease = await acquire({ signal, ...timeoutMs !== undefined && { timeoutMs } }, failed);
+      if (stale === 0) attempt++;
+      worked = true;
+      try {
+        const result = await work(lease.conn, { signal, attempt, lease });
+        lease.release();
+        return result;
+      } catch (error) {
+        blamesBackend(error) ? lease.fail(error) : giveBack(lease, signal);
+        failed.add(lease.backend);
+        if (!mayTryElsewhere(error, stale)) throw error;
+      }
     }
   };
   return await retry(once, {
@@ -75,7 +103,7 @@ export async function runWork<T>(
     minTimeout: MIN_PAUSE_MS,
     maxTimeout: MAX_PAUSE_MS,
     signal,
-    isRetriable: (error) => worked && attempt <= retries && isRetriable(error) && engine.mayRetry(),
+    isRetriable: (error) => worked && attempt <= retries && isWorthIt(error) && engine.mayRetry(),
   });
 }
 

@@ -28,6 +28,7 @@ const PEER_FAULTS: ReadonlySet<string> = new Set([
   "ERR_READ_TIMEOUT",
   "ERR_WRITE_TIMEOUT",
   "ERR_SLOW_CONSUMER",
+  "ERR_RATE_LIMITED",
 ]);
 
 /** What is said of a new state. */
@@ -138,7 +139,7 @@ function lineOf(
       return { level: "warn", message: "A connection was refused" };
     case "certificates":
       return isNotice(error)
-        ? { level: "warn", message: "Certificates" }
+        ? { level: "warn", message: "A certificate ends soon" }
         : { level: "error", message: `Server error in phase "${phase}"` };
     default:
       return phase === "connection" || isEndOf(connection, error)

@@ -10,10 +10,12 @@ import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import { type ProxyProtocolOptions, ProxySources } from "../limits/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
 import type { ClosedLogOptions } from "../stats/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
 import { planServer } from "../tls/plan.ts";
@@ -129,8 +131,27 @@ export interface ServeOptions<Data = unknown>
   tls?: ServerTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe silent peers. @default {false} */
-  keepAlive?: boolean;
+  /**
+   * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
+   * With TLS it can always be told.
+   *
+   * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
+   */
+  canReset?: boolean;
+  /**
+   * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
+   *
+   * @default {false}
+   */
+  keepAlive?: KeepAlive;
+  /**
+   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are told, logged,
+   * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
+   * the `deno` backend of TLS.
+   *
+   * @default {no header is read}
+   */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
   handshakeTimeoutMs?: number;
   /**
@@ -169,7 +190,9 @@ export interface ResolvedServeOptions<Data> {
   /** Connections that may hold a descriptor of ours before they are accepted. */
   readonly maxWaiting: number;
   readonly noDelay: boolean;
-  readonly keepAlive: boolean;
+  readonly keepAlive: KeepAlive;
+  /** Sources whose connections begin with a PROXY header; `undefined` for none. */
+  readonly proxySources: ProxySources | undefined;
   readonly handshakeTimeoutMs: number;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
@@ -191,7 +214,7 @@ const HOOKS = [
   "data",
 ] as const;
 
-const SWITCHES = ["reusePort", "noDelay", "keepAlive"] as const;
+const SWITCHES = ["reusePort", "noDelay", "canReset"] as const;
 
 /** Quiet but for what needs a look. */
 export const consoleLogger: Logger = {
@@ -234,6 +257,7 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     maxWaiting: budget.backlog,
     noDelay: options.noDelay ?? true,
     keepAlive: options.keepAlive ?? false,
+    proxySources: resolveProxySources(options),
     handshakeTimeoutMs,
     drainDelayMs,
     drainTimeoutMs,
@@ -241,6 +265,13 @@ export function resolveServeOptions<Data>(options: ServeOptions<Data>): Resolved
     warning: descriptorWarning(wishes, budget),
     logger: options.logger ?? consoleLogger,
   };
+}
+
+/** The balancers that a server believes. */
+export function resolveProxySources(
+  { proxyProtocol, path, tls }: Pick<ServeOptions, "proxyProtocol" | "path" | "tls">,
+): ProxySources | undefined {
+  return ProxySources.from(ACTION, proxyProtocol, path === undefined ? "tcp" : "unix", tls?.backend);
 }
 
 /** Checks how many connections that have ended are kept. */
@@ -261,9 +292,10 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
 
 /** Checks switches, and what is more than a number. */
 export function checkParts(
-  options: Pick<ServeOptions, typeof SWITCHES[number] | "tls" | "signal" | "logger">,
+  options: Pick<ServeOptions, typeof SWITCHES[number] | "keepAlive" | "path" | "tls" | "signal" | "logger">,
 ): void {
   const { tls, signal, logger } = options;
+  checkListenKeepAlive(options);
   for (const name of SWITCHES) {
     if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
   }
@@ -277,6 +309,13 @@ export function checkParts(
     throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
   }
   checkLogger(ACTION, logger);
+}
+
+/** Refuses a time of silence where the sockets would ignore it. */
+function checkListenKeepAlive({ keepAlive, tls }: Pick<ServeOptions, "keepAlive" | "tls">): void {
+  if (keepAlive === undefined) return;
+  checkKeepAlive(ACTION, keepAlive);
+  if (tls === undefined || tls.backend === "deno") refuseDelay(ACTION, keepAlive);
 }
 
 /** Checks where to listen. */

@@ -1,4 +1,5 @@
 // Server: the accept loop, the connections and their handlers, and the end in order.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import type { Connection } from "../connection.ts";
 import { Sweeper } from "../connection/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -29,6 +30,8 @@ export interface ShutdownOptions {
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
   delayMs?: number;
 }
+
+const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
 /** A running server; {@linkcode serve} makes it. */
 export class Server<Data = unknown> implements AsyncDisposable {
@@ -139,16 +142,19 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains, after `drainDelayMs` if there is any: accepts no more, reads no further than to the end of messages that have begun, lets the handlers finish with what was
-   * received, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and outcome.
+   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
+   * the handlers finish with it, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and
+   * outcome.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out: it counts the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
+   * the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
     const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } = options;
+    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
     // Known before anything is told: a hook may call shutdown() again.
@@ -220,7 +226,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   async #listen(): Promise<Listener> {
-    const { given, backlog, maxWaiting, noDelay, keepAlive } = this.#options;
+    const { given, backlog, maxWaiting, noDelay, keepAlive, proxySources } = this.#options;
     if (given.tls !== undefined) {
       this.#credentials = await openServerCredentials(given.tls, {
         onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
@@ -231,7 +237,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const where = given.path === undefined
       ? { hostname: given.hostname, port: given.port ?? 0, reusePort: given.reusePort, tls }
       : { path: given.path, mode: given.mode ?? 0o600, tls };
-    return await listen(where, { backlog, maxWaiting, noDelay, keepAlive });
+    return await listen(where, {
+      backlog,
+      maxWaiting,
+      noDelay,
+      keepAlive,
+      proxySources,
+      canReset: given.canReset,
+    });
   }
 
   /** Throws when the server was ended before it listened. */
@@ -301,7 +314,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     if (outcome === "closed") {
       throw closedMeanwhile();
     }
-    const error = outcome === "late" ? this.#cutLate(timeoutMs) : null;
+    const error = outcome === "late" ? this.#cutLate(timeoutMs) : this.#leftError();
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop();
     if (error !== null) throw error;
@@ -326,6 +339,18 @@ export class Server<Data = unknown> implements AsyncDisposable {
     );
     this.#sessions.cut(error);
     return error;
+  }
+
+  /** Tells of peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+  #leftError(): TimeoutError | null {
+    const { connections: cutConnections, bytes: cutBytes } = this.#sessions.left;
+    if (cutConnections === 0) return null;
+    return new TimeoutError(
+      "ERR_DRAIN_TIMEOUT",
+      `Cannot drain all that had arrived: ${count(cutConnections, "connection")} went on sending, ` +
+        `${count(cutBytes, "byte")} that came were dropped`,
+      { cutConnections, cutBytes },
+    );
   }
 
   #stopListening(reason: ClosedError): void {

@@ -19,11 +19,11 @@ export interface SessionsParts<Data> {
   readonly sweeper: Sweeper;
 }
 
-/** What open connections hold. */
+/** What some connections hold, or have left. */
 export interface Held {
-  /** Connections that were open. */
+  /** How many connections. */
   readonly connections: number;
-  /** Bytes received and not yet handed to a handler, or sent and not yet handed to the kernel. */
+  /** Bytes received and not handed to a handler, or sent and not handed to the kernel. */
   readonly bytes: number;
 }
 
@@ -48,6 +48,8 @@ export class Sessions<Data> {
   readonly #rates: RateLimits;
   /** Connections that we ended before their time: what their handlers complain of is no news. */
   readonly #cut = new WeakSet<Connection<Data>>();
+  /** What connections that are gone had left unread when they were drained. */
+  #left: Held = { connections: 0, bytes: 0 };
   /** Ends of connections that were reported already: a handler that complains of one says nothing new. */
   readonly #reported = new WeakMap<Connection<Data>, unknown>();
   #state: State = { kind: "open" };
@@ -109,7 +111,12 @@ export class Sessions<Data> {
     }, () => handler(connection));
   }
 
-  /** Lets every connection end in order: none reads further than to the end of a message that has begun. */
+  /** What had arrived and was left unread by a drain. */
+  get left(): Held {
+    return this.#left;
+  }
+
+  /** Lets every connection end in order: each reads what has arrived, to the end of a message that has begun. */
   drain(): void {
     if (this.#state.kind === "open") this.#state = { kind: "draining" };
     for (const connection of this.connections.values()) connection.drain();
@@ -169,16 +176,12 @@ export class Sessions<Data> {
       ...options,
       data: given.data?.({ localAddr, remoteAddr }),
       sweeper,
-      tellEachRead: gate !== null || onTraffic !== undefined,
-      onTraffic: (traffic: Traffic): number => {
+      tellEachRead: onTraffic !== undefined,
+      onTraffic: (traffic: Traffic): void => {
         tally.moved(traffic);
         if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
-        if (gate === null) return 0;
-        const waitMs = gate.take(traffic.messagesIn, traffic.bytesIn, performance.now());
-        // Only after a read does the reader wait; at other times it is merely told how things stand.
-        if (waitMs > 0 && traffic.bytesIn > 0) tally.counters.rateLimitPauses++;
-        return waitMs;
       },
+      ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();
     return connection;
@@ -192,6 +195,10 @@ export class Sessions<Data> {
   #onClosed(connection: Connection<Data>, end: ConnectionEnd): void {
     const { reporter, tally } = this.#parts;
     this.connections.delete(connection.id);
+    const { leftBytes } = connection;
+    if (leftBytes > 0) {
+      this.#left = { connections: this.#left.connections + 1, bytes: this.#left.bytes + leftBytes };
+    }
     tally.closed(connection, end);
     if (isPeerFault(end.error) && !this.#cut.has(connection)) void this.#reportEnd(end.error, connection);
     reporter.guard(() => this.#options.given.onDisconnect?.(connection, end), connection);

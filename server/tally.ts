@@ -18,6 +18,7 @@ const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
   ERR_READ_TIMEOUT: "idleTimeouts",
   ERR_SLOW_CONSUMER: "slowConsumers",
   ERR_WRITE_TIMEOUT: "slowConsumers",
+  ERR_RATE_LIMITED: "rateLimitDrops",
   ERR_FRAME_TOO_LARGE: "framingErrors",
   ERR_FRAME_TRUNCATED: "framingErrors",
   ERR_FRAME_MALFORMED: "framingErrors",

@@ -1,4 +1,6 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
+import { checkOptionNames } from "../limits/check_names.ts";
+import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
@@ -59,6 +61,7 @@ export type { ListenTransportOptions, TransportErrorContext } from "./transport_
  * ```
  */
 export function listenTransport(options: ListenTransportOptions = {}): TransportListener {
+  checkOptionNames("Cannot listen", options, LISTEN_TRANSPORT_NAMES);
   return new TransportListener(resolveListenTransportOptions(options));
 }
 

@@ -2,12 +2,13 @@
 import { checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
 import type { ListenOptions } from "../net/listen.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address, KeepAlive } from "../net/transport.ts";
 import type { ServerTlsOptions } from "../tls/options.ts";
-import { checkAddress, checkParts, consoleLogger } from "./options.ts";
+import { checkAddress, checkParts, consoleLogger, resolveProxySources } from "./options.ts";
 
 /** Where an error came up that no caller of a `TransportListener` can be told. */
 export interface TransportErrorContext {
@@ -40,8 +41,10 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   tls?: ServerTlsOptions;
   /** Send small writes at once. @default {true} */
   noDelay?: boolean;
-  /** Let the kernel probe silent peers. @default {false} */
-  keepAlive?: boolean;
+  /** Let the kernel probe silent peers; see `ServeOptions`. @default {false} */
+  keepAlive?: KeepAlive;
+  /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
   handshakeTimeoutMs?: number;
   /** Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next. @default {100} as OpenSSH's MaxStartups */
@@ -106,11 +109,12 @@ export function resolveListenTransportOptions(
     checkInteger(ACTION, name, value, 1, 65536);
   }
   if (options.onError !== undefined) checkFunction(ACTION, "onError", options.onError);
+  const proxySources = resolveProxySources(options);
   const budget = checkDescriptorBudget({ allowed: descriptorLimit(), backlog });
   return {
     given: options,
     where: path === undefined ? { hostname, port, reusePort } : { path, mode },
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive, proxySources },
     handshakeTimeoutMs,
     maxPending,
     maxPendingPerSource,

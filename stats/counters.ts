@@ -36,6 +36,8 @@ export interface ServerCounters extends TrafficCounters {
   handlerErrors: number;
   /** Times that a reader was paused by a rate limit. */
   rateLimitPauses: number;
+  /** Connections that lost messages of a peer that had left, as a rate limit would have let them through too late. */
+  rateLimitDrops: number;
 }
 
 /** What a client counts. */
@@ -172,6 +174,7 @@ export function newServerCounters(): ServerCounters {
     framingErrors: 0,
     handlerErrors: 0,
     rateLimitPauses: 0,
+    rateLimitDrops: 0,
   };
 }
 

@@ -50,6 +50,10 @@ const COUNTERS: Readonly<
   framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
   handlerErrors: ["handler_errors", "Handlers that threw"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
+  rateLimitDrops: [
+    "rate_limit_drops",
+    "Connections that lost messages of a peer that had left, by a rate limit",
+  ],
   streamsOpened: ["streams_opened", "Streams opened to a peer"],
   streamsFailed: ["streams_failed", "Streams that could not be opened"],
   streamsServed: ["streams_served", "Streams of peers given to a handler"],

@@ -85,6 +85,7 @@ const ERRORS = [
   "framingErrors",
   "slowConsumers",
   "idleTimeouts",
+  "rateLimitDrops",
   "connectFailures",
   "streamErrors",
   "streamsFailed",

@@ -4,8 +4,10 @@ import {
   Client,
   type ClientStatusEvent,
   ClosedError,
+  type Connection,
   FramingError,
   LimitError,
+  serve,
   TimeoutError,
 } from "@parley/parley";
 import { text, utf8 } from "./support/bytes.ts";
@@ -62,7 +64,12 @@ Deno.test("Client.statuses() tells of every step in order, to each watcher", asy
   assertEquals(shorten(await Array.fromAsync(slow)), all.slice(1));
   assertEquals(await left.next(), { value: undefined, done: true });
   const lost = events.findIndex(({ status }) => status === "reconnecting");
-  assertEquals(events[lost]!.loss, { handedMessages: 0, uncertainMessages: 0, keptMessages: 0 });
+  assertEquals(events[lost]!.loss, {
+    handedMessages: 0,
+    uncertainMessages: 0,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
   assertEquals([events[lost]!.attempt, codeOf(events[lost]!.error)], [1, "ERR_CLOSED"]);
   const failed = events[lost + 1]!;
   assertEquals([failed.loss, failed.attempt, codeOf(failed.error)], [undefined, 2, "ERR_CONNECT_REFUSED"]);
@@ -129,9 +136,18 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     unheard.push(event.reason);
   };
   addEventListener("unhandledrejection", onUnhandled);
+  const told: unknown[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn: (message: string, fields?: Record<string, unknown>) =>
+      void (message.startsWith("A message was not sent") && told.push(String(fields?.error).split(":")[0])),
+    error() {},
+  };
   try {
     await using peer = await ClientPeer.start();
-    const client = clientOf(peer, { highWaterBytes: 1000, maxQueuedBytes: 1000, closeTimeoutMs: 10 });
+    const limits = { highWaterBytes: 1000, maxQueuedBytes: 1000, closeTimeoutMs: 10 };
+    const client = clientOf(peer, { ...limits, logger });
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 5; i++) client.send("x".repeat(700));
       client.send("a\nb");
@@ -139,6 +155,7 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
       client.receive({ timeoutMs: 1 });
       client.receive();
       client.receive();
+      client[Symbol.asyncIterator]().next();
       await client.ready;
     }
     await peer.stop();
@@ -149,14 +166,64 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     await client.closed;
     const hopeless = clientOf(peer, { reconnect: false });
     hopeless.send("x");
+    hopeless[Symbol.asyncIterator]().next();
     hopeless.receive();
     await hopeless.closed;
+    hopeless[Symbol.asyncIterator]().next();
     hopeless.close();
     await settle();
   } finally {
     removeEventListener("unhandledrejection", onUnhandled);
   }
   assertEquals(unheard, []);
+  // What the caller did wrong is told, and the ends are not: those the statuses tell of.
+  assertEquals(new Set(told), new Set(["ERR_QUEUE_FULL", "ERR_FRAME_MALFORMED"]));
+});
+
+Deno.test("Client.send() that is refused and awaited is told to the caller alone", async () => {
+  await using peer = await ClientPeer.start();
+  const told: string[] = [];
+  const warn = (message: string) => void told.push(message);
+  await using client = clientOf(peer, { logger: { debug() {}, info() {}, warn, error() {} } });
+  for (const linked of [false, true]) {
+    if (linked) await client.ready;
+    await assertRejects(() => client.send("a\nb"), FramingError);
+    await assertRejects(() => client.send(5 as unknown as string), TypeError);
+    await settle();
+  }
+  assertEquals(told, []);
+  void client.send("a\nb");
+  await until("it is told", () => told.length === 1);
+});
+
+Deno.test("Client.statuses() tell whether the server left in order or vanished, and nothing of an end of our own", async () => {
+  const { ca, server } = await testCerts();
+  const options = { ...lines, reconnect: soon };
+  // What each end is, over TLS and over TCP: an abort over TCP looks like an end in order.
+  for (const [tls, afterAbort] of [[true, "vanished"], [false, "orderly"]] as const) {
+    const links: Connection[] = [];
+    const handler = async (link: Connection) => {
+      links.push(link);
+      await link.inputEnded;
+    };
+    await using listening = serve({ ...lines, ...tls && { tls: server }, onError() {} }, handler);
+    await listening.ready;
+    const trust = tls ? { tls: { caCerts: [ca.cert] } } : {};
+    await using client = new Client({ ...listening.addr, ...options, ...trust });
+    const statuses = client.statuses();
+    const leave = async (how: (link: Connection) => unknown) => {
+      await next(statuses, "connected");
+      await until("the server has it", () => links.length > 0);
+      how(links.pop()!);
+      return (await next(statuses, "reconnecting")).serverLeft;
+    };
+    assertEquals(await leave((link) => link.close()), "orderly");
+    assertEquals(await leave((link) => link.abort(new Error("Cut"))), afterAbort);
+    assertEquals(await leave(() => client.connection!.abort(new Error("Ours"))), undefined);
+    await next(statuses, "connected");
+    await client.close();
+    assertEquals((await next(statuses, "closed")).serverLeft, undefined);
+  }
 });
 
 Deno.test("Client.receive() and iteration go on across links, with what a lost link held", async () => {

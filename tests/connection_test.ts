@@ -173,24 +173,6 @@ Deno.test("Connection tells its maker what moved at each sweep, when stats are a
   assertEquals(told, [sent, sent, sent]);
 });
 
-Deno.test("Connection waits before it reads on when its maker says so, and ends at once all the same", async () => {
-  let waitMs = 1;
-  const { connection, transport } = scriptedConnection({ ...lines, onTraffic: () => waitMs });
-  transport.feed(utf8("one\n"));
-  transport.feed(utf8("two\n"));
-  await connection.receive();
-  assertEquals(transport.unreadBytes, 4);
-  await connection.receive();
-  waitMs = 3_600_000;
-  transport.feed(utf8("three\n"));
-  await connection.receive();
-  transport.feed(utf8("four\n"));
-  await settle();
-  assertEquals(transport.unreadBytes, 5);
-  connection.abort();
-  await connection.closed;
-});
-
 Deno.test("Connection refuses wrong options before it touches its transport", () => {
   const untouched = new Proxy({}, {
     get() {

@@ -2,6 +2,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { FramingError } from "../errors.ts";
 import {
+  chunked,
+  type ChunkedOptions,
   delimited,
   fixedLength,
   type Framing,
@@ -140,6 +142,45 @@ Deno.test("lengthPrefixed() and varintPrefixed() tell every length in the right 
   }
 });
 
+Deno.test("chunked() sends a message as one chunk and the end, and an empty one as the end alone", () => {
+  assertEquals(frame(chunked(), hex("0a0b")), hex("02 0a0b 00"));
+  assertEquals(frame(chunked(), hex("")), hex("00"));
+  assertEquals(
+    frame(chunked(), new Uint8Array(300), 1000),
+    new Uint8Array([0xac, 2, ...new Uint8Array(301)]),
+  );
+});
+
+Deno.test("chunked() sends parts as chunks, and an empty one as the end", () => {
+  const parts = chunked({ sends: "parts" });
+  assertEquals(frame(parts, hex("0a0b")), hex("02 0a0b"));
+  assertEquals(frame(parts, hex("")), hex("00"));
+});
+
+Deno.test("chunked() limits the sum of the parts of a message, and starts anew with the next one", () => {
+  const encoder = chunked({ sends: "parts" }).encoder({ maxMessageBytes: 16 });
+  encoder.body(new Uint8Array(10));
+  const error = assertThrows(
+    () => encoder.body(new Uint8Array(7)),
+    FramingError,
+    "is 16 and leaves 6: it has 7",
+  );
+  assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
+  encoder.body(new Uint8Array(6));
+  encoder.body(new Uint8Array(0));
+  encoder.body(new Uint8Array(16));
+});
+
+Deno.test("chunked() refuses to send anything but messages or parts", () => {
+  for (const sends of ["", "part", null, 1]) {
+    assertThrows(
+      () => chunked({ sends } as unknown as ChunkedOptions),
+      TypeError,
+      `"sends" must be "messages" or "parts": current value is ${JSON.stringify(sends)}`,
+    );
+  }
+});
+
 Deno.test("fixedLength() refuses a size out of range, and one over the limit of its connection", () => {
   for (const size of [0, -1, 1.5, NaN, Infinity, MAX_MESSAGE_BYTES + 1, "4" as unknown as number]) {
     assertThrows(() => fixedLength(size), RangeError, `"messageBytes" must be 1 to`);
@@ -158,7 +199,7 @@ Deno.test("fixedLength() refuses messages of another size", () => {
 });
 
 Deno.test("FrameEncoder refuses a message over the limit and takes one at it", () => {
-  for (const framing of [delimited("\n"), delimited("\r\n"), lengthPrefixed(), varintPrefixed()]) {
+  for (const framing of [delimited("\n"), delimited("\r\n"), lengthPrefixed(), varintPrefixed(), chunked()]) {
     assertRefused(framing, new Uint8Array(17), "ERR_FRAME_TOO_LARGE");
     frame(framing, new Uint8Array(16));
     frame(framing, new Uint8Array(15));
@@ -177,4 +218,5 @@ Deno.test("Framing has a name that tells its options", () => {
     ["delimited(0d 0a)", "lengthPrefixed(4, big)", "lengthPrefixed(2, little)", "varintPrefixed"],
   );
   assertEquals([fixedLength(7).name, raw().name], ["fixedLength(7)", "raw"]);
+  assertEquals([chunked().name, chunked({ sends: "parts" }).name], ["chunked", "chunked(parts)"]);
 });

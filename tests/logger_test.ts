@@ -5,6 +5,7 @@ import { Client, connect, type Logger, serve } from "@parley/parley";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { join, mount } from "@parley/parley/wire";
 import { EventLog } from "../log_events.ts";
+import { addressText } from "../net/faults.ts";
 import { Channel } from "./ipc/channels.ts";
 import { until } from "./support/wait.ts";
 
@@ -118,7 +119,11 @@ Deno.test("logger of a server and a Client tells of states, refusals, links and 
   await client.ready;
   await using refused = await connect(server.addr);
   await refused.receive().catch(() => {});
-  assertEquals((await far.of("debug A connection was refused")).remoteAddr, refused.localAddr);
+  const full = `the server is full: as many are open as "maxConnections" allows, 1: raise it`;
+  const { peer } = await far.of(
+    `warn A connection was refused: LimitError: Cannot let a connection in as ${full}`,
+  );
+  assertEquals(peer, addressText(refused.localAddr));
   assertEquals((await far.of("info Listening")).address, server.addr);
   await client.send("go");
   const { server: where, delayMs } = await near.of("warn The client is reconnecting");

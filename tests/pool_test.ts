@@ -66,6 +66,21 @@ const SPOILERS: Record<string, (pool: Pool) => Promise<void>> = {
     await question(lease.conn, "one");
     await lease.conn.close();
   },
+  async "a direction that the holder ended"(pool) {
+    await using lease = await pool.acquire();
+    await question(lease.conn, "one");
+    await lease.conn.closeWrite();
+  },
+  async "another framing"(pool) {
+    await using lease = await pool.acquire();
+    await question(lease.conn, "one");
+    lease.conn.setFraming(delimited("\r\n"));
+  },
+  async "other tuning"(pool) {
+    await using lease = await pool.acquire();
+    await question(lease.conn, "one");
+    lease.conn.tune({ noDelay: false });
+  },
   async "a connection that the backend ended"(pool) {
     await using lease = await pool.acquire();
     await question(lease.conn, "end");

@@ -79,6 +79,7 @@ Deno.test("docs/limits.md tells the defaults as they are", async () => {
     readAheadBytes: size(server.connection.readAheadBytes),
     messageTimeoutMs: time(server.connection.messageTimeoutMs),
     idleTimeoutMs: `${time(server.connection.idleTimeoutMs)} on servers, off on clients`,
+    receiveTimeoutMs: server.connection.receiveTimeoutMs === 0 ? "off" : "on",
     closeTimeoutMs: time(server.connection.closeTimeoutMs),
     maxConnections: `${admission.maxConnections}`,
     maxPending: `${admission.maxPending}`,

@@ -1,4 +1,5 @@
 // Loading credentials: from options to checked PEM text, and again when the files change.
+import { callHook } from "../call_hook.ts";
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { SERVER_TLS_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
@@ -237,8 +238,8 @@ class LiveCredentials implements CredentialSource {
         if (watcher.closed || sameCredentials(next, this.#current)) return;
         this.#current = next;
         this.#expiry.renew();
-        for (const listener of this.#listeners) guard(() => listener(next), onError);
-        guard(onReload, onError);
+        for (const listener of this.#listeners) callHook(() => listener(next), onError);
+        callHook(onReload, onError);
       },
     }, signature);
     this.#watcher = watcher;
@@ -259,7 +260,9 @@ function resolveReload(options: ReloadOptions): Required<ReloadOptions> {
   const { watchIntervalMs = 2000, watchGraceMs = 10_000, clock = systemClock } = options;
   checkRange(watchIntervalMs, "watchIntervalMs", 10);
   checkRange(watchGraceMs, "watchGraceMs", 0);
-  const onError = options.onError ?? warnOnConsole;
+  const given = options.onError ?? warnOnConsole;
+  // It is called by timers: what it throws, or rejects with, would end the process.
+  const onError = (error: unknown) => callHook(() => given(error), tellFailedHook);
   return { onReload: options.onReload ?? (() => {}), onError, watchIntervalMs, watchGraceMs, clock };
 }
 
@@ -277,12 +280,9 @@ function warnOnConsole(error: unknown): void {
   console.warn(text, error);
 }
 
-function guard(call: () => void, onError: (error: unknown) => void): void {
-  try {
-    call();
-  } catch (error) {
-    onError(error);
-  }
+function tellFailedHook(thrown: unknown): void {
+  // deno-lint-ignore no-console -- the place that errors are reported to has failed
+  console.error("onError of loadTls() failed:", thrown);
 }
 
 function sameCredentials(a: ServerCredentials, b: ServerCredentials): boolean {

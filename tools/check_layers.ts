@@ -31,6 +31,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "mux/state.ts": 1,
   "mux/window.ts": 1,
   "net/first_bytes.ts": 1,
+  "net/proxy_header.ts": 1,
   "pool/balance.ts": 1,
   "pool/dispatcher.ts": 1,
   "pool/outliers.ts": 1,

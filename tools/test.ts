@@ -18,6 +18,9 @@ const ALONE: readonly string[] = [
   "tests/wire/hostile_test.ts",
 ];
 
+/** Folders of tests that need servers of others and take long: a task of its own runs each, and `.ci/run` runs that too. */
+const OWN_TASKS: readonly string[] = ["tests/balancers/"];
+
 /** Most files of one process; each costs a start, and the last ones to end should not be long. */
 const FILES_AT_ONCE = 6;
 
@@ -38,7 +41,9 @@ interface BatchResult {
 /** Test files of each folder in small batches. */
 function fileBatches(): Batch[] {
   const byFolder = Map.groupBy(
-    findFiles("_test.ts").filter((path) => !ALONE.includes(path)),
+    findFiles("_test.ts").filter((path) =>
+      !ALONE.includes(path) && !OWN_TASKS.some((folder) => path.startsWith(folder))
+    ),
     (path) => path.slice(0, path.lastIndexOf("/")),
   );
   return [...byFolder].flatMap(([folder, files]) =>

@@ -1,5 +1,5 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../limits/check_names.ts";
 import { MOUNT_NAMES } from "./option_names.ts";
 import { callHook } from "../call_hook.ts";
 import type { WireCounters } from "../stats/counters.ts";
@@ -91,11 +91,10 @@ const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, max
  * ```
  */
 export function hub(options: HubOptions): MountedWire {
-  checkOptionNames("Cannot mount", options, HUB_NAMES);
   const { presence, maxStreamsPerPair = 64 } = options;
   checkInteger("Cannot mount", "maxStreamsPerPair", maxStreamsPerPair, 1, 1 << 24);
   if (presence !== undefined) checkFunction("Cannot mount", "presence", presence);
-  const plan = resolveMount(options, maxStreamsPerPair);
+  const plan = resolveMount(options, maxStreamsPerPair, HUB_NAMES);
   return new MountedWire(
     plan,
     (parts) => new HubRouter(parts, { maxStreamsPerPair, presence, turnMs: TURN_MS }),

@@ -1,6 +1,4 @@
 // join(): the joining side of the wire: one session with a server, kept up.
-import { checkOptionNames } from "../limits/check_names.ts";
-import { JOIN_NAMES } from "./option_names.ts";
 import { Backoff } from "../client/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
@@ -118,7 +116,6 @@ export class JoinedWire implements AsyncDisposable {
   constructor(options: JoinOptions) {
     const { identity, token = "", reconnect, signal } = options;
     this.#options = options;
-    checkOptionNames(ACTION, options, JOIN_NAMES);
     this.#connect = resolveConnectOptions(options);
     this.#wire = resolveWire(ACTION, options, "client");
     checkName(ACTION, "identity", identity);
@@ -289,9 +286,9 @@ export class JoinedWire implements AsyncDisposable {
     await Promise.resolve();
     const { signal } = this.#ending;
     this.#tally.start();
-    this.#rejoin.started();
-    let error: unknown;
-    while (!signal.aborted) {
+    const mistake = await this.#rejoin.started(this.#connect);
+    let error = mistake;
+    while (!signal.aborted && mistake === undefined) {
       error = await this.#runSession();
       const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
@@ -343,7 +340,7 @@ export class JoinedWire implements AsyncDisposable {
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
-    closed();
+    if (closed()) this.#rejoin.used();
     this.#link = null;
     this.#status = "reconnecting";
     if (this.#peers.clear()) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));

@@ -1,13 +1,11 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
-import { checkOptionNames } from "../limits/check_names.ts";
-import { MOUNT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import { pause } from "../connection/pause.ts";
 import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
-import { isLoopbackSource, sourceKey } from "../limits/source_key.ts";
+import { isOpenToOthers } from "../limits/source_key.ts";
 import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
@@ -58,7 +56,6 @@ import { observeMount } from "./telemetry.ts";
  * ```
  */
 export function mount(options: MountOptions): MountedWire {
-  checkOptionNames("Cannot mount", options, MOUNT_NAMES);
   return new MountedWire(resolveMount(options), null);
 }
 
@@ -221,7 +218,8 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Ends in order, after `drainDelayMs` if there is any: no peer joins any more, open streams and handlers finish, on all sessions at once. Idempotent.
+   * Ends in order, after `drainDelayMs` if there is any: no peer joins any more, open streams and handlers
+   * finish, on all sessions at once. Idempotent.
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */
@@ -261,11 +259,11 @@ export class MountedWire implements AsyncDisposable {
     try {
       if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
-      this.#assertStarting();
+      this.#stopping.signal.throwIfAborted();
       const listener = await this.#listen();
       // In one turn with what follows: an end that comes in between would find no listener to close.
       if (this.#stopping.signal.aborted) listener.close();
-      this.#assertStarting();
+      this.#stopping.signal.throwIfAborted();
       this.#listener = listener;
     } catch (error) {
       this.#failToStart(error);
@@ -312,10 +310,6 @@ export class MountedWire implements AsyncDisposable {
   #onRefused({ remoteAddr }: Incoming, reason: RefusalReason): void {
     this.#tally.counters.connectionsRefused++;
     this.#reporter.refused(reason, remoteAddr, this.#admission);
-  }
-
-  #assertStarting(): void {
-    this.#stopping.signal.throwIfAborted();
   }
 
   #track(task: Promise<void>): void {
@@ -396,10 +390,4 @@ export class MountedWire implements AsyncDisposable {
     this.#finished.resolve();
     if (error !== undefined) throw error;
   }
-}
-
-/** Whether other machines can reach an address. */
-function isOpenToOthers(address: Address): boolean {
-  const source = sourceKey(address);
-  return source !== null && !isLoopbackSource(source);
 }

@@ -1,7 +1,10 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
+import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { JOIN_NAMES, MOUNT_NAMES } from "./option_names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
+import { ProxySources } from "../limits/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
@@ -20,6 +23,7 @@ export interface MountPlan {
     readonly backlog?: number;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
+    readonly proxySources: ProxySources | undefined;
   };
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
@@ -43,7 +47,11 @@ export interface MountPlan {
  *
  * @throws {TypeError | RangeError} when an option is wrong, or nothing says who may join
  */
-export function resolveMount(options: MountOptions, maxStreamsPerPair?: number): MountPlan {
+export function resolveMount(
+  options: MountOptions,
+  maxStreamsPerPair?: number,
+  names: OptionNames<MountOptions> = MOUNT_NAMES,
+): MountPlan {
   const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
   const { drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
@@ -56,19 +64,25 @@ export function resolveMount(options: MountOptions, maxStreamsPerPair?: number):
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
+  const proxySources = ProxySources.from(
+    ACTION,
+    options.proxyProtocol,
+    options.path === undefined ? "tcp" : "unix",
+    options.tls?.backend,
+  );
   const wishes = { allowed: descriptorLimit(), maxConnections: options.maxConnections, backlog };
   const budget = checkDescriptorBudget(wishes);
   return {
     given: options,
     where: resolveWhere(options),
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true },
+    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
     admission: { ...options, maxConnections: budget.maxConnections },
     handshakeTimeoutMs,
     drainDelayMs,
     warning: descriptorWarning(wishes, budget),
     maxStreamsPerPair,
     busyMs: BUSY_MS,
-    ...resolveWire(ACTION, options, "server", maxStreamsPerPair),
+    ...resolveWire(ACTION, options, "server", maxStreamsPerPair, names),
   };
 }
 
@@ -107,7 +121,9 @@ export function resolveWire(
   options: WireOptions,
   role: "client" | "server",
   atLeast = 0,
+  names: OptionNames<WireOptions> = JOIN_NAMES,
 ): Pick<MountPlan, "maxHandlers" | "maxStreams" | "plainBufferedBytes" | "mux"> {
+  checkOptionNames(action, options, names);
   const most = Math.max(MAX_STREAMS, atLeast);
   const { maxHandlers = most, mux = {}, signal } = options;
   checkInteger(action, "maxHandlers", maxHandlers, 1, 1 << 24);

@@ -1,7 +1,12 @@
 // The names of all options that wires have.
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import type { OptionNames } from "../limits/check_names.ts";
-import { ADMISSION_NAMES, PENALTIES_NAMES, SOURCE_EXEMPTIONS_NAMES } from "../limits/option_names.ts";
+import {
+  ADMISSION_NAMES,
+  PENALTIES_NAMES,
+  PROXY_PROTOCOL_NAMES,
+  SOURCE_EXEMPTIONS_NAMES,
+} from "../limits/option_names.ts";
 import { MUX_SESSION_NAMES } from "../mux/option_names.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import type { JoinOptions, MountOptions, OpenOptions, StreamLifetime, WireOptions } from "./options.ts";
@@ -31,8 +36,9 @@ export const MOUNT_NAMES: OptionNames<MountOptions> = {
   tls: SERVER_TLS_NAMES,
   authorize: true,
   insecureAnyone: true,
-  handshakeTimeoutMs: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
   drainDelayMs: true,
+  handshakeTimeoutMs: true,
   penalties: PENALTIES_NAMES,
   backlog: true,
 };

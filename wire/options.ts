@@ -2,6 +2,7 @@
 import type { ReconnectOptions } from "../client/backoff.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
+import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
@@ -106,6 +107,8 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   authorize?: Authorize;
   /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
   insecureAnyone?: boolean;
+  /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
+  proxyProtocol?: ProxyProtocolOptions;
   /** Time in ms for TLS, HELLO and WELCOME together. @default {5000} */
   handshakeTimeoutMs?: number;
   /** Refusal of sources whose handshakes failed. */

@@ -1,7 +1,9 @@
 // Rejoin: whether a joined side joins again after its session ended, and when.
 import type { Backoff } from "../client/backoff.ts";
+import { checkDialOptions } from "../client/check_dial.ts";
 import { isFinal } from "../client/final_errors.ts";
-import { ClosedError, ParleyError } from "../errors.ts";
+import type { ResolvedConnectTransportOptions } from "../client/options.ts";
+import { ClosedError } from "../errors.ts";
 import type { JoinOptions } from "./options.ts";
 import type { WireReporter } from "./reporter.ts";
 
@@ -18,9 +20,16 @@ export class Rejoin {
     this.#onRetry = onRetry;
   }
 
-  /** The first attempt begins. */
-  started(): void {
+  /** The first attempt begins, unless there is a mistake in the options, which is reported and returned. Never rejects. */
+  async started(options: ResolvedConnectTransportOptions): Promise<unknown> {
     this.#backoff?.started(performance.now());
+    try {
+      await checkDialOptions(options);
+      return undefined;
+    } catch (mistake) {
+      this.#reporter.report(mistake, { phase: "connect" });
+      return mistake;
+    }
   }
 
   /** A session is open. */
@@ -28,11 +37,16 @@ export class Rejoin {
     this.#backoff?.connected(performance.now());
   }
 
+  /** The session was of use: it has carried a stream. */
+  used(): void {
+    this.#backoff?.used();
+  }
+
   /** Milliseconds before the next attempt, `null` when there will be none. */
   decide(error: unknown, ending: AbortSignal): number | null {
     if (ending.aborted || this.#backoff === null) return null;
     const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
-    if (isFinal(why) || (why instanceof ParleyError && why.code === "ERR_WIRE_VERSION")) return null;
+    if (isFinal(why)) return null;
     try {
       const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
       if (delayMs === null || ending.aborted) return null;

@@ -52,9 +52,11 @@ export class WireTally {
     this.#unwatch();
   }
 
-  /** A session is open; the result is to be called at its end. */
-  opened({ facts: { mux } }: Link): () => void {
+  /** A session is open. Call the result at its end: it returns whether this side has opened or served a stream meanwhile. */
+  opened({ facts: { mux } }: Link): () => boolean {
     this.counters.connectionsOpened++;
+    const streams = () => this.counters.streamsOpened + this.counters.streamsServed;
+    const before = streams();
     const end = this.#traffic.add(() => {
       const { bytesIn, bytesOut, framesIn, framesOut } = mux.stats();
       return { bytesIn, bytesOut, framesIn, framesOut };
@@ -62,6 +64,7 @@ export class WireTally {
     return () => {
       this.counters.connectionsClosed++;
       end();
+      return streams() > before;
     };
   }
 

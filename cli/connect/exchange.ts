@@ -39,6 +39,8 @@ export type ExchangeEnd =
 export interface ExchangeResult {
   /** How it ended. */
   readonly end: ExchangeEnd;
+  /** Messages sent. */
+  readonly sent: number;
   /** Messages received. */
   readonly received: number;
   /** Bytes of input that the server did not get. */
@@ -66,7 +68,7 @@ export async function exchange(
       : 0;
     const impatient = end === "left" || end === "interrupted";
     await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, new AbortController().signal)] : []]);
-    return { end, received: run.received, unsentBytes };
+    return { end, sent: run.sent, received: run.received, unsentBytes };
   } catch (error) {
     // What was sent, and what has come, before the failure is still handed over.
     await Promise.all([connection.close().catch(() => {}), flush(local).catch(() => {})]);
@@ -92,6 +94,7 @@ function isDownstreamGone(error: unknown): boolean {
 }
 
 class Exchange {
+  sent = 0;
   received = 0;
   readonly #connection: Connection;
   readonly #local: Local;
@@ -140,6 +143,7 @@ class Exchange {
     for await (const message of this.#local.input) {
       try {
         await this.#connection.send(message);
+        this.sent++;
       } catch (error) {
         if (error instanceof ClosedError) return await new Promise<never>(() => {});
         throw error;

@@ -1,5 +1,13 @@
 // Framing options: how bytes become messages, as people type it.
-import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "../../framing.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Flag, UsageError } from "../command.ts";
 
@@ -15,6 +23,7 @@ export const FRAMING_NAMES: readonly string[] = [
   "u32le",
   "u64le",
   "varint",
+  "chunked",
   "fixed:64",
   "raw",
 ];
@@ -102,6 +111,8 @@ export function parseFraming(name: string, option = "framing"): Framing {
       return delimited("\r\n");
     case "varint":
       return varintPrefixed();
+    case "chunked":
+      return chunked();
     case "raw":
       return raw();
     default:

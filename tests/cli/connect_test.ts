@@ -140,6 +140,35 @@ Deno.test("parley connect sends lines and prints replies to the end of both, or 
   }));
 });
 
+Deno.test("parley connect fails when answers were expected and none came, and says what was sent", async () => {
+  // As a proxy does that takes the end of input for the end of all.
+  await using server = serve({ framing: lines }, async (connection) => {
+    for await (const message of connection) if (message.length > 100) await connection.send(message);
+  });
+  await server.ready;
+  const none = /^parley connect: No answer came: sent 2, received 0\. .*proxy_half_close on.*--no-replies\n$/;
+  const cases: [string[], string, number, RegExp][] = [
+    [[], "one\ntwo\n", 1, none],
+    [["--wait", "30s"], "one\ntwo\n", 1, none],
+    [
+      ["--keep-open", "--wait", "100ms"],
+      "one\ntwo\n",
+      1,
+      /: sent 2, received 0\. Give it longer with --wait/,
+    ],
+    [["--count", "3"], "one\ntwo\n", 1, /^parley connect: Only 0 of 3 messages came: sent 2, received 0\n$/],
+    [["--no-replies"], "one\ntwo\n", 0, /^$/],
+    [["--wait", "0s"], "one\ntwo\n", 0, /^$/],
+    [[], "", 0, /^$/],
+    [[], `one\n${"x".repeat(101)}\n`, 0, /^$/],
+  ];
+  await Promise.all(cases.map(async ([args, stdin, code, wanted]) => {
+    const result = await run([portOf(server), ...args], { stdin });
+    assertMatch(result.stderr, wanted, args.join(" "));
+    assertEquals(result.code, code, args.join(" "));
+  }));
+});
+
 Deno.test("parley connect translates framings, and refuses what its output cannot carry", async () => {
   await using server = serve({ framing: lengthPrefixed({ bytes: 4 }) }, async (connection) => {
     for await (const message of connection) await connection.send(message);
@@ -269,6 +298,7 @@ Deno.test("parley connect refuses options that make no sense", async () => {
     [["1", "2"], /Unexpected argument "2"/],
     [["1", "--keep-open"], /needs --wait or --count/],
     [["1", "--count", "0"], /between 1 and/],
+    [["1", "--no-replies", "--count", "2"], /"--no-replies" excludes --count/],
     [["1", "--wait", "5"], /a duration such as/],
     [["1", "--in-framing", "words"], /Option "--in-framing" is lines/],
     [["1", "--server-name", "x"], /goes with --tls/],

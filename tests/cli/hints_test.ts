@@ -10,6 +10,7 @@ const WITHOUT: readonly string[] = [
   "ERR_ACQUIRE_TIMEOUT",
   "ERR_NO_BACKEND",
   "ERR_NO_STATS_FOR_DAY",
+  "ERR_PROXY_HEADER",
 ];
 
 Deno.test("hintFor has a hint for every code of errors.ts that a command can end with", async () => {

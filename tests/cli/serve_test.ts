@@ -295,4 +295,7 @@ Deno.test("parley serve hands limits on to the library", () => {
   assertEquals(limits("--messages-per-second", "7", "--rates-per", "source").rateLimits, {
     perSource: { messagesPerSecond: 7 },
   });
+  assertEquals(limits("--messages-per-second", "7", "--rates-per", "server").rateLimits, {
+    perServer: { messagesPerSecond: 7 },
+  });
 });

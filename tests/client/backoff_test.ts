@@ -1,6 +1,7 @@
 // Backoff: bounds of the jitter, counting, starting over, own policies.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { settle } from "../support/memory_connections.ts";
 import { Backoff, nextDelay, type ReconnectInfo, type ReconnectOptions } from "../../client/backoff.ts";
 
 const ERROR = new Error("refused");
@@ -33,7 +34,7 @@ Deno.test("nextDelay() stays within its bounds for any attempt and any bounds", 
 Deno.test("Backoff counts attempts on while they fail, and while the link does not last", () => {
   const backoff = new Backoff();
   const delays: (number | null)[] = [];
-  for (let nowMs = 0; nowMs < 50_000; nowMs += 10_000) {
+  for (let nowMs = 0; nowMs < 20_000; nowMs += 4000) {
     delays.push(backoff.failed(ERROR, nowMs, 0.5));
     backoff.connected(nowMs + 1);
   }
@@ -41,14 +42,43 @@ Deno.test("Backoff counts attempts on while they fail, and while the link does n
   assertEquals(backoff.attempts, 5);
 });
 
-Deno.test("Backoff starts over after a link of 60 s, and not a moment earlier", () => {
-  for (const [lastedMs, expected] of [[59_999, 450], [60_000, 150], [1e9, 150]] as const) {
+Deno.test("Backoff starts over after a link of 5 s, and not a moment earlier", () => {
+  for (const [lastedMs, expected] of [[4999, 450], [5000, 150], [1e9, 150]] as const) {
     const backoff = new Backoff();
     backoff.failed(ERROR, 0, 0.5);
     backoff.failed(ERROR, 0, 0.5);
     backoff.connected(1_000);
     assertEquals(backoff.failed(ERROR, 1_000 + lastedMs, 0.5), expected);
   }
+});
+
+Deno.test("Backoff starts over after a link that was of use, however short it was", () => {
+  const backoff = new Backoff();
+  const lose = (wasUsed: boolean) => {
+    backoff.connected(0);
+    if (wasUsed) backoff.used();
+    return backoff.failed(ERROR, 1, 0.5);
+  };
+  assertEquals([lose(false), lose(false), lose(true), lose(false), lose(true)], [150, 250, 150, 250, 150]);
+  assertEquals(backoff.attempts, 1);
+});
+
+Deno.test("Backoff counts attempts that failed for maxAttempts, and no link that was lost, of use or not", () => {
+  const backoff = new Backoff({ maxAttempts: 2 });
+  for (let i = 0; i < 20; i++) {
+    if (i % 2 === 0) assert(backoff.failed(ERROR, i, 0) !== null);
+    backoff.connected(i);
+    assert(backoff.failed(ERROR, i, 0) !== null);
+  }
+  // One of them was after the loss.
+  assert(backoff.failed(ERROR, 20, 0) !== null);
+  assertEquals(backoff.failed(ERROR, 20, 0), null);
+});
+
+Deno.test("Backoff refuses an async policy, whose rejection then ends no process", async () => {
+  const asynchronous = () => Promise.reject(new Error("Later")) as unknown as number;
+  assertThrows(() => new Backoff({ policy: asynchronous }).failed(ERROR, 0, 0), TypeError, "policy");
+  await settle();
 });
 
 Deno.test("Backoff gives up after maxAttempts in a row", () => {

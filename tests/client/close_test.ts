@@ -73,6 +73,39 @@ Deno.test("Client.close() hands everything to a server that has ended its own di
   listener.close();
 });
 
+Deno.test("Client hangs up when its server ends its direction: what was not begun goes to the next link at once", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const size = 1 << 24;
+  const bounds = { maxMessageBytes: size, highWaterBytes: 2 * size };
+  await using client = new Client({ port: listener.addr.port, ...lines, ...bounds, reconnect: soon });
+  const statuses = client.statuses();
+  const first = await listener.accept();
+  await client.send("x".repeat(size));
+  await settle();
+  await client.send("kept");
+  await first.closeWrite();
+  // It would read to the end: closing in order would hand it what is for the next link.
+  const reading = first.readable.pipeTo(new WritableStream()).catch(() => {});
+  const { loss, serverLeft } = await next(statuses, "reconnecting");
+  assertEquals([loss?.uncertainMessages, loss?.keptMessages, serverLeft], [1, 1, "orderly"]);
+  const second = await settles("the next link", listener.accept());
+  const bytes = new Uint8Array(100);
+  assertEquals(text(bytes.subarray(0, (await settles("what was kept", second.read(bytes)))!)), "kept\n");
+  await reading;
+  second.close();
+  listener.close();
+});
+
+Deno.test("Client.close() during the trial of a link ends it at once", async () => {
+  await using peer = await ClientPeer.start();
+  const client = clientOf(peer, { trialMs: 60_000 });
+  const link = await peer.link();
+  const waiting = client.send("waits");
+  await settles("close()", client.close(), 5000);
+  await assertRejects(() => waiting, ClosedError, "client was closed");
+  await link.inputEnded;
+});
+
 Deno.test("Client.close() ends a wait before the next attempt at once", async () => {
   await using peer = await ClientPeer.start();
   await peer.stop();
@@ -123,7 +156,7 @@ Deno.test("Client.close() rejects with what was accepted and not handed over", a
   assertEquals([error.code, error.unsentBytes], ["ERR_CLOSED", 1 << 24]);
   assertEquals(codeOf(error.cause), "ERR_WRITE_TIMEOUT");
   const { loss } = await next(statuses, "closed");
-  assertEquals(loss, { handedMessages: 1, uncertainMessages: 1, keptMessages: 0 });
+  assertEquals(loss, { handedMessages: 1, uncertainMessages: 1, keptMessages: 0, earlierMessages: 0 });
   link.abort();
 });
 
@@ -155,7 +188,7 @@ Deno.test("Client.close() rejects when the client had given up on accepted messa
   await peer.stop();
   await client.closed;
   const [{ loss }] = (await Array.fromAsync(client.statuses())) as [ClientStatusEvent];
-  assertEquals(loss, { handedMessages: 0, uncertainMessages: 1, keptMessages: 1 });
+  assertEquals(loss, { handedMessages: 0, uncertainMessages: 1, keptMessages: 1, earlierMessages: 0 });
   const error = await assertRejects(() => client.close(), ClosedError);
   assertEquals(error.unsentBytes, (1 << 24) + 4);
 });

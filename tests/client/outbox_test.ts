@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
 import { Outbox } from "../../client/outbox.ts";
 import type { Connection, ConnectionSetup } from "../../connection.ts";
+import { rejected } from "../../connection/rejections.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
 import type { ScriptedTransport } from "../support/memory_scripted.ts";
@@ -18,7 +19,7 @@ interface TestOptions extends ConnectionSetup<unknown> {
 function makeOutbox(options: TestOptions = {}): { outbox: Outbox; link: () => Link } {
   const { highWaterBytes = 1 << 20, maxQueuedBytes = 1 << 23, framing = delimited("\n") } = options;
   const encoder = framing.encoder(limits);
-  const outbox = new Outbox({ highWaterBytes, maxQueuedBytes, encoder });
+  const outbox = new Outbox({ highWaterBytes, maxQueuedBytes, encoder, refuse: rejected });
   return { outbox, link: () => scriptedConnection({ framing, highWaterBytes, maxQueuedBytes }) };
 }
 
@@ -45,7 +46,12 @@ Deno.test("Outbox.push() waits for a link, and goes out in order once there is o
   await outbox.push(utf8("four"));
   await outbox.flush();
   assertEquals(written(near), "one\ntwo\nthree\nfour\n");
-  assertEquals(await lose(outbox, near), { handedMessages: 4, uncertainMessages: 0, keptMessages: 0 });
+  assertEquals(await lose(outbox, near), {
+    handedMessages: 4,
+    uncertainMessages: 0,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
 });
 
 Deno.test("Outbox keeps what the transport never saw for the next link, and tells what was under way", async () => {
@@ -60,7 +66,12 @@ Deno.test("Outbox keeps what the transport never saw for the next link, and tell
   sends.push(...["kept 1", "kept 2"].map((message) => outbox.push(utf8(message))));
   await Promise.all(sends);
   assertEquals(outbox.unsentBytes, 34);
-  assertEquals(await lose(outbox, first), { handedMessages: 1, uncertainMessages: 2, keptMessages: 2 });
+  assertEquals(await lose(outbox, first), {
+    handedMessages: 1,
+    uncertainMessages: 2,
+    keptMessages: 2,
+    earlierMessages: 0,
+  });
   assertEquals(outbox.unsentBytes, 12);
   const waiting = outbox.push(utf8("later"));
   const second = link();
@@ -68,7 +79,12 @@ Deno.test("Outbox keeps what the transport never saw for the next link, and tell
   await waiting;
   await outbox.flush();
   assertEquals(written(second), "kept 1\nkept 2\nlater\n");
-  assertEquals(await lose(outbox, second), { handedMessages: 3, uncertainMessages: 0, keptMessages: 0 });
+  assertEquals(await lose(outbox, second), {
+    handedMessages: 3,
+    uncertainMessages: 0,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
   assertEquals(outbox.detach(), null);
 });
 
@@ -82,7 +98,12 @@ Deno.test("Outbox counts a large message whose first part was given to the trans
   first.transport.release();
   await settle();
   assertEquals(first.transport.writes.length, 2);
-  assertEquals(await lose(outbox, first), { handedMessages: 0, uncertainMessages: 1, keptMessages: 0 });
+  assertEquals(await lose(outbox, first), {
+    handedMessages: 0,
+    uncertainMessages: 1,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
 });
 
 Deno.test("Outbox.push() above the high-water mark waits for room, and holds up later ones", async () => {
@@ -108,7 +129,12 @@ Deno.test("Outbox.push() that waits for room goes to the next link when this one
   await outbox.push(utf8("a".repeat(800)));
   const waiting = outbox.push(utf8("second"));
   await settle();
-  assertEquals(await lose(outbox, first), { handedMessages: 0, uncertainMessages: 1, keptMessages: 1 });
+  assertEquals(await lose(outbox, first), {
+    handedMessages: 0,
+    uncertainMessages: 1,
+    keptMessages: 1,
+    earlierMessages: 0,
+  });
   assertEquals(await isSettled(waiting), false);
   const second = link();
   outbox.attach(second.connection);
@@ -125,7 +151,12 @@ Deno.test("Outbox.push() between the end of a link and the next one waits", asyn
   await first.connection.closed;
   const waiting = outbox.push(utf8("between"));
   assertEquals(await isSettled(waiting), false);
-  assertEquals(outbox.detach(), { handedMessages: 0, uncertainMessages: 0, keptMessages: 1 });
+  assertEquals(outbox.detach(), {
+    handedMessages: 0,
+    uncertainMessages: 0,
+    keptMessages: 1,
+    earlierMessages: 0,
+  });
   const second = link();
   outbox.attach(second.connection);
   await waiting;
@@ -208,7 +239,12 @@ Deno.test("Outbox goes on after a message that the link's own framing refuses, a
   again.connection.setFraming(delimited("\n"), { maxMessageBytes: 5 });
   outbox.attach(again.connection);
   await settle();
-  assertEquals(await lose(outbox, again), { handedMessages: 0, uncertainMessages: 1, keptMessages: 0 });
+  assertEquals(await lose(outbox, again), {
+    handedMessages: 0,
+    uncertainMessages: 1,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
 });
 
 Deno.test("Outbox keeps what waits when the writing side of its link was closed", async () => {
@@ -284,6 +320,58 @@ Deno.test("Outbox counts messages as handed over as the kernel takes them", asyn
   assertEquals((await lose(outbox, near))?.handedMessages, 5000);
 });
 
+Deno.test("Outbox.detach() counts what was handed over since the server was last heard apart from what was before", async () => {
+  const { outbox, link } = makeOutbox();
+  const near = link();
+  outbox.attach(near.connection);
+  const send = async (count: number) => {
+    for (let i = 0; i < count; i++) await outbox.push(utf8("message"));
+    await outbox.flush();
+    if (count % 2 === 0) outbox.trim();
+  };
+  const hear = async () => {
+    near.transport.feed(utf8("answer\n"));
+    await settle();
+  };
+  await send(100);
+  await hear();
+  await send(7);
+  await hear();
+  await hear();
+  await send(2);
+  await send(1);
+  assertEquals(await lose(outbox, near), {
+    handedMessages: 3,
+    uncertainMessages: 0,
+    keptMessages: 0,
+    earlierMessages: 107,
+  });
+
+  // The next link begins anew, and all that was answered may be the last word.
+  const again = link();
+  outbox.attach(again.connection);
+  await outbox.push(utf8("message"));
+  await outbox.flush();
+  again.transport.feed(utf8("answer\n"));
+  await settle();
+  assertEquals(await lose(outbox, again), {
+    handedMessages: 0,
+    uncertainMessages: 0,
+    keptMessages: 0,
+    earlierMessages: 1,
+  });
+});
+
+/** Lets the link receive something; returns how many messages were wholly written by then. */
+async function hear({ connection, transport }: Link): Promise<number> {
+  await settle(1);
+  transport.feed(utf8("answer\n"));
+  const { writtenBytes } = connection.sending;
+  await settle(1);
+  void connection.receive({ timeoutMs: 0 });
+  return text(concat(transport.writes).subarray(0, writtenBytes)).split("\n").length - 1;
+}
+
 /** One random life: links come and go, writes stall, messages are numbered. */
 async function runModel(random: Random): Promise<void> {
   const highWaterBytes = random.int(1, 3000);
@@ -292,6 +380,8 @@ async function runModel(random: Random): Promise<void> {
   const onWire: number[] = [];
   let pushed = 0;
   let gone = 0;
+  /** Messages of this link that were wholly written when it last received something. */
+  let heard = 0;
   let near: Link | null = null;
   const leave = async () => {
     if (near === null) return;
@@ -300,7 +390,9 @@ async function runModel(random: Random): Promise<void> {
     const seen = near.transport.writes.length === 0
       ? []
       : written(near).split("\n").filter((line) => line !== "");
-    assertEquals(loss.handedMessages + loss.uncertainMessages, seen.length);
+    assertEquals(loss.earlierMessages + loss.handedMessages + loss.uncertainMessages, seen.length);
+    assertEquals(loss.earlierMessages, heard);
+    heard = 0;
     onWire.push(...seen.map((line) => parseInt(line)));
     gone += seen.length;
     assertEquals(loss.keptMessages, pushed - gone);
@@ -323,6 +415,7 @@ async function runModel(random: Random): Promise<void> {
     } else if (dice === 7) near.transport.releaseAll();
     else if (dice === 8) near.transport.hold();
     else near.transport.release();
+    if (near !== null && random.chance(0.2)) heard = await hear(near);
     if (random.chance(0.6)) await settle(random.int(1, 2));
   }
   await leave();

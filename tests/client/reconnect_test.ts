@@ -6,13 +6,16 @@ import {
   Client,
   type ClientOptions,
   type ClientStatusEvent,
+  type Connection,
   type ReconnectInfo,
   type ReconnectPolicy,
   TlsError,
 } from "@parley/parley";
+import { createCa, createCertificate } from "@parley/parley/tls";
 import { isFinal } from "../../client/final_errors.ts";
 import { nextDelay } from "../../client/backoff.ts";
-import { ClientPeer } from "../support/client_peer.ts";
+import { ClientPeer, next as untilStatus } from "../support/client_peer.ts";
+import { testCerts } from "../support/certs.ts";
 import { DialWatch } from "../support/dial_watch.ts";
 import { codeOf, lines } from "../support/servers.ts";
 import { settles, until } from "../support/wait.ts";
@@ -93,24 +96,47 @@ Deno.test("Client's server that accepts and closes at once is dialled ever more 
   });
   const told = await announcements(client.statuses(), 12);
   assertEquals(told.map(({ attempt }) => attempt), Array.from({ length: 12 }, (_, i) => i + 1));
-  assertEquals(told.at(-1)!.status, "reconnecting");
+  // A link that dies at once was never one.
+  assertEquals(told.at(-1)!.status, "connecting");
   const { connectionsOpened, connectAttempts, connectFailures } = client.stats().overall;
-  assertEquals([connectionsOpened, connectAttempts, connectFailures], [12, 12, 0]);
+  assertEquals([connectionsOpened, connectAttempts, connectFailures], [0, 12, 12]);
   await client.close();
   listener.close();
   await refusing;
 });
 
-Deno.test("Client counts attempts anew after a link that was healthy", async () => {
+Deno.test("Client counts attempts anew after a link that has received something, or has lasted", async () => {
   await using peer = await ClientPeer.start();
-  await using client = clientOf(peer, { reconnect: { minDelayMs: 1, maxDelayMs: 2, healthyAfterMs: 30 } });
+  const reconnect = { minDelayMs: 1, maxDelayMs: 2, healthyAfterMs: 1000 };
+  await using client = clientOf(peer, { reconnect, trialMs: 1 });
   const statuses = client.statuses();
-  for (let i = 0; i < 3; i++) await (await peer.link()).close();
-  assertEquals((await announcements(statuses, 3)).map(({ attempt }) => attempt), [1, 2, 3]);
-  const link = await peer.link();
-  await until("the link is healthy", () => (client.stats().connection?.onlineMs ?? 0) > 40);
-  await link.close();
-  assertEquals((await announcements(statuses, 1)).map(({ attempt }) => attempt), [1]);
+  const lose = async (prepare: (link: Connection) => unknown) => {
+    await untilStatus(statuses, "connected");
+    const link = await peer.link();
+    await prepare(link);
+    await link.close();
+    return (await announcements(statuses, 1))[0]!.attempt;
+  };
+  const useless = () => {};
+  assertEquals([await lose(useless), await lose(useless), await lose(useless)], [1, 2, 3]);
+  assertEquals([await lose((link) => link.send("An answer")), await lose(useless)], [1, 2]);
+  const last = () => until("it has lasted", () => (client.stats().connection?.onlineMs ?? 0) > 1500);
+  assertEquals([await lose(last), await lose(useless)], [1, 2]);
+});
+
+Deno.test("Client with maxAttempts stays while its links come up, however short they last", async () => {
+  await using peer = await ClientPeer.start();
+  await using client = clientOf(peer, {
+    reconnect: { minDelayMs: 1, maxDelayMs: 2, maxAttempts: 2 },
+    trialMs: 1,
+  });
+  const statuses = client.statuses();
+  for (let i = 0; i < 8; i++) {
+    await untilStatus(statuses, "connected");
+    await (await peer.link()).close();
+  }
+  await untilStatus(statuses, "connected");
+  assertEquals(client.stats().overall.connectFailures, 0);
 });
 
 Deno.test("Client gives up after maxAttempts, with the last error", async () => {
@@ -185,12 +211,13 @@ Deno.test("Client whose policy closes it is closed once", async () => {
 Deno.test("Client ends by refused credentials, and by what no repetition heals; by nothing else", async () => {
   const finals = [
     new AuthError("ERR_AUTH", "Refused"),
-    new TypeError("A wrong option"),
-    new RangeError("A wrong option"),
     new Deno.errors.NotCapable("Requires net access"),
-    new AddressError("ERR_SOCKET_PATH_TOO_LONG", "Too long"),
   ];
   const others = [
+    // Of a file whose content is no certificate just now.
+    new TypeError("Cannot use the certificate"),
+    new RangeError("Out of range"),
+    new TlsError("ERR_TLS_HANDSHAKE", "The peer wants a certificate"),
     new AddressError("ERR_CONNECT_REFUSED", "Nobody listens"),
     new TlsError("ERR_CERT_EXPIRED", "Expired"),
     new Deno.errors.NotFound("No such file"),
@@ -207,10 +234,31 @@ Deno.test("Client ends by refused credentials, and by what no repetition heals; 
   const events = await Array.fromAsync(client.statuses());
   assertStrictEquals(events.at(-1)!.error, finals[0]);
   assertStrictEquals(await client.receive().catch((why) => why), finals[0]);
+});
 
-  const wrong = new Client({ path: "/nowhere/at/all.sock", tls: { backend: "deno" } });
-  assert(await wrong.ready.catch((why) => why) instanceof TypeError);
-  await wrong.closed;
+Deno.test("Client ends by a mistake in its options before it dials, wherever that shows", async () => {
+  const { ca, client: { cert } } = await testCerts();
+  const other = await createCertificate({ ca: await createCa(), client: true, name: "other" });
+  const port = 9;
+  const wrong: [ClientOptions, string][] = [
+    [{ path: "/nowhere/at/all.sock", tls: { backend: "deno" } }, "TypeError"],
+    [{ path: `/${"x".repeat(200)}` }, "ERR_SOCKET_PATH_TOO_LONG"],
+    [{ path: `/${"x".repeat(200)}`, tls: {} }, "ERR_SOCKET_PATH_TOO_LONG"],
+    [{ port, tls: { caCerts: ["-----BEGIN CERTIFICATE-----"] } }, "TypeError"],
+    [{ port, tls: { caCerts: [ca.cert.slice(0, 300)] } }, "TypeError"],
+    [{ port, tls: { cert, key: "-----BEGIN PRIVATE KEY-----" } }, "TypeError"],
+    [{ port, tls: { cert, key: other.key } }, "ERR_CERT_KEY_MISMATCH"],
+    [{ port, tls: { certFile: "/a", keyFile: "/b", backend: "deno", serverName: "other" } }, "TypeError"],
+  ];
+  using dials = new DialWatch();
+  for (const [options, expected] of wrong) {
+    const client = new Client(options);
+    const error = await settles("the end", client.ready.catch((why) => why));
+    assertEquals(codeOf(error) ?? error.name, expected);
+    await client.closed;
+    assertEquals(client.stats().overall.connectAttempts, 0);
+  }
+  assertEquals(dials.beganMs, []);
 });
 
 Deno.test("Client comes back when its server does, again and again", async () => {

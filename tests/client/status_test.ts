@@ -57,7 +57,7 @@ Deno.test("StatusFeed.watch() ends when its loop is left, and settles what waits
 Deno.test("StatusFeed.watch() keeps 256 events for who is behind: losses and the newest", async () => {
   const feed = new StatusFeed(event(-1));
   const watcher = feed.watch();
-  const loss = { handedMessages: 1, uncertainMessages: 0, keptMessages: 0 };
+  const loss = { handedMessages: 1, uncertainMessages: 0, keptMessages: 0, earlierMessages: 0 };
   for (let i = 0; i < 1000; i++) feed.push({ ...event(i), ...i % 100 === 0 && { loss } });
   feed.push(event(1000, "closed"));
   const seen = await attempts(watcher);

@@ -1,7 +1,7 @@
 // Draining: what was received is handed over, up to a message boundary; then the iteration ends.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
-import { delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import { chunked, delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,
@@ -11,11 +11,30 @@ import {
   scriptedConnection,
   settle,
 } from "../support/memory_connections.ts";
-import { forSeedsAsync } from "../support/random.ts";
+import { ModelTime } from "../support/model_time.ts";
+import { forSeedsAsync, Random } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };
 
-Deno.test("Connection.drain() hands over what was received, and nothing that comes later", async () => {
+/** How long a read waits, in ms, until a draining connection takes it that nothing more has arrived. */
+const QUIET_MS = 20;
+
+/** Turns of the event loop in which the platform has looked for new bytes in any case. */
+const TURNS = 140;
+
+/** Simulated time for one test. */
+function modelTime(): ModelTime {
+  return new ModelTime(new Random(1));
+}
+
+/** Lets a read wait for so long that nothing can have arrived before. */
+async function quiet(time: ModelTime): Promise<void> {
+  await time.clock.advance(QUIET_MS);
+  await settle(TURNS);
+}
+
+Deno.test("Connection.drain() hands over what has arrived until it is quiet, and nothing that comes later", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection(lines);
   transport.feed(utf8("one\ntwo\n"));
   await settle();
@@ -23,8 +42,13 @@ Deno.test("Connection.drain() hands over what was received, and nothing that com
   assertEquals(connection.state, "draining");
   transport.feed(utf8("three\n"));
   await settle();
-  assertEquals((await receiveAll(connection)).map(text), ["one", "two"]);
+  await time.clock.advance(QUIET_MS - 1);
   transport.feed(utf8("four\n"));
+  await quiet(time);
+  transport.feed(utf8("five\n"));
+  await settle();
+  assertEquals((await receiveAll(connection)).map(text), ["one", "two", "three", "four"]);
+  transport.feed(utf8("six\n"));
   await settle();
   assertEquals(await connection.receive(), null);
   const closing = connection.close();
@@ -32,16 +56,36 @@ Deno.test("Connection.drain() hands over what was received, and nothing that com
   transport.endInput();
   await closing;
   assertEquals(await connection.receive(), null);
+  assertEquals(connection.leftBytes, 0);
+});
+
+Deno.test("Connection.drain() of a thread that was busy hears what arrived meanwhile", async () => {
+  using time = modelTime();
+  const { connection, transport } = scriptedConnection(lines);
+  const all = receiveAll(connection);
+  await settle();
+  connection.drain();
+  // The time is over before the platform had a turn to look for bytes; then it finds some.
+  await time.clock.advance(10 * QUIET_MS);
+  await settle(TURNS / 2);
+  transport.feed(utf8("question\n"));
+  await settle();
+  await quiet(time);
+  assertEquals((await all).map(text), ["question"]);
+  connection.abort();
 });
 
 Deno.test("Connection.drain() waits for the rest of a message that has begun, and gives no other", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection(lines);
   transport.feed(utf8("one\nha"));
   await settle();
   connection.drain();
   const all = receiveAll(connection);
+  await quiet(time);
   assert(!(await isSettled(all)));
   transport.feed(utf8("lf"));
+  await quiet(time);
   assert(!(await isSettled(all)));
   transport.feed(utf8("\nthree\nfour\n"));
   assertEquals((await all).map(text), ["one", "half"]);
@@ -49,41 +93,130 @@ Deno.test("Connection.drain() waits for the rest of a message that has begun, an
   connection.abort();
 });
 
-Deno.test("Connection.drain() ends a wait at once when no message has begun", async () => {
+Deno.test("Connection.drain() ends a wait as soon as it is quiet when no message has begun", async () => {
+  using time = modelTime();
   const { connection } = scriptedConnection(lines);
   const receiving = connection.receive();
   connection.drain();
+  await time.clock.advance(QUIET_MS - 1);
+  await settle(TURNS);
+  assert(!(await isSettled(receiving)));
+  await quiet(time);
   assertEquals(await receiving, null);
   connection.abort();
 });
 
 Deno.test("Connection.drain() keeps a reader waiting that is inside a message", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection(lines);
   const receiving = connection.receive();
   transport.feed(utf8("ha"));
   await settle();
   connection.drain();
+  await quiet(time);
   transport.feed(utf8("lf\nmore\n"));
   assertEquals(text((await receiving)!), "half");
   assertEquals(await connection.receive(), null);
   connection.abort();
 });
 
-Deno.test("Connection.drain() ends even when the peer never stops sending", async () => {
-  const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
-  transport.feed(utf8("message\n".repeat(50)));
+Deno.test("Connection.drain() ends after 200 ms of waiting for a peer that never stops asking", async () => {
+  using time = modelTime();
+  const { connection, transport } = scriptedConnection(lines);
+  connection.drain();
+  let got = 0;
+  const all = (async () => {
+    for await (const _ of connection) {
+      got++;
+      setTimeout(() => transport.feed(utf8("more\n")), 5);
+    }
+  })();
+  transport.feed(utf8("first\n"));
+  await time.clock.runUntil(() => false, 1000);
+  await settle();
+  await all;
+  // The one that ended it is answered as well: nothing is on its way then from a peer that waits for each answer.
+  assertEquals(got, 200 / 5 + 1);
+  await settle();
+  assertEquals(connection.leftBytes, 0);
+  connection.abort();
+});
+
+Deno.test("Connection.drain() ends after 8 MiB of a peer that floods: no more can have arrived before", async () => {
+  const { connection, transport } = scriptedConnection({ framing: raw() });
+  const chunk = new Uint8Array(65_536);
+  const flood = () => transport.feed(chunk);
+  flood();
   await settle();
   connection.drain();
   let got = 0;
-  for await (const _ of connection) {
-    got++;
-    transport.feed(utf8("more\nmore\n"));
-    await settle(1);
-    assert(got <= 50, "messages that came later are handed over");
+  for await (const message of connection) {
+    got += message.length;
+    flood();
   }
-  assertEquals(got, 50);
-  assert(transport.unreadBytes > 0, "it reads no further");
+  assertEquals(got, 65_536 + 8 * 2 ** 20);
+  const closing = connection.close();
+  flood();
+  await settle();
+  assertEquals(connection.leftBytes, 0);
+  transport.endInput();
+  await closing;
+});
+
+Deno.test("Connection.drain() ends after a second of large chunks, and counts what may have arrived before", async () => {
+  using time = modelTime();
+  const { connection, transport } = scriptedConnection({ framing: raw() });
+  let got = 0;
+  const all = (async () => {
+    for await (const message of connection) got += message.length;
+  })();
+  await settle();
+  connection.drain();
+  for (let count = 0; count < 150; count++) {
+    await time.clock.advance(10);
+    transport.feed(new Uint8Array(8192));
+    await settle();
+  }
+  await all;
+  assertEquals(got, 100 * 8192);
+  const closing = connection.close();
+  await settle();
+  assertEquals([transport.unreadBytes, connection.leftBytes], [0, 50 * 8192]);
+  transport.endInput();
+  await closing;
+});
+
+Deno.test("Connection.drain() reads what has arrived at the pace of its reader, however slow that is", async () => {
+  using time = modelTime();
+  const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
+  for (let count = 0; count < 50; count++) transport.feed(utf8(`${"x".repeat(99)}\n`));
+  await settle();
+  assert(transport.unreadBytes > 3000, "it waits for the reader");
+  connection.drain();
+  let got = 0;
+  const all = (async () => {
+    for await (const _ of connection) {
+      got++;
+      await time.clock.sleep(1000);
+    }
+  })();
+  await time.clock.runUntil(() => got === 50, 60_000);
+  await settle();
+  await quiet(time);
+  await time.clock.advance(1000);
+  await all;
+  assertEquals([got, transport.unreadBytes], [50, 0]);
   connection.abort();
+});
+
+Deno.test("Connection.drain() needs no time when the input has ended", async () => {
+  const { connection, transport } = scriptedConnection(lines);
+  transport.feed(utf8("one\n"));
+  await settle();
+  connection.drain();
+  transport.endInput();
+  assertEquals((await receiveAll(connection)).map(text), ["one"]);
+  await connection.close();
 });
 
 Deno.test("Connection.drain() aborts the draining signal, asked for before or after, and lets sending go on", async () => {
@@ -118,10 +251,12 @@ Deno.test("Connection.drain() throws what cuts the message that it waits for", a
 });
 
 Deno.test("Connection.drain() keeps its boundary over a change of framing", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection(lines);
   transport.feed(utf8("one\n\x03two\x05th"));
   await settle();
   connection.drain();
+  await quiet(time);
   assertEquals(text((await connection.receive())!), "one");
   connection.setFraming(lengthPrefixed({ bytes: 1 }));
   transport.feed(utf8("ree\x04four"));
@@ -136,7 +271,9 @@ Deno.test("Connection.drain() cuts at the right message for every framing and ev
     lengthPrefixed(),
     lengthPrefixed({ bytes: 1 }),
     varintPrefixed(),
+    chunked(),
   ];
+  using time = modelTime();
   await forSeedsAsync(100, async (random) => {
     const framing = random.pick(framings);
     const encoder = framing.encoder({ maxMessageBytes: 100 });
@@ -158,7 +295,9 @@ Deno.test("Connection.drain() cuts at the right message for every framing and ev
       if (message !== null) taken++;
     }
     connection.drain();
+    if (random.chance(0.5)) await quiet(time);
     const rest = receiveAll(connection);
+    await quiet(time);
     for (const piece of random.cut(input.slice(received), 15)) {
       transport.feed(piece);
       if (random.chance(0.3)) await settle(1);
@@ -171,13 +310,17 @@ Deno.test("Connection.drain() cuts at the right message for every framing and ev
   });
 });
 
-Deno.test("Connection.drain() with raw() gives the bytes received before it", async () => {
+Deno.test("Connection.drain() with raw() gives the bytes that have arrived", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection({ framing: raw() });
   transport.feed(utf8("one"));
   await settle();
   connection.drain();
   transport.feed(utf8("two"));
-  assertEquals(concat(await receiveAll(connection)), utf8("one"));
+  await settle();
+  await quiet(time);
+  transport.feed(utf8("three".repeat(100)));
+  assertEquals(concat(await receiveAll(connection)), utf8("onetwo"));
   connection.abort();
 });
 
@@ -189,21 +332,22 @@ Deno.test("Connection.drain() and a close after it lose no answer", async () => 
   })();
   for (let i = 0; i < 10; i++) a.send(`${i}`);
   await a.flush();
-  await settle();
   b.drain();
-  a.send("too late");
+  a.send("not too late");
   const answers = (await receiveAll(a)).map(text);
-  assertEquals(answers, Array.from({ length: 10 }, (_, i) => `re ${i}`));
+  assertEquals(answers, [...Array.from({ length: 10 }, (_, i) => `re ${i}`), "re not too late"]);
   await closeAll(a);
   await serving;
   assertEquals((await b.closed).error, null);
 });
 
 Deno.test("Connection.drain() reads one chunk more at most while its handler is busy, and a close throws away what comes", async () => {
+  using time = modelTime();
   const { connection, transport } = scriptedConnection({ ...lines, readAheadBytes: 1024 });
   const receiving = connection.receive();
   await settle();
   connection.drain();
+  await quiet(time);
   assertEquals(await receiving, null);
   for (let count = 0; count < 10; count++) {
     transport.feed(utf8("late\n"));

@@ -4,6 +4,7 @@ import { Connection, type ConnectionSetup } from "../../connection.ts";
 import { ClosedError, ParleyError, TimeoutError, TlsError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
 import { memoryPair } from "../../net/transport.ts";
+import { RateLimits } from "../../limits/rate_limits.ts";
 import { text, utf8 } from "../support/bytes.ts";
 import { connectedPair, isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
 
@@ -290,8 +291,11 @@ Deno.test("receiveTimeoutMs does not run while we do not read, while a write wai
   ended.sweeper.advance(5000);
   assertEquals(ended.connection.state, "open");
 
-  const held = scriptedConnection({ ...options, onTraffic: ({ bytesIn }) => bytesIn > 0 ? 60_000 : 0 });
-  held.transport.feed(utf8("one\n"));
+  const limits = new RateLimits({ perConnection: { messagesPerSecond: 0.001 } });
+  const held = scriptedConnection({ ...options, rateGate: limits.gate(null, performance.now())! });
+  held.transport.feed(utf8("one\ntwo\n"));
+  await held.connection.receive();
+  void held.connection.receive().catch(() => {});
   await settle();
   held.sweeper.advance(5000);
   assertEquals(held.connection.state, "open");

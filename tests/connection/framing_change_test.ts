@@ -1,7 +1,15 @@
 // A change of framing in mid-connection, and a framing of the user's own.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FramingError } from "../../errors.ts";
-import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "../../framing.ts";
 import { concat, everyCut, hex, pattern, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,
@@ -130,6 +138,7 @@ Deno.test("Connection.setFraming() at random moments gives every message once", 
       delimited("\r\n"),
       lengthPrefixed(),
       varintPrefixed(),
+      chunked(),
       cobs,
     ];
     const [a, b] = connectedPair(lines, lines, { bufferBytes: random.int(1, 200) });
@@ -182,4 +191,24 @@ Deno.test("Connection ends when a framing of the user's own finds no message", a
   assertEquals(error.code, "ERR_FRAME_MALFORMED");
   transport.endInput();
   assertEquals((await connection.closed).error, error);
+});
+
+Deno.test("Connection.setFraming() to parts sends a message whose total is not known, while messages come in", async () => {
+  const [a, b] = connectedPair({ framing: chunked() });
+  const parts = ["as it ", "becomes ", "known"];
+  a.setFraming(chunked({ sends: "parts" }));
+  b.send("hello");
+  for (const part of parts) {
+    a.send(part);
+    b.send("and on");
+    await settle(1);
+  }
+  a.send("");
+  a.setFraming(chunked());
+  a.send("whole");
+  await a.closeWrite();
+  await b.closeWrite();
+  assertEquals((await receiveAll(b)).map(text), ["as it becomes known", "whole"]);
+  assertEquals((await receiveAll(a)).map(text), ["hello", "and on", "and on", "and on"]);
+  await closeAll(a, b);
 });

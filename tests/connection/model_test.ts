@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
-import { delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
+import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
 import { memoryPair } from "../../net/transport.ts";
 import { text } from "../support/bytes.ts";
 import { settle } from "../support/memory_connections.ts";
@@ -16,6 +16,7 @@ const framings: readonly Framing[] = [
   lengthPrefixed(),
   lengthPrefixed({ bytes: 2, endian: "little" }),
   varintPrefixed(),
+  chunked(),
 ];
 
 /** What a schedule did to one end; anything of it may cut short what that end receives. */

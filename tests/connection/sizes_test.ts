@@ -1,6 +1,14 @@
 // Messages of every size that matters to joined writes, by every framing, alone and one after the other.
 import { assert, assertEquals } from "@std/assert";
-import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "../../framing.ts";
 import { concat, pattern, utf8 } from "../support/bytes.ts";
 import { closeAll, connectedPair, receiveAll } from "../support/memory_connections.ts";
 
@@ -19,6 +27,7 @@ const framings: readonly Framing[] = [
   lengthPrefixed(),
   lengthPrefixed({ bytes: 8, endian: "little" }),
   varintPrefixed(),
+  chunked(),
   delimited("\n"),
   delimited("\r\n"),
 ];

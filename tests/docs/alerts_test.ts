@@ -60,7 +60,7 @@ Deno.test({
   async fn() {
     const { openMetrics } = await import(OPEN_METRICS.href);
     const { server: tls } = await testCerts();
-    await using server = serve({ tls }, () => {});
+    await using server = serve({ tls }, (conn) => conn.inputEnded);
     await server.ready;
     await using wire = mount({ insecureAnyone: true });
     await using client = new Client(

@@ -1,6 +1,7 @@
 // Models: every framing once more, written as plainly as possible, to compare the real ones with.
 import { FramingError, type FramingErrorCode } from "../../errors.ts";
 import {
+  chunked,
   delimited,
   fixedLength,
   type FrameDecoder,
@@ -157,6 +158,27 @@ export function varintModel(): Model {
   };
 }
 
+/** `chunked()`, by lists of chunks. */
+export function chunkedModel(): Model {
+  const prefix = varintModel();
+  return {
+    framing: chunked(),
+    alphabet: new Uint8Array([0, 0, 0, 1, 2, 3, 128, 129, 255]),
+    encode: (message) => new Uint8Array([...message.length === 0 ? [] : prefix.encode(message)!, 0]),
+    decodeOne(input, at, maxMessageBytes) {
+      const parts: number[] = [];
+      for (let end = at;;) {
+        // Each chunk is a message of the other framing, with what is left of the limit.
+        const one = prefix.decodeOne(input, end, maxMessageBytes - parts.length);
+        if (typeof one === "string") return one;
+        end = one.end;
+        if (one.message.length === 0) return { message: new Uint8Array(parts), end };
+        parts.push(...one.message);
+      }
+    },
+  };
+}
+
 /** `fixedLength(...)`. */
 export function fixedModel(messageBytes: number): Model {
   return {
@@ -177,6 +199,7 @@ export const models: readonly Model[] = [
   ),
   ...([1, 2, 4, 8] as const).flatMap((bytes) => [lengthModel(bytes, "big"), lengthModel(bytes, "little")]),
   varintModel(),
+  chunkedModel(),
   fixedModel(1),
   fixedModel(3),
 ];

@@ -1,7 +1,14 @@
 // Good and bad bytes for every framing, written by hand, cut in every way.
 import { assertEquals } from "@std/assert";
 import type { FramingErrorCode } from "../../errors.ts";
-import { delimited, fixedLength, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  varintPrefixed,
+} from "../../framing.ts";
 import { concat, everyCut, hex, pattern, utf8 } from "../support/bytes.ts";
 import { decodeChunks } from "./models.ts";
 
@@ -108,6 +115,25 @@ const vectors: readonly Vector[] = [
   prefixed("an end inside the prefix", varint, "ffff", [], TRUNCATED),
   prefixed("an end inside the body", varint, "03 0102", [], TRUNCATED),
 
+  prefixed("nothing", chunked(), "", []),
+  prefixed("one, an empty one", chunked(), "01 aa 00 00", ["aa", ""]),
+  prefixed("one in three chunks, then one in one", chunked(), "01 aa 02 bbcc 01 dd 00 01 ee 00", [
+    "aabbccdd",
+    "ee",
+  ]),
+  prefixed("chunks up to the limit", chunked(), "08 0102030405060708 08 090a0b0c0d0e0f10 00", [
+    "0102030405060708090a0b0c0d0e0f10",
+  ]),
+  prefixed("a chunk more than the limit", chunked(), "00 08 0102030405060708 09", [""], TOO_LARGE),
+  prefixed("a chunk over the limit", chunked(), "00 11", [""], TOO_LARGE),
+  prefixed("the most that five bytes tell", chunked(), "ffffffff7f", [], TOO_LARGE),
+  prefixed("zero in two bytes", chunked(), "01 aa 00 8000", ["aa"], MALFORMED),
+  prefixed("one in two bytes, in the second chunk", chunked(), "01 aa 8100 bb", [], MALFORMED),
+  prefixed("six bytes", chunked(), "01 aa 808080808001", [], MALFORMED),
+  prefixed("an end inside a length", chunked(), "01 aa ff", [], TRUNCATED),
+  prefixed("an end inside a chunk", chunked(), "01 aa 00 02 bb", ["aa"], TRUNCATED),
+  prefixed("an end between two chunks", chunked(), "01 aa", [], TRUNCATED),
+
   prefixed("nothing", fixedLength(3), "", []),
   prefixed("three", fixedLength(3), "010203 040506 070809", ["010203", "040506", "070809"]),
   prefixed("a rest", fixedLength(3), "010203 0405", ["010203"], TRUNCATED),
@@ -126,6 +152,13 @@ const vectors: readonly Vector[] = [
     input: concat([hex("808001"), pattern(16384), hex("00")]),
     messages: [pattern(16384), EMPTY],
     maxMessageBytes: 16384,
+  },
+  {
+    about: "chunks whose lengths have two and three groups",
+    framing: chunked(),
+    input: concat([hex("ac02"), pattern(300), hex("808001"), pattern(16384), hex("01 07 00 00")]),
+    messages: [concat([pattern(300), pattern(16384), hex("07")]), EMPTY],
+    maxMessageBytes: 16_685,
   },
   {
     about: "255 bytes",

@@ -18,6 +18,7 @@ const ADDRESS: Address = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 interface FakeConn {
   readonly remoteAddr?: Address;
   closed: boolean;
+  read(): Promise<null>;
   close(): void;
 }
 
@@ -25,6 +26,7 @@ function fakeConn(remoteAddr?: Address): FakeConn {
   return {
     remoteAddr,
     closed: false,
+    read: () => Promise.resolve(null),
     close() {
       this.closed = true;
     },

@@ -1,10 +1,12 @@
 // Every transport that there is, through the one suite.
 import { assert } from "@std/assert";
+import { ProxySources } from "../../limits/proxy_sources.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
 import { memoryPair } from "../../net/transport.ts";
 import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
 import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
+import { lineTcp4 } from "../support/proxy_headers.ts";
 import { conformance, type TransportPair } from "../support/transport_conformance.ts";
 
 const windows = Deno.build.os === "windows";
@@ -18,6 +20,14 @@ conformance("TCP", () => pairOver({ port: 0 }));
 conformance("TCP of node", () => pairOver({ port: 0 }, undefined, { dial: true, listen: true }), {
   resets: true,
 });
+conformance("TCP behind a balancer", () => pairOver({ port: 0 }, undefined, { header: true }));
+conformance(
+  "TCP of node behind a balancer",
+  () => pairOver({ port: 0 }, undefined, { dial: true, listen: true, header: true }),
+  {
+    resets: true,
+  },
+);
 conformance("TCP from Deno to node", () => pairOver({ port: 0 }, undefined, { listen: true }));
 
 conformance("TLS of Deno", () => tlsPair("deno", "deno"), { closesAtOnce: false });
@@ -27,6 +37,10 @@ conformance("TLS from node to Deno", () => tlsPair("node", "deno"), { closesAtOn
 
 if (!windows) {
   conformance("a unix socket", () => onPath((path) => pairOver({ path })));
+  conformance(
+    "a unix socket behind a balancer",
+    () => onPath((path) => pairOver({ path }, undefined, { header: true })),
+  );
   conformance("TLS over a unix socket", () =>
     onPath(async (path) => {
       const certs = await testCerts();
@@ -44,10 +58,13 @@ async function tlsPair(client: TlsBackend, server: TlsBackend): Promise<Transpor
 async function pairOver(
   target: ListenTarget,
   tls?: ResolvedClientTls,
-  canReset: { readonly dial?: boolean; readonly listen?: boolean } = {},
+  how: { readonly dial?: boolean; readonly listen?: boolean; readonly header?: boolean } = {},
 ): Promise<TransportPair> {
   const { signal } = new AbortController();
-  const listener = await listen(target, { canReset: canReset.listen });
+  const listener = await listen(target, {
+    canReset: how.listen,
+    ...how.header && { proxySources: sourcesOf("path" in target ? "unix" : "127.0.0.1") },
+  });
   try {
     const { addr } = listener;
     assert(addr.transport !== "memory");
@@ -56,13 +73,20 @@ async function pairOver(
       ? { path: addr.path }
       : { hostname: "localhost", port: addr.port };
     const [near, far] = await Promise.all([
-      dial({ ...where, tls }, { signal, canReset: canReset.dial }),
+      dial({ ...where, tls }, { signal, canReset: how.dial }).then(async (near) => {
+        if (how.header) await near.write(lineTcp4("192.0.2.7", 40_000));
+        return near;
+      }),
       accepting,
     ]);
     return { near, far };
   } finally {
     listener.close();
   }
+}
+
+function sourcesOf(source: "unix" | "127.0.0.1"): ProxySources | undefined {
+  return ProxySources.from("Cannot listen", { sources: [source] }, source === "unix" ? "unix" : "tcp");
 }
 
 async function onPath(make: (path: string) => Promise<TransportPair>): Promise<TransportPair> {

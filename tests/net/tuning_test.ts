@@ -1,4 +1,5 @@
 // Tuning of sockets: what is checked, what the kernel is told, and what is refused where nothing would come of it.
+import { until } from "../support/wait.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
@@ -59,17 +60,24 @@ async function meet(way: "Deno" | "node" | "TLS of node" | "TLS of Deno"): Promi
   }];
 }
 
-/** Seconds to the first probe of a connection, as the kernel has it; `null` when it will send none. */
-async function secondsToProbe(transport: Transport): Promise<number | null> {
+/** The timer of a connection in the kernel: which it is, and seconds until it fires. */
+async function timerOf(transport: Transport): Promise<{ readonly kind: string; readonly seconds: number }> {
   assert(transport.localAddr.transport === "tcp");
   const port = transport.localAddr.port.toString(16).toUpperCase().padStart(4, "0");
   const rows = (await Deno.readTextFile("/proc/net/tcp") + await Deno.readTextFile("/proc/net/tcp6")).split(
     "\n",
   );
   const row = rows.find((line) => line.trim().split(/\s+/)[1]?.endsWith(`:${port}`));
-  const [kind, ticks = ""] = row?.trim().split(/\s+/)[5]?.split(":") ?? [];
-  // 2 is the timer of probes, in hundredths of a second.
-  return kind === "02" ? parseInt(ticks, 16) / 100 : null;
+  const [kind = "", ticks = ""] = row?.trim().split(/\s+/)[5]?.split(":") ?? [];
+  return { kind, seconds: parseInt(ticks, 16) / 100 };
+}
+
+/** Seconds to the first probe of a connection, as the kernel has it; `null` when it will send none. */
+async function secondsToProbe(transport: Transport): Promise<number | null> {
+  // While bytes are not acknowledged yet, such as those of a handshake, the timer is that of their repetition.
+  let timer = await timerOf(transport);
+  await until("all bytes are acknowledged", async () => (timer = await timerOf(transport)).kind !== "01");
+  return timer.kind === "02" ? timer.seconds : null;
 }
 
 for (const way of ["node", "TLS of node"] as const) {

@@ -64,7 +64,12 @@ export function deadPort(): number {
 
 /** A pool of lines over these backends. */
 export function poolOf(backends: readonly TestBackend[], options: Partial<PoolOptions> = {}): Pool {
-  return new Pool({ ...lines, backends: backends.map(({ backend }) => backend), ...options });
+  return new Pool({
+    ...lines,
+    onError: () => {},
+    backends: backends.map(({ backend }) => backend),
+    ...options,
+  });
 }
 
 /** Asks on a connection, and gives the answer. */

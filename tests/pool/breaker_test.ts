@@ -1,6 +1,7 @@
 // Tests of the circuit breaker of a backend.
 import { assert, assertEquals } from "@std/assert";
 import { Breaker } from "../../pool/breaker.ts";
+import { settle } from "../support/memory_connections.ts";
 import { until } from "./backends.ts";
 
 /** Lets work fail; gives the time in ms until the next trial is due. */
@@ -36,4 +37,32 @@ Deno.test("Breaker closes after a trial that went well, and rests twice as long 
   await until(() => breaker.state === "closed");
   await breaker.record(false);
   assertEquals([breaker.state, breaker.opened], ["open", 5]);
+});
+
+Deno.test("Breaker hears the first outcome of a trial only, and gives up one that takes half a minute", async () => {
+  const breaker = new Breaker({ failures: 1, openMs: 20, maxOpenMs: 20 }, () => {});
+  await restAfter(breaker, () => breaker.record(false));
+  const trial = breaker.begin();
+  trial(true);
+  trial(false);
+  await until(() => breaker.state === "closed");
+  trial(false);
+  assertEquals(breaker.opened, 1);
+
+  await restAfter(breaker, () => breaker.record(false));
+  const silent = breaker.begin();
+  breaker.sweep();
+  assertEquals(breaker.state, "half-open");
+  const { now } = Date;
+  try {
+    Date.now = () => now() + 31_000;
+    breaker.sweep();
+    await until(() => breaker.state === "open");
+    assertEquals(breaker.opened, 3);
+    silent(true);
+    await settle();
+    assertEquals(breaker.state, "open", "Too late");
+  } finally {
+    Date.now = now;
+  }
 });

@@ -25,6 +25,14 @@ export class SimMember extends Member<SimLink> {
   readiness: Readiness = "ready";
   leaving = false;
   trials = 0;
+  /** Trials whose outcome was not told yet. */
+  readonly openTrials = new Set<Trial>();
+  /** Failures in a row; at the third it is down, until it is told to be tried. `-Infinity`: it has no circuit breaker. */
+  failures = -Infinity;
+  /** Until when it refuses every dial, as it is being restarted. */
+  absentUntilMs = 0;
+  /** Called when its readiness changes, in the middle of whatever is being decided. */
+  onChange: () => void = () => {};
   /** Links that are really there, whatever they do: counted apart from the dispatcher. */
   open = 0;
 
@@ -36,8 +44,32 @@ export class SimMember extends Member<SimLink> {
   begin(): Trial | null {
     if (this.readiness !== "trial") return null;
     this.trials++;
-    this.readiness = "pending";
-    return (ok) => this.readiness = ok ? "ready" : "down";
+    this.#become("pending");
+    const trial: Trial = (ok) => {
+      if (!this.openTrials.delete(trial)) return;
+      if (this.failures >= 0) this.failures = ok ? 0 : 3;
+      this.#become(ok ? "ready" : "down");
+    };
+    this.openTrials.add(trial);
+    return trial;
+  }
+
+  /** Work went well or not, as a circuit breaker counts it. */
+  record(ok: boolean, trial: Trial | null): void {
+    if (trial !== null) return trial(ok);
+    if (this.readiness !== "ready") return;
+    this.failures = ok ? Math.min(this.failures, 0) : this.failures + 1;
+    if (this.failures >= 3) this.#become("down");
+  }
+
+  /** It is time for a trial. */
+  rest(): void {
+    if (this.readiness === "down") this.#become("trial");
+  }
+
+  #become(readiness: Readiness): void {
+    this.readiness = readiness;
+    this.onChange();
   }
 }
 
@@ -69,6 +101,8 @@ export interface WorldOptions {
   readonly spoil: number;
   /** Share of leases after which the link looks good and is not. */
   readonly decay: number;
+  /** Whether each member has a circuit breaker, which tells of its changes in the middle of a decision. */
+  readonly breaks?: boolean;
 }
 
 type SimAction = Action<SimLink, SimMember, SimWaiter>;
@@ -81,6 +115,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #random: Random;
   readonly #events: { readonly atMs: number; readonly run: () => void }[] = [];
+  readonly #links = new Set<SimLink>();
+  #healed = false;
   nowMs = 0;
   grants = 0;
   refused = 0;
@@ -98,7 +134,35 @@ export class World {
       isUsable: ({ usable }) => usable,
     });
     this.members = options.members.map((maxLinks) => new SimMember(maxLinks));
-    for (const member of this.members) this.dispatcher.add(member);
+    for (const member of this.members) {
+      if (options.breaks === true) {
+        member.failures = 0;
+        member.onChange = () => this.#onChange(member);
+      }
+      this.dispatcher.add(member);
+    }
+  }
+
+  /** What a pool does when a circuit changes: at once, whatever is under way. */
+  #onChange(member: SimMember): void {
+    if (member.readiness === "down") this.later(this.#random.int(1, 30), () => member.rest());
+    this.dispatcher.settle();
+    this.#performAll();
+  }
+
+  /** A member is restarted: its idle links end, its leased ones cannot be used again, and dials are refused for a while. */
+  restart(member: SimMember, absentMs: number): void {
+    member.absentUntilMs = this.nowMs + absentMs;
+    for (const link of this.#links) if (link.member === member) link.usable = false;
+    for (const link of [...member.idle]) if (this.dispatcher.lost(member, link)) this.#close(member);
+    this.dispatcher.settle();
+    this.perform();
+  }
+
+  /** Nothing goes wrong any more. */
+  heal(): void {
+    this.#healed = true;
+    for (const member of this.members) member.absentUntilMs = 0;
   }
 
   /** Makes something happen later. */
@@ -147,10 +211,14 @@ export class World {
 
   /** Does what the dispatcher wants, and checks it. */
   perform(): void {
+    this.#performAll();
+    this.#check();
+  }
+
+  #performAll(): void {
     for (let action = this.dispatcher.take(); action !== undefined; action = this.dispatcher.take()) {
       this.#perform(action);
     }
-    this.#check();
   }
 
   #perform(action: SimAction): void {
@@ -172,12 +240,15 @@ export class World {
   }
 
   #endDial(dial: Dial<SimMember>): void {
-    if (this.#random.chance(this.#options.dialFailure)) {
-      dial.member.open--;
-      dial.trial?.(false);
+    const { member } = dial;
+    if (this.nowMs < member.absentUntilMs || this.#fails(this.#options.dialFailure)) {
+      member.open--;
+      member.record(false, dial.trial);
       this.dispatcher.dialFailed(dial, (dial.waiter?.attempts ?? 0) < 2);
     } else {
-      this.dispatcher.dialled(dial, { member: dial.member, usable: true });
+      const link = { member, usable: true };
+      this.#links.add(link);
+      this.dispatcher.dialled(dial, link);
     }
   }
 
@@ -191,15 +262,21 @@ export class World {
       assert(number > waiter.number, `${waiter.number} was served before ${number}`);
     }
     this.later(this.#random.int(this.#options.minLeaseMs ?? 0, this.#options.maxLeaseMs), () => {
-      trial?.(this.#random.chance(0.7));
+      // An end by a restart is no failure of the member; but a trial wants to see an answer.
+      const left = !link.usable;
+      if (!left || trial !== null) member.record(!left && !this.#fails(0.3), trial);
       if (this.#random.chance(this.#options.spoil)) {
         this.dispatcher.spoiled(member);
         this.#close(member);
       } else {
-        link.usable = !this.#random.chance(this.#options.decay);
+        link.usable &&= !this.#random.chance(this.#options.decay);
         this.dispatcher.released(member, link);
       }
     });
+  }
+
+  #fails(chance: number): boolean {
+    return !this.#healed && this.#random.chance(chance);
   }
 
   #close(member: SimMember): void {
@@ -219,6 +296,10 @@ export class World {
         `${member.open} links to a member, of at most ${member.maxLinks}`,
       );
       total += member.open;
+      if (this.#options.breaks === true) {
+        const pending = member.readiness === "pending" ? 1 : 0;
+        assertEquals(member.openTrials.size, pending, "A trial that nothing can end, or two at a time");
+      }
     }
     assert(total <= maxLinks, `${total} links, of at most ${maxLinks}`);
     assert(this.dispatcher.waiters.size <= this.#options.maxWaiting, "Too many wait");

@@ -73,6 +73,90 @@ Deno.test("Dispatcher serves strictly in order of arrival, within every limit, w
   });
 });
 
+Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and restarts: all members work again in the end", () => {
+  forSeeds(500, (random) => {
+    const world = new World({ ...randomOptions(random), breaks: true }, random);
+    for (let step = 0; step < 120; step++) {
+      switch (random.int(0, 9)) {
+        case 0:
+          world.restart(random.pick(world.members), random.int(0, 40));
+          break;
+        case 1:
+          if (world.waiters.length > 0) world.leave(random.pick(world.waiters.slice(-5)));
+          break;
+        default:
+          for (let come = random.int(1, 8); come > 0; come--) world.arrive();
+      }
+      world.run(world.nowMs + random.int(0, 10));
+    }
+    world.heal();
+    world.run();
+    for (const { number, outcome } of world.waiters) {
+      assert(outcome !== "waiting", `${number} waits for ever`);
+    }
+    // Each comes back by a trial, however its circuit stood.
+    for (
+      let round = 0;
+      round < 200 && world.members.some(({ readiness }) => readiness !== "ready");
+      round++
+    ) {
+      // Idle links time out, and callers come one at a time: else links of the others may take all the room there is.
+      for (const member of world.members) world.dispatcher.closeIdle(member, () => true);
+      world.arrive();
+      world.run(world.nowMs + 200);
+    }
+    for (const member of world.members) {
+      assertEquals([member.readiness, member.openTrials.size], ["ready", 0]);
+    }
+    world.run();
+    const last = world.arrive();
+    world.run();
+    assertEquals(last?.outcome, "granted");
+    for (const { busy, dialling, closing } of world.members) {
+      assertEquals([busy, dialling, closing], [0, 0, 0]);
+    }
+  });
+});
+
+Deno.test("Dispatcher finishes a decision before it looks at a member that changes in the middle of it", () => {
+  forSeeds(20, (random) => {
+    const world = new World({ ...CALM, members: [3], maxLinks: 3, breaks: true, minLeaseMs: 5 }, random);
+    const [member] = world.members;
+    world.arrive();
+    world.run();
+    assertEquals(member!.idle.length, 1);
+    member!.readiness = "trial";
+    // The trial takes the idle link, or the one that comes back; its beginning has all others told, and none twice.
+    for (let i = 0; i < 5; i++) world.arrive();
+    assertEquals([member!.trials, member!.busy, member!.dialling], [1, 1, 0]);
+    world.run();
+    assert(world.waiters.every(({ outcome }) => outcome !== "waiting"));
+  });
+});
+
+Deno.test("Dispatcher closes one idle link at a time to make room, however often it looks", () => {
+  forSeeds(5, (random) => {
+    const world = new World({ ...CALM, members: [3, 1], maxLinks: 3, minLeaseMs: 2, maxLeaseMs: 2 }, random);
+    const [rich, poor] = world.members;
+    poor!.readiness = "down";
+    for (let i = 0; i < 3; i++) world.arrive();
+    world.run();
+    assertEquals(rich!.idle.length, 3);
+    rich!.readiness = "down";
+    poor!.readiness = "ready";
+    const waiter = world.arrive()!;
+    for (let i = 0; i < 5; i++) world.dispatcher.settle();
+    world.perform();
+    assertEquals(
+      [rich!.idle.length, rich!.closing],
+      [2, 1],
+      "The place of the first is not free yet, but on its way",
+    );
+    world.run();
+    assertEquals([waiter.outcome, rich!.idle.length], ["granted", 2]);
+  });
+});
+
 Deno.test("Dispatcher lets nobody wait longer than those before it take: no waiter starves", () => {
   forSeeds(60, (random) => {
     const options = {

@@ -1,9 +1,19 @@
 // Tests of a pool whose backends fail.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, serve } from "@parley/parley";
-import { Pool } from "@parley/parley/pool";
+import { type Lease, Pool } from "@parley/parley/pool";
 import { codeOf, errorOf, lines } from "../support/servers.ts";
 import { askOnce, backendOf, deadPort, poolOf, question, statsOf, until } from "./backends.ts";
+
+/** Leases a connection as soon as a circuit lets it. */
+async function acquireSoon(pool: Pool): Promise<Lease> {
+  let lease: Lease | undefined;
+  for (const end = performance.now() + 10_000; lease === undefined && performance.now() < end;) {
+    lease = await pool.acquire().catch(() => undefined);
+    if (lease === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return lease!;
+}
 
 const BREAKER = { failures: 3, openMs: 30 } as const;
 
@@ -40,22 +50,23 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
   await using backend = await backendOf("a", async (conn) => {
     for await (const message of conn) {
       most = Math.max(most, ++now);
-      if (!broken) await conn.send(message);
+      // No message of this framing: a backend that merely ended the connection would not have failed.
+      await conn.send(broken ? "x".repeat(5000) : message);
       now--;
-      if (broken) return;
     }
   });
-  await using pool = poolOf([backend], { breaker: BREAKER, outliers: false });
+  await using pool = poolOf([backend], { breaker: BREAKER, outliers: false, maxMessageBytes: 1000 });
   const ask = () => pool.use((conn) => question(conn, "?"));
-  for (let i = 0; i < 3; i++) await ask();
+  for (let i = 0; i < 3; i++) assertEquals(codeOf(await errorOf(ask())), "ERR_FRAME_TOO_LARGE");
   await until(() => statsOf(pool, "a").state === "open");
   assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_NO_BACKEND");
 
   most = 0;
   await new Promise((resolve) => setTimeout(resolve, 40)); // the circuit's own time
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, ask));
-  const served = outcomes.filter(({ status }) => status === "fulfilled").length;
-  assertEquals([served, most], [1, 1], "One is the trial, nine are told");
+  const codes = outcomes.map((outcome) => outcome.status === "rejected" ? codeOf(outcome.reason) : "served");
+  assertEquals(codes.toSorted(), ["ERR_FRAME_TOO_LARGE", ...Array(9).fill("ERR_NO_BACKEND")]);
+  assertEquals(most, 1, "One is the trial, nine are told");
   assertEquals(statsOf(pool, "a").breakerOpened, 2);
 
   broken = false;
@@ -67,6 +78,43 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
   }
   assertEquals([answer, statsOf(pool, "a").state], ["?", "ready"]);
   await Promise.all(Array.from({ length: 10 }, ask));
+});
+
+Deno.test("Pool ends a trial with its first answer, however long the lease lasts", async () => {
+  await using backend = await backendOf("a");
+  await using pool = poolOf([backend], { breaker: { failures: 1, openMs: 20 } });
+  (await pool.acquire()).fail();
+  await until(() => statsOf(pool, "a").state === "open");
+  const trial = await acquireSoon(pool);
+  assertEquals(statsOf(pool, "a").state, "half-open");
+  assertEquals(codeOf(await errorOf(pool.acquire({ timeoutMs: 10 }))), "ERR_ACQUIRE_TIMEOUT");
+  assertEquals(await question(trial.conn, "?"), "a ?");
+  await until(() => statsOf(pool, "a").state === "ready");
+  assertEquals(await askOnce(pool, "?"), "a ?", "Others are served while the trial is held");
+  trial.fail();
+  await until(() => statsOf(pool, "a").state === "open", 5000);
+});
+
+Deno.test("Pool closes no circuit for a trial that ends in order without an answer", async () => {
+  let ending = true;
+  await using backend = await backendOf("a", async (conn) => {
+    for await (const message of conn) {
+      if (ending) return;
+      await conn.send(message);
+    }
+  });
+  await using pool = poolOf([backend], { breaker: { failures: 1, openMs: 20 } });
+  (await pool.acquire()).fail();
+  await until(() => statsOf(pool, "a").state === "open");
+  const trial = await acquireSoon(pool);
+  const error = await errorOf(question(trial.conn, "?"));
+  trial.fail(error);
+  await until(() => statsOf(pool, "a").breakerOpened === 2);
+  ending = false;
+  const next = await acquireSoon(pool);
+  assertEquals(await question(next.conn, "?"), "?");
+  next.release();
+  await until(() => statsOf(pool, "a").state === "ready");
 });
 
 Deno.test("Pool without a breaker goes on dialling", async () => {

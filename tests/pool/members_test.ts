@@ -152,7 +152,7 @@ Deno.test("resolve keeps known addresses when a look-up fails, and tells when th
   await using a = await backendOf("a");
   let answer: () => Promise<string[]> = () => Promise.reject(new Error("No such name"));
   const backends = [{ ...a.backend, resolve: () => answer() }];
-  await using pool = new Pool({ ...lines, backends, resolveIntervalMs: 20 });
+  await using pool = new Pool({ ...lines, backends, resolveIntervalMs: 20, onError: () => {} });
   const error = await errorOf(pool.acquire());
   assertEquals([codeOf(error), (error.cause as Error).message], ["ERR_NO_BACKEND", "No such name"]);
   answer = () => Promise.resolve(["127.0.0.1"]);

@@ -57,6 +57,7 @@ Deno.test("splice hands on every byte both ways, however they are cut, each way 
       bytesBToA: sent[1]!.length,
       failed: null,
       error: null,
+      wasTold: true,
     });
     assertEquals([a.state, b.state], ["closed", "closed"]);
     await Promise.all(ends.map((conn) => conn.close()));
@@ -132,6 +133,7 @@ for (const first of ["a", "b"] as const) {
     assertEquals([end.failed, codeOf(end.error)], [first, "ERR_RESET"]);
     assertEquals(text(concat(world[second].writes)), "last words");
     assertEquals([world[second].writeEnded, world[second].closed, world[first].closed], [false, true, true]);
+    assertEquals([world[second].unsigned, end.wasTold], [true, true], "Its peer reads no end in order");
   });
 
   Deno.test(`splice ends both when ${first} takes no more bytes`, async () => {
@@ -224,6 +226,7 @@ Deno.test("splice cuts both when one direction has ended and nothing moves in th
   const end = await world.end;
   assertEquals([end.failed, codeOf(end.error), end.bytesBToA], [null, "ERR_IDLE_TIMEOUT", 4]);
   assertEquals([world.a.closed, world.b.closed], [true, true]);
+  assertEquals([world.a.unsigned, world.b.unsigned], [true, true], "What was cut is not the whole");
 });
 
 Deno.test("splice lets a half-closed pair live as long as something moves", async () => {
@@ -279,6 +282,33 @@ Deno.test("splice over sockets: a client that vanishes frees the server's connec
     }
     await until(() => ends.length === 1 && server.connections.size + proxy.connections.size === 0);
   }
+});
+
+/** A backend that breaks in mid-answer, a proxy in front of it, and what a client reads there: its text, and the code of its end. */
+async function readThroughBreak(
+  canReset: boolean,
+): Promise<{ read: string; code: string; wasTold: boolean }> {
+  await using server = serve({ ...RAW, canReset: true }, async (conn) => {
+    await conn.send("half an ans");
+    await conn.receive();
+    conn.abort(new Error("A disk failed"));
+  });
+  await server.ready;
+  const ended = Promise.withResolvers<boolean>();
+  await using proxy = serve({ ...RAW, canReset }, async (conn) => {
+    ended.resolve((await splice(conn, await connect({ ...server.addr, ...RAW }))).wasTold);
+  });
+  await proxy.ready;
+  await using client = await connect({ ...proxy.addr, ...RAW });
+  const read = text((await client.receive())!);
+  await client.send("go on");
+  const code = await client.receive().then((end) => end === null ? "in order" : "bytes", codeOf);
+  return { read, code, wasTold: await ended.promise };
+}
+
+Deno.test("splice resets a plain TCP client with canReset when its backend breaks in mid-answer, and says otherwise that it cannot", async () => {
+  assertEquals(await readThroughBreak(true), { read: "half an ans", code: "ERR_RESET", wasTold: true });
+  assertEquals(await readThroughBreak(false), { read: "half an ans", code: "in order", wasTold: false });
 });
 
 Deno.test("splice over a pool leaves neither memory nor descriptors behind after many short connections", {

@@ -1,6 +1,6 @@
 // shutdown(): what was received is handled and answered, what is late is refused, what never ends is cut and counted.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { ClosedError, connect, type Connection, TimeoutError } from "@parley/parley";
+import { ClosedError, connect, type Connection, raw, TimeoutError } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
 import { testCerts } from "../support/certs.ts";
 import { isSettled, receiveAll } from "../support/memory_connections.ts";
@@ -53,7 +53,7 @@ Deno.test("Server.shutdown() lets handlers finish with what was received, and an
   assertEquals([test.server.state, test.codes], ["stopped", []]);
 });
 
-Deno.test("Server.shutdown() waits for the rest of a message that has begun, and takes no other", async () => {
+Deno.test("Server.shutdown() waits for the rest of a message that has begun, and takes what comes with it", async () => {
   await using test = await started();
   assert(test.server.addr.transport === "tcp");
   using socket = await Deno.connect({ port: test.server.addr.port });
@@ -71,9 +71,65 @@ Deno.test("Server.shutdown() waits for the rest of a message that has begun, and
     if (length === null) break;
     answers.push(buffer.slice(0, length));
   }
-  assertEquals(answers.map(text).join(""), "one\nhalf\n");
+  assertEquals(answers.map(text).join(""), "one\nhalf\nthree\n");
   await socket.closeWrite();
   await shutdown;
+});
+
+Deno.test("Server.shutdown() answers what lies in the kernel when it begins, for every kind of transport", async () => {
+  const { ca, server: identity } = await testCerts();
+  const setups = [{}, ...(["node", "deno"] as const).map((backend) => ({ tls: { ...identity, backend } }))];
+  for (const setup of setups) {
+    await using test = await started(setup);
+    const tls = "tls" in setup ? { caCerts: [ca.cert] } : undefined;
+    assert(test.server.addr.transport === "tcp");
+    const { port } = test.server.addr;
+    const conns = await Promise.all(
+      Array.from({ length: 10 }, () => connect({ ...lines, hostname: "localhost", port, tls })),
+    );
+    await Promise.all(conns.map((conn) => ask(conn, "ready")));
+    const answers = conns.map((conn) => receiveAll(conn));
+    // The same thread sends and is then busy: the bytes leave it, and nothing is read before the drain begins.
+    for (const conn of conns) {
+      void conn.send("x".repeat(60_000)).catch(() => {});
+      void conn.send("question").catch(() => {});
+      void conn.flush().catch(() => {});
+    }
+    for (const until = performance.now() + 200; performance.now() < until;);
+    const shutdown = test.server.shutdown();
+    for (const each of answers) {
+      assertEquals((await each).map(({ length }) => length), [60_000, "question".length]);
+    }
+    await Promise.all(conns.map((conn) => conn.close()));
+    await shutdown;
+  }
+});
+
+Deno.test("Server.shutdown() tells of what it may have left of a peer that never stops", async () => {
+  await using test = await started({ framing: raw() }, async (conn) => {
+    for await (const _ of conn);
+  });
+  assert(test.server.addr.transport === "tcp");
+  const socket = await Deno.connect({ port: test.server.addr.port });
+  let stopped = false;
+  const sending = (async () => {
+    // Never quiet, never small, and too little for the second to be cut short.
+    for (const chunk = new Uint8Array(16_384); !stopped;) {
+      await socket.write(chunk);
+      await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+  })().catch(() => {});
+  await until("it has begun", () => test.server.stats().overall.bytesIn > 0);
+  const error = await assertRejects(
+    () => test.server.shutdown(),
+    TimeoutError,
+    "1 connection went on sending",
+  );
+  stopped = true;
+  socket.close();
+  await sending;
+  assertEquals([error.code, error.cutConnections], ["ERR_DRAIN_TIMEOUT", 1]);
+  assert(error.cutBytes > 0);
 });
 
 Deno.test("Server.shutdown() ends idle connections at once", async () => {

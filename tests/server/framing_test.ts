@@ -1,6 +1,14 @@
 // What a peer may do to the framing: too large, cut short, malformed. A typed error, that connection ends, the server lives.
 import { assert, assertEquals } from "@std/assert";
-import { delimited, fixedLength, type Framing, lengthPrefixed, raw, varintPrefixed } from "@parley/parley";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "@parley/parley";
 import { concat, cutEvery, hex, pattern, utf8 } from "../support/bytes.ts";
 import { settle } from "../support/memory_connections.ts";
 import { readToEnd, writeAll } from "../support/raw_peer.ts";
@@ -22,6 +30,7 @@ const FRAMINGS: readonly { framing: Framing; malformed?: string; huge?: string }
   { framing: lengthPrefixed({ bytes: 8 }), huge: "ffffffffffffffff" },
   { framing: lengthPrefixed({ bytes: 8, endian: "little" }), huge: "ffffffffffffffff" },
   { framing: varintPrefixed(), huge: "ffffffff0f", malformed: "ffffffffffffffffffff01" },
+  { framing: chunked(), huge: "ffffffff0f", malformed: "01ff8000" },
 ];
 
 /** A message in its frame, whatever the limit. */

@@ -387,3 +387,39 @@ Deno.test("signFiles never gives one text twice for files that changed a moment 
     assertEquals(await at(10_000), await at(20_000));
     assertNotEquals(await at(1000), await at(10_000));
   }));
+
+for (
+  const [how, onError] of [
+    ["throws", () => {
+      throw new Error("the hook failed");
+    }],
+    ["rejects", () => Promise.reject(new Error("the hook failed"))],
+  ] as const
+) {
+  Deno.test(`openServerCredentials goes on when its onError ${how}, and says so on the console`, () =>
+    withFiles({ "a.pem": one.cert, "a.key": one.key }, async (directory) => {
+      const clock = new ManualClock();
+      const [certFile, keyFile] = [`${directory}/a.pem`, `${directory}/a.key`];
+      const said: unknown[][] = [];
+      const before = console.error;
+      console.error = (...parts) => void said.push(parts);
+      const source = await openServerCredentials({ certFile, keyFile, watch: true }, {
+        clock,
+        watchIntervalMs: 1000,
+        watchGraceMs: 0,
+        onError,
+      });
+      try {
+        await Deno.writeTextFile(certFile, "broken");
+        await clock.advance(60_000);
+        assert(said.length > 0, "the console was told nothing");
+        assertEquals(String(said[0]?.[1]), "Error: the hook failed");
+        await writeIdentity({ ...two, certFile, keyFile, replace: true });
+        await clock.advance(60_000);
+        assertEquals(source.current.cert, two.cert);
+      } finally {
+        console.error = before;
+        source.close();
+      }
+    }));
+}

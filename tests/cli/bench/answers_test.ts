@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { Answers } from "../../../cli/bench/answers.ts";
 import { Requests } from "../../../cli/bench/requests.ts";
 import { Tally } from "../../../cli/bench/tally.ts";
-import { delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../../framing.ts";
+import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../../framing.ts";
 import { concat, cutEvery, text } from "../../support/bytes.ts";
 
 const limits = { maxMessageBytes: 2 ** 20 };
@@ -27,7 +27,7 @@ function frames(requests: Requests, from: number, count: number): Uint8Array {
 }
 
 Deno.test("Answers counts echoes however the bytes are cut, all around the circle of requests", () => {
-  for (const framing of [delimited("\n"), lengthPrefixed(), varintPrefixed()]) {
+  for (const framing of [delimited("\n"), lengthPrefixed(), varintPrefixed(), chunked()]) {
     for (const size of [1, 999, 1001, 65_536]) {
       const { requests, answers, tally } = started(framing);
       const count = size === 1 ? 3 : 2500; // the circle has 1024

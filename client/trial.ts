@@ -1,0 +1,145 @@
+// The trial of a new link: what it goes through before it counts as one and takes messages.
+import { pause } from "../connection/pause.ts";
+import type { Connection } from "../connection.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
+
+/** What {@linkcode OnConnect} learns beside the link. */
+export interface ConnectInfo {
+  /** Whether no link of this client has been up before. */
+  readonly first: boolean;
+}
+
+/**
+ * Prepares each new link, such as by a login. What it sends on the link goes out before anything that waits for one, and what it
+ * receives goes to no other reader.
+ */
+export type OnConnect<Data = unknown> = (link: Connection<Data>, info: ConnectInfo) => unknown;
+
+/** How a link is tried. */
+export interface Trial<Data> extends ConnectInfo {
+  /** Where the link leads, for errors. */
+  readonly targetText: string;
+  readonly onConnect: OnConnect<Data> | undefined;
+  /** Longest time in ms that `onConnect` may take, and the same as it was set for the whole attempt. */
+  readonly leftMs: number;
+  readonly timeoutMs: number;
+  /** Time in ms for which a link that has received nothing must live. */
+  readonly silenceMs: number;
+  /** Ends the trial; its reason is thrown. */
+  readonly signal: AbortSignal;
+}
+
+/** Time in ms that `onConnect` has after the server's end, to read what came before it. */
+const LAST_WORDS_MS = 1000;
+
+/** Longest time in ms by which slow dialling lengthens a trial. */
+const MAX_SILENCE_MS = 1000;
+
+/**
+ * Returns for how long a link that receives nothing must live, in ms: a refusal takes a round trip, and dialling took at least
+ * one.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(silenceFor(50, 3), 50);
+ * assertEquals(silenceFor(50, 120), 240);
+ * assertEquals(silenceFor(50, 9000), 1000);
+ * assertEquals(silenceFor(0, 120), 0);
+ * ```
+ */
+export function silenceFor(trialMs: number, dialMs: number): number {
+  if (trialMs === 0) return 0;
+  return Math.max(trialMs, Math.min(2 * dialMs, MAX_SILENCE_MS));
+}
+
+/**
+ * Resolves once the link counts as one: `onConnect` is done, and the link has received something or lived for a moment. A link that
+ * has ended meanwhile counts if it has received something: that must be read.
+ *
+ * @throws what `onConnect` throws, and why the link ended before it counted; the link is closed then
+ */
+export async function tryOut<Data>(link: Connection<Data>, trial: Trial<Data>): Promise<void> {
+  const { signal } = trial;
+  const over = new AbortController();
+  const { promise: cut, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    const { onConnect } = trial;
+    if (onConnect !== undefined) {
+      const ended = linkEnded(link, trial, over.signal);
+      const late = timeOver(trial, over.signal);
+      await Promise.race([cut, ended, late, (async () => await onConnect(link, { first: trial.first }))()]);
+    }
+    await Promise.race([cut, outlive(link, trial)]);
+  } catch (error) {
+    // After the server's end there is nothing to cut, and how it left is known.
+    if (hasEnded(link)) link.hangUp();
+    else link.abort(error);
+    await link.closed;
+    throw error;
+  } finally {
+    over.abort();
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Rejects when the link has ended, a moment later: until then `onConnect` can read the last words, and say what they mean. */
+async function linkEnded<Data>(
+  link: Connection<Data>,
+  { targetText }: Trial<Data>,
+  over: AbortSignal,
+): Promise<void> {
+  await link.inputEnded;
+  await pause(LAST_WORDS_MS, over);
+  if (over.aborted) return;
+  link.hangUp();
+  const { error } = await link.closed;
+  throw error ?? new ClosedError(
+    "ERR_CLOSED",
+    `Cannot connect to ${targetText} as the server closed the connection before "onConnect" had finished`,
+  );
+}
+
+/** Rejects when `onConnect` has used up its time. */
+async function timeOver<Data>(
+  { leftMs, targetText, timeoutMs }: Trial<Data>,
+  over: AbortSignal,
+): Promise<void> {
+  await pause(Math.max(1, leftMs), over);
+  if (over.aborted) return;
+  const text = `Cannot connect to ${targetText} within ${timeoutMs} ms as "onConnect" had not finished`;
+  throw new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+}
+
+/** Waits until the link has received something, or has lived for long enough. */
+async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: Trial<Data>): Promise<void> {
+  let leftMs = silenceMs;
+  // In growing steps: what comes early is seen early, and a process that stands still for long does not use up all the time at once.
+  for (let stepMs = 1; leftMs > 0 && !hasEnded(link) && !hasReceived(link); stepMs *= 2) {
+    const ms = Math.min(stepMs, leftMs);
+    leftMs -= ms;
+    await pause(ms, link.signal);
+  }
+  if (!hasEnded(link) || hasReceived(link)) return;
+  link.hangUp();
+  const { error } = await link.closed;
+  throw error ?? new ClosedError(
+    "ERR_CLOSED",
+    `Cannot use the connection to ${targetText} as the server closed it at once, without a word: it may be full, ` +
+      `or a balancer without a server`,
+  );
+}
+
+/** Whether no more comes from the server. */
+function hasEnded(link: Connection): boolean {
+  return link.signal.aborted;
+}
+
+/** Whether the server has said anything so far. */
+export function hasReceived(link: Connection): boolean {
+  return link.stats().bytesIn > 0;
+}

@@ -1,0 +1,101 @@
+// Received: the bytes that were read, and the messages in them, up to the end of a drain.
+import type { FrameDecoder } from "../framing.ts";
+import { explainFirstBytes, FIRST_BYTES } from "../net/first_bytes.ts";
+
+/** Messages that are not handed out yet, and their bytes. */
+export interface Rest {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What a connection has received and not handed out. */
+export class Received {
+  #makeDecoder: () => FrameDecoder;
+  #decoder: FrameDecoder;
+  /** Bytes given to the decoder. */
+  #pushedBytes = 0;
+  /** Only messages that begin before this byte of the input are decoded. */
+  #endOffset = Infinity;
+  /** The first bytes that came. */
+  #firstBytes: Uint8Array | null = null;
+
+  constructor(makeDecoder: () => FrameDecoder) {
+    this.#makeDecoder = makeDecoder;
+    this.#decoder = makeDecoder();
+  }
+
+  /** Bytes that are not decoded. */
+  get heldBytes(): number {
+    return this.#decoder.heldBytes;
+  }
+
+  /** Bytes that were decoded. */
+  get decodedBytes(): number {
+    return this.#pushedBytes - this.#decoder.heldBytes;
+  }
+
+  /** Whether {@linkcode endHere} was called. */
+  get hasEnd(): boolean {
+    return this.#endOffset !== Infinity;
+  }
+
+  /** Whether all was decoded that began before {@linkcode endHere} was called. */
+  get isOver(): boolean {
+    return this.#endOffset !== Infinity && this.decodedBytes >= this.#endOffset;
+  }
+
+  /** Takes what was read. */
+  push(chunk: Uint8Array): void {
+    this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
+    this.#pushedBytes += chunk.length;
+    this.#decoder.push(chunk);
+  }
+
+  /** Says in the error of a first message that is none what the peer speaks, where its first bytes tell. */
+  explain(error: Error): void {
+    if (this.#firstBytes !== null) explainFirstBytes(error, this.#firstBytes);
+  }
+
+  /** Decodes the next message; `undefined` when there is none, or it began too late. Throws what the decoder throws. */
+  next(): Uint8Array | undefined {
+    return this.isOver ? undefined : this.#decoder.next();
+  }
+
+  /** Throws when the input, of which no more comes, ended inside a message. */
+  checkWhole(): void {
+    this.#decoder.end();
+  }
+
+  /** Messages that begin behind what was pushed so far are not decoded. */
+  endHere(): void {
+    this.#endOffset = this.#pushedBytes;
+  }
+
+  /** Decodes from the next message on with other decoders. */
+  setDecoder(makeDecoder: () => FrameDecoder): void {
+    const decoder = makeDecoder();
+    decoder.push(this.#decoder.takeRest());
+    this.#makeDecoder = makeDecoder;
+    this.#decoder = decoder;
+  }
+
+  /** Counts the whole messages that are held, up to what is none: the reader will be told of that. */
+  count(): Rest {
+    const rest = this.#decoder.takeRest();
+    let messages = 0;
+    let bytes = 0;
+    const decoder = this.#makeDecoder();
+    try {
+      // A decoder owns what it is given, and may write to it.
+      decoder.push(rest.slice());
+      for (let message = decoder.next(); message !== undefined; message = decoder.next()) {
+        messages++;
+        bytes += message.length;
+      }
+    } catch {
+      // What follows is no message.
+    }
+    this.#decoder.push(rest);
+    return { messages, bytes };
+  }
+}

@@ -1,0 +1,36 @@
+// TrafficReport: what moved on a connection since the last report, brought to its `onTraffic`.
+import { callHook } from "../call_hook.ts";
+import type { Traffic } from "./types.ts";
+
+/** Failures of one `onTraffic` that are written to the console: it is called with each read. */
+const MAX_FAILURES = 10;
+
+/** Reports traffic. A report that fails ends nothing. */
+export class TrafficReport {
+  readonly #onTraffic: (traffic: Traffic) => void;
+  #told: Traffic = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
+  #failures = 0;
+
+  constructor(onTraffic: (traffic: Traffic) => void) {
+    this.#onTraffic = onTraffic;
+  }
+
+  /** Reports the difference between these totals and those of the last report. */
+  tell(totals: Traffic): void {
+    const told = this.#told;
+    this.#told = totals;
+    const traffic = {
+      bytesIn: totals.bytesIn - told.bytesIn,
+      bytesOut: totals.bytesOut - told.bytesOut,
+      messagesIn: totals.messagesIn - told.messagesIn,
+      messagesOut: totals.messagesOut - told.messagesOut,
+    };
+    callHook(() => this.#onTraffic(traffic), this.#onFailed);
+  }
+
+  readonly #onFailed = (error: unknown): void => {
+    if (++this.#failures > MAX_FAILURES) return;
+    // deno-lint-ignore no-console -- a connection has no other place for it: servers and clients guard their own hooks
+    console.error("onTraffic of a connection failed:", error);
+  };
+}

@@ -1,0 +1,78 @@
+// Waiter: one pending wait for a message, and how it may end early.
+import { TimeoutError } from "../errors.ts";
+import { checkDurationMs } from "../limits/check.ts";
+import { checkWaitNames } from "../limits/check_names.ts";
+
+/** How a wait for a message may end early. */
+export interface ReceiveOptions {
+  /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
+  signal?: AbortSignal;
+  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {Infinity} */
+  timeoutMs?: number;
+}
+
+/** The one wait that may be pending. */
+export interface Waiter {
+  /** Ends it with a message, or with `null` for the end. */
+  deliver(message: Uint8Array | null): void;
+  /** Ends it with an error. */
+  fail(error: unknown): void;
+}
+
+/** Makes a waiter that gives up when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
+export function boundedWaiter(
+  waiter: Waiter,
+  { signal, timeoutMs = Infinity }: ReceiveOptions,
+  onGiveUp: () => void,
+): Waiter {
+  const settle = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  };
+  const giveUp = (error: unknown) => {
+    settle();
+    onGiveUp();
+    waiter.fail(error);
+  };
+  const onAbort = () => giveUp(signal?.reason);
+  const timer = timeoutMs === Infinity
+    ? undefined
+    : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return {
+    deliver(message) {
+      settle();
+      waiter.deliver(message);
+    },
+    fail(error) {
+      settle();
+      waiter.fail(error);
+    },
+  };
+}
+
+/**
+ * Checks the options of a wait.
+ *
+ * @throws {TypeError | RangeError} when one is wrong, or there is no such option
+ */
+export function checkReceive(options: ReceiveOptions): void {
+  checkWaitNames("Cannot receive", options);
+  const { timeoutMs = Infinity } = options;
+  checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
+}
+
+/** The error of a wait whose time is over. */
+export function readTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+}
+
+/** The error of a second wait beside one that is pending. */
+export function secondReader(): TypeError {
+  return new TypeError("Cannot receive as another reader waits on this connection: one reader at a time");
+}
+
+/** The result of an iteration: `null` is its end. */
+export function iteration(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
+  return message === null ? { value: undefined, done: true } : { value: message, done: false };
+}
