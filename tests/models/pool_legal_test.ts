@@ -6,9 +6,9 @@ import { newPoolTally, type PoolTally, simulatePool } from "../support/model_poo
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof POOL_SCENES, { seeds: number; least: Partial<PoolTally> }>> = {
-  leases: { seeds: 120, least: { answers: 2000, reused: 1000 } },
-  rolling: { seeds: 120, least: { answers: 2000, retries: 20 } },
-  crashes: { seeds: 120, least: { answers: 1500, failures: 50, opened: 50 } },
+  leases: { seeds: 100, least: { answers: 1500, reused: 800 } },
+  rolling: { seeds: 100, least: { answers: 1500, retries: 20 } },
+  crashes: { seeds: 100, least: { answers: 1000, failures: 50, opened: 40 } },
 };
 
 for (const [name, { seeds, least }] of Object.entries(RUNS)) {

@@ -92,7 +92,8 @@ function checkReports({ errors }: ServeWorld): void {
     const key = `${phase} in second ${atMs / 1000 | 0}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
-  for (const [key, count] of counts) assert(count <= MAX_REPORTS + 1, `${count} reports of ${key}`);
+  // A second of the clock may meet two of the limiter's.
+  for (const [key, count] of counts) assert(count <= 2 * MAX_REPORTS, `${count} reports of ${key}`);
 }
 
 Deno.test("serve gives intruders no more than their budget, and honest programs notice nothing", async () => {

@@ -27,8 +27,13 @@ export interface BackendOptions {
   readonly wantsHello?: boolean;
 }
 
-/** What it took of one program: numbers in their order, over all links. */
-export type Taken = Map<string, Question[]>;
+/** A question that was taken, and over which link. */
+export interface TakenQuestion extends Question {
+  readonly link: string;
+}
+
+/** What it took of each program, in its order. */
+export type Taken = Map<string, TakenQuestion[]>;
 
 /** One server at one port, whatever befalls it. */
 export class ModelBackend {
@@ -37,6 +42,8 @@ export class ModelBackend {
   readonly #stage: Stage;
   readonly #options: BackendOptions;
   #server: Server | undefined;
+  /** What a handler does whose process has crashed counts for nothing. */
+  #crashes = 0;
   /** When it last came back. */
   upAtMs = 0;
 
@@ -75,6 +82,7 @@ export class ModelBackend {
       }
       if (kind === "crash") {
         for (const link of this.#stage.hosts.of(this.port)) link.cut();
+        this.#crashes++;
         this.server.close();
       } else await this.server.shutdown();
       await this.server.finished;
@@ -96,6 +104,7 @@ export class ModelBackend {
   }
 
   async #handle(conn: Connection): Promise<void> {
+    const life = this.#crashes;
     if (this.#options.wantsHello) {
       const first = await conn.receive();
       if (first === null) return;
@@ -106,6 +115,7 @@ export class ModelBackend {
       await conn.send("welcome");
     }
     for await (const message of conn) {
+      if (life !== this.#crashes) return;
       const again = helloOf(message);
       if (again !== null) this.#stage.fail(`${again} said hello twice on one link`);
       else await this.#answer(conn, decodeQuestion(message));
@@ -117,7 +127,7 @@ export class ModelBackend {
     const { who, parts, workMs, everyMs } = question;
     const taken = this.taken.get(who) ?? [];
     this.taken.set(who, taken);
-    taken.push(question);
+    taken.push({ ...question, link: conn.id });
     if (workMs > 0) await clock.sleep(workMs);
     for (let part = 0; part < parts; part++) {
       if (part > 0 && everyMs > 0) await clock.sleep(everyMs);

@@ -247,7 +247,8 @@ class Program {
   #checkAll(backend: ModelBackend, tally: ClientTally): void {
     const { name, messages, closeAtMs, habit } = this.#plan;
     const { outages = [] } = this.#scene;
-    const numbers = (backend.taken.get(name) ?? []).map(({ number }) => number);
+    const taken = backend.taken.get(name) ?? [];
+    const numbers = taken.map(({ number }) => number);
     const losses = this.#events.flatMap(({ loss }) => loss ?? []);
     const missing = this.#accepted.filter((number) => !numbers.includes(number));
     const mayMiss = losses.reduce(
@@ -265,10 +266,11 @@ class Program {
       assertEquals(missing.length, 0, "messages are lost though nothing befell");
     }
     if (habit === "tells" || isOrderly) {
-      for (const [index, number] of numbers.entries()) {
-        if (index > 0) {
-          assert(number > numbers[index - 1]!, `message ${number} came behind ${numbers[index - 1]}`);
-        }
+      assertEquals(new Set(numbers).size, numbers.length, "a message was told twice");
+      // Links are served side by side: what is left on one that has ended is no later for that.
+      for (const [index, { number, link }] of taken.entries()) {
+        const before = taken[index - 1];
+        if (before?.link === link) assert(number > before.number, `${number} came behind ${before.number}`);
       }
     }
     // Who is turned away after it has spoken is told so by a reset.

@@ -10,8 +10,8 @@ import type { Random } from "./random.ts";
 
 const FIRST_PORT = 7100;
 /** Time after the last outage, in which circuits are tried again and look-ups are made. */
-const HEALING_MS = 120_000;
-const IDLE_MS = 60_000;
+const HEALING_MS = 45_000;
+const IDLE_MS = 5000;
 
 /** What a seed is about. */
 export interface PoolScene {

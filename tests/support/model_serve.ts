@@ -276,7 +276,8 @@ export class ServeWorld {
   /** Both sides find out, in the time that they were given; the server's may be one that has said nothing. */
   #checkVanished(peer: ModelPeer, atMs: number, served: Served | undefined): void {
     const { receiveTimeoutMs = 0 } = this.scene.options ?? {};
-    const mostMs = receiveTimeoutMs * 1.25 + 1000;
+    // A sweep finds it that saw the last of it move, and they are a second apart, at most.
+    const mostMs = receiveTimeoutMs + 2 * Math.min(1000, receiveTimeoutMs / 4) + 1500;
     for (const side of served === undefined ? [peer] : [peer, served]) {
       assertEquals(side.closed, "ERR_IDLE_TIMEOUT", "a vanished peer was not told of as one");
       const tookMs = (side.closedAtMs ?? Infinity) - atMs;
