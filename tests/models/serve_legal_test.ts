@@ -17,6 +17,7 @@ const RUNS: Readonly<Record<keyof typeof SERVE_SCENES, { seeds: number; least: P
   balanced: { seeds: 30, least: { peers: 400, answers: 800 } },
   quitters: { seeds: 60, least: { peers: 100 } },
   rates: { seeds: 60, least: { answers: 1000 } },
+  held: { seeds: 30, least: { peers: 40 } },
   full: { seeds: 60, least: { turnedAway: 100 } },
 };
 

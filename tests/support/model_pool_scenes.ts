@@ -50,6 +50,7 @@ function someone(random: Random, index: number): LesseePlan {
 function options(random: Random): PoolScene["options"] {
   return {
     maxPerBackend: random.pick([1, 2, 16]),
+    maxConnections: random.pick([2, 4, 256]),
     balance: random.pick(["two-choices", "round-robin", "least-busy"] as const),
   };
 }

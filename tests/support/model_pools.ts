@@ -155,8 +155,14 @@ class PoolWorld {
   }
 
   #checkQuiet(tally: PoolTally): void {
-    const { waiting, backends } = this.#pool!.stats();
+    const { waiting, backends, dialsExhausted, noBackend, waitTimeouts } = this.#pool!.stats();
     assertEquals(waiting, 0, "callers still wait");
+    const failed = this.#lessees.reduce((sum, { failures }) => sum + failures.length, 0);
+    // A call that cannot have a connection fails by that: the pool has tried what there was to try.
+    assert(
+      dialsExhausted + noBackend + waitTimeouts <= failed,
+      "a call went on after it could have no connection",
+    );
     for (const { name, idle, busy, dialling, closing, leasesReused, breakerOpened } of backends) {
       assertEquals(
         { idle, busy, dialling, closing },

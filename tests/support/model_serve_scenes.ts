@@ -171,13 +171,17 @@ export const SERVE_SCENES = {
 
   /** The server leaves in order while its peers are at work. */
   drains(random: Random): ServeScene {
+    const latencyMs = random.int(0, 20);
+    const shutdownAtMs = random.int(0, 2500);
+    // Some come in the very moment.
+    const momentMs = Math.max(0, shutdownAtMs - 2 * latencyMs);
     return {
       peers: many(random.int(1, 8), (index) => {
         const name = `peer-${index}`;
         return {
           name,
           host: hostOf(random, index),
-          atMs: random.int(0, 1500),
+          atMs: random.chance(0.2) ? momentMs : random.int(0, 1500),
           questions: ask(name, random.int(1, 20), () => ({
             bytes: random.length(random.pick([100, 2000])),
             answerBytes: random.length(3000),
@@ -195,8 +199,8 @@ export const SERVE_SCENES = {
       // What is not read ahead waits in the kernel, and has arrived all the same.
       options: { readAheadBytes: random.pick([1024, 65_536]) },
       restMs: random.pick([0, 0, random.int(0, 200)]),
-      shutdownAtMs: random.int(0, 2500),
-      link: { latencyMs: random.int(0, 20) },
+      shutdownAtMs,
+      link: { latencyMs },
     };
   },
 
@@ -278,6 +282,30 @@ export const SERVE_SCENES = {
           burstMessages,
           alone: scope === "perConnection",
         }),
+    };
+  },
+
+  /** What a rate holds back is not idle: a peer whose notes wait for their turn has nothing to say meanwhile. */
+  held(random: Random): ServeScene {
+    const messagesPerSecond = random.pick([1, 2, 5]);
+    const count = random.int(10, 30);
+    return {
+      options: {
+        rateLimits: { perConnection: { messagesPerSecond, burstMessages: 1 } },
+        idleTimeoutMs: 2000,
+      },
+      peers: many(random.int(1, 3), (index) => {
+        const name = `peer-${index}`;
+        return {
+          name,
+          host: hostOf(random, index),
+          questions: ask(name, count, () => ({ parts: 0 })),
+          pipelined: true,
+          lingerMs: count * 1000 / messagesPerSecond,
+          leaving: random.pick<Leaving>(["half-close", "close"]),
+        };
+      }),
+      link: { latencyMs: random.int(0, 20) },
     };
   },
 
