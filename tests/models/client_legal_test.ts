@@ -7,6 +7,7 @@ import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof CLIENT_SCENES, { seeds: number; least: Partial<ClientTally> }>> = {
   restarts: { seeds: 100, least: { links: 300, answers: 500 } },
+  backlogs: { seeds: 40, least: { links: 80 } },
   crashes: { seeds: 100, least: { links: 300, answers: 500, lost: 1 } },
   closings: { seeds: 100, least: { closedEarly: 200 } },
   full: { seeds: 40, least: { answers: 300 } },

@@ -58,6 +58,24 @@ export const CLIENT_SCENES = {
     };
   },
 
+  /** A server restarts in order that takes little at a time: what it will not read goes to the next one. */
+  backlogs(random: Random): ClientScene {
+    const kernel = random.int(3000, 20_000);
+    return {
+      clients: many(random.int(1, 2), (index) => {
+        const name = `client-${index}`;
+        const notes = messages(name, 30, () => ({
+          bytes: random.int(1000, 40_000),
+          parts: 0,
+          workMs: random.int(0, 100),
+        }));
+        return { name, host: "192.0.2.7", habit: "tells", messages: notes };
+      }),
+      outages: outages(random, ["orderly"], 2000),
+      link: { latencyMs: random.int(0, 5), sendBytes: kernel, receiveBytes: kernel },
+    };
+  },
+
   /** The server crashes, too, and what lies between ends connections. */
   crashes(random: Random): ClientScene {
     return {

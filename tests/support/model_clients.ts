@@ -265,6 +265,7 @@ class Program {
     if (outages.length === 0 && closeAtMs === undefined) {
       assertEquals(missing.length, 0, "messages are lost though nothing befell");
     }
+    if (isOrderly && closeAtMs === undefined) this.#checkLost(missing);
     if (habit === "tells" || isOrderly) {
       assertEquals(new Set(numbers).size, numbers.length, "a message was told twice");
       // Links are served side by side: what is left on one that has ended is no later for that.
@@ -295,6 +296,15 @@ class Program {
       sinceUpMs <= 2 * BACK_MS + workMs + waitMs,
       `it took ${sinceUpMs} ms from the time at which all was well`,
     );
+  }
+
+  /** A server that leaves in order costs no more than what was under way, each time. */
+  #checkLost(missing: readonly number[]): void {
+    const { sendBytes = 65_536, receiveBytes = 65_536 } = this.#scene.link ?? {};
+    const sizes = this.#plan.messages.map(({ bytes }) => bytes);
+    const lost = missing.reduce((sum, number) => sum + sizes[number]!, 0);
+    const most = (this.#scene.outages?.length ?? 0) * (3 * (sendBytes + receiveBytes) + Math.max(...sizes));
+    assert(lost <= most, `${lost} bytes are lost to a server that left in order, and ${most} were under way`);
   }
 
   #checkEvents(isOrderly: boolean): void {

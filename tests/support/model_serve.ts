@@ -3,7 +3,6 @@ import { assert, assertEquals } from "@std/assert";
 import { serve, type ServeErrorContext, type ServeOptions } from "../../server.ts";
 import type { Server } from "../../server.ts";
 import type { Connection } from "../../connection.ts";
-import { ParleyError } from "../../errors.ts";
 import { codeOf } from "./model_flow.ts";
 import type { KernelOptions } from "./model_kernel.ts";
 import { ModelPeer, type PeerPlan } from "./model_peers.ts";
@@ -15,6 +14,10 @@ import type { Random } from "./random.ts";
 const DRAIN_MS = 1_200_000;
 /** What comes beside the round trip and the work, at most, where nothing is busy. */
 const SLACK_MS = 250;
+/** Turns of the microtask queue in which a connection that comes is let in. */
+const MOMENT_HOPS = 40;
+/** Time for which a drain may read on, as it cannot tell what had arrived. */
+const LAST_MS = 2000;
 /** From the kernel to the server's reader, beside the latency. */
 const ARRIVAL_MS = 2;
 
@@ -113,17 +116,21 @@ export class ServeWorld {
     await server.ready;
     stage.hosts.balancer = scene.balancer;
     const { port } = this;
-    const ending = scene.shutdownAtMs === undefined
-      ? undefined
-      : stage.clock.sleep(scene.shutdownAtMs).then(() => {
-        this.shutdownAtMs = stage.clock.now();
-        return server.shutdown();
-      });
+    const ending = scene.shutdownAtMs === undefined ? undefined : this.#shutDown(scene.shutdownAtMs);
     await Promise.all([...this.peers.map((peer) => peer.run(port)), scene.beside?.(this), ending]);
     // Handlers see an end a moment later.
     await stage.clock.sleep(1000);
     await server.shutdown();
     await server.finished;
+  }
+
+  async #shutDown(atMs: number): Promise<void> {
+    const { clock, random } = this.stage;
+    await clock.sleep(atMs);
+    // In the midst of whatever happens in the same moment.
+    for (let hop = random.int(0, MOMENT_HOPS); hop > 0; hop--) await null;
+    this.shutdownAtMs = clock.now();
+    await this.server.shutdown();
   }
 
   waiting(): string {
@@ -288,7 +295,7 @@ export class ServeWorld {
   /** What has arrived as the drain begins is answered, and all ends in order. */
   #checkDrained(peer: ModelPeer, served: Served | undefined, tally: ServeTally): void {
     const { plan, asked, end, closed, connectError } = peer;
-    const { latencyMs = 1 } = this.scene.link ?? {};
+    const { restMs = 0, link: { latencyMs = 1 } = {} } = this.scene;
     if (connectError !== undefined) {
       return assertEquals(
         connectError,
@@ -307,6 +314,7 @@ export class ServeWorld {
         } ms, before the drain at ${this.shutdownAtMs} ms, and was not answered`,
       );
     }
+    if (!plan.pipelined && restMs === 0) this.#checkLast(asked);
     tally.promised += asked.filter(({ answeredAtMs = 0 }) => answeredAtMs > this.shutdownAtMs).length;
     if (plan.leaving === "abort" || plan.leaving === "reset") return;
     if (served !== undefined) {
@@ -320,9 +328,15 @@ export class ServeWorld {
       assertEquals(closed, "ERR_RESET", "a drain was told to a legal peer as something else");
     }
   }
-}
 
-/** Whether it is an error that a program may be told. */
-export function isTyped(error: unknown): boolean {
-  return error instanceof ParleyError;
+  /** A server that leaves does not go on for long with who waits for each answer. */
+  #checkLast(asked: ModelPeer["asked"]): void {
+    for (const { question: { number }, atMs, answeredAtMs } of asked) {
+      if (answeredAtMs === undefined || atMs <= this.shutdownAtMs + LAST_MS) continue;
+      assert(
+        false,
+        `question ${number} of ${atMs} ms was answered by a server that left at ${this.shutdownAtMs} ms`,
+      );
+    }
+  }
 }

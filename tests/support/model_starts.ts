@@ -10,10 +10,11 @@ const START_HOPS = 40;
 
 /** Starts one, and ends it. */
 export async function simulateStart(random: Random): Promise<void> {
-  const how = random.pick(["close", "shutdown", "signal", "twice"] as const);
+  const how = random.pick(["close", "shutdown", "signal", "twice", "taken"] as const);
   const hops = random.int(0, START_HOPS);
   let state = "none";
   await onStage(random, {}, async ({ user }) => {
+    if (how === "taken") return await failToStart(user.signal);
     const controller = new AbortController();
     const server = serve(
       { signal: how === "signal" ? controller.signal : user.signal, onError: () => {} },
@@ -32,4 +33,17 @@ export async function simulateStart(random: Random): Promise<void> {
     await server.finished;
     assertEquals(server.state, "stopped");
   }, () => `A server that was ended by ${how} after ${hops} hops is in state ${state}`);
+}
+
+/** One that cannot listen, as another does. */
+async function failToStart(signal: AbortSignal): Promise<void> {
+  const first = serve({ signal }, () => {});
+  await first.ready;
+  assert(first.addr.transport === "tcp");
+  const second = serve({ port: first.addr.port, signal, onError: () => {} }, () => {});
+  const ends = await Promise.allSettled([second.ready, second.finished]);
+  for (const end of ends) {
+    assert(end.status === "rejected" && end.reason.code === "ERR_ADDRESS_IN_USE", JSON.stringify(end));
+  }
+  await first.shutdown();
 }
