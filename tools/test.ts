@@ -98,7 +98,8 @@ async function testAll(): Promise<boolean> {
   // Loads what is needed and checks all types, those of the examples too, once.
   if (!await forward(["--no-run"])) return false;
   const examples: Batch = { name: "examples in the documentation", args: ["--doc", "--ignore=tests", "."] };
-  const results = await runAll([examples, ...fileBatches()], availableParallelism());
+  // One more than there are processors: tests wait half of their time, for timers, other processes and the kernel.
+  const results = await runAll([examples, ...fileBatches()], availableParallelism() + 1);
   results.push(...await runAll(ALONE.map((path) => ({ name: path, args: [path] })), 1));
   for (const { output } of results) if (output !== "") console.error(output.trimEnd());
   const counts = results.map((result) => result.counts).reduce(addCounts, NO_COUNTS);
