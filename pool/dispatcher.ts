@@ -272,8 +272,16 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   #firstUndecided(): W | undefined {
-    for (const waiter of this.#queue) if (waiter.dial === null) return waiter;
+    for (const waiter of this.#queue) if (waiter.dial === null && !this.#awaitsBusy(waiter)) return waiter;
     return undefined;
+  }
+
+  /** Whether it could only dial what it dialled in vain before: one that works and is busy is worth the wait, and others pass. */
+  #awaitsBusy({ tried }: W): boolean {
+    if (tried.size === 0 || this.links >= this.#options.maxLinks) return false;
+    const working = [...this.#members].filter(mayWork);
+    const isFree = (each: M) => each.idle.length > 0 || !tried.has(each) && each.links < each.maxLinks;
+    return !working.some(isFree) && working.some((each) => !tried.has(each));
   }
 
   /** Does what can be done for an undecided waiter; `false` when it must wait. */
@@ -304,9 +312,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
       if (member.idle.length > 0 || !full && member.links < member.maxLinks) candidates.push(member);
     }
     const { balancer } = this.#options;
-    if (waiter.tried.size === 0) return balancer.pick(candidates);
-    return balancer.pick(candidates.filter((member) => !waiter.tried.has(member))) ??
-      balancer.pick(candidates);
+    const untried = candidates.filter((member) => !waiter.tried.has(member));
+    return balancer.pick(untried.length > 0 ? untried : candidates);
   }
 
   #hasRoom(member: M): boolean {

@@ -300,3 +300,16 @@ Deno.test("Dispatcher tries another member after a failed dial, and tells the ca
     assertEquals([waiter.attempts, waiter.tried.size], [3, 3]);
   });
 });
+
+Deno.test("Dispatcher has a caller wait for a busy member rather than dial in vain what it has dialled in vain", () => {
+  forSeeds(20, (random) => {
+    const world = new World({ ...CALM, members: [1, 1], maxLinks: 4, maxLeaseMs: 50 }, random);
+    world.arrive();
+    world.perform();
+    const [away] = world.members.filter((member) => member.links === 0);
+    world.restart(away!, Infinity);
+    const waiter = world.arrive()!;
+    world.run();
+    assertEquals([waiter.outcome, waiter.attempts], ["granted", 1]);
+  });
+});

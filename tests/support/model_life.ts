@@ -1,5 +1,5 @@
 // liveOut(): lets one simulated life come to its end, however much of it happens without any time passing.
-import { settle, type TestClock } from "./test_clock.ts";
+import type { TestClock } from "./test_clock.ts";
 
 /** Simulated time in which everything must have come to an end: an hour. */
 const LIMIT_MS = 3_600_000;
@@ -16,7 +16,7 @@ export async function liveOut(
   void life().catch((error) => outcome.failure = error).finally(() => outcome.isOver = true);
   for (let round = 0; round < QUIET_ROUNDS && !outcome.isOver; round++) {
     await clock.runUntil(() => outcome.isOver, LIMIT_MS);
-    await settle(1000);
+    await clock.settle(1000);
     if (clock.pending > 0 && clock.now() < LIMIT_MS) round = 0;
   }
   if (outcome.failure !== undefined) throw outcome.failure;

@@ -18,11 +18,23 @@ interface Timer {
   readonly callback: () => void;
 }
 
+/** Options of {@linkcode TestClock}. */
+export interface TestClockOptions {
+  /** Lets everything awake come to rest, within so many turns. @default {settle, of the microtask queue} */
+  readonly settle?: (hops: number) => Promise<void>;
+}
+
 /** A clock whose timers fire in order as the test advances it. */
 export class TestClock implements Clock {
+  /** Lets everything awake come to rest. */
+  readonly settle: (hops: number) => Promise<void>;
   #now = 0;
   #order = 0;
   #timers: Timer[] = [];
+
+  constructor(options: TestClockOptions = {}) {
+    this.settle = options.settle ?? settle;
+  }
 
   /** Timers that wait. */
   get pending(): number {
@@ -52,23 +64,23 @@ export class TestClock implements Clock {
   /** Lets `ms` pass: timers fire at their moments, and everything they wake runs before the next one. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
-    await settle();
-    while (this.#step(end)) await settle();
+    await this.settle(SETTLE_HOPS);
+    while (this.#step(end)) await this.settle(SETTLE_HOPS);
     this.#now = end;
-    await settle();
+    await this.settle(SETTLE_HOPS);
   }
 
   /** Lets time pass until `done()`; false when `limitMs` have passed first, or nothing is left to wait for. */
   async runUntil(done: () => boolean, limitMs: number): Promise<boolean> {
     const end = this.#now + limitMs;
-    await settle();
+    await this.settle(SETTLE_HOPS);
     while (!done()) {
       if (this.#nextAt - this.#now > LONG_JUMP_MS) {
-        await settle(LONG_SETTLE_HOPS);
+        await this.settle(LONG_SETTLE_HOPS);
         if (done()) return true;
       }
       if (!this.#step(end)) return false;
-      await settle();
+      await this.settle(SETTLE_HOPS);
     }
     return true;
   }
