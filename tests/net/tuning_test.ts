@@ -62,12 +62,19 @@ async function meet(way: "Deno" | "node" | "TLS of node" | "TLS of Deno"): Promi
 
 /** The timer of a connection in the kernel: which it is, and seconds until it fires. */
 async function timerOf(transport: Transport): Promise<{ readonly kind: string; readonly seconds: number }> {
-  assert(transport.localAddr.transport === "tcp");
-  const port = transport.localAddr.port.toString(16).toUpperCase().padStart(4, "0");
+  const { localAddr, remoteAddr } = transport;
+  assert(localAddr.transport === "tcp" && remoteAddr.transport === "tcp");
+  const [near, far] = [localAddr, remoteAddr].map(({ port }) =>
+    `:${port.toString(16).toUpperCase().padStart(4, "0")}`
+  );
   const rows = (await Deno.readTextFile("/proc/net/tcp") + await Deno.readTextFile("/proc/net/tcp6")).split(
     "\n",
   );
-  const row = rows.find((line) => line.trim().split(/\s+/)[1]?.endsWith(`:${port}`));
+  // A port alone may be that of a connection that has ended as well.
+  const row = rows.find((line) => {
+    const [, local, remote] = line.trim().split(/\s+/);
+    return local?.endsWith(near!) && remote?.endsWith(far!);
+  });
   const [kind = "", ticks = ""] = row?.trim().split(/\s+/)[5]?.split(":") ?? [];
   return { kind, seconds: parseInt(ticks, 16) / 100 };
 }
