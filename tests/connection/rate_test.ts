@@ -32,9 +32,10 @@ function limited(
 
 /** Reads all, and notes the moment at which each message came. */
 function reading(connection: AsyncIterable<Uint8Array>) {
+  const startedMs = performance.now();
   const seen: string[] = [];
   const done = (async () => {
-    for await (const message of connection) seen.push(`${performance.now()} ${text(message)}`);
+    for await (const message of connection) seen.push(`${performance.now() - startedMs} ${text(message)}`);
   })();
   done.catch(() => {});
   return { seen, done };
