@@ -33,7 +33,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /**
    * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
    * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
-   * which nobody has read yet, it keeps as much.
+   * which were not read yet, it keeps as much.
    *
    * @default {8388608}
    */

@@ -117,11 +117,11 @@ export function listenFault(address: Address, cause: unknown): unknown {
 /** Why nothing could be connected to. A missing permission is given back as it is. */
 export function dialFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
-  const nobody = isKind(cause, Deno.errors.ConnectionRefused, "ECONNREFUSED") ||
+  const isRefused = isKind(cause, Deno.errors.ConnectionRefused, "ECONNREFUSED") ||
     // A listener that closes resets who has reached it and was not accepted.
     isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
-  if (nobody) {
+  if (isRefused) {
     return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where} as nobody listens there`, {
       cause,
     });

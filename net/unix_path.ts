@@ -65,8 +65,8 @@ export function checkUnixPath(action: string, path: string): void {
 }
 
 /**
- * Makes a path ours: of several that start at once exactly one gets it, nobody sees the socket half made, and at no time may more
- * programs connect than `mode` says. A socket file that nobody listens on is taken over. In this order:
+ * Makes a path ours: of several that start at once exactly one gets it, no program sees the socket half made, and at no time may more
+ * programs connect than `mode` says. A socket file that no program listens on is taken over. In this order:
  *
  * 1. Bound at `path` itself, where the mode can be set by the umask (`--allow-sys=umask`) and the directory can be locked against other
  *    starters. Then the system lists the socket under its own path, and programs such as systemd-tmpfiles see that it is in use.
@@ -74,7 +74,7 @@ export function checkUnixPath(action: string, path: string): void {
  * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone (`--allow-write=/run/app.sock`).
  *
  * @param bind Makes a listener on the name it is given, before it awaits anything: the umask holds until then.
- * @throws {AddressError} `ERR_ADDRESS_IN_USE` when somebody listens there, or the file is no socket; `ERR_SOCKET_PATH_TOO_LONG` when
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE` when a program listens there, or the file is no socket; `ERR_SOCKET_PATH_TOO_LONG` when
  * there is no room for a private directory that the mode needs
  */
 export async function claimUnixPath<T extends { close(): void }>(
@@ -198,7 +198,7 @@ interface Place {
 }
 
 /**
- * Makes a private directory for a socket whose mode is to be set: no other user can reach the socket in it. Without a mode, or where
+ * Makes a private directory for a socket whose mode must be set: no other user can reach the socket in it. Without a mode, or where
  * the directory is private already, a name beside the path will do; `null` when even that has no room.
  */
 async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null> {
@@ -228,13 +228,13 @@ async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null
   };
 }
 
-/** Whether nobody but the owner can reach what is in a directory. */
+/** Whether only the owner can reach what is in a directory. */
 async function isPrivate(directory: string): Promise<boolean> {
   const { mode } = await Deno.stat(directory);
   return mode !== null && (mode & 0o011) === 0;
 }
 
-/** The second best, where the umask cannot be set: whoever connects before `chmod` meets the mode that the umask left. */
+/** The second best, where the umask cannot be set: a program that connects before `chmod` meets the mode that the umask left. */
 async function bindInPlace<T extends { close(): void }>(
   target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
@@ -243,13 +243,13 @@ async function bindInPlace<T extends { close(): void }>(
   return await claimed(await bindByUmask(target, bind), target);
 }
 
-/** Asks nobody, as {@linkcode mayWrite}. */
+/** Prompts for nothing, as {@linkcode mayWrite}. */
 function mayUmask(): boolean {
   if (Deno.build.os === "windows") return false;
   return Deno.permissions.querySync({ name: "sys", kind: "umask" }).state === "granted";
 }
 
-/** Asks nobody: a name made up here must not turn up in a prompt. */
+/** Prompts for nothing: a name made up here must not turn up in a prompt. */
 async function mayWrite(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "write", path })).state === "granted";
 }
@@ -280,12 +280,12 @@ async function linked(own: string, path: string): Promise<boolean> {
   }
 }
 
-/** Removes a socket file that nobody listens on. */
+/** Removes a socket file that no program listens on. */
 async function removeStale(path: string): Promise<void> {
   const found = await statOrNull(path);
   if (found === null) return;
   if (!found.isSocket) throw inUse(path, "there is a file that is no socket");
-  if (await isAlive(path)) throw inUse(path, "somebody listens there");
+  if (await isAlive(path)) throw inUse(path, "another program listens there");
   // Out of the way first, then looked at: another starter may have put its live socket there since.
   const aside = nameBeside(path);
   try {
@@ -300,7 +300,7 @@ async function removeStale(path: string): Promise<void> {
   removeQuietly(aside);
 }
 
-/** True unless the kernel says that nobody listens. */
+/** True unless the kernel says that no program listens. */
 async function isAlive(path: string): Promise<boolean> {
   try {
     closeQuietly(await Deno.connect({ transport: "unix", path }));

@@ -37,7 +37,7 @@ export interface UseOptions extends AcquireOptions {
    * When more than 0, work that finds its connection ended before anything came on it is done on another one at once, up to four
    * times, and that counts as no retry.
    *
-   * @default {0} since nobody but you knows whether that does harm
+   * @default {0} since the pool cannot know whether that does harm
    */
   retries?: number;
   /**

@@ -33,7 +33,7 @@ export interface HandshakesOptions {
   readonly stopping: AbortSignal;
   /** Whether connections are ready as they come: there is no TLS, and nothing of our own. */
   readonly isInstant: boolean;
-  /** What is spoken, for telemetry; `null` where nothing is to be measured. */
+  /** What is spoken, for telemetry; `null` where nothing is measured. */
   readonly protocol: string | null;
   /** Called when a handshake came to nothing, by the client's fault or by its leaving. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
