@@ -3,18 +3,16 @@ import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
 import { checkInteger } from "./limits/check.ts";
-import { checkOptionNames } from "./limits/check_names.ts";
 import { Ending, goingAway } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import { toBytes } from "./connection/message_bytes.ts";
 import {
   checkFraming,
   type ConnectionOptions,
-  resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
-import { CONNECTION_SETUP_NAMES } from "./connection/option_names.ts";
 import { Refusals, rejected } from "./connection/rejections.ts";
+import { resolveSetup } from "./connection/setup.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
@@ -88,8 +86,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError | RangeError} when an option is wrong
    */
   constructor(transport: Transport, setup: ConnectionSetup<Data> = {}) {
-    checkOptionNames("Cannot make the connection", setup, CONNECTION_SETUP_NAMES);
-    const options = resolveConnectionOptions("Cannot make the connection", setup, 0);
+    const options = resolveSetup(setup);
     this.#transport = transport;
     this.#options = options;
     this.id = setup.id ?? crypto.randomUUID();
@@ -105,7 +102,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       highWaterBytes: options.readAheadBytes,
       idleTimeoutMs: options.idleTimeoutMs,
       rateGate: setup.rateGate,
-      onRatePause: setup.onRatePause ?? (() => {}),
+      onRatePause: setup.onRatePause,
       onIdle: () => this.#queue.flush(),
       onRead: () => {
         this.#queue.heardBytes = this.#queue.writtenBytes;

@@ -258,7 +258,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     try {
       const { onUnheard } = this.#resolved;
       const setup = { onTraffic: this.#onTraffic, tellEachRead: false, onUnheard };
-      link = await establish(this.#options, { ...this.#options.connection, ...setup }, signal);
+      link = await establish(this.#options, setup, signal);
       await this.#tryOut(link, performance.now() - startedMs);
     } catch (error) {
       if (!signal.aborted) this.#tally.failed();

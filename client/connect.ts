@@ -53,7 +53,7 @@ import {
 export async function connect<Data = unknown>(options: ConnectOptions<Data>): Promise<Connection<Data>> {
   checkOptionNames("Cannot connect", options, CONNECT_NAMES);
   const resolved = resolveConnectOptions(options);
-  const connection = await establish(resolved, resolved.connection);
+  const connection = await establish(resolved, {});
   if (telemetryOn()) observe(connection, resolved);
   return connection;
 }
@@ -97,7 +97,11 @@ export async function establish<Data>(
   if (lookForTelemetry()) await loadTelemetry();
   const transport = await (telemetryOn() ? dialMeasured(options, signal) : dialInTime(options, signal));
   try {
-    return new Connection<Data>(transport, { data: options.given.data, ...setup });
+    return new Connection<Data>(transport, {
+      resolved: options.connection,
+      data: options.given.data,
+      ...setup,
+    });
   } catch (error) {
     transport.close();
     throw error;

@@ -238,7 +238,7 @@ export class Inbox {
   }
 
   #onRatePause(): void {
-    this.#options.onRatePause();
+    this.#options.onRatePause?.();
     // There may be a reason now to look how the peer is.
     this.#openRoom();
   }

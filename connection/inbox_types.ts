@@ -16,7 +16,7 @@ export interface InboxOptions {
   /** Asked before each message is handed out. @default {none} */
   readonly rateGate?: MessageGate;
   /** Called when a message has to wait for it. */
-  readonly onRatePause: () => void;
+  readonly onRatePause?: () => void;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
 }

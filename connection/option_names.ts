@@ -26,6 +26,7 @@ export const CONNECTION_SETUP_NAMES: OptionNames<ConnectionSetup<unknown>> = {
   onTraffic: true,
   tellEachRead: true,
   onUnheard: true,
+  resolved: true,
   rateGate: true,
   onRatePause: true,
 };

@@ -25,12 +25,12 @@ export class TrafficReport {
       messagesIn: totals.messagesIn - told.messagesIn,
       messagesOut: totals.messagesOut - told.messagesOut,
     };
-    callHook(() => this.#onTraffic(traffic), this.#onFailed);
+    callHook(() => this.#onTraffic(traffic), (error) => this.#failed(error));
   }
 
-  readonly #onFailed = (error: unknown): void => {
+  #failed(error: unknown): void {
     if (++this.#failures > MAX_FAILURES) return;
     // deno-lint-ignore no-console -- a connection has no other place for it: servers and clients guard their own hooks
     console.error("onTraffic of a connection failed:", error);
-  };
+  }
 }

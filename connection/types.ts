@@ -23,6 +23,8 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
    * @default {the console}
    */
   onUnheard?: (error: unknown) => void;
+  /** Options that were checked before, in place of those here: for servers and clients that make many connections. */
+  resolved?: Required<ConnectionOptions>;
   /** Timer that looks after the timeouts. @default {one for the process} */
   sweeper?: Sweeper;
   /** Called with what moved since the last call. */

@@ -203,7 +203,7 @@ export class PoolEngine {
     counters.dials++;
     let conn: Connection;
     try {
-      conn = await establish<unknown>(target, { ...target.connection, onTraffic }, this.ending.signal);
+      conn = await establish<unknown>(target, { onTraffic }, this.ending.signal);
     } catch (error) {
       return await this.#dialFailed(dial, error);
     }

@@ -113,7 +113,7 @@ export class HealthCheck {
   /** Opens the connection for this check and those that follow. A check that was given up meanwhile leaves none behind. */
   async #open(signal: AbortSignal): Promise<Connection> {
     const { target } = this.#backend;
-    const conn = await establish<unknown>(target, target.connection, signal);
+    const conn = await establish<unknown>(target, {}, signal);
     if (signal.aborted) {
       conn.abort(signal.reason);
       throw signal.reason;

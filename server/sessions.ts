@@ -173,7 +173,7 @@ export class Sessions<Data> {
     const gate = this.#rates.gate(sourceKey(remoteAddr), performance.now());
     const { onTraffic } = given;
     const connection: Connection<Data> = new Connection<Data>(transport, {
-      ...options,
+      resolved: options,
       data: given.data?.({ localAddr, remoteAddr }),
       sweeper,
       tellEachRead: onTraffic !== undefined,

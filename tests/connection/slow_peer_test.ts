@@ -123,11 +123,12 @@ Deno.test("Connection lets go of what was written although its queue is never em
     if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   }
   // Room is what makes the collector look: 20 MiB at a time, until it has.
-  for (let i = 0; i < 2000 && counts.let < 330; i++) {
+  for (let i = 0; i < 400 && counts.let < 150; i++) {
     new Uint8Array(20 * 2 ** 20).fill(i);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  assert(counts.let >= 330, `${counts.let} of 400 were let go`);
+  // A queue that holds on to what it has written lets go of none; the collector may leave some for later.
+  assert(counts.let >= 150, `${counts.let} of 400 were let go`);
   connection.abort();
   far.close();
 });
