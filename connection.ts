@@ -33,7 +33,7 @@ export type {
 } from "./connection/types.ts";
 
 /**
- * A connection to one peer that carries whole messages. `serve` hands one to its handler, `connect` gives one.
+ * A connection to one peer that carries whole messages. `serve` passes one to its handler, `connect` returns one.
  *
  * Reading: iterate over it, or call {@linkcode receive}, or use {@linkcode readable}; one reader at a time. Writing:
  * {@linkcode send} or {@linkcode writable}. Messages that are sent in one turn of the event loop go out in one write.

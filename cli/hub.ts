@@ -95,7 +95,7 @@ async function runHub(args: Arguments): Promise<number> {
     onStream: (stream, allowed) => talk.stream(stream, allowed),
   });
   if (access.rules === 0) {
-    logger.warn("No rule allows any stream: give --allow or --rules, or nobody can open anything");
+    logger.warn("No rule allows any stream: give --allow or --rules, or no client can open anything");
   }
   const wire = asTyped(() =>
     hub({
@@ -210,7 +210,7 @@ function onHangUp(work: () => void): Disposable {
   return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", work) };
 }
 
-/** Lets open streams end; gives the exit code. */
+/** Lets open streams end; returns the exit code. */
 async function drain(wire: MountedWire, timeoutMs: number): Promise<number> {
   sayDraining(wire.sessions.length, "session");
   try {

@@ -203,7 +203,7 @@ function tellsOf(logger: Logger) {
   };
 }
 
-/** Lets connections end in order, and leaves no program behind; gives the exit code. */
+/** Lets connections end in order, and leaves no program behind; returns the exit code. */
 async function drain(server: Server, programs: Programs | undefined): Promise<number> {
   sayDraining(server.connections.size, "connection");
   try {

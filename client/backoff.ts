@@ -16,7 +16,7 @@ export interface ReconnectInfo {
 }
 
 /**
- * Decides how long to wait before the next attempt, in milliseconds, or with `null` that there is to be none.
+ * Decides how long to wait before the next attempt, in milliseconds, or, by `null`, that there is none.
  * It stands in for the delays of the options; `maxAttempts` still holds.
  */
 export type ReconnectPolicy = (info: ReconnectInfo) => number | null;

@@ -31,7 +31,7 @@ export class IncomingMessages {
   }
 
   /**
-   * A link is gone. What nobody has read of the oldest ones is dropped where it is too much in all; gives how many bytes
+   * A link is gone. What was not read of the oldest ones is dropped where it is too much in all; returns how many bytes
    * that were.
    */
   dropExcess(): number {

@@ -1,4 +1,4 @@
-// Statuses of a Client, and the feed that brings them to whoever watches.
+// Statuses of a Client, and the feed that brings them to their readers.
 import type { ConnectionEnd } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
 import type { LinkLoss } from "./outbox.ts";
@@ -34,7 +34,7 @@ export interface ClientStatusEvent {
   /** What became of accepted messages, where a link was lost or closed. */
   readonly loss?: LinkLoss;
   /**
-   * Bytes that were received over links that are gone and dropped now, as nobody read them and they were more than
+   * Bytes that were received over links that are gone and dropped now, because they were not read and were more than
    * `maxQueuedBytes`; absent when there are none.
    */
   readonly droppedBytes?: number;

@@ -119,7 +119,7 @@ export class Inbox {
     this.#settleWaiter();
   }
 
-  /** Hands out what was received and then gives `error`, or the end for `null`. */
+  /** Hands out what was received, and then rejects with `error`, or reports the end for `null`. */
   end(error: Error | null): void {
     if (this.#state.kind === "ended" || this.#state.kind === "cut") return;
     const truncatable = error === null && this.#state.kind !== "discarding";

@@ -9,7 +9,7 @@ export interface InboxOptions {
   readonly onIdle: () => void;
   /** Called after each read. */
   readonly onRead: () => void;
-  /** Called once, when the transport gives no more bytes: with `null` at an orderly end. */
+  /** Called once, when the transport has no more bytes: with `null` at an orderly end. */
   readonly onEnd: (error: Error | null) => void;
   /** Called once, when the bytes are no message, or may not be handed out. More may come, and are thrown away. */
   readonly onFault: (error: Error) => void;

@@ -2,7 +2,7 @@
 import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
 import { checkDurationMs, checkInteger } from "../limits/check.ts";
 
-/** Options of every connection, whoever opened it. All are finite unless said otherwise. */
+/** Options of every connection, accepted or dialled. All are finite unless said otherwise. */
 export interface ConnectionOptions {
   /** How messages are put on the wire. @default {lengthPrefixed()} */
   framing?: Framing;

@@ -42,7 +42,7 @@ function passTurn(): void {
 }
 
 /**
- * What one user may do in a turn before others get theirs. A turn that somebody else saw beginning counts as well: whoever waits
+ * What one user may do in a turn before others get theirs. A turn that another user saw beginning counts as well: a user that waits
  * between turns anyway need not be sent round once more.
  */
 export class TurnQuota {

@@ -10,7 +10,7 @@ export interface ConnectionEnd {
   readonly unsentBytes: number;
 }
 
-/** What whoever makes a connection adds to it. */
+/** Options that the creator of a connection passes. */
 export interface ConnectionSetup<Data> extends ConnectionOptions {
   /** Value that the connection's `data` begins with. */
   data?: Data;

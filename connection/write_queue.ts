@@ -28,7 +28,7 @@ function flushAll(): void {
 /** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
 const DIRECT_BYTES = 16 * 1024;
 
-/** What every send below the high-water mark gives: one promise for all of them. */
+/** What every send below the high-water mark returns: one promise for all of them. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Bytes that wait for their write. */
@@ -36,7 +36,7 @@ interface Segment {
   readonly bytes: Uint8Array;
   /** How many they are. The bytes of a sender that transfers its buffer too early become none. */
   readonly length: number;
-  /** Buffer to give back once they are written; `null` when the bytes are the sender's own. */
+  /** Buffer to return once they are written; `null` when the bytes are the sender's own. */
   readonly buffer: Uint8Array | null;
 }
 

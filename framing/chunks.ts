@@ -30,7 +30,7 @@ export class Carry {
     return this.#buffer.subarray(Math.max(0, this.length - count), this.length);
   }
 
-  /** Gives the first `length` bytes away and forgets the rest. */
+  /** Returns the first `length` bytes and forgets the rest. */
   take(length: number): Uint8Array {
     const message = this.#buffer.subarray(0, length);
     this.#buffer = EMPTY;
@@ -172,7 +172,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   /**
-   * Takes one message out of `carry` and `chunk`, or uses `chunk` up and gives `undefined`. Called only with at least
+   * Takes one message out of `carry` and `chunk`, or uses `chunk` up and returns `undefined`. Called only with at least
    * one undecoded byte.
    */
   protected abstract decode(): Uint8Array | undefined;
@@ -180,7 +180,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
   /** Tells for an error what was wanted and what there was. */
   protected abstract wanted(): string;
 
-  /** Gives up the bytes of a message begun in earlier chunks, as they came. */
+  /** Returns the bytes of a message begun in earlier chunks, as they came, and forgets them. */
   protected heldHead(): Uint8Array {
     return this.carry.take(this.carry.length);
   }

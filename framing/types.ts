@@ -19,14 +19,14 @@ export interface FrameEncoder {
   /** Most bytes that head and tail take together. */
   readonly maxOverhead: number;
   /**
-   * Checks a message and gives its body: the message itself, or a changed copy.
+   * Checks a message and returns its body: the message itself, or a changed copy.
    *
    * @throws {FramingError} when this message cannot be sent under this framing
    */
   body(message: Uint8Array): Uint8Array;
-  /** Writes what goes before `body` at `offset`; gives the offset behind it. */
+  /** Writes what goes before `body` at `offset`; returns the offset behind it. */
   writeHead(body: Uint8Array, into: Uint8Array, offset: number): number;
-  /** Writes what goes after `body` at `offset`; gives the offset behind it. */
+  /** Writes what goes after `body` at `offset`; returns the offset behind it. */
   writeTail(body: Uint8Array, into: Uint8Array, offset: number): number;
 }
 
@@ -47,7 +47,7 @@ export interface FrameDecoder {
    */
   next(): Uint8Array | undefined;
   /**
-   * Says that no more bytes come; call it once {@linkcode next} gives `undefined`.
+   * Says that no more bytes come; call it once {@linkcode next} returns `undefined`.
    *
    * @throws {FramingError} `ERR_FRAME_TRUNCATED` when they ended inside a message
    */

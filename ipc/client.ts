@@ -56,7 +56,7 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 10
  * Connects to the server of a channel, waiting for it to start if need be, and keeps the connection up.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when nobody was there within `connectTimeoutMs`; `ERR_HANDSHAKE_TIMEOUT`
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when no server was there within `connectTimeoutMs`; `ERR_HANDSHAKE_TIMEOUT`
  * when something was there and did not answer
  * @throws {AuthError} `ERR_AUTH` when the server does not accept our secret or cannot prove that it knows it; `ERR_FORBIDDEN`
  * when others may read the key file
@@ -129,7 +129,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return this.#statuses.status;
   }
 
-  /** 32 hex digits that both sides of the connection of now share; `null` without one. */
+  /** 32 hex digits that both sides of the current connection share; `null` without one. */
   get sessionId(): string | null {
     return this.#slot.link?.sessionId ?? null;
   }
@@ -314,7 +314,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
   }
 
-  /** Resolves when the link of now has ended, and takes it out. */
+  /** Resolves when the current link has ended, and takes it out. */
   async #watchLink(): Promise<LinkEnd> {
     const link = this.#slot.link!;
     const stopSweeping = sharedSweeper.add(

@@ -60,7 +60,7 @@ export class Waiters<T> {
     return promise;
   }
 
-  /** Gives `value` to who waits longest; `false` when nobody does. */
+  /** Hands `value` to the call that waits longest; `false` when none does. */
   deliver(value: T): boolean {
     for (const waiter of this.#waiting) {
       this.#waiting.delete(waiter);
@@ -86,7 +86,7 @@ export interface InboxOptions {
   readonly highWaterBytes: number;
   /** Called when it is no longer full. */
   readonly onRoom: () => void;
-  /** Called when a message came that nobody waited for and there was none before. */
+  /** Called when a message came that no call waited for and there was none before. */
   readonly onFirst?: () => void;
 }
 

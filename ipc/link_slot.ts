@@ -43,7 +43,7 @@ export class LinkSlot {
     });
   }
 
-  /** The link of now. */
+  /** The current link. */
   get link(): IpcLink | null {
     return this.#link;
   }

@@ -13,7 +13,7 @@ const DEFAULT_LEVEL = "warn";
 
 /**
  * The logger to use: the user's as it is, else standard error, filtered by `PARLEY_LOG` (`debug`, `info`, `warn`, `error` or
- * `off`). The variable is read only where the permission to was given: nobody is asked for it.
+ * `off`). The variable is read only where the permission to was given: the user is not asked for it.
  *
  * @throws {RangeError} when `PARLEY_LOG` is another text
  */
@@ -32,7 +32,7 @@ export function resolveLogger(action: string, given: Logger | undefined): Logger
 function writer(level: string): Logger["debug"] {
   return (message, fields) => {
     const rest = fields === undefined ? [] : [fields];
-    // deno-lint-ignore no-console -- whoever sets PARLEY_LOG wants it there
+    // deno-lint-ignore no-console -- a user who sets PARLEY_LOG wants it there
     console.error(`parley ${level}: ${message}`, ...rest);
   };
 }
@@ -90,13 +90,13 @@ export class IpcReporter {
   /** A channel is in another status; a pair that says "listening" has the server's part. */
   told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
-    // A channel comes and goes with each short program that uses it: only what went wrong is for whoever runs it. That one client
+    // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
     // broke off does not end the listening.
     const level = error === undefined || status === "listening" ? "debug" : "info";
     this.#events.tell({ level, kind: status, message: `The channel is ${status}`, fields });
   }
 
-  /** A line for whoever looks for a fault. */
+  /** A line for a user who looks for a fault. */
   debug(message: string, fields?: Record<string, unknown>): void {
     // A logger that fails must not end anything.
     callHook(() => this.#logger.debug(message, fields), () => {});

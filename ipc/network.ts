@@ -34,7 +34,7 @@ export async function claimEndpoint(
 /**
  * Connects to an endpoint, once it is as it must be.
  *
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody is there, `ERR_ADDRESS_INVALID` when it is not safe
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID` when it is not safe
  */
 export async function dialEndpoint(
   action: string,

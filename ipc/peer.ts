@@ -165,7 +165,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * Asks the other process. Alone it waits for one, as long as for the answer. A query is sent once: when the connection is lost
    * it fails, and was answered or not.
    *
-   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when nobody was there in time, `ERR_READ_TIMEOUT` when no answer came in time
+   * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when no process was there in time, `ERR_READ_TIMEOUT` when no answer came in time
    * @throws {RemoteError} when the other handler failed: its code, `ERR_HANDLER` mostly
    * @throws {ClosedError} when the connection was lost, or this side has closed
    */
@@ -188,7 +188,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return this.#slot.read(options);
   }
 
-  /** Iterates over the messages, whoever the other process is. */
+  /** Iterates over the messages, whatever process the other is. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
     return iterate(() => this.read());
   }
@@ -235,7 +235,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     void this.#keepUp();
   }
 
-  /** Tries to connect, and where nobody is, to listen, until one of the two works. */
+  /** Tries to connect, and where none listens, to listen, until one of the two works. */
   async #decide({ first }: { first: boolean }): Promise<Play> {
     const { backoff } = this.#parts;
     const { signal } = this.#stopping;

@@ -121,7 +121,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #sweeper = new Sweeper();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** Clients with messages that nobody waited for, each once. */
+  /** Clients with messages that no call waited for, each once. */
   readonly #ready = new Fifo<IpcServerClient>();
   readonly #inReady = new Set<IpcServerClient>();
   readonly #readers = new Waiters<IpcServerMessage>();
@@ -188,7 +188,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Waits until each client of now has sent a message, and takes one of each: as fast as the slowest. At the time limit it gives what
+   * Waits until each current client has sent a message, and takes one of each: as fast as the slowest. At the time limit it gives what
    * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
    */
   readRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
@@ -239,7 +239,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Closes in order: lets nobody in, closes every client as `IpcServerClient.close` does, and gives the channel free. What was received
+   * Closes in order: lets no client in, closes every client as `IpcServerClient.close` does, and gives the channel free. What was received
    * can still be read. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut

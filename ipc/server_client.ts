@@ -22,7 +22,7 @@ export interface ServerClientParts {
   readonly remoteAddr: Address;
   readonly queryTimeoutMs: number;
   readonly readAheadBytes: number;
-  /** Called when a message came that nobody waited for and there was none before. */
+  /** Called when a message came that no call waited for and there was none before. */
   readonly onFirst: (client: IpcServerClient) => void;
 }
 

@@ -30,7 +30,7 @@ export interface Ticket<Owner> {
   owner: Owner | undefined;
 }
 
-/** What is to be done with a connection that the kernel accepted. */
+/** What the caller must do with a connection that the kernel accepted. */
 export type AdmitResult<Owner> =
   | {
     /** Go on with its handshake. */

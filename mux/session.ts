@@ -19,7 +19,7 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
   readonly state: SessionState;
   /** Streams that are not over. */
   readonly streams: number;
-  /** Streams that the peer opened and nobody accepted yet. */
+  /** Streams that the peer opened and that were not accepted yet. */
   readonly backlog: number;
   /** Bytes that came and were not read, over all streams. */
   readonly bufferedBytes: number;
@@ -215,7 +215,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Ends the session in order: go-away, streams that nobody accepted are reset, the others finish, then the transport
+   * Ends the session in order: go-away, streams that were not accepted are reset, the others finish, then the transport
    * is closed. Idempotent: later calls wait for the first.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
@@ -359,7 +359,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     return new MuxStream(core, this.#options.clock);
   }
 
-  /** Waits until `attempt` gives something or throws. */
+  /** Waits until `attempt` returns something or throws. */
   #wait<T>(
     queue: Waiter[],
     options: WaitOptions,

@@ -47,7 +47,7 @@ export async function dialTlsNative(
   });
 }
 
-/** Listens with native TLS. Writes of the connections it gives are subject to Nagle's algorithm: Deno has no way to end that. */
+/** Listens with native TLS. Writes of its connections are subject to Nagle's algorithm: Deno has no way to end that. */
 export function listenTlsNative(
   target: TcpListenTarget,
   tls: NativeListenTls,

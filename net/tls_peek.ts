@@ -1,4 +1,4 @@
-// peekTls(): what a server shows in its TLS handshake, believed by nobody.
+// peekTls(): what a server shows in its TLS handshake, unverified.
 import tls from "node:tls";
 import { peerCertificate } from "../tls/describe.ts";
 import { normalizeHost } from "../tls/host.ts";
@@ -21,7 +21,7 @@ export interface PeekedTls {
 /**
  * Asks a server for its certificates and believes nothing: no byte is sent to it, none is taken.
  *
- * @throws {AddressError} when nobody listens there
+ * @throws {AddressError} when no program listens there
  * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS that we speak
  */
 export async function peekTls(

@@ -152,7 +152,7 @@ export interface Listener {
    * passed over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again.
    */
   accept(): Promise<Incoming | null>;
-  /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} gives `null`. Idempotent. */
+  /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} resolves with `null`. Idempotent. */
   close(): void;
   /** Keeps the process alive (the default). */
   ref(): void;

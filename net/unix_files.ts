@@ -98,7 +98,8 @@ export function removeQuietly(path: string): void {
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
 }
-/** Gives the file at `path` another name beside it; `null` when there is none. */
+
+/** Links the file at `path` to another name beside it; returns that name, `null` when there is none. */
 export function secondName(path: string): string | null {
   const aside = nameBeside(path);
   try {

@@ -254,7 +254,7 @@ async function mayWrite(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "write", path })).state === "granted";
 }
 
-/** Gives the socket at `own` the name `path`. Linking fails where a name exists, so no live one is ever replaced. */
+/** Links the socket at `own` to the name `path`. Linking fails where a name exists, so no live one is ever replaced. */
 async function linkTo(own: string, path: string): Promise<void> {
   if (await linked(own, path)) return;
   const lock = await lockDirectory(path);

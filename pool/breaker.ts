@@ -30,7 +30,7 @@ export type ResolvedBreakerOptions = Readonly<Required<BreakerOptions>>;
 /** Longest time in ms until a trial is given up as failed: its holder may do nothing, and others wait for how it ends. */
 const TRIAL_MS = 30_000;
 
-/** What a failed execution of the policy rejects with; nobody sees it. */
+/** What a failed execution of the policy rejects with; no caller sees it. */
 const FAILED = new Error("The lease failed");
 
 /**

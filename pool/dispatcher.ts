@@ -1,4 +1,4 @@
-// Dispatcher: gives links to whoever waits longest, within limits, and tells when to dial. Pure: it performs nothing.
+// Dispatcher: hands links to the caller that waits longest, within limits, and decides when to dial. Pure: it performs nothing.
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
@@ -20,7 +20,7 @@ export abstract class Member<Link> implements Candidate {
   abstract readonly readiness: Readiness;
   /** Whether links that come back are to be closed. */
   abstract readonly leaving: boolean;
-  /** Links that nobody uses; the one used last is at the end, and is taken first. */
+  /** Links that are not in use; the one used last is at the end, and is taken first. */
   readonly idle: Link[] = [];
   /** Links that are leased. */
   busy = 0;
@@ -29,7 +29,7 @@ export abstract class Member<Link> implements Candidate {
   /** Links that are being closed. */
   closing = 0;
 
-  /** Called when it gets work; gives the trial when that is one. */
+  /** Called when it gets work; returns the trial when that is one. */
   abstract begin(): Trial | null;
 
   /** Pieces of work in hand. */
@@ -57,11 +57,11 @@ export class Waiter<M> {
 export interface Dial<M> {
   readonly member: M;
   readonly trial: Trial | null;
-  /** Whom a failure concerns; `null` when nobody waits for it any more. */
+  /** Whom a failure concerns; `null` when no caller waits for it any more. */
   waiter: Waiter<M> | null;
 }
 
-/** What is to be done. */
+/** What the owner of the links must do. */
 export type Action<Link, M, W> =
   /** Lease the link to the waiter. */
   | {
@@ -92,7 +92,7 @@ export interface DispatcherOptions<Link> {
 
 /**
  * Links go to waiters strictly in the order in which they came. A link that comes back, or is opened, goes to the first,
- * whoever it was opened for; so no waiter is held up by a dial that hangs while others are served.
+ * no matter for which waiter it was opened; so no waiter is held up by a dial that hangs while others are served.
  *
  * ```text
  *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last

@@ -1,11 +1,11 @@
 // Lease: one caller's use of a connection of the pool.
 import type { Connection } from "../connection.ts";
 
-/** How the holder gives a connection back. */
+/** How the holder returns a connection. */
 export type Verdict =
   /** To be used again, if it is fit for that. */
   | { readonly kind: "released" }
-  /** Not to be used again, and nobody's fault. */
+  /** Not to be used again, without a fault of the backend. */
   | { readonly kind: "discarded" }
   /** Not to be used again, and the backend's fault. */
   | { readonly kind: "failed"; readonly error: unknown };
@@ -67,7 +67,7 @@ export class Lease implements AsyncDisposable {
     this.#return({ kind: "released" });
   }
 
-  /** Gives it back and has it closed, as nobody should use it again; the backend is not blamed. Idempotent. */
+  /** Gives it back and has it closed, because it must not be used again; the backend is not blamed. Idempotent. */
   discard(): void {
     this.#return({ kind: "discarded" });
   }

@@ -215,7 +215,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Closes in order: nobody gets a lease any more, who waits is told, leases that are out may end, connections are closed.
+   * Closes in order: no caller gets a lease any more, waits reject, leases that are out may end, connections are closed.
    * Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut

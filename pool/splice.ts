@@ -133,7 +133,7 @@ async function join(
   }
 }
 
-/** Moves bytes one way until they end; gives what failed, or `null`. */
+/** Moves bytes one way until they end; returns what failed, or `null`. */
 async function pump(flow: Flow): Promise<Failure | null> {
   const { from, to, names } = flow;
   let failed = names[0];

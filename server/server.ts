@@ -58,7 +58,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #accepting: Promise<void> = Promise.resolve();
   #credentials: CredentialSource | null = null;
   #shutdown: Promise<void> | null = null;
-  /** Whether the signal began the drain: then nobody but `onError` can be told how it went. */
+  /** Whether the signal began the drain: then only `onError` can learn how it went. */
   #drainsUnasked = false;
   #referenced = true;
 

@@ -1,4 +1,4 @@
-// StatsReport: one shape for sources of every kind, for the page, for /stats.json and for whoever watches.
+// StatsReport: one shape for sources of every kind, for the page, for /stats.json and for its watchers.
 import type { BackendStats, PoolStats } from "../pool/stats.ts";
 import { addressText } from "../net/faults.ts";
 import { type DurationStats, quantileMs } from "./duration_histogram.ts";

@@ -23,7 +23,7 @@ export type Reading = Readonly<Record<string, unknown>>;
 interface Instrument {
   readonly unit: string;
   readonly description: string;
-  /** A number of now, that also goes down; else a sum that only grows. */
+  /** A current number, which also goes down; else a sum that only grows. */
   readonly now?: true;
   /** Of several with the same attributes the least is told, not the sum. */
   readonly least?: true;
@@ -116,7 +116,7 @@ const groups = new Map<string, Group>();
  * Has counters exported from now on; they are read when an exporter asks, and only then.
  *
  * @param read Gives them as they are
- * @returns Call it when they will not change any more: sums are kept, numbers of now are not
+ * @returns Call it when they will not change any more: sums are kept, current numbers are not
  */
 export function observeCounters(labels: Labels, read: () => Reading): () => void {
   const group = groupOf(labels);
@@ -137,7 +137,7 @@ function groupOf(labels: Labels): Group {
   return group;
 }
 
-/** Adds the counters that are exported, those of now only where `now`. */
+/** Adds the counters that are exported, the current numbers only where `now`. */
 function addUp(sums: Record<string, number>, reading: Reading, { now }: { now: boolean }): void {
   const { connectionsOpened, connectionsClosed } = reading;
   const connectionsNow = Number(connectionsOpened) - Number(connectionsClosed);

@@ -285,7 +285,7 @@ Deno.test("Client.receive() that times out or is aborted loses nothing, also wit
   assertEquals(await take(client), "1");
 });
 
-Deno.test("Client tells of received messages that it drops, as nobody reads them", async () => {
+Deno.test("Client tells of received messages that it drops because they are not read", async () => {
   await using peer = await ClientPeer.start();
   await using client = clientOf(peer, { highWaterBytes: 1000, maxQueuedBytes: 100_000 });
   const statuses = client.statuses();

@@ -31,7 +31,7 @@ export interface IdentityText {
   readonly keyName: string;
 }
 
-/** Where and when an identity is to be used. */
+/** Where and when an identity will be used. */
 export interface IdentityUse {
   /** The end of the connection that shows it, or `authority` for one that signs others. */
   readonly role: "server" | "client" | "authority";
@@ -91,7 +91,7 @@ export function readKey(
 }
 
 /**
- * Checks CA certificates and gives each as a PEM text of its own.
+ * Checks CA certificates and returns each as a PEM text of its own.
  *
  * @param name How messages call `text`, such as `"caFile"` in quotes.
  * @throws {TypeError} when there is none, or one cannot be read

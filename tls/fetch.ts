@@ -47,7 +47,7 @@ export interface FetchedCertificates {
  * `inspectCertificate`, and connect with `connect`, which verifies.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nobody listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
  * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS
  *

@@ -50,7 +50,7 @@ export function matchesHost(subjectAltNames: readonly string[], hostname: string
 export function matchesName(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");
-  // At least two labels must be spelt out: nobody speaks for all of a top-level domain.
+  // At least two labels must be spelt out: no certificate speaks for all of a top-level domain.
   return dot > 0 && pattern.indexOf(".", 2) > 0 && host.slice(dot) === pattern.slice(1);
 }
 

@@ -1,4 +1,4 @@
-// Pins: certificates that are trusted by themselves, whoever issued them and whatever they name.
+// Pins: certificates that are trusted by themselves, whatever authority issued them and whatever they name.
 import { TlsError } from "../errors.ts";
 import type { PeerCertificate } from "../net/transport.ts";
 import { diagnoseCertificate } from "./diagnose.ts";

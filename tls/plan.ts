@@ -1,4 +1,4 @@
-// What is to be loaded for one end of a connection: which files, in which order, checked how.
+// What one end of a connection loads: which files, in which order, checked how.
 import { checkOptionNames } from "../limits/check_names.ts";
 import { TLS_IDENTITY_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
@@ -33,13 +33,13 @@ export interface LoadedCredentials extends ServerCredentials {
   readonly end: CertificateEnd;
 }
 
-/** What is to be loaded, again and again; files that are not watched are read once. */
+/** What is loaded, again and again; files that are not watched are read once. */
 export interface LoadPlan {
   readonly watchedFiles: readonly string[];
   load(now: number): Promise<LoadedCredentials>;
 }
 
-/** Checks the options and tells what is to be loaded, before anything is. */
+/** Checks the options and returns what they load, before anything is loaded. */
 export function planServer(options: ServerTlsOptions): LoadPlan {
   const origin = requireIdentity(options, "");
   resolveCommonTls(options);

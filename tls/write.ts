@@ -98,7 +98,7 @@ async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOption
   }
 }
 
-/** Gives a file a second name, or copies it where names cannot be shared. Returns whether there is such a file. */
+/** Links a file to a second name, or copies it where names cannot be shared. Returns whether there is such a file. */
 async function keepCopy(file: string, copy: string): Promise<boolean> {
   try {
     await Deno.link(file, copy);

@@ -7,11 +7,11 @@ import { aborted } from "../stop.ts";
 import type { Local } from "./local.ts";
 
 /**
- * How long an interrupted exchange waits for replies to what was sent, in ms: whoever stops it wants to go.
+ * How long an interrupted exchange waits for replies to what was sent, in ms: a user who stops it wants to go.
  */
 const DRAIN_MS = 3000;
 
-/** How long it waits for the end of a message that has begun, and for whoever reads what we write, in ms. */
+/** How long it waits for the end of a message that has begun, and for the reader of our output, in ms. */
 const LAST_MS = 1000;
 
 /** Options of {@linkcode exchange}. */
@@ -31,8 +31,8 @@ export type ExchangeEnd =
   | "counted" // the messages that were wanted have come
   | "ended" // the server ended in order
   | "waited" // the time for replies is over
-  | "left" // whoever sat at the terminal left
-  | "unread" // whoever read our output has gone, as `head` does
+  | "left" // the user at the terminal left
+  | "unread" // the reader of our output has gone, as `head` does
   | "interrupted";
 
 /** What came of it. */
@@ -76,7 +76,7 @@ export async function exchange(
   }
 }
 
-/** Hands over what was written; that nobody reads it is no failure. */
+/** Hands over what was written; a peer that does not read it is no failure. */
 async function flush(local: Local): Promise<void> {
   try {
     await local.flush();
@@ -85,7 +85,7 @@ async function flush(local: Local): Promise<void> {
   }
 }
 
-/** Whether an error says that whoever read our output has gone, as `head` does. */
+/** Whether an error says that the reader of our output has gone, as `head` does. */
 function isDownstreamGone(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof Deno.errors.BrokenPipe) return true;

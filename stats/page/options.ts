@@ -40,7 +40,7 @@ export interface ServeStatsOptions {
   /** Time in ms within which a request must have come in whole; then 408. @default {5000} */
   requestTimeoutMs?: number;
   /**
-   * Time in ms between two samples while somebody looks, 100 to 60000; five times as long while nobody does.
+   * Time in ms between two samples while a browser looks, 100 to 60000; five times as long while none does.
    *
    * @default {1000}
    */

@@ -1,4 +1,4 @@
-// Routes: which path gives what, to whom, with which headers.
+// Routes: what each path answers, to which clients, with which headers.
 import { callHook } from "../../call_hook.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
@@ -62,7 +62,7 @@ export class Routes {
     try {
       this.#answer(request, response);
     } catch {
-      // What went wrong is for the program that runs it, not for whoever asks.
+      // What went wrong is for the program that runs it, not for its clients.
       if (!response.headersSent) reply(response, 500, PLAIN, "Something went wrong\n");
       else response.destroy();
     }
@@ -146,7 +146,7 @@ export class Routes {
 
 /**
  * Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where
- * nobody could catch it.
+ * no caller could catch it.
  */
 function saysYes(ask: () => boolean): boolean {
   let said: unknown;

@@ -1,4 +1,4 @@
-// Sources: who fails is refused for a while, and nobody else is; loopback is spared unless it is told otherwise.
+// Sources: one that fails is refused for a while, and no other is; loopback is spared unless it is told otherwise.
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
 import { connect, type ServeOptions } from "@parley/parley";

@@ -59,7 +59,7 @@ Deno.test({
     // It takes a while to start on a busy machine.
     await until("it takes something", () => written > 0);
     const held = await atRest(() => written, 500);
-    assert(held > 0 && held < 8 * 2 ** 20, `${held} bytes were taken although nobody read`);
+    assert(held > 0 && held < 8 * 2 ** 20, `${held} bytes were taken although none were read`);
     const reader = child.stdout.getReader();
     const wanted = blocks();
     let rest: Uint8Array = new Uint8Array(0);
@@ -186,7 +186,7 @@ Deno.test("parley connect translates framings, and refuses what its output canno
   assertEquals(asFrames, { code: 0, stdout: "\x01a\x03b\nc\x09two\nlines", stderr: "" });
 });
 
-Deno.test("parley connect ends quietly when nobody reads its output any more", async () => {
+Deno.test("parley connect ends quietly when its output is not read any more", async () => {
   await using server = serve({ framing: lines }, async (connection) => {
     for (;;) await connection.send("again and again");
   });

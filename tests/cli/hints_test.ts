@@ -1,4 +1,4 @@
-// Tests of hints: whoever uses the command line is told what to try next.
+// Tests of hints: a user of the command line reads what to try next.
 import { assert, assertEquals } from "@std/assert";
 import { hintFor } from "../../cli/hints.ts";
 import { AddressError, ParleyError, TimeoutError } from "../../errors.ts";

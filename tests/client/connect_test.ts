@@ -289,7 +289,7 @@ Deno.test("connect() takes its listener off a signal that lives on, and a later 
   assertEquals(failing.listeners, 0);
 });
 
-/** A port on which nobody listens just now. */
+/** A port on which no program listens just now. */
 function unusedPort(): Promise<number> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;

@@ -35,7 +35,7 @@ Deno.test("Client.onConnect goes first on each link, before what waited, and lea
     const waiting = client.send(`waited ${round}`);
     const link = await peer.link();
     assertEquals(await read(link), "hello");
-    // Whatever comes, nothing is sent before the hello was answered, and nobody believes in the link.
+    // Whatever comes, nothing is sent before the hello was answered, and the link counts for nothing.
     assertEquals([client.connection, client.status === "connected"], [null, false]);
     await link.send("welcome");
     await waiting;

@@ -68,7 +68,7 @@ Deno.test("Client dials one at a time, after the delays that it tells, which are
 });
 
 Deno.test("Client never dials a second time while an attempt hangs, and gives each up at its deadline", async () => {
-  // An attempt that nobody answers, and that takes a moment to end.
+  // An attempt that is not answered, and that takes a moment to end.
   using dials = new DialWatch((signal) =>
     new Promise((_, reject) => signal.addEventListener("abort", () => setTimeout(reject, 5, signal.reason)))
   );

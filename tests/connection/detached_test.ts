@@ -9,7 +9,7 @@ import { concat, text } from "../support/bytes.ts";
 import { scriptedConnection, settle } from "../support/memory_connections.ts";
 import { settles } from "../support/wait.ts";
 
-/** Gives the memory to somebody else, as `postMessage(bytes, [bytes.buffer])` does. */
+/** Transfers the memory to another owner, as `postMessage(bytes, [bytes.buffer])` does. */
 function giveAway(bytes: Uint8Array<ArrayBuffer>): void {
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
 }

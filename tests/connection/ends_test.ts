@@ -67,7 +67,7 @@ Deno.test("Connection.closeWrite() under way rejects when the connection is cut"
   assertStrictEquals(await connection.closeWrite().catch((error) => error), reason);
 });
 
-Deno.test("Connection makes no error when both sides end in order, whoever ends first", async () => {
+Deno.test("Connection makes no error when both sides end in order, either one first", async () => {
   const made: string[] = [];
   const parent = Object.getPrototypeOf(ClosedError);
   // `super()` looks the class above up at each call.

@@ -76,7 +76,7 @@ Deno.test("Sweeper has one timer, as quick as the shortest time needs, and none 
   });
 });
 
-Deno.test("Sweeper goes on with its period when the interval changes: nobody postpones the others", () => {
+Deno.test("Sweeper goes on with its period when the interval changes: none postpones the others", () => {
   withTimers((timers, sweeper) => {
     let swept = 0;
     const remove = sweeper.add(() => swept++, 1200);

@@ -46,7 +46,7 @@ Deno.test("FrameDecoder gives messages that later chunks do not change", () => {
       }
       assertEquals(seen.length, 3);
       assertEquals(seen, copies);
-      // No two messages share bytes: whoever owns one may write to it.
+      // No two messages share bytes: the owner of one may write to it.
       seen.forEach((message) => message.fill(0));
       for (let i = 0; i < 50; i++) decoder.push(utf8("\n"));
       seen.forEach((message) => assert(message.every((byte) => byte === 0)));

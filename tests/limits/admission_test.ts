@@ -86,7 +86,7 @@ Deno.test("Admission lets a newcomer wait while the oldest is younger than stall
   assertEquals(admission.admit(SOURCE, 50).kind, "admitted");
 });
 
-Deno.test("Admission cuts nobody while handshakes finish: a burst waits and is let in as they do", () => {
+Deno.test("Admission cuts none while handshakes finish: a burst waits and is let in as they do", () => {
   const admission = make({ maxPending: 10, stallMs: 50 });
   const waiting = fill(admission, 10, 0);
   // Two hundred clients at once, a handshake every 4 ms.

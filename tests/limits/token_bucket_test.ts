@@ -73,7 +73,7 @@ Deno.test("TokenBucket refuses a rate or a burst that is not greater than 0 and 
   }
 });
 
-Deno.test("TokenBucket keeps whoever waits as told to the rate, at any sizes and pauses", () => {
+Deno.test("TokenBucket keeps a user that waits as asked to the rate, at any sizes and pauses", () => {
   const step = fc.record({
     count: fc.integer({ min: 1, max: 50 }),
     restMs: fc.integer({ min: 0, max: 300 }),

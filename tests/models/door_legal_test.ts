@@ -1,4 +1,4 @@
-// Servers as they start, and the door of a wire: an end at any moment is one, and probes lock nobody out.
+// Servers as they start, and the door of a wire: an end at any moment is one, and probes lock no client out.
 import { simulateDoor } from "../support/model_doors.ts";
 import { modelSeeds } from "../support/model_seeds.ts";
 import { simulateStart } from "../support/model_starts.ts";

@@ -1,4 +1,4 @@
-// Resumed TLS sessions: nobody gets in by one whose certificate this server has not checked.
+// Resumed TLS sessions: no client gets in by one whose certificate this server has not checked.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TlsError } from "../../errors.ts";
 import { listen } from "../../net/listen.ts";

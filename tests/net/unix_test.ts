@@ -73,7 +73,7 @@ test("listen() on a path takes over a stale socket", async (directory, tls) => {
   assertEquals([...Deno.readDirSync(directory)], []);
 });
 
-test("listen() on a path where somebody listens fails with ERR_ADDRESS_IN_USE", async (directory, tls) => {
+test("listen() on a path where a program listens fails with ERR_ADDRESS_IN_USE", async (directory, tls) => {
   const path = `${directory}/socket`;
   const listener = await listen({ path, tls });
   const error = await assertRejects(() => listen({ path, tls }), AddressError);
@@ -266,7 +266,7 @@ Deno.test({
     await Deno.mkdir(deeper, { mode: 0o755 });
     const error = await assertRejects(() => listen({ path: `${deeper}/s`, mode: 0o600 }), AddressError);
     assertEquals(error.code, "ERR_SOCKET_PATH_TOO_LONG");
-    // Where nobody else can reach it, none is needed.
+    // Where no other user can reach it, none is needed.
     await Deno.chmod(deeper, 0o700);
     (await listen({ path: `${deeper}/s`, mode: 0o600 })).close();
     await Deno.remove(directory, { recursive: true });

@@ -54,7 +54,7 @@ export async function backendOf(
   return backend;
 }
 
-/** A port on which nobody listens. */
+/** A port on which no program listens. */
 export function deadPort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;

@@ -157,7 +157,7 @@ Deno.test("Dispatcher closes one idle link at a time to make room, however often
   });
 });
 
-Deno.test("Dispatcher lets nobody wait longer than those before it take: no waiter starves", () => {
+Deno.test("Dispatcher lets no caller wait longer than those before it take: no waiter starves", () => {
   forSeeds(60, (random) => {
     const options = {
       ...CALM,
@@ -190,7 +190,7 @@ Deno.test("Dispatcher lets nobody wait longer than those before it take: no wait
   });
 });
 
-Deno.test("Dispatcher gives a link to whoever waits longest although it was opened for another", () => {
+Deno.test("Dispatcher gives a link to the caller that waits longest although it was opened for another", () => {
   forSeeds(1, (random) => {
     const world = new World({ ...CALM, members: [1, 1], maxLinks: 2 }, random);
     const first = world.arrive()!;

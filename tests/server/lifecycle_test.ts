@@ -85,7 +85,7 @@ Deno.test("Server.ready and Server.finished reject when the port is taken, and n
   server.close();
 });
 
-Deno.test("Server that cannot listen ends no process when nobody waits for it", async () => {
+Deno.test("Server that cannot listen ends no process when no call waits for it", async () => {
   await using first = await started();
   assert(first.server.addr.transport === "tcp");
   const failed = Promise.withResolvers<void>();

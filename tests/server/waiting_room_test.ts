@@ -112,7 +112,7 @@ Deno.test("acceptLoop() lets other sources in while one has to wait for its hand
   await loop;
 });
 
-Deno.test("acceptLoop() counts a balancer's connection for nobody until its header has been read", async () => {
+Deno.test("acceptLoop() counts a balancer's connection for no source until its header has been read", async () => {
   const admission = new Admission<AbortController>({ maxPendingPerSource: 1, pendingDrop: "newest" });
   const arrivals: (Incoming | null)[] = [1, 2, 3].map(() => ({
     ...incomingFrom("192.0.2.7"),

@@ -51,7 +51,7 @@ export class ModelHosts implements Disposable {
     Object.assign(Deno, this.#before);
   }
 
-  /** Sockets that somebody holds, and dials under way. */
+  /** Sockets that a program holds, and dials under way. */
   get open(): number {
     let open = this.#dials;
     for (const { near, far } of this.links) open += Number(!near.isClosed) + Number(!far.isClosed);

@@ -73,7 +73,7 @@ export const POOL_SCENES = {
     };
   },
 
-  /** Backends restart in order, one after the other: nobody who may ask again fails, or gets null for an answer. */
+  /** Backends restart in order, one after the other: no caller that may ask again fails, or gets null for an answer. */
   rolling(random: Random): PoolScene {
     const count = random.int(2, 3);
     let atMs = 0;

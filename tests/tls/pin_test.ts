@@ -114,7 +114,7 @@ Deno.test("connect() with a pin refuses the pinned certificate once it has expir
   assertEquals([error.code, Date.now], ["ERR_CERT_EXPIRED", now]);
 });
 
-Deno.test("serve() with a pin lets in exactly that client, whoever issued its certificate", async () => {
+Deno.test("serve() with a pin lets in exactly that client, whatever authority issued its certificate", async () => {
   const trust = { caCerts: [ca.cert] };
   const own = await selfSigned(false);
   for (const identity of [agent!, own]) {
