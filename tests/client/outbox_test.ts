@@ -1,40 +1,9 @@
-// Outbox: what is kept, given, lost and told, over scripted links and against a model.
+// Outbox: what is kept, given, lost and told, over scripted links.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
-import { Outbox } from "../../client/outbox.ts";
-import type { Connection, ConnectionSetup } from "../../connection.ts";
-import { rejected } from "../../connection/rejections.ts";
-import { concat, text, utf8 } from "../support/bytes.ts";
-import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
-import type { ScriptedTransport } from "../support/memory_scripted.ts";
-import { forSeedsAsync, type Random } from "../support/random.ts";
-
-const limits = { maxMessageBytes: 1 << 20 };
-
-interface TestOptions extends ConnectionSetup<unknown> {
-  highWaterBytes?: number;
-  maxQueuedBytes?: number;
-}
-
-function makeOutbox(options: TestOptions = {}): { outbox: Outbox; link: () => Link } {
-  const { highWaterBytes = 1 << 20, maxQueuedBytes = 1 << 23, framing = delimited("\n") } = options;
-  const encoder = framing.encoder(limits);
-  const outbox = new Outbox({ highWaterBytes, maxQueuedBytes, encoder, refuse: rejected });
-  return { outbox, link: () => scriptedConnection({ framing, highWaterBytes, maxQueuedBytes }) };
-}
-
-type Link = { connection: Connection; transport: ScriptedTransport };
-
-/** Ends a link as a vanished peer does, and what the outbox makes of it. */
-async function lose(outbox: Outbox, { connection, transport }: Link): Promise<ReturnType<Outbox["detach"]>> {
-  transport.failInput();
-  await connection.closed;
-  return outbox.detach();
-}
-
-function written({ transport }: Link): string {
-  return text(concat(transport.writes));
-}
+import { utf8 } from "../support/bytes.ts";
+import { isSettled, settle } from "../support/memory_connections.ts";
+import { lose, makeOutbox, written } from "../support/outboxes.ts";
 
 Deno.test("Outbox.push() waits for a link, and goes out in order once there is one", async () => {
   const { outbox, link } = makeOutbox();
@@ -360,73 +329,4 @@ Deno.test("Outbox.detach() counts what was handed over since the server was last
     keptMessages: 0,
     earlierMessages: 1,
   });
-});
-
-/** Lets the link receive something; returns how many messages were wholly written by then. */
-async function hear({ connection, transport }: Link): Promise<number> {
-  await settle(1);
-  transport.feed(utf8("answer\n"));
-  const { writtenBytes } = connection.sending;
-  await settle(1);
-  void connection.receive({ timeoutMs: 0 });
-  return text(concat(transport.writes).subarray(0, writtenBytes)).split("\n").length - 1;
-}
-
-/** One random life: links come and go, writes stall, messages are numbered. */
-async function runModel(random: Random): Promise<void> {
-  const highWaterBytes = random.int(1, 3000);
-  const { outbox, link } = makeOutbox({ highWaterBytes, maxQueuedBytes: 1 << 20 });
-  const accepted = new Set<number>();
-  const onWire: number[] = [];
-  let pushed = 0;
-  let gone = 0;
-  /** Messages of this link that were wholly written when it last received something. */
-  let heard = 0;
-  let near: Link | null = null;
-  const leave = async () => {
-    if (near === null) return;
-    const loss = (await lose(outbox, near))!;
-    // Whatever the transport saw the beginning of was either handed over or is uncertain: no more, no less.
-    const seen = near.transport.writes.length === 0
-      ? []
-      : written(near).split("\n").filter((line) => line !== "");
-    assertEquals(loss.earlierMessages + loss.handedMessages + loss.uncertainMessages, seen.length);
-    assertEquals(loss.earlierMessages, heard);
-    heard = 0;
-    onWire.push(...seen.map((line) => parseInt(line)));
-    gone += seen.length;
-    assertEquals(loss.keptMessages, pushed - gone);
-    near = null;
-  };
-  for (let step = 0; step < 60; step++) {
-    const dice = random.int(1, 10);
-    if (dice <= 5) {
-      for (let i = random.int(1, 6); i > 0; i--) {
-        const number = pushed++;
-        const message = `${number}`.padEnd(8 + random.length(2000), ".");
-        outbox.push(utf8(message)).then(() => accepted.add(number));
-      }
-    } else if (dice === 6) {
-      await leave();
-    } else if (near === null) {
-      near = link();
-      if (random.chance(0.7)) near.transport.hold();
-      outbox.attach(near.connection);
-    } else if (dice === 7) near.transport.releaseAll();
-    else if (dice === 8) near.transport.hold();
-    else near.transport.release();
-    if (near !== null && random.chance(0.2)) heard = await hear(near);
-    if (random.chance(0.6)) await settle(random.int(1, 2));
-  }
-  await leave();
-  near = link();
-  outbox.attach(near.connection);
-  await outbox.flush();
-  await leave();
-  assertEquals(onWire, Array.from({ length: pushed }, (_, i) => i));
-  assertEquals(accepted.size, pushed);
-}
-
-Deno.test("Outbox loses nothing, sends nothing twice, keeps the order, and its counts are true", async () => {
-  await forSeedsAsync(60, runModel);
 });

@@ -7,49 +7,14 @@ import { TlsError } from "../../errors.ts";
 import { isReady } from "../../stats/report.ts";
 import { type CertificateEnd, ExpiryWatch } from "../../tls/expiry.ts";
 import { createCa, createCertificate, loadTls } from "../../tls/mod.ts";
-import type { WatchClock } from "../../tls/watch.ts";
+import { ManualWatchClock } from "../support/watch_clock.ts";
 import { until } from "../support/wait.ts";
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
-/** A clock that stands until a test moves it, and that takes no timer longer than the platform does. */
-class StandingClock implements WatchClock {
-  nowMs = Date.UTC(2030, 0, 1);
-  longestMs = 0;
-  #due: { readonly run: () => Promise<void>; readonly atMs: number } | undefined;
-
-  now(): number {
-    return this.nowMs;
-  }
-
-  schedule(run: () => Promise<void>, delayMs: number): () => void {
-    assert(this.#due === undefined, "one look at a time");
-    assert(delayMs >= 0 && delayMs < 2 ** 31, `a timer of ${delayMs} ms`);
-    this.longestMs = Math.max(this.longestMs, delayMs);
-    const due = this.#due = { run, atMs: this.nowMs + delayMs };
-    return () => {
-      if (this.#due === due) this.#due = undefined;
-    };
-  }
-
-  get isPlanned(): boolean {
-    return this.#due !== undefined;
-  }
-
-  async advance(ms: number): Promise<void> {
-    const end = this.nowMs + ms;
-    for (let due = this.#due; due !== undefined && due.atMs <= end; due = this.#due) {
-      this.#due = undefined;
-      this.nowMs = due.atMs;
-      await due.run();
-    }
-    this.nowMs = end;
-  }
-}
-
 function watching(lifeMs: number, leftMs: number) {
-  const clock = new StandingClock();
+  const clock = new ManualWatchClock({ nowMs: Date.UTC(2030, 0, 1), maxPlanned: 1 });
   const endOf = (life: number, left: number): CertificateEnd => ({
     subject: "CN=test",
     notBefore: new Date(clock.nowMs + left - life),

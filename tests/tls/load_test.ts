@@ -362,21 +362,6 @@ Deno.test("loadTls gives what serve and connect take, with every default", async
   assertEquals((await resolveClientTls(forBoth)).cert, both.cert);
 });
 
-Deno.test("openServerCredentials keeps each name's identity, in lower case", async () => {
-  const forA = await createCertificate({ ca, hosts: ["a.example", "*.b.example"] });
-  const sni = { "A.example": forA, "*.B.example": forA, "x.example.com": server };
-  const source = await openServerCredentials({ ...server, sni });
-  assertEquals([...source.current.sni.keys()], ["a.example", "*.b.example", "x.example.com"]);
-  assertEquals(source.current.sni.get("a.example"), forA);
-  await assertRejects(
-    () => openServerCredentials({ ...server, sni: { "*.a.example": forA } }),
-    TlsError,
-    "not for that name",
-  );
-  source.close();
-  source.close();
-});
-
 const ecKey = createPrivateKey(server.key);
 const rsaKey = createPrivateKey(rsa.key);
 const keyForms: [form: string, identity: Credentials, ca: string][] = [

@@ -15,7 +15,8 @@ import {
   writeIdentity,
 } from "../../tls/mod.ts";
 import type { Credentials, ServerTlsOptions } from "../../tls/options.ts";
-import { signFiles, type WatchClock } from "../../tls/watch.ts";
+import { signFiles } from "../../tls/watch.ts";
+import { ManualWatchClock } from "../support/watch_clock.ts";
 import { withFiles } from "./files.ts";
 
 const dayMs = 86_400_000;
@@ -29,48 +30,12 @@ function make(): Promise<Credentials> {
   return createCertificate({ ca, hosts: ["localhost", "b.example"] });
 }
 
-/** A clock that stands until a test moves it; what is due is waited for. */
-class ManualClock implements WatchClock {
-  #now = Date.now();
-  readonly #due = new Set<{ readonly run: () => Promise<void>; readonly at: number }>();
-
-  /** True while a look is planned. */
-  get planned(): boolean {
-    return this.#due.size > 0;
-  }
-
-  now(): number {
-    return this.#now;
-  }
-
-  schedule(run: () => Promise<void>, delayMs: number): () => void {
-    assert(this.#due.size < 2, "one look at files and one at the certificate's end at a time");
-    const due = { run, at: this.#now + delayMs };
-    this.#due.add(due);
-    return () => this.#due.delete(due);
-  }
-
-  async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    for (let due = this.#next(); due !== undefined && due.at <= end; due = this.#next()) {
-      this.#due.delete(due);
-      this.#now = due.at;
-      await due.run();
-    }
-    this.#now = end;
-  }
-
-  #next() {
-    return [...this.#due].sort((a, b) => a.at - b.at)[0];
-  }
-}
-
 /**
  * Credentials of `a.pem` and `a.key` in a directory, watched each second under a manual clock, with all
  * that was told.
  */
 async function watched(directory: string, more: Partial<ServerTlsOptions> = {}) {
-  const clock = new ManualClock();
+  const clock = new ManualWatchClock();
   const errors: unknown[] = [];
   const told: string[] = [];
   let reloads = 0;
@@ -108,7 +73,7 @@ function withWatched(
     } finally {
       watch.source.close();
     }
-    assertEquals(watch.clock.planned, false, "nothing is planned after close");
+    assertEquals(watch.clock.isPlanned, false, "nothing is planned after close");
   });
 }
 
@@ -254,7 +219,7 @@ Deno.test("openServerCredentials has no effect any more once it is closed, be it
     const look = clock.advance(1000);
     source.close();
     await look;
-    assertEquals([inForce(), told, clock.planned], [one, [], false]);
+    assertEquals([inForce(), told, clock.isPlanned], [one, [], false]);
   }));
 
 Deno.test("openServerCredentials tells every subscriber, whatever another one throws", () =>
@@ -301,7 +266,7 @@ async function shownBy(port: number): Promise<string> {
 
 Deno.test("loadTls is followed by several servers, and outlives each of them", () =>
   withFiles({ "a.pem": one.cert, "a.key": one.key }, async (directory) => {
-    const clock = new ManualClock();
+    const clock = new ManualWatchClock();
     const files = { certFile: `${directory}/a.pem`, keyFile: `${directory}/a.key` };
     using loaded = await loadTls({ ...files, watch: true, clock });
     const [first, second] = [await openServerCredentials(loaded), await openServerCredentials(loaded)];
@@ -314,7 +279,7 @@ Deno.test("loadTls is followed by several servers, and outlives each of them", (
     assertEquals(told, ["second"]);
     assertEquals([first.current.cert, second.current.cert, loaded.cert], [two.cert, two.cert, two.cert]);
     loaded.close();
-    assertEquals(clock.planned, false);
+    assertEquals(clock.isPlanned, false);
   }));
 
 Deno.test("loadTls refuses times that make no sense with RangeError", async () => {
@@ -398,7 +363,7 @@ for (
 ) {
   Deno.test(`openServerCredentials goes on when its onError ${how}, and says so on the console`, () =>
     withFiles({ "a.pem": one.cert, "a.key": one.key }, async (directory) => {
-      const clock = new ManualClock();
+      const clock = new ManualWatchClock();
       const [certFile, keyFile] = [`${directory}/a.pem`, `${directory}/a.key`];
       const said: unknown[][] = [];
       const before = console.error;
