@@ -1,6 +1,5 @@
 // ProxySources: the balancers whose word on a client's address is believed.
 import type { Address } from "../net/transport.ts";
-import type { TlsBackend } from "../tls/options.ts";
 import { parseIpAddress } from "./ip_address.ts";
 import { isInNetwork, type Network, parseNetwork } from "./networks.ts";
 
@@ -57,7 +56,7 @@ export class ProxySources {
     action: string,
     options: ProxyProtocolOptions | undefined,
     transport: "tcp" | "unix",
-    tlsBackend?: TlsBackend,
+    tlsBackend?: string,
   ): ProxySources | undefined {
     if (options === undefined) return undefined;
     if (tlsBackend === "deno") {

@@ -1,6 +1,5 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
 import type { OptionNames } from "../limits/check_names.ts";
-import { MOUNT_NAMES } from "./option_names.ts";
 import { callHook } from "../call_hook.ts";
 import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
@@ -10,7 +9,7 @@ import type { Link, OpenLimits } from "./link.ts";
 import { MountedWire } from "./mount.ts";
 import type { Router, RouterParts } from "./mount_host.ts";
 import { resolveMount } from "./mount_plan.ts";
-import type { MountOptions } from "./options.ts";
+import { MOUNT_NAMES, type MountOptions } from "./options.ts";
 import { PresenceBoard } from "./presence.ts";
 import { refusalOf } from "./refusals.ts";
 import type { Registry } from "./registry.ts";

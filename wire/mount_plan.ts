@@ -1,6 +1,5 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
-import { JOIN_NAMES, MOUNT_NAMES } from "./option_names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
@@ -9,7 +8,7 @@ import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
 import { planServer } from "../tls/plan.ts";
 import { CONTROL_STREAMS } from "./frames.ts";
-import type { MountOptions, WireOptions } from "./options.ts";
+import { JOIN_NAMES, MOUNT_NAMES, type MountOptions, type WireOptions } from "./options.ts";
 
 const ACTION = "Cannot mount";
 

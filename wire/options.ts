@@ -1,12 +1,22 @@
 // Options of mount, join and hub: what they are, their defaults, and their check before any I/O.
 import type { ReconnectOptions } from "../client/backoff.ts";
+import { RECONNECT_NAMES } from "../client/option_names.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
+import type { OptionNames } from "../limits/check_names.ts";
+import {
+  ADMISSION_NAMES,
+  PENALTIES_NAMES,
+  PROXY_PROTOCOL_NAMES,
+  SOURCE_EXEMPTIONS_NAMES,
+} from "../limits/option_names.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
 import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../logger.ts";
+import { MUX_SESSION_NAMES } from "../mux/option_names.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
+import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
 import type { Meta } from "./frames.ts";
 import type { WireSession } from "./session.ts";
@@ -19,7 +29,7 @@ import type { WireStream } from "./stream.ts";
  */
 export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
-/** What is to be allowed or not. */
+/** What may be allowed or not. */
 export interface AuthorizeRequest {
   /** `"session"` once per HELLO, `"stream"` once per stream. */
   readonly kind: "session" | "stream";
@@ -208,3 +218,67 @@ export function sameToken(given: string, wanted: string | undefined): boolean {
   }
   return difference === 0;
 }
+
+/** Names in {@linkcode WireOptions}. */
+export const WIRE_NAMES: OptionNames<WireOptions> = {
+  handlers: true,
+  onOpen: true,
+  onClose: true,
+  onOffers: true,
+  onError: true,
+  logger: true,
+  maxHandlers: true,
+  mux: MUX_SESSION_NAMES,
+  signal: true,
+};
+
+/** Names in {@linkcode MountOptions}. */
+export const MOUNT_NAMES: OptionNames<MountOptions> = {
+  ...WIRE_NAMES,
+  ...ADMISSION_NAMES,
+  ...SOURCE_EXEMPTIONS_NAMES,
+  hostname: true,
+  port: true,
+  path: true,
+  mode: true,
+  tls: SERVER_TLS_NAMES,
+  authorize: true,
+  insecureAnyone: true,
+  proxyProtocol: PROXY_PROTOCOL_NAMES,
+  drainDelayMs: true,
+  handshakeTimeoutMs: true,
+  penalties: PENALTIES_NAMES,
+  backlog: true,
+};
+
+/** Names in {@linkcode JoinOptions}. */
+export const JOIN_NAMES: OptionNames<JoinOptions> = {
+  ...WIRE_NAMES,
+  hostname: true,
+  port: true,
+  path: true,
+  tls: CLIENT_TLS_NAMES,
+  transport: true,
+  identity: true,
+  token: true,
+  timeoutMs: true,
+  reconnect: RECONNECT_NAMES,
+  authorize: true,
+  onRetry: true,
+  onPeers: true,
+};
+
+/** Names in {@linkcode StreamLifetime}. */
+export const STREAM_LIFETIME_NAMES: OptionNames<StreamLifetime> = {
+  signal: true,
+  timeoutMs: true,
+};
+
+/** Names in {@linkcode OpenOptions}. */
+export const OPEN_NAMES: OptionNames<OpenOptions> = {
+  signal: true,
+  timeoutMs: true,
+  meta: true,
+  lifetime: STREAM_LIFETIME_NAMES,
+  waitForPeer: true,
+};

@@ -1,6 +1,5 @@
 // WireSession: one peer, as the application sees it.
 import { checkOptionNames } from "../limits/check_names.ts";
-import { OPEN_NAMES } from "./option_names.ts";
 import type { ParleyError } from "../errors.ts";
 import type { MuxSessionStats } from "../mux/session.ts";
 import type { WaitOptions } from "../mux/wait.ts";
@@ -11,7 +10,7 @@ import { timeLeft, timeLimit } from "./deadline.ts";
 import { checkMeta, checkName, type Meta } from "./frames.ts";
 import { checkLifetime, Lifetime } from "./lifetime.ts";
 import type { Link, OpenLimits } from "./link.ts";
-import type { OpenOptions } from "./options.ts";
+import { OPEN_NAMES, type OpenOptions } from "./options.ts";
 import { nameStream } from "./refusals.ts";
 import { WireStream } from "./stream.ts";
 import { openMeasured } from "./telemetry.ts";
