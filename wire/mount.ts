@@ -299,6 +299,7 @@ export class MountedWire implements AsyncDisposable {
 
   #failToStart(error: unknown): void {
     const ended = this.#stopping.signal.aborted;
+    this.#plan.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#credentials?.close();
     this.#stopped();
     if (!ended) pointToCaller(error, this.#caller);

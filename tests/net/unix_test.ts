@@ -289,3 +289,20 @@ Deno.test({
     await Deno.remove(directory);
   },
 });
+
+const shared = ignore ? "" : await Deno.makeTempDir();
+if (!ignore) globalThis.addEventListener("unload", () => Deno.removeSync(shared, { recursive: true }));
+
+Deno.test({
+  name: "listen() on a path sets its mode where the program may touch that path alone",
+  ignore,
+  permissions: { read: true, write: [`${shared}/socket`], net: true },
+  async fn() {
+    const path = `${shared}/socket`;
+    for (const mode of [0o600, 0o640]) {
+      const listener = await listen({ path, mode });
+      assertEquals((await Deno.lstat(path)).mode! & 0o777, mode);
+      listener.close();
+    }
+  },
+});
