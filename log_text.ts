@@ -73,6 +73,21 @@ export function escapeForTerminal(text: string, keepLines: boolean = false): str
   );
 }
 
+/**
+ * Describes an error on one line of a log: its class, its message, and how many more like it were left out before it.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(errorForLog(new TypeError("a\nb"), 2), "TypeError: a\\nb (2 more like it were left out)");
+ * ```
+ */
+export function errorForLog(error: unknown, leftOut: number = 0): string {
+  const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  return leftOut === 0 ? text : `${text} (${leftOut} more like it were left out)`;
+}
+
 function escape(character: string, codePoint: number): string {
   const short = SHORT_ESCAPES.get(character);
   if (short !== undefined) return short;

@@ -3,7 +3,7 @@ import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
@@ -66,15 +66,13 @@ export class WireReporter {
   /** Tells of an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
-    const { onError } = this.#options;
-    if (onError === undefined) return this.#log(error, context);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }));
+    this.#deliver(error, context, 0);
   }
 
   /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.report(report.error, { phase: "refused", remoteAddr });
+    if (report !== null) this.#deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
   /** Calls a hook; what it throws, or rejects with later, is reported. */
@@ -82,11 +80,18 @@ export class WireReporter {
     callHook(hook, (error) => this.report(error, { phase: "hook" }));
   }
 
-  #log(error: unknown, { phase, remoteAddr }: WireErrorContext): void {
+  /** To `onError`; without one, or when it fails, to the log. */
+  #deliver(error: unknown, context: WireErrorContext, leftOut: number): void {
+    const { onError } = this.#options;
+    if (onError === undefined) return this.#log(error, context, leftOut);
+    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }, 0));
+  }
+
+  #log(error: unknown, { phase, remoteAddr }: WireErrorContext, leftOutBefore: number): void {
     const code = error instanceof ParleyError ? error.code : "";
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const text = errorForLog(error, line.leftOut + leftOutBefore);
     const level = levelOf(error, phase);
     const message = level === "error"
       ? `Wire error in phase "${phase}": ${text}`

@@ -120,3 +120,27 @@ Deno.test("WireReporter warns of an authorize that was late for a stream, and sa
   }
   assertEquals(said, ['Wire, in phase "stream": TimeoutError: late']);
 });
+
+Deno.test("WireReporter calls onError ten times a second for what strangers bring about, and no more", () => {
+  let heard = 0;
+  const reporter = new WireReporter({ onError: () => void heard++ });
+  for (let i = 0; i < 100; i++) reporter.report(new ClosedError("ERR_RESET", "gone"), { phase: "handshake" });
+  assertEquals(heard, 10);
+});
+
+Deno.test("WireReporter logs ten lines of a kind in ten seconds, then how many were left out", () => {
+  const lines: string[] = [];
+  const logger = { debug() {}, info() {}, warn() {}, error: (message: string) => void lines.push(message) };
+  const reporter = new WireReporter({ logger });
+  const fail = () => reporter.report(new Error("failed"), { phase: "hook" });
+  for (let i = 0; i < 25; i++) fail();
+  assertEquals(lines.length, 10);
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 10_000;
+  try {
+    fail();
+  } finally {
+    performance.now = now;
+  }
+  assertEquals(lines.at(-1), `Wire error in phase "hook": Error: failed (15 more like it were left out)`);
+});
