@@ -19,6 +19,7 @@ import { TimeoutWatch } from "./connection/timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, SendProgress } from "./connection/types.ts";
 import { TrafficReport } from "./connection/traffic_report.ts";
 import type { ConnectionState, ConnectionStats } from "./stats/snapshots.ts";
+import { iterate } from "./connection/waiter.ts";
 import { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
@@ -274,13 +275,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /** Iterates over messages, to the end of the peer's; throws what {@linkcode receive} throws. Leaving the loop closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const inbox = this.#inbox;
-    return {
-      next: () => inbox.next(),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(() => inbox.next());
   }
 
   /** Messages as a stream, read on demand. Cancelling it aborts the connection. */

@@ -5,6 +5,7 @@ import { pause } from "../connection/pause.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
 import { handled, Refusals, rejected } from "../connection/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
+import { iterate } from "../connection/waiter.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { ClientStats } from "../stats/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
@@ -169,13 +170,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Iterates over messages, across links, until the client is closed. Throws what made it give up. Leaving the loop closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const incoming = this.#incoming;
-    return {
-      next: () => incoming.next(),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(() => incoming.next());
   }
 
   /**

@@ -76,3 +76,16 @@ export function secondReader(): TypeError {
 export function iteration(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
   return message === null ? { value: undefined, done: true } : { value: message, done: false };
 }
+
+/** Makes what `for await` iterates over; leaving the loop ends nothing, and another one goes on. */
+export function iterate(
+  next: () => Promise<IteratorResult<Uint8Array, undefined>>,
+): AsyncIterableIterator<Uint8Array, undefined> {
+  return {
+    next,
+    return: () => Promise.resolve({ value: undefined, done: true }),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

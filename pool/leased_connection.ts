@@ -1,6 +1,6 @@
 // LeasedConnection: the connection of one lease, as its holder sees it; it is dead once the lease has ended.
 import { Connection } from "../connection.ts";
-import { iteration, type ReceiveOptions } from "../connection/waiter.ts";
+import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/ending.ts";
 import { handled, Refusals, rejected } from "../connection/rejections.ts";
@@ -228,13 +228,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    return {
-      next: () => handled(this.receive().then(iteration)),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(() => handled(this.receive().then(iteration)));
   }
 
   get readable(): ReadableStream<Uint8Array> {
