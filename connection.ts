@@ -226,7 +226,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * Sends one message; a string goes as UTF-8. Resolves when it is accepted and less than `highWaterBytes` wait: a
    * sender that waits for each send keeps memory bounded. Accepted messages go out in order. The bytes must not be changed, nor
    * their buffer transferred, until {@linkcode flush} resolves. A refusal that nothing waits for is reported on the console, once it
-   * is no matter of an end that {@linkcode closed} tells of.
+   * is no matter of an end that {@linkcode closed} reports.
    *
    * @throws {FramingError} when the framing refuses the message; nothing was sent, the connection goes on
    * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`

@@ -154,7 +154,7 @@ export class TimeoutError extends ParleyError {
   }
 }
 
-/** What {@linkcode LimitError} tells beside its code. */
+/** What {@linkcode LimitError} says beside its code. */
 export interface LimitErrorOptions extends ErrorOptions {
   /** Messages that had arrived and were dropped. @default {0} */
   droppedMessages?: number;

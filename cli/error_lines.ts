@@ -10,7 +10,7 @@ import type { WireErrorContext } from "../wire/mod.ts";
 import { addressText } from "./address.ts";
 import { hintFor } from "./hints.ts";
 
-/** What is told, and at which level; `null` where the caller that waits reports it. */
+/** What is logged, and at which level; `null` where the caller that waits reports it. */
 type Line = readonly [level: "debug" | "info" | "warn" | "error", text: string] | null;
 
 const WIRE_LINES: Readonly<Record<WireErrorContext["phase"], Line>> = {

@@ -132,7 +132,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has accepted the
    * message. When that link is lost before the message was given to the kernel, it goes out first on the next link; when part of it
    * was, it is not sent again, and the status that tells of the loss counts it. The bytes must not be changed until
-   * {@linkcode flush} resolves. A refusal that nothing waits for is told to the logger, or to the console without one.
+   * {@linkcode flush} resolves. A refusal that nothing waits for is logged, to the console without a logger.
    *
    * @throws {FramingError} when the framing refuses the message
    * @throws {LimitError} `ERR_QUEUE_FULL` when `maxQueuedBytes` wait already
@@ -302,7 +302,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#outbox.trim();
   };
 
-  /** Tells what happened. Returns ms to wait before the next attempt, or `null` when there is none. */
+  /** Announces what happened. Returns ms to wait before the next attempt, or `null` when there is none. */
   #decide({ error, serverLeft }: LinkOutcome): number | null {
     const { signal } = this.#ending;
     if (signal.aborted) return null;

@@ -14,7 +14,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
    * Prepares each new link, such as by a login: called with the link before it counts as connected, and awaited. What it sends on
    * the link goes out before all that waits for one, and it may receive from the link; {@linkcode Client.send} waits until it is
    * done. When it throws or rejects, the attempt has failed by that error, and an `AuthError` ends the client. It has what is left
-   * of `timeoutMs` after dialling; then, and when the client is closed, the link is aborted, which `link.signal` tells.
+   * of `timeoutMs` after dialling; then, and when the client is closed, the link is aborted, and `link.signal` with it.
    *
    * @default {nothing}
    */
@@ -43,7 +43,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /**
    * Told of links that come up and are lost, and of a `send` that was refused for a mistake of the caller's and was not awaited.
    *
-   * @default {none; {@linkcode Client.statuses} tells of links, and the console of refused messages}
+   * @default {none; {@linkcode Client.statuses} announces links, and the console shows refused messages}
    */
   logger?: Logger;
 }

@@ -31,7 +31,7 @@ export interface ConnectTransportOptions {
   noDelay?: boolean;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
-   * With TLS it can always be told.
+   * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */

@@ -23,7 +23,7 @@ interface Entry {
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /**
- * What became of the messages that a link was given before it was lost. Each is in one of four counts. TCP does not tell what has
+ * What became of the messages that a link was given before it was lost. Each is in one of four counts. TCP does not say what has
  * reached the peer's program: a sender that has to know lets the peer answer.
  */
 export interface LinkLoss {

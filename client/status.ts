@@ -45,7 +45,7 @@ export interface LinkOutcome extends Pick<ClientStatusEvent, "serverLeft"> {
   readonly error: unknown;
 }
 
-/** What an end tells of the server; nothing when it was this side that ended the link. */
+/** What an end says of the server; nothing when it was this side that ended the link. */
 export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent, "serverLeft"> {
   if (error === null) return { serverLeft: "orderly" };
   return error instanceof ParleyError && error.code === "ERR_RESET" ? { serverLeft: "vanished" } : {};

@@ -23,7 +23,7 @@ const MAX_WAIT_MS = 200;
 /** The same, for a peer that sends so much that this cannot be known. */
 const MAX_FLOOD_WAIT_MS = 1000;
 
-/** Bytes after which all was read that had arrived: kernels hold 6 MiB for a connection at most, unless told otherwise. */
+/** Bytes after which all was read that had arrived: kernels hold 6 MiB for a connection at most, unless they are set to hold more. */
 const MAX_ARRIVED_BYTES = 8 * 2 ** 20;
 
 /** Watches the reads of one connection from the beginning of its drain on. */

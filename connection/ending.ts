@@ -68,7 +68,7 @@ export class Ending {
     return new ClosedError("ERR_CLOSED", `Cannot ${action} as ${why}`);
   }
 
-  /** Whether a message is refused for what the caller did, and not as the connection ends: that is told nowhere else. */
+  /** Whether a message is refused for what the caller did, and not as the connection ends: nothing else reports that. */
   get isCallersFault(): boolean {
     return this.state === "open" && this.error === null;
   }
@@ -241,7 +241,7 @@ export class Ending {
   }
 }
 
-/** Whether the peer is told that the end is none in order. That nothing moves is no fault, and nothing is lost by it. */
+/** Whether the peer must learn that the end is none in order. That nothing moves is no fault, and nothing is lost by it. */
 function isFault(error: Error): boolean {
   return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
 }

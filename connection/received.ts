@@ -51,7 +51,7 @@ export class Received {
     this.#decoder.push(chunk);
   }
 
-  /** Says in the error of a first message that is none what the peer speaks, where its first bytes tell. */
+  /** Says in the error of a first message that is none what the peer speaks, where its first bytes show it. */
   explain(error: Error): void {
     if (this.#firstBytes !== null) explainFirstBytes(error, this.#firstBytes);
   }
@@ -79,7 +79,7 @@ export class Received {
     this.#decoder = decoder;
   }
 
-  /** Counts the whole messages that are held, up to what is none: the reader will be told of that. */
+  /** Counts the whole messages that are held, up to what is none: the reader will find that. */
   count(): Rest {
     const rest = this.#decoder.takeRest();
     let messages = 0;

@@ -1,4 +1,4 @@
-// Rejections that may go unheard: those of an end, of which a connection tells in other ways too. A refusal must be heard.
+// Rejections that may go unheard: those of an end, which a connection reports in other ways too. A refusal must be heard.
 import { setImmediate } from "node:timers";
 
 /** Refusals of one connection that are reported before it falls silent: a caller that floods would fill the log. */
@@ -26,7 +26,7 @@ export class Refusals {
   readonly #report: UnheardReport;
   #left = MAX_REPORTS;
 
-  /** @param report is told what was not heard; the console is, unless given */
+  /** @param report takes what was not heard; the console does, unless given */
   constructor(report: UnheardReport = toConsole) {
     this.#report = report;
   }
@@ -69,7 +69,7 @@ class Heard<T> extends Promise<T> {
   }
 }
 
-/** The same promise. When it rejects and nothing has waited for it by then, `report` is told, and the process lives on. */
+/** The same promise. When it rejects and nothing has waited for it by then, `report` takes the error, and the process lives on. */
 export function reportUnheard<T>(promise: Promise<T>, report: UnheardReport): Promise<T> {
   const result = new Heard<T>((resolve, reject) => promise.then(resolve, reject));
   promise.catch((error) => setImmediate(() => result.isHeard || report(error)));

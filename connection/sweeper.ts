@@ -29,7 +29,7 @@ export class Sweeper {
   /** For how long the process stood still: what peers sent or took meanwhile was not seen, so that time counts against none. */
   #lostMs = 0;
 
-  /** The time that sweeps are told, in ms: that of the clock, without the time in which the process stood still. */
+  /** The time that sweeps see, in ms: that of the clock, without the time in which the process stood still. */
   nowMs(): number {
     return this.clockMs() - this.#lostMs;
   }

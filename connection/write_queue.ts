@@ -12,7 +12,7 @@ import { countTurn } from "./turns.ts";
 /** Most bytes of a large message that go out in one write. */
 const SLICE_BYTES = 256 * 1024;
 
-/** The same to a peer that is slow, so that what it takes shows soon even where a transport tells of whole writes only. */
+/** The same to a peer that is slow, so that what it takes shows soon even where a transport reports whole writes only. */
 const SLOW_SLICE_BYTES = 16 * 1024;
 
 /** Queues that write at the end of this turn: one callback for all of them. */
@@ -105,7 +105,7 @@ export class WriteQueue implements SendProgress {
     return this.pushedBytes - this.takenBytes;
   }
 
-  /** Bytes that the kernel has, those of a write under way included as far as the transport tells. */
+  /** Bytes that the kernel has, those of a write under way included as far as the transport reports them. */
   get takenBytes(): number {
     return this.writtenBytes + (this.#writing === null ? 0 : this.#transport.takenBytes ?? 0);
   }

@@ -139,7 +139,7 @@ function smallerBacklog(left: number, maxConnections: number | undefined): numbe
 }
 
 /**
- * What to tell the owner of a server whose limit was lowered for lack of descriptors; `undefined` when it was not.
+ * What the owner of a server should read whose limit was lowered for lack of descriptors; `undefined` when it was not.
  *
  * @example
  * ```ts

@@ -66,7 +66,7 @@ export class SourceExemptions {
     return !this.#limitLoopback && isLoopbackSource(source) || this.lists(source);
   }
 
-  /** Tells whether the source is in `exemptSources`: then no limit per source holds for it. */
+  /** Whether the source is in `exemptSources`: then no limit per source holds for it. */
   lists(source: string): boolean {
     if (this.#networks.length === 0) return false;
     const address = parseIpAddress(source.endsWith("/64") ? source.slice(0, -3) : source);

@@ -53,7 +53,7 @@ function zoneOf(hostname: string): string {
 }
 
 /**
- * Tells whether a key that {@linkcode sourceKey} gave is this machine's own loopback.
+ * Returns whether a key that {@linkcode sourceKey} returned is this machine's own loopback.
  *
  * @example
  * ```ts
@@ -68,7 +68,7 @@ export function isLoopbackSource(source: string): boolean {
 }
 
 /**
- * Tells whether other machines can reach what listens on an address.
+ * Returns whether other machines can reach what listens on an address.
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// What the kernel still holds of what was written to a TCP connection, where the system tells: Linux does, in /proc/net.
+// What the kernel still holds of what was written to a TCP connection, where the system says so: Linux does, in /proc/net.
 import { parseIpAddress } from "../limits/ip_address.ts";
 import type { Address } from "./transport.ts";
 
@@ -17,7 +17,7 @@ let readAtMs = -Infinity;
 let isReadable: boolean | undefined;
 
 /**
- * The bytes of one TCP connection that the peer's kernel has not acknowledged. `null` where that cannot be told: not on Linux, without
+ * The bytes of one TCP connection that the peer's kernel has not acknowledged. `null` where that cannot be found out: not on Linux, without
  * all permissions (Deno wants `--allow-all` for /proc), not over TCP, or not listed.
  */
 export function unacknowledgedBytes(localAddr: Address, remoteAddr: Address): number | null {
@@ -96,7 +96,7 @@ function plainHost(text: string): string {
     : address.groups.map((group) => group.toString(16)).join(":");
 }
 
-/** What tells one connection of this machine from the others. */
+/** What identifies one connection of this machine. */
 function connectionKey(localAddr: Address, remoteAddr: Address): string | null {
   if (localAddr.transport !== "tcp" || remoteAddr.transport !== "tcp") return null;
   return `${localAddr.port} ${plainHost(remoteAddr.hostname)} ${remoteAddr.port}`;

@@ -1,4 +1,4 @@
-// Stages of a dial, told when a deadline passes in one of them.
+// Stages of a dial, named when a deadline passes in one of them.
 import type { DialStage } from "./tcp.ts";
 
 const HUNG: Readonly<Record<DialStage | "files", string>> = {
@@ -10,7 +10,7 @@ const HUNG: Readonly<Record<DialStage | "files", string>> = {
     "the connection was accepted, and the TLS handshake was not finished: is it a TLS server, and is it busy?",
 };
 
-/** Tells what a dial hung at when its time was over, as the end of a sentence. */
+/** Says what a dial hung at when its time was over, as the end of a sentence. */
 export function hungAt(stage: DialStage | "files"): string {
   return HUNG[stage];
 }

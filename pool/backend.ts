@@ -21,7 +21,7 @@ export interface Link {
   idleSinceMs: number;
   /** Whether the backend has ended its direction. */
   ended: boolean;
-  /** What the holder of its last lease has of it: it is told of the connection's end. */
+  /** What the holder of its last lease has of it: it learns of the connection's end. */
   lent: LeasedConnection | null;
 }
 

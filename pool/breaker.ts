@@ -96,7 +96,7 @@ export class Breaker {
     return this.#execute(ok ? Promise.resolve() : Promise.reject(FAILED));
   }
 
-  /** Begins a trial; call it only when {@linkcode isDue}. The first outcome that it is told counts. */
+  /** Begins a trial; call it only when {@linkcode isDue}. The first outcome that is reported to it counts. */
   begin(): Trial {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const trial: Trial = (ok) => {

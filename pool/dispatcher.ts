@@ -7,7 +7,7 @@ import type { Balancer, Candidate } from "./balance.ts";
  */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
-/** Is told how a trial went; only the first time counts. */
+/** Learns how a trial went; only the first time counts. */
 export type Trial = (ok: boolean) => void;
 
 /** One backend, as far as the dispatcher knows it. */
@@ -234,7 +234,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => {});
   }
 
-  /** Every waiter is told that it gets none. */
+  /** Every waiter learns that it gets none. */
   failAll(): void {
     this.#change(() => {
       for (const waiter of this.#queue) this.#fail(waiter, "down");

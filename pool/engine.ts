@@ -185,7 +185,7 @@ export class PoolEngine {
     return this.reporter.ask("isReusable", () => isReusable({ messagesIn, messagesOut }), link.backend.name);
   }
 
-  /** Tells breaker and outlier detection how a lease went. */
+  /** Reports to breaker and outlier detection how a lease went. */
   #judge(loan: Loan, verdict: Verdict, hasFailed: boolean, hasLeft: boolean): void {
     const { link: { backend }, lent, beganAtMs } = loan;
     // A trial is over with its first answer.

@@ -34,7 +34,7 @@ export interface LeaseTerms {
 /** Errors of connections that had ended before anything came on them in this lease: the end was on its way as the lease began. */
 const STALE = new WeakSet<object>();
 
-/** Whether an error tells that a connection kept for reuse had ended already: its work belongs on another one, and was no attempt. */
+/** Whether an error says that a connection kept for reuse had ended already: its work belongs on another one, and was no attempt. */
 export function isStaleEnd(error: unknown): boolean {
   return typeof error === "object" && error !== null && STALE.has(error);
 }
@@ -109,7 +109,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   /**
    * Ends it for its holder. `isReturned` says whether the connection goes to others now; else it is being closed, and its end is
-   * still told here.
+   * still reported here.
    */
   revoke(stats: ConnectionStats, isReturned: boolean): void {
     this.#isLive = false;
@@ -202,7 +202,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   send(message: Uint8Array | string): Promise<void> {
-    // A message is lost: where the `await` was forgotten, nothing else tells of it.
+    // A message is lost: where the `await` was forgotten, nothing else reports it.
     if (!this.#isLive) return (this.#refusals ??= new Refusals()).reject(this.#gone("send"));
     if (this.#isEndedInOrder && this.isUntouched && this.messagesOut === 0) {
       return rejected(this.#stale("send"));

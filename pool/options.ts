@@ -64,7 +64,7 @@ export interface HealthOptions {
   /**
    * Asks a backend how it is, by a message of your protocol: it is well unless this throws, returns `false` or takes longer
    * than `timeoutMs`. It runs on a connection of its own, which does not count as one of the pool's; each check may use it until it
-   * has returned. When a backend becomes unwell, `onError` is told why.
+   * has returned. When a backend becomes unwell, `onError` learns why.
    */
   check: (conn: Connection, options: { readonly signal: AbortSignal }) => Promise<unknown>;
   /** Time in ms between two checks of a backend. @default {1000} */
@@ -106,7 +106,7 @@ export interface PoolOptions extends
   /**
    * Whether a connection may be used again after a lease. It is asked for those that are whole: a connection that ended in either
    * direction, holds bytes that were not read or not sent, has a reader that still waits, or was left with another framing or tuning
-   * is never used again. When it throws, the connection is not used again, and `onError` is told.
+   * is never used again. When it throws, the connection is not used again, and `onError` takes the error.
    *
    * @default when the holder received as many messages as it sent, or more: an answer for each question; never with `raw()`
    */
@@ -123,7 +123,7 @@ export interface PoolOptions extends
   resolveIntervalMs?: number;
   /** Time in ms for leases to end in order when a backend is drained or the pool is closed. @default {10000} */
   drainTimeoutMs?: number;
-  /** Takes errors that no caller can be told. @default {the logger} */
+  /** Takes errors that no caller can learn. @default {the logger} */
   onError?: (error: unknown, context: PoolErrorContext) => void;
   /** Takes them otherwise. @default {the console} */
   logger?: Logger;

@@ -1,4 +1,4 @@
-// PoolReporter: brings errors that no caller of a pool is told of to onError or the logger, without a flood and without a throw.
+// PoolReporter: brings errors that no caller of a pool can learn to onError or the logger, without a flood and without a throw.
 import { callHook } from "../call_hook.ts";
 import { handled } from "../connection/rejections.ts";
 import { errorForLog, KindRateLimiter } from "../log_text.ts";

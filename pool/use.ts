@@ -41,9 +41,9 @@ export interface UseOptions extends AcquireOptions {
    */
   retries?: number;
   /**
-   * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` is told.
+   * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` takes the error.
    *
-   * @default those that tell of a failed backend
+   * @default those by which a backend failed
    */
   isRetriable?: (error: unknown) => boolean;
 }

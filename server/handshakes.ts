@@ -37,7 +37,7 @@ export interface HandshakesOptions {
   readonly protocol: string | null;
   /** Called when a handshake came to nothing, by the client's fault or by its leaving. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
-  /** Called when a connection is refused for what the header of a balancer told of its source. */
+  /** Called when a connection is refused for the source that the header of a balancer named. */
   readonly onRefused: (incoming: Incoming, reason: RefusalReason) => void;
 }
 
@@ -183,7 +183,7 @@ export class Handshakes {
     ticket.owner?.abort(REPLACED);
   }
 
-  /** Counts and tells; the source of a known client owes time, but not for hanging up: probes do, and clients that give up. */
+  /** Counts and reports; the source of a known client owes time, but not for hanging up: probes do, and clients that give up. */
   #fail(error: unknown, incoming: Incoming, isLate = false, ticket?: Ticket<AbortController>): void {
     if (isLate) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;

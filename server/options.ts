@@ -133,7 +133,7 @@ export interface ServeOptions<Data = unknown>
   noDelay?: boolean;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
-   * With TLS it can always be told.
+   * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
@@ -145,7 +145,7 @@ export interface ServeOptions<Data = unknown>
    */
   keepAlive?: KeepAlive;
   /**
-   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are told, logged,
+   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are shown, logged,
    * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
    * the `deno` backend of TLS.
    *

@@ -41,7 +41,7 @@ export class Outcome {
   }
 }
 
-/** Whether the text of an error tells its reader what to do; then a stack of our own files only hides it. */
+/** Whether the text of an error says what to do; then a stack of our own files only hides it. */
 function saysAll(error: unknown): boolean {
   return error instanceof ParleyError || error instanceof Deno.errors.NotCapable;
 }

@@ -1,4 +1,4 @@
-// RefusalReports: what the owner of a server is told of connections that its limits refused, once in a while.
+// RefusalReports: reports to the owner of a server of connections that its limits refused, once in a while.
 import type { LimitError } from "../errors.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { refusalError } from "../limits/refusal.ts";

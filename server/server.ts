@@ -341,7 +341,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return error;
   }
 
-  /** Tells of peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+  /** Names peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
   #leftError(): TimeoutError | null {
     const { connections: cutConnections, bytes: cutBytes } = this.#sessions.left;
     if (cutConnections === 0) return null;

@@ -205,7 +205,7 @@ export class Sessions<Data> {
   }
 }
 
-/** Whether two errors tell of one event: they are one, one is the cause of the other, or both have the same code. */
+/** Whether two errors are of one event: they are one, one is the cause of the other, or both have the same code. */
 function isSameEvent(before: unknown, error: unknown): boolean {
   if (before === error || causeOf(before) === error || causeOf(error) === before) return true;
   return before instanceof ParleyError && error instanceof ParleyError && before.code === error.code;

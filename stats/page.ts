@@ -30,7 +30,7 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
  *
- * It tells addresses and names of peers to every client that can reach it: there is no password. It has no TLS; put a
+ * It shows addresses and names of peers to every client that can reach it: there is no password. It has no TLS; put a
  * proxy before it where it must be reached from elsewhere.
  *
  * @param sources What to show: one source, several, or several by name

@@ -25,7 +25,7 @@ interface Instrument {
   readonly description: string;
   /** A current number, which also goes down; else a sum that only grows. */
   readonly now?: true;
-  /** Of several with the same attributes the least is told, not the sum. */
+  /** Of several with the same attributes the least is exported, not the sum. */
   readonly least?: true;
 }
 

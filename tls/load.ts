@@ -23,7 +23,7 @@ export interface ReloadOptions {
   onReload?: () => void;
   /**
    * Told when changed files cannot be used; the old credentials stay in force and the files are tried again
-   * at each look. Also told that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
+   * at each look. It also learns that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
    * before (for one that lives less than 42 days, when a third and a tenth of its life are left), `ERR_CERT_EXPIRED` when it has ended.
    *
    * @default {a warning to the console}

@@ -72,7 +72,7 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
    * Trust exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
    * time of a change. Who issued it and which names it has do not matter, its dates do: for a self-signed certificate without names.
    * Excludes {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
-   * does not tell which certificate the server showed, and refuses it.
+   * does not say which certificate the server showed, and refuses it.
    */
   readonly pin?: string | readonly string[];
 };

@@ -198,7 +198,7 @@ export function resolvePins(
 /**
  * Checks what a client pins; see {@linkcode resolvePins}.
  *
- * @throws {TypeError} when the native backend is asked for it, which does not tell the server's certificate
+ * @throws {TypeError} when the native backend is asked for it, which does not show the server's certificate
  */
 export function resolveClientPins(options: ClientTlsOptions): ReturnType<typeof resolvePins> {
   const { caCerts, caFile, pin, backend } = options;
