@@ -105,7 +105,8 @@ function admitAside(
 ): void {
   const source = sourceOf(incoming);
   if (room.hasRoomFor(source)) {
-    void room.hold(incoming, source, waitMs, () => admit(incoming, admission, events)?.waitMs ?? 0);
+    const askAgain = () => admit(incoming, admission, events)?.waitMs ?? 0;
+    void room.hold(source, waitMs, askAgain, () => refuseWaiting(incoming, events));
     return;
   }
   incoming.refuse();

@@ -1,6 +1,5 @@
 // WaitingRoom: connections whose source has too many handshakes under way, until one of those has finished.
 import { pause } from "../connection/pause.ts";
-import type { Incoming } from "../net/transport.ts";
 
 /** Connections that wait at a time: each holds a descriptor, as those do that were not accepted yet. */
 const MAX_WAITING = 128;
@@ -35,13 +34,13 @@ export class WaitingRoom {
     return this.#size < MAX_WAITING && (this.#sources.get(source) ?? 0) < MAX_PER_SOURCE;
   }
 
-  /** Asks again and again until there is an answer. Never rejects. */
-  async hold(incoming: Incoming, source: string | null, waitMs: number, askAgain: AskAgain): Promise<void> {
+  /** Asks again and again until there is an answer; calls `refuse` when the server stops before. Never rejects. */
+  async hold(source: string | null, waitMs: number, askAgain: AskAgain, refuse: () => void): Promise<void> {
     this.#count(source, 1);
     for (let ms = waitMs; ms > 0;) {
       await this.#wait(Math.min(MAX_PAUSE_MS, Math.max(1, ms)), this.#signal);
       if (this.#signal.aborted) {
-        incoming.refuse();
+        refuse();
         break;
       }
       ms = askAgain();

@@ -41,7 +41,7 @@ Deno.test("WaitingRoom asks again and again until a connection is let in or refu
   const room = new WaitingRoom(new AbortController().signal, waits.pause);
   const answers = [20, 20, 0];
   const incoming = incomingFrom("192.0.2.7");
-  const held = room.hold(incoming, "192.0.2.7", 50, () => answers.shift() ?? 0);
+  const held = room.hold("192.0.2.7", 50, () => answers.shift() ?? 0, () => incoming.refuse());
   for (let count = 0; count < 3; count++) await waits.pass();
   await held;
   assertEquals([answers, incoming.refusals], [[], 0]);
@@ -54,7 +54,7 @@ Deno.test("WaitingRoom lets 64 of one source wait and 128 of all, and has room a
   for (const source of ["192.0.2.7", "192.0.2.8"]) {
     for (let count = 0; count < 64; count++) {
       assertEquals(room.hasRoomFor(source), true);
-      held.push(room.hold(incomingFrom(source), source, 50, () => 0));
+      held.push(room.hold(source, 50, () => 0, () => {}));
     }
     assertEquals(room.hasRoomFor(source), false);
   }
@@ -68,7 +68,7 @@ Deno.test("WaitingRoom refuses who waits when its server stops", async () => {
   const stopping = new AbortController();
   const room = new WaitingRoom(stopping.signal, new Waits().pause);
   const incoming = incomingFrom("192.0.2.7");
-  const held = room.hold(incoming, "192.0.2.7", 50, () => 50);
+  const held = room.hold("192.0.2.7", 50, () => 50, () => incoming.refuse());
   stopping.abort();
   await held;
   assertEquals(incoming.refusals, 1);
@@ -77,8 +77,10 @@ Deno.test("WaitingRoom refuses who waits when its server stops", async () => {
 Deno.test("acceptLoop() lets other sources in while one has to wait for its handshakes, and then that one", async () => {
   const waits = new Waits();
   const admission = new Admission<AbortController>({ maxPendingPerSource: 1, stallMs: 60_000 });
-  const arrivals = ["192.0.2.7", "192.0.2.7", "192.0.2.8"].map(incomingFrom);
+  const arrivals = ["192.0.2.7", "192.0.2.7", "192.0.2.8", "192.0.2.8"].map(incomingFrom);
+  const last = arrivals.at(-1)!;
   const closed = Promise.withResolvers<null>();
+  const stopping = new AbortController();
   const listener: Listener = {
     addr: arrivals[0]!.localAddr,
     accept: () => Promise.resolve(arrivals.shift() ?? closed.promise),
@@ -97,7 +99,7 @@ Deno.test("acceptLoop() lets other sources in while one has to wait for its hand
       onReplaced() {},
       onFault() {},
     },
-    new AbortController().signal,
+    stopping.signal,
     waits.pause,
   );
   await settle();
@@ -108,8 +110,11 @@ Deno.test("acceptLoop() lets other sources in while one has to wait for its hand
   await waits.pass();
   assertEquals(admitted.map(({ source }) => source), ["192.0.2.7", "192.0.2.8", "192.0.2.7"]);
   assertEquals(refusals, []);
+  stopping.abort();
   closed.resolve(null);
   await loop;
+  await settle();
+  assertEquals([refusals, last.refusals], [["draining"], 1], "the one that still waited");
 });
 
 Deno.test("acceptLoop() counts a balancer's connection for no source until its header has been read", async () => {
