@@ -1,7 +1,7 @@
 // PoolReporter: brings errors that no caller of a pool is told of to onError or the logger, without a flood and without a throw.
 import { callHook } from "../call_hook.ts";
 import { handled } from "../connection/rejections.ts";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 
 /** Where in a pool an error came up. */
@@ -64,14 +64,11 @@ export class PoolReporter {
   #log(error: unknown, { phase, backend }: PoolErrorContext): void {
     const line = this.#lines.ask(`${phase} ${backend}`, performance.now());
     if (!line.write) return;
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const text = errorText(error);
     const more = line.leftOut === 0 ? "" : ` (${line.leftOut} more like it were left out)`;
-    try {
-      // Where the fault is in the application's own code, its stack says where.
-      const fields = phase === "hook" || phase === "use" ? { phase, backend, error } : { phase, backend };
-      this.#logger.warn(`${TEXTS[phase]}: ${text}${more}`, fields);
-    } catch {
-      // A logger that throws must not end the pool.
-    }
+    // Where the fault is in the application's own code, its stack says where.
+    const fields = phase === "hook" || phase === "use" ? { phase, backend, error } : { phase, backend };
+    // A logger that fails, at once or later, must not end the pool.
+    callHook(() => this.#logger.warn(`${TEXTS[phase]}: ${text}${more}`, fields), () => {});
   }
 }
