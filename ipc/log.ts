@@ -3,7 +3,7 @@ import { callHook } from "../call_hook.ts";
 import { checkFunction, checkOneOf } from "../limits/check.ts";
 import type { Logger } from "../logger.ts";
 import { EventLog } from "../log_events.ts";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, KindRateLimiter } from "../log_text.ts";
 import type { IpcStatusEvent } from "./statuses.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -75,7 +75,7 @@ export class IpcReporter {
   }
 
   #log(error: unknown, phase: string, leftOut: number): void {
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const text = errorText(error);
     const fields = { phase, leftOut };
     // What reports errors must not make new ones.
     callHook(

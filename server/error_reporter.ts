@@ -4,7 +4,7 @@ import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { EventLog } from "../log_events.ts";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
@@ -101,7 +101,7 @@ export class ErrorReporter<Data> {
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
     const leftOut = line.leftOut + leftOutBefore;
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error)) +
+    const text = errorText(error) +
       (leftOut === 0 ? "" : ` (${leftOut} more like it were left out)`);
     const fields: Record<string, unknown> = { phase };
     if (connection !== undefined) fields.connection = connection.id;

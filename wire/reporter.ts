@@ -3,7 +3,7 @@ import { callHook } from "../call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import { EventLog } from "../log_events.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
@@ -86,7 +86,7 @@ export class WireReporter {
     const code = error instanceof ParleyError ? error.code : "";
     const line = this.#lines.ask(`${phase} ${code}`, performance.now());
     if (!line.write) return;
-    const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    const text = errorText(error);
     const level = levelOf(error, phase);
     const message = level === "error"
       ? `Wire error in phase "${phase}": ${text}`
