@@ -1,6 +1,6 @@
 // EventLog: lines about what happens, limited per kind, to a logger that may be absent and may throw.
 import { callHook } from "./call_hook.ts";
-import { escapeForLog, KindRateLimiter } from "./log_text.ts";
+import { errorText, escapeForLog, KindRateLimiter } from "./log_text.ts";
 import type { Logger } from "./logger.ts";
 
 /** One line. */
@@ -60,8 +60,16 @@ function plain(fields: Readonly<Record<string, unknown>>): Record<string, unknow
 function plainValue(value: unknown): unknown {
   if (typeof value === "string") return escapeForLog(value);
   if (!(value instanceof Error)) return value;
-  const { code } = value as { code?: unknown };
-  return escapeForLog(
-    typeof code === "string" ? `${code}: ${value.message}` : `${value.name}: ${value.message}`,
-  );
+  const code = codeOf(value);
+  return code === undefined ? errorText(value) : escapeForLog(`${code}: ${value.message}`);
+}
+
+/** The code of an error whose code and message can be read: those of the application may have getters that throw. */
+function codeOf(error: Error): string | undefined {
+  try {
+    const { code, message } = error as { code?: unknown; message: unknown };
+    return typeof code === "string" && typeof message === "string" ? code : undefined;
+  } catch {
+    return undefined;
+  }
 }

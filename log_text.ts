@@ -52,6 +52,26 @@ export function escapeForLog(text: string, maxCharacters: number = 256): string 
 }
 
 /**
+ * Returns the name and the message of an error, or the text of what else was thrown, fit for a log line. Never throws: application
+ * code may throw what has no text, or a getter that throws itself.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(errorText(new TypeError("no\nway")), "TypeError: no\\nway");
+ * assertEquals(errorText(Object.create(null)), "what was thrown has no text");
+ * ```
+ */
+export function errorText(error: unknown): string {
+  try {
+    return escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  } catch {
+    return "what was thrown has no text";
+  }
+}
+
+/**
  * Makes text that came from a peer fit to be shown on a terminal as it is read by people: nothing that a terminal obeys or that
  * hides or turns text around. Unlike {@linkcode escapeForLog} it keeps tabs and backslashes, and cuts nothing.
  *
@@ -84,7 +104,7 @@ export function escapeForTerminal(text: string, keepLines: boolean = false): str
  * ```
  */
 export function errorForLog(error: unknown, leftOut: number = 0): string {
-  const text = escapeForLog(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  const text = errorText(error);
   return leftOut === 0 ? text : `${text} (${leftOut} more like it were left out)`;
 }
 

@@ -1,6 +1,6 @@
 // Waiter: one pending wait for a message, and how it may end early.
 import { TimeoutError } from "../errors.ts";
-import { checkDurationMs } from "../limits/check.ts";
+import { checkDurationMs, checkSignal } from "../limits/check.ts";
 import { checkWaitNames } from "../limits/check_names.ts";
 
 /** How a wait for a message may end early. */
@@ -58,7 +58,8 @@ export function boundedWaiter(
  */
 export function checkReceive(options: ReceiveOptions): void {
   checkWaitNames("Cannot receive", options);
-  const { timeoutMs = Infinity } = options;
+  const { signal, timeoutMs = Infinity } = options;
+  checkSignal("Cannot receive", signal);
   checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
 }
 

@@ -133,12 +133,11 @@ export class WriteQueue implements SendProgress {
     else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
     const queued = this.pushedBytes - this.writtenBytes;
-    if (queued > this.#options.highWaterBytes) {
-      this.flush();
-      return this.#waitForRoom(queued, body.length);
-    }
-    if (queued >= LARGE_BYTES) this.flush();
-    else if (!this.#scheduled && this.#writing === null) this.#schedule();
+    if (queued >= LARGE_BYTES || queued > this.#options.highWaterBytes) this.flush();
+    // The flush itself ends the queue where the first bytes to go are gone.
+    if (this.#ended) return rejected(this.#refusal());
+    if (queued > this.#options.highWaterBytes) return this.#waitForRoom(queued, body.length);
+    if (queued < LARGE_BYTES && !this.#scheduled && this.#writing === null) this.#schedule();
     return ACCEPTED;
   }
 
@@ -156,8 +155,9 @@ export class WriteQueue implements SendProgress {
   flushed(): Promise<void> {
     if (this.#failure !== null) return rejected(this.#failure);
     if (this.pushedBytes === this.writtenBytes) return ACCEPTED;
-    if (this.#ended) return rejected(this.#refusal());
     this.flush();
+    // The flush itself ends the queue where the first bytes to go are gone.
+    if (this.#ended) return rejected(this.#refusal());
     const last = this.#flushes.at(-1);
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };

@@ -198,6 +198,24 @@ export function checkFunction(action: string, name: string, value: unknown): voi
 }
 
 /**
+ * Checks the signal of a wait, which may be absent. The error names what was passed instead.
+ *
+ * @throws {TypeError} when it is no `AbortSignal`
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ *
+ * checkSignal("Cannot receive", new AbortController().signal);
+ * assertThrows(() => checkSignal("Cannot receive", new AbortController()), TypeError, `"signal"`);
+ * ```
+ */
+export function checkSignal(action: string, value: unknown): void {
+  if (value === undefined || value instanceof AbortSignal) return;
+  throw new TypeError(complaint(action, "signal", "an AbortSignal", value));
+}
+
+/**
  * Checks a logger of the user's.
  *
  * @throws {TypeError} when it lacks one of the four methods

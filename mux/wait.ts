@@ -1,5 +1,6 @@
 // Waits that end early: by a signal or after a time, leaving no listener and no timer behind.
 import type { Clock } from "../clock.ts";
+import { checkSignal } from "../limits/check.ts";
 import { checkWaitNames } from "../limits/check_names.ts";
 
 /** How a wait may end early. */
@@ -46,7 +47,8 @@ export function watchWait(options: WaitOptions, { clock, cancel, timeout }: Wait
 /** Checks {@linkcode WaitOptions} before any I/O. */
 export function checkWait(what: string, options: WaitOptions): void {
   checkWaitNames(`Cannot ${what}`, options);
-  const { timeoutMs } = options;
+  const { signal, timeoutMs } = options;
+  checkSignal(`Cannot ${what}`, signal);
   if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= 0x7fffffff)) return;
   throw new RangeError(
     `Cannot ${what} as "timeoutMs" must be 0 to 2147483647: current value is ${timeoutMs}`,

@@ -31,9 +31,10 @@ const SIGNATURES: readonly (readonly [start: RegExp, name: string])[] = [
   // The hello of our encrypted IPC: 8 bytes of magic.
   // deno-lint-ignore no-control-regex -- a binary protocol
   [/^\x00EIPC\r\n/, "a hello of Parley's encrypted IPC"],
-  // yamux, "Framing": version 0, type 0 to 3, flags up to 15; a stream opens, or a session says ping or go-away.
+  // yamux, "Framing": version 0, type 0 to 3, flags up to 15, and the number of one of the first streams, or 0 of the session. Four
+  // bytes alone could be the length of a short message.
   // deno-lint-ignore no-control-regex -- a binary protocol
-  [/^\x00[\x00-\x03]\x00[\x00-\x0f]/, "a yamux frame"],
+  [/^\x00[\x00-\x03]\x00[\x00-\x0f]\x00\x00/, "a yamux frame"],
   // RFC 1928, section 3: version, number of methods, the first of them.
   // deno-lint-ignore no-control-regex -- a binary protocol
   [/^\x05[\x01-\x03][\x00-\x02]/, "a SOCKS greeting"],

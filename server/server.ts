@@ -33,6 +33,9 @@ export interface ShutdownOptions {
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
+/** Time in ms for handshakes under way when a drain begins: a client may have finished its own, and sent its first question. */
+const HANDSHAKE_GRACE_MS = 200;
+
 /** A running server; {@linkcode serve} makes it. */
 export class Server<Data = unknown> implements AsyncDisposable {
   readonly #options: ResolvedServeOptions<Data>;
@@ -44,8 +47,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
   readonly #sessions: Sessions<Data>;
   /** Connections whose handler runs or which are being closed, and handshakes. */
   readonly #running = new Set<Promise<void>>();
-  /** Aborts what waits: the accept loop and handshakes. */
+  /** Aborts what waits for newcomers: the accept loop. */
   readonly #stopping = new AbortController();
+  /** Aborts handshakes. */
+  readonly #givingUp = new AbortController();
   readonly #ready = new Outcome();
   readonly #finished = new Outcome();
   /** Where in the program this server was made. */
@@ -73,7 +78,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#sessions = new Sessions(options, { handler, reporter, tally, sweeper: this.#sweeper });
     this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: options.handshakeTimeoutMs,
-      stopping: this.#stopping.signal,
+      stopping: this.#givingUp.signal,
       isInstant: options.given.tls === undefined,
       protocol: options.given.tls === undefined ? null : "messages",
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
@@ -304,6 +309,8 @@ export class Server<Data = unknown> implements AsyncDisposable {
     this.#stopListening(new ClosedError("ERR_GOING_AWAY", "The server is draining"));
     if (before === "created") return await this.#finished.promise.catch(() => {});
     this.#sessions.drain();
+    const graceMs = Math.min(HANDSHAKE_GRACE_MS, timeoutMs > 0 ? timeoutMs / 2 : Infinity);
+    const grace = setTimeout(() => this.#givingUp.abort(this.#stopping.signal.reason), graceMs);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const deadline = new Promise<"late">((resolve) => {
       if (timeoutMs > 0) timer = setTimeout(() => resolve("late"), timeoutMs);
@@ -311,9 +318,8 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const closed = this.#finished.promise.then(() => "closed" as const);
     const outcome = await Promise.race([this.#idle(), deadline, closed]);
     clearTimeout(timer);
-    if (outcome === "closed") {
-      throw closedMeanwhile();
-    }
+    clearTimeout(grace);
+    if (outcome === "closed") throw closedMeanwhile();
     const error = outcome === "late" ? this.#cutLate(timeoutMs) : this.#leftError();
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop();
@@ -365,6 +371,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #stop(): void {
     if (this.#state === "stopped") return;
     const hadListened = this.#state !== "created";
+    this.#givingUp.abort(this.#stopping.signal.reason);
     this.#tally.stop();
     this.#setState("stopped");
     if (hadListened) void this.#accepting.then(() => this.#finished.resolve());

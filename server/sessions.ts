@@ -172,9 +172,10 @@ export class Sessions<Data> {
     const { localAddr, remoteAddr } = incoming;
     const gate = this.#rates.gate(sourceKey(remoteAddr), performance.now());
     const { onTraffic } = given;
+    const data = given.data?.({ localAddr, remoteAddr });
     const connection: Connection<Data> = new Connection<Data>(transport, {
       resolved: options,
-      data: given.data?.({ localAddr, remoteAddr }),
+      data,
       sweeper,
       tellEachRead: onTraffic !== undefined,
       onTraffic: (traffic: Traffic): void => {
@@ -184,6 +185,8 @@ export class Sessions<Data> {
       ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();
+    // The handler may await it, and then hears of it too; one that does not must not end the process.
+    if (data instanceof Promise) reporter.guard(() => data, connection);
     return connection;
   }
 

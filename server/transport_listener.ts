@@ -1,4 +1,5 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
+import { handled } from "../connection/rejections.ts";
 import { checkOptionNames } from "../limits/check_names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -170,7 +171,11 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * @throws {AddressError} when it cannot listen, as {@linkcode ready} tells
    * @throws the reason of {@linkcode abort}
    */
-  async accept(options: WaitOptions = {}): Promise<Transport | null> {
+  accept(options: WaitOptions = {}): Promise<Transport | null> {
+    return handled(this.#accept(options));
+  }
+
+  async #accept(options: WaitOptions): Promise<Transport | null> {
     checkWait("accept", options);
     options.signal?.throwIfAborted();
     const waiting = this.#waiting.shift();
@@ -201,12 +206,19 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   }
 
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Transport, void, undefined> {
-    for (;;) {
-      const transport = await this.accept();
-      if (transport === null) return;
-      yield transport;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
+    return {
+      next: () =>
+        handled(
+          this.#accept({}).then((value) => {
+            return value === null ? { value: undefined, done: true } : { value, done: false };
+          }),
+        ),
+      return: () => Promise.resolve({ value: undefined, done: true }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /** Lets the process live while it listens (the default). */

@@ -1,7 +1,7 @@
 // Log text: nothing from a peer reaches a terminal or a log file unescaped, and not too much of it.
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, escapeForLog, KindRateLimiter } from "../log_text.ts";
 
 Deno.test("escapeForLog() leaves ordinary text of any language alone", () => {
   for (const text of ["", "hello world", "Grüße, 世界 — 🎉", "שלום", `"quoted" <b>`]) {
@@ -111,4 +111,30 @@ Deno.test("KindRateLimiter goes on when the clock is set back", () => {
   const limiter = new KindRateLimiter({ maxPerInterval: 1 });
   limiter.ask("a", 1e9);
   assertEquals(limiter.ask("a", 0).write, true);
+});
+
+/** Errors that cannot be read: what application code throws may be anything. */
+const UNREADABLE: readonly unknown[] = [
+  Object.create(null),
+  {
+    toString() {
+      throw new Error("no text");
+    },
+  },
+  Object.defineProperty(new Error("x"), "message", {
+    get() {
+      throw new Error("no message");
+    },
+  }),
+  Object.defineProperty(new Error("x"), "name", { value: Symbol("no name") }),
+];
+
+Deno.test("errorText() takes whatever was thrown, and never throws", () => {
+  assertEquals(errorText(new RangeError("a\nb")), "RangeError: a\\nb");
+  assertEquals([errorText("text"), errorText(undefined), errorText(Symbol("s"))], [
+    "text",
+    "undefined",
+    "Symbol(s)",
+  ]);
+  for (const error of UNREADABLE) assertEquals(errorText(error), "what was thrown has no text");
 });

@@ -186,3 +186,18 @@ Deno.test("EventLog writes ten lines of a kind in ten seconds, escapes texts, an
   };
   new EventLog(broken).tell({ level: "info", kind: "x", message: "X" });
 });
+
+Deno.test("EventLog tells of an error that cannot be read", () => {
+  const kept = new Kept();
+  const unreadable = (name: string) => {
+    const get = () => {
+      throw new Error("mine");
+    };
+    return Object.defineProperty(new Error("x"), name, { get });
+  };
+  for (const name of ["code", "message", "name"]) {
+    new EventLog(kept).tell({ level: "info", kind: "x", message: "X", fields: { error: unreadable(name) } });
+  }
+  const none = "what was thrown has no text";
+  assertEquals(kept.fields.map((fields) => fields?.error), ["Error: x", none, none]);
+});

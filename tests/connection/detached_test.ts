@@ -110,3 +110,17 @@ for (const tls of [undefined, "node", "deno"] as const) {
     assertEquals(received, 0);
   });
 }
+
+Deno.test("Connection.flush() and send() that find the first bytes gone say so at once", async () => {
+  for (const act of ["flush", "send", "closeWrite"] as const) {
+    const { connection, transport } = scriptedConnection({ framing: raw(), highWaterBytes: 30_000 });
+    const bytes = new Uint8Array(20_000);
+    await connection.send(bytes);
+    giveAway(bytes);
+    const doing = act === "send" ? connection.send(new Uint8Array(20_000)) : connection[act]();
+    const error = await settles(act, assertRejects(() => doing, ClosedError));
+    assertStringIncludes(error.message, "transferred");
+    assertEquals(transport.writes, []);
+    connection.abort();
+  }
+});

@@ -363,3 +363,17 @@ Deno.test("Connection rejects a wait in one way only when the signal aborts as t
   assert(!(await isSettled(connection.closed)));
   connection.abort();
 });
+
+Deno.test("Connection.receive() refuses a signal that is none, and the next reader can wait", async () => {
+  const { connection, transport } = scriptedConnection(lines);
+  const signal = new AbortController() as unknown as AbortSignal;
+  await assertRejects(
+    () => connection.receive({ signal, timeoutMs: 5000 }),
+    TypeError,
+    '"signal" must be an AbortSignal',
+  );
+  const receiving = connection.receive();
+  transport.feed(utf8("one\n"));
+  assertEquals(text((await receiving)!), "one");
+  connection.abort();
+});

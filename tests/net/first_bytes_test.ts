@@ -51,6 +51,8 @@ const UNKNOWN: readonly string[] = [
   "\x16\x03\x05\x00",
   "\x00\x04\x00\x00",
   "\x00\x00\x00\x10",
+  // A message of two bytes behind its length.
+  "\x00\x00\x00\x02q0",
   "\x01\x00\x00\x01",
   "\r\n\r\n",
   "abc",

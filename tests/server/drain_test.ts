@@ -317,7 +317,33 @@ Deno.test("Server.shutdown() does not tell onError of handlers that complain of 
   assertEquals([test.codes, test.server.stats().overall.handlerErrors], [[], 0]);
 });
 
-Deno.test("Server.shutdown() and close() give up handshakes under way at once, for every TLS backend", async () => {
+Deno.test("Server.shutdown() answers a client whose handshake is over for itself, and not yet for the server", async () => {
+  const { server: identity, ca } = await testCerts();
+  for (const backend of ["node", "deno"] as const) {
+    for (let round = 0; round < 5; round++) {
+      await using test = await started({ tls: { ...identity, backend } });
+      const conn = await test.connect({ hostname: "localhost", tls: { caCerts: [ca.cert] } });
+      await conn.send("one");
+      await conn.flush();
+      const shutdown = test.server.shutdown();
+      assertEquals((await receiveAll(conn)).map(text), ["one"]);
+      await conn.close();
+      await shutdown;
+      assertEquals(test.codes, []);
+    }
+  }
+});
+
+Deno.test("Server.shutdown() with a time of its own gives up a silent handshake within it", async () => {
+  const { server: identity } = await testCerts();
+  await using test = await started({ tls: identity });
+  assert(test.server.addr.transport === "tcp");
+  using _silent = await Deno.connect({ port: test.server.addr.port });
+  await until("the handshake is pending", () => test.server.stats().pendingNow === 1);
+  await test.server.shutdown({ timeoutMs: 100 });
+});
+
+Deno.test("Server.shutdown() and close() give up silent handshakes soon, for every TLS backend", async () => {
   const { server: identity } = await testCerts();
   for (const backend of ["node", "deno"] as const) {
     for (const end of ["shutdown", "close"] as const) {

@@ -139,6 +139,43 @@ Deno.test("Hooks that reject, a logger and onError included, are reported, and e
   assertEquals(unhandled, []);
 });
 
+Deno.test("Hooks and handlers that throw what has no text are reported, and end no process", async () => {
+  for (
+    const fail of [() => Promise.reject(Object.create(null)), () => {
+      throw Object.create(null);
+    }]
+  ) {
+    const logged: string[] = [];
+    const logger: Logger = { ...console, debug() {}, info() {}, error: (message) => logged.push(message) };
+    await using test = await started({
+      ...Object.fromEntries(["onListen", "onStateChange", "onConnect"].map((name) => [name, fail])),
+      logger,
+      onError: undefined,
+    }, async (conn) => {
+      await conn.send((await conn.receive())!);
+      await fail();
+    });
+    await using conn = await test.connect();
+    assertEquals(await ask(conn, "one"), "one");
+    assertEquals(await conn.receive(), null);
+    await until("the handler's is told", () => logged.some((line) => line.includes('"handler"')));
+    assertEquals(
+      new Set(logged),
+      new Set(
+        ["hook", "handler"].map((phase) => `Server error in phase "${phase}": what was thrown has no text`),
+      ),
+    );
+  }
+});
+
+Deno.test("A data hook that rejects is reported, and ends neither the process nor the connection", async () => {
+  await using test = await started({ data: () => Promise.reject(new Error("no data")) });
+  await using conn = await test.connect();
+  assertEquals(await ask(conn, "one"), "one");
+  await until("it is told", () => test.codes.length > 0);
+  assertEquals(test.codes, ["hook Error"]);
+});
+
 Deno.test("A data hook that throws ends that connection only", async () => {
   let made = 0;
   await using test = await started({

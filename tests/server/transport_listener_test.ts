@@ -290,3 +290,15 @@ Deno.test("connectTransport() refuses wrong options before it dials, and gives u
   const late = connectTransport({ ...target(silent), tls: client, timeoutMs: 20 });
   assertEquals(codeOf(await settles("the deadline", errorOf(late))), "ERR_CONNECT_TIMEOUT");
 });
+
+Deno.test("TransportListener ends no process when a wait that nothing hears of is aborted", async () => {
+  const listener = await started();
+  const reason = new Error("mine");
+  void listener.accept();
+  void listener.accept({ timeoutMs: 0 });
+  void listener[Symbol.asyncIterator]().next();
+  listener.abort(reason);
+  assertStrictEquals(await errorOf(listener.accept()), reason);
+  // A rejection that nothing hears of would fail this test in the next turn of the event loop.
+  await settles("the end", listener.finished);
+});
