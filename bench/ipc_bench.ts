@@ -102,8 +102,7 @@ Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
       ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
       ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       onQuery: (data) => data,
-      onMessage: () => {},
-      isInboxFull: () => false,
+      inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
       onHandlerError: () => {},
     });
     link.start();

@@ -96,8 +96,10 @@ export class Answering {
 
   #run(id: number, data: Uint8Array, parent: TraceParts | undefined): void {
     const { handler, send, telemetry } = this.#options;
-    if (this.#refusing) return send(FrameKind.failure, id, failureData(CLOSING));
-    if (handler === undefined) return send(FrameKind.failure, id, failureData(NO_HANDLER));
+    if (this.#refusing || handler === undefined) {
+      send(FrameKind.failure, id, failureData(this.#refusing ? CLOSING : NO_HANDLER));
+      return this.#options.onDone(); // one that waited may be the last that a close waits for
+    }
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
       answer = telemetryOn() ? telemetry.answer(parent, () => handler(data)) : handler(data);

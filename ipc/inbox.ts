@@ -6,6 +6,8 @@ import { Fifo } from "./fifo.ts";
 
 /** What a message costs beside its data, so that empty ones are bounded too. */
 const MESSAGE_COST_BYTES = 64;
+/** What an inbox holds beyond its mark at most, of a side that has gone: more than a socket's buffers and a message have. */
+const LAST_WORDS_BYTES = 16 * 1024 * 1024;
 
 /** How a wait for a message may end early. */
 export interface IpcReadOptions {
@@ -80,19 +82,33 @@ export class Waiters<T> {
   }
 }
 
+/** What a link needs of the inbox that it fills. */
+export interface MessageSink {
+  /** Whether no more should be received for now. */
+  readonly full: boolean;
+  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  readonly overfull: boolean;
+  /** Called when it is no longer full: set by the link that fills it. */
+  onRoom: () => void;
+  /** Takes a message, full or not. The data belongs to the inbox from then on. */
+  receive(type: number, data: Uint8Array): void;
+}
+
 /** How an inbox works with its owner. */
-export interface InboxOptions {
+export interface InboxOptions<T> {
   /** The inbox is full from this many bytes on; it still takes what comes. */
   readonly highWaterBytes: number;
-  /** Called when it is no longer full. */
-  readonly onRoom: () => void;
+  /** Makes what readers get of what a link received. */
+  readonly toMessage: (type: number, data: Uint8Array) => T;
   /** Called when a message came that no call waited for and there was none before. */
   readonly onFirst?: () => void;
 }
 
 /** Messages in the order they came. */
-export class Inbox<T extends { readonly data: Uint8Array }> {
-  readonly #options: InboxOptions;
+export class Inbox<T extends { readonly data: Uint8Array }> implements MessageSink {
+  /** Called when it is no longer full. Links come and go while the inbox stays: each sets its own. */
+  onRoom: () => void = () => {};
+  readonly #options: InboxOptions<T>;
   readonly #messages = new Fifo<T>();
   readonly #waiters = new Waiters<T>();
   #bytes = 0;
@@ -100,7 +116,7 @@ export class Inbox<T extends { readonly data: Uint8Array }> {
   #some: PromiseWithResolvers<void> | null = null;
 
   /** Makes an empty inbox. */
-  constructor(options: InboxOptions) {
+  constructor(options: InboxOptions<T>) {
     this.#options = options;
   }
 
@@ -114,13 +130,19 @@ export class Inbox<T extends { readonly data: Uint8Array }> {
     return this.#bytes >= this.#options.highWaterBytes;
   }
 
+  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  get overfull(): boolean {
+    return this.#bytes - this.#options.highWaterBytes > LAST_WORDS_BYTES;
+  }
+
   /** Whether no more come. */
   get ended(): boolean {
     return this.#end !== null;
   }
 
-  /** Adds a message, or gives it to who waits. */
-  push(message: T): void {
+  /** Adds a message, or hands it to the call that waits longest. */
+  receive(type: number, data: Uint8Array): void {
+    const message = this.#options.toMessage(type, data);
     if (this.#end !== null || this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
     this.#messages.push(message);
     this.#bytes += message.data.length + MESSAGE_COST_BYTES;
@@ -145,7 +167,7 @@ export class Inbox<T extends { readonly data: Uint8Array }> {
     if (message === undefined) return undefined;
     const wasFull = this.full;
     this.#bytes -= message.data.length + MESSAGE_COST_BYTES;
-    if (wasFull && !this.full) this.#options.onRoom();
+    if (wasFull && !this.full) this.onRoom();
     return message;
   }
 

@@ -1,6 +1,6 @@
 // IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
 import { handled } from "../connection/rejections.ts";
-import { ClosedError, FramingError, ProtocolError, RemoteError, TimeoutError } from "../errors.ts";
+import { ClosedError } from "../errors.ts";
 import { Answering } from "./answering.ts";
 import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./asked.ts";
 import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
@@ -9,6 +9,7 @@ import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
+import { busy, drainTimeout, frameError, linkGone, tooLarge } from "./link_errors.ts";
 import { LinkTelemetry } from "./link_telemetry.ts";
 import type { LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
@@ -60,7 +61,7 @@ export class IpcLink {
       onError: (error) => this.#onWriteFailed(error),
       onRoom: () => this.#onOutboxRoom(),
     });
-    const telemetry = this.#telemetry = new LinkTelemetry(options.channel);
+    this.#telemetry = new LinkTelemetry(options.channel);
     this.#asked = new Asked({
       maxInFlight: options.maxQueriesInFlight,
       send: (id, data, context) => this.#sendQuery(id, data, context),
@@ -74,7 +75,7 @@ export class IpcLink {
       isOutboxFull: () => this.#outbox.full,
       send: (kind, id, data) => this.#outbox.add(kind, id, data),
       onError: options.onHandlerError,
-      telemetry,
+      telemetry: this.#telemetry,
       onDone: () => this.#onAnswered(),
     });
     this.#pings = new Pings({
@@ -91,6 +92,10 @@ export class IpcLink {
   /** Starts to read. */
   start(): void {
     this.#telemetry.start(this, (kind, tag, data) => this.#outbox.add(kind, tag, data));
+    const { inbox } = this.#options;
+    if (!this.#dropping) inbox.onRoom = () => this.resume();
+    // The other side asks whether it is in, and that is not read before there is room.
+    if (!this.#dropping && inbox.full) this.#pings.stillHere();
     void this.#read();
   }
 
@@ -135,6 +140,24 @@ export class IpcLink {
   confirm(): Promise<void> {
     if (this.#state !== "open") return Promise.reject(this.#gone());
     return this.#pings.confirm();
+  }
+
+  /**
+   * Resolves once the other side has let us in: by its answer to a ping, a sign of life, a message or a query, as a side that turns us
+   * away sends none of them. Until then all is received, room or not: what shows that we are in may stand behind it.
+   */
+  entered(): Promise<void> {
+    return this.#pings.enter();
+  }
+
+  /** Whether it rests, as there is no room for more, and nothing is being written. */
+  get resting(): boolean {
+    return this.#resume !== null && !this.#outbox.writing;
+  }
+
+  /** Says that we live, unasked. */
+  stillHere(): void {
+    this.#pings.stillHere();
   }
 
   /** Goes on receiving once there is room. */
@@ -186,16 +209,17 @@ export class IpcLink {
   async #read(): Promise<void> {
     try {
       for (;;) {
-        if (this.#mustPause()) await new Promise<void>((resolve) => this.#resume = resolve);
+        // One chunk is read before there is room for it: a side that rests sees so that the other has gone.
         const chunk = await this.#frames.read();
         if (chunk === null) break;
         this.#watch.sawInput();
+        if (this.#mustPause()) await new Promise<void>((resolve) => this.#resume = resolve);
+        if (this.#state === "ended") return;
         this.#traffic.bytesIn += chunk.length;
         this.#decoder.push(chunk, this.#onFrame);
         this.#outbox.flush(); // what was answered on the spot goes out together
       }
-      this.#decoder.end();
-      const orderly = this.#theyClose !== null || this.#frames.marksItsEnd;
+      const orderly = !this.#decoder.inFrame && (this.#theyClose !== null || this.#frames.marksItsEnd);
       this.#finish(orderly ? null : this.#writeError ?? cutShort());
     } catch (error) {
       // After both last words, how the line ends means nothing.
@@ -211,11 +235,12 @@ export class IpcLink {
     this.#writeError = error;
     this.#state = "closing";
     this.#outbox.fail(error);
-    const timer = setTimeout(() => this.#finish(error), this.#options.closeTimeoutMs);
-    void this.closed.then(() => clearTimeout(timer));
+    this.resume();
+    this.#endAfter(this.#options.closeTimeoutMs, () => this.#finish(error));
   }
 
   readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
+    if (this.#pings.entering) this.#pings.sawFrame(kind);
     switch (kind) {
       case FrameKind.message:
         return this.#onMessage(tag, data);
@@ -225,10 +250,7 @@ export class IpcLink {
       case FrameKind.answer:
       case FrameKind.failure:
         if (this.#asked.answered(kind, tag, data)) return;
-        throw new ProtocolError(
-          "ERR_IPC_FRAME",
-          `Cannot take an answer to query ${tag} as it was never asked`,
-        );
+        throw frameError(`Cannot take an answer to query ${tag} as it was never asked`);
       case FrameKind.ping:
         this.#telemetry.pinged(tag);
         // A pong says that all before it was received: not when some of it was dropped.
@@ -245,15 +267,17 @@ export class IpcLink {
 
   #onMessage(type: number, data: Uint8Array): void {
     this.#traffic.messagesIn++;
+    const { inbox } = this.#options;
     // A side that closes reads on to the other's last word. What does not fit by then has no reader.
-    if (this.#state !== "open" && this.#options.isInboxFull()) this.#dropping = true;
-    if (!this.#dropping) this.#options.onMessage(type, data);
+    if (this.#close !== null && inbox.full) this.#dropping = true;
+    if (this.#dropping) return;
+    // One that has gone has not much left to say.
+    if (this.#writeError !== null && inbox.overfull) return this.#finish(this.#writeError);
+    inbox.receive(type, data);
   }
 
   #onClosing(reason: number): void {
-    if (this.#theyClose !== null) {
-      throw new ProtocolError("ERR_IPC_FRAME", "Cannot take a second closing frame");
-    }
+    if (this.#theyClose !== null) throw frameError("Cannot take a second closing frame");
     this.#theyClose = { reason };
     this.#answering.refuse();
     this.#asked.end(this.#gone());
@@ -264,11 +288,8 @@ export class IpcLink {
   /** The other side closes: hands over what was written, and says our last word. */
   async #answerClosing(): Promise<void> {
     this.#state = "closing";
-    const timer = setTimeout(
-      () => this.#finish(this.#drainTimeout(this.#options.closeTimeoutMs)),
-      this.#options.closeTimeoutMs,
-    );
-    void this.closed.then(() => clearTimeout(timer));
+    const { closeTimeoutMs } = this.#options;
+    this.#endAfter(closeTimeoutMs, () => this.#late(closeTimeoutMs));
     try {
       await this.#sayLastWord(ClosingReason.done);
     } catch {
@@ -277,17 +298,27 @@ export class IpcLink {
     }
   }
 
+  /** Ends it after a time, unless it has ended by then. */
+  #endAfter(timeoutMs: number, end: () => void): void {
+    const timer = setTimeout(end, timeoutMs);
+    void this.closed.then(() => clearTimeout(timer));
+  }
+
+  #late(timeoutMs: number): void {
+    this.#finish(drainTimeout(timeoutMs, this.#outbox.queuedBytes));
+  }
+
   async #drain(timeoutMs: number, reason: number): Promise<void> {
-    const timer = setTimeout(() => this.#finish(this.#drainTimeout(timeoutMs)), timeoutMs);
+    this.#endAfter(timeoutMs, () => this.#late(timeoutMs));
     try {
       if (this.#state === "open") {
         this.#state = "draining";
         this.#answering.refuse();
+        this.resume(); // answers that it waits for may stand behind what waits to be received
         await Promise.race([this.#idle(), this.closed]);
         if (this.#state === "draining") this.#state = "closing";
         if ((this.#state as State) !== "ended") {
           this.#outbox.add(FrameKind.closing, reason, NOTHING);
-          this.resume(); // their last word comes behind what waits to be received
           await this.#outbox.emptied();
           await Promise.race([this.#theirClosing.promise, this.closed]);
           if ((this.#state as State) !== "ended") await this.#frames.end(reason);
@@ -297,7 +328,6 @@ export class IpcLink {
       if (this.#theyClose === null) this.#finish(error as Error);
     }
     const { error } = await this.closed;
-    clearTimeout(timer);
     if (error !== null) throw error;
   }
 
@@ -336,8 +366,8 @@ export class IpcLink {
   }
 
   #mustPause(): boolean {
-    const isReading = this.#state === "open" || this.#state === "draining";
-    return isReading && (this.#options.isInboxFull() || this.#answering.full);
+    if (this.#state !== "open" || this.#pings.entering) return false;
+    return this.#options.inbox.full || this.#answering.full;
   }
 
   #sendQuery(id: number, data: Uint8Array, context: Uint8Array | undefined): boolean {
@@ -362,35 +392,10 @@ export class IpcLink {
   #refuseSend(data: Uint8Array): Error | null {
     const { peerMaxMessageBytes } = this.#frames.info;
     if (this.#state !== "open") return this.#gone();
-    if (data.length <= peerMaxMessageBytes) return null;
-    return new FramingError(
-      "ERR_FRAME_TOO_LARGE",
-      `Cannot send as the other side takes at most ${peerMaxMessageBytes} bytes: the message has ${data.length}`,
-    );
+    return data.length <= peerMaxMessageBytes ? null : tooLarge(data.length, peerMaxMessageBytes);
   }
 
   #gone(): Error {
-    if (this.#theyClose?.reason === ClosingReason.busy) return busy();
-    return this.#theyClose !== null
-      ? new ClosedError("ERR_GOING_AWAY", "Cannot go on as the other side closes")
-      : new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
+    return linkGone(this.#theyClose?.reason);
   }
-
-  #drainTimeout(timeoutMs: number): TimeoutError {
-    return new TimeoutError(
-      "ERR_DRAIN_TIMEOUT",
-      `Cannot close in order as it took longer than ${timeoutMs} ms`,
-      {
-        cutConnections: 1,
-        cutBytes: this.#outbox.queuedBytes,
-      },
-    );
-  }
-}
-
-function busy(): RemoteError {
-  return new RemoteError(
-    "ERR_BUSY",
-    "Cannot connect as the other side has as many connections as it may have",
-  );
 }

@@ -39,7 +39,7 @@ export class LinkSlot {
     this.#options = options;
     this.inbox = new Inbox({
       highWaterBytes: options.link.readAheadBytes,
-      onRoom: () => this.#link?.resume(),
+      toMessage: (type, data) => ({ type, data }),
     });
   }
 
@@ -53,7 +53,6 @@ export class LinkSlot {
     this.#link = link;
     this.tally.opened(link, null);
     this.#up.resolve();
-    link.resume(); // the inbox may have been emptied before
   }
 
   /** Takes the link out, as it has ended. */

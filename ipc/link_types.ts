@@ -1,5 +1,6 @@
 // What an IpcLink is given by its owner, and what it tells.
 import type { IpcAnswer } from "./answering.ts";
+import type { MessageSink } from "./inbox.ts";
 import type { LinkWatchOptions } from "./link_watch.ts";
 
 /** Limits of a link, checked. */
@@ -19,10 +20,8 @@ export interface LinkLimits extends LinkWatchOptions {
 export interface LinkOptions extends LinkLimits {
   /** Answers the other side's queries. */
   readonly onQuery: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
-  /** Takes a message; the data belongs to the taker. */
-  readonly onMessage: (type: number, data: Uint8Array) => void;
-  /** Whether no more messages should be received for now; `IpcLink.resume` tells of the change. */
-  readonly isInboxFull: () => boolean;
+  /** Takes its messages. */
+  readonly inbox: MessageSink;
   /** Told when a handler threw. */
   readonly onHandlerError: (error: unknown) => void;
 }

@@ -1,6 +1,7 @@
 // LinkWatch: finds out that the other side is dead, does not read, or does not end what it began.
 import { Stillness } from "../connection/stillness.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
+import { FRAME_HEAD_BYTES } from "./message.ts";
 
 /** Times that are watched, in ms; 0 is off. */
 export interface LinkWatchOptions {
@@ -32,7 +33,7 @@ export interface LinkLook {
   readonly writing: boolean;
   /** Bytes written so far. */
   readonly writtenBytes: number;
-  /** Bytes that wait. */
+  /** Bytes that wait, those of the write under way included. */
   readonly queuedBytes: number;
   /** A frame has begun whose rest is to come. */
   readonly inFrame: boolean;
@@ -42,6 +43,11 @@ export interface LinkLook {
 
 /** More than this between two looks, and it was us who slept. */
 const ASLEEP_MS = 5000;
+/**
+ * Longest time between two signs of life while we do not read, in ms. The other side waits for them by its own options, which we do
+ * not know; and the first one after it has gone fails, which is how a side that does not read finds that out.
+ */
+const SIGN_MS = 1000;
 
 /** Compares one look with the next, so that nothing is spent on a message. */
 export class LinkWatch {
@@ -79,13 +85,16 @@ export class LinkWatch {
     }
     this.#watchWrites(nowMs, look);
     this.#watchMessage(nowMs, look);
+    this.#giveSigns(nowMs, look);
     if (this.#options.keepaliveMs > 0) this.#watchLife(nowMs, look);
   }
 
   #watchWrites(nowMs: number, { writing, writtenBytes, queuedBytes }: LinkLook): void {
     const { writeTimeoutMs } = this.#options;
-    const stillMs = this.#writes.lastedMs(writing ? writtenBytes : -1, nowMs);
-    if (!writing || stillMs < writeTimeoutMs) return;
+    // That no sign of life fits in is no fault of a side that does not read either: two that rest owe each other nothing.
+    const owes = writing && queuedBytes > FRAME_HEAD_BYTES;
+    const stillMs = this.#writes.lastedMs(owes ? writtenBytes : -1, nowMs);
+    if (!owes || stillMs < writeTimeoutMs) return;
     this.#actions.fail(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
@@ -108,22 +117,27 @@ export class LinkWatch {
     );
   }
 
+  #giveSigns(nowMs: number, { paused, writing }: LinkLook): void {
+    if (
+      !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
+    ) return;
+    this.#signAtMs = nowMs;
+    this.#actions.stillHere();
+  }
+
   #watchLife(nowMs: number, { paused, writing }: LinkLook): void {
     const { keepaliveMs, keepaliveTimeoutMs } = this.#options;
-    if (paused) {
-      this.#inputs++; // silence is ours
+    // Silence is ours while we do not read. While a write is under way its own time limit holds: a ping would wait behind it.
+    if (paused || writing) {
+      this.#inputs++;
       this.#pingedAtMs = null;
-      if (nowMs - this.#signAtMs >= keepaliveMs && !writing) {
-        this.#signAtMs = nowMs;
-        this.#actions.stillHere();
-      }
     }
     const silentMs = this.#silence.lastedMs(this.#inputs, nowMs);
     if (silentMs === 0) this.#pingedAtMs = null;
     if (this.#pingedAtMs === null) {
       if (silentMs < keepaliveMs) return;
       this.#pingedAtMs = nowMs;
-      if (!writing) this.#actions.ping(); // else the time limit of writes holds
+      this.#actions.ping();
       return;
     }
     if (nowMs - this.#pingedAtMs < keepaliveTimeoutMs) return;

@@ -72,8 +72,7 @@ export function linkOptions(
   return {
     ...resolved.link,
     onQuery,
-    onMessage: (type, data) => slot.inbox.push({ type, data }),
-    isInboxFull: () => slot.inbox.full,
+    inbox: slot.inbox,
     onHandlerError: (error) => {
       slot.tally.counters.handlerErrors++;
       resolved.reporter.report(error, "query");
@@ -108,7 +107,7 @@ async function confirmInTime(
   const onAbort = () => link.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    await link.confirm();
+    await link.entered();
   } catch {
     const { error } = await link.closed;
     if (signal.aborted) throw signal.reason;

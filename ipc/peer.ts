@@ -24,6 +24,7 @@ import { claimEndpoint } from "./network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
 import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { pause } from "./pause.ts";
+import { probe } from "./probe.ts";
 import { Reception } from "./reception.ts";
 import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
@@ -299,6 +300,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     const { resolved, secrets, given } = this.#parts;
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
       const link = new IpcLink(frames, linkOptions(resolved, this.#slot, this.#parts.onQuery));
+      if (this.#slot.link !== null) await probe(this.#slot.link); // one that does not read does not see its other side leave
       if (this.#slot.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
         const reason = this.#slot.link !== null ? ClosingReason.busy : ClosingReason.done;
         this.#slot.tally.counters.connectionsRefused++;

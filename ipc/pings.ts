@@ -20,6 +20,8 @@ export class Pings {
   readonly #options: PingsOptions;
   /** Who waits for the pong of that tag. */
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
+  /** Waits until the other side has let us in. */
+  #entry: PromiseWithResolvers<void> | null = null;
   #lastTag = 0;
   #pongsQueued = 0;
 
@@ -31,6 +33,25 @@ export class Pings {
   /** Asks for a sign of life. */
   ask(): void {
     this.#send();
+  }
+
+  /** Whether the other side has yet to show that it has let us in. */
+  get entering(): boolean {
+    return this.#entry !== null;
+  }
+
+  /** Asks to be let in; resolves once the other side has shown it. */
+  enter(): Promise<void> {
+    this.#entry = Promise.withResolvers();
+    this.#send();
+    return handled(this.#entry.promise);
+  }
+
+  /** A frame came: a side that turns us away sends none of these. */
+  sawFrame(kind: FrameKind): void {
+    if (kind !== FrameKind.message && kind !== FrameKind.query && kind !== FrameKind.pong) return;
+    this.#entry?.resolve();
+    this.#entry = null;
   }
 
   /** Gives one unasked. */
@@ -68,6 +89,8 @@ export class Pings {
   end(error: Error): void {
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
+    this.#entry?.reject(error);
+    this.#entry = null;
   }
 
   /** Sends a ping and gives its tag; 0 is for signs of life that nobody asked for. */

@@ -277,14 +277,16 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const link = new IpcLink(frames, {
       ...resolved.link,
       onQuery: onQuery === undefined ? undefined : (data) => onQuery(data, client),
-      onMessage: (type, data) => client.inbox.push({ client, type, data }),
-      isInboxFull: () => client.inbox.full,
+      inbox: client.inbox,
       onHandlerError: (error) => {
         this.#tally.counters.handlerErrors++;
         resolved.reporter.report(error, "query");
       },
     });
     client.attach(link, this.#tally);
+    if (this.#clients.size >= given.maxClients) {
+      await Promise.all(Array.from(this.#clients.values(), (other) => other.probe()));
+    }
     if (this.#close !== null || this.#clients.size >= given.maxClients) {
       const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
       this.#tally.counters.connectionsRefused++;

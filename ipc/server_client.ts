@@ -9,6 +9,7 @@ import type { IpcLinkStats } from "../stats/snapshots.ts";
 import type { LinkEnd } from "./link_types.ts";
 import type { IpcMessage } from "./link_slot.ts";
 import { checkType, toBytes } from "./options.ts";
+import { probe } from "./probe.ts";
 import type { IpcTally } from "./tally.ts";
 
 /** A message from one of a server's clients. */
@@ -45,7 +46,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     this.#queryTimeoutMs = parts.queryTimeoutMs;
     this.inbox = new Inbox({
       highWaterBytes: parts.readAheadBytes,
-      onRoom: () => this.#link?.resume(),
+      toMessage: (type, data) => ({ client: this, type, data }),
       onFirst: () => parts.onFirst(this),
     });
   }
@@ -55,6 +56,11 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     this.#link = link;
     this.#tally = tally;
     this.#closed = link.closed.then(() => {});
+  }
+
+  /** @ignore part of a server */
+  probe(): Promise<void> {
+    return probe(this.#link!);
   }
 
   /** @ignore part of a server */

@@ -43,6 +43,27 @@ export interface RekeyLimits {
 /** What the specification asks for. */
 export const REKEY_LIMITS: RekeyLimits = { records: 2 ** 20, bytes: 2 ** 32, ageMs: 3_600_000 };
 
+/**
+ * The nonce of a record: `iv` XOR its number as a u64 in the last eight bytes.
+ *
+ * @throws {ProtocolError} `ERR_IPC_RECORD` from number 2^24 on
+ */
+export function nonceOf(iv: Uint8Array, sequence: number): Uint8Array {
+  if (sequence >= HARD_RECORD_LIMIT) {
+    throw new ProtocolError(
+      "ERR_IPC_RECORD",
+      `Cannot go on as a key may serve ${HARD_RECORD_LIMIT} records at most`,
+    );
+  }
+  const nonce = iv.slice();
+  // Numbers end far below 2^32: the upper half of the u64 is zero.
+  nonce[8]! ^= sequence >>> 24;
+  nonce[9]! ^= sequence >>> 16;
+  nonce[10]! ^= sequence >>> 8;
+  nonce[11]! ^= sequence;
+  return nonce;
+}
+
 /** Key material of one direction under one traffic secret. */
 class Epoch {
   readonly key: Uint8Array;
@@ -65,20 +86,7 @@ class Epoch {
 
   /** Takes the next number and gives its nonce: iv XOR (0^4 | u64 number). */
   nextNonce(): Uint8Array {
-    const sequence = this.#sequence++;
-    if (sequence >= HARD_RECORD_LIMIT) {
-      throw new ProtocolError(
-        "ERR_IPC_RECORD",
-        `Cannot go on as a key may serve ${HARD_RECORD_LIMIT} records at most`,
-      );
-    }
-    const nonce = this.#iv.slice();
-    // Numbers end far below 2^32: the upper half of the u64 is zero.
-    nonce[8]! ^= sequence >>> 24;
-    nonce[9]! ^= sequence >>> 16;
-    nonce[10]! ^= sequence >>> 8;
-    nonce[11]! ^= sequence;
-    return nonce;
+    return nonceOf(this.#iv, this.#sequence++);
   }
 
   /** The key as WebCrypto wants it, imported once. */

@@ -246,8 +246,7 @@ class Line {
       ...{ readAheadBytes: 5000, maxQueriesInFlight: 10, maxQueriesRunning: 3, closeTimeoutMs: 1000 },
       ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       onQuery: (data) => data,
-      onMessage: () => {},
-      isInboxFull: () => false,
+      inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
       onHandlerError: () => {},
     });
     this.link.start();

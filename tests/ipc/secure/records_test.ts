@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../../errors.ts";
 import {
   ASYNC_BYTES,
+  nonceOf,
   type Opened,
   RecordOpener,
   RecordSealer,
@@ -131,4 +132,12 @@ Deno.test("RecordSealer keeps the order of numbers between small and large recor
     const { type, plain, rest } = theirs.open(record);
     assertEquals([type, plain, rest.length], [0x10, plains[i]!, 0], `seed ${seed}`);
   }
+});
+
+Deno.test("nonceOf() numbers up to 16777216 records under a key, each with a nonce of its own, and not one more", () => {
+  const iv = new Uint8Array(12).fill(0xa5);
+  const numbers = [0, 1, 255, 256, 65_536, 2 ** 24 - 1];
+  const nonces = numbers.map((number) => nonceOf(iv, number).join());
+  assertEquals(new Set(nonces).size, numbers.length);
+  assertThrows(() => nonceOf(iv, 2 ** 24), ProtocolError, "16777216 records at most");
 });
