@@ -92,10 +92,9 @@ export class IpcLink {
   /** Starts to read. */
   start(): void {
     this.#telemetry.start(this, (kind, tag, data) => this.#outbox.add(kind, tag, data));
-    const { inbox } = this.#options;
-    if (!this.#dropping) inbox.onRoom = () => this.resume();
+    if (!this.#dropping) this.#options.inbox.onRoom = () => this.resume();
     // The other side asks whether it is in, and that is not read before there is room.
-    if (!this.#dropping && inbox.full) this.#pings.stillHere();
+    if (!this.#dropping && this.#mustPause()) this.#pings.stillHere();
     void this.#read();
   }
 
