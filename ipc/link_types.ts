@@ -1,5 +1,6 @@
 // What an IpcLink is given by its owner, and what it tells.
 import type { IpcAnswer } from "./answering.ts";
+import type { IpcQueryContext } from "./query_context.ts";
 import type { LinkWatchOptions } from "./link_watch.ts";
 
 /** Limits of a link, checked. */
@@ -18,7 +19,9 @@ export interface LinkLimits extends LinkWatchOptions {
 /** How a link works with its owner. */
 export interface LinkOptions extends LinkLimits {
   /** Answers the other side's queries. */
-  readonly onQuery: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
+  readonly onQuery:
+    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Takes a message; the data belongs to the taker. */
   readonly onMessage: (type: number, data: Uint8Array) => void;
   /** Whether no more messages should be received for now; `IpcLink.resume` tells of the change. */

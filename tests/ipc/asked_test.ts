@@ -10,10 +10,15 @@ const ONE = new Uint8Array(1);
 const PATIENT_MS = 20_000;
 
 /** A table whose sends are noted. */
-function table({ maxInFlight = 1000 } = {}): { asked: Asked; sent: number[]; sizes: number[] } {
+function table(
+  { maxInFlight = 1000 } = {},
+): { asked: Asked; sent: number[]; sizes: number[]; cancelled: number[] } {
   const sent: number[] = [], sizes: number[] = [];
+  const cancelled: number[] = [];
   const send = (id: number, data: Uint8Array) => (sent.push(id), sizes.push(data.length), true);
-  return { asked: new Asked({ maxInFlight, send, onIdle: () => {} }), sent, sizes };
+  const cancel = (id: number) => void cancelled.push(id);
+  const asked = new Asked({ maxInFlight, send, cancel, onIdle: () => {} });
+  return { asked, sent, sizes, cancelled };
 }
 
 Deno.test("Asked has no more than 4 MiB of queries under way, and sends the others in order as answers come", async () => {

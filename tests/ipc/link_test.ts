@@ -88,7 +88,7 @@ Deno.test("IpcLink ends on what the protocol does not have", async () => {
         ]),
       );
     }],
-    ["an unknown kind", "ERR_IPC_FRAME", (line) => line.send(9 as FrameKind, 1)],
+    ["an unknown kind", "ERR_IPC_FRAME", (line) => line.send(10 as FrameKind, 1)],
     ["type 0", "ERR_IPC_FRAME", (line) => line.send(FrameKind.message, 0)],
     [
       "a message over our limit",
