@@ -1,12 +1,14 @@
 // Answering: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../limits/check.ts";
-import { FramingError, RemoteError } from "../errors.ts";
+import { Stillness } from "../connection/stillness.ts";
+import { ClosedError, FramingError, RemoteError } from "../errors.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import type { TraceParts } from "../stats/trace_context.ts";
 import { failureData } from "./asked.ts";
 import { Fifo } from "./fifo.ts";
 import type { LinkTelemetry } from "./link_telemetry.ts";
-import { FrameKind } from "./message.ts";
+import { FrameKind, TAKES_CANCELS_TAG } from "./message.ts";
+import { type IpcQueryContext, QueryContext } from "./query_context.ts";
 
 /** What a handler of queries may return: an empty answer is an answer. */
 export type IpcAnswer = Uint8Array | string | void;
@@ -14,7 +16,9 @@ export type IpcAnswer = Uint8Array | string | void;
 /** How the answering half works with its link. */
 export interface AnsweringOptions {
   /** The user's handler; without one every query fails with `ERR_NO_HANDLER`. */
-  readonly handler: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
+  readonly handler:
+    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Handlers that run at a time; other queries wait. */
   readonly maxRunning: number;
   /** Bytes of waiting queries from which on no more is received: more than an asker that keeps the rules ever has under way. */
@@ -23,9 +27,11 @@ export interface AnsweringOptions {
   readonly maxAnswerBytes: number;
   /** Whether answers would only pile up now. */
   readonly isOutboxFull: () => boolean;
-  /** Sends an answer. */
+  /** Whether an answer of this size may join what waits to be written. */
+  readonly hasRoomFor: (bytes: number) => boolean;
+  /** Sends an answer, or the ping which says that we take cancel frames. */
   readonly send: (kind: FrameKind, id: number, data: Uint8Array) => void;
-  /** Told when the handler threw. */
+  /** Reports what a handler threw. */
   readonly onError: (error: unknown) => void;
   /** Where handlers are measured. */
   readonly telemetry: LinkTelemetry;
@@ -34,15 +40,63 @@ export interface AnsweringOptions {
 }
 
 const EMPTY: Uint8Array = new Uint8Array(0);
+/** What a waiting query costs besides its data. */
+const QUERY_COST_BYTES = 64;
+/** Cancelled queries that may stay in the queue before it is made anew without them. */
+const MAX_CANCELLED_WAITING = 32;
+/** Time in ms in which an asker takes no byte at all, after which finished answers are no longer kept for it. */
+const TAKES_NOTHING_MS = 1000;
 const NO_HANDLER = new RemoteError("ERR_NO_HANDLER", "There is no handler for queries");
 const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
+const NOT_TAKEN = new RemoteError(
+  "ERR_QUEUE_FULL",
+  'The answer was dropped as the asker reads nothing and "maxQueuedBytes" wait for it',
+);
 
-/** The answering half of a link. */
+/** A query that waits for its turn. */
+interface WaitingQuery {
+  readonly id: number;
+  readonly data: Uint8Array;
+  readonly parent: TraceParts | undefined;
+  isCancelled: boolean;
+}
+
+/** An answer that waits for room in the outbox. */
+interface FinishedAnswer {
+  readonly kind: FrameKind;
+  readonly id: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * The answering half of a link.
+ *
+ * A query waits, runs, and may wait again, finished, for room in the outbox:
+ * ```
+ * take ─▶ waiting ─▶ running ─▶ finished ─▶ sent
+ *            └─cancel──┴─cancel────┴─cancel or nothing is read──▶ dropped
+ * ```
+ * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`. While the outbox is full no
+ * handler starts, so that finished answers are those of handlers that ran already.
+ */
 export class Answering {
   readonly #options: AnsweringOptions;
-  readonly #waiting = new Fifo<{ id: number; data: Uint8Array; parent: TraceParts | undefined }>();
+  #waiting = new Fifo<WaitingQuery>();
+  /** Waiting queries that can be cancelled, by id. */
+  readonly #waitingById = new Map<number, WaitingQuery>();
+  /** How many in `#waiting` were cancelled. */
+  #cancelledWaiting = 0;
   #waitingBytes = 0;
+  /** Handlers that run; those whose asker has gone count here, and are no longer in `#contexts`. */
   #running = 0;
+  readonly #contexts = new Map<number, QueryContext>();
+  /** Answers that wait for room, in the order in which they were finished; a `Map` as they may be cancelled. */
+  readonly #finished = new Map<number, FinishedAnswer>();
+  #finishedBytes = 0;
+  readonly #taking = new Stillness();
+  /** Whether the asker has taken no byte for {@linkcode TAKES_NOTHING_MS}. */
+  #takesNothing = false;
+  #hasAnnounced = false;
   #refusing = false;
   #ended = false;
 
@@ -52,9 +106,14 @@ export class Answering {
     this.#options = options;
   }
 
-  /** Queries that are not answered yet. */
+  /** Queries that are not answered yet and whose asker still waits. */
   get size(): number {
-    return this.#running + this.#waiting.size;
+    return this.#contexts.size + this.#waiting.size - this.#cancelledWaiting + this.#finished.size;
+  }
+
+  /** Bytes of answers that wait for room in the outbox. */
+  get finishedBytes(): number {
+    return this.#finishedBytes;
   }
 
   /** Whether no more should be received for now. */
@@ -65,17 +124,63 @@ export class Answering {
   /** Takes a query, and what the asker says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
-    this.#waiting.push({ id, data, parent });
-    this.#waitingBytes += data.length + 64;
+    const query: WaitingQuery = { id, data, parent, isCancelled: false };
+    this.#waiting.push(query);
+    this.#waitingById.set(id, query);
+    this.#waitingBytes += data.length + QUERY_COST_BYTES;
+    this.#announce();
   }
 
-  /** Runs what waits, as far as there is room. */
+  /** Takes a cancel frame: the asker of this query no longer waits. One that crossed the answer changes nothing. */
+  cancel(id: number): void {
+    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query as its asker no longer waits");
+    const context = this.#contexts.get(id);
+    const waiting = this.#waitingById.get(id);
+    const finished = this.#finished.get(id);
+    if (context !== undefined) {
+      this.#contexts.delete(id);
+      context.giveUp(reason);
+    } else if (waiting !== undefined) {
+      this.#cancelWaiting(waiting);
+    } else if (finished !== undefined) {
+      this.#finished.delete(id);
+      this.#finishedBytes -= finished.data.length;
+    } else return;
+    this.#options.onDone();
+  }
+
+  /** Sends finished answers and runs what waits, as far as there is room. */
   resume(): void {
-    while (this.#waiting.size > 0 && this.#hasRoom()) {
-      const { id, data, parent } = this.#waiting.shift()!;
-      this.#waitingBytes -= data.length + 64;
-      this.#run(id, data, parent);
+    for (const answer of this.#finished.values()) {
+      if (!this.#options.hasRoomFor(answer.data.length)) break;
+      this.#finished.delete(answer.id);
+      this.#finishedBytes -= answer.data.length;
+      this.#options.send(answer.kind, answer.id, answer.data);
+      this.#options.onDone();
     }
+    while (this.#waiting.size > 0 && this.#hasRoom()) {
+      const query = this.#waiting.shift()!;
+      if (query.isCancelled) {
+        this.#cancelledWaiting--;
+        continue;
+      }
+      if (this.#waitingById.get(query.id) === query) this.#waitingById.delete(query.id);
+      this.#waitingBytes -= query.data.length + QUERY_COST_BYTES;
+      this.#run(query.id, query.data, query.parent);
+    }
+  }
+
+  /** Looks at the time: an asker that takes nothing is not kept more than the outbox may hold. */
+  tick(nowMs: number, writtenBytes: number): void {
+    const isFull = this.#options.isOutboxFull();
+    const stillMs = this.#taking.lastedMs(isFull ? writtenBytes : -1, nowMs);
+    this.#takesNothing = isFull && stillMs >= TAKES_NOTHING_MS;
+    if (!this.#takesNothing || this.#finished.size === 0) return;
+    const dropped = [...this.#finished.keys()];
+    this.#finished.clear();
+    this.#finishedBytes = 0;
+    for (const id of dropped) this.#options.send(FrameKind.failure, id, failureData(NOT_TAKEN));
+    this.#options.onDone();
   }
 
   /** Refuses queries that come from now on. */
@@ -83,15 +188,48 @@ export class Answering {
     this.#refusing = true;
   }
 
-  /** Drops what waits; answers that come later go nowhere. */
-  end(): void {
+  /** Drops what waits and tells running handlers by their signal; answers that come later go nowhere. */
+  end(reason: Error): void {
     this.#ended = true;
     this.#waiting.clear();
+    this.#waitingById.clear();
+    this.#cancelledWaiting = 0;
     this.#waitingBytes = 0;
+    this.#finished.clear();
+    this.#finishedBytes = 0;
+    const gone = reason instanceof ClosedError ? reason : new ClosedError(
+      "ERR_CLOSED",
+      "Cannot answer the query as the connection to its asker has ended",
+      { cause: reason },
+    );
+    const contexts = [...this.#contexts.values()];
+    this.#contexts.clear();
+    for (const context of contexts) context.giveUp(gone);
   }
 
   #hasRoom(): boolean {
     return !this.#ended && this.#running < this.#options.maxRunning && !this.#options.isOutboxFull();
+  }
+
+  /** Says once that we take cancel frames: when the first query is not answered on the spot. */
+  #announce(): void {
+    if (this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined) return;
+    this.#hasAnnounced = true;
+    this.#options.send(FrameKind.ping, TAKES_CANCELS_TAG, EMPTY);
+  }
+
+  #cancelWaiting(query: WaitingQuery): void {
+    this.#waitingById.delete(query.id);
+    query.isCancelled = true;
+    this.#waitingBytes -= query.data.length + QUERY_COST_BYTES;
+    this.#cancelledWaiting++;
+    if (this.#cancelledWaiting <= Math.max(MAX_CANCELLED_WAITING, this.#waiting.size / 2)) return;
+    const waiting = new Fifo<WaitingQuery>();
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (!next.isCancelled) waiting.push(next);
+    }
+    this.#waiting = waiting;
+    this.#cancelledWaiting = 0;
   }
 
   #run(id: number, data: Uint8Array, parent: TraceParts | undefined): void {
@@ -100,45 +238,71 @@ export class Answering {
       send(FrameKind.failure, id, failureData(this.#refusing ? CLOSING : NO_HANDLER));
       return this.#options.onDone(); // one that waited may be the last that a close waits for
     }
+    const context = new QueryContext();
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
-      answer = telemetryOn() ? telemetry.answer(parent, () => handler(data)) : handler(data);
+      answer = telemetryOn()
+        ? telemetry.answer(parent, () => handler(data, context))
+        : handler(data, context);
     } catch (error) {
-      this.#failed(id, error);
+      this.#failed(id, error, context);
       return;
     }
-    if (!(answer instanceof Promise)) return this.#answer(id, answer);
+    if (!(answer instanceof Promise)) return this.#answer(id, answer, context);
     this.#running++;
+    this.#contexts.set(id, context);
+    this.#announce();
     answer.then((value) => {
-      this.#running--;
-      this.#answer(id, value);
+      this.#settled(id, context);
+      this.#answer(id, value, context);
     }, (error) => {
-      this.#running--;
-      this.#failed(id, error);
+      this.#settled(id, context);
+      this.#failed(id, error, context);
     }).then(() => this.resume());
   }
 
-  #answer(id: number, value: IpcAnswer): void {
-    if (this.#ended) return;
-    const data = typeof value === "string" ? new TextEncoder().encode(value) : value ?? EMPTY;
-    const error = refuseAnswer(data, this.#options.maxAnswerBytes);
-    if (error !== null) return this.#failed(id, error);
-    this.#options.send(FrameKind.answer, id, data);
-    this.#options.onDone();
+  #settled(id: number, context: QueryContext): void {
+    this.#running--;
+    if (this.#contexts.get(id) === context) this.#contexts.delete(id);
   }
 
-  #failed(id: number, error: unknown): void {
-    if (this.#ended) return;
-    this.#options.send(FrameKind.failure, id, failureData(error));
-    this.#options.onError(error);
-    this.#options.onDone();
+  #answer(id: number, value: IpcAnswer, context: QueryContext): void {
+    if (this.#ended || context.gone !== null) return;
+    const data = typeof value === "string" ? new TextEncoder().encode(value) : value ?? EMPTY;
+    const error = refuseAnswer(data, this.#options.maxAnswerBytes);
+    if (error !== null) return this.#failed(id, error, context);
+    this.#send(FrameKind.answer, id, data, value);
+  }
+
+  #failed(id: number, error: unknown, context: QueryContext): void {
+    if (!context.isOutcomeOf(error)) this.#options.onError(error);
+    if (this.#ended || context.gone !== null) return;
+    this.#send(FrameKind.failure, id, failureData(error), undefined);
+  }
+
+  /** Sends an answer, or keeps it until there is room. */
+  #send(kind: FrameKind, id: number, data: Uint8Array, value: IpcAnswer): void {
+    const { hasRoomFor, send, onDone } = this.#options;
+    if (this.#finished.size > 0 || !hasRoomFor(data.length)) {
+      if (this.#takesNothing) {
+        send(FrameKind.failure, id, failureData(NOT_TAKEN));
+        return onDone();
+      }
+      // The handler may use its buffer again, as it may when the answer is sent at once.
+      this.#finishedBytes -= this.#finished.get(id)?.data.length ?? 0; // a peer that uses an id twice
+      this.#finished.set(id, { kind, id, data: data === value ? data.slice() : data });
+      this.#finishedBytes += data.length;
+      return;
+    }
+    send(kind, id, data);
+    onDone();
   }
 }
 
 function refuseAnswer(data: unknown, maxBytes: number): Error | null {
   if (!(data instanceof Uint8Array)) {
     return new TypeError(
-      `Cannot answer as the handler must give a Uint8Array, a text or nothing: it gave ${typeof data}`,
+      `Cannot answer as the handler must return a Uint8Array, a text or nothing: it returned ${typeof data}`,
     );
   }
   if (data.length <= maxBytes) return null;

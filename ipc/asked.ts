@@ -9,7 +9,7 @@ import { FrameKind, MAX_TAG } from "./message.ts";
 export interface IpcQueryOptions {
   /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
   timeoutMs?: number;
-  /** Ends the wait; it rejects with the signal's reason. The other side is not told. */
+  /** Ends the wait; it rejects with the signal's reason. The handler's own signal aborts then. */
   signal?: AbortSignal;
 }
 
@@ -35,6 +35,8 @@ export interface AskedOptions {
   readonly maxInFlight: number;
   /** Sends a query; gives `false` when there is no room now. */
   readonly send: (id: number, data: Uint8Array, context: Uint8Array | undefined) => boolean;
+  /** Sends a cancel frame. */
+  readonly cancel: (id: number) => void;
   /** Called when the last query has settled. */
   readonly onIdle: () => void;
 }
@@ -45,6 +47,9 @@ export interface AskedOptions {
  */
 export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
 
+/** Queries given up while they waited to be sent that may stay in the queue before it is made anew without them. */
+const MAX_SETTLED_UNSENT = 32;
+
 /** A failed answer on the wire: a code, and a text that may be empty. */
 const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 
@@ -52,9 +57,13 @@ const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 export class Asked {
   readonly #options: AskedOptions;
   readonly #sent = new Map<number, Query>();
-  readonly #unsent = new Fifo<Query>();
+  #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
+  /** Whether the other side takes cancel frames; `#givenUp` has the queries for which it could not be told. */
+  #peerTakesCancels = false;
+  /** Queries that were given up and are not answered, the oldest first, until the other side takes cancel frames. */
+  readonly #givenUp = new Set<number>();
   /** Bytes of `#sent`. */
   #sentBytes = 0;
   #lastId = 0;
@@ -86,7 +95,7 @@ export class Asked {
     const common = { id, data, context, dataBytes: data.length, timeoutMs, deadlineMs };
     const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
     if (signal !== undefined) {
-      query.onAbort = () => this.#fail(query, signal.reason);
+      query.onAbort = () => this.#giveUp(query, signal.reason);
       signal.addEventListener("abort", query.onAbort, { once: true });
     }
     if (deadlineMs < this.#timerAtMs) this.#setTimer(deadlineMs, timeoutMs);
@@ -115,6 +124,7 @@ export class Asked {
    */
   answered(kind: FrameKind, id: number, data: Uint8Array): boolean {
     const query = this.#sent.get(id);
+    this.#givenUp.delete(id);
     if (query === undefined) return this.#wrapped || id >= 1 && id <= this.#lastId;
     this.#settle(query);
     if (kind === FrameKind.answer) query.resolve(data);
@@ -122,8 +132,16 @@ export class Asked {
     return true;
   }
 
+  /** The other side takes cancel frames: a handler that still works for a query that was given up is told. */
+  peerTakesCancels(): void {
+    this.#peerTakesCancels = true;
+    for (const id of this.#givenUp) this.#options.cancel(id);
+    this.#givenUp.clear();
+  }
+
   /** Fails every query. */
   end(error: unknown): void {
+    this.#givenUp.clear();
     this.#unsent.clear(); // first: what settles makes room for what waits
     for (const query of [...this.#sent.values(), ...this.#waiting]) this.#fail(query, error);
     clearTimeout(this.#timer);
@@ -139,6 +157,27 @@ export class Asked {
     this.#sentBytes += query.dataBytes;
     this.#sent.set(query.id, query);
     return true;
+  }
+
+  /** Fails a query whose asker no longer waits, and says so to the other side if it has it. */
+  #giveUp(query: Query, error: unknown): void {
+    const { cancel, maxInFlight } = this.#options;
+    if (!this.#sent.has(query.id)) this.#dropSettled();
+    else if (this.#peerTakesCancels) cancel(query.id);
+    else {
+      this.#givenUp.add(query.id);
+      // A side of an older version never takes them: what is remembered is bounded.
+      if (this.#givenUp.size > maxInFlight) this.#givenUp.delete(this.#givenUp.values().next().value!);
+    }
+    this.#fail(query, error);
+  }
+
+  /** Makes the queue anew when most of it was given up: who asks and gives up must not fill it while nothing is sent. */
+  #dropSettled(): void {
+    if (this.#unsent.size <= 2 * this.#waiting.size + MAX_SETTLED_UNSENT) return;
+    const unsent = new Fifo<Query>();
+    for (const query of this.#waiting) unsent.push(query); // a set keeps the order in which they were asked
+    this.#unsent = unsent;
   }
 
   #fail(query: Query, error: unknown): void {
@@ -179,7 +218,7 @@ export class Asked {
     const nowMs = performance.now();
     let nextMs = Infinity;
     for (const query of [...this.#sent.values(), ...this.#waiting]) {
-      if (query.deadlineMs <= nowMs) this.#fail(query, queryTimeout(query.timeoutMs));
+      if (query.deadlineMs <= nowMs) this.#giveUp(query, queryTimeout(query.timeoutMs));
       else nextMs = Math.min(nextMs, query.deadlineMs);
     }
     if (nextMs < this.#timerAtMs) this.#setTimer(nextMs, nextMs - nowMs);

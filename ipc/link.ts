@@ -3,7 +3,7 @@ import { handled } from "../connection/rejections.ts";
 import { ClosedError } from "../errors.ts";
 import { Answering } from "./answering.ts";
 import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./asked.ts";
-import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
+import { ClosingReason, FrameDecoder, FrameKind, TAKES_CANCELS_TAG } from "./message.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
@@ -65,6 +65,7 @@ export class IpcLink {
     this.#asked = new Asked({
       maxInFlight: options.maxQueriesInFlight,
       send: (id, data, context) => this.#sendQuery(id, data, context),
+      cancel: (id) => this.#outbox.add(FrameKind.cancel, id, NOTHING),
       onIdle: () => this.#onIdle?.(),
     });
     this.#answering = new Answering({
@@ -73,6 +74,7 @@ export class IpcLink {
       highWaterBytes: MAX_QUERY_BYTES_IN_FLIGHT + options.maxMessageBytes,
       maxAnswerBytes: frames.info.peerMaxMessageBytes,
       isOutboxFull: () => this.#outbox.full,
+      hasRoomFor: (bytes) => !this.#outbox.full || this.#outbox.queuedBytes + bytes <= options.maxQueuedBytes,
       send: (kind, id, data) => this.#outbox.add(kind, id, data),
       onError: options.onHandlerError,
       telemetry: this.#telemetry,
@@ -169,6 +171,7 @@ export class IpcLink {
   /** Looks at the time; call it every second or so. */
   tick(nowMs: number): void {
     if (this.#state === "ended") return;
+    this.#answering.tick(nowMs, this.#outbox.writtenBytes);
     this.#watch.tick(nowMs, {
       paused: this.#resume !== null,
       writing: this.#outbox.writing,
@@ -252,6 +255,7 @@ export class IpcLink {
         throw frameError(`Cannot take an answer to query ${tag} as it was never asked`);
       case FrameKind.ping:
         this.#telemetry.pinged(tag);
+        if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();
         // A pong says that all before it was received: not when some of it was dropped.
         if (!this.#dropping && this.#state !== "ended") this.#pings.asked(tag);
         return;
@@ -261,6 +265,8 @@ export class IpcLink {
         return this.#onClosing(tag);
       case FrameKind.context:
         return this.#telemetry.told(tag, data);
+      case FrameKind.cancel:
+        return this.#answering.cancel(tag);
     }
   };
 
@@ -297,6 +303,10 @@ export class IpcLink {
     }
   }
 
+  get #unsentBytes(): number {
+    return this.#outbox.queuedBytes + this.#answering.finishedBytes;
+  }
+
   /** Ends it after a time, unless it has ended by then. */
   #endAfter(timeoutMs: number, end: () => void): void {
     const timer = setTimeout(end, timeoutMs);
@@ -304,7 +314,7 @@ export class IpcLink {
   }
 
   #late(timeoutMs: number): void {
-    this.#finish(drainTimeout(timeoutMs, this.#outbox.queuedBytes));
+    this.#finish(drainTimeout(timeoutMs, this.#unsentBytes));
   }
 
   async #drain(timeoutMs: number, reason: number): Promise<void> {
@@ -351,13 +361,13 @@ export class IpcLink {
   #finish(cause: Error | null): void {
     if (this.#state === "ended") return;
     const error = cause === null && this.#theyClose?.reason === ClosingReason.busy ? busy() : cause;
-    const unsentBytes = this.#outbox.queuedBytes;
+    const unsentBytes = this.#unsentBytes;
     this.#state = "ended";
     this.#frames.close();
     const gone = error ?? this.#gone();
     this.#outbox.fail(gone);
     this.#asked.end(gone);
-    this.#answering.end();
+    this.#answering.end(gone);
     this.#pings.end(gone);
     this.#resume?.();
     this.#resume = null;

@@ -1,6 +1,7 @@
 // What an IpcLink is given by its owner, and what it tells.
 import type { IpcAnswer } from "./answering.ts";
 import type { MessageSink } from "./inbox.ts";
+import type { IpcQueryContext } from "./query_context.ts";
 import type { LinkWatchOptions } from "./link_watch.ts";
 
 /** Limits of a link, checked. */
@@ -19,7 +20,9 @@ export interface LinkLimits extends LinkWatchOptions {
 /** How a link works with its owner. */
 export interface LinkOptions extends LinkLimits {
   /** Answers the other side's queries. */
-  readonly onQuery: ((data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>) | undefined;
+  readonly onQuery:
+    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Takes its messages. */
   readonly inbox: MessageSink;
   /** Told when a handler threw. */

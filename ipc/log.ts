@@ -47,8 +47,8 @@ export type IpcErrorHandler = (error: unknown, context: IpcErrorContext) => void
 
 /** Where an error came from. */
 export interface IpcErrorContext {
-  /** What was being done: a handshake of a stranger, a query handler, accepting. */
-  readonly phase: "accept" | "handshake" | "query";
+  /** What was being done: accepting, a handshake of a stranger, the hook `onClient`, a query handler. */
+  readonly phase: "accept" | "handshake" | "client" | "query";
 }
 
 /** Brings errors that have no caller to `onError` or the logger, without a flood and without a throw. */

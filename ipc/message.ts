@@ -13,6 +13,8 @@ export const MAX_FAILURE_BYTES = 1024;
 export const MAX_TAG = 2 ** 32 - 1;
 /** The ping by which a side says that it takes context frames; it is answered as any other. */
 export const TAKES_CONTEXTS_TAG: number = MAX_TAG;
+/** The ping by which a side says that it takes cancel frames; it is answered as any other. */
+export const TAKES_CANCELS_TAG: number = MAX_TAG - 1;
 
 /** Kinds of frames, as they are on the wire. */
 export const FrameKind = {
@@ -32,6 +34,8 @@ export const FrameKind = {
   closing: 7,
   /** The trace context of the query of that id, which comes next. Sent only to who said that it takes them. */
   context: 8,
+  /** The asker of the query of that id no longer waits. No data. Sent only to a side that said that it takes them. */
+  cancel: 9,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -204,6 +208,7 @@ function isLegal(kind: number, tag: number, length: number): boolean {
     case FrameKind.ping:
     case FrameKind.pong:
     case FrameKind.closing:
+    case FrameKind.cancel:
       return length === 0;
     default:
       return false;

@@ -20,7 +20,7 @@
  * @module
  */
 export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
-export { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+export { IpcServerClient, type IpcServerMessage, type IpcServerQueryContext } from "./server_client.ts";
 export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
 export { type IpcPairOptions, IpcPeer, type IpcRole, pairIpc } from "./peer.ts";
 export { SecretKey } from "./keys.ts";
@@ -28,6 +28,7 @@ export type { IpcAddressOptions, IpcPermissions, IpcTransport } from "./endpoint
 export type { IpcCommonOptions } from "./options.ts";
 export type { IpcMessage } from "./link_slot.ts";
 export type { IpcAnswer } from "./answering.ts";
+export type { IpcQueryContext } from "./query_context.ts";
 export type { IpcQueryHandler } from "./open_link.ts";
 export type { IpcQueryOptions } from "./asked.ts";
 export type { IpcReadOptions } from "./inbox.ts";

@@ -9,11 +9,15 @@ import { IpcLink } from "./link.ts";
 import type { LinkSlot } from "./link_slot.ts";
 import { dialEndpoint } from "./network.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
+import type { IpcQueryContext } from "./query_context.ts";
 import type { SecretSource } from "./secrets.ts";
 import { secure } from "./secure.ts";
 
-/** Answers queries; an empty answer is an answer. */
-export type IpcQueryHandler = (data: Uint8Array) => IpcAnswer | Promise<IpcAnswer>;
+/** Answers queries; an empty answer is an answer. The context's signal aborts when the asker no longer waits. */
+export type IpcQueryHandler = (
+  data: Uint8Array,
+  context: IpcQueryContext,
+) => IpcAnswer | Promise<IpcAnswer>;
 
 /** What {@linkcode openLink} works with. */
 export interface OpenLinkOptions {

@@ -275,8 +275,10 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
       link.abort(signal.reason);
       throw signal.reason;
     }
+    const over = this.#watch(link);
+    this.#play = { role: "client", link, over }; // before the status that goes with it
     this.#attach(link);
-    return { role: "client", link, over: this.#watch(link) };
+    return this.#play;
   }
 
   async #tryToListen(): Promise<Play> {
@@ -292,8 +294,9 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
     const reception = this.#receive(claim, over);
     this.#suspicion.clear();
+    this.#play = { role: "server", reception, over: over.promise }; // before the status that goes with it
     this.#statuses.push("listening");
-    return { role: "server", reception, over: over.promise };
+    return this.#play;
   }
 
   #receive(claim: Claim, over: PromiseWithResolvers<LinkEnd>): Reception {

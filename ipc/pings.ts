@@ -1,7 +1,7 @@
 // Pings of a link, both ways: proofs that all before was received, and signs of life.
 import { handled } from "../connection/rejections.ts";
 import { ProtocolError } from "../errors.ts";
-import { FrameKind, TAKES_CONTEXTS_TAG } from "./message.ts";
+import { FrameKind, TAKES_CANCELS_TAG } from "./message.ts";
 
 /** Pings answered while the other side reads none of it; after that it only makes us hold memory. */
 const MAX_PONGS_QUEUED = 10_000;
@@ -96,7 +96,7 @@ export class Pings {
   /** Sends a ping and gives its tag; 0 is for signs of life that nobody asked for. */
   #send(): number {
     this.#lastTag++;
-    if (this.#lastTag === TAKES_CONTEXTS_TAG) this.#lastTag = 1;
+    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // it and the tag above have meanings of their own
     this.#options.send(FrameKind.ping, this.#lastTag, NOTHING);
     return this.#lastTag;
   }

@@ -1,4 +1,5 @@
 // listenIpc(): the side that listens; many clients, read one by one or all together.
+import { callHook } from "../call_hook.ts";
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
@@ -24,7 +25,12 @@ import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
-import { IpcServerClient, type IpcServerMessage } from "./server_client.ts";
+import {
+  IpcServerClient,
+  type IpcServerMessage,
+  type IpcServerQueryContext,
+  ServerQueryContext,
+} from "./server_client.ts";
 import { observeServer } from "./server_telemetry.ts";
 import { shortestMs } from "./shortest.ts";
 import { IpcTally } from "./tally.ts";
@@ -38,8 +44,16 @@ export interface IpcServerOptions extends IpcCommonOptions {
   maxClients?: number;
   /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
   maxPending?: number;
-  /** Answers the clients' queries; an empty answer is an answer. */
-  onQuery?: (data: Uint8Array, client: IpcServerClient) => IpcAnswer | Promise<IpcAnswer>;
+  /**
+   * Called with each client that comes in, before any of its messages and queries is taken. Its `closed` resolves when it goes.
+   * What it throws, or its promise rejects with, goes to `onError`; the client stays.
+   */
+  onClient?: (client: IpcServerClient) => void | Promise<void>;
+  /**
+   * Answers the clients' queries; an empty answer is an answer. The context has the `client` that asks, and a `signal` that aborts
+   * when it no longer waits.
+   */
+  onQuery?: (data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>;
   /** Abort closes in order. */
   signal?: AbortSignal;
 }
@@ -49,6 +63,7 @@ const NAMES: OptionNames<IpcServerOptions> = {
   tls: SERVER_TLS_NAMES,
   maxClients: true,
   maxPending: true,
+  onClient: true,
   onQuery: true,
   signal: true,
 };
@@ -82,6 +97,7 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
   const { maxClients = 1000, maxPending = 100, signal } = options;
   checkInteger(resolved.action, "maxClients", maxClients, 1, 65536);
   checkInteger(resolved.action, "maxPending", maxPending, 1, 65536);
+  if (options.onClient !== undefined) checkFunction(resolved.action, "onClient", options.onClient);
   if (options.onQuery !== undefined) checkFunction(resolved.action, "onQuery", options.onQuery);
   signal?.throwIfAborted();
   if (lookForTelemetry()) await loadTelemetry();
@@ -273,15 +289,18 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
       readAheadBytes,
       onFirst,
     });
-    const { onQuery } = given;
+    const { onClient, onQuery } = given;
+    const onHookError = (error: unknown, phase: "client" | "query") => {
+      this.#tally.counters.handlerErrors++;
+      resolved.reporter.report(error, phase);
+    };
     const link = new IpcLink(frames, {
       ...resolved.link,
-      onQuery: onQuery === undefined ? undefined : (data) => onQuery(data, client),
+      onQuery: onQuery === undefined
+        ? undefined
+        : (data, context) => onQuery(data, new ServerQueryContext(client, context)),
       inbox: client.inbox,
-      onHandlerError: (error) => {
-        this.#tally.counters.handlerErrors++;
-        resolved.reporter.report(error, "query");
-      },
+      onHandlerError: (error) => onHookError(error, "query"),
     });
     client.attach(link, this.#tally);
     if (this.#clients.size >= given.maxClients) {
@@ -297,6 +316,8 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#clients.set(client.id, client);
     this.#tally.opened(link, remoteAddr);
     if (this.#clients.size === 1) this.#statuses.push("connected");
+    // Before the link reads: the hook may prepare what the handler of queries needs.
+    if (onClient !== undefined) callHook(() => onClient(client), (error) => onHookError(error, "client"));
     link.start();
     const stopSweeping = this.#sweeper.add((nowMs) => link.tick(nowMs), shortestMs(resolved.link));
     const end = await link.closed;

@@ -10,12 +10,21 @@ import type { LinkEnd } from "./link_types.ts";
 import type { IpcMessage } from "./link_slot.ts";
 import { checkType, toBytes } from "./options.ts";
 import { probe } from "./probe.ts";
+import type { IpcQueryContext } from "./query_context.ts";
 import type { IpcTally } from "./tally.ts";
 
 /** A message from one of a server's clients. */
 export interface IpcServerMessage extends IpcMessage {
   /** Who sent it. */
   readonly client: IpcServerClient;
+}
+
+/** What a server's query handler is given beside the data. */
+export interface IpcServerQueryContext extends IpcQueryContext {
+  /** Who asks. */
+  readonly client: IpcServerClient;
+  /** Writes a message to the client that asks, ahead of the answer, as `client.write` does. */
+  write(type: number, data: Uint8Array | string): Promise<void>;
 }
 
 /** What an {@linkcode IpcServerClient} is made of. */
@@ -143,5 +152,26 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   /** Closes in order. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+/** A query with its client. A class, so that the signal is made only for a handler that looks at it. */
+export class ServerQueryContext implements IpcServerQueryContext {
+  readonly client: IpcServerClient;
+  readonly #context: IpcQueryContext;
+
+  /** Joins a client and what its link knows of the query. */
+  constructor(client: IpcServerClient, context: IpcQueryContext) {
+    this.client = client;
+    this.#context = context;
+  }
+
+  /** See {@linkcode IpcQueryContext.signal}. */
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+
+  write(type: number, data: Uint8Array | string): Promise<void> {
+    return this.client.write(type, data);
   }
 }

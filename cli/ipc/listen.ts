@@ -1,6 +1,6 @@
 // parley ipc listen: the server of a channel, which prints messages and answers queries.
 import type { Logger } from "../../logger.ts";
-import { type IpcServer, type IpcServerClient, type IpcServerMessage, listenIpc } from "../../ipc/mod.ts";
+import { type IpcServer, type IpcServerMessage, type IpcServerOptions, listenIpc } from "../../ipc/mod.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Command, UsageError, usageOf } from "../command.ts";
 import { drainFlag, drainTimeout } from "../flags/limits.ts";
@@ -110,7 +110,7 @@ function withLineFeed(data: Uint8Array): Uint8Array {
   return line;
 }
 
-type OnQuery = (data: Uint8Array, client: IpcServerClient) => Uint8Array | Promise<Uint8Array>;
+type OnQuery = NonNullable<IpcServerOptions["onQuery"]>;
 
 /** What answers queries, and the programs that it runs. */
 async function answersOf(
@@ -125,10 +125,6 @@ async function answersOf(
   if (program === undefined) return args.has("echo") ? { onQuery: (data) => data } : {};
   const { programs, timeoutMs } = program;
   const options = { programs, lines: false, maxAnswerBytes, timeoutMs };
-  const onQuery: OnQuery = (data, client) => {
-    const gone = new AbortController();
-    void client.closed.then(() => gone.abort(new Error("The client has gone")));
-    return answerTo(data, client, options, gone.signal);
-  };
+  const onQuery: OnQuery = (data, { client, signal }) => answerTo(data, client, options, signal);
   return { onQuery, programs };
 }

@@ -10,10 +10,15 @@ const ONE = new Uint8Array(1);
 const PATIENT_MS = 20_000;
 
 /** A table whose sends are noted. */
-function table({ maxInFlight = 1000 } = {}): { asked: Asked; sent: number[]; sizes: number[] } {
+function table(
+  { maxInFlight = 1000 } = {},
+): { asked: Asked; sent: number[]; sizes: number[]; cancelled: number[] } {
   const sent: number[] = [], sizes: number[] = [];
+  const cancelled: number[] = [];
   const send = (id: number, data: Uint8Array) => (sent.push(id), sizes.push(data.length), true);
-  return { asked: new Asked({ maxInFlight, send, onIdle: () => {} }), sent, sizes };
+  const cancel = (id: number) => void cancelled.push(id);
+  const asked = new Asked({ maxInFlight, send, cancel, onIdle: () => {} });
+  return { asked, sent, sizes, cancelled };
 }
 
 Deno.test("Asked has no more than 4 MiB of queries under way, and sends the others in order as answers come", async () => {
@@ -85,4 +90,41 @@ Deno.test("Asked makes room when a query that is under way is given up", async (
   assertEquals(sent, [1, 2, 3]);
   asked.end(new Error("over"));
   await Promise.allSettled([second, third, fourth]);
+});
+
+Deno.test("Asked says to a side that takes it that a query was given up, and to no other", async () => {
+  const { asked, cancelled } = table();
+  const controller = new AbortController();
+  const early = asked.ask(ONE, PATIENT_MS, controller.signal);
+  const answered = asked.ask(ONE, PATIENT_MS, controller.signal);
+  controller.abort(new Error("changed my mind"));
+  await Promise.allSettled([early, answered]);
+  assertEquals(cancelled, [], "an older version would end the session");
+  asked.answered(FrameKind.answer, 2, ONE);
+  asked.peerTakesCancels();
+  assertEquals(cancelled, [1], "what was answered meanwhile needs none");
+  const late = asked.ask(ONE, 1);
+  assertEquals((await assertRejects(() => late, TimeoutError)).code, "ERR_READ_TIMEOUT");
+  assertEquals(cancelled, [1, 3]);
+  const done = asked.ask(ONE, PATIENT_MS), lost = asked.ask(ONE, PATIENT_MS);
+  asked.answered(FrameKind.answer, 4, ONE);
+  asked.end(new Error("over"));
+  await Promise.allSettled([done, lost]);
+  assertEquals(cancelled, [1, 3], "neither an answer nor the end of the link is a giving up");
+});
+
+Deno.test("Asked says nothing of a query that was given up before it was sent, and sends the others", async () => {
+  const { asked, sent, cancelled } = table({ maxInFlight: 1 });
+  asked.peerTakesCancels();
+  const first = asked.ask(ONE, PATIENT_MS);
+  const waits: Promise<unknown>[] = [];
+  for (let i = 0; i < 500; i++) {
+    const controller = new AbortController();
+    waits.push(asked.ask(ONE, PATIENT_MS, controller.signal).catch(() => {}));
+    if (i % 100 !== 50) controller.abort();
+  }
+  for (let next = 1; asked.size > 0; next = sent.at(-1)!) asked.answered(FrameKind.answer, next, ONE);
+  await settles("the queries", Promise.all([first, ...waits]));
+  assertEquals([sent, cancelled], [[1, 52, 152, 252, 352, 452], []]);
+  asked.end(new Error("over"));
 });

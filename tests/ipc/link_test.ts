@@ -7,7 +7,7 @@ import type { LinkOptions } from "../../ipc/link_types.ts";
 import { encodeFrame, FrameDecoder, FrameKind } from "../../ipc/message.ts";
 import { PlainLink } from "../../ipc/secure/frame_link.ts";
 import { memoryPair, type Transport } from "../../net/transport.ts";
-import { settles } from "../support/wait.ts";
+import { atRest, settles, until } from "../support/wait.ts";
 
 const EMPTY = new Uint8Array(0);
 const INFO = {
@@ -93,7 +93,7 @@ Deno.test("IpcLink ends on what the protocol does not have", async () => {
         ]),
       );
     }],
-    ["an unknown kind", "ERR_IPC_FRAME", (line) => line.send(9 as FrameKind, 1)],
+    ["an unknown kind", "ERR_IPC_FRAME", (line) => line.send(10 as FrameKind, 1)],
     ["type 0", "ERR_IPC_FRAME", (line) => line.send(FrameKind.message, 0)],
     [
       "a message over our limit",
@@ -188,6 +188,63 @@ Deno.test("IpcLink runs a bounded number of handlers at a time, and answers all"
   const ids = line.frames.filter(([kind]) => kind === FrameKind.answer).map(([, tag]) => tag);
   assertEquals(ids.sort((a, b) => a - b), Array.from({ length: 20 }, (_, i) => i + 1));
   assert(most <= 3, `${most} at a time`);
+});
+
+Deno.test("IpcLink stops to receive while too many queries wait, and loses none of them", async () => {
+  const release = Promise.withResolvers<Uint8Array>();
+  const line = new Line({ maxQueriesRunning: 1, onQuery: () => release.promise });
+  const count = 8000;
+  const sending = (async () => {
+    for (let id = 1; id <= count; id++) await line.send(FrameKind.query, id, new Uint8Array(1000));
+  })();
+  // 4 MiB and a message, and what a chunk more of them is.
+  const bound = (2 ** 22 + 1000 + 2 ** 17) / 1064;
+  const taken = await atRest(() => line.link.stats().queriesIn);
+  assert(taken > 3000 && taken <= bound, `${taken} queries of at most ${bound}`);
+  release.resolve(EMPTY);
+  await settles("the sending", sending);
+  const answers = () => line.frames.filter(([kind]) => kind === FrameKind.answer).length;
+  await until("all answers", () => answers() === count);
+  line.link.abort(new Error("done"));
+  await line.end();
+});
+
+Deno.test("IpcLink takes cancel frames, and sends them only to a peer that said by its ping that it takes them", async () => {
+  const contexts: { readonly signal: AbortSignal }[] = [];
+  const line = new Line({
+    onQuery: (_data, context) => (contexts.push(context), new Promise<Uint8Array>(() => {})),
+  });
+  const kinds = () => line.frames.map(([kind, tag]) => `${kind} ${tag}`);
+  await line.send(FrameKind.query, 3);
+  await until("its word", () => line.frames.length === 1);
+  assertEquals(kinds(), [`${FrameKind.ping} ${2 ** 32 - 2}`]);
+  await line.send(FrameKind.cancel, 3);
+  await until("the signal", () => contexts[0]!.signal.aborted);
+  await line.send(FrameKind.cancel, 3); // it may have crossed the answer
+  const giveUp = async () => {
+    const controller = new AbortController();
+    const asked = line.link.query(EMPTY, 5000, controller.signal);
+    controller.abort(new Error("enough"));
+    await assertRejects(() => asked, Error, "enough");
+  };
+  await giveUp();
+  await until("the query", () => line.frames.length === 2);
+  await line.send(FrameKind.ping, 2 ** 32 - 2);
+  await until("the pong", () => line.frames.length === 4);
+  assertEquals(
+    kinds().slice(1).sort(),
+    [
+      `${FrameKind.query} 1`,
+      `${FrameKind.pong} ${2 ** 32 - 2}`,
+      `${FrameKind.cancel} 1`,
+    ].sort(),
+  );
+  await giveUp();
+  await until("the cancel frame", () => line.frames.length === 6);
+  assertEquals(kinds().slice(4), [`${FrameKind.query} 2`, `${FrameKind.cancel} 2`]);
+  await line.send(FrameKind.closing, 0);
+  await line.far.closeWrite();
+  assertEquals(await line.end(), "in order");
 });
 
 Deno.test("IpcLink stops to receive while its application does not read, and goes on when it does", async () => {
