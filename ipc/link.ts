@@ -1,6 +1,6 @@
 // IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
 import { handled } from "../connection/rejections.ts";
-import { ClosedError, FramingError, ProtocolError, RemoteError, TimeoutError } from "../errors.ts";
+import { ClosedError, FramingError, ProtocolError, TimeoutError } from "../errors.ts";
 import { Answering } from "./answering.ts";
 import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./asked.ts";
 import { ClosingReason, FrameDecoder, FrameKind } from "./message.ts";
@@ -10,6 +10,7 @@ import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { LinkTelemetry } from "./link_telemetry.ts";
+import { refusalOf } from "./link_ends.ts";
 import type { LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
 
@@ -321,8 +322,10 @@ export class IpcLink {
 
   #finish(cause: Error | null): void {
     if (this.#state === "ended") return;
-    const error = cause === null && this.#theyClose?.reason === ClosingReason.busy ? busy() : cause;
+    // Refused or turned out, however the line ended after that.
+    const error = refusalOf(this.#theyClose?.reason) ?? cause;
     const unsentBytes = this.#outbox.queuedBytes;
+    const cutInside = this.#writeError === null && (this.#decoder.inFrame || this.#frames.inRecord);
     this.#state = "ended";
     this.#frames.close();
     const gone = error ?? this.#gone();
@@ -332,7 +335,7 @@ export class IpcLink {
     this.#pings.end(gone);
     this.#resume?.();
     this.#resume = null;
-    this.#closed.resolve({ error, unsentBytes });
+    this.#closed.resolve({ error, unsentBytes, cutInside });
   }
 
   #mustPause(): boolean {
@@ -370,7 +373,8 @@ export class IpcLink {
   }
 
   #gone(): Error {
-    if (this.#theyClose?.reason === ClosingReason.busy) return busy();
+    const refusal = refusalOf(this.#theyClose?.reason);
+    if (refusal !== null) return refusal;
     return this.#theyClose !== null
       ? new ClosedError("ERR_GOING_AWAY", "Cannot go on as the other side closes")
       : new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
@@ -386,11 +390,4 @@ export class IpcLink {
       },
     );
   }
-}
-
-function busy(): RemoteError {
-  return new RemoteError(
-    "ERR_BUSY",
-    "Cannot connect as the other side has as many connections as it may have",
-  );
 }
