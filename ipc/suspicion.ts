@@ -124,7 +124,10 @@ function judgeFailure(error: unknown, suspicion: Suspicion, when: FailedAttempt)
       if (first) return suspect(suspicion.confirms(code));
       return { error: known, final: false };
   }
-  if (first && !when.limited && isPassing(error)) return suspect(suspicion.confirms(code));
+  // Nothing else would end these attempts.
+  if (first && !when.limited && !USUAL.has(code) && isPassing(error)) {
+    return suspect(suspicion.confirms(code));
+  }
   suspicion.interrupt();
   return { error: known, final: ends(error, code, first) };
 }
