@@ -1,4 +1,5 @@
 // connectIpc(): the side that connects, and keeps its connection up.
+import { isFinal } from "../client/final_errors.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
@@ -22,7 +23,7 @@ import { pause } from "./pause.ts";
 import { SecretSource } from "./secrets.ts";
 import { shortestMs } from "./shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
-import { type Failure, judgeFailure, Suspicion } from "./suspicion.ts";
+import { type Failure, Suspicion } from "./suspicion.ts";
 
 /** How an IPC client or pair connects again. All delays are short: the other side is on the same machine. */
 export type IpcReconnectOptions = ReconnectOptions;
@@ -110,7 +111,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly #parts: ClientParts;
   readonly #slot: LinkSlot;
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
-  readonly #suspicion = new Suspicion();
+  readonly #suspicion: Suspicion;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */
   readonly #stopping = new AbortController();
@@ -122,6 +123,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     this.name = parts.given.name;
     this.closed = this.#closed.promise;
     this.#slot = new LinkSlot(parts.resolved);
+    this.#suspicion = new Suspicion(this.name, parts.resolved.reporter);
   }
 
   /** What the client is doing. */
@@ -251,7 +253,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** Tries until a link is up; throws what ends the trying. */
   async #connect({ first }: { first: boolean }): Promise<void> {
-    const { resolved, given, backoff } = this.#parts;
+    const { given, backoff } = this.#parts;
     const { signal } = this.#stopping;
     // At first the time is what limits the attempts.
     const delays = first || backoff === null
@@ -277,8 +279,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
         return;
       } catch (error) {
         if (signal.aborted) throw withCause(signal.reason, error);
-        failure = judgeFailure(error, this.#suspicion, { first });
-        resolved.reporter.debug(`Cannot connect to "${this.name}": ${(error as Error).message}`);
+        failure = this.#suspicion.judge(error, { first, limited: true });
       }
       if (failure.final) throw failure.error;
       const delayMs = failure.delayMs ?? delays.failed(failure.error, performance.now(), Math.random());
@@ -300,6 +301,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
         this.#end("disconnected", end.error);
         return;
       }
+      // The server turned this client out: it would do so again.
+      if (isFinal(end.error)) return this.#endForGood(end.error!);
       this.#statuses.push("reconnecting", details);
       try {
         const delayMs = backoff.failed(end.error, performance.now(), Math.random());
@@ -308,7 +311,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
         if (this.#stopping.signal.aborted) return;
         await this.#connect({ first: false });
       } catch (error) {
-        if (!this.#stopping.signal.aborted) this.#end("error", error as Error);
+        if (!this.#stopping.signal.aborted) this.#endForGood(error as Error);
         return;
       }
     }
@@ -339,6 +342,12 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
       this.#end("closed", error as Error);
       throw error;
     }
+  }
+
+  /** No caller waits for it: what ended it is reported. */
+  #endForGood(error: Error): void {
+    this.#parts.resolved.reporter.report(error, "connect");
+    this.#end("error", error);
   }
 
   #end(status: IpcStatus, error: Error | null): void {

@@ -75,18 +75,18 @@ export class SecretKey {
     using file = await Deno.open(path);
     const info = await file.stat();
     if (info.dev !== link.dev || info.ino !== link.ino) {
-      throw forbidden(path, "it must stay in place", "it was replaced");
+      throw unfinished(path, "it must stay in place", "it was replaced");
     }
     checkPrivate(path, info);
     if (info.size !== SECRET_BYTES) {
-      throw forbidden(path, `it must hold ${SECRET_BYTES} bytes`, `current size is ${info.size}`);
+      throw unfinished(path, `it must hold ${SECRET_BYTES} bytes`, `current size is ${info.size}`);
     }
     const bytes = new Uint8Array(SECRET_BYTES);
     let held = 0;
     while (held < SECRET_BYTES) {
       const count = await file.read(bytes.subarray(held));
       if (count === null) {
-        throw forbidden(path, `it must hold ${SECRET_BYTES} bytes`, `it ended after ${held}`);
+        throw unfinished(path, `it must hold ${SECRET_BYTES} bytes`, `it ended after ${held}`);
       }
       held += count;
     }
@@ -185,4 +185,18 @@ export function checkPrivate(path: string, info: Deno.FileInfo): void {
 
 function forbidden(path: string, wanted: string, found: string): AuthError {
   return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}" as ${wanted}: ${found}`);
+}
+
+/** Errors of files that may be right a moment later. */
+const unfinishedKeys = new WeakSet<Error>();
+
+/** Whether an error says that a key file was being written or replaced at this moment, not that others can get at it. */
+export function isUnfinishedKey(error: unknown): boolean {
+  return error instanceof Error && unfinishedKeys.has(error);
+}
+
+function unfinished(path: string, wanted: string, found: string): AuthError {
+  const error = forbidden(path, wanted, found);
+  unfinishedKeys.add(error);
+  return error;
 }

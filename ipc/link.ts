@@ -9,7 +9,7 @@ import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
-import { busy, drainTimeout, frameError, linkGone, tooLarge } from "./link_errors.ts";
+import { drainTimeout, frameError, linkGone, refusalOf, tooLarge } from "./link_errors.ts";
 import { LinkTelemetry } from "./link_telemetry.ts";
 import type { LinkEnd, LinkOptions } from "./link_types.ts";
 import { LinkWatch } from "./link_watch.ts";
@@ -238,7 +238,7 @@ export class IpcLink {
     this.#state = "closing";
     this.#outbox.fail(error);
     this.resume();
-    this.#endAfter(this.#options.closeTimeoutMs, () => this.#finish(error));
+    this.#endAfter(this.#options.closeTimeoutMs, error);
   }
 
   readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
@@ -293,10 +293,12 @@ export class IpcLink {
   /** The other side closes: hands over what was written, and says our last word. */
   async #answerClosing(): Promise<void> {
     this.#state = "closing";
-    const { closeTimeoutMs } = this.#options;
-    this.#endAfter(closeTimeoutMs, () => this.#late(closeTimeoutMs));
+    this.#endAfter(this.#options.closeTimeoutMs);
     try {
-      await this.#sayLastWord(ClosingReason.done);
+      this.#outbox.add(FrameKind.closing, ClosingReason.done, NOTHING);
+      this.resume();
+      await this.#outbox.emptied();
+      await this.#frames.end(ClosingReason.done);
     } catch {
       // The outbox has ended the link already, or the other side has gone.
       this.#finish(null);
@@ -308,17 +310,14 @@ export class IpcLink {
   }
 
   /** Ends it after a time, unless it has ended by then. */
-  #endAfter(timeoutMs: number, end: () => void): void {
+  #endAfter(timeoutMs: number, error?: Error): void {
+    const end = () => this.#finish(error ?? drainTimeout(timeoutMs, this.#unsentBytes));
     const timer = setTimeout(end, timeoutMs);
     void this.closed.then(() => clearTimeout(timer));
   }
 
-  #late(timeoutMs: number): void {
-    this.#finish(drainTimeout(timeoutMs, this.#unsentBytes));
-  }
-
   async #drain(timeoutMs: number, reason: number): Promise<void> {
-    this.#endAfter(timeoutMs, () => this.#late(timeoutMs));
+    this.#endAfter(timeoutMs);
     try {
       if (this.#state === "open") {
         this.#state = "draining";
@@ -340,28 +339,20 @@ export class IpcLink {
     if (error !== null) throw error;
   }
 
-  async #sayLastWord(reason: number): Promise<void> {
-    this.#outbox.add(FrameKind.closing, reason, NOTHING);
-    this.resume();
-    await this.#outbox.emptied();
-    await this.#frames.end(reason);
-  }
-
   /** Resolves when no query is under way in either direction. */
   #idle(): Promise<void> {
-    const isIdle = () => this.#asked.size === 0 && this.#answering.size === 0;
-    if (isIdle()) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onIdle = () => {
-        if (isIdle()) resolve();
-      };
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onIdle = () => void (this.#asked.size + this.#answering.size === 0 && resolve());
+    this.#onIdle();
+    return promise;
   }
 
   #finish(cause: Error | null): void {
     if (this.#state === "ended") return;
-    const error = cause === null && this.#theyClose?.reason === ClosingReason.busy ? busy() : cause;
+    // Refused or turned out, however the line ended after that.
+    const error = refusalOf(this.#theyClose?.reason) ?? cause;
     const unsentBytes = this.#unsentBytes;
+    const cutInside = this.#writeError === null && (this.#decoder.inFrame || this.#frames.inRecord);
     this.#state = "ended";
     this.#frames.close();
     const gone = error ?? this.#gone();
@@ -371,7 +362,7 @@ export class IpcLink {
     this.#pings.end(gone);
     this.#resume?.();
     this.#resume = null;
-    this.#closed.resolve({ error, unsentBytes });
+    this.#closed.resolve({ error, unsentBytes, cutInside });
   }
 
   #mustPause(): boolean {

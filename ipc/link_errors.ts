@@ -1,18 +1,34 @@
 // Errors of a link: why it takes no more, and how its end went wrong.
-import { ClosedError, FramingError, ProtocolError, RemoteError, TimeoutError } from "../errors.ts";
+import {
+  AuthError,
+  ClosedError,
+  FramingError,
+  type ParleyError,
+  ProtocolError,
+  RemoteError,
+  TimeoutError,
+} from "../errors.ts";
 import { ClosingReason } from "./message.ts";
 
-/** The other side has as many connections as it may have. */
-export function busy(): RemoteError {
-  return new RemoteError(
-    "ERR_BUSY",
-    "Cannot connect as the other side has as many connections as it may have",
-  );
+/** What the other side's closing frame means for a process that is refused or turned out; `null` when it just closes. */
+export function refusalOf(reason: number | undefined): ParleyError | null {
+  switch (reason) {
+    case ClosingReason.busy:
+      return new RemoteError(
+        "ERR_BUSY",
+        "Cannot connect as the other side has as many connections as it may have",
+      );
+    case ClosingReason.turnedOut:
+      return new AuthError("ERR_FORBIDDEN", "Cannot go on as the server turned this client out for good");
+    default:
+      return null;
+  }
 }
 
 /** The link takes no more: the other side closes with that reason, or this one does where there is none. */
 export function linkGone(theirReason: number | undefined): Error {
-  if (theirReason === ClosingReason.busy) return busy();
+  const refusal = refusalOf(theirReason);
+  if (refusal !== null) return refusal;
   return theirReason !== undefined
     ? new ClosedError("ERR_GOING_AWAY", "Cannot go on as the other side closes")
     : new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");

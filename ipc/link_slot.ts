@@ -23,7 +23,7 @@ export class LinkSlot {
   /** Messages of all links. */
   readonly inbox: Inbox<IpcMessage>;
   /** What went over all links. */
-  readonly tally: IpcTally = new IpcTally();
+  readonly tally: IpcTally;
   readonly #options: ResolvedIpcOptions;
   #link: IpcLink | null = null;
   #up: PromiseWithResolvers<void> = quietly();
@@ -37,6 +37,7 @@ export class LinkSlot {
   /** Makes an empty slot. */
   constructor(options: ResolvedIpcOptions) {
     this.#options = options;
+    this.tally = new IpcTally(options.reporter);
     this.inbox = new Inbox({
       highWaterBytes: options.link.readAheadBytes,
       toMessage: (type, data) => ({ type, data }),

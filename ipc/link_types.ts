@@ -35,4 +35,6 @@ export interface LinkEnd {
   readonly error: Error | null;
   /** Bytes that were accepted for writing and are not in the kernel. */
   readonly unsentBytes: number;
+  /** Whether the other side's bytes ended inside a frame or a record. */
+  readonly cutInside: boolean;
 }

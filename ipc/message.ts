@@ -47,6 +47,8 @@ export const ClosingReason = {
   done: 0,
   /** The server takes no more clients, or the pair has its two processes. */
   busy: 1,
+  /** The server turns this client out for good. A client that does not know this reason takes it for 0. */
+  turnedOut: 2,
 } as const;
 
 /** Takes one frame. The data is a view that belongs to the taker and is never overwritten. */

@@ -1,11 +1,13 @@
 // Opens the client's end of a link: dials, proves who we are, and hears from the other side that we are in.
-import { AuthError, type ParleyError, TimeoutError } from "../errors.ts";
+import { AuthError, ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
+import { escapeForLog } from "../log_text.ts";
 import type { Transport } from "../net/transport.ts";
 import { measure, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/options.ts";
 import type { IpcAnswer } from "./answering.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { IpcLink } from "./link.ts";
+import { breachOf } from "./link_ends.ts";
 import type { LinkSlot } from "./link_slot.ts";
 import { dialEndpoint } from "./network.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
@@ -63,7 +65,7 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
   });
   const link = new IpcLink(frames, linkOptions(resolved, options.slot, options.onQuery));
   link.start();
-  await confirmInTime(link, resolved, signal);
+  await confirmInTime(link, options, signal);
   return link;
 }
 
@@ -103,7 +105,7 @@ async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promis
 /** The other side may be as full as it can be, or have hung up: only its answer says that we are in. */
 async function confirmInTime(
   link: IpcLink,
-  resolved: ResolvedIpcOptions,
+  { resolved, slot }: OpenLinkOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { handshakeTimeoutMs, anonymous, encryption } = resolved;
@@ -113,17 +115,35 @@ async function confirmInTime(
   try {
     await link.entered();
   } catch {
-    const { error } = await link.closed;
+    const end = await link.closed;
+    const { error } = end;
     if (signal.aborted) throw signal.reason;
+    if (breachOf(end) !== null) slot.tally.counters.protocolErrors++;
+    const isReset = (error as ParleyError | null)?.code === "ERR_RESET";
     // Without proofs, this is how a side that wants them turns us away.
-    const turnedAway = anonymous && encryption === false &&
-      (error as ParleyError | null)?.code === "ERR_RESET";
-    if (turnedAway) throw new AuthError("ERR_AUTH", "Cannot connect as the other side wants a secret");
-    throw error ?? new AuthError("ERR_AUTH", "Cannot connect as the other side closed at once");
+    if (anonymous && encryption === false && isReset) {
+      throw new AuthError("ERR_AUTH", "Cannot connect as the other side wants a secret");
+    }
+    if (isReset) throw endedAtOnce(encryption, error);
+    throw error ?? new ClosedError("ERR_GOING_AWAY", "Cannot connect as the other side closes");
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The secret is right. What the other side cannot open, it ends without a word. */
+function endedAtOnce(encryption: ResolvedIpcOptions["encryption"], cause: unknown): ClosedError {
+  const why = typeof encryption === "boolean"
+    ? "its program ended the connection, or what is between the two changed what was sent"
+    : `it cannot open what the provider "${
+      escapeForLog(encryption.name)
+    }" seals: both sides need the same provider`;
+  return new ClosedError(
+    "ERR_RESET",
+    `Cannot connect as the other side ended the connection right after the handshake: ${why}`,
+    { cause },
+  );
 }
 
 function handshakeTimeout(timeoutMs: number): TimeoutError {

@@ -1,4 +1,5 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
+import { isFinal } from "../client/final_errors.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
@@ -31,7 +32,7 @@ import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import { shortestMs } from "./shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
-import { judgeFailure, Suspicion } from "./suspicion.ts";
+import { Suspicion } from "./suspicion.ts";
 
 /** Options of {@linkcode pairIpc}; both processes give the same. */
 export interface IpcPairOptions extends IpcCommonOptions {
@@ -116,7 +117,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly #parts: PeerParts;
   readonly #slot: LinkSlot;
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
-  readonly #suspicion = new Suspicion();
+  readonly #suspicion: Suspicion;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #stopping = new AbortController();
   /** Handshakes that failed while it listened, by reason. */
@@ -130,6 +131,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     this.name = parts.given.name;
     this.closed = this.#closed.promise;
     this.#slot = new LinkSlot(parts.resolved);
+    this.#suspicion = new Suspicion(this.name, parts.resolved.reporter);
   }
 
   /** The part of this process; `null` while it is decided anew. */
@@ -255,7 +257,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         }
       }
       signal.throwIfAborted();
-      const failure = judgeFailure(problem, this.#suspicion, { first });
+      const failure = this.#suspicion.judge(problem, { first, limited: false });
       if (failure.final) throw failure.error;
       const delayMs = failure.delayMs ?? backoff.failed(failure.error, performance.now(), Math.random());
       if (delayMs === null) throw failure.error;
@@ -350,17 +352,20 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         if (this.#close !== null || signal.aborted) return;
         const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
         if (given.reconnect === false) return await this.#leave("disconnected", end.error);
+        if (isFinal(end.error)) throw end.error; // turned out by a server
         this.#play = null;
         this.#statuses.push("reconnecting", details);
         // A random moment: the others must not all try at once.
         const delayMs = backoff.failed(end.error, performance.now(), Math.random());
-        if (delayMs === null) return await this.#leave("error", end.error);
+        if (delayMs === null) throw end.error ?? new Error("Cannot connect again");
         await pause(delayMs, signal);
         if (signal.aborted) return;
         this.#play = await this.#decide({ first: false });
       }
     } catch (error) {
-      if (this.#close === null) await this.#leave("error", error as Error);
+      if (this.#close !== null || signal.aborted) return;
+      this.#parts.resolved.reporter.report(error, "connect");
+      await this.#leave("error", error as Error);
     }
   }
 

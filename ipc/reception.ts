@@ -1,7 +1,8 @@
 // Reception: lets clients in at a claimed endpoint, each after its handshake, within limits.
-import { AuthError, ClosedError, ParleyError, TimeoutError } from "../errors.ts";
+import { AuthError, ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
-import type { Incoming } from "../net/transport.ts";
+import { addressText } from "../net/faults.ts";
+import type { Address, Incoming } from "../net/transport.ts";
 import { acceptLoop } from "../server/accept_loop.ts";
 import type { IpcCounters } from "../stats/counters.ts";
 import { measure, peerDetails, telemetryOn } from "../stats/telemetry.ts";
@@ -56,7 +57,7 @@ export class Reception {
     });
     this.#loop = acceptLoop(options.claim.listener, this.#admission, {
       onAdmitted: (incoming, ticket) => this.#admit(incoming, ticket),
-      onRefused: () => void options.tally.counters.connectionsRefused++,
+      onRefused: ({ remoteAddr }) => this.#turnAway(remoteAddr),
       onReplaced: (ticket) => ticket.owner?.abort(REPLACED),
       onFault: (error) => options.resolved.reporter.report(error, "accept"),
     }, this.#stopping.signal);
@@ -98,7 +99,9 @@ export class Reception {
     try {
       frames = await this.#measured(incoming, controller);
     } catch (error) {
-      if (error !== REPLACED && !this.#stopping.signal.aborted) this.#tell(error);
+      if (this.#stopping.signal.aborted) return;
+      if (error === REPLACED) this.#turnAway(incoming.remoteAddr);
+      else this.#tell(error, incoming.remoteAddr);
       return;
     } finally {
       this.#handshakes.delete(controller);
@@ -162,9 +165,26 @@ export class Reception {
     this.#options.resolved.reporter.debug(`A handshake failed: ${reason}`);
   }
 
-  #tell(error: unknown): void {
+  /** No client yet: there was no room for its handshake. */
+  #turnAway(remoteAddr: Address): void {
+    const { resolved, tally, maxPending } = this.#options;
+    tally.counters.connectionsRefused++;
+    if (this.#stopping.signal.aborted) return;
+    const error = new LimitError(
+      "ERR_TOO_MANY_CONNECTIONS",
+      `Cannot let a client in as too many handshakes are under way: at most ${maxPending} may be`,
+    );
+    resolved.reporter.report(error, "refused", peerOf(remoteAddr));
+  }
+
+  #tell(error: unknown, remoteAddr: Address): void {
     // Who comes and goes without a word is no fault: another starter looks whether we live.
     if (error instanceof ParleyError && error.code === "ERR_RESET" && !(error instanceof AuthError)) return;
-    this.#options.resolved.reporter.report(error, "handshake");
+    this.#options.resolved.reporter.report(error, "handshake", peerOf(remoteAddr));
   }
+}
+
+/** A unix socket says nothing of who connected to it. */
+function peerOf(remoteAddr: Address): string | undefined {
+  return remoteAddr.transport === "unix" ? undefined : addressText(remoteAddr);
 }

@@ -4,7 +4,7 @@ import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Sweeper } from "../connection/sweeper.ts";
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
 import type { Address, Incoming } from "../net/transport.ts";
 import type { IpcStats } from "../stats/snapshots.ts";
@@ -141,7 +141,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly #ready = new Fifo<IpcServerClient>();
   readonly #inReady = new Set<IpcServerClient>();
   readonly #readers = new Waiters<IpcServerMessage>();
-  readonly #tally = new IpcTally();
+  readonly #tally: IpcTally;
   /** Handshakes that failed, by reason. */
   readonly #failed: Partial<Record<HandshakeReason, number>> = {};
   #close: Promise<void> | null = null;
@@ -151,6 +151,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   constructor(parts: ServerParts) {
     const { claim, endpoint, given, resolved, secrets } = parts;
     this.#parts = parts;
+    this.#tally = new IpcTally(resolved.reporter);
     this.name = given.name;
     this.addr = endpoint.kind === "unix" ? { transport: "unix", path: endpoint.path } : claim.listener.addr;
     this.closed = this.#closed.promise;
@@ -308,9 +309,10 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     }
     if (this.#close !== null || this.#clients.size >= given.maxClients) {
       const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
+      if (reason === ClosingReason.busy) resolved.reporter.report(serverFull(given.maxClients), "refused");
       this.#tally.counters.connectionsRefused++;
       await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
-      client.detach({ error: null, unsentBytes: 0 });
+      client.detach({ error: null, unsentBytes: 0, cutInside: false });
       return;
     }
     this.#clients.set(client.id, client);
@@ -373,4 +375,11 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
       },
     );
   }
+}
+
+function serverFull(maxClients: number): LimitError {
+  return new LimitError(
+    "ERR_TOO_MANY_CONNECTIONS",
+    `Cannot let a client in as the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
+  );
 }

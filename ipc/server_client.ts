@@ -8,6 +8,7 @@ import type { IpcLink } from "./link.ts";
 import type { IpcLinkStats } from "../stats/snapshots.ts";
 import type { LinkEnd } from "./link_types.ts";
 import type { IpcMessage } from "./link_slot.ts";
+import { ClosingReason } from "./message.ts";
 import { checkType, toBytes } from "./options.ts";
 import { probe } from "./probe.ts";
 import type { IpcQueryContext } from "./query_context.ts";
@@ -139,9 +140,17 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return iterate(() => this.read());
   }
 
-  /** Closes in order, as `IpcClient.close` does. What was received can still be read. Idempotent. */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
-    return this.#link!.close(options);
+  /**
+   * Closes in order, as `IpcClient.close` does. What was received can still be read. Idempotent.
+   *
+   * A client connects again by itself unless it is closed `forGood`: then it ends with `ERR_FORBIDDEN`. That binds the `IpcClient` of
+   * the other process only; to keep that process out, change the secret, or close whatever it connects with.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
+   */
+  close(options: { timeoutMs?: number; forGood?: boolean } = {}): Promise<void> {
+    const { forGood = false, ...rest } = options;
+    return this.#link!.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
   }
 
   /** Ends now; whatever waits rejects with `reason`. */

@@ -7,6 +7,9 @@ import { DayLedger } from "../stats/day_ledger.ts";
 import { LiveSum } from "../stats/live_sum.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../stats/snapshots.ts";
 import type { IpcLink } from "./link.ts";
+import { breachOf, peerName, reportEnd } from "./link_ends.ts";
+import type { LinkEnd } from "./link_types.ts";
+import type { IpcReporter } from "./log.ts";
 
 /** What holds besides what was counted. */
 export interface IpcNow {
@@ -28,11 +31,14 @@ export class IpcTally {
     IpcLink,
     Pick<IpcLinkStats, "remoteAddr" | "openedAtMs"> & { openedMs: number }
   >();
+  readonly #reporter: IpcReporter;
   readonly #unwatch: () => void;
   readonly #startedAtMs = Date.now();
   #stoppedAtMs: number | null = null;
 
-  constructor() {
+  /** Makes counters that are all 0; ends of connections go to `reporter`. */
+  constructor(reporter: IpcReporter) {
+    this.#reporter = reporter;
     this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
   }
 
@@ -47,11 +53,18 @@ export class IpcTally {
     this.counters.connectionsOpened++;
     this.#links.set(link, { remoteAddr, openedAtMs: Date.now(), openedMs: performance.now() });
     const end = this.#traffic.add(() => link.stats());
-    void link.closed.then(() => {
+    void link.closed.then((how) => {
       this.counters.connectionsClosed++;
       this.#links.delete(link);
       end();
+      this.ended(how, peerName(remoteAddr, link.sessionId));
     });
+  }
+
+  /** Counts and reports how a connection to `peer` ended, or an attempt to make one. */
+  ended(end: LinkEnd, peer: string): void {
+    if (breachOf(end) !== null) this.counters.protocolErrors++;
+    reportEnd(this.#reporter, end, peer);
   }
 
   /** One connection, while it is open. */

@@ -123,6 +123,11 @@ export interface IpcCounters extends IpcTraffic {
   connectionsRefused: number;
   /** Handshakes that failed on the listening side. */
   handshakeFailures: number;
+  /**
+   * Connections ended as the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
+   * on the way or sealed by another provider, an end inside a message.
+   */
+  protocolErrors: number;
   /** Queries of the other side whose handler threw. */
   handlerErrors: number;
 }
@@ -266,6 +271,7 @@ export function newIpcCounters(): IpcCounters {
     connectionsClosed: 0,
     connectionsRefused: 0,
     handshakeFailures: 0,
+    protocolErrors: 0,
     handlerErrors: 0,
   };
 }

@@ -48,6 +48,7 @@ const COUNTERS: Readonly<
   idleTimeouts: ["idle_timeouts", "Connections ended as nothing came, or a message was never finished"],
   slowConsumers: ["slow_consumers", "Connections ended as the peer did not read"],
   framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
+  protocolErrors: ["protocol_errors", "Connections ended as the other side broke the protocol"],
   handlerErrors: ["handler_errors", "Handlers that threw"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
   rateLimitDrops: [

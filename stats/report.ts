@@ -83,6 +83,7 @@ const ERRORS = [
   "handshakeTimeouts",
   "handlerErrors",
   "framingErrors",
+  "protocolErrors",
   "slowConsumers",
   "idleTimeouts",
   "rateLimitDrops",

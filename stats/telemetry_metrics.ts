@@ -72,6 +72,7 @@ const SERIES: Readonly<Record<string, readonly [InstrumentName, Labels]>> = {
   idleTimeouts: ["parley.connection.cut", { "error.type": "idle_timeout" }],
   slowConsumers: ["parley.connection.cut", { "error.type": "slow_consumer" }],
   framingErrors: ["parley.connection.cut", { "error.type": "framing" }],
+  protocolErrors: ["parley.connection.cut", { "error.type": "protocol" }],
   rateLimitDrops: ["parley.connection.cut", { "error.type": "rate_limited" }],
   handlerErrors: ["parley.handler.errors", {}],
   bytesIn: ["parley.connection.io", RECEIVED],

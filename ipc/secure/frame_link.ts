@@ -26,6 +26,8 @@ export interface FrameLink {
   readonly maxWrites: number;
   /** Bytes of a write that is neither cut nor worth joining with another; `null` where any size is as good. */
   readonly writeBytes: number | null;
+  /** Whether a record has begun whose rest is to come. */
+  readonly inRecord: boolean;
   /**
    * Waits for the next bytes of the flow; `null` at its end. They belong to the caller.
    *
@@ -47,6 +49,7 @@ export class PlainLink implements FrameLink {
   readonly marksItsEnd = false;
   readonly maxWrites = 1;
   readonly writeBytes = null;
+  readonly inRecord = false;
   readonly #transport: Transport;
   #rest: Uint8Array;
 

@@ -67,6 +67,10 @@ export class ProviderLink implements FrameLink {
     this.#reader.push(options.rest);
   }
 
+  get inRecord(): boolean {
+    return !this.#reader.atBoundary;
+  }
+
   async read(): Promise<Uint8Array | null> {
     if (this.#ended) return null;
     for (;;) {
@@ -100,7 +104,14 @@ export class ProviderLink implements FrameLink {
   }
 
   async #write(type: RecordType, plain: Uint8Array): Promise<void> {
-    const sealed = await this.#provider.seal(plain, this.#context(type, this.#role, this.#sealed++));
+    let sealed: Uint8Array;
+    try {
+      sealed = await this.#provider.seal(plain, this.#context(type, this.#role, this.#sealed++));
+    } catch (error) {
+      throw new ProtocolError("ERR_IPC_PROVIDER", "Cannot send as the provider failed to seal a record", {
+        cause: error,
+      });
+    }
     const most = plain.length + MAX_PROVIDER_OVERHEAD_BYTES;
     if (!(sealed instanceof Uint8Array) || sealed.length < 1 || sealed.length > most) {
       throw new ProtocolError(

@@ -71,6 +71,10 @@ export class SealedLink implements FrameLink {
     this.writeBytes = Math.min(info.peerMaxRecordBytes, MAX_SEALED_AT_ONCE);
   }
 
+  get inRecord(): boolean {
+    return !this.#opener.atBoundary;
+  }
+
   async read(): Promise<Uint8Array | null> {
     for (;;) {
       const plain = this.#openAhead(true);

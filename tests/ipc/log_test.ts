@@ -1,5 +1,6 @@
 // What IPC logs, and how much of it.
 import { assertEquals, assertThrows } from "@std/assert";
+import { LimitError, type ParleyError, ProtocolError } from "../../errors.ts";
 import { IpcReporter, resolveLogger } from "../../ipc/log.ts";
 import { MemoryLogger } from "./channels.ts";
 import { inEnv } from "./support.ts";
@@ -31,6 +32,17 @@ Deno.test("resolveLogger takes its level from PARLEY_LOG, warn without", async (
       ["off", 0],
       [undefined, 2],
       ["", 2],
+      ["true", 4],
+      ["TRUE", 4],
+      [" debug ", 4],
+      ["1", 4],
+      ["yes", 4],
+      ["on", 4],
+      ["warning", 2],
+      ["false", 0],
+      ["0", 0],
+      ["no", 0],
+      ["none", 0],
     ] as const
   ) {
     await inEnv(
@@ -38,7 +50,27 @@ Deno.test("resolveLogger takes its level from PARLEY_LOG, warn without", async (
       () => Promise.resolve(assertEquals(heard(), lines.slice(4 - count), value)),
     );
   }
-  await inEnv({ PARLEY_LOG: "loud" }, () => Promise.resolve(assertThrows(heard, RangeError, "PARLEY_LOG")));
+  for (const value of ["loud", "constructor", "2"]) {
+    await inEnv({ PARLEY_LOG: value }, () => Promise.resolve(assertThrows(heard, RangeError, "PARLEY_LOG")));
+  }
+});
+
+Deno.test("IpcReporter limits each code by itself, so that one kind of fault does not hide another", () => {
+  const told: string[] = [];
+  const reporter = new IpcReporter(
+    (error, { phase, peer }) => told.push(`${phase} ${(error as ParleyError).code} ${peer}`),
+    new MemoryLogger(),
+  );
+  const frame = new ProtocolError("ERR_IPC_FRAME", "x");
+  for (let i = 0; i < 100; i++) reporter.report(frame, "connection", "a");
+  reporter.report(new ProtocolError("ERR_IPC_RECORD", "x"), "connection", "b");
+  const full = new LimitError("ERR_TOO_MANY_CONNECTIONS", "x");
+  for (let i = 0; i < 100; i++) reporter.report(full, "refused");
+  assertEquals(told, [
+    ...Array(10).fill("connection ERR_IPC_FRAME a"),
+    "connection ERR_IPC_RECORD b",
+    "refused ERR_TOO_MANY_CONNECTIONS undefined",
+  ]);
 });
 
 Deno.test("IpcReporter tells the user's handler, else the logger, escaped and not without end", () => {
