@@ -16,7 +16,7 @@ async function talk(path: string): Promise<void> {
       secret,
       reconnect: false,
       handshakeTimeoutMs: 400,
-      connectTimeoutMs: 1500,
+      connectTimeoutMs: 4000,
     });
     const reading = (async () => {
       for (let type = 1; type <= 6; type++) {
