@@ -66,7 +66,7 @@ Deno.test("IpcServer reports and counts each way to break the protocol, beside c
   const frame = (kind: number, tag: number, bytes = 0) =>
     encodeFrame(kind as FrameKind, tag, new Uint8Array(bytes));
   const cases: [string, string, Uint8Array][] = [
-    ["an unknown kind", "ERR_IPC_FRAME", frame(99, 0)],
+    ["an unknown kind", "ERR_IPC_FRAME", frame(200, 0)],
     ["a message of type 0", "ERR_IPC_FRAME", frame(1, 0)],
     ["an answer to nothing", "ERR_IPC_FRAME", frame(3, 99)],
     ["a ping with data", "ERR_IPC_FRAME", frame(5, 1, 1)],
