@@ -48,6 +48,7 @@ const MAX_CANCELLED_WAITING = 32;
 const TAKES_NOTHING_MS = 1000;
 const NO_HANDLER = new RemoteError("ERR_NO_HANDLER", "There is no handler for queries");
 const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
+const CANCELLED = new RemoteError("ERR_CLOSED", "The asker gave up");
 const NOT_TAKEN = new RemoteError(
   "ERR_QUEUE_FULL",
   'The answer was dropped as the asker reads nothing and "maxQueuedBytes" wait for it',
@@ -74,7 +75,7 @@ interface FinishedAnswer {
  * A query waits, runs, and may wait again, finished, for room in the outbox:
  * ```
  * take ─▶ waiting ─▶ running ─▶ finished ─▶ sent
- *            └─cancel──┴─cancel────┴─cancel or nothing is read──▶ dropped
+ *            └─cancel──┴─cancel────┴─cancel or nothing is read──▶ failed
  * ```
  * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`. While the outbox is full no
  * handler starts, so that finished answers are those of handlers that ran already.
@@ -131,7 +132,10 @@ export class Answering {
     this.#announce();
   }
 
-  /** Takes a cancel frame: the asker of this query no longer waits. One that crossed the answer changes nothing. */
+  /**
+   * Takes a cancel frame: the asker of this query no longer waits. Each query has one answer, this too: by it the asker knows that
+   * the place and the bytes of its query are free. A cancel frame that crossed the answer changes nothing.
+   */
   cancel(id: number): void {
     const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query as its asker no longer waits");
     const context = this.#contexts.get(id);
@@ -146,6 +150,7 @@ export class Answering {
       this.#finished.delete(id);
       this.#finishedBytes -= finished.data.length;
     } else return;
+    this.#options.send(FrameKind.failure, id, failureData(CANCELLED));
     this.#options.onDone();
   }
 

@@ -64,7 +64,9 @@ export class Asked {
   #peerTakesCancels = false;
   /** Queries that were given up and are not answered, the oldest first, until the other side takes cancel frames. */
   readonly #givenUp = new Set<number>();
-  /** Bytes of `#sent`. */
+  /** Bytes of queries that were cancelled and whose answer has not come: till then the other side may still hold them. */
+  readonly #cancelled = new Map<number, number>();
+  /** Bytes of `#sent` and `#cancelled`. */
   #sentBytes = 0;
   #lastId = 0;
   #wrapped = false;
@@ -125,6 +127,13 @@ export class Asked {
   answered(kind: FrameKind, id: number, data: Uint8Array): boolean {
     const query = this.#sent.get(id);
     this.#givenUp.delete(id);
+    const cancelledBytes = this.#cancelled.get(id);
+    if (cancelledBytes !== undefined) {
+      this.#cancelled.delete(id);
+      this.#sentBytes -= cancelledBytes;
+      this.resume();
+      return true;
+    }
     if (query === undefined) return this.#wrapped || id >= 1 && id <= this.#lastId;
     this.#settle(query);
     if (kind === FrameKind.answer) query.resolve(data);
@@ -142,6 +151,7 @@ export class Asked {
   /** Fails every query. */
   end(error: unknown): void {
     this.#givenUp.clear();
+    this.#cancelled.clear();
     this.#unsent.clear(); // first: what settles makes room for what waits
     for (const query of [...this.#sent.values(), ...this.#waiting]) this.#fail(query, error);
     clearTimeout(this.#timer);
@@ -151,7 +161,7 @@ export class Asked {
   #send(query: Query): boolean {
     const { maxInFlight, send } = this.#options;
     const tooMuch = this.#sentBytes > 0 && this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
-    if (tooMuch || this.#sent.size >= maxInFlight) return false;
+    if (tooMuch || this.#sent.size + this.#cancelled.size >= maxInFlight) return false;
     if (!send(query.id, query.data!, query.context)) return false;
     query.data = null;
     this.#sentBytes += query.dataBytes;
@@ -163,8 +173,11 @@ export class Asked {
   #giveUp(query: Query, error: unknown): void {
     const { cancel, maxInFlight } = this.#options;
     if (!this.#sent.has(query.id)) this.#dropSettled();
-    else if (this.#peerTakesCancels) cancel(query.id);
-    else {
+    else if (this.#peerTakesCancels) {
+      cancel(query.id);
+      this.#cancelled.set(query.id, query.dataBytes);
+      this.#sentBytes += query.dataBytes; // what settles takes it off
+    } else {
       this.#givenUp.add(query.id);
       // A side of an older version never takes them: what is remembered is bounded.
       if (this.#givenUp.size > maxInFlight) this.#givenUp.delete(this.#givenUp.values().next().value!);
@@ -202,7 +215,7 @@ export class Asked {
         this.#wrapped = true;
       }
       this.#lastId++;
-    } while (this.#sent.has(this.#lastId));
+    } while (this.#sent.has(this.#lastId) || this.#cancelled.has(this.#lastId));
     return this.#lastId;
   }
 

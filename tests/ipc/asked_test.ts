@@ -128,3 +128,21 @@ Deno.test("Asked says nothing of a query that was given up before it was sent, a
   assertEquals([sent, cancelled], [[1, 52, 152, 252, 352, 452], []]);
   asked.end(new Error("over"));
 });
+
+Deno.test("Asked keeps a cancelled query on the account until its answer says that the other side has let go of it", async () => {
+  const { asked, sent, cancelled } = table({ maxInFlight: 3 });
+  asked.peerTakesCancels();
+  const controller = new AbortController();
+  const given = [HALF, HALF].map((data) => asked.ask(data, PATIENT_MS, controller.signal).catch(() => {}));
+  const waiting = [HALF, ONE, ONE].map((data) => asked.ask(data, PATIENT_MS));
+  controller.abort();
+  await Promise.all(given);
+  assertEquals([sent, cancelled, asked.size], [[1, 2], [1, 2], 3]);
+  assertEquals(asked.answered(FrameKind.failure, 2, ONE), true);
+  assertEquals(sent, [1, 2, 3], "3 are in flight with the one that is cancelled");
+  asked.answered(FrameKind.answer, 1, ONE); // it crossed the cancel frame
+  assertEquals(sent, [1, 2, 3, 4, 5]);
+  for (const id of [3, 4, 5]) asked.answered(FrameKind.answer, id, ONE);
+  await settles("the others", Promise.all(waiting));
+  asked.end(new Error("over"));
+});

@@ -220,7 +220,8 @@ Deno.test("IpcLink takes cancel frames, and sends them only to a peer that said 
   assertEquals(kinds(), [`${FrameKind.ping} ${2 ** 32 - 2}`]);
   await line.send(FrameKind.cancel, 3);
   await until("the signal", () => contexts[0]!.signal.aborted);
-  await line.send(FrameKind.cancel, 3); // it may have crossed the answer
+  await until("its answer", () => line.frames.length === 2);
+  await line.send(FrameKind.cancel, 3); // one that crossed the answer
   const giveUp = async () => {
     const controller = new AbortController();
     const asked = line.link.query(EMPTY, 5000, controller.signal);
@@ -228,20 +229,18 @@ Deno.test("IpcLink takes cancel frames, and sends them only to a peer that said 
     await assertRejects(() => asked, Error, "enough");
   };
   await giveUp();
-  await until("the query", () => line.frames.length === 2);
+  await until("the query", () => line.frames.length === 3);
   await line.send(FrameKind.ping, 2 ** 32 - 2);
-  await until("the pong", () => line.frames.length === 4);
-  assertEquals(
-    kinds().slice(1).sort(),
-    [
-      `${FrameKind.query} 1`,
-      `${FrameKind.pong} ${2 ** 32 - 2}`,
-      `${FrameKind.cancel} 1`,
-    ].sort(),
-  );
+  await until("the pong", () => line.frames.length === 5);
+  assertEquals(kinds().slice(1).sort(), [
+    `${FrameKind.query} 1`,
+    `${FrameKind.failure} 3`,
+    `${FrameKind.pong} ${2 ** 32 - 2}`,
+    `${FrameKind.cancel} 1`,
+  ]);
   await giveUp();
-  await until("the cancel frame", () => line.frames.length === 6);
-  assertEquals(kinds().slice(4), [`${FrameKind.query} 2`, `${FrameKind.cancel} 2`]);
+  await until("the cancel frame", () => line.frames.length === 7);
+  assertEquals(kinds().slice(5), [`${FrameKind.query} 2`, `${FrameKind.cancel} 2`]);
   await line.send(FrameKind.closing, 0);
   await line.far.closeWrite();
   assertEquals(await line.end(), "in order");
