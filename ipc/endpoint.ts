@@ -314,7 +314,8 @@ export async function elsewhereText({ kind, elsewhere }: Endpoint): Promise<stri
  * The error for a place that the file system keeps from this user, with its owner; any other error is given back as it is.
  */
 export async function keptFrom(action: string, path: string, cause: unknown): Promise<unknown> {
-  if (!(cause instanceof Deno.errors.PermissionDenied)) return cause;
+  const denied = cause instanceof AddressError ? cause.cause : cause;
+  if (!(denied instanceof Deno.errors.PermissionDenied)) return cause;
   let found = "the owner is out of sight";
   for (let place = path; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
     const info = await Deno.lstat(place).catch(() => null);

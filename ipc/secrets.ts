@@ -68,12 +68,12 @@ export class SecretSource implements KeyKeeper {
   }
 
   /**
-   * Loads the channel's key as its server, or makes it.
+   * Loads the channel's key as its server, or makes it. A passphrase is derived, before the first client waits for it.
    *
    * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
    */
   async claim(): Promise<void> {
-    if (!this.hasKeyFile) return;
+    if (!this.hasKeyFile) return void await this.get("server");
     this.#isOurs = this.#endpoint.kind === "tcp" || this.#endpoint.makeDirectory;
     const { action } = this.#options;
     const { directory, kind } = this.#endpoint;
