@@ -77,6 +77,7 @@ export async function claimSocket(
   options: ClaimOptions = {},
 ): Promise<Claim> {
   await prepareDirectory(action, endpoint);
+  await refuseOthers(action, endpoint.path);
   const lock = await lockChannel(action, endpoint, net);
   let socket: Socket | null = null;
   try {
@@ -254,12 +255,18 @@ async function lockChannel(
   return await take();
 }
 
+/** Another user's server may keep its lock from us. */
+async function refuseOthers(action: string, path: string): Promise<void> {
+  const info = await lstat(path);
+  if (info === null || info.uid === Deno.uid()) return;
+  throw inUse(action, path, `it belongs to user ${info.uid}`);
+}
+
 /** A program may listen there that knows nothing of our lock. */
 async function refuseLive(action: string, path: string, net: ClaimNet): Promise<void> {
   const info = await lstat(path);
   if (info === null) return;
   if (!info.isSocket) throw inUse(action, path, "it is no socket");
-  if (info.uid !== Deno.uid()) throw inUse(action, path, `it belongs to user ${info.uid}`);
   if (await net.isLive(path)) throw inUse(action, path, "another program listens there");
 }
 

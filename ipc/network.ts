@@ -12,20 +12,31 @@ import {
   type ClaimOptions,
   claimSocket,
   isNobodyThere,
+  type KeyKeeper,
   watchPlace,
 } from "./claim.ts";
 import { checkSocket, elsewhereText, type Endpoint, keptFrom } from "./endpoint.ts";
-import type { ResolvedIpcOptions } from "./options.ts";
-import type { SecretSource } from "./secrets.ts";
 
 /** Longest time in ms to find out whether a socket is live. */
 const PROBE_TIMEOUT_MS = 1000;
 
+/** The part of an `IpcReporter` that is used here. */
+interface PlaceReporter {
+  report(error: unknown, phase: "accept"): void;
+  debug(message: string): void;
+}
+
+/** The part of a `SecretSource` that is used here. */
+interface PlaceSecrets extends KeyKeeper {
+  /** Whether the channel's secret is in a file that its server makes. */
+  readonly hasKeyFile: boolean;
+}
+
 /** What {@linkcode claimEndpoint} works with. */
 export interface ClaimEndpointOptions {
-  readonly resolved: ResolvedIpcOptions;
+  readonly resolved: { readonly action: string; readonly reporter: PlaceReporter };
   readonly endpoint: Endpoint;
-  readonly secrets: SecretSource;
+  readonly secrets: PlaceSecrets;
   readonly tls: ServerTlsOptions | undefined;
 }
 
@@ -109,7 +120,7 @@ function where({ hostname, port }: Tcp): { hostname: string; port: number } {
 }
 
 /** A port has no files but the channel's key; only the kernel gives it to another. */
-async function claimPort(listener: Listener, secrets: SecretSource, options: ClaimOptions): Promise<Claim> {
+async function claimPort(listener: Listener, secrets: PlaceSecrets, options: ClaimOptions): Promise<Claim> {
   try {
     await secrets.claim();
   } catch (error) {

@@ -72,7 +72,8 @@ export function checkUnixPath(action: string, path: string): void {
  * programs connect than `mode` says. A socket file that no program listens on is taken over. In this order:
  *
  * 1. Bound at `path` itself, where the directory can be locked against other starters, and the mode can be set by the umask
- *    (`--allow-sys=umask`) or the directory lets nobody but its owner in. Then the system lists the socket under its own path, and programs such as systemd-tmpfiles see that it is in use.
+ *    (`--allow-sys=umask`) or only its owner can enter the directory. Then the system lists the socket under its own path, and programs
+ *    such as systemd-tmpfiles see that it is in use.
  * 2. Bound in a private directory beside `path`, its mode set there, and then linked to `path`.
  * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone (`--allow-write=/run/app.sock`).
  *

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { ChannelLock } from "../../ipc/channel_lock.ts";
 import { claimSocket } from "../../ipc/claim.ts";
 import { elsewhereText, type Endpoint, findEndpoint } from "../../ipc/endpoint.ts";
-import { connectIpc, listenIpc, SecretKey } from "../../ipc/mod.ts";
+import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
 import { runProgram } from "../support/program.ts";
@@ -118,6 +118,8 @@ Deno.test("claimSocket accepts on the socket that was made anew, in the accept t
   transport.close();
   const last = claim.listener.accept();
   claim.release();
+  // Until then the platform may still remove what is at the path: no other server may have it.
+  assert(names(dir.path).includes("a.sock.lock"));
   assertEquals(await last, null);
   assertEquals(names(dir.path), []);
 });
@@ -167,6 +169,31 @@ Deno.test("listenIpc refuses a second server at once after all files of the firs
   await using client = await connectIpc(channel.options);
   assertEquals(text(await client.query("who?")), "first");
   assertEquals((await settles("the second server", second) as { code?: string }).code, "ERR_ADDRESS_IN_USE");
+});
+
+Deno.test("listenIpc ends, and pairIpc decides its role anew, when another server holds the channel", async () => {
+  await using one = new Channel();
+  await using two = new Channel();
+  const errors: unknown[] = [];
+  const server = await listenIpc({ ...one.options, onError: (error) => errors.push(error) });
+  const pair = await pairIpc(two.options, (data) => data);
+  const held = await Promise.all([one, two].map(async ({ path }) => {
+    await removeFiles(path);
+    return await ChannelLock.take("Cannot test", `${path}.lock`, 0o600);
+  }));
+  await settles("the server", server.closed);
+  assertEquals(errors.map((error) => (error as { code?: string }).code), ["ERR_ADDRESS_IN_USE"]);
+  const statuses = pair.statuses();
+  const until = async (wanted: string) => {
+    while ((await statuses.next()).value?.status !== wanted);
+  };
+  await settles("the pair's loss", until("reconnecting"));
+  assertEquals(pair.role, null);
+  for (const lock of held) lock!.release();
+  await settles("the pair's new role", until("listening"));
+  await using _other = await pairIpc(two.options, (data) => data);
+  assertEquals(pair.role, "server");
+  await pair.close();
 });
 
 Deno.test("listenIpc makes the key anew with its bytes, follows one that was put there, and replaces what is none", async () => {
