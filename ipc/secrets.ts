@@ -2,7 +2,15 @@
 import { AddressError, AuthError } from "../errors.ts";
 import { type FileId, isSame, removeIfSame } from "../net/unix_files.ts";
 import type { KeyKeeper } from "./claim.ts";
-import { checkDirectory, elsewhereText, type Endpoint, lstat, makeDirectory } from "./endpoint.ts";
+import {
+  checkDirectory,
+  checkSocket,
+  elsewhereText,
+  type Endpoint,
+  keptFrom,
+  lstat,
+  makeDirectory,
+} from "./endpoint.ts";
 import { secretBytes, SecretKey } from "./keys.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { Role } from "./secure/key_schedule.ts";
@@ -53,6 +61,7 @@ export class SecretSource implements KeyKeeper {
     const { anonymous, secret, address } = this.#options;
     if (anonymous) return [];
     if (typeof secret === "string") {
+      if (this.#derived === null && role === "client") await this.#checkPlace();
       this.#derived ??= SecretKey.fromPassphrase(secret, { name: address.name });
       return [secretBytes(await this.#derived)];
     }
@@ -134,6 +143,17 @@ export class SecretSource implements KeyKeeper {
     }
     this.#file = { dev: found.dev, ino: found.ino };
     return true;
+  }
+
+  /** Deriving takes a while: a place that is not safe, or kept from this user, is told before. */
+  async #checkPlace(): Promise<void> {
+    const { action } = this.#options;
+    if (this.#endpoint.kind !== "unix") return;
+    try {
+      await checkSocket(action, this.#endpoint);
+    } catch (error) {
+      throw await keptFrom(action, this.#endpoint.path, error);
+    }
   }
 
   async #loadAsClient(): Promise<SecretKey> {
