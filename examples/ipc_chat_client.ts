@@ -1,6 +1,6 @@
 // One of many clients: sends each line of standard input to the others, and prints what they say.
 //
-//   deno run -A examples/ipc_chat_client.ts lobby Ann
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_chat_client.ts lobby Ann
 //
 // Start ipc_chat_server.ts first. With a number behind the name it ends after so many lines of others.
 import { connectIpc } from "@parley/parley/ipc";

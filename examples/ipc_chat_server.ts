@@ -1,6 +1,6 @@
 // A chat of many clients: whatever one writes goes to all the others, as fast as each of them reads.
 //
-//   deno run -A examples/ipc_chat_server.ts lobby
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_chat_server.ts lobby
 //
 // Then start ipc_chat_client.ts a few times.
 import { listenIpc } from "@parley/parley/ipc";

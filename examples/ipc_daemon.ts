@@ -1,6 +1,6 @@
 // A daemon: hands out numbers to workers of the same user, collects what they make of them, and ends when all is done.
 //
-//   deno run -A examples/ipc_daemon.ts primes 2000
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_daemon.ts primes 2000
 //
 // Then start ipc_worker.ts with the same name, as often as you like.
 import { listenIpc } from "@parley/parley/ipc";

@@ -1,8 +1,8 @@
 // IPC over TCP: host and port come from the environment, the secret from a file that both sides have.
 //
-//   deno run -A examples/ipc_tcp.ts keygen /tmp/demo.key
-//   PARLEY_IPC_PORT=7300 deno run -A examples/ipc_tcp.ts serve /tmp/demo.key
-//   PARLEY_IPC_PORT=7300 deno run -A examples/ipc_tcp.ts ask /tmp/demo.key
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=PARLEY_IPC_HOST,PARLEY_IPC_PORT examples/ipc_tcp.ts keygen /tmp/demo.key
+//   PARLEY_IPC_PORT=7300 deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=PARLEY_IPC_HOST,PARLEY_IPC_PORT examples/ipc_tcp.ts serve /tmp/demo.key
+//   PARLEY_IPC_PORT=7300 deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=PARLEY_IPC_HOST,PARLEY_IPC_PORT examples/ipc_tcp.ts ask /tmp/demo.key
 import { connectIpc, listenIpc, SecretKey } from "@parley/parley/ipc";
 
 const [role = "serve", keyFile = "demo.key"] = Deno.args;

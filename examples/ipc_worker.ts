@@ -1,6 +1,6 @@
 // A worker: asks the daemon for numbers, tells which are prime, and ends when there is no more work.
 //
-//   deno run -A examples/ipc_worker.ts primes
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_worker.ts primes
 //
 // It waits for the daemon to start (ipc_daemon.ts), and connects again should it be lost.
 import { connectIpc } from "@parley/parley/ipc";

@@ -1,8 +1,8 @@
 // One trace through two processes: start the server, then the client, and read the spans of both on standard error.
 //
 //   export OTEL_DENO=true OTEL_EXPORTER_OTLP_PROTOCOL=console
-//   deno run -A examples/traces.ts server 7000
-//   deno run -A examples/traces.ts client 7000
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env examples/traces.ts server 7000
+//   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env examples/traces.ts client 7000
 import { connectIpc, listenIpc } from "@parley/parley/ipc";
 import { join, mount } from "@parley/parley/wire";
 import { trace } from "@opentelemetry/api";

@@ -23,7 +23,7 @@ export interface IpcAddressOptions {
   path?: string;
   /** Host for TCP. @default {`PARLEY_IPC_HOST`, else loopback} */
   hostname?: string;
-  /** Port for TCP, 0 to 65535; a server may use 0 for any that is free. @default {`PARLEY_IPC_PORT`} */
+  /** Port for TCP, 0 to 65535; a server may use 0 for any that is free. @default {`PARLEY_IPC_PORT`, else 7300} */
   port?: number;
   /** Who may connect. Both sides give the same. @default {"user"} */
   permissions?: IpcPermissions;
@@ -43,20 +43,36 @@ export type Endpoint =
     readonly makeDirectory: boolean;
     /** Mode of the socket. */
     readonly socketMode: number;
+    /** Where the channel's lock is. */
+    readonly lockPath: string;
+    /** Mode of the lock. */
+    readonly lockMode: number;
     /** Who must own the socket that a client connects to. */
     readonly owner: number;
     /** Where the channel's own key is. */
     readonly keyPath: string;
+    /** Where the socket is for processes that see another `XDG_RUNTIME_DIR`, or none; `null` when there is no such place. */
+    readonly elsewhere: string | null;
   }
   | {
     readonly kind: "tcp";
     readonly hostname: string;
     readonly port: number;
-    /** Where the channel's own key is; `null` beyond loopback or without a directory of our own. */
+    /** Where the channel's own key is; `null` beyond loopback, without a directory of our own, and where another secret serves. */
     readonly keyPath: string | null;
     /** Directory of the key. */
     readonly directory: DirectoryRule | null;
+    /** As of a unix socket: where the key is for processes that see another `XDG_RUNTIME_DIR`. */
+    readonly elsewhere: string | null;
   };
+
+/** What {@linkcode findEndpoint} looks at. */
+export interface FindEndpointOptions extends IpcAddressOptions {
+  /** A secret of the user's own: then there is no key file, and no directory for it. */
+  secret?: unknown;
+  /** No secret at all. */
+  insecureAnonymous?: boolean;
+}
 
 /** What a directory must be like. */
 export interface DirectoryRule {
@@ -72,21 +88,27 @@ export interface DirectoryRule {
 /** Longest path that a unix socket can have, in bytes. */
 const MAX_PATH_BYTES = 107;
 const NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
-const MODES: Record<IpcPermissions, { directory: number; socket: number; suffix: string }> = {
-  user: { directory: 0o700, socket: 0o600, suffix: "" },
-  group: { directory: 0o750, socket: 0o660, suffix: "-group" },
-  all: { directory: 0o755, socket: 0o666, suffix: "-all" },
+/** Port of channels over TCP that name none. */
+const DEFAULT_PORT = 7300;
+/**
+ * Members of a group may look whether a channel of the group is held. Not so everyone: who may open a lock may hold it, and keep the
+ * server from starting.
+ */
+const MODES: Record<IpcPermissions, { directory: number; socket: number; lock: number; suffix: string }> = {
+  user: { directory: 0o700, socket: 0o600, lock: 0o600, suffix: "" },
+  group: { directory: 0o750, socket: 0o660, lock: 0o660, suffix: "-group" },
+  all: { directory: 0o755, socket: 0o666, lock: 0o600, suffix: "-all" },
 };
 const STICKY = 0o1000;
 const OTHERS_WRITE = 0o022;
 
 /**
- * Finds the place of a channel. Reads the environment and looks at `$XDG_RUNTIME_DIR`, nothing else.
+ * Finds the place of a channel. Reads the environment, and looks at `$XDG_RUNTIME_DIR` or `/tmp` where it may.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  * @throws {AddressError} `ERR_SOCKET_PATH_TOO_LONG`, `ERR_ADDRESS_INVALID`
  */
-export async function findEndpoint(action: string, options: IpcAddressOptions): Promise<Endpoint> {
+export async function findEndpoint(action: string, options: FindEndpointOptions): Promise<Endpoint> {
   checkName(action, options.name);
   const { permissions = "user", transport = "unix" } = options;
   checkOneOf(action, "permissions", permissions, ["user", "group", "all"]);
@@ -107,9 +129,12 @@ export async function findEndpoint(action: string, options: IpcAddressOptions): 
   const modes = MODES[permissions];
   let path = options.path;
   let directory: DirectoryRule;
+  let elsewhere: string | null = null;
   if (path === undefined) {
-    directory = await ownDirectory(permissions, owner);
+    const own = await ownDirectory(action, permissions, owner);
+    directory = own.rule;
     path = `${directory.path}/${options.name}.sock`;
+    if (own.elsewhere !== null) elsewhere = `${own.elsewhere}/${options.name}.sock`;
   } else {
     checkText(action, "path", path, 1, 4096);
     if (!path.startsWith("/") || path.endsWith("/") || path.includes("\0")) {
@@ -127,8 +152,11 @@ export async function findEndpoint(action: string, options: IpcAddressOptions): 
     directory,
     makeDirectory: options.path === undefined && owner === uid,
     socketMode: modes.socket,
+    lockPath: `${path}.lock`,
+    lockMode: modes.lock,
     owner,
     keyPath: `${path}.key`,
+    elsewhere,
   };
 }
 
@@ -220,34 +248,86 @@ export async function lstat(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** The directory of a user's channels. */
-async function ownDirectory(permissions: IpcPermissions, owner: number): Promise<DirectoryRule> {
+/** The directory of a user's channels, and where it is for processes that see another `XDG_RUNTIME_DIR`. */
+async function ownDirectory(
+  action: string,
+  permissions: IpcPermissions,
+  owner: number,
+): Promise<{ rule: DirectoryRule; elsewhere: string | null }> {
   const { directory: mode, suffix } = MODES[permissions];
   const rule = { owners: [owner], forbidden: ~mode & 0o777, mode };
-  const runtime = permissions === "user" && owner === Deno.uid()
-    ? Deno.env.get("XDG_RUNTIME_DIR")
-    : undefined;
-  if (runtime !== undefined && await isPrivate(runtime, owner)) return { path: `${runtime}/parley`, ...rule };
-  await checkTmp();
-  return { path: `/tmp/parley-${owner}${suffix}`, ...rule };
+  const inTmp = `/tmp/parley-${owner}${suffix}`;
+  const hasRuntime = permissions === "user" && owner === Deno.uid();
+  const runtime = hasRuntime ? Deno.env.get("XDG_RUNTIME_DIR") : undefined;
+  if (runtime !== undefined && await isPrivate(runtime, owner)) {
+    return { rule: { path: `${runtime}/parley`, ...rule }, elsewhere: inTmp };
+  }
+  await checkTmp(action);
+  return { rule: { path: inTmp, ...rule }, elsewhere: hasRuntime ? `/run/user/${owner}/parley` : null };
 }
 
-/** Whether `$XDG_RUNTIME_DIR` is what its specification says; after `sudo` it may be another user's. */
+/**
+ * Whether `$XDG_RUNTIME_DIR` is what its specification says; after `sudo` it may be another user's. Where the program may read no more
+ * than the folder of the channels, that folder alone is looked at, each time it is used: nothing in it is ours unless it is.
+ */
 async function isPrivate(path: string, owner: number): Promise<boolean> {
   if (!path.startsWith("/")) return false;
+  if (!await mayRead(path)) return true;
   const info = await lstat(path);
   return info !== null && info.isDirectory && info.uid === owner && (info.mode! & 0o077) === 0;
 }
 
-/** Without the sticky bit, anyone could move our directory away and put up their own. */
-async function checkTmp(): Promise<void> {
+/**
+ * Without the sticky bit, anyone could move our directory away and put up their own. A program that may not read all of `/tmp` cannot
+ * look; that our directory is ours is looked at each time it is used.
+ */
+async function checkTmp(action: string): Promise<void> {
+  if (!await mayRead("/tmp")) return;
   const info = await Deno.stat("/tmp");
   if ((info.mode! & STICKY) === 0 && (info.mode! & OTHERS_WRITE) !== 0) {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      'Cannot use "/tmp" as it must have the sticky bit: it has not',
+      `${action} as "/tmp" must have the sticky bit: it has not (set XDG_RUNTIME_DIR, or "path")`,
     );
   }
+}
+
+/** Prompts for nothing: who gave the folder of the channels alone is not asked for more. */
+async function mayRead(path: string): Promise<boolean> {
+  return (await Deno.permissions.query({ name: "read", path })).state === "granted";
+}
+
+/**
+ * Says where else a channel is, for an error that says that nothing is at `endpoint`: processes of one user look in different places
+ * when some of them see `XDG_RUNTIME_DIR` and others do not, such as services and a desktop.
+ */
+export async function elsewhereText({ kind, elsewhere }: Endpoint): Promise<string> {
+  if (elsewhere === null) return "";
+  const what = kind === "unix" ? elsewhere : `${elsewhere}.key`;
+  const isThere = await mayRead(what) && await lstat(what).then((info) => info !== null, () => false);
+  return isThere
+    ? `; there is "${what}", of a process with another XDG_RUNTIME_DIR: set it alike for both, or "path"`
+    : `, nor at "${what}", where processes with another XDG_RUNTIME_DIR look`;
+}
+
+/**
+ * The error for a place that the file system keeps from this user, with its owner; any other error is given back as it is.
+ */
+export async function keptFrom(action: string, path: string, cause: unknown): Promise<unknown> {
+  const denied = cause instanceof AddressError ? cause.cause : cause;
+  if (!(denied instanceof Deno.errors.PermissionDenied)) return cause;
+  let found = "the owner is out of sight";
+  for (let place = path; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
+    const info = await Deno.lstat(place).catch(() => null);
+    if (info === null) continue;
+    found = `"${place}" belongs to user ${info.uid} and has mode 0${(info.mode! & 0o7777).toString(8)}`;
+    break;
+  }
+  return new AddressError(
+    "ERR_ADDRESS_INVALID",
+    `${action} as "${path}" must be open to this user: ${found}`,
+    { cause },
+  );
 }
 
 function checkPathLength(action: string, path: string): void {
@@ -262,7 +342,7 @@ function checkPathLength(action: string, path: string): void {
 async function findTcp(
   action: string,
   transport: "tcp" | "tcp4" | "tcp6",
-  options: IpcAddressOptions,
+  options: FindEndpointOptions,
 ): Promise<Endpoint> {
   if (options.path !== undefined) throw new TypeError(`${action} as "path" needs "transport": "unix"`);
   const loopback = transport === "tcp6" ? "::1" : "127.0.0.1";
@@ -279,16 +359,22 @@ async function findTcp(
   const port = options.port ?? readPort(action, Deno.env.get("PARLEY_IPC_PORT"));
   checkInteger(action, "port", port, 0, 65535);
   const isLoopback = isIpv6 ? hostname === "::1" : isIpv4 && hostname.startsWith("127.");
+  const place = { kind: "tcp", hostname, port, keyPath: null, directory: null, elsewhere: null } as const;
+  if (!isLoopback || options.secret !== undefined || options.insecureAnonymous === true) return place;
   const uid = Deno.uid();
-  if (!isLoopback || uid === null) return { kind: "tcp", hostname, port, keyPath: null, directory: null };
-  const directory = await ownDirectory("user", options.owner ?? uid);
-  return { kind: "tcp", hostname, port, keyPath: `${directory.path}/${options.name}.sock.key`, directory };
+  if (uid === null) return place;
+  const { rule, elsewhere } = await ownDirectory(action, "user", options.owner ?? uid);
+  const file = `${options.name}.sock`;
+  return {
+    ...place,
+    keyPath: `${rule.path}/${file}.key`,
+    directory: rule,
+    elsewhere: elsewhere === null ? null : `${elsewhere}/${file}`,
+  };
 }
 
 function readPort(action: string, text: string | undefined): number {
-  if (text === undefined) {
-    throw new TypeError(`${action} as "port" must be set, or PARLEY_IPC_PORT: it is not`);
-  }
+  if (text === undefined) return DEFAULT_PORT;
   if (!/^\d{1,5}$/.test(text)) {
     throw new RangeError(`${action} as PARLEY_IPC_PORT must be 0 to 65535: it is not`);
   }

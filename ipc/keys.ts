@@ -70,9 +70,9 @@ export class SecretKey {
    */
   static async fromFile(path: string): Promise<SecretKey> {
     // The link itself first: a symlink may point to a file that its owner chose for us.
-    const link = await Deno.lstat(path);
+    const link = await readable(path, Deno.lstat(path));
     if (!link.isFile) throw forbidden(path, "it must be a plain file", "it is not");
-    using file = await Deno.open(path);
+    using file = await readable(path, Deno.open(path));
     const info = await file.stat();
     if (info.dev !== link.dev || info.ino !== link.ino) {
       throw unfinished(path, "it must stay in place", "it was replaced");
@@ -115,19 +115,22 @@ export class SecretKey {
   }
 
   /**
-   * Stores the secret: 32 raw bytes, readable by this user only. The file appears whole or not at all.
+   * Stores the secret: 32 raw bytes, readable by this user only. The file appears whole or not at all; when that fails, such as on a
+   * disk that is full, nothing of it stays.
    *
    * @throws {Deno.errors.AlreadyExists} when there is something at `path`; it is never overwritten
    */
   async toFile(path: string): Promise<void> {
     const temporary = `${path}.${randomBytes(6).toString("hex")}`;
-    {
-      using file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
-      let written = 0;
-      while (written < SECRET_BYTES) written += await file.write(this.#bytes.subarray(written));
-      await file.sync();
-    }
+    const file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
     try {
+      try {
+        let written = 0;
+        while (written < SECRET_BYTES) written += await file.write(this.#bytes.subarray(written));
+        await file.sync();
+      } finally {
+        file.close();
+      }
       // A link is made whole and fails when there is something at its path: exclusive, and never half written.
       await Deno.link(temporary, path);
     } finally {
@@ -199,4 +202,18 @@ function unfinished(path: string, wanted: string, found: string): AuthError {
   const error = forbidden(path, wanted, found);
   unfinishedKeys.add(error);
   return error;
+}
+
+/** Waits for a file; one that the file system keeps from this user is another's. */
+async function readable<T>(path: string, opening: Promise<T>): Promise<T> {
+  try {
+    return await opening;
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.PermissionDenied)) throw cause;
+    throw forbidden(
+      path,
+      `user ${Deno.uid()} must be able to read it`,
+      "the file system keeps it from this user",
+    );
+  }
 }

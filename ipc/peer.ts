@@ -284,17 +284,22 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   async #tryToListen(): Promise<Play> {
-    const { resolved, endpoint, secrets, given } = this.#parts;
-    const claim = await claimEndpoint(resolved.action, endpoint, given.tls?.server);
-    const over = Promise.withResolvers<LinkEnd>();
-    try {
-      await secrets.get("server");
-      this.#stopping.signal.throwIfAborted();
-    } catch (error) {
+    const { signal } = this.#stopping;
+    const claim = await claimEndpoint({ ...this.#parts, tls: this.#parts.given.tls?.server });
+    if (signal.aborted) {
       claim.release();
-      throw error;
+      throw signal.reason;
     }
+    const over = Promise.withResolvers<LinkEnd>();
     const reception = this.#receive(claim, over);
+    void claim.lost.then(async (error) => {
+      // Another process listens: the roles are decided anew.
+      const link = this.#slot.link;
+      link?.abort(error);
+      await link?.closed;
+      reception.stop();
+      over.resolve({ error, unsentBytes: 0 });
+    });
     this.#suspicion.clear();
     this.#play = { role: "server", reception, over: over.promise }; // before the status that goes with it
     this.#statuses.push("listening");

@@ -1,20 +1,34 @@
 // The secrets of a channel: those the user gave, or the key file that its server makes.
-import { AddressError } from "../errors.ts";
-import { checkDirectory, type Endpoint, makeDirectory } from "./endpoint.ts";
+import { AddressError, AuthError } from "../errors.ts";
+import { type FileId, isSame, removeIfSame } from "../net/unix_files.ts";
+import type { KeyKeeper } from "./claim.ts";
+import {
+  checkDirectory,
+  checkSocket,
+  elsewhereText,
+  type Endpoint,
+  keptFrom,
+  lstat,
+  makeDirectory,
+} from "./endpoint.ts";
 import { secretBytes, SecretKey } from "./keys.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { Role } from "./secure/key_schedule.ts";
 
 /**
- * Gives the bytes of the secrets to use. Files are read anew each time, so that a client follows a server that made a new key; a
- * passphrase is derived once.
+ * Returns the bytes of the secrets to use. A client reads files anew each time, so that it follows a server that made a new key; a
+ * passphrase is derived once. A server keeps the channel's key file: it makes it, makes it anew when it has gone, and removes it.
  */
-export class SecretSource {
+export class SecretSource implements KeyKeeper {
   readonly #options: ResolvedIpcOptions;
   readonly #endpoint: Endpoint;
   #derived: Promise<SecretKey> | null = null;
-  /** What a server has loaded; it holds as long as the server does. */
-  #loaded: readonly Uint8Array[] | null = null;
+  /** The channel's key while this side is its server. */
+  #key: SecretKey | null = null;
+  /** The key's file. */
+  #file: FileId | null = null;
+  /** Whether the file is ours to remove: a key that a user put beside a socket of a path of theirs is not. */
+  #isOurs = false;
 
   /**
    * Checks that there can be a secret.
@@ -47,47 +61,113 @@ export class SecretSource {
     const { anonymous, secret, address } = this.#options;
     if (anonymous) return [];
     if (typeof secret === "string") {
+      if (this.#derived === null && role === "client") await this.#checkPlace();
       this.#derived ??= SecretKey.fromPassphrase(secret, { name: address.name });
       return [secretBytes(await this.#derived)];
     }
     if (secret !== undefined) return secret.map(secretBytes);
-    if (role === "server") return this.#loaded ??= await this.#loadOrMake();
-    return await this.#load("client");
+    if (role === "client") return [secretBytes(await this.#loadAsClient())];
+    if (this.#key === null) await this.claim();
+    return [secretBytes(this.#key!)];
   }
 
-  async #load(role: Role): Promise<readonly Uint8Array[]> {
+  /** Whether the channel's secret is in a file that its server makes. */
+  get hasKeyFile(): boolean {
+    return !this.#options.anonymous && this.#options.secret === undefined;
+  }
+
+  /**
+   * Loads the channel's key as its server, or makes it. A passphrase is derived, before the first client waits for it.
+   *
+   * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
+   */
+  async claim(): Promise<void> {
+    if (!this.hasKeyFile) return void await this.get("server");
+    this.#isOurs = this.#endpoint.kind === "tcp" || this.#endpoint.makeDirectory;
     const { action } = this.#options;
-    const { directory, keyPath } = this.#endpoint;
-    if (directory === null || keyPath === null) throw new TypeError(`${action} as there is no key file`);
+    const { directory, kind } = this.#endpoint;
+    // A unix socket's directory was prepared when the channel was claimed.
+    if (kind === "tcp" && directory !== null) await makeDirectory(action, directory);
+    if (await this.#adopt()) return;
+    this.#isOurs = true;
+    const key = SecretKey.generate();
     try {
-      if (role === "client") await checkDirectory(action, directory);
-      return [secretBytes(await SecretKey.fromFile(keyPath))];
-    } catch (error) {
-      if (role === "server" || !(error instanceof Deno.errors.NotFound)) throw error;
-      throw new AddressError("ERR_CONNECT_REFUSED", `${action} as no server has made "${keyPath}" yet`, {
-        cause: error,
-      });
-    }
-  }
-
-  async #loadOrMake(): Promise<readonly Uint8Array[]> {
-    await this.#prepare();
-    try {
-      return await this.#load("server");
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-    try {
-      await SecretKey.generate().toFile(this.#endpoint.keyPath!);
+      await key.toFile(this.#keyPath);
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error; // another starter was faster: its key holds
     }
-    return await this.#load("server");
+    if (!await this.#adopt()) {
+      throw new AuthError("ERR_FORBIDDEN", `${action} as its key is removed time and again`);
+    }
   }
 
-  /** A unix socket's directory was prepared when the channel was claimed. */
-  async #prepare(): Promise<void> {
+  /** Makes the key's file anew when it has gone. Follows a file that was replaced by another key; replaces one that is none. */
+  async keep(): Promise<void> {
+    if (this.#key === null || this.#file === null || isSame(this.#keyPath, this.#file)) return;
     const { directory, kind } = this.#endpoint;
     if (kind === "tcp" && directory !== null) await makeDirectory(this.#options.action, directory);
+    try {
+      if (await this.#adopt()) return;
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw error;
+      await Deno.remove(this.#keyPath);
+    }
+    await this.#key.toFile(this.#keyPath);
+    this.#isOurs = true;
+    const isDropped = this.#file === null;
+    await this.#adopt();
+    if (isDropped) this.drop();
+  }
+
+  /** Removes the key's file if this server made it, or it is in our own directory: ended channels leave nothing behind. */
+  drop(): void {
+    if (this.#file !== null && this.#isOurs) removeIfSame(this.#keyPath, this.#file);
+    this.#file = null; // the key itself stays for handshakes under way
+  }
+
+  get #keyPath(): string {
+    const { keyPath } = this.#endpoint;
+    if (keyPath === null) throw new TypeError(`${this.#options.action} as there is no key file`);
+    return keyPath;
+  }
+
+  /** Takes the key that is in the file; `false` when there is none. */
+  async #adopt(): Promise<boolean> {
+    const found = await lstat(this.#keyPath);
+    if (found === null) return false;
+    try {
+      this.#key = await SecretKey.fromFile(this.#keyPath);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+    this.#file = { dev: found.dev, ino: found.ino };
+    return true;
+  }
+
+  /** Deriving takes a while: a place that is not safe, or kept from this user, is told before. */
+  async #checkPlace(): Promise<void> {
+    const { action } = this.#options;
+    if (this.#endpoint.kind !== "unix") return;
+    try {
+      await checkSocket(action, this.#endpoint);
+    } catch (error) {
+      throw await keptFrom(action, this.#endpoint.path, error);
+    }
+  }
+
+  async #loadAsClient(): Promise<SecretKey> {
+    const { action } = this.#options;
+    const { directory } = this.#endpoint;
+    const keyPath = this.#keyPath;
+    try {
+      if (directory !== null) await checkDirectory(action, directory);
+      return await SecretKey.fromFile(keyPath);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      const elsewhere = await elsewhereText(this.#endpoint);
+      const text = `${action} as no server has made "${keyPath}" yet${elsewhere}`;
+      throw new AddressError("ERR_CONNECT_REFUSED", text, { cause: error });
+    }
   }
 }

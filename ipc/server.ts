@@ -103,13 +103,10 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
   if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);
   const secrets = new SecretSource(resolved, endpoint);
-  const claim = await claimEndpoint(resolved.action, endpoint, options.tls);
-  try {
-    await secrets.get("server"); // makes the key file, or finds fault with it, before the first client comes
-    signal?.throwIfAborted();
-  } catch (error) {
+  const claim = await claimEndpoint({ resolved, endpoint, secrets, tls: options.tls });
+  if (signal?.aborted) {
     claim.release();
-    throw error;
+    throw signal.reason;
   }
   return new IpcServer({ resolved, endpoint, secrets, claim, given: { ...options, maxClients, maxPending } });
 }
@@ -160,6 +157,10 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     const tally = { counters: this.#tally.counters, failed: this.#failed };
     this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames, tally });
+    void claim.lost.then((error) => {
+      resolved.reporter.report(error, "accept");
+      this.abort(error);
+    });
     observeServer(this);
     if (signal === undefined) return;
     const onAbort = () => void this.close().catch(() => {});

@@ -38,8 +38,8 @@ export interface ListenerKind<Conn> {
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
-  /** Called once, right after closing. */
-  onClose?(): void;
+  /** Called right after closing, with `false` where an `accept` waits, and then again, with `true`, when that has ended. */
+  onClose?(isSettled: boolean): void;
 }
 
 /**
@@ -75,6 +75,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
       return null;
     } finally {
       this.#accepting = false;
+      if (this.#closed) this.#kind.onClose?.(true);
     }
   }
 
@@ -83,7 +84,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     this.#closed = true;
     closeQuietly(this.#listener);
     this.#endTurn();
-    this.#kind.onClose?.();
+    this.#kind.onClose?.(!this.#accepting);
   }
 
   ref(): void {

@@ -37,8 +37,11 @@ export interface UnixListenTarget {
 export interface ClaimedPath<T> {
   /** What was bound. */
   readonly listener: T;
-  /** Removes the file, if it still is ours: a successor may have taken the path over. */
-  release(): void;
+  /**
+   * Removes the file, if it still is ours: a successor may have taken the path over. Call it right after closing the listener, and
+   * where an `accept` waits on it, with `false` then and again when that has ended.
+   */
+  release(isSettled?: boolean): void;
 }
 
 /**
@@ -68,8 +71,9 @@ export function checkUnixPath(action: string, path: string): void {
  * Makes a path ours: of several that start at once exactly one gets it, no program sees the socket half made, and at no time may more
  * programs connect than `mode` says. A socket file that no program listens on is taken over. In this order:
  *
- * 1. Bound at `path` itself, where the mode can be set by the umask (`--allow-sys=umask`) and the directory can be locked against other
- *    starters. Then the system lists the socket under its own path, and programs such as systemd-tmpfiles see that it is in use.
+ * 1. Bound at `path` itself, where the directory can be locked against other starters, and the mode can be set by the umask
+ *    (`--allow-sys=umask`) or only its owner can enter the directory. Then the system lists the socket under its own path, and programs
+ *    such as systemd-tmpfiles see that it is in use.
  * 2. Bound in a private directory beside `path`, its mode set there, and then linked to `path`.
  * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone (`--allow-write=/run/app.sock`).
  *
@@ -96,7 +100,7 @@ async function bindLocked<T extends { close(): void }>(
   bind: (path: string) => T | Promise<T>,
 ): Promise<ClaimedPath<T> | null> {
   const { path, mode } = target;
-  if (mode !== undefined && !mayUmask()) return null;
+  if (mode !== undefined && !mayUmask() && !await isPrivate(directoryOf(path))) return null;
   const lock = await lockDirectory(path, LOCK_MS);
   if (lock === null) return null;
   try {
@@ -137,27 +141,37 @@ async function claimed<T extends { close(): void }>(
   try {
     const { dev, ino, mode: found } = await Deno.lstat(path);
     if (mode !== undefined && found !== null && (found & 0o777) !== mode) await Deno.chmod(path, mode);
-    spareSuccessor(listener, path, { dev, ino });
-    return { listener, release: () => removeIfSame(path, { dev, ino }) };
+    return { listener, release: spareSuccessor(listener, path, { dev, ino }) };
   } catch (error) {
     closeQuietly(listener);
     throw error;
   }
 }
 
-/** The platform removes the file of the path that it bound, whosever it is by then: so another's is put back. */
-function spareSuccessor(listener: { close(): void }, path: string, own: FileId): void {
+/**
+ * The platform removes the file of the path that it bound, whosever it is by then, and does so late where an `accept` waits: so
+ * another's file gets a second name when the listener is closed, and is put back. Returns what is to be called then.
+ */
+function spareSuccessor(
+  listener: { close(): void },
+  path: string,
+  own: FileId,
+): (isSettled?: boolean) => void {
   const close = listener.close.bind(listener);
+  let aside: string | null = null;
   listener.close = () => {
-    const aside = isSame(path, own) ? null : secondName(path);
+    aside = isSame(path, own) ? null : secondName(path);
     close();
+  };
+  return (isSettled = true) => {
+    removeIfSame(path, own);
     if (aside === null) return;
     try {
       Deno.linkSync(aside, path);
     } catch {
       // The platform has left it there.
     }
-    removeQuietly(aside);
+    if (isSettled) removeQuietly(aside);
   };
 }
 
@@ -230,6 +244,8 @@ async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null
 
 /** Whether only the owner can reach what is in a directory. */
 async function isPrivate(directory: string): Promise<boolean> {
+  const permission = await Deno.permissions.query({ name: "read", path: directory });
+  if (permission.state !== "granted") return false;
   const { mode } = await Deno.stat(directory);
   return mode !== null && (mode & 0o011) === 0;
 }

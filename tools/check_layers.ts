@@ -47,11 +47,13 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/snapshots.ts": 1,
   "stats/trace_context.ts": 1,
 
+  "ipc/channel_lock.ts": 2,
   "ipc/claim.ts": 2,
   "ipc/endpoint.ts": 2,
   "ipc/keys.ts": 2,
   "ipc/network.ts": 2,
   "ipc/pause.ts": 2,
+  "ipc/renewable_listener.ts": 2,
   "ipc/secure/frame_link.ts": 2,
   "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,

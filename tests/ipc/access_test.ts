@@ -267,12 +267,16 @@ Deno.test("a passphrase serves as secret", async () => {
   assertEquals(server.clients.size, 1);
 });
 
-Deno.test("the channel's key file is made for this user alone, kept, and refused when it is loose", async () => {
+Deno.test("the channel's key file is made for this user alone, gone with the server, and refused when it is loose", async () => {
   await using channel = new Channel();
   const keyPath = `${channel.path}.key`;
-  await (await listenIpc(channel.options)).close();
+  const server = await listenIpc(channel.options);
   const made = await Deno.readFile(keyPath);
   assertEquals([made.length, (await Deno.lstat(keyPath)).mode! & 0o777], [32, 0o600]);
+  await server.close();
+  await assertRejects(() => Deno.lstat(keyPath), Deno.errors.NotFound);
+  // One that was there before, beside a socket of a path of the user's, is used and left there.
+  await Deno.writeFile(keyPath, made, { mode: 0o600 });
   await (await listenIpc(channel.options)).close();
   assertEquals(await Deno.readFile(keyPath), made);
   await Deno.chmod(keyPath, 0o644);

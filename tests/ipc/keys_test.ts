@@ -4,6 +4,7 @@ import { scryptSync } from "node:crypto";
 import { inspect } from "node:util";
 import { AuthError } from "../../errors.ts";
 import { secretBytes, SecretKey } from "../../ipc/keys.ts";
+import { TempDir } from "../support/temp_dir.ts";
 import { hex } from "./support.ts";
 
 async function inTempDir(run: (dir: string) => Promise<void>): Promise<void> {
@@ -110,4 +111,39 @@ Deno.test("SecretKey overwrites its bytes when it is disposed", () => {
   const key = SecretKey.generate();
   key[Symbol.dispose]();
   assertEquals(secretBytes(key), new Uint8Array(32));
+});
+
+Deno.test("SecretKey.toFile leaves nothing behind when writing fails", async () => {
+  await using dir = new TempDir();
+  const { sync, write } = Deno.FsFile.prototype;
+  const fail = () => Promise.reject(new Error("No space left on device"));
+  for (const broken of [{ sync: fail }, { write: fail }]) {
+    Object.assign(Deno.FsFile.prototype, broken);
+    try {
+      await assertRejects(() => SecretKey.generate().toFile(`${dir.path}/key`), Error, "No space");
+    } finally {
+      Object.assign(Deno.FsFile.prototype, { sync, write });
+    }
+    assertEquals([...Deno.readDirSync(dir.path)], []);
+  }
+});
+
+Deno.test("SecretKey.fromFile refuses a file that was replaced while it was opened", async () => {
+  await using dir = new TempDir();
+  const path = `${dir.path}/key`;
+  await SecretKey.generate().toFile(path);
+  await SecretKey.generate().toFile(`${dir.path}/another`);
+  const { open } = Deno;
+  // Between the look at the file and its opening, a link to another key of this user takes its place.
+  Deno.open = async (...args) => {
+    await Deno.remove(path);
+    await Deno.symlink(`${dir.path}/another`, path);
+    return await open(...args);
+  };
+  try {
+    const error = await assertRejects(() => SecretKey.fromFile(path), AuthError, "replaced");
+    assertEquals(error.code, "ERR_FORBIDDEN");
+  } finally {
+    Deno.open = open;
+  }
 });

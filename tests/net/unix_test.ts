@@ -97,6 +97,19 @@ test("listen() never replaces a file that is no socket", async (directory, tls) 
   assert((await Deno.lstat(path)).isSymlink);
 });
 
+test("Listener.close() while an accept waits leaves a successor's socket alone", async (directory, tls) => {
+  const path = `${directory}/socket`;
+  const first = await listen({ path, tls });
+  const waiting = first.accept();
+  await Deno.remove(path);
+  const successor = await listen({ path, tls });
+  first.close();
+  assertEquals(await waiting, null);
+  await assertServes(successor, path, tls);
+  successor.close();
+  assertEquals([...Deno.readDirSync(directory)], []);
+});
+
 test("Listener.close() on a path leaves a successor's socket alone", async (directory, tls) => {
   const path = `${directory}/socket`;
   const first = await listen({ path, tls });

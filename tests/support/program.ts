@@ -23,6 +23,8 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>;
   /** Flags for Deno itself. @default {[]} */
   readonly flags?: readonly string[];
+  /** Flags for Deno itself in place of the permissions that the file names. @default {those} */
+  readonly onlyFlags?: readonly string[];
   /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
   readonly maxDescriptors?: number;
   /** Command that runs it, such as `ip netns exec <name>`. @default {none} */
@@ -53,7 +55,7 @@ export class Program implements AsyncDisposable {
     const { flags = [], maxDescriptors, prefix = [] } = options;
     const { command: deno, args: run } = path === PARLEY_MAIN
       ? parleyProgram(flags)
-      : denoProgram(path, flags);
+      : denoProgram(path, options.onlyFlags ?? [...permissions(path), ...flags]);
     const [command, commandArgs]: [string, string[]] = maxDescriptors === undefined
       ? [deno, [...run, ...args]]
       : ["sh", ["-c", `ulimit -n ${maxDescriptors} && exec "$0" "$@"`, deno, ...run, ...args]];
@@ -152,7 +154,7 @@ export class Program implements AsyncDisposable {
 }
 
 function denoProgram(path: string, flags: readonly string[]): ParleyProgram {
-  const args = ["run", "--quiet", ...permissions(path), ...flags, "--config", file("deno.json"), file(path)];
+  const args = ["run", "--quiet", ...flags, "--config", file("deno.json"), file(path)];
   return { command: Deno.execPath(), args };
 }
 
