@@ -175,7 +175,7 @@ Deno.test("serveStats() refuses other methods and other names, and ends such con
   assertMatch(await RawHttp.ask(page, "GET / HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 421 /);
   const elsewhere =
     "GET http://evil.example/stats.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  assertMatch(await RawHttp.ask(page, elsewhere), /^HTTP\/1\.1 404 /);
+  assertMatch(await RawHttp.ask(page, elsewhere), /^HTTP\/1\.1 421 /);
   const head = await RawHttp.ask(
     page,
     "HEAD /stats.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
