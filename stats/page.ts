@@ -14,7 +14,15 @@ import { Routes } from "./page/routes.ts";
 import { Sampler } from "./page/sampler.ts";
 
 export type { ServeStatsOptions, StatsSource } from "./page/options.ts";
-export type { ProcessSample, Rates, SourceReport, SourceSample, StatsReport } from "./page/sampler.ts";
+export type {
+  CallReport,
+  ErrorReport,
+  NameTrafficReport,
+  OffersReport,
+  SourceDetails,
+} from "./page/details.ts";
+export type { HistoryReport, ProcessSample, StatsReport } from "./page/sampler.ts";
+export type { Rates, RequestTimes, SourceReport, SourceSample } from "./page/track.ts";
 export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
 
 /**
@@ -25,6 +33,7 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | --- | --- |
  * | `/` | a live page for people |
  * | `/stats.json` | {@linkcode StatsReport} |
+ * | `/hour.json`, `/day.json` | {@linkcode HistoryReport}: the last hour in steps of 10 s, the last day in steps of a minute |
  * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
  * | `/healthz` | 200 while the process answers |
  * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |

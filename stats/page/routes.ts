@@ -8,7 +8,9 @@ import type { HostCheck } from "./hosts.ts";
 import { HTML, ICON } from "./html.ts";
 import type { ResolvedServeStatsOptions } from "./options.ts";
 import { targetOf } from "./request_target.ts";
-import type { ReportSize, Sampler, StatsReport } from "./sampler.ts";
+import type { Sampler, StatsReport } from "./sampler.ts";
+import type { ReportSize, Span } from "./track.ts";
+import { UPLOT_SCRIPT } from "./uplot.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
@@ -32,6 +34,7 @@ const FILES: ReadonlyMap<string, readonly [type: string, text: string]> = new Ma
   ["/", ["text/html; charset=utf-8", HTML]],
   ["/page.css", ["text/css; charset=utf-8", STYLE]],
   ["/page.js", ["text/javascript; charset=utf-8", SCRIPT]],
+  ["/uplot.js", ["text/javascript; charset=utf-8", UPLOT_SCRIPT]],
   ["/icon.svg", ["image/svg+xml", ICON]],
 ]);
 
@@ -62,6 +65,8 @@ export class Routes {
   readonly #options: ResolvedServeStatsOptions;
   readonly #hosts: HostCheck;
   readonly #sampler: () => Sampler;
+  /** The longer histories as they were last asked for, which is long text that changes seldom. */
+  readonly #histories = new Map<Span, { readonly lastMs: number; readonly text: string }>();
 
   constructor(options: ResolvedServeStatsOptions, hosts: HostCheck, sampler: () => Sampler) {
     this.#options = options;
@@ -115,6 +120,10 @@ export class Routes {
         });
         return reply(response, 200, JSON_TYPE, JSON.stringify(report));
       }
+      case "/hour.json":
+        return reply(response, 200, JSON_TYPE, this.#history("hour"));
+      case "/day.json":
+        return reply(response, 200, JSON_TYPE, this.#history("day"));
       case "/metrics":
         return this.#metrics(request, response);
       case "/events":
@@ -126,6 +135,16 @@ export class Routes {
       default:
         return reply(response, 404, PLAIN, "Nothing is served there\n");
     }
+  }
+
+  #history(span: Span): string {
+    const history = this.#sampler().history(span);
+    const lastMs = history.process.at(-1)?.[0] ?? 0;
+    const known = this.#histories.get(span);
+    if (known?.lastMs === lastMs) return known.text;
+    const text = JSON.stringify(history);
+    this.#histories.set(span, { lastMs, text });
+    return text;
   }
 
   #metrics({ headers }: IncomingMessage, response: ServerResponse): void {
