@@ -106,6 +106,7 @@ class Plot {
 
   /** The same without the digits that say nothing: a scale has round numbers. */
   round(value) {
+    if (this.format === whole && !Number.isInteger(value)) return "";
     const [digits, unit] = this.format(value);
     if (unit === "") return digits;
     return value === 0 ? "0" : inWords([String(parseFloat(digits)), unit]);
@@ -159,9 +160,10 @@ class Plot {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: "page" } },
       scales: { x: { range: () => this.range }, y: { range: () => this.scale } },
       axes: [
-        { ...axis, size: 22, gap: 4, space: 76, values: (_, moments) => {
+        { ...axis, size: 22, gap: 4, space: 76, values: (chart, moments) => {
           const exact = moments.some((ms) => ms % 60000 !== 0);
-          return moments.map((ms) => clockTime(ms, exact));
+          // A time at the left edge would lie on the numbers of the other scale.
+          return moments.map((ms) => chart.valToPos(ms, "x") < 28 ? "" : clockTime(ms, exact));
         } },
         { ...axis, size: 60, gap: 6, splits, values: (_, list) => list.map((value) => this.round(Math.abs(value))) },
       ],

@@ -81,7 +81,7 @@ class Source {
       { name: "Who", text: true, of: ({ peer }) => shown(peer) },
       { name: "Offers", text: true, wrap: true, of: ({ names, count }) => {
         const rest = count - names.length;
-        return names.map(shown).join(", ") + (rest > 0 ? " and " + rest + " more" : "");
+        return names.map((name) => shown(name)).join(", ") + (rest > 0 ? " and " + rest + " more" : "");
       } },
     ]);
     this.traffic = new Table(block("traffic"), [

@@ -135,6 +135,12 @@ const TABLES = `
 .tables { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; margin-top: 1.5rem; }
 .tables > div, .hub > div { min-width: 0; }
 .hub { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
+.find { display: flex; align-items: center; gap: 0.75rem; margin-bottom: 0.5rem; color: var(--soft); font-size: 0.8125rem; }
+.find input {
+  width: 16rem; max-width: 60%; padding: 0.25rem 0.625rem; font: inherit; color: var(--ink);
+  background: var(--ground); border: 1px solid var(--line); border-radius: 8px;
+}
+.find input::placeholder { color: var(--soft); opacity: 1; }
 @media (min-width: 60rem) {
   .tables { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .links, .hub, .recent, .days { grid-column: 1 / -1; }
@@ -142,12 +148,6 @@ const TABLES = `
   .hub { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .calls { grid-column: 1 / -1; }
 }
-.find { display: flex; align-items: center; gap: 0.75rem; margin-bottom: 0.5rem; color: var(--soft); font-size: 0.8125rem; }
-.find input {
-  width: 16rem; max-width: 60%; padding: 0.25rem 0.625rem; font: inherit; color: var(--ink);
-  background: var(--ground); border: 1px solid var(--line); border-radius: 8px;
-}
-.find input::placeholder { color: var(--soft); opacity: 1; }
 .scroll {
   overflow: auto; max-height: 32rem;
   background:
@@ -179,7 +179,7 @@ tbody tr:last-child > * { border-bottom: none; }
 @media (max-width: 30rem) {
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .canvas { height: 8.5rem; }
-  tbody th { max-width: 9rem; }
+  tbody th, tbody th.text:not(.wrap) { max-width: 9rem; }
   .live { width: 100%; order: 1; }
 }
 @media (forced-colors: active) { .lamp { border: 1px solid; } .swatch, td.bar i { forced-color-adjust: none; } }

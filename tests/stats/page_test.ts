@@ -118,9 +118,12 @@ Deno.test("serveStats() sends headers that keep everything else out, with every 
     const path of [
       "",
       "page.js",
+      "uplot.js",
       "page.css",
       "icon.svg",
       "stats.json",
+      "hour.json",
+      "day.json",
       "metrics",
       "healthz",
       "readyz",
