@@ -34,7 +34,7 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
  * | `/` | a live page for people |
  * | `/stats.json` | {@linkcode StatsReport} |
  * | `/hour.json`, `/day.json` | {@linkcode HistoryReport}: the last hour in steps of 10 s, the last day in steps of a minute |
- * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
+ * | `/metrics` | OpenMetrics for clients that prefer it, else the text format of Prometheus |
  * | `/healthz` | 200 while the process answers |
  * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
