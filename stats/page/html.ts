@@ -73,7 +73,7 @@ export const HTML: string = `<!doctype html>
         <output></output></p><div class="scroll" role="region" tabindex="0"><table>
         <caption>Connections</caption><thead></thead><tbody></tbody>
       </table></div><p class="empty"></p></div>
-      <div class="hub" hidden>
+      <div class="wire" hidden>
       <div class="calls"><div class="scroll" role="region" tabindex="0"><table>
         <caption>Who calls whom</caption><thead></thead><tbody></tbody>
       </table></div><p class="empty"><b>Who calls whom</b> No streams now.</p></div>

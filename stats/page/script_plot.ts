@@ -16,10 +16,10 @@ function clockTime(ms, withSeconds) {
   return new Date(ms).toLocaleTimeString("en-GB", options);
 }
 
-/** The least of 1, 2, 2.5, 5, 10 and so on that is not below the value. */
+/** The least of 1, 2, 4, 6, 10 and so on that is not below the value: their halves are short numbers too. */
 function niceAbove(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 2.5, 5, 10].find((step) => step * power >= value * 0.999999);
+  return power * [1, 2, 4, 6, 10].find((step) => step * power >= value * 0.999999);
 }
 
 /** Plots that are on the screen are drawn; the others wait until they are. */

@@ -74,7 +74,10 @@ class Source {
       { name: "Share", of: ({ share }) => (100 * share).toFixed(1) + " %" },
       { name: "", of: () => "", bar: ({ share }) => share },
     ]);
-    block("hub").hidden = !this.isHub;
+    block("wire").hidden = this.kind !== "wire";
+    block("calls").hidden = !this.isHub;
+    // Pools keep no list of errors: an empty table would say that there were none.
+    block("recent").hidden = this.kind === "pool";
     block("requests").hidden = !this.answers;
     this.calls = new Table(block("calls"), CALL_COLUMNS);
     this.offers = new Table(block("offers"), [

@@ -133,8 +133,8 @@ h2 { font-size: 1.125rem; font-weight: 650; overflow-wrap: anywhere; min-width: 
 
 const TABLES = `
 .tables { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; margin-top: 1.5rem; }
-.tables > div, .hub > div { min-width: 0; }
-.hub { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
+.tables > div, .wire > div { min-width: 0; }
+.wire { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
 .find { display: flex; align-items: center; gap: 0.75rem; margin-bottom: 0.5rem; color: var(--soft); font-size: 0.8125rem; }
 .find input {
   width: 16rem; max-width: 60%; padding: 0.25rem 0.625rem; font: inherit; color: var(--ink);
@@ -143,9 +143,9 @@ const TABLES = `
 .find input::placeholder { color: var(--soft); opacity: 1; }
 @media (min-width: 60rem) {
   .tables { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
-  .links, .hub, .recent, .days { grid-column: 1 / -1; }
+  .links, .wire, .recent, .days { grid-column: 1 / -1; }
   .find { justify-content: flex-end; margin-bottom: -1.75rem; position: relative; z-index: 3; }
-  .hub { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+  .wire { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .calls { grid-column: 1 / -1; }
 }
 .scroll {

@@ -94,7 +94,7 @@ async function checkDetails(view: BrowserPage): Promise<void> {
     "north",
     "n0, n1, n2, n3, n4, n5, n6, n7 and 2 more",
   ]);
-  assertEquals(await view.evaluate("[document.querySelector('#source-0 .hub').hidden, typeof hacked]"), [
+  assertEquals(await view.evaluate("[document.querySelector('#source-0 .wire').hidden, typeof hacked]"), [
     true,
     "undefined",
   ]);
