@@ -72,7 +72,7 @@ class Source {
       { name: "Within", of: ({ within }) => within },
       { name: "Requests", of: ({ count }) => whole(count)[0] },
       { name: "Share", of: ({ share }) => (100 * share).toFixed(1) + " %" },
-      { name: "", of: () => "", bar: ({ share }) => share },
+      { name: "Spread", of: () => "", bar: ({ share }) => share },
     ]);
     block("wire").hidden = this.kind !== "wire";
     block("calls").hidden = !this.isHub;
