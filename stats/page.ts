@@ -26,8 +26,8 @@ export type { Rates, RequestTimes, SourceReport, SourceSample } from "./page/tra
 export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
 
 /**
- * Serves statistics over HTTP, on loopback unless told otherwise. Returns at once: `page.ready` tells when it
- * listens. It does not keep the process alive.
+ * Serves statistics over HTTP, on loopback unless an option says otherwise. Returns at once: `page.ready`
+ * resolves when it listens. It does not keep the process alive.
  *
  * | path | what |
  * | --- | --- |
@@ -91,7 +91,7 @@ export class StatsPage implements AsyncDisposable {
     const hosts = new HostCheck(options.hostname, options.allowedHosts);
     this.#routes = new Routes(options, hosts, () => this.#sampler);
     const { intervalMs } = options;
-    this.#sampler = new Sampler(sources, { intervalMs, onSample: () => this.#routes.tell() });
+    this.#sampler = new Sampler(sources, { intervalMs, onSample: () => this.#routes.publish() });
     this.#http = new HttpServer({
       ...options,
       onRequest: (request, response) => this.#routes.answer(request, response),
@@ -167,7 +167,7 @@ export class StatsPage implements AsyncDisposable {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#sampler.stop();
     this.#routes.viewers.end();
-    // A server that is closed while it begins to listen would listen all the same, and never tell.
+    // A server that is closed while it begins to listen would listen all the same, and never report it.
     await this.#listening?.catch(() => {});
     await this.#http.close();
     this.#finished.resolve();

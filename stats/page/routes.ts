@@ -60,7 +60,7 @@ const ALL_SAMPLES = 300;
 
 /** Answers requests. */
 export class Routes {
-  /** Who watches. */
+  /** Viewers of the live page. */
   readonly viewers: EventStreams;
   readonly #options: ResolvedServeStatsOptions;
   readonly #hosts: HostCheck;
@@ -89,8 +89,8 @@ export class Routes {
     }
   }
 
-  /** Tells everybody who watches of a sample. */
-  tell(): void {
+  /** Sends the last sample to every viewer. */
+  publish(): void {
     if (this.viewers.size === 0) return;
     this.viewers.send("sample", JSON.stringify(this.#report({ ...SHOWN, maxSamples: 1 })));
   }
@@ -158,7 +158,7 @@ export class Routes {
   #events({ method }: IncomingMessage, response: ServerResponse): void {
     if (this.viewers.full) {
       response.setHeader("retry-after", "10");
-      return refuse(response, 503, "Too many are watching\n");
+      return refuse(response, 503, "Too many viewers\n");
     }
     response.writeHead(200, EVENT_HEADERS);
     if (method === "HEAD") return void response.end();
@@ -185,7 +185,7 @@ export class Routes {
 }
 
 /**
- * Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where
+ * Whether the answer is yes: a process that cannot answer is not ready either. Never throws: samples are taken where
  * no caller could catch it.
  */
 function saysYes(ask: () => boolean): boolean {
@@ -200,7 +200,7 @@ function reply(response: ServerResponse, status: number, type: string, text: str
   response.end(text);
 }
 
-/** Answers who does not belong here, and ends his connection: whatever he still sends is not read. */
+/** Refuses a request, and ends its connection: what its sender still sends is not read. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response.setHeader("connection", "close");
   reply(response, status, PLAIN, text);

@@ -1,4 +1,4 @@
-// Sampler: looks at the sources now and then, tells rates from the differences, and keeps the last ones.
+// Sampler: takes samples of the sources now and then, and keeps the last samples.
 import { TokenBucket } from "../../limits/token_bucket.ts";
 import type { Stats } from "../snapshots.ts";
 import type { StatsSource } from "./options.ts";
@@ -8,7 +8,7 @@ import { type ReportSize, ROW_NAMES, type SourceReport, SourceTrack, type Span, 
 /** Samples that are kept: five minutes of one each second. */
 const MAX_SAMPLES = 300;
 
-/** While nobody looks, every fifth sample is enough. */
+/** While there is no viewer, every fifth sample is enough. */
 const IDLE_FACTOR = 5;
 
 /** How often lateness of timers is measured, in milliseconds. */
@@ -30,7 +30,7 @@ export interface ProcessSample {
   readonly residentBytes: number;
 }
 
-/** What `/stats.json` gives. */
+/** What `/stats.json` returns. */
 export interface StatsReport {
   /** Version of this shape; members may be added without a new one. */
   readonly version: 1;
@@ -40,7 +40,7 @@ export interface StatsReport {
   readonly takenAtMs: number;
   /** Time between two samples, in milliseconds. */
   readonly intervalMs: number;
-  /** Whether the process can be given work, as `/readyz` tells. */
+  /** Whether the process can be given work, as `/readyz` reports. */
   readonly ready: boolean;
   /** The process. */
   readonly process: ProcessSample & {
@@ -112,14 +112,14 @@ export class Sampler {
     this.#sample();
   }
 
-  /** Whether somebody watches, and samples are to come faster. */
+  /** Whether there are viewers, so that samples must come faster. */
   set watched(watched: boolean) {
     if (watched === this.#watched) return;
     this.#watched = watched;
     this.#plan();
   }
 
-  /** Takes snapshots anew for whoever asks, unless too many ask: then the last ones have to do. */
+  /** Takes snapshots anew for a request, unless there are too many requests: then the last snapshots serve. */
   refresh(): void {
     if (this.#budget.tryTake(1, performance.now())) this.#take();
   }
@@ -170,7 +170,7 @@ export class Sampler {
     try {
       this.#take();
     } catch {
-      // A source that fails is told to whoever asks for it, and must not end the process: the last samples
+      // A source that fails is reported to requests for it, and must not end the process: the last samples
       // stay.
       this.#sampledMs = performance.now();
       this.#plan();
