@@ -17,8 +17,8 @@ interface MediaRange {
 }
 
 /**
- * Returns the format to answer `/metrics` in. OpenMetrics goes to clients that name it and do not like plain text
- * more; quality 0 refuses it (RFC 9110, 12.4.2 and 12.5.1). Prometheus text goes to everything else.
+ * Returns the format to answer `/metrics` in. OpenMetrics goes to clients that name it and do not like plain
+ * text more; quality 0 refuses it (RFC 9110, 12.4.2 and 12.5.1). Prometheus text goes to everything else.
  *
  * @param accept The header; `undefined` where there is none
  *

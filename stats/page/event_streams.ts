@@ -1,7 +1,10 @@
 // EventStreams: sends each sample to every viewer, of whom there is a bounded number.
 import type { ServerResponse } from "node:http";
 
-/** Bytes that may wait for a viewer. A viewer that is further behind is dropped, and its browser connects again. */
+/**
+ * Bytes that may wait for a viewer. A viewer that is further behind is dropped, and its browser connects
+ * again.
+ */
 const MAX_BEHIND_BYTES = 1 << 20;
 
 /** Viewers of the live page. */

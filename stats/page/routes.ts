@@ -42,8 +42,8 @@ const FILES: ReadonlyMap<string, readonly [type: string, text: string]> = new Ma
 const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 
 /**
- * Headers of the stream of events. nginx and its like hold answers back and others compress them, so that events
- * would come late; these headers keep them from both.
+ * Headers of the stream of events. nginx and its like hold answers back and others compress them, so that
+ * events would come late; these headers keep them from both.
  */
 const EVENT_HEADERS: Readonly<Record<string, string>> = {
   ...HEADERS,

@@ -119,7 +119,9 @@ export class Sampler {
     this.#plan();
   }
 
-  /** Takes snapshots anew for a request, unless there are too many requests: then the last snapshots serve. */
+  /**
+   * Takes snapshots anew for a request, unless there are too many requests: then the last snapshots serve.
+   */
   refresh(): void {
     if (this.#budget.tryTake(1, performance.now())) this.#take();
   }

@@ -34,7 +34,9 @@ export interface Rates {
   readonly failed: number;
 }
 
-/** Request times since the sample before, estimated from the histogram; `null` when there were no requests. */
+/**
+ * Request times since the sample before, estimated from the histogram; `null` when there were no requests.
+ */
 export interface RequestTimes {
   /** Time within which half of them were done, in milliseconds. */
   readonly requestP50Ms: number | null;
