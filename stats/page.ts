@@ -14,18 +14,27 @@ import { Routes } from "./page/routes.ts";
 import { Sampler } from "./page/sampler.ts";
 
 export type { ServeStatsOptions, StatsSource } from "./page/options.ts";
-export type { ProcessSample, Rates, SourceReport, SourceSample, StatsReport } from "./page/sampler.ts";
+export type {
+  CallReport,
+  ErrorReport,
+  NameTrafficReport,
+  OffersReport,
+  SourceDetails,
+} from "./page/details.ts";
+export type { HistoryReport, ProcessSample, StatsReport } from "./page/sampler.ts";
+export type { Rates, RequestTimes, SourceReport, SourceSample } from "./page/track.ts";
 export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
 
 /**
- * Serves statistics over HTTP, on loopback unless told otherwise. Returns at once: `page.ready` tells when it
- * listens. It does not keep the process alive.
+ * Serves statistics over HTTP, on loopback unless an option says otherwise. Returns at once: `page.ready`
+ * resolves when it listens. It does not keep the process alive.
  *
  * | path | what |
  * | --- | --- |
  * | `/` | a live page for people |
  * | `/stats.json` | {@linkcode StatsReport} |
- * | `/metrics` | OpenMetrics for who accepts it, else the text format of Prometheus |
+ * | `/hour.json`, `/day.json` | {@linkcode HistoryReport}: the last hour in steps of 10 s, the last day in steps of a minute |
+ * | `/metrics` | OpenMetrics for clients that prefer it, else the text format of Prometheus |
  * | `/healthz` | 200 while the process answers |
  * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
@@ -82,7 +91,7 @@ export class StatsPage implements AsyncDisposable {
     const hosts = new HostCheck(options.hostname, options.allowedHosts);
     this.#routes = new Routes(options, hosts, () => this.#sampler);
     const { intervalMs } = options;
-    this.#sampler = new Sampler(sources, { intervalMs, onSample: () => this.#routes.tell() });
+    this.#sampler = new Sampler(sources, { intervalMs, onSample: () => this.#routes.publish() });
     this.#http = new HttpServer({
       ...options,
       onRequest: (request, response) => this.#routes.answer(request, response),
@@ -158,7 +167,7 @@ export class StatsPage implements AsyncDisposable {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#sampler.stop();
     this.#routes.viewers.end();
-    // A server that is closed while it begins to listen would listen all the same, and never tell.
+    // A server that is closed while it begins to listen would listen all the same, and never report it.
     await this.#listening?.catch(() => {});
     await this.#http.close();
     this.#finished.resolve();

@@ -1,7 +1,10 @@
-// EventStreams: brings each sample to everybody who watches, a bounded number of them.
+// EventStreams: sends each sample to every viewer, of whom there is a bounded number.
 import type { ServerResponse } from "node:http";
 
-/** Bytes that may wait for a viewer; who is further behind is dropped, and his browser connects again. */
+/**
+ * Bytes that may wait for a viewer. A viewer that is further behind is dropped, and its browser connects
+ * again.
+ */
 const MAX_BEHIND_BYTES = 1 << 20;
 
 /** Viewers of the live page. */
@@ -26,7 +29,7 @@ export class EventStreams {
     return this.#viewers.size >= this.#maxViewers;
   }
 
-  /** Takes a viewer, whose head was sent, and gives him his first event. */
+  /** Adds a viewer, whose head was sent, and sends it its first event. */
   add(viewer: ServerResponse, first: string): void {
     this.#viewers.add(viewer);
     viewer.on("close", () => this.#remove(viewer));
@@ -35,7 +38,7 @@ export class EventStreams {
     this.#onChange();
   }
 
-  /** Sends an event to everybody. */
+  /** Sends an event to every viewer; drops the viewers that are too far behind. */
   send(event: string, data: string): void {
     if (this.#viewers.size === 0) return;
     const text = eventText(event, data);

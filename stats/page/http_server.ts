@@ -47,7 +47,7 @@ export class HttpServer {
   }
 
   /**
-   * Listens; gives where.
+   * Listens. Returns the address, with the real port.
    *
    * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`
    */

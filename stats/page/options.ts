@@ -12,7 +12,7 @@ export interface StatsSource {
 
 /** Options of {@linkcode serveStats}. */
 export interface ServeStatsOptions {
-  /** Address to listen on. @default {"127.0.0.1"} numbers about your peers are not for everybody */
+  /** Address to listen on. @default {"127.0.0.1"} numbers about your peers are for this machine only */
   hostname?: string;
   /** Port to listen on; 0 picks a free one, told by `page.addr`. @default {0} */
   port?: number;
@@ -20,7 +20,7 @@ export interface ServeStatsOptions {
   title?: string;
   /**
    * More names under which browsers and scrapers may ask for it, such as `"metrics.internal"` or, for one
-   * port only, `"metrics.internal:9100"`. Whoever asks under another name gets 421: a page of another site
+   * port only, `"metrics.internal:9100"`. A request under another name gets 421: a page of another site
    * whose name was made to lead here (DNS rebinding) reads nothing. The address itself, and `localhost` on
    * loopback, always do.
    *
@@ -109,7 +109,7 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
 }
 
 /**
- * Gives every source a name.
+ * Returns every source by its name.
  *
  * @throws {TypeError} when something has no `stats`, or there is nothing
  */

@@ -2,11 +2,15 @@
 import { callHook } from "../../call_hook.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
+import { metricsFormat } from "./accept.ts";
 import { EventStreams } from "./event_streams.ts";
 import type { HostCheck } from "./hosts.ts";
 import { HTML, ICON } from "./html.ts";
 import type { ResolvedServeStatsOptions } from "./options.ts";
-import type { ReportSize, Sampler, StatsReport } from "./sampler.ts";
+import { targetOf } from "./request_target.ts";
+import type { Sampler, StatsReport } from "./sampler.ts";
+import type { ReportSize, Span } from "./track.ts";
+import { UPLOT_SCRIPT } from "./uplot.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
@@ -30,8 +34,23 @@ const FILES: ReadonlyMap<string, readonly [type: string, text: string]> = new Ma
   ["/", ["text/html; charset=utf-8", HTML]],
   ["/page.css", ["text/css; charset=utf-8", STYLE]],
   ["/page.js", ["text/javascript; charset=utf-8", SCRIPT]],
+  ["/uplot.js", ["text/javascript; charset=utf-8", UPLOT_SCRIPT]],
   ["/icon.svg", ["image/svg+xml", ICON]],
 ]);
+
+/** Paths that say nothing but yes or no: a request that names no host may ask for them. */
+const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+
+/**
+ * Headers of the stream of events. nginx and its like hold answers back and others compress them, so that
+ * events would come late; these headers keep them from both.
+ */
+const EVENT_HEADERS: Readonly<Record<string, string>> = {
+  ...HEADERS,
+  "cache-control": "no-store, no-transform",
+  "content-type": "text/event-stream",
+  "x-accel-buffering": "no",
+};
 
 /** What a viewer of the page is shown: links and days that fit on it. */
 const SHOWN = { maxLinks: 100, maxDays: 31 } as const;
@@ -41,11 +60,13 @@ const ALL_SAMPLES = 300;
 
 /** Answers requests. */
 export class Routes {
-  /** Who watches. */
+  /** Viewers of the live page. */
   readonly viewers: EventStreams;
   readonly #options: ResolvedServeStatsOptions;
   readonly #hosts: HostCheck;
   readonly #sampler: () => Sampler;
+  /** The longer histories as they were last asked for, which is long text that changes seldom. */
+  readonly #histories = new Map<Span, { readonly lastMs: number; readonly text: string }>();
 
   constructor(options: ResolvedServeStatsOptions, hosts: HostCheck, sampler: () => Sampler) {
     this.#options = options;
@@ -68,21 +89,25 @@ export class Routes {
     }
   }
 
-  /** Tells everybody who watches of a sample. */
-  tell(): void {
+  /** Sends the last sample to every viewer. */
+  publish(): void {
     if (this.viewers.size === 0) return;
     this.viewers.send("sample", JSON.stringify(this.#report({ ...SHOWN, maxSamples: 1 })));
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    if (!this.#hosts.allows(request.headers.host, request.socket.localAddress)) {
+    const target = targetOf(request.url ?? "", request.rawHeaders);
+    if (target === null) return refuse(response, 400, "A request must have one Host header\n");
+    const { path, host } = target;
+    // A browser names a host in every request, so that one without a name comes from no web page.
+    const isProbe = host === null && PROBES.has(path);
+    if (!isProbe && !this.#hosts.allows(host ?? undefined, request.socket.localAddress)) {
       return refuse(response, 421, "This page is not served under that name\n");
     }
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");
       return refuse(response, 405, "Only GET and HEAD are served\n");
     }
-    const path = (request.url ?? "").split("?", 1)[0]!;
     const known = FILES.get(path);
     if (known !== undefined) return reply(response, 200, ...known);
     switch (path) {
@@ -95,6 +120,10 @@ export class Routes {
         });
         return reply(response, 200, JSON_TYPE, JSON.stringify(report));
       }
+      case "/hour.json":
+        return reply(response, 200, JSON_TYPE, this.#history("hour"));
+      case "/day.json":
+        return reply(response, 200, JSON_TYPE, this.#history("day"));
       case "/metrics":
         return this.#metrics(request, response);
       case "/events":
@@ -102,14 +131,24 @@ export class Routes {
       case "/healthz":
         return reply(response, 200, PLAIN, "ok\n");
       case "/readyz":
-        return this.#ready(response);
+        return this.#ready(response, isProbe);
       default:
         return reply(response, 404, PLAIN, "Nothing is served there\n");
     }
   }
 
+  #history(span: Span): string {
+    const history = this.#sampler().history(span);
+    const lastMs = history.process.at(-1)?.[0] ?? 0;
+    const known = this.#histories.get(span);
+    if (known?.lastMs === lastMs) return known.text;
+    const text = JSON.stringify(history);
+    this.#histories.set(span, { lastMs, text });
+    return text;
+  }
+
   #metrics({ headers }: IncomingMessage, response: ServerResponse): void {
-    const format = /application\/openmetrics-text/i.test(headers.accept ?? "") ? "openmetrics" : "prometheus";
+    const format = metricsFormat(headers.accept);
     this.#sampler().refresh();
     const text = openMetrics(this.#sampler().snapshots(), { format });
     response.setHeader("vary", "accept");
@@ -119,21 +158,22 @@ export class Routes {
   #events({ method }: IncomingMessage, response: ServerResponse): void {
     if (this.viewers.full) {
       response.setHeader("retry-after", "10");
-      return refuse(response, 503, "Too many are watching\n");
+      return refuse(response, 503, "Too many viewers\n");
     }
-    response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
+    response.writeHead(200, EVENT_HEADERS);
     if (method === "HEAD") return void response.end();
     this.#sampler().refresh();
     const report = this.#report({ ...SHOWN, maxSamples: ALL_SAMPLES });
     this.viewers.add(response, JSON.stringify(report));
   }
 
-  #ready(response: ServerResponse): void {
+  /** @param brief Whether the asker may hear yes or no only, and no names of sources. */
+  #ready(response: ServerResponse, brief: boolean): void {
     this.#sampler().refresh();
     const { ready, sources } = this.#report({ maxLinks: 0, maxDays: 0, maxSamples: 0 });
     if (ready) return reply(response, 200, PLAIN, "ready\n");
     const states = sources.map(({ name, state }) => `${JSON.stringify(name)} is ${state}\n`);
-    reply(response, 503, PLAIN, `not ready\n${states.join("")}`);
+    reply(response, 503, PLAIN, `not ready\n${brief ? "" : states.join("")}`);
   }
 
   #report(size: ReportSize): StatsReport {
@@ -145,7 +185,7 @@ export class Routes {
 }
 
 /**
- * Whether the answer is yes: who cannot answer is not ready either. Never throws: samples are taken where
+ * Whether the answer is yes: a process that cannot answer is not ready either. Never throws: samples are taken where
  * no caller could catch it.
  */
 function saysYes(ask: () => boolean): boolean {
@@ -160,7 +200,7 @@ function reply(response: ServerResponse, status: number, type: string, text: str
   response.end(text);
 }
 
-/** Answers who does not belong here, and ends his connection: whatever he still sends is not read. */
+/** Refuses a request, and ends its connection: what its sender still sends is not read. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response.setHeader("connection", "close");
   reply(response, status, PLAIN, text);

@@ -1,13 +1,14 @@
-// Sampler: looks at the sources now and then, tells rates from the differences, and keeps the last ones.
+// Sampler: takes samples of the sources now and then, and keeps the last samples.
 import { TokenBucket } from "../../limits/token_bucket.ts";
-import { reportOf, type SourceSnapshot } from "../report.ts";
 import type { Stats } from "../snapshots.ts";
 import type { StatsSource } from "./options.ts";
+import { Rollup } from "./rollup.ts";
+import { type ReportSize, ROW_NAMES, type SourceReport, SourceTrack, type Span, SPANS } from "./track.ts";
 
 /** Samples that are kept: five minutes of one each second. */
 const MAX_SAMPLES = 300;
 
-/** While nobody looks, every fifth sample is enough. */
+/** While there is no viewer, every fifth sample is enough. */
 const IDLE_FACTOR = 5;
 
 /** How often lateness of timers is measured, in milliseconds. */
@@ -15,34 +16,6 @@ const DELAY_PROBE_MS = 100;
 
 /** Snapshots that requests may cause, above samples: a flood of them gets one again and again. */
 const REQUESTED = { perSecond: 10, burst: 50 } as const;
-
-/** What changes each second. */
-export interface Rates {
-  /** Bytes received a second. */
-  readonly bytesIn: number;
-  /** Bytes sent a second. */
-  readonly bytesOut: number;
-  /** Messages received a second, queries included; frames where there are no messages. */
-  readonly messagesIn: number;
-  /** Messages sent a second, queries included; frames where there are no messages. */
-  readonly messagesOut: number;
-  /** Connections set up a second. */
-  readonly opened: number;
-  /** Errors and refusals a second. */
-  readonly failed: number;
-}
-
-/** One point of a source's history. */
-export interface SourceSample extends Rates {
-  /** When, in milliseconds since the epoch. */
-  readonly atMs: number;
-  /** Links there were. */
-  readonly links: number;
-  /** As in {@linkcode SourceSnapshot}. */
-  readonly handshakeP95Ms: number | null;
-  /** As in {@linkcode SourceSnapshot}. */
-  readonly rttMaxMs: number | null;
-}
 
 /** One point of the process's history. */
 export interface ProcessSample {
@@ -57,15 +30,7 @@ export interface ProcessSample {
   readonly residentBytes: number;
 }
 
-/** A source, as it is and as it was. */
-export interface SourceReport extends SourceSnapshot {
-  /** Changes a second, over the last sample. */
-  readonly rates: Rates;
-  /** The last samples, the oldest first. */
-  readonly history: readonly SourceSample[];
-}
-
-/** What `/stats.json` gives. */
+/** What `/stats.json` returns. */
 export interface StatsReport {
   /** Version of this shape; members may be added without a new one. */
   readonly version: 1;
@@ -75,7 +40,7 @@ export interface StatsReport {
   readonly takenAtMs: number;
   /** Time between two samples, in milliseconds. */
   readonly intervalMs: number;
-  /** Whether the process can be given work, as `/readyz` tells. */
+  /** Whether the process can be given work, as `/readyz` reports. */
   readonly ready: boolean;
   /** The process. */
   readonly process: ProcessSample & {
@@ -92,64 +57,37 @@ export interface StatsReport {
   readonly sources: readonly SourceReport[];
 }
 
-/** How much of everything a report is to have. */
-export interface ReportSize {
-  /** Links of each source. */
-  readonly maxLinks: number;
-  /** Days of each source, the last ones. */
-  readonly maxDays: number;
-  /** Samples, the last ones. */
-  readonly maxSamples: number;
+/** A longer history of everything, as `/hour.json` and `/day.json` have it. */
+export interface HistoryReport {
+  /** Version of this shape; members may be added without a new one. */
+  readonly version: 1;
+  /** Time that one row stands for, in milliseconds. */
+  readonly stepMs: number;
+  /** Names of the numbers in a row of the process, and of a source. */
+  readonly columns: { readonly process: readonly string[]; readonly source: readonly string[] };
+  /** Rows of the process, the oldest first. */
+  readonly process: readonly (readonly number[])[];
+  /** Rows of each source, the oldest first. */
+  readonly sources: readonly { readonly name: string; readonly rows: readonly (readonly number[])[] }[];
 }
 
-const NO_RATES: Rates = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, opened: 0, failed: 0 };
-
-/** What is known of one source. */
-class Track {
-  readonly name: string;
-  readonly source: StatsSource;
-  stats: Stats;
-  rates: Rates = NO_RATES;
-  readonly history: SourceSample[] = [];
-  /** Sample before the last, for rates. */
-  #before: { readonly stats: Stats; readonly report: SourceSnapshot; readonly atMs: number } | null = null;
-
-  constructor(name: string, source: StatsSource) {
-    this.name = name;
-    this.source = source;
-    this.stats = source.stats();
-  }
-
-  sample(atMs: number, nowMs: number): void {
-    const report = reportOf(this.name, this.stats, { before: this.#before?.stats, maxLinks: 0 });
-    if (this.#before !== null) {
-      this.rates = ratesOf(this.#before.report, report, nowMs - this.#before.atMs);
-    }
-    this.#before = { stats: this.stats, report, atMs: nowMs };
-    const { linksNow: links, handshakeP95Ms, rttMaxMs } = report;
-    push(this.history, { atMs, ...this.rates, links, handshakeP95Ms, rttMaxMs });
-  }
-
-  report({ maxLinks, maxDays, maxSamples }: ReportSize): SourceReport {
-    const report = reportOf(this.name, this.stats, { maxLinks });
-    const { handshakeP95Ms = null } = this.history.at(-1) ?? {};
-    return {
-      ...report,
-      handshakeP95Ms,
-      days: report.days.slice(-maxDays),
-      rates: this.rates,
-      history: this.history.slice(-maxSamples),
-    };
-  }
-}
+/** Columns of the longer histories of the process. */
+const PROCESS_COLUMNS = [
+  { name: "eventLoopDelayMs", fold: "max" },
+  { name: "residentBytes", fold: "max" },
+] as const;
 
 /** Samples sources by one timer. */
 export class Sampler {
-  readonly #tracks: readonly Track[];
+  readonly #tracks: readonly SourceTrack[];
   readonly #intervalMs: number;
   readonly #onSample: () => void;
   readonly #startedMs = performance.now();
   readonly #history: ProcessSample[] = [];
+  readonly #rollups = {
+    hour: new Rollup({ ...SPANS.hour, columns: PROCESS_COLUMNS }),
+    day: new Rollup({ ...SPANS.day, columns: PROCESS_COLUMNS }),
+  } as const;
   readonly #budget = new TokenBucket(REQUESTED, performance.now());
   readonly #probe: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -166,7 +104,7 @@ export class Sampler {
     sources: ReadonlyMap<string, StatsSource>,
     options: { readonly intervalMs: number; readonly onSample: () => void },
   ) {
-    this.#tracks = [...sources].map(([name, source]) => new Track(name, source));
+    this.#tracks = [...sources].map(([name, source]) => new SourceTrack(name, source));
     this.#intervalMs = options.intervalMs;
     this.#onSample = options.onSample;
     this.#probe = setInterval(() => this.#measureDelay(), DELAY_PROBE_MS);
@@ -174,14 +112,16 @@ export class Sampler {
     this.#sample();
   }
 
-  /** Whether somebody watches, and samples are to come faster. */
+  /** Whether there are viewers, so that samples must come faster. */
   set watched(watched: boolean) {
     if (watched === this.#watched) return;
     this.#watched = watched;
     this.#plan();
   }
 
-  /** Takes snapshots anew for whoever asks, unless too many ask: then the last ones have to do. */
+  /**
+   * Takes snapshots anew for a request, unless there are too many requests: then the last snapshots serve.
+   */
   refresh(): void {
     if (this.#budget.tryTake(1, performance.now())) this.#take();
   }
@@ -210,6 +150,17 @@ export class Sampler {
     };
   }
 
+  /** The last hour or the last day, in steps. */
+  history(span: Span): HistoryReport {
+    return {
+      version: 1,
+      stepMs: SPANS[span].stepMs,
+      columns: { process: ["atMs", ...PROCESS_COLUMNS.map(({ name }) => name)], source: ROW_NAMES },
+      process: this.#rollups[span].rows,
+      sources: this.#tracks.map((track) => ({ name: track.name, rows: track.rows(span) })),
+    };
+  }
+
   /** Ends it. */
   stop(): void {
     this.#stopped = true;
@@ -221,14 +172,21 @@ export class Sampler {
     try {
       this.#take();
     } catch {
-      // A source that fails is told to whoever asks for it, and must not end the process: the last samples
+      // A source that fails is reported to requests for it, and must not end the process: the last samples
       // stay.
       this.#sampledMs = performance.now();
       this.#plan();
       return;
     }
     for (const track of this.#tracks) track.sample(this.#takenAtMs, this.#takenMs);
-    push(this.#history, this.#processSample());
+    const sample = this.#processSample();
+    push(this.#history, sample);
+    for (const rollup of Object.values(this.#rollups)) {
+      rollup.add(sample.atMs, this.#takenMs - this.#sampledMs, [
+        sample.eventLoopDelayMs,
+        sample.residentBytes,
+      ]);
+    }
     this.#delayMs = 0;
     this.#sampledMs = this.#takenMs;
     this.#plan();
@@ -261,26 +219,6 @@ export class Sampler {
     this.#delayMs = Math.max(this.#delayMs, nowMs - this.#probedMs - DELAY_PROBE_MS);
     this.#probedMs = nowMs;
   }
-}
-
-/** What changed a second between two moments, to a tenth. */
-export function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: number): Rates {
-  const perSecond = (...names: string[]) => {
-    const sum = ({ overall }: SourceSnapshot) =>
-      names.reduce((total, name) => total + (overall[name] ?? 0), 0);
-    // Statistics that begin anew with each link go back to 0.
-    return spanMs <= 0 ? 0 : Math.round(Math.max(0, sum(now) - sum(before)) * 10_000 / spanMs) / 10;
-  };
-  const failures = ({ errors, refusals }: SourceSnapshot) =>
-    Object.values(errors).reduce((a, b) => a + b, 0) + Object.values(refusals).reduce((a, b) => a + b, 0);
-  return {
-    bytesIn: perSecond("bytesIn"),
-    bytesOut: perSecond("bytesOut"),
-    messagesIn: perSecond("messagesIn", "framesIn", "queriesIn"),
-    messagesOut: perSecond("messagesOut", "framesOut", "queriesOut"),
-    opened: perSecond("connectionsOpened", "leases"),
-    failed: spanMs <= 0 ? 0 : Math.max(0, failures(now) - failures(before)) * 1000 / spanMs,
-  };
 }
 
 function push<Item>(list: Item[], item: Item): void {

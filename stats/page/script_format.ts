@@ -3,11 +3,11 @@
 /** Functions for text; all that comes from a peer goes through `shown` and `textContent`. */
 export const FORMAT_SCRIPT: string = String.raw`
 /** Text of a peer's choice: nothing invisible, nothing that turns text around, and not too long. */
-function shown(text) {
+function shown(text, most = 80) {
   const escaped = String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
     return "\\u{" + character.codePointAt(0).toString(16) + "}";
   });
-  return escaped.length > 80 ? escaped.slice(0, 79) + "…" : escaped;
+  return escaped.length > most ? escaped.slice(0, most - 1) + "…" : escaped;
 }
 
 /** A number and its unit, with three digits or so. */
@@ -57,6 +57,18 @@ function mood(state) {
 /** Sets text only where it changed: what did not change is not painted, nor read out. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+function setAttribute(element, name, text) {
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
+/** A moment: its time, and its day where that is not today. */
+function moment(ms) {
+  const then = new Date(ms);
+  const time = then.toLocaleTimeString("en-GB");
+  const isToday = then.toDateString() === new Date().toDateString();
+  return isToday ? time : then.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) + " " + time;
 }
 
 function make(tag, className, text) {

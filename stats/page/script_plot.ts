@@ -1,187 +1,223 @@
-// The part of the page's script that draws plots.
+// The part of the page's script that draws plots, by uPlot.
 
-/** Class `Plot`: lines over the last five minutes, with a hair that pointer and arrow keys move. */
+/** Class `Plot`: lines over the chosen range, with a hair that pointer and arrow keys move. */
 export const PLOT_SCRIPT: string = String.raw`
-const SVG = "http://www.w3.org/2000/svg";
-/** A plot shows what there is, from the last minute to the last five. */
-const MIN_SPAN_MS = 60000;
-const MAX_SPAN_MS = 300000;
-const LEFT = 52;
-const BOTTOM = 18;
-const TOP = 8;
+/** Length of a page of samples that PageUp and PageDown pass. */
+const KEY_PAGE = 30;
 
-function draw(tag, attributes, text) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
+/** Colour of the style sheet, by its name there: it changes with the scheme. */
+function colour(name, alpha) {
+  const value = getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  return alpha === undefined ? value : value + alpha;
 }
 
-/** The least of 1, 2, 2.5, 5, 10 and so on that is not below the value. */
+function clockTime(ms, withSeconds) {
+  const options = { hour: "2-digit", minute: "2-digit", second: withSeconds ? "2-digit" : undefined };
+  return new Date(ms).toLocaleTimeString("en-GB", options);
+}
+
+/** The least of 1, 2, 4, 6, 10 and so on that is not below the value: their halves are short numbers too. */
 function niceAbove(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 2.5, 5, 10].find((step) => step * power >= value * 0.999999);
+  return power * [1, 2, 4, 6, 10].find((step) => step * power >= value * 0.999999);
 }
+
+/** Plots that are on the screen are drawn; the others wait until they are. */
+const onScreen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) target.plot.setSeen(isIntersecting);
+}, { rootMargin: "200px" });
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.plot.resize();
+});
+const plots = new Set();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const plot of plots) plot.chart?.redraw(false);
+});
 
 class Plot {
   /**
    * name: what it shows; format: number to [digits, unit]; floor: the least height of the scale;
-   * series: list of { key, label, className }.
+   * series: list of { key, label, colour, below (drawn downwards), line (not filled), peak (whether its peak is written) }.
    */
   constructor(parent, { name, format, floor, series }) {
     const fragment = document.getElementById("plot").content.cloneNode(true);
-    this.figure = fragment.querySelector("figure");
     this.canvas = fragment.querySelector(".canvas");
-    this.svg = fragment.querySelector(".canvas svg");
     this.readout = fragment.querySelector(".readout");
-    this.name = name;
-    this.format = format;
-    this.floor = floor;
-    this.series = series;
-    this.samples = [];
-    this.cursor = null;
+    Object.assign(this, { name, format, floor, series, samples: [], seen: false, chart: null, range: [0, 1], scale: [0, 1] });
     fragment.querySelector(".plot-name").textContent = name;
-    for (const { label, className } of series) {
-      const item = make("span", "", label);
-      const swatch = draw("svg", { viewBox: "0 0 20 8", "aria-hidden": "true" });
-      swatch.append(draw("path", { d: "M0 4H20", class: "stroke " + className }));
-      item.prepend(swatch);
+    this.peaks = series.map(({ label, colour: name }) => {
+      const item = make("span", "key");
+      item.append(make("i", "swatch " + name), label);
+      const peak = item.appendChild(make("span", "peak"));
       fragment.querySelector(".legend").append(item);
-    }
-    parent.append(fragment);
-    this.canvas.addEventListener("pointermove", (event) => {
-      this.pointAt(event.clientX - this.canvas.getBoundingClientRect().left);
+      return peak;
     });
-    this.canvas.addEventListener("pointerleave", () => this.setCursor(null));
-    this.canvas.addEventListener("blur", () => this.setCursor(null));
+    parent.append(fragment);
+    this.canvas.plot = this;
+    this.canvas.addEventListener("pointermove", (event) => this.onTouch(event));
+    this.canvas.addEventListener("blur", () => this.point(null));
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
-    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    plots.add(this);
+    onScreen.observe(this.canvas);
+    sizes.observe(this.canvas);
   }
 
-  update(samples) {
-    this.samples = samples;
-    this.draw();
-    const latest = samples[samples.length - 1];
-    const parts = this.series.map(({ key, label }) => {
-      const known = samples.map((sample) => sample[key]).filter((value) => value !== null);
-      if (known.length === 0) return label + " not measured yet";
-      const last = latest[key] === null ? known[known.length - 1] : latest[key];
-      return label + " " + this.say(last) + ", at most " + this.say(Math.max(...known));
+  /** Forgets it: its place is no longer in the page. */
+  close() {
+    plots.delete(this);
+    onScreen.unobserve(this.canvas);
+    sizes.unobserve(this.canvas);
+    this.chart?.destroy();
+  }
+
+  /** samples: the oldest first; range: first and last moment that are shown. */
+  update(samples, range) {
+    this.samples = samples.filter(({ atMs }) => atMs >= range[0]);
+    this.range = range;
+    this.label();
+    if (this.seen) this.draw();
+  }
+
+  /** Writes the peaks, and for readers of the screen what the lines show. */
+  label() {
+    const parts = this.series.map(({ key, label, peak = true }, index) => {
+      const highest = this.highest(key);
+      setText(this.peaks[index], peak && highest !== null ? "peak " + this.say(highest) : "");
+      if (highest === null) return label + " not measured yet";
+      const last = this.samples.findLast((sample) => (sample[key] ?? null) !== null);
+      return label + " " + this.say(last === undefined ? null : last[key]) + ", at most " + this.say(highest);
     });
-    this.canvas.setAttribute("aria-label", this.name + " over the last minutes: " + parts.join("; ") + ".");
+    this.canvas.setAttribute("aria-label", this.name + " over the last " + rangeName() + ": " + parts.join("; ") + ".");
+  }
+
+  /** Highest value in the range; steps of longer ranges know their highest sample. */
+  highest(key) {
+    let highest = null;
+    for (const sample of this.samples) {
+      const value = sample[key + "Peak"] ?? sample[key] ?? null;
+      if (value !== null && (highest === null || value > highest)) highest = value;
+    }
+    return highest;
   }
 
   say(value) {
-    return value === null ? "–" : inWords(this.format(value));
+    return value === null || value === undefined ? "–" : inWords(this.format(value));
   }
 
   /** The same without the digits that say nothing: a scale has round numbers. */
   round(value) {
+    if (this.format === whole && !Number.isInteger(value)) return "";
     const [digits, unit] = this.format(value);
     if (unit === "") return digits;
     return value === 0 ? "0" : inWords([String(parseFloat(digits)), unit]);
   }
 
-  get endMs() {
-    return this.samples.length === 0 ? 0 : this.samples[this.samples.length - 1].atMs;
+  /** Highest value that is drawn upwards, or downwards. */
+  extent(below) {
+    let most = 0;
+    for (const { key, below: down = false } of this.series) {
+      if (down !== below) continue;
+      for (const sample of this.samples) if (sample[key] > most) most = sample[key];
+    }
+    return niceAbove(Math.max(this.floor, most));
   }
 
-  x(atMs) {
-    return LEFT + (this.width - LEFT) * (1 - (this.endMs - atMs) / this.spanMs);
+  setSeen(seen) {
+    this.seen = seen;
+    if (seen) this.draw();
+  }
+
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (this.chart !== null && width > 0) this.chart.setSize({ width, height });
   }
 
   draw() {
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    if (this.width === 0 || this.samples.length === 0) return;
-    this.spanMs = Math.min(MAX_SPAN_MS, Math.max(MIN_SPAN_MS, this.endMs - this.samples[0].atMs));
-    this.visible = this.samples.filter(({ atMs }) => atMs >= this.endMs - this.spanMs);
-    const values = this.visible.flatMap((sample) => this.series.map(({ key }) => sample[key] || 0));
-    const top = niceAbove(Math.max(this.floor, ...values));
-    const bottom = this.height - BOTTOM;
-    const y = (value) => bottom - (bottom - TOP) * value / top;
-    const parts = [];
-    for (const value of [0, top / 2, top]) {
-      parts.push(draw("path", { class: "grid", d: "M" + LEFT + " " + y(value) + "H" + this.width }));
-      parts.push(draw("text", { class: "axis", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, this.round(value)));
-    }
-    for (const [share, anchor] of [[1, "start"], [0.5, "middle"], [0, "end"]]) {
-      const ms = share * this.spanMs;
-      const text = share === 0 ? "now" : "−" + (ms < 120000 ? Math.round(ms / 1000) + " s" : (ms / 60000).toFixed(1) + " min");
-      const x = this.x(this.endMs - ms);
-      parts.push(draw("text", { class: "axis", x, y: this.height - 3, "text-anchor": anchor }, text));
-    }
-    for (const { key, className } of this.series) parts.push(...this.drawSeries(key, className, y, bottom));
-    if (this.cursor !== null) parts.push(...this.drawHair(y, bottom));
-    this.svg.setAttribute("viewBox", "0 0 " + this.width + " " + this.height);
-    this.svg.replaceChildren(...parts);
+    if (this.canvas.clientWidth === 0 || this.samples.length === 0) return;
+    const top = this.extent(false);
+    const bottom = this.series.some(({ below }) => below) ? this.extent(true) : 0;
+    // The smaller half of the scale keeps a fifth of the larger one, so that its line can be seen.
+    this.scale = bottom === 0 ? [0, top] : [-Math.max(bottom, top / 5), Math.max(top, bottom / 5)];
+    const values = this.series.map(({ key, below }) => this.samples.map((sample) => {
+      const value = sample[key] ?? null;
+      return value !== null && below ? -value : value;
+    }));
+    const data = [this.samples.map(({ atMs }) => atMs), ...values];
+    if (this.chart === null) this.chart = this.makeChart(data);
+    else this.chart.setData(data);
   }
 
-  /** Where nothing was measured, the line has a gap; a single value is a dot. */
-  drawSeries(key, className, y, bottom) {
-    const parts = [];
-    let run = [];
-    const finish = () => {
-      if (run.length === 1) parts.push(draw("circle", { class: "dot " + className, cx: run[0][0], cy: run[0][1], r: 2 }));
-      if (run.length > 1) {
-        const line = "M" + run.map(([x, at]) => x.toFixed(1) + " " + at.toFixed(1)).join("L");
-        const area = line + "L" + run[run.length - 1][0].toFixed(1) + " " + bottom + "L" + run[0][0].toFixed(1) + " " + bottom + "Z";
-        parts.push(draw("path", { class: "area " + className, d: area }));
-        parts.push(draw("path", { class: "stroke " + className, d: line }));
-      }
-      run = [];
+  makeChart(data) {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const font = "11px system-ui, sans-serif";
+    const axis = { stroke: () => colour("soft"), font, ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } };
+    const splits = () => {
+      const [low, high] = this.scale;
+      return low === 0 ? [0, high / 2, high] : [low, 0, high];
     };
-    for (const sample of this.visible) {
-      if (sample[key] === null) finish();
-      else run.push([this.x(sample.atMs), y(sample[key])]);
-    }
-    finish();
-    return parts;
+    const options = {
+      ms: 1, width, height, padding: [8, 10, 0, 0], legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: "page" } },
+      scales: { x: { range: () => this.range }, y: { range: () => this.scale } },
+      axes: [
+        { ...axis, size: 22, gap: 4, space: 76, values: (chart, moments) => {
+          const exact = moments.some((ms) => ms % 60000 !== 0);
+          // A time at the left edge would lie on the numbers of the other scale.
+          return moments.map((ms) => chart.valToPos(ms, "x") < 28 ? "" : clockTime(ms, exact));
+        } },
+        { ...axis, size: 60, gap: 6, splits, values: (_, list) => list.map((value) => this.round(Math.abs(value))) },
+      ],
+      series: [{}, ...this.series.map((series) => ({
+        stroke: () => colour(series.colour), fill: series.line ? undefined : () => colour(series.colour, "1a"), width: 1.75, fillTo: 0,
+        dash: series.dash, points: { show: false, size: 4, filter: (chart, index) => lonely(chart.data[index]) },
+      }))],
+      hooks: { setCursor: [(chart) => this.read(chart.cursor.idx)] },
+    };
+    return new uPlot(options, data, this.canvas);
   }
 
-  drawHair(y, bottom) {
-    const sample = this.visible[this.cursor];
-    if (sample === undefined) return [];
-    const x = this.x(sample.atMs);
-    const dots = this.series.filter(({ key }) => sample[key] !== null).map(({ key, className }) => {
-      return draw("circle", { class: "dot " + className, cx: x, cy: y(sample[key]), r: 3.5 });
-    });
-    return [draw("path", { class: "hair", d: "M" + x + " " + TOP + "V" + bottom }), ...dots];
+  /** Moves the hair to a sample, or away. */
+  point(index) {
+    const { chart } = this;
+    if (chart === null) return;
+    if (index === null) return chart.setCursor({ left: -10, top: -10 });
+    chart.setCursor({ left: chart.valToPos(this.samples[index].atMs, "x"), top: 0 });
   }
 
-  pointAt(offset) {
+  /** A finger that moves is a pointer too; the chart itself hears a mouse only. */
+  onTouch(event) {
     this.readout.setAttribute("aria-live", "off");
-    if (!this.visible) return;
-    let nearest = null;
-    this.visible.forEach((sample, index) => {
-      const distance = Math.abs(this.x(sample.atMs) - offset);
-      if (nearest === null || distance < nearest.distance) nearest = { index, distance };
-    });
-    this.setCursor(nearest === null ? null : nearest.index);
+    if (this.chart === null || event.pointerType === "mouse") return;
+    this.chart.setCursor({ left: event.clientX - this.chart.over.getBoundingClientRect().left, top: 0 });
   }
 
   onKey(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -30, PageDown: 30, Home: -Infinity, End: Infinity }[event.key];
-    if (event.key === "Escape") this.setCursor(null);
-    if (step === undefined || !this.visible) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -KEY_PAGE, PageDown: KEY_PAGE, Home: -Infinity, End: Infinity }[event.key];
+    if (event.key === "Escape") this.point(null);
+    if (step === undefined || this.samples.length === 0) return;
     event.preventDefault();
     // What the keys lead to is read out; what a pointer passes is not.
     this.readout.setAttribute("aria-live", "polite");
-    const last = this.visible.length - 1;
-    const from = this.cursor === null ? last : this.cursor;
-    this.setCursor(Math.max(0, Math.min(last, from + step)));
+    const last = this.samples.length - 1;
+    const from = this.chart?.cursor.idx ?? last;
+    this.point(Math.max(0, Math.min(last, from + step)));
   }
 
-  setCursor(index) {
-    this.cursor = index;
-    const sample = index === null || !this.visible ? undefined : this.visible[index];
+  read(index) {
+    const sample = this.samples[index ?? -1];
     this.readout.hidden = sample === undefined;
-    if (sample !== undefined) {
-      const time = new Date(sample.atMs).toLocaleTimeString("en-GB");
-      const parts = this.series.map(({ key, label }) => label + " " + this.say(sample[key]));
-      this.readout.textContent = time + " · " + parts.join(" · ");
-    }
-    this.draw();
+    if (sample === undefined) return;
+    const parts = this.series.map(({ key, label }) => label + " " + this.say(sample[key]));
+    setText(this.readout, clockTime(sample.atMs, true) + " · " + parts.join(" · "));
   }
+}
+
+/** Indices of values without a neighbour: no line goes there, so that a dot must show them. */
+function lonely(values) {
+  const found = [];
+  values.forEach((value, index) => {
+    if (value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null) found.push(index);
+  });
+  return found;
 }
 `;

@@ -13,13 +13,14 @@ const LINKS = {
   pool: ["backend", "backends"],
 };
 
-const IN_OUT = [
-  { key: "bytesIn", label: "in", className: "in" },
-  { key: "bytesOut", label: "out", className: "out" },
+const inAndOut = (name) => [
+  { key: name + "In", label: "in", colour: "in" },
+  { key: name + "Out", label: "out", colour: "out", below: true },
 ];
-const MESSAGES = [
-  { key: "messagesIn", label: "in", className: "in" },
-  { key: "messagesOut", label: "out", className: "out" },
+const REQUESTS = [
+  { key: "requestP50Ms", label: "half", colour: "in", peak: false, line: true },
+  { key: "requestP95Ms", label: "95 %", colour: "out", peak: false, line: true, dash: [6, 4] },
+  { key: "requestP99Ms", label: "99 %", colour: "late", line: true },
 ];
 
 class Source {
@@ -27,66 +28,78 @@ class Source {
     const fragment = document.getElementById("source").content.cloneNode(true);
     this.section = fragment.querySelector("section");
     this.kind = report.kind;
+    this.isHub = report.role === "hub";
+    this.answers = report.requests !== null;
     this.section.id = "source-" + index;
     const heading = this.section.querySelector("h2");
     heading.id = "source-name-" + index;
     heading.textContent = shown(report.name);
     this.section.setAttribute("aria-labelledby", heading.id);
     this.tiles = new Tiles(this.section.querySelector(".tiles"));
-    this.history = [];
     parent.append(fragment);
     this.makePlots();
     this.makeTables();
   }
 
   makePlots() {
-    const parent = this.section.querySelector(".plots");
-    const unit = this.kind === "wire" ? "Frames" : "Messages";
-    const floor = 10;
+    const { kind } = this;
+    const isWire = kind === "wire";
+    const plot = (name, format, floor, series) => new Plot(this.section.querySelector(".plots"), { name, format, floor, series });
     this.plots = [
-      new Plot(parent, { name: "Throughput", format: bytesPerSecond, floor: 1000, series: IN_OUT }),
-      new Plot(parent, { name: unit, format: perSecond, floor, series: MESSAGES }),
+      plot("Throughput", bytesPerSecond, 1000, inAndOut("bytes")),
+      plot(isWire ? "Frames" : "Messages", perSecond, 10, inAndOut("messages")),
     ];
-    const latency = [{ key: "eventLoopDelayMs", label: "event loop", className: "late" }];
-    if (this.kind === "wire") latency.push({ key: "rttMaxMs", label: "ping", className: "in" });
-    if (this.kind === "server" || this.kind === "wire") {
-      latency.push({ key: "handshakeP95Ms", label: "handshake", className: "out" });
+    if (this.answers) this.plots.push(plot("Request latency", duration, 1, REQUESTS));
+    if (isWire) this.plots.push(plot("Ping", duration, 1, [{ key: "rttMaxMs", label: "longest", colour: "in" }]));
+    this.plots.push(plot(words(LINKS[kind][1]), whole, 4, [{ key: "links", label: "now", colour: "in" }]));
+    this.plots.push(plot("Errors and refusals", perSecond, 1, [{ key: "failed", label: "a second", colour: "bad" }]));
+    if (kind === "server" || isWire) {
+      this.plots.push(plot("Handshake", duration, 1, [{ key: "handshakeP95Ms", label: "95 %", colour: "out" }]));
     }
-    this.plots.push(new Plot(parent, { name: "Latency", format: duration, floor: 1, series: latency }));
   }
 
   makeTables() {
     const block = (name) => this.section.querySelector("." + name);
-    const byteCell = (name, key) => ({ name, of: (row) => inWords(bytes(row[key])) });
-    const columns = [{ name: "Address", text: true, of: ({ address }) => shown(address || "–") }];
-    const { kind } = this;
-    if (kind === "wire") columns.unshift({ name: "Who", text: true, of: ({ peer }) => shown(peer) });
-    columns.push({ name: "State", text: true, of: ({ state }) => state });
-    if (kind !== "pool") columns.push({ name: "Age", of: ({ ageMs }) => inWords(duration(ageMs)) });
-    columns.push(byteCell("Received", "bytesIn"), byteCell("Sent", "bytesOut"));
-    if (kind === "wire") columns.push({ name: "Streams", of: ({ streams }) => String(streams) });
-    if (kind === "pool") columns.push({ name: "Connections", of: ({ streams }) => String(streams) });
-    if (kind !== "pool") columns.push(byteCell("Queued", "queuedBytes"));
-    if (kind === "wire") columns.push({ name: "Round trip", of: ({ rttMs }) => inWords(duration(rttMs)) });
-    this.links = new Table(block("links"), columns);
-    block("links").querySelector(".empty").textContent = "No " + LINKS[kind][1] + " now.";
+    this.links = new Table(block("links"), linkColumns(this.kind), { sort: [this.kind === "wire" ? 4 : 3, "descending"] });
+    block("links").querySelector(".empty").textContent = "No " + LINKS[this.kind][1] + " now.";
+    this.recent = new Table(block("recent"), ERROR_COLUMNS);
     this.faults = new Table(block("faults"), [
       { name: "What", text: true, of: ([name]) => words(name) },
       { name: "Count", of: ([, count]) => whole(count)[0] },
     ]);
-    const unit = kind === "wire" ? "Frames" : "Messages";
-    this.days = new Table(block("days"), [
-      { name: "Day", text: true, of: ({ day }) => day },
-      { name: "Opened", of: ({ counters }) => whole(counters.connectionsOpened)[0] },
-      { name: unit + " in", of: ({ counters }) => whole(counters.messagesIn ?? counters.framesIn)[0] },
-      { name: unit + " out", of: ({ counters }) => whole(counters.messagesOut ?? counters.framesOut)[0] },
-      { name: "Received", of: ({ counters }) => inWords(bytes(counters.bytesIn)) },
-      { name: "Sent", of: ({ counters }) => inWords(bytes(counters.bytesOut)) },
+    this.days = new Table(block("days"), dayColumns(this.kind));
+    this.requests = new Table(block("requests"), [
+      { name: "Within", of: ({ within }) => within },
+      { name: "Requests", of: ({ count }) => whole(count)[0] },
+      { name: "Share", of: ({ share }) => (100 * share).toFixed(1) + " %" },
+      { name: "Spread", of: () => "", bar: ({ share }) => share },
+    ]);
+    block("wire").hidden = this.kind !== "wire";
+    block("calls").hidden = !this.isHub;
+    // Pools keep no list of errors: an empty table would say that there were none.
+    block("recent").hidden = this.kind === "pool";
+    block("requests").hidden = !this.answers;
+    this.calls = new Table(block("calls"), CALL_COLUMNS);
+    this.offers = new Table(block("offers"), [
+      { name: "Who", text: true, of: ({ peer }) => shown(peer) },
+      { name: "Offers", text: true, wrap: true, of: ({ names, count }) => {
+        const rest = count - names.length;
+        return names.map((name) => shown(name)).join(", ") + (rest > 0 ? " and " + rest + " more" : "");
+      } },
+    ]);
+    this.traffic = new Table(block("traffic"), [
+      { name: "Stream", text: true, of: ({ name }) => shown(name) },
+      { name: "Opened", of: ({ streams }) => whole(streams)[0] },
+      { name: "Received", of: ({ bytesIn }) => inWords(bytes(bytesIn)) },
+      { name: "Sent", of: ({ bytesOut }) => inWords(bytes(bytesOut)) },
     ]);
   }
 
-  /** delays: event-loop delay of the process, by the moment of the sample. */
-  update(report, delays) {
+  close() {
+    for (const plot of this.plots) plot.close();
+  }
+
+  update(report, samples, range) {
     const lamp = this.section.querySelector(".lamp");
     setText(lamp, report.state);
     lamp.dataset.state = mood(report.state);
@@ -95,26 +108,26 @@ class Source {
     const facts = [what, report.address === null ? null : shown(report.address), time];
     setText(this.section.querySelector(".where"), facts.filter((fact) => fact !== null).join(" · "));
     this.updateTiles(report);
-    const samples = report.history.map((sample) => {
-      return { ...sample, eventLoopDelayMs: delays.get(sample.atMs) ?? null };
-    });
-    this.history = merge(this.history, samples);
-    for (const plot of this.plots) plot.update(this.history);
+    this.draw(samples, range);
     this.updateTables(report);
+  }
+
+  draw(samples, range) {
+    for (const plot of this.plots) plot.update(samples, range);
   }
 
   updateTiles(report) {
     const { tiles } = this;
     const { rates, overall } = report;
-    const links = words(LINKS[this.kind][1]);
-    tiles.set(links, whole(report.linksNow));
+    tiles.set(words(LINKS[this.kind][1]), whole(report.linksNow));
     tiles.set("In", bytesPerSecond(rates.bytesIn));
     tiles.set("Out", bytesPerSecond(rates.bytesOut));
     tiles.set(this.kind === "wire" ? "Frames in" : "Messages in", perSecond(rates.messagesIn));
     tiles.set(this.kind === "wire" ? "Frames out" : "Messages out", perSecond(rates.messagesOut));
+    if (this.answers) tiles.set("Latency, 95 %", duration(report.requestP95Ms));
     if (this.kind === "wire") {
       tiles.set("Streams", whole(report.links.reduce((total, { streams }) => total + streams, 0)));
-      if (report.role === "hub") tiles.set("Relayed", whole(overall.streamsRelayed));
+      if (this.isHub) tiles.set("Relayed", whole(overall.streamsRelayed));
     }
     if (this.kind !== "pool") tiles.set("Queued", bytes(report.queuedBytes));
     if (this.kind === "server") tiles.set("Handshaking", whole(report.pendingNow));
@@ -129,14 +142,25 @@ class Source {
     const all = report.links.length === report.linksNow;
     this.links.setCaption(all ? words(many) : now + ", the " + report.links.length + " with the most bytes");
     this.links.update(report.links);
+    this.recent.update([...report.recentErrors].reverse());
     this.faults.update([...Object.entries(report.errors), ...Object.entries(report.refusals)]);
     this.days.update([...report.days].reverse());
+    this.requests.update(spread(report.requests));
+    this.calls.update(report.calls);
+    this.offers.update(report.offers);
+    this.traffic.update(report.trafficByName);
   }
 }
 
-/** Samples of before and of now, each moment once, as many as the plots show. */
-function merge(before, now) {
-  const lastMs = before.length === 0 ? -Infinity : before[before.length - 1].atMs;
-  return [...before, ...now.filter(({ atMs }) => atMs > lastMs)].slice(-300);
+/** Requests by duration: the buckets between the first and the last one that hold any. */
+function spread(requests) {
+  if (requests === null || requests.count === 0) return [];
+  const { boundsMs, counts, count } = requests;
+  const within = (index) => index < boundsMs.length
+    ? boundsMs[index] < 1000 ? boundsMs[index] + " ms" : boundsMs[index] / 1000 + " s"
+    : "more";
+  const rows = counts.map((held, index) => ({ within: within(index), count: held, share: held / count }));
+  const isFull = (row) => row.count > 0;
+  return rows.slice(rows.findIndex(isFull), rows.findLastIndex(isFull) + 1);
 }
 `;

@@ -78,7 +78,16 @@ h1 { font-size: 1.375rem; font-weight: 650; letter-spacing: -0.01em; overflow-wr
 .lamp[data-state="warn"] { color: var(--warn); background: var(--warn-ground); }
 .lamp[data-state="bad"] { color: var(--bad); background: var(--bad-ground); }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }
-#sources-nav { margin-bottom: 1rem; }
+.ranges { display: flex; gap: 0.25rem; margin: 0 0 1rem; padding: 0; border: 0; }
+.ranges legend { position: absolute; left: -100vw; }
+.ranges input { position: absolute; opacity: 0; }
+.ranges span {
+  display: block; padding: 0.25rem 0.75rem; border: 1px solid var(--line); border-radius: 999px;
+  background: var(--card); color: var(--soft); cursor: pointer; font-size: 0.875rem;
+}
+.ranges input:checked + span { background: var(--good-ground); border-color: var(--good); color: var(--good); font-weight: 600; }
+.ranges input:focus-visible + span { outline: 3px solid var(--in); outline-offset: 2px; }
+body[data-gone="yes"] main { opacity: 0.5; filter: grayscale(1); }
 footer { margin-top: 1.5rem; font-size: 0.875rem; }
 `;
 
@@ -101,18 +110,20 @@ h2 { font-size: 1.125rem; font-weight: 650; overflow-wrap: anywhere; min-width: 
 .plot figcaption { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: 0.8125rem; margin-bottom: 0.25rem; }
 .plot-name { font-weight: 600; margin-right: auto; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 0.875rem; color: var(--soft); }
-.legend svg { width: 1.25rem; height: 0.5rem; margin-right: 0.375rem; }
+.swatch { display: inline-block; width: 1rem; height: 0.1875rem; margin-right: 0.375rem; vertical-align: middle; border-radius: 2px; }
+.swatch.in { background: var(--in); } .swatch.out { background: var(--out); }
+.swatch.late { background: var(--late); } .swatch.bad { background: var(--bad); }
+.peak:not(:empty)::before { content: " · "; }
 .frame { position: relative; }
 .canvas { height: 10rem; touch-action: pan-y; }
-.canvas > svg { display: block; width: 100%; height: 100%; overflow: visible; }
-.grid { stroke: var(--line); stroke-width: 1; }
-.axis { fill: var(--soft); font-size: 11px; }
-.hair { stroke: var(--soft); stroke-width: 1; }
-.stroke { fill: none; stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; }
-.area { stroke: none; opacity: 0.1; }
-.stroke.in { stroke: var(--in); } .area.in, .dot.in { fill: var(--in); }
-.stroke.out { stroke: var(--out); stroke-dasharray: 5 4; } .area.out, .dot.out { fill: var(--out); }
-.stroke.late { stroke: var(--late); } .area.late, .dot.late { fill: var(--late); }
+.uplot, .uplot canvas { width: 100%; display: block; }
+.u-wrap { position: relative; user-select: none; }
+.u-wrap canvas { height: 100%; }
+.u-over, .u-under, .u-axis, .u-select { position: absolute; }
+.u-under { overflow: hidden; }
+.u-cursor-x { position: absolute; left: 0; top: 0; height: 100%; border-right: 1px solid var(--soft); pointer-events: none; }
+.u-cursor-pt { position: absolute; top: 0; left: 0; border-radius: 50%; border: 0 solid; background-clip: padding-box !important; pointer-events: none; }
+.u-off { display: none; }
 .readout {
   position: absolute; top: 0; right: 0; padding: 0.125rem 0.5rem; font-size: 0.8125rem;
   background: var(--card); border: 1px solid var(--line); border-radius: 8px; pointer-events: none;
@@ -122,11 +133,20 @@ h2 { font-size: 1.125rem; font-weight: 650; overflow-wrap: anywhere; min-width: 
 
 const TABLES = `
 .tables { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; margin-top: 1.5rem; }
-.tables > div { min-width: 0; }
+.tables > div, .wire > div { min-width: 0; }
+.wire { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
+.find { display: flex; align-items: center; gap: 0.75rem; margin-bottom: 0.5rem; color: var(--soft); font-size: 0.8125rem; }
+.find input {
+  width: 16rem; max-width: 60%; padding: 0.25rem 0.625rem; font: inherit; color: var(--ink);
+  background: var(--ground); border: 1px solid var(--line); border-radius: 8px;
+}
+.find input::placeholder { color: var(--soft); opacity: 1; }
 @media (min-width: 60rem) {
-  .tables { grid-template-columns: minmax(0, 1fr) minmax(0, 2fr); }
-  .links { grid-column: 1 / -1; }
-  .days:only-of-type { grid-column: 1 / -1; }
+  .tables { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+  .links, .wire, .recent, .days { grid-column: 1 / -1; }
+  .find { justify-content: flex-end; margin-bottom: -1.75rem; position: relative; z-index: 3; }
+  .wire { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+  .calls { grid-column: 1 / -1; }
 }
 .scroll {
   overflow: auto; max-height: 32rem;
@@ -140,6 +160,17 @@ th, td { padding: 0.3125rem 0.75rem 0.3125rem 0; text-align: right; white-space:
 th:last-child, td:last-child { padding-right: 0.25rem; }
 th { color: var(--soft); font-weight: 500; font-size: 0.8125rem; }
 thead th { position: sticky; top: 0; background: var(--card); }
+th:first-child { position: sticky; left: 0; z-index: 1; background: var(--card); }
+thead th:first-child { z-index: 2; }
+tbody th, .text:not(.wrap) { max-width: 16rem; overflow: hidden; text-overflow: ellipsis; }
+.wrap { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
+th button { padding: 0; border: 0; background: none; color: inherit; font: inherit; cursor: pointer; }
+[aria-sort] button { color: var(--ink); font-weight: 600; }
+[aria-sort="ascending"] button::after { content: " \\2191"; }
+[aria-sort="descending"] button::after { content: " \\2193"; }
+td.bar { width: 40%; min-width: 6rem; text-align: left; vertical-align: middle; }
+td.bar i { display: block; height: 0.5rem; min-width: 1px; background: var(--in); border-radius: 4px; }
+td[data-state="good"] { color: var(--good); } td[data-state="warn"] { color: var(--warn); } td[data-state="bad"] { color: var(--bad); }
 tbody th { color: var(--ink); font-weight: 500; font-size: inherit; }
 .text { text-align: left; }
 tbody tr:last-child > * { border-bottom: none; }
@@ -148,9 +179,10 @@ tbody tr:last-child > * { border-bottom: none; }
 @media (max-width: 30rem) {
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .canvas { height: 8.5rem; }
+  tbody th, tbody th.text:not(.wrap) { max-width: 9rem; }
   .live { width: 100%; order: 1; }
 }
-@media (forced-colors: active) { .stroke, .hair { stroke: CanvasText; } .lamp { border: 1px solid; } }
+@media (forced-colors: active) { .lamp { border: 1px solid; } .swatch, td.bar i { forced-color-adjust: none; } }
 @media print { .card { break-inside: avoid; } footer, .skip { display: none; } }
 `;
 

@@ -32,9 +32,37 @@ const tile = (source: number, name: string) =>
   `[...document.querySelectorAll("#source-${source} .tiles div")]` +
   `.find((tile) => tile.firstChild.textContent === ${JSON.stringify(name)})?.lastChild.textContent ?? ""`;
 
-/** Lines of the plots of a source, as coordinates. */
-const lines = (source: number) =>
-  `[...document.querySelectorAll("#source-${source} .canvas path.stroke")].map((path) => path.getAttribute("d"))`;
+/** What the canvas of a plot shows: how many of its points have a colour of the style sheet, and at how many heights. */
+const drawn = (source: number, plot: string, colour: string) =>
+  `(() => {
+  const figure = [...document.querySelectorAll("#source-${source} .plot")]
+    .find((figure) => figure.querySelector(".plot-name").textContent === ${JSON.stringify(plot)});
+  const canvas = figure?.querySelector("canvas");
+  if (!canvas) return { points: 0, heights: 0, shape: "" };
+  const [, ...wanted] = getComputedStyle(document.documentElement).getPropertyValue("--${colour}").trim()
+    .match(/^#(..)(..)(..)$/).map((part) => parseInt(part, 16));
+  const { width, height } = canvas;
+  const copy = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", {
+    willReadFrequently: true,
+  });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, width, height);
+  const heights = new Set();
+  let points = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at + 3] < 250 || wanted.some((value, index) => Math.abs(data[at + index] - value) > 24)) continue;
+    points++;
+    heights.add(Math.floor(at / 4 / width));
+  }
+  return { points, heights: heights.size, shape: canvas.toDataURL() };
+})()`;
+
+/** What {@linkcode drawn} finds. */
+interface Drawn {
+  readonly points: number;
+  readonly heights: number;
+  readonly shape: string;
+}
 
 /** Whether the text of every element can be read on what it stands on: the least contrast, by WCAG 2. */
 const LEAST_CONTRAST = `(() => {
@@ -82,18 +110,17 @@ async function checkLive(view: BrowserPage, page: StatsPage): Promise<void> {
   const first = await view.evaluate<string>(
     "document.querySelector('#source-0 .days td:nth-child(3)').textContent",
   );
-  const drawn = JSON.stringify(await view.evaluate<string[]>(lines(0)));
+  const before = await view.evaluate<Drawn>(drawn(0, "Throughput", "in"));
   await view.until(
     `document.querySelector('#source-0 .days td:nth-child(3)').textContent !== ${JSON.stringify(first)}`,
   );
-  await view.until(`JSON.stringify(${lines(0)}) !== ${JSON.stringify(drawn)}`);
-  const paths = await view.evaluate<string[]>(lines(0));
-  assert(
-    paths.length >= 4 && paths.every((path) => /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/.test(path)),
-    `${paths}`,
-  );
-  const heights = new Set(paths[0]!.match(/ [\d.]+/g));
-  assert(heights.size > 1, "The line of the throughput is flat");
+  await view.until(`${drawn(0, "Throughput", "in")}.shape !== ${JSON.stringify(before.shape)}`);
+  for (const plot of ["Throughput", "Messages"]) {
+    // Lines of the same height on both sides of zero lie apart.
+    for (const colour of ["in", "out"]) await view.until(`${drawn(0, plot, colour)}.points > 20`);
+  }
+  const { heights } = await view.evaluate<Drawn>(drawn(0, "Throughput", "in"));
+  assert(heights > 1, "The line of the throughput is flat");
   assertEquals(await view.evaluate("document.querySelectorAll('#source-0 .links tbody tr').length"), 3);
   assertMatch(await view.evaluate<string>(tile(0, "Connections")), /^3$/);
   const { sources } = await (await fetch(`${page.url}stats.json`)).json();
@@ -121,21 +148,23 @@ async function checkAccessible(view: BrowserPage): Promise<void> {
   assertEquals(nodes[0]?.role, "RootWebArea");
   assertMatch(nodes[0]!.name, /statistics$/);
   for (
-    const [role, count] of Object.entries({ banner: 1, main: 1, contentinfo: 1, status: 1, navigation: 2 })
+    const [role, count] of Object.entries({ banner: 1, main: 1, contentinfo: 1, navigation: 1, radio: 4 })
   ) {
     assertEquals(named(role).length, count, role);
   }
   for (const name of [TITLE, "orders", "Process"]) assert(named("heading").includes(name), name);
-  assertEquals(named("navigation").toSorted(), ["For machines", "Sources"]);
+  assertEquals(named("navigation"), ["For machines"]);
+  assertEquals(named("radio"), ["1 min", "5 min", "1 h", "24 h"]);
   const tables = named("table");
   assert(
-    tables.includes("Connections") && tables.includes("Sessions") && tables.includes("Day by day"),
+    tables.includes("Sources") && tables.includes("Connections") && tables.includes("Sessions") &&
+      tables.includes("Day by day"),
     `${tables}`,
   );
   assert(named("columnheader").includes("Received") && named("rowheader").length >= 5);
   const images = named("image");
   assert(
-    images.some((name) => /^Throughput over the last minutes: in [\d.]+ k?B\/s, at most/.test(name)),
+    images.some((name) => /^Throughput over the last 5 minutes: in [\d.]+ k?B\/s, at most/.test(name)),
     `${images}`,
   );
   for (const role of ["image", "link", "region", "table", "columnheader"]) {
@@ -177,17 +206,18 @@ Deno.test({
     }
     await checkHarmless(view);
     await checkAccessible(view);
-    assertEquals((await tabThrough(view, 6)).map((name) => name.replace(/:.*/, "")), [
+    assertEquals((await tabThrough(view, 7)).map((name) => name.replace(/:.*/, "")), [
       "Skip to the statistics",
+      "",
+      "Sources",
       "orders",
       await view.evaluate("document.querySelector('#source-1 h2').textContent"),
-      "Throughput over the last minutes",
-      "Messages over the last minutes",
-      "Latency over the last minutes",
+      "Throughput over the last 5 minutes",
+      "Messages over the last 5 minutes",
     ]);
     await view.press("ArrowLeft", 37);
     await view.until(
-      "/^\\d\\d:\\d\\d:\\d\\d · event loop /.test(document.querySelector('.readout:not([hidden])')?.textContent)",
+      "/^\\d\\d:\\d\\d:\\d\\d · in /.test(document.querySelector('.readout:not([hidden])')?.textContent)",
     );
 
     for (const size of [DESKTOP, PHONE]) {
@@ -223,7 +253,13 @@ Deno.test({
     assertEquals(view.complaints, []);
     assertEquals(view.requests.filter((url) => !url.startsWith(page.url)), []);
     await page.close();
-    await view.until("document.getElementById('live').textContent.startsWith('No answer any more')");
+    await view.until(
+      "/^No answer since .*: trying again$/.test(document.getElementById('live').textContent)",
+    );
+    assert(
+      Number(await view.evaluate("getComputedStyle(document.querySelector('main')).opacity")) < 1,
+      "It is not dimmed",
+    );
     await Promise.all(conns.map((conn) => conn.close()));
   },
 });

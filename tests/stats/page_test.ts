@@ -118,9 +118,12 @@ Deno.test("serveStats() sends headers that keep everything else out, with every 
     const path of [
       "",
       "page.js",
+      "uplot.js",
       "page.css",
       "icon.svg",
       "stats.json",
+      "hour.json",
+      "day.json",
       "metrics",
       "healthz",
       "readyz",
@@ -175,7 +178,7 @@ Deno.test("serveStats() refuses other methods and other names, and ends such con
   assertMatch(await RawHttp.ask(page, "GET / HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 421 /);
   const elsewhere =
     "GET http://evil.example/stats.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  assertMatch(await RawHttp.ask(page, elsewhere), /^HTTP\/1\.1 404 /);
+  assertMatch(await RawHttp.ask(page, elsewhere), /^HTTP\/1\.1 421 /);
   const head = await RawHttp.ask(
     page,
     "HEAD /stats.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
