@@ -4,6 +4,7 @@ import { checkFunction, checkOneOf } from "../limits/check.ts";
 import type { Logger } from "../logger.ts";
 import { EventLog } from "../log_events.ts";
 import { errorForLog, KindRateLimiter } from "../log_text.ts";
+import { RecentErrors } from "../stats/recent_errors.ts";
 import type { IpcStatusEvent } from "./statuses.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -57,6 +58,8 @@ export class IpcReporter {
   readonly #logger: Logger;
   readonly #limiter = new KindRateLimiter();
   readonly #events: EventLog;
+  /** The last errors, for statistics. */
+  readonly recent = new RecentErrors();
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
@@ -67,6 +70,7 @@ export class IpcReporter {
 
   /** Tells of an error. */
   report(error: unknown, phase: IpcErrorContext["phase"]): void {
+    this.recent.add(error, { phase });
     const decision = this.#limiter.ask(phase, performance.now());
     if (!decision.write) return;
     const onError = this.#onError;
@@ -89,6 +93,7 @@ export class IpcReporter {
 
   /** A channel is in another status; a pair that says "listening" has the server's part. */
   told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
+    if (error !== undefined) this.recent.add(error, { phase: "connection" });
     const fields = { channel, status, error, unsentBytes };
     // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
     // broke off does not end the listening.

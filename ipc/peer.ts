@@ -149,7 +149,15 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** What it has done so far, over all connections and by day. */
   stats(): IpcStats {
     const { name, status: state } = this;
-    return this.#slot.tally.snapshot({ role: "peer", name, state, address: null, failed: this.#failed });
+    const { recent } = this.#parts.resolved.reporter;
+    return this.#slot.tally.snapshot({
+      role: "peer",
+      name,
+      state,
+      address: null,
+      failed: this.#failed,
+      recent,
+    });
   }
 
   /**

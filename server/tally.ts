@@ -9,6 +9,7 @@ import { ClosedLog, type ClosedLogOptions } from "../stats/closed_log.ts";
 import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
+import type { RecentErrors } from "../stats/recent_errors.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
 import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 
@@ -35,17 +36,21 @@ export class ServerTally {
   readonly counters: ServerCounters = newServerCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
+  /** How long handlers took to answer messages. */
+  readonly requests: DurationHistogram = new DurationHistogram();
   readonly #days = new DayLedger(newServerCounters, Date.now());
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
+  readonly #recent: RecentErrors;
   #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
   #peak = 0;
 
-  constructor(sweeper: Sweeper, closedLog: ClosedLogOptions = {}) {
+  constructor(sweeper: Sweeper, recent: RecentErrors, closedLog: ClosedLogOptions = {}) {
     this.#sweeper = sweeper;
+    this.#recent = recent;
     this.#closed = new ClosedLog(closedLog);
   }
 
@@ -142,6 +147,8 @@ export class ServerTally {
       days: this.#days.days(),
       refusedBy: admission.refused,
       handshakes: this.handshakes.stats(),
+      requests: this.requests.stats(),
+      recentErrors: this.#recent.list(),
       connections: list,
     });
   }

@@ -59,9 +59,12 @@ export type {
   IpcStats,
   ServerStats,
   Stats,
+  WireCallStats,
+  WireNameStats,
   WireSessionStats,
   WireStats,
 } from "./snapshots.ts";
+export type { RecentError } from "./recent_errors.ts";
 export { statsOfDay } from "./snapshots.ts";
 export type { RefusalReason } from "../limits/admission.ts";
 export type { Address } from "../net/transport.ts";

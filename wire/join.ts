@@ -168,7 +168,8 @@ export class JoinedWire implements AsyncDisposable {
   /** What it has done so far, over all sessions and by day. */
   stats(): WireStats {
     const links = this.#link === null ? [] : [this.#link];
-    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links });
+    const { recent } = this.#reporter;
+    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links, recent });
   }
 
   /** Names that this side handles. */

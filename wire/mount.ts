@@ -155,6 +155,7 @@ export class MountedWire implements AsyncDisposable {
       address: this.#listener?.addr ?? null,
       links: this.#registry.links,
       admission: this.#admission,
+      recent: this.#reporter.recent,
     });
     return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }

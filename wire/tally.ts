@@ -6,7 +6,9 @@ import { addCounters, newWireCounters, type WireCounters } from "../stats/counte
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { LiveSum } from "../stats/live_sum.ts";
-import { freezeDeep, type WireSessionStats, type WireStats } from "../stats/snapshots.ts";
+import { escapeForLog } from "../log_text.ts";
+import type { RecentErrors } from "../stats/recent_errors.ts";
+import { freezeDeep, type WireCallStats, type WireSessionStats, type WireStats } from "../stats/snapshots.ts";
 import type { Link } from "./link.ts";
 
 /** Bytes and frames, which each session counts for itself. */
@@ -19,6 +21,9 @@ interface MuxTraffic {
 
 const newMuxTraffic = (): MuxTraffic => ({ bytesIn: 0, bytesOut: 0, framesIn: 0, framesOut: 0 });
 
+/** Names that a peer handles which a snapshot lists. */
+const MAX_OFFERS = 64;
+
 /** What holds of a wire besides what was counted. */
 export interface WireNow {
   readonly role: WireStats["role"];
@@ -27,6 +32,10 @@ export interface WireNow {
   readonly links: Iterable<Link>;
   /** Of a listening side. */
   readonly admission?: Admission<unknown>;
+  /** Where its errors are kept. */
+  readonly recent: RecentErrors;
+  /** Streams that a hub relays now. */
+  readonly calls?: readonly WireCallStats[];
 }
 
 /** Counters of one side of the wire. */
@@ -69,7 +78,7 @@ export class WireTally {
   }
 
   /** All of it as plain data. */
-  snapshot({ role, state, address, links, admission }: WireNow): WireStats {
+  snapshot({ role, state, address, links, admission, recent, calls = [] }: WireNow): WireStats {
     const takenAtMs = Date.now();
     const overall = this.#roll(takenAtMs);
     return freezeDeep({
@@ -86,7 +95,10 @@ export class WireTally {
       days: this.#days.days(),
       refusedBy: admission?.refused ?? {},
       handshakes: this.handshakes.stats(),
+      recentErrors: recent.list(),
       sessions: Array.from(links, sessionStats),
+      calls,
+      trafficByName: [],
     });
   }
 
@@ -99,7 +111,7 @@ export class WireTally {
   }
 }
 
-function sessionStats({ facts, openedAtMs, openedMs }: Link): WireSessionStats {
+function sessionStats({ facts, offers, openedAtMs, openedMs }: Link): WireSessionStats {
   const { bytesIn, bytesOut, streams, bufferedBytes, rttMs = null } = facts.mux.stats();
   return {
     id: facts.id,
@@ -112,5 +124,6 @@ function sessionStats({ facts, openedAtMs, openedMs }: Link): WireSessionStats {
     streams,
     bufferedBytes,
     rttMs,
+    offers: offers.slice(0, MAX_OFFERS).map((name) => escapeForLog(name)),
   };
 }
