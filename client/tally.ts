@@ -1,7 +1,7 @@
 // ClientTally: counts what a Client does, over all its links and by day.
 import type { Connection } from "../connection.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
-import { FramingError } from "../errors.ts";
+import { ClosedError, FramingError } from "../errors.ts";
 import { addCounters, type ClientCounters, newClientCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
 import { RecentErrors } from "../stats/recent_errors.ts";
@@ -78,6 +78,9 @@ export class ClientTally {
   closed(end: ConnectionEnd): void {
     this.#counters.connectionsClosed++;
     if (end.error instanceof FramingError) this.#counters.framingErrors++;
+    else if (end.error instanceof ClosedError && end.error.code === "ERR_RESET") {
+      this.#counters.connectionsLost++;
+    }
     if (this.#linkSinceMs !== null) this.#connectedMs += Math.max(0, Date.now() - this.#linkSinceMs);
     this.#linkSinceMs = null;
   }

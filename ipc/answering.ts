@@ -7,6 +7,7 @@ import { failureData } from "./asked.ts";
 import { Fifo } from "./fifo.ts";
 import type { LinkTelemetry } from "./link_telemetry.ts";
 import { FrameKind } from "./message.ts";
+import { QueryTimes } from "./query_times.ts";
 
 /** What a handler of queries may return: an empty answer is an answer. */
 export type IpcAnswer = Uint8Array | string | void;
@@ -39,6 +40,8 @@ const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
 
 /** The answering half of a link. */
 export class Answering {
+  /** How long answers take. */
+  readonly times: QueryTimes = new QueryTimes();
   readonly #options: AnsweringOptions;
   readonly #waiting = new Fifo<{ id: number; data: Uint8Array; parent: TraceParts | undefined }>();
   #waitingBytes = 0;
@@ -49,7 +52,11 @@ export class Answering {
   /** Makes it; checks the handler. */
   constructor(options: AnsweringOptions) {
     if (options.handler !== undefined) checkFunction("Cannot answer", "onQuery", options.handler);
-    this.#options = options;
+    const send: AnsweringOptions["send"] = (kind, id, data) => {
+      this.times.answered(id);
+      options.send(kind, id, data);
+    };
+    this.#options = { ...options, send };
   }
 
   /** Queries that are not answered yet. */
@@ -64,6 +71,7 @@ export class Answering {
 
   /** Takes a query, and what the asker says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
+    this.times.came(id);
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
     this.#waiting.push({ id, data, parent });
     this.#waitingBytes += data.length + 64;

@@ -4,7 +4,7 @@ import type { Address } from "../net/transport.ts";
 import { addCounters, type IpcCounters, type IpcTraffic } from "../stats/counters.ts";
 import { newIpcCounters, newIpcTraffic } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
-import { DurationHistogram } from "../stats/duration_histogram.ts";
+import { DurationHistogram, type DurationStats } from "../stats/duration_histogram.ts";
 import { LiveSum } from "../stats/live_sum.ts";
 import type { RecentErrors } from "../stats/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../stats/snapshots.ts";
@@ -26,8 +26,8 @@ export interface IpcNow {
 export class IpcTally {
   /** Over all; they only grow. What went over connections is added when somebody looks. */
   readonly counters: IpcCounters = newIpcCounters();
-  /** How long queries took from their arrival to their answer. */
-  readonly requests: DurationHistogram = new DurationHistogram();
+  /** How long queries of connections took that have ended. */
+  readonly #requests = new DurationHistogram();
   readonly #traffic = new LiveSum<IpcTraffic>(newIpcTraffic);
   readonly #days = new DayLedger(newIpcCounters, Date.now());
   readonly #links = new Map<
@@ -56,6 +56,7 @@ export class IpcTally {
     void link.closed.then(() => {
       this.counters.connectionsClosed++;
       this.#links.delete(link);
+      this.#requests.join(link.requests);
       end();
     });
   }
@@ -92,10 +93,17 @@ export class IpcTally {
       today: this.#days.day(this.#days.today),
       days: this.#days.days(),
       failed: { ...failed },
-      requests: this.requests.stats(),
+      requests: this.#requestTimes(),
       recentErrors: recent.list(),
       connections: Array.from(this.#links.keys(), (link) => this.linkStats(link)),
     });
+  }
+
+  #requestTimes(): DurationStats {
+    const sum = new DurationHistogram();
+    sum.join(this.#requests);
+    for (const link of this.#links.keys()) sum.join(link.requests);
+    return sum.stats();
   }
 
   #roll(nowMs: number): IpcCounters {

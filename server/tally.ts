@@ -12,14 +12,17 @@ import { DurationHistogram } from "../stats/duration_histogram.ts";
 import type { RecentErrors } from "../stats/recent_errors.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
 import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
+import type { Blame } from "./blame.ts";
 
-/** Error codes that have a counter of their own. */
+/** Error codes of an end that have a counter of their own. */
 const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
   ERR_IDLE_TIMEOUT: "idleTimeouts",
   ERR_READ_TIMEOUT: "idleTimeouts",
   ERR_SLOW_CONSUMER: "slowConsumers",
   ERR_WRITE_TIMEOUT: "slowConsumers",
   ERR_RATE_LIMITED: "rateLimitDrops",
+  ERR_RESET: "connectionsLost",
+  ERR_TLS_HANDSHAKE: "connectionsLost",
   ERR_FRAME_TOO_LARGE: "framingErrors",
   ERR_FRAME_TRUNCATED: "framingErrors",
   ERR_FRAME_MALFORMED: "framingErrors",
@@ -100,6 +103,12 @@ export class ServerTally {
     if (counter !== undefined) this.counters[counter]++;
     this.#settleTelemetry();
     this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
+  }
+
+  /** A handler threw. How its connection ended is counted with the connection. */
+  threw(blame: Blame): void {
+    if (blame === "handler") this.counters.handlerErrors++;
+    else if (blame === "silence") this.counters.idleTimeouts++;
   }
 
   /** The handler of a connection that is gone has returned: it may have read on what had come before the end. */

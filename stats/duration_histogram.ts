@@ -56,6 +56,13 @@ export class DurationHistogram {
     this.#sumMs += ms * count;
   }
 
+  /** Adds all that another one has counted. */
+  join(other: DurationHistogram): void {
+    for (const [bucket, count] of other.#counts.entries()) this.#counts[bucket]! += count;
+    this.#count += other.#count;
+    this.#sumMs += other.#sumMs;
+  }
+
   /** All of it as plain data. */
   stats(): DurationStats {
     return { count: this.#count, sumMs: this.#sumMs, boundsMs: BOUNDS_MS, counts: [...this.#counts] };

@@ -45,10 +45,11 @@ const COUNTERS: Readonly<
   connectionsReplaced: ["connections_replaced", "Handshakes cut to make room for newer ones"],
   handshakeFailures: ["handshake_failures", "Handshakes that failed"],
   handshakeTimeouts: ["handshake_timeouts", "Handshakes that ran out of time"],
+  connectionsLost: ["connections_lost", "Connections that were set up and whose peer vanished or broke off"],
   idleTimeouts: ["idle_timeouts", "Connections ended as nothing came, or a message was never finished"],
   slowConsumers: ["slow_consumers", "Connections ended as the peer did not read"],
   framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
-  handlerErrors: ["handler_errors", "Handlers that threw"],
+  handlerErrors: ["handler_errors", "Handlers that threw an error of their own"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
   rateLimitDrops: [
     "rate_limit_drops",
@@ -59,7 +60,8 @@ const COUNTERS: Readonly<
   streamsServed: ["streams_served", "Streams of peers given to a handler"],
   streamsRelayed: ["streams_relayed", "Streams brought from one peer to another"],
   streamsRefused: ["streams_refused", "Streams of peers refused"],
-  streamErrors: ["stream_errors", "Streams of peers whose handler or opening failed"],
+  streamsBroken: ["streams_broken", "Streams of peers that broke before they were done"],
+  streamErrors: ["stream_errors", "Streams of peers whose handler threw an error of its own"],
 };
 
 const POOL_COUNTERS: Readonly<Record<keyof PoolCounters, Metric>> = {
@@ -154,6 +156,7 @@ function writeServer(sink: MetricSink, labels: Labels, stats: ServerStats): void
   sink.gauge(...QUEUED, labels, stats.queuedBytes);
   writeCounters(sink, labels, stats);
   writeHandshakes(sink, labels, stats);
+  writeRequests(sink, labels, stats);
 }
 
 function writeClient(sink: MetricSink, labels: Labels, stats: ClientStats): void {
@@ -187,6 +190,7 @@ function writeIpc(sink: MetricSink, labels: Labels, stats: IpcStats): void {
   for (const [reason, count] of Object.entries({ ...NO_FAILURE, ...stats.failed })) {
     sink.counter(name, help, { ...labels, reason }, count);
   }
+  writeRequests(sink, labels, stats);
 }
 
 /** A family without samples is not shown: this one is there from the start. */
@@ -245,6 +249,11 @@ function writeCounters(
 function writeHandshakes(sink: MetricSink, labels: Labels, stats: ServerStats | WireStats): void {
   const help = "How long handshakes took that succeeded";
   sink.histogram("handshake_duration_seconds", help, labels, stats.handshakes);
+}
+
+function writeRequests(sink: MetricSink, labels: Labels, stats: ServerStats | IpcStats): void {
+  const help = "Time from a message's or a query's arrival to what its handler sent next, or to its return";
+  sink.histogram("request_duration_seconds", help, labels, stats.requests);
 }
 
 function entries<Key extends string>(record: Readonly<Record<Key, Metric>>): [Key, Metric][] {

@@ -8,8 +8,10 @@ import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { LiveSum } from "../stats/live_sum.ts";
 import { escapeForLog } from "../log_text.ts";
 import type { RecentErrors } from "../stats/recent_errors.ts";
-import { freezeDeep, type WireCallStats, type WireSessionStats, type WireStats } from "../stats/snapshots.ts";
+import { freezeDeep, type WireSessionStats, type WireStats } from "../stats/snapshots.ts";
+import { Calls } from "./calls.ts";
 import type { Link } from "./link.ts";
+import { NameTraffic } from "./name_traffic.ts";
 
 /** Bytes and frames, which each session counts for itself. */
 interface MuxTraffic {
@@ -34,8 +36,6 @@ export interface WireNow {
   readonly admission?: Admission<unknown>;
   /** Where its errors are kept. */
   readonly recent: RecentErrors;
-  /** Streams that a hub relays now. */
-  readonly calls?: readonly WireCallStats[];
 }
 
 /** Counters of one side of the wire. */
@@ -44,6 +44,10 @@ export class WireTally {
   readonly counters: WireCounters = newWireCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
+  /** Streams that a hub relays now. */
+  readonly calls: Calls = new Calls();
+  /** What went over streams, by name. */
+  readonly names: NameTraffic = new NameTraffic();
   readonly #traffic = new LiveSum(newMuxTraffic);
   readonly #days = new DayLedger(newWireCounters, Date.now());
   readonly #startedAtMs = Date.now();
@@ -78,7 +82,7 @@ export class WireTally {
   }
 
   /** All of it as plain data. */
-  snapshot({ role, state, address, links, admission, recent, calls = [] }: WireNow): WireStats {
+  snapshot({ role, state, address, links, admission, recent }: WireNow): WireStats {
     const takenAtMs = Date.now();
     const overall = this.#roll(takenAtMs);
     return freezeDeep({
@@ -97,8 +101,8 @@ export class WireTally {
       handshakes: this.handshakes.stats(),
       recentErrors: recent.list(),
       sessions: Array.from(links, sessionStats),
-      calls,
-      trafficByName: [],
+      calls: this.calls.list(),
+      trafficByName: this.names.list(),
     });
   }
 
