@@ -386,10 +386,7 @@ export class IpcLink {
     return new TimeoutError(
       "ERR_DRAIN_TIMEOUT",
       `Cannot close in order as it took longer than ${timeoutMs} ms`,
-      {
-        cutConnections: 1,
-        cutBytes: this.#outbox.queuedBytes,
-      },
+      { cutConnections: 1, cutBytes: this.#outbox.queuedBytes },
     );
   }
 }

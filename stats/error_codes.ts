@@ -51,3 +51,20 @@ export function errorCode(error: unknown): string {
     return OTHER;
   }
 }
+
+/**
+ * Returns the code of an error of Parley's as it is, also one that the peer or a handler chose, else what
+ * {@linkcode errorCode} returns. It is not for labels of metrics.
+ *
+ * @example
+ * ```ts
+ * import { RemoteError } from "../errors.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(chosenCode(new RemoteError("ERR_OF_THE_PEER", "no")), "ERR_OF_THE_PEER");
+ * ```
+ */
+export function chosenCode(error: unknown): string {
+  const isCode = error instanceof ParleyError && /^ERR_[A-Z0-9_]{1,60}$/.test(error.code);
+  return isCode ? error.code : errorCode(error);
+}

@@ -1,7 +1,7 @@
 // Telemetry: spans and metrics through the OpenTelemetry API where a provider is registered, and nothing
 // where none is.
 import type * as Api from "@opentelemetry/api";
-import { errorCode } from "./error_codes.ts";
+import { chosenCode, errorCode } from "./error_codes.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
 import { formatTraceContext, type TraceContext, type TraceParts } from "./trace_context.ts";
 import { createMetering, type DurationName, type Labels, type Metering } from "./telemetry_metrics.ts";
@@ -152,7 +152,8 @@ export class Measured {
     const { api, metering } = this.#providers;
     const { duration } = this.#operation;
     if (error !== undefined) {
-      this.add({ "error.type": errorCode(error) });
+      // A span may say what the peer or the handler chose; of a metric each value is a series that is kept for ever.
+      this.add({ "error.type": errorCode(error) }, { "error.type": chosenCode(error) });
       this.#span.setStatus({ code: api.SpanStatusCode.ERROR });
     }
     if (duration !== undefined) {
