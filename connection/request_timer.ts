@@ -28,16 +28,23 @@ interface Batch {
  */
 export class RequestTimer implements MessageObserver {
   readonly #histogram: DurationHistogram;
-  /** Reads whose bytes are not all handed out, the oldest first. */
-  readonly #arrivals: Arrival[] = [];
+  /** The read of which messages are handed out now: the bytes by its end, and when it was. */
+  #endBytes = 0;
+  #atMs = 0;
+  /** Reads after that one, the oldest first. */
+  readonly #later: Arrival[] = [];
+  /** Bytes that were handed out. */
+  #takenBytes = 0;
   /** Handed out and not answered, without those of `#openAtMs`; the oldest first. */
   readonly #older: Batch[] = [];
   /** How many of `#older` the handler left to wait for more. */
   #left = 0;
   #openAtMs = 0;
   #openCount = 0;
-  /** Answered in this turn. */
-  #due: Batch[] = [];
+  /** Answered in this turn: those that came last, and the others. */
+  #dueAtMs = 0;
+  #dueCount = 0;
+  readonly #dueOlder: Batch[] = [];
   /** The last error of a wait for a message whose time was over. */
   lastTimeout: unknown;
 
@@ -46,19 +53,25 @@ export class RequestTimer implements MessageObserver {
   }
 
   arrived(endBytes: number): void {
-    const arrivals = this.#arrivals;
-    if (arrivals.length < MAX_APART) arrivals.push({ endBytes, atMs: performance.now() });
-    else arrivals[MAX_APART - 1]!.endBytes = endBytes;
+    const later = this.#later;
+    if (this.#takenBytes >= this.#endBytes && later.length === 0) {
+      this.#endBytes = endBytes;
+      this.#atMs = performance.now();
+    } else if (later.length < MAX_APART) later.push({ endBytes, atMs: performance.now() });
+    else later[MAX_APART - 1]!.endBytes = endBytes;
   }
 
   taken(decodedBytes: number): void {
-    const arrivals = this.#arrivals;
-    while (arrivals.length > 1 && arrivals[0]!.endBytes < decodedBytes) arrivals.shift();
-    const atMs = arrivals.length === 0 ? performance.now() : arrivals[0]!.atMs;
-    // All of it is handed out: what comes next comes with another read.
-    if (arrivals.length === 1 && arrivals[0]!.endBytes <= decodedBytes) arrivals.length = 0;
-    if (this.#openCount > 0 && this.#openAtMs !== atMs) this.#putAside();
-    this.#openAtMs = atMs;
+    this.#takenBytes = decodedBytes;
+    while (decodedBytes > this.#endBytes && this.#later.length > 0) {
+      const next = this.#later.shift()!;
+      this.#endBytes = next.endBytes;
+      this.#atMs = next.atMs;
+    }
+    if (this.#openAtMs !== this.#atMs) {
+      if (this.#openCount > 0) this.#putAside();
+      this.#openAtMs = this.#atMs;
+    }
     this.#openCount++;
   }
 
@@ -68,17 +81,10 @@ export class RequestTimer implements MessageObserver {
   }
 
   sent(): void {
-    if (this.#openCount === 0 && this.#older.length === 0) return;
-    const due = this.#due;
-    if (due.length === 0) atTurnEnd(this);
-    for (const batch of this.#older) due.push(batch);
-    const last = due.at(-1);
-    if (this.#openCount > 0) {
-      if (last?.atMs === this.#openAtMs) last.count += this.#openCount;
-      else due.push({ atMs: this.#openAtMs, count: this.#openCount });
-    }
-    this.#older.length = 0;
-    this.#left = 0;
+    const isPlain = this.#older.length === 0;
+    if (this.#openCount === 0 && isPlain) return;
+    if (isPlain && this.#dueCount > 0 && this.#dueAtMs === this.#openAtMs) this.#dueCount += this.#openCount;
+    else this.#moveToDue();
     this.#openCount = 0;
   }
 
@@ -96,8 +102,22 @@ export class RequestTimer implements MessageObserver {
   /** Counts what was answered in the turn that is over. */
   onTurnEnd(): void {
     const nowMs = turnNowMs();
-    for (const { atMs, count } of this.#due) this.#histogram.add(Math.max(0, nowMs - atMs), count);
-    this.#due.length = 0;
+    for (const { atMs, count } of this.#dueOlder) this.#histogram.add(Math.max(0, nowMs - atMs), count);
+    this.#dueOlder.length = 0;
+    if (this.#dueCount > 0) this.#histogram.add(Math.max(0, nowMs - this.#dueAtMs), this.#dueCount);
+    this.#dueCount = 0;
+  }
+
+  #moveToDue(): void {
+    const due = this.#dueOlder;
+    if (this.#dueCount === 0 && due.length === 0) atTurnEnd(this);
+    for (const batch of this.#older) due.push(batch);
+    this.#older.length = 0;
+    this.#left = 0;
+    if (this.#openCount === 0) return;
+    if (this.#dueCount > 0) due.push({ atMs: this.#dueAtMs, count: this.#dueCount });
+    this.#dueAtMs = this.#openAtMs;
+    this.#dueCount = this.#openCount;
   }
 
   #putAside(): void {
