@@ -25,8 +25,8 @@ export interface MetricSink {
 /** Name without `parley_` and `_total`, and what it counts. */
 type Metric = readonly [name: string, help: string];
 
-/** Counters of all kinds of snapshots: what has one name counts the same. */
-const COUNTERS: Readonly<
+/** Counters of all kinds of snapshots, and their metrics: what has one name counts the same. */
+export const COUNTERS: Readonly<
   Record<keyof ServerCounters | keyof ClientCounters | keyof WireCounters | keyof IpcCounters, Metric>
 > = {
   bytesIn: ["received_bytes", "Bytes received"],
