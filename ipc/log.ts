@@ -59,7 +59,7 @@ export class IpcReporter {
   readonly #limiter = new KindRateLimiter();
   readonly #events: EventLog;
   /** The last errors, for statistics. */
-  readonly recent = new RecentErrors();
+  readonly recent: RecentErrors = new RecentErrors();
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {

@@ -51,7 +51,7 @@ export class ErrorReporter<Data> {
   readonly #onError: OnError<Data> | undefined;
   readonly #logger: Logger;
   /** The last errors, for statistics. */
-  readonly recent = new RecentErrors();
+  readonly recent: RecentErrors = new RecentErrors();
   /** What happens that is no error. */
   readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });

@@ -57,6 +57,7 @@ export type {
   CountedStats,
   IpcLinkStats,
   IpcStats,
+  RecentError,
   ServerStats,
   Stats,
   WireCallStats,
@@ -64,7 +65,6 @@ export type {
   WireSessionStats,
   WireStats,
 } from "./snapshots.ts";
-export type { RecentError } from "./recent_errors.ts";
 export { statsOfDay } from "./snapshots.ts";
 export type { RefusalReason } from "../limits/admission.ts";
 export type { Address } from "../net/transport.ts";

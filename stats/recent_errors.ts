@@ -3,28 +3,13 @@ import { errorText, escapeForLog } from "../log_text.ts";
 import { addressText } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
 import { errorCode } from "./error_codes.ts";
+import type { RecentError } from "./snapshots.ts";
 
 /** Entries that are kept. */
 const MAX_ENTRIES = 32;
 
 /** Longest name of a peer that is kept, in characters. */
 const MAX_PEER = 128;
-
-/** An error, and those like it that came before it. */
-export interface RecentError {
-  /** When the last one came. */
-  readonly atMs: number;
-  /** What was being done, such as `handshake`, `handler` or `connection`. */
-  readonly phase: string;
-  /** Code of the error, or the name of its class; `_OTHER` for codes that a peer made up. */
-  readonly code: string;
-  /** What the last one says: one line, escaped and cut. */
-  readonly text: string;
-  /** Address or identity of the peer of the last one, escaped and cut; `null` where there is none. */
-  readonly peer: string | null;
-  /** How many there were, the left out ones included. */
-  readonly count: number;
-}
 
 /** What is known of an error beside itself. */
 export interface RecentErrorContext {

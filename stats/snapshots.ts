@@ -13,7 +13,6 @@ import type {
 } from "./counters.ts";
 import { type DayStats, findDay } from "./day_ledger.ts";
 import type { DurationStats } from "./duration_histogram.ts";
-import type { RecentError } from "./recent_errors.ts";
 
 /*
  * All snapshots are frozen and survive JSON unchanged. Moments are milliseconds since the epoch
@@ -53,6 +52,22 @@ export interface ConnectionStats extends Readonly<TrafficCounters> {
   readonly queuedBytes: number;
   /** Code of the error that ended it; `null` for an orderly end, and while it is open. */
   readonly errorCode: string | null;
+}
+
+/** An error, and those like it that came before it. */
+export interface RecentError {
+  /** When the last one came. */
+  readonly atMs: number;
+  /** What was being done, such as `handshake`, `handler` or `connection`. */
+  readonly phase: string;
+  /** Code of the error, or the name of its class; `_OTHER` for codes that a peer made up. */
+  readonly code: string;
+  /** What the last one says: one line, escaped and cut. */
+  readonly text: string;
+  /** Address or identity of the peer of the last one, escaped and cut; `null` where there is none. */
+  readonly peer: string | null;
+  /** How many there were, the left out ones included. */
+  readonly count: number;
 }
 
 /** What every snapshot holds of what was counted. */

@@ -34,7 +34,7 @@ export class WireReporter {
   readonly #lines = new KindRateLimiter();
   readonly #refusals = new RefusalReports();
   /** The last errors, for statistics. */
-  readonly recent = new RecentErrors();
+  readonly recent: RecentErrors = new RecentErrors();
   /** What happens that is no error. */
   readonly events: EventLog;
 
