@@ -22,7 +22,7 @@ function codes(cell: string | undefined): string[] {
 
 Deno.test("docs/stats.md tells of every counter once, with its metric, its kinds, and what raises it", async () => {
   const text = await Deno.readTextFile(new URL("../../docs/stats.md", import.meta.url));
-  const section = text.split("## What counts as what")[1]!.split("\n## ")[0]!;
+  const section = text.split("### What counts as what")[1]!.split("\n###")[0]!;
   const rows = section.split("\n").filter((line) => line.startsWith("| `")).map((line) =>
     line.split("|").slice(1, -1).map((cell) => cell.trim())
   );
