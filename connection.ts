@@ -16,7 +16,7 @@ import { resolveSetup } from "./connection/setup.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
-import type { ConnectionEnd, ConnectionSetup, SendProgress } from "./connection/types.ts";
+import type { ConnectionEnd, ConnectionSetup, MessageObserver, SendProgress } from "./connection/types.ts";
 import { TrafficReport } from "./connection/traffic_report.ts";
 import type { ConnectionState, ConnectionStats } from "./stats/snapshots.ts";
 import { iterate } from "./connection/waiter.ts";
@@ -29,6 +29,7 @@ export type {
   ConnectionEnd,
   ConnectionSetup,
   MessageGate,
+  MessageObserver,
   SendProgress,
   Traffic,
 } from "./connection/types.ts";
@@ -77,6 +78,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   #leavingController: AbortController | undefined;
   #refusals: Refusals | undefined;
   readonly #onUnheard: ConnectionSetup<Data>["onUnheard"];
+  readonly #observer: MessageObserver | undefined;
   #messagesOut = 0;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array | string> | undefined;
@@ -94,6 +96,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.data = setup.data as Data;
     this.#traffic = setup.onTraffic && new TrafficReport(setup.onTraffic);
     this.#onUnheard = setup.onUnheard;
+    this.#observer = setup.observer;
     this.#queue = new WriteQueue(transport, options.framing.encoder(options), {
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
@@ -104,6 +107,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       idleTimeoutMs: options.idleTimeoutMs,
       rateGate: setup.rateGate,
       onRatePause: setup.onRatePause,
+      observer: setup.observer,
       onIdle: () => this.#queue.flush(),
       onRead: () => {
         this.#queue.heardBytes = this.#queue.writtenBytes;
@@ -239,6 +243,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     try {
       const accepted = this.#queue.push(toBytes(message));
       this.#messagesOut++;
+      this.#observer?.sent();
       return accepted;
     } catch (error) {
       return this.#refuse(error);

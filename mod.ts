@@ -68,6 +68,7 @@ export {
   type ConnectionOptions,
   type ConnectionSetup,
   type MessageGate,
+  type MessageObserver,
   type ReceiveOptions,
   type SendProgress,
   type Sweep,

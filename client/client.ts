@@ -257,6 +257,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       await this.#tryOut(link, performance.now() - startedMs);
     } catch (error) {
       if (!signal.aborted) this.#tally.failed();
+      if (!signal.aborted) this.#tally.erred(error, "connect", this.#options.targetText);
       return { error, ...link !== undefined && howServerLeft(await link.closed) };
     }
     this.#onUp(link);
@@ -267,6 +268,9 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#link = null;
     if (hasReceived(link)) this.#backoff?.used();
     this.#tally.closed(end);
+    if (end.error !== null && this.#closing === null) {
+      this.#tally.erred(end.error, "connection", this.#options.targetText);
+    }
     return { error: end.error, ...howServerLeft(end) };
   }
 

@@ -1,9 +1,10 @@
 // ClientTally: counts what a Client does, over all its links and by day.
 import type { Connection } from "../connection.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
-import { FramingError } from "../errors.ts";
+import { ClosedError, FramingError } from "../errors.ts";
 import { addCounters, type ClientCounters, newClientCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
+import { RecentErrors } from "../stats/recent_errors.ts";
 import { type ClientStats, freezeDeep } from "../stats/snapshots.ts";
 import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
 
@@ -11,6 +12,7 @@ import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.t
 export class ClientTally {
   #counters: ClientCounters = newClientCounters();
   #days = new DayLedger(newClientCounters, Date.now());
+  readonly #recent = new RecentErrors();
   #startedAtMs = Date.now();
   #connectedMs = 0;
   #linkSinceMs: number | null = null;
@@ -57,6 +59,11 @@ export class ClientTally {
     this.#linkSinceMs = Date.now();
   }
 
+  /** Something failed, while dialling or on a link. */
+  erred(error: unknown, phase: "connect" | "connection", server: string): void {
+    this.#recent.add(error, { phase, peer: server });
+  }
+
   /** Bytes and messages moved. */
   moved(traffic: Traffic): void {
     const counters = this.#counters;
@@ -71,6 +78,9 @@ export class ClientTally {
   closed(end: ConnectionEnd): void {
     this.#counters.connectionsClosed++;
     if (end.error instanceof FramingError) this.#counters.framingErrors++;
+    else if (end.error instanceof ClosedError && end.error.code === "ERR_RESET") {
+      this.#counters.connectionsLost++;
+    }
     if (this.#linkSinceMs !== null) this.#connectedMs += Math.max(0, Date.now() - this.#linkSinceMs);
     this.#linkSinceMs = null;
   }
@@ -93,6 +103,7 @@ export class ClientTally {
       overall,
       today: this.#days.day(this.#days.today),
       days: this.#days.days(),
+      recentErrors: this.#recent.list(),
       connection,
     });
   }

@@ -51,7 +51,7 @@ export class Inbox {
 
   constructor(transport: Transport, makeDecoder: () => FrameDecoder, options: InboxOptions) {
     this.#transport = transport;
-    this.#received = new Received(makeDecoder);
+    this.#received = new Received(makeDecoder, options.observer);
     this.#options = options;
     const { rateGate: gate, idleTimeoutMs } = options;
     this.#rate = gate === undefined ? null : new RateWait({
@@ -173,7 +173,7 @@ export class Inbox {
     } catch (error) {
       return rejected(error);
     }
-    if (timeoutMs === 0) return rejected(readTimeout(0));
+    if (timeoutMs === 0) return rejected(readTimeout(0, this.#options.observer));
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
     const fail = (error: unknown) => {
       reject(error);
@@ -182,7 +182,8 @@ export class Inbox {
     const waiter: Waiter = { deliver: resolve, fail };
     const unbounded = signal === undefined && timeoutMs === Infinity;
     // The message then waits for the next reader.
-    this.#wait(unbounded ? waiter : boundedWaiter(waiter, { signal, timeoutMs }, () => this.#onGivenUp()));
+    const bounds = { signal, timeoutMs, observer: this.#options.observer };
+    this.#wait(unbounded ? waiter : boundedWaiter(waiter, bounds, () => this.#onGivenUp()));
     return promise;
   }
 
@@ -195,6 +196,7 @@ export class Inbox {
     this.#waiter = waiter;
     this.#quota.renew();
     if (!this.#isFull()) this.#openRoom();
+    if (!this.#yielding && !this.keepsRate) this.#options.observer?.waits();
     this.#options.onIdle();
   }
 

@@ -1,5 +1,5 @@
 // Options and states of the reading half of a connection.
-import type { MessageGate } from "./types.ts";
+import type { MessageGate, MessageObserver } from "./types.ts";
 
 /** Options of an {@linkcode Inbox}. */
 export interface InboxOptions {
@@ -17,6 +17,8 @@ export interface InboxOptions {
   readonly rateGate?: MessageGate;
   /** Called when a message has to wait for it. */
   readonly onRatePause?: () => void;
+  /** Told of each message. */
+  readonly observer?: MessageObserver;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
 }

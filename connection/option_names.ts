@@ -29,4 +29,5 @@ export const CONNECTION_SETUP_NAMES: OptionNames<ConnectionSetup<unknown>> = {
   resolved: true,
   rateGate: true,
   onRatePause: true,
+  observer: true,
 };

@@ -1,5 +1,6 @@
 // Received: the bytes that were read, and the messages in them, up to the end of a drain.
 import type { FrameDecoder } from "../framing.ts";
+import type { MessageObserver } from "./types.ts";
 import { explainFirstBytes, FIRST_BYTES } from "../net/first_bytes.ts";
 
 /** Messages that are not handed out yet, and their bytes. */
@@ -19,7 +20,10 @@ export class Received {
   /** The first bytes that came. */
   #firstBytes: Uint8Array | null = null;
 
-  constructor(makeDecoder: () => FrameDecoder) {
+  readonly #observer: MessageObserver | undefined;
+
+  constructor(makeDecoder: () => FrameDecoder, observer?: MessageObserver) {
+    this.#observer = observer;
     this.#makeDecoder = makeDecoder;
     this.#decoder = makeDecoder();
   }
@@ -49,6 +53,7 @@ export class Received {
     this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
     this.#pushedBytes += chunk.length;
     this.#decoder.push(chunk);
+    this.#observer?.arrived(this.#pushedBytes);
   }
 
   /** Says in the error of a first message that is none what the peer speaks, where its first bytes show it. */
@@ -58,7 +63,10 @@ export class Received {
 
   /** Decodes the next message; `undefined` when there is none, or it began too late. Throws what the decoder throws. */
   next(): Uint8Array | undefined {
-    return this.isOver ? undefined : this.#decoder.next();
+    if (this.isOver) return undefined;
+    const message = this.#decoder.next();
+    if (message !== undefined) this.#observer?.taken(this.decodedBytes);
+    return message;
   }
 
   /** Throws when the input, of which no more comes, ended inside a message. */

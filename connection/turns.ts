@@ -9,6 +9,36 @@ export function countTurn(): void {
   turns++;
 }
 
+/** What has something to do when a turn is over. */
+export interface TurnEnd {
+  /** The turn is over. */
+  onTurnEnd(): void;
+}
+
+/** What has something to do at the end of this turn: one callback for all of it. */
+let ending: TurnEnd[] = [];
+
+/** When the callback under way began, in ms; `null` until it was asked for. */
+let nowMs: number | null = null;
+
+/** Calls `item.onTurnEnd` at the end of this turn of the event loop. */
+export function atTurnEnd(item: TurnEnd): void {
+  if (ending.push(item) === 1) setImmediate(endTurn);
+}
+
+/** The time by the clock that does not go back, in ms, read once for all that end a turn together. */
+export function turnNowMs(): number {
+  return nowMs ??= performance.now();
+}
+
+function endTurn(): void {
+  countTurn();
+  nowMs = null;
+  const items = ending;
+  ending = [];
+  for (const item of items) item.onTurnEnd();
+}
+
 /** Callbacks of {@linkcode afterTurns} with the turns that each still waits. */
 const waiting = new Map<() => void, number>();
 

@@ -35,6 +35,22 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   rateGate?: MessageGate;
   /** Called when a message has to wait for it. */
   onRatePause?: () => void;
+  /** Told of each message, to take its time; `serve` makes one. @default {none} */
+  observer?: MessageObserver;
+}
+
+/** Learns when messages of a connection come, are handed out and answered. It is called for each one: it must be quick. */
+export interface MessageObserver {
+  /** Bytes were read: so many by now. */
+  arrived(endBytes: number): void;
+  /** A message was decoded, to be handed out: so many of the bytes were used by now. */
+  taken(decodedBytes: number): void;
+  /** The reader waits for what the peer has not sent yet. */
+  waits(): void;
+  /** A message was accepted for sending. */
+  sent(): void;
+  /** A wait for a message ends by this error, as its time is over. */
+  timedOut(error: unknown): void;
 }
 
 /**

@@ -1,6 +1,7 @@
 // Waiter: one pending wait for a message, and how it may end early.
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs, checkSignal } from "../limits/check.ts";
+import type { MessageObserver } from "./types.ts";
 import { checkWaitNames } from "../limits/check_names.ts";
 
 /** How a wait for a message may end early. */
@@ -22,7 +23,7 @@ export interface Waiter {
 /** Makes a waiter that gives up when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
 export function boundedWaiter(
   waiter: Waiter,
-  { signal, timeoutMs = Infinity }: ReceiveOptions,
+  { signal, timeoutMs = Infinity, observer }: ReceiveOptions & { readonly observer?: MessageObserver },
   onGiveUp: () => void,
 ): Waiter {
   const settle = () => {
@@ -37,7 +38,7 @@ export function boundedWaiter(
   const onAbort = () => giveUp(signal?.reason);
   const timer = timeoutMs === Infinity
     ? undefined
-    : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
+    : setTimeout(() => giveUp(readTimeout(timeoutMs, observer)), timeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   return {
     deliver(message) {
@@ -64,8 +65,11 @@ export function checkReceive(options: ReceiveOptions): void {
 }
 
 /** The error of a wait whose time is over. */
-export function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+export function readTimeout(timeoutMs: number, observer?: MessageObserver): TimeoutError {
+  const text = `Cannot receive as no message came within ${timeoutMs} ms`;
+  const error = new TimeoutError("ERR_READ_TIMEOUT", text);
+  observer?.timedOut(error);
+  return error;
 }
 
 /** The error of a second wait beside one that is pending. */

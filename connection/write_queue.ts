@@ -1,29 +1,18 @@
 // WriteQueue: one connection's pending frames, in order, bounded in bytes, joined into few writes.
 import { ClosedError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
-import { setImmediate } from "node:timers";
 import { bufferGone } from "../net/faults.ts";
 import type { Transport } from "../net/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
 import { handled, rejected } from "./rejections.ts";
-import { countTurn } from "./turns.ts";
+import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
 /** Most bytes of a large message that go out in one write. */
 const SLICE_BYTES = 256 * 1024;
 
 /** The same to a peer that is slow, so that what it takes shows soon even where a transport reports whole writes only. */
 const SLOW_SLICE_BYTES = 16 * 1024;
-
-/** Queues that write at the end of this turn: one callback for all of them. */
-let endOfTurn: WriteQueue[] = [];
-
-function flushAll(): void {
-  countTurn();
-  const queues = endOfTurn;
-  endOfTurn = [];
-  for (const queue of queues) queue.onTurnEnd();
-}
 
 /** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
 const DIRECT_BYTES = 16 * 1024;
@@ -65,7 +54,7 @@ interface FlushWait extends PromiseWithResolvers<void> {
  * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
  * comes while a write is under way joins the next one.
  */
-export class WriteQueue implements SendProgress {
+export class WriteQueue implements SendProgress, TurnEnd {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
   #encoder: FrameEncoder;
@@ -273,7 +262,7 @@ export class WriteQueue implements SendProgress {
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */
   #schedule(): void {
     this.#scheduled = true;
-    if (endOfTurn.push(this) === 1) setImmediate(flushAll);
+    atTurnEnd(this);
   }
 
   /** The turn is over. */

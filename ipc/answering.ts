@@ -9,6 +9,7 @@ import { Fifo } from "./fifo.ts";
 import type { LinkTelemetry } from "./link_telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "./message.ts";
 import { type IpcQueryContext, QueryContext } from "./query_context.ts";
+import { QueryTimes } from "./query_times.ts";
 
 /** What a handler of queries may return: an empty answer is an answer. */
 export type IpcAnswer = Uint8Array | string | void;
@@ -81,6 +82,8 @@ interface FinishedAnswer {
  * handler starts, so that finished answers are those of handlers that ran already.
  */
 export class Answering {
+  /** How long answers take. */
+  readonly times: QueryTimes = new QueryTimes();
   readonly #options: AnsweringOptions;
   #waiting = new Fifo<WaitingQuery>();
   /** Waiting queries that can be cancelled, by id. */
@@ -104,7 +107,11 @@ export class Answering {
   /** Makes it; checks the handler. */
   constructor(options: AnsweringOptions) {
     if (options.handler !== undefined) checkFunction("Cannot answer", "onQuery", options.handler);
-    this.#options = options;
+    const send: AnsweringOptions["send"] = (kind, id, data) => {
+      this.times.answered(id);
+      options.send(kind, id, data);
+    };
+    this.#options = { ...options, send };
   }
 
   /** Queries that are not answered yet and whose asker still waits. */
@@ -124,6 +131,7 @@ export class Answering {
 
   /** Takes a query, and what the asker says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
+    this.times.came(id);
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
     const query: WaitingQuery = { id, data, parent, isCancelled: false };
     this.#waiting.push(query);

@@ -144,7 +144,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** What it has done so far, over all connections and by day. */
   stats(): IpcStats {
     const { name, status: state } = this;
-    return this.#slot.tally.snapshot({ role: "client", name, state, address: null, failed: {} });
+    const { recent } = this.#parts.resolved.reporter;
+    return this.#slot.tally.snapshot({ role: "client", name, state, address: null, failed: {}, recent });
   }
 
   /**

@@ -8,6 +8,7 @@ import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "./secure/frame_link.ts";
 import { type IpcTraffic, newIpcTraffic } from "../stats/counters.ts";
+import type { DurationHistogram } from "../stats/duration_histogram.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { drainTimeout, frameError, linkGone, refusalOf, tooLarge } from "./link_errors.ts";
 import { LinkTelemetry } from "./link_telemetry.ts";
@@ -103,6 +104,11 @@ export class IpcLink {
   /** 32 hex digits, the same on both sides. */
   get sessionId(): string {
     return Array.from(this.#frames.info.sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  /** How long queries of the other side took. */
+  get requests(): DurationHistogram {
+    return this.#answering.times.histogram;
   }
 
   /** What went over it. */

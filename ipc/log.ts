@@ -5,6 +5,7 @@ import { ParleyError, RemoteError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { EventLog } from "../log_events.ts";
 import { errorForLog, KindRateLimiter } from "../log_text.ts";
+import { RecentErrors } from "../stats/recent_errors.ts";
 import type { IpcStatusEvent } from "./statuses.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -97,6 +98,8 @@ export class IpcReporter {
   readonly #refused = new KindRateLimiter(REFUSED_LINES);
   readonly #retries = new KindRateLimiter(RETRY_LINES);
   readonly #events: EventLog;
+  /** The last errors, for statistics. */
+  readonly recent: RecentErrors = new RecentErrors();
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
@@ -107,6 +110,7 @@ export class IpcReporter {
 
   /** Reports an error. Never throws. */
   report(error: unknown, phase: IpcErrorContext["phase"], peer?: string): void {
+    this.recent.add(error, { phase, peer });
     const limiter = phase === "refused" ? this.#refused : this.#limiter;
     const decision = limiter.ask(`${phase} ${codeOf(error)}`, performance.now());
     if (!decision.write) return;
@@ -141,6 +145,7 @@ export class IpcReporter {
 
   /** Logs the end of a connection that is no fault of either program's code: the other process ended without closing. */
   vanished(error: Error, peer: string): void {
+    this.recent.add(error, { phase: "connection", peer });
     this.#events.tell({
       level: "info",
       kind: "vanished",

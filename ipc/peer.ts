@@ -152,7 +152,15 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** What it has done so far, over all connections and by day. */
   stats(): IpcStats {
     const { name, status: state } = this;
-    return this.#slot.tally.snapshot({ role: "peer", name, state, address: null, failed: this.#failed });
+    const { recent } = this.#parts.resolved.reporter;
+    return this.#slot.tally.snapshot({
+      role: "peer",
+      name,
+      state,
+      address: null,
+      failed: this.#failed,
+      recent,
+    });
   }
 
   /**
@@ -298,7 +306,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
       link?.abort(error);
       await link?.closed;
       reception.stop();
-      over.resolve({ error, unsentBytes: 0 });
+      over.resolve({ error, unsentBytes: 0, cutInside: false });
     });
     this.#suspicion.clear();
     this.#play = { role: "server", reception, over: over.promise }; // before the status that goes with it

@@ -186,7 +186,8 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   /** What it has done so far, over all and by day. */
   stats(): IpcStats {
     const { name, status: state, addr: address } = this;
-    return this.#tally.snapshot({ role: "server", name, state, address, failed: this.#failed });
+    const { recent } = this.#parts.resolved.reporter;
+    return this.#tally.snapshot({ role: "server", name, state, address, failed: this.#failed, recent });
   }
 
   /**

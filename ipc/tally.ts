@@ -4,7 +4,9 @@ import type { Address } from "../net/transport.ts";
 import { addCounters, type IpcCounters, type IpcTraffic } from "../stats/counters.ts";
 import { newIpcCounters, newIpcTraffic } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
+import { DurationHistogram, type DurationStats } from "../stats/duration_histogram.ts";
 import { LiveSum } from "../stats/live_sum.ts";
+import type { RecentErrors } from "../stats/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../stats/snapshots.ts";
 import type { IpcLink } from "./link.ts";
 import { breachOf, peerName, reportEnd } from "./link_ends.ts";
@@ -19,12 +21,16 @@ export interface IpcNow {
   readonly address: Address | null;
   /** Handshakes that failed, by reason. */
   readonly failed: Readonly<Record<string, number>>;
+  /** Where its errors are kept. */
+  readonly recent: RecentErrors;
 }
 
 /** Counters of one end of a channel. */
 export class IpcTally {
   /** Over all; they only grow. What went over connections is added when somebody looks. */
   readonly counters: IpcCounters = newIpcCounters();
+  /** How long queries of connections took that have ended. */
+  readonly #requests = new DurationHistogram();
   readonly #traffic = new LiveSum<IpcTraffic>(newIpcTraffic);
   readonly #days = new DayLedger(newIpcCounters, Date.now());
   readonly #links = new Map<
@@ -56,6 +62,7 @@ export class IpcTally {
     void link.closed.then((how) => {
       this.counters.connectionsClosed++;
       this.#links.delete(link);
+      this.#requests.join(link.requests);
       end();
       this.ended(how, peerName(remoteAddr, link.sessionId));
     });
@@ -83,7 +90,7 @@ export class IpcTally {
   }
 
   /** All of it as plain data. */
-  snapshot({ role, name, state, address, failed }: IpcNow): IpcStats {
+  snapshot({ role, name, state, address, failed, recent }: IpcNow): IpcStats {
     const takenAtMs = Date.now();
     const overall = this.#roll(takenAtMs);
     return freezeDeep({
@@ -99,8 +106,17 @@ export class IpcTally {
       today: this.#days.day(this.#days.today),
       days: this.#days.days(),
       failed: { ...failed },
+      requests: this.#requestTimes(),
+      recentErrors: recent.list(),
       connections: Array.from(this.#links.keys(), (link) => this.linkStats(link)),
     });
+  }
+
+  #requestTimes(): DurationStats {
+    const sum = new DurationHistogram();
+    sum.join(this.#requests);
+    for (const link of this.#links.keys()) sum.join(link.requests);
+    return sum.stats();
   }
 
   #roll(nowMs: number): IpcCounters {

@@ -8,6 +8,7 @@ import { errorForLog, KindRateLimiter } from "../log_text.ts";
 import type { Logger } from "../logger.ts";
 import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
+import { RecentErrors } from "../stats/recent_errors.ts";
 import type { ServeErrorContext, ServerState } from "./options.ts";
 import { RefusalReports } from "./refusals.ts";
 
@@ -49,6 +50,8 @@ export function isPeerFault(error: unknown): error is ParleyError {
 export class ErrorReporter<Data> {
   readonly #onError: OnError<Data> | undefined;
   readonly #logger: Logger;
+  /** The last errors, for statistics. */
+  readonly recent: RecentErrors = new RecentErrors();
   /** What happens that is no error. */
   readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
@@ -63,6 +66,7 @@ export class ErrorReporter<Data> {
 
   /** Reports an error. Never throws. */
   report(error: unknown, context: ServeErrorContext<Data>): void {
+    this.#keep(error, context, 1);
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
     this.#tell(error, context, 0);
   }
@@ -70,7 +74,10 @@ export class ErrorReporter<Data> {
   /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.#tell(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    if (report === null) return;
+    const context = { phase: "refused", remoteAddr } as const;
+    this.#keep(report.error, context, 1 + report.leftOut);
+    this.#tell(report.error, context, report.leftOut);
   }
 
   /** The server is in another state. */
@@ -87,6 +94,12 @@ export class ErrorReporter<Data> {
   /** Calls a hook; what it throws, or rejects with later, is reported. */
   guard(hook: () => unknown, connection?: Connection<Data>): void {
     callHook(hook, (error) => this.report(error, { phase: "hook", connection }));
+  }
+
+  /** Keeps an error for statistics. That a probe came and went is none. */
+  #keep(error: unknown, { phase, connection, remoteAddr }: ServeErrorContext<Data>, count: number): void {
+    if (phase === "handshake" && isHangUp(error)) return;
+    this.recent.add(error, { phase, peer: connection?.remoteAddr ?? remoteAddr, count });
   }
 
   #tell(error: unknown, context: ServeErrorContext<Data>, leftOut: number): void {

@@ -74,7 +74,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const penalties = new Penalties(options.given.penalties, exemptions);
     this.#admission = new Admission(options.admission, { penalties, exemptions });
     const reporter = this.#reporter = new ErrorReporter(options.given.onError, options.logger);
-    const tally = this.#tally = new ServerTally(this.#sweeper, options.closedLog);
+    const tally = this.#tally = new ServerTally(this.#sweeper, reporter.recent, options.closedLog);
     this.#sessions = new Sessions(options, { handler, reporter, tally, sweeper: this.#sweeper });
     this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
       timeoutMs: options.handshakeTimeoutMs,

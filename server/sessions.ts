@@ -1,5 +1,6 @@
 // Sessions: the open connections of a server, each with its handler, from the handshake to the end of both.
 import { Connection } from "../connection.ts";
+import { RequestTimer } from "../connection/request_timer.ts";
 import type { Sweeper } from "../connection/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
@@ -7,6 +8,7 @@ import { RateLimits } from "../limits/rate_limits.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport.ts";
 import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
+import { blameOf } from "./blame.ts";
 import { type ErrorReporter, isPeerFault } from "./error_reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import type { ServerTally } from "./tally.ts";
@@ -64,16 +66,18 @@ export class Sessions<Data> {
   /** Runs the handler on a connection, to the end of both. Never rejects. */
   async serve(transport: Transport, incoming: Incoming): Promise<void> {
     const { tally } = this.#parts;
-    const connection = this.#open(transport, incoming);
+    const timer = new RequestTimer(tally.requests);
+    const connection = this.#open(transport, incoming, timer);
     if (connection === null) return;
     try {
       await this.#handle(connection);
     } catch (error) {
       if (!this.#cut.has(connection)) {
-        tally.counters.handlerErrors++;
+        tally.threw(blameOf(error, connection, timer.lastTimeout));
         this.#report(error, "handler", connection);
       }
     }
+    timer.returned();
     const readsOn = connection.state === "closed";
     try {
       await connection.close();
@@ -145,12 +149,12 @@ export class Sessions<Data> {
   }
 
   /** Makes the connection and tells of it; `null` when its data could not be made. */
-  #open(transport: Transport, incoming: Incoming): Connection<Data> | null {
+  #open(transport: Transport, incoming: Incoming, timer: RequestTimer): Connection<Data> | null {
     const { reporter, tally } = this.#parts;
     const { given } = this.#options;
     let connection: Connection<Data>;
     try {
-      connection = this.#make(transport, incoming);
+      connection = this.#make(transport, incoming, timer);
     } catch (error) {
       transport.close();
       reporter.report(error, { phase: "hook", remoteAddr: incoming.remoteAddr });
@@ -166,7 +170,7 @@ export class Sessions<Data> {
     return connection;
   }
 
-  #make(transport: Transport, incoming: Incoming): Connection<Data> {
+  #make(transport: Transport, incoming: Incoming, observer: RequestTimer): Connection<Data> {
     const { given, connection: options } = this.#options;
     const { reporter, sweeper, tally } = this.#parts;
     const { localAddr, remoteAddr } = incoming;
@@ -177,6 +181,7 @@ export class Sessions<Data> {
       resolved: options,
       data,
       sweeper,
+      observer,
       tellEachRead: onTraffic !== undefined,
       onTraffic: (traffic: Traffic): void => {
         tally.moved(traffic);

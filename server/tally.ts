@@ -9,16 +9,20 @@ import { ClosedLog, type ClosedLogOptions } from "../stats/closed_log.ts";
 import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
+import type { RecentErrors } from "../stats/recent_errors.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
 import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
+import type { Blame } from "./blame.ts";
 
-/** Error codes that have a counter of their own. */
+/** Error codes of an end that have a counter of their own. */
 const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
   ERR_IDLE_TIMEOUT: "idleTimeouts",
   ERR_READ_TIMEOUT: "idleTimeouts",
   ERR_SLOW_CONSUMER: "slowConsumers",
   ERR_WRITE_TIMEOUT: "slowConsumers",
   ERR_RATE_LIMITED: "rateLimitDrops",
+  ERR_RESET: "connectionsLost",
+  ERR_TLS_HANDSHAKE: "connectionsLost",
   ERR_FRAME_TOO_LARGE: "framingErrors",
   ERR_FRAME_TRUNCATED: "framingErrors",
   ERR_FRAME_MALFORMED: "framingErrors",
@@ -35,17 +39,21 @@ export class ServerTally {
   readonly counters: ServerCounters = newServerCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
+  /** How long handlers took to answer messages. */
+  readonly requests: DurationHistogram = new DurationHistogram();
   readonly #days = new DayLedger(newServerCounters, Date.now());
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
+  readonly #recent: RecentErrors;
   #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
   #peak = 0;
 
-  constructor(sweeper: Sweeper, closedLog: ClosedLogOptions = {}) {
+  constructor(sweeper: Sweeper, recent: RecentErrors, closedLog: ClosedLogOptions = {}) {
     this.#sweeper = sweeper;
+    this.#recent = recent;
     this.#closed = new ClosedLog(closedLog);
   }
 
@@ -97,6 +105,12 @@ export class ServerTally {
     this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
   }
 
+  /** A handler threw. How its connection ended is counted with the connection. */
+  threw(blame: Blame): void {
+    if (blame === "handler") this.counters.handlerErrors++;
+    else if (blame === "silence") this.counters.idleTimeouts++;
+  }
+
   /** The handler of a connection that is gone has returned: it may have read on what had come before the end. */
   settle(connection: Connection): void {
     const ended = this.#closed.get(connection.id, performance.now());
@@ -142,6 +156,8 @@ export class ServerTally {
       days: this.#days.days(),
       refusedBy: admission.refused,
       handshakes: this.handshakes.stats(),
+      requests: this.requests.stats(),
+      recentErrors: this.#recent.list(),
       connections: list,
     });
   }

@@ -26,13 +26,18 @@ export interface ServerCounters extends TrafficCounters {
   handshakeFailures: number;
   /** Handshakes that ran out of time. */
   handshakeTimeouts: number;
-  /** Connections ended for being idle, or for a message that was begun and never finished. */
+  /** Open connections that were lost: their peer vanished, or broke off. */
+  connectionsLost: number;
+  /**
+   * Connections ended for being idle, for a message that was begun and never finished, or as the handler
+   * passed on that its own wait for a message was over.
+   */
   idleTimeouts: number;
   /** Connections ended because the peer did not read. */
   slowConsumers: number;
   /** Connections ended because the peer's bytes were no messages, or too large ones. */
   framingErrors: number;
-  /** Handlers that threw. */
+  /** Handlers that threw an error of their own: not how their connection, or their wait for a message, ended. */
   handlerErrors: number;
   /** Times that a reader was paused by a rate limit. */
   rateLimitPauses: number;
@@ -50,6 +55,8 @@ export interface ClientCounters extends TrafficCounters {
   connectionsOpened: number;
   /** Links that were up and have ended. */
   connectionsClosed: number;
+  /** Links that were lost: the server vanished, or broke off. */
+  connectionsLost: number;
   /** Links that ended because the peer's bytes were no messages, or too large ones. */
   framingErrors: number;
 }
@@ -82,7 +89,7 @@ export interface WireCounters {
   handshakeTimeouts: number;
   /** Streams that this side opened and the peer took. */
   streamsOpened: number;
-  /** Streams that this side wanted to open in vain. */
+  /** Streams that this side wanted to open in vain: refused, too late, or for a peer or a server that was not there. */
   streamsFailed: number;
   /** Streams of peers that a handler of this side got. */
   streamsServed: number;
@@ -93,7 +100,12 @@ export interface WireCounters {
   streamsRelayed: number;
   /** Streams of peers that were refused. */
   streamsRefused: number;
-  /** Streams of peers whose handler, or whose opening, failed. */
+  /**
+   * Streams of peers that broke before they were done: the peer reset it, was silent for too long, did not
+   * say what it wanted, or the session was lost.
+   */
+  streamsBroken: number;
+  /** Streams of peers whose handler threw an error of its own: not how its stream ended. */
   streamErrors: number;
 }
 
@@ -174,6 +186,7 @@ export function newServerCounters(): ServerCounters {
     connectionsReplaced: 0,
     handshakeFailures: 0,
     handshakeTimeouts: 0,
+    connectionsLost: 0,
     idleTimeouts: 0,
     slowConsumers: 0,
     framingErrors: 0,
@@ -203,6 +216,7 @@ export function newClientCounters(): ClientCounters {
     connectFailures: 0,
     connectionsOpened: 0,
     connectionsClosed: 0,
+    connectionsLost: 0,
     framingErrors: 0,
   };
 }
@@ -236,6 +250,7 @@ export function newWireCounters(): WireCounters {
     streamsServed: 0,
     streamsRelayed: 0,
     streamsRefused: 0,
+    streamsBroken: 0,
     streamErrors: 0,
   };
 }

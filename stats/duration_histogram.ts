@@ -47,13 +47,20 @@ export class DurationHistogram {
   #count = 0;
   #sumMs = 0;
 
-  /** Counts one duration, in milliseconds. */
-  add(ms: number): void {
+  /** Counts one duration, in milliseconds, or `count` that are the same. */
+  add(ms: number, count: number = 1): void {
     let bucket = 0;
     while (bucket < BOUNDS_MS.length && ms > BOUNDS_MS[bucket]!) bucket++;
-    this.#counts[bucket]!++;
-    this.#count++;
-    this.#sumMs += ms;
+    this.#counts[bucket]! += count;
+    this.#count += count;
+    this.#sumMs += ms * count;
+  }
+
+  /** Adds all that another one has counted. */
+  join(other: DurationHistogram): void {
+    for (const [bucket, count] of other.#counts.entries()) this.#counts[bucket]! += count;
+    this.#count += other.#count;
+    this.#sumMs += other.#sumMs;
   }
 
   /** All of it as plain data. */

@@ -25,8 +25,8 @@ export interface MetricSink {
 /** Name without `parley_` and `_total`, and what it counts. */
 type Metric = readonly [name: string, help: string];
 
-/** Counters of all kinds of snapshots: what has one name counts the same. */
-const COUNTERS: Readonly<
+/** Counters of all kinds of snapshots, and their metrics: what has one name counts the same. */
+export const COUNTERS: Readonly<
   Record<keyof ServerCounters | keyof ClientCounters | keyof WireCounters | keyof IpcCounters, Metric>
 > = {
   bytesIn: ["received_bytes", "Bytes received"],
@@ -45,11 +45,12 @@ const COUNTERS: Readonly<
   connectionsReplaced: ["connections_replaced", "Handshakes cut to make room for newer ones"],
   handshakeFailures: ["handshake_failures", "Handshakes that failed"],
   handshakeTimeouts: ["handshake_timeouts", "Handshakes that ran out of time"],
+  connectionsLost: ["connections_lost", "Connections that were set up and whose peer vanished or broke off"],
   idleTimeouts: ["idle_timeouts", "Connections ended as nothing came, or a message was never finished"],
   slowConsumers: ["slow_consumers", "Connections ended as the peer did not read"],
   framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
   protocolErrors: ["protocol_errors", "Connections ended as the other side broke the protocol"],
-  handlerErrors: ["handler_errors", "Handlers that threw"],
+  handlerErrors: ["handler_errors", "Handlers that threw an error of their own"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
   rateLimitDrops: [
     "rate_limit_drops",
@@ -60,7 +61,8 @@ const COUNTERS: Readonly<
   streamsServed: ["streams_served", "Streams of peers given to a handler"],
   streamsRelayed: ["streams_relayed", "Streams brought from one peer to another"],
   streamsRefused: ["streams_refused", "Streams of peers refused"],
-  streamErrors: ["stream_errors", "Streams of peers whose handler or opening failed"],
+  streamsBroken: ["streams_broken", "Streams of peers that broke before they were done"],
+  streamErrors: ["stream_errors", "Streams of peers whose handler threw an error of its own"],
 };
 
 const POOL_COUNTERS: Readonly<Record<keyof PoolCounters, Metric>> = {
@@ -155,6 +157,7 @@ function writeServer(sink: MetricSink, labels: Labels, stats: ServerStats): void
   sink.gauge(...QUEUED, labels, stats.queuedBytes);
   writeCounters(sink, labels, stats);
   writeHandshakes(sink, labels, stats);
+  writeRequests(sink, labels, stats);
 }
 
 function writeClient(sink: MetricSink, labels: Labels, stats: ClientStats): void {
@@ -188,6 +191,7 @@ function writeIpc(sink: MetricSink, labels: Labels, stats: IpcStats): void {
   for (const [reason, count] of Object.entries({ ...NO_FAILURE, ...stats.failed })) {
     sink.counter(name, help, { ...labels, reason }, count);
   }
+  writeRequests(sink, labels, stats);
 }
 
 /** A family without samples is not shown: this one is there from the start. */
@@ -246,6 +250,11 @@ function writeCounters(
 function writeHandshakes(sink: MetricSink, labels: Labels, stats: ServerStats | WireStats): void {
   const help = "How long handshakes took that succeeded";
   sink.histogram("handshake_duration_seconds", help, labels, stats.handshakes);
+}
+
+function writeRequests(sink: MetricSink, labels: Labels, stats: ServerStats | IpcStats): void {
+  const help = "Time from a message's or a query's arrival to what its handler sent next, or to its return";
+  sink.histogram("request_duration_seconds", help, labels, stats.requests);
 }
 
 function entries<Key extends string>(record: Readonly<Record<Key, Metric>>): [Key, Metric][] {

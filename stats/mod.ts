@@ -64,8 +64,11 @@ export type {
   CountedStats,
   IpcLinkStats,
   IpcStats,
+  RecentError,
   ServerStats,
   Stats,
+  WireCallStats,
+  WireNameStats,
   WireSessionStats,
   WireStats,
 } from "./snapshots.ts";

@@ -54,6 +54,22 @@ export interface ConnectionStats extends Readonly<TrafficCounters> {
   readonly errorCode: string | null;
 }
 
+/** An error, and those like it that came before it. */
+export interface RecentError {
+  /** When the last one came. */
+  readonly atMs: number;
+  /** What was being done, such as `handshake`, `handler` or `connection`. */
+  readonly phase: string;
+  /** Code of the error, or the name of its class; `_OTHER` for codes that a peer made up. */
+  readonly code: string;
+  /** What the last one says: one line, escaped and cut. */
+  readonly text: string;
+  /** Address or identity of the peer of the last one, escaped and cut; `null` where there is none. */
+  readonly peer: string | null;
+  /** How many there were, the left out ones included. */
+  readonly count: number;
+}
+
 /** What every snapshot holds of what was counted. */
 export interface CountedStats<Counters> {
   /** When the snapshot was taken. */
@@ -92,6 +108,13 @@ export interface ServerStats extends CountedStats<ServerCounters> {
   readonly refusedBy: Readonly<Record<RefusalReason, number>>;
   /** How long handshakes took that succeeded: from accepting a connection to its being set up. */
   readonly handshakes: DurationStats;
+  /**
+   * Request latency: from the arrival of a message to the handler's next send on that connection, or to its
+   * return. A message after which the handler waits for the next one, and never sends, is not counted.
+   */
+  readonly requests: DurationStats;
+  /** What went wrong last, the newest last: at most 32 entries, errors alike joined. */
+  readonly recentErrors: readonly RecentError[];
   /** Connections that are open. */
   readonly connections: readonly ConnectionStats[];
 }
@@ -118,6 +141,8 @@ export interface ClientStats extends CountedStats<ClientCounters> {
   readonly connectedMs: number;
   /** What was counted since it was made, or since the link came up where old statistics are dropped. */
   readonly overall: Readonly<ClientCounters>;
+  /** What went wrong last, the newest last: at most 32 entries, errors alike joined. */
+  readonly recentErrors: readonly RecentError[];
   /** The link; `null` while there is none. */
   readonly connection: ConnectionStats | null;
 }
@@ -144,6 +169,36 @@ export interface WireSessionStats {
   readonly bufferedBytes: number;
   /** Round trip of the last ping, in milliseconds; `null` before the first. */
   readonly rttMs: number | null;
+  /** Names that the peer handles, as it says: text of the peer's choice, escaped and cut. At most 64. */
+  readonly offers: readonly string[];
+}
+
+/** A stream that a hub brings from one peer to another now. All texts are the peers', escaped and cut. */
+export interface WireCallStats {
+  /** Identity of the peer that opened it. */
+  readonly from: string;
+  /** Identity of the peer that serves it. */
+  readonly to: string;
+  /** Name of the stream. */
+  readonly name: string;
+  /** When it was accepted. */
+  readonly openedAtMs: number;
+  /** Bytes that came from the peer that opened it. */
+  readonly bytesFrom: number;
+  /** Bytes that went to it. */
+  readonly bytesTo: number;
+}
+
+/** What went over streams of one name, whichever side opened them. */
+export interface WireNameStats {
+  /** The name, escaped and cut; `(other)` for all names beyond the first 64. */
+  readonly name: string;
+  /** Streams that were opened, served or relayed. */
+  readonly streams: number;
+  /** Bytes received: at a hub those of the peers that opened the streams. */
+  readonly bytesIn: number;
+  /** Bytes sent: at a hub those to the peers that opened the streams. */
+  readonly bytesOut: number;
 }
 
 /** What a side of the wire has done so far. */
@@ -170,8 +225,14 @@ export interface WireStats extends CountedStats<WireCounters> {
    * How long handshakes took that succeeded, TLS and the greeting together, and dialling on the joining side.
    */
   readonly handshakes: DurationStats;
+  /** What went wrong last, the newest last: at most 32 entries, errors alike joined. */
+  readonly recentErrors: readonly RecentError[];
   /** Sessions that are open. */
   readonly sessions: readonly WireSessionStats[];
+  /** Streams that a hub relays now, the oldest first: at most 256 are listed. Empty elsewhere. */
+  readonly calls: readonly WireCallStats[];
+  /** What went over streams, by name: 64 names, and all others together. */
+  readonly trafficByName: readonly WireNameStats[];
 }
 
 /** What is known of an open IPC connection. */
@@ -208,6 +269,10 @@ export interface IpcStats extends CountedStats<IpcCounters> {
   readonly onlineMs: number;
   /** Handshakes that failed on the listening side, by reason. */
   readonly failed: Readonly<Record<string, number>>;
+  /** How long queries of the other side took: from the arrival of a query to its answer or failure. */
+  readonly requests: DurationStats;
+  /** What went wrong last, the newest last: at most 32 entries, errors alike joined. */
+  readonly recentErrors: readonly RecentError[];
   /** Connections that are open. */
   readonly connections: readonly IpcLinkStats[];
 }

@@ -1,7 +1,7 @@
 // Telemetry: spans and metrics through the OpenTelemetry API where a provider is registered, and nothing
 // where none is.
 import type * as Api from "@opentelemetry/api";
-import { ParleyError } from "../errors.ts";
+import { chosenCode, errorCode } from "./error_codes.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
 import { formatTraceContext, type TraceContext, type TraceParts } from "./trace_context.ts";
 import { createMetering, type DurationName, type Labels, type Metering } from "./telemetry_metrics.ts";
@@ -152,7 +152,8 @@ export class Measured {
     const { api, metering } = this.#providers;
     const { duration } = this.#operation;
     if (error !== undefined) {
-      this.add({ "error.type": errorType(error) });
+      // A span may say what the peer or the handler chose; of a metric each value is a series that is kept for ever.
+      this.add({ "error.type": errorCode(error) }, { "error.type": chosenCode(error) });
       this.#span.setStatus({ code: api.SpanStatusCode.ERROR });
     }
     if (duration !== undefined) {
@@ -225,10 +226,4 @@ function remoteContext(api: typeof Api, parent: TraceParts | undefined): Api.Con
 function spanKind(api: typeof Api, kind: Operation["kind"]): Api.SpanKind {
   if (kind === "internal") return api.SpanKind.INTERNAL;
   return kind === "client" ? api.SpanKind.CLIENT : api.SpanKind.SERVER;
-}
-
-/** The code of an error of ours, else the name of its class: one of few values, never a peer's text. */
-function errorType(error: unknown): string {
-  if (error instanceof ParleyError) return /^ERR_[A-Z0-9_]{1,60}$/.test(error.code) ? error.code : "_OTHER";
-  return error instanceof Error ? error.name : "_OTHER";
 }

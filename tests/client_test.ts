@@ -349,6 +349,7 @@ Deno.test("Client.stats() counts over all links, or anew with each", async () =>
       connectFailures: 0,
       connectionsOpened: links,
       connectionsClosed: links - 1,
+      connectionsLost: 0,
       framingErrors: 0,
     });
     await client.close();

@@ -11,6 +11,7 @@ import { codeOnly, importsOf } from "./source_text.ts";
 const LAYERS: Readonly<Record<string, number>> = {
   "call_hook.ts": 0,
   "clock.ts": 0,
+  "error_chain.ts": 0,
   "errors.ts": 0,
   "log_events.ts": 0,
   "log_text.ts": 0,
@@ -41,6 +42,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/counters.ts": 1,
   "stats/day_ledger.ts": 1,
   "stats/duration_histogram.ts": 1,
+  "stats/error_codes.ts": 1,
   "stats/live_sum.ts": 1,
   "stats/metrics.ts": 1,
   "stats/openmetrics.ts": 1,
@@ -58,6 +60,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,
   "net/": 2,
+  "stats/recent_errors.ts": 2,
   "stats/report.ts": 2,
   "stats/telemetry.ts": 2,
   "stats/telemetry_metrics.ts": 2,

@@ -1,7 +1,6 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
 import type { OptionNames } from "../limits/check_names.ts";
 import { callHook } from "../call_hook.ts";
-import type { WireCounters } from "../stats/counters.ts";
 import type { FrameChannel } from "./frame_channel.ts";
 import type { Open, StreamRefusal } from "./frames.ts";
 import { timeLeft } from "./deadline.ts";
@@ -16,6 +15,7 @@ import type { Registry } from "./registry.ts";
 import { OPEN_TIMEOUT_MS } from "./session.ts";
 import { relay } from "./relay.ts";
 import { checkFunction, checkInteger } from "../limits/check.ts";
+import type { WireTally } from "./tally.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { routeMeasured } from "./telemetry.ts";
 import { Turns } from "./turns.ts";
@@ -111,15 +111,15 @@ export interface RoutePlan {
 /** Brings streams from one client to another. */
 export class HubRouter implements Router {
   readonly #registry: Registry;
-  readonly #counters: WireCounters;
+  readonly #tally: WireTally;
   readonly #plan: RoutePlan;
   readonly #report: RouterParts["report"];
   readonly #board: PresenceBoard | undefined;
   readonly #pairs = new Map<string, Turns>();
 
-  constructor({ registry, counters, report }: RouterParts, plan: RoutePlan) {
+  constructor({ registry, tally, report }: RouterParts, plan: RoutePlan) {
     this.#registry = registry;
-    this.#counters = counters;
+    this.#tally = tally;
     this.#plan = plan;
     this.#report = report;
     if (plan.presence === undefined) return;
@@ -214,8 +214,12 @@ export class HubRouter implements Router {
       far.mux.reset(error);
       throw error;
     }
-    this.#counters.streamsRelayed++;
+    const { counters, names, calls } = this.#tally;
+    counters.streamsRelayed++;
+    names.add(open.name, channel.mux);
+    const over = calls.add(open.from ?? "", target.facts.identity, open.name, channel.mux);
     await relay(channel, far);
+    over();
     return undefined;
   }
 }

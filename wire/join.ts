@@ -131,7 +131,7 @@ export class JoinedWire implements AsyncDisposable {
       options,
       handlers: this.#handlers,
       maxHandlers: this.#wire.maxHandlers,
-      counters: this.#tally.counters,
+      tally: this.#tally,
       reporter: this.#reporter,
       onControl: (link, control) => this.#onControl(link, control),
     });
@@ -168,7 +168,8 @@ export class JoinedWire implements AsyncDisposable {
   /** What it has done so far, over all sessions and by day. */
   stats(): WireStats {
     const links = this.#link === null ? [] : [this.#link];
-    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links });
+    const { recent } = this.#reporter;
+    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links, recent });
   }
 
   /** Names that this side handles. */
@@ -267,7 +268,7 @@ export class JoinedWire implements AsyncDisposable {
         const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms as there is no session`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
-    }, wanted);
+    }, { ...wanted, counters: this.#tally.counters });
   }
 
   async #close(timeoutMs: number): Promise<void> {

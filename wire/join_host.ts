@@ -4,15 +4,17 @@ import type { Control, Open, StreamRefusal } from "./frames.ts";
 import type { HandlerTable } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
 import { BUSY_MS } from "./mount_plan.ts";
+import type { NameTraffic } from "./name_traffic.ts";
 import type { JoinOptions } from "./options.ts";
 import type { WireReporter } from "./reporter.ts";
+import type { WireTally } from "./tally.ts";
 
 /** What {@linkcode JoinHost} works with. */
 export interface JoinHostParts {
   readonly options: JoinOptions;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
-  readonly counters: WireCounters;
+  readonly tally: WireTally;
   readonly reporter: WireReporter;
   readonly onControl: (link: Link, control: Control) => void;
 }
@@ -20,6 +22,7 @@ export interface JoinHostParts {
 /** Judges what the server, and others through it, ask for. */
 export class JoinHost implements LinkHost {
   readonly counters: WireCounters;
+  readonly names: NameTraffic;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
   readonly busyMs: number = BUSY_MS;
@@ -27,7 +30,8 @@ export class JoinHost implements LinkHost {
 
   constructor(parts: JoinHostParts) {
     this.#parts = parts;
-    this.counters = parts.counters;
+    this.counters = parts.tally.counters;
+    this.names = parts.tally.names;
     this.handlers = parts.handlers;
     this.maxHandlers = parts.maxHandlers;
   }

@@ -16,6 +16,7 @@ import {
   type StreamRefusal,
 } from "./frames.ts";
 import type { HandlerTable } from "./handlers.ts";
+import type { NameTraffic } from "./name_traffic.ts";
 import { nameStream, openFailed, streamRefused, tooManyStreams } from "./refusals.ts";
 import { Serving } from "./serving.ts";
 import { WireSession } from "./session.ts";
@@ -37,6 +38,8 @@ const HOLD_SHARE = 0.9;
 export interface LinkHost {
   /** Counts streams. */
   readonly counters: WireCounters;
+  /** Adds up streams by name. */
+  readonly names: NameTraffic;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
@@ -191,7 +194,7 @@ export class Link {
         throw streamRefused(code, stream);
       });
       // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
-      if (open.from === undefined) this.#opens(opened.mux);
+      if (open.from === undefined) this.#opens(open.name, opened.mux);
       return opened;
     } catch (error) {
       if (open.from === undefined) this.#host.counters.streamsFailed++;
@@ -250,8 +253,9 @@ export class Link {
     }
   }
 
-  #opens(mux: MuxStream): void {
+  #opens(name: string, mux: MuxStream): void {
     this.#host.counters.streamsOpened++;
+    this.#host.names.add(name, mux);
     this.#opened.add(mux);
     void mux.closed.then(() => this.#opened.delete(mux));
   }

@@ -96,15 +96,15 @@ export class MountedWire implements AsyncDisposable {
     const { given } = this.#plan = plan;
     this.finished = this.#finished.promise;
     const reporter = this.#reporter = new WireReporter(given);
-    const { counters } = this.#tally;
+    const tally = this.#tally;
     this.#router = makeRouter?.({
       registry: this.#registry,
-      counters,
+      tally,
       report: (error, { session }) => reporter.report(error, { phase: "hook", session }),
     }) ?? null;
     this.#host = new MountHost({
       plan,
-      counters,
+      tally,
       reporter,
       handlers: this.#handlers,
       router: this.#router,
@@ -155,6 +155,7 @@ export class MountedWire implements AsyncDisposable {
       address: this.#listener?.addr ?? null,
       links: this.#registry.links,
       admission: this.#admission,
+      recent: this.#reporter.recent,
     });
     return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
   }
@@ -187,7 +188,7 @@ export class MountedWire implements AsyncDisposable {
       } catch (error) {
         throw error instanceof TimeoutError ? noPeer() : error;
       }
-    }, wanted);
+    }, { ...wanted, counters: this.#tally.counters });
   }
 
   /**

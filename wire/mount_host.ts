@@ -8,9 +8,11 @@ import type { Greeting } from "./greeting.ts";
 import type { HandlerTable } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
 import type { MountPlan } from "./mount_plan.ts";
+import type { NameTraffic } from "./name_traffic.ts";
 import type { Authorize } from "./options.ts";
 import type { Registry } from "./registry.ts";
 import type { WireReporter } from "./reporter.ts";
+import type { WireTally } from "./tally.ts";
 
 /**
  * Part of the time of a handshake within which `authorize` must decide: the rest is for telling the peer that
@@ -34,7 +36,7 @@ export interface RouterParts {
   /** Where it finds sessions. */
   readonly registry: Registry;
   /** Where it counts. */
-  readonly counters: WireCounters;
+  readonly tally: WireTally;
   /** Takes an error that no caller can be told. */
   readonly report: (error: unknown, link: Link) => void;
 }
@@ -46,7 +48,7 @@ export type MakeRouter = (parts: RouterParts) => Router;
 export interface MountHostParts {
   readonly plan: MountPlan;
   readonly handlers: HandlerTable;
-  readonly counters: WireCounters;
+  readonly tally: WireTally;
   readonly reporter: WireReporter;
   readonly router: Router | null;
   /** Fires when no peer is let in any more. */
@@ -56,6 +58,7 @@ export interface MountHostParts {
 /** Judges what peers ask for. */
 export class MountHost implements LinkHost {
   readonly counters: WireCounters;
+  readonly names: NameTraffic;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
   readonly busyMs: number;
@@ -63,7 +66,8 @@ export class MountHost implements LinkHost {
 
   constructor(parts: MountHostParts) {
     this.#parts = parts;
-    this.counters = parts.counters;
+    this.counters = parts.tally.counters;
+    this.names = parts.tally.names;
     this.handlers = parts.handlers;
     this.maxHandlers = parts.plan.maxHandlers;
     this.busyMs = parts.plan.busyMs;

@@ -9,6 +9,7 @@ import { addressText, isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
 import { isNotice } from "../server/error_reporter.ts";
 import { RefusalReports } from "../server/refusals.ts";
+import { RecentErrors } from "../stats/recent_errors.ts";
 import type { WireErrorContext, WireOptions } from "./options.ts";
 import type { WireSession } from "./session.ts";
 
@@ -32,6 +33,8 @@ export class WireReporter {
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #lines = new KindRateLimiter();
   readonly #refusals = new RefusalReports();
+  /** The last errors, for statistics. */
+  readonly recent: RecentErrors = new RecentErrors();
   /** What happens that is no error. */
   readonly events: EventLog;
 
@@ -65,6 +68,7 @@ export class WireReporter {
 
   /** Tells of an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
+    this.#keep(error, context, 1);
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
     this.#deliver(error, context, 0);
   }
@@ -72,12 +76,21 @@ export class WireReporter {
   /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.#deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    if (report === null) return;
+    const context = { phase: "refused", remoteAddr } as const;
+    this.#keep(report.error, context, 1 + report.leftOut);
+    this.#deliver(report.error, context, report.leftOut);
   }
 
   /** Calls a hook; what it throws, or rejects with later, is reported. */
   guard(hook: () => unknown): void {
     callHook(hook, (error) => this.report(error, { phase: "hook" }));
+  }
+
+  /** Keeps an error for statistics. That a probe came and went is none. */
+  #keep(error: unknown, { phase, session, remoteAddr }: WireErrorContext, count: number): void {
+    if (phase === "handshake" && isHangUp(error)) return;
+    this.recent.add(error, { phase, peer: session?.identity ?? remoteAddr, count });
   }
 
   /** To `onError`; without one, or when it fails, to the log. */

@@ -2,6 +2,7 @@
 import { TimeoutError } from "../errors.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
+import { isStreamEnd } from "./blame.ts";
 import { withDeadline } from "./deadline.ts";
 import { FrameChannel } from "./frame_channel.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "./frames.ts";
@@ -18,6 +19,15 @@ const OPEN_MS = 5000;
 
 /** How a stream was handled: a refusal, or the bytes that its handler left unused. */
 type Outcome = StreamRefusal | number;
+
+/** What a handler threw of its own. */
+class HandlerFailure {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    this.reason = reason;
+  }
+}
 
 /** The streams of one session that its peer opens. */
 export class Serving {
@@ -51,7 +61,10 @@ export class Serving {
     try {
       const channel = new FrameChannel(mux);
       const text = await channel.read({ timeoutMs: OPEN_MS });
-      if (text === null) return void mux.reset();
+      if (text === null) {
+        counters.streamsBroken++;
+        return void mux.reset();
+      }
       const open = readOpen(text);
       const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
       const outcome = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
@@ -59,9 +72,11 @@ export class Serving {
       counters.streamsRefused++;
       await refuse(channel, outcome);
     } catch (error) {
-      counters.streamErrors++;
-      mux.reset(error);
-      this.#host.onStreamError(this.#link, error);
+      const isHandlers = error instanceof HandlerFailure;
+      isHandlers ? counters.streamErrors++ : counters.streamsBroken++;
+      const reason = isHandlers ? error.reason : error;
+      mux.reset(reason);
+      this.#host.onStreamError(this.#link, reason);
     }
   }
 
@@ -75,10 +90,16 @@ export class Serving {
       if (handler === undefined) return "ERR_NO_HANDLER";
       const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
-      return await accept(channel) ? await this.#run(channel, info, handler) : 0;
+      return await accept(channel) ? await this.#run(channel, info, handler) : this.#left();
     } finally {
       this.turns.give();
     }
+  }
+
+  /** The opener has gone before its stream was accepted; nothing is left unread. */
+  #left(): number {
+    this.#host.counters.streamsBroken++;
+    return 0;
   }
 
   /** Has a handler prepare, and serve what it prepared for. */
@@ -101,12 +122,13 @@ export class Serving {
       return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
     }
     handler.abandon(prepared);
-    return 0;
+    return this.#left();
   }
 
   /** Runs a handler; returns the bytes that it read off the stream and did not use. */
   async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
     this.#host.counters.streamsServed++;
+    this.#host.names.add(info.name, channel.mux);
     const { facts, session } = this.#link;
     const stream = new WireStream(
       channel.mux,
@@ -120,8 +142,9 @@ export class Serving {
         : handler(stream, session));
       return stream[UNREAD];
     } catch (error) {
+      const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });
-      throw error;
+      throw isEnd ? error : new HandlerFailure(error);
     }
   }
 

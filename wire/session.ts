@@ -5,6 +5,7 @@ import type { MuxSessionStats } from "../mux/session.ts";
 import type { WaitOptions } from "../mux/wait.ts";
 import { checkBoolean } from "../limits/check.ts";
 import type { Address, TlsInfo } from "../net/transport.ts";
+import type { WireCounters } from "../stats/counters.ts";
 import { telemetryOn } from "../stats/telemetry.ts";
 import { timeLeft, timeLimit } from "./deadline.ts";
 import { checkMeta, checkName, type Meta } from "./frames.ts";
@@ -126,6 +127,8 @@ export interface Wanted {
   /** The time that its caller set, in ms. */
   readonly timeoutMs: number;
   readonly options: OpenOptions;
+  /** Counts what could not be had for want of a session. @default {nowhere} */
+  readonly counters?: WireCounters;
 }
 
 /**
@@ -155,6 +158,20 @@ const NO_META: Meta = {};
 /** Finds the session over which a stream will be opened; it may have to wait for one. */
 export type FindLink = (limits: OpenLimits & { readonly givenMs: number }) => Link | Promise<Link>;
 
+/** Finds the session; a stream for which there is none has failed, as one that its peer refuses. */
+async function findCounted(
+  find: FindLink,
+  limits: Parameters<FindLink>[0],
+  counters: WireCounters | undefined,
+): Promise<Link> {
+  try {
+    return await find(limits);
+  } catch (error) {
+    if (counters !== undefined) counters.streamsFailed++;
+    throw error;
+  }
+}
+
 /** Opens a stream over a link, as soon as there is one. */
 export async function openStream(find: FindLink, wanted: Wanted): Promise<WireStream> {
   const { name, to, meta, timeoutMs: givenMs, options } = wanted;
@@ -164,7 +181,7 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
   const limits = { signal: lifetime?.signal ?? options.signal, timeoutMs: givenMs, givenMs, waitForPeer };
   const open = { name, to, meta };
   try {
-    const link = await find(limits);
+    const link = await findCounted(find, limits, wanted.counters);
     const left = { ...limits, timeoutMs: timeLeft(givenMs, startedMs) };
     const channel = await (telemetryOn()
       ? openMeasured(link.facts, open, (told) =>

@@ -6,8 +6,12 @@ import { addCounters, newWireCounters, type WireCounters } from "../stats/counte
 import { DayLedger } from "../stats/day_ledger.ts";
 import { DurationHistogram } from "../stats/duration_histogram.ts";
 import { LiveSum } from "../stats/live_sum.ts";
+import { escapeForLog } from "../log_text.ts";
+import type { RecentErrors } from "../stats/recent_errors.ts";
 import { freezeDeep, type WireSessionStats, type WireStats } from "../stats/snapshots.ts";
+import { Calls } from "./calls.ts";
 import type { Link } from "./link.ts";
+import { NameTraffic } from "./name_traffic.ts";
 
 /** Bytes and frames, which each session counts for itself. */
 interface MuxTraffic {
@@ -19,6 +23,9 @@ interface MuxTraffic {
 
 const newMuxTraffic = (): MuxTraffic => ({ bytesIn: 0, bytesOut: 0, framesIn: 0, framesOut: 0 });
 
+/** Names that a peer handles which a snapshot lists. */
+const MAX_OFFERS = 64;
+
 /** What holds of a wire besides what was counted. */
 export interface WireNow {
   readonly role: WireStats["role"];
@@ -27,6 +34,8 @@ export interface WireNow {
   readonly links: Iterable<Link>;
   /** Of a listening side. */
   readonly admission?: Admission<unknown>;
+  /** Where its errors are kept. */
+  readonly recent: RecentErrors;
 }
 
 /** Counters of one side of the wire. */
@@ -35,6 +44,10 @@ export class WireTally {
   readonly counters: WireCounters = newWireCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
+  /** Streams that a hub relays now. */
+  readonly calls: Calls = new Calls();
+  /** What went over streams, by name. */
+  readonly names: NameTraffic = new NameTraffic();
   readonly #traffic = new LiveSum(newMuxTraffic);
   readonly #days = new DayLedger(newWireCounters, Date.now());
   readonly #startedAtMs = Date.now();
@@ -69,7 +82,7 @@ export class WireTally {
   }
 
   /** All of it as plain data. */
-  snapshot({ role, state, address, links, admission }: WireNow): WireStats {
+  snapshot({ role, state, address, links, admission, recent }: WireNow): WireStats {
     const takenAtMs = Date.now();
     const overall = this.#roll(takenAtMs);
     return freezeDeep({
@@ -86,7 +99,10 @@ export class WireTally {
       days: this.#days.days(),
       refusedBy: admission?.refused ?? {},
       handshakes: this.handshakes.stats(),
+      recentErrors: recent.list(),
       sessions: Array.from(links, sessionStats),
+      calls: this.calls.list(),
+      trafficByName: this.names.list(),
     });
   }
 
@@ -99,7 +115,7 @@ export class WireTally {
   }
 }
 
-function sessionStats({ facts, openedAtMs, openedMs }: Link): WireSessionStats {
+function sessionStats({ facts, offers, openedAtMs, openedMs }: Link): WireSessionStats {
   const { bytesIn, bytesOut, streams, bufferedBytes, rttMs = null } = facts.mux.stats();
   return {
     id: facts.id,
@@ -112,5 +128,6 @@ function sessionStats({ facts, openedAtMs, openedMs }: Link): WireSessionStats {
     streams,
     bufferedBytes,
     rttMs,
+    offers: offers.slice(0, MAX_OFFERS).map((name) => escapeForLog(name)),
   };
 }

@@ -58,6 +58,7 @@ export async function openMeasured(
     kind: "client",
     labels: streamLabels(open.name, "client"),
     details: {
+      "parley.stream.name": open.name,
       ...peerDetails(facts.transport.remoteAddr),
       ...open.to && { "parley.peer.identity": open.to },
     },
@@ -84,6 +85,7 @@ export function serveMeasured(
     kind: "server",
     labels: streamLabels(name, "server"),
     details: {
+      "parley.stream.name": name,
       ...peerDetails(facts.transport.remoteAddr),
       ...from !== undefined && { "parley.peer.identity": from },
     },
@@ -127,8 +129,20 @@ export function joinMeasured(
   }, join);
 }
 
+/** Names of streams that metrics tell apart; of each a series is kept for ever. */
+const MAX_NAMES = 100;
+
+const names = new Set<string>();
+
+/** The labels of a stream: `_OTHER` for its name once a hundred others are known. */
 function streamLabels(name: string, role: string): Labels {
-  return { "parley.protocol": "wire", "parley.stream.name": name, "parley.role": role };
+  const isKnown = names.has(name) || names.size < MAX_NAMES;
+  if (isKnown) names.add(name);
+  return {
+    "parley.protocol": "wire",
+    "parley.stream.name": isKnown ? name : "_OTHER",
+    "parley.role": role,
+  };
 }
 
 /** The meta of a stream, with the trace context where it fits and the caller has not put one there. */

@@ -75,3 +75,33 @@ Deno.test("IpcPeer.stats() counts over both processes it has been with", async (
   const { role, overall } = one.stats();
   assertEquals([role, overall.queriesIn, overall.connectionsOpened], ["peer", 2, 2]);
 });
+
+Deno.test("IpcServer.stats() has the time of each query from its arrival to its answer, also of ended connections", async () => {
+  await using channel = new Channel();
+  await using server = await listenIpc({
+    ...channel.options,
+    onQuery: async (data) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (data.length === 0) throw new Error("nothing was asked");
+      return data;
+    },
+    onError() {},
+  });
+  const client = await connectIpc(channel.options);
+  await client.query("?");
+  await assertRejects(() => client.query(""));
+  const { count, sumMs } = server.stats().requests;
+  assertEquals(count, 2);
+  assert(sumMs >= 36 && sumMs < 5000, `${sumMs}`);
+  assertEquals(client.stats().requests.count, 0);
+  const [error] = server.stats().recentErrors;
+  assertEquals([error?.phase, error?.code, error?.count], ["query", "Error", 1]);
+  await client.close();
+  await until("the client is gone", () => server.stats().connections.length === 0);
+  assertEquals(server.stats().requests.count, 2);
+  const families = parseOpenMetrics(openMetrics(server.stats()));
+  const sample = families.get("parley_request_duration_seconds")?.samples.find(({ suffix }) =>
+    suffix === "_count"
+  );
+  assertEquals(sample?.value, 2);
+});

@@ -1,4 +1,5 @@
 // Tests of the sessions of a server over transports in memory: moments that no socket can be held at.
+import { RecentErrors } from "../../stats/recent_errors.ts";
 import { assertEquals } from "@std/assert";
 import { memoryPair } from "@parley/parley";
 import { Sweeper } from "../../connection/sweeper.ts";
@@ -18,7 +19,7 @@ function sessionsOf(options: ServeOptions, handler: Handler) {
   const reporter = new ErrorReporter<unknown>((error, { phase }) => {
     reports.push(`${phase} ${(error as { code?: string }).code ?? (error as Error).message}`);
   }, resolved.logger);
-  const tally = new ServerTally(sweeper);
+  const tally = new ServerTally(sweeper, new RecentErrors());
   return { reports, sessions: new Sessions(resolved, { handler, reporter, tally, sweeper }) };
 }
 

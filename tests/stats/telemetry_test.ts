@@ -362,3 +362,38 @@ Deno.test("observeCounters() keeps a bounded number of different attributes apar
   for (const stop of stops) stop();
   assertEquals(failed(), 3000);
 });
+
+Deno.test("telemetry labels durations with few values of error.type, whatever codes a peer or a handler makes up", async () => {
+  using telemetry = new TestTelemetry();
+  await using channel = new Channel();
+  let asked = 0;
+  await using server = await listenIpc({
+    ...channel.options,
+    onError() {},
+    onQuery() {
+      throw new RemoteError(`ERR_${String.fromCharCode(65 + asked % 26, 65 + asked++ / 26)}`, "no");
+    },
+  });
+  await using client = await connectIpc(channel.options);
+  for (let count = 0; count < 60; count++) await assertRejects(() => client.query("?"), RemoteError);
+  const types = (name: string) =>
+    new Set(telemetry.durations.filter((one) => one.name === name).map(({ labels }) => labels["error.type"]));
+  assertEquals([...types("rpc.client.call.duration")], ["_OTHER"]);
+  assertEquals([...types("rpc.server.call.duration")], ["_OTHER"]);
+  assertEquals(server.stats().overall.handlerErrors, 60);
+});
+
+Deno.test("telemetry labels durations with a hundred names of streams, and has the real one in the span", async () => {
+  using telemetry = new TestTelemetry();
+  await look();
+  await using server = mount({ insecureAnyone: true });
+  const names = Array.from({ length: 120 }, (_, index) => `bounded-${index}`);
+  for (const name of names) server.handle(name, () => {});
+  await server.ready;
+  await using wire = join({ ...server.addr, identity: "me" });
+  for (const name of names) await (await wire.open(name)).closed;
+  const span = await telemetry.span("open bounded-119");
+  assertEquals(span.attributes["parley.stream.name"], "bounded-119");
+  const labels = new Set(telemetry.durations.map(({ labels }) => labels["parley.stream.name"]));
+  assert(labels.size <= 102 && labels.has("_OTHER"), `${labels.size}`);
+});

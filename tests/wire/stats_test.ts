@@ -102,3 +102,77 @@ Deno.test("wire.stats() counts an attempt that was given up on this side as no f
   const { connectAttempts, connectFailures, connectionsOpened } = wire.stats().overall;
   assertEquals([connectAttempts, connectFailures, connectionsOpened], [1, 0, 0]);
 });
+
+Deno.test("wire.stats() counts an open as failed for want of a session, a peer, or time, where it was wanted", async () => {
+  await using test = await hubbed();
+  const caller = await test.join("caller");
+  await assertRejects(() => test.server.open("absent", "any"));
+  await assertRejects(() => test.server.open("absent", "any", { waitForPeer: true, timeoutMs: 20 }));
+  await assertRejects(() => caller.peer("absent").open("any"));
+  assertEquals(streamsOf(test.server.stats()), { streamsFailed: 2, streamsRefused: 1 });
+  assertEquals(streamsOf(caller.stats()), { streamsFailed: 1 });
+  await using alone = join({ port: 1, identity: "alone", onError() {} });
+  await assertRejects(() => alone.open("any", { timeoutMs: 20 }));
+  assertEquals(streamsOf(alone.stats()), { streamsFailed: 1 });
+  alone.abort();
+  await alone.closed;
+});
+
+Deno.test("wire.stats() counts what a peer broke as broken, and only a handler's own error as its error", async () => {
+  await using test = await mounted();
+  test.server.handle("read", async (stream) => {
+    for await (const _ of stream);
+  });
+  test.server.handle("patient", async (stream) => void await stream.read({ timeoutMs: 20 }));
+  test.server.handle("wraps", async (stream) => {
+    await stream.read().catch((cause) => {
+      throw new Error("no question came", { cause });
+    });
+  });
+  test.server.handle("fails", () => {
+    throw new TypeError("on purpose");
+  });
+  const wire = await test.join("ann");
+  for (const name of ["read", "wraps"]) (await wire.open(name)).reset();
+  await (await wire.open("patient")).closed;
+  await (await wire.open("fails")).closed;
+  const counted = () => {
+    const { streamsBroken, streamErrors } = test.server.stats().overall;
+    return { streamsBroken, streamErrors };
+  };
+  await until("all are over", () => counted().streamsBroken + counted().streamErrors === 4);
+  assertEquals(counted(), { streamsBroken: 3, streamErrors: 1 });
+});
+
+Deno.test("hub.stats() tells who calls whom by which name while it lasts, and the traffic by name after it", async () => {
+  await using test = await hubbed();
+  const [north, south] = [await test.join("north"), await test.join("south")];
+  south.handle("chat", echoStream);
+  await until(
+    "south offers it",
+    () => test.server.stats().sessions.some(({ offers }) => offers.includes("chat")),
+  );
+  const stream = await north.peer("south").open("chat");
+  await stream.write("x".repeat(1000));
+  await stream.read();
+  const [call, ...others] = test.server.stats().calls;
+  assertEquals([call?.from, call?.to, call?.name, others.length], ["north", "south", "chat", 0]);
+  assert(call!.bytesFrom >= 1000 && call!.bytesTo > 0 && call!.openedAtMs > 0);
+  await stream.closeWrite();
+  assertEquals(await stream.closed, undefined);
+  await until("the call is over", () => test.server.stats().calls.length === 0);
+  const [chat, ...rest] = test.server.stats().trafficByName;
+  assertEquals([chat?.name, chat?.streams, rest.length], ["chat", 1, 0]);
+  assert(chat!.bytesIn >= 1000 && chat!.bytesOut >= 1000);
+  assertEquals(north.stats().trafficByName[0]?.bytesOut, chat!.bytesIn);
+  assertEquals(south.stats().trafficByName[0]?.streams, 1);
+});
+
+Deno.test("wire.stats() keeps 64 names of streams apart, and all others together", async () => {
+  await using test = await mounted();
+  for (let index = 0; index < 70; index++) test.server.handle(`n${index}`, () => {});
+  const wire = await test.join("ann");
+  for (let index = 0; index < 70; index++) await (await wire.open(`n${index}`)).closed;
+  const names = test.server.stats().trafficByName;
+  assertEquals([names.length, names.at(-1)?.name, names.at(-1)?.streams], [65, "(other)", 6]);
+});

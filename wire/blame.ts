@@ -1,0 +1,23 @@
+// isStreamEnd(): whether what a handler of a stream threw is its own, or how the peer ended the stream.
+import { anyInChain } from "../error_chain.ts";
+import { ParleyError } from "../errors.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import type { WireStream } from "./stream.ts";
+
+/** Codes of waits for a peer that did nothing. */
+const SILENCE: ReadonlySet<string> = new Set(["ERR_READ_TIMEOUT", "ERR_WRITE_TIMEOUT"]);
+
+/**
+ * Whether an error of a handler only passes on what its peer did: it reset the stream, the session was lost,
+ * it sent what is no segment, or it was silent for longer than the handler wanted to wait.
+ */
+export function isStreamEnd(error: unknown, stream: WireStream, mux: MuxStream): boolean {
+  const { signal } = mux;
+  const code = signal.aborted && signal.reason instanceof ParleyError ? signal.reason.code : undefined;
+  return anyInChain(error, (error) => {
+    if (signal.aborted && error === stream.signal.reason) return true;
+    if (!(error instanceof ParleyError)) return false;
+    return error.code === code || error.code === "ERR_WIRE_SEGMENT" ||
+      (SILENCE.has(error.code) && mux.hasGivenUp);
+  });
+}
