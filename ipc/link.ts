@@ -30,6 +30,8 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkEnd>;
+  /** Asks the other side for signs of life, and gives them. */
+  readonly pings: Pings;
   readonly #traffic: IpcTraffic = newIpcTraffic();
   readonly #frames: FrameLink;
   readonly #options: LinkOptions;
@@ -37,7 +39,6 @@ export class IpcLink {
   readonly #outbox: Outbox;
   readonly #asked: Asked;
   readonly #answering: Answering;
-  readonly #pings: Pings;
   readonly #watch: LinkWatch;
   readonly #telemetry: LinkTelemetry;
   readonly #closed: PromiseWithResolvers<LinkEnd> = Promise.withResolvers();
@@ -81,13 +82,13 @@ export class IpcLink {
       telemetry: this.#telemetry,
       onDone: () => this.#onAnswered(),
     });
-    this.#pings = new Pings({
+    this.pings = new Pings({
       send: (kind, tag, data) => this.#outbox.add(kind, tag, data),
       isOutboxFull: () => this.#outbox.full,
     });
     this.#watch = new LinkWatch(options, {
-      ping: () => this.#pings.ask(),
-      stillHere: () => this.#pings.stillHere(),
+      ping: () => this.pings.ask(),
+      stillHere: () => this.pings.stillHere(),
       fail: (error) => this.#finish(error),
     });
   }
@@ -97,7 +98,7 @@ export class IpcLink {
     this.#telemetry.start(this, (kind, tag, data) => this.#outbox.add(kind, tag, data));
     if (!this.#dropping) this.#options.inbox.onRoom = () => this.resume();
     // The other side asks whether it is in, and that is not read before there is room.
-    if (!this.#dropping && this.#mustPause()) this.#pings.stillHere();
+    if (!this.#dropping && this.#mustPause()) this.pings.stillHere();
     void this.#read();
   }
 
@@ -146,25 +147,12 @@ export class IpcLink {
   /** Resolves when the other process has received all that was written before. */
   confirm(): Promise<void> {
     if (this.#state !== "open") return Promise.reject(this.#gone());
-    return this.#pings.confirm();
-  }
-
-  /**
-   * Resolves once the other side has let us in: by its answer to a ping, a sign of life, a message or a query, as a side that turns us
-   * away sends none of them. Until then all is received, room or not: what shows that we are in may stand behind it.
-   */
-  entered(): Promise<void> {
-    return this.#pings.enter();
+    return this.pings.confirm();
   }
 
   /** Whether it rests, as there is no room for more, and nothing is being written. */
   get resting(): boolean {
     return this.#resume !== null && !this.#outbox.writing;
-  }
-
-  /** Says that we live, unasked. */
-  stillHere(): void {
-    this.#pings.stillHere();
   }
 
   /** Goes on receiving once there is room. */
@@ -248,7 +236,7 @@ export class IpcLink {
   }
 
   readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
-    if (this.#pings.entering) this.#pings.sawFrame(kind);
+    if (this.pings.entering) this.pings.sawFrame(kind);
     switch (kind) {
       case FrameKind.message:
         return this.#onMessage(tag, data);
@@ -263,10 +251,10 @@ export class IpcLink {
         this.#telemetry.pinged(tag);
         if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();
         // A pong says that all before it was received: not when some of it was dropped.
-        if (!this.#dropping && this.#state !== "ended") this.#pings.asked(tag);
+        if (!this.#dropping && this.#state !== "ended") this.pings.asked(tag);
         return;
       case FrameKind.pong:
-        return this.#pings.answered(tag);
+        return this.pings.answered(tag);
       case FrameKind.closing:
         return this.#onClosing(tag);
       case FrameKind.context:
@@ -365,14 +353,14 @@ export class IpcLink {
     this.#outbox.fail(gone);
     this.#asked.end(gone);
     this.#answering.end(gone);
-    this.#pings.end(gone);
+    this.pings.end(gone);
     this.#resume?.();
     this.#resume = null;
     this.#closed.resolve({ error, unsentBytes, cutInside });
   }
 
   #mustPause(): boolean {
-    if (this.#state !== "open" || this.#pings.entering) return false;
+    if (this.#state !== "open" || this.pings.entering) return false;
     return this.#options.inbox.full || this.#answering.full;
   }
 
@@ -384,7 +372,7 @@ export class IpcLink {
   }
 
   #onOutboxRoom(): void {
-    this.#pings.hasRoom();
+    this.pings.hasRoom();
     this.#answering.resume();
     this.#asked.resume();
     this.resume();

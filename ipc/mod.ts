@@ -22,7 +22,8 @@
 export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
 export { IpcServerClient, type IpcServerMessage, type IpcServerQueryContext } from "./server_client.ts";
 export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
-export { type IpcPairOptions, IpcPeer, type IpcRole, pairIpc } from "./peer.ts";
+export { IpcPeer, pairIpc } from "./peer.ts";
+export type { IpcPairOptions, IpcRole } from "./pair_options.ts";
 export { SecretKey } from "./keys.ts";
 export type { IpcAddressOptions, IpcPermissions, IpcTransport } from "./endpoint.ts";
 export type { IpcCommonOptions } from "./options.ts";

@@ -113,7 +113,7 @@ async function confirmInTime(
   const onAbort = () => link.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    await link.entered();
+    await link.pings.enter();
   } catch {
     const end = await link.closed;
     const { error } = end;

@@ -1,19 +1,14 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
 import { isFinal } from "../client/final_errors.ts";
-import { RECONNECT_NAMES } from "../client/option_names.ts";
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
-import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import { IPC_COMMON_NAMES } from "./option_names.ts";
+import { checkOptionNames } from "../limits/check_names.ts";
 import { Backoff } from "../client/backoff.ts";
 import { sharedSweeper } from "../connection/sweeper.ts";
 import { ClosedError, type ParleyError } from "../errors.ts";
 import { checkFunction } from "../limits/check.ts";
 import type { Incoming } from "../net/transport.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
 import type { IpcQueryOptions } from "./asked.ts";
 import type { Claim } from "./claim.ts";
-import type { IpcReconnectOptions } from "./client.ts";
 import { type Endpoint, findEndpoint } from "./endpoint.ts";
 import { type IpcReadOptions, iterate } from "./inbox.ts";
 import { IpcLink } from "./link.ts";
@@ -23,7 +18,8 @@ import type { LinkEnd } from "./link_types.ts";
 import { ClosingReason } from "./message.ts";
 import { claimEndpoint } from "./network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
-import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type IpcPairOptions, type IpcRole, PAIR_NAMES, PAIR_RECONNECT } from "./pair_options.ts";
 import { pause } from "./pause.ts";
 import { probe } from "./probe.ts";
 import { Reception } from "./reception.ts";
@@ -33,28 +29,6 @@ import type { HandshakeReason } from "./secure/hello.ts";
 import { shortestMs } from "./shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
 import { Suspicion } from "./suspicion.ts";
-
-/** Options of {@linkcode pairIpc}; both processes give the same. */
-export interface IpcPairOptions extends IpcCommonOptions {
-  /** TLS beneath the handshake, for either role. */
-  tls?: { server: ServerTlsOptions; client: ClientTlsOptions };
-  /** `false` to end when the other process is lost, or how long to wait before the roles are decided anew. @default {delays of 10 to 250 ms, for ever} */
-  reconnect?: false | IpcReconnectOptions;
-  /** Abort closes in order; before the roles are decided it gives up with the signal's reason. */
-  signal?: AbortSignal;
-}
-
-const NAMES: OptionNames<IpcPairOptions> = {
-  ...IPC_COMMON_NAMES,
-  tls: { server: SERVER_TLS_NAMES, client: CLIENT_TLS_NAMES },
-  reconnect: RECONNECT_NAMES,
-  signal: true,
-};
-
-/** Which part a process has in its pair. */
-export type IpcRole = "server" | "client";
-
-const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 10, maxDelayMs: 250, healthyAfterMs: 1000 };
 
 /**
  * Joins a pair of processes that run the same code. Resolves as soon as this process has its role: alone it listens, and waits for the
@@ -79,11 +53,11 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 10, maxDelayMs: 25
  */
 export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler): Promise<IpcPeer> {
   const keepaliveMs = (queryTimeoutMs: number) => Math.max(1, Math.floor(queryTimeoutMs / 2));
-  checkOptionNames("Cannot pair", options, NAMES);
+  checkOptionNames("Cannot pair", options, PAIR_NAMES);
   const resolved = resolveIpcOptions("Cannot pair", options, { keepaliveMs });
   checkFunction(resolved.action, "onQuery", onQuery);
   const { reconnect = {}, signal } = options;
-  const backoff = new Backoff({ ...RECONNECT_DEFAULTS, ...(reconnect === false ? {} : reconnect) });
+  const backoff = new Backoff({ ...PAIR_RECONNECT, ...(reconnect === false ? {} : reconnect) });
   signal?.throwIfAborted();
   if (lookForTelemetry()) await loadTelemetry();
   const endpoint = await findEndpoint(resolved.action, options);

@@ -40,7 +40,10 @@ export class Pings {
     return this.#entry !== null;
   }
 
-  /** Asks to be let in; resolves once the other side has shown it. */
+  /**
+   * Resolves once the other side has let us in: by its answer to a ping, a sign of life, a message or a query, as a side that turns us
+   * away sends none of them. Until then all is received, room or not: what shows that we are in may stand behind it.
+   */
   enter(): Promise<void> {
     this.#entry = Promise.withResolvers();
     this.#send();

@@ -11,7 +11,7 @@ export async function probe(link: IpcLink): Promise<void> {
   void link.closed.then(() => over.abort());
   for (const delayMs of DELAYS_MS) {
     if (!link.resting || over.signal.aborted) return;
-    link.stillHere();
+    link.pings.stillHere();
     await pause(delayMs, over.signal);
   }
 }
