@@ -303,13 +303,17 @@ class IpcProgram {
     }
   }
 
+  /** Some questions are asked before the answer to the last one is there, so that some have to wait their turn. */
   async #ask(party: IpcParty): Promise<void> {
     const { clock, random } = this.#world.stage;
+    const asked: Promise<void>[] = [];
     for (const { bytes, gapMs } of this.#plan.queries) {
-      if (this.#isEnding) return;
-      await this.#askOnce(party, random.bytes(bytes));
+      if (this.#isEnding) break;
+      asked.push(this.#askOnce(party, random.bytes(bytes)));
+      if (random.chance(0.4)) await Promise.all(asked);
       await clock.sleep(gapMs);
     }
+    await Promise.all(asked);
   }
 
   async #askOnce(party: IpcParty, data: Uint8Array): Promise<void> {
