@@ -6,12 +6,12 @@ import { IPC_SCENES } from "../support/model_ipc_scenes.ts";
 import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof IPC_SCENES, { seeds: number; least: Partial<IpcTally> }>> = {
-  talk: { seeds: 200, least: {} },
-  restarts: { seeds: 150, least: {} },
-  crashes: { seeds: 200, least: {} },
-  pairs: { seeds: 150, least: {} },
-  takeovers: { seeds: 200, least: {} },
-  pauses: { seeds: 100, least: {} },
+  talk: { seeds: 200, least: { messages: 4000, answers: 1500, links: 600 } },
+  restarts: { seeds: 150, least: { messages: 2000, links: 500 } },
+  crashes: { seeds: 200, least: { messages: 2500, links: 700, losses: 100, kills: 120 } },
+  pairs: { seeds: 150, least: { messages: 4000, answers: 1500, links: 450 } },
+  takeovers: { seeds: 200, least: { messages: 5000, links: 600, losses: 100, kills: 150 } },
+  pauses: { seeds: 100, least: { messages: 1000, links: 200 } },
 };
 
 for (const [name, { seeds, least }] of Object.entries(RUNS)) {

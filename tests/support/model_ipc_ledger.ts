@@ -6,12 +6,16 @@ import { codeOf, contentAt } from "./model_flow.ts";
 /** The type of a message is its flow and its place in it. */
 const MAX_IN_FLOW = 65_536;
 
+/** Longer than any reader rests where processes are killed. */
+const UNREAD_MS = 4000;
+
 /** What became of a message for its writer. */
 type Fate = "under way" | "accepted" | "confirmed" | "told lost";
 
 interface Sent {
   readonly length: number;
   fate: Fate;
+  confirmedAtMs?: number;
   /** The life that read it. */
   readBy: string | undefined;
 }
@@ -28,7 +32,10 @@ export class IpcFlow {
   /** The last one that was read of each connection: their order is kept within one. */
   readonly #lastRead = new Map<unknown, number>();
 
-  constructor(id: number, from: string) {
+  readonly #nowMs: () => number;
+
+  constructor(id: number, from: string, nowMs: () => number) {
+    this.#nowMs = nowMs;
     this.id = id;
     this.from = from;
   }
@@ -56,7 +63,11 @@ export class IpcFlow {
     const before = this.sent.filter(({ fate }) => fate === "accepted");
     try {
       await flush();
-      for (const sent of before) if (sent.fate === "accepted") sent.fate = "confirmed";
+      for (const sent of before) {
+        if (sent.fate !== "accepted") continue;
+        sent.fate = "confirmed";
+        sent.confirmedAtMs = this.#nowMs();
+      }
       return true;
     } catch (error) {
       checkLossCode("flush() or close()", error);
@@ -99,14 +110,24 @@ export function checkLossCode(what: string, error: unknown): void {
 /** All flows of a life of the world. */
 export class IpcLedger {
   readonly flows: IpcFlow[] = [];
-  /** Lives that were killed: what they had received and not read is lost. */
-  readonly killed = new Set<string>();
-  /** Readers that did not read to the end of what had arrived, though nothing killed them. */
+  /** When processes were killed: what they had received and not read is lost. */
+  readonly #killedAtMs: number[] = [];
+  readonly #nowMs: () => number;
+  /** Messages that were read. */
   messages = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** A process is killed now. */
+  kill(): void {
+    this.#killedAtMs.push(this.#nowMs());
+  }
 
   /** A new writer. */
   open(from: string): IpcFlow {
-    const flow = new IpcFlow(this.flows.length + 1, from);
+    const flow = new IpcFlow(this.flows.length + 1, from, this.#nowMs);
     this.flows.push(flow);
     return flow;
   }
@@ -122,10 +143,12 @@ export class IpcLedger {
   /** Checks that nothing was lost untold. Every reader has read to its end. */
   check(): void {
     for (const flow of this.flows) {
-      for (const [place, { fate, readBy }] of flow.sent.entries()) {
+      for (const [place, { fate, readBy, confirmedAtMs = 0 }] of flow.sent.entries()) {
         if (readBy !== undefined || fate === "told lost") continue;
         if (flow.killed && fate !== "confirmed") continue;
-        if (fate === "confirmed" && this.killed.size > 0) continue;
+        // What had arrived dies unread with a process that is killed soon afterwards.
+        const wasUnread = (atMs: number) => atMs >= confirmedAtMs && atMs - confirmedAtMs < UNREAD_MS;
+        if (fate === "confirmed" && this.#killedAtMs.some(wasUnread)) continue;
         throw new Error(`Message ${place} of ${flow.from} was ${fate}, and no program read it`);
       }
     }
