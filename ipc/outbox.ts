@@ -97,9 +97,10 @@ export class Outbox {
   push(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> {
     if (this.#failure !== null) return rejected(this.#failure);
     const before = this.queuedBytes;
-    const { highWaterBytes, maxQueuedBytes } = this.#options;
-    // A message larger than the whole outbox may go alone: the peer's limit bounds it.
-    if (before > highWaterBytes && before + data.length > maxQueuedBytes) {
+    const { maxQueuedBytes } = this.#options;
+    // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and answers that are queued
+    // are not the writer's: it has waited for its own.
+    if (this.#room !== null && before + data.length > maxQueuedBytes) {
       const error = slowConsumer(before, maxQueuedBytes);
       this.#options.onError(error);
       return rejected(error);

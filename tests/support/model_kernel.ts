@@ -61,6 +61,8 @@ class Direction {
   /** Room that the sender knows of. */
   #window: number;
   #freeAtMs = 0;
+  /** When the last segment arrives. */
+  #arrivesAtMs = 0;
   #hasEnded = false;
   #endFlies = false;
   #isStalled = false;
@@ -184,7 +186,9 @@ class Direction {
     const { clock, bytesPerMs, latencyMs } = this.#options;
     const nowMs = clock.now();
     this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + bytes / bytesPerMs;
-    const cancel = clock.after(Math.ceil(this.#freeAtMs - nowMs) + latencyMs, () => {
+    // Rounding must not let a segment overtake the one before it, whatever fraction of a millisecond it is.
+    this.#arrivesAtMs = Math.max(this.#arrivesAtMs, nowMs + Math.ceil(this.#freeAtMs - nowMs) + latencyMs);
+    const cancel = clock.after(this.#arrivesAtMs - nowMs, () => {
       this.#timers.delete(cancel);
       if (!this.#isStalled) arrive();
     });

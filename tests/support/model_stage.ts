@@ -33,12 +33,16 @@ export interface Stage {
   fail(why: string): void;
 }
 
-/** Lives one life and checks what is left of it. */
+/**
+ * Lives one life and checks what is left of it. Code that never waits for the end of a turn may have a clock of its own,
+ * whose steps cost less.
+ */
 export async function onStage(
   random: Random,
   link: Omit<KernelOptions, "clock" | "random">,
   life: (stage: Stage) => Promise<void>,
   waiting: () => string,
+  clockOfStage: TestClock = new TestClock({ settle: passTurns }),
 ): Promise<void> {
   const failures: string[] = [];
   const onRejection = (event: PromiseRejectionEvent) => {
@@ -47,7 +51,7 @@ export async function onStage(
   };
   globalThis.addEventListener("unhandledrejection", onRejection);
   try {
-    using time = new ModelTime(random, new TestClock({ settle: passTurns }));
+    using time = new ModelTime(random, clockOfStage);
     const { clock } = time;
     using hosts = new ModelHosts({ ...link, clock, random });
     const user = watchedSignal();
