@@ -158,6 +158,7 @@ export class Answering {
       this.#finished.delete(id);
       this.#finishedBytes -= finished.data.length;
     } else return;
+    this.times.forget(id);
     this.#options.send(FrameKind.failure, id, failureData(CANCELLED));
     this.#options.onDone();
   }
