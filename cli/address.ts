@@ -21,7 +21,9 @@ export function parseAddress(text: string): TypedAddress {
   if (text.startsWith("unix:") && text.length > 5) return { path: text.slice(5) };
   const [, six, name, digits] = /^(?:(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]/\s]*)):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits ?? NaN);
-  if (!(port <= 65_535)) throw new UsageError(`An address is ${ADDRESS_FORMS}, not "${text}"`);
+  if (!(port <= 65_535)) {
+    throw new UsageError(`An address is ${ADDRESS_FORMS}, not "${text}"${addressHint(text)}`);
+  }
   return { hostname: six ?? (name === undefined || name === "" ? LOOPBACK : name), port };
 }
 
@@ -31,4 +33,17 @@ export function addressText(address: TypedAddress | Address): string {
   if (!("port" in address)) return "memory";
   const { hostname, port } = address;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** What is wrong with an address, where that can be seen. */
+function addressHint(text: string): string {
+  // A name or an IPv4 address without a port.
+  if (/^[A-Za-z0-9][\w.-]*$/.test(text) && !/^\d+$/.test(text)) {
+    return `: a port is missing, such as ${text}:7000`;
+  }
+  if (/^[/.]/.test(text)) return `: a path is typed as unix:${text}`;
+  if (/^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:]*$/.test(text)) {
+    return `: an IPv6 address is in brackets, such as [${text}]:7000`;
+  }
+  return "";
 }

@@ -1,6 +1,7 @@
 // Arguments: what was typed behind a command, checked against what it declares.
 import { parseArgs } from "@std/cli/parse-args";
-import { type Command, UsageError } from "./command.ts";
+import { meantName } from "../limits/check_names.ts";
+import { type Command, type Flag, UsageError } from "./command.ts";
 import { parseBytes, parseCount, parseDuration } from "./quantities.ts";
 
 /** How a number may look, and what it is when it is not given. */
@@ -36,7 +37,7 @@ export class Arguments {
       collect: withValue.map((flag) => flag.name),
       "--": true,
       unknown: (arg: string) => {
-        if (/^-./.test(arg)) throw new UsageError(`Unknown option "${arg}"`);
+        if (/^-./.test(arg)) throw new UsageError(`Unknown option "${arg}"${flagHint(arg, flags)}`);
       },
     }) as Record<string, unknown>;
     for (const { name, many } of withValue) {
@@ -159,4 +160,11 @@ export class Arguments {
     }
     return value;
   }
+}
+
+/** The option that was probably meant; "" where none resembles what was typed. */
+function flagHint(typed: string, flags: readonly Flag[]): string {
+  const names = ["help", ...flags.filter(({ hidden }) => hidden !== true).map(({ name }) => name)];
+  const meant = meantName(typed.replace(/^-+/, "").replace(/=.*$/s, ""), names);
+  return meant === undefined ? "" : `: did you mean "--${meant}"?`;
 }

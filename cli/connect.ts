@@ -10,6 +10,7 @@ import { type Local, openPipes } from "./connect/local.ts";
 import { FRAMING_FLAGS, FRAMING_NAMES, framingOf, pipeFramingOf } from "./flags/framing.ts";
 import { CLIENT_TLS_FLAGS, clientTls } from "./flags/tls.ts";
 import { StopSignals } from "./stop.ts";
+import { failsWithTlsHint, oneSidedTlsHint } from "./tls_hint.ts";
 import { count, say } from "./talk.ts";
 
 /** `parley connect` */
@@ -86,31 +87,40 @@ async function runConnect(args: Arguments): Promise<number> {
   const timeoutMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: MAX_TIMER_MS });
   const tls = clientTls(args);
   let leave = () => {};
-  using stop = new StopSignals(() => leave());
-  const connection = await connect({
-    ...address,
-    framing: framing.framing,
-    maxMessageBytes: framing.maxMessageBytes,
-    tls,
-    timeoutMs,
-    idleTimeoutMs,
-    // A person, or the other end of a pipe, may take as long as it likes.
-    messageTimeoutMs: idleTimeoutMs,
-    writeTimeoutMs: idleTimeoutMs === 0 ? MAX_TIMER_MS : idleTimeoutMs,
-    signal: stop.signal,
-  });
+  using stop = new StopSignals({ beforeExit: () => leave() });
+  const situation = { address, tls };
+  const open = () =>
+    connect({
+      ...address,
+      framing: framing.framing,
+      maxMessageBytes: framing.maxMessageBytes,
+      tls,
+      timeoutMs,
+      idleTimeoutMs,
+      // A person, or the other end of a pipe, may take as long as it likes.
+      messageTimeoutMs: idleTimeoutMs,
+      writeTimeoutMs: idleTimeoutMs === 0 ? MAX_TIMER_MS : idleTimeoutMs,
+      signal: stop.signal,
+    });
+  const connection = await failsWithTlsHint(open(), situation);
   const show = { hex: args.has("hex"), keepLines: framing.name === "raw" };
   const interactive = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   using editor = interactive ? new LineEditor(show) : null;
   // Not before the editor has the terminal: it would not know of what is typed until then.
   if (interactive) tellConnected(connection);
+  editor?.begin();
   const local: Local = editor ?? openPipes({ input, output, maxMessageBytes: framing.maxMessageBytes, show });
   leave = () => editor?.[Symbol.dispose]();
-  const result = await exchange(connection, local, { ...wanted, stop: stop.signal });
+  const exchanging = exchange(connection, local, { ...wanted, stop: stop.signal });
+  const result = await failsWithTlsHint(exchanging, situation);
   editor?.[Symbol.dispose]();
   // Who waits for what the server still sends, wants something; at a terminal people see what comes.
   const expectsReplies = !interactive && !args.has("no-replies") && wanted.waitMs !== 0;
-  return tellEnd(result, { count: wanted.count, expectsReplies, interactive });
+  const code = tellEnd(result, { count: wanted.count, expectsReplies, interactive });
+  // A server with TLS may hang up without a word that one could make out.
+  const hint = code !== 0 && result.received === 0 ? await oneSidedTlsHint(situation) : null;
+  if (hint !== null) say(`Hint: ${hint}`);
+  return code;
 }
 
 function tellConnected({ remoteAddr, tls }: Connection): void {

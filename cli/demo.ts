@@ -8,6 +8,7 @@ import { type DemoFault, type Faults, runServerPart } from "./demo/server_part.t
 import { DemoRun } from "./demo/run.ts";
 import { StopSignals } from "./stop.ts";
 import { duration, paint, print, say } from "./talk.ts";
+import { jsonText } from "./json_text.ts";
 
 /** Longest time in ms: several times what a slow machine needs. */
 const DEADLINE_MS = 60_000;
@@ -91,7 +92,7 @@ async function runWhole(options: WholeOptions): Promise<number> {
   const startedAtMs = performance.now();
   const checks = new Checks({ show: !options.json });
   const folder = await Deno.makeTempDir({ prefix: "parley-demo-" });
-  using stop = new StopSignals(() => Deno.removeSync(folder, { recursive: true }));
+  using stop = new StopSignals({ beforeExit: () => Deno.removeSync(folder, { recursive: true }) });
   const late = new AbortController();
   const timer = setTimeout(
     () => late.abort(new Error(`Not done within ${duration(DEADLINE_MS)}`)),
@@ -111,7 +112,7 @@ async function runWhole(options: WholeOptions): Promise<number> {
   const ms = performance.now() - startedAtMs;
   if (error !== null) say(`parley demo: ${error instanceof Error ? error.message : String(error)}`);
   const held = error === null && checks.held;
-  if (options.json) print(JSON.stringify({ held, ms: Math.round(ms), checks: checks.all }, null, 2));
+  if (options.json) print(jsonText({ held, ms: Math.round(ms), checks: checks.all }, 2));
   else print(verdict(checks, held, ms));
   return held ? 0 : 1;
 }

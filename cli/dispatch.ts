@@ -1,6 +1,7 @@
 // Dispatch: finds the command that the arguments name, runs it, and turns how it ends into an exit code.
 import { Arguments } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
+import { meantName } from "../limits/check_names.ts";
 import { helpText } from "./help.ts";
 import { sayFailure } from "./hints.ts";
 import { print, say } from "./talk.ts";
@@ -13,19 +14,36 @@ export async function dispatch(typed: string, command: Command, args: readonly s
   const inner = command.commands?.find(({ name }) => name === args[0]);
   if (inner !== undefined) return await dispatch(`${typed} ${inner.name}`, inner, args.slice(1));
   try {
+    const [first] = args;
+    if (command.run === undefined && first !== undefined && !first.startsWith("-")) {
+      throw new UsageError(`There is no command "${first}"${commandHint(first, command)}`);
+    }
     const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
     if (own.includes("--help") || own.includes("-h")) {
       print(helpText(typed, command));
       return 0;
     }
     if (command.run === undefined) {
-      if (args[0] === undefined) throw new UsageError("A command is missing");
-      throw new UsageError(`There is no command "${args[0]}"`);
+      if (first === undefined || first === "--") throw new UsageError("A command is missing");
+      const meant = meantName(first.replace(/^-+/, ""), typed.includes(" ") ? ["help"] : ["help", "version"]);
+      throw new UsageError(
+        `Unknown option "${first}"${meant === undefined ? "" : `: did you mean "--${meant}"?`}`,
+      );
     }
     return await command.run(new Arguments(command, args));
   } catch (error) {
     return tell(typed, error);
   }
+}
+
+/** The command that was probably meant, or all that there are. */
+function commandHint(given: string, { commands = [] }: Command): string {
+  // One of a group, typed without the name of the group.
+  const group = commands.find((command) => command.commands?.some(({ name }) => name === given));
+  if (group !== undefined) return `: did you mean "${group.name} ${given}"?`;
+  const names = commands.map(({ name }) => name);
+  const meant = meantName(given, names);
+  return meant === undefined ? `: there are ${names.join(", ")}` : `: did you mean "${meant}"?`;
 }
 
 /** Tells people what went wrong and what to do. */

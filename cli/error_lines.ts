@@ -1,7 +1,5 @@
 // Error lines: where commands tell of errors of a server or a wire that no caller can be told.
-import { AuthError } from "../errors.ts";
-import { KindRateLimiter } from "../log_text.ts";
-import type { Logger } from "../logger.ts";
+import { AuthError, ParleyError, RemoteError } from "../errors.ts";
 import { isHangUp } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";
 import { isPeerFault } from "../server/error_reporter.ts";
@@ -9,6 +7,7 @@ import type { ServeErrorContext } from "../server.ts";
 import type { WireErrorContext } from "../wire/mod.ts";
 import { addressText } from "./address.ts";
 import { hintFor } from "./hints.ts";
+import type { LimitedLines } from "./limited_lines.ts";
 
 /** What is logged, and at which level; `null` where the caller that waits reports it. */
 type Line = readonly [level: "debug" | "info" | "warn" | "error", text: string] | null;
@@ -42,8 +41,8 @@ const SERVER_LINES: Readonly<Record<ServeErrorContext["phase"], Line>> = {
 const LEFT: Line = ["debug", "A client left in its handshake"];
 
 /** Takes errors of a wire, for its `onError`. */
-export function wireErrorsTo(logger: Logger): (error: unknown, context: WireErrorContext) => void {
-  const tell = teller(logger);
+export function wireErrorsTo(lines: LimitedLines): (error: unknown, context: WireErrorContext) => void {
+  const tell = teller(lines);
   return (error, { phase, session, remoteAddr }) => {
     // Whose token was wrong is told by who decided that.
     if (phase === "handshake" && error instanceof AuthError) return;
@@ -53,8 +52,8 @@ export function wireErrorsTo(logger: Logger): (error: unknown, context: WireErro
 }
 
 /** Takes errors of a server, for its `onError`. */
-export function serverErrorsTo(logger: Logger): (error: unknown, context: ServeErrorContext) => void {
-  const tell = teller(logger);
+export function serverErrorsTo(lines: LimitedLines): (error: unknown, context: ServeErrorContext) => void {
+  const tell = teller(lines);
   return (error, { phase, connection, remoteAddr = connection?.remoteAddr }) => {
     const fields = { ...connection !== undefined && { connection: connection.id }, ...peerOf(remoteAddr) };
     tell(lineOf(error, phase), error, fields);
@@ -72,16 +71,18 @@ function peerOf(address: Address | undefined): { readonly peer?: string } {
   return address === undefined ? {} : { peer: addressText(address) };
 }
 
-/** Writes lines, so often and not more: strangers can bring them about. */
-function teller(logger: Logger): (line: Line, error: unknown, fields: Record<string, unknown>) => void {
-  const limiter = new KindRateLimiter();
+/** Writes lines; those with errors of one code are limited together, so that none of another code is missed. */
+function teller(lines: LimitedLines): (line: Line, error: unknown, fields: Record<string, unknown>) => void {
   return (line, error, fields) => {
     if (line === null) return;
     const [level, text] = line;
-    const decision = limiter.ask(text, performance.now());
-    if (!decision.write) return;
-    logger[level](text, { ...fields, ...reasonOf(error), ...leftOutOf(decision) });
+    lines.write({ level, text, fields: { ...fields, ...reasonOf(error) }, kind: kindOf(error) });
   };
+}
+
+/** The code of an error, which tells kinds of lines apart; "" where there is none, or a peer chose it. */
+export function kindOf(error: unknown): string {
+  return error instanceof ParleyError && !(error instanceof RemoteError) ? error.code : "";
 }
 
 /** An error as fields of a line for people: what was wrong, and what to try. */
@@ -89,9 +90,4 @@ export function reasonOf(error: unknown): Record<string, string> {
   const hint = hintFor(error);
   const reason = error instanceof Error ? error.message : String(error);
   return hint === null ? { reason } : { reason, hint };
-}
-
-/** How many lines were left out before one, where any were. */
-export function leftOutOf({ leftOut }: { readonly leftOut: number }): { readonly leftOut?: number } {
-  return leftOut > 0 ? { leftOut } : {};
 }

@@ -5,7 +5,7 @@ import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
 import { HUB_LINK_FLAGS, joinHub } from "./hub_link.ts";
 import { severalServices } from "./services.ts";
-import { StopSignals } from "./stop.ts";
+import { goOn, StopSignals } from "./stop.ts";
 import { say } from "./talk.ts";
 
 /** `parley expose` */
@@ -37,8 +37,9 @@ export const exposeCommand: Command = {
 async function runExpose(args: Arguments): Promise<number> {
   const { hub, services } = readOperands(args);
   const timeoutMs = args.ms("timeout", { byDefault: 5000, least: 1, most: 600e3 });
-  using stop = new StopSignals();
-  const { wire, logger, drainTimeoutMs, failed } = await joinHub(args, hub);
+  using stop = new StopSignals({ onHangUp: goOn });
+  const { wire, logger, lines, drainTimeoutMs, failed } = await joinHub(args, hub);
+  using _lines = lines;
   try {
     for (const { name, target } of services) {
       asTyped(() => expose(wire, name, { ...target, timeoutMs }));

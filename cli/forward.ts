@@ -1,15 +1,14 @@
 // parley forward: local ports or sockets that lead through a hub to what others expose.
 import { AuthError, LimitError } from "../errors.ts";
-import { KindRateLimiter } from "../log_text.ts";
 import { type Forward, forward } from "../wire/mod.ts";
 import { ADDRESS_FORMS, parseAddress, type TypedAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
-import { leftOutOf, reasonOf } from "./error_lines.ts";
+import { kindOf, reasonOf } from "./error_lines.ts";
 import { HUB_LINK_FLAGS, type HubLink, joinHub } from "./hub_link.ts";
 import { sayDraining, tellListening } from "./listening.ts";
 import { severalServices } from "./services.ts";
-import { StopSignals } from "./stop.ts";
+import { goOn, StopSignals } from "./stop.ts";
 
 /** `parley forward` */
 export const forwardCommand: Command = {
@@ -61,9 +60,10 @@ async function runForward(args: Arguments): Promise<number> {
     maxConnections: args.count("max-connections", { byDefault: 64, least: 1, most: 65_536 }),
     timeoutMs: args.ms("timeout", { byDefault: 10_000, least: 1, most: 600e3 }),
   };
-  using stop = new StopSignals();
+  using stop = new StopSignals({ onHangUp: goOn });
   const link = await joinHub(args, hub);
   const { wire, failed, drainTimeoutMs } = link;
+  using _lines = link.lines;
   try {
     for (const { to } of services) asTyped(() => wire.peer(to));
     const tunnels: Forward[] = [];
@@ -101,15 +101,12 @@ function readService(where: string, listen: string): Service {
   return { to: where.slice(0, slash), name: where.slice(slash + 1), place: parseAddress(listen) };
 }
 
-/** Takes what went wrong with connections: told so often and not more, as each client that hangs up brings it about. */
-function errorsTo({ logger, wire }: HubLink, { to, name }: Service): (error: unknown) => void {
-  const limiter = new KindRateLimiter();
+/** Takes what went wrong with connections: limited per kind, as each client that hangs up brings it about. */
+function errorsTo({ lines, wire }: HubLink, { to, name }: Service): (error: unknown) => void {
   return (error) => {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const decision = limiter.ask(code, performance.now());
-    if (!decision.write) return;
-    const reason = { ...reasonOf(error), ...forwardHint(error, `${wire.identity}:${to}:tcp:${name}`) };
-    logger.warn("A connection was not brought through, or broke", { ...reason, ...leftOutOf(decision) });
+    const fields = { ...reasonOf(error), ...forwardHint(error, `${wire.identity}:${to}:tcp:${name}`) };
+    const text = "A connection was not brought through, or broke";
+    lines.write({ level: "warn", text, fields, kind: kindOf(error) });
   };
 }
 

@@ -1,5 +1,6 @@
 // Hints: what to try next, by the code of the error.
 import { ParleyError, TimeoutError } from "../errors.ts";
+import { escapeForTerminal } from "../log_text.ts";
 import { say } from "./talk.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -16,10 +17,11 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_CONNECT_TIMEOUT:
     "is the address right, does a firewall let it through, and do both sides use TLS or neither?",
   ERR_FRAME_TOO_LARGE:
-    "allow more with --max-message, or see that both sides use the same --framing, and both TLS or neither",
+    "allow more with --max-message, or see that both sides use the same --framing, and both TLS or neither: --tls",
   ERR_FRAME_MALFORMED:
     "see that both sides use the same --framing; messages that hold line feeds want another --out-framing",
-  ERR_NOT_OUR_PROTOCOL: "something else listens there, or connects here; does only one side use TLS?",
+  ERR_NOT_OUR_PROTOCOL:
+    "something else listens there, or connects here; does only one side use TLS? Give --tls, or leave it out",
   ERR_AUTH: "see that the token or key is the one that the other side wants",
   ERR_TLS_HANDSHAKE:
     "see that both sides use TLS, or leave out --tls; a client certificate may be wanted: --cert and --key",
@@ -50,8 +52,18 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_FRAME_TRUNCATED: "the other side ended within a message: is its --framing the same?",
 };
 
+/** Hints of commands that know more of an error than its code. */
+const OWN_HINTS = new WeakMap<Error, string>();
+
+/** Has {@linkcode hintFor} return `hint` for this error, in place of what its code alone says. */
+export function addHint(error: Error, hint: string): void {
+  OWN_HINTS.set(error, hint);
+}
+
 /** What to try after an error; `null` where there is nothing to say. */
 export function hintFor(error: unknown): string | null {
+  const own = error instanceof Error ? OWN_HINTS.get(error) : undefined;
+  if (own !== undefined) return own;
   // What failed all the time is behind what took too long.
   if (error instanceof TimeoutError && error.cause instanceof ParleyError) return hintFor(error.cause);
   if (error instanceof ParleyError) return HINTS[error.code] ?? protocolHint(error.code);
@@ -67,10 +79,15 @@ function protocolHint(code: string): string | null {
 
 /** Says what failed in the command that was `typed`, why, and what to try. */
 export function sayFailure(typed: string, error: unknown): void {
-  say(`${typed}: ${error instanceof Error ? error.message : String(error)}`, "error");
+  say(`${typed}: ${textOf(error)}`, "error");
   if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
-    say(`Reason: ${error.cause.message}`, "error");
+    say(`Reason: ${textOf(error.cause)}`, "error");
   }
   const hint = hintFor(error);
   if (hint !== null) say(`Hint: ${hint}`, "error");
+}
+
+/** The message of an error; a peer may have chosen a part of it. */
+function textOf(error: unknown): string {
+  return escapeForTerminal(error instanceof Error ? error.message : String(error), true);
 }

@@ -1,7 +1,6 @@
 // parley hub: a server through which its clients open streams to each other, as tokens and rules allow.
 import { type AuthorizeRequest, hub, type MountedWire, type WireSession } from "../wire/mod.ts";
 import type { Logger } from "../logger.ts";
-import { KindRateLimiter } from "../log_text.ts";
 import { ADDRESS_FORMS, addressText, parseAddress } from "./address.ts";
 import type { Arguments } from "./arguments.ts";
 import { asTyped, type Command, UsageError } from "./command.ts";
@@ -19,7 +18,9 @@ import { sayDraining, sayLeaving, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { StopSignals } from "./stop.ts";
 import { print } from "./talk.ts";
-import { leftOutOf, wireErrorsTo } from "./error_lines.ts";
+import { LimitedLines, type LineLevel } from "./limited_lines.ts";
+import { kindOf, wireErrorsTo } from "./error_lines.ts";
+import { jsonText } from "./json_text.ts";
 
 /** Where it listens unless told otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "7000";
@@ -81,9 +82,11 @@ async function runHub(args: Arguments): Promise<number> {
   const timeoutMs = drainTimeout(args);
   const place = statsPlace(args);
   const json = args.has("json");
-  const talk = new HubTalk(logger, json);
+  using lines = new LimitedLines(logger);
+  const talk = new HubTalk(lines, json);
   const sources = await sourcesOf(args);
-  using stop = new StopSignals();
+  let reload = () => {};
+  using stop = new StopSignals({ onHangUp: () => reload() });
   const sessions = new Set<WireSession>();
   using access = await HubAccess.open(sources, {
     onReload: () => {
@@ -105,7 +108,7 @@ async function runHub(args: Arguments): Promise<number> {
       authorize: (request) => access.authorize(request),
       presence: args.has("presence") ? (request) => access.visible(request) : undefined,
       logger: { ...forLibrary(logger), warn: logger.warn },
-      onError: wireErrorsTo(logger),
+      onError: wireErrorsTo(lines),
       onOpen: (session) => {
         sessions.add(session);
         talk.joined(session);
@@ -119,7 +122,7 @@ async function runHub(args: Arguments): Promise<number> {
       },
     })
   );
-  using _hangUp = onHangUp(() => void access.reload());
+  reload = () => void access.reload();
   await wire.ready;
   await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
   tellListening(wire.addr, { json });
@@ -155,59 +158,60 @@ function endUnless(access: HubAccess, session: WireSession, logger: Logger): voi
   session.abort();
 }
 
-/** What a hub tells of its clients. */
+/** Most offers of one client that a line of the log names. */
+const MOST_OFFERS = 8;
+
+/** What a hub tells of its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
 class HubTalk {
-  readonly #logger: Logger;
-  /** Refusals are told so often and not more: strangers can bring them about. */
-  readonly #refusals = new KindRateLimiter();
+  readonly #lines: LimitedLines;
   readonly #json: boolean;
 
-  constructor(logger: Logger, json: boolean) {
-    this.#logger = logger;
+  constructor(lines: LimitedLines, json: boolean) {
+    this.#lines = lines;
     this.#json = json;
   }
 
   joined(session: WireSession): void {
     const { identity, remoteAddr, offers } = session;
     const peer = addressText(remoteAddr);
-    this.#logger.info("Joined", { identity, peer, offers });
+    this.#write("info", "Joined", { identity, peer, ...offersOf(offers) });
     this.#event({ event: "joined", identity, peer, offers });
   }
 
   offers({ identity, offers }: WireSession): void {
-    this.#logger.info("Offers changed", { identity, offers });
+    this.#write("info", "Offers changed", { identity, ...offersOf(offers) });
     this.#event({ event: "offers", identity, offers });
   }
 
   refused({ kind, identity, remoteAddr }: AuthorizeRequest): void {
-    const decision = this.#refusals.ask(kind, performance.now());
-    if (!decision.write) return;
-    const fields = { identity, peer: addressText(remoteAddr), ...leftOutOf(decision) };
-    this.#logger.warn("Client refused: this is not the token of the identity", fields);
+    const fields = { identity, peer: addressText(remoteAddr) };
+    this.#write("warn", "Client refused: this is not the token of the identity", fields, kind);
   }
 
   stream(stream: Rule, allowed: boolean): void {
-    if (allowed) return this.#logger.debug("Stream allowed", { ...stream });
-    const decision = this.#refusals.ask("rule", performance.now());
-    if (!decision.write) return;
-    this.#logger.warn("Stream refused: no rule allows it", { ...stream, ...leftOutOf(decision) });
+    if (allowed) this.#write("debug", "Stream allowed", { ...stream });
+    else this.#write("warn", "Stream refused: no rule allows it", { ...stream });
   }
 
   left({ identity }: WireSession, error: Error | undefined): void {
-    this.#logger.info("Left", error === undefined ? { identity } : { identity, reason: error.message });
+    const fields = error === undefined ? { identity } : { identity, reason: error.message };
+    this.#write("info", "Left", fields, kindOf(error));
     this.#event({ event: "left", identity, reason: error?.message ?? null });
   }
 
+  #write(level: LineLevel, text: string, fields: Record<string, unknown>, kind: string = ""): void {
+    this.#lines.write({ level, text, fields, kind });
+  }
+
   #event(event: Record<string, unknown>): void {
-    if (this.#json) print(JSON.stringify(event));
+    if (this.#json) print(jsonText(event));
   }
 }
 
-/** Calls `work` on SIGHUP, until it is disposed of. */
-function onHangUp(work: () => void): Disposable {
-  if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
-  Deno.addSignalListener("SIGHUP", work);
-  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", work) };
+/** The offers of a client as fields of a line: the first ones, and how many there are in all where there are more. */
+function offersOf(offers: readonly string[]): Record<string, unknown> {
+  if (offers.length <= MOST_OFFERS) return { offers };
+  return { offers: offers.slice(0, MOST_OFFERS), offersInAll: offers.length };
 }
 
 /** Lets open streams end; returns the exit code. */

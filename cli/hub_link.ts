@@ -13,7 +13,11 @@ import { TOKEN_FILE_FLAG, tokenOf } from "./flags/token.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { duration, print } from "./talk.ts";
 import { resolveClientTls } from "../tls/load.ts";
+import { addHint } from "./hints.ts";
+import { mayConcernTls, oneSidedTlsHint, type TlsSituation } from "./tls_hint.ts";
 import { reasonOf, wireErrorsTo } from "./error_lines.ts";
+import { LimitedLines } from "./limited_lines.ts";
+import { jsonText } from "./json_text.ts";
 
 /** Options of a command that joins a hub. */
 export const HUB_LINK_FLAGS: readonly Flag[] = [
@@ -31,6 +35,8 @@ export const HUB_LINK_FLAGS: readonly Flag[] = [
 export interface HubLink {
   readonly wire: JoinedWire;
   readonly logger: Logger;
+  /** Takes what strangers and peers can bring about; the command disposes of it. */
+  readonly lines: LimitedLines;
   /** Time in ms that connections have to end. */
   readonly drainTimeoutMs: number;
   /** Rejects when the link has ended by itself; never resolves. */
@@ -67,7 +73,8 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
   const token = await tokenOf(args);
   // Files that cannot be used are told now, and not with each attempt.
   if (tls !== undefined) await resolveClientTls(tls);
-  const talk = new LinkTalk(logger, plan);
+  const lines = new LimitedLines(logger);
+  const talk = new LinkTalk(logger, plan, tls);
   const wire = asTyped(() =>
     join({
       ...hub,
@@ -76,20 +83,21 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
       tls,
       ...(args.has("no-reconnect") ? { reconnect: false as const } : {}),
       logger: forLibrary(logger),
-      onError: wireErrorsTo(logger),
+      onError: wireErrorsTo(lines),
       onOpen: () => talk.up(),
       onClose: (_session, error) => talk.down(error),
       onRetry: (info) => talk.retry(info),
     })
   );
-  const failed = wire.closed.then((error): never => {
+  const failed = wire.closed.then(async (error): Promise<never> => {
     if (token === undefined && error instanceof AuthError) {
       throw new UsageError("The token is missing: the hub wants one; give --token-file FILE or PARLEY_TOKEN");
     }
+    await talk.explain(error);
     throw error ?? new ClosedError("ERR_CLOSED", "The hub closed the session");
   });
   failed.catch(() => {});
-  return { wire, logger, drainTimeoutMs: plan.drainTimeoutMs, failed };
+  return { wire, logger, lines, drainTimeoutMs: plan.drainTimeoutMs, failed };
 }
 
 /** What is told of a link. */
@@ -98,8 +106,12 @@ class LinkTalk {
   readonly #hub: string;
   readonly #identity: string;
   readonly #json: boolean;
+  readonly #situation: TlsSituation;
+  /** What to do about TLS: looked at once, and not at all after a first link, as TLS is right then. */
+  #tlsHint: Promise<string | null> | undefined;
 
-  constructor(logger: Logger, { hub, identity, json }: LinkPlan) {
+  constructor(logger: Logger, { hub, identity, json }: LinkPlan, tls: unknown) {
+    this.#situation = { address: hub, tls };
     this.#logger = logger;
     this.#hub = addressText(hub);
     this.#identity = identity;
@@ -107,6 +119,7 @@ class LinkTalk {
   }
 
   up(): void {
+    this.#tlsHint = Promise.resolve(null);
     this.#logger.info("Connected to the hub", { hub: this.#hub, identity: this.#identity });
     this.#event({ event: "connected", hub: this.#hub, identity: this.#identity });
   }
@@ -117,14 +130,27 @@ class LinkTalk {
     this.#event({ event: "disconnected", ...eventOf(error) });
   }
 
-  retry({ attempt, delayMs, error }: { attempt: number; delayMs: number; error: unknown }): void {
+  /** Adds to an error what to do about it at a hub. */
+  async explain(error: unknown): Promise<void> {
+    if (error instanceof AuthError && error.code === "ERR_AUTH") {
+      return addHint(error, `see that the token is the one that the hub has for "${this.#identity}"`);
+    }
+    if (!mayConcernTls(error, this.#situation)) return;
+    const hint = await (this.#tlsHint ??= oneSidedTlsHint(this.#situation));
+    if (hint !== null) addHint(error, hint);
+  }
+
+  async retry(
+    { attempt, delayMs, error }: { attempt: number; delayMs: number; error: unknown },
+  ): Promise<void> {
+    await this.explain(error);
     const again = duration(delayMs);
     this.#logger.warn(`Not connected to the hub; trying again in ${again}`, { attempt, ...reasonOf(error) });
     this.#event({ event: "retrying", attempt, delayMs: Math.round(delayMs), ...eventOf(error) });
   }
 
   #event(event: Record<string, unknown>): void {
-    if (this.#json) print(JSON.stringify(event));
+    if (this.#json) print(jsonText(event));
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Address } from "../net/transport.ts";
 import { addressText } from "./address.ts";
 import { count, duration, print, say } from "./talk.ts";
+import { jsonText } from "./json_text.ts";
 
 /**
  * Says where a command listens; with `json` also as an object on standard output. `leadsTo` is what is reached there, of a command
@@ -14,7 +15,7 @@ export function tellListening(
 ): void {
   const text = addressText(address);
   say(leadsTo === undefined ? `listening on ${text}` : `listening on ${text} for ${leadsTo}`);
-  if (json) print(JSON.stringify({ event: "listening", address: text, leadsTo }));
+  if (json) print(jsonText({ event: "listening", address: text, leadsTo }));
 }
 
 /** Says that what is open has to end first, where anything is. */

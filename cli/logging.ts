@@ -2,6 +2,7 @@
 import { configureSync, getLogger, type LogLevel as TapeLevel, type LogRecord } from "@logtape/logtape";
 import type { Logger } from "../logger.ts";
 import type { LOG_FORMATS, LOG_LEVELS } from "./flags/logging.ts";
+import { jsonText, visible } from "./json_text.ts";
 import { sayThrough, writeError } from "./talk.ts";
 
 /** The least level that is written; `off` writes nothing. */
@@ -35,9 +36,6 @@ const SECRET_NAME = /secret|token|passw|passphrase|credential|authorization|cook
 
 /** What stands where a secret would. */
 const HIDDEN = "[hidden]";
-
-/** What a terminal obeys, or what hides or turns text around. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** Colours by level, as numbers of the terminal's escapes. */
 const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn: 33, error: 31, off: 0 };
@@ -74,7 +72,7 @@ export function openLogger(options: LoggingOptions = {}): Logger {
   // Whoever reads objects gets nothing else from standard error.
   sayThrough(
     format !== "json" ? null : (message, level) => {
-      write(visible(JSON.stringify({ time: new Date().toISOString(), level, message, fields: {} })));
+      write(jsonText({ time: new Date().toISOString(), level, message, fields: {} }));
     },
   );
   const tape = getLogger("parley");
@@ -116,12 +114,12 @@ function messageOf(record: LogRecord): string {
 }
 
 function asJson(record: LogRecord): string {
-  return visible(JSON.stringify({
+  return jsonText({
     time: new Date(record.timestamp).toISOString(),
     level: levelOf(record),
     message: messageOf(record),
     fields: plain(record.properties, MAX_DEPTH),
-  }));
+  });
 }
 
 function asText(record: LogRecord, colours: boolean): string {
@@ -182,12 +180,4 @@ function plainError(error: Error, depth: number): Record<string, unknown> {
 
 function cut(text: string): string {
   return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH - 1).toWellFormed()}…`;
-}
-
-/** The text with each unsafe character as `\uHHHH`, which JSON reads back as it was. */
-function visible(text: string): string {
-  return text.replace(UNSAFE, (character) => {
-    const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
-    return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
-  });
 }

@@ -25,13 +25,15 @@ import { programFlags, programOf } from "./flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "./flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "./flags/tls.ts";
 import { serverErrorsTo } from "./error_lines.ts";
+import { LimitedLines } from "./limited_lines.ts";
 import { sayFailure } from "./hints.ts";
 import { sayDraining, sayLeaving, tellListening } from "./listening.ts";
 import { forLibrary, openLogger } from "./logging.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
 import type { Programs } from "./serve/programs.ts";
-import { StopSignals } from "./stop.ts";
+import { goOn, StopSignals } from "./stop.ts";
 import { count, duration, print, say } from "./talk.ts";
+import { jsonText } from "./json_text.ts";
 
 /** Where it listens unless told otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "5555";
@@ -104,9 +106,10 @@ async function runServe(args: Arguments): Promise<number> {
   const limits = limitsOf(args);
   const drainTimeoutMs = drainTimeout(args);
   const tls = serverTls(args);
+  using lines = new LimitedLines(logger);
   const place = statsPlace(args);
   const { handler, programs } = await handlerOf(args, framing, logger);
-  using stop = new StopSignals(() => programs?.killAll());
+  using stop = new StopSignals({ beforeExit: () => programs?.killAll(), onHangUp: goOn });
   const options = {
     ...address,
     ...limits,
@@ -115,7 +118,7 @@ async function runServe(args: Arguments): Promise<number> {
     tls,
     drainTimeoutMs,
     logger: { ...forLibrary(logger), warn: logger.warn },
-    onError: serverErrorsTo(logger),
+    onError: serverErrorsTo(lines),
     ...tellsOf(logger),
   };
   const server = asTyped(() => serve(options, handler));
@@ -222,7 +225,7 @@ function tellSummary(server: Server, { json }: { readonly json: boolean }): void
   const { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut } = overall;
   if (json) {
     const counters = { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut };
-    print(JSON.stringify({ event: "summary", ms: Math.round(onlineMs), ...counters }));
+    print(jsonText({ event: "summary", ms: Math.round(onlineMs), ...counters }));
     return;
   }
   say(

@@ -96,7 +96,12 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): 
   try {
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
   } catch (error) {
-    // Whoever read it has gone, as `head` does: that is no failure.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    // The reader has gone, as `head` does, or the terminal has: that is no failure.
+    if (!(error instanceof Deno.errors.BrokenPipe) && !isTerminalGone(error)) throw error;
   }
+}
+
+/** EIO: what a terminal says once it was closed. */
+function isTerminalGone(error: unknown): boolean {
+  return error instanceof Error && /\(os error 5\)/.test(error.message);
 }

@@ -1,4 +1,5 @@
 // runLoad(): opens connections, warms up, measures, waits for the last answers, closes.
+import { ClosedError } from "../../errors.ts";
 import { setImmediate } from "node:timers";
 import { connectTransport } from "../../client/connect.ts";
 import type { ConnectOptions } from "../../client.ts";
@@ -208,6 +209,6 @@ class Load {
     const { signal } = this.#options;
     if (signal.aborted) throw signal.reason;
     const codes = [...this.#tally.errors.keys()].join(", ");
-    throw new Error(`Every connection ended before the measurement began: ${codes}`);
+    throw new ClosedError("ERR_CLOSED", `Every connection ended before the measurement began: ${codes}`);
   }
 }

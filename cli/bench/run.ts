@@ -6,10 +6,12 @@ import { UsageError } from "../command.ts";
 import { framingOf } from "../flags/framing.ts";
 import { clientTls } from "../flags/tls.ts";
 import { StopSignals } from "../stop.ts";
+import { failsWithTlsHint } from "../tls_hint.ts";
 import { count, print, Progress, say } from "../talk.ts";
 import { type LoadOptions, runLoad } from "./load.ts";
 import { hasFailed, loadReport, type LoadSettings, loadText } from "./report.ts";
 import { Requests } from "./requests.ts";
+import { jsonText } from "../json_text.ts";
 
 /** Defaults and bounds of `parley bench`. */
 export const BENCH_DEFAULTS = {
@@ -40,7 +42,7 @@ export async function runBench(args: Arguments): Promise<number> {
     return `${Math.floor(Math.min(doneMs, totalMs) / 1000)} of ${Math.ceil(totalMs / 1000)} s, ${phase}`;
   });
   if (!json) say(introduction(settings, load));
-  const result = await runLoad({
+  const running = runLoad({
     ...load,
     signal: stop.signal,
     onProgress: (doneMs, { answered }) => {
@@ -51,9 +53,13 @@ export async function runBench(args: Arguments): Promise<number> {
       progress.update(doneMs);
     },
   });
+  const result = await failsWithTlsHint(running, {
+    address: parseAddress(settings.address),
+    tls: load.target.tls,
+  });
   progress[Symbol.dispose]();
   const report = loadReport(settings, result);
-  print(json ? JSON.stringify(report, null, 2) : loadText(report, result));
+  print(json ? jsonText(report, 2) : loadText(report, result));
   return hasFailed(report) ? 1 : 0;
 }
 

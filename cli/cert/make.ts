@@ -13,6 +13,7 @@ import type { Arguments } from "../arguments.ts";
 import { type Command, type Flag, UsageError, usageOf } from "../command.ts";
 import { print } from "../talk.ts";
 import { certificateJson } from "./show.ts";
+import { jsonText } from "../json_text.ts";
 
 const OUTPUT_FLAGS: readonly Flag[] = [
   { name: "force", about: "Replace files that are there already" },
@@ -151,7 +152,7 @@ async function write(args: Arguments, byDefault: string, { cert, key }: Credenti
   }
   const [certificate] = readCertificates(cert);
   if (args.has("json") && certificate !== undefined) {
-    print(JSON.stringify({ ...certificateJson(certificate), certFile, keyFile }, null, 2));
+    print(jsonText({ ...certificateJson(certificate), certFile, keyFile }, 2));
   } else {
     print(`${describeCertificate(cert)}\nFiles:      ${certFile}, ${keyFile} (keep it secret)`);
   }

@@ -13,6 +13,8 @@ import { type Command, UsageError } from "../command.ts";
 import { hintFor } from "../hints.ts";
 import { StopSignals } from "../stop.ts";
 import { print, say } from "../talk.ts";
+import { escapeForTerminal } from "../../log_text.ts";
+import { jsonText } from "../json_text.ts";
 
 /** `parley cert show` */
 export const showCommand: Command = {
@@ -60,10 +62,14 @@ async function runShow(args: Arguments): Promise<number> {
     ...ca === undefined ? {} : { ca },
     ...hostname === undefined ? {} : { hostname },
   });
-  if (args.has("json")) print(JSON.stringify(reportJson(report, shown.protocol), null, 2));
-  else print(describe(report, { protocol: shown.protocol, keyFile, caFile, hostname }));
+  if (args.has("json")) print(jsonText(reportJson(report, shown.protocol), 2));
+  else {
+    // Another side chose the names in it.
+    const text = describe(report, { protocol: shown.protocol, keyFile, caFile, hostname });
+    print(escapeForTerminal(text, true));
+  }
   for (const fault of report.faults) {
-    say(`parley cert show: ${fault.message}`);
+    say(escapeForTerminal(`parley cert show: ${fault.message}`, true));
     const hint = hintFor(fault);
     // The hint would send whoever reads this here.
     if (hint !== null && !hint.includes("parley cert show")) say(`Hint: ${hint}`);

@@ -9,6 +9,9 @@ import { showMessage, type ShowOptions } from "./show.ts";
 /** Lines that can be called back with the arrow keys. */
 const HISTORY = 200;
 
+/** Marks before what is typed and sent, and before each line of what is received: both would look the same otherwise. */
+const [SENT, RECEIVED] = ["> ", "< "] as const;
+
 /** Characters of typed or pasted lines that wait to be sent. */
 const MAX_WAITING = 8 * 2 ** 20;
 
@@ -32,17 +35,24 @@ export class LineEditor implements Local, Disposable {
     const editor = this.#editor = readline.createInterface({
       input: process.stdin,
       output: process.stdout,
-      prompt: "",
+      prompt: SENT,
       terminal: true,
       historySize: HISTORY,
     });
-    editor.on("line", (line: string) => this.#onLine(line));
+    editor.on("line", (line: string) => {
+      this.#onLine(line);
+      editor.prompt();
+    });
     editor.on("close", () => this.stopInput());
     const { promise, resolve } = Promise.withResolvers<void>();
     editor.on("SIGINT", resolve);
     this.left = promise;
     this.input = this.#read();
-    editor.prompt();
+  }
+
+  /** Shows the mark of what is typed: once all is said that belongs above it. */
+  begin(): void {
+    if (!this.#ended) this.#editor.prompt(true);
   }
 
   /** Characters that wait to be sent. */
@@ -52,12 +62,10 @@ export class LineEditor implements Local, Disposable {
 
   /** Shows a message above the line that is being typed. */
   write(message: Uint8Array): Promise<void> {
-    const text = `${showMessage(message, this.#show)}\n`;
+    const shown = showMessage(message, this.#show).replace(/\n$/, "");
+    const text = `${RECEIVED}${shown.replaceAll("\n", `\n${RECEIVED}`)}\n`;
     if (this.#ended) return this.#print(text);
-    const { rows } = this.#editor.getCursorPos();
-    readline.moveCursor(process.stdout, 0, -rows);
-    readline.cursorTo(process.stdout, 0);
-    readline.clearScreenDown(process.stdout);
+    this.#wipeLine();
     const printed = this.#print(text);
     // The editor goes up as many rows as the cursor was below the first one: it is there already.
     (this.#editor as unknown as { prevRows: number }).prevRows = 0;
@@ -74,8 +82,12 @@ export class LineEditor implements Local, Disposable {
   stopInput(): void {
     if (this.#ended) return;
     this.#ended = true;
-    // What comes next does not belong behind a line that was never finished.
-    if (this.#editor.line !== "") process.stdout.write("\n");
+    // What comes next does not belong behind a line that was never finished; a mark without anything behind it goes.
+    if (this.#editor.line !== "") {
+      process.stdout.write("\n");
+    } else {
+      this.#wipeLine();
+    }
     this.#editor.close();
     this.#wake();
   }
@@ -83,6 +95,14 @@ export class LineEditor implements Local, Disposable {
   /** Gives the terminal back. */
   [Symbol.dispose](): void {
     this.stopInput();
+  }
+
+  /** Wipes the line that is being typed, with all its rows; the cursor is where it began. */
+  #wipeLine(): void {
+    const { rows } = this.#editor.getCursorPos();
+    readline.moveCursor(process.stdout, 0, -rows);
+    process.stdout.write("\r");
+    readline.clearScreenDown(process.stdout);
   }
 
   #onLine(line: string): void {

@@ -21,6 +21,7 @@ export class Part implements AsyncDisposable {
     this.#onProgress = onProgress;
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [...programArgs(), "demo", "--part", name, ...args],
+      env: registryOfCheckout(),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -84,6 +85,18 @@ export class Part implements AsyncDisposable {
 function programArgs(): string[] {
   if (Deno.build.standalone) return [];
   return ["run", "--quiet", "--allow-all", new URL("../main.ts", import.meta.url).href];
+}
+
+/** In a checkout, where the standard library is: a command that was installed from it does not hand on how it finds that. */
+function registryOfCheckout(): Record<string, string> {
+  const registry = new URL("../../tools/registry/", import.meta.url);
+  if (Deno.build.standalone || registry.protocol !== "file:" || Deno.env.has("JSR_URL")) return {};
+  try {
+    Deno.statSync(registry);
+    return { JSR_URL: registry.href };
+  } catch {
+    return {};
+  }
 }
 
 async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<PartEvent, void> {

@@ -4,6 +4,7 @@ import { addressText, parseAddress } from "../address.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Flag, UsageError } from "../command.ts";
 import { print, say } from "../talk.ts";
+import { jsonText } from "../json_text.ts";
 
 /** Options of a command that counts what it does. */
 export const STATS_FLAGS: readonly Flag[] = [
@@ -72,6 +73,6 @@ export async function openStats(
     throw error;
   }
   say(`statistics on ${page.url}`);
-  if (json) print(JSON.stringify({ event: "statistics", url: page.url, address: addressText(page.addr) }));
+  if (json) print(jsonText({ event: "statistics", url: page.url, address: addressText(page.addr) }));
   return page;
 }

@@ -11,9 +11,23 @@ export const DIAL_FLAGS: readonly Flag[] = [
   { name: "connect-timeout", value: "TIME", about: "Longest wait for the server to be there (default: 10s)" },
 ];
 
+/** What {@linkcode dialChannel} needs beside the arguments. */
+export interface DialOptions {
+  /** Name of the channel. */
+  readonly name: string;
+  /** Ends the attempt. */
+  readonly stop: StopSignals;
+  /** Longest time in ms, where that is less than `--connect-timeout`. @default {no other bound} */
+  readonly mostMs?: number;
+}
+
 /** Connects, once. What the server writes is read and left out, so that it holds up nothing. */
-export async function dialChannel(args: Arguments, name: string, stop: StopSignals): Promise<IpcClient> {
-  const connectTimeoutMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+export async function dialChannel(
+  args: Arguments,
+  { name, stop, mostMs = Infinity }: DialOptions,
+): Promise<IpcClient> {
+  const typedMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
+  const connectTimeoutMs = Math.max(1, Math.min(typedMs, Math.ceil(mostMs)));
   const channel = await channelOf(args, name);
   const giveUp = new AbortController();
   const onStop = () => giveUp.abort(stop.signal.reason);

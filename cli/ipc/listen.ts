@@ -11,9 +11,10 @@ import { tellListening } from "../listening.ts";
 import { openLogger } from "../logging.ts";
 import { answerTo } from "../serve/handlers.ts";
 import type { Programs } from "../serve/programs.ts";
-import { StopSignals } from "../stop.ts";
+import { goOn, StopSignals } from "../stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
 import { Output } from "./standard.ts";
+import { jsonText } from "../json_text.ts";
 
 /** `parley ipc listen` */
 export const ipcListenCommand: Command = {
@@ -55,7 +56,7 @@ async function runListen(args: Arguments): Promise<number> {
   const timeoutMs = drainTimeout(args);
   const channel = await channelOf(args, name);
   const { onQuery, programs } = await answersOf(args, channel.maxMessageBytes, logger);
-  using stop = new StopSignals(() => programs?.killAll());
+  using stop = new StopSignals({ beforeExit: () => programs?.killAll(), onHangUp: goOn });
   const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
     throw usageOf(error);
   });
@@ -91,7 +92,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function asJson({ client, type, data }: IpcServerMessage): Uint8Array {
   const message = { event: "message", client: client.id, type, ...contentOf(data) };
-  return new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+  return new TextEncoder().encode(`${jsonText(message)}\n`);
 }
 
 function contentOf(data: Uint8Array): { readonly text: string } | { readonly base64: string } {

@@ -32,7 +32,7 @@ async function runSend(args: Arguments): Promise<number> {
   const type = args.count("type", { byDefault: 1, least: 1, most: 2 ** 32 - 1 });
   const lines = args.has("lines");
   using stop = new StopSignals();
-  const client = await dialChannel(args, name, stop);
+  const client = await dialChannel(args, { name, stop });
   const input = openInput({ lines });
   void stop.stopped.then(() => input.stopInput());
   try {

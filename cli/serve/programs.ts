@@ -6,6 +6,7 @@ import type { Logger } from "../../logger.ts";
 import type { Transport } from "../../net/transport.ts";
 import { addressText } from "../address.ts";
 import { StreamTransport } from "../stream_transport.ts";
+import { Leftovers } from "./leftovers.ts";
 import { Slots } from "./slots.ts";
 
 /** Time in ms that a program has to end after SIGTERM. */
@@ -27,7 +28,13 @@ const WITHHELD: ReadonlySet<string> = new Set([
 ]);
 
 /** For whom a program runs. */
-export type ProgramClient = Pick<Connection, "id" | "remoteAddr"> & Partial<Pick<Connection, "tls">>;
+export type ProgramClient =
+  & Pick<Connection, "id" | "remoteAddr">
+  & Partial<Pick<Connection, "tls">>
+  & {
+    /** Resolves when it is gone: then all that was started for it is ended. */
+    readonly closed: Promise<unknown>;
+  };
 
 /** Options of {@linkcode Programs}. */
 export interface ProgramsOptions {
@@ -44,12 +51,17 @@ export interface ProgramsOptions {
 }
 
 /** The program of a server, as often as it runs. */
-export class Programs {
+export class Programs implements AsyncDisposable {
   /** How many may run. */
   readonly slots: Slots;
   readonly #options: ProgramsOptions;
   readonly #running = new Set<RunningProgram>();
   readonly #lines = new KindRateLimiter({ maxPerInterval: LINES_PER_INTERVAL });
+  readonly #leftovers = new Leftovers();
+  /** Numbers of the clients for whom a program ran, while they are there. */
+  readonly #clients = new Map<ProgramClient, number>();
+  #lastClient = 0;
+  #lastRun = 0;
 
   /** Starts nothing yet. */
   constructor(options: ProgramsOptions) {
@@ -66,10 +78,26 @@ export class Programs {
   start(connection: ProgramClient): RunningProgram {
     const { command, args, lastEnd } = this.#options;
     const onLine = (line: string) => this.#tell(connection, line);
-    const program = new RunningProgram(command, args, { env: environmentFor(connection), lastEnd, onLine });
+    const run = ++this.#lastRun;
+    const env = { ...environmentFor(connection), ...this.#leftovers.mark(this.#numberOf(connection), run) };
+    const onEnd = () => this.#leftovers.endRun(run);
+    const program = new RunningProgram(command, args, { env, lastEnd, onLine, onEnd });
     this.#running.add(program);
     void program.ended.finally(() => this.#running.delete(program));
     return program;
+  }
+
+  /** The number of a client; once it is gone, what was started for it is ended. */
+  #numberOf(client: ProgramClient): number {
+    const known = this.#clients.get(client);
+    if (known !== undefined) return known;
+    const number = ++this.#lastClient;
+    this.#clients.set(client, number);
+    void client.closed.catch(() => {}).then(() => {
+      this.#clients.delete(client);
+      this.#leftovers.endClient(number);
+    });
+    return number;
   }
 
   /** Ends all that still run, and waits until they have. */
@@ -78,12 +106,18 @@ export class Programs {
       program.end();
       return program.ended;
     });
-    await Promise.all(ends);
+    await Promise.all([...ends, this.#leftovers.endAll()]);
+  }
+
+  /** The same as {@linkcode endAll}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.endAll();
   }
 
   /** Kills all that still run, without waiting. */
   killAll(): void {
     for (const program of this.#running) program.kill();
+    this.#leftovers.killAll();
   }
 
   #tell(connection: ProgramClient, line: string): void {
@@ -101,6 +135,8 @@ interface RunOptions {
   readonly lastEnd: Uint8Array | undefined;
   /** Takes each line of its standard error. */
   readonly onLine: (line: string) => void;
+  /** Called when it is made to end. */
+  readonly onEnd: () => void;
 }
 
 /** One run of a program. */
@@ -110,11 +146,13 @@ export class RunningProgram {
   /** Resolves when it has ended and its standard error is read; never rejects. */
   readonly ended: Promise<Deno.CommandStatus>;
   readonly #child: Deno.ChildProcess;
+  readonly #onEnd: () => void;
   #alive = true;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Starts it. */
-  constructor(command: string, args: readonly string[], { env, lastEnd, onLine }: RunOptions) {
+  constructor(command: string, args: readonly string[], { env, lastEnd, onLine, onEnd }: RunOptions) {
+    this.#onEnd = onEnd;
     this.#child = new Deno.Command(command, {
       args: [...args],
       clearEnv: true,
@@ -136,6 +174,7 @@ export class RunningProgram {
     this.#signal("SIGTERM");
     this.#timer = setTimeout(() => this.kill(), GRACE_MS);
     if (!this.#alive) clearTimeout(this.#timer);
+    this.#onEnd();
   }
 
   /** Ends it at once. */

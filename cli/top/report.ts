@@ -1,9 +1,19 @@
 // readReport(): what a statistics address gave, checked member by member: it is text of whoever answers
 // there.
 import { escapeForLog } from "../../log_text.ts";
+import { type DurationStats, quantileMs } from "../../stats/duration_histogram.ts";
 
 /** Longest text that is kept of a name, in characters. */
-const TEXT_LENGTH = 80;
+const TEXT_LENGTH = 255;
+
+/** Longest text that is kept of what an error says, in characters. */
+const ERROR_LENGTH = 256;
+
+/** Most recent errors that are kept of a source. */
+const MAX_ERRORS = 32;
+
+/** Most buckets of a histogram that are read. */
+const MAX_BUCKETS = 256;
 
 /** Longest history that is kept. */
 const MAX_SAMPLES = 300;
@@ -32,6 +42,25 @@ export interface TopRates {
   readonly messagesOut: number;
 }
 
+/** How long requests took, estimated: half of them, 95 and 99 of a hundred took no longer, in ms. */
+export interface TopLatency {
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+}
+
+/** Errors of one kind that came of late. */
+export interface TopError {
+  /** When the last one came, in ms since 1970. */
+  readonly atMs: number;
+  readonly phase: string;
+  readonly code: string;
+  readonly text: string;
+  /** "" where there is none. */
+  readonly peer: string;
+  readonly count: number;
+}
+
 /** One server, client, wire, channel or pool. */
 export interface TopSource {
   readonly name: string;
@@ -47,6 +76,12 @@ export interface TopSource {
   readonly history: readonly TopRates[];
   /** What went wrong or was refused, by kind. */
   readonly faults: readonly (readonly [kind: string, count: number])[];
+  /** Durations of all requests; `null` where it takes none. */
+  readonly requests: DurationStats | null;
+  /** Of the requests since the last look with any; `null` before the first request. */
+  readonly latency: TopLatency | null;
+  /** The last errors, the newest last. */
+  readonly recentErrors: readonly TopError[];
   readonly links: readonly TopLink[];
 }
 
@@ -88,7 +123,9 @@ export function withRates(report: TopReport, before: TopReport): TopReport {
   const sources = report.sources.map((source) => {
     const last = before.sources.find(({ name, kind }) => name === source.name && kind === source.kind);
     if (last === undefined || report.pid !== before.pid) return source;
-    if (seconds <= 0) return { ...source, rates: last.rates, history: last.history };
+    if (seconds <= 0) {
+      return { ...source, rates: last.rates, latency: last.latency, history: last.history };
+    }
     const rate = (name: keyof TopRates) => Math.max(0, (source.counted[name] - last.counted[name]) / seconds);
     const rates = {
       bytesIn: rate("bytesIn"),
@@ -96,7 +133,8 @@ export function withRates(report: TopReport, before: TopReport): TopReport {
       messagesIn: rate("messagesIn"),
       messagesOut: rate("messagesOut"),
     };
-    return { ...source, rates, history: [...last.history, rates].slice(-MAX_SAMPLES) };
+    const latency = latencyOf(source.requests, last.requests) ?? last.latency;
+    return { ...source, rates, latency, history: [...last.history, rates].slice(-MAX_SAMPLES) };
   });
   return { ...report, sources };
 }
@@ -104,6 +142,7 @@ export function withRates(report: TopReport, before: TopReport): TopReport {
 function readSource(value: unknown): TopSource {
   const source = members(value);
   const name = text(source.name);
+  const requests = readDurations(source.requests);
   return {
     name,
     kind: text(source.kind),
@@ -116,6 +155,9 @@ function readSource(value: unknown): TopSource {
     history: list(source.history).slice(-MAX_SAMPLES).map(readRates),
     faults: [...Object.entries(members(source.errors)), ...Object.entries(members(source.refusals))]
       .map(([kind, count]) => [text(kind), number(count)] as const),
+    requests,
+    latency: latencyOf(requests, null),
+    recentErrors: list(source.recentErrors).slice(-MAX_ERRORS).map(readError),
     links: list(source.links).map((link) => readLink(name, link)),
   };
 }
@@ -139,6 +181,39 @@ function readCounters(value: unknown): TopRates {
     messagesIn: messagesIn ?? framesIn,
     messagesOut: messagesOut ?? framesOut,
   });
+}
+
+/** Older programs have no durations of requests. */
+function readDurations(value: unknown): DurationStats | null {
+  const { count, sumMs, boundsMs, counts } = members(value);
+  if (!Array.isArray(boundsMs) || !Array.isArray(counts)) return null;
+  return {
+    count: number(count),
+    sumMs: number(sumMs),
+    boundsMs: boundsMs.slice(0, MAX_BUCKETS).map(number),
+    counts: counts.slice(0, MAX_BUCKETS + 1).map(number),
+  };
+}
+
+/** The requests since `before`; `null` when there were none. */
+function latencyOf(requests: DurationStats | null, before: DurationStats | null): TopLatency | null {
+  if (requests === null) return null;
+  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((part) =>
+    quantileMs(requests, part, before ?? undefined)
+  );
+  return p50Ms == null || p95Ms == null || p99Ms == null ? null : { p50Ms, p95Ms, p99Ms };
+}
+
+function readError(value: unknown): TopError {
+  const error = members(value);
+  return {
+    atMs: number(error.atMs),
+    phase: text(error.phase),
+    code: text(error.code),
+    text: text(error.text, ERROR_LENGTH),
+    peer: text(error.peer),
+    count: Math.max(1, number(error.count)),
+  };
 }
 
 function readLink(source: string, value: unknown): TopLink {
@@ -166,8 +241,8 @@ function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function text(value: unknown): string {
-  return typeof value === "string" ? escapeForLog(value, TEXT_LENGTH) : "";
+function text(value: unknown, length: number = TEXT_LENGTH): string {
+  return typeof value === "string" ? escapeForLog(value, length) : "";
 }
 
 function number(value: unknown): number {

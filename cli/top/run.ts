@@ -8,6 +8,7 @@ import { withRates } from "./report.ts";
 import { Screen } from "./screen.ts";
 import { readStats, type StatsAnswer, statsUrl } from "./source.ts";
 import { mostScrolled, SORT_KEYS, type SortOrder, type TopModel, topText, topView } from "./view.ts";
+import { jsonText } from "../json_text.ts";
 
 /** Runs `parley top`; gives the exit code. */
 export async function runTop(args: Arguments): Promise<number> {
@@ -33,7 +34,7 @@ interface TopOptions {
 
 async function showOnce({ url, order, signal }: TopOptions, json: boolean): Promise<number> {
   const { raw, report } = await readStats(url, signal);
-  if (json) print(JSON.stringify(raw));
+  if (json) print(jsonText(raw));
   else print(topText({ ...START, url: url.href, order, report }));
   return 0;
 }
@@ -42,7 +43,7 @@ async function showOnce({ url, order, signal }: TopOptions, json: boolean): Prom
 async function showLines(options: TopOptions): Promise<number> {
   let away = false;
   for await (const answer of answers(options)) {
-    if (!("trouble" in answer)) print(JSON.stringify(answer.raw));
+    if (!("trouble" in answer)) print(jsonText(answer.raw));
     else if (!away) say(`parley top: ${answer.trouble}; trying again`);
     away = "trouble" in answer;
   }

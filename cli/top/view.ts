@@ -1,6 +1,6 @@
 // topView(): a report as lines of text that fit a window. Pure.
-import type { TopLink, TopRates, TopReport, TopSource } from "./report.ts";
-import { cut, padEnd, padStart } from "./width.ts";
+import type { TopError, TopLink, TopRates, TopReport, TopSource } from "./report.ts";
+import { columnsOf, cut, padEnd, padStart } from "./width.ts";
 
 /** What the rows can be sorted by, each with its key. */
 export const SORT_KEYS = { r: "rate", b: "bytes", w: "waiting", a: "age", n: "name" } as const;
@@ -30,6 +30,9 @@ export interface WindowSize {
   readonly rows: number;
 }
 
+/** Recent errors of a source in a window: the connections want room, too. */
+const LIVE_ERRORS = 3;
+
 /** Columns of a graph. */
 const GRAPH_COLUMNS = 24;
 
@@ -43,15 +46,17 @@ interface Row extends TopLink {
 interface Column {
   readonly title: string;
   readonly width: number;
-  /** Whether it is as wide as the window allows. */
-  readonly wide?: boolean;
+  /** Whether it is a name: as wide as its longest text, and shown whole before anything else gets room. */
+  readonly isName?: boolean;
   readonly text: (row: Row) => string;
 }
 
 /** The lines of a window, none wider or more than fit. */
 export function topView(model: TopModel, { columns, rows }: WindowSize): string[] {
   const { report } = model;
-  const head = report === null ? [] : [summaryLine(report), ...report.sources.flatMap(sourceLines)];
+  const head = report === null
+    ? []
+    : [summaryLine(report), ...report.sources.flatMap((source) => sourceLines(source, LIVE_ERRORS))];
   if (model.trouble !== null) head.unshift(`! ${model.trouble}`);
   else if (report === null) head.unshift(`Reading ${model.url}`);
   const foot = footLine(model);
@@ -68,14 +73,14 @@ export function topText(model: TopModel): string {
   const links = report.sources.reduce((sum, source) => sum + source.links.length, 0);
   const lines = [
     summaryLine(report),
-    ...report.sources.flatMap(sourceLines),
+    ...report.sources.flatMap((source) => sourceLines(source, source.recentErrors.length)),
     ...tableLines(model, PLAIN_COLUMNS, links + 1),
   ];
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
 /** Columns of plain text, which nothing has to fit. */
-const PLAIN_COLUMNS = 132;
+const PLAIN_COLUMNS = 1024;
 
 /** How many rows the table has at most scrolled away: the last one stays. */
 export function mostScrolled(report: TopReport | null): number {
@@ -97,8 +102,9 @@ function summaryLine(report: TopReport): string {
   return parts.join(" · ");
 }
 
-function sourceLines(source: TopSource): string[] {
+function sourceLines(source: TopSource, mostErrors: number): string[] {
   const { kind, name, state, address, linksNow, queuedBytes, rates, history, faults } = source;
+  const { latency, recentErrors } = source;
   const where = address === "" ? "" : ` on ${address}`;
   const waiting = queuedBytes === 0 ? "" : `, ${bytesText(queuedBytes)} waiting`;
   const lines = [
@@ -107,18 +113,35 @@ function sourceLines(source: TopSource): string[] {
     `  in  ${graph(history, "bytesIn")} ${rateText(rates.messagesIn, rates.bytesIn)}`,
     `  out ${graph(history, "bytesOut")} ${rateText(rates.messagesOut, rates.bytesOut)}`,
   ];
+  if (latency !== null) {
+    const { p50Ms, p95Ms, p99Ms } = latency;
+    lines.push(`  requests took ${msText(p50Ms)} (p50), ${msText(p95Ms)} (p95), ${msText(p99Ms)} (p99)`);
+  }
   if (faults.length > 0) {
     lines.push(
       `  errors: ${faults.map(([what, times]) => `${what} ${times.toLocaleString("en-US")}`).join(", ")}`,
     );
   }
-  return lines;
+  const recent = recentErrors.slice(Math.max(0, recentErrors.length - mostErrors));
+  return [...lines, ...recent.reverse().map(errorLine)];
+}
+
+function errorLine({ atMs, phase, code, text, peer, count }: TopError): string {
+  const from = peer === "" ? "" : ` ${peer}`;
+  const times = count === 1 ? "" : ` (${count.toLocaleString("en-US")} times)`;
+  return `  ${new Date(atMs).toTimeString().slice(0, 8)} ${phase}${from} ${code}${times}: ${text}`;
+}
+
+/** A duration of a request for people: `0.42 ms`, `12 ms`, `1.4 s`. */
+function msText(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms`;
 }
 
 const COLUMNS: readonly Column[] = [
-  { title: "SOURCE", width: 10, text: ({ source }) => source },
-  { title: "PEER", width: 12, wide: true, text: ({ peer, id }) => peer === "" ? id : peer },
-  { title: "ADDRESS", width: 21, text: ({ address }) => address },
+  { title: "SOURCE", width: 10, isName: true, text: ({ source }) => source },
+  { title: "PEER", width: 12, isName: true, text: ({ peer, id }) => peer === "" ? id : peer },
+  { title: "ADDRESS", width: 15, isName: true, text: ({ address }) => address },
   { title: "STATE", width: 8, text: ({ state }) => state },
   { title: "AGE", width: 7, text: ({ ageMs }) => ageMs === null ? "-" : ageText(ageMs) },
   { title: "IN/s", width: 9, text: ({ inRate }) => bytesText(inRate) },
@@ -130,6 +153,9 @@ const COLUMNS: readonly Column[] = [
   { title: "RTT", width: 8, text: ({ rttMs }) => rttMs === null ? "-" : `${rttMs.toFixed(1)} ms` },
 ];
 
+/** Names in the order in which they get room: who it is is what people look for. */
+const NAMES_FIRST = ["PEER", "SOURCE", "ADDRESS"] as const;
+
 /** Columns with numbers, which end at one edge. */
 const FIRST_NUMBER = 4;
 
@@ -137,8 +163,8 @@ const FIRST_NUMBER = 4;
 function tableLines(model: TopModel, columns: number, room: number): string[] {
   const { report, scrolled, order } = model;
   if (report === null || room < 2) return [];
-  const shown = fitting(columns);
   const sorted = rowsOf(report, model.before).sort(ORDERS[order]);
+  const shown = fitting(columns, sorted);
   const rows = sorted.slice(scrolled, scrolled + room - 1);
   return [
     "",
@@ -151,23 +177,42 @@ function tableLines(model: TopModel, columns: number, room: number): string[] {
 function tableLine(columns: readonly Column[], text: (column: Column) => string): string {
   return columns.map((column) => {
     const { width } = column;
-    const value = cut(text(column), width);
+    const value = shortened(text(column), width);
     return COLUMNS.findIndex(({ title }) => title === column.title) < FIRST_NUMBER
       ? padEnd(value, width)
       : padStart(value, width);
   }).join(" ");
 }
 
-/** The first columns for which there is room; the wide one takes what is left. */
-function fitting(columns: number): Column[] {
-  const shown: Column[] = [];
+/**
+ * The columns for which there is room. Names come first, each as wide as its longest text; then the others, in order. Where not even
+ * the peers fit, they take all there is.
+ */
+function fitting(columns: number, rows: readonly Row[]): Column[] {
+  const widths = new Map<string, number>();
   let left = columns;
-  for (const column of COLUMNS) {
-    if (left < column.width) break;
-    shown.push(column);
-    left -= column.width + 1;
+  for (const title of NAMES_FIRST) {
+    const { text, width: least } = COLUMNS.find((column) => column.title === title)!;
+    const longest = rows.reduce((most, row) => Math.max(most, columnsOf(text(row))), least);
+    const width = title === "PEER" ? Math.min(longest, left) : longest;
+    if (width > left) continue;
+    widths.set(title, width);
+    left -= width + 1;
   }
-  return shown.map((column) => column.wide ? { ...column, width: column.width + Math.max(0, left) } : column);
+  for (const { title, width, isName } of COLUMNS) {
+    if (isName === true) continue;
+    if (width > left) break;
+    widths.set(title, width);
+    left -= width + 1;
+  }
+  return COLUMNS.filter(({ title }) => widths.has(title))
+    .map((column) => ({ ...column, width: widths.get(column.title)! }));
+}
+
+/** A text that fits; one that is cut ends with a mark. */
+function shortened(text: string, columns: number): string {
+  if (columnsOf(text) <= columns) return text;
+  return columns < 2 ? cut(text, columns) : `${cut(text, columns - 1)}…`;
 }
 
 function rowsOf(report: TopReport, before: TopReport | null): Row[] {

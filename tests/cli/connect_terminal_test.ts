@@ -29,23 +29,23 @@ test("parley connect at a terminal shows messages above the line that is being t
   const connection = await connected;
   // Longer than the terminal is wide, and with characters that take two columns.
   await terminal.type("a long line that goes on 日本 behind the edge");
-  await terminal.shows(/behind the\s+edge$/);
+  await terminal.shows(/^> a long line .* behind t\nhe edge$/m);
   await connection.send("first in between");
-  await terminal.shows(/first in between\n/);
+  await terminal.shows(/^< first in between\n> a long/m);
   await connection.send("red \x1b[31m\x1b[2J\x07 C:\\dir");
   await terminal.type(" ok");
   await terminal.press("Enter");
-  const screen = await terminal.shows(/ok\na long.*\n.*ok$/);
-  const typed = "a long line that goes on 日本 behind the\n edge ok";
+  const screen = await terminal.shows(/ok\n< a long.*\n.*ok\n>$/);
+  const typed = "a long line that goes on 日本 behind t\nhe edge ok";
   assertStringIncludes(
     screen,
-    `first in between\nred \\x1b[31m\\x1b[2J\\x07 C:\\dir\n${typed}\n${typed}`,
+    `< first in between\n< red \\x1b[31m\\x1b[2J\\x07 C:\\dir\n> ${typed}\n< ${typed}`,
   );
   await terminal.press("Up", "BSpace", "BSpace", "Enter");
-  await terminal.shows(/behind the\n edge\na long/);
+  await terminal.shows(/behind t\nhe edge\n< a long/);
   await terminal.press("C-d");
   const end = await terminal.shows(/\[exit \d+\]/);
-  assertEquals(end.split("\n").slice(-3), ["goodbye", "the server ended the connection", "[exit 0]"]);
+  assertEquals(end.split("\n").slice(-3), ["< goodbye", "the server ended the connection", "[exit 0]"]);
 });
 
 test("parley connect at a terminal shows what is no text in hexadecimal, and Ctrl-C leaves", async () => {
@@ -57,7 +57,7 @@ test("parley connect at a terminal shows what is no text in hexadecimal, and Ctr
   await server.ready;
   if (server.addr.transport !== "tcp") throw new TypeError("Not TCP");
   await using terminal = await start([String(server.addr.port), "--framing", "u8"], 80);
-  await terminal.shows(/^two\\nlines\n\[4 bytes\] 00 01 fe ff$/m);
+  await terminal.shows(/^< two\\nlines\n< \[4 bytes\] 00 01 fe ff\n>$/m);
   await terminal.type("half a line");
   await terminal.shows(/half a line$/);
   await terminal.press("C-c");

@@ -10,6 +10,7 @@ import { PARLEY_MAIN } from "../support/parley_program.ts";
 import { Program, runProgram } from "../support/program.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
+import { join } from "../../wire/mod.ts";
 
 const noSignals = Deno.build.os === "windows";
 
@@ -256,5 +257,29 @@ Deno.test({
       server.close(() => resolve());
       await closed;
     }
+  },
+});
+
+Deno.test({
+  name: "parley hub writes some lines of clients that come and go all the time, then how many it left out",
+  ignore: noSignals,
+  async fn() {
+    const token = TOKENS.home;
+    await using hub = new Program(PARLEY_MAIN, ["hub", "0", "--allow", "*:*:*"], {
+      env: { PARLEY_TOKEN: token },
+    });
+    const port = await portOf(hub);
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    for (let i = 0; i < 60; i++) {
+      const wire = join({ port, identity: `client-${i % 7}`, token, logger, reconnect: false });
+      await wire.ready;
+      await wire.close();
+    }
+    hub.kill("SIGINT");
+    const { code, stderr } = await hub.finish();
+    assertEquals(code, 0, stderr);
+    assertEquals(stderr.match(/ Joined /g)?.length, 10, stderr);
+    assertMatch(stderr, /Lines were left out .*line=Joined leftOut=50/);
+    assertMatch(stderr, /Lines were left out .*line=Left leftOut=50/);
   },
 });

@@ -1,5 +1,5 @@
 // Tests of parley ipc listen, send and query, as processes that share channels.
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { SecretKey } from "../../ipc/mod.ts";
 import { PARLEY_MAIN } from "../support/parley_program.ts";
 import { Program, type ProgramOptions, runProgram } from "../support/program.ts";
@@ -128,9 +128,16 @@ Deno.test({
     await using sending = ipc.start(["send", "slow", "--lines"], { keepStdin: true });
     await sending.type("hello\n");
     await listen.printed(/^hello$/m);
-    const late = await ipc.run(["query", "slow", "x", "--timeout", "100ms"]);
+    const late = await ipc.run(["query", "slow", "x", "--timeout", "1s"]);
     assertEquals(late.code, 1);
     assertMatch(late.stderr, /parley ipc query: .*\nHint: allow more time with --timeout/);
+    // All of it: a server that is not there, and a question that does not end.
+    const beganMs = performance.now();
+    const absent = await ipc.run(["query", "absent", "x", "--timeout", "1s"]);
+    assertEquals(absent.code, 1);
+    await using asking = ipc.start(["query", "slow", "--timeout", "1s"], { keepStdin: true });
+    assertEquals((await settles("its end", asking.finish())).code, 1);
+    assert(performance.now() - beganMs < 9000, "longer than what was allowed");
     waiting.kill("SIGINT");
     const { code, stderr } = await settles("its end", waiting.finish());
     assertEquals(code, 1, stderr);

@@ -45,8 +45,23 @@ function* everyCommand(typed: string, command: Command): Generator<[string, Comm
 Deno.test("parley ends with 2 and a hint for what it does not know", async () => {
   const cases: [string[], string][] = [
     [[], `parley: A command is missing\nTry "parley --help"\n`],
-    [["dmeo"], `parley: There is no command "dmeo"\nTry "parley --help"\n`],
-    [["demo", "--fast"], `parley demo: Unknown option "--fast"\nTry "parley demo --help"\n`],
+    [["dmeo"], `parley: There is no command "dmeo": did you mean "demo"?\nTry "parley --help"\n`],
+    [["listen"], `parley: There is no command "listen": did you mean "ipc listen"?\nTry "parley --help"\n`],
+    [["dmeo", "--help"], `parley: There is no command "dmeo": did you mean "demo"?\nTry "parley --help"\n`],
+    [
+      ["ipc", "quary"],
+      `parley ipc: There is no command "quary": did you mean "query"?\nTry "parley ipc --help"\n`,
+    ],
+    [
+      ["ipc", "zzzzzz"],
+      `parley ipc: There is no command "zzzzzz": there are listen, send, query\nTry "parley ipc --help"\n`,
+    ],
+    [["--verion"], `parley: Unknown option "--verion": did you mean "--version"?\nTry "parley --help"\n`],
+    [["demo", "--swiftly"], `parley demo: Unknown option "--swiftly"\nTry "parley demo --help"\n`],
+    [
+      ["serve", "--framming=lines"],
+      `parley serve: Unknown option "--framming=lines": did you mean "--framing"?\nTry "parley serve --help"\n`,
+    ],
     [["demo", "--text"], `parley demo: Option "--text" needs a value\nTry "parley demo --help"\n`],
     [["demo", "now"], `parley demo: Unexpected argument "now"\nTry "parley demo --help"\n`],
   ];

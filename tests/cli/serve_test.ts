@@ -299,3 +299,59 @@ Deno.test("parley serve hands limits on to the library", () => {
     perServer: { messagesPerSecond: 7 },
   });
 });
+
+/** Names a file in its first line, and ends with its input; what it started goes on, as nobody's child. */
+const LEAVING = `
+read -r file
+setsid sleep 600 </dev/null >/dev/null 2>&1 &
+echo $! > "$file.new"
+mv "$file.new" "$file"
+cat`;
+
+Deno.test({
+  name:
+    "parley serve ends what programs leave behind in sessions of their own: for a client when it is gone, all at the end",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using folder = new TempDir();
+    const [first, second] = [`${folder.path}/first`, `${folder.path}/second`];
+    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--", "sh", "-c", LEAVING]);
+    const port = await portOf(server);
+    const [one, two] = [await connect({ port, framing: lines }), await connect({ port, framing: lines })];
+    await one.send(first);
+    await two.send(second);
+    const [ofOne, ofTwo] = [await pidIn(first), await pidIn(second)];
+    assert(isAlive(ofOne) && isAlive(ofTwo), "both clients are there");
+    one.abort();
+    await until("what was left for the first client has ended", () => !isAlive(ofOne));
+    assert(isAlive(ofTwo), "the second client is there");
+    server.kill("SIGINT");
+    two.abort();
+    assertEquals((await server.finish()).code, 0);
+    // It has ended by then; that its entry goes is up to the system.
+    await until("nothing is left behind", () => !isAlive(ofTwo));
+  },
+});
+
+Deno.test({
+  name:
+    "SIGHUP ends no command that serves: serve, forward and ipc listen go on as hub does, and drain on SIGTERM",
+  ignore: noSignals,
+  async fn() {
+    await using folder = new TempDir();
+    const env = { PARLEY_TOKEN: "a token that is long enough", XDG_RUNTIME_DIR: folder.path };
+    await Promise.all([
+      ["serve", "0"],
+      ["forward", "1", "office/web", "--identity", "home"],
+      ["ipc", "listen", "jobs"],
+    ].map(async (args) => {
+      await using program = new Program(PARLEY_MAIN, args, { env });
+      await program.said(/listening on /);
+      program.kill("SIGHUP");
+      await program.said(/SIGHUP came: going on/);
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.finish();
+      assertEquals(code, 0, stderr);
+    }));
+  },
+});

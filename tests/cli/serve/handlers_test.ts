@@ -38,7 +38,7 @@ for (const per of ["message", "connection"] as const) {
     ignore,
     async fn() {
       // The inner one holds standard output open.
-      const programs = shell("sleep 600 & sleep 600");
+      await using programs = shell("sleep 600 & sleep 600");
       const handler = per === "message"
         ? perMessage({ programs, lines: true, maxAnswerBytes: 100, timeoutMs: 50 })
         : perConnection({ programs, framing, maxMessageBytes: 100, timeoutMs: 50 });
@@ -55,7 +55,7 @@ Deno.test({
   name: "perMessage() hands on bytes unchanged where messages are no lines, to as many programs as may run",
   ignore,
   async fn() {
-    const programs = shell("cat");
+    await using programs = shell("cat");
     const handler = perMessage({ programs, lines: false, maxAnswerBytes: 100, timeoutMs: 0 });
     const clients = Array.from({ length: 4 }, () => serveOne(handler));
     await Promise.all(clients.map(async ({ client, served }, i) => {
@@ -72,7 +72,7 @@ Deno.test({
   name: "perMessage() does not mind a program that reads nothing of a large message",
   ignore,
   async fn() {
-    const programs = shell("echo done");
+    await using programs = shell("echo done");
     const { client, served } = serveOne(
       perMessage({ programs, lines: true, maxAnswerBytes: 100, timeoutMs: 0 }),
     );

@@ -169,3 +169,47 @@ Deno.test("bytesText(), ageText() and cut() give short texts", () => {
   assertEquals([0, 59_999, 192_000, 18_420_000, 1e9].map(ageText), ["0s", "59s", "3m12s", "5h07m", "11d"]);
   assertEquals([cut("名前です", 5), cut("abc", 2), cut("abc", 9)], ["名前", "ab", "abc"]);
 });
+
+Deno.test("topView() shows names of peers whole at 60 columns; numbers give way", () => {
+  const peers = ["warehouse-3.sensor-12345", "a", "one-with-a-name-of-fifty-characters-that-fits-60-ok"];
+  const links = peers.map((peer, i) => link(`${i}`, i, { peer }));
+  const lines = topView(model({ report: report(1000, links) }), { columns: 60, rows: 24 });
+  for (const peer of peers) assert(lines.some((line) => line.includes(peer)), `${peer}\n${lines.join("\n")}`);
+  const wide = topView(model({ report: report(1000, links) }), { columns: 200, rows: 24 }).join("\n");
+  assertMatch(wide, /SOURCE.*PEER.*ADDRESS.*STATE.*AGE.*RTT/);
+  const cutOff = topView(model({ report: report(1000, [link("1", 1, { peer: "x".repeat(70) })]) }), {
+    columns: 60,
+    rows: 24,
+  });
+  assert(cutOff.includes("x".repeat(59) + "…"), cutOff.join("\n"));
+});
+
+Deno.test("topView() and topText() show latency of requests since the last look, and recent errors", () => {
+  const source = (counts: number[], errors: number) => ({
+    requests: { count: counts[0]! + counts[1]!, sumMs: 0, boundsMs: [2, 200], counts: [...counts, 0] },
+    recentErrors: Array.from({ length: errors }, (_, i) => ({
+      atMs: 0,
+      phase: "handshake",
+      code: "ERR_AUTH",
+      text: `no ${i} ${HOSTILE}`,
+      peer: i === 0 ? null : `10.0.0.${i}`,
+      count: i + 1,
+    })),
+  });
+  const before = reportWith(1000, source([100, 0], 0));
+  const after = withRates(reportWith(2000, source([100, 50], 5)), before);
+  const lines = topView(model({ report: after, before }), { columns: 120, rows: 40 });
+  assertMatch(lines.join("\n"), /requests took 101 ms \(p50\), 190 ms \(p95\), 198 ms \(p99\)/);
+  const errors = lines.filter((line) => line.includes("ERR_AUTH"));
+  assertEquals(errors.length, 3, "the newest first, and no more");
+  assertMatch(errors[0]!, /handshake 10\.0\.0\.4 ERR_AUTH \(5 times\): no 4 \\x1b/);
+  assertEquals(topText(model({ report: after })).match(/ERR_AUTH/g)?.length, 5);
+  assertEquals(after.sources[0]!.recentErrors[0]!.peer, "");
+});
+
+function reportWith(takenAtMs: number, source: Record<string, unknown>): TopReport {
+  const process = { pid: 7, uptimeMs: 1, residentBytes: 1, eventLoopDelayMs: 1 };
+  const read = readReport({ version: 1, title: "T", takenAtMs, ready: true, process, sources: [source] });
+  assert(read !== null);
+  return read;
+}
