@@ -38,7 +38,7 @@ function restarts(random: Random): IpcScene {
 function crashes(random: Random): IpcScene {
   return {
     ...surroundings(random),
-    cutsAtMs: times(random.int(0, 2), () => random.int(0, 8000)),
+    cutsAtMs: times(random.int(0, 4), () => random.int(0, 4000)),
     programs: [
       program(random, "server", "server", consecutive(random, () => random.pick(["kill", "close"] as const))),
       ...times(
@@ -67,7 +67,7 @@ function pairs(random: Random): IpcScene {
 function takeovers(random: Random): IpcScene {
   return {
     ...surroundings(random),
-    cutsAtMs: times(random.int(0, 2), () => random.int(0, 8000)),
+    cutsAtMs: times(random.int(0, 4), () => random.int(0, 4000)),
     programs: times(
       2,
       (i) =>
