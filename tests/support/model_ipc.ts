@@ -279,8 +279,9 @@ class IpcProgram {
       const next = pauses[0];
       if (next !== undefined && clock.now() - startMs >= next.atMs) {
         pauses.shift();
-        // A process that ends reads what there is.
-        if (!this.#isEnding) await clock.sleep(next.ms);
+        // A process that ends reads what there is. A rest that begins late ends when it was to end.
+        const leftMs = startMs + next.atMs + next.ms - clock.now();
+        if (!this.#isEnding && leftMs > 0) await clock.sleep(leftMs);
       }
       let message: Awaited<ReturnType<IpcParty["read"]>>;
       try {
