@@ -285,3 +285,26 @@ Deno.test("IpcLink ends with a peer that pings and never reads", async () => {
   line.link.abort(new Error("done"));
   await line.end();
 });
+
+Deno.test("IpcLink is let in by a message, a query, a pong or a sign of life, and by no refusal", async () => {
+  const kinds = [[FrameKind.message, 1], [FrameKind.query, 1], [FrameKind.pong, 1], [
+    FrameKind.pong,
+    0,
+  ]] as const;
+  for (const [kind, tag] of kinds) {
+    const line = new Line();
+    const entered = line.link.pings.enter();
+    assertEquals(line.link.pings.entering, true);
+    await line.send(kind, tag);
+    await settles("the entry", entered);
+    line.link.abort(new Error("done"));
+    await line.end();
+  }
+  const line = new Line();
+  const entered = assertRejects(() => line.link.pings.enter(), ParleyError);
+  await line.send(FrameKind.ping, 1);
+  await line.send(FrameKind.closing, 1);
+  await line.far.closeWrite();
+  assertEquals((await settles("the refusal", entered)).code, "ERR_BUSY");
+  await line.end();
+});

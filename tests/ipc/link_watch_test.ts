@@ -77,6 +77,22 @@ Deno.test("LinkWatch ends a link whose other side takes nothing, not one that is
   ]);
 });
 
+Deno.test("LinkWatch takes a write that goes on as a sign of life, however long nothing comes", () => {
+  const watched = new Watched();
+  for (let bytes = 0; bytes < 60; bytes++) {
+    assertEquals(watched.seconds(1, { writing: true, writtenBytes: bytes, queuedBytes: 1 << 20 }), []);
+  }
+  assertEquals(watched.seconds(15), ["ping"]);
+  assertEquals(watched.seconds(10), ["ERR_KEEPALIVE_TIMEOUT"]);
+});
+
+Deno.test("LinkWatch blames no side that rests for a sign of life that does not fit in", () => {
+  const watched = new Watched();
+  const look = { paused: true, writing: true, writtenBytes: 7 };
+  assertEquals(watched.seconds(60, { ...look, queuedBytes: 9 }), []);
+  assertEquals(watched.seconds(11, { ...look, queuedBytes: 10 }), ["ERR_SLOW_CONSUMER"]);
+});
+
 Deno.test("LinkWatch ends a link on which a message does not end, but not while we do not read", () => {
   const watched = new Watched({ keepaliveMs: 0 });
   assertEquals(watched.seconds(29, { inFrame: true }), []);
