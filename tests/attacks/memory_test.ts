@@ -149,7 +149,8 @@ for (const mode of ["push", "spill"] as const) {
       if (mode === "push") {
         assertEquals(code, null);
         assert(
-          queuedBytes > HIGH_WATER && queuedBytes <= HIGH_WATER + MESSAGE + 4,
+          // The kernel may have taken a part of the message whose send waits.
+          queuedBytes > HIGH_WATER - MESSAGE && queuedBytes <= HIGH_WATER + MESSAGE + 4,
           `${queuedBytes} bytes are queued`,
         );
         assert(residentGrew < HIGH_WATER + MESSAGE + SLACK, `the process grew by ${residentGrew} bytes`);

@@ -9,6 +9,8 @@ export class UpperServer implements AsyncDisposable {
   readonly #listener: Listener;
   readonly #running: Promise<void>[] = [];
   readonly #open = new Set<Transport>();
+  /** Bytes that came, over all connections. */
+  receivedBytes = 0;
 
   /** Takes over a listener. */
   constructor(listener: Listener) {
@@ -41,7 +43,13 @@ export class UpperServer implements AsyncDisposable {
   async #serve(transport: Transport): Promise<void> {
     this.#open.add(transport);
     try {
-      const text = await readAll(transport);
+      const text = await readAll({
+        read: async () => {
+          const chunk = await transport.read();
+          this.receivedBytes += chunk?.length ?? 0;
+          return chunk;
+        },
+      });
       await transport.write(new TextEncoder().encode(text.toUpperCase()));
       await transport.closeWrite();
     } catch {
@@ -58,7 +66,7 @@ export function portOf({ addr }: Listener | Forward): number {
 }
 
 /** The rest of a connection as text. */
-export async function readAll(transport: Transport): Promise<string> {
+export async function readAll(transport: Pick<Transport, "read">): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for (let chunk = await transport.read(); chunk !== null; chunk = await transport.read()) {
