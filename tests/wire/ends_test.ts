@@ -184,7 +184,7 @@ Deno.test("open's lifetime covers the opening and the whole stream, by time and 
     handlers: { hang: (stream) => (signals.push(stream.signal), hang()), echo: echoStream },
   });
   const wire = await test.join("ann");
-  const byTime = await wire.open("hang", { lifetime: { timeoutMs: 50 } });
+  const byTime = await wire.open("hang", { lifetime: { timeoutMs: 400 } });
   const error = await settles("the read", errorOf(byTime.read())) as Error;
   assertEquals([codeOf(error), codeOf(error.cause)], ["ERR_RESET", "ERR_READ_TIMEOUT"]);
   const controller = new AbortController();
