@@ -91,6 +91,8 @@ export class Answering {
   /** How many in `#waiting` were cancelled. */
   #cancelledWaiting = 0;
   #waitingBytes = 0;
+  /** What answers to cancelled queries cost that were sent while the outbox was full: an asker that reads none of them must not go on. */
+  #unreadBytes = 0;
   /** Handlers that run; those whose asker has gone count here, and are no longer in `#contexts`. */
   #running = 0;
   readonly #contexts = new Map<number, QueryContext>();
@@ -126,7 +128,7 @@ export class Answering {
 
   /** Whether no more should be received for now. */
   get full(): boolean {
-    return this.#waitingBytes >= this.#options.highWaterBytes;
+    return this.#waitingBytes + this.#unreadBytes >= this.#options.highWaterBytes;
   }
 
   /** Takes a query, and what the asker says is its place in a trace. */
@@ -159,12 +161,14 @@ export class Answering {
       this.#finishedBytes -= finished.data.length;
     } else return;
     this.times.forget(id);
+    if (this.#options.isOutboxFull()) this.#unreadBytes += QUERY_COST_BYTES;
     this.#options.send(FrameKind.failure, id, failureData(CANCELLED));
     this.#options.onDone();
   }
 
   /** Sends finished answers and runs what waits, as far as there is room. */
   resume(): void {
+    if (!this.#options.isOutboxFull()) this.#unreadBytes = 0;
     for (const answer of this.#finished.values()) {
       if (!this.#options.hasRoomFor(answer.data.length)) break;
       this.#finished.delete(answer.id);
@@ -209,6 +213,7 @@ export class Answering {
     this.#waitingById.clear();
     this.#cancelledWaiting = 0;
     this.#waitingBytes = 0;
+    this.#unreadBytes = 0;
     this.#finished.clear();
     this.#finishedBytes = 0;
     const gone = reason instanceof ClosedError ? reason : new ClosedError(

@@ -177,6 +177,23 @@ Deno.test("Answering never runs a waiting query that is cancelled, and keeps not
   answering.end(new Error("over"));
 });
 
+Deno.test("Answering is full for an asker that asks, cancels and reads none of it, until there is room again", () => {
+  const desk = new Desk();
+  const { answering } = desk;
+  desk.queuedBytes = 51;
+  let cancelled = 0;
+  for (; !answering.full && cancelled < 100; cancelled++) {
+    answering.take(cancelled + 1, ONE);
+    answering.cancel(cancelled + 1);
+  }
+  assertEquals(cancelled, 16, "64 bytes for each, of 1000");
+  answering.resume();
+  assertEquals(answering.full, true, "none of it was read");
+  desk.queuedBytes = 0;
+  answering.resume();
+  assertEquals(answering.full, false);
+});
+
 Deno.test("Answering drops a finished answer whose query is cancelled", async () => {
   const desk = new Desk();
   const { answering } = desk;
