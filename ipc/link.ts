@@ -30,7 +30,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkEnd>;
-  /** Asks the other side for signs of life, and gives them. */
+  /** Asks the other side for signs of life, and sends them. */
   readonly pings: Pings;
   readonly #traffic: IpcTraffic = newIpcTraffic();
   readonly #frames: FrameLink;
