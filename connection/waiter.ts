@@ -83,9 +83,9 @@ export function iteration(message: Uint8Array | null): IteratorResult<Uint8Array
 }
 
 /** Makes what `for await` iterates over; leaving the loop ends nothing, and another one goes on. */
-export function iterate(
-  next: () => Promise<IteratorResult<Uint8Array, undefined>>,
-): AsyncIterableIterator<Uint8Array, undefined> {
+export function iterate<T>(
+  next: () => Promise<IteratorResult<T, undefined>>,
+): AsyncIterableIterator<T, undefined> {
   return {
     next,
     return: () => Promise.resolve({ value: undefined, done: true }),

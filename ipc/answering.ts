@@ -6,6 +6,7 @@ import { telemetryOn } from "../stats/telemetry.ts";
 import type { TraceParts } from "../stats/trace_context.ts";
 import { failureData } from "./asked.ts";
 import { Fifo } from "./fifo.ts";
+import { frameError } from "./link_errors.ts";
 import type { LinkTelemetry } from "./link_telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "./message.ts";
 import { type IpcQueryContext, QueryContext } from "./query_context.ts";
@@ -91,6 +92,8 @@ export class Answering {
   /** How many in `#waiting` were cancelled. */
   #cancelledWaiting = 0;
   #waitingBytes = 0;
+  /** What failures cost that were sent while the outbox was full: an asker that reads none of them must not go on. */
+  #unreadBytes = 0;
   /** Handlers that run; those whose asker has gone count here, and are no longer in `#contexts`. */
   #running = 0;
   readonly #contexts = new Map<number, QueryContext>();
@@ -126,12 +129,14 @@ export class Answering {
 
   /** Whether no more should be received for now. */
   get full(): boolean {
-    return this.#waitingBytes >= this.#options.highWaterBytes;
+    return this.#waitingBytes + this.#unreadBytes >= this.#options.highWaterBytes;
   }
 
   /** Takes a query, and what the asker says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
     this.times.came(id);
+    // What is refused anyway is not held till then: a side that closes reads on, however much comes.
+    if (this.#refusing) return this.#failNow(id, CLOSING);
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
     const query: WaitingQuery = { id, data, parent, isCancelled: false };
     this.#waiting.push(query);
@@ -159,12 +164,12 @@ export class Answering {
       this.#finishedBytes -= finished.data.length;
     } else return;
     this.times.forget(id);
-    this.#options.send(FrameKind.failure, id, failureData(CANCELLED));
-    this.#options.onDone();
+    this.#failNow(id, CANCELLED);
   }
 
   /** Sends finished answers and runs what waits, as far as there is room. */
   resume(): void {
+    if (!this.#options.isOutboxFull()) this.#unreadBytes = 0;
     for (const answer of this.#finished.values()) {
       if (!this.#options.hasRoomFor(answer.data.length)) break;
       this.#finished.delete(answer.id);
@@ -209,6 +214,7 @@ export class Answering {
     this.#waitingById.clear();
     this.#cancelledWaiting = 0;
     this.#waitingBytes = 0;
+    this.#unreadBytes = 0;
     this.#finished.clear();
     this.#finishedBytes = 0;
     const gone = reason instanceof ClosedError ? reason : new ClosedError(
@@ -247,10 +253,9 @@ export class Answering {
   }
 
   #run(id: number, data: Uint8Array, parent: TraceParts | undefined): void {
-    const { handler, send, telemetry } = this.#options;
+    const { handler, telemetry } = this.#options;
     if (this.#refusing || handler === undefined) {
-      send(FrameKind.failure, id, failureData(this.#refusing ? CLOSING : NO_HANDLER));
-      return this.#options.onDone(); // one that waited may be the last that a close waits for
+      return this.#failNow(id, this.#refusing ? CLOSING : NO_HANDLER);
     }
     const context = new QueryContext();
     let answer: IpcAnswer | Promise<IpcAnswer>;
@@ -278,6 +283,18 @@ export class Answering {
   #settled(id: number, context: QueryContext): void {
     this.#running--;
     if (this.#contexts.get(id) === context) this.#contexts.delete(id);
+  }
+
+  /** Fails a query of which nothing is held any more, room or not; it may be the last that a close waits for. */
+  #failNow(id: number, error: RemoteError): void {
+    const { highWaterBytes, isOutboxFull, onDone, send } = this.#options;
+    if (isOutboxFull()) this.#unreadBytes += QUERY_COST_BYTES;
+    // Until then the reading stops by itself.
+    if (this.#refusing && this.#unreadBytes > highWaterBytes) {
+      throw frameError("Cannot refuse any more queries as none of the answers is read");
+    }
+    send(FrameKind.failure, id, failureData(error));
+    onDone();
   }
 
   #answer(id: number, value: IpcAnswer, context: QueryContext): void {

@@ -63,12 +63,12 @@ export class ChannelLock {
     return isSame(this.#parts.path, this.#parts.id);
   }
 
-  /** Gives the lock free; the file stays for the one who has the path now. */
+  /** Frees the lock; the file stays for the server that has the path now. */
   close(): void {
     this.#parts.file.close();
   }
 
-  /** Removes the file, if it is the one that is locked, and gives the lock free. */
+  /** Removes the file, if it is the one that is locked, and frees the lock. */
   release(): void {
     const { path, id, file } = this.#parts;
     removeIfSame(path, id);

@@ -53,7 +53,7 @@ export interface Claim {
   readonly lost: Promise<AddressError>;
   /** Looks whether socket, lock and key are in place, and makes anew what is not. Done every second; never rejects. */
   check(): Promise<void>;
-  /** Stops listening, removes the files that are still ours, and gives the channel free. Idempotent. */
+  /** Stops listening, removes the files that are still ours, and frees the channel. Idempotent. */
   release(): void;
 }
 
@@ -104,7 +104,7 @@ export async function prepareDirectory(action: string, endpoint: Endpoint & { ki
   }
 }
 
-/** Whether an error says that nobody listens at an address. */
+/** Whether an error says that no program listens at an address. */
 export function isNobodyThere(error: unknown): boolean {
   return error instanceof ParleyError && error.code === "ERR_CONNECT_REFUSED";
 }

@@ -30,7 +30,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkEnd>;
-  /** Asks the other side for signs of life, and gives them. */
+  /** Asks the other side for signs of life, and sends them. */
   readonly pings: Pings;
   readonly #traffic: IpcTraffic = newIpcTraffic();
   readonly #frames: FrameLink;
@@ -237,6 +237,10 @@ export class IpcLink {
 
   readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
     if (this.pings.entering) this.pings.sawFrame(kind);
+    // Nothing holds these back any more: a side that closes is read to its end, room or not.
+    if (this.#theyClose !== null && (kind === FrameKind.message || kind === FrameKind.query)) {
+      throw frameError("Cannot take a message or a query behind the closing frame");
+    }
     switch (kind) {
       case FrameKind.message:
         return this.#onMessage(tag, data);

@@ -19,7 +19,7 @@ export interface LinkWatchOptions {
 export interface LinkWatchActions {
   /** Asks the other side for a sign of life. */
   ping(): void;
-  /** Gives one unasked: we live, but our application does not read. */
+  /** Sends a sign that the other side did not ask for: we live, but our application does not read. */
   stillHere(): void;
   /** Ends the link. */
   fail(error: Error): void;

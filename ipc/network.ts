@@ -119,7 +119,7 @@ function where({ hostname, port }: Tcp): { hostname: string; port: number } {
   return { hostname, port };
 }
 
-/** A port has no files but the channel's key; only the kernel gives it to another. */
+/** A port has no files but the channel's key; only the kernel hands it to another program. */
 async function claimPort(listener: Listener, secrets: PlaceSecrets, options: ClaimOptions): Promise<Claim> {
   try {
     await secrets.claim();

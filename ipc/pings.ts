@@ -57,7 +57,7 @@ export class Pings {
     this.#entry = null;
   }
 
-  /** Gives one unasked. */
+  /** Sends a pong that no ping asked for. */
   stillHere(): void {
     this.#options.send(FrameKind.pong, 0, NOTHING);
   }

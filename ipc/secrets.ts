@@ -109,7 +109,8 @@ export class SecretSource implements KeyKeeper {
     try {
       if (await this.#adopt()) return;
     } catch (error) {
-      if (!(error instanceof AuthError)) throw error;
+      // A file that a user put there is the user's to mend; the key that was in it serves on.
+      if (!(error instanceof AuthError) || !this.#isOurs) throw error;
       await Deno.remove(this.#keyPath);
     }
     await this.#key.toFile(this.#keyPath);

@@ -207,7 +207,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Waits until each current client has sent a message, and takes one of each: as fast as the slowest. At the time limit it gives what
+   * Waits until each current client has sent a message, and takes one of each: as fast as the slowest. At the time limit it returns what
    * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
    */
   readRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
@@ -258,7 +258,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Closes in order: lets no client in, closes every client as `IpcServerClient.close` does, and gives the channel free. What was received
+   * Closes in order: lets no client in, closes every client as `IpcServerClient.close` does, and frees the channel. What was received
    * can still be read. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut

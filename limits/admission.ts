@@ -189,7 +189,7 @@ export class Admission<Owner = unknown> {
   }
 
   /**
-   * Gives a pending connection the source that it turned out to have, as the header of a balancer says, and decides on it anew: penalties,
+   * Assigns to a pending connection the source that the header of a balancer names, and decides on it anew: penalties,
    * rates and caps of that source hold for it. A ticket that is refused has been released.
    *
    * @param ticket A pending ticket, let in under another source or none

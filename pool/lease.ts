@@ -67,12 +67,12 @@ export class Lease implements AsyncDisposable {
     this.#return({ kind: "released" });
   }
 
-  /** Gives it back and has it closed, because it must not be used again; the backend is not blamed. Idempotent. */
+  /** Returns it and has it closed, because it must not be used again; the backend is not blamed. Idempotent. */
   discard(): void {
     this.#return({ kind: "discarded" });
   }
 
-  /** Gives it back and has it cut: the backend failed, and its circuit breaker is told. Idempotent. */
+  /** Returns it and has it cut: the backend failed, which its circuit breaker counts. Idempotent. */
   fail(error?: unknown): void {
     this.#return({ kind: "failed", error });
   }

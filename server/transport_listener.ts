@@ -1,5 +1,6 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
 import { handled } from "../connection/rejections.ts";
+import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../limits/check_names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -207,18 +208,13 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
-    return {
-      next: () =>
-        handled(
-          this.#accept({}).then((value) => {
-            return value === null ? { value: undefined, done: true } : { value, done: false };
-          }),
-        ),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(() =>
+      handled(
+        this.#accept({}).then((value) => {
+          return value === null ? { value: undefined, done: true } : { value, done: false };
+        }),
+      )
+    );
   }
 
   /** Lets the process live while it listens (the default). */

@@ -140,7 +140,7 @@ export interface IpcCounters extends IpcTraffic {
    * on the way or sealed by another provider, an end inside a message.
    */
   protocolErrors: number;
-  /** Queries of the other side whose handler threw. */
+  /** Queries of the other side whose handler threw, and clients whose hook `onClient` threw. */
   handlerErrors: number;
 }
 

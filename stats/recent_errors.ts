@@ -1,4 +1,4 @@
-// RecentErrors: the last errors of a server, a client, a wire or a channel: a fixed number, whoever causes them.
+// RecentErrors: the last errors of a server, a client, a wire or a channel: a fixed number, no matter which peer causes them.
 import { errorText, escapeForLog } from "../log_text.ts";
 import { addressText } from "../net/faults.ts";
 import type { Address } from "../net/transport.ts";

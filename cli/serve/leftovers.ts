@@ -23,7 +23,7 @@ interface Marked {
 
 /**
  * Finds and ends what programs leave behind. A process group does not hold all of it: `setsid` leaves the group, and a process whose
- * parent has ended is nobody's child. So each run has a mark in its environment, which all that it starts inherits; on Linux the
+ * parent has ended is no child of ours. So each run has a mark in its environment, which all that it starts inherits; on Linux the
  * environments of processes can be read. What clears its environment on purpose is not found.
  */
 export class Leftovers {

@@ -78,10 +78,10 @@ export class Rollup {
       const before = open.values[index]!;
       const span = open.spans[index]!;
       open.spans[index] = span + spanMs;
+      const share = span + spanMs <= 0 ? 1 : spanMs / (span + spanMs);
       if (Number.isNaN(before) || fold === "last") open.values[index] = value;
       else if (fold === "max") open.values[index] = Math.max(before, value);
-      else {open.values[index] = before +
-          (value - before) * (span + spanMs <= 0 ? 1 : spanMs / (span + spanMs));}
+      else open.values[index] = before + (value - before) * share;
     }
   }
 

@@ -21,7 +21,7 @@ function rangeNow() {
   return [endMs - RANGES[chosen].ms, endMs];
 }
 
-/** Samples of before and of now, each moment once, as many as five minutes have. */
+/** Earlier and current samples, each moment once, as many as five minutes have. */
 function merge(before, now) {
   const lastMs = before.length === 0 ? -Infinity : before[before.length - 1].atMs;
   return [...before, ...now.filter(({ atMs }) => atMs > lastMs)].slice(-300);

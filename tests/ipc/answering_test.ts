@@ -1,6 +1,6 @@
 // Tests of Answering: what waits for an asker is bounded, and a query whose asker has gone is given up.
-import { assertEquals, assertStrictEquals } from "@std/assert";
-import { ClosedError } from "../../errors.ts";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { ClosedError, ProtocolError } from "../../errors.ts";
 import { Answering, type AnsweringOptions } from "../../ipc/answering.ts";
 import { LinkTelemetry } from "../../ipc/link_telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../../ipc/message.ts";
@@ -177,6 +177,38 @@ Deno.test("Answering never runs a waiting query that is cancelled, and keeps not
   answering.end(new Error("over"));
 });
 
+Deno.test("Answering is full for an asker that asks, cancels and reads none of it, until there is room again", () => {
+  const desk = new Desk();
+  const { answering } = desk;
+  desk.queuedBytes = 51;
+  let cancelled = 0;
+  for (; !answering.full && cancelled < 100; cancelled++) {
+    answering.take(cancelled + 1, ONE);
+    answering.cancel(cancelled + 1);
+  }
+  assertEquals(cancelled, 16, "64 bytes for each, of 1000");
+  answering.resume();
+  assertEquals(answering.full, true, "none of it was read");
+  desk.queuedBytes = 0;
+  answering.resume();
+  assertEquals(answering.full, false);
+});
+
+Deno.test("Answering refuses queries of a side that closes at once, and holds none of them, until too much is unread", () => {
+  const desk = new Desk();
+  const { answering } = desk;
+  desk.queuedBytes = 51;
+  answering.refuse();
+  for (let id = 1; id <= 15; id++) answering.take(id, new Uint8Array(1000));
+  assertEquals([desk.sent.length, answering.size, answering.full, desk.doneCount], [15, 0, false, 15]);
+  desk.queuedBytes = 0;
+  answering.resume();
+  desk.queuedBytes = 51;
+  for (let id = 16; id <= 30; id++) answering.take(id, ONE);
+  assertEquals(desk.sent.every((frame) => frame.startsWith(`${FrameKind.failure} `)), true);
+  assertThrows(() => answering.take(31, ONE), ProtocolError, "none of the answers is read");
+});
+
 Deno.test("Answering drops a finished answer whose query is cancelled", async () => {
   const desk = new Desk();
   const { answering } = desk;
@@ -220,5 +252,5 @@ Deno.test("Answering says that it takes cancel frames once, and only for a query
   closing.queuedBytes = 100;
   closing.answering.refuse();
   closing.answering.take(1, ONE);
-  assertEquals(closing.sent, [], "behind a closing frame nothing may follow");
+  assertEquals(closing.sent, [`${FrameKind.failure} 1`], "a side that closes announces nothing");
 });

@@ -93,6 +93,22 @@ Deno.test("IpcLink ends on what the protocol does not have", async () => {
         ]),
       );
     }],
+    ["a message behind the closing frame", "ERR_IPC_FRAME", async (line) => {
+      await line.far.write(
+        new Uint8Array([
+          ...encodeFrame(FrameKind.closing, 0, EMPTY),
+          ...encodeFrame(FrameKind.message, 1, EMPTY),
+        ]),
+      );
+    }],
+    ["a query behind the closing frame", "ERR_IPC_FRAME", async (line) => {
+      await line.far.write(
+        new Uint8Array([
+          ...encodeFrame(FrameKind.closing, 0, EMPTY),
+          ...encodeFrame(FrameKind.query, 1, EMPTY),
+        ]),
+      );
+    }],
     ["an unknown kind", "ERR_IPC_FRAME", (line) => line.send(10 as FrameKind, 1)],
     ["type 0", "ERR_IPC_FRAME", (line) => line.send(FrameKind.message, 0)],
     [

@@ -1,5 +1,6 @@
 // The place of a channel: its lock, key and socket, what becomes of them when they are removed, and that two servers never have it.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import type { ParleyError } from "../../errors.ts";
 import { ChannelLock } from "../../ipc/channel_lock.ts";
 import { claimSocket } from "../../ipc/claim.ts";
 import { elsewhereText, type Endpoint, findEndpoint } from "../../ipc/endpoint.ts";
@@ -216,6 +217,28 @@ Deno.test("listenIpc makes the key anew with its bytes, follows one that was put
   };
   await settles("a client with the other key", follows());
   assertEquals(await Deno.readFile(keyPath), bytes.toReversed());
+});
+
+Deno.test("listenIpc leaves a key file where it is that a user put there and others may read, and reports it", async () => {
+  await using dir = new TempDir();
+  const path = `${dir.path}/s.sock`;
+  const keyPath = `${path}.key`;
+  await SecretKey.generate().toFile(keyPath);
+  const reported = Promise.withResolvers<unknown>();
+  await using server = await listenIpc({
+    name: "own-key",
+    path,
+    onError: (error) => reported.resolve(error),
+  });
+  const replaced = crypto.getRandomValues(new Uint8Array(32));
+  await Deno.writeFile(`${keyPath}.new`, replaced);
+  await Deno.chmod(`${keyPath}.new`, 0o644);
+  await Deno.rename(`${keyPath}.new`, keyPath);
+  const error = await settles("the report", reported.promise);
+  assertEquals((error as ParleyError).code, "ERR_FORBIDDEN");
+  assertEquals(await Deno.readFile(keyPath), replaced);
+  await server.close();
+  assertEquals(names(dir.path), ["s.sock.key"]);
 });
 
 Deno.test("listenIpc leaves nothing of ended channels behind", async () => {
