@@ -18,7 +18,7 @@ import type { IpcStats } from "../stats/snapshots.ts";
 import type { LinkEnd } from "./link_types.ts";
 import { type IpcMessage, LinkSlot } from "./link_slot.ts";
 import { type IpcQueryHandler, openLink } from "./open_link.ts";
-import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import { SecretSource } from "./secrets.ts";
 import { shortestMs } from "./shortest.ts";
@@ -201,10 +201,13 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * Closes in order: answers what was asked, waits for answers, hands over what was written, and waits until the server has it. What
    * was received can still be read. Idempotent.
    *
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the connection was lost before the server had everything
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const refused = refuseClose(options);
+    if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
     this.#close.catch(() => {});
     return this.#close;
