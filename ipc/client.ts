@@ -115,6 +115,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */
   readonly #stopping = new AbortController();
+  /** Resolves when no attempt to connect again is under way any more. */
+  #keeping: Promise<void> = Promise.resolve();
   #close: Promise<void> | null = null;
 
   /** @ignore use {@linkcode connectIpc} */
@@ -245,7 +247,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
       signal?.removeEventListener("abort", onAbort);
     }
     this.#closeOnAbort(signal);
-    void this.#keepUp();
+    this.#keeping = this.#keepUp();
   }
 
   #closeOnAbort(signal: AbortSignal | undefined): void {
@@ -345,6 +347,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     } catch (error) {
       this.#end("closed", error as Error);
       throw error;
+    } finally {
+      await this.#keeping; // an attempt may be looking at the place
     }
   }
 
