@@ -18,7 +18,7 @@ import type { IpcStats } from "../stats/snapshots.ts";
 import type { LinkEnd } from "./link_types.ts";
 import { type IpcMessage, LinkSlot } from "./link_slot.ts";
 import { type IpcQueryHandler, openLink } from "./open_link.ts";
-import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import { SecretSource } from "./secrets.ts";
 import { shortestMs } from "./shortest.ts";
@@ -115,6 +115,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */
   readonly #stopping = new AbortController();
+  /** Resolves when no attempt to connect again is under way any more. */
+  #keeping: Promise<void> = Promise.resolve();
   #close: Promise<void> | null = null;
 
   /** @ignore use {@linkcode connectIpc} */
@@ -201,10 +203,13 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * Closes in order: answers what was asked, waits for answers, hands over what was written, and waits until the server has it. What
    * was received can still be read. Idempotent.
    *
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the connection was lost before the server had everything
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const refused = refuseClose(options);
+    if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
     this.#close.catch(() => {});
     return this.#close;
@@ -242,7 +247,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
       signal?.removeEventListener("abort", onAbort);
     }
     this.#closeOnAbort(signal);
-    void this.#keepUp();
+    this.#keeping = this.#keepUp();
   }
 
   #closeOnAbort(signal: AbortSignal | undefined): void {
@@ -342,6 +347,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     } catch (error) {
       this.#end("closed", error as Error);
       throw error;
+    } finally {
+      await this.#keeping; // an attempt may be looking at the place
     }
   }
 

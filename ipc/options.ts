@@ -1,5 +1,6 @@
 // Options of servers, clients and pairs: what they are, their defaults, and their check before any I/O.
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../limits/check.ts";
+import { checkOptionNames } from "../limits/check_names.ts";
 import type { Logger } from "../logger.ts";
 import { checkName, type IpcAddressOptions } from "./endpoint.ts";
 import { MAX_SECRETS, SecretKey } from "./keys.ts";
@@ -197,4 +198,26 @@ export function toBytes(action: string, data: unknown): Uint8Array {
   throw new TypeError(
     `${action} as "data" must be a Uint8Array or a text: it is ${data === null ? "null" : typeof data}`,
   );
+}
+
+/** Names of the options that every `close` has. */
+const CLOSE_NAMES = { timeoutMs: true } as const;
+
+/** Names of the options of a `close` that may turn a client out. */
+export const CLIENT_CLOSE_NAMES = { ...CLOSE_NAMES, forGood: true } as const;
+
+/** Refuses a `close` whose options are wrong; nothing is closed then. */
+export function refuseClose(
+  options: { readonly timeoutMs?: number; readonly forGood?: boolean },
+  names: Readonly<Record<string, true>> = CLOSE_NAMES,
+): Promise<never> | null {
+  const { timeoutMs, forGood } = options;
+  try {
+    checkOptionNames("Cannot close", options, names);
+    if (timeoutMs !== undefined) checkDurationMs("Cannot close", "timeoutMs", timeoutMs, { minMs: 0 });
+    if (forGood !== undefined) checkBoolean("Cannot close", "forGood", forGood);
+    return null;
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }

@@ -18,7 +18,7 @@ import type { LinkEnd } from "./link_types.ts";
 import { ClosingReason } from "./message.ts";
 import { claimEndpoint } from "./network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
-import { type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { type IpcPairOptions, type IpcRole, PAIR_NAMES, PAIR_RECONNECT } from "./pair_options.ts";
 import { pause } from "./pause.ts";
 import { probe } from "./probe.ts";
@@ -180,6 +180,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const refused = refuseClose(options);
+    if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
     this.#close.catch(() => {});
     return this.#close;

@@ -19,7 +19,7 @@ import { type IpcReadOptions, iterate, readTimeout, refuseWait, Waiters } from "
 import { IpcLink } from "./link.ts";
 import { ClosingReason } from "./message.ts";
 import { claimEndpoint } from "./network.ts";
-import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { Reception } from "./reception.ts";
 import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./secrets.ts";
@@ -261,9 +261,12 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * Closes in order: lets no client in, closes every client as `IpcServerClient.close` does, and frees the channel. What was received
    * can still be read. Idempotent.
    *
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const refused = refuseClose(options);
+    if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
     this.#close.catch(() => {});
     return this.#close;

@@ -9,7 +9,7 @@ import type { IpcLinkStats } from "../stats/snapshots.ts";
 import type { LinkEnd } from "./link_types.ts";
 import type { IpcMessage } from "./link_slot.ts";
 import { ClosingReason } from "./message.ts";
-import { checkType, toBytes } from "./options.ts";
+import { checkType, CLIENT_CLOSE_NAMES, refuseClose, toBytes } from "./options.ts";
 import { probe } from "./probe.ts";
 import type { IpcQueryContext } from "./query_context.ts";
 import type { IpcTally } from "./tally.ts";
@@ -146,9 +146,12 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * A client connects again by itself unless it is closed `forGood`: then it ends with `ERR_FORBIDDEN`. That binds the `IpcClient` of
    * the other process only; to keep that process out, change the secret, or close whatever it connects with.
    *
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    */
   close(options: { timeoutMs?: number; forGood?: boolean } = {}): Promise<void> {
+    const refused = refuseClose(options, CLIENT_CLOSE_NAMES);
+    if (refused !== null) return refused;
     const { forGood = false, ...rest } = options;
     return this.#link!.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
   }

@@ -1,7 +1,7 @@
 // Ends of servers and clients: in order, by deadline, by loss; and what comes after.
 import { assertEquals, assertRejects } from "@std/assert";
 import { RemoteError, TimeoutError } from "../../errors.ts";
-import { connectIpc, listenIpc, SecretKey } from "../../ipc/mod.ts";
+import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 
@@ -174,4 +174,20 @@ Deno.test("a server that is full says so, and has room again", async () => {
   const third = await connectIpc(channel.options);
   assertEquals(server.clients.size, 2);
   await third.close();
+});
+
+Deno.test("close refuses options that are wrong, and closes nothing then", async () => {
+  await using channel = new Channel();
+  await using server = await listenIpc(channel.options);
+  await using client = await connectIpc(channel.options);
+  await using pair = await pairIpc({ ...channel.options, path: `${channel.path}2` }, () => "");
+  const [there] = server.clients.values();
+  for (
+    const { close } of [client, server, pair, there!].map((it) => ({ close: (o: object) => it.close(o) }))
+  ) {
+    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close as there is no option");
+    await assertRejects(() => close({ timeoutMs: -1 }), RangeError, '"timeoutMs"');
+  }
+  await assertRejects(() => there!.close({ forGood: 1 as never }), TypeError, '"forGood"');
+  assertEquals([client.status, there!.status, pair.status], ["connected", "connected", "listening"]);
 });
