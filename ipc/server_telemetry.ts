@@ -13,6 +13,7 @@ export function observeServer(server: IpcServer): void {
       connectionsClosed: overall.connectionsClosed,
       connectionsRefused: overall.connectionsRefused,
       handshakeFailures: overall.handshakeFailures,
+      protocolErrors: overall.protocolErrors,
       handlerErrors: overall.handlerErrors,
     };
   });

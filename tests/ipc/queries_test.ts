@@ -27,6 +27,21 @@ Deno.test("onQuery of a server knows which client asks", async () => {
   assertEquals(text(await other.query("who?")), `${other.sessionId} false`);
 });
 
+Deno.test("onQuery of a server writes messages to the client that asks, ahead of the answer", async () => {
+  await using channel = new Channel();
+  await using _server = await listenIpc({
+    ...channel.options,
+    onQuery: async (_data, asker) => {
+      await asker.write(7, "half way");
+      return "done";
+    },
+  });
+  await using client = await connectIpc(channel.options);
+  assertEquals(text(await client.query("go")), "done");
+  const message = await client.read({ timeoutMs: 0 });
+  assertEquals([message?.type, text(message!.data)], [7, "half way"]);
+});
+
 Deno.test("onQuery hears of an asker that gave up by its signal, its time limit and its end, on servers, clients and pairs", async () => {
   const slow = new Slow();
   const { onQuery } = slow;
