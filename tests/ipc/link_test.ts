@@ -324,3 +324,23 @@ Deno.test("IpcLink is let in by a message, a query, a pong or a sign of life, an
   assertEquals((await settles("the refusal", entered)).code, "ERR_BUSY");
   await line.end();
 });
+
+Deno.test("IpcLink is not ended for a message that does not end while answers do, each of which a look falls into", async () => {
+  const line = new Line({ messageTimeoutMs: 1000, keepaliveMs: 0 });
+  const answers = Array.from({ length: 4 }, () => line.link.query(EMPTY, 60_000));
+  const frames = [1, 2, 3, 4].map((id) => encodeFrame(FrameKind.answer, id, new Uint8Array(100)));
+  await line.far.write(frames[0]!.subarray(0, 50));
+  let nowMs = 10_000;
+  for (const [index, frame] of frames.entries()) {
+    const next = frames[index + 1]?.subarray(0, 50) ?? EMPTY;
+    await line.far.write(new Uint8Array([...frame.subarray(50), ...next]));
+    await settles("an answer", answers[index]!);
+    line.link.tick(nowMs += 900);
+  }
+  assertEquals(line.link.isOpen, true);
+  await line.far.write(frames[0]!.subarray(0, 50));
+  await until("the part of a frame", () => line.link.stats().bytesIn === 4 * frames[0]!.length + 50);
+  line.link.tick(nowMs += 900);
+  line.link.tick(nowMs += 1000);
+  assertEquals(await line.end(), "ERR_READ_TIMEOUT");
+});
