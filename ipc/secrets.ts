@@ -1,6 +1,6 @@
 // The secrets of a channel: those the user gave, or the key file that its server makes.
 import { AddressError, AuthError } from "../errors.ts";
-import { type FileId, isSame, removeIfSame } from "../net/unix_files.ts";
+import { markOf, removeQuietly } from "../net/unix_files.ts";
 import type { KeyKeeper } from "./claim.ts";
 import {
   checkDirectory,
@@ -8,7 +8,6 @@ import {
   elsewhereText,
   type Endpoint,
   keptFrom,
-  lstat,
   makeDirectory,
 } from "./endpoint.ts";
 import { secretBytes, SecretKey } from "./keys.ts";
@@ -25,8 +24,8 @@ export class SecretSource implements KeyKeeper {
   #derived: Promise<SecretKey> | null = null;
   /** The channel's key while this side is its server. */
   #key: SecretKey | null = null;
-  /** The key's file. */
-  #file: FileId | null = null;
+  /** What the key's file was like when the key was taken from it. */
+  #mark: string | null = null;
   /** Whether the file is ours to remove: a key that a user put beside a socket of a path of theirs is not. */
   #isOurs = false;
 
@@ -101,9 +100,9 @@ export class SecretSource implements KeyKeeper {
     }
   }
 
-  /** Makes the key's file anew when it has gone. Follows a file that was replaced by another key; replaces one that is none. */
+  /** Makes the key's file anew when it has gone. Follows a file that holds another key now; replaces one that holds none. */
   async keep(): Promise<void> {
-    if (this.#key === null || this.#file === null || isSame(this.#keyPath, this.#file)) return;
+    if (this.#key === null || this.#mark === null || markOf(this.#keyPath) === this.#mark) return;
     const { directory, kind } = this.#endpoint;
     if (kind === "tcp" && directory !== null) await makeDirectory(this.#options.action, directory);
     try {
@@ -115,15 +114,18 @@ export class SecretSource implements KeyKeeper {
     }
     await this.#key.toFile(this.#keyPath);
     this.#isOurs = true;
-    const isDropped = this.#file === null;
+    const isDropped = this.#mark === null;
     await this.#adopt();
     if (isDropped) this.drop();
   }
 
   /** Removes the key's file if this server made it, or it is in our own directory: ended channels leave nothing behind. */
   drop(): void {
-    if (this.#file !== null && this.#isOurs) removeIfSame(this.#keyPath, this.#file);
-    this.#file = null; // the key itself stays for handshakes under way
+    // What another put in its place meanwhile is not ours.
+    if (this.#mark !== null && this.#isOurs && markOf(this.#keyPath) === this.#mark) {
+      removeQuietly(this.#keyPath);
+    }
+    this.#mark = null; // the key itself stays for handshakes under way
   }
 
   get #keyPath(): string {
@@ -134,15 +136,15 @@ export class SecretSource implements KeyKeeper {
 
   /** Takes the key that is in the file; `false` when there is none. */
   async #adopt(): Promise<boolean> {
-    const found = await lstat(this.#keyPath);
-    if (found === null) return false;
+    const mark = markOf(this.#keyPath);
+    if (mark === null) return false;
     try {
       this.#key = await SecretKey.fromFile(this.#keyPath);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;
     }
-    this.#file = { dev: found.dev, ino: found.ino };
+    this.#mark = mark;
     return true;
   }
 

@@ -61,6 +61,19 @@ export function isSame(path: string, own: FileId): boolean {
   }
 }
 
+/**
+ * What the file at a path is like now; `null` when there is none. Another text says that it was replaced, written to, or given
+ * another mode: numbers of files are used again, so {@linkcode isSame} alone does not tell one that is not kept open.
+ */
+export function markOf(path: string): string | null {
+  try {
+    const { dev, ino, size, mode, mtime } = Deno.lstatSync(path);
+    return [dev, ino, size, mode, mtime?.getTime()].join(" ");
+  } catch {
+    return null;
+  }
+}
+
 /** The directory that a path is in. */
 export function directoryOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1) || ".";

@@ -219,6 +219,34 @@ Deno.test("listenIpc makes the key anew with its bytes, follows one that was put
   assertEquals(await Deno.readFile(keyPath), bytes.toReversed());
 });
 
+Deno.test("listenIpc notices a key file that was changed in place or made again, and removes it at the end", async () => {
+  const other = new Uint8Array(32).fill(9);
+  const changes: [string, (path: string) => void][] = [
+    ["made again", (path) => (Deno.removeSync(path), Deno.writeFileSync(path, other, { mode: 0o600 }))],
+    ["written to", (path) => Deno.writeFileSync(path, other)],
+    ["emptied", (path) => Deno.truncateSync(path)],
+    ["opened to others", (path) => Deno.chmodSync(path, 0o644)],
+    ["made a directory", (path) => (Deno.removeSync(path), Deno.mkdirSync(path))],
+  ];
+  await Promise.all(changes.map(async ([name, change]) => {
+    await using dir = new TempDir();
+    const options = { name: "changed-key", path: `${dir.path}/s.sock` };
+    // Clients with the other key are refused until the server has looked.
+    const server = await listenIpc({ ...options, onQuery: () => "here", onError: () => {} });
+    change(`${options.path}.key`);
+    const answered = async () => {
+      await using client = await connectIpc(options);
+      return text(await client.query("x"));
+    };
+    const noticed = async () => {
+      while (await answered().catch(() => "") !== "here");
+    };
+    await settles(`a client after the key was ${name}`, noticed());
+    await server.close();
+    assertEquals([name, names(dir.path)], [name, []]);
+  }));
+});
+
 Deno.test("listenIpc leaves a key file where it is that a user put there and others may read, and reports it", async () => {
   await using dir = new TempDir();
   const path = `${dir.path}/s.sock`;
