@@ -49,7 +49,6 @@ export class IpcLink {
   #onIdle: (() => void) | null = null;
   #close: Promise<void> | null = null;
   #dropping = false;
-  #framesIn = 0;
   #writeError: Error | null = null;
 
   /** Makes a link over what a handshake left. */
@@ -173,7 +172,7 @@ export class IpcLink {
       writtenBytes: this.#outbox.writtenBytes,
       queuedBytes: this.#outbox.queuedBytes,
       inFrame: this.#decoder.inFrame,
-      framesIn: this.#framesIn,
+      framesIn: this.#decoder.framesIn,
     });
   }
 
@@ -237,7 +236,6 @@ export class IpcLink {
   }
 
   readonly #onFrame = (kind: FrameKind, tag: number, data: Uint8Array): void => {
-    this.#framesIn++;
     if (this.pings.entering) this.pings.sawFrame(kind);
     // Nothing holds these back any more: a side that closes is read to its end, room or not.
     if (this.#theyClose !== null && (kind === FrameKind.message || kind === FrameKind.query)) {

@@ -1,5 +1,5 @@
 // LinkTelemetry: what a link of IPC tells OpenTelemetry, and the trace contexts that travel beside its queries.
-import type { IpcLink } from "./link.ts";
+import type { IpcTraffic } from "../stats/counters.ts";
 import {
   type Labels,
   measure,
@@ -12,6 +12,12 @@ import { decodeTraceContext, encodeTraceContext, type TraceParts } from "../stat
 import { FrameKind, TAKES_CONTEXTS_TAG } from "./message.ts";
 
 const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** What is observed of a link. */
+interface ObservedLink {
+  readonly closed: Promise<unknown>;
+  stats(): IpcTraffic;
+}
 
 /** Telemetry of one link; without a provider it does nothing. */
 export class LinkTelemetry {
@@ -27,7 +33,7 @@ export class LinkTelemetry {
   }
 
   /** The link begins: says that we take trace contexts, and has its counters exported. */
-  start(link: IpcLink, send: (kind: FrameKind, tag: number, data: Uint8Array) => void): void {
+  start(link: ObservedLink, send: (kind: FrameKind, tag: number, data: Uint8Array) => void): void {
     if (!telemetryOn()) return;
     send(FrameKind.ping, TAKES_CONTEXTS_TAG, NOTHING);
     const unobserve = observeCounters(this.#labels, () => ({ ...link.stats() }));

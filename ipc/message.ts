@@ -87,6 +87,8 @@ export function encodeFrame(kind: FrameKind, tag: number, data: Uint8Array): Uin
 export class FrameDecoder {
   readonly #maxDataBytes: number;
   readonly #gather = new Gather();
+  /** Frames that have ended, of every kind. */
+  framesIn = 0;
   #part: "none" | "head" | "data" = "none";
   #kind: FrameKind = FrameKind.message;
   #tag = 0;
@@ -128,6 +130,7 @@ export class FrameDecoder {
           this.#gather.add(chunk, start);
           return;
         }
+        this.framesIn++;
         sink(this.#kind, this.#tag, chunk.subarray(start, at));
       }
       if (at < chunk.length) {
@@ -160,6 +163,7 @@ export class FrameDecoder {
     at = this.#gather.add(chunk, at);
     if (this.#gather.complete) {
       this.#part = "none";
+      this.framesIn++;
       sink(this.#kind, this.#tag, this.#gather.take());
     }
     return at;

@@ -1,9 +1,16 @@
 // observeServer(): has the counters of an IPC server exported.
 import { observeCounters, telemetryOn } from "../stats/telemetry.ts";
-import type { IpcServer } from "./server.ts";
+import type { IpcStats } from "../stats/snapshots.ts";
+
+/** What is observed of a server. */
+interface ObservedServer {
+  readonly name: string;
+  readonly closed: Promise<void>;
+  stats(): IpcStats;
+}
 
 /** Exports the counters until the server has closed; nothing without a provider. */
-export function observeServer(server: IpcServer): void {
+export function observeServer(server: ObservedServer): void {
   if (!telemetryOn()) return;
   const labels = { "parley.protocol": "ipc", "parley.ipc.channel": server.name };
   const unobserve = observeCounters(labels, () => {

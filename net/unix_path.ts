@@ -150,7 +150,7 @@ async function claimed<T extends { close(): void }>(
 
 /**
  * The platform removes the file of the path that it bound, whosever it is by then, and does so late where an `accept` waits: so
- * another's file gets a second name when the listener is closed, and is put back. Returns what is to be called then.
+ * another's file gets a second name when the listener is closed, and is put back. Returns the function to call then.
  */
 function spareSuccessor(
   listener: { close(): void },

@@ -36,12 +36,9 @@ export type { DayStats } from "./day_ledger.ts";
 export { type DurationStats, quantileMs } from "./duration_histogram.ts";
 export { openMetrics, type OpenMetricsOptions } from "./openmetrics.ts";
 export {
-  type CallReport,
   type DayReport,
-  type ErrorReport,
   type HistoryReport,
   type LinkReport,
-  type NameTrafficReport,
   type OffersReport,
   type ProcessSample,
   type Rates,

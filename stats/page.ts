@@ -14,13 +14,7 @@ import { Routes } from "./page/routes.ts";
 import { Sampler } from "./page/sampler.ts";
 
 export type { ServeStatsOptions, StatsSource } from "./page/options.ts";
-export type {
-  CallReport,
-  ErrorReport,
-  NameTrafficReport,
-  OffersReport,
-  SourceDetails,
-} from "./page/details.ts";
+export type { OffersReport, SourceDetails } from "./page/details.ts";
 export type { HistoryReport, ProcessSample, StatsReport } from "./page/sampler.ts";
 export type { Rates, RequestTimes, SourceReport, SourceSample } from "./page/track.ts";
 export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";

@@ -1,38 +1,6 @@
 // detailsOf(): what a snapshot knows beyond its counters: request times, last errors, calls through a hub.
 import type { DurationStats } from "../duration_histogram.ts";
-import type { Stats } from "../snapshots.ts";
-
-/** An error that a source met lately. */
-export interface ErrorReport {
-  /** When it last happened, in milliseconds since the epoch. */
-  readonly atMs: number;
-  /** What was being done, such as `handshake` or `handler`. */
-  readonly phase: string;
-  /** Its code, such as `ERR_FRAME_TOO_LARGE`. */
-  readonly code: string;
-  /** What it says, escaped and cut. */
-  readonly text: string;
-  /** Address or name of the peer; `null` when there is none. */
-  readonly peer: string | null;
-  /** How many like it were joined into this entry. */
-  readonly count: number;
-}
-
-/** A stream that a hub carries from one peer to another. */
-export interface CallReport {
-  /** Identity of the caller. */
-  readonly from: string;
-  /** Identity of the peer that is called. */
-  readonly to: string;
-  /** Name of the stream. */
-  readonly name: string;
-  /** When it was opened, in milliseconds since the epoch. */
-  readonly openedAtMs: number;
-  /** Bytes that the caller sent. */
-  readonly bytesFrom: number;
-  /** Bytes that the called peer sent. */
-  readonly bytesTo: number;
-}
+import type { RecentError, Stats, WireCallStats, WireNameStats } from "../snapshots.ts";
 
 /** What a peer offers at a hub. */
 export interface OffersReport {
@@ -44,18 +12,6 @@ export interface OffersReport {
   readonly count: number;
 }
 
-/** Streams of one name. */
-export interface NameTrafficReport {
-  /** The name; `(other)` joins the names that are not listed. */
-  readonly name: string;
-  /** Streams so far. */
-  readonly streams: number;
-  /** Bytes received. */
-  readonly bytesIn: number;
-  /** Bytes sent. */
-  readonly bytesOut: number;
-}
-
 /** What a source knows beyond its counters; empty where its kind knows nothing of the sort. */
 export interface SourceDetails {
   /**
@@ -64,21 +20,21 @@ export interface SourceDetails {
    */
   readonly requests: DurationStats | null;
   /** The last errors, the newest last. */
-  readonly recentErrors: readonly ErrorReport[];
+  readonly recentErrors: readonly RecentError[];
   /** Streams that a hub carries now. */
-  readonly calls: readonly CallReport[];
+  readonly calls: readonly WireCallStats[];
   /** What the peers of a hub offer. */
   readonly offers: readonly OffersReport[];
   /** Streams and bytes by name of stream, the most bytes first. */
-  readonly trafficByName: readonly NameTrafficReport[];
+  readonly trafficByName: readonly WireNameStats[];
 }
 
 /** The members that some kinds of snapshots have. */
 interface DetailedStats {
   readonly requests?: DurationStats;
-  readonly recentErrors?: readonly ErrorReport[];
-  readonly calls?: readonly CallReport[];
-  readonly trafficByName?: readonly NameTrafficReport[];
+  readonly recentErrors?: readonly RecentError[];
+  readonly calls?: readonly WireCallStats[];
+  readonly trafficByName?: readonly WireNameStats[];
   readonly sessions?: readonly { readonly identity: string; readonly offers?: readonly string[] }[];
 }
 
@@ -98,7 +54,7 @@ export function requestsOf(stats: Stats): DurationStats | null {
 export function detailsOf(stats: Stats, maxListed: number): SourceDetails {
   const { recentErrors = [], calls = [], trafficByName = [], sessions = [] } = stats as DetailedStats;
   const offers = sessions.filter(({ offers = [] }) => offers.length > 0).slice(0, maxListed);
-  const bytes = ({ bytesIn, bytesOut }: NameTrafficReport) => bytesIn + bytesOut;
+  const bytes = ({ bytesIn, bytesOut }: WireNameStats) => bytesIn + bytesOut;
   return {
     requests: requestsOf(stats),
     recentErrors,

@@ -3,19 +3,9 @@ import { assertEquals } from "@std/assert";
 import { serverErrorsTo, wireErrorsTo } from "../../cli/error_lines.ts";
 import { LimitedLines } from "../../cli/limited_lines.ts";
 import { AuthError, FramingError, ProtocolError, TimeoutError } from "../../errors.ts";
-import type { Logger } from "../../logger.ts";
+import { recorder } from "../support/recording_logger.ts";
 
 /** A logger, and what it was told. */
-function recorder(): { readonly logger: Logger; readonly lines: unknown[][] } {
-  const lines: unknown[][] = [];
-  const take = (level: string) => (message: string, fields?: unknown) =>
-    void lines.push([level, message, fields]);
-  return {
-    logger: { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error") },
-    lines,
-  };
-}
-
 Deno.test("wireErrorsTo() and serverErrorsTo() tell ten lines of a kind, whatever strangers do", () => {
   const { logger, lines } = recorder();
   using limited = new LimitedLines(logger);

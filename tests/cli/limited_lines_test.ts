@@ -1,17 +1,7 @@
 // Tests of LimitedLines: peers cannot fill a log, and what was left out is told.
 import { assertEquals } from "@std/assert";
 import { LimitedLines } from "../../cli/limited_lines.ts";
-import type { Logger } from "../../logger.ts";
-
-function recorder(): { readonly logger: Logger; readonly lines: unknown[][] } {
-  const lines: unknown[][] = [];
-  const take = (level: string) => (message: string, fields?: unknown) =>
-    void lines.push([level, message, fields]);
-  return {
-    logger: { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error") },
-    lines,
-  };
-}
+import { recorder } from "../support/recording_logger.ts";
 
 Deno.test("LimitedLines writes ten lines of a kind, each kind by itself, and at the end how many were left out", () => {
   const { logger, lines } = recorder();

@@ -1,11 +1,40 @@
 // Links whose application does not read: they see their other side leave, answers pass, nothing is lost, and rest is no offence.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
+import { Inbox } from "../../ipc/inbox.ts";
+import { IpcLink } from "../../ipc/link.ts";
 import { connectIpc, listenIpc, pairIpc } from "../../ipc/mod.ts";
+import { PlainLink } from "../../ipc/secure/frame_link.ts";
+import { memoryPair, type Transport } from "../../net/transport.ts";
 import { settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 
 const LARGE = new Uint8Array(2000);
+const INFO = {
+  sessionId: new Uint8Array(16),
+  exporter: new Uint8Array(48),
+  peerMaxMessageBytes: 1000,
+  peerMaxRecordBytes: 65_536,
+  maxRecordBytes: 65_536,
+};
+
+/** One end of a link in memory, whose application reads when the test does. */
+class RestingSide {
+  readonly inbox = new Inbox({ highWaterBytes: 1, toMessage: (type, data) => ({ type, data }) });
+  readonly link: IpcLink;
+
+  constructor(transport: Transport) {
+    this.link = new IpcLink(new PlainLink(transport, INFO, new Uint8Array(0)), {
+      ...{ maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 5000, readAheadBytes: 1024 },
+      ...{ channel: "resting", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
+      ...{ keepaliveMs: 1000, keepaliveTimeoutMs: 1000, writeTimeoutMs: 2000, messageTimeoutMs: 1000 },
+      onQuery: undefined,
+      inbox: this.inbox,
+      onHandlerError: () => {},
+    });
+  }
+}
+
 /** One large message fills an inbox. */
 const SMALL_INBOX = { readAheadBytes: 1024 };
 
@@ -141,18 +170,22 @@ Deno.test("a server that is full lets a client in when another has gone that it 
 });
 
 Deno.test("IpcLink lets two sides rest that have not read for longer than any of their times", async () => {
-  await using channel = new Channel();
-  const times = { keepaliveMs: 60, keepaliveTimeoutMs: 60, writeTimeoutMs: 100 };
-  const options = { ...channel.options, ...SMALL_INBOX, ...times };
-  await using server = await listenIpc(options);
-  await using client = await connectIpc({ ...options, reconnect: false });
-  const [there] = server.clients.values();
-  await Promise.all([client.write(1, LARGE), there!.write(2, LARGE)]);
-  await new Promise((resolve) => setTimeout(resolve, 600));
-  assertEquals([client.status, server.clients.size], ["connected", 1]);
-  assertEquals([(await client.read())?.type, (await server.read())?.type], [2, 1]);
-  await client.write(3, "on");
-  assertEquals((await settles("a message", server.read()))?.type, 3);
+  const [near, far] = memoryPair({ bufferBytes: 64 });
+  const sides = [near, far].map((transport) => new RestingSide(transport));
+  for (const { link } of sides) link.start();
+  const writes = sides.map(({ link }) => link.write(1, new Uint8Array(200)));
+  await until("two full inboxes", () => sides.every(({ inbox }) => inbox.full));
+  await Promise.all(writes);
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 500) {
+    for (const { link } of sides) link.tick(nowMs);
+    await new Promise((resolve) => setTimeout(resolve, 0)); // signs of life go out, and no more fit in
+  }
+  assertEquals(sides.map(({ link }) => link.isOpen), [true, true]);
+  for (const { inbox } of sides) assertEquals((await inbox.read())?.type, 1);
+  const [left, right] = sides as [RestingSide, RestingSide];
+  await left.link.write(3, new Uint8Array(1));
+  assertEquals((await settles("a message", right.inbox.read()))?.type, 3);
+  for (const { link } of sides) link.abort(new Error("done"));
 });
 
 Deno.test("IpcClient that writes one way, as fast as the other side reads, is not cut", async () => {

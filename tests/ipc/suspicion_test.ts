@@ -64,7 +64,7 @@ Deno.test("Suspicion ends attempts for what no repetition heals, and for nothing
     ["EMFILE of a listener", listenFault(THERE, systemError("EMFILE")), 0, 3, 0],
     ["ECONNRESET of a dial", dialFault(THERE, systemError("ECONNRESET")), 0, 0, 0],
     ["no such name", dialFault(THERE, new Error("failed to lookup address information")), 1, 1, 0],
-    ["nobody there", new AddressError("ERR_CONNECT_REFUSED", "x"), 0, 0, 0],
+    ["no program there", new AddressError("ERR_CONNECT_REFUSED", "x"), 0, 0, 0],
     ["a CA file that is not there", new Deno.errors.NotFound("x"), 1, 1, 0],
     ["a CA file that is not readable now", new Deno.errors.PermissionDenied("x"), 1, 1, 0],
     ["a certificate that is not trusted", new TlsError("ERR_CERT_UNTRUSTED", "x"), 1, 1, 0],
@@ -109,13 +109,13 @@ Deno.test("Suspicion logs what is tried again at warn, but not the ordinary rest
   const when = { first: false, limited: true };
   const warnings = () => logger.lines.filter((line) => line.startsWith("warn"));
   for (let count = 0; count < 9; count++) {
-    suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "nobody listens"), when);
+    suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
   }
   assertEquals(warnings(), []);
   for (let count = 0; count < 9; count++) suspicion.judge(dialFault(THERE, systemError("ENETUNREACH")), when);
   assertEquals(warnings().length, 1);
   assert(warnings()[0]!.includes('Cannot connect to "test", trying again'), warnings()[0]);
-  suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "nobody listens"), when);
+  suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
   assertEquals(warnings().length, 2); // for long by now
 });
 

@@ -338,7 +338,7 @@ class IpcProgram {
     }
   }
 
-  /** At the end, with nothing in the way, whoever has a partner is answered by it. */
+  /** At the end, with nothing in the way, a program that has a partner is answered by it. */
   async #proveAlive(party: IpcParty): Promise<void> {
     if (!this.#world.hasPartner(this.#plan)) return;
     this.#at = "the last question";
