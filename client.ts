@@ -28,7 +28,7 @@ export type { ConnectOptions, ConnectTransportOptions } from "./client/options.t
 export { Client } from "./client/client.ts";
 export type { ClientOptions } from "./client/client_options.ts";
 export type { ConnectInfo, OnConnect } from "./client/trial.ts";
-export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./client/backoff.ts";
+export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./async/backoff.ts";
 export type { LinkLoss } from "./client/outbox.ts";
 export type { ClientStatus, ClientStatusEvent } from "./client/status.ts";
 export { Connection } from "./connection.ts";

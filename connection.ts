@@ -1,8 +1,8 @@
 // Connection: one peer; messages in, messages out, and an end in order.
 import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
-import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport.ts";
-import { checkInteger } from "./limits/check.ts";
+import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport/transport.ts";
+import { checkInteger } from "./options/check.ts";
 import { Ending, goingAway } from "./connection/ending.ts";
 import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
 import { toBytes } from "./connection/message_bytes.ts";
@@ -11,20 +11,20 @@ import {
   type ConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
-import { Refusals, rejected } from "./connection/rejections.ts";
+import { Refusals, rejected } from "./async/rejections.ts";
 import { resolveSetup } from "./connection/setup.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
-import { sharedSweeper, type Sweeper } from "./connection/sweeper.ts";
+import { sharedSweeper, type Sweeper } from "./async/sweeper.ts";
 import { TimeoutWatch } from "./connection/timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, MessageObserver, SendProgress } from "./connection/types.ts";
 import { TrafficReport } from "./connection/traffic_report.ts";
-import type { ConnectionState, ConnectionStats } from "./stats/snapshots.ts";
+import type { ConnectionState, ConnectionStats } from "./stats/data/snapshots.ts";
 import { iterate } from "./connection/waiter.ts";
 import { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveOptions } from "./connection/inbox.ts";
-export type { Sweep, Sweeper } from "./connection/sweeper.ts";
+export type { Sweep, Sweeper } from "./async/sweeper.ts";
 export type {
   ConnectionEnd,
   ConnectionSetup,

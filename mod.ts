@@ -104,7 +104,7 @@ export {
   type SocketTuning,
   type TlsInfo,
   type Transport,
-} from "./net/transport.ts";
+} from "./net/transport/transport.ts";
 export type {
   ClientTlsOptions,
   ServerTlsOptions,
@@ -112,7 +112,7 @@ export type {
   TlsCommonOptions,
   TlsIdentity,
   TlsVersion,
-} from "./tls/options.ts";
+} from "./tls/handshake/options.ts";
 export type {
   CertificateStats,
   ClientCounters,
@@ -128,5 +128,5 @@ export type {
   ServerStats,
   TrafficCounters,
 } from "./stats/mod.ts";
-export type { Logger } from "./logger.ts";
+export type { Logger } from "./log/logger.ts";
 export * from "./errors.ts";

@@ -21,7 +21,7 @@
  *
  * @module
  */
-export { type AcquireOptions, Pool, type PoolDrainOptions } from "./pool/pool.ts";
+export { Pool, type PoolDrainOptions } from "./pool/pool.ts";
 export { Lease } from "./pool/lease.ts";
 export type { UseOptions, Work, WorkContext } from "./pool/use.ts";
 export type { Backend, HealthOptions, LeaseUse, PoolOptions, Resolver } from "./pool/options.ts";
@@ -37,5 +37,5 @@ export type {
   BreakerState,
   PoolCounters,
   PoolStats,
-} from "./pool/stats.ts";
+} from "./stats/data/pool_stats.ts";
 export { splice, type SpliceEnd, type SpliceOptions } from "./pool/splice.ts";

@@ -8,7 +8,7 @@
  * ```
  * @module
  */
-import { checkOptionNames } from "./limits/check_names.ts";
+import { checkOptionNames } from "./options/names.ts";
 import { SERVE_NAMES } from "./server/option_names.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "./server/options.ts";
 import { Server } from "./server/server.ts";
@@ -32,7 +32,7 @@ export {
 
 export type { AdmissionOptions } from "./limits/admission_options.ts";
 export type { PenaltiesOptions } from "./limits/penalties.ts";
-export type { ProxyProtocolOptions } from "./limits/proxy_sources.ts";
+export type { ProxyProtocolOptions } from "./net/transport/proxy_sources.ts";
 export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 

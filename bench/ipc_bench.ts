@@ -1,10 +1,10 @@
 // Frames and records in memory, each beside the least that must be done: `deno bench -A bench/ipc_bench.ts`.
 import { createCipheriv } from "node:crypto";
-import { encodeFrame, FrameDecoder, FrameKind, writeFrameHead } from "../ipc/message.ts";
+import { encodeFrame, FrameDecoder, FrameKind, writeFrameHead } from "../ipc/protocol/frames.ts";
 import { RecordOpener, RecordSealer, RecordType } from "../ipc/secure/records.ts";
-import { IpcLink } from "../ipc/link.ts";
+import { IpcLink } from "../ipc/link/link.ts";
 import { PlainLink } from "../ipc/secure/frame_link.ts";
-import { memoryPair } from "../net/transport.ts";
+import { memoryPair } from "../net/transport/transport.ts";
 
 const CHUNK_BYTES = 65536;
 const TRAFFIC = new Uint8Array(48).fill(7);

@@ -1,17 +1,17 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
-import type { Command } from "./command.ts";
-import { benchCommand } from "./bench.ts";
-import { certCommand } from "./cert.ts";
-import { completionsCommand } from "./completions.ts";
-import { connectCommand } from "./connect.ts";
-import { demoCommand } from "./demo.ts";
-import { exposeCommand } from "./expose.ts";
-import { forwardCommand } from "./forward.ts";
-import { hubCommand } from "./hub.ts";
-import { ipcCommand } from "./ipc.ts";
-import { keygenCommand } from "./keygen.ts";
-import { serveCommand } from "./serve.ts";
-import { topCommand } from "./top.ts";
+import type { Command } from "./command/command.ts";
+import { benchCommand } from "./commands/bench.ts";
+import { certCommand } from "./commands/cert.ts";
+import { completionsCommand } from "./commands/completions.ts";
+import { connectCommand } from "./commands/connect.ts";
+import { demoCommand } from "./commands/demo.ts";
+import { exposeCommand } from "./commands/expose.ts";
+import { forwardCommand } from "./commands/forward.ts";
+import { hubCommand } from "./commands/hub.ts";
+import { ipcCommand } from "./commands/ipc.ts";
+import { keygenCommand } from "./commands/keygen.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { topCommand } from "./commands/top.ts";
 
 /** All of `parley`. */
 export const PARLEY: Command = {

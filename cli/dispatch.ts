@@ -1,10 +1,11 @@
 // Dispatch: finds the command that the arguments name, runs it, and turns how it ends into an exit code.
-import { Arguments } from "./arguments.ts";
-import { type Command, UsageError } from "./command.ts";
-import { meantName } from "../limits/check_names.ts";
+import { Arguments } from "./command/arguments.ts";
+import type { Command } from "./command/command.ts";
+import { UsageError } from "./command/usage.ts";
+import { meantName } from "../options/names.ts";
 import { helpText } from "./help.ts";
-import { sayFailure } from "./hints.ts";
-import { print, say } from "./talk.ts";
+import { sayFailure } from "./output/hints.ts";
+import { print, say } from "./output/talk.ts";
 
 /**
  * Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong

@@ -1,5 +1,5 @@
 // Help: the text of `--help`, made from what a command declares, at most 80 columns wide.
-import type { Command } from "./command.ts";
+import type { Command } from "./command/command.ts";
 
 /** Widest line. */
 const COLUMNS = 80;

@@ -7,7 +7,7 @@
 import { PARLEY } from "./commands.ts";
 import { dispatch } from "./dispatch.ts";
 import { list } from "./help.ts";
-import { print } from "./talk.ts";
+import { print } from "./output/talk.ts";
 import { VERSION } from "./version.ts";
 
 const HELP = `parley ${VERSION}: connections between processes that are theirs

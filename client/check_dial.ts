@@ -1,9 +1,9 @@
 // checkDialOptions(): finds mistakes in options that show only when certificates are parsed or a backend is chosen.
 import { ParleyError, TlsError } from "../errors.ts";
 import { dial } from "../net/dial.ts";
-import { checkUnixPath } from "../net/unix_path.ts";
+import { checkUnixPath } from "../net/socket/unix_path.ts";
 import { resolveClientTls } from "../tls/load.ts";
-import type { ClientTlsOptions, ResolvedClientTls } from "../tls/options.ts";
+import type { ClientTlsOptions, ResolvedClientTls } from "../tls/handshake/options.ts";
 import type { ResolvedConnectTransportOptions } from "./options.ts";
 
 /** Ends each dialling of the check before it opens anything. */

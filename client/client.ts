@@ -1,15 +1,15 @@
 // Client: a link to a server that is kept up, with the messages that go over it.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
-import { pause } from "../connection/pause.ts";
+import { pause } from "../async/pause.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, Refusals, rejected } from "../connection/rejections.ts";
+import { handled, Refusals, rejected } from "../async/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { iterate } from "../connection/waiter.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import type { ClientStats } from "../stats/snapshots.ts";
-import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import type { Backoff } from "./backoff.ts";
+import type { ClientStats } from "../stats/data/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
+import type { Backoff } from "../async/backoff.ts";
 import { type ClientOptions, resolveClientOptions, type ResolvedClientOptions } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
 import { establish } from "./connect.ts";

@@ -1,8 +1,8 @@
 // Options of Client: what they are, their defaults, and their check before any I/O.
-import { checkBoolean, checkDurationMs, checkFunction, checkLogger } from "../limits/check.ts";
-import { EventLog } from "../log_events.ts";
-import type { Logger } from "../logger.ts";
-import { Backoff, type ReconnectOptions } from "./backoff.ts";
+import { checkBoolean, checkDurationMs, checkFunction, checkLogger } from "../options/check.ts";
+import { EventLog } from "../log/events.ts";
+import type { Logger } from "../log/logger.ts";
+import { Backoff, type ReconnectOptions } from "../async/backoff.ts";
 import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
 import type { OnConnect } from "./trial.ts";
 

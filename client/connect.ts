@@ -1,13 +1,13 @@
 // connect(): one connection, dialled under one deadline.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { CONNECT_NAMES, CONNECT_TRANSPORT_NAMES } from "./option_names.ts";
 import { Connection } from "../connection.ts";
 import type { ConnectionSetup } from "../connection/types.ts";
 import { TimeoutError } from "../errors.ts";
 import { dial, type DialStage } from "../net/dial.ts";
-import { unlessAborted } from "../net/late.ts";
-import { hungAt } from "../net/stages.ts";
-import type { Transport } from "../net/transport.ts";
+import { unlessAborted } from "../async/late.ts";
+import { hungAt } from "../net/socket/stages.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import {
   loadTelemetry,
   lookForTelemetry,
@@ -17,7 +17,7 @@ import {
   serverLabels,
   telemetryOn,
   tlsLabels,
-} from "../stats/telemetry.ts";
+} from "../stats/telemetry/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import {
   type ConnectOptions,

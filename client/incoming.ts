@@ -1,6 +1,6 @@
 // IncomingMessages: one reader's view of the messages of one link after the other.
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, rejected } from "../async/rejections.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkReceive } from "../connection/waiter.ts";
 

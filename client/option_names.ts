@@ -1,9 +1,9 @@
 // The names of all options that clients have.
 import { KEEP_ALIVE_NAMES } from "../limits/option_names.ts";
 import { CONNECTION_NAMES } from "../connection/option_names.ts";
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
-import type { ReconnectOptions } from "./backoff.ts";
+import type { ReconnectOptions } from "../async/backoff.ts";
 import type { ClientOptions } from "./client_options.ts";
 import type { ConnectOptions, ConnectTransportOptions } from "./options.ts";
 

@@ -4,11 +4,11 @@ import {
   resolveConnectionOptions,
   type ResolvedConnectionOptions,
 } from "../connection/options.ts";
-import { checkBoolean, checkDurationMs, checkInteger } from "../limits/check.ts";
-import { withoutBrackets } from "../net/brackets.ts";
-import type { Address, KeepAlive } from "../net/transport.ts";
-import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
-import type { ClientTlsOptions } from "../tls/options.ts";
+import { checkBoolean, checkDurationMs, checkInteger } from "../options/check.ts";
+import { withoutBrackets } from "../net/address/brackets.ts";
+import type { Address, KeepAlive } from "../net/transport/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/transport/tuning.ts";
+import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import {
   resolveClientName,
   resolveClientPins,

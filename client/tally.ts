@@ -2,11 +2,11 @@
 import type { Connection } from "../connection.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ClosedError, FramingError } from "../errors.ts";
-import { addCounters, type ClientCounters, newClientCounters } from "../stats/counters.ts";
-import { DayLedger } from "../stats/day_ledger.ts";
-import { RecentErrors } from "../stats/recent_errors.ts";
-import { type ClientStats, freezeDeep } from "../stats/snapshots.ts";
-import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
+import { addCounters, type ClientCounters, newClientCounters } from "../stats/data/counters.ts";
+import { DayLedger } from "../stats/data/day_ledger.ts";
+import { RecentErrors } from "../stats/data/recent_errors.ts";
+import { type ClientStats, freezeDeep } from "../stats/data/snapshots.ts";
+import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
 
 /** Counters of one client. */
 export class ClientTally {

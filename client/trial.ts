@@ -1,5 +1,5 @@
 // The trial of a new link: what it goes through before it counts as one and takes messages.
-import { pause } from "../connection/pause.ts";
+import { pause } from "../async/pause.ts";
 import type { Connection } from "../connection.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 

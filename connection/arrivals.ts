@@ -1,5 +1,5 @@
 // Arrivals: finds the moment at which a draining connection has read what had arrived.
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { afterTurns } from "./turns.ts";
 
 /**

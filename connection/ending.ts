@@ -1,8 +1,8 @@
 // Ending: how a connection ends: in order, at once, by its peer or by a fault. Every pending promise settles.
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import type { Inbox } from "./inbox.ts";
-import { handled, rejected } from "./rejections.ts";
+import { handled, rejected } from "../async/rejections.ts";
 import type { ConnectionEnd } from "./types.ts";
 import type { WriteQueue } from "./write_queue.ts";
 

@@ -1,12 +1,12 @@
 // Inbox: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
 import { setImmediate } from "node:timers";
 import type { FrameDecoder } from "../framing.ts";
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { InboxOptions, InboxState } from "./inbox_types.ts";
 import { RateWait } from "./rate_wait.ts";
 import { Received, type Rest } from "./received.ts";
-import { handled, rejected } from "./rejections.ts";
+import { handled, rejected } from "../async/rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
 import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
 import type { ReceiveOptions } from "./waiter.ts";

@@ -1,5 +1,5 @@
 // The names of all options that connections have.
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { ConnectionSetup } from "./types.ts";
 

@@ -1,6 +1,6 @@
 // Options of a connection: defaults, and the check of what the user gave.
 import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
-import { checkDurationMs, checkInteger } from "../limits/check.ts";
+import { checkDurationMs, checkInteger } from "../options/check.ts";
 
 /** Options of every connection, accepted or dialled. All are finite unless said otherwise. */
 export interface ConnectionOptions {

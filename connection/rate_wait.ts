@@ -1,6 +1,6 @@
 // RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
 import { LimitError } from "../errors.ts";
-import { MAX_TIMER_MS } from "../limits/check.ts";
+import { MAX_TIMER_MS } from "../options/check.ts";
 import type { Rest } from "./received.ts";
 import type { MessageGate } from "./types.ts";
 

@@ -1,7 +1,7 @@
 // Received: the bytes that were read, and the messages in them, up to the end of a drain.
 import type { FrameDecoder } from "../framing.ts";
 import type { MessageObserver } from "./types.ts";
-import { explainFirstBytes, FIRST_BYTES } from "../net/first_bytes.ts";
+import { explainFirstBytes, FIRST_BYTES } from "../net/transport/first_bytes.ts";
 
 /** Messages that are not handed out yet, and their bytes. */
 export interface Rest {

@@ -1,5 +1,5 @@
 // RequestTimer: takes the time from a message's arrival to what its handler sends next, or to its return.
-import type { DurationHistogram } from "../stats/duration_histogram.ts";
+import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { atTurnEnd, turnNowMs } from "./turns.ts";
 import type { MessageObserver } from "./types.ts";
 

@@ -1,5 +1,5 @@
 // resolveSetup(): the options of one connection, checked here unless they were checked for many before.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { CONNECTION_SETUP_NAMES } from "./option_names.ts";
 import { resolveConnectionOptions, type ResolvedConnectionOptions } from "./options.ts";
 import type { ConnectionSetup } from "./types.ts";

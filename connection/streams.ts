@@ -1,8 +1,11 @@
 // A connection's messages as WHATWG streams.
-import type { Connection } from "../connection.ts";
-
 /** What the streams need of a connection. */
-type Messages = Pick<Connection, "receive" | "send" | "flush" | "closeWrite" | "abort">;
+interface Messages {
+  receive(): Promise<Uint8Array | null>;
+  send(message: Uint8Array | string): Promise<void>;
+  closeWrite(): Promise<void>;
+  abort(reason?: unknown): void;
+}
 
 /** Messages as a stream; nothing is read before it is asked for. */
 export function messageReadable(connection: Messages): ReadableStream<Uint8Array> {

@@ -1,9 +1,9 @@
 // TimeoutWatch: finds out that a connection is idle, its peer silent or too slow to read, or a message too slow to come.
 import { ClosedError, TimeoutError } from "../errors.ts";
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import type { Inbox } from "./inbox.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
-import { Stillness } from "./stillness.ts";
+import { Stillness } from "../async/unchanged_timer.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
 /** How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear, and most waits are short. */

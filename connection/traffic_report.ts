@@ -1,5 +1,5 @@
 // TrafficReport: what moved on a connection since the last report, brought to its `onTraffic`.
-import { callHook } from "../call_hook.ts";
+import { callHook } from "../log/call_hook.ts";
 import type { Traffic } from "./types.ts";
 
 /** Failures of one `onTraffic` that are written to the console: it is called with each read. */

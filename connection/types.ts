@@ -1,6 +1,6 @@
 // What a connection tells of itself, and what its maker tells it.
 import type { ConnectionOptions } from "./options.ts";
-import type { Sweeper } from "./sweeper.ts";
+import type { Sweeper } from "../async/sweeper.ts";
 
 /** How a connection ended. */
 export interface ConnectionEnd {

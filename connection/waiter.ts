@@ -1,8 +1,8 @@
 // Waiter: one pending wait for a message, and how it may end early.
 import { TimeoutError } from "../errors.ts";
-import { checkDurationMs, checkSignal } from "../limits/check.ts";
+import { checkDurationMs, checkSignal } from "../options/check.ts";
 import type { MessageObserver } from "./types.ts";
-import { checkWaitNames } from "../limits/check_names.ts";
+import { checkWaitNames } from "../options/names.ts";
 
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {

@@ -1,11 +1,11 @@
 // WriteQueue: one connection's pending frames, in order, bounded in bytes, joined into few writes.
 import { ClosedError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
-import { bufferGone } from "../net/faults.ts";
-import type { Transport } from "../net/transport.ts";
+import { bufferGone } from "../net/transport/faults.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
-import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
-import { handled, rejected } from "./rejections.ts";
+import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../collections/buffers.ts";
+import { handled, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
 /** Most bytes of a large message that go out in one write. */

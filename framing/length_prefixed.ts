@@ -1,5 +1,5 @@
 // lengthPrefixed(): messages that begin with their length in 1, 2, 4 or 8 bytes.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 

@@ -1,5 +1,5 @@
 // FrameDecoderStream and FrameEncoderStream: a framing as WHATWG TransformStreams.
-import { checkInteger } from "../limits/check.ts";
+import { checkInteger } from "../options/check.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./types.ts";
 
 /** Options of {@linkcode FrameDecoderStream} and {@linkcode FrameEncoderStream}. */

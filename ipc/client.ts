@@ -1,29 +1,29 @@
 // connectIpc(): the side that connects, and keeps its connection up.
 import { isFinal } from "../client/final_errors.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
-import { Backoff, type ReconnectOptions } from "../client/backoff.ts";
-import { sharedSweeper } from "../connection/sweeper.ts";
-import { pause } from "../connection/pause.ts";
+import { Backoff, type ReconnectOptions } from "../async/backoff.ts";
+import { sharedSweeper } from "../async/sweeper.ts";
+import { pause } from "../async/pause.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
-import { checkDurationMs } from "../limits/check.ts";
-import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import type { ClientTlsOptions } from "../tls/options.ts";
-import type { IpcQueryOptions } from "./asked.ts";
-import { type Endpoint, findEndpoint } from "./endpoint.ts";
-import type { IpcReadOptions } from "./inbox.ts";
-import { iterate } from "./inbox.ts";
-import type { IpcStats } from "../stats/snapshots.ts";
-import type { LinkEnd } from "./link_types.ts";
-import { type IpcMessage, LinkSlot } from "./link_slot.ts";
-import { type IpcQueryHandler, openLink } from "./open_link.ts";
+import { checkDurationMs } from "../options/check.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
+import type { ClientTlsOptions } from "../tls/handshake/options.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
+import type { IpcReadOptions } from "./link/inbox.ts";
+import { iterate } from "./link/inbox.ts";
+import type { IpcStats } from "../stats/data/snapshots.ts";
+import type { LinkEnd } from "./link/link_types.ts";
+import { type IpcMessage, LinkSlot } from "./current_link.ts";
+import { type IpcQueryHandler, openLink } from "./connect.ts";
 import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
-import { SecretSource } from "./secrets.ts";
-import { shortestMs } from "./shortest.ts";
-import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
-import { type Failure, Suspicion } from "./suspicion.ts";
+import { SecretSource } from "./endpoint/secrets.ts";
+import { shortestMs } from "./link/shortest.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
+import { type Failure, Suspicion } from "./connect_failures.ts";
 
 /** How an IPC client or pair connects again. All delays are short: the other side is on the same machine. */
 export type IpcReconnectOptions = ReconnectOptions;

@@ -1,6 +1,6 @@
 // The names of all options that IPC has.
-import type { OptionNames } from "../limits/check_names.ts";
-import type { IpcAddressOptions } from "./endpoint.ts";
+import type { OptionNames } from "../options/names.ts";
+import type { IpcAddressOptions } from "./endpoint/endpoint.ts";
 import type { IpcCommonOptions } from "./options.ts";
 
 /** Names in {@linkcode IpcAddressOptions}. */

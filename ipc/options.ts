@@ -1,11 +1,11 @@
 // Options of servers, clients and pairs: what they are, their defaults, and their check before any I/O.
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../limits/check.ts";
-import { checkOptionNames } from "../limits/check_names.ts";
-import type { Logger } from "../logger.ts";
-import { checkName, type IpcAddressOptions } from "./endpoint.ts";
-import { MAX_SECRETS, SecretKey } from "./keys.ts";
-import type { LinkLimits } from "./link_types.ts";
-import { type IpcErrorHandler, IpcReporter, resolveLogger } from "./log.ts";
+import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../options/check.ts";
+import { checkOptionNames } from "../options/names.ts";
+import type { Logger } from "../log/logger.ts";
+import { checkName, type IpcAddressOptions } from "./endpoint/endpoint.ts";
+import { MAX_SECRETS, SecretKey } from "./endpoint/keys.ts";
+import type { LinkLimits } from "./link/link_types.ts";
+import { type IpcErrorHandler, IpcReporter, resolveLogger } from "./observe/reporter.ts";
 import { MESSAGE_LIMITS, RECORD_LIMITS } from "./secure/hello.ts";
 import type { EncryptionProvider } from "./secure/provider_link.ts";
 

@@ -1,7 +1,7 @@
 // Options of pairIpc(), and the names that they may have.
 import { RECONNECT_NAMES } from "../client/option_names.ts";
-import type { OptionNames } from "../limits/check_names.ts";
-import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
+import type { OptionNames } from "../options/names.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../tls/handshake/options.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import type { IpcReconnectOptions } from "./client.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";

@@ -1,34 +1,34 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
 import { isFinal } from "../client/final_errors.ts";
-import { checkOptionNames } from "../limits/check_names.ts";
-import { Backoff } from "../client/backoff.ts";
-import { sharedSweeper } from "../connection/sweeper.ts";
-import { pause } from "../connection/pause.ts";
+import { checkOptionNames } from "../options/names.ts";
+import { Backoff } from "../async/backoff.ts";
+import { sharedSweeper } from "../async/sweeper.ts";
+import { pause } from "../async/pause.ts";
 import { ClosedError, type ParleyError } from "../errors.ts";
-import { checkFunction } from "../limits/check.ts";
-import type { Incoming } from "../net/transport.ts";
-import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import type { IpcQueryOptions } from "./asked.ts";
-import type { Claim } from "./claim.ts";
-import { type Endpoint, findEndpoint } from "./endpoint.ts";
-import { type IpcReadOptions, iterate } from "./inbox.ts";
-import { IpcLink } from "./link.ts";
-import { type IpcMessage, LinkSlot } from "./link_slot.ts";
-import type { IpcStats } from "../stats/snapshots.ts";
-import type { LinkEnd } from "./link_types.ts";
-import { ClosingReason } from "./message.ts";
-import { claimEndpoint } from "./network.ts";
-import { type IpcQueryHandler, linkOptions, openLink } from "./open_link.ts";
+import { checkFunction } from "../options/check.ts";
+import type { Incoming } from "../net/transport/transport.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import type { Claim } from "./endpoint/claim.ts";
+import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
+import { type IpcReadOptions, iterate } from "./link/inbox.ts";
+import { IpcLink } from "./link/link.ts";
+import { type IpcMessage, LinkSlot } from "./current_link.ts";
+import type { IpcStats } from "../stats/data/snapshots.ts";
+import type { LinkEnd } from "./link/link_types.ts";
+import { ClosingReason } from "./protocol/frames.ts";
+import { claimEndpoint } from "./endpoint/network.ts";
+import { type IpcQueryHandler, linkOptions, openLink } from "./connect.ts";
 import { refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { type IpcPairOptions, type IpcRole, PAIR_NAMES, PAIR_RECONNECT } from "./pair_options.ts";
 import { probe } from "./probe.ts";
-import { Reception } from "./reception.ts";
-import { SecretSource } from "./secrets.ts";
+import { Reception } from "./client_acceptor.ts";
+import { SecretSource } from "./endpoint/secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
-import { shortestMs } from "./shortest.ts";
-import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
-import { Suspicion } from "./suspicion.ts";
+import { shortestMs } from "./link/shortest.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
+import { Suspicion } from "./connect_failures.ts";
 
 /**
  * Joins a pair of processes that run the same code. Resolves as soon as this process has its role: alone it listens, and waits for the

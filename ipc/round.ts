@@ -1,5 +1,5 @@
 // A round: one message of each client, all taken at once or none.
-import { type IpcReadOptions, refuseWait } from "./inbox.ts";
+import { type IpcReadOptions, refuseWait } from "./link/inbox.ts";
 import type { IpcServerClient, IpcServerMessage } from "./server_client.ts";
 
 /** How a round may end early. */

@@ -1,28 +1,28 @@
 // listenIpc(): the side that listens; many clients, read one by one or all together.
-import { callHook } from "../call_hook.ts";
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { callHook } from "../log/call_hook.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
-import { Sweeper } from "../connection/sweeper.ts";
+import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
-import { checkFunction, checkInteger } from "../limits/check.ts";
-import type { Address, Incoming } from "../net/transport.ts";
-import type { IpcStats } from "../stats/snapshots.ts";
-import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
-import type { ServerTlsOptions } from "../tls/options.ts";
-import type { IpcAnswer } from "./answering.ts";
-import type { IpcQueryOptions } from "./asked.ts";
-import type { Claim } from "./claim.ts";
-import { type Endpoint, findEndpoint } from "./endpoint.ts";
-import { Fifo } from "./fifo.ts";
-import { type IpcReadOptions, iterate, readTimeout, refuseWait, Waiters } from "./inbox.ts";
-import { IpcLink } from "./link.ts";
-import { ClosingReason } from "./message.ts";
-import { claimEndpoint } from "./network.ts";
+import { checkFunction, checkInteger } from "../options/check.ts";
+import type { Address, Incoming } from "../net/transport/transport.ts";
+import type { IpcStats } from "../stats/data/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
+import type { ServerTlsOptions } from "../tls/handshake/options.ts";
+import type { IpcAnswer } from "./link/incoming_queries.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import type { Claim } from "./endpoint/claim.ts";
+import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
+import { Fifo } from "../collections/fifo.ts";
+import { type IpcReadOptions, iterate, readTimeout, refuseWait, Waiters } from "./link/inbox.ts";
+import { IpcLink } from "./link/link.ts";
+import { ClosingReason } from "./protocol/frames.ts";
+import { claimEndpoint } from "./endpoint/network.ts";
 import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
-import { Reception } from "./reception.ts";
+import { Reception } from "./client_acceptor.ts";
 import { type IpcRoundOptions, readRound } from "./round.ts";
-import { SecretSource } from "./secrets.ts";
+import { SecretSource } from "./endpoint/secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import {
@@ -31,10 +31,10 @@ import {
   type IpcServerQueryContext,
   ServerQueryContext,
 } from "./server_client.ts";
-import { observeServer } from "./server_telemetry.ts";
-import { shortestMs } from "./shortest.ts";
-import { IpcTally } from "./tally.ts";
-import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./statuses.ts";
+import { observeServer } from "./observe/server_telemetry.ts";
+import { shortestMs } from "./link/shortest.ts";
+import { IpcTally } from "./observe/tally.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 
 /** Options of {@linkcode listenIpc}. */
 export interface IpcServerOptions extends IpcCommonOptions {

@@ -1,18 +1,18 @@
 // IpcServerClient: one client of a server, as its handlers see it.
-import { checkWaitNames } from "../limits/check_names.ts";
-import { checkDurationMs } from "../limits/check.ts";
-import type { Address } from "../net/transport.ts";
-import type { IpcQueryOptions } from "./asked.ts";
-import { Inbox, type IpcReadOptions, iterate } from "./inbox.ts";
-import type { IpcLink } from "./link.ts";
-import type { IpcLinkStats } from "../stats/snapshots.ts";
-import type { LinkEnd } from "./link_types.ts";
-import type { IpcMessage } from "./link_slot.ts";
-import { ClosingReason } from "./message.ts";
+import { checkWaitNames } from "../options/names.ts";
+import { checkDurationMs } from "../options/check.ts";
+import type { Address } from "../net/transport/transport.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import { Inbox, type IpcReadOptions, iterate } from "./link/inbox.ts";
+import type { IpcLink } from "./link/link.ts";
+import type { IpcLinkStats } from "../stats/data/snapshots.ts";
+import type { LinkEnd } from "./link/link_types.ts";
+import type { IpcMessage } from "./current_link.ts";
+import { ClosingReason } from "./protocol/frames.ts";
 import { checkType, CLIENT_CLOSE_NAMES, refuseClose, toBytes } from "./options.ts";
 import { probe } from "./probe.ts";
-import type { IpcQueryContext } from "./query_context.ts";
-import type { IpcTally } from "./tally.ts";
+import type { IpcQueryContext } from "./link/query_context.ts";
+import type { IpcTally } from "./observe/tally.ts";
 
 /** A message from one of a server's clients. */
 export interface IpcServerMessage extends IpcMessage {

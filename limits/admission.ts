@@ -2,9 +2,9 @@
 import { type AdmissionLimits, type AdmissionOptions, resolveAdmission } from "./admission_options.ts";
 import type { Penalties } from "./penalties.ts";
 import { noRefusals, type RefusalReason } from "./refusal.ts";
-import { RecencyMap } from "./recency_map.ts";
+import { RecencyMap } from "../collections/recency_map.ts";
 import { SourceExemptions } from "./source_exemptions.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import { TokenBucket } from "../collections/token_bucket.ts";
 
 export type { RefusalReason } from "./refusal.ts";
 

@@ -1,6 +1,6 @@
 // Options of an Admission: what they are, their defaults and their ranges.
-import { checkDurationMs, checkInteger, checkNumber, checkOneOf } from "./check.ts";
-import type { TokenBucketOptions } from "./token_bucket.ts";
+import { checkDurationMs, checkInteger, checkNumber, checkOneOf } from "../options/check.ts";
+import type { TokenBucketOptions } from "../collections/token_bucket.ts";
 
 /** Options of an `Admission`. A connection is pending until its handshake has finished. */
 export interface AdmissionOptions {

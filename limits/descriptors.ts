@@ -1,5 +1,5 @@
 // File descriptors: how many the process may have, and whether a server fits into them.
-import { checkInteger } from "./check.ts";
+import { checkInteger } from "../options/check.ts";
 
 /** File of the limits of this process on Linux. */
 const LIMITS_FILE = "/proc/self/limits";

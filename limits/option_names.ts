@@ -1,7 +1,7 @@
 // The names of all options that limits have.
-import type { ProxyProtocolOptions } from "./proxy_sources.ts";
+import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { AdmissionOptions } from "./admission_options.ts";
-import type { OptionNames } from "./check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import type { PenaltiesOptions } from "./penalties.ts";
 import type { RateLimit, RateLimitsOptions } from "./rate_limits.ts";
 import type { SourceExemptionsOptions } from "./source_exemptions.ts";

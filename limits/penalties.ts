@@ -1,6 +1,6 @@
 // Penalties: sources owe time for connections that failed, and are refused while they owe too much.
-import { checkBoolean, checkDurationMs, checkInteger } from "./check.ts";
-import { RecencyMap } from "./recency_map.ts";
+import { checkBoolean, checkDurationMs, checkInteger } from "../options/check.ts";
+import { RecencyMap } from "../collections/recency_map.ts";
 import { SourceExemptions } from "./source_exemptions.ts";
 
 /** What a source owes time for. */

@@ -1,5 +1,5 @@
 // RateGate: lets the messages of one connection through one by one, as its own limits and those that it shares with others allow.
-import type { TokenBucket } from "./token_bucket.ts";
+import type { TokenBucket } from "../collections/token_bucket.ts";
 
 /** Bytes that all gates of a server together may borrow; see {@linkcode ByteLoan}. */
 const MAX_BORROWED_BYTES = 16 * 2 ** 20;

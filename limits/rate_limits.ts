@@ -1,8 +1,8 @@
 // RateLimits: messages and bytes per second, per connection, per source and for a whole server.
-import { checkInteger, checkNumber } from "./check.ts";
+import { checkInteger, checkNumber } from "../options/check.ts";
 import { ByteLoan, type MeteredBucket, RateGate, RateStage, type RateUnit } from "./rate_gate.ts";
-import { RecencyMap } from "./recency_map.ts";
-import { TokenBucket, type TokenBucketOptions } from "./token_bucket.ts";
+import { RecencyMap } from "../collections/recency_map.ts";
+import { TokenBucket, type TokenBucketOptions } from "../collections/token_bucket.ts";
 
 /** Highest rate and burst that can be set, per second: well inside what a number counts exactly. */
 const MAX_RATE = 2 ** 50;

@@ -1,7 +1,7 @@
 // Sources that penalties and the cap of pending connections leave alone: loopback, and trusted proxies.
-import { checkBoolean } from "./check.ts";
-import { parseIpAddress } from "./ip_address.ts";
-import { isInNetwork, type Network, parseNetwork } from "./networks.ts";
+import { checkBoolean } from "../options/check.ts";
+import { parseIpAddress } from "../net/address/ip_address.ts";
+import { isInNetwork, type Network, parseNetwork } from "../net/address/networks.ts";
 import { isLoopbackSource } from "./source_key.ts";
 
 /** Options of {@linkcode SourceExemptions}. */

@@ -1,6 +1,6 @@
 // Names the source of a connection for limits per source: an IPv4 address, an IPv6 /64, a link-local address, or none.
-import type { Address } from "../net/transport.ts";
-import { parseIpAddress } from "./ip_address.ts";
+import type { Address } from "../net/transport/transport.ts";
+import { parseIpAddress } from "../net/address/ip_address.ts";
 
 /** Key of the IPv6 loopback address; IPv4's are `127.…`. */
 const LOOPBACK_V6 = "::1";

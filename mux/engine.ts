@@ -1,7 +1,7 @@
 // The inner side of a session: reads frames, keeps the streams, and brings everything to its end.
 import { ClosedError, LimitError, type ParleyError, ProtocolError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
-import type { Transport } from "../net/transport.ts";
+import type { Clock } from "../async/clock.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import {
   deadError,
   type EngineCounters,

@@ -1,5 +1,5 @@
 // The keepalive of a session: a ping now and then, and the end of a link that no longer answers.
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 
 /** Options of a {@linkcode KeepAlive}. */
 export interface KeepAliveOptions {

@@ -25,7 +25,7 @@
  *
  * @module
  */
-export { type Clock, systemClock } from "../clock.ts";
+export { type Clock, systemClock } from "../async/clock.ts";
 export { type EngineCounters } from "./engine_parts.ts";
 export { type FloodLimits } from "./flood.ts";
 export {
@@ -45,5 +45,5 @@ export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./sessio
 export { type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
 export { type MuxTerms } from "./terms.ts";
-export { type WaitOptions } from "./wait.ts";
+export { type WaitOptions } from "../async/wait.ts";
 export { INITIAL_WINDOW_BYTES } from "./window.ts";

@@ -1,5 +1,5 @@
 // The names of all options that mux sessions have.
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import type { FloodLimits } from "./flood.ts";
 import type { MuxSessionOptions } from "./options.ts";
 

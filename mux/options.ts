@@ -1,5 +1,5 @@
 // Options of a session: defaults, reasons, and checks before any I/O.
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import type { FloodLimits } from "./flood.ts";
 import { type MuxMemory, processMemory } from "./memory.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";

@@ -1,5 +1,5 @@
 // Pings under way, the round trip they measure, and the keepalive that watches the link.
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { TokenBucket } from "./flood.ts";
 import { MAX_U32 } from "./header.ts";
 

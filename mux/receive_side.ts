@@ -1,9 +1,9 @@
 // The inbound half of one stream: unread bytes, the reader that waits for them, and the credit they cost.
 import { TimeoutError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import type { SessionMemory } from "./memory.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
-import { type WaitOptions, watchWait } from "./wait.ts";
+import { type WaitOptions, watchWait } from "../async/wait.ts";
 import { ReceiveWindow } from "./window.ts";
 
 /** What a {@linkcode ReceiveSide} needs from its stream. */

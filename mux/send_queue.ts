@@ -1,8 +1,8 @@
 // The outbound half of one stream: writes that wait for window and turn, in order, then FIN.
 import { ClosedError, TimeoutError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { FrameType } from "./header.ts";
-import { type WaitOptions, watchWait } from "./wait.ts";
+import { type WaitOptions, watchWait } from "../async/wait.ts";
 import { SendWindow } from "./window.ts";
 import type { Batch, FrameSource, FrameWriter } from "./writer.ts";
 

@@ -1,8 +1,8 @@
 // MuxSession: many streams over one transport, as the application sees it.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import { Engine } from "./engine.ts";
 import { type EngineCounters, unconfirmedError } from "./engine_parts.ts";
 import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } from "./options.ts";
@@ -10,7 +10,7 @@ import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms } from "./terms.ts";
-import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
+import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
 
 /** What a session has done so far. */

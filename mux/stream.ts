@@ -1,9 +1,9 @@
 // MuxStream: one bidirectional flow of bytes inside a session, as the application sees it.
 import { type ParleyError, TimeoutError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import type { StreamState } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
-import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
+import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
 /** Time for which the end of a scope waits for the peer to end its stream. */
 const LEAVE_MS = 500;

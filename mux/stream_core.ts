@@ -1,6 +1,6 @@
 // One stream as its session sees it: state, both halves, and what frames do to them.
 import { ClosedError, LimitError, type ParleyError, ProtocolError, RemoteError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { Flag, FrameType, MAX_U32 } from "./header.ts";
 import type { SessionMemory } from "./memory.ts";
 import { ReceiveSide } from "./receive_side.ts";

@@ -1,6 +1,6 @@
 // The streams of a session: by id, their ids in order, those that are gone, and those with a deadline.
 import { ProtocolError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import type { FloodGuard } from "./flood.ts";
 import { Flag, type FrameHeader, FrameType } from "./header.ts";
 import type { MuxRole } from "./options.ts";

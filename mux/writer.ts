@@ -1,6 +1,6 @@
 // The outbound side of a session: control frames first, then slices of every ready stream in turn, joined.
-import { HUGE_BYTES, LARGE_BYTES, returnBuffer, takeBuffer } from "../connection/buffers.ts";
-import type { Transport } from "../net/transport.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer, takeBuffer } from "../collections/buffers.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import { HEADER_BYTES, writeHeader } from "./header.ts";
 import type { FrameHeader } from "./header.ts";
 

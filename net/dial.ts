@@ -1,15 +1,15 @@
 // dial(): opens a connection to wherever an address says, by the backend that fits.
-import type { ResolvedClientTls } from "../tls/options.ts";
-import { connectNode } from "./node_dial.ts";
-import { NodeTransport } from "./node_transport.ts";
-import { withoutBrackets } from "./brackets.ts";
-import { type DialOptions, dialTcp } from "./tcp.ts";
-import { dialTlsNative } from "./tls_native.ts";
-import { dialTlsNode } from "./tls_node.ts";
-import type { Transport } from "./transport.ts";
-import { dialUnix } from "./unix.ts";
+import type { ResolvedClientTls } from "../tls/handshake/options.ts";
+import { connectNode } from "./node/node_dial.ts";
+import { NodeTransport } from "./node/node_transport.ts";
+import { withoutBrackets } from "./address/brackets.ts";
+import { type DialOptions, dialTcp } from "./socket/tcp.ts";
+import { dialTlsNative } from "./socket/tls_native.ts";
+import { dialTlsNode } from "./node/tls_node.ts";
+import type { Transport } from "./transport/transport.ts";
+import { dialUnix } from "./socket/unix.ts";
 
-export type { DialOptions, DialStage } from "./tcp.ts";
+export type { DialOptions, DialStage } from "./socket/tcp.ts";
 
 /** Where to connect to. */
 export type DialTarget =

@@ -1,14 +1,14 @@
 // listen(): waits for connections wherever an address says, by the backend that fits.
-import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/options.ts";
-import { withoutBrackets } from "./brackets.ts";
-import { listenFirst } from "./resolve.ts";
-import { type ListenOptions, listenTcp, type TcpListenTarget } from "./tcp.ts";
-import { listenTlsNative } from "./tls_native.ts";
-import { listenNode, listenTlsNode, listenTlsNodeUnix } from "./node_listener.ts";
-import type { Listener } from "./transport.ts";
-import { listenUnix } from "./unix.ts";
+import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/handshake/options.ts";
+import { withoutBrackets } from "./address/brackets.ts";
+import { listenFirst } from "./socket/resolve.ts";
+import { type ListenOptions, listenTcp, type TcpListenTarget } from "./socket/tcp.ts";
+import { listenTlsNative } from "./socket/tls_native.ts";
+import { listenNode, listenTlsNode, listenTlsNodeUnix } from "./node/node_listener.ts";
+import type { Listener } from "./transport/transport.ts";
+import { listenUnix } from "./socket/unix.ts";
 
-export type { ListenOptions } from "./tcp.ts";
+export type { ListenOptions } from "./socket/tcp.ts";
 
 /** TLS of a listener. */
 export interface ListenTls {

@@ -1,7 +1,7 @@
 // PoolBackend: one place that work can go to; its links, how it is, and its numbers.
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { Connection } from "../connection.ts";
-import { checkInteger, checkNumber, checkText } from "../limits/check.ts";
+import { checkInteger, checkNumber, checkText } from "../options/check.ts";
 import type { Traffic } from "../connection/types.ts";
 import { Breaker } from "./breaker.ts";
 import { Member, type Trial } from "./dispatcher.ts";
@@ -9,7 +9,12 @@ import type { Lease } from "./lease.ts";
 import type { LeasedConnection } from "./leased_connection.ts";
 import type { Backend, ResolvedPoolOptions } from "./options.ts";
 import type { OutlierDetector } from "./outliers.ts";
-import { type BackendCounters, type BackendState, type BackendStats, newBackendCounters } from "./stats.ts";
+import {
+  type BackendCounters,
+  type BackendState,
+  type BackendStats,
+  newBackendCounters,
+} from "../stats/data/pool_stats.ts";
 
 /** A connection of the pool. */
 export interface Link {

@@ -8,7 +8,7 @@ import {
   handleAll,
 } from "cockatiel";
 import type { Trial } from "./dispatcher.ts";
-import type { BreakerState } from "./stats.ts";
+import type { BreakerState } from "../stats/data/pool_stats.ts";
 
 /** Options of the circuit breaker of each backend. */
 export interface BreakerOptions {

@@ -1,9 +1,9 @@
 // PoolEngine: performs what the dispatcher decides: dials, leases, and closes connections.
 import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
-import { handled } from "../connection/rejections.ts";
+import { handled } from "../async/rejections.ts";
 import { AddressError, ClosedError } from "../errors.ts";
-import type { ConnectionStats } from "../stats/snapshots.ts";
+import type { ConnectionStats } from "../stats/data/snapshots.ts";
 import { isUsable, type Link, type PoolBackend } from "./backend.ts";
 import { newBalancer } from "./balance.ts";
 import { type Dial, Dispatcher, type Trial, Waiter } from "./dispatcher.ts";
@@ -13,7 +13,7 @@ import type { ResolvedPoolOptions } from "./options.ts";
 import { OutlierDetector } from "./outliers.ts";
 import { PoolReporter } from "./reporter.ts";
 import { RetryBudget } from "./retry_budget.ts";
-import { newPoolCounters, type PoolCounters } from "./stats.ts";
+import { newPoolCounters, type PoolCounters } from "../stats/data/pool_stats.ts";
 
 /** A caller of `acquire`. */
 export class Acquirer extends Waiter<PoolBackend> {

@@ -5,7 +5,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
 import { type AnswerRule, isStaleEnd, LeasedConnection } from "./leased_connection.ts";
 import type { HealthOptions, PoolOptions } from "./options.ts";
-import { unlessAborted } from "./unless_aborted.ts";
+import { unlessAborted } from "../async/unless_aborted.ts";
 
 /** What a {@linkcode HealthCheck} needs of its pool. */
 export interface HealthContext {

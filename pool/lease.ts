@@ -1,6 +1,14 @@
 // Lease: one caller's use of a connection of the pool.
 import type { Connection } from "../connection.ts";
 
+/** How a wait for a connection may end early. */
+export interface AcquireOptions {
+  /** Ends the wait; it rejects with the signal's reason. It has no effect on the lease. */
+  signal?: AbortSignal;
+  /** Longest wait in ms; then `ERR_ACQUIRE_TIMEOUT`. @default {`acquireTimeoutMs`} */
+  timeoutMs?: number;
+}
+
 /** How the holder returns a connection. */
 export type Verdict =
   /** To be used again, if it is fit for that. */

@@ -3,13 +3,13 @@ import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/ending.ts";
-import { handled, Refusals, rejected } from "../connection/rejections.ts";
+import { handled, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
 import { ClosedError } from "../errors.ts";
 import type { Framing } from "../framing.ts";
-import type { Address, SocketTuning, TlsInfo } from "../net/transport.ts";
-import type { ConnectionState, ConnectionStats } from "../stats/snapshots.ts";
+import type { Address, SocketTuning, TlsInfo } from "../net/transport/transport.ts";
+import type { ConnectionState, ConnectionStats } from "../stats/data/snapshots.ts";
 
 /**
  * When the end of the backend's messages leaves the holder without an answer. `each`: fewer messages came than were sent.

@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Resolver } from "./options.ts";
-import { unlessAborted } from "./unless_aborted.ts";
+import { unlessAborted } from "../async/unless_aborted.ts";
 
 /** Time in ms after which a failed look-up is tried again, if the usual time is longer. */
 const RETRY_MS = 1000;

@@ -1,5 +1,5 @@
 // The names of all options that pools have.
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import { CONNECT_NAMES } from "../client/option_names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
 import type { BreakerOptions } from "./breaker.ts";

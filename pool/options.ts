@@ -8,9 +8,9 @@ import {
   checkLogger,
   checkNumber,
   checkOneOf,
-} from "../limits/check.ts";
-import type { Logger } from "../logger.ts";
-import type { ClientTlsOptions } from "../tls/options.ts";
+} from "../options/check.ts";
+import type { Logger } from "../log/logger.ts";
+import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import { type Balance, BALANCES } from "./balance.ts";
 import type { BreakerOptions, ResolvedBreakerOptions } from "./breaker.ts";
 import { DEFAULT_OUTLIERS, type OutlierOptions, type ResolvedOutlierOptions } from "./outliers.ts";

@@ -1,25 +1,17 @@
 // Pool: leases of connections to several backends.
-import { checkOptionNames, checkWaitNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
 import { POOL_NAMES } from "./option_names.ts";
-import { checkDurationMs } from "../limits/check.ts";
-import { handled, rejected, reportUnheard } from "../connection/rejections.ts";
-import { Sweeper } from "../connection/sweeper.ts";
+import { checkDurationMs } from "../options/check.ts";
+import { handled, rejected, reportUnheard } from "../async/rejections.ts";
+import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
 import { Acquirer, PoolEngine } from "./engine.ts";
-import type { Lease } from "./lease.ts";
+import type { AcquireOptions, Lease } from "./lease.ts";
 import { type Backend, type PoolOptions, resolvePoolOptions } from "./options.ts";
 import { Roster } from "./roster.ts";
-import type { PoolStats } from "./stats.ts";
+import type { PoolStats } from "../stats/data/pool_stats.ts";
 import { runWork, type UseOptions, type Work } from "./use.ts";
-
-/** How a wait for a connection may end early. */
-export interface AcquireOptions {
-  /** Ends the wait; it rejects with the signal's reason. It has no effect on the lease. */
-  signal?: AbortSignal;
-  /** Longest wait in ms; then `ERR_ACQUIRE_TIMEOUT`. @default {`acquireTimeoutMs`} */
-  timeoutMs?: number;
-}
 
 /** No backends that others are preferred to. */
 const NONE: ReadonlySet<string> = new Set();

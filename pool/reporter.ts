@@ -1,8 +1,8 @@
 // PoolReporter: brings errors that no caller of a pool can learn to onError or the logger, without a flood and without a throw.
-import { callHook } from "../call_hook.ts";
-import { handled } from "../connection/rejections.ts";
-import { errorForLog, KindRateLimiter } from "../log_text.ts";
-import type { Logger } from "../logger.ts";
+import { callHook } from "../log/call_hook.ts";
+import { handled } from "../async/rejections.ts";
+import { errorForLog, KindRateLimiter } from "../log/text.ts";
+import type { Logger } from "../log/logger.ts";
 
 /** Where in a pool an error came up. */
 export interface PoolErrorContext {

@@ -1,5 +1,5 @@
 // Roster: which backends a pool has; those of names that are looked up come and go.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { BACKEND_NAMES } from "./option_names.ts";
 import { HealthCheck } from "./health.ts";
 import { nameOf, PoolBackend } from "./backend.ts";

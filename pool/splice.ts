@@ -1,10 +1,10 @@
 // splice(): joins two connections byte for byte.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Connection } from "../connection.ts";
-import { handled, rejected } from "../connection/rejections.ts";
+import { handled, rejected } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { raw } from "../framing.ts";
-import { checkDurationMs } from "../limits/check.ts";
+import { checkDurationMs } from "../options/check.ts";
 
 /** Options of {@linkcode splice}. */
 export interface SpliceOptions {

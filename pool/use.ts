@@ -1,5 +1,5 @@
 // runWork(): does work on a leased connection, again if that is wanted and allowed.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { retry } from "@std/async/retry";
 import type { Connection } from "../connection.ts";
 import {
@@ -11,11 +11,10 @@ import {
   TimeoutError,
   TlsError,
 } from "../errors.ts";
-import { checkFunction, checkInteger } from "../limits/check.ts";
+import { checkFunction, checkInteger } from "../options/check.ts";
 import type { PoolEngine } from "./engine.ts";
-import type { Lease } from "./lease.ts";
+import type { AcquireOptions, Lease } from "./lease.ts";
 import { isStaleEnd } from "./leased_connection.ts";
-import type { AcquireOptions } from "./pool.ts";
 
 /** What is done on a leased connection. */
 export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T;

@@ -1,16 +1,16 @@
 // ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
 import type { Connection } from "../connection.ts";
-import { callHook } from "../call_hook.ts";
+import { callHook } from "../log/call_hook.ts";
 import { ParleyError } from "../errors.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
-import { EventLog } from "../log_events.ts";
-import { errorForLog, KindRateLimiter } from "../log_text.ts";
-import type { Logger } from "../logger.ts";
-import { addressText, isHangUp } from "../net/faults.ts";
-import type { Address } from "../net/transport.ts";
-import { RecentErrors } from "../stats/recent_errors.ts";
+import { EventLog } from "../log/events.ts";
+import { errorForLog, KindRateLimiter } from "../log/text.ts";
+import type { Logger } from "../log/logger.ts";
+import { addressText, isHangUp } from "../net/transport/faults.ts";
+import type { Address } from "../net/transport/transport.ts";
+import { RecentErrors } from "../stats/data/recent_errors.ts";
 import type { ServeErrorContext, ServerState } from "./options.ts";
-import { RefusalReports } from "./refusals.ts";
+import { RefusalReports } from "../accept/refusals.ts";
 
 type OnError<Data> = (error: unknown, context: ServeErrorContext<Data>) => void;
 

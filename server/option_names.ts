@@ -1,6 +1,6 @@
 // The names of all options that servers have.
 import { CONNECTION_NAMES } from "../connection/option_names.ts";
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import {
   ADMISSION_NAMES,
   KEEP_ALIVE_NAMES,

@@ -7,17 +7,17 @@ import {
 } from "../connection/options.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../limits/check.ts";
+import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../options/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
-import { type ProxyProtocolOptions, ProxySources } from "../limits/proxy_sources.ts";
+import { type ProxyProtocolOptions, ProxySources } from "../net/transport/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../logger.ts";
-import type { Address, KeepAlive } from "../net/transport.ts";
-import { checkKeepAlive, refuseDelay } from "../net/tuning.ts";
-import type { ClosedLogOptions } from "../stats/closed_log.ts";
-import type { ServerTlsOptions } from "../tls/options.ts";
+import type { Logger } from "../log/logger.ts";
+import type { Address, KeepAlive } from "../net/transport/transport.ts";
+import { checkKeepAlive, refuseDelay } from "../net/transport/tuning.ts";
+import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
+import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { planServer } from "../tls/plan.ts";
 
 /**

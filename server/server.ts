@@ -1,27 +1,27 @@
 // Server: the accept loop, the connections and their handlers, and the end in order.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Connection } from "../connection.ts";
-import { Sweeper } from "../connection/sweeper.ts";
+import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import { pause } from "../connection/pause.ts";
+import { pause } from "../async/pause.ts";
 import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
-import { checkDurationMs } from "../limits/check.ts";
+import { checkDurationMs } from "../options/check.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
 import { listen } from "../net/listen.ts";
-import type { Address, Incoming, Listener } from "../net/transport.ts";
-import { acceptLoop } from "./accept_loop.ts";
+import type { Address, Incoming, Listener } from "../net/transport/transport.ts";
+import { acceptLoop } from "../accept/accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
-import { Handshakes } from "./handshakes.ts";
+import { Handshakes } from "../accept/handshakes.ts";
 import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { Sessions } from "./sessions.ts";
 import { ServerTally } from "./tally.ts";
-import type { ConnectionStats, ServerStats } from "../stats/snapshots.ts";
-import { loadTelemetry, lookForTelemetry } from "../stats/telemetry.ts";
+import type { ConnectionStats, ServerStats } from "../stats/data/snapshots.ts";
+import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
 import { openServerCredentials } from "../tls/load.ts";
-import type { CredentialSource } from "../tls/options.ts";
+import type { CredentialSource } from "../tls/handshake/options.ts";
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {

@@ -1,13 +1,13 @@
 // Sessions: the open connections of a server, each with its handler, from the handshake to the end of both.
 import { Connection } from "../connection.ts";
 import { RequestTimer } from "../connection/request_timer.ts";
-import type { Sweeper } from "../connection/sweeper.ts";
+import type { Sweeper } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
 import { RateLimits } from "../limits/rate_limits.ts";
 import { sourceKey } from "../limits/source_key.ts";
-import type { Incoming, Transport } from "../net/transport.ts";
-import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry.ts";
+import type { Incoming, Transport } from "../net/transport/transport.ts";
+import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry/telemetry.ts";
 import { blameOf } from "./blame.ts";
 import { type ErrorReporter, isPeerFault } from "./error_reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";

@@ -1,17 +1,17 @@
 // ServerTally: counts what a server does, over all and by day, and keeps the last closed connections.
 import type { Connection } from "../connection.ts";
-import type { Sweeper } from "../connection/sweeper.ts";
+import type { Sweeper } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
-import type { Address } from "../net/transport.ts";
-import { ClosedLog, type ClosedLogOptions } from "../stats/closed_log.ts";
-import { addCounters, newServerCounters, type ServerCounters } from "../stats/counters.ts";
-import { DayLedger } from "../stats/day_ledger.ts";
-import { DurationHistogram } from "../stats/duration_histogram.ts";
-import type { RecentErrors } from "../stats/recent_errors.ts";
-import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/snapshots.ts";
-import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry.ts";
+import type { Address } from "../net/transport/transport.ts";
+import { ClosedLog, type ClosedLogOptions } from "../stats/data/closed_log.ts";
+import { addCounters, newServerCounters, type ServerCounters } from "../stats/data/counters.ts";
+import { DayLedger } from "../stats/data/day_ledger.ts";
+import { DurationHistogram } from "../stats/data/duration_histogram.ts";
+import type { RecentErrors } from "../stats/data/recent_errors.ts";
+import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/data/snapshots.ts";
+import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { Blame } from "./blame.ts";
 
 /** Error codes of an end that have a counter of their own. */

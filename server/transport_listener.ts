@@ -1,22 +1,22 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
-import { handled } from "../connection/rejections.ts";
+import { handled } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { Penalties } from "../limits/penalties.ts";
 import { SourceExemptions } from "../limits/source_exemptions.ts";
-import { checkWait, type WaitOptions, watchWait } from "../mux/wait.ts";
-import { systemClock } from "../clock.ts";
+import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
+import { systemClock } from "../async/clock.ts";
 import { listen } from "../net/listen.ts";
-import type { Address, Incoming, Listener, Transport } from "../net/transport.ts";
-import { DurationHistogram } from "../stats/duration_histogram.ts";
+import type { Address, Incoming, Listener, Transport } from "../net/transport/transport.ts";
+import { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { openServerCredentials } from "../tls/load.ts";
-import type { CredentialSource } from "../tls/options.ts";
-import { acceptLoop } from "./accept_loop.ts";
+import type { CredentialSource } from "../tls/handshake/options.ts";
+import { acceptLoop } from "../accept/accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
-import { Handshakes } from "./handshakes.ts";
+import { Handshakes } from "../accept/handshakes.ts";
 import type { ServerState } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {

@@ -1,13 +1,13 @@
 // Options of listenTransport(): what they are, their defaults, and their check before any I/O.
-import { checkDurationMs, checkFunction, checkInteger } from "../limits/check.ts";
+import { checkDurationMs, checkFunction, checkInteger } from "../options/check.ts";
 import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
-import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
+import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../log/logger.ts";
 import type { ListenOptions } from "../net/listen.ts";
-import type { Address, KeepAlive } from "../net/transport.ts";
-import type { ServerTlsOptions } from "../tls/options.ts";
+import type { Address, KeepAlive } from "../net/transport/transport.ts";
+import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { checkAddress, checkParts, consoleLogger, resolveProxySources } from "./options.ts";
 
 /** Where an error came up that no caller of a `TransportListener` can be told. */

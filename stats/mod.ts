@@ -31,10 +31,10 @@ export type {
   ServerCounters,
   TrafficCounters,
   WireCounters,
-} from "./counters.ts";
-export type { DayStats } from "./day_ledger.ts";
-export { type DurationStats, quantileMs } from "./duration_histogram.ts";
-export { openMetrics, type OpenMetricsOptions } from "./openmetrics.ts";
+} from "./data/counters.ts";
+export type { DayStats } from "./data/day_ledger.ts";
+export { type DurationStats, quantileMs } from "./data/duration_histogram.ts";
+export { openMetrics, type OpenMetricsOptions } from "./export/openmetrics.ts";
 export {
   type DayReport,
   type HistoryReport,
@@ -68,10 +68,10 @@ export type {
   WireNameStats,
   WireSessionStats,
   WireStats,
-} from "./snapshots.ts";
-export { statsOfDay } from "./snapshots.ts";
+} from "./data/snapshots.ts";
+export { statsOfDay } from "./data/snapshots.ts";
 export type { RefusalReason } from "../limits/admission.ts";
-export type { Address } from "../net/transport.ts";
+export type { Address } from "../net/transport/transport.ts";
 export type {
   BackendCounters,
   BackendState,
@@ -79,4 +79,4 @@ export type {
   BreakerState,
   PoolCounters,
   PoolStats,
-} from "../pool/stats.ts";
+} from "./data/pool_stats.ts";

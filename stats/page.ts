@@ -1,6 +1,6 @@
 // serveStats(): a page with live statistics, on an address of its own.
 import { ClosedError } from "../errors.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address } from "../net/transport/transport.ts";
 import { HostCheck } from "./page/hosts.ts";
 import { HttpServer } from "./page/http_server.ts";
 import {
@@ -17,7 +17,7 @@ export type { ServeStatsOptions, StatsSource } from "./page/options.ts";
 export type { OffersReport, SourceDetails } from "./page/details.ts";
 export type { HistoryReport, ProcessSample, StatsReport } from "./page/sampler.ts";
 export type { Rates, RequestTimes, SourceReport, SourceSample } from "./page/track.ts";
-export type { DayReport, LinkReport, SourceSnapshot } from "./report.ts";
+export type { DayReport, LinkReport, SourceSnapshot } from "./export/report.ts";
 
 /**
  * Serves statistics over HTTP, on loopback unless an option says otherwise. Returns at once: `page.ready`

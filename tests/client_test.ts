@@ -11,11 +11,11 @@ import {
   TimeoutError,
 } from "@parley/parley";
 import { text, utf8 } from "./support/bytes.ts";
-import { clientOf, ClientPeer, next, soon, take } from "./support/client_peer.ts";
-import { isSettled, settle } from "./support/memory_connections.ts";
-import { codeOf, echo, lines, started } from "./support/servers.ts";
-import { testCerts } from "./support/certs.ts";
-import { TempDir } from "./support/temp_dir.ts";
+import { clientOf, ClientPeer, next, soon, take } from "./support/peers/client_peer.ts";
+import { isSettled, settle } from "./support/simulation/memory_connections.ts";
+import { codeOf, echo, lines, started } from "./support/peers/servers.ts";
+import { testCerts } from "./support/programs/certs.ts";
+import { TempDir } from "./support/programs/temp_dir.ts";
 import { until } from "./support/wait.ts";
 
 Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {

@@ -2,11 +2,16 @@
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Connection, type ConnectionOptions, type Traffic } from "../connection.ts";
 import { delimited, fixedLength, type Framing, raw } from "../framing.ts";
-import { memoryPair, type SocketTuning, type TlsInfo } from "../net/transport.ts";
+import { memoryPair, type SocketTuning, type TlsInfo } from "../net/transport/transport.ts";
 import { utf8 } from "./support/bytes.ts";
-import { closeAll, connectedPair, scriptedConnection, settle } from "./support/memory_connections.ts";
-import { ScriptedTransport } from "./support/memory_scripted.ts";
-import { ManualSweeper } from "./support/memory_sweeper.ts";
+import {
+  closeAll,
+  connectedPair,
+  scriptedConnection,
+  settle,
+} from "./support/simulation/memory_connections.ts";
+import { ScriptedTransport } from "./support/simulation/memory_scripted.ts";
+import { ManualSweeper } from "./support/simulation/memory_sweeper.ts";
 
 const lines = { framing: delimited("\n") };
 

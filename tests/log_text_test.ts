@@ -1,7 +1,7 @@
 // Log text: nothing from a peer reaches a terminal or a log file unescaped, and not too much of it.
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { errorText, escapeForLog, KindRateLimiter } from "../log_text.ts";
+import { errorText, escapeForLog, KindRateLimiter } from "../log/text.ts";
 
 Deno.test("escapeForLog() leaves ordinary text of any language alone", () => {
   for (const text of ["", "hello world", "Grüße, 世界 — 🎉", "שלום", `"quoted" <b>`]) {

@@ -4,8 +4,8 @@ import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/lo
 import { Client, connect, type Logger, serve } from "@parley/parley";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { join, mount } from "@parley/parley/wire";
-import { EventLog } from "../log_events.ts";
-import { addressText } from "../net/faults.ts";
+import { EventLog } from "../log/events.ts";
+import { addressText } from "../net/transport/faults.ts";
 import { Channel } from "./ipc/channels.ts";
 import { until } from "./support/wait.ts";
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, raw } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
 import { askOnce, backendOf, poolOf, question, statsOf, type TestBackend, until } from "./pool/backends.ts";
-import { codeOf, errorOf, lines } from "./support/servers.ts";
+import { codeOf, errorOf, lines } from "./support/peers/servers.ts";
 
 Deno.test("Pool opens no connection before one is wanted, and uses it again", async () => {
   await using backend = await backendOf("a");

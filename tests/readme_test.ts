@@ -5,8 +5,8 @@ import { resolveAdmission } from "../limits/admission_options.ts";
 import { resolveServeOptions } from "../server/options.ts";
 import { findLibraryFiles } from "../tools/source_files.ts";
 import { dirname, join } from "node:path";
-import { file, Program, runProgram } from "./support/program.ts";
-import { TempDir } from "./support/temp_dir.ts";
+import { file, Program, runProgram } from "./support/programs/program.ts";
+import { TempDir } from "./support/programs/temp_dir.ts";
 
 const README = await Deno.readTextFile(file("README.md"));
 

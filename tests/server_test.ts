@@ -11,10 +11,10 @@ import {
   Server,
 } from "@parley/parley";
 import { concat, pattern, text, utf8 } from "./support/bytes.ts";
-import { testCerts } from "./support/certs.ts";
-import { tcpExchange } from "./support/raw_peer.ts";
-import { ask, lines, started } from "./support/servers.ts";
-import { TempDir } from "./support/temp_dir.ts";
+import { testCerts } from "./support/programs/certs.ts";
+import { tcpExchange } from "./support/peers/raw_peer.ts";
+import { ask, lines, started } from "./support/peers/servers.ts";
+import { TempDir } from "./support/programs/temp_dir.ts";
 
 const windows = Deno.build.os === "windows" ? " (ignored: no unix sockets here)" : "";
 

@@ -2,11 +2,11 @@
 // certificate a pair.
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
-import { parseCertificate, type ParsedCertificate } from "./certificate.ts";
-import { equalBytes } from "./der.ts";
+import { parseCertificate, type ParsedCertificate } from "./certificate/certificate.ts";
+import { equalBytes } from "./certificate/der.ts";
 import type { CertificateEnd } from "./expiry.ts";
-import type { Credentials } from "./options.ts";
-import { formatPem, parsePem, type PemBlock } from "./pem.ts";
+import type { Credentials } from "./handshake/options.ts";
+import { formatPem, parsePem, type PemBlock } from "./certificate/pem.ts";
 
 /** The smallest RSA key that every TLS backend takes. */
 const minRsaBits = 2048;

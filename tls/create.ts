@@ -1,13 +1,13 @@
 // Making certificates: an authority of one's own, and certificates of servers and clients that it signs.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Extension, JsonGeneralName, Name } from "@peculiar/x509";
 import { TlsError } from "../errors.ts";
-import type { ParsedCertificate } from "./certificate.ts";
+import type { ParsedCertificate } from "./certificate/certificate.ts";
 import { checkIdentity } from "./check.ts";
-import { equalBytes, toHex } from "./der.ts";
-import { normalizeHost } from "./host.ts";
-import type { Credentials } from "./options.ts";
-import { formatPem, parsePem } from "./pem.ts";
+import { equalBytes, toHex } from "./certificate/der.ts";
+import { normalizeHost } from "./handshake/host.ts";
+import type { Credentials } from "./handshake/options.ts";
+import { formatPem, parsePem } from "./certificate/pem.ts";
 
 const dayMs = 86_400_000;
 

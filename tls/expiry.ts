@@ -1,7 +1,7 @@
 // ExpiryWatch: says in time that a certificate ends, and once more when it has.
 import { TlsError } from "../errors.ts";
-import { observeCounters, telemetryOn } from "../stats/telemetry.ts";
-import type { CredentialSource } from "./options.ts";
+import { observeCounters, telemetryOn } from "../stats/telemetry/telemetry.ts";
+import type { CredentialSource } from "./handshake/options.ts";
 import type { WatchClock } from "./watch.ts";
 
 const DAY_MS = 86_400_000;

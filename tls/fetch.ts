@@ -1,12 +1,12 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { TimeoutError } from "../errors.ts";
-import { checkDurationMs } from "../limits/check.ts";
-import { withoutBrackets } from "../net/brackets.ts";
-import { hungAt } from "../net/stages.ts";
-import type { DialStage } from "../net/tcp.ts";
-import { peekTls } from "../net/tls_peek.ts";
-import { formatPem } from "./pem.ts";
+import { checkDurationMs } from "../options/check.ts";
+import { withoutBrackets } from "../net/address/brackets.ts";
+import { hungAt } from "../net/socket/stages.ts";
+import type { DialStage } from "../net/socket/tcp.ts";
+import { peekTls } from "../net/node/tls_peek.ts";
+import { formatPem } from "./certificate/pem.ts";
 
 /** Options of {@linkcode fetchCertificates}. */
 export interface FetchCertificatesOptions {

@@ -1,13 +1,13 @@
 // inspectCertificate(): what is good and what is wrong about a certificate, before a peer finds out.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
-import { parseCertificate } from "./certificate.ts";
+import { parseCertificate } from "./certificate/certificate.ts";
 import { readKey } from "./check.ts";
-import { type CertificateSummary, daysLeft, readCertificates } from "./describe.ts";
-import { diagnoseCertificate } from "./diagnose.ts";
-import { equalBytes } from "./der.ts";
-import { checkHost } from "./host.ts";
+import { type CertificateSummary, daysLeft, readCertificates } from "./handshake/describe.ts";
+import { diagnoseCertificate } from "./handshake/diagnose.ts";
+import { equalBytes } from "./certificate/der.ts";
+import { checkHost } from "./handshake/host.ts";
 
 /** The longest way to an authority that is looked for. */
 const MAX_STEPS = 8;

@@ -1,6 +1,6 @@
 // Loading credentials: from options to checked PEM text, and again when the files change.
-import { callHook } from "../call_hook.ts";
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
+import { callHook } from "../log/call_hook.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { SERVER_TLS_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
 import type {
@@ -9,7 +9,7 @@ import type {
   ServerTlsOptions,
   TlsBackend,
   TlsVersion,
-} from "./options.ts";
+} from "./handshake/options.ts";
 import { ExpiryWatch } from "./expiry.ts";
 import { type LoadedCredentials, type LoadPlan, planServer } from "./plan.ts";
 import { resolveCommonTls } from "./resolve.ts";

@@ -25,9 +25,9 @@ export {
   type DescribeCertificateOptions,
   peerCertificate,
   readCertificates,
-} from "./describe.ts";
+} from "./handshake/describe.ts";
 export { fetchCertificates, type FetchCertificatesOptions, type FetchedCertificates } from "./fetch.ts";
-export { checkHost } from "./host.ts";
+export { checkHost } from "./handshake/host.ts";
 export {
   type CertificateReport,
   type CertificateVerdict,
@@ -45,7 +45,7 @@ export type {
   TlsCommonOptions,
   TlsIdentity,
   TlsVersion,
-} from "./options.ts";
+} from "./handshake/options.ts";
 export type { WatchClock } from "./watch.ts";
 export { writeIdentity, type WriteIdentityOptions } from "./write.ts";
-export type { PeerCertificate } from "../net/transport.ts";
+export type { PeerCertificate } from "../net/transport/transport.ts";

@@ -1,6 +1,11 @@
 // The names of all options that TLS has.
-import type { OptionNames } from "../limits/check_names.ts";
-import type { ClientTlsOptions, ServerTlsOptions, TlsCommonOptions, TlsIdentity } from "./options.ts";
+import type { OptionNames } from "../options/names.ts";
+import type {
+  ClientTlsOptions,
+  ServerTlsOptions,
+  TlsCommonOptions,
+  TlsIdentity,
+} from "./handshake/options.ts";
 
 /** Names in {@linkcode TlsCommonOptions}. */
 export const TLS_COMMON_NAMES: OptionNames<TlsCommonOptions> = {

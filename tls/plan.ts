@@ -1,12 +1,12 @@
 // What one end of a connection loads: which files, in which order, checked how.
-import { checkOptionNames } from "../limits/check_names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import { TLS_IDENTITY_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
-import { withoutBrackets } from "../net/brackets.ts";
+import { withoutBrackets } from "../net/address/brackets.ts";
 import { checkAuthorities, type CheckedIdentity, checkIdentity, lastEnd } from "./check.ts";
 import type { CertificateEnd } from "./expiry.ts";
-import { matchesHost } from "./host.ts";
-import { pinFingerprints } from "./pin.ts";
+import { matchesHost } from "./handshake/host.ts";
+import { pinFingerprints } from "./handshake/pin.ts";
 import type {
   ClientTlsOptions,
   Credentials,
@@ -14,7 +14,7 @@ import type {
   ServerCredentials,
   ServerTlsOptions,
   TlsIdentity,
-} from "./options.ts";
+} from "./handshake/options.ts";
 import {
   checkServerBackend,
   type IdentityOrigin,

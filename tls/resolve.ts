@@ -1,13 +1,13 @@
 // TLS options checked before anything is read: what contradicts itself, or would be ignored, is refused here.
-import { normalizeHost } from "./host.ts";
-import { parsePem } from "./pem.ts";
+import { normalizeHost } from "./handshake/host.ts";
+import { parsePem } from "./certificate/pem.ts";
 import type {
   ClientTlsOptions,
   ServerTlsOptions,
   TlsBackend,
   TlsCommonOptions,
   TlsVersion,
-} from "./options.ts";
+} from "./handshake/options.ts";
 
 /** {@linkcode TlsCommonOptions} with every default filled in, checked. */
 export interface ResolvedCommonTls {

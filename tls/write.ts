@@ -1,6 +1,6 @@
 // Writing an identity to files: the key for its owner only, and never over what is there by accident.
-import { checkOptionNames, type OptionNames } from "../limits/check_names.ts";
-import type { Credentials } from "./options.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
+import type { Credentials } from "./handshake/options.ts";
 
 /** Options of {@linkcode writeIdentity}. */
 export interface WriteIdentityOptions extends Credentials {

@@ -1,29 +1,26 @@
-// Checks that imports only point down the layers, that pure code is pure and that files stay short.
+// Checks that imports only point down the layers and make no circle, that pure code is pure, and that files and folders stay small.
 
 import { fail } from "./report.ts";
 import { findLibraryFiles, ROOT } from "./source_files.ts";
 import { codeOnly, importsOf } from "./source_text.ts";
 
 /**
- * The layer of each file, or of all files in a folder; a file's own line comes before its folder's.
- * `docs/architecture.md` says what each layer is for.
+ * The layer of each file, or of all files below a folder; the longest path that fits counts. `docs/architecture.md` says what each
+ * layer is for.
  */
 const LAYERS: Readonly<Record<string, number>> = {
-  "call_hook.ts": 0,
-  "clock.ts": 0,
+  "async/clock.ts": 0,
   "error_chain.ts": 0,
   "errors.ts": 0,
-  "log_events.ts": 0,
-  "log_text.ts": 0,
-  "logger.ts": 0,
-  "net/transport.ts": 0,
-  "tls/options.ts": 0,
+  "log/": 0,
+  "net/transport/transport.ts": 0,
+  "options/": 0,
+  "tls/handshake/options.ts": 0,
 
+  "collections/": 1,
   "framing.ts": 1,
   "framing/": 1,
-  "ipc/fifo.ts": 1,
-  "ipc/gather.ts": 1,
-  "ipc/message.ts": 1,
+  "ipc/protocol/": 1,
   "ipc/secure/handshake.ts": 1,
   "ipc/secure/hello.ts": 1,
   "ipc/secure/key_schedule.ts": 1,
@@ -31,49 +28,36 @@ const LAYERS: Readonly<Record<string, number>> = {
   "mux/header.ts": 1,
   "mux/state.ts": 1,
   "mux/window.ts": 1,
-  "net/first_bytes.ts": 1,
-  "net/proxy_header.ts": 1,
+  "net/address/": 1,
+  "net/transport/first_bytes.ts": 1,
+  "net/transport/proxy_header.ts": 1,
+  "net/transport/proxy_sources.ts": 1,
   "pool/balance.ts": 1,
   "pool/dispatcher.ts": 1,
   "pool/outliers.ts": 1,
   "pool/retry_budget.ts": 1,
-  "pool/stats.ts": 1,
-  "stats/closed_log.ts": 1,
-  "stats/counters.ts": 1,
-  "stats/day_ledger.ts": 1,
-  "stats/duration_histogram.ts": 1,
-  "stats/error_codes.ts": 1,
-  "stats/live_sum.ts": 1,
-  "stats/metrics.ts": 1,
-  "stats/openmetrics.ts": 1,
-  "stats/snapshots.ts": 1,
-  "stats/trace_context.ts": 1,
+  "stats/data/": 1,
+  "stats/export/": 1,
+  "stats/telemetry/trace_context.ts": 1,
 
-  "ipc/channel_lock.ts": 2,
-  "ipc/claim.ts": 2,
-  "ipc/endpoint.ts": 2,
-  "ipc/keys.ts": 2,
-  "ipc/network.ts": 2,
-  "ipc/pause.ts": 2,
-  "ipc/renewable_listener.ts": 2,
+  "async/": 2,
+  "ipc/endpoint/": 2,
   "ipc/secure/frame_link.ts": 2,
   "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,
   "net/": 2,
-  "stats/recent_errors.ts": 2,
-  "stats/report.ts": 2,
-  "stats/telemetry.ts": 2,
-  "stats/telemetry_metrics.ts": 2,
+  "stats/data/recent_errors.ts": 2,
+  "stats/export/report.ts": 2,
+  "stats/telemetry/": 2,
   "tls/": 2,
 
   "connection.ts": 3,
   "connection/": 3,
-  "ipc/secure.ts": 3,
-  "ipc/secure/provider_link.ts": 3,
-  "ipc/secure/sealed_link.ts": 3,
+  "ipc/secure/": 3,
 
   "mux/": 4,
 
+  "accept/": 5,
   "client.ts": 5,
   "client/": 5,
   "ipc/": 5,
@@ -99,9 +83,14 @@ const SOCKET_NAMES =
 /** The most lines that a file may have. */
 const MAX_LINES = 400;
 
+/** The most files that a folder may have. */
+const MAX_FILES = 24;
+
 function layerOf(path: string): number | undefined {
-  const folder = path.slice(0, path.indexOf("/") + 1);
-  return LAYERS[path] ?? (folder === "" ? undefined : LAYERS[folder]);
+  for (let key = path; key !== ""; key = key.slice(0, key.lastIndexOf("/", key.length - 2) + 1)) {
+    if (LAYERS[key] !== undefined) return LAYERS[key];
+  }
+  return undefined;
 }
 
 /** The path that a relative specifier in the file at `path` means. */
@@ -145,24 +134,52 @@ function checkCode(path: string, layer: number, source: string): string[] {
   return faults;
 }
 
-/** The circles that imports make at run time, each told once, as a path from its first file back to it. */
-function findCycles(files: ReadonlyMap<string, string>): string[] {
+/** Places, and for each the places that it imports, with the import that makes the tie. */
+type Graph = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/** What each file imports, types included. */
+function fileGraph(files: ReadonlyMap<string, string>): Graph {
+  return new Map([...files].map(([path, source]) => {
+    const targets = importsOf(source).filter(({ specifier }) => specifier.startsWith("."))
+      .map(({ specifier }) => resolve(specifier, path)).filter((target) => files.has(target));
+    return [path, new Map(targets.map((target) => [target, `${path} imports ${target}`]))];
+  }));
+}
+
+/** The folder of a file. A file of the top folder, and the `mod.ts` of a folder, are faces: each is a place of its own. */
+function roomOf(path: string): string {
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  return folder === "" || path.endsWith("/mod.ts") ? path : folder;
+}
+
+/** Which folder imports from which. */
+function roomGraph(files: Graph): Graph {
+  const rooms = new Map<string, Map<string, string>>();
+  for (const [path, targets] of files) {
+    const from = roomOf(path);
+    const ties = rooms.get(from) ?? new Map<string, string>();
+    rooms.set(from, ties);
+    for (const [target, tie] of targets) if (roomOf(target) !== from) ties.set(roomOf(target), tie);
+  }
+  return rooms;
+}
+
+/** The circles of a graph, each reported once, as the imports that lead from its first place back to it. */
+function findCycles(graph: Graph): string[] {
   const cycles: string[] = [];
   const done = new Set<string>();
-  const visit = (path: string, trail: readonly string[]) => {
-    const start = trail.indexOf(path);
+  const visit = (place: string, trail: readonly string[]) => {
+    const start = trail.indexOf(place);
     if (start >= 0) {
-      cycles.push([...trail.slice(start), path].join(" -> "));
+      const circle = [...trail.slice(start), place];
+      cycles.push(circle.slice(1).map((to, i) => graph.get(circle[i]!)!.get(to)).join("; "));
       return;
     }
-    const source = files.get(path);
-    if (source === undefined || done.has(path)) return;
-    for (const { specifier, typeOnly } of importsOf(source)) {
-      if (specifier.startsWith(".") && !typeOnly) visit(resolve(specifier, path), [...trail, path]);
-    }
-    done.add(path);
+    if (done.has(place)) return;
+    for (const target of graph.get(place)?.keys() ?? []) visit(target, [...trail, place]);
+    done.add(place);
   };
-  for (const path of files.keys()) visit(path, []);
+  for (const place of graph.keys()) visit(place, []);
   return cycles;
 }
 
@@ -177,7 +194,16 @@ export function checkLayers(files: ReadonlyMap<string, string>): string[] {
     }
     faults.push(...checkImports(path, layer, files), ...checkCode(path, layer, source));
   }
-  return [...faults, ...findCycles(files).map((cycle) => `Cycle: ${cycle}`)];
+  const graph = fileGraph(files);
+  const cycles = [...findCycles(graph), ...findCycles(roomGraph(graph))];
+  return [...faults, ...crowdedFolders(files), ...cycles.map((cycle) => `Circle: ${cycle}`)];
+}
+
+/** Folders with more files than a reader takes in at once. */
+function crowdedFolders(files: ReadonlyMap<string, string>): string[] {
+  const folders = Map.groupBy(files.keys(), (path) => path.slice(0, path.lastIndexOf("/") + 1));
+  return [...folders].filter(([, paths]) => paths.length > MAX_FILES)
+    .map(([folder, paths]) => `${folder}: ${paths.length} files, of at most ${MAX_FILES}`);
 }
 
 if (import.meta.main) {

@@ -2,7 +2,7 @@
 import { anyInChain } from "../error_chain.ts";
 import { ParleyError } from "../errors.ts";
 import type { MuxStream } from "../mux/stream.ts";
-import type { WireStream } from "./stream.ts";
+import type { WireStream } from "./session/stream.ts";
 
 /** Codes of waits for a peer that did nothing. */
 const SILENCE: ReadonlySet<string> = new Set(["ERR_READ_TIMEOUT", "ERR_WRITE_TIMEOUT"]);

@@ -1,24 +1,24 @@
 // hub(): a server that brings streams from one client to another, and tells who is there.
-import type { OptionNames } from "../limits/check_names.ts";
-import { callHook } from "../call_hook.ts";
-import type { FrameChannel } from "./frame_channel.ts";
-import type { Open, StreamRefusal } from "./frames.ts";
-import { timeLeft } from "./deadline.ts";
-import type { Link, OpenLimits } from "./link.ts";
+import type { OptionNames } from "../options/names.ts";
+import { callHook } from "../log/call_hook.ts";
+import type { FrameChannel } from "./protocol/frame_stream.ts";
+import type { Open, StreamRefusal } from "./protocol/frames.ts";
+import { timeLeft } from "../async/deadline.ts";
+import type { Link, OpenLimits } from "./session/link.ts";
 import { MountedWire } from "./mount.ts";
 import type { Router, RouterParts } from "./mount_host.ts";
-import { resolveMount } from "./mount_plan.ts";
+import { resolveMount } from "./plan.ts";
 import { MOUNT_NAMES, type MountOptions } from "./options.ts";
 import { PresenceBoard } from "./presence.ts";
-import { refusalOf } from "./refusals.ts";
-import type { Registry } from "./registry.ts";
-import { OPEN_TIMEOUT_MS } from "./session.ts";
+import { refusalOf } from "./protocol/refusals.ts";
+import type { Registry } from "./session/registry.ts";
+import { OPEN_TIMEOUT_MS } from "./session/session.ts";
 import { relay } from "./relay.ts";
-import { checkFunction, checkInteger } from "../limits/check.ts";
-import type { WireTally } from "./tally.ts";
-import { telemetryOn } from "../stats/telemetry.ts";
-import { routeMeasured } from "./telemetry.ts";
-import { Turns } from "./turns.ts";
+import { checkFunction, checkInteger } from "../options/check.ts";
+import type { WireTally } from "./observe/tally.ts";
+import { telemetryOn } from "../stats/telemetry/telemetry.ts";
+import { routeMeasured } from "./session/telemetry.ts";
+import { Turns } from "../async/turns.ts";
 
 /**
  * Time for which a stream waits for its turn, in ms: below the ten seconds of a caller, so that it learns

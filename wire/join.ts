@@ -1,33 +1,39 @@
 // join(): the joining side of the wire: one session with a server, kept up.
-import { Backoff } from "../client/backoff.ts";
+import { Backoff } from "../async/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
-import { checkFunction } from "../limits/check.ts";
+import { checkFunction } from "../options/check.ts";
 import { dial, type DialStage } from "../net/dial.ts";
-import { hungAt } from "../net/stages.ts";
-import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry.ts";
+import { hungAt } from "../net/socket/stages.ts";
+import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
-import { timeLimit, withDeadline } from "./deadline.ts";
-import { pause } from "../connection/pause.ts";
-import { checkName, checkToken, type Control } from "./frames.ts";
-import { greet } from "./greeting.ts";
-import { HANDLERS, HandlerTable } from "./handlers.ts";
+import { timeLimit, withDeadline } from "../async/deadline.ts";
+import { pause } from "../async/pause.ts";
+import { checkName, checkToken, type Control } from "./protocol/frames.ts";
+import { greet } from "./session/handshake.ts";
+import { HANDLERS, HandlerTable } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
-import { Link, type LinkFacts } from "./link.ts";
-import { MAX_STREAMS, resolveWire } from "./mount_plan.ts";
+import { Link, type LinkFacts } from "./session/link.ts";
+import { MAX_STREAMS, resolveWire } from "./plan.ts";
 import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
-import { nameStream, sessionEnded } from "./refusals.ts";
+import { nameStream, sessionEnded } from "./protocol/refusals.ts";
 import { Rejoin } from "./rejoin.ts";
-import { WireReporter } from "./reporter.ts";
-import type { WireStats } from "../stats/snapshots.ts";
-import { WireTally } from "./tally.ts";
-import { checkOpen, openStream, type Wanted, type WireCloseOptions, type WireSession } from "./session.ts";
-import type { WireStream } from "./stream.ts";
-import { joinMeasured } from "./telemetry.ts";
-import { Waiters } from "./waiters.ts";
-import type { WaitOptions } from "../mux/wait.ts";
+import { WireReporter } from "./observe/reporter.ts";
+import type { WireStats } from "../stats/data/snapshots.ts";
+import { WireTally } from "./observe/tally.ts";
+import {
+  checkOpen,
+  openStream,
+  type Wanted,
+  type WireCloseOptions,
+  type WireSession,
+} from "./session/session.ts";
+import type { WireStream } from "./session/stream.ts";
+import { joinMeasured } from "./session/telemetry.ts";
+import { Waiters } from "../async/waiters.ts";
+import type { WaitOptions } from "../async/wait.ts";
 
 /** Another peer at the hub, whether there or not. */
 export interface WirePeer {

@@ -1,13 +1,13 @@
 // JoinHost: what a joined side decides about the streams that come to it, and whom it tells of them.
-import type { WireCounters } from "../stats/counters.ts";
-import type { Control, Open, StreamRefusal } from "./frames.ts";
-import type { HandlerTable } from "./handlers.ts";
-import type { Link, LinkHost } from "./link.ts";
-import { BUSY_MS } from "./mount_plan.ts";
-import type { NameTraffic } from "./name_traffic.ts";
+import type { WireCounters } from "../stats/data/counters.ts";
+import type { Control, Open, StreamRefusal } from "./protocol/frames.ts";
+import type { HandlerTable } from "./session/handlers.ts";
+import type { Link, LinkHost } from "./session/link.ts";
+import { BUSY_MS } from "./plan.ts";
+import type { NameTraffic } from "./observe/name_traffic.ts";
 import type { JoinOptions } from "./options.ts";
-import type { WireReporter } from "./reporter.ts";
-import type { WireTally } from "./tally.ts";
+import type { WireReporter } from "./observe/reporter.ts";
+import type { WireTally } from "./observe/tally.ts";
 
 /** What {@linkcode JoinHost} works with. */
 export interface JoinHostParts {

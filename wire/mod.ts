@@ -29,7 +29,7 @@
  *
  * @module
  */
-export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../client/backoff.ts";
+export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../async/backoff.ts";
 export { connectTransport } from "../client/connect.ts";
 export { type ConnectTransportOptions } from "../client/options.ts";
 export { type ClientStatus } from "../client/status.ts";
@@ -39,13 +39,13 @@ export {
   type TransportErrorContext,
   TransportListener,
 } from "../server/transport_listener.ts";
-export { type Meta } from "./frames.ts";
-export type { WireCounters } from "../stats/counters.ts";
-export type { DayStats } from "../stats/day_ledger.ts";
-export type { DurationStats } from "../stats/duration_histogram.ts";
-export type { CertificateStats, WireSessionStats, WireStats } from "../stats/snapshots.ts";
-export { expose, type ExposeOptions } from "./expose.ts";
-export { Forward, forward, type ForwardOptions } from "./forward.ts";
+export { type Meta } from "./protocol/frames.ts";
+export type { WireCounters } from "../stats/data/counters.ts";
+export type { DayStats } from "../stats/data/day_ledger.ts";
+export type { DurationStats } from "../stats/data/duration_histogram.ts";
+export type { CertificateStats, WireSessionStats, WireStats } from "../stats/data/snapshots.ts";
+export { expose, type ExposeOptions } from "./tunnel/expose.ts";
+export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
@@ -61,6 +61,6 @@ export {
   type WireErrorContext,
   type WireOptions,
 } from "./options.ts";
-export { type SegmentSink, type SegmentSource } from "./segments.ts";
-export { type WireCloseOptions, WireSession } from "./session.ts";
-export { type StreamInfo, WireStream } from "./stream.ts";
+export { type SegmentSink, type SegmentSource } from "./protocol/segments.ts";
+export { type WireCloseOptions, WireSession } from "./session/session.ts";
+export { type StreamInfo, WireStream } from "./session/stream.ts";

@@ -1,18 +1,18 @@
 // MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
 import { TimeoutError } from "../errors.ts";
-import type { WireCounters } from "../stats/counters.ts";
-import { timeLeft, withDeadline } from "./deadline.ts";
-import type { FrameChannel } from "./frame_channel.ts";
-import type { Control, Open, SessionRefusal, StreamRefusal } from "./frames.ts";
-import type { Greeting } from "./greeting.ts";
-import type { HandlerTable } from "./handlers.ts";
-import type { Link, LinkHost } from "./link.ts";
-import type { MountPlan } from "./mount_plan.ts";
-import type { NameTraffic } from "./name_traffic.ts";
+import type { WireCounters } from "../stats/data/counters.ts";
+import { timeLeft, withDeadline } from "../async/deadline.ts";
+import type { FrameChannel } from "./protocol/frame_stream.ts";
+import type { Control, Open, SessionRefusal, StreamRefusal } from "./protocol/frames.ts";
+import type { Greeting } from "./session/handshake.ts";
+import type { HandlerTable } from "./session/handlers.ts";
+import type { Link, LinkHost } from "./session/link.ts";
+import type { MountPlan } from "./plan.ts";
+import type { NameTraffic } from "./observe/name_traffic.ts";
 import type { Authorize } from "./options.ts";
-import type { Registry } from "./registry.ts";
-import type { WireReporter } from "./reporter.ts";
-import type { WireTally } from "./tally.ts";
+import type { Registry } from "./session/registry.ts";
+import type { WireReporter } from "./observe/reporter.ts";
+import type { WireTally } from "./observe/tally.ts";
 
 /**
  * Part of the time of a handshake within which `authorize` must decide: the rest is for telling the peer that

@@ -1,8 +1,8 @@
 // Options of mount, join and hub: what they are, their defaults, and their check before any I/O.
-import type { ReconnectOptions } from "../client/backoff.ts";
+import type { ReconnectOptions } from "../async/backoff.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
-import type { OptionNames } from "../limits/check_names.ts";
+import type { OptionNames } from "../options/names.ts";
 import {
   ADMISSION_NAMES,
   PENALTIES_NAMES,
@@ -10,17 +10,17 @@ import {
   SOURCE_EXEMPTIONS_NAMES,
 } from "../limits/option_names.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
-import type { ProxyProtocolOptions } from "../limits/proxy_sources.ts";
+import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../log/logger.ts";
 import { MUX_SESSION_NAMES } from "../mux/option_names.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
-import type { Address, TlsInfo } from "../net/transport.ts";
+import type { Address, TlsInfo } from "../net/transport/transport.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import type { ClientTlsOptions, ServerTlsOptions } from "../tls/options.ts";
-import type { Meta } from "./frames.ts";
-import type { WireSession } from "./session.ts";
-import type { WireStream } from "./stream.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../tls/handshake/options.ts";
+import type { Meta } from "./protocol/frames.ts";
+import type { WireSession } from "./session/session.ts";
+import type { WireStream } from "./session/stream.ts";
 
 /**
  * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read

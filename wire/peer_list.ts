@@ -1,8 +1,8 @@
 // PeerList: who else is at the hub, as a joined side is told.
 import { TimeoutError } from "../errors.ts";
-import type { WaitOptions } from "../mux/wait.ts";
-import type { Control } from "./frames.ts";
-import { Waiters } from "./waiters.ts";
+import type { WaitOptions } from "../async/wait.ts";
+import type { Control } from "./protocol/frames.ts";
+import { Waiters } from "../async/waiters.ts";
 
 /** The peers that a hub lets this side see. */
 export class PeerList {

@@ -1,8 +1,8 @@
 // PresenceBoard: tells those who joined a hub who else is there, as often as the hub can afford.
-import { type Clock, systemClock } from "../clock.ts";
-import { fitNames, namesCut } from "./control_sender.ts";
-import type { Link } from "./link.ts";
-import type { Registry } from "./registry.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
+import { fitNames, namesCut } from "./session/control_sender.ts";
+import type { Link } from "./session/link.ts";
+import type { Registry } from "./session/registry.ts";
 
 /**
  * What the hub sends about one peer's changes in the long run, in bytes per millisecond: 512 KiB a second.

@@ -1,11 +1,11 @@
 // Rejoin: whether a joined side joins again after its session ended, and when.
-import type { Backoff } from "../client/backoff.ts";
+import type { Backoff } from "../async/backoff.ts";
 import { checkDialOptions } from "../client/check_dial.ts";
 import { isFinal } from "../client/final_errors.ts";
 import type { ResolvedConnectTransportOptions } from "../client/options.ts";
 import { ClosedError } from "../errors.ts";
 import type { JoinOptions } from "./options.ts";
-import type { WireReporter } from "./reporter.ts";
+import type { WireReporter } from "./observe/reporter.ts";
 
 /** Decides about further attempts, and tells of them. */
 export class Rejoin {

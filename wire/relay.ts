@@ -2,7 +2,7 @@
 import { RemoteError } from "../errors.ts";
 import { isOver } from "../mux/state.ts";
 import type { MuxStream } from "../mux/stream.ts";
-import type { FrameChannel } from "./frame_channel.ts";
+import type { FrameChannel } from "./protocol/frame_stream.ts";
 
 /**
  * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream

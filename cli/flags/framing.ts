@@ -8,8 +8,9 @@ import {
   raw,
   varintPrefixed,
 } from "../../framing.ts";
-import type { Arguments } from "../arguments.ts";
-import { type Flag, UsageError } from "../command.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { UsageError } from "../command/usage.ts";
 
 /** What completes the name of a framing. */
 export const FRAMING_NAMES: readonly string[] = [

@@ -1,6 +1,6 @@
 // Limits of a command that listens: how many connections it takes, and how long they have to end.
-import type { Arguments } from "../arguments.ts";
-import type { Flag } from "../command.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
 
 /** Options of a command that takes connections. */
 export const CONNECTION_FLAGS: readonly Flag[] = [

@@ -1,6 +1,6 @@
 // Logging options: how much a command tells, and in which form.
-import type { Arguments } from "../arguments.ts";
-import type { Flag } from "../command.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
 
 /** How much is told, from most to least; each level tells what the ones behind it do. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;

@@ -1,8 +1,9 @@
 // The option to go without TLS, and the refusal to do so beyond this machine without it.
 import { isLoopbackSource, sourceKey } from "../../limits/source_key.ts";
-import { addressText, type TypedAddress } from "../address.ts";
-import type { Arguments } from "../arguments.ts";
-import { type Flag, UsageError } from "../command.ts";
+import { addressText, type TypedAddress } from "../command/address.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { UsageError } from "../command/usage.ts";
 
 /** Option of a command that would send secrets. */
 export const PLAIN_FLAG: Flag = {

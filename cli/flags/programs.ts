@@ -1,9 +1,10 @@
 // The program behind `--`: its limits, and its options.
-import type { Logger } from "../../logger.ts";
-import type { Arguments } from "../arguments.ts";
-import { type Flag, UsageError } from "../command.ts";
-import { findProgram } from "../serve/find_program.ts";
-import { Programs } from "../serve/programs.ts";
+import type { Logger } from "../../log/logger.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { UsageError } from "../command/usage.ts";
+import { findProgram } from "../commands/serve/find_program.ts";
+import { Programs } from "../commands/serve/programs.ts";
 
 /** Options of a command that runs a program of the user's; `byDefault` tells its longest run in words. */
 export function programFlags(byDefault: string): readonly Flag[] {

@@ -1,10 +1,11 @@
 // Statistics options: where a command that runs for long tells what it does, to people and machines.
 import type { StatsPage, StatsSource } from "../../stats/page.ts";
-import { addressText, parseAddress } from "../address.ts";
-import type { Arguments } from "../arguments.ts";
-import { type Flag, UsageError } from "../command.ts";
-import { print, say } from "../talk.ts";
-import { jsonText } from "../json_text.ts";
+import { addressText, parseAddress } from "../command/address.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { UsageError } from "../command/usage.ts";
+import { print, say } from "../output/talk.ts";
+import { jsonText } from "../output/json_text.ts";
 
 /** Options of a command that counts what it does. */
 export const STATS_FLAGS: readonly Flag[] = [

@@ -1,7 +1,8 @@
 // TLS options of commands that dial or listen, and what they mean for the library.
-import type { ClientTlsOptions, ServerTlsOptions } from "../../tls/options.ts";
-import type { Arguments } from "../arguments.ts";
-import { type Flag, UsageError } from "../command.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../../tls/handshake/options.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { UsageError } from "../command/usage.ts";
 
 const CERT: Flag = { name: "cert", value: "FILE", about: "Own certificate, PEM" };
 const KEY: Flag = { name: "key", value: "FILE", about: "Private key of --cert, PEM" };

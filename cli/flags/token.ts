@@ -1,7 +1,7 @@
 // Token options: what proves who we are; from a file or the environment, never from the arguments.
-import type { Arguments } from "../arguments.ts";
-import type { Flag } from "../command.ts";
-import { readPrivateFile } from "../private_file.ts";
+import type { Arguments } from "../command/arguments.ts";
+import type { Flag } from "../command/syntax.ts";
+import { readPrivateFile } from "../process/private_file.ts";
 
 /** Option of a command that shows or wants a token. */
 export const TOKEN_FILE_FLAG: Flag = {

@@ -1,6 +1,6 @@
 // FrameLink: the flow of frames after a handshake, however it is carried; and the plain one.
 import { ClosedError, FramingError } from "../../errors.ts";
-import type { Transport } from "../../net/transport.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 
 /** What a handshake agreed on. */
 export interface LinkInfo {

@@ -50,7 +50,7 @@ export type HandshakeReason =
   | "closed early"
   | "timed out";
 
-/** Ends a handshake. It never leaves `ipc/secure.ts`, which turns it into a typed error. */
+/** Ends a handshake. It never leaves `ipc/secure/secure_link.ts`, which turns it into a typed error. */
 export class HandshakeFailure extends Error {
   /** What was wrong. */
   readonly reason: HandshakeReason;

@@ -1,6 +1,6 @@
 // Suite F0: the flow of frames through a cipher that the user brings.
 import { ProtocolError } from "../../errors.ts";
-import type { Transport } from "../../net/transport.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role } from "./key_schedule.ts";
 import { RECORD_HEAD_BYTES, RecordReader, RecordType } from "./records.ts";

@@ -1,7 +1,7 @@
 // Records of EIPC/1 without I/O: sealing and opening in order, key updates, limits.
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { ProtocolError } from "../../errors.ts";
-import { Gather } from "../gather.ts";
+import { Gather } from "../protocol/gather.ts";
 import { nextTrafficSecret, trafficKeys, wipe } from "./key_schedule.ts";
 
 /** Types of records. */

@@ -1,5 +1,5 @@
 // Suite 01: the flow of frames as sealed records, small ones on this thread, large ones off it, two ahead at most.
-import type { Transport } from "../../net/transport.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role, SessionSecrets } from "./key_schedule.ts";
 import {

@@ -1,5 +1,5 @@
 // metricsFormat(): which format of the metrics an `Accept` header asks for.
-import type { OpenMetricsOptions } from "../openmetrics.ts";
+import type { OpenMetricsOptions } from "../export/openmetrics.ts";
 
 /** Versions of OpenMetrics whose readers understand ours. */
 const VERSIONS: readonly (string | undefined)[] = [undefined, "1.0.0", "0.0.1"];

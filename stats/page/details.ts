@@ -1,6 +1,6 @@
 // detailsOf(): what a snapshot knows beyond its counters: request times, last errors, calls through a hub.
-import type { DurationStats } from "../duration_histogram.ts";
-import type { RecentError, Stats, WireCallStats, WireNameStats } from "../snapshots.ts";
+import type { DurationStats } from "../data/duration_histogram.ts";
+import type { RecentError, Stats, WireCallStats, WireNameStats } from "../data/snapshots.ts";
 
 /** What a peer offers at a hub. */
 export interface OffersReport {

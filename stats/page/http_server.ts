@@ -1,7 +1,7 @@
 // HttpServer: node:http with deadlines and caps: strangers cost it a few slots for a few seconds.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { listenFault } from "../../net/faults.ts";
-import type { Address } from "../../net/transport.ts";
+import { listenFault } from "../../net/transport/faults.ts";
+import type { Address } from "../../net/transport/transport.ts";
 
 /** Bytes that the head of a request may have. */
 const MAX_HEADER_BYTES = 8192;

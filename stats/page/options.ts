@@ -1,8 +1,8 @@
 // Options of serveStats(): what they are, their defaults, and their check before any I/O.
-import { checkOptionNames, type OptionNames } from "../../limits/check_names.ts";
-import { checkFunction, checkInteger } from "../../limits/check.ts";
-import { nameByKind } from "../openmetrics.ts";
-import type { Stats } from "../snapshots.ts";
+import { checkOptionNames, type OptionNames } from "../../options/names.ts";
+import { checkFunction, checkInteger } from "../../options/check.ts";
+import { nameByKind } from "../export/openmetrics.ts";
+import type { Stats } from "../data/snapshots.ts";
 
 /** Whatever counts: a server, a client, either side of the wire or of a channel, a pool. */
 export interface StatsSource {

@@ -1,7 +1,7 @@
 // Routes: what each path answers, to which clients, with which headers.
-import { callHook } from "../../call_hook.ts";
+import { callHook } from "../../log/call_hook.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { METRICS_CONTENT_TYPES, openMetrics } from "../openmetrics.ts";
+import { METRICS_CONTENT_TYPES, openMetrics } from "../export/openmetrics.ts";
 import { metricsFormat } from "./accept.ts";
 import { EventStreams } from "./event_streams.ts";
 import type { HostCheck } from "./hosts.ts";

@@ -1,6 +1,6 @@
 // Sampler: takes samples of the sources now and then, and keeps the last samples.
-import { TokenBucket } from "../../limits/token_bucket.ts";
-import type { Stats } from "../snapshots.ts";
+import { TokenBucket } from "../../collections/token_bucket.ts";
+import type { Stats } from "../data/snapshots.ts";
 import type { StatsSource } from "./options.ts";
 import { Rollup } from "./rollup.ts";
 import { type ReportSize, ROW_NAMES, type SourceReport, SourceTrack, type Span, SPANS } from "./track.ts";

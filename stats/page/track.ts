@@ -1,7 +1,7 @@
 // SourceTrack: what is known of one source over time: its last snapshot, its rates, and its histories.
-import { type DurationStats, quantileMs } from "../duration_histogram.ts";
-import { reportOf, type SourceSnapshot } from "../report.ts";
-import type { Stats } from "../snapshots.ts";
+import { type DurationStats, quantileMs } from "../data/duration_histogram.ts";
+import { reportOf, type SourceSnapshot } from "../export/report.ts";
+import type { Stats } from "../data/snapshots.ts";
 import { detailsOf, requestsOf, type SourceDetails } from "./details.ts";
 import type { StatsSource } from "./options.ts";
 import { Rollup, type RollupColumn } from "./rollup.ts";

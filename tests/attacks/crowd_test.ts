@@ -1,8 +1,8 @@
 // Crowds: silent and garbage clients by the hundred, beside which a good one is served.
 import { assert } from "@std/assert";
 import { Random } from "../support/random.ts";
-import { hasProcessStats, processStats } from "../support/process_stats.ts";
-import { writeAll } from "../support/raw_peer.ts";
+import { hasProcessStats, processStats } from "../support/programs/process_stats.ts";
+import { writeAll } from "../support/peers/raw_peer.ts";
 import { staysBelow, until } from "../support/wait.ts";
 import { Crowd, identities, ServerProcess, type ServerSetup } from "./server_process.ts";
 

@@ -1,8 +1,8 @@
 // Descriptors: a server that has few of them recovers from a flood, and churn leaves none behind.
 import { assert } from "@std/assert";
-import { hasProcessStats, processStats } from "../support/process_stats.ts";
+import { hasProcessStats, processStats } from "../support/programs/process_stats.ts";
 import { Random } from "../support/random.ts";
-import { writeAll } from "../support/raw_peer.ts";
+import { writeAll } from "../support/peers/raw_peer.ts";
 import { staysBelow, until } from "../support/wait.ts";
 import { Crowd, identities, ServerProcess } from "./server_process.ts";
 

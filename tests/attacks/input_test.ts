@@ -1,7 +1,7 @@
 // Input that is made to hurt: lengths that promise much, lines that never end, floods of empty messages.
 import { assert, assertEquals } from "@std/assert";
-import { hasProcessStats, processStats } from "../support/process_stats.ts";
-import { readToEnd, writeAll } from "../support/raw_peer.ts";
+import { hasProcessStats, processStats } from "../support/programs/process_stats.ts";
+import { readToEnd, writeAll } from "../support/peers/raw_peer.ts";
 import { staysBelow, until } from "../support/wait.ts";
 import { Crowd, ServerProcess } from "./server_process.ts";
 
@@ -57,7 +57,7 @@ async function forget(socket: Deno.Conn): Promise<void> {
 
 Deno.test("serve() ends a client whose line never ends: at the limit, and in linear time", async () => {
   const { delimited } = await import("@parley/parley");
-  const { started } = await import("../support/servers.ts");
+  const { started } = await import("../support/peers/servers.ts");
   for (const delimiter of ["\n", "\r\n", "\0\0\0\0\0\0\0\x01"]) {
     await using test = await started({ framing: delimited(delimiter), maxMessageBytes: 2 * MIB });
     assert(test.server.addr.transport === "tcp");

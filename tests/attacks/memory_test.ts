@@ -1,8 +1,8 @@
 // Memory: what a peer that never reads can make us hold, on a server and on a client.
 import { assert, assertEquals } from "@std/assert";
-import { hasProcessStats, processStats, residentBytesOf } from "../support/process_stats.ts";
-import { Program } from "../support/program.ts";
-import { writeAll } from "../support/raw_peer.ts";
+import { hasProcessStats, processStats, residentBytesOf } from "../support/programs/process_stats.ts";
+import { Program } from "../support/programs/program.ts";
+import { writeAll } from "../support/peers/raw_peer.ts";
 import { until } from "../support/wait.ts";
 import { Crowd, identities, ServerProcess, type ServerReport } from "./server_process.ts";
 

@@ -2,9 +2,9 @@
 import { connect, type Connection, type ServeOptions, type ServerStats } from "@parley/parley";
 import type { ClientTlsOptions, ServerTlsOptions } from "@parley/parley/tls";
 import { text } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
-import { descriptorsOf, residentBytesOf } from "../support/process_stats.ts";
-import { Program, type ProgramOptions } from "../support/program.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { descriptorsOf, residentBytesOf } from "../support/programs/process_stats.ts";
+import { Program, type ProgramOptions } from "../support/programs/program.ts";
 import { until } from "../support/wait.ts";
 
 /** What server_program.ts is told. */

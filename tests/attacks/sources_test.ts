@@ -2,8 +2,8 @@
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
 import { connect, type ServeOptions } from "@parley/parley";
-import { testCerts } from "../support/certs.ts";
-import { ask, lines, started, type TestServer } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { ask, lines, started, type TestServer } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 const ignore = Deno.build.os !== "linux";

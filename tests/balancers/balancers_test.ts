@@ -1,12 +1,12 @@
 // Servers behind nginx and HAProxy, with the configurations of docs/operations.md: checks, real addresses, restarts.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Address, connect, type Connection, delimited } from "@parley/parley";
-import { testCerts } from "../support/certs.ts";
-import { Balancer, type BalancerKind, documentedConfig } from "../support/balancers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { Balancer, type BalancerKind, documentedConfig } from "../support/programs/balancers.ts";
 import { text } from "../support/bytes.ts";
-import { PARLEY_MAIN } from "../support/parley_program.ts";
-import { Program, runProgram } from "../support/program.ts";
-import { started, type TestServer } from "../support/servers.ts";
+import { PARLEY_MAIN } from "../support/programs/parley_program.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { started, type TestServer } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 const CLIENTS = 50;

@@ -3,8 +3,8 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delimited, lengthPrefixed } from "../../framing.ts";
 import { serve } from "../../server.ts";
 import type { Connection } from "../../connection.ts";
-import { parleyProgram } from "../support/parley_program.ts";
-import { hasTmux, Terminal } from "../support/terminal.ts";
+import { parleyProgram } from "../support/programs/parley_program.ts";
+import { hasTmux, Terminal } from "../support/programs/terminal.ts";
 
 const tmux = hasTmux();
 const test = (name: string, fn: () => Promise<void>) =>

@@ -1,18 +1,19 @@
 // Tests of what a hub is told about who may join and open what: tokens, rules, and what is refused before it listens.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Arguments } from "../../cli/arguments.ts";
-import { type Command, UsageError } from "../../cli/command.ts";
-import { exposeCommand } from "../../cli/expose.ts";
-import { forwardCommand } from "../../cli/forward.ts";
-import { hubCommand } from "../../cli/hub.ts";
-import { isAllowed, isAnyAllowed, matches, parseRule, parseRules } from "../../cli/hub/rules.ts";
-import { TokenList } from "../../cli/hub/tokens.ts";
-import { ipcListenCommand } from "../../cli/ipc/listen.ts";
-import { ipcQueryCommand } from "../../cli/ipc/query.ts";
-import { ipcSendCommand } from "../../cli/ipc/send.ts";
-import { readPrivateFile } from "../../cli/private_file.ts";
+import { Arguments } from "../../cli/command/arguments.ts";
+import type { Command } from "../../cli/command/command.ts";
+import { UsageError } from "../../cli/command/usage.ts";
+import { exposeCommand } from "../../cli/commands/expose.ts";
+import { forwardCommand } from "../../cli/commands/forward.ts";
+import { hubCommand } from "../../cli/commands/hub.ts";
+import { isAllowed, isAnyAllowed, matches, parseRule, parseRules } from "../../cli/commands/hub/rules.ts";
+import { TokenList } from "../../cli/commands/hub/tokens.ts";
+import { ipcListenCommand } from "../../cli/commands/ipc/listen.ts";
+import { ipcQueryCommand } from "../../cli/commands/ipc/query.ts";
+import { ipcSendCommand } from "../../cli/commands/ipc/send.ts";
+import { readPrivateFile } from "../../cli/process/private_file.ts";
 import { AuthError } from "../../errors.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const SOME_HASH = "43fdd0d7a58e35af72e17d36c7dd7c47ffb5d90a4b7a0d0a9d0b1dfe25f7d3a5";
 

@@ -1,8 +1,8 @@
 // Tests of the way onto the PATH: `deno task install`, as the README says, without JSR.
 import { assert, assertEquals } from "@std/assert";
 import { VERSION } from "../../cli/version.ts";
-import { file } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { file } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 Deno.test({
   name: "deno task install makes a command that runs anywhere, without JSR",

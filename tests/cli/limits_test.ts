@@ -1,13 +1,13 @@
 // Tests of the limits of commands that listen: sources that are exempt, the delay before a drain, and what is said of them.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Arguments } from "../../cli/arguments.ts";
+import { Arguments } from "../../cli/command/arguments.ts";
 import { connectionLimits } from "../../cli/flags/limits.ts";
-import { hubCommand } from "../../cli/hub.ts";
-import { serveCommand } from "../../cli/serve.ts";
+import { hubCommand } from "../../cli/commands/hub.ts";
+import { serveCommand } from "../../cli/commands/serve.ts";
 import { connect } from "../../client.ts";
 import { delimited } from "../../framing.ts";
-import { PARLEY_MAIN } from "../support/parley_program.ts";
-import { Program, runProgram } from "../support/program.ts";
+import { PARLEY_MAIN } from "../support/programs/parley_program.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
 
 const framing = delimited("\n");
 const noSignals = Deno.build.os === "windows";

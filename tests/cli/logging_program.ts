@@ -1,5 +1,5 @@
 // Logs one line of each level through openLogger() in the format that its argument names.
-import { type LogFormat, openLogger } from "../../cli/logging.ts";
+import { type LogFormat, openLogger } from "../../cli/flags/logger.ts";
 
 const logger = openLogger({ level: "info", format: Deno.args[0] as LogFormat });
 logger.debug("not seen");

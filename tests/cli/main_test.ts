@@ -1,11 +1,11 @@
 // Tests of the command line as a whole: help, version and wrong usage.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Command } from "../../cli/command.ts";
+import type { Command } from "../../cli/command/command.ts";
 import { PARLEY } from "../../cli/commands.ts";
-import { demoCommand } from "../../cli/demo.ts";
+import { demoCommand } from "../../cli/commands/demo.ts";
 import { helpText } from "../../cli/help.ts";
 import { VERSION } from "../../cli/version.ts";
-import { file, runProgram } from "../support/program.ts";
+import { file, runProgram } from "../support/programs/program.ts";
 
 const MAIN = "cli/main.ts";
 

@@ -2,12 +2,12 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Client, type ClientStatusEvent, ClosedError, TimeoutError } from "@parley/parley";
 import { text } from "../support/bytes.ts";
-import { clientOf, ClientPeer, next, soon, take } from "../support/client_peer.ts";
-import { settle } from "../support/memory_connections.ts";
-import { runProgram } from "../support/program.ts";
-import { codeOf, lines } from "../support/servers.ts";
-import { testCerts } from "../support/certs.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { clientOf, ClientPeer, next, soon, take } from "../support/peers/client_peer.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
+import { runProgram } from "../support/programs/program.ts";
+import { codeOf, lines } from "../support/peers/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 

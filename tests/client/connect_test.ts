@@ -12,10 +12,10 @@ import {
   TimeoutError,
   TlsError,
 } from "@parley/parley";
-import { echo, lines, started } from "../support/servers.ts";
-import { testCerts } from "../support/certs.ts";
-import { FullBacklog, SilentServer } from "../support/mute_peers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { echo, lines, started } from "../support/peers/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { FullBacklog, SilentServer } from "../support/peers/mute_peers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 import { text } from "../support/bytes.ts";

@@ -3,8 +3,8 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, type Connection, delimited, TimeoutError } from "@parley/parley";
 import { IncomingMessages } from "../../client/incoming.ts";
 import { text, utf8 } from "../support/bytes.ts";
-import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
-import type { ScriptedTransport } from "../support/memory_scripted.ts";
+import { isSettled, scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
+import type { ScriptedTransport } from "../support/simulation/memory_scripted.ts";
 import { forSeedsAsync, type Random } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };

@@ -1,6 +1,6 @@
 // Memory of a Client whose messages go nowhere stays within what was configured, in a process of its own.
 import { assert, assertEquals } from "@std/assert";
-import { runProgram } from "../support/program.ts";
+import { runProgram } from "../support/programs/program.ts";
 
 /**
  * In MiB: 8 are configured to wait and 1 to be on the link, which holds a copy of small messages beside what is kept to be

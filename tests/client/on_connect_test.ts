@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { AuthError, Client, type ClientStatusEvent, ClosedError, type Connection } from "@parley/parley";
 import { text } from "../support/bytes.ts";
-import { clientOf, ClientPeer, next, soon, take } from "../support/client_peer.ts";
-import { codeOf } from "../support/servers.ts";
+import { clientOf, ClientPeer, next, soon, take } from "../support/peers/client_peer.ts";
+import { codeOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 /** The next message of a link as text. */

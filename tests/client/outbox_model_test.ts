@@ -1,8 +1,8 @@
 // Outbox against a model: random lives of links that come and go.
 import { assertEquals } from "@std/assert";
 import { concat, text, utf8 } from "../support/bytes.ts";
-import { settle } from "../support/memory_connections.ts";
-import { type Link, lose, makeOutbox, written } from "../support/outboxes.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
+import { type Link, lose, makeOutbox, written } from "../support/peers/outboxes.ts";
 import { forSeedsAsync, type Random } from "../support/random.ts";
 
 /** Lets the link receive something; returns how many messages were wholly written by then. */

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
 import { utf8 } from "../support/bytes.ts";
-import { isSettled, settle } from "../support/memory_connections.ts";
-import { lose, makeOutbox, written } from "../support/outboxes.ts";
+import { isSettled, settle } from "../support/simulation/memory_connections.ts";
+import { lose, makeOutbox, written } from "../support/peers/outboxes.ts";
 
 Deno.test("Outbox.push() waits for a link, and goes out in order once there is one", async () => {
   const { outbox, link } = makeOutbox();

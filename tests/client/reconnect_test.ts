@@ -13,11 +13,11 @@ import {
 } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";
 import { isFinal } from "../../client/final_errors.ts";
-import { nextDelay } from "../../client/backoff.ts";
-import { ClientPeer, next as untilStatus } from "../support/client_peer.ts";
-import { testCerts } from "../support/certs.ts";
+import { nextDelay } from "../../async/backoff.ts";
+import { ClientPeer, next as untilStatus } from "../support/peers/client_peer.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { DialWatch } from "../support/dial_watch.ts";
-import { codeOf, lines } from "../support/servers.ts";
+import { codeOf, lines } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 function clientOf(peer: ClientPeer, options: Partial<ClientOptions> = {}): Client {

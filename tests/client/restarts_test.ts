@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientStatusEvent, type LinkLoss } from "@parley/parley";
 import { DialWatch } from "../support/dial_watch.ts";
-import { Program } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { Program } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const RESTARTS = 20;
 

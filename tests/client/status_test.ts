@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { ClientStatus, ClientStatusEvent } from "@parley/parley";
 import { StatusFeed } from "../../client/status.ts";
-import { isSettled } from "../support/memory_connections.ts";
+import { isSettled } from "../support/simulation/memory_connections.ts";
 
 function event(attempt: number, status: ClientStatus = "connecting"): ClientStatusEvent {
   return { status, attempt, at: new Date(0) };

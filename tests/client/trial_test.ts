@@ -3,10 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientStatusEvent, connect, serve, TlsError } from "@parley/parley";
 import { silenceFor } from "../../client/trial.ts";
 import { text } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
-import { clientOf, ClientPeer, next, soon, take } from "../support/client_peer.ts";
-import { codeOf, lines } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { clientOf, ClientPeer, next, soon, take } from "../support/peers/client_peer.ts";
+import { codeOf, lines } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };

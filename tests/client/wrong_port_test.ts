@@ -12,7 +12,7 @@ import {
 } from "@parley/parley";
 import { TimeoutError, TlsError } from "../../errors.ts";
 import { createCa, createCertificate } from "../../tls/mod.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { withFiles } from "../tls/files.ts";
 import { until } from "../support/wait.ts";
 

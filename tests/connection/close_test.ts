@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { pattern, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,
@@ -12,7 +12,7 @@ import {
   receiveAll,
   scriptedConnection,
   settle,
-} from "../support/memory_connections.ts";
+} from "../support/simulation/memory_connections.ts";
 
 const lines = { framing: delimited("\n") };
 

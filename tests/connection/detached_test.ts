@@ -4,9 +4,9 @@ import { connect } from "../../client/connect.ts";
 import { ClosedError } from "../../errors.ts";
 import { delimited, lengthPrefixed, raw } from "../../framing.ts";
 import { serve } from "../../server.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { concat, text } from "../support/bytes.ts";
-import { scriptedConnection, settle } from "../support/memory_connections.ts";
+import { scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
 import { settles } from "../support/wait.ts";
 
 /** Transfers the memory to another owner, as `postMessage(bytes, [bytes.buffer])` does. */

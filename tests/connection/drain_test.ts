@@ -10,8 +10,8 @@ import {
   receiveAll,
   scriptedConnection,
   settle,
-} from "../support/memory_connections.ts";
-import { ModelTime } from "../support/model_time.ts";
+} from "../support/simulation/memory_connections.ts";
+import { ModelTime } from "../support/models/model_time.ts";
 import { forSeedsAsync, Random } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };

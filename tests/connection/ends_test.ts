@@ -3,10 +3,15 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { Connection, type ConnectionSetup } from "../../connection.ts";
 import { ClosedError, ParleyError, TimeoutError, TlsError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { RateLimits } from "../../limits/rate_limits.ts";
 import { text, utf8 } from "../support/bytes.ts";
-import { connectedPair, isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
+import {
+  connectedPair,
+  isSettled,
+  scriptedConnection,
+  settle,
+} from "../support/simulation/memory_connections.ts";
 
 const lines = { framing: delimited("\n") };
 

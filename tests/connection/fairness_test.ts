@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { lengthPrefixed } from "../../framing.ts";
-import { scriptedConnection } from "../support/memory_connections.ts";
+import { scriptedConnection } from "../support/simulation/memory_connections.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const CHUNKS = 40;

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { ClosedError, FramingError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
 import { text, utf8 } from "../support/bytes.ts";
-import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
+import { isSettled, scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
 
 const lines = { framing: delimited("\n") };
 

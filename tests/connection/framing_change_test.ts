@@ -17,8 +17,8 @@ import {
   receiveAll,
   scriptedConnection,
   settle,
-} from "../support/memory_connections.ts";
-import { cobs, slip } from "../support/memory_framings.ts";
+} from "../support/simulation/memory_connections.ts";
+import { cobs, slip } from "../support/simulation/memory_framings.ts";
 import { forSeedsAsync } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };

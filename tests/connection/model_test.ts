@@ -3,11 +3,11 @@ import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { text } from "../support/bytes.ts";
-import { settle } from "../support/memory_connections.ts";
-import { SlicedTransport } from "../support/memory_sliced.ts";
-import { ManualSweeper } from "../support/memory_sweeper.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
+import { SlicedTransport } from "../support/simulation/memory_sliced.ts";
+import { ManualSweeper } from "../support/simulation/memory_sweeper.ts";
 import { forSeedsAsync, Random } from "../support/random.ts";
 
 const framings: readonly Framing[] = [

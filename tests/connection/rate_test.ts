@@ -4,8 +4,8 @@ import { LimitError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
 import { RateLimits, type RateLimitsOptions } from "../../limits/rate_limits.ts";
 import { text, utf8 } from "../support/bytes.ts";
-import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
-import { ModelTime } from "../support/model_time.ts";
+import { isSettled, scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
+import { ModelTime } from "../support/models/model_time.ts";
 import { Random } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };

@@ -12,7 +12,7 @@ import {
   receiveAll,
   scriptedConnection,
   settle,
-} from "../support/memory_connections.ts";
+} from "../support/simulation/memory_connections.ts";
 import { forSeedsAsync } from "../support/random.ts";
 
 const lines = { framing: delimited("\n") };

@@ -2,8 +2,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { FramingError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
-import { Refusals } from "../../connection/rejections.ts";
-import { scriptedConnection, settle } from "../support/memory_connections.ts";
+import { Refusals } from "../../async/rejections.ts";
+import { scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
 
 /** A connection that refuses, and what it reports. */
 function refusing() {

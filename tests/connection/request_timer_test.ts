@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { RequestTimer } from "../../connection/request_timer.ts";
-import { DurationHistogram } from "../../stats/duration_histogram.ts";
+import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 
 /** A timer, and what it has counted once the turn is over. */
 function timed() {

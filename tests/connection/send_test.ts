@@ -10,7 +10,7 @@ import {
   receiveAll,
   scriptedConnection,
   settle,
-} from "../support/memory_connections.ts";
+} from "../support/simulation/memory_connections.ts";
 
 const lines = { framing: delimited("\n") };
 const KIB = 1024;

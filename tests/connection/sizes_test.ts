@@ -10,7 +10,7 @@ import {
   varintPrefixed,
 } from "../../framing.ts";
 import { concat, pattern, utf8 } from "../support/bytes.ts";
-import { closeAll, connectedPair, receiveAll } from "../support/memory_connections.ts";
+import { closeAll, connectedPair, receiveAll } from "../support/simulation/memory_connections.ts";
 
 const KIB = 1024;
 

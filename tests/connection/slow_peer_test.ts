@@ -3,11 +3,11 @@ import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import type { ClosedError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { Collected } from "../support/collected.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
-import { isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
-import { ManualSweeper } from "../support/memory_sweeper.ts";
+import { isSettled, scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
+import { ManualSweeper } from "../support/simulation/memory_sweeper.ts";
 
 const slow = { framing: raw(), writeTimeoutMs: 1000, highWaterBytes: 2 ** 26 };
 const KIB = 1024;

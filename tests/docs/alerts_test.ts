@@ -4,9 +4,9 @@ import { Client, type ClientOptions, serve } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
 import { mount } from "@parley/parley/wire";
 import { readCertificates } from "@parley/parley/tls";
-import { testCerts } from "../support/certs.ts";
-import { file } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { file } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const RULES = file("docs/alerts.yml");
 
@@ -51,7 +51,7 @@ Deno.test("alerts are each tried by a case", async () => {
   assertEquals(names.filter((name) => !cases.includes(name)), []);
 });
 
-const OPEN_METRICS = new URL("../../stats/openmetrics.ts", import.meta.url);
+const OPEN_METRICS = new URL("../../stats/export/openmetrics.ts", import.meta.url);
 const isThere = await Deno.stat(OPEN_METRICS).then(() => true, () => false);
 
 Deno.test({

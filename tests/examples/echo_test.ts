@@ -1,6 +1,6 @@
 // The echo example, as two processes.
 import { assertEquals } from "@std/assert";
-import { file, Program, runProgram } from "../support/program.ts";
+import { file, Program, runProgram } from "../support/programs/program.ts";
 
 Deno.test("echo_client gets every line of a file back from echo_server, in order", async () => {
   await using server = new Program("examples/echo_server.ts", ["0"]);

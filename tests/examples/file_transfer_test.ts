@@ -2,8 +2,8 @@
 import { connect, lengthPrefixed, raw } from "@parley/parley";
 import { assertEquals, assertMatch } from "@std/assert";
 import { pattern, text, utf8 } from "../support/bytes.ts";
-import { Program, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 /** Around the size of a piece, and none at all. */
 const SIZES = [0, 1, 65_535, 65_536, 65_537, 300_000, 4 * 2 ** 20];

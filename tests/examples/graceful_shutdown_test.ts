@@ -1,9 +1,9 @@
 // Tests of examples/graceful_shutdown.ts: a drain that loses nothing, its deadline, and a second signal.
 import { connect, type Connection } from "@parley/parley";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Program } from "../support/program.ts";
+import { Program } from "../support/programs/program.ts";
 import { text } from "../support/bytes.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const CLIENTS = 200;
 const IN_FLIGHT = 16;

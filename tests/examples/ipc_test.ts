@@ -1,7 +1,7 @@
 // The examples of IPC, each as the processes that a reader would start.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 /** An environment whose channels are gone after the test. */
 function env(dir: TempDir): { env: Record<string, string> } {

@@ -1,7 +1,7 @@
 // The JSON-lines example, as two processes.
 import { assertEquals, assertMatch } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
-import { tcpExchange } from "../support/raw_peer.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { tcpExchange } from "../support/peers/raw_peer.ts";
 
 Deno.test("json_lines_client prints results, and the code of a request that failed", async () => {
   await using server = new Program("examples/json_lines_server.ts", ["0"]);

@@ -1,8 +1,8 @@
 // The example of a protocol of old, with a plain TCP client.
 import { assertEquals } from "@std/assert";
-import { Program } from "../support/program.ts";
+import { Program } from "../support/programs/program.ts";
 import { utf8 } from "../support/bytes.ts";
-import { readToEnd, tcpExchange, writeAll } from "../support/raw_peer.ts";
+import { readToEnd, tcpExchange, writeAll } from "../support/peers/raw_peer.ts";
 
 Deno.test("legacy_tcp_server speaks CR LF lines with a raw peer, however they are cut", async () => {
   await using server = new Program("examples/legacy_tcp_server.ts", ["0"]);

@@ -1,6 +1,6 @@
 // The login example: a login protocol survives a restart of its server, and a refused one ends the client.
 import { assertEquals } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
 
 Deno.test({
   name: "login_client logs in first on each link, and goes on after a restart of login_server",

@@ -1,8 +1,8 @@
 // The mutual TLS example, as processes with certificates of their own.
 import { createCa, createCertificate, writeIdentity } from "@parley/parley/tls";
 import { assertEquals, assertMatch } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 Deno.test("mutual_tls_server makes certificates, knows its client by name, and uses them again after a restart", async () => {
   await using folder = new TempDir();

@@ -1,7 +1,7 @@
 // The permissions that readers are told of are enough: in the heads of the examples, and for channels in docs/operations.md.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { file, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { file, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 Deno.test("each example says which permissions it needs, never all, and a test runs it with these", () => {
   const folder = file("tests/examples");

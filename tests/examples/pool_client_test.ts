@@ -1,6 +1,6 @@
 // The pool's request and response example, as processes.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
 
 const NAMES = ["red", "green", "blue"];
 const QUESTIONS = Array.from({ length: 300 }, (_, i) => `question ${i}`);

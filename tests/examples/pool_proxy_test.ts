@@ -3,13 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect, type Connection, ParleyError, raw } from "@parley/parley";
 import { createCa, createCertificate, writeIdentity } from "@parley/parley/tls";
-import { descriptorsOf, residentBytesOf } from "../support/process_stats.ts";
-import { Program } from "../support/program.ts";
+import { descriptorsOf, residentBytesOf } from "../support/programs/process_stats.ts";
+import { Program } from "../support/programs/program.ts";
 import { effort } from "../support/random.ts";
 import { until } from "../pool/backends.ts";
 
 import { atRest } from "../support/wait.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const MIB = 1 << 20;
 const IS_LINUX = Deno.build.os === "linux";

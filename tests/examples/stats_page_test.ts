@@ -1,7 +1,7 @@
 // The statistics page example, as a process.
 import { connect, delimited } from "@parley/parley";
 import { assert, assertEquals } from "@std/assert";
-import { Program } from "../support/program.ts";
+import { Program } from "../support/programs/program.ts";
 
 Deno.test({
   name: "stats_page shows what clients did, and ends with its server",

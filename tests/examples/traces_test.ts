@@ -1,6 +1,6 @@
 // The example of traces under Deno's own exporter: one trace through two processes, and metrics of both.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Program } from "../support/program.ts";
+import { Program } from "../support/programs/program.ts";
 
 /** Deno's exporter, to standard error. */
 const OTEL = {

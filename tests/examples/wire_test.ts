@@ -1,7 +1,7 @@
 // The examples of the wire, each side a process of its own.
 import { assertEquals } from "@std/assert";
-import { file, Program, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { file, Program, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { until } from "../support/wait.ts";
 
 async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

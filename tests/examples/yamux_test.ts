@@ -1,8 +1,8 @@
 // The examples that speak yamux over a port: with each other, and with libp2p's yamux as the other program.
 import { assert, assertEquals } from "@std/assert";
 import { connectTransport, listenTransport } from "@parley/parley";
-import { libp2pMux, sendLibp2p } from "../support/libp2p_mux.ts";
-import { Program, runProgram } from "../support/program.ts";
+import { libp2pMux, sendLibp2p } from "../support/peers/libp2p_mux.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
 import { settles } from "../support/wait.ts";
 
 const QUESTIONS = ["first question", "second question", "third question"];

@@ -9,7 +9,7 @@ import {
   listenIpc,
   SecretKey,
 } from "../../ipc/mod.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 import { newSeed, Random } from "./support.ts";

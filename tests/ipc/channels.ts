@@ -1,9 +1,9 @@
 // Channels for tests: each in a folder of its own, gone after it; and what reads their results.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
-import type { IpcAddressOptions } from "../../ipc/endpoint.ts";
-import type { Logger } from "../../logger.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import type { IpcAddressOptions } from "../../ipc/endpoint/endpoint.ts";
+import type { Logger } from "../../log/logger.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 
 /** A logger that keeps what it is told. */

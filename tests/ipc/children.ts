@@ -1,6 +1,6 @@
 // Children: programs of the tests as processes that are told what to do line by line, and tell what they did as JSON lines.
 import { TextLineStream } from "@std/streams";
-import { file } from "../support/program.ts";
+import { file } from "../support/programs/program.ts";
 
 /** How to start a {@linkcode Child}. */
 export interface ChildOptions {

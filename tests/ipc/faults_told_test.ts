@@ -11,9 +11,9 @@ import {
   pairIpc,
   SecretKey,
 } from "../../ipc/mod.ts";
-import { encodeFrame, type FrameKind } from "../../ipc/message.ts";
+import { encodeFrame, type FrameKind } from "../../ipc/protocol/frames.ts";
 import { encodeHello, helloBytes, MessageType, Suite } from "../../ipc/secure/hello.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 import { Middle } from "./middle.ts";

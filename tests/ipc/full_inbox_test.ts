@@ -1,11 +1,11 @@
 // Links whose application does not read: they see their other side leave, answers pass, nothing is lost, and rest is no offence.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
-import { Inbox } from "../../ipc/inbox.ts";
-import { IpcLink } from "../../ipc/link.ts";
+import { Inbox } from "../../ipc/link/inbox.ts";
+import { IpcLink } from "../../ipc/link/link.ts";
 import { connectIpc, listenIpc, pairIpc } from "../../ipc/mod.ts";
 import { PlainLink } from "../../ipc/secure/frame_link.ts";
-import { memoryPair, type Transport } from "../../net/transport.ts";
+import { memoryPair, type Transport } from "../../net/transport/transport.ts";
 import { settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SecretKey } from "../../ipc/mod.ts";
 import { effort } from "../support/random.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 import { Child, type ChildEvent } from "./children.ts";
 import { type Change, Middle, type Plan } from "./middle.ts";

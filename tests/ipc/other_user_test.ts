@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError } from "../../errors.ts";
 import { connectIpc, listenIpc, SecretKey } from "../../ipc/mod.ts";
-import { TempDir } from "../support/temp_dir.ts";
-import { file } from "../support/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
+import { file } from "../support/programs/program.ts";
 import { inEnv } from "./support.ts";
 
 /** The other user: nobody, on most systems. */

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { AddressError, AuthError, ClosedError, ParleyError, RemoteError } from "../../errors.ts";
 import { type IpcPairOptions, type IpcPeer, pairIpc, SecretKey } from "../../ipc/mod.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 import { Child } from "./children.ts";

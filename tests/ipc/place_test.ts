@@ -1,15 +1,15 @@
 // The place of a channel: its lock, key and socket, what becomes of them when they are removed, and that two servers never have it.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ParleyError } from "../../errors.ts";
-import { ChannelLock } from "../../ipc/channel_lock.ts";
-import { claimSocket } from "../../ipc/claim.ts";
-import { elsewhereText, type Endpoint, findEndpoint } from "../../ipc/endpoint.ts";
+import { ChannelLock } from "../../ipc/endpoint/channel_lock.ts";
+import { claimSocket } from "../../ipc/endpoint/claim.ts";
+import { elsewhereText, type Endpoint, findEndpoint } from "../../ipc/endpoint/endpoint.ts";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import { runProgram } from "../support/program.ts";
-import { errorOf } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { runProgram } from "../support/programs/program.ts";
+import { errorOf } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 import { inEnv } from "./support.ts";

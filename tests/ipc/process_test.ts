@@ -1,7 +1,7 @@
 // IPC between real processes: many starters, killed servers, and pairs whose sides are killed at random.
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, listenIpc } from "../../ipc/mod.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 import { Child } from "./children.ts";
 import { newSeed, Random } from "./support.ts";

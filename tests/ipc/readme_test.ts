@@ -1,7 +1,7 @@
 // The two programs of the README's section on IPC, as two processes.
 import { assert, assertEquals } from "@std/assert";
-import { file, Program, runProgram } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { file, Program, runProgram } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 async function snippet(start: string): Promise<string> {
   const text = await Deno.readTextFile(file("README.md"));

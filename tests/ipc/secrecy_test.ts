@@ -1,7 +1,7 @@
 // Secrets appear nowhere: not in logs, errors, stats, printed objects, the list of processes or the text of a crash.
 import { assert, assertEquals } from "@std/assert";
-import { secretBytes, SecretKey } from "../../ipc/keys.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { secretBytes, SecretKey } from "../../ipc/endpoint/keys.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { Child } from "./children.ts";
 import { hex } from "./support.ts";
 

@@ -1,9 +1,9 @@
 // Tests of channels that are given up at the very moment at which they begin to listen: nothing stays open.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { type IpcServerOptions, listenIpc, SecretKey } from "../../ipc/mod.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { ListenWatch } from "../support/listen_watch.ts";
-import { errorOf } from "../support/servers.ts";
+import { errorOf } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 

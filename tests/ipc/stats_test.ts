@@ -4,7 +4,7 @@ import { connectIpc, listenIpc, pairIpc, SecretKey } from "@parley/parley/ipc";
 import { openMetrics } from "@parley/parley/stats";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
 import { until } from "../support/wait.ts";
-import { reportOf } from "../../stats/report.ts";
+import { reportOf } from "../../stats/export/report.ts";
 import { Channel } from "./channels.ts";
 
 /** All values together. */

@@ -1,7 +1,7 @@
 // A storm: a hundred clients, all sizes, random disconnects; every message arrives once and in order, or its sender is told.
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, type IpcClient, listenIpc } from "../../ipc/mod.ts";
-import { bytesInUse } from "../support/garbage.ts";
+import { bytesInUse } from "../support/peers/garbage.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 import { newSeed, Random } from "./support.ts";

@@ -2,12 +2,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError, AuthError, ClosedError, RemoteError, TimeoutError, TlsError } from "../../errors.ts";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
-import { IpcReporter } from "../../ipc/log.ts";
-import { Suspicion } from "../../ipc/suspicion.ts";
-import { dialFault, listenFault } from "../../net/faults.ts";
+import { IpcReporter } from "../../ipc/observe/reporter.ts";
+import { Suspicion } from "../../ipc/connect_failures.ts";
+import { dialFault, listenFault } from "../../net/transport/faults.ts";
 import { DialWatch } from "../support/dial_watch.ts";
-import { TempDir } from "../support/temp_dir.ts";
-import { errorOf } from "../support/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
+import { errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, MemoryLogger, text } from "./channels.ts";
 import { Middle } from "./middle.ts";

@@ -1,7 +1,7 @@
 // Source keys: every textual form of an address counts as the source that it is.
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { parseIpAddress } from "../../limits/ip_address.ts";
+import { parseIpAddress } from "../../net/address/ip_address.ts";
 import { isLoopbackSource, sourceKey } from "../../limits/source_key.ts";
 
 function keyOf(hostname: string): string | null {

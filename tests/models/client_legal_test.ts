@@ -1,9 +1,9 @@
 // Programs that keep a link up by Client, through restarts, crashes and full servers: each message is told once or
 // counted as lost, each answer goes to who asked, and no client gives up.
 import { assert } from "@std/assert";
-import { CLIENT_SCENES } from "../support/model_client_scenes.ts";
-import { type ClientTally, newClientTally, simulateClients } from "../support/model_clients.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
+import { CLIENT_SCENES } from "../support/models/scenes/model_client_scenes.ts";
+import { type ClientTally, newClientTally, simulateClients } from "../support/models/model_clients.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof CLIENT_SCENES, { seeds: number; least: Partial<ClientTally> }>> = {
   restarts: { seeds: 100, least: { links: 300, answers: 500 } },

@@ -1,9 +1,9 @@
 // Processes that listen, connect and pair over IPC, come and go, rest, restart and are killed: nothing legal is cut,
 // and nothing is lost untold.
 import { assert } from "@std/assert";
-import { type IpcTally, newIpcTally, simulateIpc } from "../support/model_ipc.ts";
-import { IPC_SCENES } from "../support/model_ipc_scenes.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
+import { type IpcTally, newIpcTally, simulateIpc } from "../support/models/model_ipc.ts";
+import { IPC_SCENES } from "../support/models/scenes/model_ipc_scenes.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof IPC_SCENES, { seeds: number; least: Partial<IpcTally> }>> = {
   talk: { seeds: 200, least: { messages: 4000, answers: 1500, links: 600 } },

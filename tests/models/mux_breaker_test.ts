@@ -3,14 +3,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import { MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
-import { Actor, type StreamPlan } from "../support/model_actor.ts";
-import { checkPlan } from "../support/model_check.ts";
-import { type ModelLink, modelLink } from "../support/model_link.ts";
-import { FLOODS, NOISE, OFFENCES } from "../support/model_offences.ts";
-import { download, shortCall, upload } from "../support/model_plans.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
+import { Actor, type StreamPlan } from "../support/models/model_actor.ts";
+import { checkPlan } from "../support/models/model_check.ts";
+import { type ModelLink, modelLink } from "../support/models/model_link.ts";
+import { FLOODS, NOISE, OFFENCES } from "../support/models/scenes/model_offences.ts";
+import { download, shortCall, upload } from "../support/models/scenes/model_plans.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 import type { Random } from "../support/random.ts";
-import { TestClock } from "../support/test_clock.ts";
+import { TestClock } from "../support/simulation/test_clock.ts";
 
 const SEEDS = 200;
 const FLOOD_SEEDS = 8;

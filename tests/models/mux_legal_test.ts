@@ -1,9 +1,9 @@
 // Two sessions of ours, legal in all they do: no peer is cut, reset, starved or told a wrong end; no byte is
 // lost in silence.
 import { assert } from "@std/assert";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { newTally, simulate, type Tally } from "../support/model_world.ts";
-import { SCENES } from "../support/model_scenes.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { newTally, simulate, type Tally } from "../support/models/model_world.ts";
+import { SCENES } from "../support/models/scenes/model_scenes.ts";
 
 /** Seeds of each scene, and what they must have done together so that they try something. */
 const RUNS: Readonly<Record<keyof typeof SCENES, { seeds: number; least: Partial<Tally> }>> = {

@@ -1,9 +1,9 @@
 // Programs that lease connections of a Pool, in every state and through all that befalls backends: no answer goes to
 // another, none is null that was owed, and the pool gets over everything.
 import { assert } from "@std/assert";
-import { POOL_SCENES } from "../support/model_pool_scenes.ts";
-import { newPoolTally, type PoolTally, simulatePool } from "../support/model_pools.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
+import { POOL_SCENES } from "../support/models/scenes/model_pool_scenes.ts";
+import { newPoolTally, type PoolTally, simulatePool } from "../support/models/model_pools.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
 const RUNS: Readonly<Record<keyof typeof POOL_SCENES, { seeds: number; least: Partial<PoolTally> }>> = {
   leases: { seeds: 100, least: { answers: 1500, reused: 800 } },

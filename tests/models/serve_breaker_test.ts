@@ -1,11 +1,16 @@
 // Intruders at serve() beside honest programs: these notice nothing, and the intruders get no more than their budget,
 // for a while.
 import { assert, assertEquals } from "@std/assert";
-import { intrude, type Intruders, INTRUSIONS, STAY_MS } from "../support/model_intruders.ts";
-import type { PeerPlan } from "../support/model_peers.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { newServeTally, type ServeScene, type ServeWorld, simulateServe } from "../support/model_serve.ts";
-import { question } from "../support/model_talk.ts";
+import { intrude, type Intruders, INTRUSIONS, STAY_MS } from "../support/models/scenes/model_intruders.ts";
+import type { PeerPlan } from "../support/models/model_peers.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import {
+  newServeTally,
+  type ServeScene,
+  type ServeWorld,
+  simulateServe,
+} from "../support/models/model_serve.ts";
+import { question } from "../support/models/model_talk.ts";
 import type { Random } from "../support/random.ts";
 
 const SEEDS = 50;

@@ -1,9 +1,9 @@
 // Legal programs at serve(), over simulated kernels: none is cut, refused or left to wait, and each end is what it
 // is called.
 import { assert } from "@std/assert";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { newServeTally, type ServeTally, simulateServe } from "../support/model_serve.ts";
-import { SERVE_SCENES } from "../support/model_serve_scenes.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { newServeTally, type ServeTally, simulateServe } from "../support/models/model_serve.ts";
+import { SERVE_SCENES } from "../support/models/scenes/model_serve_scenes.ts";
 
 /** Seeds of each scene, and what they must have done together so that they try something. */
 const RUNS: Readonly<Record<keyof typeof SERVE_SCENES, { seeds: number; least: Partial<ServeTally> }>> = {

@@ -2,18 +2,18 @@
 // end breaks at the other, and only that.
 import { assert, assertEquals } from "@std/assert";
 import { hub, join, type WireStream } from "@parley/parley/wire";
-import { joinTunnel } from "../../wire/splice.ts";
+import { joinTunnel } from "../../wire/tunnel/join_tunnel.ts";
 import { MuxMemory } from "../../mux/mod.ts";
-import { Actor, type StreamPlan } from "../support/model_actor.ts";
-import { checkPlan, story } from "../support/model_check.ts";
-import { codeOf } from "../support/model_flow.ts";
-import { liveOut } from "../support/model_life.ts";
-import { modelLink } from "../support/model_link.ts";
-import { ModelNetwork } from "../support/model_network.ts";
-import { download, drawPlan, ORDINARY, upload } from "../support/model_plans.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { ModelSocket } from "../support/model_socket.ts";
-import { ModelTime } from "../support/model_time.ts";
+import { Actor, type StreamPlan } from "../support/models/model_actor.ts";
+import { checkPlan, story } from "../support/models/model_check.ts";
+import { codeOf } from "../support/models/model_flow.ts";
+import { liveOut } from "../support/models/model_life.ts";
+import { modelLink } from "../support/models/model_link.ts";
+import { ModelNetwork } from "../support/models/model_network.ts";
+import { download, drawPlan, ORDINARY, upload } from "../support/models/scenes/model_plans.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { ModelSocket } from "../support/models/model_socket.ts";
+import { ModelTime } from "../support/models/model_time.ts";
 import type { Random } from "../support/random.ts";
 
 const SEEDS = 60;

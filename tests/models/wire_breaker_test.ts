@@ -1,11 +1,11 @@
 // Strangers that break the rules of the wire at a hub where honest peers are at work: these notice nothing,
 // and the strangers get no more than their slot.
 import { assert, assertEquals } from "@std/assert";
-import { drawStranger, type Stranger, STRANGERS } from "../support/model_strangers.ts";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { longTalk, shortCall, upload } from "../support/model_plans.ts";
-import { simulateWire, type WireScene } from "../support/model_wire.ts";
-import { newTally } from "../support/model_world.ts";
+import { drawStranger, type Stranger, STRANGERS } from "../support/models/scenes/model_strangers.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { longTalk, shortCall, upload } from "../support/models/scenes/model_plans.ts";
+import { simulateWire, type WireScene } from "../support/models/model_wire.ts";
+import { newTally } from "../support/models/model_world.ts";
 import type { Random } from "../support/random.ts";
 
 const SEEDS = 100;

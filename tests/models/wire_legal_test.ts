@@ -1,10 +1,10 @@
 // Clients, servers and a hub with several callers, whole, over simulated links: no innocent peer is cut,
 // nothing lost is called orderly, and no caller pays for another.
 import { assert } from "@std/assert";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { simulateWire } from "../support/model_wire.ts";
-import { WIRE_SCENES } from "../support/model_wire_scenes.ts";
-import { newTally, type Tally } from "../support/model_world.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { simulateWire } from "../support/models/model_wire.ts";
+import { WIRE_SCENES } from "../support/models/scenes/model_wire_scenes.ts";
+import { newTally, type Tally } from "../support/models/model_world.ts";
 
 const RUNS: Readonly<Record<keyof typeof WIRE_SCENES, { seeds: number; least: Partial<Tally> }>> = {
   mount: { seeds: 150, least: { streams: 600, inOrder: 600 } },

@@ -1,9 +1,9 @@
 // A session of ours against a yamux peer written from the specification, with the habits of Go programs: ids
 // out of order, window updates behind FIN, resets that drop what is unread.
 import { assert } from "@std/assert";
-import { modelSeeds, runsAllSeeds } from "../support/model_seeds.ts";
-import { newTally, simulate, type Tally } from "../support/model_world.ts";
-import { SCENES, withRawPeer } from "../support/model_scenes.ts";
+import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
+import { newTally, simulate, type Tally } from "../support/models/model_world.ts";
+import { SCENES, withRawPeer } from "../support/models/scenes/model_scenes.ts";
 
 const RUNS: Partial<Record<keyof typeof SCENES, { seeds: number; least: Partial<Tally> }>> = {
   ordinary: { seeds: 200, least: { streams: 700, inOrder: 1000 } },

@@ -1,11 +1,11 @@
 // A recorded session of a Go program whose goroutines open streams at once: their ids come out of order, and nothing is lost.
 import { assert, assertEquals } from "@std/assert";
 import { MuxSession, type MuxStream } from "@parley/parley/mux";
-import { memoryPair, type Transport } from "../../net/transport.ts";
+import { memoryPair, type Transport } from "../../net/transport/transport.ts";
 import { concat, cutEvery, text } from "../support/bytes.ts";
-import { bytesOf, FrameLog } from "../support/frame_log.ts";
-import { readAll } from "../support/mux_pair.ts";
-import type { YamuxTranscript } from "../support/record_yamux.ts";
+import { bytesOf, FrameLog } from "../support/simulation/frame_log.ts";
+import { readAll } from "../support/peers/mux_pair.ts";
+import type { YamuxTranscript } from "../support/peers/record_yamux.ts";
 import { settles } from "../support/wait.ts";
 
 const STREAMS = 64;

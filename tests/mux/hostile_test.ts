@@ -1,8 +1,8 @@
 // A scripted hostile peer over a raw socket, row by row of the limits of the mux, while others are served.
 import { assert, assertEquals } from "@std/assert";
 import { MuxMemory } from "@parley/parley/mux";
-import { besideOthers, MuxServer } from "../support/mux_server.ts";
-import { frame } from "../support/raw_mux.ts";
+import { besideOthers, MuxServer } from "../support/peers/mux_server.ts";
+import { frame } from "../support/peers/raw_mux.ts";
 import { settles, until } from "../support/wait.ts";
 
 const DATA = 0, UPDATE = 1, PING = 2, GO_AWAY = 3;

@@ -1,7 +1,7 @@
 // Tests of MuxSession beside many idle streams: a frame costs what it costs, however many streams are open.
 import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "../../mux/mod.ts";
-import { agreedPair, type MuxPair, serveEcho } from "../support/mux_pair.ts";
+import { agreedPair, type MuxPair, serveEcho } from "../support/peers/mux_pair.ts";
 
 const IDLE_STREAMS = 10_000;
 const TURNS = 200;

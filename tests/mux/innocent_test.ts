@@ -3,10 +3,10 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError } from "../../errors.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { pattern, utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
-import { frame } from "../support/raw_mux.ts";
-import { simLink } from "../support/sim_link.ts";
-import { settle, TestClock } from "../support/test_clock.ts";
+import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/peers/mux_pair.ts";
+import { frame } from "../support/peers/raw_mux.ts";
+import { simLink } from "../support/simulation/sim_link.ts";
+import { settle, TestClock } from "../support/simulation/test_clock.ts";
 
 const DATA = 0, UPDATE = 1, PING = 2;
 const SYN = 1, ACK = 2, FIN = 4;

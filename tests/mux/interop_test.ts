@@ -3,9 +3,9 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { INITIAL_WINDOW_BYTES, type MuxStream } from "@parley/parley/mux";
 import { text, utf8 } from "../support/bytes.ts";
-import { Interop } from "../support/interop.ts";
-import { type Libp2pStream, sendLibp2p } from "../support/libp2p_mux.ts";
-import { codeOf, readAll, serveEcho } from "../support/mux_pair.ts";
+import { Interop } from "../support/peers/interop.ts";
+import { type Libp2pStream, sendLibp2p } from "../support/peers/libp2p_mux.ts";
+import { codeOf, readAll, serveEcho } from "../support/peers/mux_pair.ts";
 import { effort, Random } from "../support/random.ts";
 import { settles, until } from "../support/wait.ts";
 

@@ -3,9 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "@parley/parley/mux";
 import { concat, pattern } from "../support/bytes.ts";
-import { besideOthers, MuxServer } from "../support/mux_server.ts";
-import { codeOf } from "../support/mux_pair.ts";
-import { frame, type RawPeer } from "../support/raw_mux.ts";
+import { besideOthers, MuxServer } from "../support/peers/mux_server.ts";
+import { codeOf } from "../support/peers/mux_pair.ts";
+import { frame, type RawPeer } from "../support/peers/raw_mux.ts";
 import { atRest, settles, until } from "../support/wait.ts";
 
 const DATA = 0, UPDATE = 1, PING = 2, GO_AWAY = 3;

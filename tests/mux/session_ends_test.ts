@@ -3,11 +3,11 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { ClosedError, ProtocolError, TimeoutError } from "../../errors.ts";
 import { MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
+import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/peers/mux_pair.ts";
 import { FrameType } from "../../mux/header.ts";
-import { frame, RawPeer } from "../support/raw_mux.ts";
-import { simLink } from "../support/sim_link.ts";
-import { settle, TestClock } from "../support/test_clock.ts";
+import { frame, RawPeer } from "../support/peers/raw_mux.ts";
+import { simLink } from "../support/simulation/sim_link.ts";
+import { settle, TestClock } from "../support/simulation/test_clock.ts";
 
 Deno.test("MuxSession resets an opened stream that is not answered in time", async () => {
   const { client, clock, end } = timedPair({ openTimeoutMs: 1000 });

@@ -1,11 +1,11 @@
 // Tests of MuxSession: who writes when, what is held for slow readers, and windows that grow.
 import { assert, assertEquals } from "@std/assert";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { pattern } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, timedPair } from "../support/mux_pair.ts";
-import { RawPeer } from "../support/raw_mux.ts";
-import { settle } from "../support/test_clock.ts";
+import { codeOf, MuxPair, readAll, timedPair } from "../support/peers/mux_pair.ts";
+import { RawPeer } from "../support/peers/raw_mux.ts";
+import { settle } from "../support/simulation/test_clock.ts";
 
 /** A session whose writes take `time.writeMs` each; tells the size of each. */
 function sessionWithWriteTime(writeMs: number) {

@@ -7,12 +7,19 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { memoryPair } from "../../net/transport.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
 import { MuxSession, type MuxSessionOptions } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, serveEcho, sessionWithRawPeer, timedPair } from "../support/mux_pair.ts";
-import { frame } from "../support/raw_mux.ts";
-import { TestClock } from "../support/test_clock.ts";
+import {
+  codeOf,
+  MuxPair,
+  readAll,
+  serveEcho,
+  sessionWithRawPeer,
+  timedPair,
+} from "../support/peers/mux_pair.ts";
+import { frame } from "../support/peers/raw_mux.ts";
+import { TestClock } from "../support/simulation/test_clock.ts";
 
 Deno.test("MuxSession refuses options out of range before any I/O", () => {
   const [left] = memoryPair();

@@ -3,8 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import { MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { forSeedsAsync, type Random } from "../support/random.ts";
-import { type SimLink, simLink } from "../support/sim_link.ts";
-import { TestClock } from "../support/test_clock.ts";
+import { type SimLink, simLink } from "../support/simulation/sim_link.ts";
+import { TestClock } from "../support/simulation/test_clock.ts";
 
 /** Seeds that the gate runs; `PARLEY_FUZZ_RUNS` multiplies them. */
 const SEEDS = 1000;

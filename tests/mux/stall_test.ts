@@ -10,9 +10,9 @@ import {
 } from "../../mux/mod.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import type { Transport } from "../../net/transport.ts";
-import { simLink } from "../support/sim_link.ts";
-import { TestClock } from "../support/test_clock.ts";
+import type { Transport } from "../../net/transport/transport.ts";
+import { simLink } from "../support/simulation/sim_link.ts";
+import { TestClock } from "../support/simulation/test_clock.ts";
 import { settles, until } from "../support/wait.ts";
 
 /** Streams of a session, one of which stalls. */

@@ -1,8 +1,8 @@
 // Memory of two processes while readers of one do not read: neither grows by more than the windows.
 import { assert } from "@std/assert";
 import { INITIAL_WINDOW_BYTES } from "@parley/parley/mux";
-import { hasProcessStats, processStats, residentBytesOf } from "../support/process_stats.ts";
-import { Program } from "../support/program.ts";
+import { hasProcessStats, processStats, residentBytesOf } from "../support/programs/process_stats.ts";
+import { Program } from "../support/programs/program.ts";
 import { until } from "../support/wait.ts";
 
 const MIB = 1 << 20;

@@ -3,8 +3,8 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type RemoteError, TimeoutError } from "../../errors.ts";
 import { INITIAL_WINDOW_BYTES, type MuxStream } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { agreedPair, codeOf, MuxPair, timedPair } from "../support/mux_pair.ts";
-import { settle } from "../support/test_clock.ts";
+import { agreedPair, codeOf, MuxPair, timedPair } from "../support/peers/mux_pair.ts";
+import { settle } from "../support/simulation/test_clock.ts";
 
 Deno.test("MuxStream.close hears what a peer still sends, and resets it a second after its window is used up", async () => {
   const { client, server, clock, end } = timedPair();

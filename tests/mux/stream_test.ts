@@ -3,9 +3,9 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import { INITIAL_WINDOW_BYTES } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { MuxPair, readAll, serveEcho, sessionWithRawPeer } from "../support/mux_pair.ts";
-import { frame } from "../support/raw_mux.ts";
-import { settle } from "../support/test_clock.ts";
+import { MuxPair, readAll, serveEcho, sessionWithRawPeer } from "../support/peers/mux_pair.ts";
+import { frame } from "../support/peers/raw_mux.ts";
+import { settle } from "../support/simulation/test_clock.ts";
 
 async function rejectsWith(code: string, promise: Promise<unknown>): Promise<void> {
   const error = await assertRejects(() => promise, ClosedError);

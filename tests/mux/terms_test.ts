@@ -11,9 +11,9 @@ import {
   serveEcho,
   sessionWithRawPeer,
   timedPair,
-} from "../support/mux_pair.ts";
-import { frame } from "../support/raw_mux.ts";
-import { settle } from "../support/test_clock.ts";
+} from "../support/peers/mux_pair.ts";
+import { frame } from "../support/peers/raw_mux.ts";
+import { settle } from "../support/simulation/test_clock.ts";
 
 const KIB = 1024;
 const SYN = 1, ACK = 2, FIN = 4, RST = 8;

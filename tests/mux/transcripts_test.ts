@@ -1,12 +1,12 @@
 // Recorded sessions with libp2p's yamux: the header module reads them, and our session answers as it did.
 import { assertEquals } from "@std/assert";
 import { decodeHeader, encodeHeader, Flag, FrameReader, FrameType, MuxSession } from "@parley/parley/mux";
-import type { Address, Transport } from "../../net/transport.ts";
+import type { Address, Transport } from "../../net/transport/transport.ts";
 import { concat, cutEvery, everyCut } from "../support/bytes.ts";
-import { bytesOf, FrameLog, type LoggedFrame, type TranscriptLine } from "../support/frame_log.ts";
-import { TRANSCRIPTS, type YamuxTranscript } from "../support/record_yamux.ts";
+import { bytesOf, FrameLog, type LoggedFrame, type TranscriptLine } from "../support/simulation/frame_log.ts";
+import { TRANSCRIPTS, type YamuxTranscript } from "../support/peers/record_yamux.ts";
 import { settles } from "../support/wait.ts";
-import { YAMUX_SCENARIOS } from "../support/yamux_scenarios.ts";
+import { YAMUX_SCENARIOS } from "../support/peers/yamux_scenarios.ts";
 
 const { sessions }: { sessions: YamuxTranscript[] } = JSON.parse(Deno.readTextFileSync(TRANSCRIPTS));
 

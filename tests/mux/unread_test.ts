@@ -2,8 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { MuxMemory } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { collectGarbage } from "../support/garbage.ts";
-import { MuxPair } from "../support/mux_pair.ts";
+import { collectGarbage } from "../support/peers/garbage.ts";
+import { MuxPair } from "../support/peers/mux_pair.ts";
 import { until } from "../support/wait.ts";
 
 /** Asks and does not look at the answer. */

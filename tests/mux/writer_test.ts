@@ -1,11 +1,11 @@
 // Tests of FrameWriter: nothing that is ready is forgotten, and no buffer goes round while a write may still read it.
 import { assert, assertEquals } from "@std/assert";
-import { takeBuffer } from "../../connection/buffers.ts";
+import { takeBuffer } from "../../collections/buffers.ts";
 import { ClosedError } from "../../errors.ts";
 import { MuxSession } from "../../mux/mod.ts";
 import { type Batch, type FrameSource, FrameWriter } from "../../mux/writer.ts";
-import { memoryPair, type Transport } from "../../net/transport.ts";
-import { settle } from "../support/test_clock.ts";
+import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { settle } from "../support/simulation/test_clock.ts";
 
 /** A transport whose writes end when the test says so; tells what they were given. */
 function heldWrites(): {

@@ -2,12 +2,12 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
-import { DenoListener } from "../../net/socket_listener.ts";
-import type { Address, Listener, Transport } from "../../net/transport.ts";
-import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
-import { connectAndReset, resetBeforeAccept } from "../support/resets.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { DenoListener } from "../../net/socket/socket_listener.ts";
+import type { Address, Listener, Transport } from "../../net/transport/transport.ts";
+import type { ResolvedClientTls, TlsBackend } from "../../tls/handshake/options.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
+import { connectAndReset, resetBeforeAccept } from "../support/peers/resets.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

@@ -5,8 +5,8 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import net from "node:net";
 import tls from "node:tls";
-import { testCerts } from "../support/certs.ts";
-import { CutProxy } from "../support/cut_proxy.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { CutProxy } from "../support/peers/cut_proxy.ts";
 import { atRest, openDescriptors, settles, until } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { dial, type DialTarget } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

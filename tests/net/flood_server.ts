@@ -1,7 +1,7 @@
 // A server for tests that run out of descriptors: echoes over the transport that its argument names, and tells where it listens.
 import { listen, type ListenTarget } from "../../net/listen.ts";
-import type { Incoming, Listener } from "../../net/transport.ts";
-import { sourceOf, testCerts } from "../support/certs.ts";
+import type { Incoming, Listener } from "../../net/transport/transport.ts";
+import { sourceOf, testCerts } from "../support/programs/certs.ts";
 
 // Deno sets up its handling of signals in the background and panics when no descriptor is free then: have it done now.
 Deno.addSignalListener("SIGTERM", () => Deno.exit(0));

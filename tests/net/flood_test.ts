@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { dial, type DialTarget } from "../../net/dial.ts";
-import { descriptorsOf } from "../support/process_stats.ts";
+import { descriptorsOf } from "../support/programs/process_stats.ts";
 import { until } from "../support/wait.ts";
 
 const FLOOD = 100;

@@ -3,7 +3,7 @@ import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/asser
 import { ClosedError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
 import { settles } from "../support/wait.ts";
 
 const { signal } = new AbortController();

@@ -3,15 +3,15 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import net from "node:net";
 import tls from "node:tls";
 import { ClosedError, ProtocolError } from "../../errors.ts";
-import { ProxySources } from "../../limits/proxy_sources.ts";
+import { ProxySources } from "../../net/transport/proxy_sources.ts";
 import { listen, type ListenOptions, type ListenTarget } from "../../net/listen.ts";
-import type { Address, Incoming, Listener, Transport } from "../../net/transport.ts";
+import type { Address, Incoming, Listener, Transport } from "../../net/transport/transport.ts";
 import { text, utf8 } from "../support/bytes.ts";
-import { sourceOf, testCerts } from "../support/certs.ts";
-import { HeaderRelay } from "../support/header_relay.ts";
-import { binaryHeader, binaryTcp4, lineTcp4 } from "../support/proxy_headers.ts";
-import { connectAndReset } from "../support/resets.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { sourceOf, testCerts } from "../support/programs/certs.ts";
+import { HeaderRelay } from "../support/peers/header_relay.ts";
+import { binaryHeader, binaryTcp4, lineTcp4 } from "../support/peers/proxy_headers.ts";
+import { connectAndReset } from "../support/peers/resets.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { atRest, settles, until } from "../support/wait.ts";
 
 const unix = Deno.build.os !== "windows";

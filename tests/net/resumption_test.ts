@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TlsError } from "../../errors.ts";
 import { listen } from "../../net/listen.ts";
-import type { Listener } from "../../net/transport.ts";
+import type { Listener } from "../../net/transport/transport.ts";
 import { createCa, createCertificate } from "../../tls/mod.ts";
-import type { TlsVersion } from "../../tls/options.ts";
-import { sourceOf, testCerts } from "../support/certs.ts";
+import type { TlsVersion } from "../../tls/handshake/options.ts";
+import { sourceOf, testCerts } from "../support/programs/certs.ts";
 import { hasOpenssl, openssl } from "../tls/openssl.ts";
 
 for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {

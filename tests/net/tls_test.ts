@@ -3,12 +3,12 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncl
 import { AddressError, ClosedError, TlsError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTls } from "../../net/listen.ts";
-import type { Incoming, Listener, Transport } from "../../net/transport.ts";
+import type { Incoming, Listener, Transport } from "../../net/transport/transport.ts";
 import { createCa, createCertificate, type Credentials } from "../../tls/mod.ts";
-import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
-import { CutProxy } from "../support/cut_proxy.ts";
-import { assertCode } from "../support/transport_conformance.ts";
+import type { ResolvedClientTls, TlsBackend } from "../../tls/handshake/options.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
+import { CutProxy } from "../support/peers/cut_proxy.ts";
+import { assertCode } from "../support/peers/transport_conformance.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

@@ -1,13 +1,13 @@
 // Every transport that there is, through the one suite.
 import { assert } from "@std/assert";
-import { ProxySources } from "../../limits/proxy_sources.ts";
+import { ProxySources } from "../../net/transport/proxy_sources.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
-import { memoryPair } from "../../net/transport.ts";
-import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
-import { lineTcp4 } from "../support/proxy_headers.ts";
-import { conformance, type TransportPair } from "../support/transport_conformance.ts";
+import { memoryPair } from "../../net/transport/transport.ts";
+import type { ResolvedClientTls, TlsBackend } from "../../tls/handshake/options.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
+import { lineTcp4 } from "../support/peers/proxy_headers.ts";
+import { conformance, type TransportPair } from "../support/peers/transport_conformance.ts";
 
 const windows = Deno.build.os === "windows";
 

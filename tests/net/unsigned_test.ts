@@ -4,10 +4,10 @@ import { connect } from "../../client/connect.ts";
 import { ClosedError, TlsError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
-import { memoryPair, type Transport } from "../../net/transport.ts";
+import { memoryPair, type Transport } from "../../net/transport/transport.ts";
 import { serve } from "../../server.ts";
-import type { ResolvedClientTls, TlsBackend } from "../../tls/options.ts";
-import { clientTls, sourceOf, testCerts } from "../support/certs.ts";
+import type { ResolvedClientTls, TlsBackend } from "../../tls/handshake/options.ts";
+import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
 import { settles } from "../support/wait.ts";
 
 const MIB = 2 ** 20;

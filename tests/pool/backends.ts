@@ -2,7 +2,7 @@
 import { type Connection, type Handler, serve, type ServeOptions, type Server } from "@parley/parley";
 import { Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
-import { lines } from "../support/servers.ts";
+import { lines } from "../support/peers/servers.ts";
 import { until as untilTrue } from "../support/wait.ts";
 
 /** A server that answers `question` with `name question`. Disposing it closes it at once. */

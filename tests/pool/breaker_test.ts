@@ -1,7 +1,7 @@
 // Tests of the circuit breaker of a backend.
 import { assert, assertEquals } from "@std/assert";
 import { Breaker } from "../../pool/breaker.ts";
-import { settle } from "../support/memory_connections.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
 import { until } from "./backends.ts";
 
 /** Lets work fail; gives the time in ms until the next trial is due. */

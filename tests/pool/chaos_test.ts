@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
-import { Program } from "../support/program.ts";
-import { codeOf, lines } from "../support/servers.ts";
+import { Program } from "../support/programs/program.ts";
+import { codeOf, lines } from "../support/peers/servers.ts";
 import { question, statsOf, until } from "./backends.ts";
 
 const NAMES = ["red", "green", "blue"] as const;

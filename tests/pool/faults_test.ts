@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, serve } from "@parley/parley";
 import { type Lease, Pool } from "@parley/parley/pool";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { askOnce, backendOf, deadPort, poolOf, question, statsOf, until } from "./backends.ts";
 
 /** Leases a connection as soon as a circuit lets it. */

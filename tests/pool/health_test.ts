@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Connection } from "@parley/parley";
 import type { HealthOptions, PoolErrorContext } from "@parley/parley/pool";
-import { codeOf, errorOf } from "../support/servers.ts";
-import { settle } from "../support/memory_connections.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
 import { backendOf, poolOf, question, statsOf, until } from "./backends.ts";
 
 /** A health option that checks every few ms. */

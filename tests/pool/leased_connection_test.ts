@@ -3,8 +3,8 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { Connection, delimited, lengthPrefixed, raw } from "@parley/parley";
 import { isStaleEnd, LeasedConnection, type LeaseTerms } from "../../pool/leased_connection.ts";
 import { text } from "../support/bytes.ts";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
-import { connectedPair, settle } from "../support/memory_connections.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
+import { connectedPair, settle } from "../support/simulation/memory_connections.ts";
 import { askOnce, backendOf, poolOf, question, statsOf } from "./backends.ts";
 
 /** A connection that is lent, and its far end. */

@@ -1,7 +1,7 @@
 // Backends that come and go while the pool works: added, drained, resumed, removed, looked up by name.
 import { assert, assertEquals } from "@std/assert";
 import { Pool, type Resolver } from "@parley/parley/pool";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { askOnce, backendOf, poolOf, question, statsOf, until } from "./backends.ts";
 
 /** Callers that ask without pause until they are stopped; wrong answers and errors are kept. */

@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { Pool, type PoolErrorContext } from "@parley/parley/pool";
 import { NameWatch } from "../../pool/names.ts";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
-import { settle } from "../support/memory_connections.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
 import { askOnce, backendOf, until } from "./backends.ts";
 
 /** A watch whose resolver answers as the test says, and what it tells. */

@@ -3,12 +3,17 @@ import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/ass
 import { connect, Connection, memoryPair, raw, serve } from "@parley/parley";
 import { splice } from "@parley/parley/pool";
 import { concat, pattern, text, utf8 } from "../support/bytes.ts";
-import { connectedPair, isSettled, scriptedConnection, settle } from "../support/memory_connections.ts";
-import { SlicedTransport } from "../support/memory_sliced.ts";
-import { descriptorsOf } from "../support/process_stats.ts";
-import { Program } from "../support/program.ts";
+import {
+  connectedPair,
+  isSettled,
+  scriptedConnection,
+  settle,
+} from "../support/simulation/memory_connections.ts";
+import { SlicedTransport } from "../support/simulation/memory_sliced.ts";
+import { descriptorsOf } from "../support/programs/process_stats.ts";
+import { Program } from "../support/programs/program.ts";
 import { effort, forSeedsAsync } from "../support/random.ts";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { until } from "./backends.ts";
 
 const RAW = { framing: raw() } as const;

@@ -1,8 +1,8 @@
 // Tests of a pool over TLS.
 import { assertEquals } from "@std/assert";
 import { Pool } from "@parley/parley/pool";
-import { testCerts } from "../support/certs.ts";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { askOnce, backendOf, statsOf } from "./backends.ts";
 
 Deno.test("Pool speaks TLS to its backends, and closes in order", async () => {

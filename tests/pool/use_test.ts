@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Handler } from "@parley/parley";
 import { Pool, type PoolErrorContext } from "@parley/parley/pool";
-import { settle } from "../support/memory_connections.ts";
-import { codeOf, errorOf, lines } from "../support/servers.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
+import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { backendOf, deadPort, poolOf, question, statsOf, until } from "./backends.ts";
 
 /** Answers each question, but ends the connection in order instead of answering while `isEnding` says so. */

@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, listenIpc, SecretKey } from "@parley/parley/ipc";
 import { expose, forward, hub, join, mount } from "@parley/parley/wire";
-import { resetBeforeAccept } from "../support/resets.ts";
-import { started } from "../support/servers.ts";
+import { resetBeforeAccept } from "../support/peers/resets.ts";
+import { started } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

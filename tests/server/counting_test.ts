@@ -10,7 +10,7 @@ import {
   type ServeOptions,
 } from "@parley/parley";
 import type { ServerCounters } from "@parley/parley/stats";
-import { echo, started } from "../support/servers.ts";
+import { echo, started } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 const ENDS = [

@@ -2,9 +2,9 @@
 import { connect, type Connection } from "@parley/parley";
 import { assert, assertEquals } from "@std/assert";
 import { text } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
-import { Program } from "../support/program.ts";
-import { codeOf, lines } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { Program } from "../support/programs/program.ts";
+import { codeOf, lines } from "../support/peers/servers.ts";
 
 const CLIENTS = 200;
 /** Messages of one client on their way at any time. */

@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, connect, type Connection, raw, TimeoutError } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
-import { isSettled, receiveAll } from "../support/memory_connections.ts";
-import { writeAll } from "../support/raw_peer.ts";
-import { ask, codeOf, errorOf, lines, started, type TestServer } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { isSettled, receiveAll } from "../support/simulation/memory_connections.ts";
+import { writeAll } from "../support/peers/raw_peer.ts";
+import { ask, codeOf, errorOf, lines, started, type TestServer } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 /** What happens at once takes less: all deadlines by default are later. */

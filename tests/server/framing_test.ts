@@ -10,9 +10,9 @@ import {
   varintPrefixed,
 } from "@parley/parley";
 import { concat, cutEvery, hex, pattern, utf8 } from "../support/bytes.ts";
-import { settle } from "../support/memory_connections.ts";
-import { readToEnd, writeAll } from "../support/raw_peer.ts";
-import { codeOf, echo, started, type TestServer } from "../support/servers.ts";
+import { settle } from "../support/simulation/memory_connections.ts";
+import { readToEnd, writeAll } from "../support/peers/raw_peer.ts";
+import { codeOf, echo, started, type TestServer } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 const MAX = 100;

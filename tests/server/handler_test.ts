@@ -2,8 +2,8 @@
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
 import { text, utf8 } from "../support/bytes.ts";
-import { receiveAll } from "../support/memory_connections.ts";
-import { ask, codeOf, echo, started } from "../support/servers.ts";
+import { receiveAll } from "../support/simulation/memory_connections.ts";
+import { ask, codeOf, echo, started } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 Deno.test("A handler that throws ends its own connection only, in order: what it sent arrives", async () => {

@@ -1,7 +1,7 @@
 // Hooks of a server: their order, what they are given, and that none of them can break it.
 import type { Logger } from "@parley/parley";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { ask, codeOf, echo, errorOf, started } from "../support/servers.ts";
+import { ask, codeOf, echo, errorOf, started } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 Deno.test("serve() calls its hooks in order for each connection", async () => {

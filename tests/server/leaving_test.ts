@@ -3,8 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, connect, type ServerState, TimeoutError } from "@parley/parley";
 import { serveStats } from "@parley/parley/stats";
 import { hub, join } from "@parley/parley/wire";
-import { isSettled } from "../support/memory_connections.ts";
-import { ask, errorOf, lines, started } from "../support/servers.ts";
+import { isSettled } from "../support/simulation/memory_connections.ts";
+import { ask, errorOf, lines, started } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 /** Longer than any test takes: what ends sooner has been ended. */

@@ -10,8 +10,8 @@ import {
 } from "@parley/parley";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { text } from "../support/bytes.ts";
-import { isSettled, receiveAll } from "../support/memory_connections.ts";
-import { ask, codeOf, echo, errorOf, lines, started } from "../support/servers.ts";
+import { isSettled, receiveAll } from "../support/simulation/memory_connections.ts";
+import { ask, codeOf, echo, errorOf, lines, started } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 

@@ -2,9 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { connect, type Connection, lengthPrefixed } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
-import { isSettled, receiveAll } from "../support/memory_connections.ts";
-import { writeAll } from "../support/raw_peer.ts";
-import { ask, codeOf, lines, started } from "../support/servers.ts";
+import { isSettled, receiveAll } from "../support/simulation/memory_connections.ts";
+import { writeAll } from "../support/peers/raw_peer.ts";
+import { ask, codeOf, lines, started } from "../support/peers/servers.ts";
 import { staysBelow, until } from "../support/wait.ts";
 
 Deno.test("maxConnections: as many are served, one more is refused, and a place that is left can be had", async () => {

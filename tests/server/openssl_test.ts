@@ -3,9 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import type { Connection, ServeOptions } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";
 import { text } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
-import { started, type TestServer } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { started, type TestServer } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { until } from "../support/wait.ts";
 import { hasOpenssl, openssl } from "../tls/openssl.ts";
 

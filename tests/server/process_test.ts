@@ -1,8 +1,8 @@
 // Servers as processes of their own: one that ends when nothing else keeps it, and workers that share a port.
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "@parley/parley";
-import { Program, runProgram } from "../support/program.ts";
-import { ask, lines } from "../support/servers.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
+import { ask, lines } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 
 Deno.test("Server.unref() lets the process end, ref() keeps it", async () => {

@@ -2,11 +2,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Address, connectTransport, listenTransport, serve, type ServeOptions } from "@parley/parley";
 import { join, mount } from "@parley/parley/wire";
-import { testCerts } from "../support/certs.ts";
-import { HeaderRelay } from "../support/header_relay.ts";
-import { lineTcp4 } from "../support/proxy_headers.ts";
-import { readToEnd, writeAll } from "../support/raw_peer.ts";
-import { started, type TestServer } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { HeaderRelay } from "../support/peers/header_relay.ts";
+import { lineTcp4 } from "../support/peers/proxy_headers.ts";
+import { readToEnd, writeAll } from "../support/peers/raw_peer.ts";
+import { started, type TestServer } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 const BEHIND = { proxyProtocol: { sources: ["127.0.0.1"] }, limitLoopback: true } as const;

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { ServeOptions } from "@parley/parley";
 import { statsOfDay } from "../../stats/mod.ts";
-import { ask, codeOf, started } from "../support/servers.ts";
+import { ask, codeOf, started } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 Deno.test("Server.connections lists live connections by id", async () => {

@@ -1,14 +1,14 @@
 // Tests of the sessions of a server over transports in memory: moments that no socket can be held at.
-import { RecentErrors } from "../../stats/recent_errors.ts";
+import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { assertEquals } from "@std/assert";
 import { memoryPair } from "@parley/parley";
-import { Sweeper } from "../../connection/sweeper.ts";
-import type { Incoming } from "../../net/transport.ts";
+import { Sweeper } from "../../async/sweeper.ts";
+import type { Incoming } from "../../net/transport/transport.ts";
 import { ErrorReporter } from "../../server/error_reporter.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "../../server/options.ts";
 import { Sessions } from "../../server/sessions.ts";
 import { ServerTally } from "../../server/tally.ts";
-import { lines } from "../support/servers.ts";
+import { lines } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 
 /** The sessions of a server that does not listen, and what it reported. */

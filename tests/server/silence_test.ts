@@ -1,8 +1,8 @@
 // What a server says at default settings, to the console, of what goes wrong with its clients: one warning each, with the reason.
 import { assertEquals, assertMatch } from "@std/assert";
 import { connect, delimited, raw, serve, type Server } from "@parley/parley";
-import { testCerts } from "../support/certs.ts";
-import { errorOf } from "../support/servers.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 
 const { server: identity, ca } = await testCerts();

@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { listenTransport, serve, type ServeOptions, type Server } from "@parley/parley";
 import { mount } from "@parley/parley/wire";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { ListenWatch } from "../support/listen_watch.ts";
-import { echo, errorOf } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { echo, errorOf } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 
 /** Ways to end a server. */

@@ -12,10 +12,10 @@ import {
   type TransportListener,
 } from "@parley/parley";
 import { utf8 } from "../support/bytes.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { ListenWatch } from "../support/listen_watch.ts";
-import { codeOf, errorOf } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";

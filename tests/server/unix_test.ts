@@ -1,8 +1,8 @@
 // Servers on unix sockets: permissions, paths that cannot be used, files that stay behind.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError, connect, serve } from "@parley/parley";
-import { ask, echo, lines, started } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { ask, echo, lines, started } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 const ignore = Deno.build.os === "windows";
 const name = (sentence: string) => ignore ? `${sentence} (ignored: no unix sockets here)` : sentence;

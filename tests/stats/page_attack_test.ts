@@ -1,9 +1,9 @@
 // Attacks on the statistics page: the message server beside it goes on as if nothing were, and descriptors come back.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, type Connection } from "@parley/parley";
-import { descriptorsOf, hasProcessStats, processStats } from "../support/process_stats.ts";
-import { Program } from "../support/program.ts";
-import { ask, lines } from "../support/servers.ts";
+import { descriptorsOf, hasProcessStats, processStats } from "../support/programs/process_stats.ts";
+import { Program } from "../support/programs/program.ts";
+import { ask, lines } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 
 const CROWD = 1000;

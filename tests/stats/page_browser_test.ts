@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Connection } from "@parley/parley";
 import { serveStats, type StatsPage, type WireStats } from "@parley/parley/stats";
-import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/browser.ts";
-import { ask, echo, started } from "../support/servers.ts";
-import { echoStream, hubbed } from "../support/wires.ts";
+import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/programs/browser.ts";
+import { ask, echo, started } from "../support/peers/servers.ts";
+import { echoStream, hubbed } from "../support/peers/wires.ts";
 
 /** Sends and waits for the answer, again and again, until it is told to stop. */
 class Load implements AsyncDisposable {

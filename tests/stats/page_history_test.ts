@@ -1,12 +1,12 @@
 // The statistics page's histories and details: what is kept of an hour and a day, and of what snapshots know.
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { type HistoryReport, type ServerStats, serveStats } from "@parley/parley/stats";
-import { DurationHistogram } from "../../stats/duration_histogram.ts";
+import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { detailsOf } from "../../stats/page/details.ts";
 import { Rollup } from "../../stats/page/rollup.ts";
 import { ROW_NAMES, SourceTrack } from "../../stats/page/track.ts";
 import { UPLOT_SCRIPT } from "../../stats/page/uplot.ts";
-import { started } from "../support/servers.ts";
+import { started } from "../support/peers/servers.ts";
 
 Deno.test("Rollup joins the samples of a step to one row: means by time, highest and last values, and gaps", () => {
   const columns = [

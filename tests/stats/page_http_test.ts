@@ -1,7 +1,7 @@
 // serveStats() as an HTTP server: what RFC 9110 and 9112 ask for, and what proxies, balancers and scrapers rely on.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { serveStats } from "@parley/parley/stats";
-import { started } from "../support/servers.ts";
+import { started } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
 import { metricsFormat } from "../../stats/page/accept.ts";
 import { targetOf } from "../../stats/page/request_target.ts";

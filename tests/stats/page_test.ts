@@ -5,11 +5,11 @@ import { listenIpc } from "@parley/parley/ipc";
 import { Pool } from "@parley/parley/pool";
 import { serveStats, type ServeStatsOptions, type StatsPage, type StatsReport } from "@parley/parley/stats";
 import { Channel } from "../ipc/channels.ts";
-import { ask, codeOf, errorOf, started } from "../support/servers.ts";
-import { Program } from "../support/program.ts";
+import { ask, codeOf, errorOf, started } from "../support/peers/servers.ts";
+import { Program } from "../support/programs/program.ts";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
 import { openDescriptors, settles, until } from "../support/wait.ts";
-import { hubbed } from "../support/wires.ts";
+import { hubbed } from "../support/peers/wires.ts";
 import { portOf, RawHttp } from "./raw_http.ts";
 
 const why = await new Deno.Command("promtool", { args: ["--version"], stdin: "null" }).output().then(

@@ -1,10 +1,10 @@
 // What the statistics page shows beside its plots, in a real browser: tables that sort and find, errors, calls, ranges.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ServerStats, serveStats, type WireStats } from "@parley/parley/stats";
-import { DurationHistogram } from "../../stats/duration_histogram.ts";
-import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/browser.ts";
-import { started } from "../support/servers.ts";
-import { hubbed } from "../support/wires.ts";
+import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
+import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/programs/browser.ts";
+import { started } from "../support/peers/servers.ts";
+import { hubbed } from "../support/peers/wires.ts";
 
 const HOSTILE = "<img src=x onerror=hacked=1>\u202e";
 

@@ -5,8 +5,8 @@ import {
   newIpcCounters,
   newServerCounters,
   newWireCounters,
-} from "../../stats/counters.ts";
-import { COUNTERS } from "../../stats/metrics.ts";
+} from "../../stats/data/counters.ts";
+import { COUNTERS } from "../../stats/export/metrics.ts";
 
 const KINDS: Readonly<Record<string, () => object>> = {
   server: newServerCounters,

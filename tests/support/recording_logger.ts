@@ -1,5 +1,5 @@
 // A logger that keeps its lines, for tests of what is logged.
-import type { Logger } from "../../logger.ts";
+import type { Logger } from "../../log/logger.ts";
 
 /** A logger, and what it was given: level, message and fields of each line. */
 export function recorder(): { readonly logger: Logger; readonly lines: unknown[][] } {

@@ -3,7 +3,7 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { TlsError } from "../../errors.ts";
 import { resolveClientTls } from "../../tls/load.ts";
 import { createCa, createCertificate } from "../../tls/mod.ts";
-import type { ClientTlsOptions } from "../../tls/options.ts";
+import type { ClientTlsOptions } from "../../tls/handshake/options.ts";
 import { withFiles } from "./files.ts";
 
 const ago = (days: number) => new Date(Date.now() - days * 86_400_000);

@@ -4,10 +4,10 @@ import { serve } from "@parley/parley";
 import { openMetrics } from "@parley/parley/stats";
 import { mount } from "@parley/parley/wire";
 import { TlsError } from "../../errors.ts";
-import { isReady } from "../../stats/report.ts";
+import { isReady } from "../../stats/export/report.ts";
 import { type CertificateEnd, ExpiryWatch } from "../../tls/expiry.ts";
 import { createCa, createCertificate, loadTls } from "../../tls/mod.ts";
-import { ManualWatchClock } from "../support/watch_clock.ts";
+import { ManualWatchClock } from "../support/simulation/watch_clock.ts";
 import { until } from "../support/wait.ts";
 
 const dayMs = 86_400_000;

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError, TlsError } from "../../errors.ts";
 import { serve } from "../../server.ts";
 import { type CertificateReport, createCa, fetchCertificates, inspectCertificate } from "../../tls/mod.ts";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 
 const DAY_MS = 86_400_000;
 

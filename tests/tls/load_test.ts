@@ -12,7 +12,7 @@ import {
   type LoadTlsOptions,
   readCertificates,
 } from "../../tls/mod.ts";
-import type { Credentials, ServerTlsOptions } from "../../tls/options.ts";
+import type { Credentials, ServerTlsOptions } from "../../tls/handshake/options.ts";
 import { withFiles } from "./files.ts";
 import { type Backend, tryHandshake } from "./handshake.ts";
 

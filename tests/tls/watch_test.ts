@@ -14,9 +14,9 @@ import {
   readCertificates,
   writeIdentity,
 } from "../../tls/mod.ts";
-import type { Credentials, ServerTlsOptions } from "../../tls/options.ts";
+import type { Credentials, ServerTlsOptions } from "../../tls/handshake/options.ts";
 import { signFiles } from "../../tls/watch.ts";
-import { ManualWatchClock } from "../support/watch_clock.ts";
+import { ManualWatchClock } from "../support/simulation/watch_clock.ts";
 import { withFiles } from "./files.ts";
 
 const dayMs = 86_400_000;

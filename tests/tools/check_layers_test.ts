@@ -79,26 +79,55 @@ Deno.test("checkLayers refuses waiting, timers and Deno in pure files only", () 
 
 Deno.test("checkLayers leaves sockets to net", () => {
   const source = 'import net from "node:net";\nnet.connect(1);\nDeno.listen({ port: 0 });\n';
-  assertEquals(check({ "net/tcp.ts": source }), []);
+  assertEquals(check({ "net/socket/tcp.ts": source }), []);
   assertEquals(check({ "server.ts": source }), [
     'server.ts: imports "node:net", which only net/ may',
     'server.ts: uses "Deno.listen", which only net/ may',
   ]);
 });
 
-Deno.test("checkLayers tells each circle of imports once, types aside", () => {
+Deno.test("checkLayers reports each circle of imports once, types included", () => {
   const files = {
     "connection/a.ts": 'import { b } from "./b.ts";\nexport const a = b;\n',
     "connection/b.ts": 'import { c } from "./c.ts";\nexport const b = c;\n',
     "connection/c.ts": 'import { a } from "./a.ts";\nexport const c = () => a;\n',
   };
-  assertEquals(check(files), [
-    "Cycle: connection/a.ts -> connection/b.ts -> connection/c.ts -> connection/a.ts",
-  ]);
+  const circle = [
+    "Circle: connection/a.ts imports connection/b.ts; connection/b.ts imports connection/c.ts; " +
+    "connection/c.ts imports connection/a.ts",
+  ];
+  assertEquals(check(files), circle);
   assertEquals(
     check({ ...files, "connection/c.ts": 'import type { a } from "./a.ts";\nexport type C = typeof a;\n' }),
+    circle,
+  );
+});
+
+Deno.test("checkLayers reports a circle of folders, where a face is a place of its own", () => {
+  const files = {
+    "wire/join.ts": 'import { b } from "./session/link.ts";\nexport const a = b;\n',
+    "wire/session/link.ts": "export const b = 1;\n",
+    "wire/session/other.ts": 'import { c } from "../plan.ts";\nexport const d = c;\n',
+    "wire/plan.ts": "export const c = 1;\n",
+  };
+  assertEquals(check(files), [
+    "Circle: wire/join.ts imports wire/session/link.ts; wire/session/other.ts imports wire/plan.ts",
+  ]);
+  assertEquals(
+    check({
+      "wire/mod.ts": 'export { d } from "./tunnel/expose.ts";\n',
+      "wire/join.ts": "export const a = 1;\n",
+      "wire/tunnel/expose.ts": 'import { a } from "../join.ts";\nexport const d = a;\n',
+    }),
     [],
   );
+});
+
+Deno.test("checkLayers refuses a folder of more than 24 files", () => {
+  const files = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`limits/f${i}.ts`, ""]));
+  assertEquals(check(files(24)), []);
+  assertEquals(check(files(25)), ["limits/: 25 files, of at most 24"]);
 });
 
 Deno.test("checkLayers refuses a file of more than 400 lines", () => {

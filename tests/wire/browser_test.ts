@@ -1,9 +1,9 @@
 // A real browser loads a real page through forward, hub and expose.
 import { assert, assertEquals } from "@std/assert";
 import { expose, forward } from "@parley/parley/wire";
-import { Browser, noBrowser } from "../support/browser.ts";
+import { Browser, noBrowser } from "../support/programs/browser.ts";
 import { until } from "../support/wait.ts";
-import { hubbed } from "../support/wires.ts";
+import { hubbed } from "../support/peers/wires.ts";
 
 const ASSETS = 200;
 

@@ -2,10 +2,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, RemoteError, TimeoutError } from "@parley/parley";
 import { join, type JoinOptions, type WireStream } from "@parley/parley/wire";
-import { RawWire } from "../support/wires.ts";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { RawWire } from "../support/peers/wires.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
-import { askStream, echoStream, mounted, type TestWire, TOKEN } from "../support/wires.ts";
+import { askStream, echoStream, mounted, type TestWire, TOKEN } from "../support/peers/wires.ts";
 
 const keep = async (stream: WireStream) => void await stream.closed.then(() => {});
 const hang = () => new Promise<void>(() => {});

@@ -1,8 +1,8 @@
 // Tests of errors of named streams: each tells which stream, and to or from whom.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { WireStream } from "@parley/parley/wire";
-import { codeOf, errorOf } from "../support/servers.ts";
-import { mounted } from "../support/wires.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
+import { mounted } from "../support/peers/wires.ts";
 
 const CHUNK = new Uint8Array(1 << 20);
 const hang = () => new Promise<void>(() => {});

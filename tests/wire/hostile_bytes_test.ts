@@ -3,11 +3,11 @@ import { assert, assertEquals } from "@std/assert";
 import { processMemory } from "@parley/parley/mux";
 import { expose } from "@parley/parley/wire";
 import { listen } from "../../net/listen.ts";
-import { helloOf, opening, RawHubPeer, wireFrame } from "../support/raw_hub_peer.ts";
-import { frame } from "../support/raw_mux.ts";
-import { servedWhile } from "../support/served.ts";
+import { helloOf, opening, RawHubPeer, wireFrame } from "../support/peers/raw_hub_peer.ts";
+import { frame } from "../support/peers/raw_mux.ts";
+import { servedWhile } from "../support/peers/served.ts";
 import { atRest, settles, until } from "../support/wait.ts";
-import { askStream, echoStream, hubbed, type TestWire, TOKEN } from "../support/wires.ts";
+import { askStream, echoStream, hubbed, type TestWire, TOKEN } from "../support/peers/wires.ts";
 
 const DATA = 0, UPDATE = 1;
 const SYN = 1;

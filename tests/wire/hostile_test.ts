@@ -1,9 +1,17 @@
 // Hostile peers of the wire and the hub: each is refused with the right code, and leaves nothing behind.
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame } from "../../wire/frames.ts";
-import { servedWhile } from "../support/served.ts";
+import { encodeFrame } from "../../wire/protocol/frames.ts";
+import { servedWhile } from "../support/peers/served.ts";
 import { staysBelow, until } from "../support/wait.ts";
-import { answer, askStream, echoStream, hubbed, RawWire, type TestWire, TOKEN } from "../support/wires.ts";
+import {
+  answer,
+  askStream,
+  echoStream,
+  hubbed,
+  RawWire,
+  type TestWire,
+  TOKEN,
+} from "../support/peers/wires.ts";
 import { dial } from "../../net/dial.ts";
 
 const good = { parley: 1, identity: "eve", token: `eve${TOKEN}`, streams: [] };

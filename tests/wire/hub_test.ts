@@ -1,9 +1,9 @@
 // Tests of the hub: streams between clients, who may what, presence, backpressure and ends.
 import { assert, assertEquals } from "@std/assert";
 import type { JoinedWire } from "@parley/parley/wire";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { atRest, settles, until } from "../support/wait.ts";
-import { askStream, echoStream, hubbed, readText } from "../support/wires.ts";
+import { askStream, echoStream, hubbed, readText } from "../support/peers/wires.ts";
 
 Deno.test("hub brings a stream from one client to another, with the opener as authenticated", async () => {
   await using test = await hubbed();

@@ -3,9 +3,9 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { LimitError, TimeoutError } from "@parley/parley";
 import { HubRouter } from "../../wire/hub.ts";
 import { MountedWire } from "../../wire/mount.ts";
-import { resolveMount } from "../../wire/mount_plan.ts";
-import { RawHubPeer } from "../support/raw_hub_peer.ts";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { resolveMount } from "../../wire/plan.ts";
+import { RawHubPeer } from "../support/peers/raw_hub_peer.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
 import {
   answer,
@@ -17,7 +17,7 @@ import {
   RawWire,
   readText,
   TestWire,
-} from "../support/wires.ts";
+} from "../support/peers/wires.ts";
 
 const keep = async (stream: { readonly closed: Promise<unknown> }) => void await stream.closed;
 

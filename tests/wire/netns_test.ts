@@ -1,6 +1,6 @@
 // Two clients in network namespaces that cannot reach each other, and a hub that both can reach.
 import { assertEquals } from "@std/assert";
-import { Program, runProgram } from "../support/program.ts";
+import { Program, runProgram } from "../support/programs/program.ts";
 
 const why = Deno.build.os !== "linux"
   ? " (ignored: only Linux has network namespaces)"

@@ -1,14 +1,14 @@
 // Tests of presence: a peer that changes pays for what the hub tells of it, and nothing silences a control stream.
 import { assertEquals } from "@std/assert";
-import type { Link } from "../../wire/link.ts";
-import { fitNames } from "../../wire/control_sender.ts";
-import { encodeFrame } from "../../wire/frames.ts";
+import type { Link } from "../../wire/session/link.ts";
+import { fitNames } from "../../wire/session/control_sender.ts";
+import { encodeFrame } from "../../wire/protocol/frames.ts";
 import { PresenceBoard } from "../../wire/presence.ts";
-import type { Registry } from "../../wire/registry.ts";
-import { TestClock } from "../support/test_clock.ts";
-import { codeOf } from "../support/servers.ts";
+import type { Registry } from "../../wire/session/registry.ts";
+import { TestClock } from "../support/simulation/test_clock.ts";
+import { codeOf } from "../support/peers/servers.ts";
 import { until } from "../support/wait.ts";
-import { answer, hubbed, RawWire, TOKEN } from "../support/wires.ts";
+import { answer, hubbed, RawWire, TOKEN } from "../support/peers/wires.ts";
 
 /** A link of which a board needs no more than this. */
 function fakeLink(identity: string, told: string[]): Link {

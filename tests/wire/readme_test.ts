@@ -1,7 +1,7 @@
 // The two programs of the README's section on streams, as two processes.
 import { assert } from "@std/assert";
-import { file, Program } from "../support/program.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { file, Program } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 
 async function snippet(name: string, port: number): Promise<string> {
   const text = await Deno.readTextFile(file("README.md"));

@@ -1,11 +1,11 @@
 // How a joined side joins again: what counts as an attempt, as use, and as final.
 import { assert, assertEquals } from "@std/assert";
 import { join, mount } from "@parley/parley/wire";
-import { testCerts } from "../support/certs.ts";
-import { codeOf } from "../support/servers.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { testCerts } from "../support/programs/certs.ts";
+import { codeOf } from "../support/peers/servers.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
-import { askStream, echoStream, mounted } from "../support/wires.ts";
+import { askStream, echoStream, mounted } from "../support/peers/wires.ts";
 
 Deno.test("join starts its delays anew after a session that has carried a stream, either way, and not after others", async () => {
   await using test = await mounted({ handlers: { echo: echoStream } });

@@ -1,9 +1,9 @@
 // Tests of streams through a hub: what ends one side ends the other in the same way, and nothing that was said is lost.
 import { assertEquals } from "@std/assert";
 import { RemoteError } from "@parley/parley";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
-import { hubbed, readText, type TestWire } from "../support/wires.ts";
+import { hubbed, readText, type TestWire } from "../support/peers/wires.ts";
 
 /** Waits until the hub holds nothing but control streams. */
 async function atRestAt(test: TestWire): Promise<void> {

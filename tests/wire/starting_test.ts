@@ -1,9 +1,9 @@
 // Tests of wire servers that are ended at the very moment at which they begin to listen: nothing stays open.
 import { assert, assertEquals } from "@std/assert";
 import { hub, mount } from "@parley/parley/wire";
-import { testCerts } from "../support/certs.ts";
+import { testCerts } from "../support/programs/certs.ts";
 import { ListenWatch } from "../support/listen_watch.ts";
-import { errorOf } from "../support/servers.ts";
+import { errorOf } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };

@@ -4,7 +4,7 @@ import { openMetrics } from "@parley/parley/stats";
 import { join, type WireStats } from "@parley/parley/wire";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
 import { until } from "../support/wait.ts";
-import { askStream, echoStream, hubbed, mounted } from "../support/wires.ts";
+import { askStream, echoStream, hubbed, mounted } from "../support/peers/wires.ts";
 
 /** The counters of streams. */
 function streamsOf({ overall }: WireStats): Record<string, number> {

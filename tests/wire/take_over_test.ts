@@ -1,10 +1,10 @@
 // Tests of a name that is taken over: by a second process, from a dead session, from one that does not listen.
 import { assertEquals } from "@std/assert";
-import { FreezingProxy } from "../support/freezing_proxy.ts";
-import { RawHubPeer } from "../support/raw_hub_peer.ts";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { FreezingProxy } from "../support/peers/freezing_proxy.ts";
+import { RawHubPeer } from "../support/peers/raw_hub_peer.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { atRest, openDescriptors, settles, until } from "../support/wait.ts";
-import { askStream, echoStream, hubbed, mounted } from "../support/wires.ts";
+import { askStream, echoStream, hubbed, mounted } from "../support/peers/wires.ts";
 
 Deno.test("join whose name a second process takes over ends for good, and does not take it back", async () => {
   const events: string[] = [];

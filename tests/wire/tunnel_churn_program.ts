@@ -6,7 +6,7 @@ import { createHash, type Hash } from "node:crypto";
 import { expose, type Forward, forward, hub, join, type JoinedWire } from "@parley/parley/wire";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";
-import type { Listener, Transport } from "../../net/transport.ts";
+import type { Listener, Transport } from "../../net/transport/transport.ts";
 
 const [connections = 1000, mebibytes = 100] = Deno.args.map(Number);
 const MIB = 1 << 20;

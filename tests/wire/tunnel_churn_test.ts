@@ -1,6 +1,6 @@
 // Test of many short connections through a hub, half of them reset by their clients, beside connections of other callers.
 import { assert, assertEquals } from "@std/assert";
-import { runProgram } from "../support/program.ts";
+import { runProgram } from "../support/programs/program.ts";
 import { effort } from "../support/random.ts";
 
 Deno.test("forward and expose carry a talk and a download unharmed beside a thousand connections of which half are reset", async () => {

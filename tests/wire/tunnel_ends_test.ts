@@ -1,12 +1,12 @@
 // Tests of how tunnels end: what broke anywhere on the way is a reset at both local sockets, and no other connection's loss.
 import { assertEquals } from "@std/assert";
 import { expose, type Forward, forward, type JoinedWire } from "@parley/parley/wire";
-import type { Transport } from "../../net/transport.ts";
-import { codeOf } from "../support/servers.ts";
-import { assertCode } from "../support/transport_conformance.ts";
-import { dialLocal, HeldTarget } from "../support/tunnels.ts";
+import type { Transport } from "../../net/transport/transport.ts";
+import { codeOf } from "../support/peers/servers.ts";
+import { assertCode } from "../support/peers/transport_conformance.ts";
+import { dialLocal, HeldTarget } from "../support/peers/tunnels.ts";
 import { settles, until } from "../support/wait.ts";
-import { hubbed, type TestWire } from "../support/wires.ts";
+import { hubbed, type TestWire } from "../support/peers/wires.ts";
 
 /** A connection through a tunnel, and all that it goes through. */
 interface Parts {

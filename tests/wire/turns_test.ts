@@ -1,8 +1,8 @@
 // Tests of turns and of waits for one thing: in order, bounded, and nothing stays behind.
 import { assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError } from "@parley/parley";
-import { Turns } from "../../wire/turns.ts";
-import { Waiters } from "../../wire/waiters.ts";
+import { Turns } from "../../async/turns.ts";
+import { Waiters } from "../../async/waiters.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 
 const never = new AbortController().signal;

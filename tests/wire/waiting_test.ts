@@ -1,9 +1,9 @@
 // Tests of waits for a peer: waitFor, and streams that wait until their target has joined.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, RemoteError, TimeoutError } from "@parley/parley";
-import { codeOf, errorOf } from "../support/servers.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { settles, until } from "../support/wait.ts";
-import { askStream, echoStream, hubbed, mounted } from "../support/wires.ts";
+import { askStream, echoStream, hubbed, mounted } from "../support/peers/wires.ts";
 
 Deno.test("MountedWire.waitFor returns the session of a peer that is there, or comes", async () => {
   await using test = await mounted();

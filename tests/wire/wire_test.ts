@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { AuthError, RemoteError, TimeoutError } from "@parley/parley";
 import { join, mount, type WireSession } from "@parley/parley/wire";
-import { codeOf, errorOf } from "../support/servers.ts";
-import { FreezingProxy } from "../support/freezing_proxy.ts";
+import { codeOf, errorOf } from "../support/peers/servers.ts";
+import { FreezingProxy } from "../support/peers/freezing_proxy.ts";
 import { until } from "../support/wait.ts";
-import { askStream, echoStream, mounted, readText, TOKEN } from "../support/wires.ts";
+import { askStream, echoStream, mounted, readText, TOKEN } from "../support/peers/wires.ts";
 
 Deno.test("mount and join open streams by name to each other", async () => {
   await using test = await mounted({ handlers: { echo: echoStream } });

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
 import { yamux } from "@libp2p/yamux";
 import { MuxSession, type MuxStream } from "../../../mux/mod.ts";
-import type { Transport } from "../../../net/transport.ts";
+import type { Transport } from "../../../net/transport/transport.ts";
 
 /** One stream of either contestant. */
 export interface Flow {

@@ -1,7 +1,7 @@
 // Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it reached, as JSON.
 import { connect as connectNode } from "node:net";
-import { SocketTransport } from "../../../net/socket_transport.ts";
-import { memoryPair, type Transport } from "../../../net/transport.ts";
+import { SocketTransport } from "../../../net/socket/socket_transport.ts";
+import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
 import { type Contestant, type Session, startLibp2pOverNode, startSession } from "./flows.ts";
 import { bulkRaw, rawConn, type RawEnd, sinkRaw } from "./raw.ts";
 import { answer, bulk, churn, pingBesideIdle } from "./work.ts";

@@ -1,6 +1,6 @@
 // Server of the mux races: `server.ts <contestant> <transport> <mode> <folder> <rounds>` prints its port.
 import { createServer } from "node:net";
-import { SocketTransport } from "../../../net/socket_transport.ts";
+import { SocketTransport } from "../../../net/socket/socket_transport.ts";
 import { type Contestant, type Flow, startLibp2pOverNode, startSession } from "./flows.ts";
 import { rawConn, sinkRaw } from "./raw.ts";
 import { answer } from "./work.ts";

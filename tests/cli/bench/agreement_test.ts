@@ -1,9 +1,9 @@
 // Whether `parley bench` agrees with a load loop that knows nothing of it, and with what the server did.
 import { assert } from "@std/assert";
-import { runLoad } from "../../../cli/bench/load.ts";
-import { Requests } from "../../../cli/bench/requests.ts";
+import { runLoad } from "../../../cli/commands/bench/load.ts";
+import { Requests } from "../../../cli/commands/bench/requests.ts";
 import { lengthPrefixed } from "../../../framing.ts";
-import { rawLoad } from "../../support/raw_load.ts";
+import { rawLoad } from "../../support/peers/raw_load.ts";
 
 /** Rounds after which it is first decided, and the most there are: other programs on the machine disturb some. */
 const [FEWEST_ROUNDS, MOST_ROUNDS] = [3, 25];

@@ -1,8 +1,8 @@
 // Tests of how `parley bench` compares answers with what was sent.
 import { assertEquals } from "@std/assert";
-import { Answers } from "../../../cli/bench/answers.ts";
-import { Requests } from "../../../cli/bench/requests.ts";
-import { Tally } from "../../../cli/bench/tally.ts";
+import { Answers } from "../../../cli/commands/bench/answers.ts";
+import { Requests } from "../../../cli/commands/bench/requests.ts";
+import { Tally } from "../../../cli/commands/bench/tally.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../../framing.ts";
 import { concat, cutEvery, text } from "../../support/bytes.ts";
 

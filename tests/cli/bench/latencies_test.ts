@@ -1,7 +1,7 @@
 // Tests of the latencies of `parley bench`: quantiles, correction, histogram.
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { Latencies } from "../../../cli/bench/latencies.ts";
-import { span } from "../../../cli/bench/report.ts";
+import { Latencies } from "../../../cli/commands/bench/latencies.ts";
+import { span } from "../../../cli/commands/bench/report.ts";
 
 Deno.test("Latencies tells percentiles within three digits, from a microsecond to an hour", () => {
   const latencies = new Latencies();

@@ -1,6 +1,6 @@
 // Tests of the pace of `parley bench`: when each message is due.
 import { assertEquals } from "@std/assert";
-import { ClosedPace, OpenPace } from "../../../cli/bench/pace.ts";
+import { ClosedPace, OpenPace } from "../../../cli/commands/bench/pace.ts";
 
 const plan = { beginMs: 1000, measureMs: 2000, endMs: 3000, maxRequests: Infinity };
 

@@ -1,6 +1,6 @@
 // Tests of showMessage(): nothing that a peer sends moves a terminal or hides on it.
 import { assertEquals } from "@std/assert";
-import { showMessage } from "../../../cli/connect/show.ts";
+import { showMessage } from "../../../cli/commands/connect/show.ts";
 
 const CASES: readonly (readonly [message: string | number[], shown: string])[] = [
   ["plain, C:\\dir, tab\there, ✓ 日本", "plain, C:\\dir, tab\there, ✓ 日本"],

@@ -1,12 +1,12 @@
 // Tests of the handlers of parley serve that need no server: limits of programs, and of how many run.
 import { assertEquals, assertRejects } from "@std/assert";
-import { perConnection, perMessage } from "../../../cli/serve/handlers.ts";
-import { Programs } from "../../../cli/serve/programs.ts";
+import { perConnection, perMessage } from "../../../cli/commands/serve/handlers.ts";
+import { Programs } from "../../../cli/commands/serve/programs.ts";
 import { Connection } from "../../../connection.ts";
 import { TimeoutError } from "../../../errors.ts";
 import { delimited } from "../../../framing.ts";
-import type { Logger } from "../../../logger.ts";
-import { memoryPair } from "../../../net/transport.ts";
+import type { Logger } from "../../../log/logger.ts";
+import { memoryPair } from "../../../net/transport/transport.ts";
 import type { Handler } from "../../../server.ts";
 
 const framing = delimited("\n");

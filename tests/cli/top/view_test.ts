@@ -1,9 +1,16 @@
 // Tests of what `parley top` draws.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { keysOf } from "../../../cli/top/keys.ts";
-import { readReport, type TopReport, withRates } from "../../../cli/top/report.ts";
-import { ageText, bytesText, SORT_KEYS, type TopModel, topText, topView } from "../../../cli/top/view.ts";
-import { columnsOf, cut } from "../../../cli/top/width.ts";
+import { keysOf } from "../../../cli/commands/top/keys.ts";
+import { readReport, type TopReport, withRates } from "../../../cli/commands/top/report.ts";
+import {
+  ageText,
+  bytesText,
+  SORT_KEYS,
+  type TopModel,
+  topText,
+  topView,
+} from "../../../cli/commands/top/view.ts";
+import { columnsOf, cut } from "../../../cli/commands/top/width.ts";
 
 const HOSTILE = "\x1b]0;owned\x07\r\n\u202e✓";
 

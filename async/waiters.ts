@@ -1,0 +1,46 @@
+// Waiters: many waits for one thing that may come late, or never; those that end before leave nothing.
+import { systemClock } from "./clock.ts";
+import { type WaitOptions, watchWait } from "./wait.ts";
+
+/**
+ * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that
+ * asks every second while its server is away for a day would hold all of them.
+ */
+export class Waiters<T> {
+  readonly #waiting = new Set<PromiseWithResolvers<T>>();
+
+  /** How many wait now. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Waits for the next {@linkcode resolve} or {@linkcode reject}.
+   *
+   * @throws what `late` makes when `timeoutMs` have passed, or the reason of the signal
+   */
+  async wait(options: WaitOptions, late: (timeoutMs: number) => Error): Promise<T> {
+    options.signal?.throwIfAborted();
+    const waiter = Promise.withResolvers<T>();
+    this.#waiting.add(waiter);
+    const stop = watchWait(options, { clock: systemClock, cancel: waiter.reject, timeout: late });
+    try {
+      return await waiter.promise;
+    } finally {
+      stop();
+      this.#waiting.delete(waiter);
+    }
+  }
+
+  /** Ends all waits that are under way with a value. */
+  resolve(value: T): void {
+    for (const waiter of this.#waiting) waiter.resolve(value);
+    this.#waiting.clear();
+  }
+
+  /** Ends all waits that are under way with an error. */
+  reject(error: unknown): void {
+    for (const waiter of this.#waiting) waiter.reject(error);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,102 @@
+// parley ipc query: asks the server of a channel, and writes its answer.
+import type { Arguments } from "../../command/arguments.ts";
+import type { Command } from "../../command/command.ts";
+import { UsageError } from "../../command/usage.ts";
+import { TimeoutError } from "../../../errors.ts";
+import { aborted, StopSignals } from "../../process/stop.ts";
+import { DIAL_FLAGS, dialChannel } from "./dial.ts";
+import { openInput, Output, readWhole } from "./standard.ts";
+
+/** `parley ipc query` */
+export const ipcQueryCommand: Command = {
+  name: "query",
+  summary: "Ask the server of a channel",
+  about:
+    `Connects to the server of the channel NAME, asks it what stands in TEXT, or else in standard input, and
+    writes the answer to standard output as it is. Ends with 1 when the server cannot answer, or not in time.`,
+  operands: "NAME [TEXT]",
+  flags: [
+    {
+      name: "timeout",
+      value: "TIME",
+      about:
+        "Longest time for all of it: to connect, to read the question and to get the answer (default: 5s for the answer)",
+    },
+    ...DIAL_FLAGS,
+  ],
+  examples: ["parley ipc query jobs status", "parley ipc query images < photo.jpg > small.jpg"],
+  run: runQuery,
+};
+
+async function runQuery(args: Arguments): Promise<number> {
+  const [name, text = ""] = args.someOperands("NAME", "[TEXT]");
+  if (args.operands[1] === "") {
+    throw new UsageError("TEXT is empty; leave it out to ask what standard input holds");
+  }
+  using stop = new StopSignals();
+  using limit = new TimeLimit(args);
+  const client = await dialChannel(args, { name, stop, mostMs: limit.leftMs });
+  const input = openInput({ lines: false });
+  const signal = AbortSignal.any([stop.signal, limit.signal]);
+  void aborted(signal).then(() => input.stopInput());
+  try {
+    const question = text === "" ? await withSignal(readWhole(input), signal) : text;
+    signal.throwIfAborted();
+    const answer = await client.query(question, { timeoutMs: limit.answerMs, signal });
+    await client.close();
+    const output = new Output();
+    await output.write(answer);
+    await output.flush();
+    return 0;
+  } catch (error) {
+    client.abort(error as Error);
+    throw error;
+  }
+}
+
+/** Longest wait for an answer, in ms, where no other time was typed. */
+const ANSWER_MS = 5000;
+
+/** The time that `--timeout` allows for all of it, from the start of the command. */
+class TimeLimit implements Disposable {
+  /** Aborts when the time that was typed is over; never where none was. */
+  readonly signal: AbortSignal;
+  readonly #endMs: number | null;
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(args: Arguments) {
+    const controller = new AbortController();
+    this.signal = controller.signal;
+    this.#endMs = null;
+    if (args.text("timeout") === undefined) return;
+    const timeoutMs = args.ms("timeout", { byDefault: ANSWER_MS, least: 1, most: 24 * 3600e3 });
+    this.#endMs = performance.now() + timeoutMs;
+    this.#timer = setTimeout(() => {
+      const text = `Cannot ask within ${timeoutMs} ms, connecting and the question included`;
+      controller.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
+    }, timeoutMs);
+  }
+
+  /** What is left of it, in ms; infinite where no time was typed. */
+  get leftMs(): number {
+    return this.#endMs === null ? Infinity : this.#endMs - performance.now();
+  }
+
+  /** Longest wait for the answer from now on, in ms. */
+  get answerMs(): number {
+    return this.#endMs === null ? ANSWER_MS : Math.max(1, Math.round(this.leftMs));
+  }
+
+  /** Stops the clock. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Waits for `work`, but no longer than the signal lets it. */
+async function withSignal<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  work.catch(() => {});
+  const late = aborted(signal).then(() => Promise.reject(signal.reason));
+  late.catch(() => {});
+  return await Promise.race([work, late]);
+}

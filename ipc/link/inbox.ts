@@ -1,0 +1,233 @@
+// Inbox: received messages until they are read, and readers until there is one; nothing is lost by a wait that ends.
+import { checkWaitNames } from "../../options/names.ts";
+import { TimeoutError } from "../../errors.ts";
+import { checkDurationMs } from "../../options/check.ts";
+import { Fifo } from "../../collections/fifo.ts";
+
+/** What a message costs beside its data, so that empty ones are bounded too. */
+const MESSAGE_COST_BYTES = 64;
+/** What an inbox holds beyond its mark at most, of a side that has gone: more than a socket's buffers and a message have. */
+const LAST_WORDS_BYTES = 16 * 1024 * 1024;
+
+/** How a wait for a message may end early. */
+export interface IpcReadOptions {
+  /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
+  signal?: AbortSignal;
+  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. No message is lost by it. @default {no limit} */
+  timeoutMs?: number;
+}
+
+/** One wait. */
+interface Waiter<T> {
+  resolve(value: T | null): void;
+  reject(error: unknown): void;
+}
+
+/** Waits for something that comes one at a time; the first who waits gets the first that comes. */
+export class Waiters<T> {
+  /** In the order of the calls; who gives up leaves at once. */
+  readonly #waiting = new Set<Waiter<T>>();
+
+  /** How many wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** Waits for one. The options are checked already. */
+  wait(options: IpcReadOptions): Promise<T | null> {
+    const { signal, timeoutMs } = options;
+    const { promise, resolve, reject } = Promise.withResolvers<T | null>();
+    if (signal === undefined && timeoutMs === undefined) {
+      this.#waiting.add({ resolve, reject });
+      return promise;
+    }
+    const settle = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const waiter: Waiter<T> = {
+      resolve: (value) => (settle(), resolve(value)),
+      reject: (error) => (settle(), reject(error)),
+    };
+    const giveUp = (error: unknown) => {
+      this.#waiting.delete(waiter);
+      waiter.reject(error);
+    };
+    const onAbort = () => giveUp(signal?.reason);
+    const timer = timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#waiting.add(waiter);
+    return promise;
+  }
+
+  /** Hands `value` to the call that waits longest; `false` when none does. */
+  deliver(value: T): boolean {
+    for (const waiter of this.#waiting) {
+      this.#waiting.delete(waiter);
+      waiter.resolve(value);
+      return true;
+    }
+    return false;
+  }
+
+  /** Ends every wait, with `null` or an error. */
+  end(error: unknown): void {
+    for (const waiter of this.#waiting) {
+      if (error === null) waiter.resolve(null);
+      else waiter.reject(error);
+    }
+    this.#waiting.clear();
+  }
+}
+
+/** What a link needs of the inbox that it fills. */
+export interface MessageSink {
+  /** Whether no more should be received for now. */
+  readonly full: boolean;
+  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  readonly overfull: boolean;
+  /** Called when it is no longer full: set by the link that fills it. */
+  onRoom: () => void;
+  /** Takes a message, full or not. The data belongs to the inbox from then on. */
+  receive(type: number, data: Uint8Array): void;
+}
+
+/** How an inbox works with its owner. */
+export interface InboxOptions<T> {
+  /** The inbox is full from this many bytes on; it still takes what comes. */
+  readonly highWaterBytes: number;
+  /** Makes what readers get of what a link received. */
+  readonly toMessage: (type: number, data: Uint8Array) => T;
+  /** Called when a message came that no call waited for and there was none before. */
+  readonly onFirst?: () => void;
+}
+
+/** Messages in the order they came. */
+export class Inbox<T extends { readonly data: Uint8Array }> implements MessageSink {
+  /** Called when it is no longer full. Links come and go while the inbox stays: each sets its own. */
+  onRoom: () => void = () => {};
+  readonly #options: InboxOptions<T>;
+  readonly #messages = new Fifo<T>();
+  readonly #waiters = new Waiters<T>();
+  #bytes = 0;
+  #end: { readonly error: unknown } | null = null;
+  #some: PromiseWithResolvers<void> | null = null;
+
+  /** Makes an empty inbox. */
+  constructor(options: InboxOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Messages that wait to be read. */
+  get size(): number {
+    return this.#messages.size;
+  }
+
+  /** Whether no more should be received for now. */
+  get full(): boolean {
+    return this.#bytes >= this.#options.highWaterBytes;
+  }
+
+  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  get overfull(): boolean {
+    return this.#bytes - this.#options.highWaterBytes > LAST_WORDS_BYTES;
+  }
+
+  /** Whether no more come. */
+  get ended(): boolean {
+    return this.#end !== null;
+  }
+
+  /** Adds a message, or hands it to the call that waits longest. */
+  receive(type: number, data: Uint8Array): void {
+    const message = this.#options.toMessage(type, data);
+    if (this.#end !== null || this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
+    this.#messages.push(message);
+    this.#bytes += message.data.length + MESSAGE_COST_BYTES;
+    if (this.#messages.size > 1) return;
+    this.#some?.resolve();
+    this.#options.onFirst?.();
+  }
+
+  /** Resolves when there is a message, or none will come. It takes nothing. */
+  whenSome(): Promise<void> {
+    if (this.#messages.size > 0 || this.#end !== null) return Promise.resolve();
+    if (this.#some === null) {
+      this.#some = Promise.withResolvers();
+      void this.#some.promise.then(() => this.#some = null);
+    }
+    return this.#some.promise;
+  }
+
+  /** The next message, if there is one. */
+  take(): T | undefined {
+    const message = this.#messages.shift();
+    if (message === undefined) return undefined;
+    const wasFull = this.full;
+    this.#bytes -= message.data.length + MESSAGE_COST_BYTES;
+    if (wasFull && !this.full) this.onRoom();
+    return message;
+  }
+
+  /** Waits for the next message; `null` at the end. */
+  read(options: IpcReadOptions = {}): Promise<T | null> {
+    const refused = refuseWait(options);
+    if (refused !== null) return refused;
+    const message = this.take();
+    if (message !== undefined) return Promise.resolve(message);
+    if (this.#end !== null) {
+      return this.#end.error === null ? Promise.resolve(null) : Promise.reject(this.#end.error);
+    }
+    if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
+    return this.#waiters.wait(options);
+  }
+
+  /** No more messages come: once those here are read, readers get `error`, or the end for `null`. */
+  end(error: unknown): void {
+    if (this.#end !== null) return;
+    this.#end = { error };
+    this.#some?.resolve();
+    this.#waiters.end(error);
+  }
+
+  /** Iterates over the messages to the end. */
+  iterate(): AsyncIterableIterator<T, undefined> {
+    return iterate(() => this.read());
+  }
+}
+
+/** Iterates by reading until `null`. */
+export function iterate<T>(read: () => Promise<T | null>): AsyncIterableIterator<T, undefined> {
+  let left = false;
+  const step = (value: T | null): IteratorResult<T, undefined> =>
+    value === null ? { value: undefined, done: true } : { value, done: false };
+  return {
+    next: () => left ? Promise.resolve(step(null)) : read().then(step),
+    return() {
+      left = true;
+      return Promise.resolve(step(null));
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/** Refuses a wait whose options are wrong, or that has been aborted already. */
+export function refuseWait(options: IpcReadOptions): Promise<never> | null {
+  const { signal, timeoutMs } = options;
+  try {
+    checkWaitNames("Cannot read", options);
+    if (timeoutMs !== undefined) checkDurationMs("Cannot read", "timeoutMs", timeoutMs, { minMs: 0 });
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return signal?.aborted ? Promise.reject(signal.reason) : null;
+}
+
+/** Nothing came in time. */
+export function readTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot read as no message came within ${timeoutMs} ms`);
+}

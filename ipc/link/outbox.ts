@@ -1,0 +1,291 @@
+// Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
+import { LARGE_BYTES, returnBuffer, takeBuffer } from "../../collections/buffers.ts";
+import { handled, rejected } from "../../async/rejections.ts";
+import { ClosedError } from "../../errors.ts";
+import { Fifo } from "../../collections/fifo.ts";
+import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
+import type { FrameLink } from "../secure/frame_link.ts";
+
+/**
+ * Data up to this size is copied and joined with its neighbours. Larger data is sent from where it lies, but where records
+ * have a size: there all is copied, as a full record is worth more than a copy costs.
+ */
+const JOINED_BYTES = 16 * 1024;
+/** Most bytes of large data in one write: what a slow peer must take to count as alive. */
+const SLICE_BYTES = 256 * 1024;
+/** Turns of the microtask queue without a new frame, after which what is there goes out. */
+const QUIET_TURNS = 4;
+
+/** What every push below the high-water mark gives: one promise for all. */
+const ACCEPTED: Promise<void> = Promise.resolve();
+
+/** How an outbox works with its owner. */
+export interface OutboxOptions {
+  /** A push waits above this many bytes. */
+  readonly highWaterBytes: number;
+  /** Above this, only who never waits gets there: the link ends. */
+  readonly maxQueuedBytes: number;
+  /** Called once, when a write fails or the outbox overflows. */
+  readonly onError: (error: Error) => void;
+  /** Called after writes that bring the outbox to its high-water mark or below. */
+  readonly onRoom: () => void;
+}
+
+/** Bytes that wait for their write. */
+interface Segment {
+  readonly bytes: Uint8Array;
+  /** Buffer to give back once they are written. */
+  readonly buffer: Uint8Array | null;
+  /** Told when they are written: the last piece of large data. */
+  readonly written: PromiseWithResolvers<void> | null;
+}
+
+/** The writing half of a link. */
+export class Outbox {
+  readonly #link: FrameLink;
+  readonly #options: OutboxOptions;
+  readonly #segments = new Fifo<Segment>();
+  /** The buffer being filled, behind all segments. */
+  #fill: Uint8Array | null = null;
+  #filled = 0;
+  /** Segments being written, in order. */
+  readonly #writes = new Fifo<Segment>();
+  readonly #writeBytes: number | null;
+  #failure: Error | null = null;
+  #room: PromiseWithResolvers<void> | null = null;
+  #empty: PromiseWithResolvers<void> | null = null;
+  #scheduled = false;
+  #quietTurns = 0;
+  #seenBytes = 0;
+  /** Bytes of all frames ever pushed. */
+  pushedBytes = 0;
+  /** Bytes that the kernel has, of all ever pushed. */
+  writtenBytes = 0;
+
+  /** Makes an empty outbox. */
+  constructor(link: FrameLink, options: OutboxOptions) {
+    this.#link = link;
+    this.#options = options;
+    this.#writeBytes = link.writeBytes === null ? null : Math.min(link.writeBytes, LARGE_BYTES);
+  }
+
+  /** Bytes accepted and not yet in the kernel. */
+  get queuedBytes(): number {
+    return this.pushedBytes - this.writtenBytes;
+  }
+
+  /** Whether a push would have to wait. */
+  get full(): boolean {
+    return this.queuedBytes > this.#options.highWaterBytes;
+  }
+
+  /** Whether a write is under way. */
+  get writing(): boolean {
+    return this.#writes.size > 0;
+  }
+
+  /** Adds a frame, whatever is queued. Large data must not be changed before its bytes are written. */
+  add(kind: FrameKind, tag: number, data: Uint8Array): void {
+    if (this.#failure === null) this.#add(kind, tag, data);
+  }
+
+  /**
+   * Adds a frame. Resolves once `data` may be changed again and the outbox is at its high-water mark or below.
+   *
+   * @throws {ClosedError} `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
+   */
+  push(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    const before = this.queuedBytes;
+    const { maxQueuedBytes } = this.#options;
+    // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and answers that are queued
+    // are not the writer's: it has waited for its own.
+    if (this.#room !== null && before + data.length > maxQueuedBytes) {
+      const error = slowConsumer(before, maxQueuedBytes);
+      this.#options.onError(error);
+      return rejected(error);
+    }
+    const written = this.#add(kind, tag, data);
+    if (!this.full) return written ?? ACCEPTED;
+    const room = this.waitForRoom();
+    return written === null ? room : handled(Promise.all([written, room]).then(() => {}));
+  }
+
+  /** Resolves when a push would not have to wait. */
+  waitForRoom(): Promise<void> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    if (!this.full) return ACCEPTED;
+    this.#room ??= settledQuietly();
+    return this.#room.promise;
+  }
+
+  /** Starts to write now, unless a write is under way: then what is here joins the next one. */
+  flush(): void {
+    if (this.#writes.size === 0 && this.#failure === null) this.#writeNext();
+  }
+
+  /** Resolves when the kernel has everything. */
+  emptied(): Promise<void> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    if (this.queuedBytes === 0) return ACCEPTED;
+    this.flush();
+    this.#empty ??= settledQuietly();
+    return this.#empty.promise;
+  }
+
+  /** Drops what is not written and settles every wait with `error`. */
+  fail(error: Error): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    for (const queue of [this.#writes, this.#segments]) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) next.written?.reject(error);
+    }
+    this.#fill = null;
+    this.#filled = 0;
+    this.#room?.reject(error);
+    this.#empty?.reject(error);
+  }
+
+  /** Adds a frame; gives a promise where its data is not copied. */
+  #add(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> | null {
+    const joined = data.length <= JOINED_BYTES;
+    const size = FRAME_HEAD_BYTES + (joined ? data.length : 0);
+    let fill = this.#fill;
+    if (fill === null || this.#filled + size > fill.length) fill = this.#makeRoom(size);
+    writeFrameHead(fill, this.#filled, { kind, tag, dataBytes: data.length });
+    if (joined) fill.set(data, this.#filled + FRAME_HEAD_BYTES);
+    this.#filled += size;
+    this.pushedBytes += FRAME_HEAD_BYTES + data.length;
+    let written: Promise<void> | null = null;
+    if (!joined && this.#writeBytes === null) written = this.#addLarge(data);
+    else if (!joined) this.#copyLarge(data, this.#writeBytes!);
+    if (this.#segments.size > 0 || this.#filled >= LARGE_BYTES / 2) this.#writeNext();
+    else if (this.#writes.size === 0 && !this.#scheduled) this.#schedule();
+    return written;
+  }
+
+  /** Copies data into one buffer after the other, each as full as a record may be. */
+  #copyLarge(data: Uint8Array, writeBytes: number): void {
+    for (let at = 0; at < data.length;) {
+      if (this.#fill === null || this.#filled >= Math.min(writeBytes, this.#fill.length)) {
+        this.#makeRoom(LARGE_BYTES);
+        continue;
+      }
+      const count = Math.min(data.length - at, Math.min(writeBytes, this.#fill.length) - this.#filled);
+      this.#fill.set(data.subarray(at, at + count), this.#filled);
+      this.#filled += count;
+      at += count;
+    }
+  }
+
+  #addLarge(data: Uint8Array): Promise<void> {
+    this.#seal();
+    const written = settledQuietly();
+    for (let at = 0; at < data.length; at += SLICE_BYTES) {
+      const isLast = at + SLICE_BYTES >= data.length;
+      const bytes = data.subarray(at, at + SLICE_BYTES);
+      this.#segments.push({ bytes, buffer: null, written: isLast ? written : null });
+    }
+    return written.promise;
+  }
+
+  /** Gives a buffer with room for `size` more bytes: a small one first, then full ones line up. */
+  #makeRoom(size: number): Uint8Array {
+    const old = this.#fill;
+    if (old !== null && old.length < LARGE_BYTES) {
+      this.#fill = takeBuffer(LARGE_BYTES);
+      this.#fill.set(old.subarray(0, this.#filled));
+      returnBuffer(old);
+      if (this.#filled + size <= LARGE_BYTES || size === LARGE_BYTES) return this.#fill;
+    }
+    this.#seal();
+    return this.#fill = takeBuffer(size);
+  }
+
+  /** Closes the buffer being filled. */
+  #seal(): void {
+    const fill = this.#fill;
+    if (fill === null) return;
+    this.#segments.push({ bytes: fill.subarray(0, this.#filled), buffer: fill, written: null });
+    this.#fill = null;
+    this.#filled = 0;
+  }
+
+  /**
+   * Writes once a few turns of the microtask queue brought no new frame: whoever reads and answers in a loop gets its
+   * answers joined, and nobody waits for a timer.
+   */
+  #schedule(): void {
+    this.#scheduled = true;
+    this.#quietTurns = 0;
+    this.#seenBytes = this.pushedBytes;
+    queueMicrotask(this.#onTurn);
+  }
+
+  readonly #onTurn = (): void => {
+    if (this.#writes.size > 0 || this.#failure !== null) {
+      this.#scheduled = false;
+      return;
+    }
+    if (this.#seenBytes !== this.pushedBytes) {
+      this.#seenBytes = this.pushedBytes;
+      this.#quietTurns = 0;
+    } else if (++this.#quietTurns >= QUIET_TURNS) {
+      this.#scheduled = false;
+      this.flush();
+      return;
+    }
+    queueMicrotask(this.#onTurn);
+  };
+
+  /** Writes what is complete, as many at a time as the link takes; what is being filled only when nothing else is under way. */
+  #writeNext(): void {
+    while (this.#writes.size < this.#link.maxWrites) {
+      if (this.#segments.size === 0) {
+        if (this.#writes.size > 0 || this.#filled === 0) return;
+        this.#seal();
+      }
+      const segment = this.#segments.shift()!;
+      this.#writes.push(segment);
+      this.#link.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+    }
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.#failure !== null) return;
+    const { bytes, buffer, written } = this.#writes.shift()!;
+    if (buffer !== null) returnBuffer(buffer);
+    const wasFull = this.full;
+    this.writtenBytes += bytes.length;
+    written?.resolve();
+    this.#writeNext();
+    if (this.full) return;
+    this.#room?.resolve();
+    this.#room = null;
+    if (wasFull) this.#options.onRoom();
+    if (this.#empty !== null && this.queuedBytes === 0) {
+      this.#empty.resolve();
+      this.#empty = null;
+    }
+  };
+
+  readonly #onFailed = (error: Error): void => {
+    if (this.#failure === null) this.#options.onError(error);
+  };
+}
+
+/** A promise whose rejection may go unheard: the link tells of its end in other ways too. */
+function settledQuietly(): PromiseWithResolvers<void> {
+  const waiting = Promise.withResolvers<void>();
+  handled(waiting.promise);
+  return waiting;
+}
+
+function slowConsumer(queued: number, maxQueuedBytes: number): ClosedError {
+  return new ClosedError(
+    "ERR_SLOW_CONSUMER",
+    `Cannot write as "maxQueuedBytes" is ${maxQueuedBytes}: ${queued} bytes wait for a process that does not read. ` +
+      `Wait for each write to resolve before the next`,
+    { unsentBytes: queued },
+  );
+}

@@ -1,0 +1,260 @@
+// Asked: queries that wait for their answer, each with its time limit, all under one timer.
+import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
+import { MAX_TIMER_MS } from "../../options/check.ts";
+import { escapeForLog } from "../../log/text.ts";
+import { Fifo } from "../../collections/fifo.ts";
+import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
+
+/** How a query may end early. */
+export interface IpcQueryOptions {
+  /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
+  timeoutMs?: number;
+  /** Ends the wait; it rejects with the signal's reason. The handler's own signal aborts then. */
+  signal?: AbortSignal;
+}
+
+/** One query under way. */
+interface Query {
+  readonly id: number;
+  /** What is asked; dropped once it is sent. */
+  data: Uint8Array | null;
+  /** Trace context to send with it. */
+  readonly context: Uint8Array | undefined;
+  readonly dataBytes: number;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+  readonly resolve: (answer: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** How the table of queries works with its link. */
+export interface AskedOptions {
+  /** Queries that are sent and not answered; others wait their turn. */
+  readonly maxInFlight: number;
+  /** Sends a query; gives `false` when there is no room now. */
+  readonly send: (id: number, data: Uint8Array, context: Uint8Array | undefined) => boolean;
+  /** Sends a cancel frame. */
+  readonly cancel: (id: number) => void;
+  /** Called when the last query has settled. */
+  readonly onIdle: () => void;
+}
+
+/**
+ * Bytes of queries that are sent and not answered, but for one that is larger alone. The answering side takes more than that
+ * before it stops to receive: two sides that ask each other a lot never wait for each other in a circle.
+ */
+export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
+
+/** Queries given up while they waited to be sent that may stay in the queue before it is made anew without them. */
+const MAX_SETTLED_UNSENT = 32;
+
+/** A failed answer on the wire: a code, and a text that may be empty. */
+const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
+
+/** The asking half of a link. */
+export class Asked {
+  readonly #options: AskedOptions;
+  readonly #sent = new Map<number, Query>();
+  #unsent = new Fifo<Query>();
+  /** Queries of `#unsent` that have not settled while they waited. */
+  readonly #waiting = new Set<Query>();
+  /** Whether the other side takes cancel frames; `#givenUp` has the queries for which it could not be told. */
+  #peerTakesCancels = false;
+  /** Queries that were given up and are not answered, the oldest first, until the other side takes cancel frames. */
+  readonly #givenUp = new Set<number>();
+  /** Bytes of queries that were cancelled and whose answer has not come: till then the other side may still hold them. */
+  readonly #cancelled = new Map<number, number>();
+  /** Bytes of `#sent` and `#cancelled`. */
+  #sentBytes = 0;
+  #lastId = 0;
+  #wrapped = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAtMs = Infinity;
+
+  /** Makes an empty table. */
+  constructor(options: AskedOptions) {
+    this.#options = options;
+  }
+
+  /** Queries that have not settled. */
+  get size(): number {
+    return this.#sent.size + this.#waiting.size;
+  }
+
+  /** Asks; the answer is a view that belongs to the caller. */
+  ask(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+    context?: Uint8Array,
+  ): Promise<Uint8Array> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const deadlineMs = performance.now() + timeoutMs;
+    const id = this.#nextId();
+    const common = { id, data, context, dataBytes: data.length, timeoutMs, deadlineMs };
+    const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
+    if (signal !== undefined) {
+      query.onAbort = () => this.#giveUp(query, signal.reason);
+      signal.addEventListener("abort", query.onAbort, { once: true });
+    }
+    if (deadlineMs < this.#timerAtMs) this.#setTimer(deadlineMs, timeoutMs);
+    if (this.#unsent.size > 0 || !this.#send(query)) {
+      this.#unsent.push(query);
+      this.#waiting.add(query);
+    }
+    return promise;
+  }
+
+  /** Sends what waits, as far as there is room. */
+  resume(): void {
+    for (let query = this.#unsent.peek(); query !== undefined; query = this.#unsent.peek()) {
+      if (this.#waiting.has(query)) {
+        if (!this.#send(query)) return;
+        this.#waiting.delete(query);
+      }
+      this.#unsent.shift();
+    }
+  }
+
+  /**
+   * Takes an answer. One to a query that has settled meanwhile is dropped.
+   *
+   * @returns `false` for an answer to what was never asked
+   */
+  answered(kind: FrameKind, id: number, data: Uint8Array): boolean {
+    const query = this.#sent.get(id);
+    this.#givenUp.delete(id);
+    const cancelledBytes = this.#cancelled.get(id);
+    if (cancelledBytes !== undefined) {
+      this.#cancelled.delete(id);
+      this.#sentBytes -= cancelledBytes;
+      this.resume();
+      return true;
+    }
+    if (query === undefined) return this.#wrapped || id >= 1 && id <= this.#lastId;
+    this.#settle(query);
+    if (kind === FrameKind.answer) query.resolve(data);
+    else query.reject(remoteError(data));
+    return true;
+  }
+
+  /** The other side takes cancel frames: a handler that still works for a query that was given up is told. */
+  peerTakesCancels(): void {
+    this.#peerTakesCancels = true;
+    for (const id of this.#givenUp) this.#options.cancel(id);
+    this.#givenUp.clear();
+  }
+
+  /** Fails every query. */
+  end(error: unknown): void {
+    this.#givenUp.clear();
+    this.#cancelled.clear();
+    this.#unsent.clear(); // first: what settles makes room for what waits
+    for (const query of [...this.#sent.values(), ...this.#waiting]) this.#fail(query, error);
+    clearTimeout(this.#timer);
+    this.#timerAtMs = Infinity;
+  }
+
+  #send(query: Query): boolean {
+    const { maxInFlight, send } = this.#options;
+    const tooMuch = this.#sentBytes > 0 && this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
+    if (tooMuch || this.#sent.size + this.#cancelled.size >= maxInFlight) return false;
+    if (!send(query.id, query.data!, query.context)) return false;
+    query.data = null;
+    this.#sentBytes += query.dataBytes;
+    this.#sent.set(query.id, query);
+    return true;
+  }
+
+  /** Fails a query whose asker no longer waits, and says so to the other side if it has it. */
+  #giveUp(query: Query, error: unknown): void {
+    const { cancel, maxInFlight } = this.#options;
+    if (!this.#sent.has(query.id)) this.#dropSettled();
+    else if (this.#peerTakesCancels) {
+      cancel(query.id);
+      this.#cancelled.set(query.id, query.dataBytes);
+      this.#sentBytes += query.dataBytes; // what settles takes it off
+    } else {
+      this.#givenUp.add(query.id);
+      // A side of an older version never takes them: what is remembered is bounded.
+      if (this.#givenUp.size > maxInFlight) this.#givenUp.delete(this.#givenUp.values().next().value!);
+    }
+    this.#fail(query, error);
+  }
+
+  /** Makes the queue anew when most of it was given up: who asks and gives up must not fill it while nothing is sent. */
+  #dropSettled(): void {
+    if (this.#unsent.size <= 2 * this.#waiting.size + MAX_SETTLED_UNSENT) return;
+    const unsent = new Fifo<Query>();
+    for (const query of this.#waiting) unsent.push(query); // a set keeps the order in which they were asked
+    this.#unsent = unsent;
+  }
+
+  #fail(query: Query, error: unknown): void {
+    this.#settle(query);
+    query.reject(error);
+  }
+
+  #settle(query: Query): void {
+    if (this.#sent.delete(query.id)) this.#sentBytes -= query.dataBytes;
+    this.#waiting.delete(query);
+    query.data = null;
+    if (query.onAbort !== undefined) query.signal?.removeEventListener("abort", query.onAbort);
+    if (this.#unsent.size > 0) this.resume();
+    // The timer stays: one for each query would cost more than the rest of it. It ends with the link.
+    if (this.size === 0) this.#options.onIdle();
+  }
+
+  #nextId(): number {
+    do {
+      if (this.#lastId === MAX_TAG) {
+        this.#lastId = 0;
+        this.#wrapped = true;
+      }
+      this.#lastId++;
+    } while (this.#sent.has(this.#lastId) || this.#cancelled.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #setTimer(atMs: number, delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    this.#timer = setTimeout(this.#onTimer, Math.min(Math.max(1, Math.ceil(delayMs)), MAX_TIMER_MS));
+  }
+
+  /** Fails what is late, and waits for the next. */
+  readonly #onTimer = (): void => {
+    this.#timerAtMs = Infinity;
+    const nowMs = performance.now();
+    let nextMs = Infinity;
+    for (const query of [...this.#sent.values(), ...this.#waiting]) {
+      if (query.deadlineMs <= nowMs) this.#giveUp(query, queryTimeout(query.timeoutMs));
+      else nextMs = Math.min(nextMs, query.deadlineMs);
+    }
+    if (nextMs < this.#timerAtMs) this.#setTimer(nextMs, nextMs - nowMs);
+  };
+}
+
+/** What a failed answer says. Its text is the peer's: escaped and cut. */
+function remoteError(data: Uint8Array): RemoteError {
+  const [, code = "ERR_HANDLER", text = ""] = FAILURE_PATTERN.exec(new TextDecoder().decode(data)) ?? [];
+  return new RemoteError(code, text === "" ? "The other side could not answer" : escapeForLog(text));
+}
+
+/** The bytes of a failed answer. Only a `RemoteError` that the handler throws on purpose says more than a fixed text. */
+export function failureData(error: unknown): Uint8Array {
+  const text = error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `)
+    ? `${error.code}: ${error.message.slice(0, 256)}`
+    : `${error instanceof ParleyError ? error.code : "ERR_HANDLER"}: The handler failed`;
+  return new TextEncoder().encode(text).subarray(0, 1024);
+}
+
+function queryTimeout(timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    "ERR_READ_TIMEOUT",
+    `Cannot answer the query as no answer came within ${timeoutMs} ms`,
+  );
+}

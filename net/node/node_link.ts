@@ -1,0 +1,217 @@
+// NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
+import type net from "node:net";
+import type { Address, SocketTuning } from "../transport/transport.ts";
+
+/** The part of node:net's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
+interface StreamHandle {
+  onread: (...args: unknown[]) => unknown;
+  readStart(): number;
+  readStop(): number;
+  useUserBuffer(buffer: Uint8Array): void;
+}
+
+/** A place for bytes that has no room: the platform then reads nothing, and takes that for no end. */
+const NO_ROOM = new Uint8Array(new ArrayBuffer(1), 0, 0);
+
+/** What makes the platform find places for bytes by itself again. */
+const OWN_ROOM = new Uint8Array(0);
+
+/** How long a peer is silent before the kernel probes it, where it is to: Linux would wait for two hours. */
+const KEEPALIVE_DELAY_MS = 60_000;
+
+/**
+ * A socket of node:net, which may carry a TLS session.
+ *
+ * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
+ * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
+ * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
+ *
+ * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, be it before or
+ * meanwhile: the platform takes that for a broken connection, unless it is reading. So it is kept reading, without room for bytes:
+ * see {@linkcode hold}.
+ */
+export class NodeLink {
+  /** The socket; a session on it owns its life. */
+  readonly socket: net.Socket;
+  /** The near end. */
+  localAddr: Address;
+  /** The far end. */
+  remoteAddr: Address;
+  /** True while the platform handles the end of the socket, be it in order or by a reset. */
+  ending = false;
+  /** Called when the socket has ended, after the platform has handled it. */
+  onEnd: () => void = nothing;
+  readonly #handle: StreamHandle;
+  /** Addresses may be those of a proxied connection: they do not say what socket this is. */
+  readonly #isTcp: boolean;
+  #reading = true;
+  #referenced = true;
+  #hasReceived = false;
+  /** Whether the platform reads without room. */
+  #isHeld = false;
+  #hasEnded = false;
+
+  /**
+   * Takes over a connected socket, before its TLS session is made.
+   *
+   * @throws {TypeError} when the platform's sockets are not what they were when this was written
+   */
+  constructor(socket: net.Socket, path?: string) {
+    const handle = handleOf(socket);
+    if (handle === undefined) {
+      throw new TypeError(
+        `Cannot use a socket of node:net as this version of the runtime lacks what it needs: for TLS, use the "deno" backend`,
+      );
+    }
+    this.socket = socket;
+    this.#handle = handle;
+    this.#isTcp = path === undefined;
+    // A socket without a listener ends the process when its peer resets it.
+    socket.on("error", nothing);
+    this.localAddr = path === undefined
+      ? tcpAddress(socket.localAddress, socket.localPort)
+      : { transport: "unix", path };
+    this.remoteAddr = path === undefined
+      ? tcpAddress(socket.remoteAddress, socket.remotePort)
+      : { transport: "unix", path };
+  }
+
+  /**
+   * Passes what the peer sends to `take`, before the platform's streams see any of it, until the returned function is called; `null` is
+   * the end or an error. What belongs to others then goes back by `socket.unshift`. Call it before {@linkcode watch}.
+   */
+  intercept(take: (bytes: Uint8Array | null) => void): () => void {
+    const handle = this.#handle;
+    const feed = handle.onread;
+    handle.onread = (...args: unknown[]) => {
+      const [bytes] = args;
+      if (bytes instanceof ArrayBuffer) this.#hasReceived = true;
+      take(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : null);
+    };
+    this.#restart();
+    return () => {
+      handle.readStop();
+      handle.onread = feed;
+    };
+  }
+
+  /** Watches the end of the socket. Call it right after the TLS session was made on it, if there will be one. */
+  watch(): void {
+    const handle = this.#handle;
+    const feed = handle.onread;
+    // The platform calls with bytes, or without any at the end and at errors.
+    handle.onread = (...args: unknown[]) => {
+      if (args[0] !== undefined) {
+        this.#hasReceived = true;
+        return feed.apply(handle, args);
+      }
+      if (this.#isHeld) return;
+      this.#hasEnded = true;
+      this.ending = true;
+      try {
+        return feed.apply(handle, args);
+      } finally {
+        this.ending = false;
+        // The platform lets go of the event loop here, although our direction may still be open.
+        if (this.#referenced && !this.socket.destroyed) this.socket.ref();
+        this.onEnd();
+      }
+    };
+    // The callback is looked up when reading starts.
+    handle.readStop();
+    handle.readStart();
+  }
+
+  /** Stops reading from the kernel. */
+  pause(): void {
+    if (!this.#reading || this.socket.destroyed) return;
+    this.#reading = false;
+    this.#handle.readStop();
+  }
+
+  /** Goes on reading. */
+  resume(): void {
+    if (this.#reading || this.socket.destroyed) return;
+    this.#reading = true;
+    this.#handle.readStart();
+  }
+
+  /** Whether the peer has sent nothing yet: then {@linkcode hold} what it sends while a write waits. */
+  get isPeerSilent(): boolean {
+    return !this.#hasReceived;
+  }
+
+  /** Whether the peer has ended its direction. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /**
+   * Takes nothing from the kernel until {@linkcode release}, and not even an end, although the platform is reading: it looks again
+   * and again for room while there is something to be read, so it is for the time of a write only.
+   */
+  hold(): void {
+    if (this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = true;
+    this.#handle.useUserBuffer(NO_ROOM);
+    if (this.#hasEnded) this.#restart();
+  }
+
+  /** Reads on; after the end there is nothing to be read. */
+  release(): void {
+    if (!this.#isHeld || this.socket.destroyed) return;
+    this.#isHeld = false;
+    this.#handle.useUserBuffer(OWN_ROOM);
+    if (this.#hasEnded) this.#handle.readStop();
+    else this.#restart();
+  }
+
+  /** Has the platform look at once. Alone, the start would do nothing where a part of the platform takes the reading for begun. */
+  #restart(): void {
+    this.#handle.readStop();
+    this.#handle.readStart();
+  }
+
+  /** Changes socket options; a unix socket has none. */
+  tune(tuning: SocketTuning): void {
+    if (!this.#isTcp) return;
+    if (tuning.noDelay !== undefined) this.socket.setNoDelay(tuning.noDelay);
+    const { keepAlive } = tuning;
+    if (keepAlive === undefined) return;
+    const delayMs = typeof keepAlive === "object" ? keepAlive.delayMs : KEEPALIVE_DELAY_MS;
+    this.socket.setKeepAlive(keepAlive !== false, delayMs);
+  }
+
+  /** Keeps the process alive while the socket is open, or not. */
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    if (this.socket.destroyed) return;
+    if (referenced) this.socket.ref();
+    else this.socket.unref();
+  }
+
+  /** Frees the descriptor and resets the connection. A unix socket knows no resets: it is closed with what it has not read. */
+  reset(): void {
+    if (this.#isTcp) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  /** Frees the descriptor. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+}
+
+/** Does nothing; one for all, as each connection would hold its own. */
+export const nothing = (): void => {};
+
+function handleOf(socket: net.Socket): StreamHandle | undefined {
+  const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null })._handle;
+  const needed = ["readStart", "readStop", "useUserBuffer"] as const;
+  const fit = needed.every((name) => typeof handle?.[name] === "function");
+  return fit ? handle as StreamHandle : undefined;
+}
+
+function tcpAddress(hostname: string | undefined, port: number | undefined): Address {
+  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+}

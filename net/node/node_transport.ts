@@ -1,0 +1,304 @@
+// NodeTransport: a Transport over a socket of node:net, or over a session of node:tls on one.
+import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
+import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
+import type { NodeLink } from "./node_link.ts";
+import { unacknowledgedBytes } from "../transport/send_queue.ts";
+import type { Address, SocketTuning, TlsInfo, Transport } from "../transport/transport.ts";
+import { checkTuning } from "../transport/tuning.ts";
+
+/** Bytes read ahead of the reader at which reading from the kernel stops. */
+const PAUSE_BYTES = 128 * 1024;
+
+/** Bytes read ahead of the reader at which reading goes on. */
+const RESUME_BYTES = 32 * 1024;
+
+/** Bytes read ahead at which the connection ends: reading did not stop when it was told to. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** How long a write to a peer that has sent nothing may keep what comes from being read, in ms: it may be an answer. */
+const HOLD_MS = 250;
+
+/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform does not rest. */
+const ENDED_MS = 60_000;
+
+/** How the reading side stands. */
+type Incoming =
+  | { readonly kind: "open" }
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly cause: unknown };
+
+/**
+ * Bytes over a socket of node:net, or over a session of node:tls.
+ *
+ * Bytes are taken where the platform delivers them (`push`), before the machinery of node's streams: that is faster, and the only
+ * place where the end of a session can be told from the end of its socket.
+ */
+export class NodeTransport implements Transport {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  declare readonly tls?: TlsInfo;
+  readonly #link: NodeLink;
+  /** The TLS session; the socket itself where there is none. */
+  readonly #session: Socket;
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #incoming: Incoming = { kind: "open" };
+  #closed = false;
+  #ended = false;
+  #hasHeld = false;
+  /** Whether the end of our direction bears the mark of an orderly one. */
+  #signed = true;
+  /** Why nothing can be written any more, although there may be something to be read. */
+  #deaf: { readonly cause: unknown } | undefined;
+  #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
+  #writer: PromiseWithResolvers<void> | undefined;
+  /** The bytes of the write under way, and how many they were: none when their buffer is transferred meanwhile. */
+  #writing: Uint8Array | undefined;
+  #length = 0;
+
+  /** Takes over a link: with its TLS session, right when the handshake is done, or without one. */
+  constructor(link: NodeLink, secure?: { readonly session: Socket; readonly info: TlsInfo }) {
+    this.#link = link;
+    const session = this.#session = secure?.session ?? link.socket;
+    this.localAddr = link.localAddr;
+    this.remoteAddr = link.remoteAddr;
+    if (secure !== undefined) this.tls = secure.info;
+    session.on("error", (cause) => this.#fail(cause));
+    session.on("close", () => {
+      // What we closed ourselves is the most frequent: an error would cost more than the rest of its end.
+      if (!this.#closed) this.#fail("the socket was closed");
+    });
+    // What came together with the last bytes of the handshake.
+    for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
+    if (session.readableEnded) this.#end();
+    else session.on("end", () => this.#end());
+    session.push = (chunk: Uint8Array | null) => {
+      if (chunk !== null) this.#take(chunk);
+      else if (secure !== undefined && link.ending) {
+        this.#fail("the socket ended before the TLS session did");
+      } else this.#end();
+      return true;
+    };
+    if (secure !== undefined) return;
+    link.watch();
+    this.#keepReading();
+    // An accepted socket rests until it is wanted.
+    session.resume();
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#closed) return Promise.reject(closedHere("read"));
+    if (this.#reader !== undefined) return Promise.reject(busy("read"));
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.#bytes -= chunk.length;
+      if (this.#bytes <= RESUME_BYTES) this.#link.resume();
+      return Promise.resolve(chunk);
+    }
+    if (this.#incoming.kind === "ended") return Promise.resolve(null);
+    if (this.#incoming.kind === "failed") return Promise.reject(transportFault("read", this.#incoming.cause));
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(closedHere("write"));
+    if (this.#writer !== undefined) return Promise.reject(busy("write"));
+    if (this.#incoming.kind === "failed") {
+      return Promise.reject(transportFault("write", this.#incoming.cause));
+    }
+    if (this.#deaf !== undefined) return Promise.reject(transportFault("write", this.#deaf.cause));
+    if (bytes.length === 0) return Promise.resolve();
+    const writer = this.#writer = Promise.withResolvers<void>();
+    this.#writing = bytes;
+    this.#length = bytes.length;
+    // A session has received something, if only its handshake.
+    if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
+    else this.#session.write(bytes, this.#onWritten);
+    return writer.promise;
+  }
+
+  unacknowledgedBytes(): number | null {
+    return unacknowledgedBytes(this.localAddr, this.remoteAddr);
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#closed || this.#ended) return;
+    // An end of plain TCP looks like one in order: the reset that follows is the only one.
+    if (this.#resets) return;
+    this.#ended = true;
+    if (this.#incoming.kind === "failed") throw transportFault("close", this.#incoming.cause);
+    if (this.#deaf !== undefined) throw transportFault("close", this.#deaf.cause);
+    // Without a session on it, the end of the socket is the only one. Under a session it is one that anybody on the way could make.
+    const ending = this.#signed ? this.#session : this.#link.socket;
+    const cause = await new Promise<unknown>((resolve) => {
+      ending.end((error?: unknown) => resolve(error));
+    });
+    if (cause && !this.#closed) throw transportFault("close", cause);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    if (this.#resets) return this.reset();
+    const writing = this.#writer !== undefined;
+    this.#leave();
+    const session = this.#session;
+    if (this.tls === undefined || !this.#signed || writing || this.#ended || session.destroyed) {
+      session.destroy();
+      return;
+    }
+    // Says goodbye without waiting: the platform's queue is written within two turns of the event loop, or never. That `end` has
+    // finished says less.
+    session.end();
+    setImmediate(() => setImmediate(() => session.destroy()));
+  }
+
+  unsign(): void {
+    this.#signed = false;
+  }
+
+  /** Whether an end without a mark is a reset: plain TCP has no other. */
+  get #resets(): boolean {
+    return !this.#signed && this.tls === undefined && this.localAddr.transport === "tcp";
+  }
+
+  reset(): void {
+    this.#leave();
+    this.#link.reset();
+    this.#session.destroy();
+  }
+
+  tune(tuning: SocketTuning): void {
+    checkTuning("Cannot tune the connection", tuning);
+    if (this.localAddr.transport !== "tcp") {
+      throw new TypeError("Cannot tune the connection as a unix socket has no such options");
+    }
+    if (!this.#closed) this.#link.tune(tuning);
+  }
+
+  ref(): void {
+    this.#link.setReferenced(true);
+  }
+
+  unref(): void {
+    this.#link.setReferenced(false);
+  }
+
+  /**
+   * A write fails when the peer has reset the connection, and what it said before waits to be read: a server's answer to more than it
+   * wants to take. The platform would free the socket with all that.
+   */
+  #keepReading(): void {
+    const session = this.#session;
+    const { destroy } = session;
+    session.destroy = (cause?: Error) => {
+      if (this.#closed || this.#incoming.kind !== "open" || !isOfWrite(cause)) {
+        return destroy.call(session, cause);
+      }
+      this.#deaf = { cause };
+      return session;
+    };
+  }
+
+  /** Ends all calls, and takes no more. */
+  #leave(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#chunks.length = 0;
+    this.#reader?.reject(closedHere("read"));
+    this.#reader = undefined;
+    this.#writer?.reject(closedHere("write"));
+    this.#writer = undefined;
+  }
+
+  /** Writes to a peer that has sent nothing yet, which could break the write by ending its direction: see {@linkcode NodeLink}. */
+  #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
+    const link = this.#link;
+    const write = () => {
+      if (this.#writer !== writer) return;
+      if (this.#isBufferGone()) return this.#onWritten();
+      let onTaken = () => {};
+      this.#session.write(bytes, (cause) => {
+        onTaken();
+        this.#onWritten(cause);
+      });
+      // What the kernel has taken does not wait.
+      if (this.#session.writableLength === 0) return;
+      link.hold();
+      const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
+      onTaken = () => {
+        clearTimeout(timer);
+        link.release();
+      };
+    };
+    const first = !this.#hasHeld && !link.hasEnded;
+    this.#hasHeld = true;
+    // One write after the other would keep all that comes from being read: two turns of the event loop are enough for that.
+    if (first) write();
+    else setImmediate(() => setImmediate(write));
+  }
+
+  #holdNoLonger(): void {
+    if (!this.#link.hasEnded) return this.#link.release();
+    this.#fail(`it has taken nothing for ${ENDED_MS} ms`);
+    this.#link.reset();
+  }
+
+  readonly #onWritten = (cause?: Error | null): void => {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    if (this.#isBufferGone()) writer?.reject(bufferGone());
+    else if (cause) writer?.reject(transportFault("write", cause));
+    else writer?.resolve();
+    this.#writing = undefined;
+  };
+
+  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is anybody's guess. */
+  #isBufferGone(): boolean {
+    return this.#writing !== undefined && this.#writing.length !== this.#length;
+  }
+
+  #take(chunk: Uint8Array): void {
+    if (this.#closed) return;
+    // Not node's Buffer, whose `slice` does not copy.
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      this.#reader = undefined;
+      reader.resolve(bytes);
+      return;
+    }
+    this.#chunks.push(bytes);
+    this.#bytes += bytes.length;
+    if (this.#bytes < PAUSE_BYTES) return;
+    this.#link.pause();
+    if (this.#bytes > MAX_BYTES) this.#session.destroy(new Error("bytes came that were not asked for"));
+  }
+
+  #end(): void {
+    if (this.#incoming.kind !== "open") return;
+    this.#incoming = { kind: "ended" };
+    this.#reader?.resolve(null);
+    this.#reader = undefined;
+  }
+
+  /** `reason` is what the platform says, or what we do: no error is made of it that nothing waits for. */
+  #fail(reason: unknown): void {
+    if (this.#incoming.kind === "failed") return;
+    const reader = this.#reader;
+    const writer = this.#writer;
+    this.#reader = undefined;
+    this.#writer = undefined;
+    // An end stays one: what comes after it concerns the writer only.
+    if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause: reason };
+    reader?.reject(transportFault("read", reason));
+    writer?.reject(this.#isBufferGone() ? bufferGone() : transportFault("write", reason));
+    this.#session.destroy();
+  }
+}
+
+/** Whether it is what the platform says of a write that failed. */
+function isOfWrite(cause: unknown): boolean {
+  return cause instanceof Error && "syscall" in cause && cause.syscall === "write";
+}

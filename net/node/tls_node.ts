@@ -1,0 +1,336 @@
+// TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
+import type { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
+import tls from "node:tls";
+import { TimeoutError, TlsError } from "../../errors.ts";
+import { peerCertificate } from "../../tls/handshake/describe.ts";
+import { diagnoseCertificate } from "../../tls/handshake/diagnose.ts";
+import { checkHost, matchesName } from "../../tls/handshake/host.ts";
+import { checkPin } from "../../tls/handshake/pin.ts";
+import type {
+  Credentials,
+  ResolvedClientTls,
+  ServerCredentials,
+  TlsVersion,
+} from "../../tls/handshake/options.ts";
+import { alpnMismatch, handshakeFault, HangUp } from "../transport/faults.ts";
+import { connectNode } from "./node_dial.ts";
+import { type NodeLink, nothing } from "./node_link.ts";
+import { NodeTransport } from "./node_transport.ts";
+import { ProvenCertificates } from "./proven.ts";
+import type { DialOptions, TcpTarget } from "../socket/tcp.ts";
+import { nameOptions, peekTls } from "./tls_peek.ts";
+import { refuseByAlert } from "./tls_refusal.ts";
+import type { PeerCertificate, TlsInfo, Transport } from "../transport/transport.ts";
+
+/** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
+const NO_TIMER = -1;
+
+/** Time for a look at a certificate that was refused: the caller waits for it, to be told no more than why. */
+const PEEK_MS = 1000;
+
+const NO_PINS: ReadonlySet<string> = new Set();
+
+/** What a server on this backend offers. */
+export interface NodeServerTls {
+  /** Lowest version spoken. */
+  readonly minVersion: TlsVersion;
+  /** Highest version spoken. */
+  readonly maxVersion: TlsVersion;
+  /** Application protocols, most wanted first; when there are any, a client that agrees on none is refused. */
+  readonly alpnProtocols: readonly string[];
+}
+
+/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless told otherwise. */
+export async function dialTlsNode(
+  target: TcpTarget | { readonly path: string },
+  client: ResolvedClientTls,
+  options: DialOptions,
+): Promise<Transport> {
+  const hostname = client.serverName ?? ("path" in target ? "localhost" : target.hostname);
+  const link = await connectNode(target, options);
+  options.onStage?.("secure");
+  try {
+    return await beginClient(link, client, { hostname, signal: options.signal });
+  } catch (error) {
+    const isRefusal = error instanceof TlsError && error.code === "ERR_CERT_UNTRUSTED";
+    // A pinned certificate is compared here, where it is known.
+    if (!isRefusal || client.pins !== undefined) throw error;
+    // The platform says the same of all certificates that it refuses: a look at this one tells why.
+    const certificate = await peekBriefly(target, hostname, options);
+    // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
+    const { aborted, reason } = options.signal;
+    if (aborted && !(reason instanceof TimeoutError)) throw reason;
+    if (certificate === undefined) throw error;
+    const diagnosis = diagnoseCertificate(certificate, { hostname, cause: error.cause });
+    // The host was not looked at yet; that the issuer is unknown is what the platform found.
+    throw diagnosis.code === "ERR_CERT_WRONG_HOST"
+      ? diagnoseCertificate(certificate, { cause: error.cause })
+      : diagnosis;
+  }
+}
+
+/** The certificate of a server, by a connection of its own; `undefined` when it does not show it soon. */
+async function peekBriefly(
+  target: TcpTarget | { readonly path: string },
+  hostname: string,
+  options: DialOptions,
+): Promise<PeerCertificate | undefined> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), PEEK_MS);
+  const signal = AbortSignal.any([options.signal, limit.signal]);
+  try {
+    return (await peekTls(target, hostname, { ...options, signal })).chain[0];
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What waits for the end of a handshake. */
+interface Handshake {
+  finish(session: tls.TLSSocket): void;
+  fail(cause: Error): void;
+}
+
+/** The TLS of a server with one set of credentials. */
+export class ServerTls {
+  /** It never listens, but is given sockets: so its own checks of clients apply. */
+  readonly #server: tls.Server;
+  readonly #handshakes = new WeakMap<object, Handshake>();
+  readonly #mutual: boolean;
+  /** Fingerprints of the only client certificates that are let in; empty where authorities decide. */
+  readonly #pins: ReadonlySet<string>;
+  readonly #alpnProtocols: readonly string[];
+  /** Fingerprints of client certificates that were checked in full. */
+  readonly #proven = new ProvenCertificates();
+
+  /** Checks and takes the credentials. */
+  constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
+    const { cert, key, clientCa, pins = NO_PINS, sni } = credentials;
+    const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
+    this.#mutual = clientCa.length > 0 || pins.size > 0;
+    this.#pins = pins;
+    this.#alpnProtocols = alpnProtocols;
+    this.#server = tls.createServer({
+      ...common,
+      cert,
+      key,
+      requestCert: this.#mutual,
+      rejectUnauthorized: true,
+      handshakeTimeout: NO_TIMER,
+      ...sni.size > 0 && { SNICallback: chooseByName(sni, common) },
+      ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+    });
+    // The platform refuses a client without a certificate by an alert, and ends one whose certificate it does not trust without a
+    // word. With neither true nor false here it still wants a certificate, checks it, and leaves the end to #establish.
+    if (this.#mutual) (this.#server as unknown as { rejectUnauthorized: unknown }).rejectUnauthorized = null;
+    this.#server.on(
+      "secureConnection",
+      (session) => this.#handshakes.get(socketOf(session))?.finish(session),
+    );
+    this.#server.on(
+      "tlsClientError",
+      (cause, session) => this.#handshakes.get(socketOf(session))?.fail(cause),
+    );
+  }
+
+  /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
+  async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
+    const left = () => new HangUp("the client left");
+    return await settle(link, { signal, left }, (finish, fail) => {
+      this.#handshakes.set(link.socket, {
+        finish: (session) => finish(session, () => this.#establish(link, session)),
+        fail: (cause) => fail(handshakeFault(isReset(cause) ? left() : cause)),
+      });
+      this.#server.emit("connection", link.socket);
+      link.watch();
+    }).finally(() => this.#handshakes.delete(link.socket));
+  }
+
+  #establish(link: NodeLink, session: tls.TLSSocket): Transport {
+    const alpnProtocols = this.#alpnProtocols;
+    if (!this.#mutual) return establish(link, session, { alpnProtocols, certificate: null });
+    const certificate = certificateOf(session);
+    if (certificate === null) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as the client sent no certificate",
+      );
+    }
+    if (this.#pins.size > 0) checkPin(certificate, this.#pins);
+    else if (session.authorized !== true) throw untrusted(certificate, session.authorizationError);
+    this.#checkProof(certificate, session.isSessionReused());
+    return establish(link, session, { alpnProtocols, certificate });
+  }
+
+  /**
+   * A resumed session skips the check of the client's certificate, and Deno resumes what any listener of the process began, even
+   * one that trusts others. So a resumed one counts only for a certificate that these credentials have let in before.
+   */
+  #checkProof(certificate: PeerCertificate, resumed: boolean): void {
+    const { fingerprint256, notAfter } = certificate;
+    if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
+      throw new TlsError(
+        "ERR_TLS_HANDSHAKE",
+        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+      );
+    }
+    this.#proven.add(fingerprint256);
+  }
+}
+
+/** Chooses a certificate by the name that a client asks for; the server's own when there is none for it. */
+function chooseByName(
+  sni: ReadonlyMap<string, Credentials>,
+  common: tls.SecureContextOptions,
+): (name: string, done: (error: Error | null, context?: tls.SecureContext) => void) => void {
+  // Made once: each costs a check of certificate and key.
+  const contexts = [...sni].map(([pattern, { cert, key }]) => ({
+    pattern: pattern.toLowerCase(),
+    context: tls.createSecureContext({ ...common, cert, key }),
+  }));
+  const exact = new Map(contexts.map(({ pattern, context }) => [pattern, context]));
+  return (name, done) => {
+    const wanted = name.toLowerCase();
+    const found = exact.get(wanted) ?? contexts.find(({ pattern }) => matchesName(pattern, wanted))?.context;
+    done(null, found);
+  };
+}
+
+/** The socket that a session was made on: not public, but the same in node for many years. */
+function socketOf(session: tls.TLSSocket): object {
+  return (session as unknown as { _parent?: object })._parent ?? session;
+}
+
+async function beginClient(
+  link: NodeLink,
+  client: ResolvedClientTls,
+  { hostname, signal }: { hostname: string; signal: AbortSignal },
+): Promise<Transport> {
+  const { caCerts, pins, cert, key, minVersion, maxVersion, alpnProtocols } = client;
+  let certificate: PeerCertificate | null = null;
+  const left = () =>
+    new HangUp(
+      link.socket.bytesRead > 0
+        ? "the server closed the connection"
+        : "the server closed the connection without a byte: if it does not speak TLS, leave out `tls`",
+    );
+  return await settle(
+    link,
+    { signal, left },
+    (finish, fail) => {
+      const session = tls.connect({
+        socket: link.socket,
+        ...nameOptions(hostname),
+        minVersion,
+        maxVersion,
+        // Which certificate it must be is checked below, names aside; that the server has its key is checked by the platform all the same.
+        rejectUnauthorized: pins === undefined,
+        ...caCerts !== undefined && { ca: [...caCerts] },
+        ...cert !== undefined && { cert, key },
+        ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
+        // Read from the DER bytes: the one-line form that node's own check reads can be forged in Deno.
+        checkServerIdentity(_name, { raw }) {
+          try {
+            certificate = peerCertificate(raw);
+            checkHost(certificate, hostname);
+            return undefined;
+          } catch (error) {
+            return error instanceof Error ? error : new Error(String(error));
+          }
+        },
+      });
+      session.once(
+        "secureConnect",
+        () =>
+          finish(session, () => {
+            if (pins !== undefined) certificate = checkPin(certificateOf(session), pins);
+            return establish(link, session, { alpnProtocols, certificate });
+          }),
+      );
+      session.on("error", (cause: Error) => {
+        if (cause instanceof TlsError) return fail(cause);
+        fail(handshakeFault(isReset(cause) && link.socket.bytesRead === 0 ? left() : cause, hostname));
+      });
+      link.watch();
+    },
+  );
+}
+
+/** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
+async function settle(
+  link: NodeLink,
+  { signal, left }: { signal: AbortSignal; left: () => Error },
+  begin: (
+    finish: (session: tls.TLSSocket, make: () => Transport) => void,
+    fail: (error: TlsError) => void,
+  ) => void,
+): Promise<Transport> {
+  const { promise, resolve, reject } = Promise.withResolvers<Transport>();
+  const onAbort = () => reject(signal.reason);
+  let isRefused = false;
+  const onClose = () => {
+    // A peer that was refused leaves; why it was refused is known.
+    if (!isRefused) reject(handshakeFault(left()));
+  };
+  // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
+  link.onEnd = () => setImmediate(onClose);
+  signal.addEventListener("abort", onAbort, { once: true });
+  link.socket.once("close", onClose);
+  try {
+    signal.throwIfAborted();
+    // Made at once: bytes may be on their way.
+    begin((session, make) => {
+      try {
+        resolve(make());
+      } catch (error) {
+        isRefused = true;
+        void refuseByAlert(link, session, signal).then(() => reject(error));
+      }
+    }, (error) => {
+      if (!isRefused) reject(error);
+    });
+    return await promise;
+  } catch (error) {
+    link.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    link.socket.removeListener("close", onClose);
+    link.onEnd = nothing;
+  }
+}
+
+/** Why a client's certificate is refused, by what the platform said of it. */
+function untrusted(certificate: PeerCertificate, reason: unknown): TlsError {
+  const cause = reason instanceof Error ? reason : new Error(String(reason ?? "no reason given"));
+  return diagnoseCertificate(certificate, { cause });
+}
+
+function establish(
+  link: NodeLink,
+  session: tls.TLSSocket,
+  { alpnProtocols, certificate }: { alpnProtocols: readonly string[]; certificate: PeerCertificate | null },
+): Transport {
+  const alpnProtocol = session.alpnProtocol || null;
+  if (alpnProtocols.length > 0 && alpnProtocol === null) throw alpnMismatch(alpnProtocols);
+  const info: TlsInfo = {
+    backend: "node",
+    protocol: session.getProtocol(),
+    alpnProtocol,
+    peerCertificate: certificate,
+  };
+  return new NodeTransport(link, { session, info });
+}
+
+/** What node says both when the client left and when it refused the client's certificate. */
+function isReset(cause: Error): boolean {
+  return "code" in cause && cause.code === "ECONNRESET";
+}
+
+function certificateOf(session: tls.TLSSocket): PeerCertificate | null {
+  const raw: Buffer | undefined = session.getPeerCertificate()?.raw;
+  return raw === undefined ? null : peerCertificate(raw);
+}

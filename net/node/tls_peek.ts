@@ -1,0 +1,73 @@
+// peekTls(): what a server shows in its TLS handshake, unverified.
+import tls from "node:tls";
+import { peerCertificate } from "../../tls/handshake/describe.ts";
+import { normalizeHost } from "../../tls/handshake/host.ts";
+import { handshakeFault } from "../transport/faults.ts";
+import { connectNode } from "./node_dial.ts";
+import type { DialOptions, TcpTarget } from "../socket/tcp.ts";
+import type { PeerCertificate } from "../transport/transport.ts";
+
+/** Longest chain that is followed. */
+const MAX_CHAIN = 10;
+
+/** What a server showed. */
+export interface PeekedTls {
+  /** Negotiated protocol, such as `TLSv1.3`. */
+  readonly protocol: string | null;
+  /** Its certificates, its own first, as it sent them. */
+  readonly chain: readonly PeerCertificate[];
+}
+
+/**
+ * Asks a server for its certificates and believes nothing: no byte is sent to it, none is taken.
+ *
+ * @throws {AddressError} when no program listens there
+ * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS that we speak
+ */
+export async function peekTls(
+  target: TcpTarget | { readonly path: string },
+  hostname: string,
+  options: DialOptions,
+): Promise<PeekedTls> {
+  const { signal } = options;
+  const link = await connectNode(target, options);
+  const { promise, resolve, reject } = Promise.withResolvers<PeekedTls>();
+  const onAbort = () => reject(signal.reason);
+  options.onStage?.("secure");
+  const onEnd = () => reject(handshakeFault(new Error("the server closed the connection"), hostname));
+  signal.addEventListener("abort", onAbort, { once: true });
+  link.onEnd = onEnd;
+  try {
+    const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
+    session.once(
+      "secureConnect",
+      () => resolve({ protocol: session.getProtocol(), chain: chainOf(session) }),
+    );
+    session.on("error", (cause) => reject(handshakeFault(cause, hostname)));
+    session.once("close", onEnd);
+    link.watch();
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    link.destroy();
+  }
+}
+
+/** How node is told whom to ask for: an address is compared, but never sent as a server name (RFC 6066, section 3). */
+export function nameOptions(hostname: string): { host: string; servername?: string } {
+  const host = normalizeHost(hostname);
+  return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
+}
+
+function chainOf(session: tls.TLSSocket): PeerCertificate[] {
+  const chain: PeerCertificate[] = [];
+  let shown: Partial<tls.DetailedPeerCertificate> | undefined = session.getPeerCertificate(true);
+  while (shown?.raw !== undefined && chain.length < MAX_CHAIN) {
+    const certificate = peerCertificate(shown.raw);
+    // A root is its own issuer, and told as that once more.
+    if (certificate.fingerprint256 === chain.at(-1)?.fingerprint256) break;
+    chain.push(certificate);
+    shown = shown.issuerCertificate;
+  }
+  return chain;
+}

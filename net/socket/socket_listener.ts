@@ -1,0 +1,214 @@
+// DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
+import type { ProxySources } from "../transport/proxy_sources.ts";
+import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";
+import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
+import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
+import type { Address, Incoming, Listener, Transport } from "../transport/transport.ts";
+
+/** Connections in a row that were gone before they were accepted, after which others get a turn. */
+const FAULTS_PER_TURN = 64;
+
+/** How long that turn is in ms: no call waits for it, and a platform that says nothing else costs little. */
+const TURN_MS = 5;
+
+/** Bytes that are read at once while a PROXY header is awaited: it fits into the smallest packet that every host takes. */
+const HEADER_READ_BYTES = 536;
+
+/** The part of Deno's listeners that is used here. */
+export interface PlatformListener<Conn> {
+  accept(): Promise<Conn>;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+/** The part of Deno's sockets that is used here. */
+export interface AcceptedConn {
+  read(into: Uint8Array): Promise<number | null>;
+  close(): void;
+}
+
+/** What differs from one kind of listener to the next. */
+export interface ListenerKind<Conn> {
+  /** Where it listens. */
+  readonly addr: Address;
+  /** Sources whose connections begin with a PROXY header. */
+  readonly proxySources?: ProxySources;
+  /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
+  describe(conn: Conn): SocketDescription;
+  /** Finishes what the kernel began; the socket is closed when it rejects. */
+  open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
+  /** Called right after closing, with `false` where an `accept` waits, and then again, with `true`, when that has ended. */
+  onClose?(isSettled: boolean): void;
+}
+
+/**
+ * Accepts sockets of Deno's. Connections that are gone before they are accepted are passed over, all of them at once: a client that
+ * hangs up must not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed.
+ */
+export class DenoListener<Conn extends AcceptedConn> implements Listener {
+  readonly addr: Address;
+  readonly #listener: PlatformListener<Conn>;
+  readonly #kind: ListenerKind<Conn>;
+  #accepting = false;
+  #closed = false;
+  /** Ends the turn of others. */
+  #endTurn = () => {};
+
+  /** Takes over a listening socket. */
+  constructor(listener: PlatformListener<Conn>, kind: ListenerKind<Conn>) {
+    this.addr = kind.addr;
+    this.#listener = listener;
+    this.#kind = kind;
+  }
+
+  async accept(): Promise<Incoming | null> {
+    if (this.#closed) return null;
+    if (this.#accepting) throw busyAccept();
+    this.#accepting = true;
+    try {
+      for (let faults = 1; !this.#closed; faults++) {
+        const incoming = await this.#acceptOne();
+        if (incoming !== null) return incoming;
+        if (faults % FAULTS_PER_TURN === 0) await this.#giveTurn();
+      }
+      return null;
+    } finally {
+      this.#accepting = false;
+      if (this.#closed) this.#kind.onClose?.(true);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeQuietly(this.#listener);
+    this.#endTurn();
+    this.#kind.onClose?.(!this.#accepting);
+  }
+
+  ref(): void {
+    if (!this.#closed) this.#listener.ref();
+  }
+
+  unref(): void {
+    if (!this.#closed) this.#listener.unref();
+  }
+
+  /** Returns `null` for a connection that is gone, and when the listener was closed. */
+  async #acceptOne(): Promise<Incoming | null> {
+    let conn: Conn;
+    try {
+      conn = await this.#listener.accept();
+    } catch (error) {
+      if (this.#closed || isConnectionFault(error)) return null;
+      throw error;
+    }
+    try {
+      if (!this.#closed) return this.#makeIncoming(conn);
+    } catch {
+      // The peer is gone: its addresses cannot be told any more.
+    }
+    closeQuietly(conn);
+    return null;
+  }
+
+  #makeIncoming(conn: Conn): Incoming {
+    const kind = this.#kind;
+    const description = kind.describe(conn);
+    const isProxied = kind.proxySources?.has(description.remoteAddr) === true;
+    return new (isProxied ? ProxiedIncoming : SocketIncoming)(conn, kind, description);
+  }
+
+  /** A flood of dead connections, each of which fails at once, must not hold up the rest of the process. */
+  #giveTurn(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, TURN_MS);
+    this.#endTurn = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    return promise;
+  }
+}
+
+class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
+  readonly #kind: ListenerKind<Conn>;
+  protected readonly conn: Conn;
+  protected description: SocketDescription;
+
+  constructor(conn: Conn, kind: ListenerKind<Conn>, description: SocketDescription) {
+    this.#kind = kind;
+    this.conn = conn;
+    this.description = description;
+  }
+
+  get localAddr(): Address {
+    return this.description.localAddr;
+  }
+
+  get remoteAddr(): Address {
+    return this.description.remoteAddr;
+  }
+
+  async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
+    try {
+      signal.throwIfAborted();
+      return await this.#kind.open(this.conn, this.description, signal);
+    } catch (error) {
+      closeQuietly(this.conn);
+      throw error;
+    }
+  }
+
+  refuse(): void {
+    closeQuietly(this.conn);
+  }
+}
+
+/** A connection of a balancer, which says first for whom it stands. */
+class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
+  #isIdentified = false;
+
+  async identify({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { conn, description } = this;
+    const onAbort = () => closeQuietly(conn);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      const { addresses, rest } = await readHeader(conn);
+      this.description = { ...description, ...addresses, ...rest.length > 0 && { first: rest } };
+      this.#isIdentified = true;
+    } catch (error) {
+      closeQuietly(conn);
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  override async open(options: { signal: AbortSignal }): Promise<Transport> {
+    // The client's bytes must never be taken for the balancer's.
+    if (!this.#isIdentified) await this.identify(options);
+    return await super.open(options);
+  }
+}
+
+async function readHeader(conn: AcceptedConn): Promise<ProxyHeader> {
+  const decoder = new ProxyHeaderDecoder();
+  for (;;) {
+    const buffer = new Uint8Array(HEADER_READ_BYTES);
+    let length: number | null;
+    try {
+      length = await conn.read(buffer);
+    } catch (cause) {
+      throw decoder.isEmpty ? peerVanished("read", cause) : truncatedHeader();
+    }
+    if (length === null) {
+      throw decoder.isEmpty ? peerVanished("read", new Error("it left without a byte")) : truncatedHeader();
+    }
+    const header = decoder.push(buffer.subarray(0, length));
+    if (header !== null) return header;
+  }
+}

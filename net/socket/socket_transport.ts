@@ -1,0 +1,148 @@
+// SocketTransport: a Transport over a Deno.Conn, be it TCP, a unix socket or native TLS.
+import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
+import { ReadBuffer } from "../transport/read_buffer.ts";
+import { unacknowledgedBytes } from "../transport/send_queue.ts";
+import type { Address, TlsInfo, Transport } from "../transport/transport.ts";
+
+/** What a {@linkcode SocketTransport} shows beside the bytes. */
+export interface SocketDescription {
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** What the TLS handshake told, if there was one. */
+  readonly tls?: TlsInfo;
+  /** Bytes of the peer that were read already: they come first. */
+  readonly first?: Uint8Array;
+}
+
+/** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
+export class SocketTransport implements Transport {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  declare readonly tls?: TlsInfo;
+  readonly #conn: Deno.Conn;
+  readonly #buffer = new ReadBuffer();
+  #closed = false;
+  #reading = false;
+  /** The bytes of the write under way. */
+  #writing: Uint8Array | null = null;
+  /** How many they are, and how many of them are not yet handed over. */
+  #length = 0;
+  #left = 0;
+  #ended = false;
+  /** What was read before this took over, until the first read. */
+  #first: Uint8Array | undefined;
+
+  /** Takes over a connected socket. */
+  constructor(conn: Deno.Conn, description: SocketDescription) {
+    this.#conn = conn;
+    this.localAddr = description.localAddr;
+    this.remoteAddr = description.remoteAddr;
+    if (description.tls !== undefined) this.tls = description.tls;
+    this.#first = description.first;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#closed) return Promise.reject(closedHere("read"));
+    if (this.#reading) return Promise.reject(busy("read"));
+    if (this.#first !== undefined) return this.#takeFirst(this.#first);
+    this.#reading = true;
+    return this.#conn.read(this.#buffer.space()).then(this.#onRead, this.#onReadFailed);
+  }
+
+  #takeFirst(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#first = undefined;
+    return Promise.resolve(bytes);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(closedHere("write"));
+    if (this.#writing !== null) return Promise.reject(busy("write"));
+    if (bytes.length === 0) return Promise.resolve();
+    this.#writing = bytes;
+    this.#length = this.#left = bytes.length;
+    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
+  }
+
+  get takenBytes(): number {
+    return this.#writing === null ? 0 : this.#length - this.#left;
+  }
+
+  unacknowledgedBytes(): number | null {
+    return unacknowledgedBytes(this.localAddr, this.remoteAddr);
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#closed || this.#ended) return;
+    this.#ended = true;
+    try {
+      await this.#conn.closeWrite();
+    } catch (cause) {
+      if (!this.#closed) throw transportFault("close", cause);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#buffer.release();
+    closeQuietly(this.#conn);
+  }
+
+  // Made once for each connection: a promise and a closure for each message would cost more than the rest of this class.
+  readonly #onRead = (length: number | null): Uint8Array | null => {
+    this.#reading = false;
+    if (this.#closed) throw closedHere("read");
+    return length === null ? null : this.#buffer.take(length);
+  };
+
+  readonly #onReadFailed = (cause: unknown): never => {
+    this.#reading = false;
+    throw this.#closed ? closedHere("read") : transportFault("read", cause);
+  };
+
+  readonly #onWritten = (length: number): void | Promise<void> => {
+    const bytes = this.#writing;
+    const left = this.#left -= length;
+    if (bytes === null || left === 0) {
+      this.#writing = null;
+      return;
+    }
+    // A buffer that was transferred is empty now, and a write of nothing would never end.
+    if (bytes.length !== this.#length) {
+      this.#writing = null;
+      throw bufferGone();
+    }
+    return this.#conn.write(bytes.subarray(this.#length - left)).then(this.#onWritten, this.#onWriteFailed);
+  };
+
+  readonly #onWriteFailed = (cause: unknown): never => {
+    const bytes = this.#writing;
+    this.#writing = null;
+    // The platform fails in its own words when a buffer is transferred while it writes.
+    if (bytes !== null && bytes.length !== this.#length && !this.#closed) throw bufferGone();
+    throw this.#closed ? closedHere("write") : transportFault("write", cause);
+  };
+
+  ref(): void {
+    if (!this.#closed) refOf(this.#conn)?.ref();
+  }
+
+  unref(): void {
+    if (!this.#closed) refOf(this.#conn)?.unref();
+  }
+}
+
+/** Closes a socket that may be closed already. */
+export function closeQuietly(conn: { close(): void }): void {
+  try {
+    conn.close();
+  } catch {
+    // It was closed: all that was wanted.
+  }
+}
+
+function refOf(conn: Deno.Conn): { ref(): void; unref(): void } | undefined {
+  return "ref" in conn && "unref" in conn ? conn as unknown as { ref(): void; unref(): void } : undefined;
+}

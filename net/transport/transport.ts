@@ -1,0 +1,348 @@
+// Transport: what protocol code knows of a connection, and an in-memory pair of them.
+import { ClosedError } from "../../errors.ts";
+
+/** An address of one end of a connection. */
+export type Address =
+  | { readonly transport: "tcp"; readonly hostname: string; readonly port: number }
+  | { readonly transport: "unix"; readonly path: string }
+  | { readonly transport: "memory"; readonly name: string };
+
+/** What the TLS handshake told about a certificate. The field names are those of X.509. */
+export interface PeerCertificate {
+  /** Subject as one line, such as `CN=agent-7,O=Example`. */
+  readonly subject: string;
+  /** Issuer as one line. */
+  readonly issuer: string;
+  /** Subject alternative names, such as `DNS:localhost`. */
+  readonly subjectAltNames: readonly string[];
+  /** Serial number in upper-case hex. */
+  readonly serialNumber: string;
+  /** SHA-256 over the DER bytes, lower-case hex without colons. */
+  readonly fingerprint256: string;
+  /** First moment of validity. */
+  readonly notBefore: Date;
+  /** Last moment of validity. */
+  readonly notAfter: Date;
+  /** The certificate itself, DER encoded. */
+  readonly raw: Uint8Array;
+}
+
+/** What is known of a finished TLS handshake. */
+export interface TlsInfo {
+  /** Which implementation carries the session. */
+  readonly backend: "deno" | "node";
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  readonly protocol: string | null;
+  /** Negotiated application protocol (ALPN), `null` when there is none. */
+  readonly alpnProtocol: string | null;
+  /** The peer's verified certificate, `null` when it sent none or the platform does not tell. */
+  readonly peerCertificate: PeerCertificate | null;
+}
+
+/**
+ * Whether the kernel probes a silent peer (SO_KEEPALIVE), and after how long a silence it begins.
+ *
+ * `{ delayMs }` sets the silence before the first probe, in whole seconds, 1000 to 32 767 000 ms. Only sockets of `node:net` take
+ * it, TLS by the `node` backend included; where a socket is one of Deno's, it is refused. `true` is 60 s where it can be set, and
+ * else the system's time: two hours on Linux. After the first probe the system decides: Linux probes nine times, every 75 s
+ * (`net.ipv4.tcp_keepalive_probes` and `_intvl`), and then resets the connection.
+ */
+export type KeepAlive = boolean | { readonly delayMs: number };
+
+/**
+ * Socket options that can be changed on a live connection. What a transport lacks is refused.
+ *
+ * Sizes of the socket's buffers, the user timeout of TCP, the number of keepalive probes and cipher suites are not among them: Deno
+ * passes none of them on.
+ */
+export interface SocketTuning {
+  /** Send small writes at once (TCP_NODELAY). */
+  noDelay?: boolean;
+  /** Let the kernel probe a silent peer. */
+  keepAlive?: KeepAlive;
+}
+
+/**
+ * An ordered, reliable, bidirectional flow of bytes: the one thing that protocol code knows of a
+ * socket. One read and one write may be under way at a time.
+ */
+export interface Transport {
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /** What the TLS handshake told; absent without TLS. */
+  readonly tls?: TlsInfo;
+  /**
+   * Waits for the next bytes; `null` at an orderly end. The chunk belongs to the caller and is never
+   * written to again.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
+   */
+  read(): Promise<Uint8Array | null>;
+  /**
+   * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Bytes of the write under way that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or
+   * nothing.
+   */
+  readonly takenBytes?: number;
+  /**
+   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not say. Dear: the
+   * system's list of all its sockets is searched. Absent where nothing lies in between.
+   */
+  unacknowledgedBytes?(): number | null;
+  /** Ends our direction: the peer reads to the end. Reading goes on. Call it with no write under way. */
+  closeWrite(): Promise<void>;
+  /**
+   * Takes the mark of an orderly end from our direction: after it, {@linkcode closeWrite} and {@linkcode close} end in such a way that
+   * the peer's `read` rejects once it has read what was written before. Called when the connection ends for a fault. Absent where
+   * an end bears no mark: plain TCP without `canReset` and unix sockets know one kind only. Over plain TCP with it the end is a reset
+   * at {@linkcode close}, which may overtake the last bytes.
+   */
+  unsign?(): void;
+  /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
+  close(): void;
+  /** Frees the descriptor and resets the connection, so that the peer reads no orderly end; absent where that cannot be. */
+  reset?(): void;
+  /** Changes socket options; absent where there are none. */
+  tune?(tuning: SocketTuning): void;
+  /** Keeps the process alive while a read is under way (the default); absent where that means nothing. */
+  ref?(): void;
+  /** Lets the process end while a read is under way. */
+  unref?(): void;
+}
+
+/** A connection that the kernel accepted, before its TLS handshake. Cheap to refuse. */
+export interface Incoming {
+  /** The near end. */
+  readonly localAddr: Address;
+  /** The far end. */
+  readonly remoteAddr: Address;
+  /**
+   * Reads the PROXY protocol header, after which `remoteAddr` and `localAddr` are those of the client's own connection; call it once,
+   * before {@linkcode open}. Absent where no header is expected. When `signal` aborts, the descriptor is freed at once and the call
+   * rejects with `signal.reason`.
+   *
+   * @throws {ProtocolError} `ERR_PROXY_HEADER` when it is missing, wrong or cut short; the descriptor is free by then
+   * @throws {ClosedError} `ERR_RESET` when the source left without a byte, as health checks do; the descriptor is free by then
+   */
+  identify?(options: { signal: AbortSignal }): Promise<void>;
+  /**
+   * Finishes the handshake, if there is one. When `signal` aborts, the descriptor is freed at once and the
+   * call rejects with `signal.reason`.
+   *
+   * @throws {TlsError} when the handshake fails; the descriptor is free by then
+   */
+  open(options: { signal: AbortSignal }): Promise<Transport>;
+  /** Closes it without a word. */
+  refuse(): void;
+}
+
+/** A listening socket. */
+export interface Listener {
+  /** Where it listens; the port is the real one. */
+  readonly addr: Address;
+  /**
+   * Waits for the next connection; `null` once {@linkcode close} was called. A connection that is gone before it is accepted is
+   * passed over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again.
+   */
+  accept(): Promise<Incoming | null>;
+  /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} resolves with `null`. Idempotent. */
+  close(): void;
+  /** Keeps the process alive (the default). */
+  ref(): void;
+  /** Lets the process end while listening. */
+  unref(): void;
+}
+
+/** Options of {@linkcode memoryPair}. */
+export interface MemoryPairOptions {
+  /**
+   * Bytes under way in one direction before `write` waits for the reader, as a kernel's socket buffer.
+   *
+   * @default {65536}
+   */
+  bufferBytes?: number;
+  /** Name that both addresses show. @default {"memory"} */
+  name?: string;
+}
+
+/**
+ * Makes two transports joined in memory: what one writes the other reads. For tests, benches and
+ * processes that talk to themselves.
+ *
+ * @example
+ * ```ts
+ * import { memoryPair } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = memoryPair();
+ * await a.write(new Uint8Array([1, 2, 3]));
+ * assertEquals(await b.read(), new Uint8Array([1, 2, 3]));
+ * a.close();
+ * assertEquals(await b.read(), null);
+ * b.close();
+ * ```
+ */
+export function memoryPair(options: MemoryPairOptions = {}): [Transport, Transport] {
+  const { bufferBytes = 65536, name = "memory" } = options;
+  const there = new MemoryPipe(bufferBytes);
+  const back = new MemoryPipe(bufferBytes);
+  return [new MemoryTransport(back, there, name), new MemoryTransport(there, back, name)];
+}
+
+/** One direction of a pair. */
+class MemoryPipe {
+  readonly #bufferBytes: number;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #ended = false;
+  #signed = true;
+  /** Makes the error of what is still tried; an end in order makes none that nothing reads. */
+  #broken: (() => ClosedError) | undefined;
+  #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
+  #writer: PromiseWithResolvers<void> | undefined;
+
+  constructor(bufferBytes: number) {
+    this.#bufferBytes = bufferBytes;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    if (this.#reader !== undefined) {
+      return Promise.reject(new TypeError("Cannot read as another read is under way"));
+    }
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.#bytes -= chunk.length;
+      if (this.#bytes <= this.#bufferBytes) this.#writer?.resolve();
+      return Promise.resolve(chunk);
+    }
+    if (this.#broken !== undefined) return Promise.reject(this.#broken());
+    if (this.#ended) return this.#signed ? Promise.resolve(null) : Promise.reject(unsignedEnd());
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
+    if (this.#broken !== undefined) throw this.#broken();
+    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
+    if (bytes.length === 0) return;
+    const copy = new Uint8Array(bytes);
+    if (this.#reader !== undefined) {
+      const reader = this.#reader;
+      this.#reader = undefined;
+      reader.resolve(copy);
+      return;
+    }
+    this.#chunks.push(copy);
+    this.#bytes += copy.length;
+    if (this.#bytes <= this.#bufferBytes) return;
+    this.#writer = Promise.withResolvers();
+    try {
+      await this.#writer.promise;
+    } finally {
+      this.#writer = undefined;
+    }
+  }
+
+  /** No more will be written; what was written can still be read. */
+  end(signed: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signed = signed;
+    if (signed) this.#reader?.resolve(null);
+    else this.#reader?.reject(unsignedEnd());
+    this.#reader = undefined;
+  }
+
+  /** The reading end went away: drops what is under way and fails both sides. */
+  break(error: () => ClosedError, readerError: () => ClosedError = error): void {
+    this.#broken ??= error;
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#reader?.reject(readerError());
+    this.#reader = undefined;
+    this.#writer?.reject(error());
+  }
+
+  /** The writing end went away while a write waited. */
+  failWriter(): void {
+    this.#writer?.reject(closedHere("write"));
+  }
+}
+
+class MemoryTransport implements Transport {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #in: MemoryPipe;
+  readonly #out: MemoryPipe;
+  #closed = false;
+  #signed = true;
+
+  constructor(incoming: MemoryPipe, outgoing: MemoryPipe, name: string) {
+    this.#in = incoming;
+    this.#out = outgoing;
+    this.localAddr = { transport: "memory", name };
+    this.remoteAddr = { transport: "memory", name };
+  }
+
+  read(): Promise<Uint8Array | null> {
+    return this.#closed ? Promise.reject(closedHere("read")) : this.#in.read();
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#closed ? Promise.reject(closedHere("write")) : this.#out.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    if (!this.#closed) this.#out.end(this.#signed);
+    return Promise.resolve();
+  }
+
+  unsign(): void {
+    this.#signed = false;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#out.failWriter();
+    this.#out.end(this.#signed);
+    this.#in.break(peerClosed, () => closedHere("read"));
+  }
+
+  reset(): void {
+    if (this.#closed) return;
+    this.#out.failWriter();
+    this.#out.break(peerReset);
+    this.close();
+  }
+}
+
+/** Made once for each: it ends the read under way whenever a transport is closed, where nothing reads it. */
+const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
+
+function closedHere(what: "read" | "write"): ClosedError {
+  return closed[what] ??= new ClosedError(
+    "ERR_CLOSED",
+    `Cannot ${what} as the connection was closed on this side`,
+  );
+}
+
+function peerClosed(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+}
+
+function peerReset(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection");
+}
+
+function unsignedEnd(): ClosedError {
+  return new ClosedError("ERR_RESET", "Cannot read on as the peer did not end the connection in order");
+}

@@ -1,0 +1,32 @@
+// The outbox of a link: whom its bound meets.
+import { assertEquals } from "@std/assert";
+import { FrameKind } from "../../../ipc/protocol/frames.ts";
+import { Outbox } from "../../../ipc/link/outbox.ts";
+import type { FrameLink } from "../../../ipc/secure/frame_link.ts";
+
+/** An outbox over a link that takes nothing, and the codes that it ended with. */
+function stuckOutbox(): { outbox: Outbox; ends: string[] } {
+  const ends: string[] = [];
+  const link = { maxWrites: 1, writeBytes: null, write: () => new Promise<void>(() => {}) };
+  const outbox = new Outbox(link as unknown as FrameLink, {
+    highWaterBytes: 50,
+    maxQueuedBytes: 1000,
+    onError: (error) => void ends.push((error as Error & { code: string }).code),
+    onRoom: () => {},
+  });
+  return { outbox, ends };
+}
+
+Deno.test("Outbox takes a message larger than the queue behind queries that no writer could wait for", () => {
+  const { outbox, ends } = stuckOutbox();
+  outbox.add(FrameKind.query, 1, new Uint8Array(100));
+  void outbox.push(FrameKind.message, 1, new Uint8Array(100_000));
+  assertEquals(ends, []);
+});
+
+Deno.test("Outbox ends a writer that does not wait for the write before", async () => {
+  const { outbox, ends } = stuckOutbox();
+  void outbox.push(FrameKind.message, 1, new Uint8Array(100));
+  const code = await outbox.push(FrameKind.message, 1, new Uint8Array(1000)).catch((error) => error.code);
+  assertEquals([code, ends], ["ERR_SLOW_CONSUMER", ["ERR_SLOW_CONSUMER"]]);
+});

@@ -1,0 +1,133 @@
+// WireTally: counts what a side of the wire does, over all and by day.
+import { sharedSweeper } from "../../async/sweeper.ts";
+import type { Admission } from "../../limits/admission.ts";
+import type { Address } from "../../net/transport/transport.ts";
+import { addCounters, newWireCounters, type WireCounters } from "../../stats/data/counters.ts";
+import { DayLedger } from "../../stats/data/day_ledger.ts";
+import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
+import { LiveSum } from "../../stats/data/live_sum.ts";
+import { escapeForLog } from "../../log/text.ts";
+import type { RecentErrors } from "../../stats/data/recent_errors.ts";
+import { freezeDeep, type WireSessionStats, type WireStats } from "../../stats/data/snapshots.ts";
+import { Calls } from "./calls.ts";
+import type { Link } from "../session/link.ts";
+import { NameTraffic } from "./name_traffic.ts";
+
+/** Bytes and frames, which each session counts for itself. */
+interface MuxTraffic {
+  bytesIn: number;
+  bytesOut: number;
+  framesIn: number;
+  framesOut: number;
+}
+
+const newMuxTraffic = (): MuxTraffic => ({ bytesIn: 0, bytesOut: 0, framesIn: 0, framesOut: 0 });
+
+/** Names that a peer handles which a snapshot lists. */
+const MAX_OFFERS = 64;
+
+/** What holds of a wire besides what was counted. */
+export interface WireNow {
+  readonly role: WireStats["role"];
+  readonly state: WireStats["state"];
+  readonly address: Address | null;
+  readonly links: Iterable<Link>;
+  /** Of a listening side. */
+  readonly admission?: Admission<unknown>;
+  /** Where its errors are kept. */
+  readonly recent: RecentErrors;
+}
+
+/** Counters of one side of the wire. */
+export class WireTally {
+  /** Over all; they only grow. Bytes and frames are added from the sessions when they are asked for. */
+  readonly counters: WireCounters = newWireCounters();
+  /** How long handshakes took. */
+  readonly handshakes: DurationHistogram = new DurationHistogram();
+  /** Streams that a hub relays now. */
+  readonly calls: Calls = new Calls();
+  /** What went over streams, by name. */
+  readonly names: NameTraffic = new NameTraffic();
+  readonly #traffic = new LiveSum(newMuxTraffic);
+  readonly #days = new DayLedger(newWireCounters, Date.now());
+  readonly #startedAtMs = Date.now();
+  #stoppedAtMs: number | null = null;
+  #unwatch: () => void = () => {};
+
+  /** Days are told apart from now on, until {@linkcode stop}. */
+  start(): void {
+    this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
+  }
+
+  /** The wire is over. */
+  stop(): void {
+    this.#stoppedAtMs ??= Date.now();
+    this.#unwatch();
+  }
+
+  /** A session is open. Call the result at its end: it returns whether this side has opened or served a stream meanwhile. */
+  opened({ facts: { mux } }: Link): () => boolean {
+    this.counters.connectionsOpened++;
+    const streams = () => this.counters.streamsOpened + this.counters.streamsServed;
+    const before = streams();
+    const end = this.#traffic.add(() => {
+      const { bytesIn, bytesOut, framesIn, framesOut } = mux.stats();
+      return { bytesIn, bytesOut, framesIn, framesOut };
+    });
+    return () => {
+      this.counters.connectionsClosed++;
+      end();
+      return streams() > before;
+    };
+  }
+
+  /** All of it as plain data. */
+  snapshot({ role, state, address, links, admission, recent }: WireNow): WireStats {
+    const takenAtMs = Date.now();
+    const overall = this.#roll(takenAtMs);
+    return freezeDeep({
+      kind: "wire",
+      role,
+      state,
+      address,
+      takenAtMs,
+      startedAtMs: this.#startedAtMs,
+      onlineMs: Math.max(0, (this.#stoppedAtMs ?? takenAtMs) - this.#startedAtMs),
+      pendingNow: admission?.pending ?? 0,
+      overall,
+      today: this.#days.day(this.#days.today),
+      days: this.#days.days(),
+      refusedBy: admission?.refused ?? {},
+      handshakes: this.handshakes.stats(),
+      recentErrors: recent.list(),
+      sessions: Array.from(links, sessionStats),
+      calls: this.calls.list(),
+      trafficByName: this.names.list(),
+    });
+  }
+
+  #roll(nowMs: number): WireCounters {
+    const totals = newWireCounters();
+    addCounters(totals, this.counters);
+    addCounters<MuxTraffic>(totals, this.#traffic.total());
+    this.#days.roll(nowMs, totals);
+    return totals;
+  }
+}
+
+function sessionStats({ facts, offers, openedAtMs, openedMs }: Link): WireSessionStats {
+  const { bytesIn, bytesOut, streams, bufferedBytes, rttMs = null } = facts.mux.stats();
+  return {
+    id: facts.id,
+    identity: facts.identity,
+    remoteAddr: facts.transport.remoteAddr,
+    openedAtMs,
+    onlineMs: performance.now() - openedMs,
+    bytesIn,
+    bytesOut,
+    streams,
+    bufferedBytes,
+    rttMs,
+    offers: offers.slice(0, MAX_OFFERS).map((name) => escapeForLog(name)),
+  };
+}

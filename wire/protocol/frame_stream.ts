@@ -1,0 +1,42 @@
+// FrameChannel: frames over one mux stream, one at a time, and the bytes that come behind the last of them.
+import { ProtocolError } from "../../errors.ts";
+import type { MuxStream } from "../../mux/stream.ts";
+import type { WaitOptions } from "../../async/wait.ts";
+import { encodeFrame, FrameBuffer } from "./frames.ts";
+
+/** Reads and writes the frames of a stream. */
+export class FrameChannel {
+  readonly mux: MuxStream;
+  readonly #buffer = new FrameBuffer();
+
+  constructor(mux: MuxStream) {
+    this.mux = mux;
+  }
+
+  /**
+   * Waits for the next frame; `null` at the end.
+   *
+   * @throws {ProtocolError} `ERR_WIRE_FRAME` when it is too long, or cut
+   */
+  async read(options?: WaitOptions): Promise<Uint8Array | null> {
+    for (let frame = this.#buffer.next();;) {
+      if (frame !== undefined) return frame;
+      const chunk = await this.mux.read(options);
+      if (chunk === null) {
+        if (this.#buffer.atBoundary) return null;
+        throw new ProtocolError("ERR_WIRE_FRAME", "Cannot read a frame as the stream ended inside it");
+      }
+      frame = this.#buffer.push(chunk);
+    }
+  }
+
+  /** Sends a frame. @throws {RangeError} when it is over 16 KiB */
+  async write(value: object, options?: WaitOptions): Promise<void> {
+    await this.mux.write(encodeFrame(value), options);
+  }
+
+  /** Bytes that came behind the last frame that was read, once. */
+  rest(): Uint8Array {
+    return this.#buffer.rest();
+  }
+}

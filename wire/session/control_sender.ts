@@ -1,0 +1,152 @@
+// ControlSender: what a session tells its peer while it runs, the newest state of each thing only.
+import { pause } from "../../async/pause.ts";
+import { ClosedError, FramingError, ParleyError } from "../../errors.ts";
+import type { FrameChannel } from "../protocol/frame_stream.ts";
+import { type Limits, MAX_FRAME_BYTES } from "../protocol/frames.ts";
+import type { HandlerTable } from "./handlers.ts";
+
+/** Shortest time between two frames, in ms: a peer reads a hundred a second. */
+const MIN_INTERVAL_MS = 20;
+
+/**
+ * Peers of whom there is news for one that does not read its control stream; beyond that its session ends.
+ */
+const MAX_NEWS = 65_536;
+
+/** What a presence frame has around its entries, in bytes. */
+const AROUND_BYTES = JSON.stringify({ peers: [], gone: [] }).length;
+
+/** What the sender needs from its session. */
+export interface ControlHost {
+  readonly handlers: HandlerTable;
+  /** Fires when the session is over. */
+  readonly signal: AbortSignal;
+  /** Takes an error that the session outlives. */
+  report(error: unknown): void;
+  /** Ends the session. */
+  abort(reason: ParleyError): void;
+}
+
+/**
+ * Sends name changes, limits and presence. A peer that does not read gets one frame with the last state
+ * later.
+ */
+export class ControlSender {
+  readonly #channel: FrameChannel;
+  readonly #host: ControlHost;
+  readonly #peers = new Map<string, readonly string[] | null>();
+  #limits: Limits | undefined;
+  #told: string;
+  #sending: Promise<void> | undefined;
+  #ended = false;
+
+  constructor(channel: FrameChannel, host: ControlHost, told: readonly string[]) {
+    this.#channel = channel;
+    this.#host = host;
+    this.#told = told.join(" ");
+  }
+
+  /** The names may have changed. */
+  tellNames(): void {
+    this.#start();
+  }
+
+  /** This side takes other than what it said in the greeting. */
+  tellLimits(limits: Limits): void {
+    this.#limits = limits;
+    this.#start();
+  }
+
+  /** A peer is there and offers `streams`, or is gone with `null`. */
+  tellPeer(identity: string, streams: readonly string[] | null): void {
+    if (this.#ended) return;
+    this.#peers.set(identity, streams);
+    if (this.#peers.size <= MAX_NEWS) return this.#start();
+    const text = `Cannot go on with the session as the peer did not read news of ${MAX_NEWS} others`;
+    this.#ended = true;
+    this.#host.abort(new ClosedError("ERR_SLOW_CONSUMER", text));
+  }
+
+  /** Sends a frame, and nothing after it. Settles once it is written, or will not be. */
+  async last(frame: object, timeoutMs: number): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#channel.write(frame, { timeoutMs }).catch(() => {});
+  }
+
+  /** Ends our direction. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#channel.mux.closeWrite().catch(() => {});
+  }
+
+  #start(): void {
+    if (this.#ended) return;
+    this.#sending ??= this.#send().finally(() => this.#sending = undefined);
+  }
+
+  async #send(): Promise<void> {
+    // Changes that come together go together.
+    await Promise.resolve();
+    for (let frame = this.#next(); frame !== undefined && !this.#ended; frame = this.#next()) {
+      try {
+        await this.#channel.write(frame);
+      } catch (error) {
+        // The end of the session is told by the session; anything else must not silence what comes behind.
+        if (error instanceof ParleyError) this.#ended = true;
+        else this.#host.report(error);
+      }
+      if (!this.#ended) await pause(MIN_INTERVAL_MS, this.#host.signal);
+    }
+  }
+
+  #next(): object | undefined {
+    const limits = this.#limits;
+    if (limits !== undefined) {
+      this.#limits = undefined;
+      return { limits };
+    }
+    const names = this.#host.handlers.names;
+    const text = names.join(" ");
+    if (text !== this.#told) {
+      this.#told = text;
+      return { streams: names };
+    }
+    return this.#peers.size === 0 ? undefined : this.#news();
+  }
+
+  /** As much of what is new of others as fits a frame. */
+  #news(): object {
+    const peers: { identity: string; streams: readonly string[] }[] = [];
+    const gone: string[] = [];
+    let bytes = AROUND_BYTES;
+    for (const [identity, streams] of this.#peers) {
+      const entry = streams === null ? identity : { identity, streams };
+      bytes += JSON.stringify(entry).length + 1;
+      if (bytes > MAX_FRAME_BYTES && peers.length + gone.length > 0) break;
+      this.#peers.delete(identity);
+      if (streams === null) gone.push(identity);
+      else peers.push({ identity, streams });
+    }
+    return { peers, gone };
+  }
+}
+
+/** The names of a peer that fit a frame which tells others of it: all of them, or the first ones. */
+export function fitNames(identity: string, streams: readonly string[]): readonly string[] {
+  let bytes = AROUND_BYTES + JSON.stringify({ identity, streams: [] }).length;
+  for (const [index, name] of streams.entries()) {
+    bytes += JSON.stringify(name).length + 1;
+    if (bytes > MAX_FRAME_BYTES) return streams.slice(0, index);
+  }
+  return streams;
+}
+
+/** The error of a peer whose names do not all fit. */
+export function namesCut(identity: string, told: number, all: number): FramingError {
+  const text =
+    `Cannot tell all names of ${JSON.stringify(identity)} to its peers: ${told} of ${all} fit a frame of ` +
+    `${MAX_FRAME_BYTES} bytes`;
+  return new FramingError("ERR_FRAME_TOO_LARGE", text);
+}

@@ -1,0 +1,70 @@
+// Lifetime: a signal and a time limit over the whole life of a stream, from its opening on.
+import { TimeoutError } from "../../errors.ts";
+import { checkDurationMs } from "../../options/check.ts";
+import type { MuxStream } from "../../mux/stream.ts";
+import type { StreamLifetime } from "../options.ts";
+
+/** Checks a lifetime before any I/O. @throws {TypeError | RangeError} when something is wrong */
+export function checkLifetime(action: string, lifetime: StreamLifetime): void {
+  if (typeof lifetime !== "object" || lifetime === null) {
+    throw new TypeError(`${action} as "lifetime" must be an object: current value is ${lifetime}`);
+  }
+  const { signal, timeoutMs } = lifetime;
+  if (timeoutMs !== undefined) checkDurationMs(action, "lifetime.timeoutMs", timeoutMs);
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `${action} as "lifetime.signal" must be an AbortSignal: current value is ${typeof signal}`,
+  );
+}
+
+/** Watches over one stream: while it is opened by {@linkcode signal}, from then on by {@linkcode cover}. */
+export class Lifetime {
+  readonly #over = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #stopWatching: () => void;
+  #opening: AbortSignal | undefined;
+
+  /** Begins; `opening` ends the opening alone. @throws the reason of a signal that has fired already */
+  constructor({ signal, timeoutMs }: StreamLifetime, opening: AbortSignal | undefined) {
+    signal?.throwIfAborted();
+    opening?.throwIfAborted();
+    this.#opening = opening;
+    opening?.addEventListener("abort", this.#onOpening, { once: true });
+    const onAbort = () => this.#over.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#stopWatching = () => signal?.removeEventListener("abort", onAbort);
+    if (timeoutMs === undefined) return;
+    const text = `Cannot go on with the stream as its lifetime of ${timeoutMs} ms is over`;
+    const onTime = () => this.#over.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
+    this.#timer = setTimeout(onTime, timeoutMs);
+  }
+
+  /** Fires when the lifetime is over, or the opening was given up. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** The stream is open: resets it when its lifetime is over. */
+  cover(mux: MuxStream): void {
+    this.#stopOpening();
+    const { signal } = this;
+    const reset = () => mux.reset(signal.reason);
+    if (signal.aborted) return reset();
+    signal.addEventListener("abort", reset, { once: true });
+    void mux.closed.then(() => this.end());
+  }
+
+  /** Nothing is left to watch over. */
+  end(): void {
+    this.#stopOpening();
+    this.#stopWatching();
+    clearTimeout(this.#timer);
+  }
+
+  readonly #onOpening = (): void => this.#over.abort(this.#opening?.reason);
+
+  #stopOpening(): void {
+    this.#opening?.removeEventListener("abort", this.#onOpening);
+    this.#opening = undefined;
+  }
+}

@@ -1,0 +1,319 @@
+// Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
+import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
+import type { MuxSession } from "../../mux/session.ts";
+import type { WireCounters } from "../../stats/data/counters.ts";
+import type { MuxStream } from "../../mux/stream.ts";
+import { pause } from "../../async/pause.ts";
+import { ControlSender } from "./control_sender.ts";
+import { timeLeft, withDeadline } from "../../async/deadline.ts";
+import { FrameChannel } from "../protocol/frame_stream.ts";
+import {
+  type Control,
+  type Limits,
+  type Open,
+  readAnswer,
+  readControl,
+  type StreamRefusal,
+} from "../protocol/frames.ts";
+import type { HandlerTable } from "./handlers.ts";
+import type { NameTraffic } from "../observe/name_traffic.ts";
+import { nameStream, openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
+import { Serving } from "./serving.ts";
+import { WireSession } from "./session.ts";
+import { observeSession } from "./telemetry.ts";
+
+/** Time that a peer whose session was taken over gets to read so, and to leave. */
+const LAST_WORDS_MS = 500;
+
+/** Frames of the control stream that are read per second in the long run; more wait, unread. */
+const CONTROL_PER_SECOND = 100;
+
+/** Time after which a stream that nothing used while its wire was being left is not waited for. */
+const UNUSED_MS = 500;
+
+/** Part of the time that is left for which a hub may hold a stream: the rest is for its answer. */
+const HOLD_SHARE = 0.9;
+
+/** What is asked about a stream that the peer opens, beside its handler. */
+export interface LinkHost {
+  /** Counts streams. */
+  readonly counters: WireCounters;
+  /** Adds up streams by name. */
+  readonly names: NameTraffic;
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  /** Time for which a stream waits while `maxHandlers` run, in ms. */
+  readonly busyMs: number;
+  /** Refuses a stream with a code, or lets it be served. */
+  judge(link: Link, open: Open): Promise<StreamRefusal | undefined>;
+  /** Who opens streams where OPEN does not tell; `undefined` for the server. */
+  opener(link: Link): string | undefined;
+  /** Brings a stream to another peer, to its end, or tells why not. */
+  route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  onControl(link: Link, control: Control): void;
+  /** A stream of the peer's failed. */
+  onStreamError(link: Link, error: unknown): void;
+  /** Something of the session failed that it outlives. */
+  onSessionError(link: Link, error: unknown): void;
+}
+
+/** What the greeting found out. */
+export interface LinkFacts {
+  readonly id: string;
+  /** Who the joined side is, as authenticated. */
+  readonly identity: string;
+  readonly token: string;
+  /** Names that the peer handles. */
+  readonly offers: readonly string[];
+  /** What the peer takes, as far as it says. */
+  readonly limits: Limits;
+  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
+  readonly uncounted: number;
+  /** Names that the peer was told we handle. */
+  readonly told: readonly string[];
+  readonly mux: MuxSession;
+  readonly control: FrameChannel;
+  readonly transport: { readonly remoteAddr: WireSession["remoteAddr"]; readonly tls?: WireSession["tls"] };
+}
+
+/** How long {@linkcode Link.open} may take. */
+export interface OpenLimits {
+  readonly signal?: AbortSignal;
+  /** Time for all of it, in ms. */
+  readonly timeoutMs: number;
+  /** The time as the caller set it, for errors. @default {timeoutMs} */
+  readonly givenMs?: number;
+  /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
+  readonly turnMs?: number;
+  /** Has a hub hold the stream until the peer that it is for has joined. */
+  readonly waitForPeer?: boolean;
+}
+
+/** One session, from WELCOME to its end. */
+export class Link {
+  readonly facts: LinkFacts;
+  readonly session: WireSession;
+  readonly control: ControlSender;
+  /** Resolves once the session is over, with what ended it. Never rejects. */
+  readonly closed: Promise<ParleyError | undefined>;
+  /** When it was opened, since the epoch, and by the clock that does not go back. */
+  readonly openedAtMs: number = Date.now();
+  readonly openedMs: number = performance.now();
+  offers: readonly string[];
+  readonly #host: LinkHost;
+  readonly #serving: Serving;
+  /** Streams of ours that are not over. */
+  readonly #opened = new Set<MuxStream>();
+  readonly #over = new AbortController();
+  #closing: Promise<void> | undefined;
+  /** Ends the wait of a close for handlers. */
+  readonly #cutting = new AbortController();
+  #takenOver: ClosedError | undefined;
+
+  constructor(facts: LinkFacts, host: LinkHost) {
+    this.facts = facts;
+    this.offers = facts.offers;
+    this.#host = host;
+    this.#serving = new Serving(this, host);
+    this.closed = facts.mux.closed.then((error) => {
+      const reason = this.#takenOver ?? error;
+      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on as the session was closed"));
+      return reason;
+    });
+    this.control = new ControlSender(facts.control, {
+      handlers: host.handlers,
+      signal: this.signal,
+      report: (error) => host.onSessionError(this, error),
+      abort: (reason) => this.abort(reason),
+    }, facts.told);
+    this.session = new WireSession(this);
+  }
+
+  /** Who the other side is; `undefined` for the server. */
+  get peer(): string | undefined {
+    return this.#host.opener(this);
+  }
+
+  /** Fires when the session is over, with what ended it. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** Takes streams from now on; settles when the session is over. Never rejects. */
+  async run(): Promise<void> {
+    void this.#followControl();
+    // Handlers may have come and gone since the greeting named them.
+    this.control.tellNames();
+    observeSession(this.facts);
+    const { mux } = this.facts;
+    for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
+      this.#serving.take(stream);
+    }
+    await mux.closed;
+  }
+
+  /** Takes more than what the greeting said, and tells the peer so. */
+  raise({ maxStreams, maxHandlers }: { readonly maxStreams?: number; readonly maxHandlers?: number }): void {
+    if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
+    if (maxStreams === undefined) return;
+    this.facts.mux.raiseMaxStreams(maxStreams);
+    this.control.tellLimits({ maxStreams });
+  }
+
+  /** Opens a stream: waits for a turn, sends OPEN, and waits for the answer. */
+  async open(
+    open: Partial<Open> & { readonly name: string },
+    limits: OpenLimits,
+  ): Promise<FrameChannel> {
+    const { signal, timeoutMs, givenMs = timeoutMs } = limits;
+    const stream = nameStream(open.name, open.to ?? this.peer);
+    let mux: MuxStream | undefined;
+    const late = () => {
+      if (mux === undefined) return tooManyStreams(stream);
+      return new TimeoutError(
+        "ERR_CONNECT_TIMEOUT",
+        `Cannot open ${stream} within ${givenMs} ms as it did not answer`,
+      );
+    };
+    try {
+      const opened = await withDeadline({ signal, timeoutMs, late }, async (signal) => {
+        const startedMs = performance.now();
+        mux = await this.#turn(stream, limits, signal);
+        const channel = new FrameChannel(mux);
+        const leftMs = timeLeft(timeoutMs, startedMs);
+        const waitMs = limits.waitForPeer ? Math.floor(leftMs * HOLD_SHARE) : undefined;
+        await channel.write({ ...open, waitMs }, { signal });
+        const answer = await channel.read({ signal });
+        if (answer === null) {
+          throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
+        }
+        const { code } = readAnswer(answer);
+        if (code === undefined) return channel;
+        void mux.close().catch(() => {});
+        mux = undefined;
+        throw streamRefused(code, stream);
+      });
+      // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
+      if (open.from === undefined) this.#opens(open.name, opened.mux);
+      return opened;
+    } catch (error) {
+      if (open.from === undefined) this.#host.counters.streamsFailed++;
+      mux?.reset(error);
+      throw openFailed(error, stream);
+    }
+  }
+
+  /** Ends in order: streams and handlers get `timeoutMs`. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  /** Ends as {@linkcode close} does, and does not wait for streams of ours that nothing uses: resets them. */
+  async leave(timeoutMs: number): Promise<void> {
+    const left = new AbortController();
+    void this.#resetUnused(left.signal);
+    try {
+      await this.close(timeoutMs);
+    } finally {
+      left.abort();
+    }
+  }
+
+  /** Ends now: a close under way rejects, and waits for no handler any more. */
+  abort(reason?: unknown): void {
+    this.facts.mux.abort(reason);
+    if (this.#closing === undefined) return;
+    this.#closing.catch(() => {});
+    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order as it was aborted"));
+  }
+
+  /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
+  async takeOver(error: ClosedError): Promise<void> {
+    this.#takenOver = error;
+    const startedMs = performance.now();
+    await this.control.last({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
+    await pause(timeLeft(LAST_WORDS_MS, startedMs), this.signal);
+    this.abort(error);
+  }
+
+  /** Opens a stream of the mux, as soon as the peer takes one more. */
+  async #turn(
+    stream: string,
+    { timeoutMs, turnMs = timeoutMs }: OpenLimits,
+    signal: AbortSignal,
+  ): Promise<MuxStream> {
+    try {
+      return await this.facts.mux.openStream({ signal, timeoutMs: turnMs });
+    } catch (error) {
+      if (error instanceof TimeoutError && error.code === "ERR_CONNECT_TIMEOUT") {
+        throw tooManyStreams(stream, error);
+      }
+      throw error;
+    }
+  }
+
+  #opens(name: string, mux: MuxStream): void {
+    this.#host.counters.streamsOpened++;
+    this.#host.names.add(name, mux);
+    this.#opened.add(mux);
+    void mux.closed.then(() => this.#opened.delete(mux));
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const startedMs = performance.now();
+    const closing = this.facts.mux.close({ timeoutMs });
+    this.control.end();
+    await closing;
+    const late = () =>
+      new TimeoutError(
+        "ERR_DRAIN_TIMEOUT",
+        `Cannot close in order: handlers still ran after ${timeoutMs} ms`,
+      );
+    const { signal } = this.#cutting;
+    await withDeadline(
+      { signal, timeoutMs: timeLeft(timeoutMs, startedMs), late },
+      () => this.#serving.finished(),
+    );
+  }
+
+  async #resetUnused(signal: AbortSignal): Promise<void> {
+    const used = new Map<MuxStream, number>();
+    for (const mux of this.#opened) used.set(mux, mux.uses);
+    for (;;) {
+      await pause(UNUSED_MS, signal);
+      if (signal.aborted) return;
+      for (const mux of this.#opened) {
+        const { isBusy, uses } = mux;
+        if (!isBusy && used.get(mux) === uses) mux.reset(LEFT);
+        else used.set(mux, uses);
+      }
+    }
+  }
+
+  async #followControl(): Promise<void> {
+    const { control, mux, uncounted } = this.facts;
+    let tokens = CONTROL_PER_SECOND;
+    let lastMs = performance.now();
+    try {
+      for (let frame = await control.read(); frame !== null; frame = await control.read()) {
+        const change = readControl(frame);
+        const { maxStreams } = change.limits ?? {};
+        if (maxStreams !== undefined) mux.agree({ maxStreams: maxStreams + uncounted });
+        this.#host.onControl(this, change);
+        const nowMs = performance.now();
+        tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
+        lastMs = nowMs;
+        if (tokens < 0) await pause(1000 / CONTROL_PER_SECOND, this.signal);
+      }
+      // The peer is closing in order: no new streams, old ones finish.
+      mux.goAway();
+      this.control.end();
+    } catch (error) {
+      this.abort(error);
+    }
+  }
+}
+
+/** Why a stream ends that nothing used while its wire was being left. */
+const LEFT = new ClosedError("ERR_CLOSED", "The wire was left while nothing used the stream");

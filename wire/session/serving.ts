@@ -1,0 +1,188 @@
+// Serving: the streams that a peer opens: judged, handled, brought to another peer, or refused.
+import { TimeoutError } from "../../errors.ts";
+import type { MuxStream } from "../../mux/stream.ts";
+import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
+import { isStreamEnd } from "../blame.ts";
+import { withDeadline } from "../../async/deadline.ts";
+import { FrameChannel } from "../protocol/frame_stream.ts";
+import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
+import type { PreparedHandler } from "./handlers.ts";
+import type { Link, LinkHost } from "./link.ts";
+import type { StreamHandler } from "../options.ts";
+import { nameStream } from "../protocol/refusals.ts";
+import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
+import { serveMeasured } from "./telemetry.ts";
+import { Turns } from "../../async/turns.ts";
+
+/** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
+const OPEN_MS = 5000;
+
+/** How a stream was handled: a refusal, or the bytes that its handler left unused. */
+type Outcome = StreamRefusal | number;
+
+/** What a handler threw of its own. */
+class HandlerFailure {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    this.reason = reason;
+  }
+}
+
+/** The streams of one session that its peer opens. */
+export class Serving {
+  /** Handlers that run; one counts for as long as it runs, even when its stream was reset long ago. */
+  readonly turns: Turns;
+  readonly #link: Link;
+  readonly #host: LinkHost;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(link: Link, host: LinkHost) {
+    this.#link = link;
+    this.#host = host;
+    this.turns = new Turns(host.maxHandlers);
+  }
+
+  /** Takes a stream of the peer's. */
+  take(mux: MuxStream): void {
+    const task = this.#serve(mux);
+    this.#running.add(task);
+    void task.then(() => this.#running.delete(task));
+  }
+
+  /** Settles when no handler runs any more. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  /** Takes one stream of the peer's, to its end. Never rejects. */
+  async #serve(mux: MuxStream): Promise<void> {
+    const { counters, busyMs } = this.#host;
+    try {
+      const channel = new FrameChannel(mux);
+      const text = await channel.read({ timeoutMs: OPEN_MS });
+      if (text === null) {
+        counters.streamsBroken++;
+        return void mux.reset();
+      }
+      const open = readOpen(text);
+      const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
+      const outcome = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (typeof outcome === "number") return await mux.retire(outcome);
+      counters.streamsRefused++;
+      await refuse(channel, outcome);
+    } catch (error) {
+      const isHandlers = error instanceof HandlerFailure;
+      isHandlers ? counters.streamErrors++ : counters.streamsBroken++;
+      const reason = isHandlers ? error.reason : error;
+      mux.reset(reason);
+      this.#host.onStreamError(this.#link, reason);
+    }
+  }
+
+  /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
+  async #handle(channel: FrameChannel, open: Open): Promise<Outcome> {
+    try {
+      const code = await this.#judge(open);
+      if (code !== undefined) return code;
+      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open) ?? 0;
+      const handler = this.#host.handlers.get(open.name);
+      if (handler === undefined) return "ERR_NO_HANDLER";
+      const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
+      if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
+      return await accept(channel) ? await this.#run(channel, info, handler) : this.#left();
+    } finally {
+      this.turns.give();
+    }
+  }
+
+  /** The opener has gone before its stream was accepted; nothing is left unread. */
+  #left(): number {
+    this.#host.counters.streamsBroken++;
+    return 0;
+  }
+
+  /** Has a handler prepare, and serve what it prepared for. */
+  async #prepare(
+    channel: FrameChannel,
+    info: StreamInfo,
+    handler: PreparedHandler,
+  ): Promise<Outcome> {
+    const { mux } = channel;
+    let prepared: unknown;
+    try {
+      prepared = await handler.prepare(info, mux.signal);
+    } catch (error) {
+      // The opener that gave up meanwhile is told nothing, and did nothing wrong.
+      if (!mux.signal.aborted) this.#host.onStreamError(this.#link, error);
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      return isStreamRefusal(code) ? code : "ERR_HANDLER";
+    }
+    if (await accept(channel)) {
+      return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
+    }
+    handler.abandon(prepared);
+    return this.#left();
+  }
+
+  /** Runs a handler; returns the bytes that it read off the stream and did not use. */
+  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
+    this.#host.counters.streamsServed++;
+    this.#host.names.add(info.name, channel.mux);
+    const { facts, session } = this.#link;
+    const stream = new WireStream(
+      channel.mux,
+      info,
+      channel.rest(),
+      nameStream(info.name, info.from, "from"),
+    );
+    try {
+      await (telemetryOn()
+        ? serveMeasured(facts, stream, () => handler(stream, session))
+        : handler(stream, session));
+      return stream[UNREAD];
+    } catch (error) {
+      const isEnd = isStreamEnd(error, stream, channel.mux);
+      channel.mux.reset(error, { failed: true });
+      throw isEnd ? error : new HandlerFailure(error);
+    }
+  }
+
+  async #judge(open: Open): Promise<StreamRefusal | undefined> {
+    const late = (ms: number) =>
+      new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the stream within ${ms} ms`);
+    try {
+      return await withDeadline(
+        { signal: this.#link.signal, timeoutMs: OPEN_MS, late },
+        () => this.#host.judge(this.#link, open),
+      );
+    } catch (error) {
+      if (!this.#link.signal.aborted) this.#host.onStreamError(this.#link, error);
+      return "ERR_HANDLER";
+    }
+  }
+}
+
+/** Accepts a stream; `false` when its opener has gone, which is no fault of anything. */
+async function accept(channel: FrameChannel): Promise<boolean> {
+  try {
+    await channel.write({});
+    return true;
+  } catch (error) {
+    if (channel.mux.signal.aborted) return false;
+    throw error;
+  }
+}
+
+/**
+ * Refuses a stream, and ends it so that its opener can read why. The opener may be gone: it asked for
+ * nothing more.
+ */
+async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
+  try {
+    await channel.write({ code }, { timeoutMs: OPEN_MS });
+    await channel.mux.retire(channel.rest().length);
+  } catch (error) {
+    channel.mux.reset(error);
+  }
+}

@@ -1,0 +1,324 @@
+// WireStream: a named stream, after its OPEN and ACCEPT: bytes both ways, or segments.
+import { ProtocolError } from "../../errors.ts";
+import type { ParleyError } from "../../errors.ts";
+import type { MuxStream } from "../../mux/stream.ts";
+import type { WaitOptions } from "../../async/wait.ts";
+import type { Meta } from "../protocol/frames.ts";
+import {
+  type BodyEnd,
+  copyBody,
+  SegmentReader,
+  type SegmentSink,
+  type SegmentSource,
+  SegmentWriter,
+} from "../protocol/segments.ts";
+import { nameError } from "../protocol/refusals.ts";
+import { EndWatch } from "../../async/step.ts";
+
+/** What both sides know of a stream. */
+export interface StreamInfo {
+  /** Name under which it was opened. */
+  readonly name: string;
+  /** Who opened it, as authenticated; `undefined` for the server itself. */
+  readonly from: string | undefined;
+  /** What its opener said about it; where it traces, `traceparent` and `tracestate` are among it. */
+  readonly meta: Meta;
+}
+
+/** Where a stream tells what it has not used: a key that only this library has. */
+export const UNREAD: unique symbol = Symbol("unread");
+
+/** Reads more at a time: a key that only this library has. */
+export const READ_JOINED: unique symbol = Symbol("read joined");
+
+/** Whether the peer has ended its direction: a key that only this library has. */
+export const PEER_ENDED: unique symbol = Symbol("peer ended");
+
+/** What ends a stream other than in order, behind everything written: a key that only this library has. */
+export const BREAK: unique symbol = Symbol("break");
+
+/** Plain or segmented: the first use of a direction fixes it. */
+type Mode = "unused" | "plain" | "segments";
+
+/**
+ * A named stream of bytes, both ways. Use a direction either plain, with {@linkcode read}, `for await`,
+ * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
+ * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
+ *
+ * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is
+ * dropped. When it throws, the stream is reset. A stream that was read to its end and whose handler has
+ * returned is over at its opener too.
+ */
+export class WireStream implements AsyncDisposable {
+  /** Name under which it was opened. */
+  readonly name: string;
+  /** Who opened it, as authenticated; `undefined` for the server itself. */
+  readonly from: string | undefined;
+  /** What its opener said about it. It comes from the peer: check it as any input. */
+  readonly meta: Meta;
+  readonly #mux: MuxStream;
+  /** How errors name it. */
+  readonly #label: string;
+  #closed: Promise<ParleyError | undefined> | undefined;
+  /** Bytes that came in one chunk with the answer. */
+  #first: Uint8Array | undefined;
+  #in: Mode = "unused";
+  #out: Mode = "unused";
+  #reader: SegmentReader | undefined;
+  #writer: SegmentWriter | undefined;
+  #bodyEnd: BodyEnd | undefined;
+  #readable: ReadableStream<Uint8Array> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+  #signal: AbortSignal | undefined;
+
+  /** @ignore streams come from `open` and go to handlers */
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
+    this.#mux = mux;
+    this.#label = label;
+    this.name = name;
+    this.from = from;
+    this.meta = meta;
+    this.#first = first.length === 0 ? undefined : first;
+  }
+
+  /** Number of the stream in its session. */
+  get id(): number {
+    return this.#mux.id;
+  }
+
+  /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
+  get closed(): Promise<ParleyError | undefined> {
+    this.#closed ??= this.#mux.closed.then((error) => this.#named(error));
+    return this.#closed;
+  }
+
+  /**
+   * Fires when the stream ends other than in order: the peer reset it, such as a caller that gave up, or
+   * the session was lost. A handler stops its work by it.
+   */
+  get signal(): AbortSignal {
+    this.#signal ??= this.#namedSignal();
+    return this.#signal;
+  }
+
+  /**
+   * Waits for the next bytes; `null` at the peer's end. The chunk belongs to the caller.
+   *
+   * @throws {ClosedError} `ERR_RESET` when either side reset the stream or the session was lost
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when nothing came within `timeoutMs`
+   * @throws {TypeError} when the direction is used in segments, or another read is under way
+   */
+  async read(options?: WaitOptions): Promise<Uint8Array | null> {
+    this.#in = use("read from", this.#in, "plain");
+    return await this.#pull(options);
+  }
+
+  /**
+   * Sends `bytes`; resolves when they were taken over, which waits for the peer to read.
+   *
+   * @throws {ClosedError} `ERR_CLOSED` after {@linkcode closeWrite}, `ERR_RESET` after a reset
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the bytes were not taken within `timeoutMs`
+   * @throws {TypeError} when the direction is used in segments
+   */
+  async write(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
+    this.#out = use("write to", this.#out, "plain");
+    await this.#push(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, options);
+  }
+
+  /**
+   * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment
+   * cannot be ended, the stream is reset and the source cancelled, also while the source is silent;
+   * `timeoutMs` is for each chunk: until the source gives it, and until the peer takes it.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the stream ends before
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when a chunk did not come, or go, within `timeoutMs`
+   * @throws {TypeError} when the direction is used plain
+   */
+  async readFrom(source: SegmentSource, options?: WaitOptions): Promise<number> {
+    this.#out = use("write to", this.#out, "segments");
+    this.#writer ??= new SegmentWriter(
+      (bytes, wait) => this.#push(bytes, wait),
+      new EndWatch(() => this.closed),
+    );
+    try {
+      return await this.#writer.send(source, options);
+    } catch (error) {
+      // The peer must not take a part for the whole.
+      this.reset(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Writes the next segment to `sink`, which stays open. Returns the number of bytes, `null` when the peer
+   * ended its direction and no segment is left. When it breaks off inside a segment, the stream is reset;
+   * `timeoutMs` is for each chunk.
+   *
+   * @throws {ClosedError} `ERR_RESET` when the stream broke off, also while the sink takes nothing
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when a chunk did not come, or the sink did not take it, within `timeoutMs`
+   * @throws {ProtocolError} `ERR_WIRE_SEGMENT` when the stream ends inside a segment, or holds none
+   * @throws {TypeError} when the direction is used plain
+   */
+  async writeTo(sink: SegmentSink, options?: WaitOptions): Promise<number | null> {
+    this.#in = use("read from", this.#in, "segments");
+    const mux = this.#mux;
+    this.#reader ??= new SegmentReader((wait) => this.#pull(wait));
+    this.#bodyEnd ??= {
+      watch: new EndWatch(() => this.closed),
+      hasMore: () => mux.stats().bufferedBytes > 0,
+    };
+    try {
+      return await copyBody(this.#reader, sink, this.#bodyEnd, options);
+    } catch (error) {
+      // Inside a segment there is no way back to its beginning.
+      if (error instanceof ProtocolError || this.#reader.isInside) this.reset(error);
+      throw error;
+    }
+  }
+
+  /** Ends our direction; the peer reads to its end, and we go on reading. Idempotent. */
+  async closeWrite(): Promise<void> {
+    try {
+      await this.#mux.closeWrite();
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  /**
+   * Ends our direction after everything written, and stops reading. Resolves when the stream is over.
+   * Idempotent.
+   *
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the peer did not take everything within `timeoutMs`
+   */
+  async close(options?: WaitOptions): Promise<void> {
+    try {
+      await this.#mux.close(options);
+    } catch (error) {
+      throw this.#named(error, options);
+    }
+  }
+
+  /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
+  reset(reason?: unknown): void {
+    this.#mux.reset(reason);
+  }
+
+  /** What the peer sends. Cancelling it stops reading. */
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const chunk = await this.read();
+        if (chunk === null) controller.close();
+        else controller.enqueue(chunk);
+      },
+      cancel: () => this.#mux.cancel(),
+    }, { highWaterMark: 0 });
+    return this.#readable;
+  }
+
+  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode reset}. */
+  get writable(): WritableStream<Uint8Array> {
+    this.#out = use("write to", this.#out, "plain");
+    this.#writable ??= new WritableStream<Uint8Array>({
+      start: (controller) => {
+        void this.closed.then((error) => error && controller.error(error));
+      },
+      write: (chunk) => this.#push(chunk),
+      close: () => this.closeWrite(),
+      abort: (reason) => this.reset(reason),
+    });
+    return this.#writable;
+  }
+
+  /** Reads to the end; leaving the loop early stops reading. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    let ended = false;
+    try {
+      for (let chunk = await this.read(); chunk !== null; chunk = await this.read()) yield chunk;
+      ended = true;
+    } finally {
+      if (!ended) this.#mux.cancel();
+    }
+  }
+
+  /**
+   * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
+   * {@linkcode reset}. A peer that does not end the stream within half a second is not waited for: the stream
+   * then ends by itself. Never rejects, so that it hides no error by which the block was left; {@linkcode
+   * closed} tells how the stream ended.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mux[Symbol.asyncDispose]();
+  }
+
+  /** @ignore bytes that were read off the stream and not used, for the end of its handler */
+  get [UNREAD](): number {
+    return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
+  }
+
+  /**
+   * @ignore ends a stream that is served, as what it was joined to has broken: the opener gets what was written, and then learns of
+   * the break. Where there is no way to tell it both, the stream is reset
+   */
+  [BREAK](reason: unknown): void {
+    if (!this.#mux.breakOff()) this.#mux.reset(reason);
+  }
+
+  /** @ignore the next bytes, as many as are there and fit */
+  async [READ_JOINED](limitBytes: number): Promise<Uint8Array | null> {
+    if (this.#first !== undefined) return await this.#pull(undefined);
+    try {
+      return await this.#mux.readJoined(limitBytes);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  /** @ignore true once the peer has ended its direction: what it sent can be read, even after a reset */
+  get [PEER_ENDED](): boolean {
+    return this.#mux.peerHasEnded;
+  }
+
+  async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
+    const first = this.#first;
+    if (first !== undefined) {
+      this.#first = undefined;
+      return first;
+    }
+    try {
+      return await this.#mux.read(options);
+    } catch (error) {
+      throw this.#named(error, options);
+    }
+  }
+
+  async #push(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    try {
+      await this.#mux.write(bytes, options);
+    } catch (error) {
+      throw this.#named(error, options);
+    }
+  }
+
+  /** An error of the stream with its name; what the caller gave as the reason of a signal stays as it is. */
+  #named<Given>(error: Given, options?: WaitOptions): Given | ParleyError {
+    if (options?.signal?.aborted && error === options.signal.reason) return error;
+    return nameError(error, this.#mux.id, this.#label);
+  }
+
+  #namedSignal(): AbortSignal {
+    const { signal } = this.#mux;
+    const named = new AbortController();
+    const onAbort = () => named.abort(this.#named(signal.reason));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return named.signal;
+  }
+}
+
+function use(action: string, now: Mode, wanted: Mode): Mode {
+  if (now === "unused" || now === wanted) return wanted;
+  const other = now === "plain" ? "plain" : "in segments";
+  throw new TypeError(`Cannot ${action} the stream like this as the direction is used ${other}`);
+}
