@@ -195,7 +195,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /** Where in its life the connection is. */
-  get state(): ConnectionState {
+  get status(): ConnectionState {
     const { state } = this.#ending;
     return state === "open" && this.#draining ? "draining" : state;
   }
@@ -208,7 +208,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     const { closedAtMs, error } = this.#ending;
     return {
       id: this.id,
-      state: this.state,
+      state: this.status,
       localAddr: this.localAddr,
       remoteAddr: this.remoteAddr,
       tls: tls === undefined ? null : { backend: tls.backend, protocol: tls.protocol },
@@ -365,8 +365,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /** Ends the connection now: what waits to be sent is dropped; what was received can still be read. */
-  hangUp(): void {
-    this.#ending.hangUp();
+  closeNow(): void {
+    this.#ending.closeNow();
   }
 
   /**

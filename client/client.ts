@@ -263,7 +263,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#onUp(link);
     // The peer's end is the end of the link: what it will not read any more goes to the next one.
     await link.inputEnded;
-    if (this.#closing === null) link.hangUp();
+    if (this.#closing === null) link.closeNow();
     const end = await link.closed;
     this.#link = null;
     if (hasReceived(link)) this.#backoff?.used();

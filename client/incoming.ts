@@ -39,7 +39,7 @@ export class IncomingMessages {
     let dropped = 0;
     // From the newest on, so that the oldest give way.
     this.#links = this.#links.reverse().filter((link) => {
-      if (link.state !== "closed") return true;
+      if (link.status !== "closed") return true;
       const { heldBytes } = link.stats();
       held += heldBytes;
       if (held <= this.#maxHeldBytes) return heldBytes > 0;
@@ -158,7 +158,7 @@ export class IncomingMessages {
     // Someone else reads from the link itself; or there is no message now, and the caller does not wait.
     const isCallers = error instanceof TypeError ||
       (options.timeoutMs === 0 && error instanceof TimeoutError);
-    if (isCallers && link.state !== "closed") throw error;
+    if (isCallers && link.status !== "closed") throw error;
     if (this.#links[0] === link) this.#links.shift();
   }
 

@@ -307,7 +307,7 @@ function costOf(message: Uint8Array): number {
   return message.length + KEEPING_BYTES;
 }
 
-function isOpen({ state }: Connection): boolean {
+function isOpen({ status: state }: Connection): boolean {
   return state === "open" || state === "draining";
 }
 

@@ -77,7 +77,7 @@ export async function tryOut<Data>(link: Connection<Data>, trial: Trial<Data>): 
     await Promise.race([cut, outlive(link, trial)]);
   } catch (error) {
     // After the server's end there is nothing to cut, and how it left is known.
-    if (hasEnded(link)) link.hangUp();
+    if (hasEnded(link)) link.closeNow();
     else link.abort(error);
     await link.closed;
     throw error;
@@ -96,7 +96,7 @@ async function linkEnded<Data>(
   await link.inputEnded;
   await pause(LAST_WORDS_MS, over);
   if (over.aborted) return;
-  link.hangUp();
+  link.closeNow();
   const { error } = await link.closed;
   throw error ?? new ClosedError(
     "ERR_CLOSED",
@@ -125,7 +125,7 @@ async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: 
     await pause(ms, link.signal);
   }
   if (!hasEnded(link) || hasReceived(link)) return;
-  link.hangUp();
+  link.closeNow();
   const { error } = await link.closed;
   throw error ?? new ClosedError(
     "ERR_CLOSED",

@@ -12,7 +12,7 @@ const LINGER_MS = 1000;
 /**
  * ```
  * open ──close(), fault──▶ closing ──▶ closed
- *   └──abort(), hangUp(), reset───────────▲
+ *   └──abort(), closeNow(), reset───────────▲
  * ```
  */
 type State = "open" | "closing" | "closed";
@@ -94,7 +94,7 @@ export class Ending {
   }
 
   /** Drops what waits to be sent; what was received can still be read. */
-  hangUp(): void {
+  closeNow(): void {
     this.#parts.inbox.discard();
     this.#finish(this.error);
   }

@@ -19,7 +19,7 @@ await using client = await connectIpc({ name });
 for (;; done++) {
   const number = decoder.decode(await client.query("next"));
   if (number === "") break;
-  await client.write(IS_PRIME, new Uint8Array([isPrime(Number(number)) ? 1 : 0]));
+  await client.send(IS_PRIME, new Uint8Array([isPrime(Number(number)) ? 1 : 0]));
 }
 await client.flush(); // the daemon has it all
 console.log(`Looked at ${done} numbers`);

@@ -13,7 +13,7 @@ import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import type { IpcReadOptions } from "./link/inbox.ts";
+import type { IpcReceiveOptions } from "./link/inbox.ts";
 import { iterate } from "./link/inbox.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import type { LinkEnd } from "./link/link_types.ts";
@@ -73,8 +73,8 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 10
  * await using client = await connectIpc({ name: server.name });
  * assertEquals(await client.query(new Uint8Array([1, 2, 3])), new Uint8Array([3, 2, 1]));
  *
- * await client.write(7, "hello");
- * const message = await server.read({ timeoutMs: 5000 });
+ * await client.send(7, "hello");
+ * const message = await server.receive({ timeoutMs: 5000 });
  * assertEquals([message?.type, new TextDecoder().decode(message?.data)], [7, "hello"]);
  * ```
  */
@@ -160,8 +160,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {ClosedError} when the connection was lost or closed; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when there was no connection for `writeTimeoutMs`
    */
-  write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+  send(type: number, data: Uint8Array | string): Promise<void> {
+    return this.#slot.send(type, data);
   }
 
   /**
@@ -179,8 +179,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
+    return this.#slot.receive(options);
   }
 
   /**
@@ -196,7 +196,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** Iterates over the messages, across reconnects. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /**

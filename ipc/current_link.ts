@@ -4,7 +4,7 @@ import { handled } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import { Inbox, type IpcReadOptions } from "./link/inbox.ts";
+import { Inbox, type IpcReceiveOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { LinkEnd } from "./link/link_types.ts";
 import { IpcTally } from "./observe/tally.ts";
@@ -86,11 +86,11 @@ export class LinkSlot {
   }
 
   /** Writes a message, waiting for a link at most as long as for a write. */
-  write(type: number, data: Uint8Array | string): Promise<void> {
+  send(type: number, data: Uint8Array | string): Promise<void> {
     let bytes: Uint8Array;
     try {
       checkType(type);
-      bytes = toBytes("Cannot write", data);
+      bytes = toBytes("Cannot send", data);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -119,7 +119,7 @@ export class LinkSlot {
   }
 
   /** Reads the next message. */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
     return this.inbox.read(options);
   }
 
@@ -144,7 +144,7 @@ export class LinkSlot {
   }
 
   /** Waits for a link. */
-  async whenLinked(options: IpcReadOptions): Promise<void> {
+  async whenLinked(options: IpcReceiveOptions): Promise<void> {
     const { timeoutMs, signal } = options;
     checkWaitNames("Cannot wait", options);
     if (timeoutMs !== undefined) checkDurationMs("Cannot wait", "timeoutMs", timeoutMs);
@@ -161,7 +161,7 @@ export class LinkSlot {
       () =>
         new TimeoutError(
           "ERR_WRITE_TIMEOUT",
-          `Cannot write as there was no connection for ${writeTimeoutMs} ms`,
+          `Cannot send as there was no connection for ${writeTimeoutMs} ms`,
         ),
     );
     this.#written++;

@@ -32,7 +32,7 @@ export type { IpcAnswer } from "./link/incoming_queries.ts";
 export type { IpcQueryContext } from "./link/query_context.ts";
 export type { IpcQueryHandler } from "./connect.ts";
 export type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-export type { IpcReadOptions } from "./link/inbox.ts";
+export type { IpcReceiveOptions as IpcReadOptions } from "./link/inbox.ts";
 export type { IpcRoundOptions } from "./round.ts";
 export type { IpcStatus, IpcStatusEvent } from "./observe/status.ts";
 export type { IpcCounters, IpcTraffic } from "../stats/data/counters.ts";

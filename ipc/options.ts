@@ -188,7 +188,7 @@ function checkProvider(action: string, provider: EncryptionProvider): void {
 
 /** Checks the type of a message. */
 export function checkType(type: unknown): number {
-  return checkInteger("Cannot write", "type", type, 1, 2 ** 32 - 1);
+  return checkInteger("Cannot send", "type", type, 1, 2 ** 32 - 1);
 }
 
 /** Data as bytes: a text is UTF-8. */

@@ -11,7 +11,7 @@ import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import { type IpcReadOptions, iterate } from "./link/inbox.ts";
+import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import { type IpcMessage, LinkSlot } from "./current_link.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
@@ -142,7 +142,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
    *
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not within `timeoutMs`
    */
-  connected(options: IpcReadOptions = {}): Promise<void> {
+  connected(options: IpcReceiveOptions = {}): Promise<void> {
     return this.#slot.whenLinked(options);
   }
 
@@ -159,8 +159,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Writes a message, as `IpcClient.write` does. */
-  write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+  send(type: number, data: Uint8Array | string): Promise<void> {
+    return this.#slot.send(type, data);
   }
 
   /** Resolves when the other process has received all that was written before; rejects once for each loss. */
@@ -169,13 +169,13 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Waits for the next message; `null` at the end. A wait that ends early loses no message. */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
+    return this.#slot.receive(options);
   }
 
   /** Iterates over the messages, whatever process the other is. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */

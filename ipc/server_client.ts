@@ -3,7 +3,7 @@ import { checkWaitNames } from "../options/names.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import { Inbox, type IpcReadOptions, iterate } from "./link/inbox.ts";
+import { Inbox, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
 import type { LinkEnd } from "./link/link_types.ts";
@@ -105,9 +105,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the client takes no message of this size
    * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    */
-  write(type: number, data: Uint8Array | string): Promise<void> {
+  send(type: number, data: Uint8Array | string): Promise<void> {
     try {
-      return this.#link!.write(checkType(type), toBytes("Cannot write", data));
+      return this.#link!.write(checkType(type), toBytes("Cannot send", data));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -119,7 +119,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 
   /** Waits for this client's next message; `null` at the end. A wait that ends early loses no message. */
-  read(options?: IpcReadOptions): Promise<IpcServerMessage | null> {
+  receive(options?: IpcReceiveOptions): Promise<IpcServerMessage | null> {
     return this.inbox.read(options);
   }
 
@@ -137,7 +137,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
 
   /** Iterates over this client's messages. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /**
@@ -184,6 +184,6 @@ export class ServerQueryContext implements IpcServerQueryContext {
   }
 
   write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.client.write(type, data);
+    return this.client.send(type, data);
   }
 }

@@ -103,7 +103,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /** Where the session stands. */
-  get state(): SessionState {
+  get status(): SessionState {
     return this.#engine.state;
   }
 

@@ -210,6 +210,11 @@ export class MuxStream implements AsyncDisposable {
     this.#core.reset(reason, failed);
   }
 
+  /** Ends both directions now: {@linkcode reset} under the name that all links share. */
+  abort(reason?: unknown): void {
+    this.reset(reason);
+  }
+
   /** Numbers of this stream. */
   stats(): MuxStreamStats {
     const { state, sender, receiver } = this.#core;

@@ -154,7 +154,7 @@ export class PoolBackend extends Member<Link> {
  * what came is a greeting.
  */
 export function isUsable({ conn, ended, used }: Link): boolean {
-  if (ended || conn.state !== "open") return false;
+  if (ended || conn.status !== "open") return false;
   if (!used) return true;
   const { heldBytes, queuedBytes } = conn.stats();
   return heldBytes === 0 && queuedBytes === 0;

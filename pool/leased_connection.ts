@@ -151,8 +151,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return this.#conn.tls;
   }
 
-  get state(): ConnectionState {
-    return this.#isLive ? this.#conn.state : "closed";
+  get status(): ConnectionState {
+    return this.#isLive ? this.#conn.status : "closed";
   }
 
   /** The counters are those of the connection, from its first lease on. */
@@ -170,7 +170,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   get closed(): Promise<ConnectionEnd> {
     if (this.#isReturned) return Promise.resolve(GIVEN_BACK);
-    if (this.#conn.state === "closed") return this.#conn.closed;
+    if (this.#conn.status === "closed") return this.#conn.closed;
     return (this.#closed ??= Promise.withResolvers()).promise;
   }
 
@@ -189,7 +189,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   get draining(): AbortSignal {
     const draining = this.#draining ??= new AbortController();
-    if (this.state === "draining") draining.abort(goingAway());
+    if (this.status === "draining") draining.abort(goingAway());
     return draining.signal;
   }
 
@@ -285,10 +285,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return this.#conn.close();
   }
 
-  hangUp(): void {
+  closeNow(): void {
     if (!this.#isLive) return;
     this.#endHere();
-    this.#conn.hangUp();
+    this.#conn.closeNow();
   }
 
   abort(reason?: unknown): void {

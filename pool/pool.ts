@@ -85,7 +85,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /** Where in its life the pool is. */
-  get state(): "open" | "closing" | "closed" {
+  get status(): "open" | "closing" | "closed" {
     return this.#state;
   }
 

@@ -23,8 +23,8 @@ import { planServer } from "../tls/plan.ts";
 /**
  * ```
  * created ──▶ listening ──shutdown()──▶ leaving ──▶ draining ──▶ stopped
- *    │            └────────close()───────────────────────────────▲
- *    └──cannot listen, close()───────────────────────────────────┘
+ *    │            └────────abort()───────────────────────────────▲
+ *    └──cannot listen, abort()───────────────────────────────────┘
  * ```
  * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any more, and works as before.
  */

@@ -153,7 +153,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
    * the connections and bytes that were cut
-   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
+   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -173,11 +173,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return promise;
   }
 
-  /** Stops now: every connection is cut. Idempotent. */
-  close(): void {
+  /** Stops now: every connection is cut. `reason` becomes the cause of their errors. Idempotent. */
+  abort(reason?: unknown): void {
     if (this.#state === "stopped") return;
-    this.#stopListening(new ClosedError("ERR_CLOSED", "The server was closed"));
-    this.#sessions.cut(new ClosedError("ERR_CLOSED", "The connection was cut as the server was closed"));
+    const options = reason === undefined ? {} : { cause: reason };
+    this.#stopListening(new ClosedError("ERR_CLOSED", "The server was aborted", options));
+    this.#sessions.cut(
+      new ClosedError("ERR_CLOSED", "The connection was cut: the server was aborted", options),
+    );
     this.#stop();
   }
 

@@ -78,7 +78,7 @@ export class Sessions<Data> {
       }
     }
     timer.returned();
-    const readsOn = connection.state === "closed";
+    const readsOn = connection.status === "closed";
     try {
       await connection.close();
     } catch (error) {

@@ -130,18 +130,18 @@ export class StatsPage implements AsyncDisposable {
   }
 
   /** Closes it and all its connections; resolves when the descriptors are free. Idempotent. */
-  close(): Promise<void> {
+  shutdown(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** The same as {@linkcode close}. */
+  /** The same as {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.shutdown();
   }
 
   readonly #onSignal = (): void => {
-    void this.close();
+    void this.shutdown();
   };
 
   async #start(): Promise<void> {
@@ -152,7 +152,7 @@ export class StatsPage implements AsyncDisposable {
       this.#listening = this.#http.listen();
       this.#addr = await this.#listening;
     } catch (error) {
-      void this.close();
+      void this.shutdown();
       throw error;
     }
   }

@@ -32,7 +32,7 @@ Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {
     await using client = new Client({ ...listening.server.addr as object, ...lines, ...clientOptions });
     assertEquals([client.status, client.connection], ["connecting", null]);
     await client.ready;
-    assertEquals([client.status, client.connection?.state], ["connected", "open"]);
+    assertEquals([client.status, client.connection?.status], ["connected", "open"]);
     await client.send("Hi!");
     await client.send(utf8("Ho!"));
     await client.flush();

@@ -163,7 +163,7 @@ Deno.test("logger of IPC tells of every status, and so of who serves a pair", as
   await using server = await listenIpc({ ...other.options, logger });
   await using _client = await connectIpc(other.options);
   await logger.of("debug The channel is connected");
-  await server.close();
+  await server.shutdown();
   await logger.of("debug The channel is closed");
 });
 

@@ -187,7 +187,7 @@ export class HubRouter implements Router {
    */
   async #target(to: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
     const link = this.#registry.named(to);
-    if (waitMs === 0 || link?.facts.mux.state === "open") return link;
+    if (waitMs === 0 || link?.facts.mux.status === "open") return link;
     const timeoutMs = Math.min(waitMs, MAX_HOLD_MS);
     // It does not come, or its caller gave up.
     return await this.#registry.waitFor(to, { signal, timeoutMs }).catch(() => this.#registry.named(to));
@@ -205,7 +205,7 @@ export class HubRouter implements Router {
       far = await target.open(open, limits);
     } catch (error) {
       const isThere = this.#registry.named(target.facts.identity) !== undefined;
-      if (target.facts.mux.state === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
+      if (target.facts.mux.status === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
       return refusalOf(error);
     }
     try {

@@ -181,7 +181,9 @@ export class MountedWire implements AsyncDisposable {
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
     return await openStream(async (limits) => {
       const link = this.#registry.find(idOrIdentity);
-      if (link !== undefined && (link.facts.mux.state === "open" || limits.waitForPeer !== true)) return link;
+      if (link !== undefined && (link.facts.mux.status === "open" || limits.waitForPeer !== true)) {
+        return link;
+      }
       if (limits.waitForPeer !== true) throw noPeer();
       try {
         return await this.#registry.waitFor(idOrIdentity, limits);
@@ -224,7 +226,7 @@ export class MountedWire implements AsyncDisposable {
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */
-  close(options: WireCloseOptions = {}): Promise<void> {
+  shutdown(options: WireCloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#leave().then(() => this.#close(timeoutMs));
     return this.#closing;
@@ -239,7 +241,7 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing
+   * Shuts down as {@linkcode shutdown} does, and does not wait for streams that this side opened and nothing
    * uses: those are reset after half a second. What could not end in order is reported: it must not hide
    * the error by which the block was left.
    */
@@ -247,12 +249,12 @@ export class MountedWire implements AsyncDisposable {
     await this.#leave();
     const links = [...this.#registry.links];
     const leaving = Promise.allSettled(links.map((link) => link.leave(CLOSE_MS)));
-    await this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    await this.shutdown().catch((error) => this.#reporter.report(error, { phase: "session" }));
     await leaving;
   }
 
   readonly #onSignal = (): void => {
-    this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    this.shutdown().catch((error) => this.#reporter.report(error, { phase: "session" }));
   };
 
   async #start(): Promise<void> {

@@ -48,7 +48,7 @@ async function client(kind: string, address: string, number: number): Promise<()
   const stream = await wire.open("echo");
   await stream.write(MESSAGE);
   if (await stream.read() === null) throw new Error("It was not answered");
-  stream.reset();
+  stream.abort();
   return () => wire.abort();
 }
 

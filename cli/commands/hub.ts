@@ -125,7 +125,7 @@ async function runHub(args: Arguments): Promise<number> {
   );
   reload = () => void access.reload();
   await wire.ready;
-  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
+  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.shutdown() });
   tellListening(wire.addr, { json });
   await stop.stopped;
   sayLeaving(limits.drainDelayMs);
@@ -219,7 +219,7 @@ function offersOf(offers: readonly string[]): Record<string, unknown> {
 async function drain(wire: MountedWire, timeoutMs: number): Promise<number> {
   sayDraining(wire.sessions.length, "session");
   try {
-    await wire.close({ timeoutMs });
+    await wire.shutdown({ timeoutMs });
     return 0;
   } catch (error) {
     sayFailure("parley hub", error);

@@ -125,7 +125,7 @@ async function runServe(args: Arguments): Promise<number> {
   const server = asTyped(() => serve(options, handler));
   await server.ready;
   const end = async () => {
-    server.close();
+    server.abort();
     await programs?.endAll();
   };
   await using _page = await openStats(place, { serve: server }, { json, end });

@@ -35,7 +35,7 @@ for (;;) {
       await sending;
     } else {
       await new Promise((resolve) => setTimeout(resolve, 0));
-      if (conn.state === "closed") await sending;
+      if (conn.status === "closed") await sending;
     }
   } catch (error) {
     report(error);

@@ -52,7 +52,7 @@ async function push(conn: Connection): Promise<void> {
       if (++sent % 64 === 0) collect();
       if (mode === "push") await sending;
       else if (conn.sending.pushedBytes % (64 * chunk.length) < chunk.length) await tick();
-      if (conn.state === "closed") return await sending;
+      if (conn.status === "closed") return await sending;
     }
   }
 }

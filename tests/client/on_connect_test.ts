@@ -126,7 +126,7 @@ Deno.test("Client.close() ends an onConnect that is under way at once, and leave
   });
   const link = await begun.promise;
   await settles("close()", client.close(), 5000);
-  assertEquals([link.state, client.status, client.connection], ["closed", "closed", null]);
+  assertEquals([link.status, client.status, client.connection], ["closed", "closed", null]);
   assertEquals((await Array.fromAsync(client.statuses())).map(({ status }) => status), ["closed"]);
   await assertRejects(() => client.ready, ClosedError);
 });

@@ -39,7 +39,7 @@ Deno.test("Connection.drain() hands over what has arrived until it is quiet, and
   transport.feed(utf8("one\ntwo\n"));
   await settle();
   connection.drain();
-  assertEquals(connection.state, "draining");
+  assertEquals(connection.status, "draining");
   transport.feed(utf8("three\n"));
   await settle();
   await time.clock.advance(QUIET_MS - 1);

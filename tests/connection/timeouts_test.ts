@@ -89,7 +89,7 @@ Deno.test("Connection does not blame the peer for a message that nobody waits fo
   sweeper.advance(900);
   transport.feed(utf8(" done\n"));
   assertEquals(text((await receiving)!), "half done");
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
@@ -155,7 +155,7 @@ Deno.test("Connection is not idle while as much comes as goes", async () => {
     await connection.flush();
     sweeper.advance(900);
   }
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
@@ -190,18 +190,18 @@ Deno.test("Connection is not idle while a write is under way", async () => {
   connection.send("one");
   await settle();
   sweeper.advance(5000);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   transport.releaseAll();
   await settle();
   sweeper.advance(900);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
 Deno.test("Connection is not idle by default", async () => {
   const { connection, sweeper } = scriptedConnection(lines);
   sweeper.advance(1e9, 1e8);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   await settle();
   connection.abort();
 });

@@ -173,7 +173,7 @@ Deno.test("tls_proxy serves on when a backend is killed, drains at SIGTERM, and 
   await late.send(hello);
   await late.flush();
   site.proxy.kill("SIGTERM");
-  await until(() => late.state !== "open" || late.stats().bytesOut === 5);
+  await until(() => late.status !== "open" || late.stats().bytesOut === 5);
   await late.closeWrite();
   const answer = await textOf(late);
   assert(

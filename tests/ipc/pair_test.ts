@@ -27,8 +27,8 @@ Deno.test("pairIpc makes the first process the server, the second the client, an
   assertEquals(await one.query(""), new Uint8Array(0));
   const error = await assertRejects(() => pairIpc(channel.options, () => ""), RemoteError);
   assertEquals(error.code, "ERR_BUSY");
-  await one.write(5, "message");
-  assertEquals((await two.read())?.type, 5);
+  await one.send(5, "message");
+  assertEquals((await two.receive())?.type, 5);
   assertEquals(await ask(two, "still"), "one heard still");
 });
 
@@ -99,7 +99,7 @@ Deno.test("a pair without reconnect ends when the other process is lost", async 
     goes.abort(new Error("killed"));
     await settles("the end", stays.closed);
     assertEquals(stays.status, "disconnected");
-    await assertCode("ERR_RESET", () => stays.read());
+    await assertCode("ERR_RESET", () => stays.receive());
     await assertRejects(() => stays.query(""), ClosedError);
   }
 });

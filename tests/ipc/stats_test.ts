@@ -22,7 +22,7 @@ Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries an
     },
   });
   const client = await connectIpc(channel.options);
-  await client.write(1, "x".repeat(500));
+  await client.send(1, "x".repeat(500));
   assertEquals(new TextDecoder().decode(await client.query("?")), "?");
   await assertRejects(() => client.query(""));
   await client.flush();

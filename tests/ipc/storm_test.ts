@@ -27,7 +27,7 @@ const PATIENT = { timeoutMs: 60_000 };
 interface Sender {
   /** Highest number that is known to have arrived. */
   confirmed: number;
-  /** Highest number that was given to `write`. */
+  /** Highest number that was given to `send`. */
   sent: number;
   /** How often it was told of a loss. */
   losses: number;
@@ -41,7 +41,7 @@ async function send(client: IpcClient, id: number, sender: Sender, random: Rando
       for (let i = 0; i < group; i++) {
         const size = random.below(60) === 0 ? LARGEST : SIZES[random.below(SIZES.length)]!;
         sender.sent++;
-        await client.write(1, make(id, sender.sent, size));
+        await client.send(1, make(id, sender.sent, size));
       }
       await client.flush();
       sender.confirmed = sender.sent;
@@ -99,7 +99,7 @@ Deno.test("a hundred clients with random disconnects: each message arrives once,
       "all are read",
       () => senders.every(({ confirmed }, id) => confirmed === 0 || received[id]!.includes(confirmed)),
     );
-    await server.close();
+    await server.shutdown();
     await reading;
   }
   for (const [id, sender] of senders.entries()) {

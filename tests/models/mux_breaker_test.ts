@@ -221,7 +221,7 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
   try {
     for (const victim of attacked) void victim.offend();
     await clock.advance(9000);
-    for (const victim of attacked) victim.session.state === "ended" ? tally.ended++ : tally.harmless++;
+    for (const victim of attacked) victim.session.status === "ended" ? tally.ended++ : tally.harmless++;
     for (const victim of attacked) victim.listen();
     await clock.advance(3000);
     for (const victim of attacked) victim.check();

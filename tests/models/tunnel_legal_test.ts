@@ -63,7 +63,7 @@ class Tunnels {
     }));
     while (this.#running.length > 0) await Promise.all(this.#running.splice(0));
     for (const wire of [home, office]) await wire.close().catch((error) => this.#excuse(error));
-    await server.close().catch((error) => this.#excuse(error));
+    await server.shutdown().catch((error) => this.#excuse(error));
     await server.finished;
   }
 

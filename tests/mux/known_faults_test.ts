@@ -105,7 +105,7 @@ Deno.test("MuxStream.write that runs out of time resets the stream, so that no r
     // Once the line is clear, the peer learns of it, and the session is as good as before.
     const [, end] = await bytesUntilEnd(peer, 1);
     assertEquals(end, RST);
-    assertEquals([session.state, session.stats().streams], ["open", 0]);
+    assertEquals([session.status, session.stats().streams], ["open", 0]);
     peer.transport.close();
     await session.closed;
   });

@@ -143,7 +143,7 @@ Deno.test("MuxSession refuses the opening of a stream whose window fits no budge
   assertEquals([memory.reservedBytes, memory.usedBytes], [2 * data.length, 2 * data.length]);
   await Promise.all([first.closeWrite(), second.closeWrite()]);
   for (const far of [firstFar, secondFar]) assertEquals(await readAll(far), data);
-  assertEquals([memory.reservedBytes, memory.usedBytes, pair.client.state], [0, 0, "open"]);
+  assertEquals([memory.reservedBytes, memory.usedBytes, pair.client.status], [0, 0, "open"]);
 });
 
 Deno.test("MuxSession keeps what has come whole, with its FIN, when other streams need memory", async () => {

@@ -249,7 +249,7 @@ async function simulate(random: Random, tally: Tally): Promise<void> {
 
 /** What must hold when everything is over. */
 function check(world: World): void {
-  assertEquals([world.client.state, world.server.state], ["ended", "ended"]);
+  assertEquals([world.client.status, world.server.status], ["ended", "ended"]);
   assertEquals([world.memory.usedBytes, world.memory.grownBytes], [0, 0]);
   assertEquals([world.client.stats().streams, world.server.stats().streams], [0, 0]);
   assertEquals(world.clock.pending, 0, "timers are left");

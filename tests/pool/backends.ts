@@ -38,7 +38,7 @@ export class TestBackend implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.server.close();
+    this.server.abort();
     await this.server.finished;
   }
 }

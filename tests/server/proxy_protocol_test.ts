@@ -195,5 +195,5 @@ Deno.test("mount() behind a balancer tells the peers' addresses, also to authori
   assertEquals(asked, [client]);
   assertEquals(wire.session("agent-7")!.remoteAddr, client);
   await peer.close();
-  await wire.close();
+  await wire.shutdown();
 });

@@ -13,7 +13,7 @@ class Load implements AsyncDisposable {
 
   constructor(conns: readonly Connection[]) {
     this.#running = conns.map(async (conn) => {
-      while (!this.#stopped && conn.state === "open") await ask(conn, "x".repeat(200)).catch(() => {});
+      while (!this.#stopped && conn.status === "open") await ask(conn, "x".repeat(200)).catch(() => {});
     });
   }
 
@@ -252,7 +252,7 @@ Deno.test({
     );
     assertEquals(view.complaints, []);
     assertEquals(view.requests.filter((url) => !url.startsWith(page.url)), []);
-    await page.close();
+    await page.shutdown();
     await view.until(
       "/^No answer since .*: trying again$/.test(document.getElementById('live').textContent)",
     );

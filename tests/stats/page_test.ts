@@ -26,7 +26,7 @@ async function paged(options: ServeStatsOptions = {}) {
     page,
     test,
     async [Symbol.asyncDispose](): Promise<void> {
-      await page.close();
+      await page.shutdown();
       await test[Symbol.asyncDispose]();
     },
   };
@@ -256,7 +256,7 @@ Deno.test("serveStats() outlives an isReady and a source that throw while somebo
     part.broken = false;
   }
   assertEquals((await get(page, "readyz")).status, 200);
-  await page.close();
+  await page.shutdown();
   await reading;
 });
 
@@ -295,7 +295,7 @@ Deno.test("serveStats() closes by close(), by its signal and by await using, wit
   await using test = await started();
   const before = openDescriptors();
   const controller = new AbortController();
-  for (const end of [(page: StatsPage) => page.close(), () => controller.abort()]) {
+  for (const end of [(page: StatsPage) => page.shutdown(), () => controller.abort()]) {
     const page = serveStats(test.server, { signal: controller.signal });
     await page.ready;
     const { body } = await fetch(`${page.url}events`);
@@ -307,7 +307,7 @@ Deno.test("serveStats() closes by close(), by its signal and by await using, wit
   }
   await until("the descriptors are back", () => openDescriptors() <= before);
   const early = serveStats(test.server);
-  const closed = early.close();
+  const closed = early.shutdown();
   await early.ready;
   await closed;
   await assertRejects(() => fetch(early.url));

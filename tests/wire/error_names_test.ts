@@ -26,7 +26,7 @@ for (const [name, call] of Object.entries(CALLS)) {
     await using test = await mounted({ handlers: { hang } });
     const wire = await test.join("ann");
     const stream = await wire.open("hang");
-    stream.reset();
+    stream.abort();
     const text = 'ERR_RESET: Cannot go on with the stream "hang" to the server';
     assertEquals(textOf(await errorOf(call(stream))), `${text}: it was reset on this side`);
     const lost = await wire.open("hang");
@@ -63,7 +63,7 @@ Deno.test("WireStream rejects with the reason of a signal itself, whatever it sa
   await using test = await mounted({ handlers: { hang } });
   const wire = await test.join("ann");
   const elsewhere = await wire.open("hang");
-  elsewhere.reset();
+  elsewhere.abort();
   const reason = await errorOf(elsewhere.read());
   const stream = await wire.open("hang");
   const controller = new AbortController();

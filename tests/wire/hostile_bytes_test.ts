@@ -203,7 +203,7 @@ Deno.test("hub stalls the caller of a target that takes nothing, and none of his
     const others = await Promise.all(Array.from({ length: 8 }, () => caller.peer("ann").open("echo")));
     const answers = await Promise.all(others.map((other) => askStream(other, "x".repeat(100_000))));
     assertEquals(answers.map((answer) => answer.length), Array(8).fill(100_000));
-    stream.reset();
+    stream.abort();
     await sending;
   });
 });

@@ -146,7 +146,7 @@ Deno.test("hub lets a client that opens and resets without end not run more than
   const bob = await test.join("bob");
   await using eve = await RawWire.dial(portOf(test));
   await eve.hello("eve");
-  for (let count = 0; count < 300 && eve.mux.state === "open"; count++) {
+  for (let count = 0; count < 300 && eve.mux.status === "open"; count++) {
     const channel = await eve.send({ name: "work" }).catch(() => null);
     if (channel === null) break;
     // Those over the share wait for a turn until they are reset.

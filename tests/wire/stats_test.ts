@@ -54,7 +54,7 @@ Deno.test("wire.stats() keeps what ended sessions counted, and tells of the drai
   const sent = wire.stats();
   assertEquals([sent.state, overall.streamsServed], ["closed", 1]);
   assert(overall.bytesIn > 5 && overall.bytesIn <= sent.overall.bytesOut);
-  const closing = test.server.close();
+  const closing = test.server.shutdown();
   await Promise.resolve();
   await Promise.resolve();
   assertEquals(test.server.state, "draining");
@@ -133,7 +133,7 @@ Deno.test("wire.stats() counts what a peer broke as broken, and only a handler's
     throw new TypeError("on purpose");
   });
   const wire = await test.join("ann");
-  for (const name of ["read", "wraps"]) (await wire.open(name)).reset();
+  for (const name of ["read", "wraps"]) (await wire.open(name)).abort();
   await (await wire.open("patient")).closed;
   await (await wire.open("fails")).closed;
   const counted = () => {

@@ -28,7 +28,7 @@ Deno.test("MountedWire.waitFor ends by its time, its signal, and the end of the 
   await waiting;
   await assertRejects(() => test.server.waitFor("a b"), TypeError, '"identity"');
   const ending = assertRejects(() => test.server.waitFor("ann"), ClosedError);
-  await test.server.close();
+  await test.server.shutdown();
   await ending;
   await assertRejects(() => test.server.waitFor("ann"), ClosedError);
 });

@@ -167,7 +167,7 @@ function left(): ClosedError {
 
 /** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
 async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
-  if (mux.state !== "ended") return undefined;
+  if (mux.status !== "ended") return undefined;
   // Not `closed`: that waits until the connection is gone, which the peer can delay.
   const cause = await mux.ping().catch((error) => error);
   if (!(cause instanceof ProtocolError)) return undefined;

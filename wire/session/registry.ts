@@ -40,7 +40,7 @@ export class Registry {
   async waitFor(identity: string, options: WaitOptions): Promise<Link> {
     options.signal?.throwIfAborted();
     const link = this.named(identity);
-    if (link?.facts.mux.state === "open") return link;
+    if (link?.facts.mux.status === "open") return link;
     const waiters = this.#awaited.get(identity) ?? new Waiters();
     this.#awaited.set(identity, waiters);
     try {
@@ -83,7 +83,7 @@ export class Registry {
   /** Lists a session whose name was claimed; `false` when it has ended, or lost its name, meanwhile. */
   add(link: Link): boolean {
     const entry = this.#byIdentity.get(link.facts.identity);
-    if (entry?.facts !== link.facts || link.facts.mux.state === "ended") return false;
+    if (entry?.facts !== link.facts || link.facts.mux.status === "ended") return false;
     entry.link = link;
     this.#byId.set(link.facts.id, link);
     this.#awaited.get(link.facts.identity)?.resolve(link);

@@ -144,7 +144,7 @@ export class WireStream implements AsyncDisposable {
       return await this.#writer.send(source, options);
     } catch (error) {
       // The peer must not take a part for the whole.
-      this.reset(error);
+      this.abort(error);
       throw error;
     }
   }
@@ -171,7 +171,7 @@ export class WireStream implements AsyncDisposable {
       return await copyBody(this.#reader, sink, this.#bodyEnd, options);
     } catch (error) {
       // Inside a segment there is no way back to its beginning.
-      if (error instanceof ProtocolError || this.#reader.isInside) this.reset(error);
+      if (error instanceof ProtocolError || this.#reader.isInside) this.abort(error);
       throw error;
     }
   }
@@ -200,7 +200,7 @@ export class WireStream implements AsyncDisposable {
   }
 
   /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
-  reset(reason?: unknown): void {
+  abort(reason?: unknown): void {
     this.#mux.reset(reason);
   }
 
@@ -217,7 +217,7 @@ export class WireStream implements AsyncDisposable {
     return this.#readable;
   }
 
-  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode reset}. */
+  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode abort}. */
   get writable(): WritableStream<Uint8Array> {
     this.#out = use("write to", this.#out, "plain");
     this.#writable ??= new WritableStream<Uint8Array>({
@@ -226,7 +226,7 @@ export class WireStream implements AsyncDisposable {
       },
       write: (chunk) => this.#push(chunk),
       close: () => this.closeWrite(),
-      abort: (reason) => this.reset(reason),
+      abort: (reason) => this.abort(reason),
     });
     return this.#writable;
   }
@@ -244,7 +244,7 @@ export class WireStream implements AsyncDisposable {
 
   /**
    * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
-   * {@linkcode reset}. A peer that does not end the stream within half a second is not waited for: the stream
+   * {@linkcode abort}. A peer that does not end the stream within half a second is not waited for: the stream
    * then ends by itself. Never rejects, so that it hides no error by which the block was left; {@linkcode
    * closed} tells how the stream ended.
    */

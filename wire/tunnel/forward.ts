@@ -166,7 +166,7 @@ export class Forward implements AsyncDisposable {
   }
 
   /** Stops listening and resets the connections. Idempotent. */
-  async close(): Promise<void> {
+  async abort(): Promise<void> {
     this.#cut();
     await this.finished;
   }
@@ -182,9 +182,9 @@ export class Forward implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** The same as {@linkcode close}. */
+  /** The same as {@linkcode shutdown}; waits for {@linkcode finished} when it ends already. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await (this.#stopping.signal.aborted ? this.finished : this.shutdown());
   }
 
   #stop(): void {
@@ -208,7 +208,7 @@ export class Forward implements AsyncDisposable {
     try {
       await withDeadline({ timeoutMs, late }, () => this.finished);
     } finally {
-      await this.close();
+      await this.abort();
     }
   }
 
@@ -264,7 +264,7 @@ export class Forward implements AsyncDisposable {
     }
     try {
       const stream = await this.#reach(signal, startedMs);
-      const onAbort = () => stream.reset(signal.reason);
+      const onAbort = () => stream.abort(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
       return await joinTunnel(stream, waiting, "opened");

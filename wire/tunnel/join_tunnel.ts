@@ -121,6 +121,6 @@ class Splice {
 
   #breakStream(): void {
     if (this.#role === "served") this.#stream[BREAK](this.#broken?.error);
-    else this.#stream.reset(this.#broken?.error);
+    else this.#stream.abort(this.#broken?.error);
   }
 }

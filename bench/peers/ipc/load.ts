@@ -36,7 +36,7 @@ async function parley(): Promise<Side> {
         throw new Error("Wrong answer");
       }
     },
-    send: () => client.write(1, data),
+    send: () => client.send(1, data),
     async arrived() {
       await client.flush();
       return Number(new TextDecoder().decode(await client.query("")));

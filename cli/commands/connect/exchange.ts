@@ -61,7 +61,7 @@ export async function exchange(
   try {
     const end = await run.end();
     const heldBytes = end === "ended" ? local.heldBytes : 0;
-    if (end === "left" || end === "waited" || end === "unread") connection.hangUp();
+    if (end === "left" || end === "waited" || end === "unread") connection.closeNow();
     else await connection.close();
     const unsentBytes = end === "ended" || end === "waited"
       ? heldBytes + (await connection.closed).unsentBytes

@@ -61,15 +61,15 @@ async function runListen(args: Arguments): Promise<number> {
   const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
     throw usageOf(error);
   });
-  const end = () => server.close();
+  const end = () => server.shutdown();
   await using _page = await openStats(place, { [name]: server }, { json, end });
   tellListening(server.addr, { json });
-  void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));
+  void stop.stopped.then(() => server.shutdown({ timeoutMs }).catch(() => {}));
   try {
     await printMessages(server, { json, wanted });
   } finally {
     // What it rejects with is told; it was begun already when a signal came.
-    await server.close({ timeoutMs }).finally(() => programs?.endAll());
+    await server.shutdown({ timeoutMs }).finally(() => programs?.endAll());
   }
   return 0;
 }
@@ -80,7 +80,7 @@ async function printMessages(
   { json, wanted }: { readonly json: boolean; readonly wanted: number },
 ): Promise<void> {
   const output = new Output();
-  void output.gone.then(() => server.close().catch(() => {}));
+  void output.gone.then(() => server.shutdown().catch(() => {}));
   let left = wanted;
   for await (const message of server) {
     await output.write(json ? asJson(message) : withLineFeed(message.data));

@@ -58,7 +58,7 @@ async function failWhenGone(client: IpcClient): Promise<never> {
 }
 
 async function sendLines(client: IpcClient, input: Local, type: number): Promise<void> {
-  for await (const line of input.input) await client.write(type, line);
+  for await (const line of input.input) await client.send(type, line);
 }
 
 async function sendWhole(
@@ -68,5 +68,5 @@ async function sendWhole(
   const whole = await readWhole(input);
   // A part must not be taken for the whole.
   stop.throwIfAborted();
-  await client.write(type, whole);
+  await client.send(type, whole);
 }

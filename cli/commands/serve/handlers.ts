@@ -181,7 +181,7 @@ export function perConnection(options: PerConnectionOptions): Handler {
       throw late.signal.aborted ? late.signal.reason : failure ?? error;
     } finally {
       clearTimeout(timer);
-      pipes.hangUp();
+      pipes.closeNow();
     }
   };
 }

@@ -49,7 +49,7 @@ Deno.test("parley top --json tells each look on a line, waits for a page that is
 
   await using program = new Program(PARLEY_MAIN, ["top", `${port}`, "--json", "--interval", "100ms"]);
   await program.printed(/\n.*"title":"Top test".*\n/);
-  await page.close();
+  await page.shutdown();
   await program.said(/parley top: Cannot read statistics from .* as nobody answers there; trying again\n/);
   const before = program.stdout.length;
   await using _again = await pageOf(test, port);
@@ -122,7 +122,7 @@ Deno.test({
     await terminal.resize(100, 16);
     await terminal.shows(/p \[paused\]/);
     await terminal.press("p");
-    await page.close();
+    await page.shutdown();
     await terminal.shows(/^! Cannot read statistics .* nobody answers there/m);
     await using _again = await pageOf(test, port);
     await terminal.shows(/^Top test/);

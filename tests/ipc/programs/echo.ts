@@ -17,5 +17,5 @@ for await (const { client, type, data } of server) {
   const expected = pattern(type);
   const same = data.length === expected.length && data.every((byte, i) => byte === expected[i]);
   tell(same ? { got: type } : { wrong: type });
-  await client.write(type, data).catch(() => {});
+  await client.send(type, data).catch(() => {});
 }

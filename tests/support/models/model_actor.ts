@@ -12,7 +12,7 @@ export interface ModelStream {
   write(bytes: Uint8Array, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>;
   closeWrite(): Promise<void>;
   close(): Promise<void>;
-  reset(reason?: unknown): void;
+  abort(reason?: unknown): void;
   /** Stops reading; raw peers cannot say so. */
   cancel?(): void;
 }
@@ -180,7 +180,7 @@ export class Actor {
       this.#plan.allow(`the ${this.#side} gave a write up`);
       this.hasReset = true;
       this.#theirs.abandoned = this.#hasStopped = true;
-      this.#stream.reset(error);
+      this.#stream.abort(error);
     }
   }
 
@@ -220,7 +220,7 @@ export class Actor {
         this.#plan.allow(`the ${this.#side} reset the stream`);
         this.#theirs.abandoned = this.#hasStopped = true;
         this.hasReset = true;
-        return stream.reset();
+        return stream.abort();
     }
   }
 

@@ -83,7 +83,7 @@ export class ModelBackend {
       if (kind === "crash") {
         for (const link of this.#stage.hosts.of(this.port)) link.cut();
         this.#crashes++;
-        this.server.close();
+        this.server.abort();
       } else await this.server.shutdown();
       await this.server.finished;
       if (goneMs > 0) await clock.sleep(goneMs);

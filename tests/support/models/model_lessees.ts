@@ -180,7 +180,7 @@ export class Lessee {
         conn.drain();
         break;
       case "hung up":
-        conn.hangUp();
+        conn.closeNow();
         break;
       case "aborted":
         conn.abort();
@@ -214,7 +214,7 @@ export class Lessee {
         assertEquals(codeOf(error), "ERR_CLOSED", `${call}() on a lease that was given back`);
       }
     }
-    conn.hangUp();
+    conn.closeNow();
     conn.abort();
     conn.drain();
     await conn.close();

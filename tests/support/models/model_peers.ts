@@ -138,7 +138,7 @@ export class ModelPeer {
       this.end ??= codeOf(error);
     }
     const { messagesIn } = conn.stats();
-    if (this.end !== undefined && conn.state !== "closed") conn.hangUp();
+    if (this.end !== undefined && conn.status !== "closed") conn.closeNow();
     this.at = "waiting for the end";
     const { error } = await conn.closed;
     this.closedAtMs = this.#stage.clock.now();

@@ -84,7 +84,7 @@ class PoolWorld {
     await clock.sleep(2 * IDLE_MS);
     this.#checkQuiet(tally);
     await pool.close();
-    assertEquals(pool.state, "closed");
+    assertEquals(pool.status, "closed");
     await Promise.all(lessees.map((lessee) => lessee.settle()));
     for (const backend of this.#backends) await backend.stop();
   }

@@ -102,7 +102,7 @@ class WireWorld {
     await this.#served();
     await Promise.all(this.#callers.map((wire) => this.#close(wire)));
     if (target !== undefined) await this.#close(target);
-    await server.close({ timeoutMs: CLOSE_MS });
+    await server.shutdown({ timeoutMs: CLOSE_MS });
     await server.finished;
   }
 

@@ -270,7 +270,7 @@ class World {
       }
     }
     for (const session of this.#mux) {
-      assertEquals(session.state, "ended");
+      assertEquals(session.status, "ended");
       const { streams, backlog, bufferedBytes } = session.stats();
       assertEquals([streams, backlog, bufferedBytes], [0, 0, 0], "a session still holds something");
     }
@@ -306,7 +306,7 @@ class World {
   #waiting(): string {
     const stuck = this.#plans.filter((plan) => plan.opened && !isOver(plan));
     const unopened = this.#plans.filter((plan) => !plan.opened && plan.openError === undefined).length;
-    const states = this.#mux.map((session) => session.state).join(", ");
+    const states = this.#mux.map((session) => session.status).join(", ");
     return `${unopened} were never opened; sessions: ${states}\n${stuck.slice(0, 3).map(story).join("\n")}`;
   }
 

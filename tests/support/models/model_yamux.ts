@@ -304,11 +304,11 @@ class YamuxStream implements ModelStream {
 
   async close(): Promise<void> {
     await this.closeWrite();
-    const cancel = this.#peer.clock.after(CLOSE_TIMEOUT_MS, () => this.reset());
+    const cancel = this.#peer.clock.after(CLOSE_TIMEOUT_MS, () => this.abort());
     void this.closed.then(cancel);
   }
 
-  reset(_reason?: unknown): void {
+  abort(_reason?: unknown): void {
     if (this.#error !== undefined || (this.#finSent && this.#finCame)) return;
     this.#peer.frame(WINDOW, RST, this.id, 0);
     this.fail(new ClosedError("ERR_RESET", "The raw stream was reset on this side"));

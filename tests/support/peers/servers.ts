@@ -34,7 +34,7 @@ export class TestServer<Data = unknown> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.server.close();
+    this.server.abort();
     await this.server.finished;
   }
 }

@@ -21,7 +21,7 @@ async function saidBy(
     const wire = mount(options);
     await wire.ready;
     await work((wire.addr as Deno.NetAddr).port, said);
-    await wire.close();
+    await wire.shutdown();
   } finally {
     Object.assign(console, { warn, error });
   }
