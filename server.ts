@@ -14,6 +14,7 @@ import { type Handler, resolveServeOptions, type ServeOptions } from "./server/o
 import { Server } from "./server/server.ts";
 
 export { Server, type ShutdownOptions } from "./server/server.ts";
+export type { ServerState } from "./accept/server_state.ts";
 export type {
   ClosedConnectionsOptions,
   Handler,
@@ -21,7 +22,6 @@ export type {
   ServeErrorContext,
   ServeHooks,
   ServeOptions,
-  ServerState,
 } from "./server/options.ts";
 export {
   listenTransport,

@@ -42,7 +42,7 @@ export {
 export { MuxMemory, type MuxMemoryOptions, processMemory, type SessionMemory } from "./memory.ts";
 export { type MuxRole, type MuxSessionOptions } from "./options.ts";
 export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
-export { type SessionState, type StreamState } from "./state.ts";
+export { type LinkStatus, type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
 export { type MuxTerms } from "./terms.ts";
 export { type WaitOptions } from "../async/wait.ts";

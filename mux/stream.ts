@@ -1,7 +1,7 @@
 // MuxStream: one bidirectional flow of bytes inside a session, as the application sees it.
 import { type ParleyError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
-import type { StreamState } from "./state.ts";
+import { type LinkStatus, type StreamState, streamStatus } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
@@ -66,6 +66,11 @@ export class MuxStream implements AsyncDisposable {
   /** Number of the stream: odd when the client opened it, even when the server did. */
   get id(): number {
     return this.#core.id;
+  }
+
+  /** Where in its life the stream is: `"closing"` once our direction has ended. */
+  get status(): LinkStatus {
+    return streamStatus(this.#core.state);
   }
 
   /**

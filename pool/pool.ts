@@ -54,6 +54,7 @@ export class Pool implements AsyncDisposable {
   readonly #engine: PoolEngine;
   readonly #roster: Roster;
   readonly #unsweep: () => void;
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   #state: "open" | "closing" | "closed" = "open";
   #closing: Promise<void> | undefined;
 

@@ -1,4 +1,5 @@
 // Options of serve(): what they are, their defaults, and their check before any I/O.
+import type { ServerState } from "../accept/server_state.ts";
 import type { Connection } from "../connection.ts";
 import {
   type ConnectionOptions,
@@ -19,16 +20,6 @@ import { checkKeepAlive, refuseDelay } from "../net/transport/tuning.ts";
 import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { planServer } from "../tls/plan.ts";
-
-/**
- * ```
- * created ──▶ listening ──shutdown()──▶ leaving ──▶ draining ──▶ stopped
- *    │            └────────abort()───────────────────────────────▲
- *    └──cannot listen, abort()───────────────────────────────────┘
- * ```
- * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any more, and works as before.
- */
-export type ServerState = "created" | "listening" | "leaving" | "draining" | "stopped";
 
 /** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
 export interface ClosedConnectionsOptions {

@@ -1,6 +1,6 @@
 // Outcome: a promise of a server to its caller, which knows whether the caller has asked for it.
 import { ClosedError, ParleyError } from "../errors.ts";
-import type { ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 
 /**
  * What becomes of a server. Where the caller has asked for the promise, its rejection is the report; where not, the server reports by

@@ -13,7 +13,8 @@ import type { Address, Incoming, Listener } from "../net/transport/transport.ts"
 import { acceptLoop } from "../accept/accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
 import { Handshakes } from "../accept/handshakes.ts";
-import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
+import type { Handler, ResolvedServeOptions } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { Sessions } from "./sessions.ts";
 import { ServerTally } from "./tally.ts";

@@ -17,7 +17,7 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 import { acceptLoop } from "../accept/accept_loop.ts";
 import { ErrorReporter } from "./error_reporter.ts";
 import { Handshakes } from "../accept/handshakes.ts";
-import type { ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {
   type ListenTransportOptions,

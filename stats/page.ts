@@ -1,4 +1,5 @@
 // serveStats(): a page with live statistics, on an address of its own.
+import type { ServerState } from "../accept/server_state.ts";
 import { ClosedError } from "../errors.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { HostCheck } from "./page/hosts.ts";
@@ -94,6 +95,12 @@ export class StatsPage implements AsyncDisposable {
     this.ready.catch(() => {});
   }
 
+  /** Where in its life the page is; it has nothing to drain. */
+  get state(): ServerState {
+    if (this.#closing !== null) return "stopped";
+    return this.#addr === null ? "created" : "listening";
+  }
+
   /**
    * Where it listens, with the real port. Known once {@linkcode ready} has resolved.
    *
@@ -133,6 +140,11 @@ export class StatsPage implements AsyncDisposable {
   shutdown(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /** Closes it now; {@linkcode finished} resolves when the descriptors are free. Idempotent. */
+  abort(): void {
+    void this.shutdown();
   }
 
   /** The same as {@linkcode shutdown}. */

@@ -33,6 +33,8 @@ export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from 
 export { connectTransport } from "../client/connect.ts";
 export { type ConnectTransportOptions } from "../client/options.ts";
 export { type ClientStatus } from "../client/status.ts";
+export type { LinkStatus } from "../mux/state.ts";
+export type { ServerState } from "../accept/server_state.ts";
 export {
   listenTransport,
   type ListenTransportOptions,

@@ -10,7 +10,7 @@ import { listen } from "../net/listen.ts";
 import type { Address, Incoming, Listener } from "../net/transport/transport.ts";
 import { acceptLoop } from "../accept/accept_loop.ts";
 import { Handshakes } from "../accept/handshakes.ts";
-import type { ServerState } from "../server/options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "../server/outcome.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
@@ -218,6 +218,16 @@ export class MountedWire implements AsyncDisposable {
   /** Removes a handler; streams that it serves go on. `false` when there was none. */
   unhandle(name: string): boolean {
     return this.#handlers.delete(name);
+  }
+
+  /** Lets the process live while it listens (the default). */
+  ref(): void {
+    this.#listener?.ref();
+  }
+
+  /** Lets the process end although it listens, once it does. Connected peers keep it alive. */
+  unref(): void {
+    this.#listener?.unref();
   }
 
   /**

@@ -2,6 +2,7 @@
 import { checkOptionNames } from "../../options/names.ts";
 import type { ParleyError } from "../../errors.ts";
 import type { MuxSessionStats } from "../../mux/session.ts";
+import { type LinkStatus, sessionStatus } from "../../mux/state.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { checkBoolean } from "../../options/check.ts";
 import type { Address, TlsInfo } from "../../net/transport/transport.ts";
@@ -64,6 +65,11 @@ export class WireSession {
   /** What TLS told about the peer. */
   get tls(): TlsInfo | undefined {
     return this.#link.facts.transport.tls;
+  }
+
+  /** Where in its life the session is: `"closing"` once either side opens no more streams. */
+  get status(): LinkStatus {
+    return sessionStatus(this.#link.facts.mux.status);
   }
 
   /** Resolves once the session is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */

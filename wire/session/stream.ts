@@ -1,6 +1,7 @@
 // WireStream: a named stream, after its OPEN and ACCEPT: bytes both ways, or segments.
 import { ProtocolError } from "../../errors.ts";
 import type { ParleyError } from "../../errors.ts";
+import type { LinkStatus } from "../../mux/state.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { Meta } from "../protocol/frames.ts";
@@ -84,6 +85,11 @@ export class WireStream implements AsyncDisposable {
   /** Number of the stream in its session. */
   get id(): number {
     return this.#mux.id;
+  }
+
+  /** Where in its life the stream is: `"closing"` once our direction has ended. */
+  get status(): LinkStatus {
+    return this.#mux.status;
   }
 
   /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */

@@ -1,5 +1,6 @@
 // forward(): a local port or socket that leads to what another side exposes.
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
+import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
 import { pause } from "../../async/pause.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../../errors.ts";
@@ -135,6 +136,8 @@ interface ForwardParts {
 
 /** A local port that leads elsewhere; {@linkcode forward} makes it. */
 export class Forward implements AsyncDisposable {
+  /** Resolved: {@linkcode forward} returns when it listens. */
+  readonly ready: Promise<void> = Promise.resolve();
   /** Resolves when it is closed and all its connections are over. Never rejects. */
   readonly finished: Promise<void>;
   readonly #listener: Listener;
@@ -145,19 +148,35 @@ export class Forward implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #empty = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
+  #state: ServerState = "listening";
 
   /** @ignore use {@linkcode forward} */
   constructor(listener: Listener, parts: ForwardParts) {
     this.#listener = listener;
     this.#parts = parts;
     this.#turns = new Turns(parts.maxConnections);
-    this.finished = this.#accept();
+    this.finished = this.#accept().finally(() => this.#state = "stopped");
     void parts.ended.then(() => this.#cut());
   }
 
   /** Where it listens, with the real port. */
   get addr(): Address {
     return this.#listener.addr;
+  }
+
+  /** Where in its life the tunnel is. */
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Lets the process live while the tunnel listens (the default). */
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  /** Lets the process end although the tunnel listens. */
+  unref(): void {
+    this.#listener.unref();
   }
 
   /** Connections that are open, and those that wait. */
@@ -189,6 +208,7 @@ export class Forward implements AsyncDisposable {
 
   #stop(): void {
     this.#stopping.abort();
+    if (this.#state === "listening") this.#state = "draining";
     this.#listener.close();
   }
 
