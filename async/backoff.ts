@@ -193,8 +193,6 @@ function checkAttempts(action: string, value: unknown): number {
   }
   const Kind = typeof value === "number" ? RangeError : TypeError;
   throw new Kind(
-    `${action} as "maxAttempts" must be a whole number from 0, or Infinity: current value is ${
-      String(value)
-    }`,
+    `${action}: "maxAttempts" must be a whole number from 0, or Infinity, current value is ${String(value)}`,
   );
 }

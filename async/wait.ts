@@ -51,6 +51,6 @@ export function checkWait(what: string, options: WaitOptions): void {
   checkSignal(`Cannot ${what}`, signal);
   if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= 0x7fffffff)) return;
   throw new RangeError(
-    `Cannot ${what} as "timeoutMs" must be 0 to 2147483647: current value is ${timeoutMs}`,
+    `Cannot ${what}: "timeoutMs" must be 0 to 2147483647, current value is ${timeoutMs}`,
   );
 }

@@ -92,5 +92,5 @@ export function resolveClientOptions<Data>(options: ClientOptions<Data>): Resolv
 function makeBackoff(reconnect: ReconnectOptions | false = {}): Backoff | null {
   if (reconnect === false) return null;
   if (typeof reconnect === "object" && reconnect !== null) return new Backoff(reconnect);
-  throw new TypeError(`Cannot connect as "reconnect" must be an object or false: got ${typeof reconnect}`);
+  throw new TypeError(`Cannot connect: "reconnect" must be an object or false, got ${typeof reconnect}`);
 }

@@ -48,7 +48,7 @@ export class TokenBucket {
     for (const [name, value] of [["perSecond", perSecond], ["burst", burst]] as const) {
       if (!(value > 0 && value < Infinity)) {
         throw new RangeError(
-          `Cannot limit a rate as "${name}" must be greater than 0 and finite: current value is ${value}`,
+          `Cannot limit a rate: "${name}" must be greater than 0 and finite, current value is ${value}`,
         );
       }
     }

@@ -129,6 +129,6 @@ export function checkFraming(action: string, framing: unknown): void {
   const { decoder, encoder } = (framing ?? {}) as Partial<Framing>;
   if (typeof decoder === "function" && typeof encoder === "function") return;
   throw new TypeError(
-    `${action} as "framing" must be a Framing such as lengthPrefixed(): got ${typeof framing}`,
+    `${action}: "framing" must be a Framing such as lengthPrefixed(), got ${typeof framing}`,
   );
 }

@@ -66,7 +66,7 @@ export function checkReceive(options: ReceiveOptions): void {
 
 /** The error of a wait whose time is over. */
 export function readTimeout(timeoutMs: number, observer?: MessageObserver): TimeoutError {
-  const text = `Cannot receive as no message came within ${timeoutMs} ms`;
+  const text = `Cannot receive: no message came within ${timeoutMs} ms`;
   const error = new TimeoutError("ERR_READ_TIMEOUT", text);
   observer?.timedOut(error);
   return error;
@@ -74,7 +74,7 @@ export function readTimeout(timeoutMs: number, observer?: MessageObserver): Time
 
 /** The error of a second wait beside one that is pending. */
 export function secondReader(): TypeError {
-  return new TypeError("Cannot receive as another reader waits on this connection: one reader at a time");
+  return new TypeError("Cannot receive: another reader waits on this connection: one reader at a time");
 }
 
 /** The result of an iteration: `null` is its end. */

@@ -37,12 +37,12 @@ export function lengthPrefixed(options: LengthPrefixedOptions = {}): Framing {
   const { bytes = 4, endian = "big" } = options;
   if (![1, 2, 4, 8].includes(bytes)) {
     throw new RangeError(
-      `Cannot make the framing as "bytes" must be 1, 2, 4 or 8: current value is ${bytes}`,
+      `Cannot make the framing: "bytes" must be 1, 2, 4 or 8, current value is ${bytes}`,
     );
   }
   if (endian !== "big" && endian !== "little") {
     throw new RangeError(
-      `Cannot make the framing as "endian" must be "big" or "little": current value is "${endian}"`,
+      `Cannot make the framing: "endian" must be "big" or "little", current value is "${endian}"`,
     );
   }
   return {

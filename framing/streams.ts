@@ -99,5 +99,5 @@ function resolve(action: string, options: FrameStreamOptions): { maxMessageBytes
 
 function checkBytes(action: string, chunk: unknown): void {
   if (chunk instanceof Uint8Array) return;
-  throw new TypeError(`${action} as each chunk must be a Uint8Array: got ${typeof chunk}`);
+  throw new TypeError(`${action}: each chunk must be a Uint8Array, got ${typeof chunk}`);
 }

@@ -342,7 +342,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     this.#slot.refuse(null);
     try {
       await link?.close(options);
-      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect as the client was closed"));
+      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"));
       this.#end("closed", null);
     } catch (error) {
       this.#end("closed", error as Error);

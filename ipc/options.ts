@@ -94,7 +94,7 @@ export function resolveIpcOptions(
   if (typeof encryption !== "boolean") checkProvider(action, encryption);
   const secret = checkSecret(action, options.secret);
   if (anonymous && secret !== undefined) {
-    throw new TypeError(`${action} as "insecureAnonymous" excludes "secret"`);
+    throw new TypeError(`${action}: "insecureAnonymous" excludes "secret"`);
   }
   if (options.onError !== undefined) checkFunction(action, "onError", options.onError);
   const queryTimeoutMs = checkDurationMs(action, "queryTimeoutMs", options.queryTimeoutMs ?? 5000);
@@ -161,16 +161,16 @@ function checkSecret(action: string, secret: unknown): readonly SecretKey[] | st
   if (secret === undefined) return undefined;
   if (typeof secret === "string") {
     if ([...secret].length < 16) {
-      throw new RangeError(`${action} as a "secret" text must have 16 characters or more`);
+      throw new RangeError(`${action}: a "secret" text must have 16 characters or more`);
     }
     return secret;
   }
   const keys: unknown[] = Array.isArray(secret) ? secret : [secret];
   if (keys.length < 1 || keys.length > MAX_SECRETS) {
-    throw new RangeError(`${action} as "secret" must be 1 to ${MAX_SECRETS} keys: there are ${keys.length}`);
+    throw new RangeError(`${action}: "secret" must be 1 to ${MAX_SECRETS} keys, there are ${keys.length}`);
   }
   if (!keys.every((key) => key instanceof SecretKey)) {
-    throw new TypeError(`${action} as "secret" must be a SecretKey, some of them, or a passphrase`);
+    throw new TypeError(`${action}: "secret" must be a SecretKey, some of them, or a passphrase`);
   }
   return keys as SecretKey[];
 }
@@ -178,7 +178,7 @@ function checkSecret(action: string, secret: unknown): readonly SecretKey[] | st
 function checkProvider(action: string, provider: EncryptionProvider): void {
   if (typeof provider !== "object" || provider === null) {
     throw new TypeError(
-      `${action} as "encryption" must be true, false or an EncryptionProvider: it is ${typeof provider}`,
+      `${action}: "encryption" must be true, false or an EncryptionProvider, it is ${typeof provider}`,
     );
   }
   checkText(action, "encryption.name", provider.name, 1, 64);
@@ -196,7 +196,7 @@ export function toBytes(action: string, data: unknown): Uint8Array {
   if (data instanceof Uint8Array) return data;
   if (typeof data === "string") return new TextEncoder().encode(data);
   throw new TypeError(
-    `${action} as "data" must be a Uint8Array or a text: it is ${data === null ? "null" : typeof data}`,
+    `${action}: "data" must be a Uint8Array or a text, it is ${data === null ? "null" : typeof data}`,
   );
 }
 

@@ -379,7 +379,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   async #leave(status: IpcStatus, error: Error | null): Promise<void> {
-    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect as this side was closed"));
+    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
     await this.#stopReception();
     this.#slot.end(error);
     this.#statuses.push(status, error === null ? {} : { error });

@@ -233,11 +233,11 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const [client, second] = this.#clients.values();
     if (second !== undefined) {
       return Promise.reject(
-        new TypeError(`Cannot query as there must be one client: there are ${this.#clients.size}`),
+        new TypeError(`Cannot query: there must be one client, there are ${this.#clients.size}`),
       );
     }
     if (client === undefined) {
-      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query as there is no client"));
+      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query: there is no client"));
     }
     return client.query(data, options);
   }
@@ -373,7 +373,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const cutBytes = late.reduce((sum, { cutBytes }) => sum + cutBytes, 0);
     throw new TimeoutError(
       "ERR_DRAIN_TIMEOUT",
-      `Cannot shut down in order as ${late.length} clients took too long`,
+      `Cannot shut down in order: ${late.length} clients took too long`,
       {
         cutConnections: late.length,
         cutBytes,
@@ -385,6 +385,6 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 function serverFull(maxClients: number): LimitError {
   return new LimitError(
     "ERR_TOO_MANY_CONNECTIONS",
-    `Cannot let a client in as the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
+    `Cannot let a client in: the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
   );
 }

@@ -114,7 +114,7 @@ function resolveRate(action: string, options: AdmissionOptions): TokenBucketOpti
   if (rate === undefined) {
     if (burst === undefined) return null;
     throw new TypeError(
-      `${action} as "connectionBurstPerSource" needs "connectionsPerSecondPerSource" beside it`,
+      `${action}: "connectionBurstPerSource" needs "connectionsPerSecondPerSource" beside it`,
     );
   }
   const perSecond = checkNumber(action, "connectionsPerSecondPerSource", rate, 0.0001, 1e9);

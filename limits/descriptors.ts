@@ -124,7 +124,7 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
       : `"maxConnections" of ${maxConnections}`;
     const atMost = Math.max(0, room - backlog);
     throw new RangeError(
-      `Cannot listen as ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
+      `Cannot listen: ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
         `the ${allowed} that this process may have: set "maxConnections" to ${atMost} or less, or raise the ` +
         `limit (ulimit -n, LimitNOFILE= in systemd)`,
     );

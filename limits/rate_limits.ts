@@ -136,7 +136,7 @@ function plan(scope: string, limit: RateLimit): BucketPlan[] {
     if (rate === undefined) {
       if (burst === undefined) continue;
       throw new TypeError(
-        `Cannot limit rates as "${scope}.${burstName}" needs "${scope}.${rateName}" beside it`,
+        `Cannot limit rates: "${scope}.${burstName}" needs "${scope}.${rateName}" beside it`,
       );
     }
     const perSecond = checkNumber("Cannot limit rates", `${scope}.${rateName}`, rate, MIN_RATE, MAX_RATE);

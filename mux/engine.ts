@@ -306,7 +306,7 @@ export class Engine implements FrameSink, StreamHost {
     } catch (error) {
       const broken = error instanceof ProtocolError
         ? error
-        : new ProtocolError("ERR_MUX_INTERNAL", "Cannot go on with the session as it failed", {
+        : new ProtocolError("ERR_MUX_INTERNAL", "Cannot go on with the session: it failed", {
           cause: error,
         });
       void this.#end(broken, broken.code === "ERR_MUX_PEER_ERROR" ? "cut" : "tell");

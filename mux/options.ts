@@ -110,7 +110,7 @@ export function resolveMuxOptions(options: MuxSessionOptions): ResolvedMuxOption
   };
   if (resolved.role !== "client" && resolved.role !== "server") {
     const text =
-      `Cannot start a session as "role" must be "client" or "server": current value is ${resolved.role}`;
+      `Cannot start a session: "role" must be "client" or "server", current value is ${resolved.role}`;
     throw new TypeError(text);
   }
   const { maxBufferedBytes, maxWindowBytes } = resolved;
@@ -137,6 +137,6 @@ function definedOf<T extends object>(options: T): { [K in keyof T]: Exclude<T[K]
 function check(name: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   throw new RangeError(
-    `Cannot start a session as "${name}" must be ${min} to ${max}: current value is ${value}`,
+    `Cannot start a session: "${name}" must be ${min} to ${max}, current value is ${value}`,
   );
 }

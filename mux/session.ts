@@ -232,7 +232,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.abort(
       reason instanceof ParleyError
         ? reason
-        : new ClosedError("ERR_CLOSED", "Cannot use the session as it was aborted on this side", {
+        : new ClosedError("ERR_CLOSED", "Cannot use the session: it was aborted on this side", {
           cause: reason,
         }),
     );
@@ -320,7 +320,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   #checkEnd(): void {
     const { state, error } = this.#engine;
     if (state === "ended") {
-      throw error ?? new ClosedError("ERR_CLOSED", "Cannot use the session as it was closed");
+      throw error ?? new ClosedError("ERR_CLOSED", "Cannot use the session: it was closed");
     }
   }
 

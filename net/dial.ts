@@ -86,6 +86,6 @@ function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
 
 function lacks(what: string, option: string): TypeError {
   return new TypeError(
-    `Cannot connect as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
+    `Cannot connect: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
   );
 }

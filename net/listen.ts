@@ -120,5 +120,5 @@ function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
 }
 
 function lacks(what: string, option: string): TypeError {
-  return new TypeError(`Cannot listen as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
+  return new TypeError(`Cannot listen: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
 }

@@ -94,9 +94,9 @@ function complaint(action: string, name: string, known: readonly string[], path:
   const hint = meant !== undefined
     ? `: did you mean ${JSON.stringify(path + meant)}?`
     : known.length <= MAX_LISTED
-    ? `: there are ${known.map((each) => JSON.stringify(path + each)).join(", ")}`
+    ? `, there are ${known.map((each) => JSON.stringify(path + each)).join(", ")}`
     : "";
-  return `${action} as there is no option ${shown}${hint}`;
+  return `${action}: there is no option ${shown}${hint}`;
 }
 
 /**

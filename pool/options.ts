@@ -162,7 +162,7 @@ const HOUR_MS = 3_600_000;
  */
 export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
   if (typeof given !== "object" || given === null || !Array.isArray(given.backends)) {
-    throw new TypeError(`${ACTION} as the options must be an object with the array "backends"`);
+    throw new TypeError(`${ACTION}: the options must be an object with the array "backends"`);
   }
   const answersOnly = given.framing?.name !== "raw";
   const resolved = {

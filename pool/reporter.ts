@@ -54,7 +54,7 @@ export class PoolReporter {
         return Boolean(answer);
       }
       handled(Promise.resolve(answer));
-      failed(new TypeError(`Cannot use what "${name}" returned as it must be a boolean: got a promise`));
+      failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
     } catch (error) {
       failed(error);
     }

@@ -270,7 +270,7 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
   if (options === undefined) return {};
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as "closedLog" must be an object: current value is ${
+      `${ACTION}: "closedLog" must be an object, current value is ${
         options === null ? "null" : `of type ${typeof options}`
       }`,
     );
@@ -292,12 +292,12 @@ export function checkParts(
   }
   if (tls !== undefined) {
     if (typeof tls !== "object" || tls === null) {
-      throw new TypeError(`${ACTION} as "tls" must be an object: got ${tls === null ? "null" : typeof tls}`);
+      throw new TypeError(`${ACTION}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`);
     }
     planServer(tls);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   checkLogger(ACTION, logger);
 }
@@ -317,21 +317,21 @@ export function checkAddress(
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
-        `${ACTION} as "path" must be the path of a unix socket: got ${JSON.stringify(path)}`,
+        `${ACTION}: "path" must be the path of a unix socket, got ${JSON.stringify(path)}`,
       );
     }
     if (hostname !== undefined || port !== undefined || reusePort !== undefined) {
-      throw new TypeError(`${ACTION} as "path" excludes "hostname", "port" and "reusePort"`);
+      throw new TypeError(`${ACTION}: "path" excludes "hostname", "port" and "reusePort"`);
     }
     if (mode !== undefined) checkInteger(ACTION, "mode", mode, 0, 0o777);
     return;
   }
   if (mode !== undefined) {
-    throw new TypeError(`${ACTION} as "mode" needs a "path": a TCP port has no permissions`);
+    throw new TypeError(`${ACTION}: "mode" needs a "path": a TCP port has no permissions`);
   }
   if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
     throw new TypeError(
-      `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
+      `${ACTION}: "hostname" must be a name or an address, got ${JSON.stringify(hostname)}`,
     );
   }
   if (port !== undefined) checkInteger(ACTION, "port", port, 0, 65535);

@@ -260,7 +260,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #assertStarting(): void {
     this.#options.given.signal?.throwIfAborted();
     if (this.#state === "created") return;
-    throw new ClosedError("ERR_CLOSED", "Cannot listen as the server was closed before it listened");
+    throw new ClosedError("ERR_CLOSED", "Cannot listen: the server was closed before it listened");
   }
 
   readonly #onSignal = (): void => {
@@ -395,7 +395,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 }
 
 function closedMeanwhile(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
+  return new ClosedError("ERR_CLOSED", "Cannot drain to the end: the server was closed meanwhile");
 }
 
 function count(number: number, thing: string): string {

@@ -97,7 +97,7 @@ export function resolveListenTransportOptions(
 ): ResolvedListenTransportOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as "options" must be an object: got ${options === null ? null : typeof options}`,
+      `${ACTION}: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
   const { hostname, path, mode = 0o600, port = 0, reusePort, backlog, noDelay, keepAlive } = options;

@@ -121,7 +121,7 @@ Deno.test("logger of a server and a Client tells of states, refusals, links and 
   await refused.receive().catch(() => {});
   const full = `the server is full: as many are open as "maxConnections" allows, 1: raise it`;
   const { peer } = await far.of(
-    `warn A connection was refused: LimitError: Cannot let a connection in as ${full}`,
+    `warn A connection was refused: LimitError: Cannot let a connection in: ${full}`,
   );
   assertEquals(peer, addressText(refused.localAddr));
   assertEquals((await far.of("info Listening")).address, server.addr);

@@ -171,7 +171,7 @@ export async function createCertificate(options: CreateCertificateOptions): Prom
   const client = options.client ?? hosts.length === 0;
   if (hosts.length === 0 && !client) {
     throw new TypeError(
-      `Cannot create a certificate as it must be for "hosts", for a "client", or both: it is for neither`,
+      `Cannot create a certificate: it must be for "hosts", for a "client", or both, it is for neither`,
     );
   }
   const names = hosts.map(toGeneralName);
@@ -232,20 +232,20 @@ const signingAlgorithms: Readonly<Record<string, { name: string; hash: string; n
 
 async function openAuthority(ca: CertificateAuthority, now: Date): Promise<OpenAuthority> {
   if (typeof ca?.cert !== "string" || typeof ca.key !== "string") {
-    throw new TypeError(`Cannot create a certificate as "ca" must have "cert" and "key" as PEM text`);
+    throw new TypeError(`Cannot create a certificate: "ca" must have "cert" and "key" as PEM text`);
   }
   const text = { cert: ca.cert, key: ca.key, certName: `"ca.cert"`, keyName: `"ca.key"` };
   const { leaf, cert, key } = await checkIdentity(text, { role: "authority", now: now.getTime() });
   if (!leaf.isCa) {
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",
-      `Cannot create a certificate as "ca" must be an authority: "${leaf.subject}" may not issue certificates`,
+      `Cannot create a certificate: "ca" must be an authority: "${leaf.subject}" may not issue certificates`,
     );
   }
   const algorithm = signingAlgorithms[leaf.keyType.replace(/^RSA \d+$/, "RSA")];
   if (algorithm === undefined) {
     throw new TypeError(
-      `Cannot create a certificate as the key of "ca" must be EC P-256, EC P-384 or RSA: it is ${leaf.keyType}`,
+      `Cannot create a certificate: the key of "ca" must be EC P-256, EC P-384 or RSA, it is ${leaf.keyType}`,
     );
   }
   const [der] = parsePem(key, `"ca.key"`).map((block) => block.der.slice());
@@ -274,7 +274,7 @@ function checkName(name: string): string {
     return name;
   }
   throw new TypeError(
-    `Cannot create a certificate as "name" must be 1 to ${maxNameLength} characters, none of them a control character: ` +
+    `Cannot create a certificate: "name" must be 1 to ${maxNameLength} characters, none of them a control character: ` +
       `current value is ${JSON.stringify(name)}`,
   );
 }
@@ -294,7 +294,7 @@ function toGeneralName(host: string): JsonGeneralName {
   const found = typeof host === "string" ? normalizeHost(wildcard ? host.slice(2) : host) : undefined;
   if (found === undefined || (wildcard && found.isIp)) {
     throw new TypeError(
-      `Cannot create a certificate as each of "hosts" must be a DNS name or an IP address: current value is ${
+      `Cannot create a certificate: each of "hosts" must be a DNS name or an IP address, current value is ${
         JSON.stringify(host)
       }`,
     );
@@ -311,11 +311,11 @@ interface Validity {
 function makeValidity(days: number, now: Date): Validity {
   if (!(days > 0 && days <= maxDays)) {
     throw new RangeError(
-      `Cannot create a certificate as "days" must be more than 0 and at most ${maxDays}: current value is ${days}`,
+      `Cannot create a certificate: "days" must be more than 0 and at most ${maxDays}, current value is ${days}`,
     );
   }
   const start = now.getTime();
-  if (Number.isNaN(start)) throw new RangeError(`Cannot create a certificate as "now" is no moment in time`);
+  if (Number.isNaN(start)) throw new RangeError(`Cannot create a certificate: "now" is no moment in time`);
   return { notBefore: wholeSeconds(start - skewMs), notAfter: wholeSeconds(start + days * dayMs) };
 }
 
@@ -329,7 +329,7 @@ function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertific
   if (beyondMs <= 0) return { notBefore, notAfter };
   if (days === undefined || beyondMs < dayMs) return { notBefore, notAfter: issuer.notAfter };
   const left = Math.floor((issuer.notAfter.getTime() - now.getTime()) / dayMs);
-  throw new RangeError(`Cannot create a certificate for ${days} days as its authority has ${left} days left`);
+  throw new RangeError(`Cannot create a certificate for ${days} days: its authority has ${left} days left`);
 }
 
 /** Certificates count in seconds. */

@@ -75,7 +75,7 @@ export async function fetchCertificates(
   const hostname = withoutBrackets(options.hostname ?? "127.0.0.1");
   checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);
   if ((port === undefined) === (path === undefined)) {
-    throw new TypeError('Cannot fetch certificates as one of "port" and "path" must be given');
+    throw new TypeError('Cannot fetch certificates: one of "port" and "path" must be given');
   }
   signal?.throwIfAborted();
   const where = path === undefined ? `${hostname}:${port}` : path;

@@ -78,7 +78,7 @@ export async function inspectCertificate(
   const { key, ca, hostname, now = new Date() } = options;
   const crypto = await import("node:crypto");
   const [own, ...others] = readCertificates(pem);
-  if (own === undefined) throw new TypeError("Cannot read a certificate as the text has none");
+  if (own === undefined) throw new TypeError("Cannot read a certificate: the text has none");
   const open = (certificate: CertificateSummary) => new Link(certificate, crypto.X509Certificate);
   const faults: TlsError[] = [];
   if (own.notAfter < now || own.notBefore > now) {
@@ -98,7 +98,7 @@ export async function inspectCertificate(
     : isSigned(open(own), others.map(open), readCertificates(ca).map(open), now);
   if (signed === "no") {
     const text =
-      `Cannot trust the certificate ${quote(own.subject)} as none of the valid authorities signed it: ` +
+      `Cannot trust the certificate ${quote(own.subject)}: none of the valid authorities signed it: ` +
       `it was issued by ${quote(own.issuer)}`;
     faults.push(new TlsError("ERR_CERT_UNTRUSTED", text));
   }

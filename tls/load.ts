@@ -269,7 +269,7 @@ function resolveReload(options: ReloadOptions): Required<ReloadOptions> {
 function checkRange(value: number, name: string, min: number): void {
   if (Number.isInteger(value) && value >= min && value <= 3_600_000) return;
   throw new RangeError(
-    `Cannot watch files as "${name}" must be ${min} to 3600000: current value is ${value}`,
+    `Cannot watch files: "${name}" must be ${min} to 3600000, current value is ${value}`,
   );
 }
 

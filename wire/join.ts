@@ -271,7 +271,7 @@ export class JoinedWire implements AsyncDisposable {
     return await openStream(({ signal, timeoutMs, givenMs }) => {
       if (this.#over !== undefined) throw this.#over.reason;
       return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
-        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms as there is no session`;
+        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms: there is no session`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     }, { ...wanted, counters: this.#tally.counters });
@@ -402,5 +402,5 @@ export class JoinedWire implements AsyncDisposable {
 }
 
 function closedError(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+  return new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
 }

@@ -379,7 +379,7 @@ export class MountedWire implements AsyncDisposable {
     this.#admission.drain();
     this.#listener?.close();
     this.#credentials?.close();
-    const closed = new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+    const closed = new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
     this.#registry.stop(closed);
     this.#stopping.abort(closed);
     this.#hurry.abort();

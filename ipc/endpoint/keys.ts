@@ -57,7 +57,7 @@ export class SecretKey {
    */
   static fromBytes(bytes: Uint8Array): SecretKey {
     if (bytes.length !== SECRET_BYTES) {
-      throw new RangeError(`Cannot make a key as it must have ${SECRET_BYTES} bytes: got ${bytes.length}`);
+      throw new RangeError(`Cannot make a key: it must have ${SECRET_BYTES} bytes, got ${bytes.length}`);
     }
     return new SecretKey(bytes.slice());
   }
@@ -103,7 +103,7 @@ export class SecretKey {
     const characters = [...passphrase].length;
     if (characters < MIN_PASSPHRASE_CHARACTERS) {
       throw new RangeError(
-        `Cannot make a key as the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more: got ${characters}`,
+        `Cannot make a key: the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more, got ${characters}`,
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -187,7 +187,7 @@ export function checkPrivate(path: string, info: Deno.FileInfo): void {
 }
 
 function forbidden(path: string, wanted: string, found: string): AuthError {
-  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}" as ${wanted}: ${found}`);
+  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}": ${wanted}, ${found}`);
 }
 
 /** Errors of files that may be right a moment later. */

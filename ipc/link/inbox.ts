@@ -229,5 +229,5 @@ export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
 
 /** Nothing came in time. */
 export function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
 }

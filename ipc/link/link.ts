@@ -250,7 +250,7 @@ export class IpcLink {
       case FrameKind.answer:
       case FrameKind.failure:
         if (this.#asked.answered(kind, tag, data)) return;
-        throw frameError(`Cannot take an answer to query ${tag} as it was never asked`);
+        throw frameError(`Cannot take an answer to query ${tag}: it was never asked`);
       case FrameKind.ping:
         this.#telemetry.pinged(tag);
         if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();

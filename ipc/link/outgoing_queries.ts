@@ -255,6 +255,6 @@ export function failureData(error: unknown): Uint8Array {
 function queryTimeout(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_READ_TIMEOUT",
-    `Cannot answer the query as no answer came within ${timeoutMs} ms`,
+    `Cannot answer the query: no answer came within ${timeoutMs} ms`,
   );
 }

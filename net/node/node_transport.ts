@@ -172,7 +172,7 @@ export class NodeTransport implements Transport {
   tune(tuning: SocketTuning): void {
     checkTuning("Cannot tune the connection", tuning);
     if (this.localAddr.transport !== "tcp") {
-      throw new TypeError("Cannot tune the connection as a unix socket has no such options");
+      throw new TypeError("Cannot tune the connection: a unix socket has no such options");
     }
     if (!this.#closed) this.#link.tune(tuning);
   }

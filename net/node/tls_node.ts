@@ -156,7 +156,7 @@ export class ServerTls {
     if (certificate === null) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as the client sent no certificate",
+        "Cannot finish the TLS handshake: the client sent no certificate",
       );
     }
     if (this.#pins.size > 0) checkPin(certificate, this.#pins);
@@ -174,7 +174,7 @@ export class ServerTls {
     if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+        "Cannot finish the TLS handshake: a resumed session proves nothing about this certificate",
       );
     }
     this.#proven.add(fingerprint256);

@@ -178,7 +178,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
 export function checkReusePort(reusePort: boolean): void {
   // The flag shows by what else it brings.
   if (!reusePort || "listenDatagram" in Deno) return;
-  throw new TypeError(`Cannot listen as "reusePort" needs the flag --unstable-net of Deno`);
+  throw new TypeError(`Cannot listen: "reusePort" needs the flag --unstable-net of Deno`);
 }
 
 /** Deno's address as ours. */

@@ -214,7 +214,7 @@ class MemoryPipe {
 
   read(): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
-      return Promise.reject(new TypeError("Cannot read as another read is under way"));
+      return Promise.reject(new TypeError("Cannot read: another read is under way"));
     }
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
@@ -229,9 +229,9 @@ class MemoryPipe {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
+    if (this.#writer !== undefined) throw new TypeError("Cannot write: another write is under way");
     if (this.#broken !== undefined) throw this.#broken();
-    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
+    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write: this direction has ended");
     if (bytes.length === 0) return;
     const copy = new Uint8Array(bytes);
     if (this.#reader !== undefined) {
@@ -331,18 +331,18 @@ const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefi
 function closedHere(what: "read" | "write"): ClosedError {
   return closed[what] ??= new ClosedError(
     "ERR_CLOSED",
-    `Cannot ${what} as the connection was closed on this side`,
+    `Cannot ${what}: the connection was closed on this side`,
   );
 }
 
 function peerClosed(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+  return new ClosedError("ERR_RESET", "Cannot write: the peer has closed the connection");
 }
 
 function peerReset(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection");
+  return new ClosedError("ERR_RESET", "Cannot read: the peer has reset the connection");
 }
 
 function unsignedEnd(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read on as the peer did not end the connection in order");
+  return new ClosedError("ERR_RESET", "Cannot read on: the peer did not end the connection in order");
 }

@@ -89,7 +89,7 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
   const { requestTimeoutMs = 5000, intervalMs = 1000, maxListed = 1000 } = options;
   for (const [name, text] of Object.entries({ hostname, title })) {
     if (typeof text === "string" && text !== "") continue;
-    throw new TypeError(`${ACTION} as "${name}" must be a text: got ${JSON.stringify(text)}`);
+    throw new TypeError(`${ACTION}: "${name}" must be a text, got ${JSON.stringify(text)}`);
   }
   checkInteger(ACTION, "port", port, 0, 65_535);
   checkInteger(ACTION, "maxViewers", maxViewers, 1, 1000);
@@ -99,10 +99,10 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
   checkInteger(ACTION, "maxListed", maxListed, 0, 65_536);
   if (isReady !== undefined) checkFunction(ACTION, "isReady", isReady);
   if (!Array.isArray(allowedHosts) || allowedHosts.some((host) => typeof host !== "string" || host === "")) {
-    throw new TypeError(`${ACTION} as "allowedHosts" must be a list of names`);
+    throw new TypeError(`${ACTION}: "allowedHosts" must be a list of names`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   const limits = { maxViewers, maxConnections, requestTimeoutMs, intervalMs, maxListed };
   return { hostname, port, title, allowedHosts, isReady, signal, ...limits };
@@ -122,9 +122,9 @@ export function nameSources(
     ? nameByKind(sources, kindOf)
     : sources;
   const map = new Map(Object.entries(named ?? {}));
-  if (map.size === 0) throw new TypeError(`${ACTION} as there is no source of any`);
+  if (map.size === 0) throw new TypeError(`${ACTION}: there is no source of any`);
   for (const [name, source] of map) {
-    if (!isSource(source)) throw new TypeError(`${ACTION} as "${name}" has no method "stats"`);
+    if (!isSource(source)) throw new TypeError(`${ACTION}: "${name}" has no method "stats"`);
   }
   return map;
 }

@@ -165,7 +165,7 @@ export class Measured {
 
 /** Begins to measure; only while {@linkcode telemetryOn}. */
 export function begin(operation: Operation): Measured {
-  if (providers === null) throw new TypeError("Cannot measure as no provider is registered");
+  if (providers === null) throw new TypeError("Cannot measure: no provider is registered");
   return new Measured(operation, providers);
 }
 

@@ -27,11 +27,11 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
   const { subject, issuer, notBefore, notAfter } = certificate;
   const shown = JSON.stringify(subject.slice(0, 256));
   if (notAfter.getTime() < now) {
-    const text = `Cannot trust the certificate ${shown} as it expired at ${notAfter.toISOString()}`;
+    const text = `Cannot trust the certificate ${shown}: it expired at ${notAfter.toISOString()}`;
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   if (notBefore.getTime() > now) {
-    const text = `Cannot trust the certificate ${shown} as it is not valid before ${notBefore.toISOString()}`;
+    const text = `Cannot trust the certificate ${shown}: it is not valid before ${notBefore.toISOString()}`;
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   try {
@@ -41,6 +41,6 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
     throw error;
   }
   const by = subject === issuer ? "itself" : JSON.stringify(issuer.slice(0, 256));
-  const text = `Cannot trust the certificate ${shown} as its issuer is not trusted: it was issued by ${by}`;
+  const text = `Cannot trust the certificate ${shown}: its issuer is not trusted: it was issued by ${by}`;
   return new TlsError("ERR_CERT_UNTRUSTED", text, { cause });
 }

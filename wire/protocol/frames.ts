@@ -133,7 +133,7 @@ export function checkName(action: string, what: string, value: unknown): string 
   if (isName(value)) return value;
   const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : typeof value;
   const wanted = "1 to 255 characters of printable ASCII without spaces";
-  throw new TypeError(`${action} as "${what}" must be ${wanted}: current value is ${shown}`);
+  throw new TypeError(`${action}: "${what}" must be ${wanted}, current value is ${shown}`);
 }
 
 /**
@@ -143,7 +143,7 @@ export function checkName(action: string, what: string, value: unknown): string 
  */
 export function checkToken(action: string, value: unknown): string {
   if (typeof value === "string" && encoder.encode(value).length <= MAX_TOKEN_BYTES) return value;
-  throw new TypeError(`${action} as "token" must be a text of at most ${MAX_TOKEN_BYTES} bytes`);
+  throw new TypeError(`${action}: "token" must be a text of at most ${MAX_TOKEN_BYTES} bytes`);
 }
 
 /**
@@ -160,17 +160,17 @@ export function checkMeta(
 ): Meta {
   if (!isPlainObject(meta)) {
     const shown = Array.isArray(meta) ? "an array" : meta === null ? "null" : typeof meta;
-    throw new TypeError(`${action} as "meta" must be an object: current value is ${shown}`);
+    throw new TypeError(`${action}: "meta" must be an object, current value is ${shown}`);
   }
   const text = jsonOf(action, meta);
-  if (!text.startsWith("{")) throw new TypeError(`${action} as "meta" must be an object in JSON too`);
+  if (!text.startsWith("{")) throw new TypeError(`${action}: "meta" must be an object in JSON too`);
   // A hub puts `from` in place of `to`; whatever it is, there must be room for it.
   const room = names.to === undefined ? {} : { from: "-".repeat(255) };
   const around = JSON.stringify({ ...names, ...room, waitMs: 0xffffffff, meta: 0 });
   const bytes = encoder.encode(text).length + around.length;
   if (bytes <= MAX_FRAME_BYTES) return JSON.parse(text);
   throw new RangeError(
-    `${action} as "meta" must fit a frame of ${MAX_FRAME_BYTES} bytes with the names: current size is ${bytes}`,
+    `${action}: "meta" must fit a frame of ${MAX_FRAME_BYTES} bytes with the names, current size is ${bytes}`,
   );
 }
 
@@ -182,7 +182,7 @@ function jsonOf(action: string, meta: object): string {
     }) ?? "";
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`${action} as "meta" must be what JSON can say: ${why}`, { cause });
+    throw new TypeError(`${action}: "meta" must be what JSON can say: ${why}`, { cause });
   }
 }
 

@@ -117,7 +117,7 @@ export class Link {
     this.#serving = new Serving(this, host);
     this.closed = facts.mux.closed.then((error) => {
       const reason = this.#takenOver ?? error;
-      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on as the session was closed"));
+      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"));
       return reason;
     });
     this.control = new ControlSender(facts.control, {
@@ -172,7 +172,7 @@ export class Link {
       if (mux === undefined) return tooManyStreams(stream);
       return new TimeoutError(
         "ERR_CONNECT_TIMEOUT",
-        `Cannot open ${stream} within ${givenMs} ms as it did not answer`,
+        `Cannot open ${stream} within ${givenMs} ms: it did not answer`,
       );
     };
     try {
@@ -185,7 +185,7 @@ export class Link {
         await channel.write({ ...open, waitMs }, { signal });
         const answer = await channel.read({ signal });
         if (answer === null) {
-          throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
+          throw new ClosedError("ERR_RESET", `Cannot open ${stream}: the peer ended it without an answer`);
         }
         const { code } = readAnswer(answer);
         if (code === undefined) return channel;
@@ -225,7 +225,7 @@ export class Link {
     this.facts.mux.abort(reason);
     if (this.#closing === undefined) return;
     this.#closing.catch(() => {});
-    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order as it was aborted"));
+    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
   }
 
   /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */

@@ -326,5 +326,5 @@ export class WireStream implements AsyncDisposable {
 function use(action: string, now: Mode, wanted: Mode): Mode {
   if (now === "unused" || now === wanted) return wanted;
   const other = now === "plain" ? "plain" : "in segments";
-  throw new TypeError(`Cannot ${action} the stream like this as the direction is used ${other}`);
+  throw new TypeError(`Cannot ${action} the stream like this: the direction is used ${other}`);
 }

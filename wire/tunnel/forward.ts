@@ -214,7 +214,7 @@ export class Forward implements AsyncDisposable {
 
   #cut(): void {
     this.#stop();
-    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection as the tunnel was closed");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection: the tunnel was closed");
     for (const connection of this.#connections) connection.abort(reason);
   }
 
@@ -315,5 +315,5 @@ export class Forward implements AsyncDisposable {
 }
 
 function tooMany(why: string): LimitError {
-  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through as ${why}`);
+  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through: ${why}`);
 }

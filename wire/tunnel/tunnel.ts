@@ -24,7 +24,7 @@ export function resolvePlace(
     return { hostname: hostname ?? "127.0.0.1", port: checkInteger(action, "port", port, leastPort, 65535) };
   }
   if (hostname !== undefined || port !== undefined) {
-    throw new TypeError(`${action} as "path" excludes "hostname" and "port"`);
+    throw new TypeError(`${action}: "path" excludes "hostname" and "port"`);
   }
   checkText(action, "path", path, 1, 4096);
   return { path };

@@ -94,7 +94,7 @@ class Pipe {
 
   /** FIN, behind what the buffer has taken. */
   end(): void {
-    this.#stopWrite(new ClosedError("ERR_CLOSED", "Cannot write as the link was closed on this side"));
+    this.#stopWrite(new ClosedError("ERR_CLOSED", "Cannot write: the link was closed on this side"));
     this.#send(0, () => this.#deliver(null));
   }
 
