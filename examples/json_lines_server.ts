@@ -38,7 +38,7 @@ function answer(line: Uint8Array): string {
   let id: unknown = null;
   try {
     const request = parse(line);
-    id = request.id ?? null;
+    id = request["id"] ?? null;
     const { method, params = [] } = request;
     if (typeof method !== "string" || !Object.hasOwn(methods, method)) {
       throw new RequestError("NO_SUCH_METHOD", `There are ${Object.keys(methods).join(", ")}`);

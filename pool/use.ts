@@ -38,13 +38,13 @@ export interface UseOptions extends AcquireOptions {
    *
    * @default {0} since the pool cannot know whether that does harm
    */
-  retries?: number;
+  retries?: number | undefined;
   /**
    * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` takes the error.
    *
    * @default those by which a backend failed
    */
-  isRetriable?: (error: unknown) => boolean;
+  isRetriable?: ((error: unknown) => boolean) | undefined;
 }
 
 const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries: true, isRetriable: true };

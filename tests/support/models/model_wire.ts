@@ -226,7 +226,7 @@ class WireWorld {
 
   /** The handler: at its end the stream is over, in order as far as it can be. */
   async #serve(stream: WireStream): Promise<void> {
-    const plan = this.#plans.get(Number(stream.meta.plan));
+    const plan = this.#plans.get(Number(stream.meta["plan"]));
     assert(plan !== undefined, "a stream came that was never opened");
     plan.acceptedAtMs = this.#time.clock.now();
     const running = new Actor(this.#time.clock, plan, "acceptor", stream).run();

@@ -256,16 +256,16 @@ export class BrowserPage {
       case "Page.loadEventFired":
         return this.#loaded.resolve();
       case "Network.requestWillBeSent":
-        return void this.requests.push((params.request as { url: string }).url);
+        return void this.requests.push((params["request"] as { url: string }).url);
       case "Runtime.exceptionThrown":
-        return void this.complaints.push(JSON.stringify(params.exceptionDetails));
+        return void this.complaints.push(JSON.stringify(params["exceptionDetails"]));
       case "Runtime.consoleAPICalled":
-        if (params.type === "error" || params.type === "warning") {
-          this.complaints.push(JSON.stringify(params.args));
+        if (params["type"] === "error" || params["type"] === "warning") {
+          this.complaints.push(JSON.stringify(params["args"]));
         }
         return;
       case "Log.entryAdded": {
-        const { level, text, url } = params.entry as { level: string; text: string; url?: string };
+        const { level, text, url } = params["entry"] as { level: string; text: string; url?: string };
         if (level === "error" || level === "warning") this.complaints.push(`${text} ${url ?? ""}`);
         return;
       }
