@@ -8,8 +8,11 @@ import { type Connection, delimited, serve } from "@parley/parley";
 
 /** What a client is told when its request failed. */
 class RequestError extends Error {
-  constructor(readonly code: string, message: string) {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
     super(message);
+    this.code = code;
   }
 }
 

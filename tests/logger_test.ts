@@ -66,9 +66,9 @@ class Kept implements Logger {
 }
 
 // These lines are the test: they do not compile where one of them is no Logger.
-const _console: Logger = console;
-const _std = (logger: StdLogger): Logger => logger;
-const _tape: Logger = getLogger("parley");
+void (console satisfies Logger);
+void ((logger: StdLogger): Logger => logger);
+void (getLogger("parley") satisfies Logger);
 
 Deno.test("Logger takes LogTape and a logger in the shape of @std/log, with structured fields", async () => {
   const records: LogRecord[] = [];

@@ -8,7 +8,7 @@ interface Step {
   readonly name: string;
   readonly args: readonly string[];
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
 }
 
 interface StepResult {
@@ -81,7 +81,7 @@ async function runStep(step: Step): Promise<StepResult> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...step.args],
     cwd: ROOT,
-    env: step.env,
+    ...step.env !== undefined && { env: step.env },
     stdin: "null",
   }).output();
   const result = {

@@ -30,12 +30,12 @@ type Params = Record<string, unknown>;
 
 /** What the browser says: an answer, or an event. */
 interface Message {
-  readonly id?: number;
-  readonly sessionId?: string;
-  readonly method?: string;
-  readonly params?: Params;
-  readonly result?: Params;
-  readonly error?: { readonly message: string };
+  readonly id?: number | undefined;
+  readonly sessionId?: string | undefined;
+  readonly method?: string | undefined;
+  readonly params?: Params | undefined;
+  readonly result?: Params | undefined;
+  readonly error?: { readonly message: string } | undefined;
 }
 
 /** A running browser. Disposing it ends it. */
@@ -237,7 +237,11 @@ export class BrowserPage {
   /** What a reader of the screen finds. */
   async accessible(): Promise<AccessibleNode[]> {
     const { nodes } = await this.send("Accessibility.getFullAXTree") as {
-      nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[];
+      nodes: {
+        ignored: boolean;
+        role?: { value: string } | undefined;
+        name?: { value: string } | undefined;
+      }[];
     };
     return nodes.filter(({ ignored }) => !ignored).map(({ role, name }) => ({
       role: role?.value ?? "",
@@ -265,7 +269,11 @@ export class BrowserPage {
         }
         return;
       case "Log.entryAdded": {
-        const { level, text, url } = params["entry"] as { level: string; text: string; url?: string };
+        const { level, text, url } = params["entry"] as {
+          level: string;
+          text: string;
+          url?: string | undefined;
+        };
         if (level === "error" || level === "warning") this.complaints.push(`${text} ${url ?? ""}`);
         return;
       }

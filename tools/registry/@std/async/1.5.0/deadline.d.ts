@@ -1,7 +1,7 @@
 /** Options for {@linkcode deadline}. */
 export interface DeadlineOptions {
   /** Ends the wait early. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** The promise, or a rejection with a `TimeoutError` `DOMException` after `ms` milliseconds. */

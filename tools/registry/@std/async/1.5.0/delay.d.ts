@@ -1,9 +1,9 @@
 /** Options for {@linkcode delay}. */
 export interface DelayOptions {
   /** Ends the wait early, with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Whether the timer keeps the process alive. @default {true} */
-  persistent?: boolean;
+  persistent?: boolean | undefined;
 }
 
 /** Resolves after `ms` milliseconds. */

@@ -6,19 +6,19 @@ export class RetryError extends Error {
 /** Options for {@linkcode retry}. */
 export interface RetryOptions {
   /** Growth of the pause from attempt to attempt. @default {2} */
-  multiplier?: number;
+  multiplier?: number | undefined;
   /** Longest pause in milliseconds. @default {60000} */
-  maxTimeout?: number;
+  maxTimeout?: number | undefined;
   /** Number of attempts. @default {5} */
-  maxAttempts?: number;
+  maxAttempts?: number | undefined;
   /** First and shortest pause in milliseconds. @default {1000} */
-  minTimeout?: number;
+  minTimeout?: number | undefined;
   /** Share of the pause that is random, 0 to 1. @default {1} */
-  jitter?: number;
+  jitter?: number | undefined;
   /** Whether a failure is worth another attempt. @default {() => true} */
-  isRetriable?: (err: unknown) => boolean;
+  isRetriable?: ((err: unknown) => boolean) | undefined;
   /** Ends the attempts early. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Calls `fn` until it succeeds, with growing pauses between attempts. */

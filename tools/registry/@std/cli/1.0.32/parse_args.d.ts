@@ -27,23 +27,23 @@ export interface ParseOptions<
   Defaults extends Record<string, unknown> = Record<string, unknown>,
 > {
   /** Other names of flags. */
-  alias?: Record<string, string | readonly string[]>;
+  alias?: Record<string, string | readonly string[]> | undefined;
   /** Flags that take no value. */
-  boolean?: Booleans;
+  boolean?: Booleans | undefined;
   /** Flags whose value is never taken for a number. */
-  string?: Strings;
+  string?: Strings | undefined;
   /** Flags that may be given several times. */
-  collect?: Collected;
+  collect?: Collected | undefined;
   /** Flags that `--no-` turns off. */
-  negatable?: string | readonly string[];
+  negatable?: string | readonly string[] | undefined;
   /** Values of flags that are not given. */
-  default?: Defaults;
+  default?: Defaults | undefined;
   /** Whether everything behind the first non-flag goes into `_`. @default {false} */
-  stopEarly?: boolean;
+  stopEarly?: boolean | undefined;
   /** Whether what follows `--` is kept apart, in `"--"`. @default {false} */
-  "--"?: boolean;
+  "--"?: boolean | undefined;
   /** Called with each argument that was not declared; `false` leaves it out of the result. */
-  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  unknown?: ((arg: string, key?: string, value?: unknown) => unknown) | undefined;
 }
 
 /** Parses command-line arguments. */

@@ -2,8 +2,8 @@
 
 /** Options of {@linkcode closestString}. */
 export interface ClosestStringOptions {
-  caseSensitive?: boolean;
-  compareFn?: (a: string, b: string) => number;
+  caseSensitive?: boolean | undefined;
+  compareFn?: ((a: string, b: string) => number) | undefined;
 }
 
 export declare function closestString(
