@@ -27,23 +27,23 @@ export interface ParseOptions<
   Defaults extends Record<string, unknown> = Record<string, unknown>,
 > {
   /** Other names of flags. */
-  alias?: Record<string, string | readonly string[]> | undefined;
+  alias?: Record<string, string | readonly string[]>;
   /** Flags that take no value. */
-  boolean?: Booleans | undefined;
+  boolean?: Booleans;
   /** Flags whose value is never taken for a number. */
-  string?: Strings | undefined;
+  string?: Strings;
   /** Flags that may be given several times. */
-  collect?: Collected | undefined;
+  collect?: Collected;
   /** Flags that `--no-` turns off. */
-  negatable?: string | readonly string[] | undefined;
+  negatable?: string | readonly string[];
   /** Values of flags that are not given. */
-  default?: Defaults | undefined;
+  default?: Defaults;
   /** Whether everything behind the first non-flag goes into `_`. @default {false} */
-  stopEarly?: boolean | undefined;
+  stopEarly?: boolean;
   /** Whether what follows `--` is kept apart, in `"--"`. @default {false} */
-  "--"?: boolean | undefined;
+  "--"?: boolean;
   /** Called with each argument that was not declared; `false` leaves it out of the result. */
-  unknown?: ((arg: string, key?: string, value?: unknown) => unknown) | undefined;
+  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
 /** Parses command-line arguments. */

@@ -1,7 +1,7 @@
 /** Options for {@linkcode Buffer.bytes}. */
 export interface BufferBytesOptions {
   /** Whether the caller gets a copy. @default {true} */
-  copy?: boolean | undefined;
+  copy?: boolean;
 }
 
 /** Bytes in memory that can be read and written as streams. */

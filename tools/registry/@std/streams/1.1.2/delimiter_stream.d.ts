@@ -4,7 +4,7 @@ export type DelimiterDisposition = "suffix" | "prefix" | "discard";
 /** Options for {@linkcode DelimiterStream}. */
 export interface DelimiterStreamOptions {
   /** Where the delimiter goes. @default {"discard"} */
-  disposition?: DelimiterDisposition | undefined;
+  disposition?: DelimiterDisposition;
 }
 
 /** Cuts bytes at a delimiter. */

@@ -1,7 +1,7 @@
 /** Options for {@linkcode LimitedTransformStream}. */
 export interface LimitedTransformStreamOptions {
   /** Whether to raise an error at the limit, not just to end. @default {false} */
-  error?: boolean | undefined;
+  error?: boolean;
 }
 
 /** Passes on at most `size` chunks. */

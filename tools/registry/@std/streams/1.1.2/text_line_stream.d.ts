@@ -1,7 +1,7 @@
 /** Options for {@linkcode TextLineStream}. */
 export interface TextLineStreamOptions {
   /** Whether a lone CR ends a line too. @default {false} */
-  allowCR?: boolean | undefined;
+  allowCR?: boolean;
 }
 
 /** Cuts text into lines without their ends. */
