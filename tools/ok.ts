@@ -69,6 +69,7 @@ function staticSteps(folder: string): Step[] {
     { name: "all documented", args: ["run", "-A", "tools/check_docs.ts"] },
     { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
     { name: "compile embeds", args: ["run", "-A", "tools/check_compile.ts"] },
+    { name: "linked project", args: ["run", "-A", "tools/check_linked.ts"] },
     { name: "registry in step", args: ["run", "-A", "tools/registry/build.ts", "--check"] },
   ];
 }
