@@ -6,9 +6,9 @@ import { checkWaitNames } from "../options/names.ts";
 /** How a wait may end early. */
 export interface WaitOptions {
   /** Ends the wait; it rejects with `signal.reason` itself. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Ends the wait after so many milliseconds with a `TimeoutError`. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** What {@linkcode watchWait} needs beside the options. */

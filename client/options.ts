@@ -20,36 +20,36 @@ import {
 /** Options of {@linkcode connectTransport}: where to connect to, and how. */
 export interface ConnectTransportOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to connect to. */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
-  path?: string;
+  path?: string | undefined;
   /** Whom to trust, and who we are; without it the connection is plain. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /** Send small writes at once. @default {true} */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
    * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
-  canReset?: boolean;
+  canReset?: boolean | undefined;
   /** Let the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
   /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Abort gives up; the call rejects with its reason. It has no effect on an open connection. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Kind of address, as in `server.addr`; not needed. */
-  transport?: Address["transport"];
+  transport?: Address["transport"] | undefined;
 }
 
 /** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
 export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions, ConnectionOptions {
   /** Value that `connection.data` begins with. */
-  data?: Data;
+  data?: Data | undefined;
 }
 
 /** Where to and how, with every default filled in, checked. */

@@ -11,7 +11,7 @@ export interface TokenBucketOptions {
   /** Tokens that come back per second; greater than 0. */
   readonly perSecond: number;
   /** Most tokens that are held, and what the bucket starts with. @default {one second of the rate, at least 1} */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
 }
 
 /**

@@ -7,9 +7,9 @@ import { checkWaitNames } from "../options/names.ts";
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {Infinity} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** The one wait that may be pending. */
@@ -23,7 +23,9 @@ export interface Waiter {
 /** Makes a waiter that gives up when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
 export function boundedWaiter(
   waiter: Waiter,
-  { signal, timeoutMs = Infinity, observer }: ReceiveOptions & { readonly observer?: MessageObserver },
+  { signal, timeoutMs = Infinity, observer }: ReceiveOptions & {
+    readonly observer?: MessageObserver | undefined;
+  },
   onGiveUp: () => void,
 ): Waiter {
   const settle = () => {

@@ -12,7 +12,7 @@ export interface ChunkedOptions {
    *
    * @default {"messages"}
    */
-  sends?: "messages" | "parts";
+  sends?: "messages" | "parts" | undefined;
 }
 
 /**

@@ -6,9 +6,9 @@ import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 /** Options of {@linkcode lengthPrefixed}. */
 export interface LengthPrefixedOptions {
   /** Bytes of the prefix. @default {4} */
-  bytes?: 1 | 2 | 4 | 8;
+  bytes?: 1 | 2 | 4 | 8 | undefined;
   /** Byte order of the prefix. @default {"big"}, network byte order */
-  endian?: "big" | "little";
+  endian?: "big" | "little" | undefined;
 }
 
 const NAMES: OptionNames<LengthPrefixedOptions> = {

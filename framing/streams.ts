@@ -9,7 +9,7 @@ export interface FrameStreamOptions {
    *
    * @default {1048576} as NATS has it: room for most records, and little to hold for each of a thousand peers
    */
-  maxMessageBytes?: number;
+  maxMessageBytes?: number | undefined;
 }
 
 const DEFAULT_MAX_MESSAGE_BYTES = 2 ** 20;

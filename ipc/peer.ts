@@ -179,7 +179,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -358,7 +358,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#slot.refuse(null);
     this.#stopReception();

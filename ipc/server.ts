@@ -39,23 +39,25 @@ import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/statu
 /** Options of {@linkcode listenIpc}. */
 export interface IpcServerOptions extends IpcCommonOptions {
   /** TLS beneath the handshake. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Clients at a time, 1 to 65536; others are told that it is full. @default {1000} */
-  maxClients?: number;
+  maxClients?: number | undefined;
   /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /**
    * Called with each client that comes in, before any of its messages and queries is taken. Its `closed` resolves when it goes.
    * What it throws, or its promise rejects with, goes to `onError`; the client stays.
    */
-  onClient?: (client: IpcServerClient) => void | Promise<void>;
+  onClient?: ((client: IpcServerClient) => void | Promise<void>) | undefined;
   /**
    * Answers the clients' queries; an empty answer is an answer. The context has the `client` that asks, and a `signal` that aborts
    * when it no longer waits.
    */
-  onQuery?: (data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>;
+  onQuery?:
+    | ((data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Abort closes in order. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<IpcServerOptions> = {
@@ -264,7 +266,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
    */
-  shutdown(options: { timeoutMs?: number } = {}): Promise<void> {
+  shutdown(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -357,7 +359,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return undefined;
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#reception.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));

@@ -14,7 +14,7 @@ export interface SourceExemptionsOptions {
    *
    * @default {false}
    */
-  readonly limitLoopback?: boolean;
+  readonly limitLoopback?: boolean | undefined;
   /**
    * Addresses and networks that no limit per source holds for, such as a load balancer that stands before the server, or an
    * office with many clients behind one address: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither
@@ -23,7 +23,7 @@ export interface SourceExemptionsOptions {
    *
    * @default {[]}
    */
-  readonly exemptSources?: readonly string[];
+  readonly exemptSources?: readonly string[] | undefined;
 }
 
 /**

@@ -18,7 +18,7 @@ export interface MuxMemoryOptions {
    *
    * @default {268435456} 256 MiB: eight sessions of the wire at their own limit
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 /**

@@ -69,13 +69,13 @@ export function checkNumber(action: string, name: string, value: unknown, min: n
 /** What a duration may be; see {@linkcode checkDurationMs}. */
 export interface DurationRule {
   /** Shortest that is allowed, in milliseconds. @default {1} */
-  readonly minMs?: number;
+  readonly minMs?: number | undefined;
   /** Longest that is allowed, in milliseconds. @default {2147483647, what a timer can wait} */
-  readonly maxMs?: number;
+  readonly maxMs?: number | undefined;
   /** Whether `0` is allowed beside the range, and means "off". @default {false} */
-  readonly allowOff?: boolean;
+  readonly allowOff?: boolean | undefined;
   /** Whether `Infinity` is allowed beside the range, and means "no limit of time". @default {false} */
-  readonly allowInfinity?: boolean;
+  readonly allowInfinity?: boolean | undefined;
 }
 
 /**

@@ -19,7 +19,7 @@ const NONE: ReadonlySet<string> = new Set();
 /** How long a drain may take. */
 export interface PoolDrainOptions {
   /** Time in ms for leases to end; then they are cut. @default {`drainTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };

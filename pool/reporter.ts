@@ -13,7 +13,7 @@ export interface PoolErrorContext {
    */
   readonly phase: "hook" | "health" | "lookup" | "use";
   /** Name of the backend, where there is one. */
-  readonly backend?: string;
+  readonly backend?: string | undefined;
 }
 
 type OnError = (error: unknown, context: PoolErrorContext) => void;

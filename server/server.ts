@@ -27,9 +27,9 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
   /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
-  delayMs?: number;
+  delayMs?: number | undefined;
 }
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };

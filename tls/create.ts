@@ -36,18 +36,18 @@ export interface CertificateAuthority {
 /** Options of {@linkcode createCa}. */
 export interface CreateCaOptions {
   /** Common name, 1 to 64 characters. @default {"Parley CA"} */
-  name?: string;
+  name?: string | undefined;
   /**
    * Days of validity, more than 0, at most 3650.
    *
    * @default {365} a year: it cannot be revoked, and a yearly change is one that people still know how to do
    */
-  days?: number;
+  days?: number | undefined;
   /**
    * The moment from which days are counted; validity begins 5 minutes before it, for clocks that are slow.
    * @default {the present}
    */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 const CA_NAMES: OptionNames<CreateCaOptions> = {
@@ -64,28 +64,28 @@ export interface CreateCertificateOptions {
    * DNS names (`*.example.com` for one label) and IP addresses of a server. Given, the certificate is for
    * servers.
    */
-  hosts?: readonly string[];
+  hosts?: readonly string[] | undefined;
   /**
    * The certificate is for clients (as well, when there are hosts). @default {true without hosts, else
    * false}
    */
-  client?: boolean;
+  client?: boolean | undefined;
   /**
    * Common name, 1 to 64 characters: what a server reads as a client's name. @default {the first host, or
    * "client"}
    */
-  name?: string;
+  name?: string | undefined;
   /**
    * Days of validity, more than 0, at most 3650, and not beyond the authority's.
    *
    * @default {90} or what the authority has left: nothing here revokes, so time must
    */
-  days?: number;
+  days?: number | undefined;
   /**
    * The moment from which days are counted; validity begins 5 minutes before it, for clocks that are slow.
    * @default {the present}
    */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 const CERTIFICATE_NAMES: OptionNames<CreateCertificateOptions> = {
@@ -224,7 +224,9 @@ interface OpenAuthority {
   readonly chain: string;
 }
 
-const signingAlgorithms: Readonly<Record<string, { name: string; hash: string; namedCurve?: string }>> = {
+const signingAlgorithms: Readonly<
+  Record<string, { name: string; hash: string; namedCurve?: string | undefined }>
+> = {
   "EC P-256": { name: "ECDSA", hash: "SHA-256", namedCurve: "P-256" },
   "EC P-384": { name: "ECDSA", hash: "SHA-384", namedCurve: "P-384" },
   "RSA": { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },

@@ -15,13 +15,13 @@ const MAX_STEPS = 8;
 /** What {@linkcode inspectCertificate} compares a certificate with; what is absent is not looked at. */
 export interface InspectCertificateOptions {
   /** Private key that should be its own, PEM. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Certificates of authorities, PEM: one of them should have signed it, directly or through others in the text. */
-  readonly ca?: string;
+  readonly ca?: string | undefined;
   /** Name or address that it should be for. */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** The moment at which it should be valid. @default {the present} */
-  readonly now?: Date;
+  readonly now?: Date | undefined;
 }
 
 const NAMES: OptionNames<InspectCertificateOptions> = {

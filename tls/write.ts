@@ -14,7 +14,7 @@ export interface WriteIdentityOptions extends Credentials {
    *
    * @default {false} existing files are an error
    */
-  readonly replace?: boolean;
+  readonly replace?: boolean | undefined;
 }
 
 const NAMES: OptionNames<WriteIdentityOptions> = {

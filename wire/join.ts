@@ -12,7 +12,7 @@ import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import { checkName, checkToken, type Control } from "./protocol/frames.ts";
 import { greet } from "./session/handshake.ts";
-import { HANDLERS, HandlerTable } from "./session/handlers.ts";
+import { HandlerTable } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link, type LinkFacts } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
@@ -98,7 +98,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
+  readonly #handlers = new HandlerTable(this, () => this.#link?.control.tellNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -186,11 +186,6 @@ export class JoinedWire implements AsyncDisposable {
   /** Who else is at the hub and what they handle, as far as the hub lets us see. */
   get peers(): ReadonlyMap<string, readonly string[]> {
     return this.#peers.peers;
-  }
-
-  /** @ignore for tunnels */
-  get [HANDLERS](): HandlerTable {
-    return this.#handlers;
   }
 
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */

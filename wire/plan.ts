@@ -16,10 +16,10 @@ const ACTION = "Cannot mount";
 export interface MountPlan {
   readonly given: MountOptions;
   readonly where:
-    | { readonly hostname?: string; readonly port: number }
+    | { readonly hostname?: string | undefined; readonly port: number }
     | { readonly path: string; readonly mode: number };
   readonly listenOptions: {
-    readonly backlog?: number;
+    readonly backlog?: number | undefined;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
     readonly proxySources: ProxySources | undefined;

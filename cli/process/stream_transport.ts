@@ -18,7 +18,7 @@ export interface StreamPair {
    *
    * @default {nothing}
    */
-  readonly lastEnd?: Uint8Array;
+  readonly lastEnd?: Uint8Array | undefined;
 }
 
 /** A transport over a pair of streams: with it, a process or a terminal is a peer like any other. */

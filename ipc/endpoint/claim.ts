@@ -38,11 +38,11 @@ export interface KeyKeeper {
 /** How a claim is kept. */
 export interface ClaimOptions {
   /** The channel's key, if it has one of its own. */
-  readonly key?: KeyKeeper;
+  readonly key?: KeyKeeper | undefined;
   /** Told, once for each text, why files that have gone cannot be made anew. */
-  readonly onFault?: (error: unknown) => void;
+  readonly onFault?: ((error: unknown) => void) | undefined;
   /** Told that files were made anew. */
-  readonly onRenewed?: (what: string) => void;
+  readonly onRenewed?: ((what: string) => void) | undefined;
 }
 
 /** A socket that is ours until released. */

@@ -13,22 +13,22 @@ export interface IpcAddressOptions {
   /** Name of the channel: 1 to 64 of `A–Z a–z 0–9 . _ -`. It is part of the handshake. */
   name: string;
   /** How to meet. @default {"unix"} */
-  transport?: IpcTransport;
+  transport?: IpcTransport | undefined;
   /**
    * Path of the unix socket, at most 107 bytes. Its directory must belong to this user, to root, or to `owner`, and nobody
    * else may write to it.
    *
    * @default {`$XDG_RUNTIME_DIR/parley/<name>.sock`, else `/tmp/parley-<uid>/<name>.sock`}
    */
-  path?: string;
+  path?: string | undefined;
   /** Host for TCP. @default {`PARLEY_IPC_HOST`, else loopback} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port for TCP, 0 to 65535; a server may use 0 for any that is free. @default {`PARLEY_IPC_PORT`, else 7300} */
-  port?: number;
+  port?: number | undefined;
   /** Who may connect. Both sides give the same. @default {"user"} */
-  permissions?: IpcPermissions;
+  permissions?: IpcPermissions | undefined;
   /** User id that the channel belongs to, for clients of another user. @default {this user} */
-  owner?: number;
+  owner?: number | undefined;
 }
 
 /** A place to meet, not yet looked at. */
@@ -71,7 +71,7 @@ export interface FindEndpointOptions extends IpcAddressOptions {
   /** A secret of the user's own: then there is no key file, and no directory for it. */
   secret?: unknown;
   /** No secret at all. */
-  insecureAnonymous?: boolean;
+  insecureAnonymous?: boolean | undefined;
 }
 
 /** What a directory must be like. */

@@ -39,6 +39,11 @@ export class SecretKey {
 
   static {
     bytesOf = (key) => key.#bytes;
+    // For `console.log` and `util.inspect`, which must not show the bytes either.
+    const value = this.prototype.toString;
+    for (const name of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
+      Object.defineProperty(this.prototype, Symbol.for(name), { value });
+    }
   }
 
   private constructor(bytes: Uint8Array) {
@@ -157,16 +162,6 @@ export class SecretKey {
 
   /** The same for JSON. */
   toJSON(): string {
-    return this.toString();
-  }
-
-  /** The same for `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.toString();
-  }
-
-  /** The same for `util.inspect`. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
 }

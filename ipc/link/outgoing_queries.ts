@@ -8,9 +8,9 @@ import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
 /** How a query may end early. */
 export interface IpcQueryOptions {
   /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Ends the wait; it rejects with the signal's reason. The handler's own signal aborts then. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** One query under way. */

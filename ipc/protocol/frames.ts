@@ -10,7 +10,7 @@ const COUNTED_HEAD_BYTES = 5;
 /** Most bytes of the text in a failed answer. */
 export const MAX_FAILURE_BYTES = 1024;
 /** Message types and query ids are 1 to this. */
-export const MAX_TAG = 2 ** 32 - 1;
+export const MAX_TAG: number = 2 ** 32 - 1;
 /** The ping by which a side says that it takes context frames; it is answered as any other. */
 export const TAKES_CONTEXTS_TAG: number = MAX_TAG;
 /** The ping by which a side says that it takes cancel frames; it is answered as any other. */

@@ -40,13 +40,13 @@ export interface SecureOptions {
   /** Bytes we accept in a message. */
   readonly maxMessageBytes: number;
   /** Longest time in ms for the whole handshake. @default {as long as `signal` lets it} */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends the handshake; it rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Told why a handshake failed, for counters and logs. The peer learns nothing. */
-  readonly onFailure?: (reason: HandshakeReason) => void;
+  readonly onFailure?: ((reason: HandshakeReason) => void) | undefined;
   /** When to move on to new keys. */
-  readonly rekey?: RekeyLimits;
+  readonly rekey?: RekeyLimits | undefined;
 }
 
 /**

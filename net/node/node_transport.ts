@@ -37,7 +37,7 @@ type Incoming =
 export class NodeTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
-  declare readonly tls?: TlsInfo;
+  declare readonly tls?: TlsInfo | undefined;
   readonly #link: NodeLink;
   /** The TLS session; the socket itself where there is none. */
   readonly #session: Socket;

@@ -201,7 +201,7 @@ function chooseByName(
 
 /** The socket that a session was made on: not public, but the same in node for many years. */
 function socketOf(session: tls.TLSSocket): object {
-  return (session as unknown as { _parent?: object })._parent ?? session;
+  return (session as unknown as { _parent?: object | undefined })._parent ?? session;
 }
 
 async function beginClient(

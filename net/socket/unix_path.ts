@@ -30,7 +30,7 @@ export interface UnixListenTarget {
   /** Path of the socket, at most 107 bytes. */
   readonly path: string;
   /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
-  readonly mode?: number;
+  readonly mode?: number | undefined;
 }
 
 /** A path with a listener of ours behind it. */

@@ -29,9 +29,9 @@ export type TimeZoneOffset = (epochMs: number) => number;
 /** Options of {@linkcode DayLedger}. */
 export interface DayLedgerOptions {
   /** Days that are kept; the oldest go first. @default {400, a year and the same month of the year before} */
-  readonly maxDays?: number;
+  readonly maxDays?: number | undefined;
   /** Offset of local time. @default {that of the system} */
-  readonly timeZoneOffset?: TimeZoneOffset;
+  readonly timeZoneOffset?: TimeZoneOffset | undefined;
 }
 
 /**

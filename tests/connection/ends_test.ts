@@ -108,7 +108,7 @@ Deno.test("Connection makes no error when both sides end in order, either one fi
 interface EndCase {
   readonly name: string;
   readonly signed: boolean;
-  readonly setup?: ConnectionSetup<unknown>;
+  readonly setup?: ConnectionSetup<unknown> | undefined;
   act(parts: ReturnType<typeof scriptedConnection>): unknown;
 }
 

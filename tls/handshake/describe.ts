@@ -76,7 +76,7 @@ export function readCertificates(pem: string): CertificateSummary[] {
 /** Options of {@linkcode describeCertificate}. */
 export interface DescribeCertificateOptions {
   /** The moment from which days are counted. @default {the present} */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 /**

@@ -9,9 +9,9 @@ export interface DiagnoseOptions {
   /**
    * The name or address that it should be for; absent when no name matters, as for a client's certificate.
    */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** The present, in milliseconds since 1970. @default {Date.now()} */
-  readonly now?: number;
+  readonly now?: number | undefined;
   /** What the platform said. */
   readonly cause?: unknown;
 }

@@ -110,9 +110,9 @@ export class WireReporter {
       ? `Wire error in phase "${phase}": ${text}`
       : `Wire, in phase "${phase}": ${text}`;
     const fields: Record<string, unknown> = { phase };
-    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
     // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields.error = error;
+    if (level === "error" && code === "") fields["error"] = error;
     this.#write(level, message, fields);
   }
 

@@ -5,7 +5,7 @@ import { ProtocolError } from "../../errors.ts";
 export const LENGTH_BYTES = 4;
 
 /** Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for strangers. */
-export const MAX_FRAME_BYTES = 16 * 1024;
+export const MAX_FRAME_BYTES: number = 16 * 1024;
 
 /** Version of the protocol, `HELLO.parley`. */
 export const WIRE_VERSION = 1;
@@ -19,11 +19,11 @@ export type Meta = { readonly [name: string]: unknown };
 /** What a side takes, as it says in HELLO, in WELCOME and later; what it does not say is not known. */
 export interface Limits {
   /** Streams that the other side may have open, the control stream not among them. */
-  readonly maxStreams?: number;
+  readonly maxStreams?: number | undefined;
   /** Window with which each stream begins, in bytes. */
-  readonly windowBytes?: number;
+  readonly windowBytes?: number | undefined;
   /** Streams that a hub brings from one peer to another at a time. */
-  readonly maxStreamsPerPair?: number;
+  readonly maxStreamsPerPair?: number | undefined;
 }
 
 /** First frame of a session, from the joining side. */
@@ -33,7 +33,7 @@ export interface Hello {
   readonly token: string;
   readonly streams: readonly string[];
   /** Absent where the peer says nothing: a program in another language. */
-  readonly limits?: Limits;
+  readonly limits?: Limits | undefined;
 }
 
 /** Answer to {@linkcode Hello} that lets the session begin. */
@@ -41,7 +41,7 @@ export interface Welcome {
   readonly session: string;
   readonly identity: string;
   readonly streams: readonly string[];
-  readonly limits?: Limits;
+  readonly limits?: Limits | undefined;
 }
 
 /** Why a session was refused. */
@@ -156,7 +156,7 @@ export function checkToken(action: string, value: unknown): string {
 export function checkMeta(
   action: string,
   meta: unknown,
-  names: { readonly name: string; readonly to?: string },
+  names: { readonly name: string; readonly to?: string | undefined },
 ): Meta {
   if (!isPlainObject(meta)) {
     const shown = Array.isArray(meta) ? "an array" : meta === null ? "null" : typeof meta;
@@ -304,8 +304,8 @@ export function readControl(text: Uint8Array): Control {
   return {
     streams: streams === undefined ? undefined : readNames(streams, "control"),
     peers: peers.map((peer: unknown) => {
-      if (!isPlainObject(peer) || !isName(peer.identity)) throw malformed("control");
-      return { identity: peer.identity, streams: readNames(peer.streams, "control") };
+      if (!isPlainObject(peer) || !isName(peer["identity"])) throw malformed("control");
+      return { identity: peer["identity"], streams: readNames(peer["streams"], "control") };
     }),
     gone: readNames(gone, "control"),
     limits: readLimits(limits, "control").limits,
@@ -323,7 +323,7 @@ function readNames(value: unknown, frame: string): readonly string[] {
   return value;
 }
 
-function readLimits(value: unknown, frame: string): { readonly limits?: Limits } {
+function readLimits(value: unknown, frame: string): { readonly limits?: Limits | undefined } {
   if (value === undefined) return {};
   if (!isPlainObject(value)) throw malformed(frame);
   const limits: { -readonly [Name in keyof Limits]: number } = {};

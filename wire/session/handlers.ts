@@ -5,8 +5,13 @@ import type { StreamHandler } from "../options.ts";
 import type { WireSession } from "./session.ts";
 import type { StreamInfo, WireStream } from "./stream.ts";
 
-/** Where a wire keeps its handlers: a key that only this library has. */
-export const HANDLERS: unique symbol = Symbol("handlers");
+/** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
+const TABLES = new WeakMap<object, HandlerTable>();
+
+/** Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this module. */
+export function handlersOf(wire: object): HandlerTable {
+  return TABLES.get(wire)!;
+}
 
 /**
  * A handler that does something before its stream is accepted, so that the opener learns whether that
@@ -32,8 +37,10 @@ export class HandlerTable {
   readonly #handlers = new Map<string, StreamHandler | PreparedHandler>();
   readonly #onChange: () => void;
 
-  constructor(onChange: () => void) {
+  /** Makes the empty table of `wire`, with what to call after each change. */
+  constructor(wire: object, onChange: () => void) {
     this.#onChange = onChange;
+    TABLES.set(wire, this);
   }
 
   /** The names, as the peers are told. */

@@ -58,7 +58,7 @@ export class GreetedIncoming implements Incoming {
   readonly #mux: Omit<MuxSessionOptions, "role">;
 
   /** As in {@linkcode Incoming}: absent where no header of a balancer is expected. */
-  readonly identify?: Incoming["identify"];
+  readonly identify?: Incoming["identify"] | undefined;
 
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;

@@ -73,20 +73,23 @@ export interface LinkFacts {
   readonly told: readonly string[];
   readonly mux: MuxSession;
   readonly control: FrameChannel;
-  readonly transport: { readonly remoteAddr: WireSession["remoteAddr"]; readonly tls?: WireSession["tls"] };
+  readonly transport: {
+    readonly remoteAddr: WireSession["remoteAddr"];
+    readonly tls?: WireSession["tls"] | undefined;
+  };
 }
 
 /** How long {@linkcode Link.open} may take. */
 export interface OpenLimits {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Time for all of it, in ms. */
   readonly timeoutMs: number;
   /** The time as the caller set it, for errors. @default {timeoutMs} */
-  readonly givenMs?: number;
+  readonly givenMs?: number | undefined;
   /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
-  readonly turnMs?: number;
+  readonly turnMs?: number | undefined;
   /** Has a hub hold the stream until the peer that it is for has joined. */
-  readonly waitForPeer?: boolean;
+  readonly waitForPeer?: boolean | undefined;
 }
 
 /** One session, from WELCOME to its end. */
@@ -153,7 +156,12 @@ export class Link {
   }
 
   /** Takes more than what the greeting said, and tells the peer so. */
-  raise({ maxStreams, maxHandlers }: { readonly maxStreams?: number; readonly maxHandlers?: number }): void {
+  raise(
+    { maxStreams, maxHandlers }: {
+      readonly maxStreams?: number | undefined;
+      readonly maxHandlers?: number | undefined;
+    },
+  ): void {
     if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
     if (maxStreams === undefined) return;
     this.facts.mux.raiseMaxStreams(maxStreams);

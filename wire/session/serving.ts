@@ -10,7 +10,7 @@ import type { PreparedHandler } from "./handlers.ts";
 import type { Link, LinkHost } from "./link.ts";
 import type { StreamHandler } from "../options.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
+import { type StreamInfo, unreadBytes, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "../../async/turns.ts";
 
@@ -140,7 +140,7 @@ export class Serving {
       await (telemetryOn()
         ? serveMeasured(facts, stream, () => handler(stream, session))
         : handler(stream, session));
-      return stream[UNREAD];
+      return unreadBytes(stream);
     } catch (error) {
       const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });

@@ -23,7 +23,7 @@ export const OPEN_TIMEOUT_MS = 10_000;
 /** Options of {@linkcode WireSession.close}. */
 export interface WireCloseOptions {
   /** Time in ms for open streams and handlers to end by themselves. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**
@@ -128,13 +128,13 @@ export class WireSession {
 export interface Wanted {
   readonly name: string;
   /** Which peer of the hub it is for. */
-  readonly to?: string;
+  readonly to?: string | undefined;
   readonly meta: Meta;
   /** The time that its caller set, in ms. */
   readonly timeoutMs: number;
   readonly options: OpenOptions;
   /** Counts what could not be had for want of a session. @default {nowhere} */
-  readonly counters?: WireCounters;
+  readonly counters?: WireCounters | undefined;
 }
 
 /**

@@ -17,7 +17,11 @@ export type Place = { readonly hostname: string; readonly port: number } | { rea
  */
 export function resolvePlace(
   action: string,
-  { hostname, port, path }: { readonly hostname?: string; readonly port?: number; readonly path?: string },
+  { hostname, port, path }: {
+    readonly hostname?: string | undefined;
+    readonly port?: number | undefined;
+    readonly path?: string | undefined;
+  },
   leastPort: number,
 ): Place {
   if (path === undefined) {

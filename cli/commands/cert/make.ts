@@ -107,7 +107,7 @@ function outFlag(byDefault: string): Flag {
   return { name: "out", value: "PATH", about };
 }
 
-function daysOf(args: Arguments): { readonly days?: number } {
+function daysOf(args: Arguments): { readonly days?: number | undefined } {
   if (args.text("days") === undefined) return {};
   return { days: args.count("days", { byDefault: 0, least: 1, most: MOST_DAYS }) };
 }
