@@ -90,6 +90,11 @@ export class Pool implements AsyncDisposable {
     return this.#state;
   }
 
+  /** Resolves when the pool is closed, and its connections are. Never rejects. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
   /** What it has done so far. */
   stats(): PoolStats {
     const { dispatcher, counters } = this.#engine;
@@ -244,6 +249,7 @@ export class Pool implements AsyncDisposable {
     } finally {
       await stopped;
       this.#state = "closed";
+      this.#closed.resolve();
     }
   }
 

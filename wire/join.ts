@@ -11,25 +11,20 @@ import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import { checkName, checkToken, type Control } from "./protocol/frames.ts";
-import { greet } from "./session/handshake.ts";
-import { HandlerTable } from "./session/handlers.ts";
+import { type EstablishedSession, greet } from "./session/handshake.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
-import { Link, type LinkFacts } from "./session/link.ts";
+import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
-import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
+import type { JoinOptions } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
 import { nameStream, sessionEnded } from "./protocol/refusals.ts";
 import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { WireTally } from "./observe/tally.ts";
-import {
-  checkOpen,
-  openStream,
-  type Wanted,
-  type WireCloseOptions,
-  type WireSession,
-} from "./session/session.ts";
+import { checkOpen, type OpenOptions, openStream, type Wanted } from "./session/open_stream.ts";
+import type { WireCloseOptions, WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { joinMeasured } from "./session/telemetry.ts";
 import { Waiters } from "../async/waiters.ts";
@@ -310,14 +305,14 @@ export class JoinedWire implements AsyncDisposable {
   /** One session, from dialling to its end. Gives why it could not be had or was lost. */
   async #runSession(): Promise<unknown> {
     const { signal } = this.#ending;
-    let facts: LinkFacts;
+    let established: EstablishedSession;
     const startedMs = performance.now();
     this.#tally.counters.connectAttempts++;
     try {
       if (lookForTelemetry()) await loadTelemetry();
       const { target } = this.#connect;
       const join = () => this.#join(signal);
-      facts = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
+      established = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
       this.#tally.handshakes.add(performance.now() - startedMs);
     } catch (error) {
       if (signal.aborted) return error;
@@ -326,11 +321,11 @@ export class JoinedWire implements AsyncDisposable {
       return error;
     }
     if (signal.aborted) {
-      facts.mux.abort(signal.reason);
-      await facts.mux.closed;
+      established.mux.abort(signal.reason);
+      await established.mux.closed;
       return signal.reason;
     }
-    const link = this.#link = new Link(facts, this.#host);
+    const link = this.#link = new Link(established, this.#host);
     const closed = this.#tally.opened(link);
     this.#status = "connected";
     this.#rejoin.connected();
@@ -351,7 +346,7 @@ export class JoinedWire implements AsyncDisposable {
     return error;
   }
 
-  async #join(signal: AbortSignal): Promise<LinkFacts> {
+  async #join(signal: AbortSignal): Promise<EstablishedSession> {
     const { target, targetText, timeoutMs, noDelay, keepAlive, given } = this.#connect;
     const { identity, token = "" } = this.#options;
     let at = hungAt("files");
@@ -374,7 +369,7 @@ export class JoinedWire implements AsyncDisposable {
   /** A hub that allows a pair more streams than this side takes by default: takes as many. */
   #fit(link: Link): void {
     const { mux, maxHandlers } = this.#options;
-    const most = Math.min(link.facts.limits.maxStreamsPerPair ?? 0, MAX_PAIR_STREAMS);
+    const most = Math.min(link.established.limits.maxStreamsPerPair ?? 0, MAX_PAIR_STREAMS);
     if (most <= MAX_STREAMS) return;
     link.raise({
       maxStreams: mux?.maxStreams === undefined ? most : undefined,

@@ -51,18 +51,13 @@ export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
-export {
-  type Authorize,
-  type AuthorizeRequest,
-  type JoinOptions,
-  type MountOptions,
-  type OpenOptions,
-  sameToken,
-  type StreamHandler,
-  type StreamLifetime,
-  type WireErrorContext,
-  type WireOptions,
-} from "./options.ts";
+export { type WireErrorContext } from "./observe/reporter.ts";
+export { type JoinOptions, type MountOptions, type WireOptions } from "./options.ts";
 export { type SegmentSink, type SegmentSource } from "./protocol/segments.ts";
+export { sameToken } from "./protocol/token.ts";
+export { type Authorize, type AuthorizeRequest } from "./session/authorize.ts";
+export { type StreamHandler } from "./session/handlers.ts";
+export { type StreamLifetime } from "./session/lifetime.ts";
+export { type OpenOptions } from "./session/open_stream.ts";
 export { type WireCloseOptions, WireSession } from "./session/session.ts";
 export { type StreamInfo, WireStream } from "./session/stream.ts";

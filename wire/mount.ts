@@ -20,16 +20,17 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 import { timeLimit } from "../async/deadline.ts";
 import { checkName } from "./protocol/frames.ts";
 import { GreetedIncoming } from "./session/handshake.ts";
-import { HandlerTable } from "./session/handlers.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
-import type { MountOptions, OpenOptions, StreamHandler } from "./options.ts";
+import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
 import { Registry } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
-import { checkOpen, openStream, type WireCloseOptions, type WireSession } from "./session/session.ts";
+import { checkOpen, type OpenOptions, openStream } from "./session/open_stream.ts";
+import type { WireCloseOptions, WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { WireTally } from "./observe/tally.ts";
 import { observeMount } from "./session/telemetry.ts";
@@ -181,7 +182,7 @@ export class MountedWire implements AsyncDisposable {
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
     return await openStream(async (limits) => {
       const link = this.#registry.find(idOrIdentity);
-      if (link !== undefined && (link.facts.mux.status === "open" || limits.waitForPeer !== true)) {
+      if (link !== undefined && (link.established.mux.status === "open" || limits.waitForPeer !== true)) {
         return link;
       }
       if (limits.waitForPeer !== true) throw noPeer();
@@ -335,9 +336,9 @@ export class MountedWire implements AsyncDisposable {
       plainBufferedBytes: this.#plan.plainBufferedBytes,
       maxStreamsPerPair: this.#plan.maxStreamsPerPair,
       judge: (greeting, signal) => this.#host.judgeSession(greeting, signal),
-      admit: (facts) => this.#registry.claim(facts) ? undefined : "ERR_NAME_TAKEN",
-      register: (facts) => {
-        link = new Link(facts, this.#host);
+      admit: (established) => this.#registry.claim(established) ? undefined : "ERR_NAME_TAKEN",
+      register: (established) => {
+        link = new Link(established, this.#host);
         if (!this.#registry.add(link)) link.abort();
       },
     }, this.#plan.mux);

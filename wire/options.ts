@@ -15,64 +15,13 @@ import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../log/logger.ts";
 import { MUX_SESSION_NAMES } from "../mux/option_names.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
-import type { Address, TlsInfo } from "../net/transport/transport.ts";
+import type { Address } from "../net/transport/transport.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../tls/handshake/options.ts";
-import type { Meta } from "./protocol/frames.ts";
+import type { WireErrorContext } from "./observe/reporter.ts";
+import type { Authorize } from "./session/authorize.ts";
+import type { StreamHandler } from "./session/handlers.ts";
 import type { WireSession } from "./session/session.ts";
-import type { WireStream } from "./session/stream.ts";
-
-/**
- * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read
- * is dropped. When it throws the stream is reset, and the opener learns that the handler failed.
- * `stream.signal` fires when the caller gives up.
- */
-export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
-
-/** What may be allowed or not. */
-export interface AuthorizeRequest {
-  /** `"session"` once per HELLO, `"stream"` once per stream. */
-  readonly kind: "session" | "stream";
-  /** Who asks: claimed for a session, proven for a stream. */
-  readonly identity: string;
-  /** The token of HELLO. Compare it with {@linkcode sameToken}. */
-  readonly token: string;
-  /** Name of the stream. */
-  readonly name?: string | undefined;
-  /** Who opens the stream; the same as `identity`. */
-  readonly from?: string | undefined;
-  /** Whom the stream is for, through a hub; absent when it is for this side. */
-  readonly to?: string | undefined;
-  /** Where the peer is. */
-  readonly remoteAddr: Address;
-  /** What TLS knows of the peer, such as its certificate. */
-  readonly tls?: TlsInfo | undefined;
-}
-
-/**
- * Decides, within five seconds. What is not `true` refuses. An error is no verdict: a session is refused
- * with `ERR_BUSY`, so that the client tries again, and a stream with `ERR_HANDLER`.
- */
-export type Authorize = (request: AuthorizeRequest) => boolean | Promise<boolean>;
-
-/** Where an error came up that no caller can be told. */
-export interface WireErrorContext {
-  /** What was under way. */
-  readonly phase:
-    | "listen"
-    | "accept"
-    | "refused"
-    | "handshake"
-    | "certificates"
-    | "session"
-    | "stream"
-    | "hook"
-    | "connect";
-  /** The session, if there was one. */
-  readonly session?: WireSession | undefined;
-  /** Where the peer is, of one that was not let in. */
-  readonly remoteAddr?: Address | undefined;
-}
 
 /** Options that both sides have. */
 export interface WireOptions {
@@ -164,63 +113,6 @@ export interface JoinOptions extends WireOptions {
   onPeers?: ((peers: ReadonlyMap<string, readonly string[]>) => void) | undefined;
 }
 
-/** What ends a stream from outside; see {@linkcode OpenOptions.lifetime}. */
-export interface StreamLifetime {
-  /** Resets the stream. */
-  signal?: AbortSignal | undefined;
-  /** Time in ms from the call of `open` on, after which the stream is reset. @default {no limit} */
-  timeoutMs?: number | undefined;
-}
-
-/** Options of `open`. */
-export interface OpenOptions {
-  /** Gives up; the call rejects with its reason. It has no effect on an open stream: see `lifetime`. */
-  signal?: AbortSignal | undefined;
-  /** Time in ms until the far side has answered. @default {10000} */
-  timeoutMs?: number | undefined;
-  /**
-   * What the handler is told about the stream: any JSON object; with the names at most 16 KiB.
-   *
-   * @default {{}}
-   */
-  meta?: Meta | undefined;
-  /** What ends the whole stream, from its opening on, with a reset. @default {nothing} */
-  lifetime?: StreamLifetime | undefined;
-  /**
-   * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub
-   * holds the stream for 60 seconds at most.
-   *
-   * @default {false}
-   */
-  waitForPeer?: boolean | undefined;
-}
-
-/**
- * Compares a token without telling by its time how much of it was right. A secret that is not set, or
- * empty, is equal to nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is
- * missing.
- *
- * @example
- * ```ts
- * import { sameToken } from "@parley/parley/wire";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(sameToken("secret", "secret"), true);
- * assertEquals(sameToken("secreT", "secret"), false);
- * assertEquals(sameToken("", ""), false);
- * assertEquals(sameToken("", undefined), false);
- * ```
- */
-export function sameToken(given: string, wanted: string | undefined): boolean {
-  if (typeof given !== "string" || typeof wanted !== "string" || wanted === "") return false;
-  const [left, right] = [new TextEncoder().encode(given), new TextEncoder().encode(wanted)];
-  let difference = left.length ^ right.length;
-  for (let index = 0; index < left.length; index++) {
-    difference |= (left[index] ?? 0) ^ (right[index % right.length] ?? 0);
-  }
-  return difference === 0;
-}
-
 /** Names in {@linkcode WireOptions}. */
 export const WIRE_NAMES: OptionNames<WireOptions> = {
   handlers: true,
@@ -268,19 +160,4 @@ export const JOIN_NAMES: OptionNames<JoinOptions> = {
   authorize: true,
   onRetry: true,
   onPeers: true,
-};
-
-/** Names in {@linkcode StreamLifetime}. */
-export const STREAM_LIFETIME_NAMES: OptionNames<StreamLifetime> = {
-  signal: true,
-  timeoutMs: true,
-};
-
-/** Names in {@linkcode OpenOptions}. */
-export const OPEN_NAMES: OptionNames<OpenOptions> = {
-  signal: true,
-  timeoutMs: true,
-  meta: true,
-  lifetime: STREAM_LIFETIME_NAMES,
-  waitForPeer: true,
 };

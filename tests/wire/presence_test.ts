@@ -16,7 +16,7 @@ function fakeLink(identity: string, told: string[]): Link {
     tellPeer: (of: string, names: readonly string[] | null) =>
       void told.push(`${identity}: ${of} ${names?.[0] ?? names}`),
   };
-  return { facts: { identity }, offers: [], control } as unknown as Link;
+  return { established: { identity }, offers: [], control } as unknown as Link;
 }
 
 /** A board with these peers, the first of which has long names, and what it told. */
@@ -26,7 +26,7 @@ function boardOf(...identities: string[]) {
   const links = identities.map((identity) => fakeLink(identity, told));
   const registry = {
     links: { [Symbol.iterator]: () => links[Symbol.iterator]() },
-    named: (identity: string) => links.find((link) => link.facts.identity === identity),
+    named: (identity: string) => links.find((link) => link.established.identity === identity),
   } as unknown as Registry;
   const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} }, clock);
   const change = (round: number) => {

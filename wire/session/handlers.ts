@@ -1,9 +1,15 @@
 // HandlerTable: which handler answers which name, and who has to know of changes.
 import { checkFunction } from "../../options/check.ts";
 import { checkName, encodeFrame } from "../protocol/frames.ts";
-import type { StreamHandler } from "../options.ts";
 import type { WireSession } from "./session.ts";
 import type { StreamInfo, WireStream } from "./stream.ts";
+
+/**
+ * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read
+ * is dropped. When it throws the stream is reset, and the opener learns that the handler failed.
+ * `stream.signal` fires when the caller gives up.
+ */
+export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
 /** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
 const TABLES = new WeakMap<object, HandlerTable>();

@@ -2,7 +2,21 @@
 import { TimeoutError } from "../../errors.ts";
 import { checkDurationMs } from "../../options/check.ts";
 import type { MuxStream } from "../../mux/stream.ts";
-import type { StreamLifetime } from "../options.ts";
+import type { OptionNames } from "../../options/names.ts";
+
+/** What ends a stream from outside; see `lifetime` of `OpenOptions`. */
+export interface StreamLifetime {
+  /** Resets the stream. */
+  signal?: AbortSignal | undefined;
+  /** Time in ms from the call of `open` on, after which the stream is reset. @default {no limit} */
+  timeoutMs?: number | undefined;
+}
+
+/** Names in {@linkcode StreamLifetime}. */
+export const STREAM_LIFETIME_NAMES: OptionNames<StreamLifetime> = {
+  signal: true,
+  timeoutMs: true,
+};
 
 /** Checks a lifetime before any I/O. @throws {TypeError | RangeError} when something is wrong */
 export function checkLifetime(action: string, lifetime: StreamLifetime): void {
