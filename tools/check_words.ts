@@ -25,12 +25,12 @@ const RULES: readonly WordRule[] = [
     word: /\b(?:gives?|gave|giving)\b/gi,
     instead: '"returns", "yields", "has", "sets", "passes" or "provides"',
     allowed:
-      /\bgiv(?:e|es|ing)\s+(?:up|back|way)\b|\bgave\s+(?:up|back|way)\b|\bto\s+give\b|(?<=[.:;,(*"]\s*)give\b/gi,
+      /\b(?:gives?|gave|giving)\s+(?:\S+\s+)?(?:up|back|way)\b|\bto\s+give\b|(?<=[.:;,(*"]\s*)give\b/gi,
   },
   {
     word: /\b(?:tells?|told|telling)\b/gi,
     instead: '"report", "announce", "log", "publish", "say" or "describe"',
-    allowed: /\b(?:tells?|told|telling)\s+(?:\S+\s+){0,4}?(?:from|apart)\b/gi,
+    allowed: /\b(?:tells?|told|telling)\s+(?:\S+\s+){0,4}?(?:from|apart|truth)\b/gi,
   },
   {
     word: /\b(?:is|are|was|were)\s+to\s+be\b/gi,
