@@ -37,8 +37,10 @@ export type {
 /**
  * A connection to one peer that carries whole messages. `serve` passes one to its handler, `connect` returns one.
  *
- * Reading: iterate over it, or call {@linkcode receive}, or use {@linkcode readable}; one reader at a time. Writing:
- * {@linkcode send} or {@linkcode writable}. Messages that are sent in one turn of the event loop go out in one write.
+ * To read, iterate over it, call {@linkcode receive}, or use {@linkcode readable}. To write, call {@linkcode send}
+ * or use {@linkcode writable}. Messages that are sent in one turn of the event loop leave in one write.
+ *
+ * One reader at a time; `send` may be called concurrently, and messages leave in the order of the calls.
  *
  * @example Over a pair of transports in memory
  * ```ts

@@ -1,5 +1,8 @@
 /**
- * serve(): listens, lets connections in, runs the handler on each, and ends in order; the face of `server/`.
+ * The server side: listens, accepts connections, runs a handler for each, and drains in order. For most uses call
+ * {@linkcode serve}. Call {@linkcode listenTransport} to accept plain transports for a protocol of your own, such
+ * as a yamux session.
+ *
  * @example
  * ```ts
  * import { serve } from "@parley/parley/server";

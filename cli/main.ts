@@ -10,7 +10,7 @@ import { list } from "./help.ts";
 import { print } from "./talk.ts";
 import { VERSION } from "./version.ts";
 
-const HELP = `parley ${VERSION}: connections between processes that are theirs
+const HELP = `parley ${VERSION}: messages and streams between processes
 
 Usage: parley COMMAND [OPTIONS]
 

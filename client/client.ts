@@ -30,13 +30,16 @@ import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 const textEncoder = new TextEncoder();
 
 /**
- * Keeps a link to a server up: dials, and dials again when the link is lost, after a delay that grows and is random. Messages are sent
- * when there is a link and received from one link after the other. A server that ends its direction ends the link. A link that dies at
- * once was never one: see `trialMs`.
+ * Keeps a link to a server connected: dials, and dials again when the link is lost, after a random delay that grows.
+ * Messages are sent when there is a link, and received from one link after the other. A server that ends its
+ * direction ends the link. A link that ends at once counts as a failed attempt: see `trialMs`.
  *
- * The process lives while the client is open. Refused credentials (an `AuthError`) end it, and so do a wrong option and a missing
- * permission; nothing else does, unless `reconnect` says so. A server that refuses our certificate by a TLS alert is dialled again
- * as one that is away: either side may get another certificate.
+ * The process lives while the client is open. Refused credentials (an `AuthError`), a wrong option and a missing
+ * permission end the client; nothing else does, unless `reconnect` says so. After a TLS alert that refuses our
+ * certificate the client dials again, because either side may get another certificate.
+ *
+ * One reader at a time; `send`, `flush` and `close` may be called concurrently, and messages leave in the order of
+ * the calls.
  *
  * @example
  * ```ts

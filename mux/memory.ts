@@ -22,10 +22,11 @@ export interface MuxMemoryOptions {
 }
 
 /**
- * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless it gets another.
+ * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless its options name
+ * another. Any number of sessions may use it concurrently.
  *
- * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that take all
- * they can get always leave room for the next.
+ * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that reserve
+ * all they can always leave memory for the next peer.
  *
  * @example Giving a group of sessions 64 MiB of its own
  * ```ts

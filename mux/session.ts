@@ -40,11 +40,14 @@ interface Waiter {
 }
 
 /**
- * Many streams over one connection, by the yamux protocol; the far side may be any yamux program. The session
- * owns its transport and closes it.
+ * Many streams over one connection, by the yamux protocol; the peer may be any yamux program. The session owns its
+ * transport and closes it.
  *
- * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods is told so
- * (go-away 1) and cut off; `closed` then tells the {@linkcode ProtocolError}.
+ * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods receives
+ * go-away 1 and is cut off; `closed` then resolves with the {@linkcode ProtocolError}.
+ *
+ * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream goes to the
+ * call that has waited longest.
  *
  * @example Both sides over a pair in memory
  * ```ts

@@ -25,9 +25,12 @@ export interface MuxStreamStats {
 }
 
 /**
- * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through
- * {@linkcode readable}; write with {@linkcode write} or through {@linkcode writable}. The direct methods are the
- * faster ones. The peer may send only as much as its window allows, and gets more as bytes are read.
+ * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through {@linkcode readable};
+ * write with {@linkcode write} or through {@linkcode writable}. The direct methods are faster. The peer may send only
+ * as much as its window allows, and the window grows again as bytes are read.
+ *
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
+ * of the calls.
  *
  * @example
  * ```ts

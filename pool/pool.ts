@@ -33,10 +33,12 @@ export interface PoolDrainOptions {
 const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 
 /**
- * Connections to several backends, opened when they are wanted and used again and again.
+ * Leases connections to several backends, which it opens on demand and uses again.
  *
- * Callers are served in the order in which they came. Work goes to backends that are well: a circuit breaker, the
- * comparison with the others and, when you give one, a health check find those that are not.
+ * Work goes to healthy backends: a circuit breaker, a comparison with the other backends and, if you set one, a
+ * health check find those that are not.
+ *
+ * All methods may be called concurrently; callers are served in the order of their calls.
  *
  * @example
  * ```ts

@@ -36,7 +36,7 @@ const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs:
 /** Time in ms for handshakes under way when a drain begins: a client may have finished its own, and sent its first question. */
 const HANDSHAKE_GRACE_MS = 200;
 
-/** A running server; {@linkcode serve} makes it. */
+/** A running server; {@linkcode serve} makes it. Methods may be called concurrently and share one drain. */
 export class Server<Data = unknown> implements AsyncDisposable {
   readonly #options: ResolvedServeOptions<Data>;
   readonly #reporter: ErrorReporter<Data>;

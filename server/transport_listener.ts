@@ -77,8 +77,10 @@ interface Waiting {
 }
 
 /**
- * Connections as bare transports; {@linkcode listenTransport} makes it. A transport that was handed out belongs to who took it; ending
- * the listener does not touch it.
+ * Accepts connections as plain transports; {@linkcode listenTransport} makes it. A transport that the iteration has
+ * yielded belongs to the program; ending the listener does not touch it.
+ *
+ * Several iterations may run concurrently: each transport goes to the call that has waited longest.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;

@@ -60,8 +60,8 @@ const NAMES: OptionNames<LoadTlsOptions> = {
 };
 
 /**
- * Credentials that were checked before anything listens, to be given as `tls` to one server or several,
- * which then follow the same files. Closing a server leaves them open.
+ * Credentials that were checked before anything listens. Pass them as `tls` to one server or several, which then
+ * follow the same files. Closing a server leaves them open. Any number of servers may use them concurrently.
  */
 export class LoadedTls {
   /** Lowest version spoken. */

@@ -133,7 +133,11 @@ interface ForwardParts {
   readonly ended: Promise<unknown>;
 }
 
-/** A local port that leads elsewhere; {@linkcode forward} makes it. */
+/**
+ * A local port whose connections leave through a tunnel; {@linkcode forward} makes it.
+ *
+ * All methods may be called concurrently; the first call that ends it decides.
+ */
 export class Forward implements AsyncDisposable {
   /** Resolves when it is closed and all its connections are over. Never rejects. */
   readonly finished: Promise<void>;
