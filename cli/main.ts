@@ -26,7 +26,7 @@ ${
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 Results go to standard output, talk to standard error.`;
 
-/** Runs the command that the arguments name; gives the exit code: 0 done, 1 failed, 2 wrong usage. */
+/** Runs the command that the arguments name; returns the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   // "parley help serve" is "parley serve --help".

@@ -134,7 +134,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /**
    * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has accepted the
    * message. When that link is lost before the message was given to the kernel, it goes out first on the next link; when part of it
-   * was, it is not sent again, and the status that tells of the loss counts it. The bytes must not be changed until
+   * was, it is not sent again, and the status that reports the loss counts it. The bytes must not be changed until
    * {@linkcode flush} resolves. A refusal that nothing waits for is logged, to the console without a logger.
    *
    * @throws {FramingError} when the framing refuses the message
@@ -177,10 +177,10 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Closes in order: hands over what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
+   * Closes in order: writes what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
    * still be read. Idempotent.
    *
-   * @throws {ClosedError} when messages that were accepted could not be handed over, now or when the client gave up; it counts
+   * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave up; it counts
    * their bytes
    */
   close(): Promise<void> {
@@ -211,7 +211,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
-  /** Hands over what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
+  /** Writes what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
   async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
@@ -219,7 +219,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
-      // All of it fails when the link is lost; its end tells why.
+      // All of it fails when the link is lost; its end says why.
       await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);
       await link.close().catch(() => {});
       return (await link.closed).error;
@@ -331,7 +331,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return delayMs;
   }
 
-  /** Tells what became of messages when the link was lost. */
+  /** Returns what became of messages when the link was lost. */
   #sortOut(): Pick<ClientStatusEvent, "loss" | "droppedBytes"> {
     const loss = this.#outbox.detach();
     const droppedBytes = this.#incoming.dropExcess();

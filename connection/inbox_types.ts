@@ -17,7 +17,7 @@ export interface InboxOptions {
   readonly rateGate?: MessageGate;
   /** Called when a message has to wait for it. */
   readonly onRatePause?: () => void;
-  /** Told of each message. */
+  /** Called for each message. */
   readonly observer?: MessageObserver;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;

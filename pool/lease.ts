@@ -65,7 +65,7 @@ export class Lease implements AsyncDisposable {
     this.#onReturn = origin.onReturn;
   }
 
-  /** Gives the connection back. Idempotent. */
+  /** Returns the connection to the pool. Idempotent. */
   release(): void {
     this.#return({ kind: "released" });
   }

@@ -149,7 +149,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Leases a connection, does the work on it, and gives it back: as failed when the work throws what tells of a failed backend
+   * Leases a connection, does the work on it, and gives it back: as failed when the work throws an error that shows a failed backend
    * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
    * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
    * does no harm. A backend that ends the connection without the answer has the work's `receive` reject: it never returns `null` in
@@ -192,7 +192,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Gives work to a drained backend again.
+   * Sends work to a drained backend again.
    *
    * @throws {TypeError} when there is no such backend, or it is not drained
    */

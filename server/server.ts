@@ -148,7 +148,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   /**
    * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
-   * the handlers finish with it, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and
+   * the handlers finish with it, writes what they sent, closes. Idempotent: a second call shares the first one's deadline and
    * outcome.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
@@ -162,7 +162,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
-    // Known before anything is told: a hook may call shutdown() again.
+    // Set before any hook is called: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;
     promise.catch(() => {});

@@ -30,7 +30,7 @@ const RULES: readonly WordRule[] = [
   {
     word: /\b(?:tells?|told|telling)\b/gi,
     instead: '"report", "announce", "log", "publish", "say" or "describe"',
-    allowed: /\b(?:tells?|told|telling)\s+(?:\S+\s+){0,4}?(?:from|apart|truth)\b/gi,
+    allowed: /\b(?:tells?|told|telling)\s+(?:\S+\s+){0,6}?(?:from|apart|truth)\b/gi,
   },
   {
     word: /\b(?:is|are|was|were)\s+to\s+be\b/gi,

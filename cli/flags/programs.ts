@@ -5,7 +5,7 @@ import { type Flag, UsageError } from "../command.ts";
 import { findProgram } from "../serve/find_program.ts";
 import { Programs } from "../serve/programs.ts";
 
-/** Options of a command that runs a program of the user's; `byDefault` tells its longest run in words. */
+/** Options of a command that runs a program of the user; `byDefault` says its longest run in words. */
 export function programFlags(byDefault: string): readonly Flag[] {
   return [
     {

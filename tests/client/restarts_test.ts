@@ -74,7 +74,7 @@ function numbered(number: number): Uint8Array {
 
 /**
  * Links take numbers in order, so each link has a range of them: what it was given and did not give back. What servers handled
- * must be the beginning of each range, in order, and nothing else. Gives how many of the accepted ones were not handled.
+ * must be the beginning of each range, in order, and nothing else. Returns how many of the accepted ones were not handled.
  */
 function checkLinks(handled: readonly number[], losses: readonly LinkLoss[], accepted: number): number {
   let from = 0;

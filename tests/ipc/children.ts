@@ -57,7 +57,7 @@ export class Child implements AsyncDisposable {
     return this.#running;
   }
 
-  /** Gives it a line. */
+  /** Feeds it a line. */
   async tell(line: string): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(`${line}\n`));
   }

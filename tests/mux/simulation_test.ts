@@ -13,7 +13,7 @@ const LIMIT_MS = 400_000;
 
 /** What one direction of a stream was told to carry, and what came of it: the model. */
 interface Direction {
-  /** Gives the byte at an offset. */
+  /** Returns the byte at an offset. */
   readonly salt: number;
   written: number;
   read: number;
