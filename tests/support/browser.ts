@@ -250,7 +250,7 @@ export class BrowserPage {
     await this.#browser.send("Target.closeTarget", { targetId: this.#targetId });
   }
 
-  /** Takes what the browser tells. */
+  /** Takes events of the browser. */
   onEvent(method: string, params: Params): void {
     switch (method) {
       case "Page.loadEventFired":

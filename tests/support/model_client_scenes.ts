@@ -48,7 +48,7 @@ function link(random: Random): ClientScene["link"] {
 
 /** The scenes by name. */
 export const CLIENT_SCENES = {
-  /** The server restarts in order: what it took is answered, and nothing is told twice. */
+  /** The server restarts in order: what it took is answered, and nothing is counted twice. */
   restarts(random: Random): ClientScene {
     return {
       clients: many(random.int(1, 5), (index) => usual(random, index)),

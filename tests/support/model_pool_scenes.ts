@@ -95,7 +95,7 @@ export const POOL_SCENES = {
     };
   },
 
-  /** Backends crash, all at once at times: calls may fail by what they are told, and the pool gets over it. */
+  /** Backends crash, all at once at times: calls may fail with the errors that they get, and the pool gets over it. */
   crashes(random: Random): PoolScene {
     return {
       backends: many(random.int(1, 3), () => {

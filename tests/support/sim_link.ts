@@ -12,7 +12,7 @@ export interface SimLinkOptions {
   latencyMs?: number;
   /** Bytes under way in one direction before `write` waits. @default {65536} */
   bufferBytes?: number;
-  /** Most bytes of one chunk that a read gives; sizes are drawn up to it. @default {65536} */
+  /** Most bytes of one chunk that a read returns; sizes are drawn up to it. @default {65536} */
   maxChunkBytes?: number;
 }
 

@@ -52,7 +52,7 @@ function listenDeno({ cert, key }: ServerSide): Listening {
       await conn.write(new Uint8Array([1]));
       await conn.read(new Uint8Array(1));
     } catch {
-      // The client tells why.
+      // The client's error says why.
     } finally {
       conn.close();
     }
