@@ -142,7 +142,7 @@ export class Backoff {
     return this.#attempt;
   }
 
-  /** Tells when dialling begins, so that the first outage is counted from there. Later calls change nothing. */
+  /** Sets the time at which dialling begins, from which the first outage is counted. Later calls change nothing. */
   started(nowMs: number): void {
     this.#outageSinceMs ??= nowMs;
   }

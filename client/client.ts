@@ -30,13 +30,16 @@ import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 const textEncoder = new TextEncoder();
 
 /**
- * Keeps a link to a server up: dials, and dials again when the link is lost, after a delay that grows and is random. Messages are sent
- * when there is a link and received from one link after the other. A server that ends its direction ends the link. A link that dies at
- * once was never one: see `trialMs`.
+ * Keeps a link to a server connected: dials, and dials again when the link is lost, after a random delay that grows.
+ * Messages are sent when there is a link, and received from one link after the other. A server that ends its
+ * direction ends the link. A link that ends at once counts as a failed attempt: see `trialMs`.
  *
- * The process lives while the client is open. Refused credentials (an `AuthError`) end it, and so do a wrong option and a missing
- * permission; nothing else does, unless `reconnect` says so. A server that refuses our certificate by a TLS alert is dialled again
- * as one that is away: either side may get another certificate.
+ * The process lives while the client is open. Refused credentials (an `AuthError`), a wrong option and a missing
+ * permission end the client; nothing else does, unless `reconnect` says so. After a TLS alert that refuses our
+ * certificate the client dials again, because either side may get another certificate.
+ *
+ * One reader at a time; `send`, `flush` and `close` may be called concurrently, and messages leave in the order of
+ * the calls.
  *
  * @example
  * ```ts
@@ -131,7 +134,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /**
    * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has accepted the
    * message. When that link is lost before the message was given to the kernel, it goes out first on the next link; when part of it
-   * was, it is not sent again, and the status that tells of the loss counts it. The bytes must not be changed until
+   * was, it is not sent again, and the status that reports the loss counts it. The bytes must not be changed until
    * {@linkcode flush} resolves. A refusal that nothing waits for is logged, to the console without a logger.
    *
    * @throws {FramingError} when the framing refuses the message
@@ -174,10 +177,10 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Closes in order: hands over what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
+   * Closes in order: writes what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
    * still be read. Idempotent.
    *
-   * @throws {ClosedError} when messages that were accepted could not be handed over, now or when the client gave up; it counts
+   * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave up; it counts
    * their bytes
    */
   close(): Promise<void> {
@@ -208,7 +211,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
-  /** Hands over what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
+  /** Writes what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
   async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
@@ -216,7 +219,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
-      // All of it fails when the link is lost; its end tells why.
+      // All of it fails when the link is lost; its end says why.
       await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);
       await link.close().catch(() => {});
       return (await link.closed).error;
@@ -328,7 +331,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return delayMs;
   }
 
-  /** Tells what became of messages when the link was lost. */
+  /** Returns what became of messages when the link was lost. */
   #sortOut(): Pick<ClientStatusEvent, "loss" | "droppedBytes"> {
     const loss = this.#outbox.detach();
     const droppedBytes = this.#incoming.dropExcess();

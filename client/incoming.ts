@@ -152,10 +152,10 @@ export class IncomingMessages {
     }
   }
 
-  /** Goes on to the next link. Why one ended is told by the client's statuses; what is the caller's own is thrown. */
+  /** Goes on to the next link. The client's statuses report why a link ended; a mistake of the caller is thrown. */
   #leave(link: Connection | null, error: unknown, options: ReceiveOptions): void {
     if (link === null) return;
-    // Someone else reads from the link itself; or there is no message now, and the caller does not wait.
+    // Another reader reads from the link itself; or there is no message now, and the caller does not wait.
     const isCallers = error instanceof TypeError ||
       (options.timeoutMs === 0 && error instanceof TimeoutError);
     if (isCallers && link.status !== "closed") throw error;

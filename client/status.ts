@@ -68,7 +68,7 @@ export class StatusFeed {
     return this.#current;
   }
 
-  /** Tells of a new one; none comes after `closed`. */
+  /** Publishes a new status; none comes after `closed`. */
   push(event: ClientStatusEvent): void {
     this.#current = event;
     for (const watcher of this.#watchers) watcher.push(event);
@@ -130,7 +130,7 @@ class Watcher implements AsyncIterableIterator<ClientStatusEvent, undefined> {
     return this;
   }
 
-  /** The oldest event goes; one that tells of lost messages goes last. */
+  /** The oldest event goes; an event that reports lost messages goes last. */
   #dropOne(): void {
     const at = this.#events.findIndex(({ loss, droppedBytes }) =>
       loss === undefined && droppedBytes === undefined

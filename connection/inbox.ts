@@ -301,7 +301,7 @@ export class Inbox {
     this.#stopReading();
   }
 
-  /** Gives the waiting reader what there is now. */
+  /** Passes what there is now to the waiting reader. */
   #settleWaiter(): void {
     const waiter = this.#waiter;
     if (waiter === null || this.#yielding) return;

@@ -37,7 +37,7 @@ const COMPACT_AT = 64;
 
 /** Options of a {@linkcode WriteQueue}. */
 export interface WriteQueueOptions {
-  /** `push` tells to wait above this. */
+  /** `push` makes its caller wait above this. */
   readonly highWaterBytes: number;
   /** Above this the connection ends: its peer is too slow. */
   readonly maxQueuedBytes: number;
@@ -186,7 +186,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.#filled = end;
   }
 
-  /** Gives a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
+  /** Returns a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
   #makeRoom(size: number): Uint8Array {
     const old = this.#fill;
     if (old !== null && old.length === SMALL_BYTES && this.#filled + size <= LARGE_BYTES) {

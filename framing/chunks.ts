@@ -177,7 +177,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
    */
   protected abstract decode(): Uint8Array | undefined;
 
-  /** Tells for an error what was wanted and what there was. */
+  /** Returns the text of an error: what was wanted and what there was. */
   protected abstract wanted(): string;
 
   /** Returns the bytes of a message begun in earlier chunks, as they came, and forgets them. */

@@ -102,7 +102,12 @@ interface ClientParts {
   readonly given: IpcClientOptions;
 }
 
-/** The connecting end of a channel; {@linkcode connectIpc} makes it. */
+/**
+ * The connecting side of a channel; {@linkcode connectIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;

@@ -82,7 +82,12 @@ type Play =
   | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkEnd> }
   | { readonly role: "server"; readonly reception: Reception; readonly over: Promise<LinkEnd> };
 
-/** One process of a pair; {@linkcode pairIpc} makes it. */
+/**
+ * One process of a pair; {@linkcode pairIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;

@@ -27,7 +27,7 @@ export interface FloodLimits {
 /** Frames that may come for a stream after its end without counting: window updates for what it was sent. */
 const FRAMES_PER_ENDED_STREAM = 4;
 
-/** Tokens that come back with time. Over any stretch, it gives `capacity` and what comes back in that time. */
+/** Tokens that come back with time. Over any stretch, it yields `capacity` and what comes back in that time. */
 export class TokenBucket {
   readonly #capacity: number;
   readonly #perMs: number;

@@ -44,7 +44,7 @@ export class ReceiveBuffer {
     }
   }
 
-  /** Gives the next bytes, which belong to the caller from then on. */
+  /** Returns the next bytes, which belong to the caller from then on. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks[this.#head];
     if (chunk === undefined) return undefined;

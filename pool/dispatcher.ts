@@ -18,7 +18,7 @@ export abstract class Member<Link> implements Candidate {
   abstract readonly maxLinks: number;
   /** Whether it may get work now. */
   abstract readonly readiness: Readiness;
-  /** Whether links that come back are to be closed. */
+  /** Whether returned links must be closed. */
   abstract readonly leaving: boolean;
   /** Links that are not in use; the one used last is at the end, and is taken first. */
   readonly idle: Link[] = [];
@@ -43,7 +43,7 @@ export abstract class Member<Link> implements Candidate {
   }
 }
 
-/** Somebody who wants a link. */
+/** A caller that wants a link. */
 export class Waiter<M> {
   /** Dials for it that failed. */
   attempts = 0;
@@ -75,7 +75,7 @@ export type Action<Link, M, W> =
   | { readonly kind: "dial"; readonly dial: Dial<M> }
   /** Close the link, then call `closed`. */
   | { readonly kind: "close"; readonly member: M; readonly link: Link }
-  /** Tell the waiter that it gets none: its dials failed, or every member is down. */
+  /** Reject the waiter: its dials failed, or every member is down. */
   | { readonly kind: "fail"; readonly waiter: W; readonly why: "dial" | "down" };
 
 /** Options of a {@linkcode Dispatcher}. */
@@ -178,7 +178,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     });
   }
 
-  /** A link could not be opened. Its waiter tries again, elsewhere if possible, or is told. */
+  /** A link could not be opened. Its waiter tries again, elsewhere if possible, or is rejected. */
   dialFailed(dial: Dial<M>, again: boolean): void {
     this.#change(() => {
       const { member } = dial;

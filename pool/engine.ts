@@ -110,7 +110,7 @@ export class PoolEngine {
     this.onChange();
   }
 
-  /** Takes a backend out of work: no more leases, idle links are closed, holders are told. */
+  /** Takes a backend out of work: no more leases, idle links are closed, holders are notified. */
   drain(backend: PoolBackend): void {
     if (backend.leaving) return;
     backend.draining.abort(

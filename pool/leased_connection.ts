@@ -59,7 +59,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   readonly #terms: LeaseTerms;
   #isLive = true;
   #isReturned = false;
-  /** Whether it is as the pool gave it, but for its framing: tuning, both directions. */
+  /** Whether it is as the pool leased it, except for its framing: tuning, both directions. */
   #isIntact = true;
   /** Whether messages are framed as the pool has it. */
   #hasGivenFraming = true;

@@ -1,4 +1,4 @@
-// NameWatch: looks a name up again and again, and tells which addresses came and which vanished.
+// NameWatch: looks a name up again and again, and reports which addresses came and which vanished.
 import { lookup } from "node:dns/promises";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Resolver } from "./options.ts";
@@ -7,7 +7,7 @@ import { unlessAborted } from "../async/unless_aborted.ts";
 /** Time in ms after which a failed look-up is tried again, if the usual time is longer. */
 const RETRY_MS = 1000;
 
-/** What a {@linkcode NameWatch} tells. */
+/** What a {@linkcode NameWatch} reports. */
 export interface NameWatchEvents {
   /** Addresses that are new. */
   readonly onAdd: (address: string) => void;
@@ -56,7 +56,7 @@ export class NameWatch {
     void this.#lookup(this.#running = new AbortController());
   }
 
-  /** Ends the watch; nothing is told any more. */
+  /** Ends the watch; nothing is reported any more. */
   stop(): void {
     this.#stopped = true;
     this.#running?.abort(new ClosedError("ERR_CLOSED", "The look-up of names has ended"));

@@ -25,10 +25,12 @@ export interface PoolDrainOptions {
 const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 
 /**
- * Connections to several backends, opened when they are wanted and used again and again.
+ * Leases connections to several backends, which it opens on demand and uses again.
  *
- * Callers are served in the order in which they came. Work goes to backends that are well: a circuit breaker, the
- * comparison with the others and, when you give one, a health check find those that are not.
+ * Work goes to healthy backends: a circuit breaker, a comparison with the other backends and, if you set one, a
+ * health check find those that are not.
+ *
+ * All methods may be called concurrently; callers are served in the order of their calls.
  *
  * @example
  * ```ts
@@ -145,7 +147,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Leases a connection, does the work on it, and gives it back: as failed when the work throws what tells of a failed backend
+   * Leases a connection, does the work on it, and gives it back: as failed when the work throws an error that shows a failed backend
    * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
    * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
    * does no harm. A backend that ends the connection without the answer has the work's `receive` reject: it never returns `null` in
@@ -188,7 +190,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Gives work to a drained backend again.
+   * Sends work to a drained backend again.
    *
    * @throws {TypeError} when there is no such backend, or it is not drained
    */

@@ -56,7 +56,7 @@ interface Failure {
  * received and not yet read goes first. A receiver that is slow slows its sender down. The end of one direction is handed
  * on, and the other direction goes on until it ends as well.
  *
- * When one connection fails, what had come from it is still handed over, then the other one is cut: its peer does not get an
+ * When one connection fails, what had come from it is still written, then the other one is cut: its peer does not get an
  * orderly end where the transport can tell the two apart. TLS can; plain TCP can when the connection was made with `canReset`.
  * Resolves when both are closed; the failure of a peer is a result, not a rejection.
  *

@@ -30,7 +30,7 @@ export type { ListenTransportOptions, TransportErrorContext } from "./transport_
 
 /**
  * Listens, and hands out the transport of every connection that comes: bytes without messages around them, which `MuxSession` and
- * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` tells when it listens.
+ * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` resolves when it listens.
  *
  * A client that says nothing holds up no other: TLS handshakes run side by side, bounded in time and number.
  *
@@ -77,8 +77,10 @@ interface Waiting {
 }
 
 /**
- * Connections as bare transports; {@linkcode listenTransport} makes it. A transport that was handed out belongs to who took it; ending
- * the listener does not touch it.
+ * Accepts connections as plain transports; {@linkcode listenTransport} makes it. A transport that the iteration has
+ * yielded belongs to the program; ending the listener does not touch it.
+ *
+ * Several iterations may run concurrently: each transport goes to the call that has waited longest.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;
@@ -169,7 +171,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * no connection.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
-   * @throws {AddressError} when it cannot listen, as {@linkcode ready} tells
+   * @throws {AddressError} when it cannot listen, as {@linkcode ready} does
    * @throws the reason of {@linkcode abort}
    */
   accept(options: WaitOptions = {}): Promise<Transport | null> {

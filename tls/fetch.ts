@@ -38,7 +38,7 @@ const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: strin
 export interface FetchedCertificates {
   /** Its certificates, PEM, its own first. Empty when it showed none. */
   readonly pem: string;
-  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not say. */
   readonly protocol: string | null;
 }
 

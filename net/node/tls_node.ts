@@ -26,7 +26,7 @@ import type { PeerCertificate, TlsInfo, Transport } from "../transport/transport
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
 const NO_TIMER = -1;
 
-/** Time for a look at a certificate that was refused: the caller waits for it, to be told no more than why. */
+/** Time for a look at a certificate that was refused: the caller waits for it, only to learn why. */
 const PEEK_MS = 1000;
 
 const NO_PINS: ReadonlySet<string> = new Set();
@@ -41,7 +41,7 @@ export interface NodeServerTls {
   readonly alpnProtocols: readonly string[];
 }
 
-/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless told otherwise. */
+/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless set otherwise. */
 export async function dialTlsNode(
   target: TcpTarget | { readonly path: string },
   client: ResolvedClientTls,
@@ -56,7 +56,7 @@ export async function dialTlsNode(
     const isRefusal = error instanceof TlsError && error.code === "ERR_CERT_UNTRUSTED";
     // A pinned certificate is compared here, where it is known.
     if (!isRefusal || client.pins !== undefined) throw error;
-    // The platform says the same of all certificates that it refuses: a look at this one tells why.
+    // The platform says the same of all certificates that it refuses: a look at this one shows why.
     const certificate = await peekBriefly(target, hostname, options);
     // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
     const { aborted, reason } = options.signal;

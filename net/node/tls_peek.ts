@@ -53,7 +53,7 @@ export async function peekTls(
   }
 }
 
-/** How node is told whom to ask for: an address is compared, but never sent as a server name (RFC 6066, section 3). */
+/** The names for which node asks: an address is compared, but never sent as a server name (RFC 6066, section 3). */
 export function nameOptions(hostname: string): { host: string; servername?: string | undefined } {
   const host = normalizeHost(hostname);
   return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
@@ -64,7 +64,7 @@ function chainOf(session: tls.TLSSocket): PeerCertificate[] {
   let shown: Partial<tls.DetailedPeerCertificate> | undefined = session.getPeerCertificate(true);
   while (shown?.raw !== undefined && chain.length < MAX_CHAIN) {
     const certificate = peerCertificate(shown.raw);
-    // A root is its own issuer, and told as that once more.
+    // A root is its own issuer, and returned as its own issuer once more.
     if (certificate.fingerprint256 === chain.at(-1)?.fingerprint256) break;
     chain.push(certificate);
     shown = shown.issuerCertificate;

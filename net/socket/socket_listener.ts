@@ -1,4 +1,4 @@
-// DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
+// DenoListener: a Listener over one of Deno's: TCP, a unix socket or native TLS.
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";
 import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
@@ -34,7 +34,7 @@ export interface ListenerKind<Conn> {
   readonly addr: Address;
   /** Sources whose connections begin with a PROXY header. */
   readonly proxySources?: ProxySources | undefined;
-  /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
+  /** Returns the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
@@ -107,7 +107,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     try {
       if (!this.#closed) return this.#makeIncoming(conn);
     } catch {
-      // The peer is gone: its addresses cannot be told any more.
+      // The peer is gone: its addresses cannot be read any more.
     }
     closeQuietly(conn);
     return null;

@@ -16,7 +16,7 @@ export interface TcpTarget {
   readonly port: number;
 }
 
-/** What a TCP listener can be told. */
+/** Options of a TCP listener. */
 export interface TcpListenTarget extends TcpTarget {
   /** Let several listeners share the port. @default {false} */
   readonly reusePort?: boolean | undefined;
@@ -64,7 +64,7 @@ export interface DialOptions {
   readonly canReset?: boolean | undefined;
 }
 
-/** How many connections wait for `accept` unless told otherwise. */
+/** How many connections wait for `accept` unless set otherwise. */
 export const DEFAULT_BACKLOG = 511;
 
 /** A connection over TCP. */

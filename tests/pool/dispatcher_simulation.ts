@@ -25,9 +25,9 @@ export class SimMember extends Member<SimLink> {
   readiness: Readiness = "ready";
   leaving = false;
   trials = 0;
-  /** Trials whose outcome was not told yet. */
+  /** Trials whose outcome was not reported yet. */
   readonly openTrials: Set<Trial> = new Set<Trial>();
-  /** Failures in a row; at the third it is down, until it is told to be tried. `-Infinity`: it has no circuit breaker. */
+  /** Failures in a row; at the third it is down, until a trial is due. `-Infinity`: it has no circuit breaker. */
   failures: number = -Infinity;
   /** Until when it refuses every dial, as it is being restarted. */
   absentUntilMs = 0;
@@ -101,7 +101,7 @@ export interface WorldOptions {
   readonly spoil: number;
   /** Share of leases after which the link looks good and is not. */
   readonly decay: number;
-  /** Whether each member has a circuit breaker, which tells of its changes in the middle of a decision. */
+  /** Whether each member has a circuit breaker, which reports its changes in the middle of a decision. */
   readonly breaks?: boolean | undefined;
 }
 

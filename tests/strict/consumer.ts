@@ -129,7 +129,7 @@ async function askWire({ signal, timeoutMs }: Limits): Promise<void> {
   await stream.close({ signal, timeoutMs });
   const other = await server.open("agent", "plain", { signal, timeoutMs });
   await other.write("Hi!", { signal, timeoutMs });
-  expect(await other.receive({ signal, timeoutMs }), "Hi!");
+  expect(await other.read({ signal, timeoutMs }), "Hi!");
   await agent.close({ timeoutMs });
   await server.shutdown({ timeoutMs });
 }

@@ -36,13 +36,13 @@ export class Part implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Gives an order. */
+  /** Sends an order. */
   async order(order: PartOrder): Promise<void> {
     await this.#orders.write(new TextEncoder().encode(`${order}\n`)).catch(() => {}); // its end shows elsewhere
   }
 
   /**
-   * Waits for an event; progress is told meanwhile.
+   * Waits for an event; progress is reported meanwhile.
    *
    * @throws {Error} when the part says something else or ends, with what it said last
    */
@@ -70,7 +70,7 @@ export class Part implements AsyncDisposable {
     }
   }
 
-  /** Tells it to end by closing its input, and waits; kills it when it does not. */
+  /** Closes its input, so that it ends, and waits; kills it when it does not. */
   async [Symbol.asyncDispose](): Promise<void> {
     const timer = setTimeout(() => this.kill(), 2000);
     await this.#orders.close().catch(() => {});
@@ -81,7 +81,7 @@ export class Part implements AsyncDisposable {
   }
 }
 
-/** How the runtime is told to run this program once more. */
+/** How to run this program once more with the runtime. */
 function programArgs(): string[] {
   if (Deno.build.standalone) return [];
   return ["run", "--quiet", "--allow-all", new URL("../../main.ts", import.meta.url).href];

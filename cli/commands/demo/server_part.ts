@@ -71,10 +71,10 @@ export async function runServerPart(folder: string, faults: Faults): Promise<num
     tell({ event: "drained", ms: performance.now() - startedAtMs, connections, error });
     return 0;
   }
-  return 1; // whoever started us is gone
+  return 1; // the process that started us is gone
 }
 
-/** Sends every line back, then tells how many they were and their hash. */
+/** Sends every line back, then reports their count and their hash. */
 async function answerLines(conn: Connection): Promise<void> {
   conn.setFraming(delimited("\n"));
   const hash = new Sha256();

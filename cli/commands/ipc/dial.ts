@@ -45,7 +45,7 @@ export async function dialChannel(
   } catch (error) {
     throw usageOf(error);
   } finally {
-    // Whoever is connected ends in its own order.
+    // A connected command ends in its own order.
     stop.signal.removeEventListener("abort", onStop);
   }
 }
@@ -54,6 +54,6 @@ async function leaveOut(client: IpcClient): Promise<void> {
   try {
     for await (const _message of client);
   } catch {
-    // Whoever writes or asks is told.
+    // The call that writes or asks rejects.
   }
 }

@@ -43,7 +43,7 @@ export function perMessage(options: PerMessageOptions): Handler {
   };
 }
 
-/** Runs the program for one message of a client, and gives its answer. */
+/** Runs the program for one message of a client, and returns its answer. */
 export async function answerTo(
   message: Uint8Array,
   connection: ProgramClient,
@@ -167,7 +167,7 @@ export function perConnection(options: PerConnectionOptions): Handler {
     }, timeoutMs);
     gone.signal.addEventListener("abort", () => program.end(), { once: true });
     let failure: unknown;
-    // Not waited for: once the program has ended, what its peer goes on to say is nobody's business.
+    // Not waited for: once the program has ended, further messages of its peer do not matter.
     void feedMessages(connection, pipes).catch((error) => {
       failure = error;
       program.end();

@@ -15,7 +15,7 @@ const GRACE_MS = 1000;
 /** Longest line of a program's talk, in characters. */
 const LINE_CHARACTERS = 1024;
 
-/** Lines of programs that are told in ten seconds. */
+/** Lines of programs that are logged in ten seconds. */
 const LINES_PER_INTERVAL = 200;
 
 /** What a program does not get from our environment: our secrets, and what only we may say. */
@@ -202,7 +202,7 @@ export class RunningProgram {
   }
 }
 
-/** What a program is told of its client. */
+/** What a program learns about its client. */
 function environmentFor(connection: ProgramClient): Record<string, string> {
   const env = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => !WITHHELD.has(name)),
@@ -214,7 +214,7 @@ function environmentFor(connection: ProgramClient): Record<string, string> {
   return env;
 }
 
-/** Reads lines, cut at what is told of them. Never rejects. */
+/** Reads lines, cut at the length that is logged. Never rejects. */
 async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
   let rest = "";
   try {
