@@ -3,7 +3,7 @@ import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
 import { pause } from "../async/pause.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, Refusals, rejected } from "../async/rejections.ts";
+import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { iterate } from "../connection/waiter.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -13,7 +13,7 @@ import type { Backoff } from "../async/backoff.ts";
 import { type ClientOptions, resolveClientOptions, type ResolvedClientOptions } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
 import { establish } from "./connect.ts";
-import { isFinal } from "./final_errors.ts";
+import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { ResolvedConnectOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
@@ -97,7 +97,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       refuse: (error) => this.#refusals.reject(error),
     });
     this.#incoming = new IncomingMessages(connection.maxQueuedBytes);
-    this.ready = handled(this.#ready.promise);
+    this.ready = ignoreRejection(this.#ready.promise);
     this.closed = this.#closed.promise;
     if (signal?.aborted) {
       this.#keeping = Promise.resolve();
@@ -181,7 +181,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * their bytes
    */
   close(): Promise<void> {
-    return this.#closing ??= handled(this.#close(null));
+    return this.#closing ??= ignoreRejection(this.#close(null));
   }
 
   /** The same as {@linkcode close}. */
@@ -190,7 +190,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   readonly #onSignal = (): void => {
-    this.#closing ??= handled(this.#close(this.#options.given.signal?.reason));
+    this.#closing ??= ignoreRejection(this.#close(this.#options.given.signal?.reason));
   };
 
   async #close(reason: unknown): Promise<void> {
@@ -315,7 +315,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     let why: unknown = error ?? new ClosedError("ERR_CLOSED", "The server closed the connection");
     let delayMs: number | null = null;
     try {
-      if (!isFinal(why)) delayMs = this.#backoff.failed(why, performance.now(), Math.random());
+      if (!isPermanentFailure(why)) delayMs = this.#backoff.failed(why, performance.now(), Math.random());
     } catch (mistake) {
       // The policy threw, or returned what is no delay.
       why = mistake;

@@ -1,7 +1,7 @@
 // PoolEngine: performs what the dispatcher decides: dials, leases, and closes connections.
 import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { AddressError, ClosedError } from "../errors.ts";
 import type { ConnectionStats } from "../stats/data/snapshots.ts";
 import { isUsable, type Link, type PoolBackend } from "./backend.ts";
@@ -253,7 +253,7 @@ export class PoolEngine {
 
   #fail(waiter: Acquirer, why: "dial" | "down"): void {
     waiter.settled = true;
-    handled(waiter.result.promise);
+    ignoreRejection(waiter.result.promise);
     if (this.ending.signal.aborted) {
       waiter.result.reject(this.ending.signal.reason);
     } else if (why === "dial") {

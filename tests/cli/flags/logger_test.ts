@@ -113,7 +113,7 @@ Deno.test("openLogger() shows errors with code and cause, as text without the st
   const { fields } = jsonOf("Failed", { error }) as { fields: { error: Record<string, unknown> } };
   const { stack, cause, ...rest } = fields.error;
   assertEquals(rest, { name: "ClosedError", code: "ERR_CLOSED", message: "Gone" });
-  assertMatch(String(stack), /logging_test\.ts/);
+  assertMatch(String(stack), /logger_test\.ts/);
   assertEquals((cause as Record<string, unknown>).message, "inner");
   const [line] = linesOf({}, (logger) => logger.error("Failed", { error }));
   assertMatch(line!, /error=\{"name":"ClosedError","code":"ERR_CLOSED","message":"Gone",/);
