@@ -40,11 +40,6 @@ export interface ClientStatusEvent {
   readonly droppedBytes?: number;
 }
 
-/** How an attempt or a link ended: `null` when the server ended it in order. */
-export interface LinkOutcome extends Pick<ClientStatusEvent, "serverLeft"> {
-  readonly error: unknown;
-}
-
 /** What an end says of the server; nothing when it was this side that ended the link. */
 export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent, "serverLeft"> {
   if (error === null) return { serverLeft: "orderly" };
