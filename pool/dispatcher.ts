@@ -157,8 +157,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     if (this.#queue.size >= this.#options.maxWaiting) return false;
     this.#change(() => {
       this.#queue.add(waiter);
-      const [orphan] = this.#unclaimedDials;
-      if (orphan !== undefined) this.#adopt(orphan);
+      const [unclaimed] = this.#unclaimedDials;
+      if (unclaimed !== undefined) this.#adopt(unclaimed);
     });
     return true;
   }
@@ -203,13 +203,13 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   /** A leased link comes back and must be closed: close it, then call `closed`. */
-  spoiled(member: M): void {
+  releasedBroken(member: M): void {
     member.busy--;
     member.closing++;
   }
 
   /** An idle link can no longer be used, if it is one: close it, then call `closed`. */
-  lost(member: M, link: Link): boolean {
+  idleLost(member: M, link: Link): boolean {
     const at = member.idle.indexOf(link);
     if (at < 0) return false;
     member.idle.splice(at, 1);

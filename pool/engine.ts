@@ -171,7 +171,7 @@ export class PoolEngine {
     } else {
       lent.revoke(stats, false);
       backend.counters.leasesSpoiled++;
-      this.dispatcher.spoiled(backend);
+      this.dispatcher.releasedBroken(backend);
       // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
       const cut = hasFailed && !hasLeft && (verdict.kind === "failed" || stats.queuedBytes === 0);
       if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
@@ -246,7 +246,7 @@ export class PoolEngine {
   #onEnded(link: Link): void {
     link.ended = true;
     link.lent?.onInputEnded();
-    if (!this.dispatcher.lost(link.backend, link)) return;
+    if (!this.dispatcher.idleLost(link.backend, link)) return;
     link.backend.counters.idleLost++;
     void this.closeLink(link);
   }
