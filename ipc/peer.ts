@@ -1,5 +1,5 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
 import { sharedSweeper } from "../async/sweeper.ts";
@@ -346,7 +346,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         if (this.#close !== null || signal.aborted) return;
         const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
         if (given.reconnect === false) return await this.#leave("disconnected", end.error);
-        if (isFinal(end.error)) throw end.error; // turned out by a server
+        if (isPermanentFailure(end.error)) throw end.error; // turned out by a server
         this.#play = null;
         this.#statuses.push("reconnecting", details);
         // A random moment: the others must not all try at once.

@@ -1,5 +1,5 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
@@ -175,7 +175,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * @throws the reason of {@linkcode abort}
    */
   accept(options: WaitOptions = {}): Promise<Transport | null> {
-    return handled(this.#accept(options));
+    return ignoreRejection(this.#accept(options));
   }
 
   async #accept(options: WaitOptions): Promise<Transport | null> {
@@ -211,7 +211,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
     return iterate(() =>
-      handled(
+      ignoreRejection(
         this.#accept({}).then((value) => {
           return value === null ? { value: undefined, done: true } : { value, done: false };
         }),
