@@ -15,7 +15,7 @@ import type { PenaltiesOptions } from "../limits/penalties.ts";
 import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../log/logger.ts";
+import { consoleLogger, type Logger } from "../log/logger.ts";
 import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
@@ -206,16 +206,6 @@ const HOOKS = [
   "onError",
   "data",
 ] as const;
-
-/** Quiet but for what needs a look. */
-export const consoleLogger: Logger = {
-  debug() {},
-  info() {},
-  // deno-lint-ignore no-console
-  warn: (message, fields) => fields === undefined ? console.warn(message) : console.warn(message, fields),
-  // deno-lint-ignore no-console
-  error: (message, fields) => fields === undefined ? console.error(message) : console.error(message, fields),
-};
 
 /**
  * Fills in defaults and checks everything.

@@ -9,14 +9,14 @@ import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport/transport.ts";
 import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry/telemetry.ts";
 import { blameOf } from "./blame.ts";
-import { type ErrorReporter, isPeerFault } from "./error_reporter.ts";
+import { isPeerFault, type ServerReporter } from "./reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import type { ServerTally } from "./tally.ts";
 
 /** What {@linkcode ServedConnections} works with. */
 export interface ServedConnectionsParts<Data> {
   readonly handler: Handler<Data>;
-  readonly reporter: ErrorReporter<Data>;
+  readonly reporter: ServerReporter<Data>;
   readonly tally: ServerTally;
   readonly sweeper: Sweeper;
 }

@@ -9,7 +9,7 @@ import type { Address, Transport } from "../net/transport/transport.ts";
 import { Door } from "../accept/door.ts";
 import { TransportHandshake } from "../accept/handshake.ts";
 import { closedMeanwhile, drainedLate, drainLeft } from "./drain_errors.ts";
-import { ErrorReporter } from "./error_reporter.ts";
+import { ServerReporter } from "./reporter.ts";
 import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { ServedConnections } from "./served_connections.ts";
@@ -37,7 +37,7 @@ const HANDSHAKE_GRACE_MS = 200;
  */
 export class Server<Data = unknown> implements AsyncDisposable {
   readonly #options: ResolvedServeOptions<Data>;
-  readonly #reporter: ErrorReporter<Data>;
+  readonly #reporter: ServerReporter<Data>;
   readonly #sweeper = new Sweeper();
   readonly #door: Door<Transport>;
   readonly #tally: ServerTally;
@@ -57,7 +57,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   constructor(options: ResolvedServeOptions<Data>, handler: Handler<Data>) {
     this.#options = options;
     const sweeper = this.#sweeper;
-    const reporter = this.#reporter = new ErrorReporter(options.given.onError, options.logger);
+    const reporter = this.#reporter = new ServerReporter(options.given.onError, options.logger);
     const tally = this.#tally = new ServerTally(sweeper, reporter.recent, options.closedLog);
     this.#connections = new ServedConnections(options, { handler, reporter, tally, sweeper });
     this.#door = new Door(options.door, {
@@ -288,7 +288,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   #setState(state: ServerState): void {
     this.#state = state;
-    this.#reporter.told(state, this.#door.addr ?? undefined, this.#connections.live.size);
+    this.#reporter.entered(state, this.#door.addr, this.#connections.live.size);
     this.#reporter.guard(() => this.#options.given.onStateChange?.(state));
   }
 }

@@ -11,7 +11,7 @@ import { newServerCounters } from "../stats/data/counters.ts";
 import { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { Door } from "../accept/door.ts";
 import { TransportHandshake } from "../accept/handshake.ts";
-import { ErrorReporter } from "./error_reporter.ts";
+import { ServerReporter } from "./reporter.ts";
 import type { ServerState } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {
@@ -79,7 +79,7 @@ interface Waiting {
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;
-  readonly #reporter: ErrorReporter<unknown>;
+  readonly #reporter: ServerReporter<unknown>;
   readonly #door: Door<Transport>;
   readonly #ready = new Outcome();
   readonly #finished = new Outcome();
@@ -95,7 +95,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   constructor(options: ResolvedListenTransportOptions) {
     const { given, maxWaiting } = this.#options = options;
     const { onError } = given;
-    const reporter = this.#reporter = new ErrorReporter<unknown>(
+    const reporter = this.#reporter = new ServerReporter<unknown>(
       onError && ((error, context) => onError(error, context as TransportErrorContext)),
       options.logger,
     );

@@ -6,10 +6,9 @@ import { checkFunction, checkInteger } from "../options/check.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
 import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../log/logger.ts";
+import { consoleLogger, type Logger } from "../log/logger.ts";
 import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
-import { consoleLogger } from "./options.ts";
 
 /** Where an error came up that no caller of a `TransportListener` can be told. */
 export interface TransportErrorContext {

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { memoryPair } from "@parley/parley";
 import { Sweeper } from "../../async/sweeper.ts";
 import type { Incoming } from "../../net/transport/transport.ts";
-import { ErrorReporter } from "../../server/error_reporter.ts";
+import { ServerReporter } from "../../server/reporter.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "../../server/options.ts";
 import { ServedConnections } from "../../server/served_connections.ts";
 import { ServerTally } from "../../server/tally.ts";
@@ -16,7 +16,7 @@ function servedOf(options: ServeOptions, handler: Handler) {
   const reports: string[] = [];
   const resolved = resolveServeOptions({ ...lines, ...options });
   const sweeper = new Sweeper();
-  const reporter = new ErrorReporter<unknown>((error, { phase }) => {
+  const reporter = new ServerReporter<unknown>((error, { phase }) => {
     reports.push(`${phase} ${(error as { code?: string }).code ?? (error as Error).message}`);
   }, resolved.logger);
   const tally = new ServerTally(sweeper, new RecentErrors());
