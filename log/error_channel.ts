@@ -38,12 +38,12 @@ export const REPORT: LogDecision = { write: true, leftOut: 0 };
 /**
  * The way of an error to its owner; servers, wires, channels and pools each extend it by what they know of their errors.
  * ```text
- * report() ─▶ keep() ─▶ limit() ─▶ onError, if there is one
- *              │          │           │ absent, or it fails
- *         statistics   left out       ▼
- *                                  ten lines of a kind in ten seconds ─▶ the logger
+ * deliver() ─▶ keep() ─▶ limit() ─▶ onError, if there is one
+ *               │          │           │ absent, or it fails
+ *          statistics   left out       ▼
+ *                                   ten lines of a kind in ten seconds ─▶ the logger
  * ```
- * Every method may be called at any moment, from within `onError` too. None throws.
+ * {@linkcode deliver} may be called at any moment, from within `onError` too. It never throws.
  *
  * @typeParam Context Where an error came up, as `onError` learns it
  * @typeParam Level Levels of the lines
@@ -54,13 +54,16 @@ export const REPORT: LogDecision = { write: true, leftOut: 0 };
  * import { assertEquals } from "@std/assert";
  *
  * class Reporter extends ErrorChannel<{ phase: "lookup" }, "warn"> {
+ *   report(error: unknown): void {
+ *     this.deliver(error, { phase: "lookup" });
+ *   }
  *   protected override lineOf(): ErrorLine<"warn"> {
  *     return { level: "warn", message: "Cannot look up a name", fields: {} };
  *   }
  * }
  * const lines: string[] = [];
  * const reporter = new Reporter({ onError: undefined, logger: { warn: (line) => lines.push(line) } });
- * reporter.report(new Error("no\nanswer"), { phase: "lookup" });
+ * reporter.report(new Error("no\nanswer"));
  * assertEquals(lines, ["Cannot look up a name: Error: no\\nanswer"]);
  * ```
  */
@@ -75,13 +78,8 @@ export abstract class ErrorChannel<Context extends ErrorContext, Level extends k
     this.#logger = logger;
   }
 
-  /** Reports an error. */
-  report(error: unknown, context: Context): void {
-    this.reportOneOf(error, context, 0);
-  }
-
-  /** Reports an error, before which `leftOut` more like it were not reported. */
-  protected reportOneOf(error: unknown, context: Context, leftOut: number): void {
+  /** Brings an error to its owner, before which `leftOut` more like it were not reported. */
+  protected deliver(error: unknown, context: Context, leftOut: number = 0): void {
     this.keep(error, context, 1 + leftOut);
     const nowMs = performance.now();
     const decision = this.limit(error, context, nowMs);
@@ -107,14 +105,19 @@ export abstract class ErrorChannel<Context extends ErrorContext, Level extends k
     return `${phase} ${error instanceof ParleyError ? error.code : ""}`;
   }
 
-  /** The line of an error. */
-  protected abstract lineOf(error: unknown, context: Context | HookContext): ErrorLine<Level>;
+  /** The line of an error; the text of the error and how many were left out follow its message in any case. */
+  protected abstract lineOf(
+    error: unknown,
+    context: Context | HookContext,
+    leftOut: number,
+  ): ErrorLine<Level>;
 
   #log(error: unknown, context: Context | HookContext, leftOutBefore: number, nowMs: number): void {
     const decision = this.#lines.ask(this.kindOf(error, context), nowMs);
     if (!decision.write) return;
-    const { level, message, fields } = this.lineOf(error, context);
-    const text = errorForLog(error, decision.leftOut + leftOutBefore);
+    const leftOut = decision.leftOut + leftOutBefore;
+    const { level, message, fields } = this.lineOf(error, context, leftOut);
+    const text = errorForLog(error, leftOut);
     const logger = this.#logger;
     // A logger that fails, at once or later, has no other place to report that: it must not end anything.
     callHook(() => logger[level](`${message}: ${text}`, fields), () => {});

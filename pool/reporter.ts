@@ -31,6 +31,11 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
     super({ onError, logger });
   }
 
+  /** Reports an error. */
+  report(error: unknown, context: PoolErrorContext): void {
+    this.deliver(error, context);
+  }
+
   /** Asks a function of the application; what it throws, and a promise that it returns, is reported and counts as `false`. */
   ask(name: string, question: () => unknown, backend?: string): boolean {
     const failed = (error: unknown) =>

@@ -61,10 +61,15 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
     this.events = new EventLog(logger);
   }
 
+  /** Reports an error. */
+  report(error: unknown, context: ServeErrorContext<Data>): void {
+    this.deliver(error, context);
+  }
+
   /** Reports a refused connection: once in ten seconds for each reason. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.reportOneOf(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
   /** Logs that the server is in another state. */

@@ -16,9 +16,8 @@ class TestChannel extends ErrorChannel<Context> {
     super({ onError, logger });
   }
 
-  /** Reports an error that stands for others. */
-  reportMany(error: unknown, context: Context, leftOut: number): void {
-    this.reportOneOf(error, context, leftOut);
+  report(error: unknown, context: Context, leftOut?: number): void {
+    this.deliver(error, context, leftOut);
   }
 
   protected override keep(_error: unknown, { phase }: Context, count: number): void {
@@ -44,14 +43,14 @@ function channelOf(onError?: (error: unknown, context: Context) => void) {
   return { channel: new TestChannel(onError, logger), lines };
 }
 
-Deno.test("ErrorChannel.report() logs where there is no onError, escaped", () => {
+Deno.test("ErrorChannel.deliver() logs where there is no onError, escaped", () => {
   const { channel, lines } = channelOf();
   channel.report(new Error("a\nb"), { phase: "read" });
   assertEquals(lines, ['info In read: Error: a\\nb {"phase":"read"}']);
   assertEquals(channel.kept, [["read", 1]]);
 });
 
-Deno.test("ErrorChannel.report() calls onError in place of the log", () => {
+Deno.test("ErrorChannel.deliver() calls onError in place of the log", () => {
   const heard: unknown[] = [];
   const { channel, lines } = channelOf((error, context) => heard.push([error, context]));
   const error = new Error("lost");
@@ -59,7 +58,7 @@ Deno.test("ErrorChannel.report() calls onError in place of the log", () => {
   assertEquals([heard, lines], [[[error, { phase: "read" }]], []]);
 });
 
-Deno.test("ErrorChannel.report() logs what onError throws, at once or later, as that of a hook", async () => {
+Deno.test("ErrorChannel.deliver() logs what onError throws, at once or later, as that of a hook", async () => {
   for (const isLate of [false, true]) {
     const { channel, lines } = channelOf(() => {
       const thrown = new TypeError("no");
@@ -72,7 +71,7 @@ Deno.test("ErrorChannel.report() logs what onError throws, at once or later, as 
   }
 });
 
-Deno.test("ErrorChannel.report() logs ten lines of a kind, told apart by phase and code", () => {
+Deno.test("ErrorChannel.deliver() logs ten lines of a kind, told apart by phase and code", () => {
   const { channel, lines } = channelOf();
   for (let i = 0; i < 11; i++) channel.report(new Error("lost"), { phase: "read" });
   assertEquals([lines.length, channel.kept.length], [10, 11]);
@@ -95,9 +94,9 @@ Deno.test("ErrorChannel keeps what its limit holds back, and says how many were 
   ]);
 });
 
-Deno.test("ErrorChannel.reportOneOf() keeps and logs an error that stands for several", () => {
+Deno.test("ErrorChannel.deliver() keeps and logs an error that stands for several", () => {
   const { channel, lines } = channelOf();
-  channel.reportMany(new Error("lost"), { phase: "read" }, 3);
+  channel.report(new Error("lost"), { phase: "read" }, 3);
   assertEquals(channel.kept, [["read", 4]]);
   assertEquals(lines, ['info In read: Error: lost (3 more like it were left out) {"phase":"read"}']);
 });
