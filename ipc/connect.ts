@@ -7,7 +7,7 @@ import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import type { IpcAnswer } from "./link/incoming_queries.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { IpcLink } from "./link/link.ts";
-import { breachOf } from "./link/link_ends.ts";
+import { breachOf } from "./observe/link_ends.ts";
 import type { LinkSlot } from "./current_link.ts";
 import { dialEndpoint } from "./endpoint/network.ts";
 import type { ResolvedIpcOptions } from "./options.ts";

@@ -9,7 +9,7 @@ import { LiveSum } from "../../stats/data/live_sum.ts";
 import type { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../../stats/data/snapshots.ts";
 import type { IpcLink } from "../link/link.ts";
-import { breachOf, peerName, reportEnd } from "../link/link_ends.ts";
+import { breachOf, peerName, reportEnd } from "./link_ends.ts";
 import type { LinkEnd } from "../link/link_types.ts";
 import type { IpcReporter } from "./reporter.ts";
 

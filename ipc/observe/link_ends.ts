@@ -2,8 +2,8 @@
 import { FramingError, ParleyError, ProtocolError } from "../../errors.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../../net/transport/faults.ts";
-import type { IpcReporter } from "../observe/reporter.ts";
-import type { LinkEnd } from "./link_types.ts";
+import type { IpcReporter } from "./reporter.ts";
+import type { LinkEnd } from "../link/link_types.ts";
 
 /** Ends that this side chose for what the other side does not do, or for what a provider of this side's own did. */
 const CHOSEN: ReadonlySet<string> = new Set([
