@@ -1,6 +1,6 @@
 // Frames and records in memory, each beside the least that must be done: `deno bench -A bench/ipc_bench.ts`.
 import { createCipheriv } from "node:crypto";
-import { encodeFrame, FrameDecoder, FrameKind, writeFrameHead } from "../ipc/protocol/frames.ts";
+import { encodeFrame, FrameKind, IpcFrameReader, writeFrameHead } from "../ipc/protocol/frames.ts";
 import { RecordOpener, RecordSealer, RecordType } from "../ipc/secure/records.ts";
 import { IpcLink } from "../ipc/link/link.ts";
 import { PlainLink } from "../ipc/secure/frame_link.ts";
@@ -25,8 +25,8 @@ for (const size of [64, 1024]) {
     if (count === 0) throw new Error("nothing was decoded");
   });
 
-  const decoder = new FrameDecoder(1 << 20);
-  Deno.bench({ name: `FrameDecoder (${size} B)`, group }, () => {
+  const decoder = new IpcFrameReader(1 << 20);
+  Deno.bench({ name: `IpcFrameReader (${size} B)`, group }, () => {
     let count = 0;
     decoder.push(chunk, (_kind, _tag, data) => count += data.length);
     if (count === 0) throw new Error("nothing was decoded");

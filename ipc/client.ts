@@ -16,14 +16,14 @@ import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import type { IpcReadOptions } from "./link/inbox.ts";
 import { iterate } from "./link/inbox.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
-import type { LinkEnd } from "./link/link_types.ts";
-import { type IpcMessage, LinkSlot } from "./current_link.ts";
+import type { LinkOutcome } from "./link/options.ts";
+import { CurrentLink, type IpcMessage } from "./current_link.ts";
 import { type IpcQueryHandler, openLink } from "./connect.ts";
 import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import { shortestMs } from "./link/shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
-import { type Failure, Suspicion } from "./connect_failures.ts";
+import { type Failure, RepeatedFailure } from "./connect_failures.ts";
 
 /** How an IPC client or pair connects again. All delays are short: the other side is on the same machine. */
 export type IpcReconnectOptions = ReconnectOptions;
@@ -109,9 +109,9 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Resolves when the client has ended for good. Never rejects. */
   readonly closed: Promise<void>;
   readonly #parts: ClientParts;
-  readonly #slot: LinkSlot;
+  readonly #current: CurrentLink;
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
-  readonly #suspicion: Suspicion;
+  readonly #repeatedFailure: RepeatedFailure;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Aborts attempts and pauses. */
   readonly #stopping = new AbortController();
@@ -124,8 +124,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     this.#parts = parts;
     this.name = parts.given.name;
     this.closed = this.#closed.promise;
-    this.#slot = new LinkSlot(parts.resolved);
-    this.#suspicion = new Suspicion(this.name, parts.resolved.reporter);
+    this.#current = new CurrentLink(parts.resolved);
+    this.#repeatedFailure = new RepeatedFailure(this.name, parts.resolved.reporter);
   }
 
   /** What the client is doing. */
@@ -135,7 +135,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** 32 hex digits that both sides of the current connection share; `null` without one. */
   get sessionId(): string | null {
-    return this.#slot.link?.sessionId ?? null;
+    return this.#current.link?.sessionId ?? null;
   }
 
   /** Iterates over the changes of status, from the current one to the last. */
@@ -147,7 +147,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   stats(): IpcStats {
     const { name, status: state } = this;
     const { recent } = this.#parts.resolved.reporter;
-    return this.#slot.tally.snapshot({ role: "client", name, state, address: null, failed: {}, recent });
+    return this.#current.tally.snapshot({ role: "client", name, state, address: null, failed: {}, recent });
   }
 
   /**
@@ -161,7 +161,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when there was no connection for `writeTimeoutMs`
    */
   write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+    return this.#current.write(type, data);
   }
 
   /**
@@ -171,7 +171,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {ClosedError} `ERR_RESET`
    */
   flush(): Promise<void> {
-    return this.#slot.flush();
+    return this.#current.flush();
   }
 
   /**
@@ -180,7 +180,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
   read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+    return this.#current.read(options);
   }
 
   /**
@@ -191,7 +191,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {ClosedError} when the connection was lost; the query may have been answered or not
    */
   query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
-    return this.#slot.query(data, options);
+    return this.#current.query(data, options);
   }
 
   /** Iterates over the messages, across reconnects. */
@@ -218,7 +218,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Ends now; whatever waits rejects with `reason`. */
   abort(reason: Error): void {
     this.#stopping.abort(reason);
-    this.#slot.link?.abort(reason);
+    this.#current.link?.abort(reason);
     this.#end("error", reason);
   }
 
@@ -272,20 +272,20 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
           ...this.#parts,
           tls: given.tls,
           onQuery: given.onQuery,
-          slot: this.#slot,
+          slot: this.#current,
         }, signal);
         if (signal.aborted) {
           link.abort(signal.reason);
           throw signal.reason;
         }
-        this.#suspicion.clear();
+        this.#repeatedFailure.clear();
         backoff?.connected(performance.now());
-        this.#slot.attach(link);
+        this.#current.attach(link);
         this.#statuses.push("connected");
         return;
       } catch (error) {
         if (signal.aborted) throw withCause(signal.reason, error);
-        failure = this.#suspicion.judge(error, { first, limited: true });
+        failure = this.#repeatedFailure.classify(error, { first, limited: true });
       }
       if (failure.final) throw failure.error;
       const delayMs = failure.delayMs ?? delays.failed(failure.error, performance.now(), Math.random());
@@ -324,22 +324,22 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Resolves when the current link has ended, and takes it out. */
-  async #watchLink(): Promise<LinkEnd> {
-    const link = this.#slot.link!;
+  async #watchLink(): Promise<LinkOutcome> {
+    const link = this.#current.link!;
     const stopSweeping = sharedSweeper.add(
       (nowMs) => link.tick(nowMs),
       shortestMs(this.#parts.resolved.link),
     );
     const end = await link.closed;
     stopSweeping();
-    this.#slot.detach(end);
+    this.#current.detach(end);
     return end;
   }
 
   async #drain(options: { timeoutMs?: number }): Promise<void> {
-    const link = this.#slot.link;
+    const link = this.#current.link;
     this.#statuses.push("closing");
-    this.#slot.refuse(null);
+    this.#current.refuse(null);
     try {
       await link?.close(options);
       this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect as the client was closed"));
@@ -360,7 +360,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   #end(status: IpcStatus, error: Error | null): void {
     this.#stopping.abort(error);
-    this.#slot.end(error);
+    this.#current.end(error);
     this.#statuses.push(status, error === null ? {} : { error });
     this.#closed.resolve();
   }

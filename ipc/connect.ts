@@ -7,8 +7,8 @@ import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import type { IpcAnswer } from "./link/incoming_queries.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { IpcLink } from "./link/link.ts";
-import { breachOf } from "./observe/link_ends.ts";
-import type { LinkSlot } from "./current_link.ts";
+import { breachOf } from "./observe/link_outcomes.ts";
+import type { CurrentLink } from "./current_link.ts";
 import { dialEndpoint } from "./endpoint/network.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { IpcQueryContext } from "./link/query_context.ts";
@@ -29,7 +29,7 @@ export interface OpenLinkOptions {
   readonly tls: ClientTlsOptions | undefined;
   readonly onQuery: IpcQueryHandler | undefined;
   /** Where its messages go. */
-  readonly slot: LinkSlot;
+  readonly slot: CurrentLink;
 }
 
 /** Makes one attempt. */
@@ -72,7 +72,7 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
 /** Options of a link whose messages go to a slot. */
 export function linkOptions(
   resolved: ResolvedIpcOptions,
-  slot: LinkSlot,
+  slot: CurrentLink,
   onQuery: IpcQueryHandler | undefined,
 ): ConstructorParameters<typeof IpcLink>[1] {
   return {

@@ -1,4 +1,4 @@
-// LinkSlot: what stays the same while links come and go: messages to be read, and what may have been lost.
+// CurrentLink: what stays the same while links come and go: messages to be read, and what may have been lost.
 import { checkWaitNames } from "../options/names.ts";
 import { handled } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -6,7 +6,7 @@ import { checkDurationMs } from "../options/check.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { Inbox, type IpcReadOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
-import type { LinkEnd } from "./link/link_types.ts";
+import type { LinkOutcome } from "./link/options.ts";
 import { IpcTally } from "./observe/tally.ts";
 import { checkType, type ResolvedIpcOptions, toBytes } from "./options.ts";
 
@@ -19,7 +19,7 @@ export interface IpcMessage {
 }
 
 /** Holds one link at a time. Writers and askers wait for the next when there is none. */
-export class LinkSlot {
+export class CurrentLink {
   /** Messages of all links. */
   readonly inbox: Inbox<IpcMessage>;
   /** What went over all links. */
@@ -57,7 +57,7 @@ export class LinkSlot {
   }
 
   /** Takes the link out, as it has ended. */
-  detach(end: LinkEnd): void {
+  detach(end: LinkOutcome): void {
     const link = this.#link;
     if (link === null) return;
     this.#link = null;

@@ -4,7 +4,7 @@ import { checkOptionNames } from "../options/names.ts";
 import type { Logger } from "../log/logger.ts";
 import { checkName, type IpcAddressOptions } from "./endpoint/endpoint.ts";
 import { MAX_SECRETS, SecretKey } from "./endpoint/keys.ts";
-import type { LinkLimits } from "./link/link_types.ts";
+import type { LinkLimits } from "./link/options.ts";
 import { type IpcErrorHandler, IpcReporter, resolveLogger } from "./observe/reporter.ts";
 import { MESSAGE_LIMITS, RECORD_LIMITS } from "./secure/hello.ts";
 import type { EncryptionProvider } from "./secure/provider_link.ts";

@@ -13,22 +13,22 @@ import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { type IpcReadOptions, iterate } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
-import { type IpcMessage, LinkSlot } from "./current_link.ts";
+import { CurrentLink, type IpcMessage } from "./current_link.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
-import type { LinkEnd } from "./link/link_types.ts";
+import type { LinkOutcome } from "./link/options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./connect.ts";
 import { refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { type IpcPairOptions, type IpcRole, PAIR_NAMES, PAIR_RECONNECT } from "./pair_options.ts";
 import { probe } from "./probe.ts";
-import { Reception } from "./client_acceptor.ts";
+import { ClientAcceptor } from "./client_acceptor.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import { shortestMs } from "./link/shortest.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
-import { Suspicion } from "./connect_failures.ts";
+import { RepeatedFailure } from "./connect_failures.ts";
 
 /**
  * Joins a pair of processes that run the same code. Resolves as soon as this process has its role: alone it listens, and waits for the
@@ -78,9 +78,9 @@ interface PeerParts {
 }
 
 /** A role that is being played. `over` resolves when it has to be decided anew. */
-type Play =
-  | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkEnd> }
-  | { readonly role: "server"; readonly reception: Reception; readonly over: Promise<LinkEnd> };
+type RoleState =
+  | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkOutcome> }
+  | { readonly role: "server"; readonly acceptor: ClientAcceptor; readonly over: Promise<LinkOutcome> };
 
 /** One process of a pair; {@linkcode pairIpc} makes it. */
 export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
@@ -89,14 +89,14 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Resolves when this process has left the pair. Never rejects. */
   readonly closed: Promise<void>;
   readonly #parts: PeerParts;
-  readonly #slot: LinkSlot;
+  readonly #current: CurrentLink;
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
-  readonly #suspicion: Suspicion;
+  readonly #repeatedFailure: RepeatedFailure;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #stopping = new AbortController();
   /** Handshakes that failed while it listened, by reason. */
   readonly #failed: Partial<Record<HandshakeReason, number>> = {};
-  #play: Play | null = null;
+  #play: RoleState | null = null;
   #close: Promise<void> | null = null;
 
   /** @ignore use {@linkcode pairIpc} */
@@ -104,8 +104,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     this.#parts = parts;
     this.name = parts.given.name;
     this.closed = this.#closed.promise;
-    this.#slot = new LinkSlot(parts.resolved);
-    this.#suspicion = new Suspicion(this.name, parts.resolved.reporter);
+    this.#current = new CurrentLink(parts.resolved);
+    this.#repeatedFailure = new RepeatedFailure(this.name, parts.resolved.reporter);
   }
 
   /** The part of this process; `null` while it is decided anew. */
@@ -127,7 +127,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   stats(): IpcStats {
     const { name, status: state } = this;
     const { recent } = this.#parts.resolved.reporter;
-    return this.#slot.tally.snapshot({
+    return this.#current.tally.snapshot({
       role: "peer",
       name,
       state,
@@ -143,7 +143,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not within `timeoutMs`
    */
   connected(options: IpcReadOptions = {}): Promise<void> {
-    return this.#slot.whenLinked(options);
+    return this.#current.whenLinked(options);
   }
 
   /**
@@ -155,22 +155,22 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {ClosedError} when the connection was lost, or this side has closed
    */
   query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
-    return this.#slot.query(data, options);
+    return this.#current.query(data, options);
   }
 
   /** Writes a message, as `IpcClient.write` does. */
   write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+    return this.#current.write(type, data);
   }
 
   /** Resolves when the other process has received all that was written before; rejects once for each loss. */
   flush(): Promise<void> {
-    return this.#slot.flush();
+    return this.#current.flush();
   }
 
   /** Waits for the next message; `null` at the end. A wait that ends early loses no message. */
   read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+    return this.#current.read(options);
   }
 
   /** Iterates over the messages, whatever process the other is. */
@@ -190,7 +190,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Leaves now; whatever waits rejects with `reason`. */
   abort(reason: Error): void {
     this.#stopping.abort(reason);
-    this.#slot.link?.abort(reason);
+    this.#current.link?.abort(reason);
     void this.#leave("error", reason);
   }
 
@@ -223,7 +223,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Tries to connect, and where none listens, to listen, until one of the two works. */
-  async #decide({ first }: { first: boolean }): Promise<Play> {
+  async #decide({ first }: { first: boolean }): Promise<RoleState> {
     const { backoff } = this.#parts;
     const { signal } = this.#stopping;
     for (;;) {
@@ -241,7 +241,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         }
       }
       signal.throwIfAborted();
-      const failure = this.#suspicion.judge(problem, { first, limited: false });
+      const failure = this.#repeatedFailure.classify(problem, { first, limited: false });
       if (failure.final) throw failure.error;
       const delayMs = failure.delayMs ?? backoff.failed(failure.error, performance.now(), Math.random());
       if (delayMs === null) throw failure.error;
@@ -250,11 +250,11 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
   }
 
-  async #tryToConnect(): Promise<Play> {
+  async #tryToConnect(): Promise<RoleState> {
     const { given, onQuery } = this.#parts;
     const { signal } = this.#stopping;
     const link = await openLink(
-      { ...this.#parts, tls: given.tls?.client, onQuery, slot: this.#slot },
+      { ...this.#parts, tls: given.tls?.client, onQuery, slot: this.#current },
       signal,
     );
     if (signal.aborted) {
@@ -267,37 +267,37 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return this.#play;
   }
 
-  async #tryToListen(): Promise<Play> {
+  async #tryToListen(): Promise<RoleState> {
     const { signal } = this.#stopping;
     const claim = await claimEndpoint({ ...this.#parts, tls: this.#parts.given.tls?.server });
     if (signal.aborted) {
       claim.release();
       throw signal.reason;
     }
-    const over = Promise.withResolvers<LinkEnd>();
-    const reception = this.#receive(claim, over);
+    const over = Promise.withResolvers<LinkOutcome>();
+    const acceptor = this.#receive(claim, over);
     void claim.lost.then(async (error) => {
       // Another process listens: the roles are decided anew.
-      const link = this.#slot.link;
+      const link = this.#current.link;
       link?.abort(error);
       await link?.closed;
-      reception.stop();
+      acceptor.stop();
       over.resolve({ error, unsentBytes: 0, cutInside: false });
     });
-    this.#suspicion.clear();
-    this.#play = { role: "server", reception, over: over.promise }; // before the status that goes with it
+    this.#repeatedFailure.clear();
+    this.#play = { role: "server", acceptor, over: over.promise }; // before the status that goes with it
     this.#statuses.push("listening");
     return this.#play;
   }
 
-  #receive(claim: Claim, over: PromiseWithResolvers<LinkEnd>): Reception {
+  #receive(claim: Claim, over: PromiseWithResolvers<LinkOutcome>): ClientAcceptor {
     const { resolved, secrets, given } = this.#parts;
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
-      const link = new IpcLink(frames, linkOptions(resolved, this.#slot, this.#parts.onQuery));
-      if (this.#slot.link !== null) await probe(this.#slot.link); // one that does not read does not see its other side leave
-      if (this.#slot.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
-        const reason = this.#slot.link !== null ? ClosingReason.busy : ClosingReason.done;
-        this.#slot.tally.counters.connectionsRefused++;
+      const link = new IpcLink(frames, linkOptions(resolved, this.#current, this.#parts.onQuery));
+      if (this.#current.link !== null) await probe(this.#current.link); // one that does not read does not see its other side leave
+      if (this.#current.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
+        const reason = this.#current.link !== null ? ClosingReason.busy : ClosingReason.done;
+        this.#current.tally.counters.connectionsRefused++;
         await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
         return;
       }
@@ -308,26 +308,26 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
       if (given.reconnect === false) over.resolve(end);
       else this.#statuses.push("listening", { error: end.error ?? undefined, unsentBytes: end.unsentBytes });
     };
-    const tally = { counters: this.#slot.tally.counters, failed: this.#failed };
-    return new Reception({ resolved, claim, secrets, maxClients: 2, maxPending: 16, onFrames, tally });
+    const tally = { counters: this.#current.tally.counters, failed: this.#failed };
+    return new ClientAcceptor({ resolved, claim, secrets, maxClients: 2, maxPending: 16, onFrames, tally });
   }
 
   #attach(link: IpcLink): void {
-    this.#suspicion.clear();
+    this.#repeatedFailure.clear();
     this.#parts.backoff.connected(performance.now());
-    this.#slot.attach(link);
+    this.#current.attach(link);
     this.#statuses.push("connected");
   }
 
   /** Resolves when a link has ended, and takes it out. */
-  async #watch(link: IpcLink): Promise<LinkEnd> {
+  async #watch(link: IpcLink): Promise<LinkOutcome> {
     const stopSweeping = sharedSweeper.add(
       (nowMs) => link.tick(nowMs),
       shortestMs(this.#parts.resolved.link),
     );
     const end = await link.closed;
     stopSweeping();
-    this.#slot.detach(end);
+    this.#current.detach(end);
     return end;
   }
 
@@ -360,10 +360,10 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   async #drain(options: { timeoutMs?: number }): Promise<void> {
     this.#statuses.push("closing");
-    this.#slot.refuse(null);
+    this.#current.refuse(null);
     this.#stopReception();
     try {
-      await this.#slot.link?.close(options);
+      await this.#current.link?.close(options);
       await this.#leave("closed", null);
     } catch (error) {
       await this.#leave("closed", error as Error);
@@ -373,15 +373,15 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   #stopReception(): Promise<void> {
     if (this.#play?.role !== "server") return Promise.resolve();
-    const { reception } = this.#play;
-    reception.stop();
-    return reception.finished();
+    const { acceptor } = this.#play;
+    acceptor.stop();
+    return acceptor.finished();
   }
 
   async #leave(status: IpcStatus, error: Error | null): Promise<void> {
     this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect as this side was closed"));
     await this.#stopReception();
-    this.#slot.end(error);
+    this.#current.end(error);
     this.#statuses.push(status, error === null ? {} : { error });
     this.#closed.resolve();
   }

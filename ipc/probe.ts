@@ -7,7 +7,7 @@ const DELAYS_MS: readonly number[] = [10, 50, 100];
 export interface ProbedLink {
   /** Whether it does not read, and nothing is being written. A link that has ended does not rest. */
   readonly resting: boolean;
-  readonly pings: { stillHere(): void };
+  readonly pings: { sendUnsolicitedPong(): void };
 }
 
 /**
@@ -17,7 +17,7 @@ export interface ProbedLink {
 export async function probe(link: ProbedLink): Promise<void> {
   for (const delayMs of DELAYS_MS) {
     if (!link.resting) return;
-    link.pings.stillHere();
+    link.pings.sendUnsolicitedPong();
     await new Promise((resolve) => setTimeout(resolve, delayMs));
   }
 }

@@ -20,7 +20,7 @@ import { IpcLink } from "./link/link.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
-import { Reception } from "./client_acceptor.ts";
+import { ClientAcceptor } from "./client_acceptor.ts";
 import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
@@ -129,7 +129,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   /** Resolves when the server has ended for good. Never rejects. */
   readonly closed: Promise<void>;
   readonly #parts: ServerParts;
-  readonly #reception: Reception;
+  readonly #acceptor: ClientAcceptor;
   readonly #clients = new Map<string, IpcServerClient>();
   readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
   readonly #sweeper = new Sweeper();
@@ -156,7 +156,15 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     const tally = { counters: this.#tally.counters, failed: this.#failed };
-    this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames, tally });
+    this.#acceptor = new ClientAcceptor({
+      resolved,
+      claim,
+      secrets,
+      maxClients,
+      maxPending,
+      onFrames,
+      tally,
+    });
     void claim.lost.then((error) => {
       resolved.reporter.report(error, "accept");
       this.abort(error);
@@ -274,7 +282,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 
   /** Ends now; whatever waits at a client rejects with `reason`. */
   abort(reason: Error): void {
-    this.#reception.stop();
+    this.#acceptor.stop();
     for (const client of this.#clients.values()) client.abort(reason);
     void this.close().catch(() => {});
   }
@@ -359,10 +367,10 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 
   async #drain(options: { timeoutMs?: number }): Promise<void> {
     this.#statuses.push("closing");
-    this.#reception.stop();
+    this.#acceptor.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
     const failures = (await Promise.allSettled(closing)).filter((result) => result.status === "rejected");
-    await this.#reception.finished();
+    await this.#acceptor.finished();
     this.#ended = { error: null };
     this.#readers.end(null);
     const late = failures.map(({ reason }) => reason).filter((reason) => reason instanceof TimeoutError);

@@ -6,7 +6,7 @@ import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { Inbox, type IpcReadOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
-import type { LinkEnd } from "./link/link_types.ts";
+import type { LinkOutcome } from "./link/options.ts";
 import type { IpcMessage } from "./current_link.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { checkType, CLIENT_CLOSE_NAMES, refuseClose, toBytes } from "./options.ts";
@@ -74,7 +74,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 
   /** @ignore part of a server */
-  detach(end: LinkEnd): void {
+  detach(end: LinkOutcome): void {
     this.inbox.end(end.error);
   }
 

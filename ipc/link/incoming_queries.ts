@@ -1,4 +1,4 @@
-// Answering: queries of the other side, run by the user's handler, a bounded number at a time.
+// IncomingQueries: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../../options/check.ts";
 import { Stillness } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
@@ -16,7 +16,7 @@ import { QueryTimes } from "./query_times.ts";
 export type IpcAnswer = Uint8Array | string | void;
 
 /** How the answering half works with its link. */
-export interface AnsweringOptions {
+export interface IncomingQueriesOptions {
   /** The user's handler; without one every query fails with `ERR_NO_HANDLER`. */
   readonly handler:
     | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
@@ -82,10 +82,10 @@ interface FinishedAnswer {
  * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`. While the outbox is full no
  * handler starts, so that finished answers are those of handlers that ran already.
  */
-export class Answering {
+export class IncomingQueries {
   /** How long answers take. */
   readonly times: QueryTimes = new QueryTimes();
-  readonly #options: AnsweringOptions;
+  readonly #options: IncomingQueriesOptions;
   #waiting = new Fifo<WaitingQuery>();
   /** Waiting queries that can be cancelled, by id. */
   readonly #waitingById = new Map<number, WaitingQuery>();
@@ -108,9 +108,9 @@ export class Answering {
   #ended = false;
 
   /** Makes it; checks the handler. */
-  constructor(options: AnsweringOptions) {
+  constructor(options: IncomingQueriesOptions) {
     if (options.handler !== undefined) checkFunction("Cannot answer", "onQuery", options.handler);
-    const send: AnsweringOptions["send"] = (kind, id, data) => {
+    const send: IncomingQueriesOptions["send"] = (kind, id, data) => {
       this.times.answered(id);
       options.send(kind, id, data);
     };

@@ -1,9 +1,9 @@
 // IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
 import { handled } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
-import { Answering } from "./incoming_queries.ts";
-import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./outgoing_queries.ts";
-import { ClosingReason, FrameDecoder, FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
+import { IncomingQueries } from "./incoming_queries.ts";
+import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "./outgoing_queries.ts";
+import { ClosingReason, FrameKind, IpcFrameReader, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import { cutShort, type FrameLink } from "../secure/frame_link.ts";
@@ -12,7 +12,7 @@ import type { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import { drainTimeout, frameError, linkGone, refusalOf, tooLarge } from "./link_errors.ts";
 import { LinkTelemetry } from "./telemetry.ts";
-import type { LinkEnd, LinkOptions } from "./link_types.ts";
+import type { LinkOptions, LinkOutcome } from "./options.ts";
 import { LinkWatch } from "./watch.ts";
 
 /**
@@ -29,19 +29,19 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 /** One live connection. */
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
-  readonly closed: Promise<LinkEnd>;
+  readonly closed: Promise<LinkOutcome>;
   /** Asks the other side for signs of life, and sends them. */
   readonly pings: Pings;
   readonly #traffic: IpcTraffic = newIpcTraffic();
   readonly #frames: FrameLink;
   readonly #options: LinkOptions;
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: IpcFrameReader;
   readonly #outbox: Outbox;
-  readonly #asked: Asked;
-  readonly #answering: Answering;
+  readonly #asked: OutgoingQueries;
+  readonly #answering: IncomingQueries;
   readonly #watch: LinkWatch;
   readonly #telemetry: LinkTelemetry;
-  readonly #closed: PromiseWithResolvers<LinkEnd> = Promise.withResolvers();
+  readonly #closed: PromiseWithResolvers<LinkOutcome> = Promise.withResolvers();
   #state: State = "open";
   #resume: (() => void) | null = null;
   #theirClosing: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -56,7 +56,7 @@ export class IpcLink {
     this.#frames = frames;
     this.#options = options;
     this.closed = this.#closed.promise;
-    this.#decoder = new FrameDecoder(options.maxMessageBytes);
+    this.#decoder = new IpcFrameReader(options.maxMessageBytes);
     this.#outbox = new Outbox(frames, {
       highWaterBytes: options.highWaterBytes,
       maxQueuedBytes: options.maxQueuedBytes,
@@ -64,13 +64,13 @@ export class IpcLink {
       onRoom: () => this.#onOutboxRoom(),
     });
     this.#telemetry = new LinkTelemetry(options.channel);
-    this.#asked = new Asked({
+    this.#asked = new OutgoingQueries({
       maxInFlight: options.maxQueriesInFlight,
       send: (id, data, context) => this.#sendQuery(id, data, context),
       cancel: (id) => this.#outbox.add(FrameKind.cancel, id, NOTHING),
       onIdle: () => this.#onIdle?.(),
     });
-    this.#answering = new Answering({
+    this.#answering = new IncomingQueries({
       handler: options.onQuery,
       maxRunning: options.maxQueriesRunning,
       highWaterBytes: MAX_QUERY_BYTES_IN_FLIGHT + options.maxMessageBytes,
@@ -88,7 +88,7 @@ export class IpcLink {
     });
     this.#watch = new LinkWatch(options, {
       ping: () => this.pings.ask(),
-      stillHere: () => this.pings.stillHere(),
+      sendUnsolicitedPong: () => this.pings.sendUnsolicitedPong(),
       fail: (error) => this.#finish(error),
     });
   }
@@ -98,7 +98,7 @@ export class IpcLink {
     this.#telemetry.start(this, (kind, tag, data) => this.#outbox.add(kind, tag, data));
     if (!this.#dropping) this.#options.inbox.onRoom = () => this.resume();
     // The other side asks whether it is in, and that is not read before there is room.
-    if (!this.#dropping && this.#mustPause()) this.pings.stillHere();
+    if (!this.#dropping && this.#mustPause()) this.pings.sendUnsolicitedPong();
     void this.#read();
   }
 
@@ -255,10 +255,10 @@ export class IpcLink {
         this.#telemetry.pinged(tag);
         if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();
         // A pong says that all before it was received: not when some of it was dropped.
-        if (!this.#dropping && this.#state !== "ended") this.pings.asked(tag);
+        if (!this.#dropping && this.#state !== "ended") this.pings.onPing(tag);
         return;
       case FrameKind.pong:
-        return this.pings.answered(tag);
+        return this.pings.onPong(tag);
       case FrameKind.closing:
         return this.#onClosing(tag);
       case FrameKind.context:

@@ -1,4 +1,4 @@
-// Asked: queries that wait for their answer, each with its time limit, all under one timer.
+// OutgoingQueries: queries that wait for their answer, each with its time limit, all under one timer.
 import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../options/check.ts";
 import { escapeForLog } from "../../log/text.ts";
@@ -30,7 +30,7 @@ interface Query {
 }
 
 /** How the table of queries works with its link. */
-export interface AskedOptions {
+export interface OutgoingQueriesOptions {
   /** Queries that are sent and not answered; others wait their turn. */
   readonly maxInFlight: number;
   /** Sends a query; gives `false` when there is no room now. */
@@ -54,8 +54,8 @@ const MAX_SETTLED_UNSENT = 32;
 const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 
 /** The asking half of a link. */
-export class Asked {
-  readonly #options: AskedOptions;
+export class OutgoingQueries {
+  readonly #options: OutgoingQueriesOptions;
   readonly #sent = new Map<number, Query>();
   #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
@@ -74,7 +74,7 @@ export class Asked {
   #timerAtMs = Infinity;
 
   /** Makes an empty table. */
-  constructor(options: AskedOptions) {
+  constructor(options: OutgoingQueriesOptions) {
     this.#options = options;
   }
 

@@ -58,7 +58,7 @@ export class Pings {
   }
 
   /** Sends a pong that no ping asked for. */
-  stillHere(): void {
+  sendUnsolicitedPong(): void {
     this.#options.send(FrameKind.pong, 0, NOTHING);
   }
 
@@ -70,7 +70,7 @@ export class Pings {
   }
 
   /** Takes a ping. */
-  asked(tag: number): void {
+  onPing(tag: number): void {
     if (this.#options.isOutboxFull() && ++this.#pongsQueued > MAX_PONGS_QUEUED) {
       throw new ProtocolError("ERR_IPC_FRAME", "Cannot answer any more pings as none of the answers is read");
     }
@@ -78,7 +78,7 @@ export class Pings {
   }
 
   /** Takes a pong. */
-  answered(tag: number): void {
+  onPong(tag: number): void {
     this.#waiting.get(tag)?.resolve();
     this.#waiting.delete(tag);
   }

@@ -20,7 +20,7 @@ export interface LinkWatchActions {
   /** Asks the other side for a sign of life. */
   ping(): void;
   /** Sends a sign that the other side did not ask for: we live, but our application does not read. */
-  stillHere(): void;
+  sendUnsolicitedPong(): void;
   /** Ends the link. */
   fail(error: Error): void;
 }
@@ -122,7 +122,7 @@ export class LinkWatch {
       !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
     ) return;
     this.#signAtMs = nowMs;
-    this.#actions.stillHere();
+    this.#actions.sendUnsolicitedPong();
   }
 
   #watchLife(nowMs: number, { paused, writing }: LinkLook): void {

@@ -9,8 +9,8 @@ import { LiveSum } from "../../stats/data/live_sum.ts";
 import type { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../../stats/data/snapshots.ts";
 import type { IpcLink } from "../link/link.ts";
-import { breachOf, peerName, reportEnd } from "./link_ends.ts";
-import type { LinkEnd } from "../link/link_types.ts";
+import { breachOf, peerName, reportOutcome } from "./link_outcomes.ts";
+import type { LinkOutcome } from "../link/options.ts";
 import type { IpcReporter } from "./reporter.ts";
 
 /** What holds besides what was counted. */
@@ -69,9 +69,9 @@ export class IpcTally {
   }
 
   /** Counts and reports how a connection to `peer` ended, or an attempt to make one. */
-  ended(end: LinkEnd, peer: string): void {
+  ended(end: LinkOutcome, peer: string): void {
     if (breachOf(end) !== null) this.counters.protocolErrors++;
-    reportEnd(this.#reporter, end, peer);
+    reportOutcome(this.#reporter, end, peer);
   }
 
   /** One connection, while it is open. */

@@ -7,7 +7,7 @@ Deno.test("probe sends some signs of life to a link that rests, and adds no wait
   let waits = 0;
   const link = {
     resting: true,
-    pings: { stillHere: () => void signs++ },
+    pings: { sendUnsolicitedPong: () => void signs++ },
     get closed(): Promise<void> {
       waits++;
       return new Promise(() => {});
@@ -19,7 +19,7 @@ Deno.test("probe sends some signs of life to a link that rests, and adds no wait
 
 Deno.test("probe sends no more once the link has ended or is being written to", async () => {
   let signs = 0;
-  const link = { resting: true, pings: { stillHere: () => void signs++ } };
+  const link = { resting: true, pings: { sendUnsolicitedPong: () => void signs++ } };
   const probed = probe(link);
   link.resting = false;
   await probed;

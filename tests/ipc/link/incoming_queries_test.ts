@@ -1,7 +1,7 @@
-// Tests of Answering: what waits for an asker is bounded, and a query whose asker has gone is given up.
+// Tests of IncomingQueries: what waits for an asker is bounded, and a query whose asker has gone is given up.
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, ProtocolError } from "../../../errors.ts";
-import { Answering, type AnsweringOptions } from "../../../ipc/link/incoming_queries.ts";
+import { IncomingQueries, type IncomingQueriesOptions } from "../../../ipc/link/incoming_queries.ts";
 import { LinkTelemetry } from "../../../ipc/link/telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../../../ipc/protocol/frames.ts";
 import type { IpcQueryContext } from "../../../ipc/link/query_context.ts";
@@ -23,10 +23,10 @@ class Desk {
   readonly errors: unknown[] = [];
   queuedBytes = 0;
   doneCount = 0;
-  readonly answering: Answering;
+  readonly answering: IncomingQueries;
 
-  constructor(change: Partial<AnsweringOptions> = {}) {
-    this.answering = new Answering({
+  constructor(change: Partial<IncomingQueriesOptions> = {}) {
+    this.answering = new IncomingQueries({
       handler: (data, context) => {
         const call = { ...Promise.withResolvers<Uint8Array>(), data, context };
         this.calls.push(call);
@@ -60,7 +60,7 @@ class Desk {
 /** Lets what promises have still to do be done. */
 const rest = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
-Deno.test("Answering keeps finished answers back while the outbox is full, and sends each once there is room", async () => {
+Deno.test("IncomingQueries keeps finished answers back while the outbox is full, and sends each once there is room", async () => {
   const desk = new Desk();
   const { answering } = desk;
   for (const id of [1, 2, 3, 4]) answering.take(id, ONE);
@@ -84,7 +84,7 @@ Deno.test("Answering keeps finished answers back while the outbox is full, and s
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering keeps the bytes of an answer as they were when the handler returned them", async () => {
+Deno.test("IncomingQueries keeps the bytes of an answer as they were when the handler returned them", async () => {
   const datas: Uint8Array[] = [];
   const desk = new Desk({ send: (kind, _id, data) => kind === FrameKind.answer && datas.push(data) });
   desk.answering.take(1, ONE);
@@ -98,7 +98,7 @@ Deno.test("Answering keeps the bytes of an answer as they were when the handler 
   desk.answering.end(new Error("over"));
 });
 
-Deno.test("Answering refuses what it cannot hand over to an asker that reads nothing, and keeps it for one that reads", async () => {
+Deno.test("IncomingQueries refuses what it cannot hand over to an asker that reads nothing, and keeps it for one that reads", async () => {
   const desk = new Desk();
   const { answering } = desk;
   for (const id of [1, 2, 3]) answering.take(id, ONE);
@@ -119,7 +119,7 @@ Deno.test("Answering refuses what it cannot hand over to an asker that reads not
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering takes no more than its bound of waiting queries, what each costs included, and takes on when they run", async () => {
+Deno.test("IncomingQueries takes no more than its bound of waiting queries, what each costs included, and takes on when they run", async () => {
   const desk = new Desk({ maxRunning: 1 });
   const { answering } = desk;
   answering.take(1, ONE);
@@ -131,7 +131,7 @@ Deno.test("Answering takes no more than its bound of waiting queries, what each 
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering aborts the signal of a running query that is cancelled, and answers it at once", async () => {
+Deno.test("IncomingQueries aborts the signal of a running query that is cancelled, and answers it at once", async () => {
   const desk = new Desk({ maxRunning: 1 });
   const { answering } = desk;
   answering.take(7, ONE);
@@ -160,7 +160,7 @@ Deno.test("Answering aborts the signal of a running query that is cancelled, and
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering never runs a waiting query that is cancelled, and keeps nothing of many", async () => {
+Deno.test("IncomingQueries never runs a waiting query that is cancelled, and keeps nothing of many", async () => {
   const desk = new Desk({ maxRunning: 1, isOutboxFull: () => false, hasRoomFor: () => true });
   const { answering } = desk;
   answering.take(1, ONE);
@@ -177,7 +177,7 @@ Deno.test("Answering never runs a waiting query that is cancelled, and keeps not
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering is full for an asker that asks, cancels and reads none of it, until there is room again", () => {
+Deno.test("IncomingQueries is full for an asker that asks, cancels and reads none of it, until there is room again", () => {
   const desk = new Desk();
   const { answering } = desk;
   desk.queuedBytes = 51;
@@ -194,7 +194,7 @@ Deno.test("Answering is full for an asker that asks, cancels and reads none of i
   assertEquals(answering.full, false);
 });
 
-Deno.test("Answering refuses queries of a side that closes at once, and holds none of them, until too much is unread", () => {
+Deno.test("IncomingQueries refuses queries of a side that closes at once, and holds none of them, until too much is unread", () => {
   const desk = new Desk();
   const { answering } = desk;
   desk.queuedBytes = 51;
@@ -209,7 +209,7 @@ Deno.test("Answering refuses queries of a side that closes at once, and holds no
   assertThrows(() => answering.take(31, ONE), ProtocolError, "none of the answers is read");
 });
 
-Deno.test("Answering drops a finished answer whose query is cancelled", async () => {
+Deno.test("IncomingQueries drops a finished answer whose query is cancelled", async () => {
   const desk = new Desk();
   const { answering } = desk;
   answering.take(1, ONE);
@@ -225,7 +225,7 @@ Deno.test("Answering drops a finished answer whose query is cancelled", async ()
   answering.end(new Error("over"));
 });
 
-Deno.test("Answering aborts every signal at the end of the link, and reports what a handler throws after it", async () => {
+Deno.test("IncomingQueries aborts every signal at the end of the link, and reports what a handler throws after it", async () => {
   const desk = new Desk();
   const { answering } = desk;
   for (const id of [1, 2]) answering.take(id, ONE);
@@ -240,7 +240,7 @@ Deno.test("Answering aborts every signal at the end of the link, and reports wha
   assertEquals(desk.errors, [fault]);
 });
 
-Deno.test("Answering says that it takes cancel frames once, and only for a query that is not answered on the spot", () => {
+Deno.test("IncomingQueries says that it takes cancel frames once, and only for a query that is not answered on the spot", () => {
   const sync = new Desk({ handler: (data) => data });
   sync.answering.take(1, ONE);
   sync.answering.take(2, ONE);

@@ -3,8 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../../errors.ts";
 import { Inbox } from "../../../ipc/link/inbox.ts";
 import { IpcLink } from "../../../ipc/link/link.ts";
-import type { LinkOptions } from "../../../ipc/link/link_types.ts";
-import { encodeFrame, FrameDecoder, FrameKind } from "../../../ipc/protocol/frames.ts";
+import type { LinkOptions } from "../../../ipc/link/options.ts";
+import { encodeFrame, FrameKind, IpcFrameReader } from "../../../ipc/protocol/frames.ts";
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
 import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
 import { atRest, settles, until } from "../../support/wait.ts";
@@ -57,7 +57,7 @@ class Line {
   }
 
   async #read(): Promise<void> {
-    const decoder = new FrameDecoder(1000);
+    const decoder = new IpcFrameReader(1000);
     try {
       for (let chunk = await this.far.read(); chunk !== null; chunk = await this.far.read()) {
         decoder.push(chunk, (...frame) => this.frames.push(frame));

@@ -1,7 +1,7 @@
-// Tests of Asked: how much is under way at a time, and how queries that wait for their turn end.
+// Tests of OutgoingQueries: how much is under way at a time, and how queries that wait for their turn end.
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, TimeoutError } from "../../../errors.ts";
-import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "../../../ipc/link/outgoing_queries.ts";
+import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "../../../ipc/link/outgoing_queries.ts";
 import { FrameKind } from "../../../ipc/protocol/frames.ts";
 import { settles, until } from "../../support/wait.ts";
 
@@ -12,16 +12,16 @@ const PATIENT_MS = 20_000;
 /** A table whose sends are noted. */
 function table(
   { maxInFlight = 1000 } = {},
-): { asked: Asked; sent: number[]; sizes: number[]; cancelled: number[] } {
+): { asked: OutgoingQueries; sent: number[]; sizes: number[]; cancelled: number[] } {
   const sent: number[] = [], sizes: number[] = [];
   const cancelled: number[] = [];
   const send = (id: number, data: Uint8Array) => (sent.push(id), sizes.push(data.length), true);
   const cancel = (id: number) => void cancelled.push(id);
-  const asked = new Asked({ maxInFlight, send, cancel, onIdle: () => {} });
+  const asked = new OutgoingQueries({ maxInFlight, send, cancel, onIdle: () => {} });
   return { asked, sent, sizes, cancelled };
 }
 
-Deno.test("Asked has no more than 4 MiB of queries under way, and sends the others in order as answers come", async () => {
+Deno.test("OutgoingQueries has no more than 4 MiB of queries under way, and sends the others in order as answers come", async () => {
   const { asked, sent, sizes } = table();
   const answers = [HALF, HALF, ONE, HALF, ONE].map((data) => asked.ask(data, PATIENT_MS));
   assertEquals(sent, [1, 2], "the small one does not overtake");
@@ -43,7 +43,7 @@ Deno.test("Asked has no more than 4 MiB of queries under way, and sends the othe
   for (const answer of again) assertStrictEquals(await answer.catch((error) => error), gone);
 });
 
-Deno.test("Asked sends a query of more than 4 MiB alone", async () => {
+Deno.test("OutgoingQueries sends a query of more than 4 MiB alone", async () => {
   const { asked, sent } = table();
   const large = new Uint8Array(MAX_QUERY_BYTES_IN_FLIGHT + 1);
   const answers = [ONE, large, ONE].map((data) => asked.ask(data, PATIENT_MS));
@@ -57,7 +57,7 @@ Deno.test("Asked sends a query of more than 4 MiB alone", async () => {
   asked.end(new Error("over"));
 });
 
-Deno.test("Asked ends the wait for a turn by signal, by time and by the end of the link, and sends none of them", async () => {
+Deno.test("OutgoingQueries ends the wait for a turn by signal, by time and by the end of the link, and sends none of them", async () => {
   const { asked, sent } = table();
   const first = asked.ask(HALF, PATIENT_MS), second = asked.ask(HALF, PATIENT_MS);
   const controller = new AbortController();
@@ -78,7 +78,7 @@ Deno.test("Asked ends the wait for a turn by signal, by time and by the end of t
   assertEquals([asked.size, sent], [0, [1, 2]]);
 });
 
-Deno.test("Asked makes room when a query that is under way is given up", async () => {
+Deno.test("OutgoingQueries makes room when a query that is under way is given up", async () => {
   const { asked, sent } = table();
   const first = asked.ask(HALF, 1), second = asked.ask(HALF, PATIENT_MS), third = asked.ask(HALF, PATIENT_MS);
   const late = assertRejects(() => first, TimeoutError);
@@ -92,7 +92,7 @@ Deno.test("Asked makes room when a query that is under way is given up", async (
   await Promise.allSettled([second, third, fourth]);
 });
 
-Deno.test("Asked says to a side that takes it that a query was given up, and to no other", async () => {
+Deno.test("OutgoingQueries says to a side that takes it that a query was given up, and to no other", async () => {
   const { asked, cancelled } = table();
   const controller = new AbortController();
   const early = asked.ask(ONE, PATIENT_MS, controller.signal);
@@ -113,7 +113,7 @@ Deno.test("Asked says to a side that takes it that a query was given up, and to 
   assertEquals(cancelled, [1, 3], "neither an answer nor the end of the link is a giving up");
 });
 
-Deno.test("Asked says nothing of a query that was given up before it was sent, and sends the others", async () => {
+Deno.test("OutgoingQueries says nothing of a query that was given up before it was sent, and sends the others", async () => {
   const { asked, sent, cancelled } = table({ maxInFlight: 1 });
   asked.peerTakesCancels();
   const first = asked.ask(ONE, PATIENT_MS);
@@ -129,7 +129,7 @@ Deno.test("Asked says nothing of a query that was given up before it was sent, a
   asked.end(new Error("over"));
 });
 
-Deno.test("Asked keeps a cancelled query on the account until its answer says that the other side has let go of it", async () => {
+Deno.test("OutgoingQueries keeps a cancelled query on the account until its answer says that the other side has let go of it", async () => {
   const { asked, sent, cancelled } = table({ maxInFlight: 3 });
   asked.peerTakesCancels();
   const controller = new AbortController();

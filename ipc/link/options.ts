@@ -30,7 +30,7 @@ export interface LinkOptions extends LinkLimits {
 }
 
 /** How a link ended. */
-export interface LinkEnd {
+export interface LinkOutcome {
   /** `null` after an orderly end, from either side. */
   readonly error: Error | null;
   /** Bytes that were accepted for writing and are not in the kernel. */
