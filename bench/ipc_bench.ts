@@ -93,14 +93,16 @@ Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
   const [near, far] = memoryPair();
   const [client, server] = [near, far].map((transport) => {
     const link = new IpcLink(new PlainLink(transport, info, new Uint8Array(0)), {
-      ...{
-        maxMessageBytes: 1 << 20,
-        highWaterBytes: 1 << 20,
-        maxQueuedBytes: 1 << 23,
-        readAheadBytes: 1 << 18,
+      limits: {
+        ...{
+          maxMessageBytes: 1 << 20,
+          highWaterBytes: 1 << 20,
+          maxQueuedBytes: 1 << 23,
+          readAheadBytes: 1 << 18,
+        },
+        ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
+        ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       },
-      ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
-      ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       onQuery: (data) => data,
       inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
       onHandlerError: () => {},

@@ -16,12 +16,12 @@ import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import type { IpcReadOptions } from "./link/inbox.ts";
 import { iterate } from "./link/inbox.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
-import type { LinkOutcome } from "./link/options.ts";
+import type { LinkOutcome } from "./link/state.ts";
 import { CurrentLink, type IpcMessage } from "./current_link.ts";
 import { type IpcQueryHandler, openLink } from "./connect.ts";
 import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
-import { shortestMs } from "./link/shortest.ts";
+import { shortestMs } from "./link/watch.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { type Failure, RepeatedFailure } from "./connect_failures.ts";
 

@@ -76,7 +76,7 @@ export function linkOptions(
   onQuery: IpcQueryHandler | undefined,
 ): ConstructorParameters<typeof IpcLink>[1] {
   return {
-    ...resolved.link,
+    limits: resolved.link,
     onQuery,
     inbox: slot.inbox,
     onHandlerError: (error) => {

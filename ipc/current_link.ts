@@ -6,7 +6,7 @@ import { checkDurationMs } from "../options/check.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { Inbox, type IpcReadOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
-import type { LinkOutcome } from "./link/options.ts";
+import type { LinkOutcome } from "./link/state.ts";
 import { IpcTally } from "./observe/tally.ts";
 import { checkType, type ResolvedIpcOptions, toBytes } from "./options.ts";
 
@@ -98,7 +98,7 @@ export class CurrentLink {
     if (this.#end !== null) return handled(Promise.reject(this.#end.error));
     if (link === null || !link.isOpen) return handled(this.#writeLater(type, bytes));
     this.#written++;
-    return link.write(type, bytes);
+    return link.send(type, bytes);
   }
 
   /** Asks, waiting for a link as long as for the answer. */
@@ -165,7 +165,7 @@ export class CurrentLink {
         ),
     );
     this.#written++;
-    await link.write(type, data);
+    await link.send(type, data);
   }
 
   async #queryLater(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {

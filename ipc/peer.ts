@@ -15,7 +15,7 @@ import { type IpcReadOptions, iterate } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import { CurrentLink, type IpcMessage } from "./current_link.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
-import type { LinkOutcome } from "./link/options.ts";
+import type { LinkOutcome } from "./link/state.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { type IpcQueryHandler, linkOptions, openLink } from "./connect.ts";
@@ -26,7 +26,7 @@ import { ClientAcceptor } from "./client_acceptor.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
-import { shortestMs } from "./link/shortest.ts";
+import { shortestMs } from "./link/watch.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { RepeatedFailure } from "./connect_failures.ts";
 

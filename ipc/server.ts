@@ -32,7 +32,7 @@ import {
   ServerQueryContext,
 } from "./server_client.ts";
 import { observeServer } from "./observe/server_telemetry.ts";
-import { shortestMs } from "./link/shortest.ts";
+import { shortestMs } from "./link/watch.ts";
 import { IpcTally } from "./observe/tally.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 
@@ -309,7 +309,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
       resolved.reporter.report(error, phase);
     };
     const link = new IpcLink(frames, {
-      ...resolved.link,
+      limits: resolved.link,
       onQuery: onQuery === undefined
         ? undefined
         : (data, context) => onQuery(data, new ServerQueryContext(client, context)),

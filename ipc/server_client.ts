@@ -6,7 +6,7 @@ import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { Inbox, type IpcReadOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
-import type { LinkOutcome } from "./link/options.ts";
+import type { LinkOutcome } from "./link/state.ts";
 import type { IpcMessage } from "./current_link.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { checkType, CLIENT_CLOSE_NAMES, refuseClose, toBytes } from "./options.ts";
@@ -107,7 +107,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    */
   write(type: number, data: Uint8Array | string): Promise<void> {
     try {
-      return this.#link!.write(checkType(type), toBytes("Cannot write", data));
+      return this.#link!.send(checkType(type), toBytes("Cannot write", data));
     } catch (error) {
       return Promise.reject(error);
     }

@@ -2,22 +2,15 @@
 import { handled } from "../../async/rejections.ts";
 import { ProtocolError } from "../../errors.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** Pings answered while the other side reads none of it; after that it only makes us hold memory. */
 const MAX_PONGS_QUEUED = 10_000;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** How pings work with their link. */
-export interface PingsOptions {
-  /** Sends a frame. */
-  readonly send: (kind: FrameKind, tag: number, data: Uint8Array) => void;
-  /** Whether answers would only pile up now. */
-  readonly isOutboxFull: () => boolean;
-}
-
 /** Asks and answers. */
 export class Pings {
-  readonly #options: PingsOptions;
+  readonly #outbox: Pick<Outbox, "full" | "add">;
   /** Who waits for the pong of that tag. */
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
   /** Waits until the other side has let us in. */
@@ -25,9 +18,9 @@ export class Pings {
   #lastTag = 0;
   #pongsQueued = 0;
 
-  /** Makes it. */
-  constructor(options: PingsOptions) {
-    this.#options = options;
+  /** Sends by `outbox`. */
+  constructor(outbox: Pick<Outbox, "full" | "add">) {
+    this.#outbox = outbox;
   }
 
   /** Asks for a sign of life. */
@@ -59,7 +52,7 @@ export class Pings {
 
   /** Sends a pong that no ping asked for. */
   sendUnsolicitedPong(): void {
-    this.#options.send(FrameKind.pong, 0, NOTHING);
+    this.#outbox.add(FrameKind.pong, 0, NOTHING);
   }
 
   /** Resolves when the other side has received all that was sent before. */
@@ -71,10 +64,10 @@ export class Pings {
 
   /** Takes a ping. */
   onPing(tag: number): void {
-    if (this.#options.isOutboxFull() && ++this.#pongsQueued > MAX_PONGS_QUEUED) {
+    if (this.#outbox.full && ++this.#pongsQueued > MAX_PONGS_QUEUED) {
       throw new ProtocolError("ERR_IPC_FRAME", "Cannot answer any more pings as none of the answers is read");
     }
-    this.#options.send(FrameKind.pong, tag, NOTHING);
+    this.#outbox.add(FrameKind.pong, tag, NOTHING);
   }
 
   /** Takes a pong. */
@@ -100,7 +93,7 @@ export class Pings {
   #send(): number {
     this.#lastTag++;
     if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // it and the tag above have meanings of their own
-    this.#options.send(FrameKind.ping, this.#lastTag, NOTHING);
+    this.#outbox.add(FrameKind.ping, this.#lastTag, NOTHING);
     return this.#lastTag;
   }
 }

@@ -3,7 +3,7 @@ import { FramingError, ParleyError, ProtocolError } from "../../errors.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../../net/transport/faults.ts";
 import type { IpcReporter } from "./reporter.ts";
-import type { LinkOutcome } from "../link/options.ts";
+import type { LinkOutcome } from "../link/state.ts";
 
 /** Ends that this side chose for what the other side does not do, or for what a provider of this side's own did. */
 const CHOSEN: ReadonlySet<string> = new Set([

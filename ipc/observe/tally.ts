@@ -10,7 +10,7 @@ import type { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../../stats/data/snapshots.ts";
 import type { IpcLink } from "../link/link.ts";
 import { breachOf, peerName, reportOutcome } from "./link_outcomes.ts";
-import type { LinkOutcome } from "../link/options.ts";
+import type { LinkOutcome } from "../link/state.ts";
 import type { IpcReporter } from "./reporter.ts";
 
 /** What holds besides what was counted. */
