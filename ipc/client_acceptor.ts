@@ -142,11 +142,8 @@ export class ClientAcceptor {
       const transport = await incoming.open({ signal: controller.signal });
       return await secure(transport, {
         role: "server",
-        context: resolved.context,
+        ...resolved.handshake,
         secrets: secretsNow,
-        encryption: resolved.encryption,
-        maxRecordBytes: resolved.maxRecordBytes,
-        maxMessageBytes: resolved.maxMessageBytes,
         signal: controller.signal,
         onFailure: (reason) => this.#count(reason),
       });

@@ -17,14 +17,18 @@ export interface LinkLimits extends LinkWatchOptions {
   readonly closeTimeoutMs: number;
 }
 
+/** Answers queries; an empty answer is an answer. The context's signal aborts when the asker no longer waits. */
+export type IpcQueryHandler = (
+  data: Uint8Array,
+  context: IpcQueryContext,
+) => IpcAnswer | Promise<IpcAnswer>;
+
 /** What the owner of a link passes to it. */
 export interface LinkOptions {
   /** Shared by all links of a server, a client or a pair. */
   readonly limits: LinkLimits;
   /** Answers the other side's queries. */
-  readonly onQuery:
-    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
-    | undefined;
+  readonly onQuery: IpcQueryHandler | undefined;
   /** Takes its messages. */
   readonly inbox: MessageSink;
   /** Called with what a handler threw. */

@@ -97,3 +97,26 @@ export class Pings {
     return this.#lastTag;
   }
 }
+
+/** What of an `IpcLink` {@linkcode probe} uses. */
+export interface ProbedLink {
+  /** Whether it does not read, and nothing is being written. A link that has ended does not rest. */
+  readonly resting: boolean;
+  readonly pings: Pick<Pings, "sendUnsolicitedPong">;
+}
+
+/** Time in ms after each sign of life: unix sockets show with the first that the other side has gone, TCP with the next. */
+const PROBE_DELAYS_MS: readonly number[] = [10, 50, 100];
+
+/**
+ * Finds out whether the other side of a link has gone while this side does not read, and so cannot see it leave: sends signs of life,
+ * which fail then. Resolves soon after the link has ended, or in a moment when it has not. It does not wait for the end of the link,
+ * because a link that stays is probed again and again, and would keep each wait.
+ */
+export async function probe(link: ProbedLink): Promise<void> {
+  for (const delayMs of PROBE_DELAYS_MS) {
+    if (!link.resting) return;
+    link.pings.sendUnsolicitedPong();
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+  }
+}

@@ -155,7 +155,7 @@ export class IpcReporter {
   }
 
   /** A channel is in another status; a pair that says "listening" has the server's part. */
-  told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
+  statusChanged(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
     // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
     // broke off does not end the listening.

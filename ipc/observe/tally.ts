@@ -68,6 +68,12 @@ export class IpcTally {
     });
   }
 
+  /** Counts and reports what a hook or a handler of the application threw. */
+  handlerFailed(error: unknown, phase: "client" | "query"): void {
+    this.counters.handlerErrors++;
+    this.#reporter.report(error, phase);
+  }
+
   /** Counts and reports how a connection to `peer` ended, or an attempt to make one. */
   ended(end: LinkOutcome, peer: string): void {
     if (breachOf(end) !== null) this.counters.protocolErrors++;

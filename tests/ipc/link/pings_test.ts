@@ -1,6 +1,6 @@
 // Tests of probe: looks at links that do not read, and leaves nothing behind on those that stay.
 import { assertEquals } from "@std/assert";
-import { probe } from "../../ipc/probe.ts";
+import { probe } from "../../../ipc/link/pings.ts";
 
 Deno.test("probe sends some signs of life to a link that rests, and adds no wait for its end", async () => {
   let signs = 0;
