@@ -54,7 +54,12 @@ export interface IpcCommonOptions extends IpcAddressOptions {
   maxQueriesInFlight?: number;
   /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
   maxQueriesRunning?: number;
-  /** Told of errors that have no caller: failed handshakes, handlers that threw. @default {the logger is told} */
+  /**
+   * Called with errors that have no caller: failed handshakes, handlers that threw. A `RemoteError` that a query handler throws is its
+   * answer, and does not come here.
+   *
+   * @default {they are logged}
+   */
   onError?: IpcErrorHandler;
   /** Where to log. @default {standard error, from the level in `PARLEY_LOG` on, else `warn`} */
   logger?: Logger;

@@ -4,7 +4,7 @@ import { Stillness } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
-import { failureData } from "./outgoing_queries.ts";
+import { failureData, isDeliberateFailure } from "./outgoing_queries.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import { frameError } from "./link_errors.ts";
 import type { LinkTelemetry } from "./telemetry.ts";
@@ -313,7 +313,7 @@ export class IncomingQueries {
   }
 
   #failed(id: number, error: unknown, context: QueryContext): void {
-    if (!context.isOutcomeOf(error)) this.#options.onError(error);
+    if (!context.isOutcomeOf(error) && !isDeliberateFailure(error)) this.#options.onError(error);
     if (this.#ended || context.gone !== null) return;
     this.#sendOrKeep(FrameKind.failure, id, failureData(error), undefined);
   }

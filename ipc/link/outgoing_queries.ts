@@ -252,9 +252,17 @@ function remoteError(data: Uint8Array): RemoteError {
   return new RemoteError(code, text === "" ? "The other side could not answer" : escapeForLog(text));
 }
 
-/** The bytes of a failed answer. Only a `RemoteError` that the handler throws on purpose says more than a fixed text. */
+/**
+ * Whether a handler throws this as its answer: a `RemoteError` with a code that can be sent. It is no fault of the handler, so it is
+ * neither counted nor reported.
+ */
+export function isDeliberateFailure(error: unknown): error is RemoteError {
+  return error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `);
+}
+
+/** The bytes of a failed answer. Only a deliberate failure says more than a fixed text. */
 export function failureData(error: unknown): Uint8Array {
-  const text = error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `)
+  const text = isDeliberateFailure(error)
     ? `${error.code}: ${error.message.slice(0, 256)}`
     : `${error instanceof ParleyError ? error.code : "ERR_HANDLER"}: The handler failed`;
   return new TextEncoder().encode(text).subarray(0, 1024);
