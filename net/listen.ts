@@ -1,4 +1,4 @@
-// listen(): waits for connections wherever an address says, by the backend that fits.
+// listen(): listens on an address, by the backend that fits.
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/handshake/options.ts";
 import { withoutBrackets } from "./address/brackets.ts";
 import { listenFirst } from "./socket/resolve.ts";
@@ -12,13 +12,13 @@ export type { ListenOptions } from "./socket/tcp.ts";
 
 /** TLS of a listener. */
 export interface ListenTls {
-  /** Certificates in force. The caller closes them, after the listener. */
+  /** Current certificates. The caller closes them, after the listener. */
   readonly credentials: CredentialSource;
   /** Lowest version spoken. @default {"TLSv1.2"} */
   readonly minVersion?: TlsVersion;
   /** Highest version spoken. @default {"TLSv1.3"} */
   readonly maxVersion?: TlsVersion;
-  /** Application protocols (ALPN), most wanted first; when set, a client that agrees on none is refused. */
+  /** Application protocols (ALPN), in order of preference. If set, a client that shares none is refused. */
   readonly alpnProtocols?: readonly string[];
   /** Which implementation carries the sessions. @default {"auto"} */
   readonly backend?: TlsBackend;
@@ -29,9 +29,9 @@ export type ListenTarget =
   | {
     /** Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6. @default {"127.0.0.1"} never all interfaces by accident */
     readonly hostname?: string;
-    /** 0 picks a free one. */
+    /** 0 picks a free port. */
     readonly port: number;
-    /** Let several listeners share the port (Linux). @default {false} */
+    /** Lets several listeners share the port (Linux). @default {false} */
     readonly reusePort?: boolean;
     /** Speak TLS. */
     readonly tls?: ListenTls;
@@ -39,7 +39,7 @@ export type ListenTarget =
   | {
     /** Path of a unix socket, at most 107 bytes. */
     readonly path: string;
-    /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
+    /** Permission bits of the socket's file. @default {those that the umask of the process leaves} */
     readonly mode?: number;
     /** Speak TLS over it. */
     readonly tls?: ListenTls;
@@ -104,7 +104,7 @@ function resolve(tls: ListenTls): Required<ListenTls> {
   return { credentials, minVersion, maxVersion, alpnProtocols, backend };
 }
 
-/** Refuses what native TLS would ignore. */
+/** Refuses options that native TLS would ignore. */
 function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
   const { clientCa, pins, sni } = tls.credentials.current;
   if (clientCa.length > 0 || pins !== undefined) {
