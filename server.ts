@@ -1,5 +1,5 @@
 /**
- * serve(): listens, lets connections in, runs the handler on each, and ends in order; the face of `server/`.
+ * serve(): listens, accepts connections, runs a handler on each, and ends in order.
  * @example
  * ```ts
  * import { serve } from "@parley/parley/server";
@@ -37,7 +37,8 @@ export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 
 /**
- * Listens, and calls `handler` for every connection. Returns at once: `server.ready` tells when it listens.
+ * Listens, and calls `handler` for every connection. Returns at once: `server.ready` resolves when
+ * it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
@@ -58,7 +59,8 @@ export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
  */
 export function serve(handler: Handler): Server;
 /**
- * Listens as `options` say, and calls `handler` for every connection. Returns at once: `server.ready` tells when it listens.
+ * Listens as `options` say, and calls `handler` for every connection. Returns at once:
+ * `server.ready` resolves when it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
