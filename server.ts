@@ -1,5 +1,8 @@
 /**
- * serve(): listens, accepts connections, runs a handler on each, and ends in order.
+ * The server side: listens, accepts connections, runs a handler for each, and drains in order. For most uses call
+ * {@linkcode serve}. Call {@linkcode listenTransport} to accept plain transports for a protocol of your own, such
+ * as a yamux session.
+ *
  * @example
  * ```ts
  * import { serve } from "@parley/parley/server";
@@ -14,6 +17,7 @@ import { type Handler, resolveServeOptions, type ServeOptions } from "./server/o
 import { Server } from "./server/server.ts";
 
 export { Server, type ShutdownOptions } from "./server/server.ts";
+export type { ServerState } from "./accept/server_state.ts";
 export type {
   ClosedConnectionsOptions,
   Handler,
@@ -21,7 +25,6 @@ export type {
   ServeErrorContext,
   ServeHooks,
   ServeOptions,
-  ServerState,
 } from "./server/options.ts";
 export {
   listenTransport,
@@ -87,11 +90,11 @@ export function serve<Data>(
   const options = typeof first === "function" ? {} : first;
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `Cannot listen as "options" must be an object: got ${options === null ? null : typeof options}`,
+      `Cannot listen: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
   if (typeof handler !== "function") {
-    throw new TypeError(`Cannot listen as "handler" must be a function: got ${typeof handler}`);
+    throw new TypeError(`Cannot listen: "handler" must be a function, got ${typeof handler}`);
   }
   checkOptionNames("Cannot listen", options, SERVE_NAMES);
   return new Server(resolveServeOptions(options), handler);

@@ -66,7 +66,7 @@ export function resolveListen(action: string, options: ListenGiven): ResolvedLis
   checkSockets(action, options);
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${action}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   checkLogger(action, options.logger);
   const transport = "path" in where ? "unix" : "tcp";
@@ -88,21 +88,21 @@ function resolveWhere(action: string, options: ListenGiven): ListenTarget {
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
-        `${action} as "path" must be the path of a unix socket: got ${JSON.stringify(path)}`,
+        `${action}: "path" must be the path of a unix socket, got ${JSON.stringify(path)}`,
       );
     }
     if (hostname !== undefined || port !== undefined || reusePort !== undefined) {
-      throw new TypeError(`${action} as "path" excludes "hostname", "port" and "reusePort"`);
+      throw new TypeError(`${action}: "path" excludes "hostname", "port" and "reusePort"`);
     }
     if (mode !== undefined) checkInteger(action, "mode", mode, 0, 0o777);
     return { path, mode: mode ?? SOCKET_MODE };
   }
   if (mode !== undefined) {
-    throw new TypeError(`${action} as "mode" needs a "path": a TCP port has no permissions`);
+    throw new TypeError(`${action}: "mode" needs a "path": a TCP port has no permissions`);
   }
   if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
     throw new TypeError(
-      `${action} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
+      `${action}: "hostname" must be a name or an address, got ${JSON.stringify(hostname)}`,
     );
   }
   if (port !== undefined) checkInteger(action, "port", port, 0, 65535);
@@ -122,7 +122,7 @@ function checkSockets(action: string, options: ListenGiven): void {
   }
   if (tls === undefined) return;
   if (typeof tls !== "object" || tls === null) {
-    throw new TypeError(`${action} as "tls" must be an object: got ${tls === null ? "null" : typeof tls}`);
+    throw new TypeError(`${action}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`);
   }
   planServer(tls);
 }

@@ -22,27 +22,22 @@ export interface ClientStatusEvent {
   /** Attempts to connect since a link was last of use; 0 while the first one is under way. See `ReconnectInfo`. */
   readonly attempt: number;
   /** Time in ms before the next attempt, where one is to come. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** Why the link was lost, an attempt failed, or the client gave up. */
-  readonly error?: unknown;
+  readonly error?: unknown | undefined;
   /**
    * How the server left, where a link or an attempt ended by its end: `"orderly"` after all that it had sent, `"vanished"` by a
    * reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, as after a time-out. Over plain
    * TCP and unix sockets the system ends the direction of a killed process as an orderly one, unless it had left bytes unread.
    */
-  readonly serverLeft?: "orderly" | "vanished";
+  readonly serverLeft?: "orderly" | "vanished" | undefined;
   /** What became of accepted messages, where a link was lost or closed. */
-  readonly loss?: LinkLoss;
+  readonly loss?: LinkLoss | undefined;
   /**
    * Bytes that were received over links that are gone and dropped now, because they were not read and were more than
    * `maxQueuedBytes`; absent when there are none.
    */
-  readonly droppedBytes?: number;
-}
-
-/** How an attempt or a link ended: `null` when the server ended it in order. */
-export interface LinkOutcome extends Pick<ClientStatusEvent, "serverLeft"> {
-  readonly error: unknown;
+  readonly droppedBytes?: number | undefined;
 }
 
 /** What an end says of the server; nothing when it was this side that ended the link. */
@@ -68,7 +63,7 @@ export class StatusFeed {
     return this.#current;
   }
 
-  /** Tells of a new one; none comes after `closed`. */
+  /** Publishes a new status; none comes after `closed`. */
   push(event: ClientStatusEvent): void {
     this.#current = event;
     for (const watcher of this.#watchers) watcher.push(event);
@@ -130,7 +125,7 @@ class Watcher implements AsyncIterableIterator<ClientStatusEvent, undefined> {
     return this;
   }
 
-  /** The oldest event goes; one that tells of lost messages goes last. */
+  /** The oldest event goes; an event that reports lost messages goes last. */
   #dropOne(): void {
     const at = this.#events.findIndex(({ loss, droppedBytes }) =>
       loss === undefined && droppedBytes === undefined

@@ -1,4 +1,4 @@
-// A worker: asks the daemon for numbers, tells which are prime, and ends when there is no more work.
+// A worker: asks the daemon for numbers, sends back which are prime, and ends when there is no more work.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_worker.ts primes
 //
@@ -19,7 +19,7 @@ await using client = await connectIpc({ name });
 for (;; done++) {
   const number = decoder.decode(await client.query("next"));
   if (number === "") break;
-  await client.write(IS_PRIME, new Uint8Array([isPrime(Number(number)) ? 1 : 0]));
+  await client.send(IS_PRIME, new Uint8Array([isPrime(Number(number)) ? 1 : 0]));
 }
 await client.flush(); // the daemon has it all
 console.log(`Looked at ${done} numbers`);

@@ -1,5 +1,5 @@
 // connectIpc(): the side that connects, and keeps its connection up.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
@@ -13,7 +13,7 @@ import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import type { IpcReadOptions } from "./link/inbox.ts";
+import type { IpcReceiveOptions } from "./link/inbox.ts";
 import { iterate } from "./link/inbox.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import type { LinkEnd } from "./link/link_types.ts";
@@ -31,15 +31,15 @@ export type IpcReconnectOptions = ReconnectOptions;
 /** Options of {@linkcode connectIpc}. */
 export interface IpcClientOptions extends IpcCommonOptions {
   /** TLS beneath the handshake: whom we trust. Over a unix socket the server's name is `localhost` unless `serverName` says otherwise. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /** Longest time in ms until connected, however often that is tried; 0 keeps trying. @default {10000} */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** `false` to connect once, or how to connect again. @default {delays of 20 to 1000 ms, for ever} */
-  reconnect?: false | IpcReconnectOptions;
+  reconnect?: false | IpcReconnectOptions | undefined;
   /** Answers the server's queries. */
-  onQuery?: IpcQueryHandler;
+  onQuery?: IpcQueryHandler | undefined;
   /** Abort closes in order; while connecting it gives up with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<IpcClientOptions> = {
@@ -73,8 +73,8 @@ const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 10
  * await using client = await connectIpc({ name: server.name });
  * assertEquals(await client.query(new Uint8Array([1, 2, 3])), new Uint8Array([3, 2, 1]));
  *
- * await client.write(7, "hello");
- * const message = await server.read({ timeoutMs: 5000 });
+ * await client.send(7, "hello");
+ * const message = await server.receive({ timeoutMs: 5000 });
  * assertEquals([message?.type, new TextDecoder().decode(message?.data)], [7, "hello"]);
  * ```
  */
@@ -102,7 +102,12 @@ interface ClientParts {
   readonly given: IpcClientOptions;
 }
 
-/** The connecting end of a channel; {@linkcode connectIpc} makes it. */
+/**
+ * The connecting side of a channel; {@linkcode connectIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;
@@ -160,8 +165,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {ClosedError} when the connection was lost or closed; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when there was no connection for `writeTimeoutMs`
    */
-  write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+  send(type: number, data: Uint8Array | string): Promise<void> {
+    return this.#slot.send(type, data);
   }
 
   /**
@@ -179,8 +184,8 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
+    return this.#slot.receive(options);
   }
 
   /**
@@ -196,7 +201,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** Iterates over the messages, across reconnects. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /**
@@ -207,7 +212,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the connection was lost before the server had everything
    */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -308,7 +313,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
         return;
       }
       // The server turned this client out: it would do so again.
-      if (isFinal(end.error)) return this.#endForGood(end.error!);
+      if (isPermanentFailure(end.error)) return this.#endForGood(end.error!);
       this.#statuses.push("reconnecting", details);
       try {
         const delayMs = backoff.failed(end.error, performance.now(), Math.random());
@@ -336,13 +341,13 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return end;
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     const link = this.#slot.link;
     this.#statuses.push("closing");
     this.#slot.refuse(null);
     try {
       await link?.close(options);
-      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect as the client was closed"));
+      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"));
       this.#end("closed", null);
     } catch (error) {
       this.#end("closed", error as Error);

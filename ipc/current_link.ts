@@ -1,10 +1,10 @@
 // LinkSlot: what stays the same while links come and go: messages to be read, and what may have been lost.
 import { checkWaitNames } from "../options/names.ts";
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import { Inbox, type IpcReadOptions } from "./link/inbox.ts";
+import { Inbox, type IpcReceiveOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { LinkEnd } from "./link/link_types.ts";
 import { IpcTally } from "./observe/tally.ts";
@@ -66,7 +66,7 @@ export class LinkSlot {
     this.#settled = this.#written;
     this.#loss = new ClosedError(
       "ERR_RESET",
-      "Cannot tell whether all that was written has arrived as the connection was lost",
+      "Cannot tell whether all that was written has arrived: the connection was lost",
       { cause: end.error ?? undefined, unsentBytes: end.unsentBytes },
     );
   }
@@ -86,17 +86,17 @@ export class LinkSlot {
   }
 
   /** Writes a message, waiting for a link at most as long as for a write. */
-  write(type: number, data: Uint8Array | string): Promise<void> {
+  send(type: number, data: Uint8Array | string): Promise<void> {
     let bytes: Uint8Array;
     try {
       checkType(type);
-      bytes = toBytes("Cannot write", data);
+      bytes = toBytes("Cannot send", data);
     } catch (error) {
       return Promise.reject(error);
     }
     const link = this.#link;
-    if (this.#end !== null) return handled(Promise.reject(this.#end.error));
-    if (link === null || !link.isOpen) return handled(this.#writeLater(type, bytes));
+    if (this.#end !== null) return ignoreRejection(Promise.reject(this.#end.error));
+    if (link === null || !link.isOpen) return ignoreRejection(this.#writeLater(type, bytes));
     this.#written++;
     return link.write(type, bytes);
   }
@@ -119,7 +119,7 @@ export class LinkSlot {
   }
 
   /** Reads the next message. */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
     return this.inbox.read(options);
   }
 
@@ -144,7 +144,7 @@ export class LinkSlot {
   }
 
   /** Waits for a link. */
-  async whenLinked(options: IpcReadOptions): Promise<void> {
+  async whenLinked(options: IpcReceiveOptions): Promise<void> {
     const { timeoutMs, signal } = options;
     checkWaitNames("Cannot wait", options);
     if (timeoutMs !== undefined) checkDurationMs("Cannot wait", "timeoutMs", timeoutMs);
@@ -161,7 +161,7 @@ export class LinkSlot {
       () =>
         new TimeoutError(
           "ERR_WRITE_TIMEOUT",
-          `Cannot write as there was no connection for ${writeTimeoutMs} ms`,
+          `Cannot send: there was no connection for ${writeTimeoutMs} ms`,
         ),
     );
     this.#written++;
@@ -209,17 +209,17 @@ export class LinkSlot {
 
 function quietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
-  handled(waiting.promise);
+  ignoreRejection(waiting.promise);
   return waiting;
 }
 
 function closed(error: Error | null): Error {
-  return error ?? new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
+  return error ?? new ClosedError("ERR_CLOSED", "Cannot go on: the connection was closed on this side");
 }
 
 function noLink(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_CONNECT_TIMEOUT",
-    `Cannot go on as no other process was connected for ${timeoutMs} ms`,
+    `Cannot go on: no other process was connected for ${timeoutMs} ms`,
   );
 }

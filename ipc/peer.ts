@@ -1,5 +1,5 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
 import { sharedSweeper } from "../async/sweeper.ts";
@@ -11,7 +11,7 @@ import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import { type IpcReadOptions, iterate } from "./link/inbox.ts";
+import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import { type IpcMessage, LinkSlot } from "./current_link.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
@@ -82,7 +82,12 @@ type Play =
   | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkEnd> }
   | { readonly role: "server"; readonly reception: Reception; readonly over: Promise<LinkEnd> };
 
-/** One process of a pair; {@linkcode pairIpc} makes it. */
+/**
+ * One process of a pair; {@linkcode pairIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;
@@ -142,7 +147,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
    *
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it was not within `timeoutMs`
    */
-  connected(options: IpcReadOptions = {}): Promise<void> {
+  connected(options: IpcReceiveOptions = {}): Promise<void> {
     return this.#slot.whenLinked(options);
   }
 
@@ -159,8 +164,8 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Writes a message, as `IpcClient.write` does. */
-  write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.write(type, data);
+  send(type: number, data: Uint8Array | string): Promise<void> {
+    return this.#slot.send(type, data);
   }
 
   /** Resolves when the other process has received all that was written before; rejects once for each loss. */
@@ -169,17 +174,17 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Waits for the next message; `null` at the end. A wait that ends early loses no message. */
-  read(options?: IpcReadOptions): Promise<IpcMessage | null> {
-    return this.#slot.read(options);
+  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
+    return this.#slot.receive(options);
   }
 
   /** Iterates over the messages, whatever process the other is. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -341,7 +346,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         if (this.#close !== null || signal.aborted) return;
         const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
         if (given.reconnect === false) return await this.#leave("disconnected", end.error);
-        if (isFinal(end.error)) throw end.error; // turned out by a server
+        if (isPermanentFailure(end.error)) throw end.error; // turned out by a server
         this.#play = null;
         this.#statuses.push("reconnecting", details);
         // A random moment: the others must not all try at once.
@@ -358,7 +363,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#slot.refuse(null);
     this.#stopReception();
@@ -379,7 +384,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   async #leave(status: IpcStatus, error: Error | null): Promise<void> {
-    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect as this side was closed"));
+    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
     await this.#stopReception();
     this.#slot.end(error);
     this.#statuses.push(status, error === null ? {} : { error });

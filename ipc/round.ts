@@ -1,11 +1,11 @@
 // A round: one message of each client, all taken at once or none.
-import { type IpcReadOptions, refuseWait } from "./link/inbox.ts";
+import { type IpcReceiveOptions, refuseWait } from "./link/inbox.ts";
 import type { IpcServerClient, IpcServerMessage } from "./server_client.ts";
 
 /** How a round may end early. */
-export interface IpcRoundOptions extends IpcReadOptions {
+export interface IpcRoundOptions extends IpcReceiveOptions {
   /** Longest wait in ms; then the round is what has come by then. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** Waits for a message of each client, and takes them. */

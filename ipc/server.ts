@@ -15,7 +15,7 @@ import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { Fifo } from "../collections/fifo.ts";
-import { type IpcReadOptions, iterate, readTimeout, refuseWait, Waiters } from "./link/inbox.ts";
+import { type IpcReceiveOptions, iterate, readTimeout, refuseWait, Waiters } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
@@ -39,23 +39,25 @@ import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/statu
 /** Options of {@linkcode listenIpc}. */
 export interface IpcServerOptions extends IpcCommonOptions {
   /** TLS beneath the handshake. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Clients at a time, 1 to 65536; others are told that it is full. @default {1000} */
-  maxClients?: number;
+  maxClients?: number | undefined;
   /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /**
    * Called with each client that comes in, before any of its messages and queries is taken. Its `closed` resolves when it goes.
    * What it throws, or its promise rejects with, goes to `onError`; the client stays.
    */
-  onClient?: (client: IpcServerClient) => void | Promise<void>;
+  onClient?: ((client: IpcServerClient) => void | Promise<void>) | undefined;
   /**
    * Answers the clients' queries; an empty answer is an answer. The context has the `client` that asks, and a `signal` that aborts
    * when it no longer waits.
    */
-  onQuery?: (data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>;
+  onQuery?:
+    | ((data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Abort closes in order. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<IpcServerOptions> = {
@@ -83,12 +85,12 @@ const NAMES: OptionNames<IpcServerOptions> = {
  *
  * await using server = await listenIpc({ name: `doc-${Deno.pid}-b` });
  * await using client = await connectIpc({ name: server.name });
- * await client.write(1, "ping");
+ * await client.send(1, "ping");
  * for await (const { client: from, type, data } of server) {
- *   await from.write(type + 1, data);
+ *   await from.send(type + 1, data);
  *   break;
  * }
- * assertEquals((await client.read())?.type, 2);
+ * assertEquals((await client.receive())?.type, 2);
  * ```
  */
 export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
@@ -120,14 +122,18 @@ interface ServerParts {
   readonly given: IpcServerOptions & { readonly maxClients: number; readonly maxPending: number };
 }
 
-/** The listening end of a channel; {@linkcode listenIpc} makes it. */
+/**
+ * The listening side of a channel; {@linkcode listenIpc} makes it.
+ *
+ * All methods may be called concurrently; each received message goes to the call that has waited longest.
+ */
 export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessage> {
   /** Name of the channel. */
   readonly name: string;
   /** Where it listens, with the real port. */
   readonly addr: Address;
   /** Resolves when the server has ended for good. Never rejects. */
-  readonly closed: Promise<void>;
+  readonly finished: Promise<void>;
   readonly #parts: ServerParts;
   readonly #reception: Reception;
   readonly #clients = new Map<string, IpcServerClient>();
@@ -151,7 +157,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#tally = new IpcTally(resolved.reporter);
     this.name = given.name;
     this.addr = endpoint.kind === "unix" ? { transport: "unix", path: endpoint.path } : claim.listener.addr;
-    this.closed = this.#closed.promise;
+    this.finished = this.#closed.promise;
     const { maxClients, maxPending, signal } = given;
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
@@ -163,9 +169,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     });
     observeServer(this);
     if (signal === undefined) return;
-    const onAbort = () => void this.close().catch(() => {});
+    const onAbort = () => void this.shutdown().catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });
-    void this.closed.then(() => signal.removeEventListener("abort", onAbort));
+    void this.finished.then(() => signal.removeEventListener("abort", onAbort));
   }
 
   /** What the server is doing: `listening` without clients, `connected` with some. */
@@ -196,7 +202,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
-  read(options: IpcReadOptions = {}): Promise<IpcServerMessage | null> {
+  receive(options: IpcReceiveOptions = {}): Promise<IpcServerMessage | null> {
     const refused = refuseWait(options);
     if (refused !== null) return refused;
     const message = this.#take();
@@ -210,14 +216,14 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * Waits until each current client has sent a message, and takes one of each: as fast as the slowest. At the time limit it returns what
    * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
    */
-  readRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
+  receiveRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
     return readRound([...this.#clients.values()], options);
   }
 
   /** Writes a message to every client; resolves when all have accepted it. Clients that go away meanwhile are left out. */
-  async write(type: number, data: Uint8Array | string): Promise<void> {
+  async send(type: number, data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-    const writes = [...this.#clients.values()].map((client) => client.write(type, bytes));
+    const writes = [...this.#clients.values()].map((client) => client.send(type, bytes));
     for (const result of await Promise.allSettled(writes)) {
       if (result.status === "rejected" && !(result.reason instanceof ClosedError)) throw result.reason;
     }
@@ -233,18 +239,18 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const [client, second] = this.#clients.values();
     if (second !== undefined) {
       return Promise.reject(
-        new TypeError(`Cannot query as there must be one client: there are ${this.#clients.size}`),
+        new TypeError(`Cannot query: there must be one client, there are ${this.#clients.size}`),
       );
     }
     if (client === undefined) {
-      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query as there is no client"));
+      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query: there is no client"));
     }
     return client.query(data, options);
   }
 
-  /** Iterates over the messages of all clients, as {@linkcode read} gives them. */
+  /** Iterates over the messages of all clients, as {@linkcode receive} gives them. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /** Lets the process live while the server listens (the default). */
@@ -264,7 +270,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
    */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  shutdown(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -276,12 +282,12 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   abort(reason: Error): void {
     this.#reception.stop();
     for (const client of this.#clients.values()) client.abort(reason);
-    void this.close().catch(() => {});
+    void this.shutdown().catch(() => {});
   }
 
   /** Closes in order. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await this.shutdown();
   }
 
   /** Serves one client to its end. Never rejects. */
@@ -357,7 +363,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return undefined;
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#reception.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
@@ -373,7 +379,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const cutBytes = late.reduce((sum, { cutBytes }) => sum + cutBytes, 0);
     throw new TimeoutError(
       "ERR_DRAIN_TIMEOUT",
-      `Cannot close in order as ${late.length} clients took too long`,
+      `Cannot shut down in order: ${late.length} clients took too long`,
       {
         cutConnections: late.length,
         cutBytes,
@@ -385,6 +391,6 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 function serverFull(maxClients: number): LimitError {
   return new LimitError(
     "ERR_TOO_MANY_CONNECTIONS",
-    `Cannot let a client in as the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
+    `Cannot let a client in: the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
   );
 }

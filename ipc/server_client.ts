@@ -3,7 +3,7 @@ import { checkWaitNames } from "../options/names.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import { Inbox, type IpcReadOptions, iterate } from "./link/inbox.ts";
+import { Inbox, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
 import type { LinkEnd } from "./link/link_types.ts";
@@ -37,7 +37,12 @@ export interface ServerClientParts {
   readonly onFirst: (client: IpcServerClient) => void;
 }
 
-/** One client of a server. It ends with its connection; when the same process connects again, it is another. */
+/**
+ * One client of a server. It ends with its connection; a process that connects again is a new client.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDisposable {
   /** Free for the program's own use. */
   data: unknown = undefined;
@@ -105,9 +110,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the client takes no message of this size
    * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    */
-  write(type: number, data: Uint8Array | string): Promise<void> {
+  send(type: number, data: Uint8Array | string): Promise<void> {
     try {
-      return this.#link!.write(checkType(type), toBytes("Cannot write", data));
+      return this.#link!.write(checkType(type), toBytes("Cannot send", data));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -119,7 +124,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 
   /** Waits for this client's next message; `null` at the end. A wait that ends early loses no message. */
-  read(options?: IpcReadOptions): Promise<IpcServerMessage | null> {
+  receive(options?: IpcReceiveOptions): Promise<IpcServerMessage | null> {
     return this.inbox.read(options);
   }
 
@@ -137,7 +142,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
 
   /** Iterates over this client's messages. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
-    return iterate(() => this.read());
+    return iterate(() => this.receive());
   }
 
   /**
@@ -149,7 +154,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    */
-  close(options: { timeoutMs?: number; forGood?: boolean } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined; forGood?: boolean | undefined } = {}): Promise<void> {
     const refused = refuseClose(options, CLIENT_CLOSE_NAMES);
     if (refused !== null) return refused;
     const { forGood = false, ...rest } = options;
@@ -184,6 +189,6 @@ export class ServerQueryContext implements IpcServerQueryContext {
   }
 
   write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.client.write(type, data);
+    return this.client.send(type, data);
   }
 }

@@ -7,7 +7,7 @@ const LIMITS_FILE = "/proc/self/limits";
 /** Descriptors for everything that is no connection: runtime, files, listeners, connections to others. */
 const RESERVE = 64;
 
-/** Most that can be wished for: more descriptors than any system gives to a process. */
+/** Most that can be wished for: more descriptors than any system allows a process. */
 const MOST = 2 ** 24;
 
 /** Connections where the user asked for no number. */
@@ -20,7 +20,7 @@ const DEFAULT_MAX_CONNECTIONS = 1000;
 const DEFAULT_WAITING = 128;
 
 /**
- * Tells how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
+ * Returns how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
  * process with all permissions (`--allow-all`) read the limit, and it is not known otherwise, nor where there is
  * no `/proc`.
  *
@@ -48,7 +48,7 @@ export function descriptorLimit(): number | null {
 /**
  * Reads the soft limit of open files from the text of `/proc/self/limits`.
  *
- * @returns the limit; `Infinity` when there is none, `null` when the text does not tell
+ * @returns the limit; `Infinity` when there is none, `null` when the text does not say
  *
  * @example
  * ```ts
@@ -68,14 +68,14 @@ export interface DescriptorWishes {
   /** Descriptors that the process may have; `null` when it is not known. */
   readonly allowed: number | null;
   /** Most connections at a time as the user set it; as many as fit, up to 1000, when absent. */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /**
    * Connections that may hold a descriptor before the server has accepted them, as it was set; as many as fit, up to
    * 128, when absent.
    */
-  readonly backlog?: number;
+  readonly backlog?: number | undefined;
   /** Descriptors for everything else. @default {64, at most half of those allowed} */
-  readonly reserve?: number;
+  readonly reserve?: number | undefined;
 }
 
 /** What a server can have. */
@@ -91,7 +91,7 @@ export interface DescriptorBudget {
 /**
  * Fits a server into the descriptors of its process: backlog, connections and reserve together must not be more than
  * are allowed, or a flood leaves none for files, outgoing connections, or the listener itself. What the user set
- * is kept or refused, what he left open shrinks to fit.
+ * is kept or refused, options that the user left open shrink to fit.
  *
  * The reserve is 64, or half of what is allowed where that is less, so that a small server runs under
  * `ulimit -n 64` (Deno itself holds more than 20 descriptors before the first connection).
@@ -124,7 +124,7 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
       : `"maxConnections" of ${maxConnections}`;
     const atMost = Math.max(0, room - backlog);
     throw new RangeError(
-      `Cannot listen as ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
+      `Cannot listen: ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
         `the ${allowed} that this process may have: set "maxConnections" to ${atMost} or less, or raise the ` +
         `limit (ulimit -n, LimitNOFILE= in systemd)`,
     );

@@ -1,8 +1,10 @@
 /**
- * Many streams over one connection, by the yamux protocol.
+ * Many streams over one connection, by the yamux protocol. For most uses call `mount` and `join` of `./wire`, which
+ * add names, authentication and reconnection. Make a {@linkcode MuxSession} on a transport to talk to yamux
+ * programs in other languages.
  *
- * `MuxSession` stands on any `Transport`; `MuxStream` is one flow of bytes in it. The pure parts, header, window
- * and states, are exported for tools and tests.
+ * A {@linkcode MuxStream} is one flow of bytes in a session. The pure parts, header, window and states, are exported
+ * for tools and tests.
  *
  * @example Two sessions over a pair of transports, and a stream of one of them
  * ```ts
@@ -42,8 +44,8 @@ export {
 export { MuxMemory, type MuxMemoryOptions, processMemory, type SessionMemory } from "./memory.ts";
 export { type MuxRole, type MuxSessionOptions } from "./options.ts";
 export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
-export { type SessionState, type StreamState } from "./state.ts";
+export { type LinkStatus, type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
-export { type MuxTerms } from "./terms.ts";
+export type { MuxTerms, PeerTerms } from "./terms.ts";
 export { type WaitOptions } from "../async/wait.ts";
 export { INITIAL_WINDOW_BYTES } from "./window.ts";

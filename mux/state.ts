@@ -42,6 +42,15 @@ export type StreamState =
   /** Ended by RST of either side, or with its session. */
   | "reset";
 
+/** The life of a stream or a session in the words that all links share. */
+export type LinkStatus = "open" | "closing" | "closed";
+
+/** Reduces a state to what the owner of a link wants to know: whether we may still write, and whether it is over. */
+export function streamStatus(state: StreamState): LinkStatus {
+  if (isOver(state)) return "closed";
+  return state === "writeClosed" || state === "openingWriteClosed" ? "closing" : "open";
+}
+
 /** What can happen to a stream. */
 export type StreamEvent =
   /** The application takes an offered stream. */
@@ -148,6 +157,12 @@ export type SessionState =
   | "goAwayBoth"
   /** The transport is closed or about to be. */
   | "ended";
+
+/** Reduces a state to what the owner of a session wants to know: whether it may open streams, and whether it is over. */
+export function sessionStatus(state: SessionState): LinkStatus {
+  if (state === "ended") return "closed";
+  return state === "open" ? "open" : "closing";
+}
 
 /** What can happen to a session. */
 export type SessionEvent = "sendGoAway" | "receiveGoAway" | "end";

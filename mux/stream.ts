@@ -1,7 +1,7 @@
 // MuxStream: one bidirectional flow of bytes inside a session, as the application sees it.
 import { type ParleyError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
-import type { StreamState } from "./state.ts";
+import { type LinkStatus, type StreamState, streamStatus } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
@@ -25,9 +25,12 @@ export interface MuxStreamStats {
 }
 
 /**
- * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through
- * {@linkcode readable}; write with {@linkcode write} or through {@linkcode writable}. The direct methods are the
- * faster ones. The peer may send only as much as its window allows, and gets more as bytes are read.
+ * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through {@linkcode readable};
+ * write with {@linkcode write} or through {@linkcode writable}. The direct methods are faster. The peer may send only
+ * as much as its window allows, and the window grows again as bytes are read.
+ *
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
+ * of the calls.
  *
  * @example
  * ```ts
@@ -66,6 +69,11 @@ export class MuxStream implements AsyncDisposable {
   /** Number of the stream: odd when the client opened it, even when the server did. */
   get id(): number {
     return this.#core.id;
+  }
+
+  /** Where in its life the stream is: `"closing"` once our direction has ended. */
+  get status(): LinkStatus {
+    return streamStatus(this.#core.state);
   }
 
   /**
@@ -152,7 +160,7 @@ export class MuxStream implements AsyncDisposable {
     if (ended instanceof TimeoutError && ended.cutBytes > 0) throw ended;
   }
 
-  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer is told by a reset at once. */
+  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer gets a reset at once. */
   cancel(): void {
     this.#core.cancel();
   }
@@ -203,11 +211,16 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` tells a peer that
+   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` shows a peer that
    * agreed on terms that the handler failed: its error then has a `RemoteError` with `ERR_HANDLER` as cause.
    */
-  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean } = {}): void {
+  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean | undefined } = {}): void {
     this.#core.reset(reason, failed);
+  }
+
+  /** Ends both directions now: {@linkcode reset} under the name that all links share. */
+  abort(reason?: unknown): void {
+    this.reset(reason);
   }
 
   /** Numbers of this stream. */
@@ -268,7 +281,7 @@ export class MuxStream implements AsyncDisposable {
   /**
    * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}, and a peer that does not
    * end the stream within half a second is not waited for: the stream then ends by itself. It never rejects, so that it
-   * hides no error by which the scope is left; {@linkcode closed} tells how the stream ended.
+   * hides no error by which the scope is left; {@linkcode closed} says how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.hasGivenUp) this.reset();

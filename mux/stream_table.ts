@@ -61,7 +61,7 @@ export class PeerIds {
 }
 
 function badId(id: number, why: string): ProtocolError {
-  return new ProtocolError("ERR_MUX_STREAM_ID", `Cannot take stream ${id} as a new one: ${why}`);
+  return new ProtocolError("ERR_MUX_STREAM_ID", `Cannot take stream ${id}: a new one: ${why}`);
 }
 
 /**

@@ -1,4 +1,4 @@
-// Terms: what each side of a session takes from the other, as it tells it or as it is learned.
+// Terms: what each side of a session accepts from the other, as announced or as learned from refusals.
 import type { Clock } from "../async/clock.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
@@ -10,6 +10,9 @@ export interface MuxTerms {
   /** Window with which each stream starts, in bytes. */
   readonly windowBytes: number;
 }
+
+/** The terms that a peer has told so far. */
+export type PeerTerms = { readonly [Name in keyof MuxTerms]?: MuxTerms[Name] | undefined };
 
 /** The most streams that a side may allow, as in the options. */
 export const MAX_STREAMS: number = 1 << 24;
@@ -58,7 +61,7 @@ export class SessionTerms {
   }
 
   /**
-   * What this side tells. The window: a quarter of the budget holds all streams that the peer may open, another quarter
+   * What this side announces. The window: a quarter of the budget holds all streams that the peer may open, another quarter
    * as many of ours, and the rest is for windows that grow.
    */
   get ours(): MuxTerms {
@@ -68,7 +71,7 @@ export class SessionTerms {
   }
 
   /** Takes note of the peer's terms; true when windows start at another size from now on. */
-  agree({ maxStreams, windowBytes }: Partial<MuxTerms>): boolean {
+  agree({ maxStreams, windowBytes }: PeerTerms): boolean {
     if (maxStreams !== undefined) this.#limit.tell(maxStreams);
     if (windowBytes === undefined || this.#hasAgreed) return false;
     this.#hasAgreed = true;

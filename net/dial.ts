@@ -15,21 +15,21 @@ export type { DialOptions, DialStage } from "./socket/tcp.ts";
 export type DialTarget =
   | {
     /** Name or IP address; IPv6 with or without brackets. @default {"127.0.0.1"} */
-    readonly hostname?: string;
+    readonly hostname?: string | undefined;
     /** 1 to 65535. */
     readonly port: number;
     /** Speak TLS. */
-    readonly tls?: ResolvedClientTls;
+    readonly tls?: ResolvedClientTls | undefined;
   }
   | {
     /** Path of a unix socket. */
     readonly path: string;
     /** Speak TLS over it. */
-    readonly tls?: ResolvedClientTls;
+    readonly tls?: ResolvedClientTls | undefined;
   };
 
 /**
- * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md tells why.
+ * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md says why.
  *
  * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
  * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached,
@@ -86,6 +86,6 @@ function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
 
 function lacks(what: string, option: string): TypeError {
   return new TypeError(
-    `Cannot connect as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
+    `Cannot connect: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
   );
 }

@@ -59,7 +59,7 @@ export class PoolBackend extends Member<Link> {
   readonly quiet: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #context: BackendContext;
 
-  /** Checks what the user gave. */
+  /** Checks the user's options. */
   constructor(given: Backend, context: BackendContext) {
     super();
     const { options } = context;
@@ -154,7 +154,7 @@ export class PoolBackend extends Member<Link> {
  * what came is a greeting.
  */
 export function isUsable({ conn, ended, used }: Link): boolean {
-  if (ended || conn.state !== "open") return false;
+  if (ended || conn.status !== "open") return false;
   if (!used) return true;
   const { heldBytes, queuedBytes } = conn.stats();
   return heldBytes === 0 && queuedBytes === 0;
@@ -172,7 +172,7 @@ export function nameOf({ name, path, hostname = "127.0.0.1", port }: Backend): s
 
 function targetOf(given: Backend, { given: common, timeoutMs }: ResolvedPoolOptions) {
   if (typeof given !== "object" || given === null) {
-    throw new TypeError(`Cannot add the backend as it must be an object: got ${typeof given}`);
+    throw new TypeError(`Cannot add the backend: it must be an object, got ${typeof given}`);
   }
   const { hostname, port, path, tls = common.tls } = given;
   const where = path === undefined ? { hostname, port } : { hostname, port, path };

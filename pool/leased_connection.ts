@@ -3,7 +3,7 @@ import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/ending.ts";
-import { handled, Refusals, rejected } from "../async/rejections.ts";
+import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
 import { ClosedError } from "../errors.ts";
@@ -59,7 +59,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   readonly #terms: LeaseTerms;
   #isLive = true;
   #isReturned = false;
-  /** Whether it is as the pool gave it, but for its framing: tuning, both directions. */
+  /** Whether it is as the pool leased it, except for its framing: tuning, both directions. */
   #isIntact = true;
   /** Whether messages are framed as the pool has it. */
   #hasGivenFraming = true;
@@ -151,8 +151,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return this.#conn.tls;
   }
 
-  get state(): ConnectionState {
-    return this.#isLive ? this.#conn.state : "closed";
+  get status(): ConnectionState {
+    return this.#isLive ? this.#conn.status : "closed";
   }
 
   /** The counters are those of the connection, from its first lease on. */
@@ -170,7 +170,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   get closed(): Promise<ConnectionEnd> {
     if (this.#isReturned) return Promise.resolve(GIVEN_BACK);
-    if (this.#conn.state === "closed") return this.#conn.closed;
+    if (this.#conn.status === "closed") return this.#conn.closed;
     return (this.#closed ??= Promise.withResolvers()).promise;
   }
 
@@ -189,7 +189,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
 
   get draining(): AbortSignal {
     const draining = this.#draining ??= new AbortController();
-    if (this.state === "draining") draining.abort(goingAway());
+    if (this.status === "draining") draining.abort(goingAway());
     return draining.signal;
   }
 
@@ -224,11 +224,11 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
     if (!this.#isLive) return rejected(this.#gone("receive"));
     this.#reads++;
-    return handled(this.#conn.receive(options).then(this.#onMessage, this.#onReadError));
+    return ignoreRejection(this.#conn.receive(options).then(this.#onMessage, this.#onReadError));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    return iterate(() => handled(this.receive().then(iteration)));
+    return iterate(() => ignoreRejection(this.receive().then(iteration)));
   }
 
   get readable(): ReadableStream<Uint8Array> {
@@ -285,10 +285,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     return this.#conn.close();
   }
 
-  hangUp(): void {
+  closeNow(): void {
     if (!this.#isLive) return;
     this.#endHere();
-    this.#conn.hangUp();
+    this.#conn.closeNow();
   }
 
   abort(reason?: unknown): void {
@@ -328,7 +328,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     if (this.isUntouched) throw this.#stale("receive");
     throw new ClosedError(
       "ERR_CLOSED",
-      `Cannot receive as the backend "${this.#terms.backend}" ended the connection in order before it answered`,
+      `Cannot receive: the backend "${this.#terms.backend}" ended the connection in order before it answered`,
     );
   }
 
@@ -342,7 +342,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   #stale(action: string): ClosedError {
     const error = new ClosedError(
       "ERR_CLOSED",
-      `Cannot ${action} as the backend "${this.#terms.backend}" had ended the connection, which was kept for reuse`,
+      `Cannot ${action}: the backend "${this.#terms.backend}" had ended the connection, which was kept for reuse`,
     );
     STALE.add(error);
     return error;
@@ -351,7 +351,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   #gone(action: string): ClosedError {
     return new ClosedError(
       "ERR_CLOSED",
-      `Cannot ${action} as the lease on the connection has ended: acquire another one`,
+      `Cannot ${action}: the lease on the connection has ended: acquire another one`,
     );
   }
 

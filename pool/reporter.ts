@@ -1,5 +1,5 @@
 // PoolReporter: reports errors of a pool that no caller learns of.
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { ErrorChannel, type ErrorLine, type HookContext } from "../log/error_channel.ts";
 import type { Logger } from "../log/logger.ts";
 
@@ -13,7 +13,7 @@ export interface PoolErrorContext {
    */
   readonly phase: "hook" | "health" | "lookup" | "use";
   /** Name of the backend, where there is one. */
-  readonly backend?: string;
+  readonly backend?: string | undefined;
 }
 
 type OnError = (error: unknown, context: PoolErrorContext) => void;
@@ -49,8 +49,8 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
       if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then !== "function") {
         return Boolean(answer);
       }
-      handled(Promise.resolve(answer));
-      failed(new TypeError(`Cannot use what "${name}" returned as it must be a boolean: got a promise`));
+      ignoreRejection(Promise.resolve(answer));
+      failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
     } catch (error) {
       failed(error);
     }

@@ -31,7 +31,7 @@ export function drainLeft({ connections: cutConnections, bytes: cutBytes }: Held
 
 /** The error of a drain during which the server was closed. */
 export function closedMeanwhile(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
+  return new ClosedError("ERR_CLOSED", "Cannot drain to the end: the server was closed meanwhile");
 }
 
 function count(number: number, thing: string): string {

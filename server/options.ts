@@ -1,4 +1,5 @@
 // Options of serve(): what they are, their defaults, and their check before any I/O.
+import type { ServerState } from "../accept/server_state.ts";
 import type { Connection } from "../connection.ts";
 import {
   type ConnectionOptions,
@@ -20,16 +21,6 @@ import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 
-/**
- * ```
- * created ──▶ listening ──shutdown()──▶ leaving ──▶ draining ──▶ stopped
- *    │            └────────close()───────────────────────────────▲
- *    └──cannot listen, close()───────────────────────────────────┘
- * ```
- * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any more, and works as before.
- */
-export type ServerState = "created" | "listening" | "leaving" | "draining" | "stopped";
-
 /** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
 export interface ClosedConnectionsOptions {
   /**
@@ -37,9 +28,9 @@ export interface ClosedConnectionsOptions {
    *
    * @default {10000} 6 MB at most
    */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /** Time that one is kept, in milliseconds. @default {3600000, an hour} */
-  readonly maxAgeMs?: number;
+  readonly maxAgeMs?: number | undefined;
 }
 
 /** Where in a server an error came up. */
@@ -49,7 +40,7 @@ export interface ServeErrorContext<Data = unknown> {
    * connection, the server goes on. `"refused"`: a limit refused a connection; the error names the limit (reported once in ten seconds
    * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
    * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
-   * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
+   * `"close"`: what had been accepted for sending could not be written. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
    * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
    * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    *
@@ -67,9 +58,9 @@ export interface ServeErrorContext<Data = unknown> {
     | "drain"
     | "certificates";
   /** The connection, where there is one. */
-  readonly connection?: Connection<Data>;
+  readonly connection?: Connection<Data> | undefined;
   /** The far end, where there is one. */
-  readonly remoteAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
 }
 
 /** What a new connection is known by before there is a {@linkcode Connection}. */
@@ -80,25 +71,25 @@ export interface IncomingInfo {
   readonly remoteAddr: Address;
 }
 
-/** What is called as a server lives. A hook that throws is told to `onError` and changes nothing else. */
+/** What is called as a server lives. The error of a hook goes to `onError` and changes nothing else. */
 export interface ServeHooks<Data = unknown> {
   /** The server listens. */
-  onListen?: (addr: Address) => void;
+  onListen?: ((addr: Address) => void) | undefined;
   /** The server came into another state. */
-  onStateChange?: (state: ServerState) => void;
+  onStateChange?: ((state: ServerState) => void) | undefined;
   /** A connection is set up, its handshake done; its handler runs next. The place to tune it. */
-  onConnect?: (connection: Connection<Data>) => void;
+  onConnect?: ((connection: Connection<Data>) => void) | undefined;
   /** Bytes moved on a connection: after each read, and at least once a second otherwise. */
-  onTraffic?: (connection: Connection<Data>, traffic: Traffic) => void;
+  onTraffic?: ((connection: Connection<Data>, traffic: Traffic) => void) | undefined;
   /** A connection is gone. */
-  onDisconnect?: (connection: Connection<Data>, end: ConnectionEnd) => void;
-  /** Something went wrong that no caller can be told. @default {tells the logger} */
-  onError?: (error: unknown, context: ServeErrorContext<Data>) => void;
+  onDisconnect?: ((connection: Connection<Data>, end: ConnectionEnd) => void) | undefined;
+  /** An error came up that no caller can receive. @default {logs it} */
+  onError?: ((error: unknown, context: ServeErrorContext<Data>) => void) | undefined;
 }
 
 /**
- * Serves one connection. When it returns, what was sent is handed over and the connection closes in order; when it
- * throws, that connection ends the same way and `onError` is told.
+ * Serves one connection. When it returns, what was sent is written and the connection closes in order; when it
+ * throws, that connection ends the same way and `onError` is called.
  */
 export type Handler<Data = unknown> = (connection: Connection<Data>) => Promise<void> | void;
 
@@ -106,44 +97,44 @@ export type Handler<Data = unknown> = (connection: Connection<Data>) => Promise<
 export interface ServeOptions<Data = unknown>
   extends ConnectionOptions, ServeHooks<Data>, AdmissionOptions, SourceExemptionsOptions {
   /** Address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
-  hostname?: string;
-  /** Port to listen on; 0 picks a free one, told by `server.addr`. @default {0} */
-  port?: number;
+  hostname?: string | undefined;
+  /** Port to listen on; 0 picks a free one, see `server.addr`. @default {0} */
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permissions of the unix socket. @default {0o600} the own user only */
-  mode?: number;
+  mode?: number | undefined;
   /**
    * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag `--unstable-net` for it,
    * except under TLS with the default backend.
    *
    * @default {false}
    */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /**
    * Connections that may wait in the kernel to be accepted.
    *
    * @default {511} when it is full, a client that comes next waits a second before it tries again. TLS by node takes connections off the
    * kernel's hands: of those 128 may wait, or as many as this option says, and each holds a descriptor
    */
-  backlog?: number;
+  backlog?: number | undefined;
   /** Certificates; without it the server speaks plain TCP. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Send small writes at once. @default {true} */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
    * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
-  canReset?: boolean;
+  canReset?: boolean | undefined;
   /**
    * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
    *
    * @default {false}
    */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
   /**
    * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are shown, logged,
    * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
@@ -151,35 +142,35 @@ export interface ServeOptions<Data = unknown>
    *
    * @default {no header is read}
    */
-  proxyProtocol?: ProxyProtocolOptions;
+  proxyProtocol?: ProxyProtocolOptions | undefined;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
-  handshakeTimeoutMs?: number;
+  handshakeTimeoutMs?: number | undefined;
   /**
    * Time in ms between the moment at which a shutdown is asked for, and the server is not ready any more (state `"leaving"`, `/readyz`
    * 503), and its drain. Meanwhile it accepts and works as before, so that a balancer has seen it before the first client is refused.
    *
    * @default {0} no balancer is known of
    */
-  drainDelayMs?: number;
-  /** Time in ms that a shutdown gives connections to end in order, counted from the drain. @default {10000} */
-  drainTimeoutMs?: number;
+  drainDelayMs?: number | undefined;
+  /** Time in ms that connections have in a shutdown to end in order, counted from the drain. @default {10000} */
+  drainTimeoutMs?: number | undefined;
   /** How many connections that have ended are kept, and for how long. */
-  closedLog?: ClosedConnectionsOptions;
+  closedLog?: ClosedConnectionsOptions | undefined;
   /** Refusal of sources whose handshakes failed. */
-  penalties?: PenaltiesOptions;
+  penalties?: PenaltiesOptions | undefined;
   /** Messages and bytes per second; what is over it makes the peer wait. @default {no limit} */
-  rateLimits?: RateLimitsOptions;
+  rateLimits?: RateLimitsOptions | undefined;
   /** Makes the value of `connection.data`. */
-  data?: (incoming: IncomingInfo) => Data;
+  data?: ((incoming: IncomingInfo) => Data) | undefined;
   /** Abort drains the server, as {@linkcode Server.shutdown} does. */
-  signal?: AbortSignal;
-  /** Takes errors that no caller is told. @default {errors and warnings to the console} */
-  logger?: Logger;
+  signal?: AbortSignal | undefined;
+  /** Takes errors that no caller can receive. @default {errors and warnings to the console} */
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode ServeOptions} with every default filled in, checked. */
 export interface ResolvedServeOptions<Data> {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: ServeOptions<Data>;
   /** For each connection. */
   readonly connection: ResolvedConnectionOptions;
@@ -245,7 +236,7 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
   if (options === undefined) return {};
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as "closedLog" must be an object: current value is ${
+      `${ACTION}: "closedLog" must be an object, current value is ${
         options === null ? "null" : `of type ${typeof options}`
       }`,
     );

@@ -1,6 +1,6 @@
 // Outcome: a promise of a server that knows whether its caller has asked for it.
 import { ClosedError, ParleyError } from "../errors.ts";
-import type { ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 
 /**
  * The outcome of a server's start or end. When the caller has asked for the promise, its rejection
@@ -82,5 +82,5 @@ export function noAddress(what: string, state: ServerState): ClosedError {
   const why = state === "created"
     ? "does not listen yet: await `ready` first"
     : `does not listen: its state is "${state}"`;
-  return new ClosedError("ERR_CLOSED", `Cannot tell the address as the ${what} ${why}`);
+  return new ClosedError("ERR_CLOSED", `Cannot tell the address: the ${what} ${why}`);
 }

@@ -10,7 +10,8 @@ import type { Logger } from "../log/logger.ts";
 import { addressText, isHangUp } from "../net/transport/faults.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { RecentErrors } from "../stats/data/recent_errors.ts";
-import type { ServeErrorContext, ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
+import type { ServeErrorContext } from "./options.ts";
 import { RefusalReports } from "../accept/refusals.ts";
 
 type OnError<Data> = (error: unknown, context: ServeErrorContext<Data>) => void;

@@ -87,7 +87,7 @@ export class ServedConnections<Data> {
       }
     }
     timer.returned();
-    const readsOn = connection.state === "closed";
+    const readsOn = connection.status === "closed";
     try {
       await connection.close();
     } catch (error) {

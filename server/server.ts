@@ -10,7 +10,8 @@ import { Door } from "../accept/door.ts";
 import { TransportHandshake } from "../accept/handshake.ts";
 import { closedMeanwhile, drainedLate, drainLeft } from "./drain_errors.ts";
 import { ServerReporter } from "./reporter.ts";
-import type { Handler, ResolvedServeOptions, ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
+import type { Handler, ResolvedServeOptions } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { ServedConnections } from "./served_connections.ts";
 import { ServerTally } from "./tally.ts";
@@ -21,9 +22,9 @@ import { certificateStats } from "../tls/expiry.ts";
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
   /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
-  delayMs?: number;
+  delayMs?: number | undefined;
 }
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
@@ -152,7 +153,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is
    * read while draining: it counts the connections and bytes that were cut
-   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
+   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -172,11 +173,14 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return promise;
   }
 
-  /** Stops now: every connection is cut. Idempotent. */
-  close(): void {
+  /** Stops now: every connection is cut. `reason` becomes the cause of their errors. Idempotent. */
+  abort(reason?: unknown): void {
     if (this.#state === "stopped") return;
-    this.#stopListening(new ClosedError("ERR_CLOSED", "The server was closed"), 0);
-    this.#connections.cut(new ClosedError("ERR_CLOSED", "The connection was cut as the server was closed"));
+    const options = reason === undefined ? {} : { cause: reason };
+    this.#stopListening(new ClosedError("ERR_CLOSED", "The server was aborted", options), 0);
+    this.#connections.cut(
+      new ClosedError("ERR_CLOSED", "The connection was cut: the server was aborted", options),
+    );
     this.#stop();
   }
 
@@ -219,7 +223,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #endedEarly(): unknown {
     const { signal } = this.#options.given;
     if (signal?.aborted) return signal.reason;
-    return new ClosedError("ERR_CLOSED", "Cannot listen as the server was closed before it listened");
+    return new ClosedError("ERR_CLOSED", "Cannot listen: the server was closed before it listened");
   }
 
   readonly #onSignal = (): void => {

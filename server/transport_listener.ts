@@ -1,5 +1,5 @@
 // listenTransport(): accepts connections as bare transports, each after its TLS handshake.
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
@@ -12,7 +12,7 @@ import { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { Door } from "../accept/door.ts";
 import { TransportHandshake } from "../accept/handshake.ts";
 import { ServerReporter } from "./reporter.ts";
-import type { ServerState } from "./options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {
   type ListenTransportOptions,
@@ -158,7 +158,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * @throws the reason of {@linkcode abort}
    */
   accept(options: WaitOptions = {}): Promise<Transport | null> {
-    return handled(this.#accept(options));
+    return ignoreRejection(this.#accept(options));
   }
 
   async #accept(options: WaitOptions): Promise<Transport | null> {
@@ -181,7 +181,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
         waiter.reject(error);
       },
       timeout: (ms) =>
-        new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept as no connection came within ${ms} ms`),
+        new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept: no connection came within ${ms} ms`),
     });
     try {
       return await waiter.promise;
@@ -193,7 +193,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
     return iterate(() =>
-      handled(
+      ignoreRejection(
         this.#accept({}).then((value) => {
           return value === null ? { value: undefined, done: true } : { value, done: false };
         }),

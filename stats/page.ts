@@ -1,4 +1,5 @@
 // serveStats(): a page with live statistics, on an address of its own.
+import type { ServerState } from "../accept/server_state.ts";
 import { ClosedError } from "../errors.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { HostCheck } from "./page/hosts.ts";
@@ -62,7 +63,11 @@ export function serveStats(
   return new StatsPage(nameSources(sources), resolved);
 }
 
-/** A statistics page that is served; {@linkcode serveStats} makes it. */
+/**
+ * A running statistics page; {@linkcode serveStats} makes it.
+ *
+ * All methods may be called concurrently; the first call that ends it decides.
+ */
 export class StatsPage implements AsyncDisposable {
   /** Resolves when it listens; rejects when it cannot. */
   readonly ready: Promise<void>;
@@ -94,6 +99,12 @@ export class StatsPage implements AsyncDisposable {
     this.ready.catch(() => {});
   }
 
+  /** Where in its life the page is; it has nothing to drain. */
+  get state(): ServerState {
+    if (this.#closing !== null) return "stopped";
+    return this.#addr === null ? "created" : "listening";
+  }
+
   /**
    * Where it listens, with the real port. Known once {@linkcode ready} has resolved.
    *
@@ -104,7 +115,7 @@ export class StatsPage implements AsyncDisposable {
     const why = this.#closing === null
       ? "does not listen yet: await `ready` first"
       : "was closed before it listened";
-    throw new ClosedError("ERR_CLOSED", `Cannot tell the address as the statistics page ${why}`);
+    throw new ClosedError("ERR_CLOSED", `Cannot tell the address: the statistics page ${why}`);
   }
 
   /**
@@ -130,18 +141,23 @@ export class StatsPage implements AsyncDisposable {
   }
 
   /** Closes it and all its connections; resolves when the descriptors are free. Idempotent. */
-  close(): Promise<void> {
+  shutdown(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** The same as {@linkcode close}. */
+  /** Closes it now; {@linkcode finished} resolves when the descriptors are free. Idempotent. */
+  abort(): void {
+    void this.shutdown();
+  }
+
+  /** The same as {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.shutdown();
   }
 
   readonly #onSignal = (): void => {
-    void this.close();
+    void this.shutdown();
   };
 
   async #start(): Promise<void> {
@@ -152,7 +168,7 @@ export class StatsPage implements AsyncDisposable {
       this.#listening = this.#http.listen();
       this.#addr = await this.#listening;
     } catch (error) {
-      void this.close();
+      void this.shutdown();
       throw error;
     }
   }

@@ -32,7 +32,7 @@ Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {
     await using client = new Client({ ...listening.server.addr as object, ...lines, ...clientOptions });
     assertEquals([client.status, client.connection], ["connecting", null]);
     await client.ready;
-    assertEquals([client.status, client.connection?.state], ["connected", "open"]);
+    assertEquals([client.status, client.connection?.status], ["connected", "open"]);
     await client.send("Hi!");
     await client.send(utf8("Ho!"));
     await client.flush();
@@ -141,7 +141,8 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     debug() {},
     info() {},
     warn: (message: string, fields?: Record<string, unknown>) =>
-      void (message.startsWith("A message was not sent") && told.push(String(fields?.error).split(":")[0])),
+      void (message.startsWith("A message was not sent") &&
+        told.push(String(fields?.["error"]).split(":")[0])),
     error() {},
   };
   try {
@@ -176,7 +177,7 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     removeEventListener("unhandledrejection", onUnhandled);
   }
   assertEquals(unheard, []);
-  // What the caller did wrong is told, and the ends are not: those the statuses tell of.
+  // Mistakes of the caller are logged, and ends are not: the statuses report those.
   assertEquals(new Set(told), new Set(["ERR_QUEUE_FULL", "ERR_FRAME_MALFORMED"]));
 });
 

@@ -1,4 +1,4 @@
-// Connection: its face. What it tells of itself, its options, and what its maker gives it.
+// Connection: its face. What it reports about itself, its options, and what its creator passes.
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Connection, type ConnectionOptions, type Traffic } from "../connection.ts";
 import { delimited, fixedLength, type Framing, raw } from "../framing.ts";
@@ -199,7 +199,7 @@ Deno.test("Connection refuses wrong options before it touches its transport", ()
       assertThrows(
         () => new Connection(untouched, { [name]: value }),
         RangeError,
-        `Cannot make the connection as "${name}" must be`,
+        `Cannot make the connection: "${name}" must be`,
       );
     }
     assertThrows(() => new Connection(untouched, { [name]: "5" }), TypeError, `"${name}" must be a number`);
@@ -215,7 +215,7 @@ Deno.test("Connection refuses wrong options before it touches its transport", ()
   assertThrows(
     () => new Connection(untouched, { framing: "lines" as unknown as Framing }),
     TypeError,
-    `"framing" must be a Framing such as lengthPrefixed(): got string`,
+    `"framing" must be a Framing such as lengthPrefixed(), got string`,
   );
   assertThrows(
     () => new Connection(untouched, { framing: fixedLength(2000), maxMessageBytes: 1999 }),

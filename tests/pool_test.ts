@@ -271,7 +271,7 @@ Deno.test("close lets leases end, tells who waits, and closes connections in ord
   const [one, two] = [await pool.acquire(), await pool.acquire()];
   const waiting = pool.acquire();
   const closing = pool.close();
-  assertEquals(pool.state, "closing");
+  assertEquals(pool.status, "closing");
   assertEquals(codeOf(await errorOf(waiting)), "ERR_CLOSED");
   assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_CLOSED");
   assert(one.draining.aborted);
@@ -279,7 +279,7 @@ Deno.test("close lets leases end, tells who waits, and closes connections in ord
   one.release();
   two.release();
   await closing;
-  assertEquals(pool.state, "closed");
+  assertEquals(pool.status, "closed");
   await until(() => backend.ends.length === 2);
   assertEquals(backend.ends, ["in order", "in order"]);
   assertStrictEquals(pool.close(), pool.close());
@@ -292,8 +292,8 @@ Deno.test("close cuts leases that are still out in the end, and counts them", as
   const error = await errorOf(pool.close({ timeoutMs: 20 }));
   assertEquals(codeOf(error), "ERR_DRAIN_TIMEOUT");
   assertEquals((error as { cutConnections?: number }).cutConnections, 2);
-  for (const { conn } of leases) assertEquals(conn.state, "closed");
-  assertEquals(pool.state, "closed");
+  for (const { conn } of leases) assertEquals(conn.status, "closed");
+  assertEquals(pool.status, "closed");
   await until(() => backend.server.connections.size === 0);
 });
 
@@ -305,7 +305,7 @@ Deno.test("abort cuts everything now", async () => {
   const pending = lease.conn.receive();
   pool.abort(reason);
   assertStrictEquals(await errorOf(pending), reason);
-  await until(() => pool.state === "closed");
+  await until(() => pool.status === "closed");
 });
 
 Deno.test("close ends dials that are under way", async () => {

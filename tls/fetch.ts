@@ -1,4 +1,5 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+import { withDeadline } from "../async/deadline.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
@@ -11,20 +12,20 @@ import { formatPem } from "./certificate/pem.ts";
 /** Options of {@linkcode fetchCertificates}. */
 export interface FetchCertificatesOptions {
   /** Name or address of the server. @default {"127.0.0.1"} */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** Its port. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Path of its unix socket instead. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Name that it is asked for. @default {the hostname; "localhost" for a unix socket} */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /** Longest time in ms for all of it. @default {10000} */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Abort gives up; the call rejects with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
-const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string }> = {
+const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string | undefined }> = {
   hostname: true,
   port: true,
   path: true,
@@ -38,7 +39,7 @@ const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: strin
 export interface FetchedCertificates {
   /** Its certificates, PEM, its own first. Empty when it showed none. */
   readonly pem: string;
-  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not say. */
   readonly protocol: string | null;
 }
 
@@ -68,37 +69,28 @@ export interface FetchedCertificates {
  * ```
  */
 export async function fetchCertificates(
-  options: FetchCertificatesOptions & { readonly transport?: string },
+  options: FetchCertificatesOptions & { readonly transport?: string | undefined },
 ): Promise<FetchedCertificates> {
   checkOptionNames("Cannot fetch certificates", options, NAMES);
   const { port, path, timeoutMs = 10_000, signal } = options;
   const hostname = withoutBrackets(options.hostname ?? "127.0.0.1");
   checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);
   if ((port === undefined) === (path === undefined)) {
-    throw new TypeError('Cannot fetch certificates as one of "port" and "path" must be given');
+    throw new TypeError('Cannot fetch certificates: one of "port" and "path" must be given');
   }
-  signal?.throwIfAborted();
   const where = path === undefined ? `${hostname}:${port}` : path;
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
+  const name = options.serverName ?? (path === undefined ? hostname : "localhost");
   let stage: DialStage = "resolve";
-  const timer = setTimeout(() => {
+  const late = () => {
     const text = `Cannot fetch certificates from ${JSON.stringify(where)} within ${timeoutMs} ms: ${
       hungAt(stage)
     }`;
-    controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
-  }, timeoutMs);
-  try {
-    const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
-    const name = options.serverName ?? (path === undefined ? hostname : "localhost");
-    const { chain, protocol } = await peekTls(target, name, {
-      signal: controller.signal,
-      onStage: (next) => stage = next,
-    });
-    return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  }
+    return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+  };
+  const { chain, protocol } = await withDeadline(
+    { signal, timeoutMs, late },
+    (signal) => peekTls(target, name, { signal, onStage: (next) => stage = next }),
+  );
+  return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
 }

@@ -3,15 +3,15 @@
 import { fail } from "./report.ts";
 import { ROOT } from "./source_files.ts";
 
-/** What Deno tells of anything that can have a comment. */
+/** What Deno reports for anything that can have a comment. */
 interface Documented {
-  readonly name?: string;
-  readonly jsDoc?: JsDoc;
+  readonly name?: string | undefined;
+  readonly jsDoc?: JsDoc | undefined;
 }
 
 interface JsDoc {
-  readonly doc?: string;
-  readonly tags?: readonly { readonly kind: string }[];
+  readonly doc?: string | undefined;
+  readonly tags?: readonly { readonly kind: string }[] | undefined;
 }
 
 /** One symbol that an entry point exports. */
@@ -20,14 +20,14 @@ interface DocSymbol {
   readonly declarations: readonly (Documented & {
     readonly kind: string;
     readonly declarationKind: string;
-    readonly def?: Readonly<Record<string, unknown>>;
+    readonly def?: Readonly<Record<string, unknown>> | undefined;
   })[];
 }
 
-/** What `deno doc --json` tells. */
+/** What `deno doc --json` prints. */
 export interface DocTree {
   readonly nodes: Readonly<
-    Record<string, { readonly module_doc?: JsDoc; readonly symbols: readonly DocSymbol[] }>
+    Record<string, { readonly module_doc?: JsDoc | undefined; readonly symbols: readonly DocSymbol[] }>
   >;
 }
 
@@ -55,7 +55,7 @@ export function docCoverage(tree: DocTree, exampleless: readonly string[] = []):
     if (!hasExample && !exampleless.includes(path)) missing.push(`${path}: an example`);
     for (const { name, declarations } of symbols) {
       for (const { kind, declarationKind, jsDoc, def } of declarations) {
-        // What another entry point documents is referred to from here; of overloads, nobody sees the one with a body.
+        // What another entry point documents is referred to from here; of overloads, the one with a body is not shown.
         if (declarationKind !== "export" || kind === "reference") continue;
         if (declarations.length > 1 && def?.["hasBody"] === true) continue;
         see(`${path}: ${name}`, jsDoc);

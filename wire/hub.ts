@@ -4,7 +4,8 @@ import { callHook } from "../log/call_hook.ts";
 import type { FrameChannel } from "./protocol/frame_stream.ts";
 import type { Open, StreamRefusal } from "./protocol/frames.ts";
 import { timeLeft } from "../async/deadline.ts";
-import type { Link, OpenLimits } from "./session/link.ts";
+import type { Link } from "./session/link.ts";
+import { OPEN_TIMEOUT_MS, type OpenLimits } from "./session/open_stream.ts";
 import { MountedWire } from "./mount.ts";
 import type { Router, RouterParts } from "./mount_host.ts";
 import { resolveMount } from "./plan.ts";
@@ -12,7 +13,6 @@ import { MOUNT_NAMES, type MountOptions } from "./options.ts";
 import { PresenceBoard } from "./presence.ts";
 import { refusalOf } from "./protocol/refusals.ts";
 import type { Registry } from "./session/registry.ts";
-import { OPEN_TIMEOUT_MS } from "./session/session.ts";
 import { relay } from "./relay.ts";
 import { checkFunction, checkInteger } from "../options/check.ts";
 import type { WireTally } from "./observe/tally.ts";
@@ -48,14 +48,14 @@ export interface HubOptions extends MountOptions {
    *
    * @default {no peer sees another}
    */
-  presence?: (request: PresenceRequest) => boolean;
+  presence?: ((request: PresenceRequest) => boolean) | undefined;
   /**
    * Streams between two clients at a time; more wait up to eight seconds, and are then refused with
    * `ERR_BUSY`. Clients are told of it, and take as many streams, unless their own options say otherwise.
    *
    * @default {64}
    */
-  maxStreamsPerPair?: number;
+  maxStreamsPerPair?: number | undefined;
 }
 
 const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, maxStreamsPerPair: true };
@@ -127,7 +127,7 @@ export class HubRouter implements Router {
   }
 
   async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
-    const from = link.facts.identity;
+    const from = link.established.identity;
     const { to = "" } = open;
     if (to === from) return "ERR_FORBIDDEN";
     const { turnMs } = this.#plan;
@@ -175,7 +175,7 @@ export class HubRouter implements Router {
   }
 
   #isVisible(to: Link, of: Link): boolean {
-    const request = { identity: to.facts.identity, of: of.facts.identity, offers: of.offers };
+    const request = { identity: to.established.identity, of: of.established.identity, offers: of.offers };
     let verdict: unknown;
     callHook(() => verdict = this.#plan.presence?.(request), (error) => this.#report(error, of));
     return verdict === true;
@@ -187,7 +187,7 @@ export class HubRouter implements Router {
    */
   async #target(to: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
     const link = this.#registry.named(to);
-    if (waitMs === 0 || link?.facts.mux.state === "open") return link;
+    if (waitMs === 0 || link?.established.mux.status === "open") return link;
     const timeoutMs = Math.min(waitMs, MAX_HOLD_MS);
     // It does not come, or its caller gave up.
     return await this.#registry.waitFor(to, { signal, timeoutMs }).catch(() => this.#registry.named(to));
@@ -204,8 +204,8 @@ export class HubRouter implements Router {
     try {
       far = await target.open(open, limits);
     } catch (error) {
-      const isThere = this.#registry.named(target.facts.identity) !== undefined;
-      if (target.facts.mux.state === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
+      const isThere = this.#registry.named(target.established.identity) !== undefined;
+      if (target.established.mux.status === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
       return refusalOf(error);
     }
     try {
@@ -217,7 +217,7 @@ export class HubRouter implements Router {
     const { counters, names, calls } = this.#tally;
     counters.streamsRelayed++;
     names.add(open.name, channel.mux);
-    const over = calls.add(open.from ?? "", target.facts.identity, open.name, channel.mux);
+    const over = calls.add(open.from ?? "", target.established.identity, open.name, channel.mux);
     await relay(channel, far);
     over();
     return undefined;

@@ -11,25 +11,20 @@ import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import { checkName, checkToken, type Control } from "./protocol/frames.ts";
-import { greet } from "./session/handshake.ts";
-import { HANDLERS, HandlerTable } from "./session/handlers.ts";
+import { type EstablishedSession, greet } from "./session/handshake.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
-import { Link, type LinkFacts } from "./session/link.ts";
+import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
-import type { JoinOptions, OpenOptions, StreamHandler } from "./options.ts";
+import type { JoinOptions } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
 import { nameStream, sessionEnded } from "./protocol/refusals.ts";
 import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { WireTally } from "./observe/tally.ts";
-import {
-  checkOpen,
-  openStream,
-  type Wanted,
-  type WireCloseOptions,
-  type WireSession,
-} from "./session/session.ts";
+import { checkOpen, type OpenOptions, openStream, type Wanted } from "./session/open_stream.ts";
+import type { WireCloseOptions, WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { joinMeasured } from "./session/telemetry.ts";
 import { Waiters } from "../async/waiters.ts";
@@ -87,7 +82,7 @@ export function join(options: JoinOptions): JoinedWire {
   return new JoinedWire(options);
 }
 
-/** The joining side of the wire; {@linkcode join} makes it. */
+/** The joining side of the wire; {@linkcode join} makes it. All methods may be called concurrently. */
 export class JoinedWire implements AsyncDisposable {
   /** Resolves when the first session is open; rejects when there will be none, with the reason. */
   readonly ready: Promise<void>;
@@ -98,7 +93,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
+  readonly #handlers = new HandlerTable(this, () => this.#link?.control.tellNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -188,11 +183,6 @@ export class JoinedWire implements AsyncDisposable {
     return this.#peers.peers;
   }
 
-  /** @ignore for tunnels */
-  get [HANDLERS](): HandlerTable {
-    return this.#handlers;
-  }
-
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
@@ -271,7 +261,7 @@ export class JoinedWire implements AsyncDisposable {
     return await openStream(({ signal, timeoutMs, givenMs }) => {
       if (this.#over !== undefined) throw this.#over.reason;
       return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
-        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms as there is no session`;
+        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms: there is no session`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     }, { ...wanted, counters: this.#tally.counters });
@@ -315,14 +305,14 @@ export class JoinedWire implements AsyncDisposable {
   /** One session, from dialling to its end. Gives why it could not be had or was lost. */
   async #runSession(): Promise<unknown> {
     const { signal } = this.#ending;
-    let facts: LinkFacts;
+    let established: EstablishedSession;
     const startedMs = performance.now();
     this.#tally.counters.connectAttempts++;
     try {
       if (lookForTelemetry()) await loadTelemetry();
       const { target } = this.#connect;
       const join = () => this.#join(signal);
-      facts = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
+      established = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
       this.#tally.handshakes.add(performance.now() - startedMs);
     } catch (error) {
       if (signal.aborted) return error;
@@ -331,11 +321,11 @@ export class JoinedWire implements AsyncDisposable {
       return error;
     }
     if (signal.aborted) {
-      facts.mux.abort(signal.reason);
-      await facts.mux.closed;
+      established.mux.abort(signal.reason);
+      await established.mux.closed;
       return signal.reason;
     }
-    const link = this.#link = new Link(facts, this.#host);
+    const link = this.#link = new Link(established, this.#host);
     const closed = this.#tally.opened(link);
     this.#status = "connected";
     this.#rejoin.connected();
@@ -356,7 +346,7 @@ export class JoinedWire implements AsyncDisposable {
     return error;
   }
 
-  async #join(signal: AbortSignal): Promise<LinkFacts> {
+  async #join(signal: AbortSignal): Promise<EstablishedSession> {
     const { target, targetText, timeoutMs, noDelay, keepAlive, given } = this.#connect;
     const { identity, token = "" } = this.#options;
     let at = hungAt("files");
@@ -379,7 +369,7 @@ export class JoinedWire implements AsyncDisposable {
   /** A hub that allows a pair more streams than this side takes by default: takes as many. */
   #fit(link: Link): void {
     const { mux, maxHandlers } = this.#options;
-    const most = Math.min(link.facts.limits.maxStreamsPerPair ?? 0, MAX_PAIR_STREAMS);
+    const most = Math.min(link.established.limits.maxStreamsPerPair ?? 0, MAX_PAIR_STREAMS);
     if (most <= MAX_STREAMS) return;
     link.raise({
       maxStreams: mux?.maxStreams === undefined ? most : undefined,
@@ -402,5 +392,5 @@ export class JoinedWire implements AsyncDisposable {
 }
 
 function closedError(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+  return new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
 }

@@ -36,7 +36,7 @@ export class JoinHost implements LinkHost {
     this.maxHandlers = parts.maxHandlers;
   }
 
-  async judge(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
+  async authorizeStream(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
     const { authorize, identity } = this.#parts.options;
     if (authorize === undefined) return undefined;
     const { remoteAddr, tls } = link.session;
@@ -44,7 +44,7 @@ export class JoinHost implements LinkHost {
     return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
   }
 
-  opener(): undefined {
+  defaultOpener(): undefined {
     return undefined;
   }
 

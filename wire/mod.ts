@@ -1,6 +1,8 @@
 /**
- * Named streams between peers that keep one connection: a server {@linkcode mount}s, clients {@linkcode join}, and
- * either side opens streams to the other, so a server calls a client that no connection could reach.
+ * Named streams between peers that keep one connection, so that a server can call clients behind NAT. For most uses
+ * call {@linkcode mount} on the server and {@linkcode join} on its clients; then either side opens streams to the
+ * other. Call {@linkcode hub} to relay streams between clients, and {@linkcode expose} and {@linkcode forward} for
+ * tunnels.
  *
  * @example A server that asks its client
  * ```ts
@@ -33,6 +35,8 @@ export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from 
 export { connectTransport } from "../client/connect.ts";
 export { type ConnectTransportOptions } from "../client/options.ts";
 export { type ClientStatus } from "../client/status.ts";
+export type { LinkStatus } from "../mux/state.ts";
+export type { ServerState } from "../accept/server_state.ts";
 export {
   listenTransport,
   type ListenTransportOptions,
@@ -49,18 +53,13 @@ export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
 export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
-export {
-  type Authorize,
-  type AuthorizeRequest,
-  type JoinOptions,
-  type MountOptions,
-  type OpenOptions,
-  sameToken,
-  type StreamHandler,
-  type StreamLifetime,
-  type WireErrorContext,
-  type WireOptions,
-} from "./options.ts";
+export { type WireErrorContext } from "./observe/reporter.ts";
+export { type JoinOptions, type MountOptions, type WireOptions } from "./options.ts";
 export { type SegmentSink, type SegmentSource } from "./protocol/segments.ts";
+export { sameToken } from "./protocol/token.ts";
+export { type Authorize, type AuthorizeRequest } from "./session/authorize.ts";
+export { type StreamHandler } from "./session/handlers.ts";
+export { type StreamLifetime } from "./session/lifetime.ts";
+export { type OpenOptions } from "./session/open_stream.ts";
 export { type WireCloseOptions, WireSession } from "./session/session.ts";
 export { type StreamInfo, WireStream } from "./session/stream.ts";

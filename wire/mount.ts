@@ -5,24 +5,25 @@ import { pause } from "../async/pause.ts";
 import { isOpenToOthers } from "../limits/source_key.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { Door } from "../accept/door.ts";
-import type { ServerState } from "../server/options.ts";
+import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "../server/outcome.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
 import { timeLimit } from "../async/deadline.ts";
 import { checkName } from "./protocol/frames.ts";
-import { HANDLERS, HandlerTable } from "./session/handlers.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import type { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
 import { type Arrival, MountHandshake } from "./mount_handshake.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
-import type { MountOptions, OpenOptions, StreamHandler } from "./options.ts";
+import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
 import { Registry } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
-import { checkOpen, openStream, type WireCloseOptions, type WireSession } from "./session/session.ts";
+import { checkOpen, type OpenOptions, openStream } from "./session/open_stream.ts";
+import type { WireCloseOptions, WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { WireTally } from "./observe/tally.ts";
 import { observeMount } from "./session/telemetry.ts";
@@ -52,7 +53,11 @@ export function mount(options: MountOptions): MountedWire {
   return new MountedWire(resolveMount(options), null);
 }
 
-/** The server side of the wire; {@linkcode mount} and {@linkcode hub} make it. */
+/**
+ * The server side of the wire; {@linkcode mount} and {@linkcode hub} make it.
+ *
+ * All methods may be called concurrently: streams to one peer open in the order of the calls.
+ */
 export class MountedWire implements AsyncDisposable {
   /** Resolves when all is over and the descriptors are free. Never rejects. */
   readonly finished: Promise<void>;
@@ -60,7 +65,7 @@ export class MountedWire implements AsyncDisposable {
   readonly #registry = new Registry();
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(() => {
+  readonly #handlers = new HandlerTable(this, () => {
     for (const link of this.#registry.links) link.control.tellNames();
   });
   readonly #door: Door<Arrival>;
@@ -160,7 +165,9 @@ export class MountedWire implements AsyncDisposable {
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
     return await openStream(async (limits) => {
       const link = this.#registry.find(idOrIdentity);
-      if (link !== undefined && (link.facts.mux.state === "open" || limits.waitForPeer !== true)) return link;
+      if (link !== undefined && (link.established.mux.status === "open" || limits.waitForPeer !== true)) {
+        return link;
+      }
       if (limits.waitForPeer !== true) throw noPeer();
       try {
         return await this.#registry.waitFor(idOrIdentity, limits);
@@ -182,11 +189,6 @@ export class MountedWire implements AsyncDisposable {
     return (await this.#registry.waitFor(identity, options)).session;
   }
 
-  /** @ignore for tunnels */
-  get [HANDLERS](): HandlerTable {
-    return this.#handlers;
-  }
-
   /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
@@ -197,13 +199,23 @@ export class MountedWire implements AsyncDisposable {
     return this.#handlers.delete(name);
   }
 
+  /** Lets the process live while it listens (the default). */
+  ref(): void {
+    this.#door.ref();
+  }
+
+  /** Lets the process end although it listens. Connected peers keep it alive. */
+  unref(): void {
+    this.#door.unref();
+  }
+
   /**
    * Ends in order, after `drainDelayMs` if there is any: no peer joins any more, open streams and handlers
    * finish, on all sessions at once. Idempotent.
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */
-  close(options: WireCloseOptions = {}): Promise<void> {
+  shutdown(options: WireCloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#leave().then(() => this.#close(timeoutMs));
     return this.#closing;
@@ -218,7 +230,7 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /**
-   * Closes as {@linkcode close} does, and does not wait for streams that this side opened and nothing
+   * Shuts down as {@linkcode shutdown} does, and does not wait for streams that this side opened and nothing
    * uses: those are reset after half a second. What could not end in order is reported: it must not hide
    * the error by which the block was left.
    */
@@ -226,12 +238,12 @@ export class MountedWire implements AsyncDisposable {
     await this.#leave();
     const links = [...this.#registry.links];
     const leaving = Promise.allSettled(links.map((link) => link.leave(CLOSE_MS)));
-    await this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    await this.shutdown().catch((error) => this.#reporter.report(error, { phase: "session" }));
     await leaving;
   }
 
   readonly #onSignal = (): void => {
-    this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
+    this.shutdown().catch((error) => this.#reporter.report(error, { phase: "session" }));
   };
 
   async #start(): Promise<void> {
@@ -293,7 +305,7 @@ export class MountedWire implements AsyncDisposable {
   #stopListening(): void {
     if (this.#state !== "stopped") this.#state = "draining";
     this.#plan.given.signal?.removeEventListener("abort", this.#onSignal);
-    const closed = new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+    const closed = new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
     this.#registry.stop(closed);
     this.#stopping.abort(closed);
     this.#door.close(closed);

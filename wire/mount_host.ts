@@ -9,7 +9,7 @@ import type { HandlerTable } from "./session/handlers.ts";
 import type { Link, LinkHost } from "./session/link.ts";
 import type { MountPlan } from "./plan.ts";
 import type { NameTraffic } from "./observe/name_traffic.ts";
-import type { Authorize } from "./options.ts";
+import type { Authorize } from "./session/authorize.ts";
 import type { Registry } from "./session/registry.ts";
 import type { WireReporter } from "./observe/reporter.ts";
 import type { WireTally } from "./observe/tally.ts";
@@ -98,17 +98,17 @@ export class MountHost implements LinkHost {
     }
   }
 
-  async judge(link: Link, open: Open): Promise<StreamRefusal | undefined> {
+  async authorizeStream(link: Link, open: Open): Promise<StreamRefusal | undefined> {
     // Who opens a stream is known already: a peer that says it itself lies.
     if (open.from !== undefined) return "ERR_FORBIDDEN";
-    const { identity, token, transport: { remoteAddr, tls } } = link.facts;
+    const { identity, token, transport: { remoteAddr, tls } } = link.established;
     const { name, to } = open;
     const request = { kind: "stream" as const, identity, token, name, from: identity, to, remoteAddr, tls };
     return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
   }
 
-  opener(link: Link): string {
-    return link.facts.identity;
+  defaultOpener(link: Link): string {
+    return link.established.identity;
   }
 
   async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {

@@ -15,208 +15,102 @@ import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
 import type { Logger } from "../log/logger.ts";
 import { MUX_SESSION_NAMES } from "../mux/option_names.ts";
 import type { MuxSessionOptions } from "../mux/options.ts";
-import type { Address, TlsInfo } from "../net/transport/transport.ts";
+import type { Address } from "../net/transport/transport.ts";
 import { CLIENT_TLS_NAMES, SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../tls/handshake/options.ts";
-import type { Meta } from "./protocol/frames.ts";
+import type { WireErrorContext } from "./observe/reporter.ts";
+import type { Authorize } from "./session/authorize.ts";
+import type { StreamHandler } from "./session/handlers.ts";
 import type { WireSession } from "./session/session.ts";
-import type { WireStream } from "./session/stream.ts";
-
-/**
- * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read
- * is dropped. When it throws the stream is reset, and the opener learns that the handler failed.
- * `stream.signal` fires when the caller gives up.
- */
-export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
-
-/** What may be allowed or not. */
-export interface AuthorizeRequest {
-  /** `"session"` once per HELLO, `"stream"` once per stream. */
-  readonly kind: "session" | "stream";
-  /** Who asks: claimed for a session, proven for a stream. */
-  readonly identity: string;
-  /** The token of HELLO. Compare it with {@linkcode sameToken}. */
-  readonly token: string;
-  /** Name of the stream. */
-  readonly name?: string;
-  /** Who opens the stream; the same as `identity`. */
-  readonly from?: string;
-  /** Whom the stream is for, through a hub; absent when it is for this side. */
-  readonly to?: string;
-  /** Where the peer is. */
-  readonly remoteAddr: Address;
-  /** What TLS knows of the peer, such as its certificate. */
-  readonly tls?: TlsInfo;
-}
-
-/**
- * Decides, within five seconds. What is not `true` refuses. An error is no verdict: a session is refused
- * with `ERR_BUSY`, so that the client tries again, and a stream with `ERR_HANDLER`.
- */
-export type Authorize = (request: AuthorizeRequest) => boolean | Promise<boolean>;
-
-/** Where an error came up that no caller can be told. */
-export interface WireErrorContext {
-  /** What was under way. */
-  readonly phase:
-    | "listen"
-    | "accept"
-    | "refused"
-    | "handshake"
-    | "certificates"
-    | "session"
-    | "stream"
-    | "hook"
-    | "connect";
-  /** The session, if there was one. */
-  readonly session?: WireSession;
-  /** Where the peer is, of one that was not let in. */
-  readonly remoteAddr?: Address;
-}
 
 /** Options that both sides have. */
 export interface WireOptions {
   /** Handlers by name, from the start; `handle` adds more. */
-  handlers?: Readonly<Record<string, StreamHandler>>;
+  handlers?: Readonly<Record<string, StreamHandler>> | undefined;
   /** Called when a session begins. */
-  onOpen?: (session: WireSession) => void;
+  onOpen?: ((session: WireSession) => void) | undefined;
   /** Called when a session is over; `error` is absent after an orderly end. */
-  onClose?: (session: WireSession, error: Error | undefined) => void;
+  onClose?: ((session: WireSession, error: Error | undefined) => void) | undefined;
   /** Called when a peer handles other names than before: see `session.offers`. */
-  onOffers?: (session: WireSession) => void;
+  onOffers?: ((session: WireSession) => void) | undefined;
   /** Takes errors that no caller can be told. @default {the logger} */
-  onError?: (error: unknown, context: WireErrorContext) => void;
+  onError?: ((error: unknown, context: WireErrorContext) => void) | undefined;
   /** Takes them otherwise. @default {the console} */
-  logger?: Logger;
+  logger?: Logger | undefined;
   /**
    * Handlers that may run for one session at a time. Further streams wait up to five seconds, and are then
    * refused with `ERR_BUSY`.
    *
    * @default {256} as many streams as a peer may open; as many as its hub allows a pair, if that is more
    */
-  maxHandlers?: number;
+  maxHandlers?: number | undefined;
   /** Limits of the streams and the keepalive: see `MuxSessionOptions`. */
-  mux?: Omit<MuxSessionOptions, "role">;
+  mux?: Omit<MuxSessionOptions, "role"> | undefined;
   /** Abort closes in order. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of {@linkcode mount}. */
 export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemptionsOptions {
   /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port; 0 picks a free one. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permission bits of the socket's file. @default {0o600} */
-  mode?: number;
+  mode?: number | undefined;
   /** Certificates; without them the connections are plain, and tokens can be read on the way. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Who may join, and open which stream. Without it no peer may. */
-  authorize?: Authorize;
+  authorize?: Authorize | undefined;
   /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
-  insecureAnyone?: boolean;
+  insecureAnyone?: boolean | undefined;
   /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
-  proxyProtocol?: ProxyProtocolOptions;
+  proxyProtocol?: ProxyProtocolOptions | undefined;
   /** Time in ms for TLS, HELLO and WELCOME together. @default {5000} */
-  handshakeTimeoutMs?: number;
+  handshakeTimeoutMs?: number | undefined;
   /** Refusal of sources whose handshakes failed. */
-  penalties?: PenaltiesOptions;
+  penalties?: PenaltiesOptions | undefined;
   /** Connections that the kernel may hold before they are accepted. @default {511} as for `serve` */
-  backlog?: number;
+  backlog?: number | undefined;
   /**
    * Time in ms between the moment at which a close is asked for, and the wire is not ready any more (state `"leaving"`, `/readyz` 503), and
    * its drain. Meanwhile peers join and streams open as before.
    *
    * @default {0} no balancer is known of
    */
-  drainDelayMs?: number;
+  drainDelayMs?: number | undefined;
 }
 
 /** Options of {@linkcode join}. */
 export interface JoinOptions extends WireOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to connect to. */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
-  path?: string;
+  path?: string | undefined;
   /** Whom to trust, and who we are; without it the connection is plain. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /** Kind of address, as in `wire.addr`; not needed. */
-  transport?: Address["transport"];
+  transport?: Address["transport"] | undefined;
   /** Who we are: 1 to 255 characters of printable ASCII without spaces. */
   identity: string;
   /** What proves it; goes over the connection as it is, so use TLS. @default {""} */
-  token?: string;
+  token?: string | undefined;
   /** Time in ms for all of one attempt: dialling, TLS, HELLO and WELCOME. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** When to try again, or `false` to stay closed once the session is lost, or cannot be had. */
-  reconnect?: ReconnectOptions | false;
+  reconnect?: ReconnectOptions | false | undefined;
   /** Which streams the server, or others through it, may open here. @default {all that are handled} */
-  authorize?: Authorize;
+  authorize?: Authorize | undefined;
   /** Called before each further attempt. */
-  onRetry?: (info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void;
+  onRetry?:
+    | ((info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void)
+    | undefined;
   /** Called when the hub tells who is there: see `wire.peers`. */
-  onPeers?: (peers: ReadonlyMap<string, readonly string[]>) => void;
-}
-
-/** What ends a stream from outside; see {@linkcode OpenOptions.lifetime}. */
-export interface StreamLifetime {
-  /** Resets the stream. */
-  signal?: AbortSignal;
-  /** Time in ms from the call of `open` on, after which the stream is reset. @default {no limit} */
-  timeoutMs?: number;
-}
-
-/** Options of `open`. */
-export interface OpenOptions {
-  /** Gives up; the call rejects with its reason. It has no effect on an open stream: see `lifetime`. */
-  signal?: AbortSignal;
-  /** Time in ms until the far side has answered. @default {10000} */
-  timeoutMs?: number;
-  /**
-   * What the handler is told about the stream: any JSON object; with the names at most 16 KiB.
-   *
-   * @default {{}}
-   */
-  meta?: Meta;
-  /** What ends the whole stream, from its opening on, with a reset. @default {nothing} */
-  lifetime?: StreamLifetime;
-  /**
-   * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub
-   * holds the stream for 60 seconds at most.
-   *
-   * @default {false}
-   */
-  waitForPeer?: boolean;
-}
-
-/**
- * Compares a token without telling by its time how much of it was right. A secret that is not set, or
- * empty, is equal to nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is
- * missing.
- *
- * @example
- * ```ts
- * import { sameToken } from "@parley/parley/wire";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(sameToken("secret", "secret"), true);
- * assertEquals(sameToken("secreT", "secret"), false);
- * assertEquals(sameToken("", ""), false);
- * assertEquals(sameToken("", undefined), false);
- * ```
- */
-export function sameToken(given: string, wanted: string | undefined): boolean {
-  if (typeof given !== "string" || typeof wanted !== "string" || wanted === "") return false;
-  const [left, right] = [new TextEncoder().encode(given), new TextEncoder().encode(wanted)];
-  let difference = left.length ^ right.length;
-  for (let index = 0; index < left.length; index++) {
-    difference |= (left[index] ?? 0) ^ (right[index % right.length] ?? 0);
-  }
-  return difference === 0;
+  onPeers?: ((peers: ReadonlyMap<string, readonly string[]>) => void) | undefined;
 }
 
 /** Names in {@linkcode WireOptions}. */
@@ -266,19 +160,4 @@ export const JOIN_NAMES: OptionNames<JoinOptions> = {
   authorize: true,
   onRetry: true,
   onPeers: true,
-};
-
-/** Names in {@linkcode StreamLifetime}. */
-export const STREAM_LIFETIME_NAMES: OptionNames<StreamLifetime> = {
-  signal: true,
-  timeoutMs: true,
-};
-
-/** Names in {@linkcode OpenOptions}. */
-export const OPEN_NAMES: OptionNames<OpenOptions> = {
-  signal: true,
-  timeoutMs: true,
-  meta: true,
-  lifetime: STREAM_LIFETIME_NAMES,
-  waitForPeer: true,
 };

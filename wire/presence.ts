@@ -52,14 +52,14 @@ export class PresenceBoard {
     this.changed(link);
     for (const other of this.#host.registry.links) {
       if (other === link || !this.#host.isVisible(link, other)) continue;
-      link.control.tellPeer(other.facts.identity, this.#namesOf(other));
+      link.control.tellPeer(other.established.identity, this.#namesOf(other));
     }
   }
 
   /** A peer joined, left, or handles other names. */
   changed(link: Link): void {
     if (this.#isStopped) return;
-    const { identity } = link.facts;
+    const { identity } = link.established;
     this.#news.set(identity, link);
     if ((this.#dueMs.get(identity) ?? 0) <= this.#clock.now()) this.#tell(identity, link);
     this.#look();
@@ -80,7 +80,7 @@ export class PresenceBoard {
     const size = JSON.stringify({ identity, names }).length;
     let bytes = 0;
     for (const other of registry.links) {
-      if (other.facts.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
+      if (other.established.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
       other.control.tellPeer(identity, names);
       bytes += size;
     }
@@ -108,10 +108,10 @@ export class PresenceBoard {
   }
 
   #namesOf(link: Link): readonly string[] {
-    const names = fitNames(link.facts.identity, link.offers);
+    const names = fitNames(link.established.identity, link.offers);
     if (names !== link.offers && !this.#cut.has(link)) {
       this.#cut.add(link);
-      this.#host.report(namesCut(link.facts.identity, names.length, link.offers.length), link);
+      this.#host.report(namesCut(link.established.identity, names.length, link.offers.length), link);
     }
     return names;
   }

@@ -23,7 +23,7 @@ import { LimitedLines, type LineLevel } from "../output/limited_lines.ts";
 import { kindOf, wireErrorsTo } from "../output/error_lines.ts";
 import { jsonText } from "../output/json_text.ts";
 
-/** Where it listens unless told otherwise: on this machine only. */
+/** Where it listens unless set otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "7000";
 
 /** `parley hub` */
@@ -125,7 +125,7 @@ async function runHub(args: Arguments): Promise<number> {
   );
   reload = () => void access.reload();
   await wire.ready;
-  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.close() });
+  await using _page = await openStats(place, { hub: wire }, { json, end: () => wire.shutdown() });
   tellListening(wire.addr, { json });
   await stop.stopped;
   sayLeaving(limits.drainDelayMs);
@@ -147,7 +147,7 @@ async function sourcesOf(args: Arguments): Promise<AccessSources> {
     throw new UsageError("Who may join is missing: give --tokens FILE, --token-file FILE or PARLEY_TOKEN");
   }
   if ([...shared].length < MIN_TOKEN_CHARACTERS) {
-    throw new RangeError(`Cannot use the token as it must have ${MIN_TOKEN_CHARACTERS} characters or more`);
+    throw new RangeError(`Cannot use the token: it must have ${MIN_TOKEN_CHARACTERS} characters or more`);
   }
   return { tokens: { shared }, rules, rulesFile };
 }
@@ -162,7 +162,7 @@ function endUnless(access: HubAccess, session: WireSession, logger: Logger): voi
 /** Most offers of one client that a line of the log names. */
 const MOST_OFFERS = 8;
 
-/** What a hub tells of its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
+/** What a hub reports about its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
 class HubTalk {
   readonly #lines: LimitedLines;
   readonly #json: boolean;
@@ -219,7 +219,7 @@ function offersOf(offers: readonly string[]): Record<string, unknown> {
 async function drain(wire: MountedWire, timeoutMs: number): Promise<number> {
   sayDraining(wire.sessions.length, "session");
   try {
-    await wire.close({ timeoutMs });
+    await wire.shutdown({ timeoutMs });
     return 0;
   } catch (error) {
     sayFailure("parley hub", error);

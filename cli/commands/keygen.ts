@@ -3,7 +3,7 @@ import { SecretKey } from "../../ipc/mod.ts";
 import type { Command } from "../command/command.ts";
 import { print, say } from "../output/talk.ts";
 
-/** Bytes of a token: nobody guesses 256 bits. */
+/** Bytes of a token: 256 bits cannot be guessed. */
 const TOKEN_BYTES = 32;
 
 const secretCommand: Command = {
@@ -59,6 +59,6 @@ async function unlessThere(file: string, written: Promise<void>): Promise<void> 
     await written;
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new Deno.errors.AlreadyExists(`Cannot write as ${JSON.stringify(file)} is there already`);
+    throw new Deno.errors.AlreadyExists(`Cannot write: ${JSON.stringify(file)} is there already`);
   }
 }

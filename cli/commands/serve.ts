@@ -36,7 +36,7 @@ import { goOn, StopSignals } from "../process/stop.ts";
 import { count, duration, print, say } from "../output/talk.ts";
 import { jsonText } from "../output/json_text.ts";
 
-/** Where it listens unless told otherwise: on this machine only. */
+/** Where it listens unless set otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "5555";
 
 const KINDS = ["message", "connection"] as const;
@@ -125,7 +125,7 @@ async function runServe(args: Arguments): Promise<number> {
   const server = asTyped(() => serve(options, handler));
   await server.ready;
   const end = async () => {
-    server.close();
+    server.abort();
     await programs?.endAll();
   };
   await using _page = await openStats(place, { serve: server }, { json, end });
@@ -137,7 +137,7 @@ async function runServe(args: Arguments): Promise<number> {
   return code;
 }
 
-/** What the options about limits say, by the names that the library gives them. */
+/** What the options about limits say, by the names of the library's options. */
 export function limitsOf(
   args: Arguments,
 ): ConnectionLimits & Pick<ServeOptions, "idleTimeoutMs" | "rateLimits"> {
@@ -172,7 +172,7 @@ async function handlerOf(
   args: Arguments,
   { name: framingName, lines, maxMessageBytes }: FramingChoice,
   logger: Logger,
-): Promise<{ readonly handler: Handler; readonly programs?: Programs }> {
+): Promise<{ readonly handler: Handler; readonly programs?: Programs | undefined }> {
   const per = args.choice("per", KINDS, "message");
   if (args.text("program-framing") !== undefined && per !== "connection") {
     throw new UsageError('Option "--program-framing" goes with --per connection');
@@ -189,7 +189,7 @@ async function handlerOf(
   return { handler, programs };
 }
 
-/** What is told of connections. */
+/** What is logged about connections. */
 function tellsOf(logger: Logger) {
   return {
     onConnect: (connection: Connection) => {

@@ -30,17 +30,17 @@ const MOST = 1_000_000;
 /** What the options of a command that takes connections say. */
 export interface ConnectionLimits {
   /** As `serve` takes it. */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /** As `serve` takes it. */
-  readonly maxConnectionsPerSource?: number;
+  readonly maxConnectionsPerSource?: number | undefined;
   /** As `serve` takes it. */
-  readonly exemptSources?: readonly string[];
+  readonly exemptSources?: readonly string[] | undefined;
   /** As `serve` takes it. */
-  readonly drainDelayMs?: number;
+  readonly drainDelayMs?: number | undefined;
 }
 
 /**
- * What the options say, by the names that the library gives them; what is absent is for the library to
+ * What the options say, by the names of the library's options; what is absent is for the library to
  * choose.
  */
 export function connectionLimits(args: Arguments): ConnectionLimits {

@@ -6,7 +6,7 @@ import { UsageError } from "../command/usage.ts";
 import { findProgram } from "../commands/serve/find_program.ts";
 import { Programs } from "../commands/serve/programs.ts";
 
-/** Options of a command that runs a program of the user's; `byDefault` tells its longest run in words. */
+/** Options of a command that runs a program of the user; `byDefault` says its longest run in words. */
 export function programFlags(byDefault: string): readonly Flag[] {
   return [
     {
@@ -23,7 +23,7 @@ export interface ProgramDefaults {
   /** Longest run in ms unless another one is typed; 0 is no limit. */
   readonly timeoutMs: number;
   /** What ends the last message that it writes where nothing does. @default {nothing} */
-  readonly lastEnd?: Uint8Array;
+  readonly lastEnd?: Uint8Array | undefined;
   /** Takes what it writes to standard error. */
   readonly logger: Logger;
 }

@@ -1,4 +1,4 @@
-// What every command that listens tells: where it does, in a form that people and scripts can wait for, and
+// What every command that listens prints: its address, in a form that people and scripts can wait for, and
 // that it ends.
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../command/address.ts";
@@ -11,7 +11,7 @@ import { jsonText } from "./json_text.ts";
  */
 export function tellListening(
   address: Address,
-  { json, leadsTo }: { readonly json: boolean; readonly leadsTo?: string },
+  { json, leadsTo }: { readonly json: boolean; readonly leadsTo?: string | undefined },
 ): void {
   const text = addressText(address);
   say(leadsTo === undefined ? `listening on ${text}` : `listening on ${text} for ${leadsTo}`);

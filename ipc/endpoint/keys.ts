@@ -17,8 +17,9 @@ const OTHERS = 0o077;
 let bytesOf: (key: SecretKey) => Uint8Array;
 
 /**
- * A secret of 32 bytes that both processes know. It proves who is on the other side and is never sent. It does not
- * show its bytes when it is printed, inspected, cloned or turned into JSON.
+ * A secret of 32 bytes that both processes know. It authenticates both sides and is never sent. It does not show its
+ * bytes when it is printed, inspected, cloned or turned into JSON. It never changes, so any number of channels may
+ * use it concurrently.
  *
  * @example Make one, store it for this user only, load it again
  * ```ts
@@ -39,6 +40,11 @@ export class SecretKey {
 
   static {
     bytesOf = (key) => key.#bytes;
+    // For `console.log` and `util.inspect`, which must not show the bytes either.
+    const value = this.prototype.toString;
+    for (const name of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
+      Object.defineProperty(this.prototype, Symbol.for(name), { value });
+    }
   }
 
   private constructor(bytes: Uint8Array) {
@@ -57,7 +63,7 @@ export class SecretKey {
    */
   static fromBytes(bytes: Uint8Array): SecretKey {
     if (bytes.length !== SECRET_BYTES) {
-      throw new RangeError(`Cannot make a key as it must have ${SECRET_BYTES} bytes: got ${bytes.length}`);
+      throw new RangeError(`Cannot make a key: it must have ${SECRET_BYTES} bytes, got ${bytes.length}`);
     }
     return new SecretKey(bytes.slice());
   }
@@ -103,7 +109,7 @@ export class SecretKey {
     const characters = [...passphrase].length;
     if (characters < MIN_PASSPHRASE_CHARACTERS) {
       throw new RangeError(
-        `Cannot make a key as the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more: got ${characters}`,
+        `Cannot make a key: the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more, got ${characters}`,
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -159,16 +165,6 @@ export class SecretKey {
   toJSON(): string {
     return this.toString();
   }
-
-  /** The same for `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.toString();
-  }
-
-  /** The same for `util.inspect`. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
-  }
 }
 
 /** The bytes of a secret, for the handshake alone. They belong to the key: do not change or keep them. */
@@ -187,7 +183,7 @@ export function checkPrivate(path: string, info: Deno.FileInfo): void {
 }
 
 function forbidden(path: string, wanted: string, found: string): AuthError {
-  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}" as ${wanted}: ${found}`);
+  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}": ${wanted}, ${found}`);
 }
 
 /** Errors of files that may be right a moment later. */

@@ -1,7 +1,7 @@
 // The way of IPC to the network: listens and dials at an endpoint, with or without TLS.
 import { AddressError, ClosedError, ParleyError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { listen } from "../../net/listen.ts";
 import type { Listener, Transport } from "../../net/transport/transport.ts";
 import { openServerCredentials, resolveClientTls } from "../../tls/load.ts";
@@ -91,7 +91,7 @@ export async function dialEndpoint(
   const elsewhere = await elsewhereText(endpoint);
   throw new AddressError(
     "ERR_CONNECT_REFUSED",
-    `${action} as no program listens at "${endpoint.path}"${elsewhere}`,
+    `${action}: no program listens at "${endpoint.path}"${elsewhere}`,
   );
 }
 

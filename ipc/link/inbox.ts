@@ -10,11 +10,11 @@ const MESSAGE_COST_BYTES = 64;
 const LAST_WORDS_BYTES = 16 * 1024 * 1024;
 
 /** How a wait for a message may end early. */
-export interface IpcReadOptions {
+export interface IpcReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. No message is lost by it. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** One wait. */
@@ -34,7 +34,7 @@ export class Waiters<T> {
   }
 
   /** Waits for one. The options are checked already. */
-  wait(options: IpcReadOptions): Promise<T | null> {
+  wait(options: IpcReceiveOptions): Promise<T | null> {
     const { signal, timeoutMs } = options;
     const { promise, resolve, reject } = Promise.withResolvers<T | null>();
     if (signal === undefined && timeoutMs === undefined) {
@@ -101,7 +101,7 @@ export interface InboxOptions<T> {
   /** Makes what readers get of what a link received. */
   readonly toMessage: (type: number, data: Uint8Array) => T;
   /** Called when a message came that no call waited for and there was none before. */
-  readonly onFirst?: () => void;
+  readonly onFirst?: (() => void) | undefined;
 }
 
 /** Messages in the order they came. */
@@ -172,7 +172,7 @@ export class Inbox<T extends { readonly data: Uint8Array }> implements MessageSi
   }
 
   /** Waits for the next message; `null` at the end. */
-  read(options: IpcReadOptions = {}): Promise<T | null> {
+  read(options: IpcReceiveOptions = {}): Promise<T | null> {
     const refused = refuseWait(options);
     if (refused !== null) return refused;
     const message = this.take();
@@ -216,11 +216,11 @@ export function iterate<T>(read: () => Promise<T | null>): AsyncIterableIterator
 }
 
 /** Refuses a wait whose options are wrong, or that has been aborted already. */
-export function refuseWait(options: IpcReadOptions): Promise<never> | null {
+export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
   const { signal, timeoutMs } = options;
   try {
-    checkWaitNames("Cannot read", options);
-    if (timeoutMs !== undefined) checkDurationMs("Cannot read", "timeoutMs", timeoutMs, { minMs: 0 });
+    checkWaitNames("Cannot receive", options);
+    if (timeoutMs !== undefined) checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0 });
   } catch (error) {
     return Promise.reject(error);
   }
@@ -229,5 +229,5 @@ export function refuseWait(options: IpcReadOptions): Promise<never> | null {
 
 /** Nothing came in time. */
 export function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot read as no message came within ${timeoutMs} ms`);
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
 }

@@ -1,6 +1,6 @@
 // Answering: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../../options/check.ts";
-import { Stillness } from "../../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
@@ -100,7 +100,7 @@ export class Answering {
   /** Answers that wait for room, in the order in which they were finished; a `Map` as they may be cancelled. */
   readonly #finished = new Map<number, FinishedAnswer>();
   #finishedBytes = 0;
-  readonly #taking = new Stillness();
+  readonly #taking = new UnchangedTimer();
   /** Whether the asker has taken no byte for {@linkcode TAKES_NOTHING_MS}. */
   #takesNothing = false;
   #hasAnnounced = false;
@@ -150,7 +150,7 @@ export class Answering {
    * the place and the bytes of its query are free. A cancel frame that crossed the answer changes nothing.
    */
   cancel(id: number): void {
-    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query as its asker no longer waits");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its asker no longer waits");
     const context = this.#contexts.get(id);
     const waiting = this.#waitingById.get(id);
     const finished = this.#finished.get(id);
@@ -192,7 +192,7 @@ export class Answering {
   /** Looks at the time: an asker that takes nothing is not kept more than the outbox may hold. */
   tick(nowMs: number, writtenBytes: number): void {
     const isFull = this.#options.isOutboxFull();
-    const stillMs = this.#taking.lastedMs(isFull ? writtenBytes : -1, nowMs);
+    const stillMs = this.#taking.unchangedMs(isFull ? writtenBytes : -1, nowMs);
     this.#takesNothing = isFull && stillMs >= TAKES_NOTHING_MS;
     if (!this.#takesNothing || this.#finished.size === 0) return;
     const dropped = [...this.#finished.keys()];
@@ -219,7 +219,7 @@ export class Answering {
     this.#finishedBytes = 0;
     const gone = reason instanceof ClosedError ? reason : new ClosedError(
       "ERR_CLOSED",
-      "Cannot answer the query as the connection to its asker has ended",
+      "Cannot answer the query: the connection to its asker has ended",
       { cause: reason },
     );
     const contexts = [...this.#contexts.values()];
@@ -291,7 +291,7 @@ export class Answering {
     if (isOutboxFull()) this.#unreadBytes += QUERY_COST_BYTES;
     // Until then the reading stops by itself.
     if (this.#refusing && this.#unreadBytes > highWaterBytes) {
-      throw frameError("Cannot refuse any more queries as none of the answers is read");
+      throw frameError("Cannot refuse any more queries: none of the answers is read");
     }
     send(FrameKind.failure, id, failureData(error));
     onDone();
@@ -333,12 +333,12 @@ export class Answering {
 function refuseAnswer(data: unknown, maxBytes: number): Error | null {
   if (!(data instanceof Uint8Array)) {
     return new TypeError(
-      `Cannot answer as the handler must return a Uint8Array, a text or nothing: it returned ${typeof data}`,
+      `Cannot answer: the handler must return a Uint8Array, a text or nothing: it returned ${typeof data}`,
     );
   }
   if (data.length <= maxBytes) return null;
   return new FramingError(
     "ERR_FRAME_TOO_LARGE",
-    `Cannot answer as the other side takes at most ${maxBytes} bytes: the answer has ${data.length}`,
+    `Cannot answer: the other side takes at most ${maxBytes} bytes: the answer has ${data.length}`,
   );
 }

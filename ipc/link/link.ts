@@ -1,5 +1,5 @@
 // IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
-import { handled } from "../../async/rejections.ts";
+import { ignoreRejection } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Answering } from "./incoming_queries.ts";
 import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./outgoing_queries.ts";
@@ -130,7 +130,7 @@ export class IpcLink {
   /** Sends a message; see {@linkcode Outbox.push}. The type is checked already. */
   write(type: number, data: Uint8Array): Promise<void> {
     const refused = this.#refuseSend(data);
-    if (refused !== null) return handled(Promise.reject(refused));
+    if (refused !== null) return ignoreRejection(Promise.reject(refused));
     this.#traffic.messagesOut++;
     return this.#outbox.push(FrameKind.message, type, data);
   }
@@ -183,10 +183,10 @@ export class IpcLink {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the link was lost before the other side had everything
    */
-  close(options: { timeoutMs?: number; reason?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined; reason?: number | undefined } = {}): Promise<void> {
     if (this.#state === "ended") return this.#close ?? Promise.resolve();
     const { timeoutMs = this.#options.closeTimeoutMs, reason = ClosingReason.done } = options;
-    this.#close ??= handled(this.#drain(timeoutMs, reason));
+    this.#close ??= ignoreRejection(this.#drain(timeoutMs, reason));
     return this.#close;
   }
 
@@ -250,7 +250,7 @@ export class IpcLink {
       case FrameKind.answer:
       case FrameKind.failure:
         if (this.#asked.answered(kind, tag, data)) return;
-        throw frameError(`Cannot take an answer to query ${tag} as it was never asked`);
+        throw frameError(`Cannot take an answer to query ${tag}: it was never asked`);
       case FrameKind.ping:
         this.#telemetry.pinged(tag);
         if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();

@@ -5,7 +5,7 @@ import type { IpcStats } from "../../stats/data/snapshots.ts";
 /** What is observed of a server. */
 interface ObservedServer {
   readonly name: string;
-  readonly closed: Promise<void>;
+  readonly finished: Promise<void>;
   stats(): IpcStats;
 }
 
@@ -24,5 +24,5 @@ export function observeServer(server: ObservedServer): void {
       handlerErrors: overall.handlerErrors,
     };
   });
-  void server.closed.then(unobserve);
+  void server.finished.then(unobserve);
 }

@@ -1,4 +1,4 @@
-// SocketTransport: a Transport over a Deno.Conn, be it TCP, a unix socket or native TLS.
+// SocketTransport: a Transport over a Deno.Conn: TCP, a unix socket or native TLS.
 import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
 import { ReadBuffer } from "../transport/read_buffer.ts";
 import { unacknowledgedBytes } from "../transport/send_queue.ts";
@@ -10,24 +10,24 @@ export interface SocketDescription {
   readonly localAddr: Address;
   /** The far end. */
   readonly remoteAddr: Address;
-  /** What the TLS handshake told, if there was one. */
-  readonly tls?: TlsInfo;
+  /** Facts of the TLS handshake, if there was one. */
+  readonly tls?: TlsInfo | undefined;
   /** Bytes of the peer that were read already: they come first. */
-  readonly first?: Uint8Array;
+  readonly first?: Uint8Array | undefined;
 }
 
 /** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
 export class SocketTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
-  declare readonly tls?: TlsInfo;
+  declare readonly tls?: TlsInfo | undefined;
   readonly #conn: Deno.Conn;
   readonly #buffer = new ReadBuffer();
   #closed = false;
   #reading = false;
   /** The bytes of the write under way. */
   #writing: Uint8Array | null = null;
-  /** How many they are, and how many of them are not yet handed over. */
+  /** How many they are, and how many of them are not yet written. */
   #length = 0;
   #left = 0;
   #ended = false;

@@ -21,21 +21,21 @@ export interface DayStats<Counters> {
 }
 
 /**
- * Gives the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European
- * winter time. (`Date.getTimezoneOffset` gives the opposite sign.)
+ * Returns the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European
+ * winter time. (`Date.getTimezoneOffset` has the opposite sign.)
  */
 export type TimeZoneOffset = (epochMs: number) => number;
 
 /** Options of {@linkcode DayLedger}. */
 export interface DayLedgerOptions {
   /** Days that are kept; the oldest go first. @default {400, a year and the same month of the year before} */
-  readonly maxDays?: number;
+  readonly maxDays?: number | undefined;
   /** Offset of local time. @default {that of the system} */
-  readonly timeZoneOffset?: TimeZoneOffset;
+  readonly timeZoneOffset?: TimeZoneOffset | undefined;
 }
 
 /**
- * Gives the offset of the system's local time from UTC, in minutes, east positive.
+ * Returns the offset of the system's local time from UTC, in minutes, east positive.
  *
  * @example
  * ```ts
@@ -49,7 +49,7 @@ export function systemTimeZoneOffset(epochMs: number): number {
 }
 
 /**
- * Gives the local calendar day of a moment, as `YYYY-MM-DD`.
+ * Returns the local calendar day of a moment, as `YYYY-MM-DD`.
  *
  * @param offset Offset of local time; the system's when absent
  *
@@ -151,7 +151,7 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
   }
 
   /**
-   * Gives what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last
+   * Returns what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last
    * one that are kept, in which the process did not run, counts 0.
    *
    * @param day As `YYYY-MM-DD`
@@ -162,13 +162,13 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
     return findDay(this.days(), day);
   }
 
-  /** Gives all days that are kept, up to the last {@linkcode roll}, the oldest first. */
+  /** Returns all days that are kept, up to the last {@linkcode roll}, the oldest first. */
   days(): readonly DayStats<Counters>[] {
     return [...this.#days.keys()].sort().map((day) => this.#stats(day));
   }
 
   /**
-   * Gives the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
+   * Returns the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
    * called so that the days are split exactly.
    */
   msUntilNextDay(nowMs: number): number {
@@ -231,7 +231,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
 ): DayStats<Counters> {
   if (typeof day !== "string") {
     throw new TypeError(
-      `Cannot give statistics as the day must be a text: current value is of type ${typeof day}`,
+      `Cannot give statistics: the day must be a text, current value is of type ${typeof day}`,
     );
   }
   const found = days.find((candidate) => candidate.day === day);
@@ -240,7 +240,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
   if (!isDay(day)) {
     throw new StatsError(
       "ERR_NO_STATS_FOR_DAY",
-      `Cannot give statistics as the day must be a calendar day such as "2026-11-21": current value is ${shown}`,
+      `Cannot give statistics: the day must be a calendar day such as "2026-11-21", current value is ${shown}`,
     );
   }
   const first = days[0];
@@ -249,7 +249,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
     const kept = first === undefined ? "no days" : `only the days from "${first.day}" to "${last?.day}"`;
     throw new StatsError(
       "ERR_NO_STATS_FOR_DAY",
-      `Cannot give statistics as ${kept} are kept: current value is ${shown}`,
+      `Cannot give statistics: ${kept} are kept, current value is ${shown}`,
     );
   }
   const counters: Counters = { ...first.counters };

@@ -16,7 +16,7 @@ export interface MetricSink {
   counter(name: string, help: string, labels: Labels, value: number): void;
   /** A number that goes up and down. */
   gauge(name: string, help: string, labels: Labels, value: number): void;
-  /** Durations, told in seconds. */
+  /** Durations, in seconds. */
   histogram(name: string, help: string, labels: Labels, value: DurationStats): void;
   /** Which one of `states` holds. */
   state(name: string, help: string, labels: Labels, value: { now: string; all: readonly string[] }): void;
@@ -219,20 +219,20 @@ const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet handed o
 function writeConnections(
   sink: MetricSink,
   labels: Labels,
-  now: { readonly open: number; readonly pending?: number },
+  now: { readonly open: number; readonly pending?: number | undefined },
 ): void {
   sink.gauge("connections", "Connections that are open", labels, now.open);
   if (now.pending === undefined) return;
   sink.gauge("connections_pending", "Connections whose handshake has not finished", labels, now.pending);
 }
 
-/** Refusals are told by reason where the reasons are known: their sum would count them twice. */
+/** Refusals are counted by reason where the reasons are known: their sum would count them twice. */
 function writeCounters(
   sink: MetricSink,
   labels: Labels,
   { overall, refusedBy }: {
     readonly overall: Readonly<Partial<Record<keyof typeof COUNTERS, number>>>;
-    readonly refusedBy?: Readonly<Record<string, number>>;
+    readonly refusedBy?: Readonly<Record<string, number>> | undefined;
   },
 ): void {
   for (const [counter, [name, help]] of entries(COUNTERS)) {

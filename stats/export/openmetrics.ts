@@ -6,7 +6,7 @@ import type { Stats } from "../data/snapshots.ts";
 /** How {@linkcode openMetrics} writes. */
 export interface OpenMetricsOptions {
   /** OpenMetrics 1.0, or the older text format of Prometheus, 0.0.4. @default {"openmetrics"} */
-  readonly format?: "openmetrics" | "prometheus";
+  readonly format?: "openmetrics" | "prometheus" | undefined;
 }
 
 /** `Content-Type` of each format. */
@@ -44,7 +44,7 @@ export function openMetrics(
 }
 
 /**
- * Gives every one of `items` a name: those of a list go by their kind, numbered from the second on.
+ * Names every one of `items`: those of a list go by their kind, numbered from the second on.
  *
  * @example
  * ```ts

@@ -84,7 +84,7 @@ export interface SourceSnapshot {
   readonly links: readonly LinkReport[];
 }
 
-/** Names of counters, and whether they tell of errors or of refusals. */
+/** Names of counters, and whether they count errors or refusals. */
 const ERRORS = [
   "handshakeFailures",
   "handshakeTimeouts",
@@ -108,8 +108,8 @@ const REFUSALS = ["connectionsReplaced", "streamsRefused", "queueFull", "retries
 
 /** Options of {@linkcode reportOf}. */
 export interface ReportOptions {
-  /** The snapshot before, to tell what is new. */
-  readonly before?: Stats;
+  /** The snapshot before, to see what is new. */
+  readonly before?: Stats | undefined;
   /** Links that are listed. */
   readonly maxLinks: number;
 }
@@ -156,7 +156,7 @@ interface Parts {
   readonly overall: Readonly<Record<string, number>>;
   readonly refusedBy: Readonly<Record<string, number>>;
   /** Failed handshakes by reason, where reasons are known; `overall` has their sum. */
-  readonly failedBy?: Readonly<Record<string, number>>;
+  readonly failedBy?: Readonly<Record<string, number>> | undefined;
   readonly links: readonly LinkReport[];
 }
 

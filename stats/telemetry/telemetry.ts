@@ -13,7 +13,7 @@ export { observeCounters } from "./telemetry_metrics.ts";
 const SCOPE = "@parley/parley";
 
 /**
- * Where version 1 of the API keeps what is registered. Whoever has registered nothing does not pay for
+ * Where version 1 of the API keeps what is registered. A program that has registered nothing does not pay for
  * loading the API, some 20 ms at start.
  */
 const REGISTERED = Symbol.for("opentelemetry.js.api.1");
@@ -27,14 +27,14 @@ export interface Operation {
   /** Attributes of the span and of its duration; one of few values each. */
   readonly labels: Labels;
   /** Attributes of the span alone. */
-  readonly details?: Labels;
+  readonly details?: Labels | undefined;
   /** Where its duration is recorded. @default {nowhere} */
-  readonly duration?: DurationName;
+  readonly duration?: DurationName | undefined;
   /**
    * What a peer says is its parent; without it a `server` begins a trace, others are children of what runs
    * now.
    */
-  readonly parent?: TraceParts;
+  readonly parent?: TraceParts | undefined;
 }
 
 /** The API and what is registered with it. */
@@ -52,7 +52,7 @@ let on = false;
 let loaded: typeof Api | null = null;
 let providers: Providers | null = null;
 
-/** Whether anything is to be measured: the one check on the way of a connection, a stream or a query. */
+/** Whether anything is measured: the one check on the way of a connection, a stream or a query. */
 export function telemetryOn(): boolean {
   return on;
 }
@@ -61,7 +61,7 @@ export function telemetryOn(): boolean {
  * Looks whether a provider is registered. Whatever connects or listens does so first; what is registered
  * later is seen by what is made after it.
  *
- * @returns Whether {@linkcode loadTelemetry} is to be awaited before anything can be measured
+ * @returns Whether {@linkcode loadTelemetry} must be awaited before anything can be measured
  */
 export function lookForTelemetry(): boolean {
   if (Reflect.get(globalThis, REGISTERED) === undefined) {
@@ -128,7 +128,7 @@ export class Measured {
     this.#context = api.trace.setSpan(outer, this.#span);
   }
 
-  /** What a peer is to be told, so that what it does becomes a child; `undefined` when nobody records. */
+  /** What to send to a peer, so that its spans become children; `undefined` when nothing records. */
   get traceContext(): TraceContext | undefined {
     const { traceState, ...parts } = this.#span.spanContext();
     return formatTraceContext({ ...parts, tracestate: traceState?.serialize() });
@@ -165,7 +165,7 @@ export class Measured {
 
 /** Begins to measure; only while {@linkcode telemetryOn}. */
 export function begin(operation: Operation): Measured {
-  if (providers === null) throw new TypeError("Cannot measure as no provider is registered");
+  if (providers === null) throw new TypeError("Cannot measure: no provider is registered");
   return new Measured(operation, providers);
 }
 
@@ -187,7 +187,7 @@ export async function measure<T>(
 
 /** Attributes of where a server is. */
 export function serverLabels(
-  where: Address | { hostname?: string; port?: number } | { path: string },
+  where: Address | { hostname?: string | undefined; port?: number | undefined } | { path: string },
 ): Labels {
   if ("path" in where) return { "server.address": where.path, "network.transport": "unix" };
   if ("name" in where) return { "server.address": where.name, "network.transport": "pipe" };
@@ -219,8 +219,8 @@ export function tlsLabels(tls: TlsInfo | undefined): Labels {
 function remoteContext(api: typeof Api, parent: TraceParts | undefined): Api.Context {
   if (parent === undefined) return api.ROOT_CONTEXT;
   const { tracestate, ...parts } = parent;
-  const traceState = tracestate === undefined ? undefined : api.createTraceState(tracestate);
-  return api.trace.setSpanContext(api.ROOT_CONTEXT, { ...parts, traceState, isRemote: true });
+  const state = tracestate === undefined ? {} : { traceState: api.createTraceState(tracestate) };
+  return api.trace.setSpanContext(api.ROOT_CONTEXT, { ...parts, ...state, isRemote: true });
 }
 
 function spanKind(api: typeof Api, kind: Operation["kind"]): Api.SpanKind {

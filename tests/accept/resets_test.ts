@@ -74,9 +74,9 @@ Deno.test({
     client.close();
     far.close();
     target.close();
-    await tunnel.close();
+    await tunnel.abort();
     await Promise.all([home.close(), office.close()]);
-    await server.close();
+    await server.shutdown();
   },
 });
 

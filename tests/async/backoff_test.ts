@@ -6,7 +6,7 @@ import { Backoff, nextDelay, type ReconnectInfo, type ReconnectOptions } from ".
 
 const ERROR = new Error("refused");
 
-/** The largest number that Math.random can give. */
+/** The largest number that Math.random can return. */
 const ALMOST_ONE = 1 - 2 ** -53;
 
 Deno.test("nextDelay() spreads evenly from the shortest delay to a bound that doubles up to the longest", () => {
@@ -131,7 +131,7 @@ Deno.test("Backoff refuses what a policy may not give, and passes its own error 
     assertThrows(
       () => backoff.failed(ERROR, 0, 0),
       RangeError,
-      `Cannot reconnect as "policy(…)" must be 0 to`,
+      `Cannot reconnect: "policy(…)" must be 0 to`,
     );
   }
   // deno-lint-ignore no-explicit-any
@@ -148,7 +148,7 @@ Deno.test("Backoff refuses what a policy may not give, and passes its own error 
 
 Deno.test("Backoff refuses options out of range", () => {
   const cases: [ReconnectOptions, string][] = [
-    [{ minDelayMs: 0 }, `Cannot reconnect as "minDelayMs" must be 1 to`],
+    [{ minDelayMs: 0 }, `Cannot reconnect: "minDelayMs" must be 1 to`],
     [{ minDelayMs: 500, maxDelayMs: 499 }, `"maxDelayMs" must be 500 to`],
     [{ maxDelayMs: Infinity }, `"maxDelayMs"`],
     [{ maxAttempts: -1 }, `"maxAttempts"`],

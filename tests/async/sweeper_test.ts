@@ -133,9 +133,9 @@ Deno.test("Sweeper does not count the time in which the process stood still, and
     timers.fire();
     timers.nowMs += 3_600_000;
     timers.fire();
-    assertEquals(connection.state, "open");
+    assertEquals(connection.status, "open");
     const beganAtMs = timers.nowMs;
-    while (connection.state === "open") timers.fire();
+    while (connection.status === "open") timers.fire();
     assertEquals(timers.nowMs - beganAtMs <= 400, true, "the time before and after it counts");
   });
 });

@@ -39,7 +39,7 @@ async function echo(conn: Connection): Promise<void> {
   }
 }
 
-/** Sends without end once it was told to, and waits for each send or not. */
+/** Sends without end on a command, and waits for each send or not. */
 async function push(conn: Connection): Promise<void> {
   for await (const message of conn) {
     if (message[0] === 0x3f) {
@@ -52,7 +52,7 @@ async function push(conn: Connection): Promise<void> {
       if (++sent % 64 === 0) collect();
       if (mode === "push") await sending;
       else if (conn.sending.pushedBytes % (64 * chunk.length) < chunk.length) await tick();
-      if (conn.state === "closed") return await sending;
+      if (conn.status === "closed") return await sending;
     }
   }
 }

@@ -24,7 +24,7 @@ async function end({ connection, transport }: Link, how: "in order" | "reset" = 
   if (how === "reset") transport.failInput();
   else transport.endInput();
   await connection.inputEnded;
-  connection.hangUp();
+  connection.closeNow();
   await connection.closed;
 }
 
@@ -226,7 +226,7 @@ Deno.test("IncomingMessages.dropExcess() under a waiting reader takes no link fr
   incoming.add(first.connection);
   const waiting = take(incoming);
   await settle();
-  first.connection.hangUp();
+  first.connection.closeNow();
   // The reader has not yet seen that the link is gone.
   incoming.dropExcess();
   const second = linkWith("1\n");

@@ -110,7 +110,7 @@ Deno.test("Client.onConnect has what is left of timeoutMs; then the link is cut,
   });
   const { error } = await failure(client.statuses());
   assertEquals(codeOf(error), "ERR_CONNECT_TIMEOUT");
-  assert((error as Error).message.includes(`within 80 ms as "onConnect" had not finished`));
+  assert((error as Error).message.includes(`within 80 ms: "onConnect" had not finished`));
   await until("its signal says so", () => aborted);
   await (await peer.link()).inputEnded;
 });
@@ -126,7 +126,7 @@ Deno.test("Client.close() ends an onConnect that is under way at once, and leave
   });
   const link = await begun.promise;
   await settles("close()", client.close(), 5000);
-  assertEquals([link.state, client.status, client.connection], ["closed", "closed", null]);
+  assertEquals([link.status, client.status, client.connection], ["closed", "closed", null]);
   assertEquals((await Array.fromAsync(client.statuses())).map(({ status }) => status), ["closed"]);
   await assertRejects(() => client.ready, ClosedError);
 });

@@ -1,4 +1,4 @@
-// Outbox: what is kept, given, lost and told, over scripted links.
+// Outbox: what is kept, sent, lost and reported, over scripted links.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
 import { utf8 } from "../support/bytes.ts";
@@ -170,7 +170,7 @@ Deno.test("Outbox.push() never overfills a link, however much was kept", async (
   near.transport.releaseAll();
   await outbox.flush();
   assertEquals(written(near).split("\n").length, 61);
-  assertEquals(near.connection.state, "open");
+  assertEquals(near.connection.status, "open");
 });
 
 Deno.test("Outbox.push() refuses what the framing refuses at once, with and without a link", async () => {

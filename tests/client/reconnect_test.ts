@@ -1,4 +1,5 @@
 // How a Client dials again: one attempt at a time, jitter, limits, own policies, and what ends it.
+import type { Resolved } from "../../options/resolved.ts";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import {
   AddressError,
@@ -12,7 +13,7 @@ import {
   TlsError,
 } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";
-import { isFinal } from "../../client/final_errors.ts";
+import { isPermanentFailure } from "../../client/permanent_failure.ts";
 import { nextDelay } from "../../async/backoff.ts";
 import { ClientPeer, next as untilStatus } from "../support/peers/client_peer.ts";
 import { testCerts } from "../support/programs/certs.ts";
@@ -35,7 +36,7 @@ async function absentPeer(): Promise<ClientPeer> {
 async function announcements(
   statuses: AsyncIterator<ClientStatusEvent, undefined>,
   count: number,
-): Promise<Required<Pick<ClientStatusEvent, "attempt" | "delayMs" | "status">>[]> {
+): Promise<Resolved<Pick<ClientStatusEvent, "attempt" | "delayMs" | "status">>[]> {
   const found = [];
   while (found.length < count) {
     const { value } = await settles("an announcement", statuses.next());
@@ -224,8 +225,8 @@ Deno.test("Client ends by refused credentials, and by what no repetition heals; 
     "whatever",
     undefined,
   ];
-  assertEquals(finals.map(isFinal), finals.map(() => true));
-  assertEquals(others.map(isFinal), others.map(() => false));
+  assertEquals(finals.map(isPermanentFailure), finals.map(() => true));
+  assertEquals(others.map(isPermanentFailure), others.map(() => false));
 
   await using peer = await ClientPeer.start();
   const client = clientOf(peer);

@@ -23,7 +23,7 @@ Deno.test("Connection.close() hands over what was sent, ends its direction, wait
   connection.send("one");
   connection.send("two");
   const closing = connection.close();
-  assertEquals(connection.state, "closing");
+  assertEquals(connection.status, "closing");
   await settle();
   assertEquals(transport.writes.map(text), ["one\ntwo\n"]);
   assert(!transport.writeEnded, "the write is not finished");
@@ -35,7 +35,7 @@ Deno.test("Connection.close() hands over what was sent, ends its direction, wait
   transport.endInput();
   await closing;
   assert(transport.closed);
-  assertEquals(connection.state, "closed");
+  assertEquals(connection.status, "closed");
   assertEquals(await connection.closed, { error: null, unsentBytes: 0 });
   assertEquals(sweeper.size, 0);
 });
@@ -156,7 +156,7 @@ Deno.test("Connection.closeWrite() ends our direction after what was sent; recei
   await ended;
   await b.send("answer");
   assertEquals(text((await a.receive())!), "answer");
-  assertEquals(a.state, "open");
+  assertEquals(a.status, "open");
   await closeAll(a, b);
   await a.closeWrite();
 });
@@ -278,14 +278,14 @@ Deno.test("Connection.abort() without an Error as its reason rejects with ERR_CL
   }
 });
 
-Deno.test("Connection.hangUp() drops what waits to be sent, and leaves what was received", async () => {
+Deno.test("Connection.closeNow() drops what waits to be sent, and leaves what was received", async () => {
   const { connection, transport } = scriptedConnection(lines);
   transport.hold();
   transport.feed(utf8("one\ntwo\nha"));
   connection.send("three");
   await settle();
   const flushing = connection.flush();
-  connection.hangUp();
+  connection.closeNow();
   assertEquals(await connection.closed, { error: null, unsentBytes: 6 });
   assert(transport.closed);
   assertEquals((await assertRejects(() => flushing, ClosedError)).unsentBytes, 6);
@@ -302,7 +302,7 @@ Deno.test("Connection.inputEnded resolves when the peer ends, or when the connec
     if (end === "reset") transport.failInput();
     if (end === "abort") connection.abort();
     await connection.inputEnded;
-    assertEquals(connection.state, end === "peer" ? "open" : "closed");
+    assertEquals(connection.status, end === "peer" ? "open" : "closed");
     connection.abort();
   }
 });

@@ -1,4 +1,4 @@
-// Draining: what was received is handed over, up to a message boundary; then the iteration ends.
+// Draining: what was received is delivered, up to a message boundary; then the iteration ends.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
@@ -39,7 +39,7 @@ Deno.test("Connection.drain() hands over what has arrived until it is quiet, and
   transport.feed(utf8("one\ntwo\n"));
   await settle();
   connection.drain();
-  assertEquals(connection.state, "draining");
+  assertEquals(connection.status, "draining");
   transport.feed(utf8("three\n"));
   await settle();
   await time.clock.advance(QUIET_MS - 1);

@@ -1,4 +1,4 @@
-// Ends: every method says the same truth after one, and the peer is told which kind it was.
+// Ends: after an end every method says the same, and the peer learns which kind of end it was.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Connection, type ConnectionSetup } from "../../connection.ts";
 import { ClosedError, ParleyError, TimeoutError, TlsError } from "../../errors.ts";
@@ -39,15 +39,15 @@ Deno.test("Connection rejects send(), flush() and closeWrite() with the same err
   }
 });
 
-Deno.test("Connection.closeWrite() rejects after hangUp(), which ended nothing in order", async () => {
+Deno.test("Connection.closeWrite() rejects after closeNow(), which ended nothing in order", async () => {
   const { connection } = scriptedConnection(lines);
   await connection.send("handed over");
   await connection.flush();
-  connection.hangUp();
+  connection.closeNow();
   await connection.closed;
   const { send, flush, closeWrite } = await answers(connection);
   assertEquals([send.code, flush, closeWrite.code], ["ERR_CLOSED", "resolves", "ERR_CLOSED"]);
-  assertEquals(closeWrite.message, "Cannot end the writing side as the connection is closed");
+  assertEquals(closeWrite.message, "Cannot end the writing side: the connection is closed");
 });
 
 Deno.test("Connection.closeWrite() and flush() resolve after an end in order, as all was handed over", async () => {
@@ -104,17 +104,17 @@ Deno.test("Connection makes no error when both sides end in order, either one fi
   assertEquals(made, []);
 });
 
-/** An end, and whether the peer is told that it is one in order. */
+/** An end, and whether the peer sees it as orderly. */
 interface EndCase {
   readonly name: string;
   readonly signed: boolean;
-  readonly setup?: ConnectionSetup<unknown>;
+  readonly setup?: ConnectionSetup<unknown> | undefined;
   act(parts: ReturnType<typeof scriptedConnection>): unknown;
 }
 
 const ends: readonly EndCase[] = [
   { name: "close()", signed: true, act: ({ connection }) => void connection.close() },
-  { name: "hangUp() with nothing unsent", signed: true, act: ({ connection }) => connection.hangUp() },
+  { name: "closeNow() with nothing unsent", signed: true, act: ({ connection }) => connection.closeNow() },
   {
     name: "idleness",
     signed: true,
@@ -150,13 +150,13 @@ const ends: readonly EndCase[] = [
     },
   },
   {
-    name: "hangUp() with bytes unsent",
+    name: "closeNow() with bytes unsent",
     signed: false,
     async act({ connection, transport }) {
       transport.hold();
       connection.send("never taken");
       await settle();
-      connection.hangUp();
+      connection.closeNow();
     },
   },
   {
@@ -277,24 +277,24 @@ Deno.test("receiveTimeoutMs does not run while we do not read, while a write wai
   for (let i = 0; i < 3; i++) paused.transport.feed(utf8("x".repeat(999) + "\n"));
   await settle();
   paused.sweeper.advance(5000);
-  assertEquals(paused.connection.state, "open");
+  assertEquals(paused.connection.status, "open");
   while (paused.transport.unreadBytes > 0) await paused.connection.receive();
   await settle();
   paused.sweeper.advance(900);
-  assertEquals(paused.connection.state, "open", "the time begins when we read again");
+  assertEquals(paused.connection.status, "open", "the time begins when we read again");
 
   const writing = scriptedConnection(options);
   writing.transport.hold();
   writing.connection.send("one");
   await settle();
   writing.sweeper.advance(5000);
-  assertEquals(writing.connection.state, "open");
+  assertEquals(writing.connection.status, "open");
 
   const ended = scriptedConnection(options);
   ended.transport.endInput();
   await settle();
   ended.sweeper.advance(5000);
-  assertEquals(ended.connection.state, "open");
+  assertEquals(ended.connection.status, "open");
 
   const limits = new RateLimits({ perConnection: { messagesPerSecond: 0.001 } });
   const held = scriptedConnection({ ...options, rateGate: limits.gate(null, performance.now())! });
@@ -303,6 +303,6 @@ Deno.test("receiveTimeoutMs does not run while we do not read, while a write wai
   void held.connection.receive().catch(() => {});
   await settle();
   held.sweeper.advance(5000);
-  assertEquals(held.connection.state, "open");
+  assertEquals(held.connection.status, "open");
   for (const { connection } of [paused, writing, ended, held]) connection.abort();
 });

@@ -14,7 +14,7 @@ Deno.test("Connection.closed tells the first fault when a write fails while it e
   transport.feed(utf8("far too long\n"));
   const error = await assertRejects(() => connection.receive(), FramingError);
   await settle();
-  assertEquals(connection.state, "closing");
+  assertEquals(connection.status, "closing");
   transport.failWrites();
   assertEquals(await connection.closed, { error, unsentBytes: 4 });
 });
@@ -60,7 +60,7 @@ Deno.test("Connection that has ended in order stays so when a reader finds a cut
   assertEquals(text((await connection.receive())!), "one");
   const error = await assertRejects(() => connection.receive(), FramingError);
   assertEquals(error.code, "ERR_FRAME_TRUNCATED");
-  assertEquals([connection.stats().errorCode, connection.state], [null, "closed"]);
+  assertEquals([connection.stats().errorCode, connection.status], [null, "closed"]);
   assertEquals((await connection.closed).error, null);
 });
 

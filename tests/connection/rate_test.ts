@@ -1,4 +1,4 @@
-// Rate limits of a connection: what is handed over is counted, what waits is no debt, who has left is heard.
+// Rate limits of a connection: delivered messages are counted, waiting ones are not, and a peer that has left is noticed.
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { LimitError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
@@ -135,7 +135,7 @@ Deno.test("Connection under a limit that others use up drops what did not pass i
   left.transport.endInput();
   other.transport.feed(numbers(1000));
   const outcome = leftReader.done.catch((error) => error);
-  await time.clock.runUntil(() => left.connection.state === "closed", 40_000);
+  await time.clock.runUntil(() => left.connection.status === "closed", 40_000);
   const error = await outcome;
   assertInstanceOf(error, LimitError);
   // Half of the rate was its own, for half a minute.
@@ -187,12 +187,12 @@ Deno.test("Connection under a limit is not idle while the limit holds its peer b
   await settle();
   sweeper.advance(9900);
   await settle();
-  assertEquals(connection.state, "open", "the limit holds it back");
+  assertEquals(connection.status, "open", "the limit holds it back");
   await time.clock.advance(10_000);
   assertEquals(text((await receiving)!), "two");
   sweeper.advance(900);
   await settle();
-  assertEquals(connection.state, "open", "it was let go on just now");
+  assertEquals(connection.status, "open", "it was let go on just now");
   sweeper.advance(200);
   await settle();
   assertEquals(connection.stats().errorCode, "ERR_IDLE_TIMEOUT");
@@ -210,7 +210,7 @@ Deno.test("Connection under a limit blames no peer for a message whose rest it d
   await settle();
   sweeper.advance(9000);
   assert(!(await isSettled(receiving)));
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   await time.clock.advance(10_000);
   assertEquals(text((await receiving)!), "two");
   const last = connection.receive();
@@ -306,7 +306,7 @@ Deno.test("Connection under a limit leaves its turn to others when its message f
   const { seen } = reading(other.connection);
   other.transport.feed(numbers(1));
   await settle();
-  one.connection.hangUp();
+  one.connection.closeNow();
   await time.clock.advance(100);
   assertEquals(await waiting, "late");
   await time.clock.advance(900);

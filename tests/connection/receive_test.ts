@@ -134,7 +134,7 @@ Deno.test("Connection.receive() refuses a time that is none", async () => {
     await assertRejects(
       () => connection.receive({ timeoutMs }),
       RangeError,
-      `Cannot receive as "timeoutMs" must be 0 to`,
+      `Cannot receive: "timeoutMs" must be 0 to`,
     );
   }
   await assertRejects(
@@ -207,7 +207,7 @@ Deno.test("Connection is iterated to the peer's end; leaving the loop closes not
   const iterator = b[Symbol.asyncIterator]();
   assertStrictEquals(iterator[Symbol.asyncIterator](), iterator);
   assertEquals(await iterator.return!(), { value: undefined, done: true });
-  assertEquals(b.state, "open");
+  assertEquals(b.status, "open");
   await b.send("Still here");
   assertEquals(text((await a.receive())!), "Still here");
   await closeAll(a, b);

@@ -177,7 +177,7 @@ Deno.test("Connection ends with ERR_SLOW_CONSUMER above maxQueuedBytes, and tell
   const flushing = connection.flush();
   assertEquals(connection.stats().queuedBytes, 100_000);
   await settle();
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   const refused = await assertRejects(() => connection.send(new Uint8Array(1)), ClosedError);
   assertEquals(refused.code, "ERR_SLOW_CONSUMER");
   assertEquals(refused.unsentBytes, 100_001);
@@ -196,7 +196,7 @@ Deno.test("Connection takes one message that is larger than its whole queue, and
   transport.hold();
   const large = connection.send(new Uint8Array(100_000));
   assert(!(await isSettled(large)));
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   const error = await assertRejects(() => connection.send("x"), ClosedError);
   assertEquals(error.code, "ERR_SLOW_CONSUMER");
   await assertRejects(() => large, ClosedError);
@@ -220,7 +220,7 @@ Deno.test("Connection.send() refuses what is neither bytes nor a string", async 
     await assertRejects(
       () => connection.send(wrong as unknown as string),
       TypeError,
-      "Cannot send as the message must be a string or a Uint8Array",
+      "Cannot send: the message must be a string or a Uint8Array",
     );
   }
   await connection.send("fine");
@@ -303,7 +303,7 @@ Deno.test("Connection hands over the peer's last words after a write has failed"
   const error = await assertRejects(() => connection.flush(), ClosedError);
   assertEquals(error.code, "ERR_RESET");
   const refused = await assertRejects(() => connection.send("more"), ClosedError);
-  assertEquals([refused.code, connection.state], ["ERR_RESET", "closing"]);
+  assertEquals([refused.code, connection.status], ["ERR_RESET", "closing"]);
   const receiving = connection.receive();
   transport.feed(utf8("you are late\ngo away\n"));
   transport.endInput();

@@ -21,7 +21,7 @@ Deno.test("Connection counts what the kernel has taken of a write that is not fi
     sweeper.advance(900);
     transport.takenBytes = i * KIB;
   }
-  assertEquals([connection.state, connection.stats().queuedBytes], ["open", 190 * KIB]);
+  assertEquals([connection.status, connection.stats().queuedBytes], ["open", 190 * KIB]);
   sweeper.advance(1100);
   const { error, unsentBytes } = await connection.closed;
   assertEquals([(error as ClosedError).code, unsentBytes], ["ERR_SLOW_CONSUMER", 190 * KIB]);
@@ -38,7 +38,7 @@ Deno.test("Connection counts what leaves the kernel while a write waits, where t
     sweeper.advance(100);
     transport.kernelBytes -= 6 * KIB;
   }
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   // Now it takes no more. What it took since the kernel was last asked counts, once.
   sweeper.advance(1300);
   sweeper.advance(1100);

@@ -89,7 +89,7 @@ Deno.test("Connection does not blame the peer for a message that nobody waits fo
   sweeper.advance(900);
   transport.feed(utf8(" done\n"));
   assertEquals(text((await receiving)!), "half done");
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
@@ -155,7 +155,7 @@ Deno.test("Connection is not idle while as much comes as goes", async () => {
     await connection.flush();
     sweeper.advance(900);
   }
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
@@ -174,7 +174,7 @@ Deno.test("Connection that was idle reads and drops what its peer still sends, s
   transport.endInput();
   const { error } = await connection.closed;
   assertEquals((error as TimeoutError).code, "ERR_IDLE_TIMEOUT");
-  // What had been received is handed over before the error.
+  // What had been received is delivered before the error.
   assertEquals((await connection.receive())!.length, 999);
   assertEquals((await connection.receive())!.length, 999);
   assertStrictEquals(await connection.receive().catch((why) => why), error);
@@ -190,18 +190,18 @@ Deno.test("Connection is not idle while a write is under way", async () => {
   connection.send("one");
   await settle();
   sweeper.advance(5000);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   transport.releaseAll();
   await settle();
   sweeper.advance(900);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   connection.abort();
 });
 
 Deno.test("Connection is not idle by default", async () => {
   const { connection, sweeper } = scriptedConnection(lines);
   sweeper.advance(1e9, 1e8);
-  assertEquals(connection.state, "open");
+  assertEquals(connection.status, "open");
   await settle();
   connection.abort();
 });

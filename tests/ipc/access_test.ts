@@ -68,12 +68,12 @@ for (const [name, make] of WAYS) {
     const random = new Random(newSeed());
     for (const size of [0, 1, 100, 5000, 70_000, 1_500_000]) {
       const data = random.bytes(size);
-      await client.write(size + 1, data);
-      const message = await settles("a message", server.read());
+      await client.send(size + 1, data);
+      const message = await settles("a message", server.receive());
       assertEquals([message?.type, message?.data], [size + 1, data]);
       assertEquals(message?.client, [...server.clients.values()][0]);
-      await message!.client.write(7, data);
-      const back = await settles("an answer", client.read());
+      await message!.client.send(7, data);
+      const back = await settles("an answer", client.receive());
       assertEquals([back?.type, back?.data], [7, data]);
       assertEquals(await client.query(data), data.toReversed());
     }
@@ -109,7 +109,7 @@ Deno.test("listenIpc refuses a second server, and works again once the first has
   await using channel = new Channel();
   const first = await listenIpc(channel.options);
   await assertCode("ERR_ADDRESS_IN_USE", () => listenIpc(channel.options));
-  await first.close();
+  await first.shutdown();
   await using second = await listenIpc(channel.options);
   assertEquals(second.status, "listening");
 });
@@ -275,11 +275,11 @@ Deno.test("the channel's key file is made for this user alone, gone with the ser
   const server = await listenIpc(channel.options);
   const made = await Deno.readFile(keyPath);
   assertEquals([made.length, (await Deno.lstat(keyPath)).mode! & 0o777], [32, 0o600]);
-  await server.close();
+  await server.shutdown();
   await assertRejects(() => Deno.lstat(keyPath), Deno.errors.NotFound);
   // One that was there before, beside a socket of a path of the user's, is used and left there.
   await Deno.writeFile(keyPath, made, { mode: 0o600 });
-  await (await listenIpc(channel.options)).close();
+  await (await listenIpc(channel.options)).shutdown();
   assertEquals(await Deno.readFile(keyPath), made);
   await Deno.chmod(keyPath, 0o644);
   await assertCode("ERR_FORBIDDEN", () => listenIpc(channel.options));

@@ -11,22 +11,22 @@ Deno.test("close hands over what was written and answers what was asked; what wa
   await using server = await listenIpc({ ...channel.options, onQuery: () => answer.promise });
   const client = await connectIpc(channel.options);
   const asked = client.query("slow");
-  for (let i = 1; i <= 50; i++) await client.write(i, new Uint8Array(10_000));
+  for (let i = 1; i <= 50; i++) await client.send(i, new Uint8Array(10_000));
   const fromServer = [...server.clients.values()][0]!;
-  await fromServer.write(77, "bye");
+  await fromServer.send(77, "bye");
   await until("the query has arrived", () => fromServer.stats().queriesIn === 1);
   const closing = client.close();
   assertEquals(client.status, "closing");
-  await assertCode("ERR_CLOSED", () => client.write(1, ""));
+  await assertCode("ERR_CLOSED", () => client.send(1, ""));
   answer.resolve("answered");
   assertEquals(text(await asked), "answered");
   // It takes until the server's process has received everything, and that reads ahead only so far.
-  for (let i = 1; i <= 40; i++) assertEquals((await fromServer.read())?.type, i);
+  for (let i = 1; i <= 40; i++) assertEquals((await fromServer.receive())?.type, i);
   await settles("the close", Promise.all([closing, fromServer.closed]));
   assertEquals([client.status, fromServer.status], ["closed", "closed"]);
-  for (let i = 41; i <= 50; i++) assertEquals((await fromServer.read())?.type, i);
-  assertEquals(await fromServer.read(), null);
-  assertEquals([text((await client.read())?.data), await client.read()], ["bye", null]);
+  for (let i = 41; i <= 50; i++) assertEquals((await fromServer.receive())?.type, i);
+  assertEquals(await fromServer.receive(), null);
+  assertEquals([text((await client.receive())?.data), await client.receive()], ["bye", null]);
   assertEquals(server.status, "listening");
 });
 
@@ -36,14 +36,14 @@ Deno.test("close of a server ends its clients in order, and both can close at on
   const clients = await Promise.all(
     [1, 2, 3].map(() => connectIpc({ ...channel.options, reconnect: false })),
   );
-  await server.write(5, "last words");
-  await settles("all closes", Promise.all([server.close(), clients[0]!.close()]));
+  await server.send(5, "last words");
+  await settles("all closes", Promise.all([server.shutdown(), clients[0]!.close()]));
   for (const client of clients) {
-    assertEquals([text((await client.read())?.data), await client.read()], ["last words", null]);
+    assertEquals([text((await client.receive())?.data), await client.receive()], ["last words", null]);
     await client.closed;
   }
-  assertEquals([server.status, clients[1]!.status, await server.read()], ["closed", "disconnected", null]);
-  await server.close();
+  assertEquals([server.status, clients[1]!.status, await server.receive()], ["closed", "disconnected", null]);
+  await server.shutdown();
 });
 
 Deno.test("close at its deadline cuts, and counts what it cut", async () => {
@@ -54,7 +54,7 @@ Deno.test("close at its deadline cuts, and counts what it cut", async () => {
   const asked = client.query("?");
   asked.catch(() => {});
   await until("the query has arrived", () => [...server.clients.values()][0]!.stats().queriesIn === 1);
-  const error = await assertRejects(() => server.close({ timeoutMs: 50 }), TimeoutError);
+  const error = await assertRejects(() => server.shutdown({ timeoutMs: 50 }), TimeoutError);
   assertEquals([error.code, error.cutConnections], ["ERR_DRAIN_TIMEOUT", 1]);
   await assertCode("ERR_RESET", () => asked);
   await client.closed;
@@ -67,12 +67,12 @@ Deno.test("a signal closes a server and a client in order", async () => {
   const { signal } = controller;
   const server = await listenIpc({ ...channel.options, signal });
   const client = await connectIpc({ ...channel.options, signal });
-  await client.write(1, "x");
+  await client.send(1, "x");
   await client.flush();
   controller.abort();
-  await settles("both closed", Promise.all([server.closed, client.closed]));
+  await settles("both closed", Promise.all([server.finished, client.closed]));
   assertEquals([server.status, client.status], ["closed", "closed"]);
-  assertEquals((await server.read())?.type, 1);
+  assertEquals((await server.receive())?.type, 1);
 });
 
 Deno.test("abort ends now: everything pending rejects with the reason", async () => {
@@ -80,10 +80,10 @@ Deno.test("abort ends now: everything pending rejects with the reason", async ()
   await using server = await listenIpc({ ...channel.options, onQuery: () => new Promise<string>(() => {}) });
   const client = await connectIpc(channel.options);
   const reason = new Error("stop");
-  const pending = [client.read(), client.query("x"), client.read({ timeoutMs: 5000 })];
+  const pending = [client.receive(), client.query("x"), client.receive({ timeoutMs: 5000 })];
   client.abort(reason);
   for (const wait of pending) assertEquals(await settles("a wait", wait.catch((error) => error)), reason);
-  assertEquals([client.status, await client.write(1, "").catch((error) => error)], ["error", reason]);
+  assertEquals([client.status, await client.send(1, "").catch((error) => error)], ["error", reason]);
   await until("the server notices", () => server.status === "listening");
 });
 
@@ -96,14 +96,14 @@ Deno.test("a client connects again, tells of it, and goes on; queries wait for t
     for await (const { status } of client.statuses()) statuses.push(status);
   })();
   assertEquals(text(await client.query("")), "first");
-  await first.close();
+  await first.shutdown();
   await until("the loss", () => client.status === "reconnecting");
   const waiting = client.query("");
-  const written = client.write(3, "later");
+  const written = client.send(3, "later");
   await using second = await listenIpc({ ...channel.options, onQuery: () => "second" });
   assertEquals(text(await settles("the answer", waiting)), "second");
   await written;
-  assertEquals((await second.read())?.type, 3);
+  assertEquals((await second.receive())?.type, 3);
   await client.close();
   await watching;
   assertEquals(statuses, ["connected", "reconnecting", "connected", "closing", "closed"]);
@@ -112,11 +112,11 @@ Deno.test("a client connects again, tells of it, and goes on; queries wait for t
 Deno.test("a client whose secret is no longer accepted ends with ERR_AUTH", async () => {
   await using channel = new Channel();
   const first = await listenIpc({ ...channel.options, secret: SecretKey.generate() }).catch(() => null);
-  await first?.close();
+  await first?.shutdown();
   const secret = SecretKey.generate();
   const good = await listenIpc({ ...channel.options, secret });
   const client = await connectIpc({ ...channel.options, secret });
-  await good.close();
+  await good.shutdown();
   await using _other = await listenIpc({
     ...channel.options,
     secret: SecretKey.generate(),
@@ -124,32 +124,32 @@ Deno.test("a client whose secret is no longer accepted ends with ERR_AUTH", asyn
   });
   await settles("the end", client.closed);
   assertEquals(client.status, "error");
-  await assertCode("ERR_AUTH", () => client.read());
+  await assertCode("ERR_AUTH", () => client.receive());
 });
 
 Deno.test("queries and writes without a server end at their time limits", async () => {
   await using channel = new Channel();
   const server = await listenIpc(channel.options);
   await using client = await connectIpc({ ...channel.options, writeTimeoutMs: 60 });
-  await server.close();
+  await server.shutdown();
   await until("the loss", () => client.status === "reconnecting");
   await assertCode("ERR_CONNECT_TIMEOUT", () => client.query("", { timeoutMs: 40 }));
-  await assertCode("ERR_WRITE_TIMEOUT", () => client.write(1, ""));
+  await assertCode("ERR_WRITE_TIMEOUT", () => client.send(1, ""));
 });
 
 Deno.test("flush tells, once, that a connection was lost with messages that may not have arrived", async () => {
   await using channel = new Channel();
   await using server = await listenIpc(channel.options);
   await using client = await connectIpc(channel.options);
-  await client.write(1, "a");
+  await client.send(1, "a");
   await client.flush();
-  await client.write(2, "b");
+  await client.send(2, "b");
   [...server.clients.values()][0]!.abort(new Error("gone"));
   await until("the loss", () => client.status === "reconnecting" || client.sessionId === null);
   await until("the next connection", () => client.status === "connected");
   await assertCode("ERR_RESET", () => client.flush());
   await client.flush();
-  await client.write(3, "c");
+  await client.send(3, "c");
   await client.flush();
 });
 
@@ -159,7 +159,7 @@ Deno.test("a client that was lost is told apart from one that closed", async () 
   const lost = await connectIpc({ ...channel.options, reconnect: false });
   const seen = [...server.clients.values()][0]!;
   lost.abort(new Error("gone"));
-  await assertCode("ERR_RESET", () => seen.read());
+  await assertCode("ERR_RESET", () => seen.receive());
   assertEquals(seen.status, "closed");
 });
 
@@ -182,10 +182,9 @@ Deno.test("close refuses options that are wrong, and closes nothing then", async
   await using client = await connectIpc(channel.options);
   await using pair = await pairIpc({ ...channel.options, path: `${channel.path}2` }, () => "");
   const [there] = server.clients.values();
-  for (
-    const { close } of [client, server, pair, there!].map((it) => ({ close: (o: object) => it.close(o) }))
-  ) {
-    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close as there is no option");
+  const closes = [client, pair, there!].map((link) => (options: object) => link.close(options));
+  for (const close of [...closes, (options: object) => server.shutdown(options)]) {
+    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close: there is no option");
     await assertRejects(() => close({ timeoutMs: -1 }), RangeError, '"timeoutMs"');
   }
   await assertRejects(() => there!.close({ forGood: 1 as never }), TypeError, '"forGood"');

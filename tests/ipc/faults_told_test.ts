@@ -18,7 +18,7 @@ import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 import { Middle } from "./middle.ts";
 
-/** What `onError` was told: the phase and the code of each error. */
+/** What `onError` got: the phase and the code of each error. */
 class Told {
   readonly all: string[] = [];
   readonly peers: (string | undefined)[] = [];
@@ -93,7 +93,7 @@ Deno.test("IpcServer reports and counts each way to break the protocol, beside c
   ]);
   assertEquals([good.status, server.clients.size], ["connected", 1]);
   await good.close();
-  await server.close();
+  await server.shutdown();
 });
 
 Deno.test("IpcServer reports nothing of clients that close, hang up between messages or are aborted", async () => {
@@ -117,7 +117,7 @@ Deno.test("IpcServer reports nothing of clients that close, hang up between mess
   await settles("the end", aborted.closed);
   await until("all have gone", () => server.stats().overall.connectionsClosed === 4);
   assertEquals([told.all, server.stats().overall.protocolErrors], [[], 0]);
-  await server.close();
+  await server.shutdown();
 });
 
 Deno.test("IpcServer reports a client that gives no sign of life, once", async () => {
@@ -132,7 +132,7 @@ Deno.test("IpcServer reports a client that gives no sign of life, once", async (
   assertEquals(told.all, ["connection ERR_KEEPALIVE_TIMEOUT"]);
   assertEquals(server.stats().overall.protocolErrors, 0);
   silent.close();
-  await server.close();
+  await server.shutdown();
 });
 
 type Tampering = [what: string, code: string, change: (unit: Uint8Array) => Uint8Array];
@@ -230,7 +230,7 @@ Deno.test("a provider that fails to seal ends the connection, and its program he
   });
   const client = await connectIpc({ ...channel.options, encryption: OURS, reconnect: false });
   broken = true;
-  await server.write(1, "x");
+  await server.send(1, "x");
   await settles("the end", client.closed);
   await until("it was reported", () => told.all.length > 0);
   assertEquals(told.all, ["connection ERR_IPC_PROVIDER"]);
@@ -246,7 +246,7 @@ Deno.test("IpcServerClient.close forGood turns a client or a pair's process out:
   await there!.close({ forGood: true });
   await settles("the end", turnedOut.closed);
   assertEquals(turnedOut.status, "error");
-  await assertCode("ERR_FORBIDDEN", () => turnedOut.read());
+  await assertCode("ERR_FORBIDDEN", () => turnedOut.receive());
   await assertCode("ERR_FORBIDDEN", () => turnedOut.query(""));
   assertEquals(told.all, ["connect ERR_FORBIDDEN"]);
   const pair = await pairIpc({ ...channel.options, onError: told.onError }, () => "");
@@ -287,5 +287,5 @@ Deno.test("IpcServer with as many handshakes as it may have reports that once, a
   await until("two gave way", () => server.stats().overall.connectionsRefused >= 2);
   assertEquals(told.all, ["refused ERR_TOO_MANY_CONNECTIONS"]);
   for (const conn of idle) conn.close();
-  await server.close();
+  await server.shutdown();
 });

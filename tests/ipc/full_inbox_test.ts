@@ -47,14 +47,14 @@ for (const encryption of [true, false]) {
     await using server = await listenIpc(options);
     await using client = await connectIpc({ ...options, ...SMALL_INBOX });
     const [first] = server.clients.values();
-    await first!.write(5, LARGE);
+    await first!.send(5, LARGE);
     await first!.flush();
     first!.abort(new Error("cut"));
     await first!.closed;
     await until("the next link", () => server.clients.size === 1 && client.status === "connected");
-    await client.write(3, "after the loss");
-    assertEquals((await settles("the message", server.read()))?.type, 3);
-    assertEquals((await client.read())?.type, 5); // and what came before the loss is still there
+    await client.send(3, "after the loss");
+    assertEquals((await settles("the message", server.receive()))?.type, 3);
+    assertEquals((await client.receive())?.type, 5); // and what came before the loss is still there
   });
 
   Deno.test(`IpcClient with a full inbox, ${how}, notices its loss by a write that fails`, async () => {
@@ -64,11 +64,11 @@ for (const encryption of [true, false]) {
     const client = await connectIpc({ ...options, ...SMALL_INBOX, reconnect: false });
     const [there] = server.clients.values();
     // More than it reads ahead: the end of the line stands behind it.
-    for (let i = 0; i < 3; i++) void there!.write(5, new Uint8Array(100_000)).catch(() => {});
+    for (let i = 0; i < 3; i++) void there!.send(5, new Uint8Array(100_000)).catch(() => {});
     await until("the first message", () => client.stats().overall.messagesIn > 0);
     there!.abort(new Error("cut"));
     await there!.closed;
-    for (let i = 0; i < 2; i++) await client.write(3, "x").catch(() => {});
+    for (let i = 0; i < 2; i++) await client.send(3, "x").catch(() => {});
     await settles("the end", client.closed);
     assertEquals(client.status, "disconnected");
   });
@@ -83,7 +83,7 @@ for (const encryption of [true, false]) {
     const [there] = server.clients.values();
     const failure = assertRejects(() => there!.query("?", { timeoutMs: 60_000 }), ParleyError);
     await asked.promise;
-    void client.write(1, new Uint8Array(3_000_000)).catch(() => {});
+    void client.send(1, new Uint8Array(3_000_000)).catch(() => {});
     await until("a part of the message", () => there!.stats().bytesIn > 0);
     client.abort(new Error("Enough"));
     assertEquals((await settles("the failure", failure)).code, "ERR_RESET");
@@ -102,14 +102,14 @@ Deno.test("close of a client whose inbox is full hears the answers to its querie
   const query = client.query("x");
   await asked.promise;
   const [there] = server.clients.values();
-  await there!.write(9, LARGE);
-  await there!.write(10, LARGE);
+  await there!.send(9, LARGE);
+  await there!.send(10, LARGE);
   await until("a full inbox", () => client.stats().overall.messagesIn > 0);
   const close = client.close();
   answer.resolve("answer");
   assertEquals(new TextDecoder().decode(await settles("the answer", query)), "answer");
   await settles("the close", close);
-  assertEquals((await client.read())?.type, 9); // what was received can still be read
+  assertEquals((await client.receive())?.type, 9); // what was received can still be read
 });
 
 Deno.test("close answers queries that waited for their turn, the last one too", async () => {
@@ -122,7 +122,7 @@ Deno.test("close answers queries that waited for their turn, the last one too", 
   const queries = Promise.allSettled(["a", "b", "c"].map((question) => client.query(question)));
   await asked.promise;
   await until("all three", () => server.stats().overall.queriesIn === 3);
-  const close = server.close({ timeoutMs: 15_000 });
+  const close = server.shutdown({ timeoutMs: 15_000 });
   answer.resolve("done");
   await settles("the close", close); // no ERR_DRAIN_TIMEOUT
   assertEquals((await queries).map(({ status }) => status), ["fulfilled", "rejected", "rejected"]);
@@ -133,11 +133,11 @@ Deno.test("pairIpc lets a second process in while the first writes without pause
   await using first = await pairIpc(channel.options, () => "");
   let written = 0;
   const writing = (async () => {
-    for (; written < 40; written++) await first.write(1, new Uint8Array(100_000));
+    for (; written < 40; written++) await first.send(1, new Uint8Array(100_000));
   })();
   await using second = await settles("the second process", pairIpc(channel.options, () => ""));
   for (let i = 0; i < 40; i++) {
-    assertEquals((await settles("a message", second.read()))?.data.length, 100_000);
+    assertEquals((await settles("a message", second.receive()))?.data.length, 100_000);
   }
   await writing;
 });
@@ -146,15 +146,15 @@ Deno.test("pairIpc lets a process in again that aborted while the other one's in
   await using channel = new Channel();
   await using first = await pairIpc(channel.options, () => "");
   const second = await pairIpc(channel.options, () => "");
-  for (let i = 0; i < 2; i++) void second.write(1, new Uint8Array(300_000)).catch(() => {});
+  for (let i = 0; i < 2; i++) void second.send(1, new Uint8Array(300_000)).catch(() => {});
   await until("a full inbox", () => first.stats().overall.messagesIn > 0);
   second.abort(new Error("Gone"));
   await second.closed;
   await using again = await settles("the second process", pairIpc(channel.options, () => "again"));
-  const before = await settles("what came before", first.read());
+  const before = await settles("what came before", first.receive());
   assertEquals([before?.type, before?.data.length], [1, 300_000]);
-  await again.write(2, "here");
-  for (let type = 1; type !== 2;) type = (await settles("a message", first.read()))!.type;
+  await again.send(2, "here");
+  for (let type = 1; type !== 2;) type = (await settles("a message", first.receive()))!.type;
   assertEquals(new TextDecoder().decode(await settles("an answer", first.query("?"))), "again");
 });
 
@@ -162,7 +162,7 @@ Deno.test("a server that is full lets a client in when another has gone that it 
   await using channel = new Channel();
   await using server = await listenIpc({ ...channel.options, ...SMALL_INBOX, maxClients: 1 });
   const first = await connectIpc(channel.options);
-  for (let i = 0; i < 3; i++) void first.write(1, new Uint8Array(100_000)).catch(() => {});
+  for (let i = 0; i < 3; i++) void first.send(1, new Uint8Array(100_000)).catch(() => {});
   await until("a full inbox", () => server.stats().overall.messagesIn > 0);
   first.abort(new Error("gone"));
   await using _second = await settles("the next client", connectIpc(channel.options));
@@ -201,13 +201,13 @@ Deno.test("IpcClient that writes one way, as fast as the other side reads, is no
   const block = new Uint8Array(3_000_000);
   let written = 0;
   for (const end = performance.now() + 2200; performance.now() < end; written += block.length) {
-    await client.write(1, block);
+    await client.send(1, block);
   }
   await client.flush();
   await until("all of it", () => read === written);
   assertEquals(client.status, "connected");
   await client.close();
-  await server.close();
+  await server.shutdown();
   await reading;
 });
 
@@ -215,6 +215,6 @@ Deno.test("write passes a message that is larger than the whole queue, alone", a
   await using channel = new Channel();
   await using server = await listenIpc(channel.options);
   await using client = await connectIpc({ ...channel.options, highWaterBytes: 1024, maxQueuedBytes: 4096 });
-  await client.write(1, new Uint8Array(1_000_000));
-  assertEquals((await settles("the message", server.read()))?.data.length, 1_000_000);
+  await client.send(1, new Uint8Array(1_000_000));
+  assertEquals((await settles("the message", server.receive()))?.data.length, 1_000_000);
 });

@@ -14,7 +14,7 @@ Deno.test("read gives up at its time limit or signal and loses no message, in a 
   const total = 400;
   const sending = (async () => {
     for (let i = 1; i <= total; i++) {
-      await client.write(i, new Uint8Array(random.below(50)));
+      await client.send(i, new Uint8Array(random.below(50)));
       if (random.below(4) === 0) await new Promise((resolve) => setTimeout(resolve, random.below(3)));
     }
   })();
@@ -25,7 +25,7 @@ Deno.test("read gives up at its time limit or signal and loses no message, in a 
     const waits = Array.from({ length: 1 + random.below(8) }, () => {
       const kind = random.below(3);
       const signal = kind === 0 ? AbortSignal.timeout(random.below(2)) : undefined;
-      return server.read({ timeoutMs: random.below(3), ...(signal === undefined ? {} : { signal }) });
+      return server.receive({ timeoutMs: random.below(3), ...(signal === undefined ? {} : { signal }) });
     });
     for (const result of await Promise.allSettled(waits)) {
       if (result.status === "fulfilled") {
@@ -46,13 +46,13 @@ Deno.test("read with 0 ms never waits, and an aborted signal rejects with its re
   await using channel = new Channel();
   await using server = await listenIpc(channel.options);
   await using client = await connectIpc(channel.options);
-  await assertCode("ERR_READ_TIMEOUT", () => server.read({ timeoutMs: 0 }));
-  await client.write(1, "x");
+  await assertCode("ERR_READ_TIMEOUT", () => server.receive({ timeoutMs: 0 }));
+  await client.send(1, "x");
   await client.flush();
-  assertEquals((await server.read({ timeoutMs: 0 }))?.type, 1);
+  assertEquals((await server.receive({ timeoutMs: 0 }))?.type, 1);
   const reason = new Error("no");
-  assertEquals(await server.read({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason);
-  await assertRejects(() => server.read({ timeoutMs: -1 }), RangeError);
+  assertEquals(await server.receive({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason);
+  await assertRejects(() => server.receive({ timeoutMs: -1 }), RangeError);
 });
 
 Deno.test("read takes turns between clients; readRound takes one of each or, at the time limit, what there is", async () => {
@@ -60,26 +60,26 @@ Deno.test("read takes turns between clients; readRound takes one of each or, at 
   await using server = await listenIpc(channel.options);
   await using a = await connectIpc(channel.options);
   await using b = await connectIpc(channel.options);
-  for (let i = 1; i <= 3; i++) await a.write(i, "");
+  for (let i = 1; i <= 3; i++) await a.send(i, "");
   await a.flush();
-  for (let i = 11; i <= 13; i++) await b.write(i, "");
+  for (let i = 11; i <= 13; i++) await b.send(i, "");
   await b.flush();
   const types: number[] = [];
-  for (let i = 0; i < 4; i++) types.push((await server.read())!.type);
+  for (let i = 0; i < 4; i++) types.push((await server.receive())!.type);
   assertEquals(types, [1, 11, 2, 12]);
-  const round = await server.readRound();
+  const round = await server.receiveRound();
   assertEquals(round.map((message) => message.type), [3, 13]);
-  await b.write(14, "");
+  await b.send(14, "");
   await b.flush();
-  assertEquals((await server.readRound({ timeoutMs: 30 })).map((message) => message.type), [14]);
-  await a.write(4, "");
+  assertEquals((await server.receiveRound({ timeoutMs: 30 })).map((message) => message.type), [14]);
+  await a.send(4, "");
   await a.flush();
   const controller = new AbortController();
-  const waiting = server.readRound({ signal: controller.signal });
+  const waiting = server.receiveRound({ signal: controller.signal });
   controller.abort(new Error("enough"));
   await assertRejects(() => waiting, Error, "enough");
-  const last = server.readRound();
-  await b.write(15, "");
+  const last = server.receiveRound();
+  await b.send(15, "");
   assertEquals((await settles("the round", last)).map((message) => message.type), [4, 15]);
 });
 
@@ -88,17 +88,17 @@ Deno.test("a server reads one client at a time as well, and iterates", async () 
   await using server = await listenIpc(channel.options);
   await using a = await connectIpc(channel.options);
   await using b = await connectIpc(channel.options);
-  await b.write(2, "b");
+  await b.send(2, "b");
   await b.flush();
   const fromA = server.clients.get(a.sessionId!)!;
-  await a.write(1, "a");
-  assertEquals(text((await fromA.read())?.data), "a");
+  await a.send(1, "a");
+  assertEquals(text((await fromA.receive())?.data), "a");
   for await (const { client, type } of server) {
     assertEquals([client.id, type], [b.sessionId, 2]);
     break;
   }
-  await server.write(9, "all");
-  assertEquals([(await a.read())?.type, (await b.read())?.type], [9, 9]);
+  await server.send(9, "all");
+  assertEquals([(await a.receive())?.type, (await b.receive())?.type], [9, 9]);
   await assertRejects(() => server.query("who?"), TypeError);
 });
 
@@ -172,14 +172,14 @@ Deno.test("a message of the other side's limit passes, one byte more is refused 
   await using channel = new Channel();
   await using server = await listenIpc({ ...channel.options, maxMessageBytes: 2000, onQuery: () => "ok" });
   await using client = await connectIpc(channel.options);
-  await client.write(1, new Uint8Array(2000));
-  assertEquals((await server.read())?.data.length, 2000);
-  const error = await assertRejects(() => client.write(1, new Uint8Array(2001)), FramingError);
+  await client.send(1, new Uint8Array(2000));
+  assertEquals((await server.receive())?.data.length, 2000);
+  const error = await assertRejects(() => client.send(1, new Uint8Array(2001)), FramingError);
   assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
   await assertRejects(() => client.query(new Uint8Array(2001)), FramingError);
   assertEquals(text(await client.query("")), "ok");
-  for (const type of [0, -1, 1.5, 2 ** 32]) await assertRejects(() => client.write(type, ""), RangeError);
-  await assertRejects(() => client.write(1, 5 as unknown as string), TypeError);
+  for (const type of [0, -1, 1.5, 2 ** 32]) await assertRejects(() => client.send(type, ""), RangeError);
+  await assertRejects(() => client.send(1, 5 as unknown as string), TypeError);
 });
 
 Deno.test("a reader that stops slows its writer down, and loses nothing", async () => {
@@ -191,7 +191,7 @@ Deno.test("a reader that stops slows its writer down, and loses nothing", async 
   const writing = (async () => {
     for (let i = 1; i <= 100; i++) {
       data[0] = i; // may be changed once the promise has resolved
-      await client.write(i, data);
+      await client.send(i, data);
       written++;
     }
     await client.flush();
@@ -205,7 +205,7 @@ Deno.test("a reader that stops slows its writer down, and loses nothing", async 
   });
   assert(written >= 3 && written < 60, `${written} of 100 written`);
   for (let i = 1; i <= 100; i++) {
-    const message = await server.read();
+    const message = await server.receive();
     assertEquals([message?.type, message?.data[0], message?.data.length], [i, i, 100_000]);
   }
   await writing;
@@ -227,7 +227,7 @@ Deno.test("a writer that never waits is told that it is too fast", async () => {
   await using channel = new Channel();
   await using server = await listenIpc(channel.options);
   await using client = await connectIpc({ ...channel.options, reconnect: false });
-  const writes = Array.from({ length: 120 }, () => client.write(1, new Uint8Array(100_000)));
+  const writes = Array.from({ length: 120 }, () => client.send(1, new Uint8Array(100_000)));
   const results = await settles("the writes", Promise.allSettled(writes));
   const last = results.at(-1)!;
   assert(last.status === "rejected" && last.reason instanceof ClosedError);

@@ -8,7 +8,7 @@ import { Child, type ChildEvent } from "./children.ts";
 import { type Change, Middle, type Plan } from "./middle.ts";
 import { concat, newSeed, Random } from "./support.ts";
 
-/** What a client may be told when someone tampers with a handshake. */
+/** What a client may see when a middleman tampers with a handshake. */
 const HANDSHAKE_CODES = ["ERR_AUTH", "ERR_NOT_OUR_PROTOCOL", "ERR_HANDSHAKE_TIMEOUT"];
 /** … and later; who tampers with the first record of each attempt lets it try until its time is over. */
 const RECORD_CODES = [
@@ -55,14 +55,14 @@ class Stage implements AsyncDisposable {
     await this.#dir[Symbol.asyncDispose]();
   }
 
-  /** Lets the client talk through a middle; gives how that ended, and what the server sent. */
+  /** Lets the client talk through a middle; returns how that ended, and what the server sent. */
   async talk(plan: Plan): Promise<{ event: ChildEvent; sentBytes: number; connections: number }> {
     await using middle = new Middle(
       `${this.#dir.path}/m${this.#middles++}`,
       `${this.#dir.path}/real.sock`,
       plan,
     );
-    const isEnd = (told: ChildEvent) => told.path === middle.path && !("wrong" in told);
+    const isEnd = (told: ChildEvent) => told["path"] === middle.path && !("wrong" in told);
     const ended = (async () => {
       for (;;) {
         const event = this.client.events.find(isEnd);
@@ -75,7 +75,7 @@ class Stage implements AsyncDisposable {
     return { event, sentBytes: middle.fromServerBytes, connections: middle.connections };
   }
 
-  /** Nobody took wrong data for right. */
+  /** No side accepted wrong data. */
   assertNothingWrong(): void {
     for (const event of [...this.client.events, ...this.server.events]) {
       assert(!("wrong" in event), JSON.stringify(event));
@@ -96,7 +96,7 @@ Deno.test("a middleman who only passes on is not noticed, whatever pieces he mak
   const slices: Change = (unit) => [unit.subarray(0, 1), unit.subarray(1, 7), unit.subarray(7)];
   for (const plan of [{}, { client: slices, server: slices }]) {
     const { event } = await stage.talk(plan);
-    assertEquals(event.ok, true, JSON.stringify(event));
+    assertEquals(event["ok"], true, JSON.stringify(event));
   }
   stage.assertNothingWrong();
 });
@@ -105,7 +105,7 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   await using stage = await Stage.make();
   const seen: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] };
   const record = (side: "client" | "server"): Change => (unit) => (seen[side].push(unit), unit);
-  assertEquals((await stage.talk({ client: record("client"), server: record("server") })).event.ok, true);
+  assertEquals((await stage.talk({ client: record("client"), server: record("server") })).event["ok"], true);
   const old = (side: "client" | "server", from: number): Change => (unit, i) =>
     i >= from ? seen[side][i] ?? [] : unit;
   const swapKey = (side: "client" | "server"): Change =>
@@ -141,7 +141,7 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   ];
   await inTurns(cases, async ([name, plan]) => {
     const { event, sentBytes, connections } = await stage.talk(plan);
-    assert(HANDSHAKE_CODES.includes(event.code), `${name}: ${JSON.stringify(event)}`);
+    assert(HANDSHAKE_CODES.includes(event["code"]), `${name}: ${JSON.stringify(event)}`);
     // A hello for each attempt at most, and after a wrong one nothing; M4 only where the client had proven itself.
     const most = name.includes("M4") || name.includes("M2") || name.includes("server") ? 198 : 149;
     assert(sentBytes <= most * connections, `${name}: the server sent ${sentBytes} bytes`);
@@ -161,7 +161,7 @@ Deno.test("a middleman who flips any bit of the handshake of two processes gets 
   });
   await inTurns(cases, async ({ side, index, bit }) => {
     const { event } = await stage.talk({ [side]: at(index, (unit) => flip(unit, bit)) });
-    assert(HANDSHAKE_CODES.includes(event.code), `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`);
+    assert(HANDSHAKE_CODES.includes(event["code"]), `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`);
   });
   stage.assertNothingWrong();
 });
@@ -208,7 +208,7 @@ Deno.test("a middleman in the records of two processes makes errors, and never w
   }]);
   await inTurns(cases, async ([name, plan]) => {
     const { event } = await stage.talk(plan);
-    assert(RECORD_CODES.includes(event.code), `${name}: ${JSON.stringify(event)}`);
+    assert(RECORD_CODES.includes(event["code"]), `${name}: ${JSON.stringify(event)}`);
   });
   stage.assertNothingWrong();
 });

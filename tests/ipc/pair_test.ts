@@ -27,8 +27,8 @@ Deno.test("pairIpc makes the first process the server, the second the client, an
   assertEquals(await one.query(""), new Uint8Array(0));
   const error = await assertRejects(() => pairIpc(channel.options, () => ""), RemoteError);
   assertEquals(error.code, "ERR_BUSY");
-  await one.write(5, "message");
-  assertEquals((await two.read())?.type, 5);
+  await one.send(5, "message");
+  assertEquals((await two.receive())?.type, 5);
   assertEquals(await ask(two, "still"), "one heard still");
 });
 
@@ -99,7 +99,7 @@ Deno.test("a pair without reconnect ends when the other process is lost", async 
     goes.abort(new Error("killed"));
     await settles("the end", stays.closed);
     assertEquals(stays.status, "disconnected");
-    await assertCode("ERR_RESET", () => stays.read());
+    await assertCode("ERR_RESET", () => stays.receive());
     await assertRejects(() => stays.query(""), ClosedError);
   }
 });
@@ -193,7 +193,7 @@ Deno.test("a pair ends the connection with a process that hangs, and takes the n
   const quick = { queryTimeoutMs: 100, keepaliveTimeoutMs: 100 };
   await using one = await pairIpc({ ...channel.options, ...quick }, () => "one");
   await using hanging = new Child("hanging", [channel.path]);
-  await hanging.next((event) => event.connected);
+  await hanging.next((event) => event["connected"]);
   await until("connected", () => one.status === "connected");
   const errors: unknown[] = [];
   const watching = (async () => {

@@ -94,7 +94,7 @@ Deno.test("claimSocket makes socket, lock and key anew, whichever of them is rem
   await Deno.rename(`${dir.path}/lock`, lockPath);
   await claim.check();
   assert(await isLive(path));
-  // What is no socket is left alone, told once, and followed by the socket when it has gone.
+  // What is no socket is left alone, reported once, and followed by the socket when it has gone.
   await Deno.remove(path);
   await Deno.writeTextFile(path, "precious");
   await claim.check();
@@ -182,7 +182,7 @@ Deno.test("listenIpc ends, and pairIpc decides its role anew, when another serve
     await removeFiles(path);
     return await ChannelLock.take("Cannot test", `${path}.lock`, 0o600);
   }));
-  await settles("the server", server.closed);
+  await settles("the server", server.finished);
   assertEquals(errors.map((error) => (error as { code?: string }).code), ["ERR_ADDRESS_IN_USE"]);
   const statuses = pair.statuses();
   const until = async (wanted: string) => {
@@ -242,7 +242,7 @@ Deno.test("listenIpc notices a key file that was changed in place or made again,
       while (await answered().catch(() => "") !== "here");
     };
     await settles(`a client after the key was ${name}`, noticed());
-    await server.close();
+    await server.shutdown();
     assertEquals([name, names(dir.path)], [name, []]);
   }));
 });
@@ -265,7 +265,7 @@ Deno.test("listenIpc leaves a key file where it is that a user put there and oth
   const error = await settles("the report", reported.promise);
   assertEquals((error as ParleyError).code, "ERR_FORBIDDEN");
   assertEquals(await Deno.readFile(keyPath), replaced);
-  await server.close();
+  await server.shutdown();
   assertEquals(names(dir.path), ["s.sock.key"]);
 });
 
@@ -278,7 +278,7 @@ Deno.test("listenIpc leaves nothing of ended channels behind", async () => {
       await client.query("x");
       assertEquals(server.clients.size, 1);
     }
-    await (await listenIpc({ name: "three", transport: "tcp", port: 0 })).close();
+    await (await listenIpc({ name: "three", transport: "tcp", port: 0 })).shutdown();
     assertEquals(names(`${dir.path}/parley`), []);
   });
 });

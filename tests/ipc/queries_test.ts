@@ -1,4 +1,4 @@
-// Queries over real sockets: who asks, whether it still waits, and what an asker that reads nothing costs.
+// Queries over real sockets: which side asks, whether it still waits, and what a caller that reads nothing costs.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ParleyError, RemoteError } from "../../errors.ts";
 import { connectIpc, type IpcQueryContext, listenIpc, pairIpc } from "../../ipc/mod.ts";
@@ -38,7 +38,7 @@ Deno.test("onQuery of a server writes messages to the client that asks, ahead of
   });
   await using client = await connectIpc(channel.options);
   assertEquals(text(await client.query("go")), "done");
-  const message = await client.read({ timeoutMs: 0 });
+  const message = await client.receive({ timeoutMs: 0 });
   assertEquals([message?.type, text(message!.data)], [7, "half way"]);
 });
 
@@ -86,7 +86,7 @@ Deno.test("close waits for no handler whose asker has given up", async () => {
   await using client = await connectIpc(channel.options);
   await assertRejects(() => client.query("?", { timeoutMs: 20 }));
   await until("the handler hears of it", () => slow.contexts[0]?.signal.aborted ?? false);
-  await settles("the close", server.close({ timeoutMs: 15_000 }));
+  await settles("the close", server.shutdown({ timeoutMs: 15_000 }));
 });
 
 Deno.test("no more answers than maxQueuedBytes and one wait for an asker that does not read; it may miss the others, and is not cut", async () => {
@@ -108,13 +108,13 @@ Deno.test("no more answers than maxQueuedBytes and one wait for an asker that do
   const answers = Array.from({ length: 40 }, () => client.query("?", { timeoutMs: 60_000 }));
   const ends = Promise.allSettled(answers);
   await until("all handlers run", () => running === 40);
-  await there.write(1, new Uint8Array(2000)); // more than the client reads ahead
+  await there.send(1, new Uint8Array(2000)); // more than the client reads ahead
   await until("the client has it", () => client.stats().overall.messagesIn === 1);
   turn.resolve();
   await until("the queue fills", () => there.stats().queuedBytes > 300_000);
   assert(there.stats().queuedBytes <= 1_300_000, `${there.stats().queuedBytes} bytes queued`);
   assertEquals(there.status, "connected");
-  assertEquals((await client.read())?.type, 1);
+  assertEquals((await client.receive())?.type, 1);
   const results = await settles("the answers", ends);
   const codes = results.filter((end) => end.status === "rejected").map(({ reason }) => reason.code);
   assert(codes.every((code) => code === "ERR_QUEUE_FULL"), `${codes}`);

@@ -223,7 +223,7 @@ Deno.test("connectIpc takes two servers that die in the handshake for that, and 
   lose();
   await settles("the end", client.closed);
   assertEquals([client.status, middle.connections], ["error", 9]);
-  await assertCode("ERR_AUTH", () => client.read());
+  await assertCode("ERR_AUTH", () => client.receive());
   const line = channel.logger.lines.find((line) => line.startsWith("warn The channel ended for good"));
   assert(line !== undefined, channel.logger.lines.join("\n"));
   await assertRejects(() => connectIpc({ ...options, path: middle.path }), AuthError);

@@ -34,7 +34,7 @@ interface AttackOptions {
   /**
    * One offence, tens of thousands of times, by a peer that reads nothing, while the application keeps up.
    */
-  readonly flood?: boolean;
+  readonly flood?: boolean | undefined;
 }
 
 interface Tally {
@@ -109,13 +109,13 @@ class Attacked {
     if (!this.#readsOn) void this.#read();
   }
 
-  /** Once it has listened: nothing was told that has no type, and no more waited than may. */
+  /** Once it has listened: no error without a type came, and no more waited than may. */
   check(): void {
     const { framesIn } = this.session.stats();
     if (this.#chosen.every((name) => NOISE.has(name))) {
       assert(framesIn < MAX_NOISE_FRAMES, `${framesIn} frames of noise were taken`);
     }
-    // What the application has to say is bounded by the credit that the peer gave.
+    // What the application has to say is bounded by the credit of the peer.
     if (!this.#readsOn && this.#habit !== "answers") {
       assert(
         this.#received <= MAX_QUEUED_BYTES,
@@ -221,7 +221,7 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
   try {
     for (const victim of attacked) void victim.offend();
     await clock.advance(9000);
-    for (const victim of attacked) victim.session.state === "ended" ? tally.ended++ : tally.harmless++;
+    for (const victim of attacked) victim.session.status === "ended" ? tally.ended++ : tally.harmless++;
     for (const victim of attacked) victim.listen();
     await clock.advance(3000);
     for (const victim of attacked) victim.check();

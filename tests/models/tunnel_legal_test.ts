@@ -63,7 +63,7 @@ class Tunnels {
     }));
     while (this.#running.length > 0) await Promise.all(this.#running.splice(0));
     for (const wire of [home, office]) await wire.close().catch((error) => this.#excuse(error));
-    await server.close().catch((error) => this.#excuse(error));
+    await server.shutdown().catch((error) => this.#excuse(error));
     await server.finished;
   }
 
@@ -104,7 +104,7 @@ class Tunnels {
 
   /** The far relay dials the service. */
   async #expose(stream: WireStream): Promise<void> {
-    const plan = this.#plans.get(Number(stream.meta.plan));
+    const plan = this.#plans.get(Number(stream.meta["plan"]));
     assert(plan !== undefined);
     const link = this.#link();
     this.#running.push(this.#act(plan, "acceptor", link.right));

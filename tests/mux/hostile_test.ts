@@ -16,7 +16,7 @@ const many = (count: number, make: (index: number) => Uint8Array) =>
   Array.from({ length: count }, (_, i) => make(i));
 const syn = (id: number) => frame(UPDATE, SYN, id, 0);
 
-/** What the peer sends, and the code of the error that ends the session; every one is told go-away 1. */
+/** What the peer sends, and the code of the error that ends the session; every peer gets go-away 1. */
 const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
   // Frames that are none.
   ["a wrong version", [bytes(1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)], "ERR_MUX_VERSION"],
@@ -96,7 +96,7 @@ for (const [name, parts, code] of ATTACKS) {
       const [peer, session] = await server.attack();
       const goAway = peer.goAwayCode();
       const sending = peer.send(...parts).catch(() => {});
-      await settles("the error", until("the session is over", () => session.state === "ended"));
+      await settles("the error", until("the session is over", () => session.status === "ended"));
       assertEquals(await settles("go-away", goAway), 1);
       peer.transport.close();
       assertEquals((await settles("the end", session.closed))?.code, code);
@@ -134,7 +134,7 @@ Deno.test("MuxSession keeps 256 streams of a peer, answers more with RST, and ta
     }
     assertEquals([Math.min(...refused), Math.max(...refused)], [513, 611]);
     const { streams, backlog, streamsRefused } = session.stats();
-    assertEquals([streams, backlog, streamsRefused, session.state], [256, 256, 50, "open"]);
+    assertEquals([streams, backlog, streamsRefused, session.status], [256, 256, 50, "open"]);
     await peer.send(header(UPDATE, RST, 1, 0), syn(613));
     await until("the new one is there", () => session.stats().streamsAccepted === 307);
     assertEquals([session.stats().streams, session.stats().streamsRefused], [256, 50]);
@@ -154,7 +154,7 @@ Deno.test("MuxSession gives credit for what its budget holds, keeps all of that,
       refused.push((await settles("an RST", peer.find(({ flags }) => flags === RST)))?.streamId);
     }
     await until("all has come", () => session.stats().bytesIn >= 70 * WINDOW);
-    assertEquals([refused, session.state], [[129, 131, 133, 135, 137, 139], "open"]);
+    assertEquals([refused, session.status], [[129, 131, 133, 135, 137, 139], "open"]);
     assertEquals([session.stats().bufferedBytes, session.stats().streams], [16 << 20, 64]);
     peer.transport.close();
     await session.closed;
@@ -174,7 +174,7 @@ Deno.test("MuxSession shares the memory of the process: hoarders leave others ro
     await modest.send(syn(1), frame(DATA, 0, 1, 1000), syn(3), frame(DATA, 0, 3, 1000));
     await until("it has come", () => modestSession.stats().bufferedBytes === 2000);
     for (const [, session] of attackers) {
-      assertEquals([session.stats().bufferedBytes, session.state], [
+      assertEquals([session.stats().bufferedBytes, session.status], [
         session.stats().streams * WINDOW,
         "open",
       ]);
@@ -199,7 +199,7 @@ Deno.test("MuxSession resets a stream that is never answered, and a closed one t
     await settles("close()", endless.close());
     const late = await settles("an RST", peer.find(({ flags }) => flags === RST));
     assertEquals([late?.streamId, (await endless.closed)?.code], [4, "ERR_IDLE_TIMEOUT"]);
-    assertEquals([session.stats().streams, session.state], [0, "open"]);
+    assertEquals([session.stats().streams, session.status], [0, "open"]);
     peer.transport.close();
     await session.closed;
   });
@@ -249,6 +249,6 @@ Deno.test("MuxSession takes a go-away of the peer as the end of new streams only
   await using server = await MuxServer.start();
   const [peer, session] = await server.attack();
   await peer.send(syn(1), header(GO_AWAY, 0, 0, 0));
-  await until("it has come", () => session.state === "goAwayReceived");
+  await until("it has come", () => session.status === "goAwayReceived");
   peer.transport.close();
 });

@@ -56,7 +56,7 @@ Deno.test("MuxSession takes a thousand calls that are given up, one after the ot
   }
   await beside.write(utf8("still here"));
   assertEquals(await besideFar.read(), utf8("still here"));
-  assertEquals([pair.client.state, pair.server.state], ["open", "open"]);
+  assertEquals([pair.client.status, pair.server.status], ["open", "open"]);
 });
 
 Deno.test("MuxSession takes the credit that comes for thousands of streams which have ended", async () => {
@@ -65,12 +65,12 @@ Deno.test("MuxSession takes the credit that comes for thousands of streams which
     await peer.send(frame(UPDATE, SYN, id, 0), frame(DATA, FIN, id, 0));
     const stream = await session.acceptStream() as MuxStream;
     await stream.closeWrite();
-    // Go programs give credit when they read, also behind both ends.
+    // Go programs return credit when they read, also behind both ends.
     await peer.send(frame(UPDATE, 0, id, 1000), frame(UPDATE, 0, id, 1000));
   }
   const pong = peer.find(({ type, flags }) => type === PING && flags === ACK);
   await peer.send(frame(PING, SYN, 0, 1));
-  assertEquals([(await pong)?.length, session.state], [1, "open"]);
+  assertEquals([(await pong)?.length, session.status], [1, "open"]);
   session.abort();
   await session.closed;
 });
@@ -89,7 +89,7 @@ Deno.test("MuxSession takes what crosses its resets of thousands of streams", as
   }
   const pong = peer.find(({ type, flags }) => type === PING && flags === ACK);
   await peer.send(frame(PING, SYN, 0, 1));
-  assertEquals([(await pong)?.length, session.state], [1, "open"]);
+  assertEquals([(await pong)?.length, session.status], [1, "open"]);
   session.abort();
   await session.closed;
 });
@@ -108,7 +108,7 @@ Deno.test("MuxSession accepts the streams of a peer that sends their ids out of 
   await peer.send(...[3, 1, 9, 5, 7].map((id) => frame(UPDATE, SYN, id, 0)));
   const ids: number[] = [];
   for (let count = 0; count < 5; count++) ids.push((await session.acceptStream())!.id);
-  assertEquals([ids, session.state], [[3, 1, 9, 5, 7], "open"]);
+  assertEquals([ids, session.status], [[3, 1, 9, 5, 7], "open"]);
   session.abort();
   await session.closed;
 });
@@ -177,7 +177,7 @@ Deno.test("MuxSession pings every keepAliveMs, and finds a link dead keepAliveTi
   );
   link.stall();
   const startMs = clock.now();
-  await clock.runUntil(() => client.state === "ended", 60_000);
+  await clock.runUntil(() => client.status === "ended", 60_000);
   assert(clock.now() - startMs <= 25_000, `${clock.now() - startMs} ms`);
   assertEquals((await client.closed)?.code, "ERR_KEEPALIVE_TIMEOUT");
   await end();
@@ -205,7 +205,7 @@ Deno.test("MuxSession whose answers are not read is bounded: streams opened and 
       for await (const stream of session) void stream.close();
     })();
     let id = 1;
-    while (session.state !== "ended" && id < 200_000) {
+    while (session.status !== "ended" && id < 200_000) {
       await settle(20);
       feed(joined(200, (index) => frame(UPDATE, SYN | FIN, id + 2 * index, 0)));
       id += 400;

@@ -89,7 +89,7 @@ for (const role of ["client", "server"] as const) {
       if (index % 2 === 0) await echoedByThem(await pair.ours.openStream(), content);
       else await echoedByUs(await pair.theirs.createStream(), content);
     }));
-    assertEquals([pair.ours.state, pair.ours.stats().resetsIn], ["open", 0]);
+    assertEquals([pair.ours.status, pair.ours.stats().resetsIn], ["open", 0]);
     pair.ours.abort();
     await serving;
   });
@@ -152,7 +152,7 @@ for (const role of ["client", "server"] as const) {
     assertEquals((await wasReset.closed)?.code, "ERR_RESET");
     // Neither harms the session.
     assert(await pair.ours.ping() >= 0);
-    assertEquals([pair.ours.state, pair.theirs.status, pair.ours.stats().streams], ["open", "open", 0]);
+    assertEquals([pair.ours.status, pair.theirs.status, pair.ours.stats().streams], ["open", "open", 0]);
   });
 
   Deno.test(`${both} answer each other's pings`, async () => {
@@ -186,7 +186,7 @@ for (const role of ["client", "server"] as const) {
   Deno.test(`${both}: their go-away 0 lets nobody open streams any more`, async () => {
     await using pair = await Interop.start(role);
     await pair.theirs.close();
-    await until("go-away has come", () => pair.ours.state !== "open");
+    await until("go-away has come", () => pair.ours.status !== "open");
     assertEquals(goAways(pair, "theirs"), [0]);
     assertMatch(await codeOf(pair.ours.openStream()), /^ERR_(GOING_AWAY|CLOSED)$/);
     await settles("close()", pair.ours.close());

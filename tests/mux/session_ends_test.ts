@@ -45,7 +45,7 @@ Deno.test("MuxSession with a keepalive ends when the link is dead, and not while
   await clock.advance(20);
   await server.acceptStream();
   await clock.advance(120_000);
-  assertEquals([client.state, server.state], ["open", "open"]);
+  assertEquals([client.status, server.status], ["open", "open"]);
   link.stall();
   await clock.advance(30_000);
   assertEquals((await client.closed)?.code, "ERR_KEEPALIVE_TIMEOUT");
@@ -58,7 +58,7 @@ Deno.test("MuxSession.goAway lets old streams finish and refuses new ones on bot
   const [near, far] = await pair.open();
   pair.server.goAway();
   await pair.server.ping();
-  assertEquals([pair.client.state, pair.server.state], ["goAwayReceived", "goAwaySent"]);
+  assertEquals([pair.client.status, pair.server.status], ["goAwayReceived", "goAwaySent"]);
   assertEquals(await codeOf(pair.client.openStream()), "ERR_GOING_AWAY");
   assertEquals(await codeOf(pair.server.openStream()), "ERR_GOING_AWAY");
   await near.write(utf8("still"));
@@ -81,7 +81,7 @@ Deno.test("MuxSession refuses streams that cross its go-away without ending the 
     const reset = await peer.find((next) => next.flags === 8);
     assertEquals(reset?.streamId, 1 + 2 * count);
   }
-  assertEquals(session.state, "goAwaySent");
+  assertEquals(session.status, "goAwaySent");
   session.abort();
   await session.closed;
 });
@@ -118,7 +118,7 @@ Deno.test("MuxSession.close takes no answer for its confirmation that was asked 
   await peer.send(frame(FrameType.ping, 2, 0, first!.length));
   await earlier;
   const second = await peer.find(({ type }) => type === FrameType.ping);
-  assertEquals(session.state, "goAwaySent");
+  assertEquals(session.status, "goAwaySent");
   await peer.send(frame(FrameType.ping, 2, 0, second!.length));
   await peer.transport.closeWrite();
   await closing;
@@ -136,7 +136,7 @@ Deno.test("MuxSession.close ends by its time though a peer that has confirmed ev
   let closed = false;
   const closing = client.close({ timeoutMs: 100 }).then(() => closed = true);
   await clock.advance(90);
-  assertEquals([client.state, closed], ["ended", false]);
+  assertEquals([client.status, closed], ["ended", false]);
   await clock.advance(10);
   assertEquals(closed, true);
   await closing;

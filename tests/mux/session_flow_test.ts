@@ -7,7 +7,7 @@ import { codeOf, MuxPair, readAll, timedPair } from "../support/peers/mux_pair.t
 import { RawPeer } from "../support/peers/raw_mux.ts";
 import { settle } from "../support/simulation/test_clock.ts";
 
-/** A session whose writes take `time.writeMs` each; tells the size of each. */
+/** A session whose writes take `time.writeMs` each; reports the size of each. */
 function sessionWithWriteTime(writeMs: number) {
   const sizes: number[] = [];
   const [left, right] = memoryPair({ bufferBytes: 1 << 20 });
@@ -143,7 +143,7 @@ Deno.test("MuxSession refuses the opening of a stream whose window fits no budge
   assertEquals([memory.reservedBytes, memory.usedBytes], [2 * data.length, 2 * data.length]);
   await Promise.all([first.closeWrite(), second.closeWrite()]);
   for (const far of [firstFar, secondFar]) assertEquals(await readAll(far), data);
-  assertEquals([memory.reservedBytes, memory.usedBytes, pair.client.state], [0, 0, "open"]);
+  assertEquals([memory.reservedBytes, memory.usedBytes, pair.client.status], [0, 0, "open"]);
 });
 
 Deno.test("MuxSession keeps what has come whole, with its FIN, when other streams need memory", async () => {

@@ -180,7 +180,7 @@ Deno.test("MuxSession.ping called without end sends no more than 50 pings in any
     // The server pings as well, and is answered by as many frames.
     counts.push(client.stats().framesOut);
   }
-  assertEquals([client.state, server.state], ["open", "open"]);
+  assertEquals([client.status, server.status], ["open", "open"]);
   assert(answered >= 90, `${answered} pings were answered`);
   const most = Math.max(...counts.slice(10).map((count, index) => count - counts[index]!));
   assert(most <= 50 + 10, `${most} pings and answers in ten seconds`);
@@ -231,7 +231,7 @@ Deno.test("MuxSession whose pings wait for their turn does not take the peer for
   })().catch(() => {});
   for (let count = 0; count < 60; count++) {
     await clock.advance(500);
-    assertEquals(session.state, "open", `${pings} pings after ${clock.now()} ms`);
+    assertEquals(session.status, "open", `${pings} pings after ${clock.now()} ms`);
   }
   assert(pings >= 60 && pings <= 71, `${pings} pings`);
   peer.transport.close();

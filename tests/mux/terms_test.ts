@@ -1,4 +1,4 @@
-// Tests of what sides of a session tell each other, and of openings that wait their turn.
+// Tests of the terms that sides of a session announce, and of openings that wait their turn.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LimitError, ProtocolError } from "../../errors.ts";
 import { MuxMemory, type MuxStream } from "../../mux/mod.ts";
@@ -32,7 +32,7 @@ Deno.test("MuxSession.openStream waits while the peer has as many streams as it 
   pair.server.raiseMaxStreams(3);
   pair.client.agree(pair.server.terms);
   assertEquals((await waiting[2])?.id, 9);
-  assertEquals([pair.server.stats().streamsRefused, pair.client.state], [0, "open"]);
+  assertEquals([pair.server.stats().streamsRefused, pair.client.status], [0, "open"]);
 });
 
 Deno.test("MuxSession.openStream never overtakes those that wait", async () => {
@@ -141,7 +141,7 @@ Deno.test("MuxSession that agreed on terms carries large flows on 256 streams wh
   assert(pair.server.stats().bufferedBytes <= 16 << 20);
   rested.resolve();
   assertEquals(await Promise.all(results), Array(256).fill(3));
-  assertEquals(pair.client.state, "open");
+  assertEquals(pair.client.status, "open");
 });
 
 Deno.test("MuxSession applies terms to streams that were offered before it knew them", async () => {
@@ -157,7 +157,7 @@ Deno.test("MuxSession applies terms to streams that were offered before it knew 
   const answering = far.write(data).then(() => far.closeWrite());
   assertEquals(await Promise.all([readAll(near), readAll(far)]), [data, data]);
   await Promise.all([writing, answering]);
-  assertEquals(pair.server.state, "open");
+  assertEquals(pair.server.status, "open");
 });
 
 Deno.test("MuxSession.agree ends a session whose peer has sent more than it agreed on", async () => {

@@ -1,6 +1,6 @@
-// Backends for tests: servers that answer with their name, and can be told to misbehave.
+// Backends for tests: servers that answer with their name, and misbehave on a command.
 import { type Connection, type Handler, serve, type ServeOptions, type Server } from "@parley/parley";
-import { Pool, type PoolOptions } from "@parley/parley/pool";
+import { type BackendStats, Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
 import { lines } from "../support/peers/servers.ts";
 import { until as untilTrue } from "../support/wait.ts";
@@ -38,7 +38,7 @@ export class TestBackend implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.server.close();
+    this.server.abort();
     await this.server.finished;
   }
 }
@@ -72,21 +72,21 @@ export function poolOf(backends: readonly TestBackend[], options: Partial<PoolOp
   });
 }
 
-/** Asks on a connection, and gives the answer. */
+/** Asks on a connection, and returns the answer. */
 export async function question(conn: Connection, what: string): Promise<string> {
   await conn.send(what);
   const answer = await conn.receive({ timeoutMs: 5000 });
   return answer === null ? "nothing" : text(answer);
 }
 
-/** Leases, asks, and gives the connection back. */
+/** Leases, asks, and returns the connection back. */
 export async function askOnce(pool: Pool, what: string): Promise<string> {
   await using lease = await pool.acquire();
   return await question(lease.conn, what);
 }
 
 /** What the pool knows of a backend. */
-export function statsOf(pool: Pool, name: string) {
+export function statsOf(pool: Pool, name: string): BackendStats {
   const stats = pool.stats().backends.find((backend) => backend.name === name);
   if (stats === undefined) throw new Error(`No backend "${name}"`);
   return stats;

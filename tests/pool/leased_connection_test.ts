@@ -49,7 +49,7 @@ Deno.test("LeasedConnection does what its connection does while the lease lasts"
     assertEquals(text(message), "three");
     break;
   }
-  assertEquals([leased.id, leased.localAddr, leased.state], [conn.id, conn.localAddr, "open"]);
+  assertEquals([leased.id, leased.localAddr, leased.status], [conn.id, conn.localAddr, "open"]);
   assertEquals([leased.stats().messagesIn, leased.stats().messagesOut], [2, 1]);
   assertStrictEquals(leased.sending, conn.sending);
   const writer = leased.writable.getWriter();
@@ -75,7 +75,7 @@ Deno.test("LeasedConnection refuses everything once its lease has ended, and giv
   await leased.receive();
   assert(handle.isWhole);
   handle.revoke(conn.stats(), true);
-  assertEquals(leased.state, "closed");
+  assertEquals(leased.status, "closed");
   const refused: [string, () => Promise<unknown>][] = [
     ["send", () => leased.send("late")],
     ["flush", () => leased.flush()],
@@ -94,13 +94,13 @@ Deno.test("LeasedConnection refuses everything once its lease has ended, and giv
       true,
     ], name);
   }
-  for (const call of ["abort", "hangUp", "drain", "ref", "unref"] as const) leased[call]();
+  for (const call of ["abort", "closeNow", "drain", "ref", "unref"] as const) leased[call]();
   await leased.close();
   assertEquals(await leased.closed, { error: null, unsentBytes: 0 });
   await leased.inputEnded;
   assertEquals([signal.aborted, codeOf(signal.reason)], [true, "ERR_CLOSED"]);
   // The next holder is not concerned.
-  assertEquals([conn.state, leased.stats().messagesOut], ["open", 1]);
+  assertEquals([conn.status, leased.stats().messagesOut], ["open", 1]);
   await conn.send("theirs");
   assertEquals(text((await far.receive())!), "theirs");
   assertEquals(leased.stats().messagesOut, 1);

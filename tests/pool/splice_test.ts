@@ -64,7 +64,7 @@ Deno.test("splice hands on every byte both ways, however they are cut, each way 
       error: null,
       wasTold: true,
     });
-    assertEquals([a.state, b.state], ["closed", "closed"]);
+    assertEquals([a.status, b.status], ["closed", "closed"]);
     await Promise.all(ends.map((conn) => conn.close()));
   });
 });

@@ -25,8 +25,8 @@ const ENDS = [
 /** What one connection made the server count, once all of it is over. */
 async function counted(
   { options = {}, handler = echo, peer }: {
-    options?: ServeOptions;
-    handler?: Handler;
+    options?: ServeOptions | undefined;
+    handler?: Handler | undefined;
     peer: (conn: Connection) => Promise<unknown>;
   },
 ): Promise<string[]> {
@@ -54,7 +54,7 @@ async function counted(
 /** Sends raw bytes, and resets the connection. */
 function resets(conn: Connection): Promise<void> {
   const { port } = conn.remoteAddr as Deno.NetAddr;
-  conn.hangUp();
+  conn.closeNow();
   return new Promise<void>((resolve) => {
     const socket = createConnection({ host: "127.0.0.1", port }, () => {
       socket.write(new Uint8Array([0, 0, 0, 50, 1, 2, 3]), () => {
@@ -99,7 +99,7 @@ Deno.test("Server counts a peer that left while its handler worked for it as no 
   };
   const peer = async (conn: Connection) => {
     await conn.send("?");
-    conn.hangUp();
+    conn.closeNow();
   };
   const counts = await counted({ handler, peer });
   assert(!counts.includes("handlerErrors"), counts.join());

@@ -43,7 +43,7 @@ Deno.test("Server.shutdown() lets handlers finish with what was received, and an
   await sendAll(test, conn, ["one", "two", "three"]);
   const shutdown = test.server.shutdown();
   assertEquals(test.server.state, "draining");
-  assertEquals([...test.server.connections.values()].map(({ state }) => state), ["draining"]);
+  assertEquals([...test.server.connections.values()].map(({ status: state }) => state), ["draining"]);
   assert(!(await isSettled(shutdown)));
   release();
   assertEquals((await receiveAll(conn)).map(text), ["re one", "re two", "re three"]);
@@ -282,21 +282,21 @@ Deno.test("Server.shutdown() takes a time from 0, for no limit, and refuses othe
     assertThrows(
       () => test.server.shutdown({ timeoutMs }),
       RangeError,
-      `Cannot shut down as "timeoutMs" must be`,
+      `Cannot shut down: "timeoutMs" must be`,
     );
   }
   assertEquals(test.server.state, "listening");
   await test.server.shutdown({ timeoutMs: 0 });
 });
 
-Deno.test("Server.close() during a drain cuts it short: shutdown() tells that it did not come to its end", async () => {
+Deno.test("Server.abort() during a drain cuts it short: shutdown() tells that it did not come to its end", async () => {
   const { test } = await gated();
   await using _ = test;
   const conn = await test.connect();
   await sendAll(test, conn, ["one"]);
   const shutdown = test.server.shutdown({ timeoutMs: 0 });
   assert(!(await isSettled(shutdown)));
-  test.server.close();
+  test.server.abort();
   const error = await assertRejects(() => shutdown, ClosedError);
   assertEquals([error.code, test.server.state], ["ERR_CLOSED", "stopped"]);
   await test.server.finished;
@@ -343,10 +343,10 @@ Deno.test("Server.shutdown() with a time of its own gives up a silent handshake 
   await test.server.shutdown({ timeoutMs: 100 });
 });
 
-Deno.test("Server.shutdown() and close() give up silent handshakes soon, for every TLS backend", async () => {
+Deno.test("Server.shutdown() and abort() give up silent handshakes soon, for every TLS backend", async () => {
   const { server: identity } = await testCerts();
   for (const backend of ["node", "deno"] as const) {
-    for (const end of ["shutdown", "close"] as const) {
+    for (const end of ["shutdown", "abort"] as const) {
       await using test = await started({ tls: { ...identity, backend } });
       assert(test.server.addr.transport === "tcp");
       const { port } = test.server.addr;

@@ -29,7 +29,7 @@ Deno.test("Server.shutdown() with drainDelayMs lets newcomers in and answers as 
   const late = await test.connect();
   assertEquals([await ask(early, "two"), await ask(late, "three")], ["two", "three"]);
   assert(!(await isSettled(shutdown)));
-  test.server.close();
+  test.server.abort();
   await errorOf(shutdown);
   for (const conn of [early, late]) await conn.close().catch(() => {});
 });
@@ -69,13 +69,13 @@ Deno.test("Server.shutdown({ delayMs: 0 }) drains at once, and the signal after 
   assertEquals(await ask(conn, "late"), "late");
 });
 
-Deno.test("Server.close() while it is leaving ends it at once, and shutdown() says that it was cut short", async () => {
+Deno.test("Server.abort() while it is leaving ends it at once, and shutdown() says that it was cut short", async () => {
   await using test = await started({ drainDelayMs: LONG_MS });
   const conn = await test.connect();
   assertEquals(await ask(conn, "one"), "one");
   const shutdown = test.server.shutdown();
   const again = test.server.shutdown();
-  test.server.close();
+  test.server.abort();
   const error = await settles("shutdown()", errorOf(shutdown));
   assert(error instanceof ClosedError, String(error));
   assertEquals(await errorOf(again), error);
@@ -83,12 +83,12 @@ Deno.test("Server.close() while it is leaving ends it at once, and shutdown() sa
   await conn.close().catch(() => {});
 });
 
-Deno.test("MountedWire.close() with drainDelayMs lets peers join meanwhile, and is not ready", async () => {
+Deno.test("MountedWire.shutdown with drainDelayMs lets peers join meanwhile, and is not ready", async () => {
   const wire = hub({ insecureAnyone: true, logger: quiet, drainDelayMs: LONG_MS });
   await wire.ready;
   await using page = serveStats({ hub: wire });
   await page.ready;
-  const closing = wire.close();
+  const closing = wire.shutdown();
   assertEquals(wire.state, "leaving");
   const peer = join({ ...wire.addr, identity: "late", logger: quiet, reconnect: false });
   await peer.ready;
@@ -99,11 +99,11 @@ Deno.test("MountedWire.close() with drainDelayMs lets peers join meanwhile, and 
   await peer.close().catch(() => {});
 });
 
-Deno.test("MountedWire.close() with drainDelayMs ends once the delay is over", async () => {
+Deno.test("MountedWire.shutdown with drainDelayMs ends once the delay is over", async () => {
   const wire = hub({ insecureAnyone: true, logger: quiet, drainDelayMs: 50 });
   await wire.ready;
   const began = performance.now();
-  await settles("close()", wire.close());
+  await settles("close()", wire.shutdown());
   assert(performance.now() - began >= 49);
   assertEquals(wire.state, "stopped");
 });
@@ -111,7 +111,7 @@ Deno.test("MountedWire.close() with drainDelayMs ends once the delay is over", a
 Deno.test("MountedWire.abort() while it is leaving ends it at once", async () => {
   const wire = hub({ insecureAnyone: true, logger: quiet, drainDelayMs: LONG_MS });
   await wire.ready;
-  const closing = wire.close();
+  const closing = wire.shutdown();
   wire.abort();
   await settles("close()", closing);
   await settles("finished", wire.finished);

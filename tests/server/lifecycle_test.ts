@@ -29,7 +29,7 @@ Deno.test("Server goes from created to listening to draining to stopped, and tel
   const error = assertThrows(() => server.addr, ClosedError);
   assertEquals([error.code, error.message], [
     "ERR_CLOSED",
-    "Cannot tell the address as the server does not listen yet: await `ready` first",
+    "Cannot tell the address: the server does not listen yet: await `ready` first",
   ]);
   await server.ready;
   assertEquals(server.state, "listening");
@@ -82,7 +82,7 @@ Deno.test("Server.ready and Server.finished reject when the port is taken, and n
   assertEquals(states, ["stopped"]);
   assertEquals(server.state, "stopped");
   await server.shutdown();
-  server.close();
+  server.abort();
 });
 
 Deno.test("Server that cannot listen ends no process when no call waits for it", async () => {
@@ -106,7 +106,7 @@ Deno.test("Server that cannot listen reports it once, with the address and in on
   const server = serve({ port, logger: { debug() {}, info() {}, warn() {}, error } }, echo);
   await settles("the report", told.promise);
   assertEquals(lines, [[
-    `Server error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}" as the address is in use`,
+    `Server error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}": the address is in use`,
     { phase: "listen" },
   ]]);
   assertEquals(server.state, "stopped");
@@ -141,8 +141,8 @@ Deno.test("Server.ready rejects with the signal's reason when it aborts before t
   await server.finished;
 });
 
-Deno.test("Server.close() and shutdown() before it listens end it, and ready tells so", async () => {
-  for (const end of ["close", "shutdown"] as const) {
+Deno.test("Server.abort() and shutdown() before it listens end it, and ready tells so", async () => {
+  for (const end of ["abort", "shutdown"] as const) {
     const server = serve(lines, echo);
     const ended = server[end]();
     assertEquals(server.state, "stopped");
@@ -183,7 +183,7 @@ Deno.test("Server leaves no listener on its caller's signal, however it ends", a
   const ways: [string, ServeOptions, (server: Server) => void][] = [
     ["shutdown()", {}, (server) => void server.shutdown()],
     ["shutdown() after a delay", { drainDelayMs: 10 }, (server) => void server.shutdown()],
-    ["close()", {}, (server) => server.close()],
+    ["close()", {}, (server) => server.abort()],
     ["a port in use", { port }, () => {}],
   ];
   for (const [way, options, end] of ways) {
@@ -214,12 +214,12 @@ Deno.test("Server tells onError when the drain that its signal asked for has to 
   conn.abort();
 });
 
-Deno.test("Server.close() cuts every connection at once, and is idempotent", async () => {
+Deno.test("Server.abort() cuts every connection at once, and is idempotent", async () => {
   await using test = await started();
   const conns = await Promise.all([test.connect(), test.connect()]);
   for (const conn of conns) assertEquals(await ask(conn, "one"), "one");
-  test.server.close();
-  test.server.close();
+  test.server.abort();
+  test.server.abort();
   assertEquals(test.server.state, "stopped");
   await test.server.finished;
   assertEquals(test.server.connections.size, 0);
@@ -233,14 +233,14 @@ Deno.test("Server.close() cuts every connection at once, and is idempotent", asy
   assertEquals(test.codes, [], "what handlers say of a cut is no news");
 });
 
-Deno.test("Server.close() in onStateChange, onListen and onConnect ends it", async () => {
+Deno.test("Server.abort() in onStateChange, onListen and onConnect ends it", async () => {
   for (const hook of ["onStateChange", "onListen"] as const) {
-    const server = serve({ ...lines, [hook]: () => server.close() }, echo);
+    const server = serve({ ...lines, [hook]: () => server.abort() }, echo);
     await server.ready;
     await server.finished;
     assertEquals(server.state, "stopped");
   }
-  const server = serve({ ...lines, onConnect: () => server.close() }, echo);
+  const server = serve({ ...lines, onConnect: () => server.abort() }, echo);
   await server.ready;
   const conn = await connect({ ...lines, ...server.addr });
   await server.finished;

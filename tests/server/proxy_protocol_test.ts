@@ -1,4 +1,4 @@
-// Tests of servers behind balancers: real addresses are told and counted, the balancer pays for none of its clients.
+// Tests of servers behind balancers: real addresses are reported and counted, and the balancer pays for none of its clients.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Address, connectTransport, listenTransport, serve, type ServeOptions } from "@parley/parley";
 import { join, mount } from "@parley/parley/wire";
@@ -195,5 +195,5 @@ Deno.test("mount() behind a balancer tells the peers' addresses, also to authori
   assertEquals(asked, [client]);
   assertEquals(wire.session("agent-7")!.remoteAddr, client);
   await peer.close();
-  await wire.close();
+  await wire.shutdown();
 });

@@ -141,7 +141,7 @@ Deno.test("Server.stats() counts messages that the handler read after the connec
   await conn.flush();
   await until("the server has read ahead", () => (test.server.stats().connections[0]?.heldBytes ?? 0) > 0);
   // The server's side ends it, but hands out what it has.
-  for (const live of test.server.connections.values()) live.hangUp();
+  for (const live of test.server.connections.values()) live.closeNow();
   await read.promise;
   await until("three messages are read", () => test.server.stats().overall.messagesIn === 3);
   assertEquals(test.server.closedConnections()[0]!.messagesIn, 3);
@@ -152,7 +152,7 @@ Deno.test("Server.stats() stands still once the server has stopped", async () =>
   await using test = await started();
   await using conn = await test.connect();
   await ask(conn, "one");
-  test.server.close();
+  test.server.abort();
   await test.server.finished;
   const { onlineMs, startedAtMs, state } = test.server.stats();
   assertEquals([state, typeof startedAtMs], ["stopped", "number"]);

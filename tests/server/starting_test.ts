@@ -11,7 +11,7 @@ import { settles } from "../support/wait.ts";
 /** Ways to end a server. */
 const ENDS: readonly (readonly [name: string, end: (server: Server, controller: AbortController) => void])[] =
   [
-    ["close()", (server) => server.close()],
+    ["close()", (server) => server.abort()],
     ["shutdown()", (server) => void server.shutdown()],
     ["its signal", (_server, controller) => controller.abort(new Error("changed my mind"))],
   ];
@@ -64,11 +64,11 @@ const anyone = { insecureAnyone: true, logger: { debug() {}, info() {}, warn() {
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 const beginners: readonly (readonly [name: string, make: () => Beginner])[] = [
-  ["Server.close()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.close())],
+  ["Server.abort()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.abort())],
   ["Server.shutdown()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.shutdown())],
   ["TransportListener.shutdown()", () => withEnd(listenTransport(), (listener) => listener.shutdown())],
   ["TransportListener.abort()", () => withEnd(listenTransport(), (listener) => listener.abort())],
-  ["MountedWire.close()", () => withEnd(mount(anyone), (wire) => wire.close())],
+  ["MountedWire.shutdown", () => withEnd(mount(anyone), (wire) => wire.shutdown())],
   ["MountedWire.abort()", () => withEnd(mount(anyone), (wire) => wire.abort())],
 ];
 

@@ -42,7 +42,7 @@ class AskedPage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.page.close();
+    await this.page.shutdown();
     await this.#test[Symbol.asyncDispose]();
   }
 }

@@ -1,4 +1,4 @@
-// serveStats(): what each path gives, to whom, and the end.
+// serveStats(): what each path returns, to whom, and the end.
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Client, serve } from "@parley/parley";
 import { listenIpc } from "@parley/parley/ipc";
@@ -26,19 +26,19 @@ async function paged(options: ServeStatsOptions = {}) {
     page,
     test,
     async [Symbol.asyncDispose](): Promise<void> {
-      await page.close();
+      await page.shutdown();
       await test[Symbol.asyncDispose]();
     },
   };
 }
 
-/** What a path gives. */
+/** What a path returns. */
 async function get(page: StatsPage, path: string, init: RequestInit = {}) {
   const response = await fetch(page.url + path, init);
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
-/** What the page tells machines. */
+/** What the page sends to machines. */
 async function report(page: StatsPage): Promise<StatsReport> {
   return JSON.parse((await get(page, "stats.json")).text);
 }
@@ -53,9 +53,9 @@ Deno.test("serveStats() tells in /stats.json and /metrics what clients counted",
   const sent = conns.reduce((sum, conn) => sum + conn.stats().bytesOut, 0);
   const [source] = (await report(page)).sources;
   assertEquals([source?.name, source?.kind, source?.state], ["orders", "server", "listening"]);
-  assertEquals([source?.overall.messagesIn, source?.overall.bytesIn, source?.linksNow], [100, sent, 5]);
+  assertEquals([source?.overall["messagesIn"], source?.overall["bytesIn"], source?.linksNow], [100, sent, 5]);
   assertEquals(source?.links.map(({ bytesIn }) => bytesIn), Array(5).fill(sent / 5));
-  assertEquals(source?.days.at(-1)?.counters.messagesIn, 100);
+  assertEquals(source?.days.at(-1)?.counters["messagesIn"], 100);
   const metrics = await get(page, "metrics", { headers: { accept: "application/openmetrics-text" } });
   assertEquals(
     metrics.headers.get("content-type"),
@@ -256,7 +256,7 @@ Deno.test("serveStats() outlives an isReady and a source that throw while somebo
     part.broken = false;
   }
   assertEquals((await get(page, "readyz")).status, 200);
-  await page.close();
+  await page.shutdown();
   await reading;
 });
 
@@ -295,7 +295,7 @@ Deno.test("serveStats() closes by close(), by its signal and by await using, wit
   await using test = await started();
   const before = openDescriptors();
   const controller = new AbortController();
-  for (const end of [(page: StatsPage) => page.close(), () => controller.abort()]) {
+  for (const end of [(page: StatsPage) => page.shutdown(), () => controller.abort()]) {
     const page = serveStats(test.server, { signal: controller.signal });
     await page.ready;
     const { body } = await fetch(`${page.url}events`);
@@ -307,7 +307,7 @@ Deno.test("serveStats() closes by close(), by its signal and by await using, wit
   }
   await until("the descriptors are back", () => openDescriptors() <= before);
   const early = serveStats(test.server);
-  const closed = early.close();
+  const closed = early.shutdown();
   await early.ready;
   await closed;
   await assertRejects(() => fetch(early.url));

@@ -7,22 +7,22 @@ import tls from "node:tls";
 export interface ServerSide {
   cert: string;
   key: string;
-  clientCa?: string;
+  clientCa?: string | undefined;
 }
 
 /** What a client trusts and shows, and the name that it wants. */
 export interface ClientSide {
   ca: string;
   hostname: string;
-  cert?: string;
-  key?: string;
+  cert?: string | undefined;
+  key?: string | undefined;
 }
 
 /** Implementations of TLS in Deno. */
 export type Backend = "deno" | "node";
 
 /**
- * Lets a client read one byte of a server. Gives "ok", or the text of the client's error: a server that
+ * Lets a client read one byte of a server. Returns "ok", or the text of the client's error: a server that
  * refuses a client shows only when the client reads.
  */
 export async function tryHandshake(
@@ -52,7 +52,7 @@ function listenDeno({ cert, key }: ServerSide): Listening {
       await conn.write(new Uint8Array([1]));
       await conn.read(new Uint8Array(1));
     } catch {
-      // The client tells why.
+      // The client's error says why.
     } finally {
       conn.close();
     }
@@ -112,7 +112,10 @@ function dialNode(port: number, { ca, hostname, cert, key }: ClientSide): Promis
     result = "ok";
     socket.end();
   });
-  socket.on("error", (error: Error & { code?: string }) => result = `${error.code} ${error.message}`);
+  socket.on(
+    "error",
+    (error: Error & { code?: string | undefined }) => result = `${error.code} ${error.message}`,
+  );
   socket.on("close", () => resolve(result));
   return promise;
 }

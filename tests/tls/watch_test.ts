@@ -32,7 +32,7 @@ function make(): Promise<Credentials> {
 
 /**
  * Credentials of `a.pem` and `a.key` in a directory, watched each second under a manual clock, with all
- * that was told.
+ * that was reported.
  */
 async function watched(directory: string, more: Partial<ServerTlsOptions> = {}) {
   const clock = new ManualWatchClock();
@@ -288,7 +288,7 @@ Deno.test("loadTls refuses times that make no sense with RangeError", async () =
       watchGraceMs: NaN,
     }]
   ) {
-    await assertRejects(() => loadTls({ ...one, ...times }), RangeError, "Cannot watch files as");
+    await assertRejects(() => loadTls({ ...one, ...times }), RangeError, "Cannot watch files:");
   }
 });
 

@@ -64,5 +64,6 @@ Deno.test({
     await view.go(url);
     assertEquals(await view.evaluate(COUNT), `${ASSETS}`, "not all assets were loaded again");
     assertEquals([...page.asked].filter((path) => path.startsWith("/asset")).length, ASSETS);
+    await tunnel.abort(); // a browser keeps its connections
   },
 });

@@ -17,7 +17,7 @@ Deno.test("MountedWire.close bounds streams and handlers by one deadline", async
     handlers: {
       long: async (stream) => {
         await stream.read();
-        stream.reset();
+        stream.abort();
         await go.promise;
       },
     },
@@ -25,7 +25,7 @@ Deno.test("MountedWire.close bounds streams and handlers by one deadline", async
   const wire = await test.join("ann");
   const stream = await wire.open("long");
   const startMs = performance.now();
-  const closing = errorOf(test.server.close({ timeoutMs: 400 }));
+  const closing = errorOf(test.server.shutdown({ timeoutMs: 400 }));
   // The stream ends late, and its handler later still.
   await until("half of the time is over", () => performance.now() - startMs > 250);
   await stream.write("end");
@@ -47,8 +47,8 @@ for (const kind of ["MountedWire", "JoinedWire"]) {
     const stream = await (isMount ? ann.open("hang") : test.server.open("ann", "hang"));
     const side = isMount ? test.server : ann;
     const session = side.sessions[0]!;
-    const closing = errorOf(side.close());
-    stream.reset();
+    const closing = errorOf(isMount ? test.server.shutdown() : ann.close());
+    stream.abort();
     await settles("the session", session.closed);
     side.abort();
     const error = await settles("the close", closing);
@@ -212,8 +212,8 @@ Deno.test("stream.signal fires for a handler when its caller gives up, session.s
   await using test = await mounted({
     handlers: {
       work: async (stream, session) => {
-        session.signal.addEventListener("abort", () => fired.push(`session ${stream.meta.n}`));
-        stream.signal.addEventListener("abort", () => fired.push(`stream ${stream.meta.n}`));
+        session.signal.addEventListener("abort", () => fired.push(`session ${stream.meta["n"]}`));
+        stream.signal.addEventListener("abort", () => fired.push(`stream ${stream.meta["n"]}`));
         await stream.read().catch(() => {});
       },
     },
@@ -225,7 +225,7 @@ Deno.test("stream.signal fires for a handler when its caller gives up, session.s
     await wire.open("work", { meta: { n: 3 } }),
   ];
   assertEquals(await askStream(third!, "x"), "");
-  first!.reset();
+  first!.abort();
   await until("the first has fired", () => fired.length === 1);
   assertEquals(fired, ["stream 1"]);
   assertEquals([second!.signal.aborted, third!.signal.aborted], [false, false]);
@@ -250,7 +250,7 @@ Deno.test("open that crosses an orderly close works, or rejects with ERR_GOING_A
   for (let round = 0; round < 10; round++) {
     await using test = await mounted({ handlers: { hello: (stream) => stream.write("hello") } });
     const wire = await test.join("ann", { reconnect: false });
-    const closing = test.server.close({ timeoutMs: 5000 });
+    const closing = test.server.shutdown({ timeoutMs: 5000 });
     const result = await wire.open("hello").then((stream) => new Response(stream.readable).text(), codeOf);
     assertEquals(["hello", "ERR_GOING_AWAY"].includes(result), true, result);
     await closing;

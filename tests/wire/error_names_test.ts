@@ -1,4 +1,4 @@
-// Tests of errors of named streams: each tells which stream, and to or from whom.
+// Tests of errors of named streams: each names the stream, and to or from whom.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { WireStream } from "@parley/parley/wire";
 import { codeOf, errorOf } from "../support/peers/servers.ts";
@@ -8,7 +8,7 @@ const CHUNK = new Uint8Array(1 << 20);
 const hang = () => new Promise<void>(() => {});
 const textOf = (error: unknown) => `${codeOf(error)}: ${(error as Error).message}`;
 
-/** Every call of a stream that can tell why it is over, each on a stream of its own. */
+/** Every call of a stream that can report why it is over, each on a stream of its own. */
 const CALLS: Readonly<Record<string, (stream: WireStream) => Promise<unknown>>> = {
   "read()": (stream) => stream.read(),
   "write()": (stream) => stream.write(CHUNK),
@@ -26,14 +26,14 @@ for (const [name, call] of Object.entries(CALLS)) {
     await using test = await mounted({ handlers: { hang } });
     const wire = await test.join("ann");
     const stream = await wire.open("hang");
-    stream.reset();
+    stream.abort();
     const text = 'ERR_RESET: Cannot go on with the stream "hang" to the server';
     assertEquals(textOf(await errorOf(call(stream))), `${text}: it was reset on this side`);
     const lost = await wire.open("hang");
     test.server.session("ann")?.abort();
     await lost.closed;
     const error = await errorOf(call(lost)) as Error;
-    assertEquals(textOf(error), `${text} as the session with the peer is over`);
+    assertEquals(textOf(error), `${text}: the session with the peer is over`);
     assertEquals(
       (error.cause as Error).message,
       "Cannot go on with the session: the connection was lost",
@@ -55,7 +55,7 @@ Deno.test("WireStream tells which stream did not take a write in time, or was cl
   const over = textOf(await errorOf(ended.write("more")));
   assertEquals(
     over,
-    'ERR_CLOSED: Cannot write to the stream "hang" to the server as its writing side was closed',
+    'ERR_CLOSED: Cannot write to the stream "hang" to the server: its writing side was closed',
   );
 });
 
@@ -63,7 +63,7 @@ Deno.test("WireStream rejects with the reason of a signal itself, whatever it sa
   await using test = await mounted({ handlers: { hang } });
   const wire = await test.join("ann");
   const elsewhere = await wire.open("hang");
-  elsewhere.reset();
+  elsewhere.abort();
   const reason = await errorOf(elsewhere.read());
   const stream = await wire.open("hang");
   const controller = new AbortController();

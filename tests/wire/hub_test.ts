@@ -61,9 +61,9 @@ Deno.test("hub passes a reset on, in both directions, even while nothing flows",
   const [ann, bob] = [await test.join("ann"), await test.join("bob")];
   const ends: string[] = [];
   bob.handle("held", async (stream) => void ends.push(codeOf(await errorOf(stream.read()))));
-  bob.handle("cut", (stream) => stream.reset());
+  bob.handle("cut", (stream) => stream.abort());
   const held = await ann.peer("bob").open("held");
-  held.reset();
+  held.abort();
   await until("bob learns of it", () => ends.length === 1);
   assertEquals(ends, ["ERR_RESET"]);
   const cut = await ann.peer("bob").open("cut");

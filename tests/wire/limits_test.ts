@@ -1,4 +1,4 @@
-// Tests of limits that both sides know: told in the greeting, kept to by waiting, refused by a code that names them.
+// Tests of limits that both sides know: announced in the greeting, kept to by waiting, refused by a code that names them.
 import { assertEquals, assertRejects } from "@std/assert";
 import { LimitError, TimeoutError } from "@parley/parley";
 import { HubRouter } from "../../wire/hub.ts";
@@ -35,7 +35,7 @@ Deno.test("hub tells in WELCOME how many streams it takes, with its window, and 
   using raw = await RawHubPeer.dial((test.server.addr as { port: number }).port);
   const { limits } = await raw.join("eve") as { limits: Record<string, number> };
   assertEquals({ ...limits, windowBytes: 0 }, { maxStreams: 256, maxStreamsPerPair: 7, windowBytes: 0 });
-  assertEquals(limits.windowBytes! > 1000 && limits.windowBytes! < 100_000, true);
+  assertEquals(limits["windowBytes"]! > 1000 && limits["windowBytes"]! < 100_000, true);
 });
 
 Deno.test("hub takes every maxStreamsPerPair that it allows", async () => {
@@ -52,7 +52,7 @@ Deno.test("open waits its turn when the peer takes no more streams, and is told 
   const error = await assertRejects(() => wire.open("echo", { timeoutMs: 30 }), LimitError);
   assertEquals([error.code, /"echo" to the server/.test(error.message)], ["ERR_TOO_MANY_STREAMS", true]);
   const third = wire.open("echo");
-  first.reset();
+  first.abort();
   assertEquals(await askStream(await settles("the turn", third), "x"), "x");
 });
 
@@ -65,7 +65,7 @@ Deno.test("open of a server waits its turn when the joined side takes no more st
     "ERR_TOO_MANY_STREAMS",
   );
   const second = test.server.open("ann", "keep");
-  first.reset();
+  first.abort();
   await settles("the turn", second);
 });
 
@@ -95,7 +95,7 @@ Deno.test("mount: a peer in another language reads a refusal, and an early answe
     await until("it has come", () => channel.mux.stats().bytesIn > 0);
     for (let count = 0; count < 10; count++) await channel.mux.write(new Uint8Array(1000));
     await raw.mux.ping();
-    assertEquals((await answer(channel))?.code, code);
+    assertEquals((await answer(channel))?.["code"], code);
     await channel.mux.closeWrite();
     while (await channel.mux.read() !== null);
     assertEquals(await settles("the end", channel.mux.closed), undefined);
@@ -128,7 +128,7 @@ Deno.test("maxHandlers: a stream over it is refused when no handler returns in t
   const wire = await test.join("ann");
   const working = await wire.open("work");
   // A handler counts for as long as it runs, even when its stream was reset.
-  working.reset();
+  working.abort();
   assertEquals(codeOf(await errorOf(wire.open("echo"))), "ERR_TOO_MANY_STREAMS");
   go.resolve();
   assertEquals(await askStream(await wire.open("echo"), "x"), "x");
@@ -142,10 +142,10 @@ Deno.test("maxStreamsPerPair: a stream over it waits, is refused when its turn d
   const error = await errorOf(ann.peer("bob").open("echo"));
   assertEquals([codeOf(error), error instanceof LimitError], ["ERR_TOO_MANY_STREAMS", true]);
   assertEquals(await askStream(await cid.peer("bob").open("echo"), "x"), "x");
-  first.reset();
+  first.abort();
   await until(
     "the pair has room again",
-    async () => await ann.peer("bob").open("echo").then((stream) => (stream.reset(), true), () => false),
+    async () => await ann.peer("bob").open("echo").then((stream) => (stream.abort(), true), () => false),
   );
 });
 
@@ -157,7 +157,7 @@ Deno.test("hub waits for the target's own limit, and never says that a peer whic
   for (const caller of callers) {
     assertEquals(codeOf(await errorOf(caller.peer("bob").open("keep"))), "ERR_TOO_MANY_STREAMS");
   }
-  open[0]!.reset();
+  open[0]!.abort();
   await until("there is a turn", () => callers[1].peer("bob").open("keep").then(() => true, () => false));
 });
 
@@ -190,11 +190,11 @@ Deno.test("hub: 106 calls in a row that are given up, and more, end no session a
   for (let count = 0; count < 250; count++) {
     const stream = await ann.peer("bob").open("feed");
     await stream.read();
-    stream.reset();
+    stream.abort();
   }
   assertEquals(ends, []);
   assertEquals(new TextDecoder().decode(await beside.read() ?? undefined), "first");
-  beside.reset();
+  beside.abort();
 });
 
 Deno.test("a stream that was read to its end and whose handler has returned is over, without close()", async () => {

@@ -183,7 +183,7 @@ Deno.test("hub: a handler learns by its signal that its caller gave up, while by
   });
   const stream = await ann.peer("bob").open("flood");
   await stream.read();
-  stream.reset();
+  stream.abort();
   assertEquals(codeOf(await settles("the signal", ended.promise)), "ERR_RESET");
   await atRestAt(test);
 });

@@ -16,7 +16,7 @@ for (const [kind, make] of [["mount", mount], ["hub", hub]] as const) {
         const { cert, key } = (await testCerts()).server;
         const controller = new AbortController();
         using watch = new ListenWatch(() => {
-          if (way === "close()") void server.close();
+          if (way === "close()") void server.shutdown();
           else controller.abort(new Error("changed my mind"));
         });
         const server = make({

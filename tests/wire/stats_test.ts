@@ -1,4 +1,4 @@
-// stats() of both sides of the wire: what went through is counted, once, by whoever saw it.
+// stats() of both sides of the wire: what went through is counted, once, by the side that saw it.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openMetrics } from "@parley/parley/stats";
 import { join, type WireStats } from "@parley/parley/wire";
@@ -54,7 +54,7 @@ Deno.test("wire.stats() keeps what ended sessions counted, and tells of the drai
   const sent = wire.stats();
   assertEquals([sent.state, overall.streamsServed], ["closed", 1]);
   assert(overall.bytesIn > 5 && overall.bytesIn <= sent.overall.bytesOut);
-  const closing = test.server.close();
+  const closing = test.server.shutdown();
   await Promise.resolve();
   await Promise.resolve();
   assertEquals(test.server.state, "draining");
@@ -87,7 +87,7 @@ Deno.test("wire.stats() counts who was not let in, and handlers that failed", as
   assertEquals(stranger.stats().overall.connectFailures, 1);
   const families = parseOpenMetrics(openMetrics([test.server.stats(), wire.stats()]));
   const failures = families.get("parley_stream_errors")!.samples;
-  assertEquals(failures.map(({ labels, value }) => [labels.name, value]), [["wire", 1], ["wire-2", 0]]);
+  assertEquals(failures.map(({ labels, value }) => [labels["name"], value]), [["wire", 1], ["wire-2", 0]]);
   assert(families.has("parley_streams") && families.has("parley_received_frames"));
 });
 
@@ -133,7 +133,7 @@ Deno.test("wire.stats() counts what a peer broke as broken, and only a handler's
     throw new TypeError("on purpose");
   });
   const wire = await test.join("ann");
-  for (const name of ["read", "wraps"]) (await wire.open(name)).reset();
+  for (const name of ["read", "wraps"]) (await wire.open(name)).abort();
   await (await wire.open("patient")).closed;
   await (await wire.open("fails")).closed;
   const counted = () => {

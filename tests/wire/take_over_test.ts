@@ -23,7 +23,7 @@ Deno.test("join whose name a second process takes over ends for good, and does n
   assertEquals([first.status, first.session, second.status], ["closed", null, "connected"]);
   assertEquals(codeOf(await errorOf(first.open("x"))), "ERR_NAME_TAKEN");
   await until("the server is told", () => events.length === 3);
-  // Nobody comes back: that would be another "open", within the 50 ms that the retries here take at most.
+  // No client comes back: that would be another "open", within the 50 ms that the retries here take at most.
   await atRest(() => events.length, 150);
   assertEquals(events, ["open", "open", "close ERR_CLOSED"]);
   assertEquals(errors, ["session ERR_NAME_TAKEN", "close ERR_NAME_TAKEN"]);
@@ -51,7 +51,7 @@ Deno.test("hub tells the session whose name was taken over, and cuts it off when
   await using test = await hubbed();
   const { port } = test.server.addr as { port: number };
   using old = await RawHubPeer.dial(port);
-  assertEquals((await old.join("ann"))?.identity, "ann");
+  assertEquals((await old.join("ann"))?.["identity"], "ann");
   await test.join("ann");
   assertEquals(await old.answer(1), { ended: "ERR_NAME_TAKEN" });
   await settles("the cut", old.end(), 3000);

@@ -34,6 +34,7 @@ async function withTunnel(body: (parts: Parts) => Promise<void>): Promise<void> 
     await body({ test, ann, bob, tunnel, target, local, remote, told });
   } finally {
     local.close();
+    await tunnel.abort();
   }
 }
 
@@ -54,7 +55,7 @@ const BREAKS: readonly (readonly [what: string, breakIt: (parts: Parts) => unkno
     ["the hub is lost", ({ test }) => test.server.abort(), "local", "remote"],
     ["the exposing side is lost", ({ bob }) => bob.abort(), "local", "remote"],
     ["the forwarding side is lost", ({ ann }) => ann.abort(), "local", "remote"],
-    ["the forward is closed", ({ tunnel }) => tunnel.close(), "local", "remote"],
+    ["the forward is closed", ({ tunnel }) => tunnel.abort(), "local", "remote"],
   ];
 
 for (const [what, breakIt, ...seenAt] of BREAKS) {

@@ -168,7 +168,7 @@ Deno.test("MountedWire.close is in order though a client breaks off meanwhile, w
   });
   const wire = await test.join("ann", { reconnect: false });
   const stream = await wire.open("hang");
-  const closing = test.server.close();
+  const closing = test.server.shutdown();
   await until(
     "no new streams",
     async () => codeOf(await errorOf(wire.open("hang", { timeoutMs: 50 }))) === "ERR_GOING_AWAY",
@@ -184,7 +184,7 @@ Deno.test("MountedWire.close waits for streams, then closes all sessions in orde
   const wire = await test.join("ann", { reconnect: false });
   const stream = await wire.open("echo");
   await stream.write("one ");
-  const closing = test.server.close();
+  const closing = test.server.shutdown();
   await until(
     "no new streams",
     async () => codeOf(await errorOf(wire.open("echo", { timeoutMs: 50 }))) === "ERR_GOING_AWAY",
@@ -199,7 +199,7 @@ Deno.test("MountedWire.close reports the errors of all sessions together", async
   for (const name of ["ann", "bob"]) await (await test.join(name)).open("wait");
   await test.join("cid");
   const error = await assertRejects(
-    () => test.server.close({ timeoutMs: 30 }),
+    () => test.server.shutdown({ timeoutMs: 30 }),
     AggregateError,
     "2 of 3 sessions",
   );

@@ -10,8 +10,34 @@ import type { Address } from "../../net/transport/transport.ts";
 import { isNotice } from "../../server/reporter.ts";
 import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
-import type { WireErrorContext, WireOptions } from "../options.ts";
 import type { WireSession } from "../session/session.ts";
+
+/** Where an error came up that no caller can be told. */
+export interface WireErrorContext {
+  /** What was under way. */
+  readonly phase:
+    | "listen"
+    | "accept"
+    | "refused"
+    | "handshake"
+    | "certificates"
+    | "session"
+    | "stream"
+    | "hook"
+    | "connect";
+  /** The session, if there was one. */
+  readonly session?: WireSession | undefined;
+  /** Where the peer is, of one that was not let in. */
+  readonly remoteAddr?: Address | undefined;
+}
+
+/** Where the owner of a wire takes errors and events: its own options. */
+export interface WireReporterOptions {
+  /** Takes errors. @default {the logger} */
+  readonly onError?: ((error: unknown, context: WireErrorContext) => void) | undefined;
+  /** Takes events, and the errors otherwise. @default {the console} */
+  readonly logger?: Logger | undefined;
+}
 
 /** Phases that strangers can bring about as often as they like. */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
@@ -29,7 +55,7 @@ const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
 /** Where the errors of a wire go. */
 export class WireReporter {
-  readonly #options: Pick<WireOptions, "onError" | "logger">;
+  readonly #options: WireReporterOptions;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #lines = new KindRateLimiter();
   readonly #refusals = new RefusalReports();
@@ -38,7 +64,7 @@ export class WireReporter {
   /** What happens that is no error. */
   readonly events: EventLog;
 
-  constructor(options: Pick<WireOptions, "onError" | "logger">) {
+  constructor(options: WireReporterOptions) {
     this.#options = options;
     this.events = new EventLog(options.logger);
   }
@@ -110,9 +136,9 @@ export class WireReporter {
       ? `Wire error in phase "${phase}": ${text}`
       : `Wire, in phase "${phase}": ${text}`;
     const fields: Record<string, unknown> = { phase };
-    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
     // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields.error = error;
+    if (level === "error" && code === "") fields["error"] = error;
     this.#write(level, message, fields);
   }
 

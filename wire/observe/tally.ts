@@ -33,7 +33,7 @@ export interface WireNow {
   readonly address: Address | null;
   readonly links: Iterable<Link>;
   /** Of a listening side. */
-  readonly admission?: Admission<unknown>;
+  readonly admission?: Admission<unknown> | undefined;
   /** Where its errors are kept. */
   readonly recent: RecentErrors;
 }
@@ -66,7 +66,7 @@ export class WireTally {
   }
 
   /** A session is open. Call the result at its end: it returns whether this side has opened or served a stream meanwhile. */
-  opened({ facts: { mux } }: Link): () => boolean {
+  opened({ established: { mux } }: Link): () => boolean {
     this.counters.connectionsOpened++;
     const streams = () => this.counters.streamsOpened + this.counters.streamsServed;
     const before = streams();
@@ -115,12 +115,12 @@ export class WireTally {
   }
 }
 
-function sessionStats({ facts, offers, openedAtMs, openedMs }: Link): WireSessionStats {
-  const { bytesIn, bytesOut, streams, bufferedBytes, rttMs = null } = facts.mux.stats();
+function sessionStats({ established, offers, openedAtMs, openedMs }: Link): WireSessionStats {
+  const { bytesIn, bytesOut, streams, bufferedBytes, rttMs = null } = established.mux.stats();
   return {
-    id: facts.id,
-    identity: facts.identity,
-    remoteAddr: facts.transport.remoteAddr,
+    id: established.id,
+    identity: established.identity,
+    remoteAddr: established.transport.remoteAddr,
     openedAtMs,
     onlineMs: performance.now() - openedMs,
     bytesIn,

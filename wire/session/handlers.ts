@@ -1,12 +1,23 @@
 // HandlerTable: which handler answers which name, and who has to know of changes.
 import { checkFunction } from "../../options/check.ts";
 import { checkName, encodeFrame } from "../protocol/frames.ts";
-import type { StreamHandler } from "../options.ts";
 import type { WireSession } from "./session.ts";
 import type { StreamInfo, WireStream } from "./stream.ts";
 
-/** Where a wire keeps its handlers: a key that only this library has. */
-export const HANDLERS: unique symbol = Symbol("handlers");
+/**
+ * Serves a stream. When it returns the stream is over: what it wrote still arrives, what it did not read
+ * is dropped. When it throws the stream is reset, and the opener learns that the handler failed.
+ * `stream.signal` fires when the caller gives up.
+ */
+export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
+
+/** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
+const TABLES = new WeakMap<object, HandlerTable>();
+
+/** Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this module. */
+export function handlersOf(wire: object): HandlerTable {
+  return TABLES.get(wire)!;
+}
 
 /**
  * A handler that does something before its stream is accepted, so that the opener learns whether that
@@ -32,8 +43,10 @@ export class HandlerTable {
   readonly #handlers = new Map<string, StreamHandler | PreparedHandler>();
   readonly #onChange: () => void;
 
-  constructor(onChange: () => void) {
+  /** Makes the empty table of `wire`, with what to call after each change. */
+  constructor(wire: object, onChange: () => void) {
     this.#onChange = onChange;
+    TABLES.set(wire, this);
   }
 
   /** The names, as the peers are told. */

@@ -3,7 +3,7 @@ import { AddressError, ClosedError, ProtocolError } from "../../errors.ts";
 import { MuxSession } from "../../mux/session.ts";
 import type { MuxSessionOptions } from "../../mux/options.ts";
 import { describeFirstBytes } from "../../net/transport/first_bytes.ts";
-import type { Incoming, Transport } from "../../net/transport/transport.ts";
+import type { Address, Incoming, TlsInfo, Transport } from "../../net/transport/transport.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import {
   CONTROL_STREAMS,
@@ -16,11 +16,30 @@ import {
   WIRE_VERSION,
 } from "../protocol/frames.ts";
 import { GatedTransport } from "./read_limit.ts";
-import type { LinkFacts } from "./link.ts";
 import { sessionRefused } from "../protocol/refusals.ts";
 
 /** Time that a refused peer gets to read why. */
 const LAST_WORDS_MS = 500;
+
+/** A session whose handshake has succeeded: what both sides said, and what carries it. */
+export interface EstablishedSession {
+  readonly id: string;
+  /** Who the joined side is, as authenticated. */
+  readonly identity: string;
+  readonly token: string;
+  /** Names that the peer handles. */
+  readonly offers: readonly string[];
+  /** What the peer takes, as far as it says. */
+  readonly limits: Limits;
+  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
+  readonly uncounted: number;
+  /** Names that the peer was told we handle. */
+  readonly announced: readonly string[];
+  readonly mux: MuxSession;
+  readonly control: FrameChannel;
+  /** The connection. */
+  readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo | undefined };
+}
 
 /** A HELLO, and over what it came. */
 export interface Greeting {
@@ -35,9 +54,9 @@ export interface Reception {
   /** Decides about it; nothing is registered yet. */
   judge(greeting: Greeting, signal: AbortSignal): Promise<SessionRefusal | undefined>;
   /** Takes the name, or refuses the session. */
-  admit(facts: LinkFacts): SessionRefusal | undefined;
+  admit(established: EstablishedSession): SessionRefusal | undefined;
   /** Registers the session. Called in the moment WELCOME goes out. */
-  register(facts: LinkFacts): void;
+  register(established: EstablishedSession): void;
   /** Names that this side handles. */
   names(): readonly string[];
   /** Streams that a peer may have open. */
@@ -50,7 +69,7 @@ export interface Reception {
 
 /**
  * A connection whose handshake ends with WELCOME: {@linkcode Incoming.open} covers TLS and HELLO, so one deadline, one slot and
- * one penalty cover both. `facts` stays empty when the peer was refused in order.
+ * one penalty cover both. `established` stays empty when the peer was refused in order.
  */
 export class GreetedIncoming implements Incoming {
   readonly #incoming: Incoming;
@@ -58,7 +77,7 @@ export class GreetedIncoming implements Incoming {
   readonly #mux: Omit<MuxSessionOptions, "role">;
 
   /** As in {@linkcode Incoming}: absent where no header of a balancer is expected. */
-  readonly identify?: Incoming["identify"];
+  readonly identify?: Incoming["identify"] | undefined;
 
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;
@@ -125,29 +144,29 @@ export class GreetedIncoming implements Incoming {
     signal.throwIfAborted();
     const { identity, token } = hello;
     const id = crypto.randomUUID();
-    const told = reception.names();
+    const announced = reception.names();
     const { streams: offers, limits: theirs = {} } = hello;
-    const facts = {
+    const established = {
       id,
       identity,
       token,
       offers,
       limits: theirs,
       uncounted: 0,
-      told,
+      announced,
       mux,
       control,
       transport,
     };
-    const taken = reception.admit(facts);
+    const taken = reception.admit(established);
     if (taken !== undefined) return taken;
     // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
     mux.agree(theirs);
     makeRoom(mux, theirs, reception.plainBufferedBytes);
     const { maxStreams, maxStreamsPerPair } = reception;
     const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
-    const written = control.write({ session: id, identity, streams: told, limits }, { signal });
-    reception.register(facts);
+    const written = control.write({ session: id, identity, streams: announced, limits }, { signal });
+    reception.register(established);
     await written;
     transport.open();
     return undefined;
@@ -167,14 +186,14 @@ function left(): ClosedError {
 
 /** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
 async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
-  if (mux.state !== "ended") return undefined;
+  if (mux.status !== "ended") return undefined;
   // Not `closed`: that waits until the connection is gone, which the peer can delay.
   const cause = await mux.ping().catch((error) => error);
   if (!(cause instanceof ProtocolError)) return undefined;
   const what = describeFirstBytes(gate.firstBytes);
   // A yamux frame that breaks the rules later on is no other protocol.
   if (what === undefined || what === "a yamux frame") return undefined;
-  const text = `Cannot let a peer join as it does not speak the wire: it sent ${what}`;
+  const text = `Cannot let a peer join: it does not speak the wire: it sent ${what}`;
   return new AddressError("ERR_NOT_OUR_PROTOCOL", text, { cause });
 }
 
@@ -202,7 +221,7 @@ export async function greet(
     readonly plainBufferedBytes: number | undefined;
     readonly signal: AbortSignal;
   },
-): Promise<LinkFacts> {
+): Promise<EstablishedSession> {
   const { signal } = options;
   const mux = new MuxSession(transport, { ...options.mux, role: "client" });
   try {
@@ -211,11 +230,11 @@ export async function greet(
     const limits = { maxStreams: options.maxStreams, windowBytes: mux.terms.windowBytes };
     await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
-    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join as the server ended the connection");
+    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join: the server ended the connection");
     const reply: Welcome | { readonly code: SessionRefusal } = readReply(text);
     if ("code" in reply) throw sessionRefused(reply.code);
     if (reply.identity !== hello.identity) {
-      const text = `Cannot join as ${JSON.stringify(hello.identity)} as the server took this side for ` +
+      const text = `Cannot join: ${JSON.stringify(hello.identity)} as the server took this side for ` +
         JSON.stringify(reply.identity);
       throw new ProtocolError("ERR_WIRE_FRAME", text);
     }
@@ -233,7 +252,7 @@ export async function greet(
       offers: reply.streams,
       limits: theirs,
       uncounted: CONTROL_STREAMS,
-      told: hello.streams,
+      announced: hello.streams,
       mux,
       control,
       transport,

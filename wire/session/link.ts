@@ -1,25 +1,17 @@
 // Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
+import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
-import type { MuxSession } from "../../mux/session.ts";
-import type { WireCounters } from "../../stats/data/counters.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { pause } from "../../async/pause.ts";
 import { ControlSender } from "./control_sender.ts";
 import { timeLeft, withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
-import {
-  type Control,
-  type Limits,
-  type Open,
-  readAnswer,
-  readControl,
-  type StreamRefusal,
-} from "../protocol/frames.ts";
-import type { HandlerTable } from "./handlers.ts";
-import type { NameTraffic } from "../observe/name_traffic.ts";
+import { type Control, type Open, readAnswer, readControl } from "../protocol/frames.ts";
+import type { EstablishedSession } from "./handshake.ts";
+import type { OpenLimits } from "./open_stream.ts";
 import { nameStream, openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
-import { Serving } from "./serving.ts";
-import { WireSession } from "./session.ts";
+import { Serving, type ServingHost } from "./serving.ts";
+import { type SessionLink, WireSession } from "./session.ts";
 import { observeSession } from "./telemetry.ts";
 
 /** Time that a peer whose session was taken over gets to read so, and to leave. */
@@ -34,64 +26,19 @@ const UNUSED_MS = 500;
 /** Part of the time that is left for which a hub may hold a stream: the rest is for its answer. */
 const HOLD_SHARE = 0.9;
 
-/** What is asked about a stream that the peer opens, beside its handler. */
-export interface LinkHost {
-  /** Counts streams. */
-  readonly counters: WireCounters;
-  /** Adds up streams by name. */
-  readonly names: NameTraffic;
-  readonly handlers: HandlerTable;
-  readonly maxHandlers: number;
-  /** Time for which a stream waits while `maxHandlers` run, in ms. */
-  readonly busyMs: number;
-  /** Refuses a stream with a code, or lets it be served. */
-  judge(link: Link, open: Open): Promise<StreamRefusal | undefined>;
-  /** Who opens streams where OPEN does not tell; `undefined` for the server. */
-  opener(link: Link): string | undefined;
-  /** Brings a stream to another peer, to its end, or tells why not. */
-  route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+/** What a {@linkcode Link} asks of its side, and reports to it: `MountHost` and `JoinHost` are the two. */
+export interface LinkHost extends ServingHost<Link> {
+  /** Returns who opens streams where OPEN does not say it; `undefined` stands for the server. */
+  defaultOpener(link: Link): string | undefined;
+  /** A frame of the control stream has come. */
   onControl(link: Link, control: Control): void;
-  /** A stream of the peer's failed. */
-  onStreamError(link: Link, error: unknown): void;
-  /** Something of the session failed that it outlives. */
+  /** Something of the session failed that the session outlives. */
   onSessionError(link: Link, error: unknown): void;
 }
 
-/** What the greeting found out. */
-export interface LinkFacts {
-  readonly id: string;
-  /** Who the joined side is, as authenticated. */
-  readonly identity: string;
-  readonly token: string;
-  /** Names that the peer handles. */
-  readonly offers: readonly string[];
-  /** What the peer takes, as far as it says. */
-  readonly limits: Limits;
-  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
-  readonly uncounted: number;
-  /** Names that the peer was told we handle. */
-  readonly told: readonly string[];
-  readonly mux: MuxSession;
-  readonly control: FrameChannel;
-  readonly transport: { readonly remoteAddr: WireSession["remoteAddr"]; readonly tls?: WireSession["tls"] };
-}
-
-/** How long {@linkcode Link.open} may take. */
-export interface OpenLimits {
-  readonly signal?: AbortSignal;
-  /** Time for all of it, in ms. */
-  readonly timeoutMs: number;
-  /** The time as the caller set it, for errors. @default {timeoutMs} */
-  readonly givenMs?: number;
-  /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
-  readonly turnMs?: number;
-  /** Has a hub hold the stream until the peer that it is for has joined. */
-  readonly waitForPeer?: boolean;
-}
-
 /** One session, from WELCOME to its end. */
-export class Link {
-  readonly facts: LinkFacts;
+export class Link implements SessionLink {
+  readonly established: EstablishedSession;
   readonly session: WireSession;
   readonly control: ControlSender;
   /** Resolves once the session is over, with what ended it. Never rejects. */
@@ -101,7 +48,7 @@ export class Link {
   readonly openedMs: number = performance.now();
   offers: readonly string[];
   readonly #host: LinkHost;
-  readonly #serving: Serving;
+  readonly #serving: Serving<Link>;
   /** Streams of ours that are not over. */
   readonly #opened = new Set<MuxStream>();
   readonly #over = new AbortController();
@@ -110,28 +57,28 @@ export class Link {
   readonly #cutting = new AbortController();
   #takenOver: ClosedError | undefined;
 
-  constructor(facts: LinkFacts, host: LinkHost) {
-    this.facts = facts;
-    this.offers = facts.offers;
+  constructor(established: EstablishedSession, host: LinkHost) {
+    this.established = established;
+    this.offers = established.offers;
     this.#host = host;
     this.#serving = new Serving(this, host);
-    this.closed = facts.mux.closed.then((error) => {
+    this.closed = established.mux.closed.then((error) => {
       const reason = this.#takenOver ?? error;
-      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on as the session was closed"));
+      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"));
       return reason;
     });
-    this.control = new ControlSender(facts.control, {
+    this.control = new ControlSender(established.control, {
       handlers: host.handlers,
       signal: this.signal,
       report: (error) => host.onSessionError(this, error),
       abort: (reason) => this.abort(reason),
-    }, facts.told);
+    }, established.announced);
     this.session = new WireSession(this);
   }
 
   /** Who the other side is; `undefined` for the server. */
   get peer(): string | undefined {
-    return this.#host.opener(this);
+    return this.#host.defaultOpener(this);
   }
 
   /** Fires when the session is over, with what ended it. */
@@ -144,8 +91,8 @@ export class Link {
     void this.#followControl();
     // Handlers may have come and gone since the greeting named them.
     this.control.tellNames();
-    observeSession(this.facts);
-    const { mux } = this.facts;
+    observeSession(this.established);
+    const { mux } = this.established;
     for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
       this.#serving.take(stream);
     }
@@ -153,10 +100,15 @@ export class Link {
   }
 
   /** Takes more than what the greeting said, and tells the peer so. */
-  raise({ maxStreams, maxHandlers }: { readonly maxStreams?: number; readonly maxHandlers?: number }): void {
+  raise(
+    { maxStreams, maxHandlers }: {
+      readonly maxStreams?: number | undefined;
+      readonly maxHandlers?: number | undefined;
+    },
+  ): void {
     if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
     if (maxStreams === undefined) return;
-    this.facts.mux.raiseMaxStreams(maxStreams);
+    this.established.mux.raiseMaxStreams(maxStreams);
     this.control.tellLimits({ maxStreams });
   }
 
@@ -172,7 +124,7 @@ export class Link {
       if (mux === undefined) return tooManyStreams(stream);
       return new TimeoutError(
         "ERR_CONNECT_TIMEOUT",
-        `Cannot open ${stream} within ${givenMs} ms as it did not answer`,
+        `Cannot open ${stream} within ${givenMs} ms: it did not answer`,
       );
     };
     try {
@@ -185,7 +137,7 @@ export class Link {
         await channel.write({ ...open, waitMs }, { signal });
         const answer = await channel.read({ signal });
         if (answer === null) {
-          throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
+          throw new ClosedError("ERR_RESET", `Cannot open ${stream}: the peer ended it without an answer`);
         }
         const { code } = readAnswer(answer);
         if (code === undefined) return channel;
@@ -222,10 +174,10 @@ export class Link {
 
   /** Ends now: a close under way rejects, and waits for no handler any more. */
   abort(reason?: unknown): void {
-    this.facts.mux.abort(reason);
+    this.established.mux.abort(reason);
     if (this.#closing === undefined) return;
     this.#closing.catch(() => {});
-    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order as it was aborted"));
+    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
   }
 
   /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
@@ -244,7 +196,7 @@ export class Link {
     signal: AbortSignal,
   ): Promise<MuxStream> {
     try {
-      return await this.facts.mux.openStream({ signal, timeoutMs: turnMs });
+      return await this.established.mux.openStream({ signal, timeoutMs: turnMs });
     } catch (error) {
       if (error instanceof TimeoutError && error.code === "ERR_CONNECT_TIMEOUT") {
         throw tooManyStreams(stream, error);
@@ -262,7 +214,7 @@ export class Link {
 
   async #close(timeoutMs: number): Promise<void> {
     const startedMs = performance.now();
-    const closing = this.facts.mux.close({ timeoutMs });
+    const closing = this.established.mux.close({ timeoutMs });
     this.control.end();
     await closing;
     const late = () =>
@@ -292,19 +244,17 @@ export class Link {
   }
 
   async #followControl(): Promise<void> {
-    const { control, mux, uncounted } = this.facts;
-    let tokens = CONTROL_PER_SECOND;
-    let lastMs = performance.now();
+    const { control, mux, uncounted } = this.established;
+    const pace = new TokenBucket({ perSecond: CONTROL_PER_SECOND }, performance.now());
     try {
       for (let frame = await control.read(); frame !== null; frame = await control.read()) {
         const change = readControl(frame);
         const { maxStreams } = change.limits ?? {};
         if (maxStreams !== undefined) mux.agree({ maxStreams: maxStreams + uncounted });
         this.#host.onControl(this, change);
-        const nowMs = performance.now();
-        tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
-        lastMs = nowMs;
-        if (tokens < 0) await pause(1000 / CONTROL_PER_SECOND, this.signal);
+        const waitMs = pace.waitMs(1, performance.now());
+        if (waitMs > 0) await pause(waitMs, this.signal);
+        pace.spend(1);
       }
       // The peer is closing in order: no new streams, old ones finish.
       mux.goAway();

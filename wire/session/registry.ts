@@ -1,14 +1,18 @@
 // Registry: the sessions of a server by id and by identity, and who may take whose name.
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import type { WaitOptions } from "../../async/wait.ts";
-import type { Link, LinkFacts } from "./link.ts";
-import { sameToken } from "../options.ts";
+import { sameToken } from "../protocol/token.ts";
+import type { EstablishedSession } from "./handshake.ts";
+import type { Link } from "./link.ts";
 import { Waiters } from "../../async/waiters.ts";
 
 /** Sessions of a server. */
 export class Registry {
   readonly #byId = new Map<string, Link>();
-  readonly #byIdentity = new Map<string, { readonly facts: LinkFacts; link: Link | undefined }>();
+  readonly #byIdentity = new Map<
+    string,
+    { readonly established: EstablishedSession; link: Link | undefined }
+  >();
   readonly #awaited = new Map<string, Waiters<Link>>();
 
   /** All sessions, the oldest first. */
@@ -40,7 +44,7 @@ export class Registry {
   async waitFor(identity: string, options: WaitOptions): Promise<Link> {
     options.signal?.throwIfAborted();
     const link = this.named(identity);
-    if (link?.facts.mux.state === "open") return link;
+    if (link?.established.mux.status === "open") return link;
     const waiters = this.#awaited.get(identity) ?? new Waiters();
     this.#awaited.set(identity, waiters);
     try {
@@ -64,39 +68,41 @@ export class Registry {
    * Gives a name to its first owner, or to one who proves the same again: the same token, or the same client
    * certificate. The old session is told so and closed then. `false` when another peer has it.
    */
-  claim(facts: LinkFacts): boolean {
-    const { identity, mux } = facts;
+  claim(established: EstablishedSession): boolean {
+    const { identity, mux } = established;
     const owner = this.#byIdentity.get(identity);
     if (owner !== undefined) {
-      if (!sameProof(owner.facts, facts)) return false;
-      this.#forget(owner.facts);
-      const text = "Cannot go on with the session as a newer one of the same identity took its place";
+      if (!sameProof(owner.established, established)) return false;
+      this.#forget(owner.established);
+      const text = "Cannot go on with the session: a newer one of the same identity took its place";
       const error = new ClosedError("ERR_CLOSED", text);
-      if (owner.link === undefined) owner.facts.mux.abort(error);
+      if (owner.link === undefined) owner.established.mux.abort(error);
       else void owner.link.takeOver(error);
     }
-    this.#byIdentity.set(identity, { facts, link: undefined });
-    void mux.closed.then(() => this.#forget(facts));
+    this.#byIdentity.set(identity, { established, link: undefined });
+    void mux.closed.then(() => this.#forget(established));
     return true;
   }
 
   /** Lists a session whose name was claimed; `false` when it has ended, or lost its name, meanwhile. */
   add(link: Link): boolean {
-    const entry = this.#byIdentity.get(link.facts.identity);
-    if (entry?.facts !== link.facts || link.facts.mux.state === "ended") return false;
+    const entry = this.#byIdentity.get(link.established.identity);
+    if (entry?.established !== link.established || link.established.mux.status === "ended") return false;
     entry.link = link;
-    this.#byId.set(link.facts.id, link);
-    this.#awaited.get(link.facts.identity)?.resolve(link);
+    this.#byId.set(link.established.id, link);
+    this.#awaited.get(link.established.identity)?.resolve(link);
     return true;
   }
 
-  #forget(facts: LinkFacts): void {
-    this.#byId.delete(facts.id);
-    if (this.#byIdentity.get(facts.identity)?.facts === facts) this.#byIdentity.delete(facts.identity);
+  #forget(established: EstablishedSession): void {
+    this.#byId.delete(established.id);
+    if (this.#byIdentity.get(established.identity)?.established === established) {
+      this.#byIdentity.delete(established.identity);
+    }
   }
 }
 
-function sameProof(left: LinkFacts, right: LinkFacts): boolean {
+function sameProof(left: EstablishedSession, right: EstablishedSession): boolean {
   const certificate = left.transport.tls?.peerCertificate?.fingerprint256;
   if (certificate !== undefined && certificate === right.transport.tls?.peerCertificate?.fingerprint256) {
     return true;

@@ -1,16 +1,17 @@
 // Serving: the streams that a peer opens: judged, handled, brought to another peer, or refused.
 import { TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
+import type { WireCounters } from "../../stats/data/counters.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
-import { isStreamEnd } from "../blame.ts";
+import { isStreamEnd } from "./blame.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
-import type { PreparedHandler } from "./handlers.ts";
-import type { Link, LinkHost } from "./link.ts";
-import type { StreamHandler } from "../options.ts";
+import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts";
+import type { EstablishedSession } from "./handshake.ts";
+import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
+import { type StreamInfo, unreadBytes, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "../../async/turns.ts";
 
@@ -29,15 +30,44 @@ class HandlerFailure {
   }
 }
 
+/** The session whose streams are served: `Link` is the only one. */
+export interface ServedLink {
+  readonly established: EstablishedSession;
+  /** The session, as handlers see it. */
+  readonly session: WireSession;
+  /** Who the other side is; `undefined` for the server. */
+  readonly peer: string | undefined;
+  /** Fires when the session is over, with what ended it. */
+  readonly signal: AbortSignal;
+}
+
+/** What is asked about streams that the peer opens, beside their handlers. */
+export interface ServingHost<L extends ServedLink> {
+  /** Counts streams. */
+  readonly counters: WireCounters;
+  /** Adds up streams by name. */
+  readonly names: { add(name: string, stream: MuxStream): void };
+  readonly handlers: HandlerTable;
+  readonly maxHandlers: number;
+  /** Time for which a stream waits while `maxHandlers` run, in ms. */
+  readonly busyMs: number;
+  /** Refuses a stream with a code, or lets it be served. */
+  authorizeStream(link: L, open: Open): Promise<StreamRefusal | undefined>;
+  /** Brings a stream to another peer, to its end; returns the code where it cannot. */
+  route(link: L, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  /** A stream of the peer failed. */
+  onStreamError(link: L, error: unknown): void;
+}
+
 /** The streams of one session that its peer opens. */
-export class Serving {
+export class Serving<L extends ServedLink> {
   /** Handlers that run; one counts for as long as it runs, even when its stream was reset long ago. */
   readonly turns: Turns;
-  readonly #link: Link;
-  readonly #host: LinkHost;
+  readonly #link: L;
+  readonly #host: ServingHost<L>;
   readonly #running = new Set<Promise<void>>();
 
-  constructor(link: Link, host: LinkHost) {
+  constructor(link: L, host: ServingHost<L>) {
     this.#link = link;
     this.#host = host;
     this.turns = new Turns(host.maxHandlers);
@@ -129,7 +159,7 @@ export class Serving {
   async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
     this.#host.counters.streamsServed++;
     this.#host.names.add(info.name, channel.mux);
-    const { facts, session } = this.#link;
+    const { established, session } = this.#link;
     const stream = new WireStream(
       channel.mux,
       info,
@@ -138,9 +168,9 @@ export class Serving {
     );
     try {
       await (telemetryOn()
-        ? serveMeasured(facts, stream, () => handler(stream, session))
+        ? serveMeasured(established, stream, () => handler(stream, session))
         : handler(stream, session));
-      return stream[UNREAD];
+      return unreadBytes(stream);
     } catch (error) {
       const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });
@@ -154,7 +184,7 @@ export class Serving {
     try {
       return await withDeadline(
         { signal: this.#link.signal, timeoutMs: OPEN_MS, late },
-        () => this.#host.judge(this.#link, open),
+        () => this.#host.authorizeStream(this.#link, open),
       );
     } catch (error) {
       if (!this.#link.signal.aborted) this.#host.onStreamError(this.#link, error);

@@ -1,32 +1,36 @@
 // WireSession: one peer, as the application sees it.
-import { checkOptionNames } from "../../options/names.ts";
+import { timeLimit } from "../../async/deadline.ts";
+import type { WaitOptions } from "../../async/wait.ts";
 import type { ParleyError } from "../../errors.ts";
 import type { MuxSessionStats } from "../../mux/session.ts";
-import type { WaitOptions } from "../../async/wait.ts";
-import { checkBoolean } from "../../options/check.ts";
+import { type LinkStatus, sessionStatus } from "../../mux/state.ts";
 import type { Address, TlsInfo } from "../../net/transport/transport.ts";
-import type { WireCounters } from "../../stats/data/counters.ts";
-import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
-import { timeLeft, timeLimit } from "../../async/deadline.ts";
-import { checkMeta, checkName, type Meta } from "../protocol/frames.ts";
-import { checkLifetime, Lifetime } from "./lifetime.ts";
-import type { Link, OpenLimits } from "./link.ts";
-import { OPEN_NAMES, type OpenOptions } from "../options.ts";
-import { nameStream } from "../protocol/refusals.ts";
-import { WireStream } from "./stream.ts";
-import { openMeasured } from "./telemetry.ts";
+import { checkOpen, type OpenOptions, openStream, type StreamOpener } from "./open_stream.ts";
+import type { WireStream } from "./stream.ts";
 
-/** Time that the far side has to answer an OPEN. */
-export const OPEN_TIMEOUT_MS = 10_000;
+/** The inner side of a {@linkcode WireSession}: `Link` is the only one. */
+export interface SessionLink extends StreamOpener {
+  /** Names that the peer handles now. */
+  readonly offers: readonly string[];
+  /** Resolves once the session is over, with what ended it. Never rejects. */
+  readonly closed: Promise<ParleyError | undefined>;
+  /** Fires when the session is over. */
+  readonly signal: AbortSignal;
+  /** Ends in order: streams and handlers get `timeoutMs`. */
+  close(timeoutMs: number): Promise<void>;
+  /** Ends now. */
+  abort(reason?: unknown): void;
+}
 
 /** Options of {@linkcode WireSession.close}. */
 export interface WireCloseOptions {
   /** Time in ms for open streams and handlers to end by themselves. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**
- * A session with a peer: either side opens streams, by name, to the other.
+ * A session with a peer: either side opens streams, by name, to the other. All methods may be called concurrently:
+ * streams open in the order of the calls.
  *
  * ```text
  * HELLO ──▶ authorize ──▶ WELCOME ──▶ open ──▶ closing (streams finish) ──▶ closed
@@ -34,21 +38,21 @@ export interface WireCloseOptions {
  * ```
  */
 export class WireSession {
-  readonly #link: Link;
+  readonly #link: SessionLink;
 
   /** @ignore sessions come from `mount` and `join` */
-  constructor(link: Link) {
+  constructor(link: SessionLink) {
     this.#link = link;
   }
 
   /** The id that the server made. */
   get id(): string {
-    return this.#link.facts.id;
+    return this.#link.established.id;
   }
 
   /** Who joined, as the server authenticated it. On the joined side that is ourselves. */
   get identity(): string {
-    return this.#link.facts.identity;
+    return this.#link.established.identity;
   }
 
   /** Names that the peer handles now, as it says. */
@@ -58,12 +62,17 @@ export class WireSession {
 
   /** The far end. */
   get remoteAddr(): Address {
-    return this.#link.facts.transport.remoteAddr;
+    return this.#link.established.transport.remoteAddr;
   }
 
   /** What TLS told about the peer. */
   get tls(): TlsInfo | undefined {
-    return this.#link.facts.transport.tls;
+    return this.#link.established.transport.tls;
+  }
+
+  /** Where in its life the session is: `"closing"` once either side opens no more streams. */
+  get status(): LinkStatus {
+    return sessionStatus(this.#link.established.mux.status);
   }
 
   /** Resolves once the session is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
@@ -94,12 +103,12 @@ export class WireSession {
 
   /** Measures the round trip, in milliseconds. */
   async ping(options?: WaitOptions): Promise<number> {
-    return await this.#link.facts.mux.ping(options);
+    return await this.#link.established.mux.ping(options);
   }
 
   /** Numbers of this session. */
   stats(): MuxSessionStats {
-    return this.#link.facts.mux.stats();
+    return this.#link.established.mux.stats();
   }
 
   /**
@@ -115,83 +124,5 @@ export class WireSession {
   /** Ends the session now. */
   abort(reason?: unknown): void {
     this.#link.abort(reason);
-  }
-}
-
-/** The stream that is wanted. */
-export interface Wanted {
-  readonly name: string;
-  /** Which peer of the hub it is for. */
-  readonly to?: string;
-  readonly meta: Meta;
-  /** The time that its caller set, in ms. */
-  readonly timeoutMs: number;
-  readonly options: OpenOptions;
-  /** Counts what could not be had for want of a session. @default {nowhere} */
-  readonly counters?: WireCounters;
-}
-
-/**
- * Checks what the caller of `open` wants, before any I/O.
- *
- * @throws {TypeError | RangeError} when something is wrong
- */
-export function checkOpen(name: string, to: string | undefined, options: OpenOptions): Wanted {
-  checkOptionNames("Cannot open a stream", options, OPEN_NAMES);
-  const action = "Cannot open a stream";
-  checkName(action, "name", name);
-  const timeoutMs = timeLimit("open a stream", { timeoutMs: options.timeoutMs }, OPEN_TIMEOUT_MS);
-  const { meta, lifetime, waitForPeer } = options;
-  if (waitForPeer !== undefined) checkBoolean(action, "waitForPeer", waitForPeer);
-  if (lifetime !== undefined) checkLifetime(action, lifetime);
-  return {
-    name,
-    to,
-    meta: meta === undefined ? NO_META : checkMeta(action, meta, { name, to }),
-    timeoutMs,
-    options,
-  };
-}
-
-const NO_META: Meta = {};
-
-/** Finds the session over which a stream will be opened; it may have to wait for one. */
-export type FindLink = (limits: OpenLimits & { readonly givenMs: number }) => Link | Promise<Link>;
-
-/** Finds the session; a stream for which there is none has failed, as one that its peer refuses. */
-async function findCounted(
-  find: FindLink,
-  limits: Parameters<FindLink>[0],
-  counters: WireCounters | undefined,
-): Promise<Link> {
-  try {
-    return await find(limits);
-  } catch (error) {
-    if (counters !== undefined) counters.streamsFailed++;
-    throw error;
-  }
-}
-
-/** Opens a stream over a link, as soon as there is one. */
-export async function openStream(find: FindLink, wanted: Wanted): Promise<WireStream> {
-  const { name, to, meta, timeoutMs: givenMs, options } = wanted;
-  const { waitForPeer, lifetime: over } = options;
-  const startedMs = performance.now();
-  const lifetime = over === undefined ? undefined : new Lifetime(over, options.signal);
-  const limits = { signal: lifetime?.signal ?? options.signal, timeoutMs: givenMs, givenMs, waitForPeer };
-  const open = { name, to, meta };
-  try {
-    const link = await findCounted(find, limits, wanted.counters);
-    const left = { ...limits, timeoutMs: timeLeft(givenMs, startedMs) };
-    const channel = await (telemetryOn()
-      ? openMeasured(link.facts, open, (told) =>
-        link.open(told, left))
-      : link.open(open, left));
-    lifetime?.cover(channel.mux);
-    const label = nameStream(name, to ?? link.peer);
-    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest(), label);
-  } catch (error) {
-    lifetime?.end();
-    throw error;
   }
 }

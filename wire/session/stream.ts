@@ -1,6 +1,7 @@
 // WireStream: a named stream, after its OPEN and ACCEPT: bytes both ways, or segments.
 import { ProtocolError } from "../../errors.ts";
 import type { ParleyError } from "../../errors.ts";
+import type { LinkStatus } from "../../mux/state.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { Meta } from "../protocol/frames.ts";
@@ -25,17 +26,23 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
-/** Where a stream tells what it has not used: a key that only this library has. */
-export const UNREAD: unique symbol = Symbol("unread");
+/** Bytes that were read off a stream and not used, when its handler has ended. For use inside this module. */
+export let unreadBytes: (stream: WireStream) => number;
 
-/** Reads more at a time: a key that only this library has. */
-export const READ_JOINED: unique symbol = Symbol("read joined");
+/** Reads the next bytes of a stream, as many as are there and fit. For use inside this module. */
+export let readJoined: (stream: WireStream, limitBytes: number) => Promise<Uint8Array | null>;
 
-/** Whether the peer has ended its direction: a key that only this library has. */
-export const PEER_ENDED: unique symbol = Symbol("peer ended");
+/**
+ * Whether the peer has ended its direction of a stream: what it sent can be read, even after a reset. For use
+ * inside this module.
+ */
+export let hasPeerEnded: (stream: WireStream) => boolean;
 
-/** What ends a stream other than in order, behind everything written: a key that only this library has. */
-export const BREAK: unique symbol = Symbol("break");
+/**
+ * Ends a stream that is served, because what it was joined to has broken: the opener gets what was written, and
+ * then learns of the break. The stream is reset when there is no way to send both. For use inside this module.
+ */
+export let breakOff: (stream: WireStream, reason: unknown) => void;
 
 /** Plain or segmented: the first use of a direction fixes it. */
 type Mode = "unused" | "plain" | "segments";
@@ -45,9 +52,12 @@ type Mode = "unused" | "plain" | "segments";
  * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
  * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
  *
- * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is
- * dropped. When it throws, the stream is reset. A stream that was read to its end and whose handler has
- * returned is over at its opener too.
+ * When a handler returns, its stream is over: bytes that it wrote still arrive, and bytes that it did not read are
+ * dropped. When the handler throws, the stream is reset. A stream that was read to its end and whose handler has
+ * returned is over on the opener's side too.
+ *
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
+ * of the calls.
  */
 export class WireStream implements AsyncDisposable {
   /** Name under which it was opened. */
@@ -71,6 +81,15 @@ export class WireStream implements AsyncDisposable {
   #writable: WritableStream<Uint8Array> | undefined;
   #signal: AbortSignal | undefined;
 
+  static {
+    unreadBytes = (stream) => (stream.#first?.length ?? 0) + (stream.#reader?.heldBytes ?? 0);
+    readJoined = (stream, limitBytes) => stream.#readJoined(limitBytes);
+    hasPeerEnded = (stream) => stream.#mux.peerHasEnded;
+    breakOff = (stream, reason) => {
+      if (!stream.#mux.breakOff()) stream.#mux.reset(reason);
+    };
+  }
+
   /** @ignore streams come from `open` and go to handlers */
   constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
     this.#mux = mux;
@@ -84,6 +103,11 @@ export class WireStream implements AsyncDisposable {
   /** Number of the stream in its session. */
   get id(): number {
     return this.#mux.id;
+  }
+
+  /** Where in its life the stream is: `"closing"` once our direction has ended. */
+  get status(): LinkStatus {
+    return this.#mux.status;
   }
 
   /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
@@ -144,7 +168,7 @@ export class WireStream implements AsyncDisposable {
       return await this.#writer.send(source, options);
     } catch (error) {
       // The peer must not take a part for the whole.
-      this.reset(error);
+      this.abort(error);
       throw error;
     }
   }
@@ -171,7 +195,7 @@ export class WireStream implements AsyncDisposable {
       return await copyBody(this.#reader, sink, this.#bodyEnd, options);
     } catch (error) {
       // Inside a segment there is no way back to its beginning.
-      if (error instanceof ProtocolError || this.#reader.isInside) this.reset(error);
+      if (error instanceof ProtocolError || this.#reader.isInside) this.abort(error);
       throw error;
     }
   }
@@ -200,7 +224,7 @@ export class WireStream implements AsyncDisposable {
   }
 
   /** Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. */
-  reset(reason?: unknown): void {
+  abort(reason?: unknown): void {
     this.#mux.reset(reason);
   }
 
@@ -217,7 +241,7 @@ export class WireStream implements AsyncDisposable {
     return this.#readable;
   }
 
-  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode reset}. */
+  /** What goes to the peer. Closing it is {@linkcode closeWrite}, aborting it {@linkcode abort}. */
   get writable(): WritableStream<Uint8Array> {
     this.#out = use("write to", this.#out, "plain");
     this.#writable ??= new WritableStream<Uint8Array>({
@@ -226,7 +250,7 @@ export class WireStream implements AsyncDisposable {
       },
       write: (chunk) => this.#push(chunk),
       close: () => this.closeWrite(),
-      abort: (reason) => this.reset(reason),
+      abort: (reason) => this.abort(reason),
     });
     return this.#writable;
   }
@@ -244,7 +268,7 @@ export class WireStream implements AsyncDisposable {
 
   /**
    * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
-   * {@linkcode reset}. A peer that does not end the stream within half a second is not waited for: the stream
+   * {@linkcode abort}. A peer that does not end the stream within half a second is not waited for: the stream
    * then ends by itself. Never rejects, so that it hides no error by which the block was left; {@linkcode
    * closed} tells how the stream ended.
    */
@@ -252,32 +276,13 @@ export class WireStream implements AsyncDisposable {
     await this.#mux[Symbol.asyncDispose]();
   }
 
-  /** @ignore bytes that were read off the stream and not used, for the end of its handler */
-  get [UNREAD](): number {
-    return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
-  }
-
-  /**
-   * @ignore ends a stream that is served, as what it was joined to has broken: the opener gets what was written, and then learns of
-   * the break. Where there is no way to tell it both, the stream is reset
-   */
-  [BREAK](reason: unknown): void {
-    if (!this.#mux.breakOff()) this.#mux.reset(reason);
-  }
-
-  /** @ignore the next bytes, as many as are there and fit */
-  async [READ_JOINED](limitBytes: number): Promise<Uint8Array | null> {
+  async #readJoined(limitBytes: number): Promise<Uint8Array | null> {
     if (this.#first !== undefined) return await this.#pull(undefined);
     try {
       return await this.#mux.readJoined(limitBytes);
     } catch (error) {
       throw this.#named(error);
     }
-  }
-
-  /** @ignore true once the peer has ended its direction: what it sent can be read, even after a reset */
-  get [PEER_ENDED](): boolean {
-    return this.#mux.peerHasEnded;
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
@@ -320,5 +325,5 @@ export class WireStream implements AsyncDisposable {
 function use(action: string, now: Mode, wanted: Mode): Mode {
   if (now === "unused" || now === wanted) return wanted;
   const other = now === "plain" ? "plain" : "in segments";
-  throw new TypeError(`Cannot ${action} the stream like this as the direction is used ${other}`);
+  throw new TypeError(`Cannot ${action} the stream like this: the direction is used ${other}`);
 }

@@ -12,8 +12,9 @@ import {
 import { readTraceContext } from "../../stats/telemetry/trace_context.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
 import { MAX_FRAME_BYTES, type Meta, type Open, type StreamRefusal } from "../protocol/frames.ts";
-import type { LinkFacts } from "./link.ts";
-import type { MountedWire } from "../mount.ts";
+import type { EstablishedSession } from "./handshake.ts";
+import type { Address } from "../../net/transport/transport.ts";
+import type { WireStats } from "../../stats/data/snapshots.ts";
 
 /** Bytes of a frame that are left free for what a hub adds to it. */
 const ROOM_BYTES = 512;
@@ -22,15 +23,22 @@ const ROOM_BYTES = 512;
 type OurOpen = Partial<Open> & { readonly name: string };
 
 /** Has the counters of a session exported until it is over; nothing without a provider. */
-export function observeSession({ mux, transport }: LinkFacts): void {
+export function observeSession({ mux, transport }: EstablishedSession): void {
   if (!telemetryOn()) return;
   const { "network.transport": kind = "" } = peerDetails(transport.remoteAddr);
   const labels = { "parley.protocol": "wire", "network.transport": kind };
   void mux.closed.then(observeCounters(labels, () => ({ ...mux.stats() })));
 }
 
+/** A mounted wire, as far as its counters go. */
+interface ObservedMount {
+  readonly addr: Address;
+  readonly finished: Promise<void>;
+  stats(): WireStats;
+}
+
 /** Has the counters of a server exported until it has finished; what its sessions count themselves is not among them. */
-export function observeMount(wire: MountedWire): void {
+export function observeMount(wire: ObservedMount): void {
   if (!telemetryOn()) return;
   const labels = { "parley.protocol": "wire", "parley.role": "server", ...serverLabels(wire.addr) };
   const unobserve = observeCounters(labels, () => {
@@ -49,7 +57,7 @@ export function observeMount(wire: MountedWire): void {
 
 /** Opens a stream within a span that ends with it; the far side is told, so that its handler's becomes a child. */
 export async function openMeasured(
-  facts: LinkFacts,
+  established: EstablishedSession,
   open: OurOpen,
   send: (open: OurOpen) => Promise<FrameChannel>,
 ): Promise<FrameChannel> {
@@ -59,7 +67,7 @@ export async function openMeasured(
     labels: streamLabels(open.name, "client"),
     details: {
       "parley.stream.name": open.name,
-      ...peerDetails(facts.transport.remoteAddr),
+      ...peerDetails(established.transport.remoteAddr),
       ...open.to && { "parley.peer.identity": open.to },
     },
     duration: "parley.stream.duration",
@@ -76,7 +84,7 @@ export async function openMeasured(
 
 /** Runs a handler within a span, the child of the opener's. */
 export function serveMeasured(
-  facts: LinkFacts,
+  established: EstablishedSession,
   { name, from, meta }: { readonly name: string; readonly from: string | undefined; readonly meta: Meta },
   serve: () => Promise<void> | void,
 ): Promise<void> {
@@ -86,7 +94,7 @@ export function serveMeasured(
     labels: streamLabels(name, "server"),
     details: {
       "parley.stream.name": name,
-      ...peerDetails(facts.transport.remoteAddr),
+      ...peerDetails(established.transport.remoteAddr),
       ...from !== undefined && { "parley.peer.identity": from },
     },
     duration: "parley.stream.duration",
@@ -118,8 +126,8 @@ export function routeMeasured(
 export function joinMeasured(
   where: Labels,
   identity: string,
-  join: () => Promise<LinkFacts>,
-): Promise<LinkFacts> {
+  join: () => Promise<EstablishedSession>,
+): Promise<EstablishedSession> {
   return measure({
     name: "connect",
     kind: "client",

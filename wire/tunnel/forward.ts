@@ -1,5 +1,6 @@
 // forward(): a local port or socket that leads to what another side exposes.
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
+import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
 import { pause } from "../../async/pause.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../../errors.ts";
@@ -40,30 +41,30 @@ const PASSING: ReadonlySet<string> = new Set([
 /** Options of {@linkcode forward}. */
 export interface ForwardOptions {
   /** Who exposes the port; absent for the server itself. */
-  to?: string;
+  to?: string | undefined;
   /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permission bits of the socket's file. @default {0o600} */
-  mode?: number;
+  mode?: number | undefined;
   /**
    * Connections at a time. More wait, as long as `timeoutMs` says and up to 512 of them; those beyond are reset.
    *
    * @default {64} as many streams as a hub lets one pair have
    */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * Time in ms that a connection waits in all: for its turn, for a session with the hub, for the other side to be there, and
    * for its answer. Then the connection is reset.
    *
    * @default {10000}
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Called when a connection could not be brought through, or broke. */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 const NAMES: OptionNames<ForwardOptions> = {
@@ -133,8 +134,14 @@ interface ForwardParts {
   readonly ended: Promise<unknown>;
 }
 
-/** A local port that leads elsewhere; {@linkcode forward} makes it. */
+/**
+ * A local port whose connections leave through a tunnel; {@linkcode forward} makes it.
+ *
+ * All methods may be called concurrently; the first call that ends it decides.
+ */
 export class Forward implements AsyncDisposable {
+  /** Resolved: {@linkcode forward} returns when it listens. */
+  readonly ready: Promise<void> = Promise.resolve();
   /** Resolves when it is closed and all its connections are over. Never rejects. */
   readonly finished: Promise<void>;
   readonly #listener: Listener;
@@ -145,13 +152,14 @@ export class Forward implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #empty = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
+  #state: ServerState = "listening";
 
   /** @ignore use {@linkcode forward} */
   constructor(listener: Listener, parts: ForwardParts) {
     this.#listener = listener;
     this.#parts = parts;
     this.#turns = new Turns(parts.maxConnections);
-    this.finished = this.#accept();
+    this.finished = this.#accept().finally(() => this.#state = "stopped");
     void parts.ended.then(() => this.#cut());
   }
 
@@ -160,13 +168,28 @@ export class Forward implements AsyncDisposable {
     return this.#listener.addr;
   }
 
+  /** Where in its life the tunnel is. */
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Lets the process live while the tunnel listens (the default). */
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  /** Lets the process end although the tunnel listens. */
+  unref(): void {
+    this.#listener.unref();
+  }
+
   /** Connections that are open, and those that wait. */
   get connections(): number {
     return this.#connections.size;
   }
 
   /** Stops listening and resets the connections. Idempotent. */
-  async close(): Promise<void> {
+  async abort(): Promise<void> {
     this.#cut();
     await this.finished;
   }
@@ -182,19 +205,20 @@ export class Forward implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** The same as {@linkcode close}. */
+  /** The same as {@linkcode shutdown}; waits for {@linkcode finished} when it ends already. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await (this.#stopping.signal.aborted ? this.finished : this.shutdown());
   }
 
   #stop(): void {
     this.#stopping.abort();
+    if (this.#state === "listening") this.#state = "draining";
     this.#listener.close();
   }
 
   #cut(): void {
     this.#stop();
-    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection as the tunnel was closed");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection: the tunnel was closed");
     for (const connection of this.#connections) connection.abort(reason);
   }
 
@@ -208,7 +232,7 @@ export class Forward implements AsyncDisposable {
     try {
       await withDeadline({ timeoutMs, late }, () => this.finished);
     } finally {
-      await this.close();
+      await this.abort();
     }
   }
 
@@ -264,7 +288,7 @@ export class Forward implements AsyncDisposable {
     }
     try {
       const stream = await this.#reach(signal, startedMs);
-      const onAbort = () => stream.reset(signal.reason);
+      const onAbort = () => stream.abort(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
       return await joinTunnel(stream, waiting, "opened");
@@ -295,5 +319,5 @@ export class Forward implements AsyncDisposable {
 }
 
 function tooMany(why: string): LimitError {
-  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through as ${why}`);
+  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through: ${why}`);
 }

@@ -46,7 +46,7 @@ export class TokenList {
       }
       digests.set(identity, [...digests.get(identity) ?? [], digest!]);
     }
-    if (digests.size === 0) throw new RangeError(`Cannot read the tokens "${name}" as there must be one`);
+    if (digests.size === 0) throw new RangeError(`Cannot read the tokens "${name}": there must be one`);
     return new TokenList(digests);
   }
 
@@ -56,7 +56,7 @@ export class TokenList {
   }
 
   /**
-   * Whether a token is one of an identity's; its time tells neither how much of it was right nor whether the
+   * Whether a token is one of an identity's; its time shows neither how much of it was right nor whether the
    * identity is known.
    */
   allows(identity: string, token: string): boolean {

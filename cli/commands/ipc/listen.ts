@@ -61,26 +61,26 @@ async function runListen(args: Arguments): Promise<number> {
   const server = await listenIpc({ ...channel, maxClients, onQuery, logger }).catch((error) => {
     throw usageOf(error);
   });
-  const end = () => server.close();
+  const end = () => server.shutdown();
   await using _page = await openStats(place, { [name]: server }, { json, end });
   tellListening(server.addr, { json });
-  void stop.stopped.then(() => server.close({ timeoutMs }).catch(() => {}));
+  void stop.stopped.then(() => server.shutdown({ timeoutMs }).catch(() => {}));
   try {
     await printMessages(server, { json, wanted });
   } finally {
-    // What it rejects with is told; it was begun already when a signal came.
-    await server.close({ timeoutMs }).finally(() => programs?.endAll());
+    // Its rejection is reported; it had begun already when a signal came.
+    await server.shutdown({ timeoutMs }).finally(() => programs?.endAll());
   }
   return 0;
 }
 
-/** Prints messages until there are as many as were wanted, nobody reads them, or the server has ended. */
+/** Prints messages until there are as many as were wanted, no program reads them, or the server has ended. */
 async function printMessages(
   server: IpcServer,
   { json, wanted }: { readonly json: boolean; readonly wanted: number },
 ): Promise<void> {
   const output = new Output();
-  void output.gone.then(() => server.close().catch(() => {}));
+  void output.gone.then(() => server.shutdown().catch(() => {}));
   let left = wanted;
   for await (const message of server) {
     await output.write(json ? asJson(message) : withLineFeed(message.data));
@@ -119,7 +119,7 @@ async function answersOf(
   args: Arguments,
   maxAnswerBytes: number,
   logger: Logger,
-): Promise<{ readonly onQuery?: OnQuery; readonly programs?: Programs }> {
+): Promise<{ readonly onQuery?: OnQuery | undefined; readonly programs?: Programs | undefined }> {
   if (args.rest !== undefined && args.has("echo")) {
     throw new UsageError("--echo and a program exclude each other");
   }

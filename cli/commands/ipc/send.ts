@@ -39,7 +39,7 @@ async function runSend(args: Arguments): Promise<number> {
     const sending = lines
       ? sendLines(client, input, type)
       : sendWhole(client, { input, type, stop: stop.signal });
-    // A server that goes is told at once, and not with the next line.
+    // A server that goes is reported at once, and not with the next line.
     await Promise.race([sending, failWhenGone(client)]);
     await client.flush();
     await client.close();
@@ -54,11 +54,11 @@ async function runSend(args: Arguments): Promise<number> {
 
 async function failWhenGone(client: IpcClient): Promise<never> {
   await client.closed;
-  throw new ClosedError("ERR_RESET", "Cannot go on as the server has gone");
+  throw new ClosedError("ERR_RESET", "Cannot go on: the server has gone");
 }
 
 async function sendLines(client: IpcClient, input: Local, type: number): Promise<void> {
-  for await (const line of input.input) await client.write(type, line);
+  for await (const line of input.input) await client.send(type, line);
 }
 
 async function sendWhole(
@@ -68,5 +68,5 @@ async function sendWhole(
   const whole = await readWhole(input);
   // A part must not be taken for the whole.
   stop.throwIfAborted();
-  await client.write(type, whole);
+  await client.send(type, whole);
 }

@@ -28,7 +28,7 @@ export async function readWhole(input: Local): Promise<Uint8Array> {
   for await (const chunk of input.input) {
     bytes += chunk.length;
     if (bytes > MOST_BYTES) {
-      const text = `Cannot send standard input as one message as it has more than ${MOST_BYTES} bytes`;
+      const text = `Cannot send standard input as one message: it has more than ${MOST_BYTES} bytes`;
       throw new FramingError("ERR_FRAME_TOO_LARGE", text);
     }
     chunks.push(chunk);
@@ -36,12 +36,12 @@ export async function readWhole(input: Local): Promise<Uint8Array> {
   return joined(chunks, bytes);
 }
 
-/** Bytes that wait for whoever reads standard output; a writer waits while there are more. */
+/** Bytes that wait for the reader of standard output; a writer waits while there are more. */
 const MOST_WAITING = 256 * 1024;
 
 /** Standard output: what comes while the system is busy goes out with one call. */
 export class Output {
-  /** Resolves when whoever read it has gone, as `head` does, or it failed. */
+  /** Resolves when its reader has gone, as `head` does, or it failed. */
   readonly gone: Promise<void>;
   readonly #gone = Promise.withResolvers<void>();
   readonly #toPeople = Deno.stdout.isTerminal();

@@ -10,12 +10,12 @@ const TIMEOUT_MS = 5000;
 /** Most bytes of one answer: some times what a thousand connections take. */
 const MAX_BYTES = 16 * 2 ** 20;
 
-/** Status of an answer to a request that was meant for somebody else. */
+/** Status of an answer to a request that was meant for another host. */
 const MISDIRECTED = 421;
 
 /** An answer, as it came and as it is shown. */
 export interface StatsAnswer {
-  /** As the address gave it. */
+  /** As the address sent it. */
   readonly raw: unknown;
   readonly report: TopReport;
 }
@@ -46,7 +46,7 @@ function withSlash(url: URL): URL {
 /**
  * Reads the statistics once.
  *
- * @throws {AddressError} when nobody answers, or what answers gives no statistics
+ * @throws {AddressError} when no program answers, or the program has no statistics
  * @throws {TimeoutError} when the answer takes too long
  */
 export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAnswer> {
@@ -74,20 +74,20 @@ export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAns
   return { raw, report };
 }
 
-/** Nobody is there, or nobody who speaks HTTP, or nobody may ask. */
+/** No program is there, or it does not speak HTTP, or it refuses us. */
 function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | AddressError {
   const action = `Cannot read statistics from "${url}"`;
   if (late) {
-    const text = `${action} as there was no answer within ${TIMEOUT_MS} ms`;
+    const text = `${action}: there was no answer within ${TIMEOUT_MS} ms`;
     return new TimeoutError("ERR_READ_TIMEOUT", text, { cause });
   }
   // The platform tells these apart by their texts alone.
   const why = cause instanceof Error ? `${cause.message} ${cause.cause}` : "";
   if (/port \d+ are blocked/.test(why)) {
-    return new AddressError("ERR_ADDRESS_INVALID", `${action} as no HTTP client asks that port`, { cause });
+    return new AddressError("ERR_ADDRESS_INVALID", `${action}: no HTTP client asks that port`, { cause });
   }
   if (!/\(Connect\)/.test(why)) return notStatistics(url, "what answers there does not speak HTTP");
-  return new AddressError("ERR_CONNECT_REFUSED", `${action} as nobody answers there`, { cause });
+  return new AddressError("ERR_CONNECT_REFUSED", `${action}: nobody answers there`, { cause });
 }
 
 async function readBounded(response: Response): Promise<Uint8Array> {
@@ -110,5 +110,5 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 function notStatistics(url: URL | string, why: string): AddressError {
-  return new AddressError("ERR_NOT_OUR_PROTOCOL", `Cannot read statistics from "${url}" as ${why}`);
+  return new AddressError("ERR_NOT_OUR_PROTOCOL", `Cannot read statistics from "${url}": ${why}`);
 }

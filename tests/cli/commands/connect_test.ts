@@ -213,7 +213,7 @@ Deno.test("parley connect ends quietly when its output is not read any more", as
   );
   assertEquals([status.code, stderr], [0, ""]);
   await child.stdin.abort();
-  server.close();
+  server.abort();
 });
 
 Deno.test({

@@ -1,4 +1,4 @@
-// Connects when it is told to, sends messages, wants them back, and tells how that ended.
+// Connects on a command, sends messages, wants them back, and reports how that ended.
 import { connectIpc, SecretKey } from "../../../ipc/mod.ts";
 import { pattern } from "./pattern.ts";
 import { codeOf, commands, tell } from "./tell.ts";
@@ -20,14 +20,14 @@ async function talk(path: string): Promise<void> {
     });
     const reading = (async () => {
       for (let type = 1; type <= 6; type++) {
-        const message = await client.read();
+        const message = await client.receive();
         const expected = pattern(type);
         const same = message?.type === type && message.data.every((byte, i) => byte === expected[i]);
         if (!same) tell({ path, wrong: type });
       }
     })();
     reading.catch(() => {});
-    for (let type = 1; type <= 6; type++) await client.write(type, pattern(type));
+    for (let type = 1; type <= 6; type++) await client.send(type, pattern(type));
     await reading;
     await client.close();
     tell({ path, ok: true });

@@ -1,4 +1,4 @@
-// Serves a channel: checks every message against what it must be, sends it back, and tells of it.
+// Serves a channel: checks every message against what it must be, sends it back, and reports it.
 import { listenIpc, SecretKey } from "../../../ipc/mod.ts";
 import { pattern } from "./pattern.ts";
 import { tell } from "./tell.ts";
@@ -17,5 +17,5 @@ for await (const { client, type, data } of server) {
   const expected = pattern(type);
   const same = data.length === expected.length && data.every((byte, i) => byte === expected[i]);
   tell(same ? { got: type } : { wrong: type });
-  await client.write(type, data).catch(() => {});
+  await client.send(type, data).catch(() => {});
 }

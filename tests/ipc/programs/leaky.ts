@@ -23,7 +23,7 @@ for (const wrong of [SecretKey.generate(), passphrase]) {
   await connectIpc(attempt).catch((error) => show([error, error.cause, error.stack]));
 }
 await client.query("?").catch(show);
-await client.write(0, "").catch(show);
+await client.send(0, "").catch(show);
 await listenIpc(options).catch(show);
 await pairIpc({ ...options, encryption: false }, () => "").catch(show);
 await SecretKey.fromFile(`${keyFile}.none`).catch(show);

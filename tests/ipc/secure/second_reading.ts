@@ -36,7 +36,7 @@ function expandLabel(secret: Uint8Array, label: string, context: Uint8Array, len
 export interface Side {
   random: Uint8Array;
   /** Private scalar, absent in suites without key agreement. */
-  scalar?: Uint8Array;
+  scalar?: Uint8Array | undefined;
   maxRecord: number;
   maxMessage: number;
 }
@@ -147,7 +147,7 @@ export class Direction {
     return record;
   }
 
-  /** Opens the record that `bytes` begin with; gives its type, its plaintext and the rest. */
+  /** Opens the record that `bytes` begin with; returns its type, its plaintext and the rest. */
   open(bytes: Uint8Array): { type: number; plain: Uint8Array; rest: Uint8Array } {
     const buffer = Buffer.from(bytes);
     const end = 5 + buffer.readUInt32BE(1);

@@ -8,21 +8,26 @@ import { codeOf, Flow } from "./model_flow.ts";
 export interface ModelStream {
   readonly id: number;
   readonly closed: Promise<Error | undefined>;
-  read(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<Uint8Array | null>;
-  write(bytes: Uint8Array, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>;
+  read(
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
+  ): Promise<Uint8Array | null>;
+  write(
+    bytes: Uint8Array,
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
+  ): Promise<void>;
   closeWrite(): Promise<void>;
   close(): Promise<void>;
-  reset(reason?: unknown): void;
+  abort(reason?: unknown): void;
   /** Stops reading; raw peers cannot say so. */
   cancel?(): void;
 }
 
 /** What one side does in one direction, step by step. */
 export type Step =
-  | { readonly do: "write"; readonly bytes: number; readonly timeoutMs?: number }
+  | { readonly do: "write"; readonly bytes: number; readonly timeoutMs?: number | undefined }
   /** Writes, and does not wait for it. */
   | { readonly do: "writeOn"; readonly bytes: number }
-  | { readonly do: "read"; readonly bytes: number; readonly timeoutMs?: number }
+  | { readonly do: "read"; readonly bytes: number; readonly timeoutMs?: number | undefined }
   /** Reads to the end. */
   | { readonly do: "drain" }
   | { readonly do: "pause"; readonly ms: number }
@@ -48,9 +53,9 @@ let lastPlan = 0;
 
 /** Options of a {@linkcode StreamPlan}. */
 export interface PlanOptions {
-  readonly atMs?: number;
-  readonly openTimeoutMs?: number;
-  readonly isQuestion?: boolean;
+  readonly atMs?: number | undefined;
+  readonly openTimeoutMs?: number | undefined;
+  readonly isQuestion?: boolean | undefined;
 }
 
 /** What one stream is to do, and its model. */
@@ -64,7 +69,7 @@ export class StreamPlan {
   /** By who writes. */
   readonly flows: Readonly<Record<Side, Flow>>;
   readonly actors: Partial<Record<Side, Actor>> = {};
-  /** What `openStream` was told. */
+  /** What `openStream` got. */
   openError: unknown;
   opened = false;
   acceptedAtMs: number | undefined;
@@ -121,10 +126,10 @@ export class Actor {
   /** How long `close()` took. */
   closeTookMs: number | undefined;
   cancelledAtMs: number | undefined;
-  /** It reset the stream itself, and need not be told. */
+  /** It reset the stream itself, and needs no notice. */
   hasReset = false;
   outDoneAtMs: number | undefined;
-  /** What `closed` told; `"pending"` until then. */
+  /** The value of `closed`; `"pending"` until then. */
   closed: Error | "pending" | undefined = "pending";
 
   constructor(clock: Clock, plan: StreamPlan, side: Side, stream: ModelStream) {
@@ -164,7 +169,7 @@ export class Actor {
       try {
         await this.#step(step);
       } catch (error) {
-        // What the library tells is noted; anything else is a fault of the library, or of the model.
+        // Errors of the library are noted; anything else is a fault of the library, or of the model.
         if (!(error instanceof ParleyError)) throw error;
         this.#note(lane, step, error);
         break;
@@ -180,7 +185,7 @@ export class Actor {
       this.#plan.allow(`the ${this.#side} gave a write up`);
       this.hasReset = true;
       this.#theirs.abandoned = this.#hasStopped = true;
-      this.#stream.reset(error);
+      this.#stream.abort(error);
     }
   }
 
@@ -220,7 +225,7 @@ export class Actor {
         this.#plan.allow(`the ${this.#side} reset the stream`);
         this.#theirs.abandoned = this.#hasStopped = true;
         this.hasReset = true;
-        return stream.reset();
+        return stream.abort();
     }
   }
 

@@ -15,16 +15,16 @@ export interface Outage {
   /** `"orderly"`: shutdown, and again. `"crash"`: all is reset. `"expire"`: its connections are ended in order from between. */
   readonly kind: "orderly" | "crash" | "expire";
   /** Time until it listens again. @default {0} */
-  readonly goneMs?: number;
+  readonly goneMs?: number | undefined;
 }
 
 /** Options of {@linkcode ModelBackend}. */
 export interface BackendOptions {
   readonly port: number;
-  readonly outages?: readonly Outage[];
-  readonly serve?: ServeOptions;
+  readonly outages?: readonly Outage[] | undefined;
+  readonly serve?: ServeOptions | undefined;
   /** The first message of each link must be a hello, and is answered. @default {false} */
-  readonly wantsHello?: boolean;
+  readonly wantsHello?: boolean | undefined;
 }
 
 /** A question that was taken, and over which link. */
@@ -83,7 +83,7 @@ export class ModelBackend {
       if (kind === "crash") {
         for (const link of this.#stage.hosts.of(this.port)) link.cut();
         this.#crashes++;
-        this.server.close();
+        this.server.abort();
       } else await this.server.shutdown();
       await this.server.finished;
       if (goneMs > 0) await clock.sleep(goneMs);
@@ -91,7 +91,7 @@ export class ModelBackend {
     }
   }
 
-  /** Ends in order, and tells what is left. */
+  /** Ends in order, and reports what is left. */
   async stop(): Promise<void> {
     await this.server.shutdown();
     await this.server.finished;

@@ -36,7 +36,7 @@ export async function simulateDoor(random: Random): Promise<void> {
         await visit(stage, port, `client-${index}`, refused);
       }),
     ]);
-    await server.close();
+    await server.shutdown();
     await server.finished;
     assertEquals(refused, [], "honest clients were refused");
   }, () => "a client still waits");

@@ -38,10 +38,10 @@ export function soleParty(end: IpcClient | IpcPeer): IpcParty {
   return {
     closed: end.closed,
     target: (_random, open) =>
-      target ??= { flow: open(""), write: (type, data) => end.write(type, data), flush: () => end.flush() },
+      target ??= { flow: open(""), write: (type, data) => end.send(type, data), flush: () => end.flush() },
     flows: () => target === undefined ? [] : [target],
     query: (_random, data, timeoutMs) => end.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
-    read: () => end.read(),
+    read: () => end.receive(),
     statuses: () => end.statuses(),
     close: (options) => end.close(options),
     abort: (reason) => end.abort(reason),
@@ -57,14 +57,14 @@ export function serverParty(server: IpcServer): IpcParty {
     return open.length === 0 ? undefined : random.pick(open);
   };
   return {
-    closed: server.closed,
+    closed: server.finished,
     target(random, open) {
       const client = pick(random);
       if (client === undefined) return undefined;
       let target = targets.get(client);
       if (target === undefined) {
         const flow = open(`>${client.id.slice(0, 4)}`);
-        target = { flow, write: (type, data) => client.write(type, data), flush: () => client.flush() };
+        target = { flow, write: (type, data) => client.send(type, data), flush: () => client.flush() };
         targets.set(client, target);
       }
       return target;
@@ -72,9 +72,9 @@ export function serverParty(server: IpcServer): IpcParty {
     flows: () => targets.values(),
     query: (random, data, timeoutMs) =>
       pick(random)?.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
-    read: () => server.read(),
+    read: () => server.receive(),
     statuses: () => server.statuses(),
-    close: (options) => server.close(options),
+    close: (options) => server.shutdown(options),
     abort: (reason) => server.abort(reason),
     links: () => server.stats().overall.connectionsOpened,
   };

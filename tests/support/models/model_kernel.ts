@@ -1,5 +1,6 @@
 // A simulated TCP connection as a kernel makes it: two buffers in each direction, windows, FIN, RST, and what
 // close() does to bytes under way.
+import type { Resolved } from "../../../options/resolved.ts";
 import type { Clock } from "../../../async/clock.ts";
 import type { Random } from "../random.ts";
 
@@ -11,15 +12,15 @@ export interface KernelOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** One-way time in ms. @default {1} */
-  readonly latencyMs?: number;
+  readonly latencyMs?: number | undefined;
   /** Bytes per ms in each direction. @default {Infinity} */
-  readonly bytesPerMs?: number;
+  readonly bytesPerMs?: number | undefined;
   /** Bytes that the writing side's kernel takes before they are acknowledged. @default {65536} */
-  readonly sendBytes?: number;
+  readonly sendBytes?: number | undefined;
   /** Bytes that the reading side's kernel takes before they are read. @default {65536} */
-  readonly receiveBytes?: number;
+  readonly receiveBytes?: number | undefined;
   /** Most bytes of one segment; sizes are drawn up to it. @default {65536} */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
 }
 
 /** A connection of a simulated network. */
@@ -28,7 +29,7 @@ export interface KernelLink {
   readonly far: KernelSocket;
   /** Both ends find the connection reset; what has not arrived is lost. */
   cut(): void;
-  /** Nothing arrives any more, and neither end is told. */
+  /** Nothing arrives any more, and neither end learns it. */
   stall(): void;
   /** The way between ends it in both directions, in order, as a balancer does after its own idle time. */
   expire(): void;
@@ -49,7 +50,7 @@ export function kernelLink(options: KernelOptions, near: Deno.NetAddr, far: Deno
 
 /** One direction. */
 class Direction {
-  readonly #options: Required<KernelOptions>;
+  readonly #options: Resolved<KernelOptions>;
   /** In the sender's kernel, not yet on the way. */
   readonly #unsent: Uint8Array[] = [];
   /** In the receiver's kernel. */
@@ -108,7 +109,7 @@ class Direction {
     this.#unread -= part.length;
     const { receiveBytes } = this.#options;
     const room = receiveBytes - this.#unread - this.#flying;
-    // Small windows are not told, or there would be small segments for ever.
+    // Small windows are not announced, or there would be small segments for ever.
     if (room - this.#window >= Math.min(WINDOW_STEP_BYTES, receiveBytes / 2) || this.#unread === 0) {
       this.#window = room;
       this.#transmit();

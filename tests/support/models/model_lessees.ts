@@ -1,4 +1,4 @@
-// Lessee: a program that works through a Pool, and gives its leases back in every state that a program can leave them in.
+// Lessee: a program that works through a Pool, and returns its leases in every state that a program can leave them in.
 import { assert, assertEquals } from "@std/assert";
 import type { Connection } from "../../../connection.ts";
 import { ClosedError, ParleyError } from "../../../errors.ts";
@@ -39,11 +39,11 @@ export type LeaseState = typeof STATES[number];
 export interface LesseePlan {
   readonly name: string;
   readonly questions: readonly Question[];
-  readonly gapMs?: number;
+  readonly gapMs?: number | undefined;
   /** Retries of each `use`; absent for a program that acquires. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** How it gives leases back, one after the other. */
-  readonly states?: readonly LeaseState[];
+  readonly states?: readonly LeaseState[] | undefined;
 }
 
 /** One program. */
@@ -180,7 +180,7 @@ export class Lessee {
         conn.drain();
         break;
       case "hung up":
-        conn.hangUp();
+        conn.closeNow();
         break;
       case "aborted":
         conn.abort();
@@ -192,7 +192,7 @@ export class Lessee {
     lease.release();
   }
 
-  /** A read that was left pending: it may be told of an end, but never of a message that belongs to another. */
+  /** A read that was left pending: it may see an end, but never of a message that belongs to another. */
   #leave(reading: Promise<Uint8Array | null>): void {
     this.#left.push(reading.then((message) => {
       if (message === null) return;
@@ -214,7 +214,7 @@ export class Lessee {
         assertEquals(codeOf(error), "ERR_CLOSED", `${call}() on a lease that was given back`);
       }
     }
-    conn.hangUp();
+    conn.closeNow();
     conn.abort();
     conn.drain();
     await conn.close();

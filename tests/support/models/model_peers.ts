@@ -26,25 +26,25 @@ export interface PeerPlan {
   readonly name: string;
   /** Address that it comes from. */
   readonly host: string;
-  readonly atMs?: number;
+  readonly atMs?: number | undefined;
   readonly questions: readonly Question[];
   /** All questions at once, rather than one after the answer of the other. @default {false} */
-  readonly pipelined?: boolean;
+  readonly pipelined?: boolean | undefined;
   /** Rest before each question. @default {0} */
-  readonly gapMs?: number;
+  readonly gapMs?: number | undefined;
   /** Rest before each message is received. @default {0} */
-  readonly restMs?: number;
+  readonly restMs?: number | undefined;
   /** Rest before it leaves. @default {0} */
-  readonly lingerMs?: number;
+  readonly lingerMs?: number | undefined;
   /** @default {"half-close"} */
-  readonly leaving?: Leaving;
+  readonly leaving?: Leaving | undefined;
   /** It leaves after so many answers, whatever there is still to come. */
-  readonly leavesAfter?: number;
+  readonly leavesAfter?: number | undefined;
   /** It may be turned away as the server is full, and comes again. */
-  readonly comesAgain?: boolean;
-  /** Its network is gone from then on, counted from its connection; neither side is told. */
-  readonly vanishesAfterMs?: number;
-  readonly options?: Partial<ConnectOptions>;
+  readonly comesAgain?: boolean | undefined;
+  /** Its network is gone from then on, counted from its connection; neither side learns it. */
+  readonly vanishesAfterMs?: number | undefined;
+  readonly options?: Partial<ConnectOptions> | undefined;
 }
 
 /** A question that was handed to the kernel, and what came of it. */
@@ -52,7 +52,7 @@ export interface Asked {
   readonly question: Question;
   readonly atMs: number;
   /** When its last part was received. */
-  answeredAtMs?: number;
+  answeredAtMs?: number | undefined;
 }
 
 /** One program. */
@@ -62,7 +62,7 @@ export class ModelPeer {
   readonly asked: Asked[] = [];
   /** How its messages ended: by `null`, by an error's code, or not yet. */
   end: string | undefined;
-  /** What `closed` told. */
+  /** The value of `closed`. */
   closed: string | undefined;
   connectError: string | undefined;
   turnedAway = 0;
@@ -98,7 +98,7 @@ export class ModelPeer {
     return this.plan.questions.filter(({ parts }) => parts > 0).length;
   }
 
-  /** Lives to its end. Rejects only for what no program may be told. */
+  /** Lives to its end. Rejects only for what no program may get. */
   async run(port: number): Promise<void> {
     const { clock } = this.#stage;
     await clock.sleep(this.plan.atMs ?? 0);
@@ -138,7 +138,7 @@ export class ModelPeer {
       this.end ??= codeOf(error);
     }
     const { messagesIn } = conn.stats();
-    if (this.end !== undefined && conn.state !== "closed") conn.hangUp();
+    if (this.end !== undefined && conn.status !== "closed") conn.closeNow();
     this.at = "waiting for the end";
     const { error } = await conn.closed;
     this.closedAtMs = this.#stage.clock.now();
@@ -168,7 +168,7 @@ export class ModelPeer {
     try {
       for (const question of this.plan.questions) await this.#ask(conn, question);
     } catch (error) {
-      // The reader is told how the connection ended.
+      // The reader learns how the connection ended.
       if (!(error instanceof ParleyError)) throw error;
     }
   }

@@ -43,7 +43,7 @@ export class ModelSocket implements ModelStream {
     return Promise.resolve();
   }
 
-  reset(): void {
+  abort(): void {
     this.#transport.reset();
     this.#closing.resolve(new ClosedError("ERR_RESET", "The socket was reset on this side"));
   }

@@ -34,20 +34,20 @@ export type Event =
 
 /** What a seed is about. */
 export interface Scene {
-  readonly latencyMs?: number;
-  readonly bytesPerMs?: number;
-  readonly bufferBytes?: number;
-  readonly maxChunkBytes?: number;
-  readonly options?: Partial<MuxSessionOptions>;
-  /** The two have told each other what they take. */
-  readonly agreed?: boolean;
+  readonly latencyMs?: number | undefined;
+  readonly bytesPerMs?: number | undefined;
+  readonly bufferBytes?: number | undefined;
+  readonly maxChunkBytes?: number | undefined;
+  readonly options?: Partial<MuxSessionOptions> | undefined;
+  /** The two have announced their terms to each other. */
+  readonly agreed?: boolean | undefined;
   /** The left end is a yamux program in another language. */
-  readonly raw?: boolean;
+  readonly raw?: boolean | undefined;
   /** Streams by who opens them. */
   readonly plans: Readonly<Record<End, readonly StreamPlan[]>>;
-  readonly events?: readonly Event[];
+  readonly events?: readonly Event[] | undefined;
   /** Longest time before a stream that came is accepted. */
-  readonly acceptWithinMs?: number;
+  readonly acceptWithinMs?: number | undefined;
 }
 
 /** What all seeds did together, so that a test that tests nothing is found out. */
@@ -68,11 +68,11 @@ export function newTally(): Tally {
 /** What the world needs of a session, ours or a raw one. */
 interface ModelSession {
   readonly closed: Promise<ParleyError | undefined>;
-  openStream(options?: { timeoutMs?: number }): Promise<ModelStream>;
+  openStream(options?: { timeoutMs?: number | undefined }): Promise<ModelStream>;
   acceptStream(): Promise<ModelStream | null>;
   ping(): Promise<unknown>;
   goAway(): void;
-  close(options?: { timeoutMs?: number }): Promise<void>;
+  close(options?: { timeoutMs?: number | undefined }): Promise<void>;
   abort(): void;
 }
 
@@ -174,7 +174,7 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** An opener that was told nothing may come over a limit, and memory may be short for it. It must be so, then. */
+  /** An opener that got no terms may come over a limit, and memory may be short for it. It must be so, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
     const live = (plans: readonly StreamPlan[]) =>
@@ -270,7 +270,7 @@ class World {
       }
     }
     for (const session of this.#mux) {
-      assertEquals(session.state, "ended");
+      assertEquals(session.status, "ended");
       const { streams, backlog, bufferedBytes } = session.stats();
       assertEquals([streams, backlog, bufferedBytes], [0, 0, 0], "a session still holds something");
     }
@@ -292,7 +292,7 @@ class World {
     assert(tookMs < BRISK_MS, `a stream that never rested took ${tookMs} ms\n${story(plan)}`);
   }
 
-  /** A side that leaves is let go in time, and the other is told. */
+  /** A side that leaves is let go in time, and the other learns it. */
   #checkLeaving(plan: StreamPlan): void {
     for (const [side, other] of [["opener", "acceptor"], ["acceptor", "opener"]] as const) {
       const { closeTookMs = 0, cancelledAtMs } = plan.actors[side] ?? {};
@@ -306,7 +306,7 @@ class World {
   #waiting(): string {
     const stuck = this.#plans.filter((plan) => plan.opened && !isOver(plan));
     const unopened = this.#plans.filter((plan) => !plan.opened && plan.openError === undefined).length;
-    const states = this.#mux.map((session) => session.state).join(", ");
+    const states = this.#mux.map((session) => session.status).join(", ");
     return `${unopened} were never opened; sessions: ${states}\n${stuck.slice(0, 3).map(story).join("\n")}`;
   }
 

@@ -21,7 +21,7 @@ export interface YamuxPeerOptions {
    * A stream's id is taken up to so many ms before its SYN goes, as goroutines do: ids come out of order.
    * @default {0}
    */
-  readonly reorderMs?: number;
+  readonly reorderMs?: number | undefined;
 }
 
 /** One side of a session. */
@@ -66,7 +66,7 @@ export class YamuxPeer {
     return this.#options.random;
   }
 
-  async openStream(_options: { timeoutMs?: number } = {}): Promise<ModelStream> {
+  async openStream(_options: { timeoutMs?: number | undefined } = {}): Promise<ModelStream> {
     this.#checkOpen();
     const stream = new YamuxStream(this.#nextId, this, false);
     this.#nextId += 2;
@@ -304,11 +304,11 @@ class YamuxStream implements ModelStream {
 
   async close(): Promise<void> {
     await this.closeWrite();
-    const cancel = this.#peer.clock.after(CLOSE_TIMEOUT_MS, () => this.reset());
+    const cancel = this.#peer.clock.after(CLOSE_TIMEOUT_MS, () => this.abort());
     void this.closed.then(cancel);
   }
 
-  reset(_reason?: unknown): void {
+  abort(_reason?: unknown): void {
     if (this.#error !== undefined || (this.#finSent && this.#finCame)) return;
     this.#peer.frame(WINDOW, RST, this.id, 0);
     this.fail(new ClosedError("ERR_RESET", "The raw stream was reset on this side"));

@@ -69,7 +69,7 @@ export class ClientPeer implements AsyncDisposable {
 
   /** Goes away at once, with all its links. */
   async stop(): Promise<void> {
-    this.#server?.close();
+    this.#server?.abort();
     await this.#server?.finished;
     this.#links = [];
   }

@@ -70,7 +70,7 @@ export async function besideOthers(server: MuxServer, attack: () => Promise<void
   const [transport, served] = await server.connect();
   const client = new MuxSession(transport, { role: "client", keepAliveMs: 0 });
   await servedWhile(() => client.ping(), attack);
-  assertEquals([server.memory.usedBytes, server.memory.grownBytes, served.state], [0, 0, "open"]);
+  assertEquals([server.memory.usedBytes, server.memory.grownBytes, served.status], [0, 0, "open"]);
   client.abort();
   await client.closed;
 }

@@ -1,12 +1,12 @@
 // Servers and clients for tests: started, connected, and what they complained of.
-import type { Connection, Handler, ServeErrorContext, ServeOptions, Server } from "@parley/parley";
+import type { Connection, Framing, Handler, ServeErrorContext, ServeOptions, Server } from "@parley/parley";
 import { connect, delimited, serve } from "@parley/parley";
 import { text } from "../bytes.ts";
 
 /** Messages that are lines: easy to write by hand. */
-export const lines = { framing: delimited("\n") } as const;
+export const lines: { readonly framing: Framing } = { framing: delimited("\n") };
 
-/** What a server told `onError`. */
+/** What a server passed to `onError`. */
 export interface Complaint {
   readonly error: unknown;
   readonly phase: ServeErrorContext["phase"];
@@ -34,7 +34,7 @@ export class TestServer<Data = unknown> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.server.close();
+    this.server.abort();
     await this.server.finished;
   }
 }
@@ -59,7 +59,7 @@ export async function started<Data = unknown>(
   return new TestServer(server, complaints);
 }
 
-/** Sends a text and gives the answer as text. */
+/** Sends a text and returns the answer as text. */
 export async function ask(conn: Connection, question: string): Promise<string | null> {
   await conn.send(question);
   const answer = await conn.receive();

@@ -119,7 +119,7 @@ export const YAMUX_SCENARIOS: readonly YamuxScenario[] = [
       const stream = (await session.acceptStream())!;
       assertEquals(text(await readAll(stream)), "bye");
       await stream.closeWrite();
-      await until("go-away has come", () => session.state !== "open");
+      await until("go-away has come", () => session.status !== "open");
       assertMatch(await codeOf(session.openStream()), /^ERR_(GOING_AWAY|CLOSED)$/);
       assertEquals(await session.closed, undefined);
     },

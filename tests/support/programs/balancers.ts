@@ -10,10 +10,10 @@ export type BalancerKind = "haproxy" | "nginx";
 export interface Backend {
   readonly port: number;
   /** Where its statistics page is; without it, HAProxy checks the port itself. */
-  readonly statsPort?: number;
+  readonly statsPort?: number | undefined;
 }
 
-/** The two servers, in the addresses that the documentation gives them. */
+/** The two servers, at the addresses of the documentation. */
 const DOCUMENTED_HOSTS = ["10.0.0.11", "10.0.0.12"] as const;
 
 /** How each program is run in the foreground; `[FOLDER]` is where its configuration is. */

@@ -30,12 +30,12 @@ type Params = Record<string, unknown>;
 
 /** What the browser says: an answer, or an event. */
 interface Message {
-  readonly id?: number;
-  readonly sessionId?: string;
-  readonly method?: string;
-  readonly params?: Params;
-  readonly result?: Params;
-  readonly error?: { readonly message: string };
+  readonly id?: number | undefined;
+  readonly sessionId?: string | undefined;
+  readonly method?: string | undefined;
+  readonly params?: Params | undefined;
+  readonly result?: Params | undefined;
+  readonly error?: { readonly message: string } | undefined;
 }
 
 /** A running browser. Disposing it ends it. */
@@ -185,7 +185,7 @@ export class BrowserPage {
     await settles(`${url} is loaded`, this.#loaded.promise, PATIENCE_MS);
   }
 
-  /** Gives the value of an expression, in the page. */
+  /** Returns the value of an expression, in the page. */
   async evaluate<Value>(expression: string): Promise<Value> {
     const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
       expression,
@@ -237,7 +237,11 @@ export class BrowserPage {
   /** What a reader of the screen finds. */
   async accessible(): Promise<AccessibleNode[]> {
     const { nodes } = await this.send("Accessibility.getFullAXTree") as {
-      nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[];
+      nodes: {
+        ignored: boolean;
+        role?: { value: string } | undefined;
+        name?: { value: string } | undefined;
+      }[];
     };
     return nodes.filter(({ ignored }) => !ignored).map(({ role, name }) => ({
       role: role?.value ?? "",
@@ -250,22 +254,26 @@ export class BrowserPage {
     await this.#browser.send("Target.closeTarget", { targetId: this.#targetId });
   }
 
-  /** Takes what the browser tells. */
+  /** Takes events of the browser. */
   onEvent(method: string, params: Params): void {
     switch (method) {
       case "Page.loadEventFired":
         return this.#loaded.resolve();
       case "Network.requestWillBeSent":
-        return void this.requests.push((params.request as { url: string }).url);
+        return void this.requests.push((params["request"] as { url: string }).url);
       case "Runtime.exceptionThrown":
-        return void this.complaints.push(JSON.stringify(params.exceptionDetails));
+        return void this.complaints.push(JSON.stringify(params["exceptionDetails"]));
       case "Runtime.consoleAPICalled":
-        if (params.type === "error" || params.type === "warning") {
-          this.complaints.push(JSON.stringify(params.args));
+        if (params["type"] === "error" || params["type"] === "warning") {
+          this.complaints.push(JSON.stringify(params["args"]));
         }
         return;
       case "Log.entryAdded": {
-        const { level, text, url } = params.entry as { level: string; text: string; url?: string };
+        const { level, text, url } = params["entry"] as {
+          level: string;
+          text: string;
+          url?: string | undefined;
+        };
         if (level === "error" || level === "warning") this.complaints.push(`${text} ${url ?? ""}`);
         return;
       }

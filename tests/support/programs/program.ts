@@ -16,21 +16,21 @@ const DEADLINE_MS = 60_000;
 /** How to run a {@linkcode Program}. */
 export interface ProgramOptions {
   /** Text for its standard input, which is closed after it. @default {""} */
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | undefined;
   /** Leave standard input open, for {@linkcode Program.type}. @default {false} */
-  readonly keepStdin?: boolean;
+  readonly keepStdin?: boolean | undefined;
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
   /** Flags for Deno itself. @default {[]} */
-  readonly flags?: readonly string[];
+  readonly flags?: readonly string[] | undefined;
   /** Flags for Deno itself in place of the permissions that the file names. @default {those} */
-  readonly onlyFlags?: readonly string[];
+  readonly onlyFlags?: readonly string[] | undefined;
   /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
-  readonly maxDescriptors?: number;
+  readonly maxDescriptors?: number | undefined;
   /** Command that runs it, such as `ip netns exec <name>`. @default {none} */
-  readonly prefix?: readonly string[];
+  readonly prefix?: readonly string[] | undefined;
   /** Folder to run in. @default {that of the project} */
-  readonly cwd?: string;
+  readonly cwd?: string | undefined;
 }
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -88,7 +88,7 @@ export class Program implements AsyncDisposable {
     return this.#err.text;
   }
 
-  /** Waits until standard output matches; gives the match. Fails when the program ends before that. */
+  /** Waits until standard output matches; returns the match. Fails when the program ends before that. */
   async printed(wanted: RegExp): Promise<RegExpExecArray> {
     return await this.#wait(this.#out, wanted);
   }
@@ -98,7 +98,7 @@ export class Program implements AsyncDisposable {
     return await this.#wait(this.#err, wanted);
   }
 
-  /** Waits until it says where it listens; gives the port. */
+  /** Waits until it says where it listens; returns the port. */
   async port(): Promise<number> {
     return Number((await this.printed(/port: (\d+)[\s,]/))[1]);
   }
@@ -158,7 +158,7 @@ function denoProgram(path: string, flags: readonly string[]): ParleyProgram {
   return { command: Deno.execPath(), args };
 }
 
-/** What a reader is told to run it with must be enough. */
+/** The documented command must be enough to run it. */
 function permissions(path: string): string[] {
   const [, flags] = /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
   return flags === undefined ? ["--allow-all"] : ["--no-prompt", ...flags.trim().split(" ")];

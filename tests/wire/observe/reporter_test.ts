@@ -8,7 +8,7 @@ import { writeAll } from "../../support/peers/raw_peer.ts";
 import { codeOf, errorOf } from "../../support/peers/servers.ts";
 import { settles, until } from "../../support/wait.ts";
 
-/** Runs a wire without a logger, and returns what the console was told. */
+/** Runs a wire without a logger, and returns what the console got. */
 async function saidBy(
   options: MountOptions,
   work: (port: number, said: readonly string[]) => Promise<void>,
@@ -21,7 +21,7 @@ async function saidBy(
     const wire = mount(options);
     await wire.ready;
     await work((wire.addr as Deno.NetAddr).port, said);
-    await wire.close();
+    await wire.shutdown();
   } finally {
     Object.assign(console, { warn, error });
   }
@@ -99,7 +99,7 @@ Deno.test("mount that cannot listen says so once where its caller asks for no pr
     const unheard = mount({ insecureAnyone: true, port });
     await settles("finished", unheard.finished);
     assertEquals(said, [
-      `Wire error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}" as the address is in use`,
+      `Wire error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}": the address is in use`,
     ]);
   } finally {
     console.error = error;

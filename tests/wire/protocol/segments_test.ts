@@ -100,7 +100,7 @@ Deno.test("WireStream.readFrom resets the stream when its source fails, so that 
   assertEquals((await promise as { code?: string }).code, "ERR_RESET");
 });
 
-/** A source that gives ten bytes and then nothing, and whether it was cancelled. */
+/** A source that yields ten bytes and then nothing, and whether it was cancelled. */
 function silentSource(): {
   readonly source: ReadableStream<Uint8Array>;
   readonly cancelled: Promise<unknown>;
@@ -119,7 +119,7 @@ Deno.test("WireStream.readFrom ends while its source is silent, by reset, signal
     handlers: {
       gone: async (stream) => {
         await stream.read();
-        stream.reset();
+        stream.abort();
       },
       stays: async (stream) => {
         await stream.read();
@@ -147,7 +147,7 @@ Deno.test("WireStream.readFrom ends while its source is silent, by reset, signal
 });
 
 Deno.test("WireStream.readFrom ends a generator that waits, once it goes on, and never waits for it", async () => {
-  await using test = await mounted({ handlers: { gone: (stream) => stream.reset() } });
+  await using test = await mounted({ handlers: { gone: (stream) => stream.abort() } });
   const wire = await test.join("ann");
   const go = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
@@ -182,7 +182,7 @@ Deno.test("WireStream.writeTo ends while its sink takes nothing, by reset and si
         await stream.write(new Uint8Array([160, 141, 6]));
         await stream.write(bytes.subarray(0, 5));
         await stream.read();
-        stream.reset();
+        stream.abort();
       },
     },
   });
@@ -213,7 +213,7 @@ Deno.test("WireStream.writeTo gives a slow sink what came whole, however the str
         await stream.readFrom([new Uint8Array(10), new Uint8Array(20)]);
         await stream.closeWrite();
         await stream.read();
-        stream.reset();
+        stream.abort();
       },
     },
   });

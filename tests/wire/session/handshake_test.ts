@@ -139,7 +139,7 @@ Deno.test("hub says of a peer that speaks another protocol what it speaks, and n
   );
   await test.server.ready;
   for (const [name, bytes] of STRANGERS) {
-    // Errors of strangers are told once a second.
+    // Errors of strangers are reported once a second.
     const before = errors.length;
     await until(`${name} is told`, async () => {
       const transport = await dial({ port: portOf(test) }, { signal });
@@ -197,7 +197,7 @@ Deno.test("mount beyond loopback without TLS says so at warn; on loopback it say
   for (const hostname of ["127.0.0.1", "0.0.0.0"]) {
     const wire = mount({ insecureAnyone: true, hostname, logger });
     await wire.ready;
-    await wire.close();
+    await wire.shutdown();
     assertEquals(warnings.length, hostname === "0.0.0.0" ? 1 : 0);
   }
   assertEquals(/without TLS/.test(warnings[0]!), true);

@@ -66,6 +66,7 @@ Deno.test("forward resets a connection that got no turn within timeoutMs, and te
   first.reset?.();
   const [third] = await Promise.all([dialLocal(tunnel), target.accept()]);
   for (const local of [first, second, third]) local.close();
+  await tunnel.abort();
 });
 
 Deno.test("forward gives the turn of a client that left while it waited to the next", async () => {
@@ -88,6 +89,7 @@ Deno.test("forward gives the turn of a client that left while it waited to the n
   first.reset?.();
   await settles("its turn", target.accept());
   for (const local of [first, next]) local.close();
+  await tunnel.abort();
 });
 
 /** A listener whose connections, and faults, the test brings about. */
@@ -162,7 +164,7 @@ Deno.test("Forward lets 512 connections wait, and resets at once what comes beyo
   assertEquals(told[0].code, "ERR_TOO_MANY_CONNECTIONS");
   assertEquals(tunnel.connections, 514);
   const reading = waiting[513]!.read();
-  await tunnel.close();
+  await tunnel.abort();
   await assertCode("ERR_RESET", reading);
   assertEquals(tunnel.connections, 0);
 });
@@ -182,9 +184,10 @@ Deno.test("Forward goes on after faults of its listener, and tells each", async 
   listener.connect();
   await until("the connection after them is taken", () => tunnel.connections === 1);
   assertEquals(told, faults);
+  await tunnel.abort();
 });
 
-/** What an `open` may be told that passes, and what stays. */
+/** Refusals of an `open` that may pass, and those that stay. */
 const REFUSALS: readonly (readonly [error: ParleyError, passes: boolean])[] = [
   [new RemoteError("ERR_NO_PEER", "Not there"), true],
   [new RemoteError("ERR_NO_HANDLER", "Not yet"), true],
@@ -213,7 +216,7 @@ for (const [error, passes] of REFUSALS) {
     if (passes) {
       await until("it is asked again", () => asked === 2);
       assertEquals(told, []);
-      await tunnel.close();
+      await tunnel.abort();
     }
     await assertCode("ERR_RESET", local.read());
     assertEquals([asked, told.length], [passes ? 2 : 1, 1]);

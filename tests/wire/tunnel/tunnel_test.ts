@@ -31,7 +31,7 @@ Deno.test("forward brings connections to the exposed port, with half-close, and 
 
   exposed[Symbol.dispose]();
   await assertCode("ERR_RESET", ask(portOf(tunnel), "nobody"));
-  await tunnel.close();
+  await tunnel.abort();
   await assertRejects(() => ask(portOf(tunnel), "x"));
 });
 

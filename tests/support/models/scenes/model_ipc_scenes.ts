@@ -5,8 +5,18 @@ import type { Random } from "../../random.ts";
 /** Few messages are so large: more than every queue of these scenes holds. */
 const LARGE_BYTES = 300_000;
 
+/** The names of the scenes. */
+type IpcSceneName = "talk" | "restarts" | "crashes" | "pairs" | "takeovers" | "pauses";
+
 /** Makes a scene of each kind. */
-export const IPC_SCENES = { talk, restarts, crashes, pairs, takeovers, pauses } as const;
+export const IPC_SCENES: Readonly<Record<IpcSceneName, (random: Random) => IpcScene>> = {
+  talk,
+  restarts,
+  crashes,
+  pairs,
+  takeovers,
+  pauses,
+};
 
 /** One server and some clients: messages and queries both ways, and ends in order. */
 function talk(random: Random): IpcScene {
@@ -99,7 +109,7 @@ function pauses(random: Random): IpcScene {
     options: {
       ...options,
       queryTimeoutMs: 300_000,
-      // A side that takes nothing for that long is ended, as documented: these programs were told to allow more.
+      // A side that takes nothing for that long is ended, as documented: the options of these programs allow more.
       writeTimeoutMs: 200_000,
       messageTimeoutMs: 200_000,
       keepaliveMs: random.int(1000, 15_000),

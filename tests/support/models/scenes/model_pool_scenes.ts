@@ -59,8 +59,14 @@ function link(random: Random): PoolScene["link"] {
   return { latencyMs: random.int(0, 10), segmentBytes: random.pick([50, 65_536]) };
 }
 
+/** The names of the scenes. */
+type PoolSceneName =
+  | "leases"
+  | "rolling"
+  | "crashes";
+
 /** The scenes by name. */
-export const POOL_SCENES = {
+export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => PoolScene>> = {
   /** Programs that give leases back in every state, beside others that must not notice. */
   leases(random: Random): PoolScene {
     return {
@@ -95,7 +101,7 @@ export const POOL_SCENES = {
     };
   },
 
-  /** Backends crash, all at once at times: calls may fail by what they are told, and the pool gets over it. */
+  /** Backends crash, all at once at times: calls may fail with the errors that they get, and the pool gets over it. */
   crashes(random: Random): PoolScene {
     return {
       backends: many(random.int(1, 3), () => {
@@ -113,4 +119,4 @@ export const POOL_SCENES = {
       link: link(random),
     };
   },
-} satisfies Record<string, (random: Random) => PoolScene>;
+};

@@ -22,9 +22,9 @@ export async function simulateStart(random: Random): Promise<void> {
     );
     for (let hop = 0; hop < hops; hop++) await null;
     if (how === "signal") controller.abort(new Error("The program ends"));
-    else if (how === "close") server.close();
+    else if (how === "close") server.abort();
     else void server.shutdown();
-    if (how === "twice") server.close();
+    if (how === "twice") server.abort();
     const [ready] = await Promise.allSettled([server.ready]);
     if (ready.status === "rejected" && how !== "signal") {
       assert(ready.reason instanceof ParleyError, `ready rejected with ${ready.reason}`);
