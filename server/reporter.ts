@@ -1,7 +1,7 @@
 // ServerReporter: reports errors of a server that no caller learns of, its refusals and its states.
 import type { Connection } from "../connection.ts";
 import { callHook } from "../log/call_hook.ts";
-import { ParleyError } from "../errors.ts";
+import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import { ErrorChannel, type ErrorLine, type HookContext, REPORT } from "../log/error_channel.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { EventLog } from "../log/events.ts";
@@ -27,7 +27,7 @@ const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "connection
  * of: another framing, a message that is too large, a peer that hangs. A peer that vanished is not
  * among them.
  */
-const PEER_FAULTS: ReadonlySet<string> = new Set([
+const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_FRAME_TOO_LARGE",
   "ERR_FRAME_TRUNCATED",
   "ERR_FRAME_MALFORMED",
