@@ -61,7 +61,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly id: string;
   /** Whatever belongs to this connection: set it, read it; Parley does not touch it. */
   data: Data;
-  /** Resolves when no more bytes come from the peer: it ended its direction, or the connection is gone. Never rejects. */
+  /** Resolves when no more bytes come from the peer: it ended its direction, or is gone. Never rejects. */
   readonly inputEnded: Promise<void>;
   /** Resolves when the connection is gone and its descriptor is free. Never rejects. */
   readonly closed: Promise<ConnectionEnd>;
@@ -159,7 +159,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.tls;
   }
 
-  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  /** Whether a peer can tell a break from an orderly end: TLS of node, memory, TCP with `canReset`. */
   get marksEnds(): boolean {
     return this.#transport.unsign !== undefined;
   }
@@ -171,7 +171,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#drainingController.signal;
   }
 
-  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: the time for reading them was over. */
+  /** Bytes that may have arrived before {@linkcode drain} and were dropped, because its time was over. */
   get leftBytes(): number {
     return this.#inbox.leftBytes;
   }
@@ -279,7 +279,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#inbox.receive(options);
   }
 
-  /** Iterates over messages, to the end of the peer's; throws what {@linkcode receive} throws. Leaving the loop closes nothing. */
+  /** Iterates over messages to their end; throws as {@linkcode receive} does. Leaving it closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const inbox = this.#inbox;
     return iterate(() => inbox.next());

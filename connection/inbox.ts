@@ -83,7 +83,7 @@ export class Inbox {
     return this.#rate !== null && this.#rate.waiting;
   }
 
-  /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  /** Whether we would accept bytes: no reader pauses, no rate holds the peer back, its direction is open. */
   get isReading(): boolean {
     const { kind } = this.#state;
     return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;

@@ -199,7 +199,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.agree(theirs);
   }
 
-  /** Lets the peer have more streams open than `maxStreams` of the options. Announce it first. Fewer changes nothing. */
+  /** Lets the peer have more streams open than `maxStreams`. Announce it first. Fewer changes nothing. */
   raiseMaxStreams(maxStreams: number): void {
     checkTerm("maxStreams", maxStreams, MAX_STREAMS);
     this.#engine.terms.raiseMaxStreams(maxStreams);
@@ -211,7 +211,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.memory.raise(maxBufferedBytes);
   }
 
-  /** Announces to the peer that the session accepts no new streams; neither side can open one any more, old ones finish. */
+  /** Announces that the session accepts no new streams: neither side can open any, old ones finish. */
   goAway(): void {
     this.#engine.goAway();
     this.#wakeOpeners();

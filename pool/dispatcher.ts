@@ -1,4 +1,4 @@
-// Dispatcher: hands links to the caller that waits longest, within limits, and decides when to dial. Pure: it performs nothing.
+// Dispatcher: assigns links to the caller that waits longest, and decides when to dial. Performs nothing.
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
@@ -221,7 +221,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => member.closing--);
   }
 
-  /** Closes the idle links of a member for which `which` holds, the longest idle first, up to one for which it does not. */
+  /** Closes idle links of a member, the longest idle first, up to one for which `which` is false. */
   closeIdle(member: M, which: (link: Link) => boolean): void {
     const { idle } = member;
     let count = 0;
@@ -276,7 +276,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return undefined;
   }
 
-  /** Whether it could only dial what it dialled in vain before: one that works and is busy is worth the wait, and others pass. */
+  /** Whether it could only dial in vain again: a busy member that works is worth the wait. */
   #awaitsBusy({ tried }: W): boolean {
     if (tried.size === 0 || this.links >= this.#options.maxLinks) return false;
     const working = [...this.#members].filter(mayWork);
@@ -326,7 +326,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return this.expectsMembers;
   }
 
-  /** Closes an idle link, one at a time, when only the limit of all links is in the way. Returns `false`: it takes time. */
+  /** Closes one idle link when only the limit of all links is in the way. Returns `false`: that takes time. */
   #makeRoom(): false {
     let richest: M | undefined;
     let wanted = false;

@@ -85,7 +85,7 @@ export function join(options: JoinOptions): JoinedWire {
 export class JoinedWire implements AsyncDisposable {
   /** Resolves when the first session is open; rejects when there will be none, with the reason. */
   readonly ready: Promise<void>;
-  /** Resolves when all is over and the descriptor is free: with what ended it, `undefined` after `close`. Never rejects. */
+  /** Resolves when all is over: with the error that ended it, `undefined` after `close`. Never rejects. */
   readonly closed: Promise<unknown>;
   readonly #options: JoinOptions;
   readonly #connect: ResolvedConnectOptions<unknown>;
@@ -187,7 +187,7 @@ export class JoinedWire implements AsyncDisposable {
     return this.#handlers;
   }
 
-  /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */
+  /** Sets the handler of a name, for all sessions. @throws {TypeError | RangeError} when it cannot be one */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }
@@ -197,7 +197,7 @@ export class JoinedWire implements AsyncDisposable {
     return this.#handlers.delete(name);
   }
 
-  /** Opens a stream to the server's handler of this name; waits for a session. @throws as {@linkcode WireSession.open} does */
+  /** Opens a stream to the server's handler of a name. @throws as {@linkcode WireSession.open} does */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
     return await this.#open(checkOpen(name, undefined, options));
   }
