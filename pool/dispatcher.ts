@@ -2,8 +2,8 @@
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
- * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it is well again. `pending`: that trial
- * is under way. `down`: no.
+ * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it has recovered.
+ * `pending`: that trial is under way. `down`: no.
  */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
@@ -91,8 +91,8 @@ export interface DispatcherOptions<Link> {
 }
 
 /**
- * Links go to waiters strictly in the order in which they came. A link that comes back, or is opened, goes to the first,
- * no matter for which waiter it was opened; so no waiter is held up by a dial that hangs while others are served.
+ * Links go to waiters strictly in the order of their calls. A released or opened link goes to the first waiter, no
+ * matter for which waiter it was opened, so a dial that hangs delays no waiter while others are served.
  *
  * ```text
  *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last
@@ -100,8 +100,8 @@ export interface DispatcherOptions<Link> {
  *     every link that is released or opened
  * ```
  *
- * One change is finished before the next begins: what a member asks for in the middle of one, as when its trial begins and its
- * readiness changes, follows it.
+ * One change is finished before the next begins: a change that a member asks for during another, as when its
+ * trial begins, follows it.
  */
 export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #options: DispatcherOptions<Link>;

@@ -25,7 +25,7 @@ import type { CredentialSource } from "../tls/options.ts";
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
-  /** Ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
+  /** Ms for connections to end in order, then the rest is cut; 0 for no limit. @default {`drainTimeoutMs`} */
   timeoutMs?: number;
   /** Ms before that, in which the server works on but is not ready. @default {`drainDelayMs`} */
   delayMs?: number;
@@ -147,12 +147,12 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
-   * the handlers finish with it, writes what they sent, closes. Idempotent: a second call shares the first one's deadline and
-   * outcome.
+   * Drains, after `drainDelayMs`: accepts no more, reads what has arrived ({@linkcode Connection.drain}),
+   * lets the handlers finish, writes what they sent, closes. Idempotent: a second call shares the deadline
+   * and the outcome of the first.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
-   * the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than a drain
+   * reads: it counts the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode close} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */

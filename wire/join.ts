@@ -37,7 +37,7 @@ export interface WirePeer {
    * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
    * it until the peer is there.
    *
-   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, or did not join in time, and as {@linkcode WireSession.open} does
+   * @throws {RemoteError} `ERR_NO_PEER` when the peer has not joined, and as {@linkcode WireSession.open} does
    */
   open(name: string, options?: OpenOptions): Promise<WireStream>;
 }
@@ -51,10 +51,10 @@ const CLOSE_MS = 10_000;
 const MAX_PAIR_STREAMS = 1 << 16;
 
 /**
- * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost. Returns at once:
- * `wire.ready` tells when the first session is open. Refused credentials end it, and so does a newer session with
- * the same ones, which takes the name over (`ERR_NAME_TAKEN`: else two processes would take it from each other for
- * ever). Nothing else does, unless `reconnect` says so.
+ * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost.
+ * Returns at once: `wire.ready` resolves when the first session is open. Refused credentials end it, and so does
+ * a newer session with the same credentials, which takes the name over (`ERR_NAME_TAKEN`: else two processes
+ * would take it from each other for ever). Nothing else does, unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *

@@ -35,9 +35,9 @@ import { WireTally } from "./tally.ts";
 import { observeMount } from "./telemetry.ts";
 
 /**
- * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` tells when it listens.
+ * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` resolves when it listens.
  *
- * @throws {TypeError | RangeError} when an option is wrong, or neither `authorize` nor `insecureAnyone` is given
+ * @throws {TypeError | RangeError} when an option is wrong, or `authorize` and `insecureAnyone` are missing
  *
  * @example The server calls a client that no connection can reach
  * ```ts
@@ -212,7 +212,7 @@ export class MountedWire implements AsyncDisposable {
     return this.#handlers;
   }
 
-  /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
+  /** Sets the handler of a name, in open sessions too. @throws {TypeError | RangeError} for wrong arguments */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }
