@@ -91,8 +91,8 @@ export interface DispatcherOptions<Link> {
 }
 
 /**
- * Links go to waiters strictly in the order of their calls. A released or opened link goes to the first waiter, no
- * matter for which waiter it was opened, so a dial that hangs delays no waiter while others are served.
+ * Links go to waiters strictly in the order of their calls. A released or opened link goes to the first
+ * waiter, whichever it was opened for, so a dial that hangs delays no waiter while others are served.
  *
  * ```text
  *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last
@@ -326,7 +326,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return this.expectsMembers;
   }
 
-  /** Closes one idle link when only the limit of all links is in the way. Returns `false`: that takes time. */
+  /** Closes one idle link when only the limit of all links hinders. Returns `false`: that takes time. */
   #makeRoom(): false {
     let richest: M | undefined;
     let wanted = false;

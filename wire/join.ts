@@ -37,7 +37,7 @@ export interface WirePeer {
    * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
    * it until the peer is there.
    *
-   * @throws {RemoteError} `ERR_NO_PEER` when the peer has not joined, and as {@linkcode WireSession.open} does
+   * @throws {RemoteError} `ERR_NO_PEER` without the peer, and as {@linkcode WireSession.open} does
    */
   open(name: string, options?: OpenOptions): Promise<WireStream>;
 }

@@ -212,7 +212,7 @@ export class MountedWire implements AsyncDisposable {
     return this.#handlers;
   }
 
-  /** Sets the handler of a name, in open sessions too. @throws {TypeError | RangeError} for wrong arguments */
+  /** Sets the handler of a name, in open sessions too. @throws {TypeError | RangeError} for a wrong one */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }
