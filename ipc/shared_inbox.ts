@@ -17,8 +17,9 @@ export interface IpcRoundOptions extends IpcReadOptions {
 }
 
 /**
- * The messages of all clients of a server. A message goes to a read that waits, without a stay in the inbox of its client. Any number
- * of reads may wait at a time; the first gets the first message.
+ * The messages of all clients of a server. A message goes to a read that waits, without a stay in
+ * the inbox of its client. Any number of reads may wait at a time; the first gets the first
+ * message.
  */
 export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   /** Inboxes that have messages, each once; they take turns. */
@@ -68,7 +69,10 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   }
 }
 
-/** Waits for a message in each inbox, and takes one of each. Takes nothing before it returns. See `IpcServer.readRound`. */
+/**
+ * Waits for a message in each inbox, and takes one of each. Takes nothing before it returns. See
+ * `IpcServer.readRound`.
+ */
 export async function readRound<T extends IpcMessage>(
   inboxes: readonly Inbox<T>[],
   options: IpcRoundOptions,
