@@ -1,4 +1,6 @@
 // Inbox: holds received messages until they are read, and reads until a message comes.
+import { systemClock } from "../../async/clock.ts";
+import { watchWait } from "../../async/wait.ts";
 import { checkWaitNames } from "../../options/names.ts";
 import { TimeoutError } from "../../errors.ts";
 import { checkDurationMs } from "../../options/check.ts";
@@ -34,7 +36,7 @@ interface Waiter<T> {
  * Waits for values that come one at a time; the wait that began first gets the first value. Any
  * number may wait.
  */
-export class Waiters<T> {
+export class WaitingReads<T> {
   /** In the order of the calls; a wait that ends early leaves at once. */
   readonly #waiting = new Set<Waiter<T>>();
 
@@ -51,23 +53,15 @@ export class Waiters<T> {
       this.#waiting.add({ resolve, reject });
       return promise;
     }
-    const settle = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
     const waiter: Waiter<T> = {
-      resolve: (value) => (settle(), resolve(value)),
-      reject: (error) => (settle(), reject(error)),
+      resolve: (value) => (stop(), resolve(value)),
+      reject: (error) => (stop(), reject(error)),
     };
-    const giveUp = (error: unknown) => {
+    const cancel = (error: unknown) => {
       this.#waiting.delete(waiter);
-      waiter.reject(error);
+      reject(error);
     };
-    const onAbort = () => giveUp(signal?.reason);
-    const timer = timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stop = watchWait(options, { clock: systemClock, cancel, timeout: readTimeout });
     this.#waiting.add(waiter);
     return promise;
   }
@@ -140,7 +134,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
   onRoom: () => void = () => {};
   readonly #options: InboxOptions<T>;
   readonly #messages = new Fifo<T>();
-  readonly #waiters = new Waiters<T>();
+  readonly #reads = new WaitingReads<T>();
   #bytes = 0;
   #end: { readonly error: unknown } | null = null;
   #some: PromiseWithResolvers<void> | null = null;
@@ -175,7 +169,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     if (this.#end !== null) return;
     const { toMessage, shared } = this.#options;
     const message = toMessage(type, data);
-    if (this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
+    if (this.#reads.size > 0 && this.#reads.deliver(message)) return;
     if (this.#messages.size === 0 && shared?.deliver(message)) return;
     this.#messages.push(message);
     this.#bytes += message.data.length + MESSAGE_COST_BYTES;
@@ -214,7 +208,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
       return this.#end.error === null ? Promise.resolve(null) : Promise.reject(this.#end.error);
     }
     if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
-    return this.#waiters.wait(options);
+    return this.#reads.wait(options);
   }
 
   /**
@@ -224,7 +218,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     if (this.#end !== null) return;
     this.#end = { error };
     this.#some?.resolve();
-    this.#waiters.end(error);
+    this.#reads.end(error);
   }
 
   /** Iterates over the messages to the end. */

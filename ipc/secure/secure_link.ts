@@ -1,5 +1,7 @@
 // EIPC/1 over a transport: performs the handshake in time and returns the flow of frames.
 import { randomBytes } from "node:crypto";
+import { systemClock } from "../../async/clock.ts";
+import { watchWait } from "../../async/wait.ts";
 import { AddressError, AuthError, ClosedError, ParleyError, TimeoutError } from "../../errors.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { type FrameLink, type LinkInfo, PlainLink } from "./frame_link.ts";
@@ -60,37 +62,31 @@ export interface SecureOptions {
  * @throws {TimeoutError} `ERR_HANDSHAKE_TIMEOUT`
  */
 export async function secure(transport: Transport, options: SecureOptions): Promise<FrameLink> {
-  const { role, signal, timeoutMs } = options;
-  let stopped: { readonly error: unknown } | null = null;
-  const stop = (error: unknown) => {
-    stopped ??= { error };
-    transport.close();
-  };
-  const onAbort = () => stop(signal?.reason);
+  const { role, signal } = options;
   if (signal?.aborted) {
     transport.close();
     throw signal.reason;
   }
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = timeoutMs === undefined
-    ? undefined
-    : setTimeout(() => stop(handshakeTimeout(timeoutMs)), timeoutMs);
+  let stopped = null as { readonly error: unknown } | null;
+  const cancel = (error: unknown) => {
+    stopped = { error };
+    transport.close();
+  };
+  const unwatch = watchWait(options, { clock: systemClock, cancel, timeout: handshakeTimeout });
   try {
     const input = new HandshakeInput(transport);
     const session = role === "client"
       ? await handshakeAsClient(transport, input, options)
       : await handshakeAsServer(transport, input, options);
-    if (stopped !== null) throw (stopped as { error: unknown }).error;
+    if (stopped !== null) throw stopped.error;
     return makeLink(transport, session, input.rest, options);
   } catch (error) {
     transport.close();
     if (stopped === null) throw explain(error, options);
-    const reason = (stopped as { error: unknown }).error;
     if (!signal?.aborted) options.onFailure?.("timed out");
-    throw reason;
+    throw stopped.error;
   } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    unwatch();
   }
 }
 
