@@ -11,7 +11,8 @@ import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import { checkName, checkToken, type Control } from "./protocol/frames.ts";
-import { type EstablishedSession, greet } from "./session/handshake.ts";
+import type { EstablishedSession } from "./session/established.ts";
+import { handshakeAsClient } from "./session/handshake.ts";
 import { HANDLERS, HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link } from "./session/link.ts";
@@ -93,7 +94,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(() => this.#link?.control.tellNames());
+  readonly #handlers = new HandlerTable(() => this.#link?.control.announceNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -367,7 +368,7 @@ export class JoinedWire implements AsyncDisposable {
         throw signal.reason;
       }
       const streams = this.#handlers.names;
-      return await greet(transport, { identity, token, streams }, { ...this.#wire, signal });
+      return await handshakeAsClient(transport, { identity, token, streams }, { ...this.#wire, signal });
     });
   }
 

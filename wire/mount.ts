@@ -70,7 +70,7 @@ export class MountedWire implements AsyncDisposable {
   readonly #reporter: WireReporter;
   readonly #host: MountHost;
   readonly #handlers = new HandlerTable(() => {
-    for (const link of this.#registry.links) link.control.tellNames();
+    for (const link of this.#registry.links) link.control.announceNames();
   });
   readonly #admission: Admission<AbortController>;
   readonly #handshakes: Handshakes;

@@ -52,7 +52,7 @@ export class PresenceBoard {
     this.changed(link);
     for (const other of this.#host.registry.links) {
       if (other === link || !this.#host.isVisible(link, other)) continue;
-      link.control.tellPeer(other.established.identity, this.#namesOf(other));
+      link.control.announcePeer(other.established.identity, this.#namesOf(other));
     }
   }
 
@@ -81,7 +81,7 @@ export class PresenceBoard {
     let bytes = 0;
     for (const other of registry.links) {
       if (other.established.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
-      other.control.tellPeer(identity, names);
+      other.control.announcePeer(identity, names);
       bytes += size;
     }
     const debtMs = bytes / BYTES_PER_MS;

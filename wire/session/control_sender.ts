@@ -47,18 +47,18 @@ export class ControlSender {
   }
 
   /** The names may have changed. */
-  tellNames(): void {
+  announceNames(): void {
     this.#start();
   }
 
   /** This side takes other than what it said in the greeting. */
-  tellLimits(limits: Limits): void {
+  announceLimits(limits: Limits): void {
     this.#limits = limits;
     this.#start();
   }
 
   /** A peer is there and offers `streams`, or is gone with `null`. */
-  tellPeer(identity: string, streams: readonly string[] | null): void {
+  announcePeer(identity: string, streams: readonly string[] | null): void {
     if (this.#ended) return;
     this.#peers.set(identity, streams);
     if (this.#peers.size <= MAX_NEWS) return this.#start();
@@ -68,7 +68,7 @@ export class ControlSender {
   }
 
   /** Sends a frame, and nothing after it. Settles once it is written, or will not be. */
-  async last(frame: object, timeoutMs: number): Promise<void> {
+  async sendFinal(frame: object, timeoutMs: number): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     await this.#channel.write(frame, { timeoutMs }).catch(() => {});

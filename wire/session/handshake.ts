@@ -3,7 +3,7 @@ import { AddressError, ClosedError, ProtocolError } from "../../errors.ts";
 import { MuxSession } from "../../mux/session.ts";
 import type { MuxSessionOptions } from "../../mux/options.ts";
 import { describeFirstBytes } from "../../net/transport/first_bytes.ts";
-import type { Address, Incoming, TlsInfo, Transport } from "../../net/transport/transport.ts";
+import type { Incoming, Transport } from "../../net/transport/transport.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import {
   CONTROL_STREAMS,
@@ -15,31 +15,12 @@ import {
   type Welcome,
   WIRE_VERSION,
 } from "../protocol/frames.ts";
-import { GatedTransport } from "./read_limit.ts";
+import type { EstablishedSession } from "./established.ts";
+import { ReadLimitedTransport } from "./read_limit.ts";
 import { sessionRefused } from "../protocol/refusals.ts";
 
 /** Time that a refused peer gets to read why. */
 const LAST_WORDS_MS = 500;
-
-/** A session whose handshake has succeeded: what both sides said, and what carries it. */
-export interface EstablishedSession {
-  readonly id: string;
-  /** Who the joined side is, as authenticated. */
-  readonly identity: string;
-  readonly token: string;
-  /** Names that the peer handles. */
-  readonly offers: readonly string[];
-  /** What the peer takes, as far as it says. */
-  readonly limits: Limits;
-  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
-  readonly uncounted: number;
-  /** Names that the peer was told we handle. */
-  readonly announced: readonly string[];
-  readonly mux: MuxSession;
-  readonly control: FrameChannel;
-  /** The connection. */
-  readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo };
-}
 
 /** A HELLO, and over what it came. */
 export interface Greeting {
@@ -100,7 +81,7 @@ export class GreetedIncoming implements Incoming {
 
   async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
     const startedMs = performance.now();
-    const gate = new GatedTransport(await this.#incoming.open({ signal }));
+    const gate = new ReadLimitedTransport(await this.#incoming.open({ signal }));
     const mux = new MuxSession(gate, { ...this.#mux, role: "server" });
     const onAbort = () => mux.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
@@ -129,7 +110,7 @@ export class GreetedIncoming implements Incoming {
     { mux, control, gate: transport, signal, startedMs }: {
       readonly mux: MuxSession;
       readonly control: FrameChannel;
-      readonly gate: GatedTransport;
+      readonly gate: ReadLimitedTransport;
       readonly signal: AbortSignal;
       readonly startedMs: number;
     },
@@ -168,7 +149,7 @@ export class GreetedIncoming implements Incoming {
     const written = control.write({ session: id, identity, streams: announced, limits }, { signal });
     reception.register(established);
     await written;
-    transport.open();
+    transport.liftLimit();
     return undefined;
   }
 }
@@ -185,7 +166,7 @@ function left(): ClosedError {
 }
 
 /** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
-async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
+async function strangerOf(mux: MuxSession, gate: ReadLimitedTransport): Promise<AddressError | undefined> {
   if (mux.status !== "ended") return undefined;
   // Not `closed`: that waits until the connection is gone, which the peer can delay.
   const cause = await mux.ping().catch((error) => error);
@@ -210,7 +191,7 @@ async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRef
  * @throws {AuthError} when identity or token are not accepted
  * @throws {ProtocolError} when the far side is no server of ours
  */
-export async function greet(
+export async function handshakeAsClient(
   transport: Transport,
   hello: Omit<Hello, "parley" | "limits">,
   options: {

@@ -6,7 +6,7 @@ import { ControlSender } from "./control_sender.ts";
 import { timeLeft, withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { type Control, type Open, readAnswer, readControl } from "../protocol/frames.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { OpenLimits } from "./open_stream.ts";
 import { nameStream, openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
 import { Serving, type ServingHost } from "./serving.ts";
@@ -89,7 +89,7 @@ export class Link implements SessionLink {
   async run(): Promise<void> {
     void this.#followControl();
     // Handlers may have come and gone since the greeting named them.
-    this.control.tellNames();
+    this.control.announceNames();
     observeSession(this.established);
     const { mux } = this.established;
     for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
@@ -103,7 +103,7 @@ export class Link implements SessionLink {
     if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
     if (maxStreams === undefined) return;
     this.established.mux.raiseMaxStreams(maxStreams);
-    this.control.tellLimits({ maxStreams });
+    this.control.announceLimits({ maxStreams });
   }
 
   /** Opens a stream: waits for a turn, sends OPEN, and waits for the answer. */
@@ -178,7 +178,7 @@ export class Link implements SessionLink {
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
     const startedMs = performance.now();
-    await this.control.last({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
+    await this.control.sendFinal({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
     await pause(timeLeft(LAST_WORDS_MS, startedMs), this.signal);
     this.abort(error);
   }

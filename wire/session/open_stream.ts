@@ -7,7 +7,7 @@ import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
 import { checkMeta, checkName, type Meta, type Open } from "../protocol/frames.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import { checkLifetime, Lifetime, STREAM_LIFETIME_NAMES, type StreamLifetime } from "./lifetime.ts";
 import { WireStream } from "./stream.ts";
 import { openMeasured } from "./telemetry.ts";

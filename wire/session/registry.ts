@@ -2,7 +2,7 @@
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { sameToken } from "../protocol/token.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { Link } from "./link.ts";
 import { Waiters } from "../../async/waiters.ts";
 

@@ -8,7 +8,7 @@ import { withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
 import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
 import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";

@@ -12,7 +12,7 @@ import {
 import { readTraceContext } from "../../stats/telemetry/trace_context.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
 import { MAX_FRAME_BYTES, type Meta, type Open, type StreamRefusal } from "../protocol/frames.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import type { WireStats } from "../../stats/data/snapshots.ts";
 
