@@ -315,7 +315,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    */
   tune(tuning: SocketTuning): void {
     if (this.#transport.tune === undefined) {
-      throw new TypeError("Cannot tune the connection as its transport has no socket options");
+      throw new TypeError("Cannot tune the connection: its transport has no socket options");
     }
     this.#transport.tune(tuning);
   }

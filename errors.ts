@@ -116,7 +116,7 @@ export class ProtocolError extends ParleyError {
 /** What {@linkcode ClosedError} tells beside its code. */
 export interface ClosedErrorOptions extends ErrorOptions {
   /** Bytes that were accepted for sending and never handed to the kernel. @default {0} */
-  unsentBytes?: number;
+  unsentBytes?: number | undefined;
 }
 
 /** The connection or stream ended before the work on it was done. */
@@ -134,9 +134,9 @@ export class ClosedError extends ParleyError {
 /** What {@linkcode TimeoutError} tells beside its code. */
 export interface TimeoutErrorOptions extends ErrorOptions {
   /** Connections that were cut as the time ran out. @default {0} */
-  cutConnections?: number;
+  cutConnections?: number | undefined;
   /** Bytes received or accepted for sending that were cut with them. @default {0} */
-  cutBytes?: number;
+  cutBytes?: number | undefined;
 }
 
 /** A wait took longer than it was allowed to. */
@@ -157,9 +157,9 @@ export class TimeoutError extends ParleyError {
 /** What {@linkcode LimitError} says beside its code. */
 export interface LimitErrorOptions extends ErrorOptions {
   /** Messages that had arrived and were dropped. @default {0} */
-  droppedMessages?: number;
+  droppedMessages?: number | undefined;
   /** Bytes of those messages. @default {0} */
-  droppedBytes?: number;
+  droppedBytes?: number | undefined;
 }
 
 /** A limit was reached; the work was not begun. */

@@ -85,11 +85,11 @@ export function serve<Data>(
   const options = typeof first === "function" ? {} : first;
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `Cannot listen as "options" must be an object: got ${options === null ? null : typeof options}`,
+      `Cannot listen: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
   if (typeof handler !== "function") {
-    throw new TypeError(`Cannot listen as "handler" must be a function: got ${typeof handler}`);
+    throw new TypeError(`Cannot listen: "handler" must be a function, got ${typeof handler}`);
   }
   checkOptionNames("Cannot listen", options, SERVE_NAMES);
   return new Server(resolveServeOptions(options), handler);

@@ -24,33 +24,33 @@ export type ReconnectPolicy = (info: ReconnectInfo) => number | null;
 /** How a client dials again. */
 export interface ReconnectOptions {
   /** Shortest delay, in milliseconds: a server that restarts is back soon. @default {100} */
-  readonly minDelayMs?: number;
+  readonly minDelayMs?: number | undefined;
   /** Longest delay, in milliseconds: a server that was away for long is found again within that. @default {30000} */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /**
    * Attempts that may fail in a row, beside the first one, before giving up; `Infinity` for never. The loss of a link is no
    * failed attempt: every link that comes up starts the count over.
    *
    * @default {Infinity}
    */
-  readonly maxAttempts?: number;
+  readonly maxAttempts?: number | undefined;
   /**
    * Time that a link which has received nothing must have lasted for the delays to start over, in milliseconds. One that has
    * received something starts them over in any case. So a server that accepts and fails at once is not dialled every 100 ms.
    *
    * @default {5000} shorter than any proxy lets a connection be idle; and one attempt in five seconds does no harm
    */
-  readonly healthyAfterMs?: number;
+  readonly healthyAfterMs?: number | undefined;
   /** Decides in place of the delays above. */
-  readonly policy?: ReconnectPolicy;
+  readonly policy?: ReconnectPolicy | undefined;
 }
 
 /** Bounds of a delay; see {@linkcode nextDelay}. */
 export interface DelayBounds {
   /** Shortest delay, in milliseconds. @default {100} */
-  readonly minDelayMs?: number;
+  readonly minDelayMs?: number | undefined;
   /** Longest delay, in milliseconds. @default {30000} */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
 }
 
 /** Doublings after which the delay is the longest one whatever the bounds are. */
@@ -193,8 +193,6 @@ function checkAttempts(action: string, value: unknown): number {
   }
   const Kind = typeof value === "number" ? RangeError : TypeError;
   throw new Kind(
-    `${action} as "maxAttempts" must be a whole number from 0, or Infinity: current value is ${
-      String(value)
-    }`,
+    `${action}: "maxAttempts" must be a whole number from 0, or Infinity, current value is ${String(value)}`,
   );
 }

@@ -4,7 +4,7 @@ import { checkWait, type WaitOptions } from "./wait.ts";
 /** How long a piece of work may take. */
 export interface Deadline {
   /** Ends it from outside. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Time for all of it, in milliseconds. */
   readonly timeoutMs: number;
   /** Makes the error of work that took too long. */

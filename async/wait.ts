@@ -6,9 +6,9 @@ import { checkWaitNames } from "../options/names.ts";
 /** How a wait may end early. */
 export interface WaitOptions {
   /** Ends the wait; it rejects with `signal.reason` itself. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Ends the wait after so many milliseconds with a `TimeoutError`. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** What {@linkcode watchWait} needs beside the options. */
@@ -51,6 +51,6 @@ export function checkWait(what: string, options: WaitOptions): void {
   checkSignal(`Cannot ${what}`, signal);
   if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= 0x7fffffff)) return;
   throw new RangeError(
-    `Cannot ${what} as "timeoutMs" must be 0 to 2147483647: current value is ${timeoutMs}`,
+    `Cannot ${what}: "timeoutMs" must be 0 to 2147483647, current value is ${timeoutMs}`,
   );
 }

@@ -41,7 +41,7 @@ export function list(title: string, rows: readonly (readonly [name: string, abou
   return `${title}:\n${lines.join("\n")}`;
 }
 
-function flagName({ name, value }: { readonly name: string; readonly value?: string }): string {
+function flagName({ name, value }: { readonly name: string; readonly value?: string | undefined }): string {
   return value === undefined ? `--${name}` : `--${name} ${value}`;
 }
 

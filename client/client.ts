@@ -143,7 +143,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (typeof message === "string") return this.#outbox.push(textEncoder.encode(message));
     if (message instanceof Uint8Array) return this.#outbox.push(message);
     return this.#refusals.reject(
-      new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`),
+      new TypeError(`Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`),
     );
   }
 
@@ -204,7 +204,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (this.#unsentBytes === 0) return;
     const unsentBytes = this.#unsentBytes;
     const text =
-      `Cannot close in order as ${unsentBytes} bytes that had been accepted could not be handed over`;
+      `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be handed over`;
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 
@@ -212,7 +212,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   async #closeLink(link: Connection<Data>): Promise<Error | null> {
     const { closeTimeoutMs } = this.#options.connection;
     const timer = setTimeout(() => {
-      const text = `Cannot close in order within ${closeTimeoutMs} ms as the server does not read`;
+      const text = `Cannot close in order within ${closeTimeoutMs} ms: the server does not read`;
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
     }, closeTimeoutMs);
     try {
@@ -373,5 +373,5 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
 }
 
 function closedError(action: string, cause?: unknown): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${action} as the client was closed`, { cause });
+  return new ClosedError("ERR_CLOSED", `Cannot ${action}: the client was closed`, { cause });
 }

@@ -9,7 +9,7 @@ import type { OnConnect } from "./trial.ts";
 /** Options of {@linkcode Client}. */
 export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** When to dial again, or `false` to stay closed once the link is lost, or cannot be had. */
-  reconnect?: ReconnectOptions | false;
+  reconnect?: ReconnectOptions | false | undefined;
   /**
    * Prepares each new link, such as by a login: called with the link before it counts as connected, and awaited. What it sends on
    * the link goes out before all that waits for one, and it may receive from the link; {@linkcode Client.send} waits until it is
@@ -18,7 +18,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
    *
    * @default {nothing}
    */
-  onConnect?: OnConnect<Data>;
+  onConnect?: OnConnect<Data> | undefined;
   /**
    * Time in ms that a new link on which the server says nothing must live before it counts as connected and takes messages; what
    * the server says ends it at once. It lasts twice as long as dialling took where that is more, up to 1000 ms. So messages are
@@ -27,9 +27,9 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
    *
    * @default {50} a person does not notice it, and a refusal on the same machine or network comes sooner
    */
-  trialMs?: number;
+  trialMs?: number | undefined;
   /** Begin statistics anew with each link. @default {false} */
-  dropOldStats?: boolean;
+  dropOldStats?: boolean | undefined;
   /**
    * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
    * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
@@ -37,15 +37,15 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
    *
    * @default {8388608}
    */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /** Abort closes the client, as {@linkcode Client.close} does. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Told of links that come up and are lost, and of a `send` that was refused for a mistake of the caller's and was not awaited.
    *
    * @default {none; {@linkcode Client.statuses} announces links, and the console shows refused messages}
    */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode ClientOptions} with every default filled in, checked. */
@@ -92,5 +92,5 @@ export function resolveClientOptions<Data>(options: ClientOptions<Data>): Resolv
 function makeBackoff(reconnect: ReconnectOptions | false = {}): Backoff | null {
   if (reconnect === false) return null;
   if (typeof reconnect === "object" && reconnect !== null) return new Backoff(reconnect);
-  throw new TypeError(`Cannot connect as "reconnect" must be an object or false: got ${typeof reconnect}`);
+  throw new TypeError(`Cannot connect: "reconnect" must be an object or false, got ${typeof reconnect}`);
 }

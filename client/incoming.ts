@@ -182,9 +182,9 @@ function toResult(message: Uint8Array | null): IteratorResult<Uint8Array, undefi
 }
 
 function secondReader(): TypeError {
-  return new TypeError("Cannot receive as another reader waits on this client: one reader at a time");
+  return new TypeError("Cannot receive: another reader waits on this client: one reader at a time");
 }
 
 function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
 }

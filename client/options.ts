@@ -20,36 +20,36 @@ import {
 /** Options of {@linkcode connectTransport}: where to connect to, and how. */
 export interface ConnectTransportOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to connect to. */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
-  path?: string;
+  path?: string | undefined;
   /** Whom to trust, and who we are; without it the connection is plain. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /** Send small writes at once. @default {true} */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
    * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
-  canReset?: boolean;
+  canReset?: boolean | undefined;
   /** Let the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
   /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Abort gives up; the call rejects with its reason. It has no effect on an open connection. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Kind of address, as in `server.addr`; not needed. */
-  transport?: Address["transport"];
+  transport?: Address["transport"] | undefined;
 }
 
 /** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
 export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions, ConnectionOptions {
   /** Value that `connection.data` begins with. */
-  data?: Data;
+  data?: Data | undefined;
 }
 
 /** Where to and how, with every default filled in, checked. */
@@ -96,7 +96,7 @@ export function resolveConnectTransportOptions(
 ): ResolvedConnectTransportOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as the options must be an object with "port" or "path": got ${typeof options}`,
+      `${ACTION}: the options must be an object with "port" or "path", got ${typeof options}`,
     );
   }
   const { timeoutMs = 10_000, noDelay = true, keepAlive = false } = options;
@@ -105,7 +105,7 @@ export function resolveConnectTransportOptions(
   checkBoolean(ACTION, "noDelay", noDelay);
   checkKeepAlive(ACTION, keepAlive);
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof options.signal}`);
+    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof options.signal}`);
   }
   if (options.canReset !== undefined) checkBoolean(ACTION, "canReset", options.canReset);
   if (options.tls !== undefined) checkTls(options.tls);
@@ -120,11 +120,11 @@ function resolveTarget(
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
-        `${ACTION} as "path" must be the path of a unix socket: got ${JSON.stringify(path)}`,
+        `${ACTION}: "path" must be the path of a unix socket, got ${JSON.stringify(path)}`,
       );
     }
     if (port !== undefined || options.hostname !== undefined) {
-      throw new TypeError(`${ACTION} as "path" excludes "hostname" and "port"`);
+      throw new TypeError(`${ACTION}: "path" excludes "hostname" and "port"`);
     }
     return { target: { path }, targetText: JSON.stringify(path) };
   }
@@ -132,10 +132,10 @@ function resolveTarget(
   const hostname = typeof given === "string" ? withoutBrackets(given) : given;
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(
-      `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
+      `${ACTION}: "hostname" must be a name or an address, got ${JSON.stringify(hostname)}`,
     );
   }
-  if (port === undefined) throw new TypeError(`${ACTION} as neither "port" nor "path" is given`);
+  if (port === undefined) throw new TypeError(`${ACTION}: neither "port" nor "path" is given`);
   checkInteger(ACTION, "port", port, 1, 65535);
   const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
   return { target: { hostname, port }, targetText: JSON.stringify(`${shown}:${port}`) };
@@ -145,7 +145,7 @@ function resolveTarget(
 function checkTls(tls: ClientTlsOptions): void {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(
-      `${ACTION} as "tls" must be an object, {} for the system's authorities: got ${typeof tls}`,
+      `${ACTION}: "tls" must be an object, {} for the system's authorities, got ${typeof tls}`,
     );
   }
   resolveCommonTls(tls);

@@ -205,7 +205,7 @@ export class Outbox {
       return refuse(
         new LimitError(
           "ERR_QUEUE_FULL",
-          `Cannot send as "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
+          `Cannot send: "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
             `Wait for each send to resolve before the next`,
         ),
       );
@@ -312,7 +312,7 @@ function isOpen({ status: state }: Connection): boolean {
 }
 
 function noLink(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot flush as there is no link, or it was lost");
+  return new ClosedError("ERR_CLOSED", "Cannot flush: there is no link, or it was lost");
 }
 
 function withHandledRejection(): PromiseWithResolvers<void> {

@@ -22,7 +22,7 @@ export interface ClientStatusEvent {
   /** Attempts to connect since a link was last of use; 0 while the first one is under way. See `ReconnectInfo`. */
   readonly attempt: number;
   /** Time in ms before the next attempt, where one is to come. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** Why the link was lost, an attempt failed, or the client gave up. */
   readonly error?: unknown;
   /**
@@ -30,14 +30,14 @@ export interface ClientStatusEvent {
    * reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, as after a time-out. Over plain
    * TCP and unix sockets the system ends the direction of a killed process as an orderly one, unless it had left bytes unread.
    */
-  readonly serverLeft?: "orderly" | "vanished";
+  readonly serverLeft?: "orderly" | "vanished" | undefined;
   /** What became of accepted messages, where a link was lost or closed. */
-  readonly loss?: LinkLoss;
+  readonly loss?: LinkLoss | undefined;
   /**
    * Bytes that were received over links that are gone and dropped now, because they were not read and were more than
    * `maxQueuedBytes`; absent when there are none.
    */
-  readonly droppedBytes?: number;
+  readonly droppedBytes?: number | undefined;
 }
 
 /** How an attempt or a link ended: `null` when the server ended it in order. */

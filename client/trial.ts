@@ -100,7 +100,7 @@ async function linkEnded<Data>(
   const { error } = await link.closed;
   throw error ?? new ClosedError(
     "ERR_CLOSED",
-    `Cannot connect to ${targetText} as the server closed the connection before "onConnect" had finished`,
+    `Cannot connect to ${targetText}: the server closed the connection before "onConnect" had finished`,
   );
 }
 
@@ -111,7 +111,7 @@ async function timeOver<Data>(
 ): Promise<void> {
   await pause(Math.max(1, leftMs), over);
   if (over.aborted) return;
-  const text = `Cannot connect to ${targetText} within ${timeoutMs} ms as "onConnect" had not finished`;
+  const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: "onConnect" had not finished`;
   throw new TimeoutError("ERR_CONNECT_TIMEOUT", text);
 }
 
@@ -129,7 +129,7 @@ async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: 
   const { error } = await link.closed;
   throw error ?? new ClosedError(
     "ERR_CLOSED",
-    `Cannot use the connection to ${targetText} as the server closed it at once, without a word: it may be full, ` +
+    `Cannot use the connection to ${targetText}: the server closed it at once, without a word: it may be full, ` +
       `or a balancer without a server`,
   );
 }

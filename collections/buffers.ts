@@ -1,13 +1,13 @@
 // Buffers: a bounded, process-wide store of write buffers, so that idle connections hold none.
 
 /** First buffer of a batch: most batches are a few small frames. */
-export const SMALL_BYTES = 8 * 1024;
+export const SMALL_BYTES: number = 8 * 1024;
 
 /** Most bytes that are joined into one write. */
-export const LARGE_BYTES = 64 * 1024;
+export const LARGE_BYTES: number = 64 * 1024;
 
 /** Most bytes that are joined into one write where it is known that the link is fast: 256 KiB and some headers. */
-export const HUGE_BYTES = 257 * 1024;
+export const HUGE_BYTES: number = 257 * 1024;
 
 /** Bytes kept in buffers of each size (512 small, 64 large, 15 huge ones); more are left to the garbage collector. */
 const KEPT_BYTES = 4 * 1024 * 1024;

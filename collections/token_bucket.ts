@@ -11,7 +11,7 @@ export interface TokenBucketOptions {
   /** Tokens that come back per second; greater than 0. */
   readonly perSecond: number;
   /** Most tokens that are held, and what the bucket starts with. @default {one second of the rate, at least 1} */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
 }
 
 /**
@@ -48,7 +48,7 @@ export class TokenBucket {
     for (const [name, value] of [["perSecond", perSecond], ["burst", burst]] as const) {
       if (!(value > 0 && value < Infinity)) {
         throw new RangeError(
-          `Cannot limit a rate as "${name}" must be greater than 0 and finite: current value is ${value}`,
+          `Cannot limit a rate: "${name}" must be greater than 0 and finite, current value is ${value}`,
         );
       }
     }

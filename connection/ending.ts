@@ -65,7 +65,7 @@ export class Ending {
   refusal(action = "send"): Error {
     if (this.error !== null) return this.error;
     const why = this.state === "open" ? "its writing side was closed" : "the connection is closed";
-    return new ClosedError("ERR_CLOSED", `Cannot ${action} as ${why}`);
+    return new ClosedError("ERR_CLOSED", `Cannot ${action}: ${why}`);
   }
 
   /** Whether a message is refused for what the caller did, and not as the connection ends: nothing else reports that. */

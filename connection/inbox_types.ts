@@ -14,11 +14,11 @@ export interface InboxOptions {
   /** Called once, when the bytes are no message, or may not be handed out. More may come, and are thrown away. */
   readonly onFault: (error: Error) => void;
   /** Asked before each message is handed out. @default {none} */
-  readonly rateGate?: MessageGate;
+  readonly rateGate?: MessageGate | undefined;
   /** Called when a message has to wait for it. */
-  readonly onRatePause?: () => void;
+  readonly onRatePause?: (() => void) | undefined;
   /** Told of each message. */
-  readonly observer?: MessageObserver;
+  readonly observer?: MessageObserver | undefined;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
 }

@@ -12,8 +12,8 @@ export function toBytes(message: Uint8Array | string): Uint8Array {
   if (message instanceof Uint8Array) {
     if (message.length > 0 || !(message.buffer as Partial<ArrayBuffer>).detached) return message;
     throw new TypeError(
-      "Cannot send as the buffer of the message was transferred to another owner: send a copy",
+      "Cannot send: the buffer of the message was transferred to another owner: send a copy",
     );
   }
-  throw new TypeError(`Cannot send as the message must be a string or a Uint8Array: got ${typeof message}`);
+  throw new TypeError(`Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`);
 }

@@ -1,36 +1,37 @@
 // Options of a connection: defaults, and the check of what the user gave.
 import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
 import { checkDurationMs, checkInteger } from "../options/check.ts";
+import type { Resolved } from "../options/resolved.ts";
 
 /** Options of every connection, accepted or dialled. All are finite unless said otherwise. */
 export interface ConnectionOptions {
   /** How messages are put on the wire. @default {lengthPrefixed()} */
-  framing?: Framing;
+  framing?: Framing | undefined;
   /**
    * Most bytes in one message, either way, 1 to 1073741824.
    *
    * @default {1048576} as NATS has it: room for most records, and little to hold for each of a thousand peers
    */
-  maxMessageBytes?: number;
+  maxMessageBytes?: number | undefined;
   /**
    * `send` waits while more than this many bytes are not yet in the kernel.
    *
    * @default {1048576} enough to keep a fast link busy
    */
-  highWaterBytes?: number;
+  highWaterBytes?: number | undefined;
   /**
    * Above this many bytes not yet in the kernel the connection ends with `ERR_SLOW_CONSUMER`. Only who sends without
    * waiting gets there.
    *
    * @default {8388608}
    */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /**
    * Bytes that are read before someone asks for them, 1024 to 1073741824. Beyond, the peer has to wait.
    *
    * @default {65536} one full read
    */
-  readAheadBytes?: number;
+  readAheadBytes?: number | undefined;
   /**
    * Longest time in ms in which the peer takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`.
    *
@@ -39,19 +40,19 @@ export interface ConnectionOptions {
    *
    * @default {60000} as nginx's `send_timeout`: a peer that reads 24 kB/s stays
    */
-  writeTimeoutMs?: number;
+  writeTimeoutMs?: number | undefined;
   /**
    * Longest time in ms from a message's first byte to its last; then `ERR_READ_TIMEOUT`. 0 is off.
    *
    * @default {30000} one byte a minute is an attack
    */
-  messageTimeoutMs?: number;
+  messageTimeoutMs?: number | undefined;
   /**
    * Longest time in ms without a byte either way; then `ERR_IDLE_TIMEOUT`. 0 is off.
    *
    * @default {300000} on servers, 0 on clients
    */
-  idleTimeoutMs?: number;
+  idleTimeoutMs?: number | undefined;
   /**
    * Longest time in ms without a byte from the peer, whatever we send; then `ERR_IDLE_TIMEOUT`. 0 is off. It does not run while we
    * do not read, as our reader pauses or a rate limit holds the peer back, while a write of ours waits for the peer, or once the
@@ -62,17 +63,17 @@ export interface ConnectionOptions {
    *
    * @default {0} a peer may listen for ever
    */
-  receiveTimeoutMs?: number;
+  receiveTimeoutMs?: number | undefined;
   /**
    * Longest time in ms that `close()` takes to hand over what was sent; then the rest is cut.
    *
    * @default {10000}
    */
-  closeTimeoutMs?: number;
+  closeTimeoutMs?: number | undefined;
 }
 
 /** {@linkcode ConnectionOptions} with every default filled in. */
-export type ResolvedConnectionOptions = Required<ConnectionOptions>;
+export type ResolvedConnectionOptions = Resolved<ConnectionOptions>;
 
 /**
  * Fills in defaults and checks every number.
@@ -129,6 +130,6 @@ export function checkFraming(action: string, framing: unknown): void {
   const { decoder, encoder } = (framing ?? {}) as Partial<Framing>;
   if (typeof decoder === "function" && typeof encoder === "function") return;
   throw new TypeError(
-    `${action} as "framing" must be a Framing such as lengthPrefixed(): got ${typeof framing}`,
+    `${action}: "framing" must be a Framing such as lengthPrefixed(), got ${typeof framing}`,
   );
 }

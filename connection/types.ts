@@ -1,4 +1,5 @@
 // What a connection tells of itself, and what its maker tells it.
+import type { Resolved } from "../options/resolved.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { Sweeper } from "../async/sweeper.ts";
 
@@ -13,30 +14,30 @@ export interface ConnectionEnd {
 /** Options that the creator of a connection passes. */
 export interface ConnectionSetup<Data> extends ConnectionOptions {
   /** Value that the connection's `data` begins with. */
-  data?: Data;
+  data?: Data | undefined;
   /** Name in logs and statistics. @default {a random UUID} */
-  id?: string;
+  id?: string | undefined;
   /**
    * Called with the error of a `send` that was refused for a mistake of the caller's and whose promise nothing waits for, at most ten
    * times for each connection.
    *
    * @default {the console}
    */
-  onUnheard?: (error: unknown) => void;
+  onUnheard?: ((error: unknown) => void) | undefined;
   /** Options that were checked before, in place of those here: for servers and clients that make many connections. */
-  resolved?: Required<ConnectionOptions>;
+  resolved?: Resolved<ConnectionOptions> | undefined;
   /** Timer that looks after the timeouts. @default {one for the process} */
-  sweeper?: Sweeper;
+  sweeper?: Sweeper | undefined;
   /** Called with what moved since the last call. */
-  onTraffic?: (traffic: Traffic) => void;
+  onTraffic?: ((traffic: Traffic) => void) | undefined;
   /** Whether to call it after each read too, and not only once a second and at the end. @default {true} */
-  tellEachRead?: boolean;
+  tellEachRead?: boolean | undefined;
   /** Asked before each message is handed to the reader. @default {none} */
-  rateGate?: MessageGate;
+  rateGate?: MessageGate | undefined;
   /** Called when a message has to wait for it. */
-  onRatePause?: () => void;
+  onRatePause?: (() => void) | undefined;
   /** Told of each message, to take its time; `serve` makes one. @default {none} */
-  observer?: MessageObserver;
+  observer?: MessageObserver | undefined;
 }
 
 /** Learns when messages of a connection come, are handed out and answered. It is called for each one: it must be quick. */

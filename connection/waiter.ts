@@ -7,9 +7,9 @@ import { checkWaitNames } from "../options/names.ts";
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. @default {Infinity} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** The one wait that may be pending. */
@@ -23,7 +23,9 @@ export interface Waiter {
 /** Makes a waiter that gives up when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
 export function boundedWaiter(
   waiter: Waiter,
-  { signal, timeoutMs = Infinity, observer }: ReceiveOptions & { readonly observer?: MessageObserver },
+  { signal, timeoutMs = Infinity, observer }: ReceiveOptions & {
+    readonly observer?: MessageObserver | undefined;
+  },
   onGiveUp: () => void,
 ): Waiter {
   const settle = () => {
@@ -66,7 +68,7 @@ export function checkReceive(options: ReceiveOptions): void {
 
 /** The error of a wait whose time is over. */
 export function readTimeout(timeoutMs: number, observer?: MessageObserver): TimeoutError {
-  const text = `Cannot receive as no message came within ${timeoutMs} ms`;
+  const text = `Cannot receive: no message came within ${timeoutMs} ms`;
   const error = new TimeoutError("ERR_READ_TIMEOUT", text);
   observer?.timedOut(error);
   return error;
@@ -74,7 +76,7 @@ export function readTimeout(timeoutMs: number, observer?: MessageObserver): Time
 
 /** The error of a second wait beside one that is pending. */
 export function secondReader(): TypeError {
-  return new TypeError("Cannot receive as another reader waits on this connection: one reader at a time");
+  return new TypeError("Cannot receive: another reader waits on this connection: one reader at a time");
 }
 
 /** The result of an iteration: `null` is its end. */

@@ -171,7 +171,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** Why nothing is taken any more. */
   #refusal(): Error {
-    return this.#failure ?? new ClosedError("ERR_CLOSED", "Cannot send as the connection is closed", {
+    return this.#failure ?? new ClosedError("ERR_CLOSED", "Cannot send: the connection is closed", {
       unsentBytes: this.#unsentBytes,
     });
   }
@@ -248,7 +248,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (queued > this.#options.maxQueuedBytes && queued - length > this.#options.highWaterBytes) {
       const error = new ClosedError(
         "ERR_SLOW_CONSUMER",
-        `Cannot send as "maxQueuedBytes" is ${this.#options.maxQueuedBytes}: ${queued} bytes wait for a peer that does not ` +
+        `Cannot send: "maxQueuedBytes" is ${this.#options.maxQueuedBytes}: ${queued} bytes wait for a peer that does not ` +
           `read. Wait for each send to resolve before the next`,
         { unsentBytes: queued },
       );

@@ -5,17 +5,22 @@ import { connect, type Connection, delimited } from "@parley/parley";
 
 /** The server's answer was an error; match on `code`. */
 class RequestError extends Error {
-  constructor(readonly code: string, message: string) {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
     super(message);
+    this.code = code;
   }
 }
 
 /** A connection and its answers by the id of their request, so that many requests can be under way. */
 class JsonLines {
+  readonly conn: Connection;
   #lastId = 0;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
 
-  constructor(readonly conn: Connection) {
+  constructor(conn: Connection) {
+    this.conn = conn;
     void this.#read();
   }
 

@@ -8,8 +8,11 @@ import { type Connection, delimited, serve } from "@parley/parley";
 
 /** What a client is told when its request failed. */
 class RequestError extends Error {
-  constructor(readonly code: string, message: string) {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
     super(message);
+    this.code = code;
   }
 }
 
@@ -38,7 +41,7 @@ function answer(line: Uint8Array): string {
   let id: unknown = null;
   try {
     const request = parse(line);
-    id = request.id ?? null;
+    id = request["id"] ?? null;
     const { method, params = [] } = request;
     if (typeof method !== "string" || !Object.hasOwn(methods, method)) {
       throw new RequestError("NO_SUCH_METHOD", `There are ${Object.keys(methods).join(", ")}`);

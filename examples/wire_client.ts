@@ -14,5 +14,5 @@ const wire = join({
 });
 
 wire.handle("temperature", async (stream) => {
-  await stream.write(`21.5 °${stream.meta.unit}`);
+  await stream.write(`21.5 °${stream.meta["unit"]}`);
 });

@@ -12,7 +12,7 @@ export interface ChunkedOptions {
    *
    * @default {"messages"}
    */
-  sends?: "messages" | "parts";
+  sends?: "messages" | "parts" | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ export function chunked(options: ChunkedOptions = {}): Framing {
   const { sends = "messages" } = options;
   if (sends !== "messages" && sends !== "parts") {
     throw new TypeError(
-      `Cannot make the framing as "sends" must be "messages" or "parts": current value is ${
+      `Cannot make the framing: "sends" must be "messages" or "parts", current value is ${
         JSON.stringify(sends)
       }`,
     );
@@ -229,14 +229,14 @@ class ChunkedDecoder extends ChunkDecoder {
     this.at = start;
     return this.fail(
       "ERR_FRAME_TOO_LARGE",
-      `Cannot read the message as "maxMessageBytes" is ${this.#maxMessageBytes}: its ${this.#chunks} chunks so far tell ` +
+      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: its ${this.#chunks} chunks so far tell ` +
         `${this.#sum} bytes`,
     );
   }
 
   #malformed(start: number, why: string): Error {
     this.at = start;
-    return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message as ${why}`);
+    return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message: ${why}`);
   }
 
   protected wanted(): string {

@@ -150,7 +150,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
     if (this.heldBytes > 0) {
       throw this.fail(
         "ERR_FRAME_TRUNCATED",
-        `Cannot read the message as the input ended inside it: ${this.wanted()}`,
+        `Cannot read the message: the input ended inside it: ${this.wanted()}`,
       );
     }
   }

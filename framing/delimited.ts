@@ -31,16 +31,16 @@ const SCANNED_BYTES = 16;
 export function delimited(delimiter: string | Uint8Array): Framing {
   if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
     throw new TypeError(
-      `Cannot make the framing as "delimiter" must be a string or bytes: got ${typeof delimiter}`,
+      `Cannot make the framing: "delimiter" must be a string or bytes, got ${typeof delimiter}`,
     );
   }
   const bytes = typeof delimiter === "string"
     ? new TextEncoder().encode(delimiter)
     : new Uint8Array(delimiter);
-  if (bytes.length === 0) throw new TypeError(`Cannot make the framing as "delimiter" must not be empty`);
+  if (bytes.length === 0) throw new TypeError(`Cannot make the framing: "delimiter" must not be empty`);
   if (bytes.length > MAX_DELIMITER_BYTES) {
     throw new RangeError(
-      `Cannot make the framing as "delimiter" must be 1 to ${MAX_DELIMITER_BYTES} bytes: current length is ${bytes.length}`,
+      `Cannot make the framing: "delimiter" must be 1 to ${MAX_DELIMITER_BYTES} bytes, current length is ${bytes.length}`,
     );
   }
   return {
@@ -73,7 +73,7 @@ class DelimitedEncoder implements FrameEncoder {
     if (message.length > maxMessageBytes) {
       throw new FramingError(
         "ERR_FRAME_TOO_LARGE",
-        `Cannot send the message as "maxMessageBytes" is ${maxMessageBytes}: it has ${message.length} bytes`,
+        `Cannot send the message: "maxMessageBytes" is ${maxMessageBytes}, it has ${message.length} bytes`,
       );
     }
     const found = this.#delimiter.length === 1
@@ -82,7 +82,7 @@ class DelimitedEncoder implements FrameEncoder {
     if (found !== -1 || (this.#borders.length > 0 && this.#endsInDelimiter(message))) {
       throw new FramingError(
         "ERR_FRAME_MALFORMED",
-        `Cannot send the message as it holds its own delimiter${
+        `Cannot send the message: it holds its own delimiter${
           found === -1 ? " across its end" : ` at byte ${found}`
         }: ` +
           `encode it first, or use another framing such as lengthPrefixed()`,
@@ -181,7 +181,7 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
   #tooLarge(): FramingError {
     return this.fail(
       "ERR_FRAME_TOO_LARGE",
-      `Cannot read the message as "maxMessageBytes" is ${this.#maxMessageBytes}: no delimiter came within them`,
+      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: no delimiter came within them`,
     );
   }
 

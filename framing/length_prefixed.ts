@@ -6,9 +6,9 @@ import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 /** Options of {@linkcode lengthPrefixed}. */
 export interface LengthPrefixedOptions {
   /** Bytes of the prefix. @default {4} */
-  bytes?: 1 | 2 | 4 | 8;
+  bytes?: 1 | 2 | 4 | 8 | undefined;
   /** Byte order of the prefix. @default {"big"}, network byte order */
-  endian?: "big" | "little";
+  endian?: "big" | "little" | undefined;
 }
 
 const NAMES: OptionNames<LengthPrefixedOptions> = {
@@ -37,12 +37,12 @@ export function lengthPrefixed(options: LengthPrefixedOptions = {}): Framing {
   const { bytes = 4, endian = "big" } = options;
   if (![1, 2, 4, 8].includes(bytes)) {
     throw new RangeError(
-      `Cannot make the framing as "bytes" must be 1, 2, 4 or 8: current value is ${bytes}`,
+      `Cannot make the framing: "bytes" must be 1, 2, 4 or 8, current value is ${bytes}`,
     );
   }
   if (endian !== "big" && endian !== "little") {
     throw new RangeError(
-      `Cannot make the framing as "endian" must be "big" or "little": current value is "${endian}"`,
+      `Cannot make the framing: "endian" must be "big" or "little", current value is "${endian}"`,
     );
   }
   return {

@@ -22,13 +22,13 @@ import { type FrameEncoder, type Framing, type FramingLimits, MAX_MESSAGE_BYTES 
 export function fixedLength(messageBytes: number): Framing {
   if (!Number.isInteger(messageBytes) || messageBytes < 1 || messageBytes > MAX_MESSAGE_BYTES) {
     throw new RangeError(
-      `Cannot make the framing as "messageBytes" must be 1 to ${MAX_MESSAGE_BYTES}: current value is ${messageBytes}`,
+      `Cannot make the framing: "messageBytes" must be 1 to ${MAX_MESSAGE_BYTES}, current value is ${messageBytes}`,
     );
   }
   const check = (limits: FramingLimits) => {
     if (messageBytes <= limits.maxMessageBytes) return;
     throw new RangeError(
-      `Cannot use fixedLength(${messageBytes}) as "maxMessageBytes" is ${limits.maxMessageBytes}: raise the limit`,
+      `Cannot use fixedLength(${messageBytes}): "maxMessageBytes" is ${limits.maxMessageBytes}: raise the limit`,
     );
   };
   return {
@@ -93,7 +93,7 @@ class FixedEncoder extends PlainEncoder {
     if (message.length === this.#messageBytes) return message;
     throw new FramingError(
       "ERR_FRAME_MALFORMED",
-      `Cannot send the message as it must be of ${this.#messageBytes} bytes: it has ${message.length}`,
+      `Cannot send the message: it must be of ${this.#messageBytes} bytes, it has ${message.length}`,
     );
   }
 }

@@ -123,7 +123,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   #tooLarge(length: number): FramingError {
     return this.fail(
       "ERR_FRAME_TOO_LARGE",
-      `Cannot read the message as "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix tells ${length} bytes`,
+      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix tells ${length} bytes`,
     );
   }
 
@@ -142,6 +142,6 @@ export function checkSendable(message: Uint8Array, maxBytes: number, why: string
   if (message.length <= maxBytes) return;
   throw new FramingError(
     "ERR_FRAME_TOO_LARGE",
-    `Cannot send the message as ${why} ${maxBytes}: it has ${message.length} bytes`,
+    `Cannot send the message: ${why} ${maxBytes}, it has ${message.length} bytes`,
   );
 }

@@ -9,7 +9,7 @@ export interface FrameStreamOptions {
    *
    * @default {1048576} as NATS has it: room for most records, and little to hold for each of a thousand peers
    */
-  maxMessageBytes?: number;
+  maxMessageBytes?: number | undefined;
 }
 
 const DEFAULT_MAX_MESSAGE_BYTES = 2 ** 20;
@@ -99,5 +99,5 @@ function resolve(action: string, options: FrameStreamOptions): { maxMessageBytes
 
 function checkBytes(action: string, chunk: unknown): void {
   if (chunk instanceof Uint8Array) return;
-  throw new TypeError(`${action} as each chunk must be a Uint8Array: got ${typeof chunk}`);
+  throw new TypeError(`${action}: each chunk must be a Uint8Array, got ${typeof chunk}`);
 }

@@ -73,6 +73,6 @@ class VarintDecoder extends PrefixedDecoder {
   }
 
   #malformed(why: string): Error {
-    return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message as ${why}`);
+    return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message: ${why}`);
   }
 }

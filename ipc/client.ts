@@ -31,15 +31,15 @@ export type IpcReconnectOptions = ReconnectOptions;
 /** Options of {@linkcode connectIpc}. */
 export interface IpcClientOptions extends IpcCommonOptions {
   /** TLS beneath the handshake: whom we trust. Over a unix socket the server's name is `localhost` unless `serverName` says otherwise. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /** Longest time in ms until connected, however often that is tried; 0 keeps trying. @default {10000} */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** `false` to connect once, or how to connect again. @default {delays of 20 to 1000 ms, for ever} */
-  reconnect?: false | IpcReconnectOptions;
+  reconnect?: false | IpcReconnectOptions | undefined;
   /** Answers the server's queries. */
-  onQuery?: IpcQueryHandler;
+  onQuery?: IpcQueryHandler | undefined;
   /** Abort closes in order; while connecting it gives up with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<IpcClientOptions> = {
@@ -207,7 +207,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the connection was lost before the server had everything
    */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -336,13 +336,13 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     return end;
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     const link = this.#slot.link;
     this.#statuses.push("closing");
     this.#slot.refuse(null);
     try {
       await link?.close(options);
-      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect as the client was closed"));
+      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"));
       this.#end("closed", null);
     } catch (error) {
       this.#end("closed", error as Error);

@@ -127,7 +127,7 @@ export class Reception {
     const { resolved, secrets } = this.#options;
     const late = new TimeoutError(
       "ERR_HANDSHAKE_TIMEOUT",
-      `Cannot let a client in as it did not finish its handshake within ${resolved.handshakeTimeoutMs} ms`,
+      `Cannot let a client in: it did not finish its handshake within ${resolved.handshakeTimeoutMs} ms`,
     );
     const timer = setTimeout(() => controller.abort(late), resolved.handshakeTimeoutMs);
     let secretsNow: readonly Uint8Array[];
@@ -172,7 +172,7 @@ export class Reception {
     if (this.#stopping.signal.aborted) return;
     const error = new LimitError(
       "ERR_TOO_MANY_CONNECTIONS",
-      `Cannot let a client in as too many handshakes are under way: at most ${maxPending} may be`,
+      `Cannot let a client in: too many handshakes are under way: at most ${maxPending} may be`,
     );
     resolved.reporter.report(error, "refused", peerOf(remoteAddr));
   }

@@ -122,10 +122,10 @@ async function confirmInTime(
     const isReset = (error as ParleyError | null)?.code === "ERR_RESET";
     // Without proofs, this is how a side that wants them turns us away.
     if (anonymous && encryption === false && isReset) {
-      throw new AuthError("ERR_AUTH", "Cannot connect as the other side wants a secret");
+      throw new AuthError("ERR_AUTH", "Cannot connect: the other side wants a secret");
     }
     if (isReset) throw endedAtOnce(encryption, error);
-    throw error ?? new ClosedError("ERR_GOING_AWAY", "Cannot connect as the other side closes");
+    throw error ?? new ClosedError("ERR_GOING_AWAY", "Cannot connect: the other side closes");
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
@@ -141,7 +141,7 @@ function endedAtOnce(encryption: ResolvedIpcOptions["encryption"], cause: unknow
     }" seals: both sides need the same provider`;
   return new ClosedError(
     "ERR_RESET",
-    `Cannot connect as the other side ended the connection right after the handshake: ${why}`,
+    `Cannot connect: the other side ended the connection right after the handshake: ${why}`,
     { cause },
   );
 }
@@ -149,6 +149,6 @@ function endedAtOnce(encryption: ResolvedIpcOptions["encryption"], cause: unknow
 function handshakeTimeout(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_HANDSHAKE_TIMEOUT",
-    `Cannot connect as the other side did not do its part within ${timeoutMs} ms`,
+    `Cannot connect: the other side did not do its part within ${timeoutMs} ms`,
   );
 }

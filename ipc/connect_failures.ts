@@ -17,7 +17,7 @@ export interface Failure {
   /** No more attempts. */
   readonly final: boolean;
   /** Pause before the next, where the usual one is not meant. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
 }
 
 /** When an attempt failed. */

@@ -66,7 +66,7 @@ export class LinkSlot {
     this.#settled = this.#written;
     this.#loss = new ClosedError(
       "ERR_RESET",
-      "Cannot tell whether all that was written has arrived as the connection was lost",
+      "Cannot tell whether all that was written has arrived: the connection was lost",
       { cause: end.error ?? undefined, unsentBytes: end.unsentBytes },
     );
   }
@@ -161,7 +161,7 @@ export class LinkSlot {
       () =>
         new TimeoutError(
           "ERR_WRITE_TIMEOUT",
-          `Cannot send as there was no connection for ${writeTimeoutMs} ms`,
+          `Cannot send: there was no connection for ${writeTimeoutMs} ms`,
         ),
     );
     this.#written++;
@@ -214,12 +214,12 @@ function quietly(): PromiseWithResolvers<void> {
 }
 
 function closed(error: Error | null): Error {
-  return error ?? new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
+  return error ?? new ClosedError("ERR_CLOSED", "Cannot go on: the connection was closed on this side");
 }
 
 function noLink(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_CONNECT_TIMEOUT",
-    `Cannot go on as no other process was connected for ${timeoutMs} ms`,
+    `Cannot go on: no other process was connected for ${timeoutMs} ms`,
   );
 }

@@ -17,47 +17,47 @@ export interface IpcCommonOptions extends IpcAddressOptions {
    *
    * @default {a key file beside the socket, made by the server, readable by this user only}
    */
-  secret?: SecretKey | readonly SecretKey[] | string;
+  secret?: SecretKey | readonly SecretKey[] | string | undefined;
   /** Connect with whoever can reach the address, without a secret on either side. @default {false} */
-  insecureAnonymous?: boolean;
+  insecureAnonymous?: boolean | undefined;
   /** `false` for frames as they are, or a cipher of your own. Both sides want the same. @default {true} */
-  encryption?: boolean | EncryptionProvider;
+  encryption?: boolean | EncryptionProvider | undefined;
   /**
    * Bytes we accept in a message, 1024 to 1073741824. The other side is told in the handshake and keeps to it.
    *
    * @default {3145728} as gipc has it
    */
-  maxMessageBytes?: number;
+  maxMessageBytes?: number | undefined;
   /** Plaintext bytes we accept in an encrypted record, 1024 to 1048576. @default {65536} what one processor seals in 0.1 ms */
-  maxRecordBytes?: number;
+  maxRecordBytes?: number | undefined;
   /** Longest time in ms for a handshake. @default {5000} */
-  handshakeTimeoutMs?: number;
+  handshakeTimeoutMs?: number | undefined;
   /** Longest wait in ms for the answer to a query. @default {5000} as simple-ipc has it */
-  queryTimeoutMs?: number;
+  queryTimeoutMs?: number | undefined;
   /** Silence in ms after which the other side is asked whether it lives; 0 is off. @default {15000, in a pair half of `queryTimeoutMs`} */
-  keepaliveMs?: number;
+  keepaliveMs?: number | undefined;
   /** Time in ms it has for a sign of life; then `ERR_KEEPALIVE_TIMEOUT`. @default {10000} */
-  keepaliveTimeoutMs?: number;
+  keepaliveTimeoutMs?: number | undefined;
   /** Longest time in ms in which the other side takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`. @default {10000} as NATS has it */
-  writeTimeoutMs?: number;
+  writeTimeoutMs?: number | undefined;
   /** Longest time in ms from the first byte of a message to its last; 0 is off. @default {30000} */
-  messageTimeoutMs?: number;
+  messageTimeoutMs?: number | undefined;
   /** Longest time in ms that `close()` takes to end in order; then the rest is cut. @default {10000} */
-  closeTimeoutMs?: number;
+  closeTimeoutMs?: number | undefined;
   /** A write waits while more than this many bytes are not in the kernel. @default {1048576} */
-  highWaterBytes?: number;
+  highWaterBytes?: number | undefined;
   /** Above this many the connection ends with `ERR_SLOW_CONSUMER`. Only who writes without waiting gets there. @default {8388608} */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /** Bytes of messages that are received before they are read; then the other side has to wait. @default {262144} */
-  readAheadBytes?: number;
+  readAheadBytes?: number | undefined;
   /** Queries of ours that are sent and not answered, of 4 MiB together; others wait their turn. @default {1024} */
-  maxQueriesInFlight?: number;
+  maxQueriesInFlight?: number | undefined;
   /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
-  maxQueriesRunning?: number;
+  maxQueriesRunning?: number | undefined;
   /** Told of errors that have no caller: failed handshakes, handlers that threw. @default {the logger is told} */
-  onError?: IpcErrorHandler;
+  onError?: IpcErrorHandler | undefined;
   /** Where to log. @default {standard error, from the level in `PARLEY_LOG` on, else `warn`} */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode IpcCommonOptions} with every default filled in, checked. */
@@ -85,7 +85,7 @@ export interface ResolvedIpcOptions {
 export function resolveIpcOptions(
   action: string,
   options: IpcCommonOptions,
-  defaults: { keepaliveMs?: (queryTimeoutMs: number) => number } = {},
+  defaults: { keepaliveMs?: ((queryTimeoutMs: number) => number) | undefined } = {},
 ): ResolvedIpcOptions {
   checkName(action, options.name);
   const anonymous = options.insecureAnonymous ?? false;
@@ -94,7 +94,7 @@ export function resolveIpcOptions(
   if (typeof encryption !== "boolean") checkProvider(action, encryption);
   const secret = checkSecret(action, options.secret);
   if (anonymous && secret !== undefined) {
-    throw new TypeError(`${action} as "insecureAnonymous" excludes "secret"`);
+    throw new TypeError(`${action}: "insecureAnonymous" excludes "secret"`);
   }
   if (options.onError !== undefined) checkFunction(action, "onError", options.onError);
   const queryTimeoutMs = checkDurationMs(action, "queryTimeoutMs", options.queryTimeoutMs ?? 5000);
@@ -161,16 +161,16 @@ function checkSecret(action: string, secret: unknown): readonly SecretKey[] | st
   if (secret === undefined) return undefined;
   if (typeof secret === "string") {
     if ([...secret].length < 16) {
-      throw new RangeError(`${action} as a "secret" text must have 16 characters or more`);
+      throw new RangeError(`${action}: a "secret" text must have 16 characters or more`);
     }
     return secret;
   }
   const keys: unknown[] = Array.isArray(secret) ? secret : [secret];
   if (keys.length < 1 || keys.length > MAX_SECRETS) {
-    throw new RangeError(`${action} as "secret" must be 1 to ${MAX_SECRETS} keys: there are ${keys.length}`);
+    throw new RangeError(`${action}: "secret" must be 1 to ${MAX_SECRETS} keys, there are ${keys.length}`);
   }
   if (!keys.every((key) => key instanceof SecretKey)) {
-    throw new TypeError(`${action} as "secret" must be a SecretKey, some of them, or a passphrase`);
+    throw new TypeError(`${action}: "secret" must be a SecretKey, some of them, or a passphrase`);
   }
   return keys as SecretKey[];
 }
@@ -178,7 +178,7 @@ function checkSecret(action: string, secret: unknown): readonly SecretKey[] | st
 function checkProvider(action: string, provider: EncryptionProvider): void {
   if (typeof provider !== "object" || provider === null) {
     throw new TypeError(
-      `${action} as "encryption" must be true, false or an EncryptionProvider: it is ${typeof provider}`,
+      `${action}: "encryption" must be true, false or an EncryptionProvider, it is ${typeof provider}`,
     );
   }
   checkText(action, "encryption.name", provider.name, 1, 64);
@@ -196,7 +196,7 @@ export function toBytes(action: string, data: unknown): Uint8Array {
   if (data instanceof Uint8Array) return data;
   if (typeof data === "string") return new TextEncoder().encode(data);
   throw new TypeError(
-    `${action} as "data" must be a Uint8Array or a text: it is ${data === null ? "null" : typeof data}`,
+    `${action}: "data" must be a Uint8Array or a text, it is ${data === null ? "null" : typeof data}`,
   );
 }
 
@@ -204,11 +204,11 @@ export function toBytes(action: string, data: unknown): Uint8Array {
 const CLOSE_NAMES = { timeoutMs: true } as const;
 
 /** Names of the options of a `close` that may turn a client out. */
-export const CLIENT_CLOSE_NAMES = { ...CLOSE_NAMES, forGood: true } as const;
+export const CLIENT_CLOSE_NAMES = { timeoutMs: true, forGood: true } as const;
 
 /** Refuses a `close` whose options are wrong; nothing is closed then. */
 export function refuseClose(
-  options: { readonly timeoutMs?: number; readonly forGood?: boolean },
+  options: { readonly timeoutMs?: number | undefined; readonly forGood?: boolean | undefined },
   names: Readonly<Record<string, true>> = CLOSE_NAMES,
 ): Promise<never> | null {
   const { timeoutMs, forGood } = options;

@@ -10,11 +10,11 @@ import type { IpcCommonOptions } from "./options.ts";
 /** Options of {@linkcode pairIpc}; both processes give the same. */
 export interface IpcPairOptions extends IpcCommonOptions {
   /** TLS beneath the handshake, for either role. */
-  tls?: { server: ServerTlsOptions; client: ClientTlsOptions };
+  tls?: { server: ServerTlsOptions; client: ClientTlsOptions } | undefined;
   /** `false` to end when the other process is lost, or how long to wait before the roles are decided anew. @default {delays of 10 to 250 ms, for ever} */
-  reconnect?: false | IpcReconnectOptions;
+  reconnect?: false | IpcReconnectOptions | undefined;
   /** Abort closes in order; before the roles are decided it gives up with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Names of the options of a pair. */

@@ -179,7 +179,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   /** Leaves the pair in order, as `IpcClient.close` does. Idempotent. */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -358,7 +358,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     }
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#slot.refuse(null);
     this.#stopReception();
@@ -379,7 +379,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   }
 
   async #leave(status: IpcStatus, error: Error | null): Promise<void> {
-    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect as this side was closed"));
+    this.#stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
     await this.#stopReception();
     this.#slot.end(error);
     this.#statuses.push(status, error === null ? {} : { error });

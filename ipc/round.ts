@@ -5,7 +5,7 @@ import type { IpcServerClient, IpcServerMessage } from "./server_client.ts";
 /** How a round may end early. */
 export interface IpcRoundOptions extends IpcReceiveOptions {
   /** Longest wait in ms; then the round is what has come by then. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** Waits for a message of each client, and takes them. */

@@ -39,23 +39,25 @@ import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/statu
 /** Options of {@linkcode listenIpc}. */
 export interface IpcServerOptions extends IpcCommonOptions {
   /** TLS beneath the handshake. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Clients at a time, 1 to 65536; others are told that it is full. @default {1000} */
-  maxClients?: number;
+  maxClients?: number | undefined;
   /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /**
    * Called with each client that comes in, before any of its messages and queries is taken. Its `closed` resolves when it goes.
    * What it throws, or its promise rejects with, goes to `onError`; the client stays.
    */
-  onClient?: (client: IpcServerClient) => void | Promise<void>;
+  onClient?: ((client: IpcServerClient) => void | Promise<void>) | undefined;
   /**
    * Answers the clients' queries; an empty answer is an answer. The context has the `client` that asks, and a `signal` that aborts
    * when it no longer waits.
    */
-  onQuery?: (data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>;
+  onQuery?:
+    | ((data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>)
+    | undefined;
   /** Abort closes in order. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<IpcServerOptions> = {
@@ -233,11 +235,11 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const [client, second] = this.#clients.values();
     if (second !== undefined) {
       return Promise.reject(
-        new TypeError(`Cannot query as there must be one client: there are ${this.#clients.size}`),
+        new TypeError(`Cannot query: there must be one client, there are ${this.#clients.size}`),
       );
     }
     if (client === undefined) {
-      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query as there is no client"));
+      return Promise.reject(new ClosedError("ERR_CLOSED", "Cannot query: there is no client"));
     }
     return client.query(data, options);
   }
@@ -264,7 +266,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
    */
-  shutdown(options: { timeoutMs?: number } = {}): Promise<void> {
+  shutdown(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -357,7 +359,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return undefined;
   }
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
     this.#reception.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
@@ -373,7 +375,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const cutBytes = late.reduce((sum, { cutBytes }) => sum + cutBytes, 0);
     throw new TimeoutError(
       "ERR_DRAIN_TIMEOUT",
-      `Cannot shut down in order as ${late.length} clients took too long`,
+      `Cannot shut down in order: ${late.length} clients took too long`,
       {
         cutConnections: late.length,
         cutBytes,
@@ -385,6 +387,6 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 function serverFull(maxClients: number): LimitError {
   return new LimitError(
     "ERR_TOO_MANY_CONNECTIONS",
-    `Cannot let a client in as the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
+    `Cannot let a client in: the server is full: as many are connected as "maxClients" allows, ${maxClients}: raise it`,
   );
 }

@@ -11,11 +11,11 @@ export type { RefusalReason } from "./refusal.ts";
 /** What {@linkcode Admission} works with beside its options. */
 export interface AdmissionParts {
   /** Penalties to ask; none when absent. */
-  readonly penalties?: Penalties;
+  readonly penalties?: Penalties | undefined;
   /** Sources that the cap of pending connections per source leaves alone. @default {loopback} */
-  readonly exemptions?: SourceExemptions;
+  readonly exemptions?: SourceExemptions | undefined;
   /** Gives a number from 0 to below 1. @default {Math.random} */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /** A connection that was let in. */

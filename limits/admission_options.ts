@@ -5,23 +5,23 @@ import type { TokenBucketOptions } from "../collections/token_bucket.ts";
 /** Options of an `Admission`. A connection is pending until its handshake has finished. */
 export interface AdmissionOptions {
   /** Connections at a time, pending ones included. @default {1000, what a process with few descriptors can hold} */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /**
    * Pending connections at a time. At most `maxConnections` count.
    *
    * @default {500} room for a burst of honest clients after a restart, whose handshakes all run at once, so that for a while
    * none finishes; with `pendingDrop: "newest"` 100, as OpenSSH's MaxStartups
    */
-  readonly maxPending?: number;
+  readonly maxPending?: number | undefined;
   /**
    * Pending connections from which on early drop may strike: with a chance that grows from 0 here to 1 at
    * `maxPending`. As much as `maxPending` or more: never before that is reached.
    *
    * @default {`maxPending`} while there is room nobody has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
    */
-  readonly pendingDropStart?: number;
+  readonly pendingDropStart?: number | undefined;
   /** Pending connections of one source at a time; see `SourceExemptions` for who is not held to it. @default {16} */
-  readonly maxPendingPerSource?: number;
+  readonly maxPendingPerSource?: number | undefined;
   /**
    * What gives way when there are too many pending connections. `"oldest"`: the one that has been pending longest,
    * once handshakes have stalled (see `stallMs`); a flood of silent clients then cannot lock anyone out.
@@ -29,7 +29,7 @@ export interface AdmissionOptions {
    *
    * @default {"oldest"}
    */
-  readonly pendingDrop?: "oldest" | "newest";
+  readonly pendingDrop?: "oldest" | "newest" | undefined;
   /**
    * Time without a finished handshake, in milliseconds, after which the oldest pending connection gives way; it has
    * itself had at least this long. While handshakes finish, a burst of newcomers waits instead, and is taken in as
@@ -37,15 +37,15 @@ export interface AdmissionOptions {
    *
    * @default {50, several times what a handshake takes on a busy machine}
    */
-  readonly stallMs?: number;
+  readonly stallMs?: number | undefined;
   /** Connections of one source at a time, loopback included. @default {none but maxConnections} */
-  readonly maxConnectionsPerSource?: number;
+  readonly maxConnectionsPerSource?: number | undefined;
   /** New connections per second of one source, loopback included. @default {not limited} */
-  readonly connectionsPerSecondPerSource?: number;
+  readonly connectionsPerSecondPerSource?: number | undefined;
   /** New connections of one source at once after a rest. @default {one second of the rate, at least 1} */
-  readonly connectionBurstPerSource?: number;
+  readonly connectionBurstPerSource?: number | undefined;
   /** Sources whose rate is remembered. @default {65536} */
-  readonly maxSources?: number;
+  readonly maxSources?: number | undefined;
 }
 
 /** Options of an `Admission`, checked and with their defaults. */
@@ -114,7 +114,7 @@ function resolveRate(action: string, options: AdmissionOptions): TokenBucketOpti
   if (rate === undefined) {
     if (burst === undefined) return null;
     throw new TypeError(
-      `${action} as "connectionBurstPerSource" needs "connectionsPerSecondPerSource" beside it`,
+      `${action}: "connectionBurstPerSource" needs "connectionsPerSecondPerSource" beside it`,
     );
   }
   const perSecond = checkNumber(action, "connectionsPerSecondPerSource", rate, 0.0001, 1e9);

@@ -68,14 +68,14 @@ export interface DescriptorWishes {
   /** Descriptors that the process may have; `null` when it is not known. */
   readonly allowed: number | null;
   /** Most connections at a time as the user set it; as many as fit, up to 1000, when absent. */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /**
    * Connections that may hold a descriptor before the server has accepted them, as it was set; as many as fit, up to
    * 128, when absent.
    */
-  readonly backlog?: number;
+  readonly backlog?: number | undefined;
   /** Descriptors for everything else. @default {64, at most half of those allowed} */
-  readonly reserve?: number;
+  readonly reserve?: number | undefined;
 }
 
 /** What a server can have. */
@@ -124,7 +124,7 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
       : `"maxConnections" of ${maxConnections}`;
     const atMost = Math.max(0, room - backlog);
     throw new RangeError(
-      `Cannot listen as ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
+      `Cannot listen: ${asked}, ${backlog} that wait to be accepted ("backlog") and a reserve of ${reserve} need more descriptors than ` +
         `the ${allowed} that this process may have: set "maxConnections" to ${atMost} or less, or raise the ` +
         `limit (ulimit -n, LimitNOFILE= in systemd)`,
     );

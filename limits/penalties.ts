@@ -9,31 +9,31 @@ export type Offence = "failed_handshake" | "failed_auth" | "handshake_timeout";
 /** Options of {@linkcode Penalties}. The model is OpenSSH's `PerSourcePenalties`. */
 export interface PenaltiesOptions {
   /** Whether there are penalties at all. @default {true} */
-  readonly enabled?: boolean;
+  readonly enabled?: boolean | undefined;
   /**
    * Time that a source owes for a failed handshake or a failed authentication, in milliseconds. A good handshake of the same
    * source pays it off again.
    *
    * @default {5000} guessing and scanning become slow
    */
-  readonly failureMs?: number;
+  readonly failureMs?: number | undefined;
   /** Time that a source owes for a handshake that ran out of time, in milliseconds. @default {10000} it cost a slot */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /**
    * Time that a source may owe before it is refused, in milliseconds; 0 refuses it from the first offence on.
    *
    * @default {15000} as OpenSSH has it: a mistake or two cost nothing
    */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
   /** Most time that a source can owe, and so the longest time of a refusal, in milliseconds. @default {600000} */
-  readonly maxMs?: number;
+  readonly maxMs?: number | undefined;
   /**
    * Sources that are remembered, of IPv4 and of IPv6 each, the least recent ones forgotten first. The families are
    * kept apart so that the plenty of IPv6 networks cannot push IPv4 addresses out.
    *
    * @default {65536}
    */
-  readonly maxSources?: number;
+  readonly maxSources?: number | undefined;
 }
 
 /** How long a source counts as one that also brings good clients, after the last of those, in ms. */

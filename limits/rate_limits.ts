@@ -16,31 +16,31 @@ const MIN_RATE = 0.0001;
  */
 export interface RateLimit {
   /** Messages per second. */
-  readonly messagesPerSecond?: number;
+  readonly messagesPerSecond?: number | undefined;
   /** Messages that may come at once after a rest. @default {one second of the rate, at least 1} */
-  readonly burstMessages?: number;
+  readonly burstMessages?: number | undefined;
   /**
    * Bytes of messages per second, without what their framing adds. A message larger than `burstBytes` passes when none was
    * handed over for as long as that burst takes; the next one waits until it is paid for, though 30 seconds at most.
    */
-  readonly bytesPerSecond?: number;
+  readonly bytesPerSecond?: number | undefined;
   /** Bytes that may come at once after a rest. @default {one second of the rate, at least 1} */
-  readonly burstBytes?: number;
+  readonly burstBytes?: number | undefined;
 }
 
 /** Options of {@linkcode RateLimits}. */
 export interface RateLimitsOptions {
   /** Limit for each connection by itself. @default {none} */
-  readonly perConnection?: RateLimit;
+  readonly perConnection?: RateLimit | undefined;
   /**
    * Limit for all connections of one source together, loopback included. They take turns, one message each. Connections
    * without a source (unix sockets, memory) are not counted together. @default {none}
    */
-  readonly perSource?: RateLimit;
+  readonly perSource?: RateLimit | undefined;
   /** Limit for all connections of the server together. Their sources take turns, one message each. @default {none} */
-  readonly perServer?: RateLimit;
+  readonly perServer?: RateLimit | undefined;
   /** Sources that are remembered, the least recently used ones forgotten first. @default {65536} */
-  readonly maxSources?: number;
+  readonly maxSources?: number | undefined;
 }
 
 /**
@@ -136,7 +136,7 @@ function plan(scope: string, limit: RateLimit): BucketPlan[] {
     if (rate === undefined) {
       if (burst === undefined) continue;
       throw new TypeError(
-        `Cannot limit rates as "${scope}.${burstName}" needs "${scope}.${rateName}" beside it`,
+        `Cannot limit rates: "${scope}.${burstName}" needs "${scope}.${rateName}" beside it`,
       );
     }
     const perSecond = checkNumber("Cannot limit rates", `${scope}.${rateName}`, rate, MIN_RATE, MAX_RATE);

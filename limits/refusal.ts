@@ -49,7 +49,7 @@ export function refusalError(
   const code = reason === "rate_limited" ? "ERR_RATE_LIMITED" : "ERR_TOO_MANY_CONNECTIONS";
   return new LimitError(
     code,
-    `Cannot let a connection in as ${why(reason, limits, source ?? "this source")}`,
+    `Cannot let a connection in: ${why(reason, limits, source ?? "this source")}`,
   );
 }
 

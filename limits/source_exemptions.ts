@@ -14,7 +14,7 @@ export interface SourceExemptionsOptions {
    *
    * @default {false}
    */
-  readonly limitLoopback?: boolean;
+  readonly limitLoopback?: boolean | undefined;
   /**
    * Addresses and networks that no limit per source holds for, such as a load balancer that stands before the server, or an
    * office with many clients behind one address: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither
@@ -23,7 +23,7 @@ export interface SourceExemptionsOptions {
    *
    * @default {[]}
    */
-  readonly exemptSources?: readonly string[];
+  readonly exemptSources?: readonly string[] | undefined;
 }
 
 /**
@@ -54,7 +54,7 @@ export class SourceExemptions {
     this.#limitLoopback = checkBoolean("Cannot set limits", "limitLoopback", limitLoopback);
     if (!Array.isArray(exemptSources)) {
       throw new TypeError(
-        `Cannot set limits as "exemptSources" must be an array of texts: current value is of type ${typeof exemptSources}`,
+        `Cannot set limits: "exemptSources" must be an array of texts, current value is of type ${typeof exemptSources}`,
       );
     }
     this.#networks = exemptSources.map(readNetwork);
@@ -77,14 +77,14 @@ export class SourceExemptions {
 function readNetwork(text: unknown): Network {
   if (typeof text !== "string") {
     throw new TypeError(
-      `Cannot set limits as "exemptSources" must hold texts: current value is of type ${typeof text}`,
+      `Cannot set limits: "exemptSources" must hold texts, current value is of type ${typeof text}`,
     );
   }
   // Sources are told apart by their first 64 bits in IPv6, so a longer prefix could not be honoured.
   const network = parseNetwork(text, 64);
   if (network !== null) return network;
   throw new RangeError(
-    `Cannot set limits as "exemptSources" must hold IPv4 networks (to /32) and IPv6 networks (to /64): ` +
+    `Cannot set limits: "exemptSources" must hold IPv4 networks (to /32) and IPv6 networks (to /64): ` +
       `current value is ${JSON.stringify(text.slice(0, 64))}`,
   );
 }

@@ -12,7 +12,7 @@ export interface LogEvent {
   /** The same for every line of a kind, but for words from a fixed set. */
   readonly message: string;
   /** What differs. Texts are escaped and cut; an error is told by its code and its message. */
-  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly fields?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**

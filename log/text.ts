@@ -120,11 +120,11 @@ function escape(character: string, codePoint: number): string {
 /** Options of {@linkcode KindRateLimiter}. */
 export interface KindRateLimiterOptions {
   /** Lines of one kind in one interval. @default {10, enough to see what is wrong} */
-  readonly maxPerInterval?: number;
+  readonly maxPerInterval?: number | undefined;
   /** Length of the interval, in milliseconds. @default {10000} */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /** Kinds that are told apart; those beyond share one allowance. @default {256} */
-  readonly maxKinds?: number;
+  readonly maxKinds?: number | undefined;
 }
 
 /** What is to be done with a line. */

@@ -18,7 +18,7 @@ import { PingTable } from "./ping_table.ts";
 import { isOpening, isOver, nextSessionState, type SessionState, type StreamState } from "./state.ts";
 import { StreamCore, type StreamHost } from "./stream_core.ts";
 import { Streams } from "./streams.ts";
-import { type MuxTerms, SessionTerms } from "./terms.ts";
+import { type PeerTerms, SessionTerms } from "./terms.ts";
 import { FrameWriter } from "./writer.ts";
 
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */
@@ -124,7 +124,7 @@ export class Engine implements FrameSink, StreamHost {
   }
 
   /** See `MuxSession.agree`. */
-  agree(theirs: Partial<MuxTerms>): void {
+  agree(theirs: PeerTerms): void {
     const { terms } = this;
     if (terms.agree(theirs)) {
       // The peer may know the terms earlier than we do: what it has opened by then is subject to them.
@@ -306,7 +306,7 @@ export class Engine implements FrameSink, StreamHost {
     } catch (error) {
       const broken = error instanceof ProtocolError
         ? error
-        : new ProtocolError("ERR_MUX_INTERNAL", "Cannot go on with the session as it failed", {
+        : new ProtocolError("ERR_MUX_INTERNAL", "Cannot go on with the session: it failed", {
           cause: error,
         });
       void this.#end(broken, broken.code === "ERR_MUX_PEER_ERROR" ? "cut" : "tell");

@@ -1,5 +1,6 @@
 // Budgets against peers that are busy for the sake of it: resets, pings, empty frames, frames for dead streams.
 import { ProtocolError } from "../errors.ts";
+import type { Resolved } from "../options/resolved.ts";
 
 /**
  * How much of each kind of noise a peer may make before the session ends with go-away 1. Honest programs stay far
@@ -12,15 +13,15 @@ export interface FloodLimits {
    *
    * @default {10_000} a caller that cancels a thousand calls a second for ten seconds
    */
-  maxResets?: number;
+  maxResets?: number | undefined;
   /** Resets per second on top, in the long run. @default {1000} */
-  maxResetsPerSecond?: number;
+  maxResetsPerSecond?: number | undefined;
   /** Pings within ten seconds. @default {100} a keepalive needs one */
-  maxPingsPer10s?: number;
+  maxPingsPer10s?: number | undefined;
   /** Frames in a row that neither carry nor change anything. @default {100} */
-  maxEmptyFrames?: number;
+  maxEmptyFrames?: number | undefined;
   /** Frames for streams that are gone, at once; a tenth of it per second on top. @default {1000} */
-  maxDeadFrames?: number;
+  maxDeadFrames?: number | undefined;
 }
 
 /** Frames that may come for a stream after its end without counting: window updates for what it was sent. */
@@ -61,11 +62,11 @@ export class FloodGuard {
   readonly #resets: TokenBucket;
   readonly #pings: TokenBucket;
   readonly #dead: TokenBucket;
-  readonly #limits: Required<FloodLimits>;
+  readonly #limits: Resolved<FloodLimits>;
   #empty = 0;
 
   /** Makes a guard with nothing counted yet; `now` in milliseconds. */
-  constructor(limits: Required<FloodLimits>, now: number) {
+  constructor(limits: Resolved<FloodLimits>, now: number) {
     this.#limits = limits;
     this.#resets = new TokenBucket(limits.maxResets, limits.maxResetsPerSecond, now);
     this.#pings = new TokenBucket(limits.maxPingsPer10s, limits.maxPingsPer10s / 10, now);

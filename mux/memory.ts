@@ -18,7 +18,7 @@ export interface MuxMemoryOptions {
    *
    * @default {268435456} 256 MiB: eight sessions of the wire at their own limit
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 /**
@@ -47,7 +47,7 @@ export class MuxMemory {
   constructor({ maxBytes = DEFAULT_PROCESS_BYTES }: MuxMemoryOptions = {}) {
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
       throw new RangeError(
-        `Cannot make a memory budget as "maxBytes" must be at least 1: current value is ${maxBytes}`,
+        `Cannot make a memory budget: "maxBytes" must be at least 1, current value is ${maxBytes}`,
       );
     }
     this.maxBytes = maxBytes;

@@ -44,6 +44,6 @@ export { type MuxRole, type MuxSessionOptions } from "./options.ts";
 export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
 export { type LinkStatus, type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
-export { type MuxTerms } from "./terms.ts";
+export type { MuxTerms, PeerTerms } from "./terms.ts";
 export { type WaitOptions } from "../async/wait.ts";
 export { INITIAL_WINDOW_BYTES } from "./window.ts";

@@ -1,5 +1,6 @@
 // Options of a session: defaults, reasons, and checks before any I/O.
 import { type Clock, systemClock } from "../async/clock.ts";
+import type { Resolved } from "../options/resolved.ts";
 import type { FloodLimits } from "./flood.ts";
 import { type MuxMemory, processMemory } from "./memory.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
@@ -16,70 +17,70 @@ export interface MuxSessionOptions {
    *
    * @default {256} as yamux programs expect
    */
-  maxStreams?: number;
+  maxStreams?: number | undefined;
   /**
    * Streams that the peer opened and `acceptStream` did not take yet; more are refused.
    *
    * @default {256} as yamux programs expect
    */
-  maxBacklog?: number;
+  maxBacklog?: number | undefined;
   /**
    * Streams of ours that the peer has not answered yet; `openStream` waits for one of them beyond that.
    *
    * @default {256} the backlog that yamux programs have
    */
-  maxOpening?: number;
+  maxOpening?: number | undefined;
   /**
    * Bytes that all streams may reserve for what they receive. Every stream reserves its window, so that what the peer may
    * send is always kept; once they are used up, further streams are refused.
    *
    * @default {134217728} 128 MiB: 256 streams of the peer and as many of ours, with the 256 KiB that yamux starts with
    */
-  maxBufferedBytes?: number;
+  maxBufferedBytes?: number | undefined;
   /**
    * Size that the receive window of one stream may grow to; windows grow within half of `maxBufferedBytes`.
    *
    * @default {16777216} 16 MiB: 1 Gbit/s at 130 ms
    */
-  maxWindowBytes?: number;
+  maxWindowBytes?: number | undefined;
   /**
    * Time that the peer may take to answer an opened stream before it is reset.
    *
    * @default {75_000} as yamux programs have it
    */
-  openTimeoutMs?: number;
+  openTimeoutMs?: number | undefined;
   /**
    * Time without progress that the peer gets to end a stream which the application has closed, before it is reset. A
    * stream that is still read, or whose reader pauses, has no such limit.
    *
    * @default {60_000} a peer that forgot its FIN must not hold a stream for ever
    */
-  halfCloseTimeoutMs?: number;
+  halfCloseTimeoutMs?: number | undefined;
   /**
    * Time between pings, ± 10 %; 0 for none.
    *
    * @default {15_000} below the 30 s after which some NATs forget a mapping
    */
-  keepAliveMs?: number;
+  keepAliveMs?: number | undefined;
   /**
    * Time without a sign of life after a ping before the session counts as dead.
    *
    * @default {10_000}
    */
-  keepAliveTimeoutMs?: number;
+  keepAliveTimeoutMs?: number | undefined;
   /** How much noise a peer may make. */
-  flood?: FloodLimits;
+  flood?: FloodLimits | undefined;
   /** Budget shared with other sessions. @default {processMemory} 256 MiB for all sessions of the process */
-  memory?: MuxMemory;
+  memory?: MuxMemory | undefined;
   /** Where time comes from. @default {systemClock} */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Randomness for timers, 0 to 1. @default {Math.random} */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
 /** Options after the defaults are in and the checks are done. */
-export type ResolvedMuxOptions = Required<Omit<MuxSessionOptions, "flood">> & {
-  flood: Required<FloodLimits>;
+export type ResolvedMuxOptions = Resolved<Omit<MuxSessionOptions, "flood">> & {
+  flood: Resolved<FloodLimits>;
 };
 
 /** Puts the defaults in and checks the numbers. */
@@ -110,7 +111,7 @@ export function resolveMuxOptions(options: MuxSessionOptions): ResolvedMuxOption
   };
   if (resolved.role !== "client" && resolved.role !== "server") {
     const text =
-      `Cannot start a session as "role" must be "client" or "server": current value is ${resolved.role}`;
+      `Cannot start a session: "role" must be "client" or "server", current value is ${resolved.role}`;
     throw new TypeError(text);
   }
   const { maxBufferedBytes, maxWindowBytes } = resolved;
@@ -137,6 +138,6 @@ function definedOf<T extends object>(options: T): { [K in keyof T]: Exclude<T[K]
 function check(name: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   throw new RangeError(
-    `Cannot start a session as "${name}" must be ${min} to ${max}: current value is ${value}`,
+    `Cannot start a session: "${name}" must be ${min} to ${max}, current value is ${value}`,
   );
 }

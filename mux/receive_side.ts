@@ -147,7 +147,7 @@ export class ReceiveSide {
   /** Gives the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
   read(options?: WaitOptions, joinBytes = 0): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
-      return Promise.reject(new TypeError("Cannot read from the stream as another read is under way"));
+      return Promise.reject(new TypeError("Cannot read from the stream: another read is under way"));
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     const chunk = joinBytes === 0 ? this.#buffer.shift() : this.#buffer.shiftJoined(joinBytes);

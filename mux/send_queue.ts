@@ -207,6 +207,6 @@ export class SendQueue implements FrameSource {
 
   #refusal(): unknown {
     if (this.#phase.kind === "failed") return this.#phase.error;
-    return new ClosedError("ERR_CLOSED", "Cannot write to the stream as its writing side was closed");
+    return new ClosedError("ERR_CLOSED", "Cannot write to the stream: its writing side was closed");
   }
 }

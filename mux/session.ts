@@ -9,7 +9,7 @@ import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } fr
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
-import { checkTerm, MAX_STREAMS, type MuxTerms } from "./terms.ts";
+import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./window.ts";
 
@@ -30,7 +30,7 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
 /** Options of {@linkcode MuxSession.close}. */
 export interface MuxCloseOptions {
   /** Time that open streams get to end by themselves before they are cut. @default {10_000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** Somebody who waits for a stream, incoming or to be opened. */
@@ -189,7 +189,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    *
    * @throws {RangeError} when a term is out of range
    */
-  agree(theirs: Partial<MuxTerms>): void {
+  agree(theirs: PeerTerms): void {
     const { maxStreams = 0, windowBytes = 1 } = theirs;
     checkTerm("maxStreams", maxStreams, MAX_STREAMS, 0);
     checkTerm("windowBytes", windowBytes, INITIAL_WINDOW_BYTES);
@@ -232,7 +232,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.abort(
       reason instanceof ParleyError
         ? reason
-        : new ClosedError("ERR_CLOSED", "Cannot use the session as it was aborted on this side", {
+        : new ClosedError("ERR_CLOSED", "Cannot use the session: it was aborted on this side", {
           cause: reason,
         }),
     );
@@ -320,7 +320,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   #checkEnd(): void {
     const { state, error } = this.#engine;
     if (state === "ended") {
-      throw error ?? new ClosedError("ERR_CLOSED", "Cannot use the session as it was closed");
+      throw error ?? new ClosedError("ERR_CLOSED", "Cannot use the session: it was closed");
     }
   }
 

@@ -211,7 +211,7 @@ export class MuxStream implements AsyncDisposable {
    * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` tells a peer that
    * agreed on terms that the handler failed: its error then has a `RemoteError` with `ERR_HANDLER` as cause.
    */
-  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean } = {}): void {
+  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean | undefined } = {}): void {
     this.#core.reset(reason, failed);
   }
 

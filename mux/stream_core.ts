@@ -328,7 +328,7 @@ export class StreamCore {
   }
 
   /** `tell` sends RST with this length. */
-  #endWith(error: ParleyError, { drop, tell }: { drop: boolean; tell?: number }): void {
+  #endWith(error: ParleyError, { drop, tell }: { drop: boolean; tell?: number | undefined }): void {
     if (tell !== undefined) this.#frame(Flag.rst, tell);
     this.#ended = error;
     this.#move("reset");

@@ -11,6 +11,9 @@ export interface MuxTerms {
   readonly windowBytes: number;
 }
 
+/** The terms that a peer has told so far. */
+export type PeerTerms = { readonly [Name in keyof MuxTerms]?: MuxTerms[Name] | undefined };
+
 /** The most streams that a side may allow, as in the options. */
 export const MAX_STREAMS: number = 1 << 24;
 /** The least window with which streams start: one small write. */
@@ -68,7 +71,7 @@ export class SessionTerms {
   }
 
   /** Takes note of the peer's terms; true when windows start at another size from now on. */
-  agree({ maxStreams, windowBytes }: Partial<MuxTerms>): boolean {
+  agree({ maxStreams, windowBytes }: PeerTerms): boolean {
     if (maxStreams !== undefined) this.#limit.tell(maxStreams);
     if (windowBytes === undefined || this.#hasAgreed) return false;
     this.#hasAgreed = true;

@@ -15,17 +15,17 @@ export type { DialOptions, DialStage } from "./socket/tcp.ts";
 export type DialTarget =
   | {
     /** Name or IP address; IPv6 with or without brackets. @default {"127.0.0.1"} */
-    readonly hostname?: string;
+    readonly hostname?: string | undefined;
     /** 1 to 65535. */
     readonly port: number;
     /** Speak TLS. */
-    readonly tls?: ResolvedClientTls;
+    readonly tls?: ResolvedClientTls | undefined;
   }
   | {
     /** Path of a unix socket. */
     readonly path: string;
     /** Speak TLS over it. */
-    readonly tls?: ResolvedClientTls;
+    readonly tls?: ResolvedClientTls | undefined;
   };
 
 /**
@@ -86,6 +86,6 @@ function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
 
 function lacks(what: string, option: string): TypeError {
   return new TypeError(
-    `Cannot connect as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
+    `Cannot connect: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
   );
 }

@@ -1,4 +1,5 @@
 // listen(): waits for connections wherever an address says, by the backend that fits.
+import type { Resolved } from "../options/resolved.ts";
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/handshake/options.ts";
 import { withoutBrackets } from "./address/brackets.ts";
 import { listenFirst } from "./socket/resolve.ts";
@@ -15,34 +16,34 @@ export interface ListenTls {
   /** Certificates in force. The caller closes them, after the listener. */
   readonly credentials: CredentialSource;
   /** Lowest version spoken. @default {"TLSv1.2"} */
-  readonly minVersion?: TlsVersion;
+  readonly minVersion?: TlsVersion | undefined;
   /** Highest version spoken. @default {"TLSv1.3"} */
-  readonly maxVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion | undefined;
   /** Application protocols (ALPN), most wanted first; when set, a client that agrees on none is refused. */
-  readonly alpnProtocols?: readonly string[];
+  readonly alpnProtocols?: readonly string[] | undefined;
   /** Which implementation carries the sessions. @default {"auto"} */
-  readonly backend?: TlsBackend;
+  readonly backend?: TlsBackend | undefined;
 }
 
 /** Where to listen. */
 export type ListenTarget =
   | {
     /** Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6. @default {"127.0.0.1"} never all interfaces by accident */
-    readonly hostname?: string;
+    readonly hostname?: string | undefined;
     /** 0 picks a free one. */
     readonly port: number;
     /** Let several listeners share the port (Linux). @default {false} */
-    readonly reusePort?: boolean;
+    readonly reusePort?: boolean | undefined;
     /** Speak TLS. */
-    readonly tls?: ListenTls;
+    readonly tls?: ListenTls | undefined;
   }
   | {
     /** Path of a unix socket, at most 107 bytes. */
     readonly path: string;
     /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
-    readonly mode?: number;
+    readonly mode?: number | undefined;
     /** Speak TLS over it. */
-    readonly tls?: ListenTls;
+    readonly tls?: ListenTls | undefined;
   };
 
 /**
@@ -81,7 +82,7 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
 /** Listens on one address. */
 async function listenAt(
   where: TcpListenTarget,
-  tls: Required<ListenTls> | undefined,
+  tls: Resolved<ListenTls> | undefined,
   options: ListenOptions,
 ): Promise<Listener> {
   if (tls === undefined) {
@@ -93,7 +94,7 @@ async function listenAt(
   return listenTlsNative(where, { cert, key, alpnProtocols: tls.alpnProtocols }, options);
 }
 
-function resolve(tls: ListenTls): Required<ListenTls> {
+function resolve(tls: ListenTls): Resolved<ListenTls> {
   const {
     credentials,
     minVersion = "TLSv1.2",
@@ -105,7 +106,7 @@ function resolve(tls: ListenTls): Required<ListenTls> {
 }
 
 /** Refuses what native TLS would ignore. */
-function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
+function checkNative(tls: Resolved<ListenTls>, options: ListenOptions): void {
   const { clientCa, pins, sni } = tls.credentials.current;
   if (clientCa.length > 0 || pins !== undefined) {
     throw lacks("cannot ask for client certificates", "clientCa");
@@ -120,5 +121,5 @@ function checkNative(tls: Required<ListenTls>, options: ListenOptions): void {
 }
 
 function lacks(what: string, option: string): TypeError {
-  return new TypeError(`Cannot listen as the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
+  return new TypeError(`Cannot listen: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
 }

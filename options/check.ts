@@ -23,7 +23,7 @@ const MAX_SHOWN_CHARACTERS = 64;
  * assertThrows(
  *   () => checkInteger("Cannot listen", "maxPending", 0, 1, 65_536),
  *   RangeError,
- *   `Cannot listen as "maxPending" must be 1 to 65536: current value is 0`,
+ *   `Cannot listen as "maxPending" must be 1 to 65536, current value is 0`,
  * );
  * ```
  */
@@ -69,13 +69,13 @@ export function checkNumber(action: string, name: string, value: unknown, min: n
 /** What a duration may be; see {@linkcode checkDurationMs}. */
 export interface DurationRule {
   /** Shortest that is allowed, in milliseconds. @default {1} */
-  readonly minMs?: number;
+  readonly minMs?: number | undefined;
   /** Longest that is allowed, in milliseconds. @default {2147483647, what a timer can wait} */
-  readonly maxMs?: number;
+  readonly maxMs?: number | undefined;
   /** Whether `0` is allowed beside the range, and means "off". @default {false} */
-  readonly allowOff?: boolean;
+  readonly allowOff?: boolean | undefined;
   /** Whether `Infinity` is allowed beside the range, and means "no limit of time". @default {false} */
-  readonly allowInfinity?: boolean;
+  readonly allowInfinity?: boolean | undefined;
 }
 
 /**
@@ -140,7 +140,7 @@ export function checkBoolean(action: string, name: string, value: unknown): bool
  * assertThrows(
  *   () => checkOneOf("Cannot frame", "endian", "middle", ["big", "little"]),
  *   RangeError,
- *   `Cannot frame as "endian" must be "big" or "little": current value is "middle"`,
+ *   `Cannot frame as "endian" must be "big" or "little", current value is "middle"`,
  * );
  * ```
  */
@@ -234,7 +234,7 @@ export function checkLogger<Given extends Logger | undefined>(action: string, lo
   for (const level of ["debug", "info", "warn", "error"] as const) {
     if (typeof logger?.[level] === "function") continue;
     throw new TypeError(
-      `${action} as "logger" must have the methods debug, info, warn and error: "${level}" is none`,
+      `${action}: "logger" must have the methods debug, info, warn and error: "${level}" is none`,
     );
   }
   return logger;
@@ -267,7 +267,7 @@ function checkType<Name extends keyof TypeOf>(
 }
 
 function complaint(action: string, name: string, wanted: string, value: unknown): string {
-  return `${action} as "${name}" must be ${wanted}: current value is ${show(value)}`;
+  return `${action}: "${name}" must be ${wanted}, current value is ${show(value)}`;
 }
 
 /** Shows what was given, short: an object's content may be large, or secret. */

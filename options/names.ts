@@ -1,6 +1,5 @@
 // checkOptionNames(): refuses options that do not exist, and suggests the one that was meant.
-import { closestString } from "@std/text/closest-string";
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { editDistance } from "./edit_distance.ts";
 
 /** The keys of every member of a union, where `keyof` has only those that all members share. */
 type KeysOf<Options> = Options extends unknown ? keyof Options : never;
@@ -94,9 +93,9 @@ function complaint(action: string, name: string, known: readonly string[], path:
   const hint = meant !== undefined
     ? `: did you mean ${JSON.stringify(path + meant)}?`
     : known.length <= MAX_LISTED
-    ? `: there are ${known.map((each) => JSON.stringify(path + each)).join(", ")}`
+    ? `, there are ${known.map((each) => JSON.stringify(path + each)).join(", ")}`
     : "";
-  return `${action} as there is no option ${shown}${hint}`;
+  return `${action}: there is no option ${shown}${hint}`;
 }
 
 /**
@@ -111,9 +110,14 @@ function complaint(action: string, name: string, known: readonly string[], path:
  * ```
  */
 export function meantName(given: string, known: readonly string[]): string | undefined {
-  if (given.length > MAX_NAME_CHARACTERS || known.length === 0) return undefined;
-  const nearest = closestString(given, known);
-  const distance = levenshteinDistance(given.toLowerCase(), nearest.toLowerCase());
+  if (given.length > MAX_NAME_CHARACTERS) return undefined;
+  let nearest: string | undefined;
+  let distance = Infinity;
+  for (const each of known) {
+    const found = editDistance(given.toLowerCase(), each.toLowerCase());
+    if (found < distance) [nearest, distance] = [each, found];
+  }
+  if (nearest === undefined) return undefined;
   const allowed = MAX_WRONG_RATIO * Math.max(given.length, nearest.length);
   const isMeant = distance <= allowed || distance <= MIN_WRONG && given.length >= MIN_NAME_CHARACTERS;
   return isMeant ? nearest : undefined;

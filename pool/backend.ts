@@ -172,7 +172,7 @@ export function nameOf({ name, path, hostname = "127.0.0.1", port }: Backend): s
 
 function targetOf(given: Backend, { given: common, timeoutMs }: ResolvedPoolOptions) {
   if (typeof given !== "object" || given === null) {
-    throw new TypeError(`Cannot add the backend as it must be an object: got ${typeof given}`);
+    throw new TypeError(`Cannot add the backend: it must be an object, got ${typeof given}`);
   }
   const { hostname, port, path, tls = common.tls } = given;
   const where = path === undefined ? { hostname, port } : { hostname, port, path };

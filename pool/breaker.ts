@@ -7,6 +7,7 @@ import {
   DelegateBackoff,
   handleAll,
 } from "cockatiel";
+import type { Resolved } from "../options/resolved.ts";
 import type { Trial } from "./dispatcher.ts";
 import type { BreakerState } from "../stats/data/pool_stats.ts";
 
@@ -17,15 +18,15 @@ export interface BreakerOptions {
    *
    * @default {5}
    */
-  failures?: number;
+  failures?: number | undefined;
   /** Time in ms until the backend is tried again; it doubles with each trial that fails. @default {1000} */
-  openMs?: number;
+  openMs?: number | undefined;
   /** The longest such time in ms. @default {30000} */
-  maxOpenMs?: number;
+  maxOpenMs?: number | undefined;
 }
 
 /** {@linkcode BreakerOptions} without holes. */
-export type ResolvedBreakerOptions = Readonly<Required<BreakerOptions>>;
+export type ResolvedBreakerOptions = Readonly<Resolved<BreakerOptions>>;
 
 /** Longest time in ms until a trial is given up as failed: its holder may do nothing, and others wait for how it ends. */
 const TRIAL_MS = 30_000;

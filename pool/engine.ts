@@ -267,7 +267,7 @@ export class PoolEngine {
 }
 
 function noBackend(cause: unknown): AddressError {
-  const text = "Cannot acquire a connection as no backend is up: all are drained, ejected, unwell or failing";
+  const text = "Cannot acquire a connection: no backend is up: all are drained, ejected, unwell or failing";
   return new AddressError("ERR_NO_BACKEND", text, { cause });
 }
 

@@ -2,6 +2,7 @@
 import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
+import type { Resolved } from "../options/resolved.ts";
 import type { PoolBackend } from "./backend.ts";
 import { type AnswerRule, isStaleEnd, LeasedConnection } from "./leased_connection.ts";
 import type { HealthOptions, PoolOptions } from "./options.ts";
@@ -9,7 +10,7 @@ import { unlessAborted } from "../async/unless_aborted.ts";
 
 /** What a {@linkcode HealthCheck} needs of its pool. */
 export interface HealthContext {
-  readonly options: Readonly<Required<HealthOptions>>;
+  readonly options: Readonly<Resolved<HealthOptions>>;
   readonly given: PoolOptions;
   readonly answers: AnswerRule;
   /** Called when the backend's health was looked at. */

@@ -4,9 +4,9 @@ import type { Connection } from "../connection.ts";
 /** How a wait for a connection may end early. */
 export interface AcquireOptions {
   /** Ends the wait; it rejects with the signal's reason. It has no effect on the lease. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in ms; then `ERR_ACQUIRE_TIMEOUT`. @default {`acquireTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** How the holder returns a connection. */

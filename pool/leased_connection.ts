@@ -328,7 +328,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     if (this.isUntouched) throw this.#stale("receive");
     throw new ClosedError(
       "ERR_CLOSED",
-      `Cannot receive as the backend "${this.#terms.backend}" ended the connection in order before it answered`,
+      `Cannot receive: the backend "${this.#terms.backend}" ended the connection in order before it answered`,
     );
   }
 
@@ -342,7 +342,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   #stale(action: string): ClosedError {
     const error = new ClosedError(
       "ERR_CLOSED",
-      `Cannot ${action} as the backend "${this.#terms.backend}" had ended the connection, which was kept for reuse`,
+      `Cannot ${action}: the backend "${this.#terms.backend}" had ended the connection, which was kept for reuse`,
     );
     STALE.add(error);
     return error;
@@ -351,7 +351,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   #gone(action: string): ClosedError {
     return new ClosedError(
       "ERR_CLOSED",
-      `Cannot ${action} as the lease on the connection has ended: acquire another one`,
+      `Cannot ${action}: the lease on the connection has ended: acquire another one`,
     );
   }
 

@@ -115,7 +115,7 @@ export class NameWatch {
 
 function noAddress(hostname: string, address: unknown): TypeError {
   return new TypeError(
-    `Cannot use an address of "${hostname}" as it must be a non-empty string: got ${JSON.stringify(address)}`,
+    `Cannot use an address of "${hostname}": it must be a non-empty string, got ${JSON.stringify(address)}`,
   );
 }
 

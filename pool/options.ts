@@ -10,6 +10,7 @@ import {
   checkOneOf,
 } from "../options/check.ts";
 import type { Logger } from "../log/logger.ts";
+import type { Resolved } from "../options/resolved.ts";
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import { type Balance, BALANCES } from "./balance.ts";
 import type { BreakerOptions, ResolvedBreakerOptions } from "./breaker.ts";
@@ -20,19 +21,19 @@ import type { RetryBudgetOptions } from "./retry_budget.ts";
 /** Where a pool can send work: `server.addr` of the same process fits as well. */
 export interface Backend {
   /** Name in statistics, and for `drain` and `remove`. @default {host and port, or the path} */
-  name?: string;
+  name?: string | undefined;
   /** Name or address to connect to. @default {"127.0.0.1"} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to connect to. */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
-  path?: string;
+  path?: string | undefined;
   /** Its share of the work, compared with others, 0.001 to 1000000. @default {1} */
-  weight?: number;
+  weight?: number | undefined;
   /** Most connections to it. @default {`maxPerBackend`} */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /** Instead of the pool's `tls`. */
-  tls?: ClientTlsOptions;
+  tls?: ClientTlsOptions | undefined;
   /**
    * Looks the name up again and again: each of its addresses becomes a backend of its own, `name/address`; those that
    * vanish are drained. `true` asks the system; a function asks whomever it likes. A look-up that takes longer than the pool's
@@ -40,9 +41,9 @@ export interface Backend {
    *
    * @default {false} the system picks one address at each dial
    */
-  resolve?: boolean | Resolver;
+  resolve?: boolean | Resolver | undefined;
   /** Kind of address, as in `server.addr`; not needed. */
-  transport?: "tcp" | "unix" | "memory";
+  transport?: "tcp" | "unix" | "memory" | undefined;
 }
 
 /** Gives the addresses of a name. */
@@ -68,11 +69,11 @@ export interface HealthOptions {
    */
   check: (conn: Connection, options: { readonly signal: AbortSignal }) => Promise<unknown>;
   /** Time in ms between two checks of a backend. @default {1000} */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
   /** Longest time in ms for one check, dialling included. @default {1000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Failed checks in a row until the backend gets no more work, 1 to 100. @default {1} */
-  failures?: number;
+  failures?: number | undefined;
 }
 
 /** Options of a {@linkcode Pool}; those of `connect` hold for each of its connections. */
@@ -84,25 +85,25 @@ export interface PoolOptions extends
   /** Where work can go; more can be added later. */
   backends: readonly Backend[];
   /** How a backend is chosen. @default {"two-choices"} */
-  balance?: Balance;
+  balance?: Balance | undefined;
   /** Most connections to one backend, 1 to 1000000. @default {16} */
-  maxPerBackend?: number;
+  maxPerBackend?: number | undefined;
   /** Most connections in all, 1 to 1000000. @default {256} a quarter of the descriptors that a process usually has */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * Most callers that wait for a connection, 1 to 1000000; the next one gets `ERR_QUEUE_FULL`.
    *
    * @default {1000}
    */
-  maxWaiting?: number;
+  maxWaiting?: number | undefined;
   /** Longest time in ms that `acquire` waits. @default {10000} */
-  acquireTimeoutMs?: number;
+  acquireTimeoutMs?: number | undefined;
   /** Longest time in ms for one dial, with name and TLS. @default {3000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Backends that are dialled for one `acquire` before it fails, 1 to 100. @default {3} */
-  maxDialAttempts?: number;
+  maxDialAttempts?: number | undefined;
   /** An idle connection is closed after this time in ms. @default {60000} */
-  idleTimeoutMs?: number;
+  idleTimeoutMs?: number | undefined;
   /**
    * Whether a connection may be used again after a lease. It is asked for those that are whole: a connection that ended in either
    * direction, holds bytes that were not read or not sent, has a reader that still waits, or was left with another framing or tuning
@@ -110,23 +111,23 @@ export interface PoolOptions extends
    *
    * @default when the holder received as many messages as it sent, or more: an answer for each question; never with `raw()`
    */
-  isReusable?: (use: LeaseUse) => boolean;
+  isReusable?: ((use: LeaseUse) => boolean) | undefined;
   /** Circuit breaker of each backend; `false` for none. */
-  breaker?: BreakerOptions | false;
+  breaker?: BreakerOptions | false | undefined;
   /** Ejection of backends that are worse than the others; `false` for none. */
-  outliers?: OutlierOptions | false;
+  outliers?: OutlierOptions | false | undefined;
   /** Health checks; none unless given. */
-  health?: HealthOptions;
+  health?: HealthOptions | undefined;
   /** Bounds retries, so that they cannot multiply a failure. */
-  retryBudget?: RetryBudgetOptions;
+  retryBudget?: RetryBudgetOptions | undefined;
   /** Time in ms between two look-ups of a name with `resolve`. @default {30000} */
-  resolveIntervalMs?: number;
+  resolveIntervalMs?: number | undefined;
   /** Time in ms for leases to end in order when a backend is drained or the pool is closed. @default {10000} */
-  drainTimeoutMs?: number;
+  drainTimeoutMs?: number | undefined;
   /** Takes errors that no caller can learn. @default {the logger} */
-  onError?: (error: unknown, context: PoolErrorContext) => void;
+  onError?: ((error: unknown, context: PoolErrorContext) => void) | undefined;
   /** Takes them otherwise. @default {the console} */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode PoolOptions} with every default filled in, checked. */
@@ -144,8 +145,8 @@ export interface ResolvedPoolOptions {
   readonly isReusable: (use: LeaseUse) => boolean;
   readonly breaker: ResolvedBreakerOptions | null;
   readonly outliers: ResolvedOutlierOptions | null;
-  readonly health: Readonly<Required<HealthOptions>> | null;
-  readonly retryBudget: Readonly<Required<RetryBudgetOptions>>;
+  readonly health: Readonly<Resolved<HealthOptions>> | null;
+  readonly retryBudget: Readonly<Resolved<RetryBudgetOptions>>;
   readonly resolveIntervalMs: number;
   readonly drainTimeoutMs: number;
 }
@@ -162,7 +163,7 @@ const HOUR_MS = 3_600_000;
  */
 export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
   if (typeof given !== "object" || given === null || !Array.isArray(given.backends)) {
-    throw new TypeError(`${ACTION} as the options must be an object with the array "backends"`);
+    throw new TypeError(`${ACTION}: the options must be an object with the array "backends"`);
   }
   const answersOnly = given.framing?.name !== "raw";
   const resolved = {
@@ -215,7 +216,7 @@ function resolveOutliers(given: OutlierOptions): ResolvedOutlierOptions {
   return resolved;
 }
 
-function resolveHealth(given: HealthOptions): Required<HealthOptions> {
+function resolveHealth(given: HealthOptions): Resolved<HealthOptions> {
   const { check, intervalMs = 1000, timeoutMs = 1000, failures = 1 } = given;
   checkFunction(ACTION, "health.check", check);
   checkDurationMs(ACTION, "health.intervalMs", intervalMs, { minMs: 10, maxMs: HOUR_MS });
@@ -224,7 +225,7 @@ function resolveHealth(given: HealthOptions): Required<HealthOptions> {
   return { check, intervalMs, timeoutMs, failures };
 }
 
-function resolveBudget(given: RetryBudgetOptions): Required<RetryBudgetOptions> {
+function resolveBudget(given: RetryBudgetOptions): Resolved<RetryBudgetOptions> {
   const { ratio = 0.2, minPerSecond = 10 } = given;
   checkNumber(ACTION, "retryBudget.ratio", ratio, 0, 1);
   checkNumber(ACTION, "retryBudget.minPerSecond", minPerSecond, 0, 1000);
@@ -232,6 +233,8 @@ function resolveBudget(given: RetryBudgetOptions): Required<RetryBudgetOptions> 
 }
 
 /** The members that are there; `undefined` must not hide a default. */
-function definedOf<T extends object>(given: T): Partial<T> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+function definedOf<T extends object>(given: T): Partial<Resolved<T>> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<
+    Resolved<T>
+  >;
 }

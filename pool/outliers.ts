@@ -1,31 +1,32 @@
 // OutlierDetector: finds the backend that fails or dawdles where its fellows do not. Pure: time is passed in.
+import type { Resolved } from "../options/resolved.ts";
 
 /** Options of outlier ejection. */
 export interface OutlierOptions {
   /** How often backends are compared, 10 to 3600000 ms. @default {500} load moves away within a second */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
   /** Leases that must have ended in an interval before a backend is judged, 1 to 1000000. @default {5} */
-  minLeases?: number;
+  minLeases?: number | undefined;
   /**
    * Share of failed leases that makes an outlier, 0 to 1, if the others together have less than half of that.
    *
    * @default {0.5}
    */
-  maxFailureRatio?: number;
+  maxFailureRatio?: number | undefined;
   /** How many times as long as with the median of the others a lease may last, 1 to 1000000. @default {5} */
-  slowFactor?: number;
+  slowFactor?: number | undefined;
   /** And how much longer at least, 0 to 3600000 ms: a tiny difference is no reason. @default {50} */
-  slowMarginMs?: number;
+  slowMarginMs?: number | undefined;
   /** Share of the backends that may be out at a time, 0 to 1; one always stays. @default {0.5} */
-  maxEjectedRatio?: number;
+  maxEjectedRatio?: number | undefined;
   /** How long the first ejection lasts, 1 to 3600000 ms; each one that follows soon is twice as long. @default {1000} */
-  ejectMs?: number;
+  ejectMs?: number | undefined;
   /** The longest ejection, `ejectMs` to 3600000 ms. @default {30000} */
-  maxEjectMs?: number;
+  maxEjectMs?: number | undefined;
 }
 
 /** {@linkcode OutlierOptions} without holes. */
-export type ResolvedOutlierOptions = Readonly<Required<OutlierOptions>>;
+export type ResolvedOutlierOptions = Readonly<Resolved<OutlierOptions>>;
 
 /** What holds unless the user says otherwise. */
 export const DEFAULT_OUTLIERS: ResolvedOutlierOptions = {

@@ -19,7 +19,7 @@ const NONE: ReadonlySet<string> = new Set();
 /** How long a drain may take. */
 export interface PoolDrainOptions {
   /** Time in ms for leases to end; then they are cut. @default {`drainTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
@@ -297,13 +297,13 @@ export class Pool implements AsyncDisposable {
     const { maxWaiting } = this.#engine.options;
     return new LimitError(
       "ERR_QUEUE_FULL",
-      `Cannot acquire a connection as "maxWaiting" is ${maxWaiting}, and so many callers wait already`,
+      `Cannot acquire a connection: "maxWaiting" is ${maxWaiting}, and so many callers wait already`,
     );
   }
 }
 
 function closed(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot acquire a connection as the pool is closed");
+  return new ClosedError("ERR_CLOSED", "Cannot acquire a connection: the pool is closed");
 }
 
 function cutLeases(backend: PoolBackend, reason: unknown): void {

@@ -13,7 +13,7 @@ export interface PoolErrorContext {
    */
   readonly phase: "hook" | "health" | "lookup" | "use";
   /** Name of the backend, where there is one. */
-  readonly backend?: string;
+  readonly backend?: string | undefined;
 }
 
 type OnError = (error: unknown, context: PoolErrorContext) => void;
@@ -54,7 +54,7 @@ export class PoolReporter {
         return Boolean(answer);
       }
       handled(Promise.resolve(answer));
-      failed(new TypeError(`Cannot use what "${name}" returned as it must be a boolean: got a promise`));
+      failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
     } catch (error) {
       failed(error);
     }

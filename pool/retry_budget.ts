@@ -1,4 +1,5 @@
 // RetryBudget: how much may be tried again, so that retries cannot multiply a failure. Pure: time is passed in.
+import type { Resolved } from "../options/resolved.ts";
 
 /** Options of the budget for retries. */
 export interface RetryBudgetOptions {
@@ -7,13 +8,13 @@ export interface RetryBudgetOptions {
    *
    * @default {0.2} backends that fail see at most a fifth more work
    */
-  ratio?: number;
+  ratio?: number | undefined;
   /**
    * Retries a second that are allowed however few requests there are, 0 to 1000.
    *
    * @default {10} so that a quiet client can try again as well
    */
-  minPerSecond?: number;
+  minPerSecond?: number | undefined;
 }
 
 /** Seconds for which unused retries are kept. */
@@ -46,7 +47,7 @@ export class RetryBudget {
   #atMs: number;
 
   /** Starts with one second's worth. */
-  constructor(options: Required<RetryBudgetOptions>, nowMs: number) {
+  constructor(options: Resolved<RetryBudgetOptions>, nowMs: number) {
     this.#ratio = options.ratio;
     this.#perMs = options.minPerSecond / 1000;
     this.#max = Math.max(options.minPerSecond * KEPT_SECONDS, options.ratio * KEPT_REQUESTS);

@@ -42,11 +42,11 @@ export class Roster {
     this.#make(given);
     if (typeof resolve !== "boolean" && typeof resolve !== "function") {
       throw new TypeError(
-        `Cannot add the backend as "resolve" must be true, false or a function: got ${typeof resolve}`,
+        `Cannot add the backend: "resolve" must be true, false or a function, got ${typeof resolve}`,
       );
     }
     if (resolve !== false && given.path !== undefined) {
-      throw new TypeError(`Cannot add the backend as "path" excludes "resolve"`);
+      throw new TypeError(`Cannot add the backend: "path" excludes "resolve"`);
     }
   }
 
@@ -59,7 +59,7 @@ export class Roster {
     this.check(given);
     const name = nameOf(given);
     if (this.#groups.has(name)) {
-      throw new TypeError(`Cannot add the backend as there is one named "${name}" already`);
+      throw new TypeError(`Cannot add the backend: there is one named "${name}" already`);
     }
     const { resolve = false, hostname = "127.0.0.1" } = given;
     if (resolve === false) {
@@ -104,7 +104,7 @@ export class Roster {
   resume(name: string): void {
     const drained = this.find(name);
     if (!drained.every(({ leaving }) => leaving)) {
-      throw new TypeError(`Cannot resume the backend "${name}" as it was not drained`);
+      throw new TypeError(`Cannot resume the backend "${name}": it was not drained`);
     }
     for (const group of this.#groups.values()) {
       for (const [address, backend] of group.backends) {

@@ -9,13 +9,13 @@ import { checkDurationMs } from "../options/check.ts";
 /** Options of {@linkcode splice}. */
 export interface SpliceOptions {
   /** Abort cuts both connections; `splice` rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Once one direction has ended, longest time in ms in which nothing moves in the other; then both are cut. 0 is off.
    *
    * @default {60000}
    */
-  halfCloseTimeoutMs?: number;
+  halfCloseTimeoutMs?: number | undefined;
 }
 
 const NAMES: OptionNames<SpliceOptions> = { signal: true, halfCloseTimeoutMs: true };

@@ -1,6 +1,7 @@
 // runWork(): does work on a leased connection, again if that is wanted and allowed.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { retry } from "@std/async/retry";
+import { type DelayBounds, nextDelay } from "../async/backoff.ts";
+import { pause } from "../async/pause.ts";
 import type { Connection } from "../connection.ts";
 import {
   AddressError,
@@ -38,22 +39,21 @@ export interface UseOptions extends AcquireOptions {
    *
    * @default {0} since the pool cannot know whether that does harm
    */
-  retries?: number;
+  retries?: number | undefined;
   /**
    * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` takes the error.
    *
    * @default those by which a backend failed
    */
-  isRetriable?: (error: unknown) => boolean;
+  isRetriable?: ((error: unknown) => boolean) | undefined;
 }
 
 const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries: true, isRetriable: true };
 
 const ACTION = "Cannot use the pool";
 
-/** First and longest pause in ms before work is done again; the pause itself is random. */
-const MIN_PAUSE_MS = 10;
-const MAX_PAUSE_MS = 1000;
+/** Pauses before work is done again: 5 to 10 ms at first, up to 1 s later. Other callers get the backends meanwhile. */
+const PAUSES: DelayBounds = { minDelayMs: 5, maxDelayMs: 1000 };
 
 /** Most connections that had ended already on which the work of one attempt is tried: a backend may end all that are kept for reuse. */
 const MAX_STALE = 4;
@@ -83,7 +83,7 @@ export async function runWork<T>(
   const once = async () => {
     for (let stale = 0;; stale++) {
       worked = false;
-      const lease = await acquire({ signal, ...timeoutMs !== undefined && { timeoutMs } }, failed);
+      const lease = await acquire({ signal, timeoutMs }, failed);
       if (stale === 0) attempt++;
       worked = true;
       try {
@@ -97,13 +97,15 @@ export async function runWork<T>(
       }
     }
   };
-  return await retry(once, {
-    maxAttempts: retries + 1,
-    minTimeout: MIN_PAUSE_MS,
-    maxTimeout: MAX_PAUSE_MS,
-    signal,
-    isRetriable: (error) => worked && attempt <= retries && isWorthIt(error) && engine.mayRetry(),
-  });
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await once();
+    } catch (error) {
+      if (!worked || attempt > retries || !isWorthIt(error) || !engine.mayRetry()) throw error;
+      await pause(nextDelay(attempt, Math.random(), PAUSES), signal);
+    }
+  }
 }
 
 /** The caller's own mistake leaves the connection in whatever state: the pool looks at it. */

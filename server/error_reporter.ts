@@ -117,11 +117,11 @@ export class ErrorReporter<Data> {
     const leftOut = line.leftOut + leftOutBefore;
     const text = errorForLog(error, leftOut);
     const fields: Record<string, unknown> = { phase };
-    if (connection !== undefined) fields.connection = connection.id;
-    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    if (connection !== undefined) fields["connection"] = connection.id;
+    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
     const { level, message } = lineOf(error, context);
     // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields.error = error;
+    if (level === "error" && code === "") fields["error"] = error;
     const logger = this.#logger;
     // A logger that fails, at once or later, must not end the server.
     callHook(() => logger[level](`${message}: ${text}`, fields), () => {});

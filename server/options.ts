@@ -28,9 +28,9 @@ export interface ClosedConnectionsOptions {
    *
    * @default {10000} 6 MB at most
    */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /** Time that one is kept, in milliseconds. @default {3600000, an hour} */
-  readonly maxAgeMs?: number;
+  readonly maxAgeMs?: number | undefined;
 }
 
 /** Where in a server an error came up. */
@@ -58,9 +58,9 @@ export interface ServeErrorContext<Data = unknown> {
     | "drain"
     | "certificates";
   /** The connection, where there is one. */
-  readonly connection?: Connection<Data>;
+  readonly connection?: Connection<Data> | undefined;
   /** The far end, where there is one. */
-  readonly remoteAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
 }
 
 /** What a new connection is known by before there is a {@linkcode Connection}. */
@@ -74,17 +74,17 @@ export interface IncomingInfo {
 /** What is called as a server lives. A hook that throws is told to `onError` and changes nothing else. */
 export interface ServeHooks<Data = unknown> {
   /** The server listens. */
-  onListen?: (addr: Address) => void;
+  onListen?: ((addr: Address) => void) | undefined;
   /** The server came into another state. */
-  onStateChange?: (state: ServerState) => void;
+  onStateChange?: ((state: ServerState) => void) | undefined;
   /** A connection is set up, its handshake done; its handler runs next. The place to tune it. */
-  onConnect?: (connection: Connection<Data>) => void;
+  onConnect?: ((connection: Connection<Data>) => void) | undefined;
   /** Bytes moved on a connection: after each read, and at least once a second otherwise. */
-  onTraffic?: (connection: Connection<Data>, traffic: Traffic) => void;
+  onTraffic?: ((connection: Connection<Data>, traffic: Traffic) => void) | undefined;
   /** A connection is gone. */
-  onDisconnect?: (connection: Connection<Data>, end: ConnectionEnd) => void;
+  onDisconnect?: ((connection: Connection<Data>, end: ConnectionEnd) => void) | undefined;
   /** Something went wrong that no caller can be told. @default {tells the logger} */
-  onError?: (error: unknown, context: ServeErrorContext<Data>) => void;
+  onError?: ((error: unknown, context: ServeErrorContext<Data>) => void) | undefined;
 }
 
 /**
@@ -97,44 +97,44 @@ export type Handler<Data = unknown> = (connection: Connection<Data>) => Promise<
 export interface ServeOptions<Data = unknown>
   extends ConnectionOptions, ServeHooks<Data>, AdmissionOptions, SourceExemptionsOptions {
   /** Address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one, told by `server.addr`. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permissions of the unix socket. @default {0o600} the own user only */
-  mode?: number;
+  mode?: number | undefined;
   /**
    * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag `--unstable-net` for it,
    * except under TLS with the default backend.
    *
    * @default {false}
    */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /**
    * Connections that may wait in the kernel to be accepted.
    *
    * @default {511} when it is full, a client that comes next waits a second before it tries again. TLS by node takes connections off the
    * kernel's hands: of those 128 may wait, or as many as this option says, and each holds a descriptor
    */
-  backlog?: number;
+  backlog?: number | undefined;
   /** Certificates; without it the server speaks plain TCP. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Send small writes at once. @default {true} */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /**
    * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
    * With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
-  canReset?: boolean;
+  canReset?: boolean | undefined;
   /**
    * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
    *
    * @default {false}
    */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
   /**
    * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are shown, logged,
    * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
@@ -142,30 +142,30 @@ export interface ServeOptions<Data = unknown>
    *
    * @default {no header is read}
    */
-  proxyProtocol?: ProxyProtocolOptions;
+  proxyProtocol?: ProxyProtocolOptions | undefined;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
-  handshakeTimeoutMs?: number;
+  handshakeTimeoutMs?: number | undefined;
   /**
    * Time in ms between the moment at which a shutdown is asked for, and the server is not ready any more (state `"leaving"`, `/readyz`
    * 503), and its drain. Meanwhile it accepts and works as before, so that a balancer has seen it before the first client is refused.
    *
    * @default {0} no balancer is known of
    */
-  drainDelayMs?: number;
+  drainDelayMs?: number | undefined;
   /** Time in ms that a shutdown gives connections to end in order, counted from the drain. @default {10000} */
-  drainTimeoutMs?: number;
+  drainTimeoutMs?: number | undefined;
   /** How many connections that have ended are kept, and for how long. */
-  closedLog?: ClosedConnectionsOptions;
+  closedLog?: ClosedConnectionsOptions | undefined;
   /** Refusal of sources whose handshakes failed. */
-  penalties?: PenaltiesOptions;
+  penalties?: PenaltiesOptions | undefined;
   /** Messages and bytes per second; what is over it makes the peer wait. @default {no limit} */
-  rateLimits?: RateLimitsOptions;
+  rateLimits?: RateLimitsOptions | undefined;
   /** Makes the value of `connection.data`. */
-  data?: (incoming: IncomingInfo) => Data;
+  data?: ((incoming: IncomingInfo) => Data) | undefined;
   /** Abort drains the server, as {@linkcode Server.shutdown} does. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Takes errors that no caller is told. @default {errors and warnings to the console} */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode ServeOptions} with every default filled in, checked. */
@@ -270,7 +270,7 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
   if (options === undefined) return {};
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as "closedLog" must be an object: current value is ${
+      `${ACTION}: "closedLog" must be an object, current value is ${
         options === null ? "null" : `of type ${typeof options}`
       }`,
     );
@@ -292,12 +292,12 @@ export function checkParts(
   }
   if (tls !== undefined) {
     if (typeof tls !== "object" || tls === null) {
-      throw new TypeError(`${ACTION} as "tls" must be an object: got ${tls === null ? "null" : typeof tls}`);
+      throw new TypeError(`${ACTION}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`);
     }
     planServer(tls);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   checkLogger(ACTION, logger);
 }
@@ -317,21 +317,21 @@ export function checkAddress(
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
       throw new TypeError(
-        `${ACTION} as "path" must be the path of a unix socket: got ${JSON.stringify(path)}`,
+        `${ACTION}: "path" must be the path of a unix socket, got ${JSON.stringify(path)}`,
       );
     }
     if (hostname !== undefined || port !== undefined || reusePort !== undefined) {
-      throw new TypeError(`${ACTION} as "path" excludes "hostname", "port" and "reusePort"`);
+      throw new TypeError(`${ACTION}: "path" excludes "hostname", "port" and "reusePort"`);
     }
     if (mode !== undefined) checkInteger(ACTION, "mode", mode, 0, 0o777);
     return;
   }
   if (mode !== undefined) {
-    throw new TypeError(`${ACTION} as "mode" needs a "path": a TCP port has no permissions`);
+    throw new TypeError(`${ACTION}: "mode" needs a "path": a TCP port has no permissions`);
   }
   if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
     throw new TypeError(
-      `${ACTION} as "hostname" must be a name or an address: got ${JSON.stringify(hostname)}`,
+      `${ACTION}: "hostname" must be a name or an address, got ${JSON.stringify(hostname)}`,
     );
   }
   if (port !== undefined) checkInteger(ACTION, "port", port, 0, 65535);

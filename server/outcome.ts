@@ -72,5 +72,5 @@ export function noAddress(what: string, state: ServerState): ClosedError {
   const why = state === "created"
     ? "does not listen yet: await `ready` first"
     : `does not listen: its state is "${state}"`;
-  return new ClosedError("ERR_CLOSED", `Cannot tell the address as the ${what} ${why}`);
+  return new ClosedError("ERR_CLOSED", `Cannot tell the address: the ${what} ${why}`);
 }

@@ -27,9 +27,9 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
   /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
-  delayMs?: number;
+  delayMs?: number | undefined;
 }
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
@@ -260,7 +260,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #assertStarting(): void {
     this.#options.given.signal?.throwIfAborted();
     if (this.#state === "created") return;
-    throw new ClosedError("ERR_CLOSED", "Cannot listen as the server was closed before it listened");
+    throw new ClosedError("ERR_CLOSED", "Cannot listen: the server was closed before it listened");
   }
 
   readonly #onSignal = (): void => {
@@ -395,7 +395,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 }
 
 function closedMeanwhile(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot drain to the end as the server was closed meanwhile");
+  return new ClosedError("ERR_CLOSED", "Cannot drain to the end: the server was closed meanwhile");
 }
 
 function count(number: number, thing: string): string {

@@ -197,7 +197,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
         waiter.reject(error);
       },
       timeout: (ms) =>
-        new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept as no connection came within ${ms} ms`),
+        new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept: no connection came within ${ms} ms`),
     });
     try {
       return await waiter.promise;

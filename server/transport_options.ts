@@ -20,52 +20,52 @@ export interface TransportErrorContext {
    */
   readonly phase: "listen" | "accept" | "refused" | "handshake" | "certificates";
   /** The far end, where there is one. */
-  readonly remoteAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
 }
 
 /** Options of `listenTransport`. All are optional, all limits are finite. */
 export interface ListenTransportOptions extends SourceExemptionsOptions {
   /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one, told by `addr`. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permissions of the unix socket. @default {0o600} the own user only */
-  mode?: number;
+  mode?: number | undefined;
   /** Let several listeners share the port (Linux); see `ServeOptions`. @default {false} */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /** Connections that may wait in the kernel to be accepted. @default {511} as for `serve` */
-  backlog?: number;
+  backlog?: number | undefined;
   /** Certificates; without it the connections are plain. */
-  tls?: ServerTlsOptions;
+  tls?: ServerTlsOptions | undefined;
   /** Send small writes at once. @default {true} */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /** Let the kernel probe silent peers; see `ServeOptions`. @default {false} */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
   /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
-  proxyProtocol?: ProxyProtocolOptions;
+  proxyProtocol?: ProxyProtocolOptions | undefined;
   /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
-  handshakeTimeoutMs?: number;
+  handshakeTimeoutMs?: number | undefined;
   /** Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next. @default {100} as OpenSSH's MaxStartups */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /** Handshakes of one source at a time, 1 to 65536; loopback is exempt. @default {16} */
-  maxPendingPerSource?: number;
+  maxPendingPerSource?: number | undefined;
   /**
    * Transports that may wait to be taken, 1 to 65536: when so many wait, no further connection is accepted, and newcomers wait in the
    * kernel.
    *
    * @default {64} a burst, and few descriptors where the application takes none
    */
-  maxWaiting?: number;
+  maxWaiting?: number | undefined;
   /** Refusal of sources whose handshakes failed. */
-  penalties?: PenaltiesOptions;
+  penalties?: PenaltiesOptions | undefined;
   /** Abort ends it, as {@linkcode TransportListener.shutdown} does. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Takes errors that no caller can be told. @default {the logger} */
-  onError?: (error: unknown, context: TransportErrorContext) => void;
+  onError?: ((error: unknown, context: TransportErrorContext) => void) | undefined;
   /** Takes errors that no caller is told. @default {errors and warnings to the console} */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** {@linkcode ListenTransportOptions} with every default filled in, checked. */
@@ -74,7 +74,11 @@ export interface ResolvedListenTransportOptions {
   readonly given: ListenTransportOptions;
   /** Where to listen, without TLS. */
   readonly where:
-    | { readonly hostname?: string; readonly port: number; readonly reusePort?: boolean }
+    | {
+      readonly hostname?: string | undefined;
+      readonly port: number;
+      readonly reusePort?: boolean | undefined;
+    }
     | { readonly path: string; readonly mode: number };
   readonly listenOptions: ListenOptions;
   readonly handshakeTimeoutMs: number;
@@ -97,7 +101,7 @@ export function resolveListenTransportOptions(
 ): ResolvedListenTransportOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${ACTION} as "options" must be an object: got ${options === null ? null : typeof options}`,
+      `${ACTION}: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
   const { hostname, path, mode = 0o600, port = 0, reusePort, backlog, noDelay, keepAlive } = options;

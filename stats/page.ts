@@ -111,7 +111,7 @@ export class StatsPage implements AsyncDisposable {
     const why = this.#closing === null
       ? "does not listen yet: await `ready` first"
       : "was closed before it listened";
-    throw new ClosedError("ERR_CLOSED", `Cannot tell the address as the statistics page ${why}`);
+    throw new ClosedError("ERR_CLOSED", `Cannot tell the address: the statistics page ${why}`);
   }
 
   /**

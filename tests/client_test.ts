@@ -141,7 +141,8 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     debug() {},
     info() {},
     warn: (message: string, fields?: Record<string, unknown>) =>
-      void (message.startsWith("A message was not sent") && told.push(String(fields?.error).split(":")[0])),
+      void (message.startsWith("A message was not sent") &&
+        told.push(String(fields?.["error"]).split(":")[0])),
     error() {},
   };
   try {

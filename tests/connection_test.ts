@@ -199,7 +199,7 @@ Deno.test("Connection refuses wrong options before it touches its transport", ()
       assertThrows(
         () => new Connection(untouched, { [name]: value }),
         RangeError,
-        `Cannot make the connection as "${name}" must be`,
+        `Cannot make the connection: "${name}" must be`,
       );
     }
     assertThrows(() => new Connection(untouched, { [name]: "5" }), TypeError, `"${name}" must be a number`);
@@ -215,7 +215,7 @@ Deno.test("Connection refuses wrong options before it touches its transport", ()
   assertThrows(
     () => new Connection(untouched, { framing: "lines" as unknown as Framing }),
     TypeError,
-    `"framing" must be a Framing such as lengthPrefixed(): got string`,
+    `"framing" must be a Framing such as lengthPrefixed(), got string`,
   );
   assertThrows(
     () => new Connection(untouched, { framing: fixedLength(2000), maxMessageBytes: 1999 }),

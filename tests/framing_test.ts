@@ -163,7 +163,7 @@ Deno.test("chunked() limits the sum of the parts of a message, and starts anew w
   const error = assertThrows(
     () => encoder.body(new Uint8Array(7)),
     FramingError,
-    "is 16 and leaves 6: it has 7",
+    "is 16 and leaves 6, it has 7",
   );
   assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
   encoder.body(new Uint8Array(6));
@@ -176,7 +176,7 @@ Deno.test("chunked() refuses to send anything but messages or parts", () => {
     assertThrows(
       () => chunked({ sends } as unknown as ChunkedOptions),
       TypeError,
-      `"sends" must be "messages" or "parts": current value is ${JSON.stringify(sends)}`,
+      `"sends" must be "messages" or "parts", current value is ${JSON.stringify(sends)}`,
     );
   }
 });

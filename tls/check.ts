@@ -61,7 +61,7 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
   const blocks = readCertificateBlocks(text.cert, text.certName);
   const chain = blocks.map(({ der }, i) => parseOne(der, i, blocks.length, text.certName));
   const leaf = chain[0];
-  if (leaf === undefined) throw new TypeError(`Cannot use ${text.certName} as it is empty`);
+  if (leaf === undefined) throw new TypeError(`Cannot use ${text.certName}: it is empty`);
   const key = readKey(crypto, text);
   const certificates = blocks.map(({ der }) => new crypto.X509Certificate(formatPem("CERTIFICATE", der)));
   checkKeyPair(certificates, key, text);
@@ -113,7 +113,7 @@ function readCertificateBlocks(text: string, name: string): PemBlock[] {
   const certificates = blocks.filter(({ label }) => label === "CERTIFICATE");
   if (certificates.length > 0) return certificates;
   const held = blocks[0] === undefined ? "no PEM block" : `a "${blocks[0].label}" block`;
-  throw new TypeError(`Cannot use ${name} as it must hold a "CERTIFICATE" block in PEM: it holds ${held}`);
+  throw new TypeError(`Cannot use ${name}: it must hold a "CERTIFICATE" block in PEM, it holds ${held}`);
 }
 
 function parseOne(der: Uint8Array, index: number, count: number, name: string): ParsedCertificate {
@@ -121,7 +121,7 @@ function parseOne(der: Uint8Array, index: number, count: number, name: string): 
     return parseCertificate(der);
   } catch (cause) {
     const which = count === 1 ? "its certificate" : `certificate ${index + 1} of ${count}`;
-    throw new TypeError(`Cannot use ${name} as ${which} is broken`, { cause });
+    throw new TypeError(`Cannot use ${name}: ${which} is broken`, { cause });
   }
 }
 
@@ -132,10 +132,10 @@ function readKeyBlock(text: Pick<IdentityText, "key" | "keyName">): PemBlock {
   const [key, second] = keys;
   if (key === undefined) {
     const held = blocks[0] === undefined ? "no PEM block" : `a "${blocks[0].label}" block`;
-    throw new TypeError(`Cannot use ${name} as it must hold a private key in PEM: it holds ${held}`);
+    throw new TypeError(`Cannot use ${name}: it must hold a private key in PEM, it holds ${held}`);
   }
   if (second !== undefined) {
-    throw new TypeError(`Cannot use ${name} as it must hold one private key: it holds ${keys.length}`);
+    throw new TypeError(`Cannot use ${name}: it must hold one private key, it holds ${keys.length}`);
   }
   if (key.encrypted) {
     throw new TypeError(
@@ -144,7 +144,7 @@ function readKeyBlock(text: Pick<IdentityText, "key" | "keyName">): PemBlock {
   }
   if (keyForms[key.label] === undefined) {
     throw new TypeError(
-      `Cannot use ${name} as keys must be PKCS #8, PKCS #1 or SEC 1: it is a "${key.label}"`,
+      `Cannot use ${name}: keys must be PKCS #8, PKCS #1 or SEC 1, it is a "${key.label}"`,
     );
   }
   return key;
@@ -160,7 +160,7 @@ function importKey(make: () => KeyObject, name: string): KeyObject {
   try {
     key = make();
   } catch (cause) {
-    throw new TypeError(`Cannot use ${name} as its private key is broken`, { cause });
+    throw new TypeError(`Cannot use ${name}: its private key is broken`, { cause });
   }
   const { namedCurve = "", modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   const type = key.asymmetricKeyType;
@@ -169,7 +169,7 @@ function importKey(make: () => KeyObject, name: string): KeyObject {
   if (type === "rsa" && modulusLength >= minRsaBits) return key;
   const detail = type === "rsa" ? ` of ${modulusLength} bits` : type === "ec" ? ` on "${namedCurve}"` : "";
   throw new TypeError(
-    `Cannot use ${name} as it must be EC (P-256, P-384, P-521), Ed25519 or RSA of ${minRsaBits} bits or more: ` +
+    `Cannot use ${name}: it must be EC (P-256, P-384, P-521), Ed25519 or RSA of ${minRsaBits} bits or more: ` +
       `it is "${type}"${detail}`,
   );
 }
@@ -195,7 +195,7 @@ function checkChain(
     if (equalBytes(child.issuerDer, parent.subjectDer) && verifies(signed, signer)) continue;
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",
-      `Cannot use ${name} as its certificates must be in order, each issued by the next: ` +
+      `Cannot use ${name}: its certificates must be in order, each issued by the next: ` +
         `certificate ${i + 1} ("${child.subject}") was issued by "${child.issuer}", ` +
         `certificate ${i + 2} is "${parent.subject}"`,
     );
@@ -223,7 +223,7 @@ function checkValidity(chain: readonly ParsedCertificate[], now: number, name: s
     if (certificate.notBefore.getTime() > now) {
       throw new TlsError(
         "ERR_CERT_EXPIRED",
-        `Cannot use ${name} as ${which} "${certificate.subject}" is not yet valid: ` +
+        `Cannot use ${name}: ${which} "${certificate.subject}" is not yet valid: ` +
           `its time is ${formatSpan(certificate)} (${at(now)})`,
       );
     }
@@ -242,7 +242,7 @@ export function lastEnd(authorities: readonly string[]): CertificateEnd {
 }
 
 function expired(certificate: ParsedCertificate, name: string, which: string): string {
-  return `Cannot use ${name} as ${which} "${certificate.subject}" has expired: its time was ${
+  return `Cannot use ${name}: ${which} "${certificate.subject}" has expired: its time was ${
     formatSpan(certificate)
   }`;
 }
@@ -252,7 +252,7 @@ function checkPurpose(leaf: ParsedCertificate, role: "server" | "client", name: 
   if (uses === undefined || uses.includes("any") || uses.includes(role)) return;
   throw new TlsError(
     "ERR_CERT_UNTRUSTED",
-    `Cannot use ${name} for a ${role} as the certificate "${leaf.subject}" is for another purpose: ` +
+    `Cannot use ${name} for a ${role}: the certificate "${leaf.subject}" is for another purpose: ` +
       `its extended key usage is "${uses.join(", ")}"`,
   );
 }

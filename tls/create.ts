@@ -36,18 +36,18 @@ export interface CertificateAuthority {
 /** Options of {@linkcode createCa}. */
 export interface CreateCaOptions {
   /** Common name, 1 to 64 characters. @default {"Parley CA"} */
-  name?: string;
+  name?: string | undefined;
   /**
    * Days of validity, more than 0, at most 3650.
    *
    * @default {365} a year: it cannot be revoked, and a yearly change is one that people still know how to do
    */
-  days?: number;
+  days?: number | undefined;
   /**
    * The moment from which days are counted; validity begins 5 minutes before it, for clocks that are slow.
    * @default {the present}
    */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 const CA_NAMES: OptionNames<CreateCaOptions> = {
@@ -64,28 +64,28 @@ export interface CreateCertificateOptions {
    * DNS names (`*.example.com` for one label) and IP addresses of a server. Given, the certificate is for
    * servers.
    */
-  hosts?: readonly string[];
+  hosts?: readonly string[] | undefined;
   /**
    * The certificate is for clients (as well, when there are hosts). @default {true without hosts, else
    * false}
    */
-  client?: boolean;
+  client?: boolean | undefined;
   /**
    * Common name, 1 to 64 characters: what a server reads as a client's name. @default {the first host, or
    * "client"}
    */
-  name?: string;
+  name?: string | undefined;
   /**
    * Days of validity, more than 0, at most 3650, and not beyond the authority's.
    *
    * @default {90} or what the authority has left: nothing here revokes, so time must
    */
-  days?: number;
+  days?: number | undefined;
   /**
    * The moment from which days are counted; validity begins 5 minutes before it, for clocks that are slow.
    * @default {the present}
    */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 const CERTIFICATE_NAMES: OptionNames<CreateCertificateOptions> = {
@@ -171,7 +171,7 @@ export async function createCertificate(options: CreateCertificateOptions): Prom
   const client = options.client ?? hosts.length === 0;
   if (hosts.length === 0 && !client) {
     throw new TypeError(
-      `Cannot create a certificate as it must be for "hosts", for a "client", or both: it is for neither`,
+      `Cannot create a certificate: it must be for "hosts", for a "client", or both, it is for neither`,
     );
   }
   const names = hosts.map(toGeneralName);
@@ -224,7 +224,9 @@ interface OpenAuthority {
   readonly chain: string;
 }
 
-const signingAlgorithms: Readonly<Record<string, { name: string; hash: string; namedCurve?: string }>> = {
+const signingAlgorithms: Readonly<
+  Record<string, { name: string; hash: string; namedCurve?: string | undefined }>
+> = {
   "EC P-256": { name: "ECDSA", hash: "SHA-256", namedCurve: "P-256" },
   "EC P-384": { name: "ECDSA", hash: "SHA-384", namedCurve: "P-384" },
   "RSA": { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
@@ -232,20 +234,20 @@ const signingAlgorithms: Readonly<Record<string, { name: string; hash: string; n
 
 async function openAuthority(ca: CertificateAuthority, now: Date): Promise<OpenAuthority> {
   if (typeof ca?.cert !== "string" || typeof ca.key !== "string") {
-    throw new TypeError(`Cannot create a certificate as "ca" must have "cert" and "key" as PEM text`);
+    throw new TypeError(`Cannot create a certificate: "ca" must have "cert" and "key" as PEM text`);
   }
   const text = { cert: ca.cert, key: ca.key, certName: `"ca.cert"`, keyName: `"ca.key"` };
   const { leaf, cert, key } = await checkIdentity(text, { role: "authority", now: now.getTime() });
   if (!leaf.isCa) {
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",
-      `Cannot create a certificate as "ca" must be an authority: "${leaf.subject}" may not issue certificates`,
+      `Cannot create a certificate: "ca" must be an authority: "${leaf.subject}" may not issue certificates`,
     );
   }
   const algorithm = signingAlgorithms[leaf.keyType.replace(/^RSA \d+$/, "RSA")];
   if (algorithm === undefined) {
     throw new TypeError(
-      `Cannot create a certificate as the key of "ca" must be EC P-256, EC P-384 or RSA: it is ${leaf.keyType}`,
+      `Cannot create a certificate: the key of "ca" must be EC P-256, EC P-384 or RSA, it is ${leaf.keyType}`,
     );
   }
   const [der] = parsePem(key, `"ca.key"`).map((block) => block.der.slice());
@@ -274,7 +276,7 @@ function checkName(name: string): string {
     return name;
   }
   throw new TypeError(
-    `Cannot create a certificate as "name" must be 1 to ${maxNameLength} characters, none of them a control character: ` +
+    `Cannot create a certificate: "name" must be 1 to ${maxNameLength} characters, none of them a control character: ` +
       `current value is ${JSON.stringify(name)}`,
   );
 }
@@ -294,7 +296,7 @@ function toGeneralName(host: string): JsonGeneralName {
   const found = typeof host === "string" ? normalizeHost(wildcard ? host.slice(2) : host) : undefined;
   if (found === undefined || (wildcard && found.isIp)) {
     throw new TypeError(
-      `Cannot create a certificate as each of "hosts" must be a DNS name or an IP address: current value is ${
+      `Cannot create a certificate: each of "hosts" must be a DNS name or an IP address, current value is ${
         JSON.stringify(host)
       }`,
     );
@@ -311,11 +313,11 @@ interface Validity {
 function makeValidity(days: number, now: Date): Validity {
   if (!(days > 0 && days <= maxDays)) {
     throw new RangeError(
-      `Cannot create a certificate as "days" must be more than 0 and at most ${maxDays}: current value is ${days}`,
+      `Cannot create a certificate: "days" must be more than 0 and at most ${maxDays}, current value is ${days}`,
     );
   }
   const start = now.getTime();
-  if (Number.isNaN(start)) throw new RangeError(`Cannot create a certificate as "now" is no moment in time`);
+  if (Number.isNaN(start)) throw new RangeError(`Cannot create a certificate: "now" is no moment in time`);
   return { notBefore: wholeSeconds(start - skewMs), notAfter: wholeSeconds(start + days * dayMs) };
 }
 
@@ -329,7 +331,7 @@ function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertific
   if (beyondMs <= 0) return { notBefore, notAfter };
   if (days === undefined || beyondMs < dayMs) return { notBefore, notAfter: issuer.notAfter };
   const left = Math.floor((issuer.notAfter.getTime() - now.getTime()) / dayMs);
-  throw new RangeError(`Cannot create a certificate for ${days} days as its authority has ${left} days left`);
+  throw new RangeError(`Cannot create a certificate for ${days} days: its authority has ${left} days left`);
 }
 
 /** Certificates count in seconds. */

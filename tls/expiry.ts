@@ -112,7 +112,7 @@ export class ExpiryWatch {
 /** How long the certificate that ends first of those of a server has left; nothing without TLS. */
 export function certificateStats(
   credentials: CredentialSource | null,
-): { readonly certificate?: { readonly notAfterMs: number; readonly remainingMs: number } } {
+): { readonly certificate?: { readonly notAfterMs: number; readonly remainingMs: number } | undefined } {
   const notAfter = credentials?.notAfter;
   if (notAfter === undefined) return {};
   const notAfterMs = notAfter.getTime();

@@ -11,20 +11,20 @@ import { formatPem } from "./certificate/pem.ts";
 /** Options of {@linkcode fetchCertificates}. */
 export interface FetchCertificatesOptions {
   /** Name or address of the server. @default {"127.0.0.1"} */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** Its port. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Path of its unix socket instead. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Name that it is asked for. @default {the hostname; "localhost" for a unix socket} */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /** Longest time in ms for all of it. @default {10000} */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Abort gives up; the call rejects with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
-const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string }> = {
+const NAMES: OptionNames<FetchCertificatesOptions & { readonly transport?: string | undefined }> = {
   hostname: true,
   port: true,
   path: true,
@@ -68,14 +68,14 @@ export interface FetchedCertificates {
  * ```
  */
 export async function fetchCertificates(
-  options: FetchCertificatesOptions & { readonly transport?: string },
+  options: FetchCertificatesOptions & { readonly transport?: string | undefined },
 ): Promise<FetchedCertificates> {
   checkOptionNames("Cannot fetch certificates", options, NAMES);
   const { port, path, timeoutMs = 10_000, signal } = options;
   const hostname = withoutBrackets(options.hostname ?? "127.0.0.1");
   checkDurationMs("Cannot fetch certificates", "timeoutMs", timeoutMs);
   if ((port === undefined) === (path === undefined)) {
-    throw new TypeError('Cannot fetch certificates as one of "port" and "path" must be given');
+    throw new TypeError('Cannot fetch certificates: one of "port" and "path" must be given');
   }
   signal?.throwIfAborted();
   const where = path === undefined ? `${hostname}:${port}` : path;

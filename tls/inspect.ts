@@ -15,13 +15,13 @@ const MAX_STEPS = 8;
 /** What {@linkcode inspectCertificate} compares a certificate with; what is absent is not looked at. */
 export interface InspectCertificateOptions {
   /** Private key that should be its own, PEM. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Certificates of authorities, PEM: one of them should have signed it, directly or through others in the text. */
-  readonly ca?: string;
+  readonly ca?: string | undefined;
   /** Name or address that it should be for. */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** The moment at which it should be valid. @default {the present} */
-  readonly now?: Date;
+  readonly now?: Date | undefined;
 }
 
 const NAMES: OptionNames<InspectCertificateOptions> = {
@@ -78,7 +78,7 @@ export async function inspectCertificate(
   const { key, ca, hostname, now = new Date() } = options;
   const crypto = await import("node:crypto");
   const [own, ...others] = readCertificates(pem);
-  if (own === undefined) throw new TypeError("Cannot read a certificate as the text has none");
+  if (own === undefined) throw new TypeError("Cannot read a certificate: the text has none");
   const open = (certificate: CertificateSummary) => new Link(certificate, crypto.X509Certificate);
   const faults: TlsError[] = [];
   if (own.notAfter < now || own.notBefore > now) {
@@ -98,7 +98,7 @@ export async function inspectCertificate(
     : isSigned(open(own), others.map(open), readCertificates(ca).map(open), now);
   if (signed === "no") {
     const text =
-      `Cannot trust the certificate ${quote(own.subject)} as none of the valid authorities signed it: ` +
+      `Cannot trust the certificate ${quote(own.subject)}: none of the valid authorities signed it: ` +
       `it was issued by ${quote(own.issuer)}`;
     faults.push(new TlsError("ERR_CERT_UNTRUSTED", text));
   }

@@ -1,6 +1,7 @@
 // Loading credentials: from options to checked PEM text, and again when the files change.
 import { callHook } from "../log/call_hook.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
+import type { Resolved } from "../options/resolved.ts";
 import { SERVER_TLS_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
 import type {
@@ -20,7 +21,7 @@ export { resolveClientTls } from "./plan.ts";
 /** How watched files are reloaded, and who is told. */
 export interface ReloadOptions {
   /** Told when new credentials have come into force. */
-  onReload?: () => void;
+  onReload?: (() => void) | undefined;
   /**
    * Told when changed files cannot be used; the old credentials stay in force and the files are tried again
    * at each look. It also learns that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
@@ -28,23 +29,23 @@ export interface ReloadOptions {
    *
    * @default {a warning to the console}
    */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
   /**
    * Time between two looks at watched files in ms, 10 to 3600000.
    *
    * @default {2000} a rotation has days, a person who tries it has seconds; two `stat` calls are next to
    * nothing
    */
-  watchIntervalMs?: number;
+  watchIntervalMs?: number | undefined;
   /**
    * How long in ms watched files may be unfit before {@linkcode onError} is told, 0 to 3600000. A rotation
    * that writes one file after the other is unfit in between.
    *
    * @default {10000} the slowest copy of two small files
    */
-  watchGraceMs?: number;
+  watchGraceMs?: number | undefined;
   /** Source of time, for tests. @default {the machine's} */
-  clock?: WatchClock;
+  clock?: WatchClock | undefined;
 }
 
 /** Options of {@linkcode loadTls}. */
@@ -199,7 +200,7 @@ class LiveCredentials implements CredentialSource {
   readonly #expiry: ExpiryWatch;
   #watcher: FileWatcher | undefined;
 
-  constructor(first: LoadedCredentials, { clock, onError }: Required<ReloadOptions>) {
+  constructor(first: LoadedCredentials, { clock, onError }: Resolved<ReloadOptions>) {
     this.#current = first;
     this.#expiry = new ExpiryWatch({ current: () => this.#current.end, clock, onEnding: onError });
   }
@@ -225,7 +226,7 @@ class LiveCredentials implements CredentialSource {
     this.#listeners.clear();
   }
 
-  watch(plan: LoadPlan, options: Required<ReloadOptions>, signature: string): void {
+  watch(plan: LoadPlan, options: Resolved<ReloadOptions>, signature: string): void {
     const { clock, onReload, onError, watchIntervalMs, watchGraceMs } = options;
     const watcher = new FileWatcher({
       files: plan.watchedFiles,
@@ -256,7 +257,7 @@ async function openLive(options: ServerTlsOptions, reload: ReloadOptions): Promi
   return live;
 }
 
-function resolveReload(options: ReloadOptions): Required<ReloadOptions> {
+function resolveReload(options: ReloadOptions): Resolved<ReloadOptions> {
   const { watchIntervalMs = 2000, watchGraceMs = 10_000, clock = systemClock } = options;
   checkRange(watchIntervalMs, "watchIntervalMs", 10);
   checkRange(watchGraceMs, "watchGraceMs", 0);
@@ -269,7 +270,7 @@ function resolveReload(options: ReloadOptions): Required<ReloadOptions> {
 function checkRange(value: number, name: string, min: number): void {
   if (Number.isInteger(value) && value >= min && value <= 3_600_000) return;
   throw new RangeError(
-    `Cannot watch files as "${name}" must be ${min} to 3600000: current value is ${value}`,
+    `Cannot watch files: "${name}" must be ${min} to 3600000, current value is ${value}`,
   );
 }
 

@@ -130,7 +130,7 @@ function planNames(sni: Readonly<Record<string, TlsIdentity>>): ReturnType<typeo
   const twice = plans.find(({ name }, i) => plans.some((other, j) => j < i && other.name === name));
   if (twice === undefined) return plans;
   throw new TypeError(
-    `Cannot use the TLS options as "sni" must have each name once: it has "${twice.name}" twice`,
+    `Cannot use the TLS options: "sni" must have each name once, it has "${twice.name}" twice`,
   );
 }
 
@@ -151,7 +151,7 @@ function planName(name: string, identity: TlsIdentity): IdentityPlan & { readonl
       if (covered) return checked;
       throw new TlsError(
         "ERR_CERT_WRONG_HOST",
-        `Cannot use "${path}" as its certificate is not for that name: it is for "${names.join(`", "`)}"`,
+        `Cannot use "${path}": its certificate is not for that name, it is for "${names.join(`", "`)}"`,
       );
     },
   };
@@ -205,7 +205,7 @@ async function readNamedFile(path: string, option: string): Promise<string> {
       Deno.errors;
     const Kind = (Object.hasOwn(kinds, name) ? kinds[name] : undefined) ?? Error;
     const reason = cause instanceof Deno.errors.NotFound ? "there is no such file" : "it cannot be read";
-    throw new Kind(`Cannot use the file of ${option} as ${reason}: ${JSON.stringify(path)}`, { cause });
+    throw new Kind(`Cannot use the file of ${option}: ${reason}: ${JSON.stringify(path)}`, { cause });
   }
 }
 

@@ -151,7 +151,7 @@ export function resolveServerName(name: string, option: string): string {
   const wildcard = name.startsWith("*.");
   const host = normalizeHost(wildcard ? name.slice(2) : name);
   if (host === undefined || host.isIp) {
-    throw new TypeError(`${cannot} ${option} must be a DNS name: current value is ${JSON.stringify(name)}`);
+    throw new TypeError(`${cannot} ${option} must be a DNS name, current value is ${JSON.stringify(name)}`);
   }
   return wildcard ? `*.${host.host}` : host.host;
 }
@@ -164,7 +164,7 @@ export function resolveServerName(name: string, option: string): string {
 export function resolveClientName(name: unknown): void {
   if (name === undefined || (typeof name === "string" && normalizeHost(name) !== undefined)) return;
   throw new TypeError(
-    `${cannot} "serverName" must be a DNS name or an IP address: current value is ${JSON.stringify(name)}`,
+    `${cannot} "serverName" must be a DNS name or an IP address, current value is ${JSON.stringify(name)}`,
   );
 }
 
@@ -257,6 +257,6 @@ function oneOf<T extends string>(value: T, allowed: readonly T[], option: string
   if (allowed.includes(value)) return value;
   const list = allowed.map((one) => `"${one}"`).join(", ");
   throw new TypeError(
-    `${cannot} "${option}" must be one of ${list}: current value is ${JSON.stringify(value)}`,
+    `${cannot} "${option}" must be one of ${list}, current value is ${JSON.stringify(value)}`,
   );
 }

@@ -14,7 +14,7 @@ export interface WriteIdentityOptions extends Credentials {
    *
    * @default {false} existing files are an error
    */
-  readonly replace?: boolean;
+  readonly replace?: boolean | undefined;
 }
 
 const NAMES: OptionNames<WriteIdentityOptions> = {
@@ -47,9 +47,7 @@ export async function writeIdentity(options: WriteIdentityOptions): Promise<void
   const { cert, key, certFile, keyFile, replace = false } = options;
   if (certFile === keyFile) {
     throw new TypeError(
-      `Cannot write an identity as "certFile" and "keyFile" must differ: both are ${
-        JSON.stringify(certFile)
-      }`,
+      `Cannot write an identity: "certFile" and "keyFile" must differ, both are ${JSON.stringify(certFile)}`,
     );
   }
   if (replace) await replaceBoth(options);

@@ -5,13 +5,13 @@ import { ROOT } from "./source_files.ts";
 
 /** What Deno tells of anything that can have a comment. */
 interface Documented {
-  readonly name?: string;
-  readonly jsDoc?: JsDoc;
+  readonly name?: string | undefined;
+  readonly jsDoc?: JsDoc | undefined;
 }
 
 interface JsDoc {
-  readonly doc?: string;
-  readonly tags?: readonly { readonly kind: string }[];
+  readonly doc?: string | undefined;
+  readonly tags?: readonly { readonly kind: string }[] | undefined;
 }
 
 /** One symbol that an entry point exports. */
@@ -20,14 +20,14 @@ interface DocSymbol {
   readonly declarations: readonly (Documented & {
     readonly kind: string;
     readonly declarationKind: string;
-    readonly def?: Readonly<Record<string, unknown>>;
+    readonly def?: Readonly<Record<string, unknown>> | undefined;
   })[];
 }
 
 /** What `deno doc --json` tells. */
 export interface DocTree {
   readonly nodes: Readonly<
-    Record<string, { readonly module_doc?: JsDoc; readonly symbols: readonly DocSymbol[] }>
+    Record<string, { readonly module_doc?: JsDoc | undefined; readonly symbols: readonly DocSymbol[] }>
   >;
 }
 

@@ -80,6 +80,9 @@ const SOCKET_MODULES = /^node:(?:net|tls|dgram)$/;
 const SOCKET_NAMES =
   /\bDeno\s*\.\s*(?:listen|listenTls|listenDatagram|connect|connectTls|startTls|connectQuic|QuicEndpoint|Conn|TcpConn|TlsConn|UnixConn|Listener|TcpListener|TlsListener|UnixListener)\b/g;
 
+/** Packages that only JSR has: with links, a project that reaches npm alone cannot load them. */
+const FROM_JSR = /^(?:@std\/|jsr:)/;
+
 /** The most lines that a file may have. */
 const MAX_LINES = 400;
 
@@ -106,6 +109,9 @@ function checkImports(path: string, layer: number, files: ReadonlyMap<string, st
       faults.push(`${path}: imports "${specifier}", which only net/ may`);
     }
     if (specifier.startsWith("@parley/")) faults.push(`${path}: imports "${specifier}", not a file`);
+    if (FROM_JSR.test(specifier) && !path.startsWith("cli/")) {
+      faults.push(`${path}: imports "${specifier}" from JSR, which only cli/ may`);
+    }
     if (!specifier.startsWith(".")) continue;
     const target = resolve(specifier, path);
     const below = layerOf(target);

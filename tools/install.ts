@@ -12,7 +12,7 @@ function standardLibrary(): Record<string, string> {
     const folder = new URL(`${name}/`, REGISTRY);
     const [meta] = [...Deno.readDirSync(folder)].filter((entry) => entry.name.endsWith("_meta.json"));
     if (meta === undefined) {
-      throw new Error(`Cannot install as @std/${name} has no version in tools/registry`);
+      throw new Error(`Cannot install: @std/${name} has no version in tools/registry`);
     }
     const version = meta.name.slice(0, -"_meta.json".length);
     const { exports } = JSON.parse(Deno.readTextFileSync(new URL(meta.name, folder)));

@@ -8,7 +8,7 @@ interface Step {
   readonly name: string;
   readonly args: readonly string[];
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
 }
 
 interface StepResult {
@@ -69,6 +69,7 @@ function staticSteps(folder: string): Step[] {
     { name: "all documented", args: ["run", "-A", "tools/check_docs.ts"] },
     { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
     { name: "compile embeds", args: ["run", "-A", "tools/check_compile.ts"] },
+    { name: "linked project", args: ["run", "-A", "tools/check_linked.ts"] },
     { name: "registry in step", args: ["run", "-A", "tools/registry/build.ts", "--check"] },
   ];
 }
@@ -81,7 +82,7 @@ async function runStep(step: Step): Promise<StepResult> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...step.args],
     cwd: ROOT,
-    env: step.env,
+    ...step.env !== undefined && { env: step.env },
     stdin: "null",
   }).output();
   const result = {

@@ -1,7 +1,7 @@
 // Finds the source files of this repository.
 
 /** The folder that holds deno.json. */
-export const ROOT = new URL("../", import.meta.url);
+export const ROOT: URL = new URL("../", import.meta.url);
 
 /** Folders with code that is not part of the library. */
 const OUTSIDE = ["tests", "bench", "examples", "tools", "docs"];

@@ -48,14 +48,14 @@ export interface HubOptions extends MountOptions {
    *
    * @default {no peer sees another}
    */
-  presence?: (request: PresenceRequest) => boolean;
+  presence?: ((request: PresenceRequest) => boolean) | undefined;
   /**
    * Streams between two clients at a time; more wait up to eight seconds, and are then refused with
    * `ERR_BUSY`. Clients are told of it, and take as many streams, unless their own options say otherwise.
    *
    * @default {64}
    */
-  maxStreamsPerPair?: number;
+  maxStreamsPerPair?: number | undefined;
 }
 
 const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, maxStreamsPerPair: true };

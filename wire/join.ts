@@ -13,7 +13,7 @@ import { pause } from "../async/pause.ts";
 import { checkName, checkToken, type Control } from "./protocol/frames.ts";
 import type { EstablishedSession } from "./session/established.ts";
 import { handshakeAsClient } from "./session/handshake.ts";
-import { HANDLERS, HandlerTable, type StreamHandler } from "./session/handlers.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
@@ -94,7 +94,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(() => this.#link?.control.announceNames());
+  readonly #handlers = new HandlerTable(this, () => this.#link?.control.announceNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -184,11 +184,6 @@ export class JoinedWire implements AsyncDisposable {
     return this.#peers.peers;
   }
 
-  /** @ignore for tunnels */
-  get [HANDLERS](): HandlerTable {
-    return this.#handlers;
-  }
-
   /** Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it cannot be one */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
@@ -267,7 +262,7 @@ export class JoinedWire implements AsyncDisposable {
     return await openStream(({ signal, timeoutMs, givenMs }) => {
       if (this.#over !== undefined) throw this.#over.reason;
       return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
-        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms as there is no session`;
+        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms: there is no session`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     }, { ...wanted, counters: this.#tally.counters });
@@ -398,5 +393,5 @@ export class JoinedWire implements AsyncDisposable {
 }
 
 function closedError(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+  return new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
 }

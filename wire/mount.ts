@@ -20,7 +20,7 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 import { timeLimit } from "../async/deadline.ts";
 import { checkName } from "./protocol/frames.ts";
 import { GreetedIncoming } from "./session/handshake.ts";
-import { HANDLERS, HandlerTable, type StreamHandler } from "./session/handlers.ts";
+import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
@@ -69,7 +69,7 @@ export class MountedWire implements AsyncDisposable {
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
   readonly #host: MountHost;
-  readonly #handlers = new HandlerTable(() => {
+  readonly #handlers = new HandlerTable(this, () => {
     for (const link of this.#registry.links) link.control.announceNames();
   });
   readonly #admission: Admission<AbortController>;
@@ -204,11 +204,6 @@ export class MountedWire implements AsyncDisposable {
     checkName("Cannot wait for a peer", "identity", identity);
     this.#stopping.signal.throwIfAborted();
     return (await this.#registry.waitFor(identity, options)).session;
-  }
-
-  /** @ignore for tunnels */
-  get [HANDLERS](): HandlerTable {
-    return this.#handlers;
   }
 
   /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
@@ -380,7 +375,7 @@ export class MountedWire implements AsyncDisposable {
     this.#admission.drain();
     this.#listener?.close();
     this.#credentials?.close();
-    const closed = new ClosedError("ERR_CLOSED", "Cannot go on as the wire was closed on this side");
+    const closed = new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
     this.#registry.stop(closed);
     this.#stopping.abort(closed);
     this.#hurry.abort();

@@ -41,7 +41,7 @@ export class PeerList {
       await waiters.wait(options, (ms) => {
         const text = `Cannot reach the peer ${
           JSON.stringify(identity)
-        } as the hub did not tell of it within ${ms} ms`;
+        }: the hub did not tell of it within ${ms} ms`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     } finally {

@@ -16,10 +16,10 @@ const ACTION = "Cannot mount";
 export interface MountPlan {
   readonly given: MountOptions;
   readonly where:
-    | { readonly hostname?: string; readonly port: number }
+    | { readonly hostname?: string | undefined; readonly port: number }
     | { readonly path: string; readonly mode: number };
   readonly listenOptions: {
-    readonly backlog?: number;
+    readonly backlog?: number | undefined;
     readonly maxWaiting: number;
     readonly noDelay: boolean;
     readonly proxySources: ProxySources | undefined;
@@ -59,7 +59,7 @@ export function resolveMount(
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
   if ((authorize === undefined) !== insecureAnyone) {
     throw new TypeError(
-      `${ACTION} as either "authorize" must say who may join, or "insecureAnyone" that everybody may`,
+      `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that everybody may`,
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
@@ -131,7 +131,7 @@ export function resolveWire(
     if (options[name] !== undefined) checkFunction(action, name, options[name]);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${action} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${action}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   resolveMuxOptions({ ...mux, role });
   const maxStreams = mux.maxStreams ?? most;
@@ -156,12 +156,12 @@ function resolveWhere(options: MountOptions): MountPlan["where"] {
   if (path === undefined) {
     if (port !== undefined) checkInteger(ACTION, "port", port, 0, 65535);
     if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
-      throw new TypeError(`${ACTION} as "hostname" must be a name or an address`);
+      throw new TypeError(`${ACTION}: "hostname" must be a name or an address`);
     }
     return { hostname, port: port ?? 0 };
   }
   if (hostname !== undefined || port !== undefined) {
-    throw new TypeError(`${ACTION} as "path" excludes "hostname" and "port"`);
+    throw new TypeError(`${ACTION}: "path" excludes "hostname" and "port"`);
   }
   checkInteger(ACTION, "mode", mode, 0, 0o777);
   return { path, mode };

@@ -10,9 +10,9 @@ export interface NumberRange {
   /** The value without the option. */
   readonly byDefault: number;
   /** Least value. @default {0} */
-  readonly least?: number;
+  readonly least?: number | undefined;
   /** Greatest value. @default {Number.MAX_SAFE_INTEGER} */
-  readonly most?: number;
+  readonly most?: number | undefined;
 }
 
 /** What was given to a command. */
@@ -49,7 +49,7 @@ export class Arguments {
       }
     }
     const behindDashes = (this.#values["--"] ?? []) as string[];
-    const before = (this.#values._ as Array<string | number>).map(String);
+    const before = (this.#values["_"] as Array<string | number>).map(String);
     this.operands = command.rest === undefined ? [...before, ...behindDashes] : before;
     this.rest = command.rest === undefined || !typed.includes("--") ? undefined : behindDashes;
     if (command.operands === undefined && this.operands.length > 0) {

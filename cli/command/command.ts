@@ -13,7 +13,7 @@ export interface Command extends CommandSyntax {
   /** Lines to try, each starting with `parley`. */
   readonly examples: readonly string[];
   /** Commands of a group. */
-  readonly commands?: readonly Command[];
+  readonly commands?: readonly Command[] | undefined;
   /** Does it; gives the exit code: 0 done, 1 failed. Absent for a group. */
   run?(args: Arguments): Promise<number>;
 }

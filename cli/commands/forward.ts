@@ -112,7 +112,7 @@ function errorsTo({ lines, wire }: HubLink, { to, name }: Service): (error: unkn
 }
 
 /** What to do where the hub does not allow the stream, or our own limit is reached. */
-function forwardHint(error: unknown, rule: string): { readonly hint?: string } {
+function forwardHint(error: unknown, rule: string): { readonly hint?: string | undefined } {
   if (error instanceof AuthError && error.code === "ERR_FORBIDDEN") {
     return { hint: `the hub must allow it: --allow '${rule}'` };
   }

@@ -147,7 +147,7 @@ async function sourcesOf(args: Arguments): Promise<AccessSources> {
     throw new UsageError("Who may join is missing: give --tokens FILE, --token-file FILE or PARLEY_TOKEN");
   }
   if ([...shared].length < MIN_TOKEN_CHARACTERS) {
-    throw new RangeError(`Cannot use the token as it must have ${MIN_TOKEN_CHARACTERS} characters or more`);
+    throw new RangeError(`Cannot use the token: it must have ${MIN_TOKEN_CHARACTERS} characters or more`);
   }
   return { tokens: { shared }, rules, rulesFile };
 }

@@ -158,5 +158,5 @@ class LinkTalk {
 /** An error as machines read it. */
 function eventOf(error: unknown): Record<string, unknown> {
   if (error === undefined) return { code: null };
-  return { code: error instanceof ParleyError ? error.code : null, reason: reasonOf(error).reason };
+  return { code: error instanceof ParleyError ? error.code : null, reason: reasonOf(error)["reason"] };
 }

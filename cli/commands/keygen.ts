@@ -59,6 +59,6 @@ async function unlessThere(file: string, written: Promise<void>): Promise<void> 
     await written;
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new Deno.errors.AlreadyExists(`Cannot write as ${JSON.stringify(file)} is there already`);
+    throw new Deno.errors.AlreadyExists(`Cannot write: ${JSON.stringify(file)} is there already`);
   }
 }

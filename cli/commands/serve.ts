@@ -172,7 +172,7 @@ async function handlerOf(
   args: Arguments,
   { name: framingName, lines, maxMessageBytes }: FramingChoice,
   logger: Logger,
-): Promise<{ readonly handler: Handler; readonly programs?: Programs }> {
+): Promise<{ readonly handler: Handler; readonly programs?: Programs | undefined }> {
   const per = args.choice("per", KINDS, "message");
   if (args.text("program-framing") !== undefined && per !== "connection") {
     throw new UsageError('Option "--program-framing" goes with --per connection');

@@ -30,13 +30,13 @@ const MOST = 1_000_000;
 /** What the options of a command that takes connections say. */
 export interface ConnectionLimits {
   /** As `serve` takes it. */
-  readonly maxConnections?: number;
+  readonly maxConnections?: number | undefined;
   /** As `serve` takes it. */
-  readonly maxConnectionsPerSource?: number;
+  readonly maxConnectionsPerSource?: number | undefined;
   /** As `serve` takes it. */
-  readonly exemptSources?: readonly string[];
+  readonly exemptSources?: readonly string[] | undefined;
   /** As `serve` takes it. */
-  readonly drainDelayMs?: number;
+  readonly drainDelayMs?: number | undefined;
 }
 
 /**

@@ -13,13 +13,13 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 /** Options of {@linkcode openLogger}. */
 export interface LoggingOptions {
   /** Lines below it are not written. @default {"info"} */
-  readonly level?: LogLevel;
+  readonly level?: LogLevel | undefined;
   /** How a line looks. @default {"text"} */
-  readonly format?: LogFormat;
+  readonly format?: LogFormat | undefined;
   /** Colours in text. @default {where standard error is a terminal, unless NO_COLOR is set} */
-  readonly colours?: boolean;
+  readonly colours?: boolean | undefined;
   /** Takes each line, without its end. @default {standard error} */
-  readonly write?: (line: string) => void;
+  readonly write?: ((line: string) => void) | undefined;
 }
 
 /** Longest text of one field or message, in UTF-16 units: a log is no place for a message of a megabyte. */

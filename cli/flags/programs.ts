@@ -23,7 +23,7 @@ export interface ProgramDefaults {
   /** Longest run in ms unless another one is typed; 0 is no limit. */
   readonly timeoutMs: number;
   /** What ends the last message that it writes where nothing does. @default {nothing} */
-  readonly lastEnd?: Uint8Array;
+  readonly lastEnd?: Uint8Array | undefined;
   /** Takes what it writes to standard error. */
   readonly logger: Logger;
 }

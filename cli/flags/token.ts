@@ -21,7 +21,7 @@ export async function tokenOf(args: Arguments): Promise<string | undefined> {
   if (path === undefined) return Deno.env.get("PARLEY_TOKEN") || undefined;
   const token = (await readPrivateFile(path, "token")).replace(/\r?\n$/, "");
   if (token === "" || token.includes("\n")) {
-    throw new RangeError(`Cannot read the token "${path}" as it must be one line`);
+    throw new RangeError(`Cannot read the token "${path}": it must be one line`);
   }
   return token;
 }

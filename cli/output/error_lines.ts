@@ -67,7 +67,7 @@ function lineOf(error: unknown, phase: ServeErrorContext["phase"]): Line {
   return SERVER_LINES[phase];
 }
 
-function peerOf(address: Address | undefined): { readonly peer?: string } {
+function peerOf(address: Address | undefined): { readonly peer?: string | undefined } {
   return address === undefined ? {} : { peer: addressText(address) };
 }
 

@@ -16,7 +16,7 @@ export interface LimitedLine {
   /** What is behind it; may hold text from peers. */
   readonly fields: Record<string, unknown>;
   /** What tells it apart from lines with the same text, such as the code of an error; never text from a peer. @default {""} */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
 }
 
 /** Lines that were left out, and have not been told yet. */

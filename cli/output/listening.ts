@@ -11,7 +11,7 @@ import { jsonText } from "./json_text.ts";
  */
 export function tellListening(
   address: Address,
-  { json, leadsTo }: { readonly json: boolean; readonly leadsTo?: string },
+  { json, leadsTo }: { readonly json: boolean; readonly leadsTo?: string | undefined },
 ): void {
   const text = addressText(address);
   say(leadsTo === undefined ? `listening on ${text}` : `listening on ${text} for ${leadsTo}`);

@@ -33,7 +33,7 @@ export async function readPrivateFile(path: string, what: string): Promise<strin
   for await (const chunk of file.readable) {
     bytes += chunk.length;
     if (bytes > MAX_BYTES) {
-      throw new RangeError(`Cannot read the ${what} "${path}" as it must have ${MAX_BYTES} bytes at most`);
+      throw new RangeError(`Cannot read the ${what} "${path}": it must have ${MAX_BYTES} bytes at most`);
     }
     chunks.push(chunk);
   }
@@ -41,5 +41,5 @@ export async function readPrivateFile(path: string, what: string): Promise<strin
 }
 
 function forbidden(what: string, path: string, wanted: string, found: string): AuthError {
-  return new AuthError("ERR_FORBIDDEN", `Cannot read the ${what} "${path}" as ${wanted}: ${found}`);
+  return new AuthError("ERR_FORBIDDEN", `Cannot read the ${what} "${path}": ${wanted}, ${found}`);
 }

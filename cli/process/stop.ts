@@ -7,14 +7,14 @@ const ENDED_BY_SIGNAL = 130;
 /** Options of {@linkcode StopSignals}. */
 export interface StopSignalsOptions {
   /** Must be quick: called when a second signal ends the program. @default {nothing} */
-  readonly beforeExit?: () => void;
+  readonly beforeExit?: (() => void) | undefined;
   /**
    * Called on SIGHUP, of a command that serves until it is stopped: it goes on, and reads its files anew where it has any. For all
    * others SIGHUP is a signal to stop: their terminal has gone.
    *
    * @default {SIGHUP asks to stop}
    */
-  readonly onHangUp?: () => void;
+  readonly onHangUp?: (() => void) | undefined;
 }
 
 /** Listens to the signals until it is disposed of. */

@@ -18,7 +18,7 @@ export interface StreamPair {
    *
    * @default {nothing}
    */
-  readonly lastEnd?: Uint8Array;
+  readonly lastEnd?: Uint8Array | undefined;
 }
 
 /** A transport over a pair of streams: with it, a process or a terminal is a peer like any other. */
@@ -105,11 +105,11 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 
 function gone(what: string, cause: unknown): ClosedError {
   const why = cause instanceof Error ? `: ${cause.message}` : "";
-  return new ClosedError("ERR_RESET", `Cannot ${what}, as the other side of the pipe has failed${why}`, {
+  return new ClosedError("ERR_RESET", `Cannot ${what}: the other side of the pipe has failed${why}`, {
     cause,
   });
 }
 
 function closedHere(what: string): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the stream was closed on this side`);
+  return new ClosedError("ERR_CLOSED", `Cannot ${what}: the stream was closed on this side`);
 }

@@ -77,5 +77,5 @@ export class ChannelLock {
 }
 
 function inUse(action: string, path: string, found: string): AddressError {
-  return new AddressError("ERR_ADDRESS_IN_USE", `${action} as "${path}" must be free: ${found}`);
+  return new AddressError("ERR_ADDRESS_IN_USE", `${action}: "${path}" must be free: ${found}`);
 }

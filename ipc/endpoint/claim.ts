@@ -38,11 +38,11 @@ export interface KeyKeeper {
 /** How a claim is kept. */
 export interface ClaimOptions {
   /** The channel's key, if it has one of its own. */
-  readonly key?: KeyKeeper;
+  readonly key?: KeyKeeper | undefined;
   /** Told, once for each text, why files that have gone cannot be made anew. */
-  readonly onFault?: (error: unknown) => void;
+  readonly onFault?: ((error: unknown) => void) | undefined;
   /** Told that files were made anew. */
-  readonly onRenewed?: (what: string) => void;
+  readonly onRenewed?: ((what: string) => void) | undefined;
 }
 
 /** A socket that is ours until released. */
@@ -99,7 +99,7 @@ export async function prepareDirectory(action: string, endpoint: Endpoint & { ki
   if (!await checkDirectory(action, directory)) {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      `${action} as directory "${directory.path}" must exist: it does not`,
+      `${action}: directory "${directory.path}" must exist: it does not`,
     );
   }
 }
@@ -283,5 +283,5 @@ async function bind({ path, socketMode }: Endpoint & { kind: "unix" }, net: Clai
 }
 
 function inUse(action: string, path: string, found: string): AddressError {
-  return new AddressError("ERR_ADDRESS_IN_USE", `${action} as "${path}" must be free: ${found}`);
+  return new AddressError("ERR_ADDRESS_IN_USE", `${action}: "${path}" must be free: ${found}`);
 }

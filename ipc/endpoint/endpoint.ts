@@ -13,22 +13,22 @@ export interface IpcAddressOptions {
   /** Name of the channel: 1 to 64 of `A–Z a–z 0–9 . _ -`. It is part of the handshake. */
   name: string;
   /** How to meet. @default {"unix"} */
-  transport?: IpcTransport;
+  transport?: IpcTransport | undefined;
   /**
    * Path of the unix socket, at most 107 bytes. Its directory must belong to this user, to root, or to `owner`, and nobody
    * else may write to it.
    *
    * @default {`$XDG_RUNTIME_DIR/parley/<name>.sock`, else `/tmp/parley-<uid>/<name>.sock`}
    */
-  path?: string;
+  path?: string | undefined;
   /** Host for TCP. @default {`PARLEY_IPC_HOST`, else loopback} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port for TCP, 0 to 65535; a server may use 0 for any that is free. @default {`PARLEY_IPC_PORT`, else 7300} */
-  port?: number;
+  port?: number | undefined;
   /** Who may connect. Both sides give the same. @default {"user"} */
-  permissions?: IpcPermissions;
+  permissions?: IpcPermissions | undefined;
   /** User id that the channel belongs to, for clients of another user. @default {this user} */
-  owner?: number;
+  owner?: number | undefined;
 }
 
 /** A place to meet, not yet looked at. */
@@ -71,7 +71,7 @@ export interface FindEndpointOptions extends IpcAddressOptions {
   /** A secret of the user's own: then there is no key file, and no directory for it. */
   secret?: unknown;
   /** No secret at all. */
-  insecureAnonymous?: boolean;
+  insecureAnonymous?: boolean | undefined;
 }
 
 /** What a directory must be like. */
@@ -116,13 +116,13 @@ export async function findEndpoint(action: string, options: FindEndpointOptions)
   if (options.owner !== undefined) checkInteger(action, "owner", options.owner, 0, 2 ** 32 - 1);
   if (transport !== "unix") return await findTcp(action, transport, options);
   for (const wrong of ["hostname", "port"] as const) {
-    if (options[wrong] !== undefined) throw new TypeError(`${action} as "${wrong}" needs "transport": "tcp"`);
+    if (options[wrong] !== undefined) throw new TypeError(`${action}: "${wrong}" needs "transport": "tcp"`);
   }
   const uid = Deno.uid();
   if (uid === null) {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      `${action} as this system has no unix sockets: use "transport": "tcp"`,
+      `${action}: this system has no unix sockets: use "transport": "tcp"`,
     );
   }
   const owner = options.owner ?? uid;
@@ -139,7 +139,7 @@ export async function findEndpoint(action: string, options: FindEndpointOptions)
     checkText(action, "path", path, 1, 4096);
     if (!path.startsWith("/") || path.endsWith("/") || path.includes("\0")) {
       throw new RangeError(
-        `${action} as "path" must be absolute and name a file: current value is ${JSON.stringify(path)}`,
+        `${action}: "path" must be absolute and name a file, current value is ${JSON.stringify(path)}`,
       );
     }
     const parent = path.slice(0, path.lastIndexOf("/")) || "/";
@@ -163,11 +163,11 @@ export async function findEndpoint(action: string, options: FindEndpointOptions)
 /** Checks the name of a channel. */
 export function checkName(action: string, name: unknown): void {
   if (typeof name !== "string") {
-    throw new TypeError(`${action} as "name" must be a text: current value is ${typeof name}`);
+    throw new TypeError(`${action}: "name" must be a text, current value is ${typeof name}`);
   }
   if (!NAME_PATTERN.test(name) || name === "." || name === "..") {
     throw new RangeError(
-      `${action} as "name" must be 1 to 64 of "A-Z a-z 0-9 . _ -": current value has ${name.length} characters`,
+      `${action}: "name" must be 1 to 64 of "A-Z a-z 0-9 . _ -", current value has ${name.length} characters`,
     );
   }
 }
@@ -184,7 +184,7 @@ export async function checkDirectory(action: string, rule: DirectoryRule): Promi
   const refuse = (wanted: string, found: string) => {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      `${action} as directory "${rule.path}" must ${wanted}: ${found}`,
+      `${action}: directory "${rule.path}" must ${wanted}: ${found}`,
     );
   };
   if (!info.isDirectory) {
@@ -226,13 +226,13 @@ export async function checkSocket(action: string, endpoint: Endpoint & { kind: "
   if (!info.isSocket) {
     throw new AddressError(
       "ERR_NOT_OUR_PROTOCOL",
-      `${action} as "${endpoint.path}" must be a socket: it is something else`,
+      `${action}: "${endpoint.path}" must be a socket, it is something else`,
     );
   }
   if (info.uid !== endpoint.owner) {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      `${action} as "${endpoint.path}" must belong to user ${endpoint.owner}: current owner is ${info.uid}`,
+      `${action}: "${endpoint.path}" must belong to user ${endpoint.owner}, current owner is ${info.uid}`,
     );
   }
   return true;
@@ -287,7 +287,7 @@ async function checkTmp(action: string): Promise<void> {
   if ((info.mode! & STICKY) === 0 && (info.mode! & OTHERS_WRITE) !== 0) {
     throw new AddressError(
       "ERR_ADDRESS_INVALID",
-      `${action} as "/tmp" must have the sticky bit: it has not (set XDG_RUNTIME_DIR, or "path")`,
+      `${action}: "/tmp" must have the sticky bit, it has not (set XDG_RUNTIME_DIR, or "path")`,
     );
   }
 }
@@ -325,7 +325,7 @@ export async function keptFrom(action: string, path: string, cause: unknown): Pr
   }
   return new AddressError(
     "ERR_ADDRESS_INVALID",
-    `${action} as "${path}" must be open to this user: ${found}`,
+    `${action}: "${path}" must be open to this user: ${found}`,
     { cause },
   );
 }
@@ -335,7 +335,7 @@ function checkPathLength(action: string, path: string): void {
   if (bytes <= MAX_PATH_BYTES) return;
   throw new AddressError(
     "ERR_SOCKET_PATH_TOO_LONG",
-    `${action} as the path of a unix socket must have at most ${MAX_PATH_BYTES} bytes: "${path}" has ${bytes}`,
+    `${action}: the path of a unix socket must have at most ${MAX_PATH_BYTES} bytes: "${path}" has ${bytes}`,
   );
 }
 
@@ -344,7 +344,7 @@ async function findTcp(
   transport: "tcp" | "tcp4" | "tcp6",
   options: FindEndpointOptions,
 ): Promise<Endpoint> {
-  if (options.path !== undefined) throw new TypeError(`${action} as "path" needs "transport": "unix"`);
+  if (options.path !== undefined) throw new TypeError(`${action}: "path" needs "transport": "unix"`);
   const loopback = transport === "tcp6" ? "::1" : "127.0.0.1";
   let hostname = options.hostname ?? Deno.env.get("PARLEY_IPC_HOST") ?? loopback;
   checkText(action, "hostname", hostname, 1, 253);
@@ -353,7 +353,7 @@ async function findTcp(
   const isIpv4 = /^\d+(\.\d+){3}$/.test(hostname);
   if (transport === "tcp4" && !isIpv4 || transport === "tcp6" && !isIpv6) {
     throw new RangeError(
-      `${action} as "hostname" must be an address of "${transport}": current value is "${hostname}"`,
+      `${action}: "hostname" must be an address of "${transport}", current value is "${hostname}"`,
     );
   }
   const port = options.port ?? readPort(action, Deno.env.get("PARLEY_IPC_PORT"));
@@ -376,7 +376,7 @@ async function findTcp(
 function readPort(action: string, text: string | undefined): number {
   if (text === undefined) return DEFAULT_PORT;
   if (!/^\d{1,5}$/.test(text)) {
-    throw new RangeError(`${action} as PARLEY_IPC_PORT must be 0 to 65535: it is not`);
+    throw new RangeError(`${action}: PARLEY_IPC_PORT must be 0 to 65535, it is not`);
   }
   return Number(text);
 }

@@ -39,6 +39,11 @@ export class SecretKey {
 
   static {
     bytesOf = (key) => key.#bytes;
+    // For `console.log` and `util.inspect`, which must not show the bytes either.
+    const value = this.prototype.toString;
+    for (const name of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
+      Object.defineProperty(this.prototype, Symbol.for(name), { value });
+    }
   }
 
   private constructor(bytes: Uint8Array) {
@@ -57,7 +62,7 @@ export class SecretKey {
    */
   static fromBytes(bytes: Uint8Array): SecretKey {
     if (bytes.length !== SECRET_BYTES) {
-      throw new RangeError(`Cannot make a key as it must have ${SECRET_BYTES} bytes: got ${bytes.length}`);
+      throw new RangeError(`Cannot make a key: it must have ${SECRET_BYTES} bytes, got ${bytes.length}`);
     }
     return new SecretKey(bytes.slice());
   }
@@ -103,7 +108,7 @@ export class SecretKey {
     const characters = [...passphrase].length;
     if (characters < MIN_PASSPHRASE_CHARACTERS) {
       throw new RangeError(
-        `Cannot make a key as the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more: got ${characters}`,
+        `Cannot make a key: the passphrase must have ${MIN_PASSPHRASE_CHARACTERS} characters or more, got ${characters}`,
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -159,16 +164,6 @@ export class SecretKey {
   toJSON(): string {
     return this.toString();
   }
-
-  /** The same for `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.toString();
-  }
-
-  /** The same for `util.inspect`. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
-  }
 }
 
 /** The bytes of a secret, for the handshake alone. They belong to the key: do not change or keep them. */
@@ -187,7 +182,7 @@ export function checkPrivate(path: string, info: Deno.FileInfo): void {
 }
 
 function forbidden(path: string, wanted: string, found: string): AuthError {
-  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}" as ${wanted}: ${found}`);
+  return new AuthError("ERR_FORBIDDEN", `Cannot load the key "${path}": ${wanted}, ${found}`);
 }
 
 /** Errors of files that may be right a moment later. */

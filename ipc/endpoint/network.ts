@@ -91,7 +91,7 @@ export async function dialEndpoint(
   const elsewhere = await elsewhereText(endpoint);
   throw new AddressError(
     "ERR_CONNECT_REFUSED",
-    `${action} as no program listens at "${endpoint.path}"${elsewhere}`,
+    `${action}: no program listens at "${endpoint.path}"${elsewhere}`,
   );
 }
 

@@ -52,12 +52,12 @@ export class SecretSource implements KeyKeeper {
     if (options.anonymous || options.secret !== undefined) return;
     if ((options.address.permissions ?? "user") !== "user" || options.address.owner !== undefined) {
       throw new TypeError(
-        `${options.action} as a channel for other users needs "secret": the key file is for one user only`,
+        `${options.action}: a channel for other users needs "secret": the key file is for one user only`,
       );
     }
     if (endpoint.keyPath === null) {
       throw new TypeError(
-        `${options.action} as a channel beyond this machine needs "secret": a key file cannot be shared`,
+        `${options.action}: a channel beyond this machine needs "secret": a key file cannot be shared`,
       );
     }
   }
@@ -108,7 +108,7 @@ export class SecretSource implements KeyKeeper {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error; // another starter was faster: its key holds
     }
     if (!await this.#adopt()) {
-      throw new AuthError("ERR_FORBIDDEN", `${action} as its key is removed time and again`);
+      throw new AuthError("ERR_FORBIDDEN", `${action}: its key is removed time and again`);
     }
   }
 
@@ -142,7 +142,7 @@ export class SecretSource implements KeyKeeper {
 
   get #keyPath(): string {
     const { keyPath } = this.#endpoint;
-    if (keyPath === null) throw new TypeError(`${this.#options.action} as there is no key file`);
+    if (keyPath === null) throw new TypeError(`${this.#options.action}: there is no key file`);
     return keyPath;
   }
 
@@ -181,7 +181,7 @@ export class SecretSource implements KeyKeeper {
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       const elsewhere = await elsewhereText(this.#endpoint);
-      const text = `${action} as no server has made "${keyPath}" yet${elsewhere}`;
+      const text = `${action}: no server has made "${keyPath}" yet${elsewhere}`;
       throw new AddressError("ERR_CONNECT_REFUSED", text, { cause: error });
     }
   }

@@ -12,9 +12,9 @@ const LAST_WORDS_BYTES = 16 * 1024 * 1024;
 /** How a wait for a message may end early. */
 export interface IpcReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. No message is lost by it. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** One wait. */
@@ -101,7 +101,7 @@ export interface InboxOptions<T> {
   /** Makes what readers get of what a link received. */
   readonly toMessage: (type: number, data: Uint8Array) => T;
   /** Called when a message came that no call waited for and there was none before. */
-  readonly onFirst?: () => void;
+  readonly onFirst?: (() => void) | undefined;
 }
 
 /** Messages in the order they came. */
@@ -229,5 +229,5 @@ export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
 
 /** Nothing came in time. */
 export function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive as no message came within ${timeoutMs} ms`);
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
 }

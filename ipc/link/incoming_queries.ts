@@ -150,7 +150,7 @@ export class Answering {
    * the place and the bytes of its query are free. A cancel frame that crossed the answer changes nothing.
    */
   cancel(id: number): void {
-    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query as its asker no longer waits");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its asker no longer waits");
     const context = this.#contexts.get(id);
     const waiting = this.#waitingById.get(id);
     const finished = this.#finished.get(id);
@@ -219,7 +219,7 @@ export class Answering {
     this.#finishedBytes = 0;
     const gone = reason instanceof ClosedError ? reason : new ClosedError(
       "ERR_CLOSED",
-      "Cannot answer the query as the connection to its asker has ended",
+      "Cannot answer the query: the connection to its asker has ended",
       { cause: reason },
     );
     const contexts = [...this.#contexts.values()];
@@ -291,7 +291,7 @@ export class Answering {
     if (isOutboxFull()) this.#unreadBytes += QUERY_COST_BYTES;
     // Until then the reading stops by itself.
     if (this.#refusing && this.#unreadBytes > highWaterBytes) {
-      throw frameError("Cannot refuse any more queries as none of the answers is read");
+      throw frameError("Cannot refuse any more queries: none of the answers is read");
     }
     send(FrameKind.failure, id, failureData(error));
     onDone();
@@ -333,12 +333,12 @@ export class Answering {
 function refuseAnswer(data: unknown, maxBytes: number): Error | null {
   if (!(data instanceof Uint8Array)) {
     return new TypeError(
-      `Cannot answer as the handler must return a Uint8Array, a text or nothing: it returned ${typeof data}`,
+      `Cannot answer: the handler must return a Uint8Array, a text or nothing: it returned ${typeof data}`,
     );
   }
   if (data.length <= maxBytes) return null;
   return new FramingError(
     "ERR_FRAME_TOO_LARGE",
-    `Cannot answer as the other side takes at most ${maxBytes} bytes: the answer has ${data.length}`,
+    `Cannot answer: the other side takes at most ${maxBytes} bytes: the answer has ${data.length}`,
   );
 }

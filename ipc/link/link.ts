@@ -183,7 +183,7 @@ export class IpcLink {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the link was lost before the other side had everything
    */
-  close(options: { timeoutMs?: number; reason?: number } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined; reason?: number | undefined } = {}): Promise<void> {
     if (this.#state === "ended") return this.#close ?? Promise.resolve();
     const { timeoutMs = this.#options.closeTimeoutMs, reason = ClosingReason.done } = options;
     this.#close ??= handled(this.#drain(timeoutMs, reason));
@@ -250,7 +250,7 @@ export class IpcLink {
       case FrameKind.answer:
       case FrameKind.failure:
         if (this.#asked.answered(kind, tag, data)) return;
-        throw frameError(`Cannot take an answer to query ${tag} as it was never asked`);
+        throw frameError(`Cannot take an answer to query ${tag}: it was never asked`);
       case FrameKind.ping:
         this.#telemetry.pinged(tag);
         if (tag === TAKES_CANCELS_TAG) this.#asked.peerTakesCancels();

@@ -23,7 +23,7 @@ export function breachOf({ error, cutInside }: LinkEnd): ParleyError | null {
   if (error.code !== "ERR_RESET" || !cutInside) return null;
   return new FramingError(
     "ERR_FRAME_TRUNCATED",
-    "Cannot read on as the connection ended inside a message: the other process was killed, or what is between the two cut it",
+    "Cannot read on: the connection ended inside a message: the other process was killed, or what is between the two cut it",
     { cause: error },
   );
 }

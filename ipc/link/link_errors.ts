@@ -16,10 +16,10 @@ export function refusalOf(reason: number | undefined): ParleyError | null {
     case ClosingReason.busy:
       return new RemoteError(
         "ERR_BUSY",
-        "Cannot connect as the other side has as many connections as it may have",
+        "Cannot connect: the other side has as many connections as it may have",
       );
     case ClosingReason.turnedOut:
-      return new AuthError("ERR_FORBIDDEN", "Cannot go on as the server turned this client out for good");
+      return new AuthError("ERR_FORBIDDEN", "Cannot go on: the server turned this client out for good");
     default:
       return null;
   }
@@ -30,15 +30,15 @@ export function linkGone(theirReason: number | undefined): Error {
   const refusal = refusalOf(theirReason);
   if (refusal !== null) return refusal;
   return theirReason !== undefined
-    ? new ClosedError("ERR_GOING_AWAY", "Cannot go on as the other side closes")
-    : new ClosedError("ERR_CLOSED", "Cannot go on as the connection was closed on this side");
+    ? new ClosedError("ERR_GOING_AWAY", "Cannot go on: the other side closes")
+    : new ClosedError("ERR_CLOSED", "Cannot go on: the connection was closed on this side");
 }
 
 /** The other side takes no message of this size. */
 export function tooLarge(bytes: number, maxBytes: number): FramingError {
   return new FramingError(
     "ERR_FRAME_TOO_LARGE",
-    `Cannot send as the other side takes at most ${maxBytes} bytes: the message has ${bytes}`,
+    `Cannot send: the other side takes at most ${maxBytes} bytes: the message has ${bytes}`,
   );
 }
 
@@ -46,7 +46,7 @@ export function tooLarge(bytes: number, maxBytes: number): FramingError {
 export function drainTimeout(timeoutMs: number, cutBytes: number): TimeoutError {
   return new TimeoutError(
     "ERR_DRAIN_TIMEOUT",
-    `Cannot close in order as it took longer than ${timeoutMs} ms`,
+    `Cannot close in order: it took longer than ${timeoutMs} ms`,
     { cutConnections: 1, cutBytes },
   );
 }

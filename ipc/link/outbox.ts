@@ -284,7 +284,7 @@ function settledQuietly(): PromiseWithResolvers<void> {
 function slowConsumer(queued: number, maxQueuedBytes: number): ClosedError {
   return new ClosedError(
     "ERR_SLOW_CONSUMER",
-    `Cannot send as "maxQueuedBytes" is ${maxQueuedBytes}: ${queued} bytes wait for a process that does not read. ` +
+    `Cannot send: "maxQueuedBytes" is ${maxQueuedBytes}: ${queued} bytes wait for a process that does not read. ` +
       `Wait for each write to resolve before the next`,
     { unsentBytes: queued },
   );

@@ -8,9 +8,9 @@ import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
 /** How a query may end early. */
 export interface IpcQueryOptions {
   /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Ends the wait; it rejects with the signal's reason. The handler's own signal aborts then. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** One query under way. */
@@ -255,6 +255,6 @@ export function failureData(error: unknown): Uint8Array {
 function queryTimeout(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_READ_TIMEOUT",
-    `Cannot answer the query as no answer came within ${timeoutMs} ms`,
+    `Cannot answer the query: no answer came within ${timeoutMs} ms`,
   );
 }

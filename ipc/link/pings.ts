@@ -72,7 +72,7 @@ export class Pings {
   /** Takes a ping. */
   asked(tag: number): void {
     if (this.#options.isOutboxFull() && ++this.#pongsQueued > MAX_PONGS_QUEUED) {
-      throw new ProtocolError("ERR_IPC_FRAME", "Cannot answer any more pings as none of the answers is read");
+      throw new ProtocolError("ERR_IPC_FRAME", "Cannot answer any more pings: none of the answers is read");
     }
     this.#options.send(FrameKind.pong, tag, NOTHING);
   }

@@ -73,7 +73,7 @@ export interface IpcErrorContext {
    */
   readonly phase: "accept" | "refused" | "handshake" | "client" | "connection" | "connect" | "query";
   /** The other side, where it is known: its address for TCP, the `sessionId` of the connection for a unix socket. */
-  readonly peer?: string;
+  readonly peer?: string | undefined;
 }
 
 /** How many lines of a kind are written: a server that is full stays so for a while. */

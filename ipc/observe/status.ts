@@ -33,7 +33,7 @@ export interface IpcStatusEvent {
    * Bytes that were accepted for writing and not yet handed to the kernel when a connection was lost. Messages before those may
    * be lost as well: `flush()` tells what arrived.
    */
-  readonly unsentBytes?: number;
+  readonly unsentBytes?: number | undefined;
 }
 
 /** Events that a slow watcher may fall behind; then the oldest are dropped. */
@@ -61,7 +61,7 @@ export class StatusFeed {
   }
 
   /** Tells of a new status; a final one is the last. */
-  push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number } = {}): void {
+  push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number | undefined } = {}): void {
     if (isFinal(this.#current.status)) return;
     this.#current = { status, at: new Date(), ...details };
     this.#onEvent(this.#current);

@@ -10,7 +10,7 @@ const COUNTED_HEAD_BYTES = 5;
 /** Most bytes of the text in a failed answer. */
 export const MAX_FAILURE_BYTES = 1024;
 /** Message types and query ids are 1 to this. */
-export const MAX_TAG = 2 ** 32 - 1;
+export const MAX_TAG: number = 2 ** 32 - 1;
 /** The ping by which a side says that it takes context frames; it is answered as any other. */
 export const TAKES_CONTEXTS_TAG: number = MAX_TAG;
 /** The ping by which a side says that it takes cancel frames; it is answered as any other. */
@@ -147,7 +147,7 @@ export class FrameDecoder {
   /** The input ended: fails when that was inside a frame. */
   end(): void {
     if (this.#part === "none") return;
-    throw new FramingError("ERR_FRAME_TRUNCATED", "Cannot read the frame as the input ended inside it");
+    throw new FramingError("ERR_FRAME_TRUNCATED", "Cannot read the frame: the input ended inside it");
   }
 
   /** Goes on with a frame that began in an earlier chunk; gives where the next one starts in `chunk`. */
@@ -177,7 +177,7 @@ export class FrameDecoder {
     if (length < 0) {
       throw new FramingError(
         "ERR_FRAME_MALFORMED",
-        `Cannot read the frame as its length must be 5 or more: current value is ${
+        `Cannot read the frame: its length must be 5 or more, current value is ${
           length + COUNTED_HEAD_BYTES
         }`,
       );
@@ -185,13 +185,13 @@ export class FrameDecoder {
     if (length > this.#maxDataBytes) {
       throw new FramingError(
         "ERR_FRAME_TOO_LARGE",
-        `Cannot read the frame as it may hold at most ${this.#maxDataBytes} bytes: it announces ${length}`,
+        `Cannot read the frame: it may hold at most ${this.#maxDataBytes} bytes, it announces ${length}`,
       );
     }
     if (!isLegal(kind, tag, length)) {
       throw new ProtocolError(
         "ERR_IPC_FRAME",
-        `Cannot read the frame as kind ${kind} is unknown or not like that`,
+        `Cannot read the frame: kind ${kind} is unknown or not like that`,
       );
     }
     this.#kind = kind as FrameKind;

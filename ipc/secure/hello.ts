@@ -32,9 +32,9 @@ export const PROOF_BYTES = 49;
 const UNCOMPRESSED = 4;
 
 /** What a record may hold, as plaintext. */
-export const RECORD_LIMITS = { min: 1024, max: 2 ** 20 } as const;
+export const RECORD_LIMITS: Readonly<Record<"min" | "max", number>> = { min: 1024, max: 2 ** 20 };
 /** What a message may hold. */
-export const MESSAGE_LIMITS = { min: 1024, max: 2 ** 30 } as const;
+export const MESSAGE_LIMITS: Readonly<Record<"min" | "max", number>> = { min: 1024, max: 2 ** 30 };
 
 /** Why a handshake failed. For local counters and logs only: a peer never learns it. */
 export type HandshakeReason =

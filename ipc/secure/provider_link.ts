@@ -108,7 +108,7 @@ export class ProviderLink implements FrameLink {
     try {
       sealed = await this.#provider.seal(plain, this.#context(type, this.#role, this.#sealed++));
     } catch (error) {
-      throw new ProtocolError("ERR_IPC_PROVIDER", "Cannot send as the provider failed to seal a record", {
+      throw new ProtocolError("ERR_IPC_PROVIDER", "Cannot send: the provider failed to seal a record", {
         cause: error,
       });
     }
@@ -116,7 +116,7 @@ export class ProviderLink implements FrameLink {
     if (!(sealed instanceof Uint8Array) || sealed.length < 1 || sealed.length > most) {
       throw new ProtocolError(
         "ERR_IPC_PROVIDER",
-        `Cannot send as a provider must make 1 to ${most} bytes of ${plain.length}: it made ${sealed?.length}`,
+        `Cannot send: a provider must make 1 to ${most} bytes of ${plain.length}: it made ${sealed?.length}`,
       );
     }
     const record = new Uint8Array(RECORD_HEAD_BYTES + sealed.length);

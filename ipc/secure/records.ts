@@ -52,7 +52,7 @@ export function nonceOf(iv: Uint8Array, sequence: number): Uint8Array {
   if (sequence >= HARD_RECORD_LIMIT) {
     throw new ProtocolError(
       "ERR_IPC_RECORD",
-      `Cannot go on as a key may serve ${HARD_RECORD_LIMIT} records at most`,
+      `Cannot go on: a key may serve ${HARD_RECORD_LIMIT} records at most`,
     );
   }
   const nonce = iv.slice();

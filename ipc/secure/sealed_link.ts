@@ -29,14 +29,14 @@ export interface SealedLinkOptions {
   /** A clock in ms. */
   readonly now: () => number;
   /** When to move on to new keys. @default {REKEY_LIMITS} */
-  readonly rekey?: RekeyLimits;
+  readonly rekey?: RekeyLimits | undefined;
 }
 
 /** A flow of frames that nobody between the two processes can read, change, replay or cut unseen. */
 export class SealedLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = true;
-  readonly maxWrites = MAX_AHEAD;
+  readonly maxWrites: number = MAX_AHEAD;
   readonly writeBytes: number;
   readonly #transport: Transport;
   readonly #sealer: RecordSealer;

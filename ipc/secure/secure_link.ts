@@ -40,13 +40,13 @@ export interface SecureOptions {
   /** Bytes we accept in a message. */
   readonly maxMessageBytes: number;
   /** Longest time in ms for the whole handshake. @default {as long as `signal` lets it} */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends the handshake; it rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Told why a handshake failed, for counters and logs. The peer learns nothing. */
-  readonly onFailure?: (reason: HandshakeReason) => void;
+  readonly onFailure?: ((reason: HandshakeReason) => void) | undefined;
   /** When to move on to new keys. */
-  readonly rekey?: RekeyLimits;
+  readonly rekey?: RekeyLimits | undefined;
 }
 
 /**
@@ -245,24 +245,24 @@ function explain(error: unknown, options: SecureOptions): unknown {
   if (error.reason === "not our protocol") {
     return new AddressError(
       "ERR_NOT_OUR_PROTOCOL",
-      `Cannot ${what} as the other side speaks another protocol`,
+      `Cannot ${what}: the other side speaks another protocol`,
     );
   }
   if (error.reason === "closed early") {
     if (options.role === "server") {
-      return new ClosedError("ERR_RESET", `Cannot ${what} as it went away before the handshake ended`);
+      return new ClosedError("ERR_RESET", `Cannot ${what}: it went away before the handshake ended`);
     }
     return new AddressError(
       "ERR_NOT_OUR_PROTOCOL",
-      `Cannot ${what} as the other side closed without a hello: it is another program, wants other encryption, or is full`,
+      `Cannot ${what}: the other side closed without a hello, it is another program, wants other encryption, or is full`,
     );
   }
-  return new AuthError("ERR_AUTH", `Cannot ${what} as the other side did not prove that it knows the secret`);
+  return new AuthError("ERR_AUTH", `Cannot ${what}: the other side did not prove that it knows the secret`);
 }
 
 function handshakeTimeout(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_HANDSHAKE_TIMEOUT",
-    `Cannot finish the handshake as the other side did not do its part within ${timeoutMs} ms`,
+    `Cannot finish the handshake: the other side did not do its part within ${timeoutMs} ms`,
   );
 }

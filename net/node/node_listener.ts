@@ -247,7 +247,7 @@ class Acceptor implements Listener {
   }
 
   #wake(): void {
-    const handle = (this.#server as unknown as { _handle?: ListenHandle | null })._handle;
+    const handle = (this.#server as unknown as { _handle?: ListenHandle | null | undefined })._handle;
     if (!handle) return;
     if (this.#path === undefined) {
       handle.listen?.(this.#backlog);

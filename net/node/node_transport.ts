@@ -37,7 +37,7 @@ type Incoming =
 export class NodeTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
-  declare readonly tls?: TlsInfo;
+  declare readonly tls?: TlsInfo | undefined;
   readonly #link: NodeLink;
   /** The TLS session; the socket itself where there is none. */
   readonly #session: Socket;
@@ -172,7 +172,7 @@ export class NodeTransport implements Transport {
   tune(tuning: SocketTuning): void {
     checkTuning("Cannot tune the connection", tuning);
     if (this.localAddr.transport !== "tcp") {
-      throw new TypeError("Cannot tune the connection as a unix socket has no such options");
+      throw new TypeError("Cannot tune the connection: a unix socket has no such options");
     }
     if (!this.#closed) this.#link.tune(tuning);
   }

@@ -156,7 +156,7 @@ export class ServerTls {
     if (certificate === null) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as the client sent no certificate",
+        "Cannot finish the TLS handshake: the client sent no certificate",
       );
     }
     if (this.#pins.size > 0) checkPin(certificate, this.#pins);
@@ -174,7 +174,7 @@ export class ServerTls {
     if (resumed && (!this.#proven.has(fingerprint256) || notAfter.getTime() < Date.now())) {
       throw new TlsError(
         "ERR_TLS_HANDSHAKE",
-        "Cannot finish the TLS handshake as a resumed session proves nothing about this certificate",
+        "Cannot finish the TLS handshake: a resumed session proves nothing about this certificate",
       );
     }
     this.#proven.add(fingerprint256);
@@ -201,7 +201,7 @@ function chooseByName(
 
 /** The socket that a session was made on: not public, but the same in node for many years. */
 function socketOf(session: tls.TLSSocket): object {
-  return (session as unknown as { _parent?: object })._parent ?? session;
+  return (session as unknown as { _parent?: object | undefined })._parent ?? session;
 }
 
 async function beginClient(

@@ -54,7 +54,7 @@ export async function peekTls(
 }
 
 /** How node is told whom to ask for: an address is compared, but never sent as a server name (RFC 6066, section 3). */
-export function nameOptions(hostname: string): { host: string; servername?: string } {
+export function nameOptions(hostname: string): { host: string; servername?: string | undefined } {
   const host = normalizeHost(hostname);
   return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
 }

@@ -33,7 +33,7 @@ export interface ListenerKind<Conn> {
   /** Where it listens. */
   readonly addr: Address;
   /** Sources whose connections begin with a PROXY header. */
-  readonly proxySources?: ProxySources;
+  readonly proxySources?: ProxySources | undefined;
   /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */

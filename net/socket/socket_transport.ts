@@ -11,16 +11,16 @@ export interface SocketDescription {
   /** The far end. */
   readonly remoteAddr: Address;
   /** What the TLS handshake told, if there was one. */
-  readonly tls?: TlsInfo;
+  readonly tls?: TlsInfo | undefined;
   /** Bytes of the peer that were read already: they come first. */
-  readonly first?: Uint8Array;
+  readonly first?: Uint8Array | undefined;
 }
 
 /** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
 export class SocketTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
-  declare readonly tls?: TlsInfo;
+  declare readonly tls?: TlsInfo | undefined;
   readonly #conn: Deno.Conn;
   readonly #buffer = new ReadBuffer();
   #closed = false;

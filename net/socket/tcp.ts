@@ -19,7 +19,7 @@ export interface TcpTarget {
 /** What a TCP listener can be told. */
 export interface TcpListenTarget extends TcpTarget {
   /** Let several listeners share the port. @default {false} */
-  readonly reusePort?: boolean;
+  readonly reusePort?: boolean | undefined;
 }
 
 /** What holds for every connection of a listener. */
@@ -29,22 +29,22 @@ export interface ListenOptions {
    *
    * @default {511} as other servers have it: a burst of connects fits, and Linux cuts it to its own limit
    */
-  readonly backlog?: number;
+  readonly backlog?: number | undefined;
   /**
    * Connections that may hold a descriptor of ours before they are accepted: `node:tls` takes them off the kernel's hands as they
    * come. What comes beyond is refused.
    *
    * @default {`backlog`}
    */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
-  readonly noDelay?: boolean;
+  readonly noDelay?: boolean | undefined;
   /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
-  readonly keepAlive?: KeepAlive;
+  readonly keepAlive?: KeepAlive | undefined;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
-  readonly canReset?: boolean;
+  readonly canReset?: boolean | undefined;
   /** Sources whose connections begin with a PROXY protocol header; see `Incoming.identify`. @default {none} */
-  readonly proxySources?: ProxySources;
+  readonly proxySources?: ProxySources | undefined;
 }
 
 /** What a dial is at: looking up the name, waiting for the far end to accept, or the TLS handshake. */
@@ -55,13 +55,13 @@ export interface DialOptions {
   /** Ends the attempt: it rejects with `signal.reason`, and the descriptor is free. */
   readonly signal: AbortSignal;
   /** Called at the beginning of each stage, so that a deadline can say what took too long. */
-  readonly onStage?: (stage: DialStage) => void;
+  readonly onStage?: ((stage: DialStage) => void) | undefined;
   /** Send small writes at once (TCP_NODELAY). @default {true} */
-  readonly noDelay?: boolean;
+  readonly noDelay?: boolean | undefined;
   /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
-  readonly keepAlive?: KeepAlive;
+  readonly keepAlive?: KeepAlive | undefined;
   /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
-  readonly canReset?: boolean;
+  readonly canReset?: boolean | undefined;
 }
 
 /** How many connections wait for `accept` unless told otherwise. */
@@ -178,7 +178,7 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
 export function checkReusePort(reusePort: boolean): void {
   // The flag shows by what else it brings.
   if (!reusePort || "listenDatagram" in Deno) return;
-  throw new TypeError(`Cannot listen as "reusePort" needs the flag --unstable-net of Deno`);
+  throw new TypeError(`Cannot listen: "reusePort" needs the flag --unstable-net of Deno`);
 }
 
 /** Deno's address as ours. */

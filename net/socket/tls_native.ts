@@ -134,7 +134,7 @@ function clientOptions(
 async function shakeHands(
   conn: Deno.TlsConn,
   alpnProtocols: readonly string[],
-  { signal, hostname }: { signal: AbortSignal; hostname?: string },
+  { signal, hostname }: { signal: AbortSignal; hostname?: string | undefined },
 ): Promise<Transport> {
   const onAbort = () => closeQuietly(conn);
   signal.addEventListener("abort", onAbort, { once: true });

@@ -30,7 +30,7 @@ export interface UnixListenTarget {
   /** Path of the socket, at most 107 bytes. */
   readonly path: string;
   /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
-  readonly mode?: number;
+  readonly mode?: number | undefined;
 }
 
 /** A path with a listener of ours behind it. */
@@ -53,14 +53,14 @@ export interface ClaimedPath<T> {
 export function checkUnixPath(action: string, path: string): void {
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new TypeError(
-      `Cannot ${action} as "path" must be a path that is not empty: current value is ${JSON.stringify(path)}`,
+      `Cannot ${action}: "path" must be a path that is not empty, current value is ${JSON.stringify(path)}`,
     );
   }
   const bytes = byteLength(path);
   if (bytes > MAX_PATH_BYTES) {
     throw new AddressError(
       "ERR_SOCKET_PATH_TOO_LONG",
-      `Cannot ${action} as the path of a unix socket has at most ${MAX_PATH_BYTES} bytes: ${
+      `Cannot ${action}: the path of a unix socket has at most ${MAX_PATH_BYTES} bytes: ${
         JSON.stringify(path)
       } has ${bytes}`,
     );
@@ -227,7 +227,7 @@ async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null
     const text =
       `Cannot listen on ${
         JSON.stringify(path)
-      } with a mode as its directory leaves no room for a private one beside it: ` +
+      } with a mode: its directory leaves no room for a private one beside it: ` +
       `choose a path of at most ${MAX_PATH_BYTES - 6} bytes, or allow --allow-sys=umask`;
     throw new AddressError("ERR_SOCKET_PATH_TOO_LONG", text);
   }
@@ -327,5 +327,5 @@ async function isAlive(path: string): Promise<boolean> {
 }
 
 function inUse(path: string, why: string): AddressError {
-  return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${JSON.stringify(path)} as ${why}`);
+  return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${JSON.stringify(path)}: ${why}`);
 }

@@ -28,13 +28,13 @@ const closed: Partial<Record<Operation, ClosedError>> = {};
  */
 export function closedHere(what: Operation): ClosedError {
   return closed[what] ??= withoutStack(
-    new ClosedError("ERR_CLOSED", `Cannot ${verbOf(what)} as the connection was closed on this side`),
+    new ClosedError("ERR_CLOSED", `Cannot ${verbOf(what)}: the connection was closed on this side`),
   );
 }
 
 /** The error of an operation on a connection whose peer vanished. */
 export function peerVanished(what: Operation, cause: unknown): ClosedError {
-  return new ClosedError("ERR_RESET", `Cannot ${verbOf(what)} as the peer vanished: ${reasonOf(cause)}`, {
+  return new ClosedError("ERR_RESET", `Cannot ${verbOf(what)}: the peer vanished: ${reasonOf(cause)}`, {
     cause,
   });
 }
@@ -63,7 +63,7 @@ export function alertFault(what: Operation, cause: unknown): TlsError | undefine
   const meaning = ALERTS[name.replaceAll("_", "").toLowerCase()] ?? "see RFC 8446, section 6.2";
   return new TlsError(
     "ERR_TLS_HANDSHAKE",
-    `Cannot ${verbOf(what)} as the peer ended the TLS session by the alert ${name}: ${meaning}`,
+    `Cannot ${verbOf(what)}: the peer ended the TLS session by the alert ${name}: ${meaning}`,
     { cause },
   );
 }
@@ -84,28 +84,28 @@ function withoutStack<Fault extends Error>(error: Fault): Fault {
 
 /** The caller's mistake of two reads, or two writes, at a time. */
 export function busy(what: "read" | "write"): TypeError {
-  return new TypeError(`Cannot ${what} as another ${what} is under way`);
+  return new TypeError(`Cannot ${what}: another ${what} is under way`);
 }
 
 /** The caller's mistake of giving bytes away before they are sent. */
 export function bufferGone(): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",
-    "Cannot send on as the buffer of a message was transferred or resized before the kernel had it: wait for flush() before you " +
+    "Cannot send on: the buffer of a message was transferred or resized before the kernel had it: wait for flush() before you " +
       "transfer it, or send a copy, such as message.slice()",
   );
 }
 
 /** The caller's mistake of two accepts at a time. */
 export function busyAccept(): TypeError {
-  return new TypeError("Cannot accept as another accept is under way");
+  return new TypeError("Cannot accept: another accept is under way");
 }
 
 /** Why nothing could be listened on. An error that is not the address's fault is given back as it is. */
 export function listenFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
   if (isKind(cause, Deno.errors.AddrInUse, "EADDRINUSE")) {
-    return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${where} as the address is in use`, {
+    return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${where}: the address is in use`, {
       cause,
     });
   }
@@ -122,12 +122,12 @@ export function dialFault(address: Address, cause: unknown): unknown {
     isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
   if (isRefused) {
-    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where} as nobody listens there`, {
+    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where}: nobody listens there`, {
       cause,
     });
   }
   if (isPermission(cause) || !(cause instanceof Error)) return cause;
-  const message = `Cannot connect to ${where} as it cannot be reached: ${reasonOf(cause)}`;
+  const message = `Cannot connect to ${where}: it cannot be reached: ${reasonOf(cause)}`;
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
@@ -140,7 +140,7 @@ export function isSelf(near: Address, far: Address): boolean {
 /** The error of a dial that met itself: the kernel chose the port that is dialled as the port to dial from. */
 export function selfConnected(address: Address): AddressError {
   const where = JSON.stringify(addressText(address));
-  const text = `Cannot connect to ${where} as nothing listens there: the socket was connected to itself`;
+  const text = `Cannot connect to ${where}: nothing listens there: the socket was connected to itself`;
   return new AddressError("ERR_CONNECT_REFUSED", text);
 }
 
@@ -178,7 +178,7 @@ export function alpnMismatch(wanted: readonly string[]): TlsError {
   const list = wanted.map((name) => JSON.stringify(name)).join(", ");
   return new TlsError(
     "ERR_TLS_HANDSHAKE",
-    `Cannot finish the TLS handshake as the peer agreed on no application protocol: wanted one of ${list}`,
+    `Cannot finish the TLS handshake: the peer agreed on no application protocol: wanted one of ${list}`,
   );
 }
 
@@ -201,7 +201,7 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   }
   const reason = reasonOf(cause);
   const message = NO_TLS.test(text)
-    ? `Cannot finish the TLS handshake as the peer does not speak TLS: ${
+    ? `Cannot finish the TLS handshake: the peer does not speak TLS: ${
       hostname === undefined ? "a client of this port must be given `tls`" : "leave out `tls` for this port"
     } (${reason})`
     : `Cannot finish the TLS handshake: ${reason}${
@@ -241,7 +241,7 @@ function certificateFault(
   why: string,
   cause: unknown,
 ): TlsError {
-  const message = `Cannot trust the peer's certificate as ${why} (${reasonOf(cause)})`;
+  const message = `Cannot trust the peer's certificate: ${why} (${reasonOf(cause)})`;
   return new TlsError(code, message, { cause });
 }
 

@@ -92,5 +92,5 @@ export function explainFirstBytes(error: Error, bytes: Uint8Array): void {
   const advice = ADVICE[what];
   const { message } = error;
   error.message = `${message}. The peer sent ${what}${advice === undefined ? "" : `, so ${advice}`}`;
-  error.stack = error.stack?.replace(message, () => error.message);
+  if (error.stack !== undefined) error.stack = error.stack.replace(message, () => error.message);
 }

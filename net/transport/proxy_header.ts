@@ -102,7 +102,7 @@ export class ProxyHeaderDecoder {
 function broken(why: string): ProtocolError {
   return new ProtocolError(
     "ERR_PROXY_HEADER",
-    `Cannot take the connection as its source is listed in "proxyProtocol.sources" and must send a PROXY header first: ${why}`,
+    `Cannot take the connection: its source is listed in "proxyProtocol.sources" and must send a PROXY header first: ${why}`,
   );
 }
 

@@ -61,22 +61,22 @@ export class ProxySources {
     if (options === undefined) return undefined;
     if (tlsBackend === "deno") {
       throw new TypeError(
-        `${action} as the "deno" TLS backend cannot read a header before its handshake ("proxyProtocol"): use "auto" or "node"`,
+        `${action}: the "deno" TLS backend cannot read a header before its handshake ("proxyProtocol"): use "auto" or "node"`,
       );
     }
     if (typeof options !== "object" || options === null || !Array.isArray(options.sources)) {
-      throw new TypeError(`${action} as "proxyProtocol" must be { sources }, an array of texts`);
+      throw new TypeError(`${action}: "proxyProtocol" must be { sources }, an array of texts`);
     }
     const { sources } = options;
     if (sources.length === 0) {
       throw new RangeError(
-        `${action} as "proxyProtocol.sources" must name a balancer: current value is [], of which no header would be read`,
+        `${action}: "proxyProtocol.sources" must name a balancer, current value is [], of which no header would be read`,
       );
     }
     if (transport === "unix") {
       if (sources.length === 1 && sources[0] === UNIX) return new ProxySources([], true);
       throw new TypeError(
-        `${action} as "proxyProtocol.sources" must be ["unix"] with a "path": peers of a unix socket have no addresses`,
+        `${action}: "proxyProtocol.sources" must be ["unix"] with a "path": peers of a unix socket have no addresses`,
       );
     }
     return new ProxySources(sources.map((source) => readNetwork(action, source)), false);
@@ -93,14 +93,14 @@ export class ProxySources {
 function readNetwork(action: string, source: unknown): Network {
   if (typeof source !== "string") {
     throw new TypeError(
-      `${action} as "proxyProtocol.sources" must hold texts: current value is of type ${typeof source}`,
+      `${action}: "proxyProtocol.sources" must hold texts, current value is of type ${typeof source}`,
     );
   }
   // Exact addresses in IPv6 too: a trusted balancer makes no trusted network.
   const network = parseNetwork(source, 128);
   if (network !== null) return network;
   throw new RangeError(
-    `${action} as "proxyProtocol.sources" must hold IPv4 and IPv6 addresses or networks: ` +
+    `${action}: "proxyProtocol.sources" must hold IPv4 and IPv6 addresses or networks: ` +
       `current value is ${JSON.stringify(source.slice(0, MAX_QUOTED))}`,
   );
 }

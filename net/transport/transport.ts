@@ -57,9 +57,9 @@ export type KeepAlive = boolean | { readonly delayMs: number };
  */
 export interface SocketTuning {
   /** Send small writes at once (TCP_NODELAY). */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /** Let the kernel probe a silent peer. */
-  keepAlive?: KeepAlive;
+  keepAlive?: KeepAlive | undefined;
 }
 
 /**
@@ -72,7 +72,7 @@ export interface Transport {
   /** The far end. */
   readonly remoteAddr: Address;
   /** What the TLS handshake told; absent without TLS. */
-  readonly tls?: TlsInfo;
+  readonly tls?: TlsInfo | undefined;
   /**
    * Waits for the next bytes; `null` at an orderly end. The chunk belongs to the caller and is never
    * written to again.
@@ -90,7 +90,7 @@ export interface Transport {
    * Bytes of the write under way that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or
    * nothing.
    */
-  readonly takenBytes?: number;
+  readonly takenBytes?: number | undefined;
   /**
    * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not say. Dear: the
    * system's list of all its sockets is searched. Absent where nothing lies in between.
@@ -131,7 +131,7 @@ export interface Incoming {
    * @throws {ProtocolError} `ERR_PROXY_HEADER` when it is missing, wrong or cut short; the descriptor is free by then
    * @throws {ClosedError} `ERR_RESET` when the source left without a byte, as health checks do; the descriptor is free by then
    */
-  identify?(options: { signal: AbortSignal }): Promise<void>;
+  identify?: ((options: { signal: AbortSignal }) => Promise<void>) | undefined;
   /**
    * Finishes the handshake, if there is one. When `signal` aborts, the descriptor is freed at once and the
    * call rejects with `signal.reason`.
@@ -167,9 +167,9 @@ export interface MemoryPairOptions {
    *
    * @default {65536}
    */
-  bufferBytes?: number;
+  bufferBytes?: number | undefined;
   /** Name that both addresses show. @default {"memory"} */
-  name?: string;
+  name?: string | undefined;
 }
 
 /**
@@ -214,7 +214,7 @@ class MemoryPipe {
 
   read(): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
-      return Promise.reject(new TypeError("Cannot read as another read is under way"));
+      return Promise.reject(new TypeError("Cannot read: another read is under way"));
     }
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
@@ -229,9 +229,9 @@ class MemoryPipe {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#writer !== undefined) throw new TypeError("Cannot write as another write is under way");
+    if (this.#writer !== undefined) throw new TypeError("Cannot write: another write is under way");
     if (this.#broken !== undefined) throw this.#broken();
-    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write as this direction has ended");
+    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write: this direction has ended");
     if (bytes.length === 0) return;
     const copy = new Uint8Array(bytes);
     if (this.#reader !== undefined) {
@@ -331,18 +331,18 @@ const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefi
 function closedHere(what: "read" | "write"): ClosedError {
   return closed[what] ??= new ClosedError(
     "ERR_CLOSED",
-    `Cannot ${what} as the connection was closed on this side`,
+    `Cannot ${what}: the connection was closed on this side`,
   );
 }
 
 function peerClosed(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot write as the peer has closed the connection");
+  return new ClosedError("ERR_RESET", "Cannot write: the peer has closed the connection");
 }
 
 function peerReset(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read as the peer has reset the connection");
+  return new ClosedError("ERR_RESET", "Cannot read: the peer has reset the connection");
 }
 
 function unsignedEnd(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read on as the peer did not end the connection in order");
+  return new ClosedError("ERR_RESET", "Cannot read on: the peer did not end the connection in order");
 }

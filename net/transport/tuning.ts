@@ -26,7 +26,7 @@ export function checkKeepAlive(action: string, value: unknown): KeepAlive {
   const number = checkDurationMs(action, "keepAlive.delayMs", delayMs, { minMs: 1000, maxMs: MAX_DELAY_MS });
   if (number % 1000 !== 0) {
     throw new RangeError(
-      `${action} as "keepAlive.delayMs" must be whole seconds, as the kernel counts them: current value is ${number}`,
+      `${action}: "keepAlive.delayMs" must be whole seconds, as the kernel counts them, current value is ${number}`,
     );
   }
   return value as KeepAlive;
@@ -53,7 +53,7 @@ export function checkTuning(action: string, tuning: SocketTuning): void {
     else if (name === "keepAlive") checkKeepAlive(action, value);
     else {
       throw new TypeError(
-        `${action} as ${
+        `${action}: ${
           JSON.stringify(name)
         } is no socket option that can be set: "noDelay" and "keepAlive" can. The platform ` +
           "sets neither buffer sizes nor the user timeout of TCP nor cipher suites",
@@ -70,7 +70,7 @@ export function checkTuning(action: string, tuning: SocketTuning): void {
 export function refuseDelay(action: string, keepAlive: KeepAlive | undefined): void {
   if (typeof keepAlive !== "object") return;
   throw new TypeError(
-    `${action} as "keepAlive.delayMs" cannot be set on this socket: Deno's own sockets take true or false only, and wait for the ` +
+    `${action}: "keepAlive.delayMs" cannot be set on this socket: Deno's own sockets take true or false only, and wait for the ` +
       'system\'s time, two hours on Linux. TLS with the "node" backend can set it; "receiveTimeoutMs" works everywhere',
   );
 }

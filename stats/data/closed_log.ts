@@ -4,9 +4,9 @@ import { checkDurationMs, checkInteger } from "../../options/check.ts";
 /** Options of {@linkcode ClosedLog}. */
 export interface ClosedLogOptions {
   /** Entries that are kept; the oldest go first. 0 keeps none. @default {10000} */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** Time that an entry is kept, in milliseconds. @default {3600000, an hour} */
-  readonly maxAgeMs?: number;
+  readonly maxAgeMs?: number | undefined;
 }
 
 /** An entry, and when it came. */

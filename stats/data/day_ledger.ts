@@ -29,9 +29,9 @@ export type TimeZoneOffset = (epochMs: number) => number;
 /** Options of {@linkcode DayLedger}. */
 export interface DayLedgerOptions {
   /** Days that are kept; the oldest go first. @default {400, a year and the same month of the year before} */
-  readonly maxDays?: number;
+  readonly maxDays?: number | undefined;
   /** Offset of local time. @default {that of the system} */
-  readonly timeZoneOffset?: TimeZoneOffset;
+  readonly timeZoneOffset?: TimeZoneOffset | undefined;
 }
 
 /**
@@ -231,7 +231,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
 ): DayStats<Counters> {
   if (typeof day !== "string") {
     throw new TypeError(
-      `Cannot give statistics as the day must be a text: current value is of type ${typeof day}`,
+      `Cannot give statistics: the day must be a text, current value is of type ${typeof day}`,
     );
   }
   const found = days.find((candidate) => candidate.day === day);
@@ -240,7 +240,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
   if (!isDay(day)) {
     throw new StatsError(
       "ERR_NO_STATS_FOR_DAY",
-      `Cannot give statistics as the day must be a calendar day such as "2026-11-21": current value is ${shown}`,
+      `Cannot give statistics: the day must be a calendar day such as "2026-11-21", current value is ${shown}`,
     );
   }
   const first = days[0];
@@ -249,7 +249,7 @@ export function findDay<Counters extends NumericRecord<Counters>>(
     const kept = first === undefined ? "no days" : `only the days from "${first.day}" to "${last?.day}"`;
     throw new StatsError(
       "ERR_NO_STATS_FOR_DAY",
-      `Cannot give statistics as ${kept} are kept: current value is ${shown}`,
+      `Cannot give statistics: ${kept} are kept, current value is ${shown}`,
     );
   }
   const counters: Counters = { ...first.counters };

@@ -16,9 +16,9 @@ export interface RecentErrorContext {
   /** What was being done; from a fixed set of the program. */
   readonly phase: string;
   /** Address or identity of the peer. */
-  readonly peer?: Address | string | null;
+  readonly peer?: Address | string | null | undefined;
   /** How many errors it stands for. @default {1} */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 /** An entry, and what it is joined by. */

@@ -101,7 +101,7 @@ export interface ServerStats extends CountedStats<ServerCounters> {
   /** Most connections that were open at a time. */
   readonly connectionsPeak: number;
   /** The certificate in force that ends first; absent without TLS. */
-  readonly certificate?: CertificateStats;
+  readonly certificate?: CertificateStats | undefined;
   /** Bytes accepted for sending on all connections that the transport has not taken. */
   readonly queuedBytes: number;
   /** Connections that were refused, by reason. */
@@ -218,7 +218,7 @@ export interface WireStats extends CountedStats<WireCounters> {
   /** Connections whose handshake has not finished. */
   readonly pendingNow: number;
   /** The certificate in force that ends first; absent without TLS, and on the joining side. */
-  readonly certificate?: CertificateStats;
+  readonly certificate?: CertificateStats | undefined;
   /** Connections that were refused, by reason; empty on the joining side. */
   readonly refusedBy: Readonly<Partial<Record<RefusalReason, number>>>;
   /**

@@ -219,7 +219,7 @@ const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet handed o
 function writeConnections(
   sink: MetricSink,
   labels: Labels,
-  now: { readonly open: number; readonly pending?: number },
+  now: { readonly open: number; readonly pending?: number | undefined },
 ): void {
   sink.gauge("connections", "Connections that are open", labels, now.open);
   if (now.pending === undefined) return;
@@ -232,7 +232,7 @@ function writeCounters(
   labels: Labels,
   { overall, refusedBy }: {
     readonly overall: Readonly<Partial<Record<keyof typeof COUNTERS, number>>>;
-    readonly refusedBy?: Readonly<Record<string, number>>;
+    readonly refusedBy?: Readonly<Record<string, number>> | undefined;
   },
 ): void {
   for (const [counter, [name, help]] of entries(COUNTERS)) {

@@ -6,7 +6,7 @@ import type { Stats } from "../data/snapshots.ts";
 /** How {@linkcode openMetrics} writes. */
 export interface OpenMetricsOptions {
   /** OpenMetrics 1.0, or the older text format of Prometheus, 0.0.4. @default {"openmetrics"} */
-  readonly format?: "openmetrics" | "prometheus";
+  readonly format?: "openmetrics" | "prometheus" | undefined;
 }
 
 /** `Content-Type` of each format. */

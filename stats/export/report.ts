@@ -109,7 +109,7 @@ const REFUSALS = ["connectionsReplaced", "streamsRefused", "queueFull", "retries
 /** Options of {@linkcode reportOf}. */
 export interface ReportOptions {
   /** The snapshot before, to tell what is new. */
-  readonly before?: Stats;
+  readonly before?: Stats | undefined;
   /** Links that are listed. */
   readonly maxLinks: number;
 }
@@ -156,7 +156,7 @@ interface Parts {
   readonly overall: Readonly<Record<string, number>>;
   readonly refusedBy: Readonly<Record<string, number>>;
   /** Failed handshakes by reason, where reasons are known; `overall` has their sum. */
-  readonly failedBy?: Readonly<Record<string, number>>;
+  readonly failedBy?: Readonly<Record<string, number>> | undefined;
   readonly links: readonly LinkReport[];
 }
 

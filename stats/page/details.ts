@@ -31,11 +31,13 @@ export interface SourceDetails {
 
 /** The members that some kinds of snapshots have. */
 interface DetailedStats {
-  readonly requests?: DurationStats;
-  readonly recentErrors?: readonly RecentError[];
-  readonly calls?: readonly WireCallStats[];
-  readonly trafficByName?: readonly WireNameStats[];
-  readonly sessions?: readonly { readonly identity: string; readonly offers?: readonly string[] }[];
+  readonly requests?: DurationStats | undefined;
+  readonly recentErrors?: readonly RecentError[] | undefined;
+  readonly calls?: readonly WireCallStats[] | undefined;
+  readonly trafficByName?: readonly WireNameStats[] | undefined;
+  readonly sessions?:
+    | readonly { readonly identity: string; readonly offers?: readonly string[] | undefined }[]
+    | undefined;
 }
 
 /** Names of offers that a report lists for one peer. */

@@ -1,6 +1,7 @@
 // Options of serveStats(): what they are, their defaults, and their check before any I/O.
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import { checkFunction, checkInteger } from "../../options/check.ts";
+import type { Resolved } from "../../options/resolved.ts";
 import { nameByKind } from "../export/openmetrics.ts";
 import type { Stats } from "../data/snapshots.ts";
 
@@ -13,11 +14,11 @@ export interface StatsSource {
 /** Options of {@linkcode serveStats}. */
 export interface ServeStatsOptions {
   /** Address to listen on. @default {"127.0.0.1"} numbers about your peers are for this machine only */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one, told by `page.addr`. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Headline of the page. @default {"Parley"} */
-  title?: string;
+  title?: string | undefined;
   /**
    * More names under which browsers and scrapers may ask for it, such as `"metrics.internal"` or, for one
    * port only, `"metrics.internal:9100"`. A request under another name gets 421: a page of another site
@@ -26,33 +27,33 @@ export interface ServeStatsOptions {
    *
    * @default {[]}
    */
-  allowedHosts?: readonly string[];
+  allowedHosts?: readonly string[] | undefined;
   /**
    * Whether the process can be given work: `/readyz`; it cannot while this throws.
    *
    * @default {whether every source is up and none drains}
    */
-  isReady?: () => boolean;
+  isReady?: (() => boolean) | undefined;
   /** Live views at a time; more get 503. @default {16} */
-  maxViewers?: number;
+  maxViewers?: number | undefined;
   /** Connections at a time, viewers included; more are closed at once. @default {64} */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /** Time in ms within which a request must have come in whole; then 408. @default {5000} */
-  requestTimeoutMs?: number;
+  requestTimeoutMs?: number | undefined;
   /**
    * Time in ms between two samples while a browser looks, 100 to 60000; five times as long while none does.
    *
    * @default {1000}
    */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
   /**
    * Connections listed by `/stats.json`, those with the most bytes first; the page shows up to 100 of them.
    *
    * @default {1000}
    */
-  maxListed?: number;
+  maxListed?: number | undefined;
   /** Abort closes the page. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES: OptionNames<ServeStatsOptions> = {
@@ -71,7 +72,7 @@ const NAMES: OptionNames<ServeStatsOptions> = {
 
 /** {@linkcode ServeStatsOptions}, checked, with the defaults in. */
 export type ResolvedServeStatsOptions =
-  & Required<Omit<ServeStatsOptions, "signal" | "isReady">>
+  & Resolved<Omit<ServeStatsOptions, "signal" | "isReady">>
   & Pick<ServeStatsOptions, "signal" | "isReady">;
 
 const ACTION = "Cannot serve statistics";
@@ -89,7 +90,7 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
   const { requestTimeoutMs = 5000, intervalMs = 1000, maxListed = 1000 } = options;
   for (const [name, text] of Object.entries({ hostname, title })) {
     if (typeof text === "string" && text !== "") continue;
-    throw new TypeError(`${ACTION} as "${name}" must be a text: got ${JSON.stringify(text)}`);
+    throw new TypeError(`${ACTION}: "${name}" must be a text, got ${JSON.stringify(text)}`);
   }
   checkInteger(ACTION, "port", port, 0, 65_535);
   checkInteger(ACTION, "maxViewers", maxViewers, 1, 1000);
@@ -99,10 +100,10 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
   checkInteger(ACTION, "maxListed", maxListed, 0, 65_536);
   if (isReady !== undefined) checkFunction(ACTION, "isReady", isReady);
   if (!Array.isArray(allowedHosts) || allowedHosts.some((host) => typeof host !== "string" || host === "")) {
-    throw new TypeError(`${ACTION} as "allowedHosts" must be a list of names`);
+    throw new TypeError(`${ACTION}: "allowedHosts" must be a list of names`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION} as "signal" must be an AbortSignal: got ${typeof signal}`);
+    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof signal}`);
   }
   const limits = { maxViewers, maxConnections, requestTimeoutMs, intervalMs, maxListed };
   return { hostname, port, title, allowedHosts, isReady, signal, ...limits };
@@ -122,9 +123,9 @@ export function nameSources(
     ? nameByKind(sources, kindOf)
     : sources;
   const map = new Map(Object.entries(named ?? {}));
-  if (map.size === 0) throw new TypeError(`${ACTION} as there is no source of any`);
+  if (map.size === 0) throw new TypeError(`${ACTION}: there is no source of any`);
   for (const [name, source] of map) {
-    if (!isSource(source)) throw new TypeError(`${ACTION} as "${name}" has no method "stats"`);
+    if (!isSource(source)) throw new TypeError(`${ACTION}: "${name}" has no method "stats"`);
   }
   return map;
 }

@@ -27,14 +27,14 @@ export interface Operation {
   /** Attributes of the span and of its duration; one of few values each. */
   readonly labels: Labels;
   /** Attributes of the span alone. */
-  readonly details?: Labels;
+  readonly details?: Labels | undefined;
   /** Where its duration is recorded. @default {nowhere} */
-  readonly duration?: DurationName;
+  readonly duration?: DurationName | undefined;
   /**
    * What a peer says is its parent; without it a `server` begins a trace, others are children of what runs
    * now.
    */
-  readonly parent?: TraceParts;
+  readonly parent?: TraceParts | undefined;
 }
 
 /** The API and what is registered with it. */
@@ -165,7 +165,7 @@ export class Measured {
 
 /** Begins to measure; only while {@linkcode telemetryOn}. */
 export function begin(operation: Operation): Measured {
-  if (providers === null) throw new TypeError("Cannot measure as no provider is registered");
+  if (providers === null) throw new TypeError("Cannot measure: no provider is registered");
   return new Measured(operation, providers);
 }
 
@@ -187,7 +187,7 @@ export async function measure<T>(
 
 /** Attributes of where a server is. */
 export function serverLabels(
-  where: Address | { hostname?: string; port?: number } | { path: string },
+  where: Address | { hostname?: string | undefined; port?: number | undefined } | { path: string },
 ): Labels {
   if ("path" in where) return { "server.address": where.path, "network.transport": "unix" };
   if ("name" in where) return { "server.address": where.name, "network.transport": "pipe" };
@@ -219,8 +219,8 @@ export function tlsLabels(tls: TlsInfo | undefined): Labels {
 function remoteContext(api: typeof Api, parent: TraceParts | undefined): Api.Context {
   if (parent === undefined) return api.ROOT_CONTEXT;
   const { tracestate, ...parts } = parent;
-  const traceState = tracestate === undefined ? undefined : api.createTraceState(tracestate);
-  return api.trace.setSpanContext(api.ROOT_CONTEXT, { ...parts, traceState, isRemote: true });
+  const state = tracestate === undefined ? {} : { traceState: api.createTraceState(tracestate) };
+  return api.trace.setSpanContext(api.ROOT_CONTEXT, { ...parts, ...state, isRemote: true });
 }
 
 function spanKind(api: typeof Api, kind: Operation["kind"]): Api.SpanKind {

@@ -24,9 +24,9 @@ interface Instrument {
   readonly unit: string;
   readonly description: string;
   /** A current number, which also goes down; else a sum that only grows. */
-  readonly now?: true;
+  readonly now?: true | undefined;
   /** Of several with the same attributes the least is exported, not the sum. */
-  readonly least?: true;
+  readonly least?: true | undefined;
 }
 
 const INSTRUMENTS = {

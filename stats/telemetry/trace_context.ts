@@ -5,7 +5,7 @@ export interface TraceContext {
   /** `00-<trace id>-<span id>-<flags>`, 55 characters. */
   readonly traceparent: string;
   /** What tracing systems add about it; absent when there is none. */
-  readonly tracestate?: string;
+  readonly tracestate?: string | undefined;
 }
 
 /** A {@linkcode TraceContext}, taken apart. */
@@ -17,7 +17,7 @@ export interface TraceParts {
   /** Bits; 1 says that the caller recorded its span. */
   readonly traceFlags: number;
   /** As it is sent; absent when there is none. */
-  readonly tracestate?: string;
+  readonly tracestate?: string | undefined;
 }
 
 /**

@@ -131,7 +131,7 @@ Deno.test("Backoff refuses what a policy may not give, and passes its own error 
     assertThrows(
       () => backoff.failed(ERROR, 0, 0),
       RangeError,
-      `Cannot reconnect as "policy(…)" must be 0 to`,
+      `Cannot reconnect: "policy(…)" must be 0 to`,
     );
   }
   // deno-lint-ignore no-explicit-any
@@ -148,7 +148,7 @@ Deno.test("Backoff refuses what a policy may not give, and passes its own error 
 
 Deno.test("Backoff refuses options out of range", () => {
   const cases: [ReconnectOptions, string][] = [
-    [{ minDelayMs: 0 }, `Cannot reconnect as "minDelayMs" must be 1 to`],
+    [{ minDelayMs: 0 }, `Cannot reconnect: "minDelayMs" must be 1 to`],
     [{ minDelayMs: 500, maxDelayMs: 499 }, `"maxDelayMs" must be 500 to`],
     [{ maxDelayMs: Infinity }, `"maxDelayMs"`],
     [{ maxAttempts: -1 }, `"maxAttempts"`],

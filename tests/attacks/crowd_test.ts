@@ -15,7 +15,7 @@ const ROUNDS = 20;
 
 interface Stage {
   readonly name: string;
-  readonly backend?: "auto" | "deno" | "node";
+  readonly backend?: "auto" | "deno" | "node" | undefined;
   readonly options: ServerSetup["options"];
   /** Time in ms within which descriptors must be back; `null` where the platform keeps them until the peer leaves. */
   readonly backWithinMs: number | null;

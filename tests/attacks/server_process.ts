@@ -12,8 +12,8 @@ export interface ServerSetup {
   /** `echo` answers; `push` and `spill` send without end once they got a message, with and without waiting for each send. */
   readonly mode: "echo" | "push" | "spill";
   /** Options of the server that survive JSON. */
-  readonly options?: ServeOptions;
-  readonly tls?: ServerTlsOptions;
+  readonly options?: ServeOptions | undefined;
+  readonly tls?: ServerTlsOptions | undefined;
 }
 
 /** What it tells of itself. */

@@ -98,7 +98,7 @@ Deno.test({
     assertEquals(await readPrivateFile(path, "token"), "content");
     for (const mode of [0o640, 0o604, 0o620, 0o602]) {
       await Deno.chmod(path, mode);
-      const shown = `its mode must be 0600 or less: current mode is 0${mode.toString(8)}`;
+      const shown = `its mode must be 0600 or less, current mode is 0${mode.toString(8)}`;
       await assertRejects(() => readPrivateFile(path, "token"), AuthError, shown);
     }
     await Deno.chmod(path, 0o400);

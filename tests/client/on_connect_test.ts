@@ -110,7 +110,7 @@ Deno.test("Client.onConnect has what is left of timeoutMs; then the link is cut,
   });
   const { error } = await failure(client.statuses());
   assertEquals(codeOf(error), "ERR_CONNECT_TIMEOUT");
-  assert((error as Error).message.includes(`within 80 ms as "onConnect" had not finished`));
+  assert((error as Error).message.includes(`within 80 ms: "onConnect" had not finished`));
   await until("its signal says so", () => aborted);
   await (await peer.link()).inputEnded;
 });

@@ -1,4 +1,5 @@
 // How a Client dials again: one attempt at a time, jitter, limits, own policies, and what ends it.
+import type { Resolved } from "../../options/resolved.ts";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import {
   AddressError,
@@ -35,7 +36,7 @@ async function absentPeer(): Promise<ClientPeer> {
 async function announcements(
   statuses: AsyncIterator<ClientStatusEvent, undefined>,
   count: number,
-): Promise<Required<Pick<ClientStatusEvent, "attempt" | "delayMs" | "status">>[]> {
+): Promise<Resolved<Pick<ClientStatusEvent, "attempt" | "delayMs" | "status">>[]> {
   const found = [];
   while (found.length < count) {
     const { value } = await settles("an announcement", statuses.next());

@@ -47,7 +47,7 @@ Deno.test("Connection.closeWrite() rejects after closeNow(), which ended nothing
   await connection.closed;
   const { send, flush, closeWrite } = await answers(connection);
   assertEquals([send.code, flush, closeWrite.code], ["ERR_CLOSED", "resolves", "ERR_CLOSED"]);
-  assertEquals(closeWrite.message, "Cannot end the writing side as the connection is closed");
+  assertEquals(closeWrite.message, "Cannot end the writing side: the connection is closed");
 });
 
 Deno.test("Connection.closeWrite() and flush() resolve after an end in order, as all was handed over", async () => {
@@ -108,7 +108,7 @@ Deno.test("Connection makes no error when both sides end in order, either one fi
 interface EndCase {
   readonly name: string;
   readonly signed: boolean;
-  readonly setup?: ConnectionSetup<unknown>;
+  readonly setup?: ConnectionSetup<unknown> | undefined;
   act(parts: ReturnType<typeof scriptedConnection>): unknown;
 }
 

@@ -109,7 +109,7 @@ Deno.test("Connection.setFraming() refuses what is wrong and keeps the old frami
     assertThrows(
       () => connection.setFraming(wrong as unknown as Framing),
       TypeError,
-      `Cannot change the framing as "framing" must be a Framing such as lengthPrefixed()`,
+      `Cannot change the framing: "framing" must be a Framing such as lengthPrefixed()`,
     );
   }
   await connection.send("two");

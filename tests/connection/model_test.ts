@@ -27,12 +27,19 @@ class End {
   readonly sent: string[] = [];
   readonly got: string[] = [];
   readonly deeds = new Set<Deed>();
+  readonly name: string;
+  readonly connection: Connection;
+  readonly random: Random;
   /** Everything that must settle. */
   readonly pending: Promise<unknown>[] = [];
   #receiving = false;
   #count = 0;
 
-  constructor(readonly name: string, readonly connection: Connection, readonly random: Random) {}
+  constructor(name: string, connection: Connection, random: Random) {
+    this.name = name;
+    this.connection = connection;
+    this.random = random;
+  }
 
   /** Does one thing at random. */
   step(): void {

@@ -134,7 +134,7 @@ Deno.test("Connection.receive() refuses a time that is none", async () => {
     await assertRejects(
       () => connection.receive({ timeoutMs }),
       RangeError,
-      `Cannot receive as "timeoutMs" must be 0 to`,
+      `Cannot receive: "timeoutMs" must be 0 to`,
     );
   }
   await assertRejects(

@@ -220,7 +220,7 @@ Deno.test("Connection.send() refuses what is neither bytes nor a string", async 
     await assertRejects(
       () => connection.send(wrong as unknown as string),
       TypeError,
-      "Cannot send as the message must be a string or a Uint8Array",
+      "Cannot send: the message must be a string or a Uint8Array",
     );
   }
   await connection.send("fine");

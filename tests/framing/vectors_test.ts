@@ -18,9 +18,9 @@ interface Vector {
   readonly input: Uint8Array;
   readonly messages: readonly Uint8Array[];
   /** @default {"whole"} */
-  readonly outcome?: FramingErrorCode;
+  readonly outcome?: FramingErrorCode | undefined;
   /** @default {16} */
-  readonly maxMessageBytes?: number;
+  readonly maxMessageBytes?: number | undefined;
 }
 
 const EMPTY = new Uint8Array(0);

@@ -5,7 +5,7 @@ import { file } from "../support/programs/program.ts";
 /** How to start a {@linkcode Child}. */
 export interface ChildOptions {
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
 }
 
 /** One event that a child told. */

@@ -184,7 +184,7 @@ Deno.test("close refuses options that are wrong, and closes nothing then", async
   const [there] = server.clients.values();
   const closes = [client, pair, there!].map((link) => (options: object) => link.close(options));
   for (const close of [...closes, (options: object) => server.shutdown(options)]) {
-    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close as there is no option");
+    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close: there is no option");
     await assertRejects(() => close({ timeoutMs: -1 }), RangeError, '"timeoutMs"');
   }
   await assertRejects(() => there!.close({ forGood: 1 as never }), TypeError, '"forGood"');

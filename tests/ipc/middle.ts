@@ -5,8 +5,8 @@ export type Change = (unit: Uint8Array, index: number) => Uint8Array | readonly 
 
 /** What is done in each direction. */
 export interface Plan {
-  readonly client?: Change;
-  readonly server?: Change;
+  readonly client?: Change | undefined;
+  readonly server?: Change | undefined;
 }
 
 /** Listens at `path` and passes on to `target`. */

@@ -62,7 +62,7 @@ class Stage implements AsyncDisposable {
       `${this.#dir.path}/real.sock`,
       plan,
     );
-    const isEnd = (told: ChildEvent) => told.path === middle.path && !("wrong" in told);
+    const isEnd = (told: ChildEvent) => told["path"] === middle.path && !("wrong" in told);
     const ended = (async () => {
       for (;;) {
         const event = this.client.events.find(isEnd);
@@ -96,7 +96,7 @@ Deno.test("a middleman who only passes on is not noticed, whatever pieces he mak
   const slices: Change = (unit) => [unit.subarray(0, 1), unit.subarray(1, 7), unit.subarray(7)];
   for (const plan of [{}, { client: slices, server: slices }]) {
     const { event } = await stage.talk(plan);
-    assertEquals(event.ok, true, JSON.stringify(event));
+    assertEquals(event["ok"], true, JSON.stringify(event));
   }
   stage.assertNothingWrong();
 });
@@ -105,7 +105,7 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   await using stage = await Stage.make();
   const seen: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] };
   const record = (side: "client" | "server"): Change => (unit) => (seen[side].push(unit), unit);
-  assertEquals((await stage.talk({ client: record("client"), server: record("server") })).event.ok, true);
+  assertEquals((await stage.talk({ client: record("client"), server: record("server") })).event["ok"], true);
   const old = (side: "client" | "server", from: number): Change => (unit, i) =>
     i >= from ? seen[side][i] ?? [] : unit;
   const swapKey = (side: "client" | "server"): Change =>
@@ -141,7 +141,7 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   ];
   await inTurns(cases, async ([name, plan]) => {
     const { event, sentBytes, connections } = await stage.talk(plan);
-    assert(HANDSHAKE_CODES.includes(event.code), `${name}: ${JSON.stringify(event)}`);
+    assert(HANDSHAKE_CODES.includes(event["code"]), `${name}: ${JSON.stringify(event)}`);
     // A hello for each attempt at most, and after a wrong one nothing; M4 only where the client had proven itself.
     const most = name.includes("M4") || name.includes("M2") || name.includes("server") ? 198 : 149;
     assert(sentBytes <= most * connections, `${name}: the server sent ${sentBytes} bytes`);
@@ -161,7 +161,7 @@ Deno.test("a middleman who flips any bit of the handshake of two processes gets 
   });
   await inTurns(cases, async ({ side, index, bit }) => {
     const { event } = await stage.talk({ [side]: at(index, (unit) => flip(unit, bit)) });
-    assert(HANDSHAKE_CODES.includes(event.code), `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`);
+    assert(HANDSHAKE_CODES.includes(event["code"]), `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`);
   });
   stage.assertNothingWrong();
 });
@@ -208,7 +208,7 @@ Deno.test("a middleman in the records of two processes makes errors, and never w
   }]);
   await inTurns(cases, async ([name, plan]) => {
     const { event } = await stage.talk(plan);
-    assert(RECORD_CODES.includes(event.code), `${name}: ${JSON.stringify(event)}`);
+    assert(RECORD_CODES.includes(event["code"]), `${name}: ${JSON.stringify(event)}`);
   });
   stage.assertNothingWrong();
 });

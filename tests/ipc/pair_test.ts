@@ -193,7 +193,7 @@ Deno.test("a pair ends the connection with a process that hangs, and takes the n
   const quick = { queryTimeoutMs: 100, keepaliveTimeoutMs: 100 };
   await using one = await pairIpc({ ...channel.options, ...quick }, () => "one");
   await using hanging = new Child("hanging", [channel.path]);
-  await hanging.next((event) => event.connected);
+  await hanging.next((event) => event["connected"]);
   await until("connected", () => one.status === "connected");
   const errors: unknown[] = [];
   const watching = (async () => {

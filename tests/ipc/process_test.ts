@@ -13,7 +13,7 @@ Deno.test("listenIpc lets one of twenty processes win, and the next start works 
   const starters = Array.from({ length: 20 }, () => stack.use(new Child("starter", [path])));
   await settles(
     "all are up",
-    Promise.all(starters.map((starter) => starter.next((event) => event.ready))),
+    Promise.all(starters.map((starter) => starter.next((event) => event["ready"]))),
     30_000,
   );
   for (const starter of starters) await starter.tell("start");
@@ -22,9 +22,9 @@ Deno.test("listenIpc lets one of twenty processes win, and the next start works 
     Promise.all(starters.map((starter) => starter.next())),
     30_000,
   );
-  const winners = starters.filter((_, i) => results[i]!.listening);
+  const winners = starters.filter((_, i) => results[i]!["listening"]);
   assertEquals(winners.length, 1);
-  assertEquals(results.filter((event) => event.refused === "ERR_ADDRESS_IN_USE").length, 19);
+  assertEquals(results.filter((event) => event["refused"] === "ERR_ADDRESS_IN_USE").length, 19);
 
   let [holder] = winners;
   const others = starters.filter((starter) => starter !== holder);
@@ -58,15 +58,15 @@ Deno.test("pairIpc survives 50 random kills of either side: roles decided anew w
     return child;
   };
   const join = async (child: Child) => {
-    await child.next((event) => event.ready);
+    await child.next((event) => event["ready"]);
     await child.tell("go");
-    await child.next((event) => event.role);
+    await child.next((event) => event["role"]);
   };
   let stays = start();
   let comes = start();
   await join(stays);
   await join(comes);
-  await stays.next((event) => event.answered);
+  await stays.next((event) => event["answered"]);
   const times: number[] = [];
   let spare = start();
   for (let kill = 0; kill < 50; kill++) {
@@ -77,12 +77,12 @@ Deno.test("pairIpc survives 50 random kills of either side: roles decided anew w
     comes.kill();
     const [next, after] = [spare, start()];
     spare = after;
-    await settles(`${where}: ready`, next.next((event) => event.ready), 20_000);
+    await settles(`${where}: ready`, next.next((event) => event["ready"]), 20_000);
     await next.tell("go");
-    await settles(`${where}: joined`, next.next((event) => event.role), 20_000);
+    await settles(`${where}: joined`, next.next((event) => event["role"]), 20_000);
     const startedMs = performance.now();
     const works = (child: Child, other: Child) =>
-      child.next((event) => event.answered && event.answer.startsWith(`p${all.indexOf(other)} heard`));
+      child.next((event) => event["answered"] && event["answer"].startsWith(`p${all.indexOf(other)} heard`));
     await settles(
       `${where}: both ask and hear`,
       Promise.all([works(stays, next), works(next, stays)]),
@@ -95,14 +95,14 @@ Deno.test("pairIpc survives 50 random kills of either side: roles decided anew w
   const [fortyFifthMs = NaN] = times.toSorted((a, b) => a - b).slice(44);
   assert(fortyFifthMs < 2000, `five or more took ${fortyFifthMs} ms and longer`);
   const events = all.flatMap((child) => child.events);
-  const heard = events.flatMap((event) => event.heard ?? []);
+  const heard = events.flatMap((event) => event["heard"] ?? []);
   assertEquals(new Set(heard).size, heard.length, "a query was heard twice");
-  const answered = events.filter((event) => event.answered);
+  const answered = events.filter((event) => event["answered"]);
   for (const { answered: query, answer } of answered) {
     assert(answer.endsWith(` heard ${query}`), `${query}: ${answer}`);
   }
   assert(answered.length > 100, `${answered.length} answers`);
-  const codes = new Set(events.flatMap((event) => event.code ?? []));
+  const codes = new Set(events.flatMap((event) => event["code"] ?? []));
   const typed = new Set(["ERR_RESET", "ERR_CONNECT_TIMEOUT", "ERR_READ_TIMEOUT", "ERR_GOING_AWAY"]);
   for (const code of codes) assert(typed.has(code), `a query failed with ${code}`);
 });

@@ -45,7 +45,7 @@ Deno.test("secrets are shown nowhere in a run with debug logs, failures of all k
   await using child = new Child("leaky", [`${dir.path}/s`, `${dir.path}/key`, `${dir.path}/passphrase`], {
     env: { PARLEY_LOG: "debug" },
   });
-  await child.next((event) => event.ready);
+  await child.next((event) => event["ready"]);
   if (Deno.build.os === "linux") {
     for (const name of ["cmdline", "environ"]) {
       assertHidden(name, await Deno.readTextFile(`/proc/${child.pid}/${name}`), secrets);

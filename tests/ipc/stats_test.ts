@@ -59,7 +59,7 @@ Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries an
   assertEquals(client.stats().overall.messagesOut, 1);
   const families = parseOpenMetrics(openMetrics({ jobs: server.stats() }));
   const [sample] = families.get("parley_received_queries")!.samples;
-  assertEquals([sample?.labels.name, sample?.value], ["jobs", 2]);
+  assertEquals([sample?.labels["name"], sample?.value], ["jobs", 2]);
 });
 
 Deno.test("IpcPeer.stats() counts over both processes it has been with", async () => {

@@ -295,7 +295,7 @@ Deno.test("Admission refuses options out of range", () => {
   const cases: [AdmissionOptions, string][] = [
     [
       { maxConnections: 0 },
-      `Cannot limit connections as "maxConnections" must be 1 to 16777216: current value is 0`,
+      `Cannot limit connections: "maxConnections" must be 1 to 16777216, current value is 0`,
     ],
     [{ maxPending: 0 }, `"maxPending"`],
     [{ pendingDropStart: -1 }, `"pendingDropStart"`],

@@ -111,7 +111,7 @@ Deno.test("checkDescriptorBudget() refuses a set maximum that does not fit, at, 
   const error = assertThrows(() => wish(833), RangeError);
   assertEquals(
     error.message,
-    `Cannot listen as "maxConnections" of 833, 128 that wait to be accepted ("backlog") and a reserve of 64 need more descriptors than the ` +
+    `Cannot listen: "maxConnections" of 833, 128 that wait to be accepted ("backlog") and a reserve of 64 need more descriptors than the ` +
       `1024 that this process may have: set "maxConnections" to 832 or less, or raise the limit (ulimit -n, ` +
       `LimitNOFILE= in systemd)`,
   );
@@ -137,7 +137,7 @@ Deno.test("checkDescriptorBudget() refuses wishes that are no whole numbers abov
     assertThrows(
       () => checkDescriptorBudget({ allowed: null, maxConnections: wrong }),
       RangeError,
-      `Cannot listen as "maxConnections" must be`,
+      `Cannot listen: "maxConnections" must be`,
     );
     assertThrows(
       () => checkDescriptorBudget({ allowed: null, backlog: wrong }),

@@ -66,7 +66,7 @@ Deno.test("SourceExemptions refuses networks that it could not honour", () => {
     assertThrows(
       () => new SourceExemptions({ exemptSources: [network] }),
       RangeError,
-      `Cannot set limits as "exemptSources" must hold`,
+      `Cannot set limits: "exemptSources" must hold`,
       network,
     );
   }
@@ -76,6 +76,6 @@ Deno.test("SourceExemptions refuses options of wrong types", () => {
   // deno-lint-ignore no-explicit-any
   const wrong: any[] = [{ exemptSources: "10.0.0.0/8" }, { exemptSources: [8] }, { limitLoopback: 1 }];
   for (const options of wrong) {
-    assertThrows(() => new SourceExemptions(options), TypeError, "Cannot set limits as");
+    assertThrows(() => new SourceExemptions(options), TypeError, "Cannot set limits:");
   }
 });

@@ -34,7 +34,7 @@ interface AttackOptions {
   /**
    * One offence, tens of thousands of times, by a peer that reads nothing, while the application keeps up.
    */
-  readonly flood?: boolean;
+  readonly flood?: boolean | undefined;
 }
 
 interface Tally {

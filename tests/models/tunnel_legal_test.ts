@@ -104,7 +104,7 @@ class Tunnels {
 
   /** The far relay dials the service. */
   async #expose(stream: WireStream): Promise<void> {
-    const plan = this.#plans.get(Number(stream.meta.plan));
+    const plan = this.#plans.get(Number(stream.meta["plan"]));
     assert(plan !== undefined);
     const link = this.#link();
     this.#running.push(this.#act(plan, "acceptor", link.right));

@@ -16,7 +16,7 @@ const ADDRESS: Address = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 
 /** A connection of a platform that only tells whether it was closed. */
 interface FakeConn {
-  readonly remoteAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
   closed: boolean;
   read(): Promise<null>;
   close(): void;
@@ -131,7 +131,7 @@ Deno.test("Listener.close() ends an accept() that has met nothing but connection
 interface Kind {
   readonly name: string;
   readonly listenTo: ListenTarget;
-  readonly tls?: ResolvedClientTls;
+  readonly tls?: ResolvedClientTls | undefined;
 }
 
 async function kinds(path: string): Promise<Kind[]> {

@@ -22,9 +22,9 @@ const DIALLED: Address = { transport: "tcp", hostname: "198.51.100.1", port: 555
 /** One kind of listener. */
 interface Kind {
   readonly name: string;
-  readonly secure?: boolean;
-  readonly onPath?: boolean;
-  readonly options?: ListenOptions;
+  readonly secure?: boolean | undefined;
+  readonly onPath?: boolean | undefined;
+  readonly options?: ListenOptions | undefined;
 }
 
 const KINDS: readonly Kind[] = [

@@ -58,7 +58,11 @@ async function tlsPair(client: TlsBackend, server: TlsBackend): Promise<Transpor
 async function pairOver(
   target: ListenTarget,
   tls?: ResolvedClientTls,
-  how: { readonly dial?: boolean; readonly listen?: boolean; readonly header?: boolean } = {},
+  how: {
+    readonly dial?: boolean | undefined;
+    readonly listen?: boolean | undefined;
+    readonly header?: boolean | undefined;
+  } = {},
 ): Promise<TransportPair> {
   const { signal } = new AbortController();
   const listener = await listen(target, {

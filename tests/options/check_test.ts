@@ -22,7 +22,7 @@ Deno.test("checkInteger() refuses numbers below and above the range with a Range
     assertThrows(
       () => checkInteger(ACTION, "maxMessageBytes", value, 1, 100),
       RangeError,
-      `Cannot listen as "maxMessageBytes" must be 1 to 100: current value is ${value}`,
+      `Cannot listen: "maxMessageBytes" must be 1 to 100, current value is ${value}`,
     );
   }
 });
@@ -52,7 +52,7 @@ Deno.test("checkInteger() refuses other types with a TypeError that shows no con
   ];
   for (const [value, shown] of cases) {
     const error = assertThrows(() => checkInteger(ACTION, "max", value, 1, 100), TypeError);
-    assertEquals(error.message, `Cannot listen as "max" must be a number: current value is ${shown}`);
+    assertEquals(error.message, `Cannot listen: "max" must be a number, current value is ${shown}`);
   }
 });
 
@@ -67,7 +67,7 @@ Deno.test("checkNumber() takes fractions in the range, and refuses what is outsi
 Deno.test("checkDurationMs() takes 1 ms to the longest timer by default, and neither 0 nor Infinity", () => {
   for (const value of [1, 1.5, 1000, MAX_TIMER_MS]) assertEquals(checkDurationMs(ACTION, "ms", value), value);
   for (const value of [0, -1, 0.5, MAX_TIMER_MS + 1, Infinity, NaN]) {
-    assertThrows(() => checkDurationMs(ACTION, "ms", value), RangeError, `must be 1 to 2147483647: current`);
+    assertThrows(() => checkDurationMs(ACTION, "ms", value), RangeError, `must be 1 to 2147483647, current`);
   }
   assertThrows(() => checkDurationMs(ACTION, "ms", "1"), TypeError);
 });
@@ -98,7 +98,7 @@ Deno.test("checkBoolean() takes only booleans", () => {
 Deno.test("checkOneOf() takes only the listed texts, and lists them when it refuses", () => {
   assertEquals(checkOneOf(ACTION, "mode", "a", ["a", "b", "c"]), "a");
   assertThrows(() => checkOneOf(ACTION, "mode", "d", ["a", "b", "c"]), RangeError, `"a", "b" or "c"`);
-  assertThrows(() => checkOneOf(ACTION, "mode", "d", ["a"]), RangeError, `must be "a": current value is "d"`);
+  assertThrows(() => checkOneOf(ACTION, "mode", "d", ["a"]), RangeError, `must be "a", current value is "d"`);
   assertThrows(() => checkOneOf(ACTION, "mode", 1, ["a"]), TypeError);
 });
 

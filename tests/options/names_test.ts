@@ -32,7 +32,7 @@ Deno.test("checkOptionNames() lists the names where none resembles what was give
   assertThrows(
     () => checkOptionNames("Cannot listen", { colour: "red" }, NAMES),
     TypeError,
-    `Cannot listen as there is no option "colour": there are "port", "hostname", "limits"`,
+    `Cannot listen: there is no option "colour", there are "port", "hostname", "limits"`,
   );
 });
 

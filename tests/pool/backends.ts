@@ -1,6 +1,6 @@
 // Backends for tests: servers that answer with their name, and can be told to misbehave.
 import { type Connection, type Handler, serve, type ServeOptions, type Server } from "@parley/parley";
-import { Pool, type PoolOptions } from "@parley/parley/pool";
+import { type BackendStats, Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
 import { lines } from "../support/peers/servers.ts";
 import { until as untilTrue } from "../support/wait.ts";
@@ -86,7 +86,7 @@ export async function askOnce(pool: Pool, what: string): Promise<string> {
 }
 
 /** What the pool knows of a backend. */
-export function statsOf(pool: Pool, name: string) {
+export function statsOf(pool: Pool, name: string): BackendStats {
   const stats = pool.stats().backends.find((backend) => backend.name === name);
   if (stats === undefined) throw new Error(`No backend "${name}"`);
   return stats;

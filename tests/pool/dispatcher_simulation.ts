@@ -26,9 +26,9 @@ export class SimMember extends Member<SimLink> {
   leaving = false;
   trials = 0;
   /** Trials whose outcome was not told yet. */
-  readonly openTrials = new Set<Trial>();
+  readonly openTrials: Set<Trial> = new Set<Trial>();
   /** Failures in a row; at the third it is down, until it is told to be tried. `-Infinity`: it has no circuit breaker. */
-  failures = -Infinity;
+  failures: number = -Infinity;
   /** Until when it refuses every dial, as it is being restarted. */
   absentUntilMs = 0;
   /** Called when its readiness changes, in the middle of whatever is being decided. */
@@ -93,7 +93,7 @@ export interface WorldOptions {
   readonly maxLinks: number;
   readonly maxWaiting: number;
   /** Shortest and longest lease, and longest dial. */
-  readonly minLeaseMs?: number;
+  readonly minLeaseMs?: number | undefined;
   readonly maxLeaseMs: number;
   readonly maxDialMs: number;
   readonly dialFailure: number;
@@ -102,7 +102,7 @@ export interface WorldOptions {
   /** Share of leases after which the link looks good and is not. */
   readonly decay: number;
   /** Whether each member has a circuit breaker, which tells of its changes in the middle of a decision. */
-  readonly breaks?: boolean;
+  readonly breaks?: boolean | undefined;
 }
 
 type SimAction = Action<SimLink, SimMember, SimWaiter>;
@@ -193,7 +193,7 @@ export class World {
   }
 
   /** Lets all events happen up to `untilMs`, or all there are. */
-  run(untilMs = Infinity): void {
+  run(untilMs: number = Infinity): void {
     for (;;) {
       let next = 0;
       for (let i = 1; i < this.#events.length; i++) {

@@ -25,8 +25,8 @@ const ENDS = [
 /** What one connection made the server count, once all of it is over. */
 async function counted(
   { options = {}, handler = echo, peer }: {
-    options?: ServeOptions;
-    handler?: Handler;
+    options?: ServeOptions | undefined;
+    handler?: Handler | undefined;
     peer: (conn: Connection) => Promise<unknown>;
   },
 ): Promise<string[]> {

@@ -282,7 +282,7 @@ Deno.test("Server.shutdown() takes a time from 0, for no limit, and refuses othe
     assertThrows(
       () => test.server.shutdown({ timeoutMs }),
       RangeError,
-      `Cannot shut down as "timeoutMs" must be`,
+      `Cannot shut down: "timeoutMs" must be`,
     );
   }
   assertEquals(test.server.state, "listening");

@@ -251,7 +251,7 @@ Deno.test("Server logs little of what peers bring about: ten warnings in ten sec
     logger: {
       debug: (message) => void lines.push(`debug ${message}`),
       info: (message) => void lines.push(`info ${message}`),
-      warn: (message, fields) => void lines.push(`warn ${message} ${fields?.peer}`),
+      warn: (message, fields) => void lines.push(`warn ${message} ${fields?.["peer"]}`),
       error: (message) => void lines.push(`error ${message}`),
     },
     onError: undefined,

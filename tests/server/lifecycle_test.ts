@@ -29,7 +29,7 @@ Deno.test("Server goes from created to listening to draining to stopped, and tel
   const error = assertThrows(() => server.addr, ClosedError);
   assertEquals([error.code, error.message], [
     "ERR_CLOSED",
-    "Cannot tell the address as the server does not listen yet: await `ready` first",
+    "Cannot tell the address: the server does not listen yet: await `ready` first",
   ]);
   await server.ready;
   assertEquals(server.state, "listening");
@@ -106,7 +106,7 @@ Deno.test("Server that cannot listen reports it once, with the address and in on
   const server = serve({ port, logger: { debug() {}, info() {}, warn() {}, error } }, echo);
   await settles("the report", told.promise);
   assertEquals(lines, [[
-    `Server error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}" as the address is in use`,
+    `Server error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}": the address is in use`,
     { phase: "listen" },
   ]]);
   assertEquals(server.state, "stopped");

@@ -60,7 +60,7 @@ Deno.test("A program that awaits a server whose port is taken ends with one repo
   for (const how of ["ready", "finished"]) {
     const { code, stderr } = await runProgram("tests/server/taken_program.ts", [`${port}`, how]);
     const lines = stderr.trim().split("\n");
-    assertEquals([code, stderr.split("as the address is in use").length - 1], [1, 1], stderr);
+    assertEquals([code, stderr.split(": the address is in use").length - 1], [1, 1], stderr);
     assert(
       lines.length <= 10 && stderr.includes(`127.0.0.1:${port}`) && stderr.includes("taken_program.ts:"),
       stderr,
@@ -97,7 +97,7 @@ Deno.test("Server.ready rejects for reusePort where Deno lacks its flag, instead
   const { code, stderr } = await runProgram("tests/server/worker_program.ts", ["0"]);
   assertEquals(code, 1);
   assert(
-    stderr.includes(`TypeError: Cannot listen as "reusePort" needs the flag --unstable-net of Deno`),
+    stderr.includes(`TypeError: Cannot listen: "reusePort" needs the flag --unstable-net of Deno`),
     stderr,
   );
 });

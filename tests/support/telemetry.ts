@@ -40,7 +40,9 @@ export class TestTelemetry implements Disposable {
   readonly durations: { readonly name: string; readonly labels: Attributes }[] = [];
   readonly #callbacks: BatchObservableCallback[] = [];
 
-  constructor({ traces = true, meters = true }: { traces?: boolean; meters?: boolean } = {}) {
+  constructor(
+    { traces = true, meters = true }: { traces?: boolean | undefined; meters?: boolean | undefined } = {},
+  ) {
     if (traces) {
       context.setGlobalContextManager(new StorageContextManager());
       trace.setGlobalTracerProvider({ getTracer: () => this.#tracer() });
@@ -88,7 +90,7 @@ export class TestTelemetry implements Disposable {
         traceId: outer?.traceId ?? randomHex(16),
         spanId: randomHex(8),
         traceFlags: 1,
-        traceState: outer?.traceState,
+        ...outer?.traceState !== undefined && { traceState: outer.traceState },
       };
       const attributes: Attributes = { ...options.attributes };
       let failed = false;

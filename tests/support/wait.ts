@@ -7,7 +7,7 @@ const PATIENCE_MS = 20_000;
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,
-  timeoutMs = PATIENCE_MS,
+  timeoutMs: number = PATIENCE_MS,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!await check()) {
@@ -27,7 +27,11 @@ export async function atRest(read: () => number, quietMs = 80): Promise<number> 
 }
 
 /** Fails when `promise` is still pending after `timeoutMs`. */
-export async function settles<T>(what: string, promise: Promise<T>, timeoutMs = PATIENCE_MS): Promise<T> {
+export async function settles<T>(
+  what: string,
+  promise: Promise<T>,
+  timeoutMs: number = PATIENCE_MS,
+): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => late.reject(new Error(`Still pending after ${timeoutMs} ms: ${what}`)),

@@ -51,13 +51,13 @@ const badClients: [
   text: string,
 ][] = [
   ["no authorities", { caCerts: [] }, TypeError, `"caCerts" must be PEM text`],
-  ["a key for an authority", { caCerts: [ca.key] }, TypeError, `"caCerts" as it must hold a "CERTIFICATE"`],
+  ["a key for an authority", { caCerts: [ca.key] }, TypeError, `"caCerts": it must hold a "CERTIFICATE"`],
   ["authorities of the past", { caCerts: [expiredCa.cert] }, TlsError, "the last CA certificate"],
   [
     "a server's certificate",
     server,
     TlsError,
-    `for a client as the certificate "CN=localhost" is for another purpose`,
+    `for a client: the certificate "CN=localhost" is for another purpose`,
   ],
   ["half an identity", { cert: client.cert }, TypeError, `"cert" needs "key"`],
   [

@@ -7,15 +7,15 @@ import tls from "node:tls";
 export interface ServerSide {
   cert: string;
   key: string;
-  clientCa?: string;
+  clientCa?: string | undefined;
 }
 
 /** What a client trusts and shows, and the name that it wants. */
 export interface ClientSide {
   ca: string;
   hostname: string;
-  cert?: string;
-  key?: string;
+  cert?: string | undefined;
+  key?: string | undefined;
 }
 
 /** Implementations of TLS in Deno. */
@@ -112,7 +112,10 @@ function dialNode(port: number, { ca, hostname, cert, key }: ClientSide): Promis
     result = "ok";
     socket.end();
   });
-  socket.on("error", (error: Error & { code?: string }) => result = `${error.code} ${error.message}`);
+  socket.on(
+    "error",
+    (error: Error & { code?: string | undefined }) => result = `${error.code} ${error.message}`,
+  );
   socket.on("close", () => resolve(result));
   return promise;
 }

@@ -188,7 +188,7 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
   [
     "no PEM for a certificate",
     { ...server, cert: "hello\nworld" },
-    `"cert" as it must hold a "CERTIFICATE" block in PEM: it holds no`,
+    `"cert": it must hold a "CERTIFICATE" block in PEM, it holds no`,
   ],
   [
     "a path for a certificate",
@@ -204,17 +204,17 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
   [
     "a certificate for a key",
     { ...server, key: server.cert },
-    `"key" as it must hold a private key in PEM: it holds a "CERT`,
+    `"key": it must hold a private key in PEM, it holds a "CERT`,
   ],
   ["an empty key", { ...server, key: "" }, "it holds no PEM block"],
-  ["two keys", { ...server, key: server.key + client.key }, "must hold one private key: it holds 2"],
+  ["two keys", { ...server, key: server.key + client.key }, "must hold one private key, it holds 2"],
   [
     "a certificate that does not end",
     { ...server, cert: server.cert.slice(0, 200) },
     `"CERTIFICATE" block has no end`,
   ],
   ["a certificate that is not base64", { ...server, cert: server.cert.replace(/M/g, "?") }, "is not base64"],
-  ["a broken certificate", { ...server, cert: broken }, `"cert" as its certificate is broken`],
+  ["a broken certificate", { ...server, cert: broken }, `"cert": its certificate is broken`],
   ["a broken second certificate", { ...server, cert: server.cert + broken }, "certificate 2 of 2 is broken"],
   [
     "a broken key",
@@ -248,7 +248,7 @@ const badCertificates: [what: string, options: ServerTlsOptions, code: string, t
     "one that has expired",
     expired,
     "ERR_CERT_EXPIRED",
-    `"cert" as the certificate "CN=localhost" has expired: its time was 20`,
+    `"cert": the certificate "CN=localhost" has expired: its time was 20`,
   ],
   ["one of the future", early, "ERR_CERT_EXPIRED", "is not yet valid: its time is 20"],
   [
@@ -316,13 +316,13 @@ Deno.test("loadTls tells which option names a file that is missing, and keeps th
       [{ certFile, keyFile, clientCaFile: missing }, "clientCaFile"],
     ];
     for (const [options, name] of cases) {
-      const text = `Cannot use the file of "${name}" as there is no such file: ${JSON.stringify(missing)}`;
+      const text = `Cannot use the file of "${name}": there is no such file: ${JSON.stringify(missing)}`;
       await assertRejects(() => loadTls(options), Deno.errors.NotFound, text);
     }
     await assertRejects(
       () => loadTls({ certFile: directory, keyFile }),
       Error,
-      `Cannot use the file of "certFile" as it cannot`,
+      `Cannot use the file of "certFile": it cannot`,
     );
     const error = await assertRejects(
       () => loadTls({ certFile: keyFile, keyFile }),

@@ -288,7 +288,7 @@ Deno.test("loadTls refuses times that make no sense with RangeError", async () =
       watchGraceMs: NaN,
     }]
   ) {
-    await assertRejects(() => loadTls({ ...one, ...times }), RangeError, "Cannot watch files as");
+    await assertRejects(() => loadTls({ ...one, ...times }), RangeError, "Cannot watch files:");
   }
 });
 

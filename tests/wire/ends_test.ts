@@ -212,8 +212,8 @@ Deno.test("stream.signal fires for a handler when its caller gives up, session.s
   await using test = await mounted({
     handlers: {
       work: async (stream, session) => {
-        session.signal.addEventListener("abort", () => fired.push(`session ${stream.meta.n}`));
-        stream.signal.addEventListener("abort", () => fired.push(`stream ${stream.meta.n}`));
+        session.signal.addEventListener("abort", () => fired.push(`session ${stream.meta["n"]}`));
+        stream.signal.addEventListener("abort", () => fired.push(`stream ${stream.meta["n"]}`));
         await stream.read().catch(() => {});
       },
     },

@@ -33,7 +33,7 @@ for (const [name, call] of Object.entries(CALLS)) {
     test.server.session("ann")?.abort();
     await lost.closed;
     const error = await errorOf(call(lost)) as Error;
-    assertEquals(textOf(error), `${text} as the session with the peer is over`);
+    assertEquals(textOf(error), `${text}: the session with the peer is over`);
     assertEquals(
       (error.cause as Error).message,
       "Cannot go on with the session: the connection was lost",
@@ -55,7 +55,7 @@ Deno.test("WireStream tells which stream did not take a write in time, or was cl
   const over = textOf(await errorOf(ended.write("more")));
   assertEquals(
     over,
-    'ERR_CLOSED: Cannot write to the stream "hang" to the server as its writing side was closed',
+    'ERR_CLOSED: Cannot write to the stream "hang" to the server: its writing side was closed',
   );
 });
 

@@ -91,7 +91,7 @@ Deno.test("hub cuts off strangers who send anything but a HELLO with the right t
     await Promise.all(STRANGERS.map(async ([name, parts]) => {
       using eve = await RawHubPeer.dial(portOf(test));
       await eve.peer.send(...parts).catch(() => {});
-      got.push(`${name}: ${(await eve.answer(1))?.code ?? "cut off"}`);
+      got.push(`${name}: ${(await eve.answer(1))?.["code"] ?? "cut off"}`);
       await eve.end();
     }));
   });
@@ -123,8 +123,11 @@ Deno.test("hub makes ids itself, whatever HELLO says of them", async () => {
   using eve = await RawHubPeer.dial(portOf(test));
   const id = test.server.session("ann")?.id;
   const welcome = await eve.ask(1, { ...helloOf("eve"), session: id, id });
-  assertEquals(welcome?.identity, "eve");
-  assert(/^[0-9a-f-]{36}$/.test(`${welcome?.session}`) && welcome?.session !== id, `${welcome?.session}`);
+  assertEquals(welcome?.["identity"], "eve");
+  assert(
+    /^[0-9a-f-]{36}$/.test(`${welcome?.["session"]}`) && welcome?.["session"] !== id,
+    `${welcome?.["session"]}`,
+  );
 });
 
 Deno.test("hub refuses a forged from and forbidden streams, byte by byte, before the target hears of them", async () => {
@@ -132,7 +135,7 @@ Deno.test("hub refuses a forged from and forbidden streams, byte by byte, before
   await using test = await hubWithAnn(events);
   await besideAnn(test, async () => {
     using eve = await RawHubPeer.dial(portOf(test));
-    assertEquals((await eve.join("eve"))?.identity, "eve");
+    assertEquals((await eve.join("eve"))?.["identity"], "eve");
     const rows: [object, string | undefined][] = [
       [{ name: "echo", to: "ann", from: "bob" }, "ERR_FORBIDDEN"],
       [{ name: "echo", to: "ann", from: "eve" }, "ERR_FORBIDDEN"],
@@ -145,7 +148,7 @@ Deno.test("hub refuses a forged from and forbidden streams, byte by byte, before
       [{ name: "echo", to: "eve" }, "ERR_FORBIDDEN"],
     ];
     for (const [index, [open, code]] of rows.entries()) {
-      assertEquals((await eve.ask(3 + 2 * index, open))?.code, code, JSON.stringify(open));
+      assertEquals((await eve.ask(3 + 2 * index, open))?.["code"], code, JSON.stringify(open));
     }
     assertEquals(events, ["open ann", "open eve"]);
     // The same stream in good order is served, and ann is told who it is from.
@@ -163,7 +166,7 @@ Deno.test("hub resets a stream whose OPEN is broken or never whole, and keeps th
   await eve.peer.send(...opening(5, wireFrame({ name: "echo" }, 2 ** 32 - 1)));
   assertEquals(await eve.answer(5), null);
   assertEquals(await eve.ask(7, { name: "a b" }), null);
-  assertEquals((await eve.ask(9, { name: "nothing" }))?.code, "ERR_NO_HANDLER");
+  assertEquals((await eve.ask(9, { name: "nothing" }))?.["code"], "ERR_NO_HANDLER");
 });
 
 Deno.test("hub lets the next client in at once while others are stuck in half a HELLO", async () => {
@@ -191,7 +194,7 @@ Deno.test("hub stalls the caller of a target that takes nothing, and none of his
     await slow.join("slow");
     const opened = caller.peer("slow").open("sink");
     const [id, open] = await slow.accept();
-    assertEquals([open?.name, open?.from, open?.to], ["sink", "caller", undefined]);
+    assertEquals([open?.["name"], open?.["from"], open?.["to"]], ["sink", "caller", undefined]);
     await slow.peer.send(frame(DATA, 0, id, 6, wireFrame({})));
     const stream = await opened;
     let sent = 0;
@@ -227,7 +230,7 @@ Deno.test("a tunnel dials what the exposing side fixed, whatever OPEN says", asy
   const transport = await incoming!.open({ signal: new AbortController().signal });
   assertEquals(await asking, {});
   for (const [index, name] of [`tcp:${port(other)}`, "tcp:", "tcp:web/../x", "tcp:WEB"].entries()) {
-    assertEquals((await eve.ask(5 + 2 * index, { name, to: "office" }))?.code, "ERR_NO_HANDLER", name);
+    assertEquals((await eve.ask(5 + 2 * index, { name, to: "office" }))?.["code"], "ERR_NO_HANDLER", name);
   }
   assertEquals(strays, 0);
   transport.close();

@@ -50,7 +50,7 @@ for (const [name, frame, code] of FIRST_FRAMES) {
     const events: string[] = [];
     await using test = await hubWithAnn(events);
     await using eve = await RawWire.dial(portOf(test));
-    assertEquals((await eve.ask(frame))?.code, code);
+    assertEquals((await eve.ask(frame))?.["code"], code);
     await eve.mux.closed;
     assertEquals(events, ["open ann"]);
     assertEquals(test.server.sessions.map(({ identity }) => identity), ["ann"]);
@@ -79,7 +79,7 @@ Deno.test("hub refuses a forged from, whatever it says, and a forbidden stream",
   const events: string[] = [];
   await using test = await hubWithAnn(events);
   await using eve = await RawWire.dial(portOf(test));
-  assertEquals((await eve.hello("eve"))?.identity, "eve");
+  assertEquals((await eve.hello("eve"))?.["identity"], "eve");
   const rows: [object, string | undefined][] = [
     [{ name: "echo", to: "ann", from: "bob" }, "ERR_FORBIDDEN"],
     [{ name: "echo", to: "ann", from: "eve" }, "ERR_FORBIDDEN"],
@@ -89,16 +89,16 @@ Deno.test("hub refuses a forged from, whatever it says, and a forbidden stream",
     [{ name: "echo", to: "nobody" }, "ERR_NO_PEER"],
     [{ name: "echo", to: "ann" }, undefined],
   ];
-  for (const [frame, code] of rows) assertEquals((await eve.ask(frame))?.code, code);
+  for (const [frame, code] of rows) assertEquals((await eve.ask(frame))?.["code"], code);
 });
 
 Deno.test("hub resets a stream whose OPEN is broken, and ends a session whose control stream is", async () => {
   await using test = await hubWithAnn([]);
   await using eve = await RawWire.dial(portOf(test));
   const control = await eve.send(good);
-  assertEquals((await answer(control))?.identity, "eve");
+  assertEquals((await answer(control))?.["identity"], "eve");
   assertEquals(await eve.ask(new Uint8Array([0, 0, 0, 1, 0x7b])), null);
-  assertEquals((await eve.ask({ name: "nothing" }))?.code, "ERR_NO_HANDLER");
+  assertEquals((await eve.ask({ name: "nothing" }))?.["code"], "ERR_NO_HANDLER");
   await control.mux.write(encodeFrame({ streams: "all" }));
   await eve.mux.closed;
   await until("eve is gone", () => test.server.session("eve") === undefined);

@@ -35,7 +35,7 @@ Deno.test("hub tells in WELCOME how many streams it takes, with its window, and 
   using raw = await RawHubPeer.dial((test.server.addr as { port: number }).port);
   const { limits } = await raw.join("eve") as { limits: Record<string, number> };
   assertEquals({ ...limits, windowBytes: 0 }, { maxStreams: 256, maxStreamsPerPair: 7, windowBytes: 0 });
-  assertEquals(limits.windowBytes! > 1000 && limits.windowBytes! < 100_000, true);
+  assertEquals(limits["windowBytes"]! > 1000 && limits["windowBytes"]! < 100_000, true);
 });
 
 Deno.test("hub takes every maxStreamsPerPair that it allows", async () => {
@@ -95,7 +95,7 @@ Deno.test("mount: a peer in another language reads a refusal, and an early answe
     await until("it has come", () => channel.mux.stats().bytesIn > 0);
     for (let count = 0; count < 10; count++) await channel.mux.write(new Uint8Array(1000));
     await raw.mux.ping();
-    assertEquals((await answer(channel))?.code, code);
+    assertEquals((await answer(channel))?.["code"], code);
     await channel.mux.closeWrite();
     while (await channel.mux.read() !== null);
     assertEquals(await settles("the end", channel.mux.closed), undefined);

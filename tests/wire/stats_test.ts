@@ -87,7 +87,7 @@ Deno.test("wire.stats() counts who was not let in, and handlers that failed", as
   assertEquals(stranger.stats().overall.connectFailures, 1);
   const families = parseOpenMetrics(openMetrics([test.server.stats(), wire.stats()]));
   const failures = families.get("parley_stream_errors")!.samples;
-  assertEquals(failures.map(({ labels, value }) => [labels.name, value]), [["wire", 1], ["wire-2", 0]]);
+  assertEquals(failures.map(({ labels, value }) => [labels["name"], value]), [["wire", 1], ["wire-2", 0]]);
   assert(families.has("parley_streams") && families.has("parley_received_frames"));
 });
 

@@ -51,7 +51,7 @@ Deno.test("hub tells the session whose name was taken over, and cuts it off when
   await using test = await hubbed();
   const { port } = test.server.addr as { port: number };
   using old = await RawHubPeer.dial(port);
-  assertEquals((await old.join("ann"))?.identity, "ann");
+  assertEquals((await old.join("ann"))?.["identity"], "ann");
   await test.join("ann");
   assertEquals(await old.answer(1), { ended: "ERR_NAME_TAKEN" });
   await settles("the cut", old.end(), 3000);

@@ -104,5 +104,5 @@ Deno.test("JoinedWire.open that waits for a session ends by its time, and names 
   test.server.abort();
   await until("the session is lost", () => wire.session === null);
   const error = await assertRejects(() => wire.open("x", { timeoutMs: 5 }), TimeoutError);
-  assertEquals(error.message, 'Cannot open the stream "x" to the server within 5 ms as there is no session');
+  assertEquals(error.message, 'Cannot open the stream "x" to the server within 5 ms: there is no session');
 });

@@ -144,5 +144,5 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function notDer(what: string): TypeError {
-  return new TypeError(`Cannot read a certificate as its DER encoding ${what}`);
+  return new TypeError(`Cannot read a certificate: its DER encoding ${what}`);
 }

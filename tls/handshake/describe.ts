@@ -65,7 +65,7 @@ export interface CertificateSummary extends PeerCertificate {
 export function readCertificates(pem: string): CertificateSummary[] {
   const blocks = parsePem(pem, "the text").filter((block) => block.label === "CERTIFICATE");
   if (blocks.length === 0) {
-    throw new TypeError(`Cannot read certificates as the text has no "CERTIFICATE" block`);
+    throw new TypeError(`Cannot read certificates: the text has no "CERTIFICATE" block`);
   }
   return blocks.map(({ der }) => {
     const { isCa, extendedKeyUsage, keyType } = parseCertificate(der);
@@ -76,7 +76,7 @@ export function readCertificates(pem: string): CertificateSummary[] {
 /** Options of {@linkcode describeCertificate}. */
 export interface DescribeCertificateOptions {
   /** The moment from which days are counted. @default {the present} */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 /**
@@ -146,7 +146,7 @@ function formatDate(date: Date): string {
 function firstCertificate(pem: string): Uint8Array {
   const block = parsePem(pem, "the text").find(({ label }) => label === "CERTIFICATE");
   if (block === undefined) {
-    throw new TypeError(`Cannot read a certificate as the text has no "CERTIFICATE" block`);
+    throw new TypeError(`Cannot read a certificate: the text has no "CERTIFICATE" block`);
   }
   return block.der;
 }

@@ -9,9 +9,9 @@ export interface DiagnoseOptions {
   /**
    * The name or address that it should be for; absent when no name matters, as for a client's certificate.
    */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   /** The present, in milliseconds since 1970. @default {Date.now()} */
-  readonly now?: number;
+  readonly now?: number | undefined;
   /** What the platform said. */
   readonly cause?: unknown;
 }
@@ -27,11 +27,11 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
   const { subject, issuer, notBefore, notAfter } = certificate;
   const shown = JSON.stringify(subject.slice(0, 256));
   if (notAfter.getTime() < now) {
-    const text = `Cannot trust the certificate ${shown} as it expired at ${notAfter.toISOString()}`;
+    const text = `Cannot trust the certificate ${shown}: it expired at ${notAfter.toISOString()}`;
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   if (notBefore.getTime() > now) {
-    const text = `Cannot trust the certificate ${shown} as it is not valid before ${notBefore.toISOString()}`;
+    const text = `Cannot trust the certificate ${shown}: it is not valid before ${notBefore.toISOString()}`;
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   try {
@@ -41,6 +41,6 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
     throw error;
   }
   const by = subject === issuer ? "itself" : JSON.stringify(issuer.slice(0, 256));
-  const text = `Cannot trust the certificate ${shown} as its issuer is not trusted: it was issued by ${by}`;
+  const text = `Cannot trust the certificate ${shown}: its issuer is not trusted: it was issued by ${by}`;
   return new TlsError("ERR_CERT_UNTRUSTED", text, { cause });
 }

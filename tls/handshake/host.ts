@@ -32,7 +32,7 @@ export function checkHost(
   const held = names.length === 0 ? "it names no host" : `it is for ${names.map(quote).join(", ")}`;
   throw new TlsError(
     "ERR_CERT_WRONG_HOST",
-    `Cannot trust the certificate for ${quote(hostname)} as it is not for that host: ${held}`,
+    `Cannot trust the certificate for ${quote(hostname)}: it is not for that host, ${held}`,
   );
 }
 

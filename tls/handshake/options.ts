@@ -23,38 +23,38 @@ export type TlsIdentity =
     /** File of the private key, PEM. */
     readonly keyFile: string;
     /** Load the files anew when they change, without a restart. @default {false} */
-    readonly watch?: boolean;
+    readonly watch?: boolean | undefined;
   };
 
 /** What both ends of a TLS connection can set. */
 export interface TlsCommonOptions {
   /** Lowest version spoken. @default {"TLSv1.2"} */
-  readonly minVersion?: TlsVersion;
+  readonly minVersion?: TlsVersion | undefined;
   /** Highest version spoken. @default {"TLSv1.3"} */
-  readonly maxVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion | undefined;
   /** Application protocols (ALPN), most wanted first; when set, a peer that agrees on none is refused. */
-  readonly alpnProtocols?: readonly string[];
+  readonly alpnProtocols?: readonly string[] | undefined;
   /** Which implementation carries the sessions. @default {"auto"} */
-  readonly backend?: TlsBackend;
+  readonly backend?: TlsBackend | undefined;
 }
 
 /** TLS for a server: who we are, and whom we let in. */
 export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
   /** CA certificates, PEM: clients must show a certificate of one of them (mutual TLS). */
-  readonly clientCa?: string | readonly string[];
+  readonly clientCa?: string | readonly string[] | undefined;
   /**
    * File of such CA certificates, PEM; watched as the identity is. Added to {@linkcode clientCa} when both
    * are given.
    */
-  readonly clientCaFile?: string;
+  readonly clientCaFile?: string | undefined;
   /**
    * Let in exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
    * array. Who issued it and which names it has do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The
    * `"deno"` backend cannot ask for client certificates.
    */
-  readonly pin?: string | readonly string[];
+  readonly pin?: string | readonly string[] | undefined;
   /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
-  readonly sni?: Readonly<Record<string, TlsIdentity>>;
+  readonly sni?: Readonly<Record<string, TlsIdentity>> | undefined;
 };
 
 /** TLS for a client: whom we trust, and who we are when asked. */
@@ -63,18 +63,18 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
    * CA certificates to trust, PEM; the system's when absent. With `backend: "deno"` they are trusted beside
    * the system's, which that platform cannot leave out; the other backends trust them alone.
    */
-  readonly caCerts?: readonly string[];
+  readonly caCerts?: readonly string[] | undefined;
   /** File of CA certificates to trust, PEM. Added to {@linkcode caCerts} when both are given. */
-  readonly caFile?: string;
+  readonly caFile?: string | undefined;
   /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /**
    * Trust exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
    * time of a change. Who issued it and which names it has do not matter, its dates do: for a self-signed certificate without names.
    * Excludes {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
    * does not say which certificate the server showed, and refuses it.
    */
-  readonly pin?: string | readonly string[];
+  readonly pin?: string | readonly string[] | undefined;
 };
 
 /** All that a client's backend needs, checked and with its defaults. */
@@ -82,13 +82,13 @@ export interface ResolvedClientTls {
   /** CA certificates to trust, PEM; `undefined` for the system's. */
   readonly caCerts: readonly string[] | undefined;
   /** SHA-256 fingerprints of the only certificates to trust, lower-case hex; absent where authorities decide. */
-  readonly pins?: ReadonlySet<string>;
+  readonly pins?: ReadonlySet<string> | undefined;
   /** Our certificate chain, PEM, leaf first; absent when we show none. */
-  readonly cert?: string;
+  readonly cert?: string | undefined;
   /** Private key of {@linkcode cert}, PEM (PKCS #8); present exactly when `cert` is. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Name that the server's certificate must be for; absent for the hostname that is dialled. */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /** Lowest version spoken. */
   readonly minVersion: TlsVersion;
   /** Highest version spoken. */
@@ -112,7 +112,7 @@ export interface ServerCredentials extends Credentials {
   /** CA certificates of clients, PEM; empty when no client certificate is asked for. */
   readonly clientCa: readonly string[];
   /** SHA-256 fingerprints of the only client certificates that are let in, lower-case hex; absent where authorities decide. */
-  readonly pins?: ReadonlySet<string>;
+  readonly pins?: ReadonlySet<string> | undefined;
   /** Other identities by server name. */
   readonly sni: ReadonlyMap<string, Credentials>;
 }
@@ -122,7 +122,7 @@ export interface CredentialSource {
   /** What holds now. */
   readonly current: ServerCredentials;
   /** When the first of the certificates in force ends; absent where that is not known. */
-  readonly notAfter?: Date;
+  readonly notAfter?: Date | undefined;
   /** Calls `listener` with each new set; the result ends that. */
   subscribe(listener: (next: ServerCredentials) => void): () => void;
   /** Stops watching files. Idempotent. */

@@ -12,7 +12,7 @@ export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<
   if (certificate === null) {
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",
-      "Cannot trust the peer as it showed no certificate: one is pinned",
+      "Cannot trust the peer: it showed no certificate: one is pinned",
     );
   }
   const { fingerprint256, subject, notBefore, notAfter } = certificate;
@@ -21,7 +21,7 @@ export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<
       "ERR_CERT_UNTRUSTED",
       `Cannot trust the certificate ${
         JSON.stringify(subject.slice(0, 256))
-      } as it is not the one that "pin" names: ` +
+      }: it is not the one that "pin" names: ` +
         `its SHA-256 fingerprint is ${fingerprint256}`,
     );
   }

@@ -26,9 +26,9 @@ export interface WireErrorContext {
     | "hook"
     | "connect";
   /** The session, if there was one. */
-  readonly session?: WireSession;
+  readonly session?: WireSession | undefined;
   /** Where the peer is, of one that was not let in. */
-  readonly remoteAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
 }
 
 /** Where the owner of a wire takes errors and events: its own options. */
@@ -136,9 +136,9 @@ export class WireReporter {
       ? `Wire error in phase "${phase}": ${text}`
       : `Wire, in phase "${phase}": ${text}`;
     const fields: Record<string, unknown> = { phase };
-    if (remoteAddr !== undefined) fields.peer = addressText(remoteAddr);
+    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
     // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields.error = error;
+    if (level === "error" && code === "") fields["error"] = error;
     this.#write(level, message, fields);
   }
 

@@ -33,7 +33,7 @@ export interface WireNow {
   readonly address: Address | null;
   readonly links: Iterable<Link>;
   /** Of a listening side. */
-  readonly admission?: Admission<unknown>;
+  readonly admission?: Admission<unknown> | undefined;
   /** Where its errors are kept. */
   readonly recent: RecentErrors;
 }

@@ -5,7 +5,7 @@ import { ProtocolError } from "../../errors.ts";
 export const LENGTH_BYTES = 4;
 
 /** Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for strangers. */
-export const MAX_FRAME_BYTES = 16 * 1024;
+export const MAX_FRAME_BYTES: number = 16 * 1024;
 
 /** Version of the protocol, `HELLO.parley`. */
 export const WIRE_VERSION = 1;
@@ -19,11 +19,11 @@ export type Meta = { readonly [name: string]: unknown };
 /** What a side takes, as it says in HELLO, in WELCOME and later; what it does not say is not known. */
 export interface Limits {
   /** Streams that the other side may have open, the control stream not among them. */
-  readonly maxStreams?: number;
+  readonly maxStreams?: number | undefined;
   /** Window with which each stream begins, in bytes. */
-  readonly windowBytes?: number;
+  readonly windowBytes?: number | undefined;
   /** Streams that a hub brings from one peer to another at a time. */
-  readonly maxStreamsPerPair?: number;
+  readonly maxStreamsPerPair?: number | undefined;
 }
 
 /** First frame of a session, from the joining side. */
@@ -33,7 +33,7 @@ export interface Hello {
   readonly token: string;
   readonly streams: readonly string[];
   /** Absent where the peer says nothing: a program in another language. */
-  readonly limits?: Limits;
+  readonly limits?: Limits | undefined;
 }
 
 /** Answer to {@linkcode Hello} that lets the session begin. */
@@ -41,7 +41,7 @@ export interface Welcome {
   readonly session: string;
   readonly identity: string;
   readonly streams: readonly string[];
-  readonly limits?: Limits;
+  readonly limits?: Limits | undefined;
 }
 
 /** Why a session was refused. */
@@ -133,7 +133,7 @@ export function checkName(action: string, what: string, value: unknown): string 
   if (isName(value)) return value;
   const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : typeof value;
   const wanted = "1 to 255 characters of printable ASCII without spaces";
-  throw new TypeError(`${action} as "${what}" must be ${wanted}: current value is ${shown}`);
+  throw new TypeError(`${action}: "${what}" must be ${wanted}, current value is ${shown}`);
 }
 
 /**
@@ -143,7 +143,7 @@ export function checkName(action: string, what: string, value: unknown): string 
  */
 export function checkToken(action: string, value: unknown): string {
   if (typeof value === "string" && encoder.encode(value).length <= MAX_TOKEN_BYTES) return value;
-  throw new TypeError(`${action} as "token" must be a text of at most ${MAX_TOKEN_BYTES} bytes`);
+  throw new TypeError(`${action}: "token" must be a text of at most ${MAX_TOKEN_BYTES} bytes`);
 }
 
 /**
@@ -156,21 +156,21 @@ export function checkToken(action: string, value: unknown): string {
 export function checkMeta(
   action: string,
   meta: unknown,
-  names: { readonly name: string; readonly to?: string },
+  names: { readonly name: string; readonly to?: string | undefined },
 ): Meta {
   if (!isPlainObject(meta)) {
     const shown = Array.isArray(meta) ? "an array" : meta === null ? "null" : typeof meta;
-    throw new TypeError(`${action} as "meta" must be an object: current value is ${shown}`);
+    throw new TypeError(`${action}: "meta" must be an object, current value is ${shown}`);
   }
   const text = jsonOf(action, meta);
-  if (!text.startsWith("{")) throw new TypeError(`${action} as "meta" must be an object in JSON too`);
+  if (!text.startsWith("{")) throw new TypeError(`${action}: "meta" must be an object in JSON too`);
   // A hub puts `from` in place of `to`; whatever it is, there must be room for it.
   const room = names.to === undefined ? {} : { from: "-".repeat(255) };
   const around = JSON.stringify({ ...names, ...room, waitMs: 0xffffffff, meta: 0 });
   const bytes = encoder.encode(text).length + around.length;
   if (bytes <= MAX_FRAME_BYTES) return JSON.parse(text);
   throw new RangeError(
-    `${action} as "meta" must fit a frame of ${MAX_FRAME_BYTES} bytes with the names: current size is ${bytes}`,
+    `${action}: "meta" must fit a frame of ${MAX_FRAME_BYTES} bytes with the names, current size is ${bytes}`,
   );
 }
 
@@ -182,7 +182,7 @@ function jsonOf(action: string, meta: object): string {
     }) ?? "";
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`${action} as "meta" must be what JSON can say: ${why}`, { cause });
+    throw new TypeError(`${action}: "meta" must be what JSON can say: ${why}`, { cause });
   }
 }
 
@@ -304,8 +304,8 @@ export function readControl(text: Uint8Array): Control {
   return {
     streams: streams === undefined ? undefined : readNames(streams, "control"),
     peers: peers.map((peer: unknown) => {
-      if (!isPlainObject(peer) || !isName(peer.identity)) throw malformed("control");
-      return { identity: peer.identity, streams: readNames(peer.streams, "control") };
+      if (!isPlainObject(peer) || !isName(peer["identity"])) throw malformed("control");
+      return { identity: peer["identity"], streams: readNames(peer["streams"], "control") };
     }),
     gone: readNames(gone, "control"),
     limits: readLimits(limits, "control").limits,
@@ -323,7 +323,7 @@ function readNames(value: unknown, frame: string): readonly string[] {
   return value;
 }
 
-function readLimits(value: unknown, frame: string): { readonly limits?: Limits } {
+function readLimits(value: unknown, frame: string): { readonly limits?: Limits | undefined } {
   if (value === undefined) return {};
   if (!isPlainObject(value)) throw malformed(frame);
   const limits: { -readonly [Name in keyof Limits]: number } = {};

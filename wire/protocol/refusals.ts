@@ -14,7 +14,7 @@ import type { SessionRefusal, StreamRefusal } from "./frames.ts";
 
 /** The error of a session that was refused. */
 export function sessionRefused(code: SessionRefusal): ParleyError {
-  const text = "Cannot join as the server refused the session";
+  const text = "Cannot join: the server refused the session";
   switch (code) {
     case "ERR_AUTH":
     case "ERR_FORBIDDEN":
@@ -31,8 +31,8 @@ export function sessionRefused(code: SessionRefusal): ParleyError {
 /** The error of a session that the server ended for good. */
 export function sessionEnded(code: SessionRefusal): ParleyError {
   const text = code === "ERR_NAME_TAKEN"
-    ? "Cannot go on with the session as a newer one of the same identity took its place"
-    : "Cannot go on with the session as the server ended it";
+    ? "Cannot go on with the session: a newer one of the same identity took its place"
+    : "Cannot go on with the session: the server ended it";
   return new RemoteError(code, text);
 }
 
@@ -66,7 +66,7 @@ export function streamRefused(code: StreamRefusal, stream: string): ParleyError 
 
 /** The error of a stream that got no turn: the peer, or the hub between, takes only so many. */
 export function tooManyStreams(stream: string, cause?: unknown): LimitError {
-  const text = `Cannot open ${stream} as no more streams are taken at a time`;
+  const text = `Cannot open ${stream}: no more streams are taken at a time`;
   return new LimitError("ERR_TOO_MANY_STREAMS", text, { cause });
 }
 
@@ -78,7 +78,7 @@ export function openFailed(error: unknown, stream: string): unknown {
   if (!(error instanceof ClosedError)) return error;
   const { code, unsentBytes } = error;
   const why = CLOSED_REASONS[code] ?? "the session with the peer is over";
-  return new ClosedError(code as ClosedErrorCode, `Cannot open ${stream} as ${why}`, {
+  return new ClosedError(code as ClosedErrorCode, `Cannot open ${stream}: ${why}`, {
     cause: error,
     unsentBytes,
   });
@@ -98,7 +98,7 @@ export function nameError<Given>(
   const { code, message: given } = error;
   const ofSession = given.includes(" the session");
   const message = ofSession
-    ? `Cannot go on with ${stream} as the session with the peer is over`
+    ? `Cannot go on with ${stream}: the session with the peer is over`
     : given.replace(given.includes(` stream ${id}`) ? `stream ${id}` : "the stream", () => stream);
   if (message === given) return error;
   const cause = ofSession ? error : error.cause;

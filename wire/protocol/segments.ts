@@ -44,7 +44,7 @@ export class SegmentWriter {
 
   /** Sends one segment; returns the bytes of the source. Cancels the source when the segment ends early. */
   async send(source: SegmentSource, options: WaitOptions = {}): Promise<number> {
-    if (this.#busy) throw new TypeError("Cannot send a segment as another one is under way");
+    if (this.#busy) throw new TypeError("Cannot send a segment: another one is under way");
     this.#busy = true;
     let total = 0;
     let chunks: Chunks | undefined;
@@ -79,12 +79,12 @@ export class SegmentWriter {
 function late(ms: number): TimeoutError {
   return new TimeoutError(
     "ERR_WRITE_TIMEOUT",
-    `Cannot send a segment as its source gave nothing for ${ms} ms`,
+    `Cannot send a segment: its source gave nothing for ${ms} ms`,
   );
 }
 
 function over(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot send a segment as the stream is over");
+  return new ClosedError("ERR_RESET", "Cannot send a segment: the stream is over");
 }
 
 /** The chunks of a source, one after the other, with a way out while it is silent. */
@@ -167,7 +167,7 @@ export class SegmentReader {
 
   /** Begins the next segment; `false` when there is none. */
   async begin(options?: WaitOptions): Promise<boolean> {
-    if (this.#inside) throw new TypeError("Cannot read a segment as another one is under way");
+    if (this.#inside) throw new TypeError("Cannot read a segment: another one is under way");
     this.#inside = await this.#fill(options);
     return this.#inside;
   }
@@ -199,7 +199,7 @@ export class SegmentReader {
     }
     throw new ProtocolError(
       "ERR_WIRE_SEGMENT",
-      "Cannot read a segment as the length of a chunk is no length",
+      "Cannot read a segment: the length of a chunk is no length",
     );
   }
 
@@ -254,7 +254,7 @@ export async function copyBody(
 }
 
 function stalled(ms: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot read a segment as its sink took nothing for ${ms} ms`);
+  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot read a segment: its sink took nothing for ${ms} ms`);
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
@@ -265,5 +265,5 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 }
 
 function cut(): ProtocolError {
-  return new ProtocolError("ERR_WIRE_SEGMENT", "Cannot read a segment as the stream ended inside it");
+  return new ProtocolError("ERR_WIRE_SEGMENT", "Cannot read a segment: the stream ended inside it");
 }

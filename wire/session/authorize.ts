@@ -10,15 +10,15 @@ export interface AuthorizeRequest {
   /** The token of HELLO. Compare it with {@linkcode sameToken}. */
   readonly token: string;
   /** Name of the stream. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Who opens the stream; the same as `identity`. */
-  readonly from?: string;
+  readonly from?: string | undefined;
   /** Whom the stream is for, through a hub; absent when it is for this side. */
-  readonly to?: string;
+  readonly to?: string | undefined;
   /** Where the peer is. */
   readonly remoteAddr: Address;
   /** What TLS knows of the peer, such as its certificate. */
-  readonly tls?: TlsInfo;
+  readonly tls?: TlsInfo | undefined;
 }
 
 /**

@@ -62,7 +62,7 @@ export class ControlSender {
     if (this.#ended) return;
     this.#peers.set(identity, streams);
     if (this.#peers.size <= MAX_NEWS) return this.#start();
-    const text = `Cannot go on with the session as the peer did not read news of ${MAX_NEWS} others`;
+    const text = `Cannot go on with the session: the peer did not read news of ${MAX_NEWS} others`;
     this.#ended = true;
     this.#host.abort(new ClosedError("ERR_SLOW_CONSUMER", text));
   }

@@ -21,5 +21,5 @@ export interface EstablishedSession {
   readonly mux: MuxSession;
   readonly control: FrameChannel;
   /** The connection. */
-  readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo };
+  readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo | undefined };
 }

@@ -11,8 +11,13 @@ import type { StreamInfo, WireStream } from "./stream.ts";
  */
 export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
-/** Where a wire keeps its handlers: a key that only this library has. */
-export const HANDLERS: unique symbol = Symbol("handlers");
+/** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
+const TABLES = new WeakMap<object, HandlerTable>();
+
+/** Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this module. */
+export function handlersOf(wire: object): HandlerTable {
+  return TABLES.get(wire)!;
+}
 
 /**
  * A handler that does something before its stream is accepted, so that the opener learns whether that
@@ -38,8 +43,10 @@ export class HandlerTable {
   readonly #handlers = new Map<string, StreamHandler | PreparedHandler>();
   readonly #onChange: () => void;
 
-  constructor(onChange: () => void) {
+  /** Makes the empty table of `wire`, with what to call after each change. */
+  constructor(wire: object, onChange: () => void) {
     this.#onChange = onChange;
+    TABLES.set(wire, this);
   }
 
   /** The names, as the peers are told. */

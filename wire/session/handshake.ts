@@ -58,7 +58,7 @@ export class GreetedIncoming implements Incoming {
   readonly #mux: Omit<MuxSessionOptions, "role">;
 
   /** As in {@linkcode Incoming}: absent where no header of a balancer is expected. */
-  readonly identify?: Incoming["identify"];
+  readonly identify?: Incoming["identify"] | undefined;
 
   constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
     this.#incoming = incoming;
@@ -174,7 +174,7 @@ async function strangerOf(mux: MuxSession, gate: ReadLimitedTransport): Promise<
   const what = describeFirstBytes(gate.firstBytes);
   // A yamux frame that breaks the rules later on is no other protocol.
   if (what === undefined || what === "a yamux frame") return undefined;
-  const text = `Cannot let a peer join as it does not speak the wire: it sent ${what}`;
+  const text = `Cannot let a peer join: it does not speak the wire: it sent ${what}`;
   return new AddressError("ERR_NOT_OUR_PROTOCOL", text, { cause });
 }
 
@@ -211,11 +211,11 @@ export async function handshakeAsClient(
     const limits = { maxStreams: options.maxStreams, windowBytes: mux.terms.windowBytes };
     await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
-    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join as the server ended the connection");
+    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join: the server ended the connection");
     const reply: Welcome | { readonly code: SessionRefusal } = readReply(text);
     if ("code" in reply) throw sessionRefused(reply.code);
     if (reply.identity !== hello.identity) {
-      const text = `Cannot join as ${JSON.stringify(hello.identity)} as the server took this side for ` +
+      const text = `Cannot join: ${JSON.stringify(hello.identity)} as the server took this side for ` +
         JSON.stringify(reply.identity);
       throw new ProtocolError("ERR_WIRE_FRAME", text);
     }

@@ -7,9 +7,9 @@ import type { OptionNames } from "../../options/names.ts";
 /** What ends a stream from outside; see `lifetime` of `OpenOptions`. */
 export interface StreamLifetime {
   /** Resets the stream. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Time in ms from the call of `open` on, after which the stream is reset. @default {no limit} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** Names in {@linkcode StreamLifetime}. */
@@ -21,13 +21,13 @@ export const STREAM_LIFETIME_NAMES: OptionNames<StreamLifetime> = {
 /** Checks a lifetime before any I/O. @throws {TypeError | RangeError} when something is wrong */
 export function checkLifetime(action: string, lifetime: StreamLifetime): void {
   if (typeof lifetime !== "object" || lifetime === null) {
-    throw new TypeError(`${action} as "lifetime" must be an object: current value is ${lifetime}`);
+    throw new TypeError(`${action}: "lifetime" must be an object, current value is ${lifetime}`);
   }
   const { signal, timeoutMs } = lifetime;
   if (timeoutMs !== undefined) checkDurationMs(action, "lifetime.timeoutMs", timeoutMs);
   if (signal === undefined || signal instanceof AbortSignal) return;
   throw new TypeError(
-    `${action} as "lifetime.signal" must be an AbortSignal: current value is ${typeof signal}`,
+    `${action}: "lifetime.signal" must be an AbortSignal, current value is ${typeof signal}`,
   );
 }
 
@@ -48,7 +48,7 @@ export class Lifetime {
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#stopWatching = () => signal?.removeEventListener("abort", onAbort);
     if (timeoutMs === undefined) return;
-    const text = `Cannot go on with the stream as its lifetime of ${timeoutMs} ms is over`;
+    const text = `Cannot go on with the stream: its lifetime of ${timeoutMs} ms is over`;
     const onTime = () => this.#over.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
     this.#timer = setTimeout(onTime, timeoutMs);
   }

@@ -63,7 +63,7 @@ export class Link implements SessionLink {
     this.#serving = new Serving(this, host);
     this.closed = established.mux.closed.then((error) => {
       const reason = this.#takenOver ?? error;
-      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on as the session was closed"));
+      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"));
       return reason;
     });
     this.control = new ControlSender(established.control, {
@@ -99,7 +99,12 @@ export class Link implements SessionLink {
   }
 
   /** Takes more than what the greeting said, and tells the peer so. */
-  raise({ maxStreams, maxHandlers }: { readonly maxStreams?: number; readonly maxHandlers?: number }): void {
+  raise(
+    { maxStreams, maxHandlers }: {
+      readonly maxStreams?: number | undefined;
+      readonly maxHandlers?: number | undefined;
+    },
+  ): void {
     if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
     if (maxStreams === undefined) return;
     this.established.mux.raiseMaxStreams(maxStreams);
@@ -118,7 +123,7 @@ export class Link implements SessionLink {
       if (mux === undefined) return tooManyStreams(stream);
       return new TimeoutError(
         "ERR_CONNECT_TIMEOUT",
-        `Cannot open ${stream} within ${givenMs} ms as it did not answer`,
+        `Cannot open ${stream} within ${givenMs} ms: it did not answer`,
       );
     };
     try {
@@ -131,7 +136,7 @@ export class Link implements SessionLink {
         await channel.write({ ...open, waitMs }, { signal });
         const answer = await channel.read({ signal });
         if (answer === null) {
-          throw new ClosedError("ERR_RESET", `Cannot open ${stream} as the peer ended it without an answer`);
+          throw new ClosedError("ERR_RESET", `Cannot open ${stream}: the peer ended it without an answer`);
         }
         const { code } = readAnswer(answer);
         if (code === undefined) return channel;
@@ -171,7 +176,7 @@ export class Link implements SessionLink {
     this.established.mux.abort(reason);
     if (this.#closing === undefined) return;
     this.#closing.catch(() => {});
-    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order as it was aborted"));
+    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
   }
 
   /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */

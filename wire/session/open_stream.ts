@@ -18,24 +18,24 @@ export const OPEN_TIMEOUT_MS = 10_000;
 /** Options of `open`. */
 export interface OpenOptions {
   /** Gives up; the call rejects with its reason. It has no effect on an open stream: see `lifetime`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Time in ms until the far side has answered. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /**
    * What the handler is told about the stream: any JSON object; with the names at most 16 KiB.
    *
    * @default {{}}
    */
-  meta?: Meta;
+  meta?: Meta | undefined;
   /** What ends the whole stream, from its opening on, with a reset. @default {nothing} */
-  lifetime?: StreamLifetime;
+  lifetime?: StreamLifetime | undefined;
   /**
    * Waits, within `timeoutMs`, for a peer that has not joined, in place of `ERR_NO_PEER` at once. A hub
    * holds the stream for 60 seconds at most.
    *
    * @default {false}
    */
-  waitForPeer?: boolean;
+  waitForPeer?: boolean | undefined;
 }
 
 /** Names in {@linkcode OpenOptions}. */
@@ -49,15 +49,15 @@ export const OPEN_NAMES: OptionNames<OpenOptions> = {
 
 /** How long {@linkcode StreamOpener.open} may take. */
 export interface OpenLimits {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Time for all of it, in ms. */
   readonly timeoutMs: number;
   /** The time as the caller set it, for errors. @default {timeoutMs} */
-  readonly givenMs?: number;
+  readonly givenMs?: number | undefined;
   /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
-  readonly turnMs?: number;
+  readonly turnMs?: number | undefined;
   /** Has a hub hold the stream until the peer that it is for has joined. */
-  readonly waitForPeer?: boolean;
+  readonly waitForPeer?: boolean | undefined;
 }
 
 /** A session that opens streams: `Link` is the only one. */
@@ -73,13 +73,13 @@ export interface StreamOpener {
 export interface Wanted {
   readonly name: string;
   /** Which peer of the hub it is for. */
-  readonly to?: string;
+  readonly to?: string | undefined;
   readonly meta: Meta;
   /** The time that its caller set, in ms. */
   readonly timeoutMs: number;
   readonly options: OpenOptions;
   /** Counts what could not be had for want of a session. @default {nowhere} */
-  readonly counters?: WireCounters;
+  readonly counters?: WireCounters | undefined;
 }
 
 /**

@@ -62,7 +62,7 @@ export class ReadLimitedTransport implements Transport {
 
   close(): void {
     this.#gate?.reject(
-      new ClosedError("ERR_CLOSED", "Cannot read as the connection was closed on this side"),
+      new ClosedError("ERR_CLOSED", "Cannot read: the connection was closed on this side"),
     );
     this.#inner.close();
   }

@@ -74,7 +74,7 @@ export class Registry {
     if (owner !== undefined) {
       if (!sameProof(owner.established, established)) return false;
       this.#forget(owner.established);
-      const text = "Cannot go on with the session as a newer one of the same identity took its place";
+      const text = "Cannot go on with the session: a newer one of the same identity took its place";
       const error = new ClosedError("ERR_CLOSED", text);
       if (owner.link === undefined) owner.established.mux.abort(error);
       else void owner.link.takeOver(error);

@@ -11,7 +11,7 @@ import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts
 import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import { type StreamInfo, UNREAD, WireStream } from "./stream.ts";
+import { type StreamInfo, unreadBytes, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "../../async/turns.ts";
 
@@ -170,7 +170,7 @@ export class Serving<L extends ServedLink> {
       await (telemetryOn()
         ? serveMeasured(established, stream, () => handler(stream, session))
         : handler(stream, session));
-      return stream[UNREAD];
+      return unreadBytes(stream);
     } catch (error) {
       const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });

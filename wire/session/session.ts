@@ -25,7 +25,7 @@ export interface SessionLink extends StreamOpener {
 /** Options of {@linkcode WireSession.close}. */
 export interface WireCloseOptions {
   /** Time in ms for open streams and handlers to end by themselves. @default {10000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**

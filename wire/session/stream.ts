@@ -26,17 +26,23 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
-/** Where a stream tells what it has not used: a key that only this library has. */
-export const UNREAD: unique symbol = Symbol("unread");
+/** Bytes that were read off a stream and not used, when its handler has ended. For use inside this module. */
+export let unreadBytes: (stream: WireStream) => number;
 
-/** Reads more at a time: a key that only this library has. */
-export const READ_JOINED: unique symbol = Symbol("read joined");
+/** Reads the next bytes of a stream, as many as are there and fit. For use inside this module. */
+export let readJoined: (stream: WireStream, limitBytes: number) => Promise<Uint8Array | null>;
 
-/** Whether the peer has ended its direction: a key that only this library has. */
-export const PEER_ENDED: unique symbol = Symbol("peer ended");
+/**
+ * Whether the peer has ended its direction of a stream: what it sent can be read, even after a reset. For use
+ * inside this module.
+ */
+export let hasPeerEnded: (stream: WireStream) => boolean;
 
-/** What ends a stream other than in order, behind everything written: a key that only this library has. */
-export const BREAK: unique symbol = Symbol("break");
+/**
+ * Ends a stream that is served, because what it was joined to has broken: the opener gets what was written, and
+ * then learns of the break. The stream is reset when there is no way to send both. For use inside this module.
+ */
+export let breakOff: (stream: WireStream, reason: unknown) => void;
 
 /** Plain or segmented: the first use of a direction fixes it. */
 type Mode = "unused" | "plain" | "segments";
@@ -71,6 +77,15 @@ export class WireStream implements AsyncDisposable {
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
   #signal: AbortSignal | undefined;
+
+  static {
+    unreadBytes = (stream) => (stream.#first?.length ?? 0) + (stream.#reader?.heldBytes ?? 0);
+    readJoined = (stream, limitBytes) => stream.#readJoined(limitBytes);
+    hasPeerEnded = (stream) => stream.#mux.peerHasEnded;
+    breakOff = (stream, reason) => {
+      if (!stream.#mux.breakOff()) stream.#mux.reset(reason);
+    };
+  }
 
   /** @ignore streams come from `open` and go to handlers */
   constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
@@ -258,32 +273,13 @@ export class WireStream implements AsyncDisposable {
     await this.#mux[Symbol.asyncDispose]();
   }
 
-  /** @ignore bytes that were read off the stream and not used, for the end of its handler */
-  get [UNREAD](): number {
-    return (this.#first?.length ?? 0) + (this.#reader?.heldBytes ?? 0);
-  }
-
-  /**
-   * @ignore ends a stream that is served, as what it was joined to has broken: the opener gets what was written, and then learns of
-   * the break. Where there is no way to tell it both, the stream is reset
-   */
-  [BREAK](reason: unknown): void {
-    if (!this.#mux.breakOff()) this.#mux.reset(reason);
-  }
-
-  /** @ignore the next bytes, as many as are there and fit */
-  async [READ_JOINED](limitBytes: number): Promise<Uint8Array | null> {
+  async #readJoined(limitBytes: number): Promise<Uint8Array | null> {
     if (this.#first !== undefined) return await this.#pull(undefined);
     try {
       return await this.#mux.readJoined(limitBytes);
     } catch (error) {
       throw this.#named(error);
     }
-  }
-
-  /** @ignore true once the peer has ended its direction: what it sent can be read, even after a reset */
-  get [PEER_ENDED](): boolean {
-    return this.#mux.peerHasEnded;
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
@@ -326,5 +322,5 @@ export class WireStream implements AsyncDisposable {
 function use(action: string, now: Mode, wanted: Mode): Mode {
   if (now === "unused" || now === wanted) return wanted;
   const other = now === "plain" ? "plain" : "in segments";
-  throw new TypeError(`Cannot ${action} the stream like this as the direction is used ${other}`);
+  throw new TypeError(`Cannot ${action} the stream like this: the direction is used ${other}`);
 }

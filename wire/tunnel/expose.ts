@@ -6,7 +6,7 @@ import { dial } from "../../net/dial.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import { checkName } from "../protocol/frames.ts";
-import { HANDLERS, type PreparedHandler } from "../session/handlers.ts";
+import { handlersOf, type PreparedHandler } from "../session/handlers.ts";
 import type { JoinedWire } from "../join.ts";
 import type { MountedWire } from "../mount.ts";
 import { cut, joinTunnel } from "./join_tunnel.ts";
@@ -15,13 +15,13 @@ import { LOCAL_SOCKETS, type Place, PREFIX, resolvePlace } from "./tunnel.ts";
 /** Options of {@linkcode expose}. */
 export interface ExposeOptions {
   /** Name or address to connect to. @default {"127.0.0.1"} */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to connect to. Callers have no say in where it goes. */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
-  path?: string;
+  path?: string | undefined;
   /** Time in ms for the local connection. @default {5000} */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: true, timeoutMs: true };
@@ -56,7 +56,7 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
     serve: async (stream, _session, transport) => void await joinTunnel(stream, transport, "served"),
     abandon: cut,
   };
-  const handlers = wire[HANDLERS];
+  const handlers = handlersOf(wire);
   handlers.setPrepared(PREFIX + name, handler);
   return {
     [Symbol.dispose]: () => {

@@ -41,30 +41,30 @@ const PASSING: ReadonlySet<string> = new Set([
 /** Options of {@linkcode forward}. */
 export interface ForwardOptions {
   /** Who exposes the port; absent for the server itself. */
-  to?: string;
+  to?: string | undefined;
   /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one. @default {0} */
-  port?: number;
+  port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
-  path?: string;
+  path?: string | undefined;
   /** Permission bits of the socket's file. @default {0o600} */
-  mode?: number;
+  mode?: number | undefined;
   /**
    * Connections at a time. More wait, as long as `timeoutMs` says and up to 512 of them; those beyond are reset.
    *
    * @default {64} as many streams as a hub lets one pair have
    */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * Time in ms that a connection waits in all: for its turn, for a session with the hub, for the other side to be there, and
    * for its answer. Then the connection is reset.
    *
    * @default {10000}
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Called when a connection could not be brought through, or broke. */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 const NAMES: OptionNames<ForwardOptions> = {
@@ -214,7 +214,7 @@ export class Forward implements AsyncDisposable {
 
   #cut(): void {
     this.#stop();
-    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection as the tunnel was closed");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection: the tunnel was closed");
     for (const connection of this.#connections) connection.abort(reason);
   }
 
@@ -315,5 +315,5 @@ export class Forward implements AsyncDisposable {
 }
 
 function tooMany(why: string): LimitError {
-  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through as ${why}`);
+  return new LimitError("ERR_TOO_MANY_CONNECTIONS", `Cannot bring the connection through: ${why}`);
 }

@@ -1,6 +1,6 @@
 // joinTunnel(): joins a stream and a local connection, both ways, with backpressure, half-close and breaks.
 import type { Transport } from "../../net/transport/transport.ts";
-import { BREAK, PEER_ENDED, READ_JOINED, type WireStream } from "../session/stream.ts";
+import { breakOff, hasPeerEnded, readJoined, type WireStream } from "../session/stream.ts";
 
 /** Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its reading at once. */
 const LAST_WORDS_MS = 1000;
@@ -60,7 +60,7 @@ class Splice {
     const [stream, local] = [this.#stream, this.#local];
     let isWriting = false;
     try {
-      const next = () => stream[READ_JOINED](CHUNK_BYTES);
+      const next = () => readJoined(stream, CHUNK_BYTES);
       for (let chunk = await next(); chunk !== null; chunk = await next()) {
         isWriting = true;
         await local.write(chunk);
@@ -107,7 +107,7 @@ class Splice {
   #onStreamBroken(error: unknown): void {
     this.#broken ??= { error };
     // What was said before is brought to its end first.
-    if (this.#isInwardOver || !this.#stream[PEER_ENDED]) cut(this.#local);
+    if (this.#isInwardOver || !hasPeerEnded(this.#stream)) cut(this.#local);
   }
 
   /** The local end takes nothing any more. What it has said is still heard: it may be why. */
@@ -120,7 +120,7 @@ class Splice {
   }
 
   #breakStream(): void {
-    if (this.#role === "served") this.#stream[BREAK](this.#broken?.error);
+    if (this.#role === "served") breakOff(this.#stream, this.#broken?.error);
     else this.#stream.abort(this.#broken?.error);
   }
 }

@@ -17,14 +17,18 @@ export type Place = { readonly hostname: string; readonly port: number } | { rea
  */
 export function resolvePlace(
   action: string,
-  { hostname, port, path }: { readonly hostname?: string; readonly port?: number; readonly path?: string },
+  { hostname, port, path }: {
+    readonly hostname?: string | undefined;
+    readonly port?: number | undefined;
+    readonly path?: string | undefined;
+  },
   leastPort: number,
 ): Place {
   if (path === undefined) {
     return { hostname: hostname ?? "127.0.0.1", port: checkInteger(action, "port", port, leastPort, 65535) };
   }
   if (hostname !== undefined || port !== undefined) {
-    throw new TypeError(`${action} as "path" excludes "hostname" and "port"`);
+    throw new TypeError(`${action}: "path" excludes "hostname" and "port"`);
   }
   checkText(action, "path", path, 1, 4096);
   return { path };

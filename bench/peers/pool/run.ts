@@ -100,7 +100,7 @@ try {
       : [`proxy, ${connections} short connections, 16 at a time`, "1/s"];
     for (const [name, port] of Object.entries(ports)) {
       if (name === "parley") continue;
-      const ours = () => measure(plan, ports.parley!);
+      const ours = () => measure(plan, ports["parley"]!);
       const outcome = await race(subject, unit, pairs, ours, name, () => measure(plan, port));
       outcomes.push(outcome);
       if (!flags.json) console.log(row(outcome));

@@ -14,7 +14,7 @@ import { Requests } from "./requests.ts";
 import { jsonText } from "../../output/json_text.ts";
 
 /** Defaults and bounds of `parley bench`. */
-export const BENCH_DEFAULTS = {
+const BENCH_DEFAULTS = {
   connections: { byDefault: 10, least: 1, most: 65_536 },
   size: { byDefault: 64, least: 1, most: 2 ** 30 },
   inFlight: { byDefault: 1, least: 1, most: 65_536 },

@@ -107,7 +107,7 @@ function outFlag(byDefault: string): Flag {
   return { name: "out", value: "PATH", about };
 }
 
-function daysOf(args: Arguments): { readonly days?: number } {
+function daysOf(args: Arguments): { readonly days?: number | undefined } {
   if (args.text("days") === undefined) return {};
   return { days: args.count("days", { byDefault: 0, least: 1, most: MOST_DAYS }) };
 }
@@ -129,7 +129,7 @@ async function read(file: string): Promise<string> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     // A message of its own: that the path should be right is a poor hint to whoever has no authority yet.
     const hint = 'make an authority with "parley cert ca", or name one with --ca and --ca-key';
-    throw new Error(`Cannot read ${JSON.stringify(file)} as there is no such file: ${hint}`, {
+    throw new Error(`Cannot read ${JSON.stringify(file)}: there is no such file: ${hint}`, {
       cause: error,
     });
   }
@@ -150,7 +150,7 @@ async function write(args: Arguments, byDefault: string, { cert, key }: Credenti
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     const there = JSON.stringify(certFile) + " or " + JSON.stringify(keyFile);
-    throw new Deno.errors.AlreadyExists(`Cannot write as ${there} is there already: use --force, or --out`);
+    throw new Deno.errors.AlreadyExists(`Cannot write: ${there} is there already: use --force, or --out`);
   }
   const [certificate] = readCertificates(cert);
   if (args.has("json") && certificate !== undefined) {

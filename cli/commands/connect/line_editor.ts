@@ -111,7 +111,7 @@ export class LineEditor implements Local, Disposable {
     if (this.#waiting > MAX_WAITING) {
       this.#failure = new LimitError(
         "ERR_QUEUE_FULL",
-        `Cannot send what is typed as ${MAX_WAITING} characters wait for a server that does not take them`,
+        `Cannot send what is typed: ${MAX_WAITING} characters wait for a server that does not take them`,
       );
     }
     this.#wake();

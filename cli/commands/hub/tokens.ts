@@ -46,7 +46,7 @@ export class TokenList {
       }
       digests.set(identity, [...digests.get(identity) ?? [], digest!]);
     }
-    if (digests.size === 0) throw new RangeError(`Cannot read the tokens "${name}" as there must be one`);
+    if (digests.size === 0) throw new RangeError(`Cannot read the tokens "${name}": there must be one`);
     return new TokenList(digests);
   }
 

@@ -19,7 +19,7 @@ export interface DialOptions {
   /** Ends the attempt. */
   readonly stop: StopSignals;
   /** Longest time in ms, where that is less than `--connect-timeout`. @default {no other bound} */
-  readonly mostMs?: number;
+  readonly mostMs?: number | undefined;
 }
 
 /** Connects, once. What the server writes is read and left out, so that it holds up nothing. */

@@ -119,7 +119,7 @@ async function answersOf(
   args: Arguments,
   maxAnswerBytes: number,
   logger: Logger,
-): Promise<{ readonly onQuery?: OnQuery; readonly programs?: Programs }> {
+): Promise<{ readonly onQuery?: OnQuery | undefined; readonly programs?: Programs | undefined }> {
   if (args.rest !== undefined && args.has("echo")) {
     throw new UsageError("--echo and a program exclude each other");
   }

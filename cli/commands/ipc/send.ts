@@ -54,7 +54,7 @@ async function runSend(args: Arguments): Promise<number> {
 
 async function failWhenGone(client: IpcClient): Promise<never> {
   await client.closed;
-  throw new ClosedError("ERR_RESET", "Cannot go on as the server has gone");
+  throw new ClosedError("ERR_RESET", "Cannot go on: the server has gone");
 }
 
 async function sendLines(client: IpcClient, input: Local, type: number): Promise<void> {

@@ -12,13 +12,13 @@ export async function findProgram(name: string): Promise<string> {
   if (onWindows) return name;
   if (name.includes("/")) {
     if (await isProgram(name)) return name;
-    throw new Deno.errors.NotFound(`Cannot run "${name}" as it is no program`);
+    throw new Deno.errors.NotFound(`Cannot run "${name}": it is no program`);
   }
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const path = `${folder === "" ? "." : folder}/${name}`;
     if (name !== "" && await isProgram(path)) return path;
   }
-  throw new Deno.errors.NotFound(`Cannot run "${name}" as there is no such program in PATH`);
+  throw new Deno.errors.NotFound(`Cannot run "${name}": there is no such program in PATH`);
 }
 
 async function isProgram(path: string): Promise<boolean> {

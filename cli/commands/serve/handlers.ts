@@ -57,7 +57,7 @@ export async function answerTo(
   const onGone = () => ending.abort(gone.reason);
   gone.addEventListener("abort", onGone, { once: true });
   const timer = timeoutMs === 0 ? undefined : setTimeout(() => {
-    const text = `Cannot answer as "${programs.name}" did not end within ${timeoutMs} ms`;
+    const text = `Cannot answer: "${programs.name}" did not end within ${timeoutMs} ms`;
     ending.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
   }, timeoutMs);
   try {
@@ -84,7 +84,7 @@ async function checkEnd(program: RunningProgram, name: string, ending: AbortSign
   ending.throwIfAborted();
   if (success) return;
   const how = signal === null ? `exit code ${code}` : signal;
-  throw new Error(`Cannot answer as "${name}" ended with ${how}`);
+  throw new Error(`Cannot answer: "${name}" ended with ${how}`);
 }
 
 async function readAll(pipes: Transport, maxBytes: number): Promise<Uint8Array> {
@@ -94,7 +94,7 @@ async function readAll(pipes: Transport, maxBytes: number): Promise<Uint8Array> 
     length += chunk.length;
     // One line end more, which may be left out.
     if (length > maxBytes + 2) {
-      const text = `Cannot answer as the program gave more than ${maxBytes} bytes ("--max-message")`;
+      const text = `Cannot answer: the program gave more than ${maxBytes} bytes ("--max-message")`;
       throw new FramingError("ERR_FRAME_TOO_LARGE", text);
     }
     chunks.push(chunk);

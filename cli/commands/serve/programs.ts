@@ -43,7 +43,7 @@ export interface ProgramsOptions {
   /** Its arguments. */
   readonly args: readonly string[];
   /** What ends the last message that they write where nothing does. @default {nothing} */
-  readonly lastEnd?: Uint8Array;
+  readonly lastEnd?: Uint8Array | undefined;
   /** Programs that run at a time. */
   readonly maxPrograms: number;
   /** Takes what programs write to standard error. */
@@ -207,10 +207,10 @@ function environmentFor(connection: ProgramClient): Record<string, string> {
   const env = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => !WITHHELD.has(name)),
   );
-  env.PARLEY_PEER = addressText(connection.remoteAddr);
-  env.PARLEY_CONNECTION = connection.id;
+  env["PARLEY_PEER"] = addressText(connection.remoteAddr);
+  env["PARLEY_CONNECTION"] = connection.id;
   const subject = connection.tls?.peerCertificate?.subject;
-  if (subject !== undefined) env.PARLEY_PEER_NAME = subject;
+  if (subject !== undefined) env["PARLEY_PEER_NAME"] = subject;
   return env;
 }
 

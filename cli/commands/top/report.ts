@@ -100,17 +100,17 @@ export interface TopReport {
 /** Reads what `/stats.json` gave; `null` when that is no report. */
 export function readReport(value: unknown): TopReport | null {
   const report = members(value);
-  if (report.version !== 1 || !Array.isArray(report.sources)) return null;
-  const process = members(report.process);
+  if (report["version"] !== 1 || !Array.isArray(report["sources"])) return null;
+  const process = members(report["process"]);
   return {
-    title: text(report.title),
-    takenAtMs: number(report.takenAtMs),
-    ready: report.ready === true,
-    pid: number(process.pid),
-    uptimeMs: number(process.uptimeMs),
-    residentBytes: number(process.residentBytes),
-    eventLoopDelayMs: number(process.eventLoopDelayMs),
-    sources: report.sources.map(readSource),
+    title: text(report["title"]),
+    takenAtMs: number(report["takenAtMs"]),
+    ready: report["ready"] === true,
+    pid: number(process["pid"]),
+    uptimeMs: number(process["uptimeMs"]),
+    residentBytes: number(process["residentBytes"]),
+    eventLoopDelayMs: number(process["eventLoopDelayMs"]),
+    sources: report["sources"].map(readSource),
   };
 }
 
@@ -141,24 +141,24 @@ export function withRates(report: TopReport, before: TopReport): TopReport {
 
 function readSource(value: unknown): TopSource {
   const source = members(value);
-  const name = text(source.name);
-  const requests = readDurations(source.requests);
+  const name = text(source["name"]);
+  const requests = readDurations(source["requests"]);
   return {
     name,
-    kind: text(source.kind),
-    state: text(source.state),
-    address: text(source.address),
-    linksNow: number(source.linksNow),
-    queuedBytes: number(source.queuedBytes),
-    counted: readCounters(source.overall),
-    rates: readRates(source.rates),
-    history: list(source.history).slice(-MAX_SAMPLES).map(readRates),
-    faults: [...Object.entries(members(source.errors)), ...Object.entries(members(source.refusals))]
+    kind: text(source["kind"]),
+    state: text(source["state"]),
+    address: text(source["address"]),
+    linksNow: number(source["linksNow"]),
+    queuedBytes: number(source["queuedBytes"]),
+    counted: readCounters(source["overall"]),
+    rates: readRates(source["rates"]),
+    history: list(source["history"]).slice(-MAX_SAMPLES).map(readRates),
+    faults: [...Object.entries(members(source["errors"])), ...Object.entries(members(source["refusals"]))]
       .map(([kind, count]) => [text(kind), number(count)] as const),
     requests,
     latency: latencyOf(requests, null),
-    recentErrors: list(source.recentErrors).slice(-MAX_ERRORS).map(readError),
-    links: list(source.links).map((link) => readLink(name, link)),
+    recentErrors: list(source["recentErrors"]).slice(-MAX_ERRORS).map(readError),
+    links: list(source["links"]).map((link) => readLink(name, link)),
   };
 }
 
@@ -207,12 +207,12 @@ function latencyOf(requests: DurationStats | null, before: DurationStats | null)
 function readError(value: unknown): TopError {
   const error = members(value);
   return {
-    atMs: number(error.atMs),
-    phase: text(error.phase),
-    code: text(error.code),
-    text: text(error.text, ERROR_LENGTH),
-    peer: text(error.peer),
-    count: Math.max(1, number(error.count)),
+    atMs: number(error["atMs"]),
+    phase: text(error["phase"]),
+    code: text(error["code"]),
+    text: text(error["text"], ERROR_LENGTH),
+    peer: text(error["peer"]),
+    count: Math.max(1, number(error["count"])),
   };
 }
 
@@ -220,16 +220,16 @@ function readLink(source: string, value: unknown): TopLink {
   const link = members(value);
   return {
     source,
-    id: text(link.id),
-    peer: text(link.peer),
-    address: text(link.address),
-    state: text(link.state),
-    ageMs: numberOrNull(link.ageMs),
-    bytesIn: number(link.bytesIn),
-    bytesOut: number(link.bytesOut),
-    queuedBytes: number(link.queuedBytes),
-    streams: numberOrNull(link.streams),
-    rttMs: numberOrNull(link.rttMs),
+    id: text(link["id"]),
+    peer: text(link["peer"]),
+    address: text(link["address"]),
+    state: text(link["state"]),
+    ageMs: numberOrNull(link["ageMs"]),
+    bytesIn: number(link["bytesIn"]),
+    bytesOut: number(link["bytesOut"]),
+    queuedBytes: number(link["queuedBytes"]),
+    streams: numberOrNull(link["streams"]),
+    rttMs: numberOrNull(link["rttMs"]),
   };
 }
 

@@ -78,16 +78,16 @@ export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAns
 function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | AddressError {
   const action = `Cannot read statistics from "${url}"`;
   if (late) {
-    const text = `${action} as there was no answer within ${TIMEOUT_MS} ms`;
+    const text = `${action}: there was no answer within ${TIMEOUT_MS} ms`;
     return new TimeoutError("ERR_READ_TIMEOUT", text, { cause });
   }
   // The platform tells these apart by their texts alone.
   const why = cause instanceof Error ? `${cause.message} ${cause.cause}` : "";
   if (/port \d+ are blocked/.test(why)) {
-    return new AddressError("ERR_ADDRESS_INVALID", `${action} as no HTTP client asks that port`, { cause });
+    return new AddressError("ERR_ADDRESS_INVALID", `${action}: no HTTP client asks that port`, { cause });
   }
   if (!/\(Connect\)/.test(why)) return notStatistics(url, "what answers there does not speak HTTP");
-  return new AddressError("ERR_CONNECT_REFUSED", `${action} as nobody answers there`, { cause });
+  return new AddressError("ERR_CONNECT_REFUSED", `${action}: nobody answers there`, { cause });
 }
 
 async function readBounded(response: Response): Promise<Uint8Array> {
@@ -110,5 +110,5 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 function notStatistics(url: URL | string, why: string): AddressError {
-  return new AddressError("ERR_NOT_OUR_PROTOCOL", `Cannot read statistics from "${url}" as ${why}`);
+  return new AddressError("ERR_NOT_OUR_PROTOCOL", `Cannot read statistics from "${url}": ${why}`);
 }

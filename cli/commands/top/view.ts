@@ -47,7 +47,7 @@ interface Column {
   readonly title: string;
   readonly width: number;
   /** Whether it is a name: as wide as its longest text, and shown whole before anything else gets room. */
-  readonly isName?: boolean;
+  readonly isName?: boolean | undefined;
   readonly text: (row: Row) => string;
 }
 

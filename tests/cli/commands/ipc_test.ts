@@ -106,7 +106,7 @@ Deno.test({
     assertEquals([failed.code, sealed.code, late.code], [1, 1, 1]);
     assertMatch(failed.stderr, /^parley ipc query: .+$/m);
     assertMatch(sealed.stderr, /^parley ipc query: /);
-    assertMatch(late.stderr, /within 1000 ms\nReason: Cannot connect as .*\nHint: nothing listens there/);
+    assertMatch(late.stderr, /within 1000 ms\nReason: Cannot connect: .*\nHint: nothing listens there/);
     await listen.said(/sh.* ended|exit code 1/);
 
     const lines = await ipc.run(["send", ...there, "--lines"], { stdin: "one\ntwo" });

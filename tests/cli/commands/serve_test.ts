@@ -198,7 +198,7 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
     [[String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program listens there/is],
     [["--cert", "none.pem", "--key", "none.key"], /none\.pem.*\nHint: /s],
     [["0", "--stats", String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program/s],
-    [["--", "no-such-program"], /Cannot run "no-such-program" as there is no such program in PATH\nHint: /],
+    [["--", "no-such-program"], /Cannot run "no-such-program": there is no such program in PATH\nHint: /],
   ];
   const identity = await createCertificate({
     ca: await createCa({ now: old, days: 300 }),

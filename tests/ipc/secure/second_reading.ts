@@ -36,7 +36,7 @@ function expandLabel(secret: Uint8Array, label: string, context: Uint8Array, len
 export interface Side {
   random: Uint8Array;
   /** Private scalar, absent in suites without key agreement. */
-  scalar?: Uint8Array;
+  scalar?: Uint8Array | undefined;
   maxRecord: number;
   maxMessage: number;
 }

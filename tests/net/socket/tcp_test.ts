@@ -15,7 +15,7 @@ Deno.test("listen() on a port in use fails with ERR_ADDRESS_IN_USE", async () =>
   const { port } = listener.addr;
   const error = await assertRejects(() => listen({ port }), AddressError);
   assertEquals(error.code, "ERR_ADDRESS_IN_USE");
-  assertEquals(error.message, `Cannot listen on "127.0.0.1:${port}" as the address is in use`);
+  assertEquals(error.message, `Cannot listen on "127.0.0.1:${port}": the address is in use`);
   listener.close();
 });
 
@@ -30,7 +30,7 @@ Deno.test("dial() tells who refused, and whom it could not find", async () => {
   const { port } = gone.addr;
   const refused = await assertRejects(() => dial({ port }, { signal: never }), AddressError);
   assertEquals(refused.code, "ERR_CONNECT_REFUSED");
-  assertEquals(refused.message, `Cannot connect to "127.0.0.1:${port}" as nobody listens there`);
+  assertEquals(refused.message, `Cannot connect to "127.0.0.1:${port}": nobody listens there`);
   const target = { hostname: "nobody.invalid", port };
   const lost = await assertRejects(() => dial(target, { signal: never }), AddressError);
   assertEquals(lost.code, "ERR_ADDRESS_INVALID");

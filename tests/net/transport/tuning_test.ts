@@ -15,15 +15,15 @@ Deno.test("checkKeepAlive() takes a boolean or a time in whole seconds, and name
     assertEquals(checkKeepAlive("Cannot listen", fine), fine);
   }
   const wrong: [unknown, ErrorConstructor, string][] = [
-    [null, TypeError, `Cannot listen as "keepAlive" must be true or false: current value is null`],
+    [null, TypeError, `Cannot listen: "keepAlive" must be true or false, current value is null`],
     [5000, TypeError, `"keepAlive" must be true or false`],
-    [{}, TypeError, `"keepAlive.delayMs" must be a number: current value is undefined`],
-    [{ delayMs: 999 }, RangeError, `"keepAlive.delayMs" must be 1000 to 32767000: current value is 999`],
+    [{}, TypeError, `"keepAlive.delayMs" must be a number, current value is undefined`],
+    [{ delayMs: 999 }, RangeError, `"keepAlive.delayMs" must be 1000 to 32767000, current value is 999`],
     [{ delayMs: 32_768_000 }, RangeError, `"keepAlive.delayMs" must be`],
     [
       { delayMs: 1500 },
       RangeError,
-      `must be whole seconds, as the kernel counts them: current value is 1500`,
+      `must be whole seconds, as the kernel counts them, current value is 1500`,
     ],
   ];
   for (const [value, kind, text] of wrong) {
@@ -37,7 +37,7 @@ Deno.test("checkTuning() refuses what no platform here can set, with the reason"
     assertThrows(
       () => checkTuning("Cannot tune", { [name]: 1 } as SocketTuning),
       TypeError,
-      `Cannot tune as "${name}" is no socket option that can be set: "noDelay" and "keepAlive" can`,
+      `Cannot tune: "${name}" is no socket option that can be set: "noDelay" and "keepAlive" can`,
     );
   }
   assertThrows(() => checkTuning("Cannot tune", { noDelay: 1 as never }), TypeError, `"noDelay" must be`);

@@ -117,7 +117,7 @@ Deno.test("DayLedger counts 0 for a day through which the machine slept, and kno
     assertEquals(error.code, "ERR_NO_STATS_FOR_DAY");
     assertEquals(
       error.message,
-      `Cannot give statistics as only the days from "2026-02-27" to "2026-03-02" are kept: current value is "${day}"`,
+      `Cannot give statistics: only the days from "2026-02-27" to "2026-03-02" are kept, current value is "${day}"`,
     );
   }
 });
@@ -149,7 +149,7 @@ Deno.test("DayLedger.day() refuses what is no calendar day with ERR_NO_STATS_FOR
 });
 
 Deno.test("findDay() knows no day among no days", () => {
-  assertThrows(() => findDay<Counted>([], "2026-11-21"), StatsError, "as no days are kept");
+  assertThrows(() => findDay<Counted>([], "2026-11-21"), StatsError, ": no days are kept");
 });
 
 Deno.test("DayLedger keeps 400 days, and the oldest goes first", () => {

@@ -57,8 +57,8 @@ Deno.test("openMetrics() tells refusals by reason, so that their sum counts each
     overall: { connectionsRefused: number };
     refusedBy: Record<string, number>;
   };
-  stats.refusedBy.too_many_connections = 3;
-  stats.refusedBy.penalized = 4;
+  stats.refusedBy["too_many_connections"] = 3;
+  stats.refusedBy["penalized"] = 4;
   stats.overall.connectionsRefused = 7;
   const refused = parseOpenMetrics(openMetrics(stats as Stats)).get("parley_connections_refused");
   assertEquals(refused?.samples.reduce((sum, { value }) => sum + value, 0), 7);

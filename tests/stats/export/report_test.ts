@@ -54,7 +54,7 @@ Deno.test("reportOf() sums a pool's backends", async () => {
   stats.backends[1]!.bytesIn = 7;
   stats.backends[1]!.dials = 3;
   const { overall, links, linksNow, days } = reportOf("pool", stats, { maxLinks: 10 });
-  assertEquals([overall.bytesIn, overall.dials, overall.acquires], [12, 3, 0]);
+  assertEquals([overall["bytesIn"], overall["dials"], overall["acquires"]], [12, 3, 0]);
   assertEquals([links.map(({ id }) => id), linksNow, days], [["a", "b"], 2, []]);
   assert(!("weight" in overall) && !("takenAtMs" in overall) && !("idle" in overall));
 });

@@ -158,7 +158,7 @@ Deno.test("telemetry of a hub goes on through it: opener, hub, handler", async (
   await using bob = join({ ...server.addr, identity: "bob" });
   let seen: unknown;
   bob.handle("chat", async (stream) => {
-    seen = stream.meta.tracestate;
+    seen = stream.meta["tracestate"];
     await stream.write("hi");
   });
   await Promise.all([alice.ready, bob.ready]);

@@ -8,8 +8,13 @@ import { codeOf, Flow } from "./model_flow.ts";
 export interface ModelStream {
   readonly id: number;
   readonly closed: Promise<Error | undefined>;
-  read(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<Uint8Array | null>;
-  write(bytes: Uint8Array, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>;
+  read(
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
+  ): Promise<Uint8Array | null>;
+  write(
+    bytes: Uint8Array,
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
+  ): Promise<void>;
   closeWrite(): Promise<void>;
   close(): Promise<void>;
   abort(reason?: unknown): void;
@@ -19,10 +24,10 @@ export interface ModelStream {
 
 /** What one side does in one direction, step by step. */
 export type Step =
-  | { readonly do: "write"; readonly bytes: number; readonly timeoutMs?: number }
+  | { readonly do: "write"; readonly bytes: number; readonly timeoutMs?: number | undefined }
   /** Writes, and does not wait for it. */
   | { readonly do: "writeOn"; readonly bytes: number }
-  | { readonly do: "read"; readonly bytes: number; readonly timeoutMs?: number }
+  | { readonly do: "read"; readonly bytes: number; readonly timeoutMs?: number | undefined }
   /** Reads to the end. */
   | { readonly do: "drain" }
   | { readonly do: "pause"; readonly ms: number }
@@ -48,9 +53,9 @@ let lastPlan = 0;
 
 /** Options of a {@linkcode StreamPlan}. */
 export interface PlanOptions {
-  readonly atMs?: number;
-  readonly openTimeoutMs?: number;
-  readonly isQuestion?: boolean;
+  readonly atMs?: number | undefined;
+  readonly openTimeoutMs?: number | undefined;
+  readonly isQuestion?: boolean | undefined;
 }
 
 /** What one stream is to do, and its model. */

@@ -15,16 +15,16 @@ export interface Outage {
   /** `"orderly"`: shutdown, and again. `"crash"`: all is reset. `"expire"`: its connections are ended in order from between. */
   readonly kind: "orderly" | "crash" | "expire";
   /** Time until it listens again. @default {0} */
-  readonly goneMs?: number;
+  readonly goneMs?: number | undefined;
 }
 
 /** Options of {@linkcode ModelBackend}. */
 export interface BackendOptions {
   readonly port: number;
-  readonly outages?: readonly Outage[];
-  readonly serve?: ServeOptions;
+  readonly outages?: readonly Outage[] | undefined;
+  readonly serve?: ServeOptions | undefined;
   /** The first message of each link must be a hello, and is answered. @default {false} */
-  readonly wantsHello?: boolean;
+  readonly wantsHello?: boolean | undefined;
 }
 
 /** A question that was taken, and over which link. */

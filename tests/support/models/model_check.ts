@@ -23,9 +23,9 @@ export interface Verdict {
   /** What the session of each side told, by `closed` or by the rejection of `close`. */
   readonly sessionErrors: Readonly<Record<Side, unknown>>;
   /** A reset drops what its reader has not read, even behind FIN: what some yamux programs do. */
-  readonly resetDropsUnread?: boolean;
+  readonly resetDropsUnread?: boolean | undefined;
   /** A program that has closed its socket in order has nothing left by which it could be told. */
-  readonly sockets?: boolean;
+  readonly sockets?: boolean | undefined;
 }
 
 /** Checks one stream. */

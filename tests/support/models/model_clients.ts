@@ -23,26 +23,26 @@ const CLOSE_MS = 10_000;
 export interface ClientPlan {
   readonly name: string;
   readonly host: string;
-  readonly atMs?: number;
+  readonly atMs?: number | undefined;
   /** Notes have no parts, and are not answered. */
   readonly messages: readonly Question[];
   /** `"asks"`: one question after the other, again until it is answered. `"tells"`: all, and reads what comes. */
   readonly habit: "asks" | "tells";
-  readonly gapMs?: number;
+  readonly gapMs?: number | undefined;
   /** Closes at that time, whatever it does. */
-  readonly closeAtMs?: number;
+  readonly closeAtMs?: number | undefined;
   /** Waits for messages that it never looks at, as a program does that has lost interest. */
-  readonly forgets?: boolean;
-  readonly options?: Partial<ClientOptions>;
+  readonly forgets?: boolean | undefined;
+  readonly options?: Partial<ClientOptions> | undefined;
 }
 
 /** What a seed is about. */
 export interface ClientScene {
   readonly clients: readonly ClientPlan[];
-  readonly outages?: readonly Outage[];
-  readonly serve?: ServeOptions;
-  readonly wantsHello?: boolean;
-  readonly link?: Omit<KernelOptions, "clock" | "random">;
+  readonly outages?: readonly Outage[] | undefined;
+  readonly serve?: ServeOptions | undefined;
+  readonly wantsHello?: boolean | undefined;
+  readonly link?: Omit<KernelOptions, "clock" | "random"> | undefined;
 }
 
 /** What the scenes of a test did together. */

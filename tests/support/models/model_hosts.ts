@@ -15,7 +15,7 @@ interface Door {
  * many clients of one process stand behind as many addresses as a scene wants, and each reaches each listener.
  */
 export class ModelHosts implements Disposable {
-  readonly links = new Set<KernelLink>();
+  readonly links: Set<KernelLink> = new Set<KernelLink>();
   /**
    * Address of a balancer in front of all listeners: it tells them who comes, by the header of the PROXY protocol, and comes
    * itself without one.

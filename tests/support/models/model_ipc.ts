@@ -27,9 +27,9 @@ const SECRET = SecretKey.fromBytes(new Uint8Array(32).fill(7));
 export interface IpcLife {
   readonly atMs: number;
   /** Lives to the end of the world without it. */
-  readonly endAtMs?: number;
+  readonly endAtMs?: number | undefined;
   /** How it ends. */
-  readonly end?: "close" | "kill";
+  readonly end?: "close" | "kill" | undefined;
 }
 
 /** What one program does in each of its lives. */
@@ -49,11 +49,11 @@ export interface IpcPlan {
 export interface IpcScene {
   readonly programs: readonly IpcPlan[];
   /** Moments at which every connection is cut. */
-  readonly cutsAtMs?: readonly number[];
-  readonly link?: Omit<KernelOptions, "clock" | "random">;
-  readonly options?: Partial<IpcCommonOptions>;
+  readonly cutsAtMs?: readonly number[] | undefined;
+  readonly link?: Omit<KernelOptions, "clock" | "random"> | undefined;
+  readonly options?: Partial<IpcCommonOptions> | undefined;
   /** Time limit of a close in order. @default {10000} */
-  readonly closeTimeoutMs?: number;
+  readonly closeTimeoutMs?: number | undefined;
 }
 
 /** What the scenes of a test did together. */
@@ -145,7 +145,6 @@ class IpcProgram {
   readonly #name: string;
   readonly #ending = new AbortController();
   readonly #events: string[] = [];
-  #party: IpcParty | undefined;
   #isEnding = false;
   #at = "not started";
 
@@ -176,7 +175,6 @@ class IpcProgram {
     this.#at = "start";
     const party = await this.#start(ended);
     if (party === undefined) return void (this.#at = "never in");
-    this.#party = party;
     try {
       const watching = this.#watch(party);
       const reading = this.#read(party);

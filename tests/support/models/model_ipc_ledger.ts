@@ -15,7 +15,7 @@ type Fate = "under way" | "accepted" | "confirmed" | "told lost";
 interface Sent {
   readonly length: number;
   fate: Fate;
-  confirmedAtMs?: number;
+  confirmedAtMs?: number | undefined;
   /** The life that read it. */
   readBy: string | undefined;
 }

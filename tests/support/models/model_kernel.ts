@@ -1,5 +1,6 @@
 // A simulated TCP connection as a kernel makes it: two buffers in each direction, windows, FIN, RST, and what
 // close() does to bytes under way.
+import type { Resolved } from "../../../options/resolved.ts";
 import type { Clock } from "../../../async/clock.ts";
 import type { Random } from "../random.ts";
 
@@ -11,15 +12,15 @@ export interface KernelOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** One-way time in ms. @default {1} */
-  readonly latencyMs?: number;
+  readonly latencyMs?: number | undefined;
   /** Bytes per ms in each direction. @default {Infinity} */
-  readonly bytesPerMs?: number;
+  readonly bytesPerMs?: number | undefined;
   /** Bytes that the writing side's kernel takes before they are acknowledged. @default {65536} */
-  readonly sendBytes?: number;
+  readonly sendBytes?: number | undefined;
   /** Bytes that the reading side's kernel takes before they are read. @default {65536} */
-  readonly receiveBytes?: number;
+  readonly receiveBytes?: number | undefined;
   /** Most bytes of one segment; sizes are drawn up to it. @default {65536} */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
 }
 
 /** A connection of a simulated network. */
@@ -49,7 +50,7 @@ export function kernelLink(options: KernelOptions, near: Deno.NetAddr, far: Deno
 
 /** One direction. */
 class Direction {
-  readonly #options: Required<KernelOptions>;
+  readonly #options: Resolved<KernelOptions>;
   /** In the sender's kernel, not yet on the way. */
   readonly #unsent: Uint8Array[] = [];
   /** In the receiver's kernel. */

@@ -39,11 +39,11 @@ export type LeaseState = typeof STATES[number];
 export interface LesseePlan {
   readonly name: string;
   readonly questions: readonly Question[];
-  readonly gapMs?: number;
+  readonly gapMs?: number | undefined;
   /** Retries of each `use`; absent for a program that acquires. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** How it gives leases back, one after the other. */
-  readonly states?: readonly LeaseState[];
+  readonly states?: readonly LeaseState[] | undefined;
 }
 
 /** One program. */

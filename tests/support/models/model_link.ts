@@ -1,5 +1,6 @@
 // A simulated link as a kernel makes it: rate, latency, a bounded buffer, and what close() does to bytes
 // under way.
+import type { Resolved } from "../../../options/resolved.ts";
 import type { Clock } from "../../../async/clock.ts";
 import { ClosedError } from "../../../errors.ts";
 import type { Address, Transport } from "../../../net/transport/transport.ts";
@@ -10,13 +11,13 @@ export interface ModelLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** One-way time in ms. @default {1} */
-  readonly latencyMs?: number;
+  readonly latencyMs?: number | undefined;
   /** Bytes per millisecond in each direction. @default {Infinity} */
-  readonly bytesPerMs?: number;
+  readonly bytesPerMs?: number | undefined;
   /** Bytes that are written and not read yet, before `write` waits. @default {65536} */
-  readonly bufferBytes?: number;
+  readonly bufferBytes?: number | undefined;
   /** Most bytes of one chunk that arrives; sizes are drawn up to it. @default {65536} */
-  readonly maxChunkBytes?: number;
+  readonly maxChunkBytes?: number | undefined;
 }
 
 /** Two ends, and the faults that a test can put between them. */
@@ -45,7 +46,7 @@ export function modelLink(options: ModelLinkOptions): ModelLink {
 
 /** One direction; `null` among what has arrived is the end. */
 class Pipe {
-  readonly #options: Required<ModelLinkOptions>;
+  readonly #options: Resolved<ModelLinkOptions>;
   #arrived: (Uint8Array | null)[] = [];
   #held: (() => void)[] | undefined;
   readonly #timers = new Set<() => void>();
@@ -94,7 +95,7 @@ class Pipe {
 
   /** FIN, behind what the buffer has taken. */
   end(): void {
-    this.#stopWrite(new ClosedError("ERR_CLOSED", "Cannot write as the link was closed on this side"));
+    this.#stopWrite(new ClosedError("ERR_CLOSED", "Cannot write: the link was closed on this side"));
     this.#send(0, () => this.#deliver(null));
   }
 

@@ -26,25 +26,25 @@ export interface PeerPlan {
   readonly name: string;
   /** Address that it comes from. */
   readonly host: string;
-  readonly atMs?: number;
+  readonly atMs?: number | undefined;
   readonly questions: readonly Question[];
   /** All questions at once, rather than one after the answer of the other. @default {false} */
-  readonly pipelined?: boolean;
+  readonly pipelined?: boolean | undefined;
   /** Rest before each question. @default {0} */
-  readonly gapMs?: number;
+  readonly gapMs?: number | undefined;
   /** Rest before each message is received. @default {0} */
-  readonly restMs?: number;
+  readonly restMs?: number | undefined;
   /** Rest before it leaves. @default {0} */
-  readonly lingerMs?: number;
+  readonly lingerMs?: number | undefined;
   /** @default {"half-close"} */
-  readonly leaving?: Leaving;
+  readonly leaving?: Leaving | undefined;
   /** It leaves after so many answers, whatever there is still to come. */
-  readonly leavesAfter?: number;
+  readonly leavesAfter?: number | undefined;
   /** It may be turned away as the server is full, and comes again. */
-  readonly comesAgain?: boolean;
+  readonly comesAgain?: boolean | undefined;
   /** Its network is gone from then on, counted from its connection; neither side is told. */
-  readonly vanishesAfterMs?: number;
-  readonly options?: Partial<ConnectOptions>;
+  readonly vanishesAfterMs?: number | undefined;
+  readonly options?: Partial<ConnectOptions> | undefined;
 }
 
 /** A question that was handed to the kernel, and what came of it. */
@@ -52,7 +52,7 @@ export interface Asked {
   readonly question: Question;
   readonly atMs: number;
   /** When its last part was received. */
-  answeredAtMs?: number;
+  answeredAtMs?: number | undefined;
 }
 
 /** One program. */

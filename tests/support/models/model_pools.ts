@@ -18,14 +18,14 @@ export interface PoolScene {
   readonly lessees: readonly LesseePlan[];
   /** What befalls each backend. */
   readonly backends: readonly (readonly Outage[])[];
-  readonly options?: Partial<PoolOptions>;
+  readonly options?: Partial<PoolOptions> | undefined;
   /** Backends are asked how they are. */
-  readonly asksHealth?: boolean;
+  readonly asksHealth?: boolean | undefined;
   /** Names are looked up, and each look-up of this number hangs. */
-  readonly hangs?: readonly number[];
-  readonly link?: Omit<KernelOptions, "clock" | "random">;
+  readonly hangs?: readonly number[] | undefined;
+  readonly link?: Omit<KernelOptions, "clock" | "random"> | undefined;
   /** No call of `use` may fail: there is always a backend, and it ends in order. */
-  readonly isSafe?: boolean;
+  readonly isSafe?: boolean | undefined;
 }
 
 /** What the scenes of a test did together. */

@@ -23,21 +23,21 @@ const ARRIVAL_MS = 2;
 
 /** What a seed is about. */
 export interface ServeScene {
-  readonly options?: ServeOptions;
+  readonly options?: ServeOptions | undefined;
   readonly peers: readonly PeerPlan[];
-  readonly link?: Omit<KernelOptions, "clock" | "random">;
+  readonly link?: Omit<KernelOptions, "clock" | "random"> | undefined;
   /** Rest of each handler before it receives the next message. @default {0} */
-  readonly restMs?: number;
+  readonly restMs?: number | undefined;
   /** The server is shut down then. */
-  readonly shutdownAtMs?: number;
+  readonly shutdownAtMs?: number | undefined;
   /** Others that come meanwhile. */
-  readonly beside?: (world: ServeWorld) => Promise<void>;
+  readonly beside?: ((world: ServeWorld) => Promise<void>) | undefined;
   /** A balancer with this address stands before the server. */
-  readonly balancer?: string;
+  readonly balancer?: string | undefined;
   /** No answer waits for anything but the way and the work. */
-  readonly isBrisk?: boolean;
+  readonly isBrisk?: boolean | undefined;
   /** What else must hold. */
-  readonly check?: (world: ServeWorld) => void;
+  readonly check?: ((world: ServeWorld) => void) | undefined;
 }
 
 /** What the scenes of a test did together. */
@@ -83,7 +83,7 @@ export class ServeWorld {
   readonly #served = new Map<string, Served>();
   readonly #byConnection = new Map<string, Served>();
   #server: Server | undefined;
-  shutdownAtMs = Infinity;
+  shutdownAtMs: number = Infinity;
 
   constructor(stage: Stage, scene: ServeScene) {
     this.stage = stage;

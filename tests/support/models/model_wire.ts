@@ -23,11 +23,11 @@ const CLOSE_MS = 1_000_000;
 export interface Caller {
   readonly plans: readonly StreamPlan[];
   /** It is gone from then on, in the middle of whatever it does. */
-  readonly abortAtMs?: number;
+  readonly abortAtMs?: number | undefined;
   /** It ends in order from then on. */
-  readonly closeAtMs?: number;
+  readonly closeAtMs?: number | undefined;
   /** Time that it has for that. @default {enough} */
-  readonly closeTimeoutMs?: number;
+  readonly closeTimeoutMs?: number | undefined;
 }
 
 /** What a seed is about. */
@@ -36,20 +36,20 @@ export interface WireScene {
   readonly hub: boolean;
   readonly callers: readonly Caller[];
   /** Streams that the target's side opens to the first caller, where there is no hub. */
-  readonly back?: readonly StreamPlan[];
+  readonly back?: readonly StreamPlan[] | undefined;
   /** What strangers do to the server meanwhile. */
-  readonly beside?: (port: number) => Promise<void>;
+  readonly beside?: ((port: number) => Promise<void>) | undefined;
   /** All peers see who is there. */
-  readonly presence?: boolean;
-  readonly maxStreams?: number;
-  readonly maxStreamsPerPair?: number;
-  readonly latencyMs?: number;
-  readonly bytesPerMs?: number;
-  readonly bufferBytes?: number;
+  readonly presence?: boolean | undefined;
+  readonly maxStreams?: number | undefined;
+  readonly maxStreamsPerPair?: number | undefined;
+  readonly latencyMs?: number | undefined;
+  readonly bytesPerMs?: number | undefined;
+  readonly bufferBytes?: number | undefined;
   /** Nothing takes long, so that waiting one's turn at the hub is never waiting too long. */
-  readonly isBrisk?: boolean;
+  readonly isBrisk?: boolean | undefined;
   /** Handlers go on for so long after their streams. */
-  readonly handlerRestMs?: number;
+  readonly handlerRestMs?: number | undefined;
 }
 
 /** Lives one life over the wire, and checks it. */
@@ -226,7 +226,7 @@ class WireWorld {
 
   /** The handler: at its end the stream is over, in order as far as it can be. */
   async #serve(stream: WireStream): Promise<void> {
-    const plan = this.#plans.get(Number(stream.meta.plan));
+    const plan = this.#plans.get(Number(stream.meta["plan"]));
     assert(plan !== undefined, "a stream came that was never opened");
     plan.acceptedAtMs = this.#time.clock.now();
     const running = new Actor(this.#time.clock, plan, "acceptor", stream).run();

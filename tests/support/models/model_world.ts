@@ -34,20 +34,20 @@ export type Event =
 
 /** What a seed is about. */
 export interface Scene {
-  readonly latencyMs?: number;
-  readonly bytesPerMs?: number;
-  readonly bufferBytes?: number;
-  readonly maxChunkBytes?: number;
-  readonly options?: Partial<MuxSessionOptions>;
+  readonly latencyMs?: number | undefined;
+  readonly bytesPerMs?: number | undefined;
+  readonly bufferBytes?: number | undefined;
+  readonly maxChunkBytes?: number | undefined;
+  readonly options?: Partial<MuxSessionOptions> | undefined;
   /** The two have told each other what they take. */
-  readonly agreed?: boolean;
+  readonly agreed?: boolean | undefined;
   /** The left end is a yamux program in another language. */
-  readonly raw?: boolean;
+  readonly raw?: boolean | undefined;
   /** Streams by who opens them. */
   readonly plans: Readonly<Record<End, readonly StreamPlan[]>>;
-  readonly events?: readonly Event[];
+  readonly events?: readonly Event[] | undefined;
   /** Longest time before a stream that came is accepted. */
-  readonly acceptWithinMs?: number;
+  readonly acceptWithinMs?: number | undefined;
 }
 
 /** What all seeds did together, so that a test that tests nothing is found out. */
@@ -68,11 +68,11 @@ export function newTally(): Tally {
 /** What the world needs of a session, ours or a raw one. */
 interface ModelSession {
   readonly closed: Promise<ParleyError | undefined>;
-  openStream(options?: { timeoutMs?: number }): Promise<ModelStream>;
+  openStream(options?: { timeoutMs?: number | undefined }): Promise<ModelStream>;
   acceptStream(): Promise<ModelStream | null>;
   ping(): Promise<unknown>;
   goAway(): void;
-  close(options?: { timeoutMs?: number }): Promise<void>;
+  close(options?: { timeoutMs?: number | undefined }): Promise<void>;
   abort(): void;
 }
 

@@ -21,7 +21,7 @@ export interface YamuxPeerOptions {
    * A stream's id is taken up to so many ms before its SYN goes, as goroutines do: ids come out of order.
    * @default {0}
    */
-  readonly reorderMs?: number;
+  readonly reorderMs?: number | undefined;
 }
 
 /** One side of a session. */
@@ -66,7 +66,7 @@ export class YamuxPeer {
     return this.#options.random;
   }
 
-  async openStream(_options: { timeoutMs?: number } = {}): Promise<ModelStream> {
+  async openStream(_options: { timeoutMs?: number | undefined } = {}): Promise<ModelStream> {
     this.#checkOpen();
     const stream = new YamuxStream(this.#nextId, this, false);
     this.#nextId += 2;

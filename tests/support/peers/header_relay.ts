@@ -20,7 +20,7 @@ export class HeaderRelay implements AsyncDisposable {
   static async open(
     target: Address,
     header: Uint8Array,
-    { together = false } = {},
+    { together = false }: { together?: boolean } = {},
   ): Promise<HeaderRelay> {
     const server = net.createServer({ allowHalfOpen: true });
     const relay = new HeaderRelay(server);

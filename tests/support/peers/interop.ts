@@ -21,12 +21,12 @@ export async function tcpPair(): Promise<[Transport, Transport]> {
 /** How an {@linkcode Interop} works. */
 export interface InteropOptions {
   /** What libp2p's side does with streams that are opened to it. @default {"echo"} */
-  readonly theirs?: "echo" | "leave";
+  readonly theirs?: "echo" | "leave" | undefined;
   /** Added to the round trip, in ms. @default {0} */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** Keep the frames, with their bodies. @default {false} */
-  readonly keepsFrames?: boolean;
-  readonly mux?: Partial<MuxSessionOptions>;
+  readonly keepsFrames?: boolean | undefined;
+  readonly mux?: Partial<MuxSessionOptions> | undefined;
 }
 
 /** Our session and theirs, ended with the scope. */

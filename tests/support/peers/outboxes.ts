@@ -11,8 +11,8 @@ const limits = { maxMessageBytes: 1 << 20 };
 
 /** Options of {@linkcode makeOutbox}. */
 export interface OutboxTestOptions extends ConnectionSetup<unknown> {
-  highWaterBytes?: number;
-  maxQueuedBytes?: number;
+  highWaterBytes?: number | undefined;
+  maxQueuedBytes?: number | undefined;
 }
 
 /** An outbox without a link, and what makes links for it. */

@@ -11,11 +11,11 @@ const SIGNATURE = "\r\n\r\n\0\r\nQUIT\n";
 /** A header of version 2 with any content. */
 export function binaryHeader(
   { versionAndCommand = 0x21, family, body, lengthBytes }: {
-    readonly versionAndCommand?: number;
+    readonly versionAndCommand?: number | undefined;
     readonly family: number;
     readonly body: readonly number[];
     /** What the header says of the length. @default {the body's} */
-    readonly lengthBytes?: number;
+    readonly lengthBytes?: number | undefined;
   },
 ): Uint8Array<ArrayBuffer> {
   const said = lengthBytes ?? body.length;

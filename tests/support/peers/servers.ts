@@ -1,10 +1,10 @@
 // Servers and clients for tests: started, connected, and what they complained of.
-import type { Connection, Handler, ServeErrorContext, ServeOptions, Server } from "@parley/parley";
+import type { Connection, Framing, Handler, ServeErrorContext, ServeOptions, Server } from "@parley/parley";
 import { connect, delimited, serve } from "@parley/parley";
 import { text } from "../bytes.ts";
 
 /** Messages that are lines: easy to write by hand. */
-export const lines = { framing: delimited("\n") } as const;
+export const lines: { readonly framing: Framing } = { framing: delimited("\n") };
 
 /** What a server told `onError`. */
 export interface Complaint {

@@ -10,17 +10,17 @@ export interface TransportPair {
   readonly near: Transport;
   readonly far: Transport;
   /** Frees what joins them. The transports are closed by then. */
-  dispose?(): void | Promise<void>;
+  dispose?: (() => void | Promise<void>) | undefined;
 }
 
 /** What one kind of transport can do. */
 export interface ConformanceOptions {
   /** Bytes that may be under way in one direction while nobody reads. @default {24 MiB} what kernels buffer at most */
-  maxBufferedBytes?: number;
+  maxBufferedBytes?: number | undefined;
   /** `close()` frees the descriptor at once, whatever is under way. @default {true} */
-  closesAtOnce?: boolean;
+  closesAtOnce?: boolean | undefined;
   /** Has `reset()`. @default {false} */
-  resets?: boolean;
+  resets?: boolean | undefined;
 }
 
 const MIB = 1 << 20;

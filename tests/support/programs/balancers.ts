@@ -10,7 +10,7 @@ export type BalancerKind = "haproxy" | "nginx";
 export interface Backend {
   readonly port: number;
   /** Where its statistics page is; without it, HAProxy checks the port itself. */
-  readonly statsPort?: number;
+  readonly statsPort?: number | undefined;
 }
 
 /** The two servers, in the addresses that the documentation gives them. */

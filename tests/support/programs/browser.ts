@@ -30,12 +30,12 @@ type Params = Record<string, unknown>;
 
 /** What the browser says: an answer, or an event. */
 interface Message {
-  readonly id?: number;
-  readonly sessionId?: string;
-  readonly method?: string;
-  readonly params?: Params;
-  readonly result?: Params;
-  readonly error?: { readonly message: string };
+  readonly id?: number | undefined;
+  readonly sessionId?: string | undefined;
+  readonly method?: string | undefined;
+  readonly params?: Params | undefined;
+  readonly result?: Params | undefined;
+  readonly error?: { readonly message: string } | undefined;
 }
 
 /** A running browser. Disposing it ends it. */
@@ -237,7 +237,11 @@ export class BrowserPage {
   /** What a reader of the screen finds. */
   async accessible(): Promise<AccessibleNode[]> {
     const { nodes } = await this.send("Accessibility.getFullAXTree") as {
-      nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[];
+      nodes: {
+        ignored: boolean;
+        role?: { value: string } | undefined;
+        name?: { value: string } | undefined;
+      }[];
     };
     return nodes.filter(({ ignored }) => !ignored).map(({ role, name }) => ({
       role: role?.value ?? "",
@@ -256,16 +260,20 @@ export class BrowserPage {
       case "Page.loadEventFired":
         return this.#loaded.resolve();
       case "Network.requestWillBeSent":
-        return void this.requests.push((params.request as { url: string }).url);
+        return void this.requests.push((params["request"] as { url: string }).url);
       case "Runtime.exceptionThrown":
-        return void this.complaints.push(JSON.stringify(params.exceptionDetails));
+        return void this.complaints.push(JSON.stringify(params["exceptionDetails"]));
       case "Runtime.consoleAPICalled":
-        if (params.type === "error" || params.type === "warning") {
-          this.complaints.push(JSON.stringify(params.args));
+        if (params["type"] === "error" || params["type"] === "warning") {
+          this.complaints.push(JSON.stringify(params["args"]));
         }
         return;
       case "Log.entryAdded": {
-        const { level, text, url } = params.entry as { level: string; text: string; url?: string };
+        const { level, text, url } = params["entry"] as {
+          level: string;
+          text: string;
+          url?: string | undefined;
+        };
         if (level === "error" || level === "warning") this.complaints.push(`${text} ${url ?? ""}`);
         return;
       }

@@ -16,21 +16,21 @@ const DEADLINE_MS = 60_000;
 /** How to run a {@linkcode Program}. */
 export interface ProgramOptions {
   /** Text for its standard input, which is closed after it. @default {""} */
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | undefined;
   /** Leave standard input open, for {@linkcode Program.type}. @default {false} */
-  readonly keepStdin?: boolean;
+  readonly keepStdin?: boolean | undefined;
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
   /** Flags for Deno itself. @default {[]} */
-  readonly flags?: readonly string[];
+  readonly flags?: readonly string[] | undefined;
   /** Flags for Deno itself in place of the permissions that the file names. @default {those} */
-  readonly onlyFlags?: readonly string[];
+  readonly onlyFlags?: readonly string[] | undefined;
   /** Most file descriptors that it may have (`ulimit -n`); needs a shell. @default {as many as we may} */
-  readonly maxDescriptors?: number;
+  readonly maxDescriptors?: number | undefined;
   /** Command that runs it, such as `ip netns exec <name>`. @default {none} */
-  readonly prefix?: readonly string[];
+  readonly prefix?: readonly string[] | undefined;
   /** Folder to run in. @default {that of the project} */
-  readonly cwd?: string;
+  readonly cwd?: string | undefined;
 }
 
 const ROOT = new URL("../../../", import.meta.url);

@@ -6,11 +6,11 @@ const DEADLINE_MS = 20_000;
 /** Options of a {@linkcode Terminal}. */
 export interface TerminalOptions {
   /** Columns. @default {80} */
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   /** Rows. @default {24} */
-  readonly rows?: number;
+  readonly rows?: number | undefined;
   /** Added to the environment. */
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
 }
 
 /** Whether there is a tmux to test with. */

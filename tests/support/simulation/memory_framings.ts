@@ -7,11 +7,15 @@ import { concat } from "../bytes.ts";
 class EscapingEncoder implements FrameEncoder {
   readonly maxOverhead = 1;
 
-  constructor(
-    readonly escape: (message: Uint8Array) => Uint8Array,
-    readonly end: number,
-    readonly limits: FramingLimits,
-  ) {}
+  readonly escape: (message: Uint8Array) => Uint8Array;
+  readonly end: number;
+  readonly limits: FramingLimits;
+
+  constructor(escape: (message: Uint8Array) => Uint8Array, end: number, limits: FramingLimits) {
+    this.escape = escape;
+    this.end = end;
+    this.limits = limits;
+  }
 
   body(message: Uint8Array): Uint8Array {
     if (message.length > this.limits.maxMessageBytes) {
@@ -35,11 +39,19 @@ class EscapingDecoder implements FrameDecoder {
   #held = new Uint8Array(0);
   #failure: FramingError | undefined;
 
+  readonly unescape: (body: Uint8Array) => Uint8Array | undefined;
+  readonly endByte: number;
+  readonly limits: FramingLimits;
+
   constructor(
-    readonly unescape: (body: Uint8Array) => Uint8Array | undefined,
-    readonly endByte: number,
-    readonly limits: FramingLimits,
-  ) {}
+    unescape: (body: Uint8Array) => Uint8Array | undefined,
+    endByte: number,
+    limits: FramingLimits,
+  ) {
+    this.unescape = unescape;
+    this.endByte = endByte;
+    this.limits = limits;
+  }
 
   get heldBytes(): number {
     return this.#held.length;

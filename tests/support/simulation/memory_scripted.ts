@@ -57,7 +57,7 @@ export class ScriptedTransport implements Transport {
   }
 
   /** Lets the input fail. */
-  failInput(error: Error = new ClosedError("ERR_RESET", "Cannot read as the peer vanished")): void {
+  failInput(error: Error = new ClosedError("ERR_RESET", "Cannot read: the peer vanished")): void {
     this.#give(error);
   }
 
@@ -80,7 +80,7 @@ export class ScriptedTransport implements Transport {
   }
 
   /** Fails the write that waits, and all later ones. */
-  failWrites(error: Error = new ClosedError("ERR_RESET", "Cannot write as the peer vanished")): void {
+  failWrites(error: Error = new ClosedError("ERR_RESET", "Cannot write: the peer vanished")): void {
     this.#writeError = error;
     const held = this.#held;
     this.#held = undefined;
@@ -149,5 +149,5 @@ export class ScriptedTransport implements Transport {
 }
 
 function closedHere(what: string): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${what} as the connection was closed on this side`);
+  return new ClosedError("ERR_CLOSED", `Cannot ${what}: the connection was closed on this side`);
 }

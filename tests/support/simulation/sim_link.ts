@@ -1,6 +1,7 @@
 // A simulated link between two transports: latency, chunking, stall, cut and corruption under a test's clock.
 import { ClosedError } from "../../../errors.ts";
 import type { Address, Transport } from "../../../net/transport/transport.ts";
+import type { Resolved } from "../../../options/resolved.ts";
 import type { Clock } from "../../../async/clock.ts";
 
 /** Options of {@linkcode simLink}. */
@@ -9,11 +10,11 @@ export interface SimLinkOptions {
   /** Randomness, 0 to 1. */
   random: () => number;
   /** One-way time, milliseconds. @default {1} */
-  latencyMs?: number;
+  latencyMs?: number | undefined;
   /** Bytes under way in one direction before `write` waits. @default {65536} */
-  bufferBytes?: number;
+  bufferBytes?: number | undefined;
   /** Most bytes of one chunk that a read gives; sizes are drawn up to it. @default {65536} */
-  maxChunkBytes?: number;
+  maxChunkBytes?: number | undefined;
 }
 
 /** A link and the faults that a test can put on it. */
@@ -47,7 +48,7 @@ export function simLink(options: SimLinkOptions): SimLink {
 
 /** One direction. `null` in the queue is the end. */
 class Pipe {
-  readonly #options: Required<SimLinkOptions>;
+  readonly #options: Resolved<SimLinkOptions>;
   #arrived: (Uint8Array | null)[] = [];
   #held: (() => void)[] | undefined;
   #inFlight = 0;
@@ -57,7 +58,8 @@ class Pipe {
   #writer: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SimLinkOptions) {
-    this.#options = { latencyMs: 1, bufferBytes: 65536, maxChunkBytes: 65536, ...options };
+    const { latencyMs = 1, bufferBytes = 65536, maxChunkBytes = 65536 } = options;
+    this.#options = { ...options, latencyMs, bufferBytes, maxChunkBytes };
   }
 
   read(): Promise<Uint8Array | null> {

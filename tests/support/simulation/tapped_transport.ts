@@ -7,9 +7,9 @@ export type Party = "ours" | "theirs";
 /** How a {@linkcode TappedTransport} works. */
 export interface TapOptions {
   /** Called with everything that passes, in the order in which it does. */
-  readonly onBytes?: (from: Party, bytes: Uint8Array) => void;
+  readonly onBytes?: ((from: Party, bytes: Uint8Array) => void) | undefined;
   /** Time in ms that what comes is held back, without slowing the flow. @default {0} */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
 }
 
 /** What came, and when it may be seen. */

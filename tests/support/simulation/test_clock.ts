@@ -21,7 +21,7 @@ interface Timer {
 /** Options of {@linkcode TestClock}. */
 export interface TestClockOptions {
   /** Lets everything awake come to rest, within so many turns. @default {settle, of the microtask queue} */
-  readonly settle?: (hops: number) => Promise<void>;
+  readonly settle?: ((hops: number) => Promise<void>) | undefined;
 }
 
 /** A clock whose timers fire in order as the test advances it. */

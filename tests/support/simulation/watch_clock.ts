@@ -5,9 +5,9 @@ import type { WatchClock } from "../../../tls/watch.ts";
 /** What a clock begins with. */
 export interface ManualWatchClockOptions {
   /** The time at first, in ms. @default {the real one} */
-  readonly nowMs?: number;
+  readonly nowMs?: number | undefined;
   /** Looks that may be planned at a time. @default {2} one at files and one at the certificate's end */
-  readonly maxPlanned?: number;
+  readonly maxPlanned?: number | undefined;
 }
 
 /** A clock that stands until a test moves it; what is due is waited for. */

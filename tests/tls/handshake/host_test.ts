@@ -72,7 +72,7 @@ Deno.test("checkHost tells what was wanted and what there is", () => {
   assertThrows(
     () => checkHost({ subjectAltNames: ["DNS:a.example"] }, "b.example"),
     TlsError,
-    `Cannot trust the certificate for "b.example" as it is not for that host: it is for "DNS:a.example"`,
+    `Cannot trust the certificate for "b.example": it is not for that host, it is for "DNS:a.example"`,
   );
   assertThrows(() => checkHost({ subjectAltNames: [] }, "b.example"), TlsError, "it names no host");
 });

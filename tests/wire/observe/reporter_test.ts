@@ -99,7 +99,7 @@ Deno.test("mount that cannot listen says so once where its caller asks for no pr
     const unheard = mount({ insecureAnyone: true, port });
     await settles("finished", unheard.finished);
     assertEquals(said, [
-      `Wire error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}" as the address is in use`,
+      `Wire error in phase "listen": AddressError: Cannot listen on "127.0.0.1:${port}": the address is in use`,
     ]);
   } finally {
     console.error = error;

@@ -161,7 +161,7 @@ Deno.test("checkMeta takes objects that JSON can say and a frame can hold, and r
   const fickle = check({ toJSON: () => asked++ === 0 ? { day: new Date(0) } : [] });
   assertEquals(JSON.stringify(fickle), '{"day":"1970-01-01T00:00:00.000Z"}');
   const circle: Record<string, unknown> = {};
-  circle.itself = circle;
+  circle["itself"] = circle;
   const wrong = [[1], null, 1, "x", { n: 1n }, circle, new Date(), JSON.parse('{"a":{"__proto__":{}}}')];
   for (const value of wrong) assertThrows(() => check(value), TypeError, '"meta"');
   const fits = (bytes: number, name?: string, to?: string) => {

@@ -46,8 +46,17 @@ function link(random: Random): ClientScene["link"] {
   return { latencyMs: random.int(0, 20), segmentBytes: random.pick([100, 65_536]) };
 }
 
+/** The names of the scenes. */
+type ClientSceneName =
+  | "restarts"
+  | "backlogs"
+  | "crashes"
+  | "closings"
+  | "full"
+  | "balancer";
+
 /** The scenes by name. */
-export const CLIENT_SCENES = {
+export const CLIENT_SCENES: Readonly<Record<ClientSceneName, (random: Random) => ClientScene>> = {
   /** The server restarts in order: what it took is answered, and nothing is told twice. */
   restarts(random: Random): ClientScene {
     return {
@@ -132,4 +141,4 @@ export const CLIENT_SCENES = {
       link: link(random),
     };
   },
-} satisfies Record<string, (random: Random) => ClientScene>;
+};

@@ -5,8 +5,18 @@ import type { Random } from "../../random.ts";
 /** Few messages are so large: more than every queue of these scenes holds. */
 const LARGE_BYTES = 300_000;
 
+/** The names of the scenes. */
+type IpcSceneName = "talk" | "restarts" | "crashes" | "pairs" | "takeovers" | "pauses";
+
 /** Makes a scene of each kind. */
-export const IPC_SCENES = { talk, restarts, crashes, pairs, takeovers, pauses } as const;
+export const IPC_SCENES: Readonly<Record<IpcSceneName, (random: Random) => IpcScene>> = {
+  talk,
+  restarts,
+  crashes,
+  pairs,
+  takeovers,
+  pauses,
+};
 
 /** One server and some clients: messages and queries both ways, and ends in order. */
 function talk(random: Random): IpcScene {

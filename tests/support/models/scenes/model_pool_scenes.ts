@@ -59,8 +59,14 @@ function link(random: Random): PoolScene["link"] {
   return { latencyMs: random.int(0, 10), segmentBytes: random.pick([50, 65_536]) };
 }
 
+/** The names of the scenes. */
+type PoolSceneName =
+  | "leases"
+  | "rolling"
+  | "crashes";
+
 /** The scenes by name. */
-export const POOL_SCENES = {
+export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => PoolScene>> = {
   /** Programs that give leases back in every state, beside others that must not notice. */
   leases(random: Random): PoolScene {
     return {
@@ -113,4 +119,4 @@ export const POOL_SCENES = {
       link: link(random),
     };
   },
-} satisfies Record<string, (random: Random) => PoolScene>;
+};

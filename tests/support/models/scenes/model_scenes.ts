@@ -47,8 +47,20 @@ export function withRawPeer(scene: Scene): Scene {
   return { ...scene, plans, raw: true, agreed: false };
 }
 
+/** The names of the scenes. */
+type SceneName =
+  | "ordinary"
+  | "crowds"
+  | "uploads"
+  | "rests"
+  | "leavings"
+  | "hangups"
+  | "farewells"
+  | "impatience"
+  | "cuts";
+
 /** The scenes by name. */
-export const SCENES = {
+export const SCENES: Readonly<Record<SceneName, (random: Random) => Scene>> = {
   /** A bit of everything. */
   ordinary(random: Random): Scene {
     const events: Event[] = pings(random);
@@ -217,4 +229,4 @@ export const SCENES = {
       bytesPerMs: random.pick([20, 1000, Infinity]),
     };
   },
-} satisfies Record<string, (random: Random) => Scene>;
+};

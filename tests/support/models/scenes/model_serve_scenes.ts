@@ -52,8 +52,23 @@ function usual(random: Random, index: number): PeerPlan {
   };
 }
 
+/** The names of the scenes. */
+type ServeSceneName =
+  | "ordinary"
+  | "crowds"
+  | "pauses"
+  | "slow"
+  | "quiet"
+  | "drains"
+  | "vanishing"
+  | "balanced"
+  | "quitters"
+  | "rates"
+  | "held"
+  | "full";
+
 /** The scenes by name. */
-export const SERVE_SCENES = {
+export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => ServeScene>> = {
   /** A few programs of which no two are alike. */
   ordinary(random: Random): ServeScene {
     return {
@@ -332,7 +347,7 @@ export const SERVE_SCENES = {
       link: { latencyMs: random.int(0, 20) },
     };
   },
-} satisfies Record<string, (random: Random) => ServeScene>;
+};
 
 function rated(name: string, count: number, plan: Partial<PeerPlan>): PeerPlan {
   return { name, host: OFFICE, questions: ask(name, count, () => ({})), leaving: "half-close", ...plan };

@@ -53,8 +53,16 @@ function noisy(random: Random): Caller {
   }
 }
 
+/** The names of the scenes. */
+type WireSceneName =
+  | "mount"
+  | "closings"
+  | "hub"
+  | "hubTurns"
+  | "hubRests";
+
 /** The scenes by name. */
-export const WIRE_SCENES = {
+export const WIRE_SCENES: Readonly<Record<WireSceneName, (random: Random) => WireScene>> = {
   /** One client and its server: streams both ways, questions, ends in the middle, limits. */
   mount(random: Random): WireScene {
     const maxStreams = random.pick([undefined, undefined, 3, 10]);
@@ -134,4 +142,4 @@ export const WIRE_SCENES = {
       bufferBytes: 1_000_000,
     };
   },
-} satisfies Record<string, (random: Random) => WireScene>;
+};

@@ -1,6 +1,0 @@
-/** Maps values with at most `poolLimit` calls under way; results keep their order. */
-export function pooledMap<T, R>(
-  poolLimit: number,
-  array: Iterable<T> | AsyncIterable<T>,
-  iteratorFn: (data: T) => Promise<R>,
-): AsyncIterableIterator<R>;
