@@ -147,6 +147,11 @@ export class SessionMemory {
     if (this.#open) this.#add(0, -bytes, -grown);
   }
 
+  /** Reserves again, without a limit, what bytes need that were read and put back: see `MuxStream.unread`. */
+  restore(bytes: number): void {
+    if (this.#open) this.#add(0, bytes, 0);
+  }
+
   /** Counts bytes that have come, within what was reserved. */
   hold(bytes: number): void {
     if (this.#open) this.#add(bytes, 0, 0);

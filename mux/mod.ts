@@ -26,7 +26,7 @@
  * @module
  */
 export { type Clock, systemClock } from "../async/clock.ts";
-export { type EngineCounters } from "./engine_parts.ts";
+export { type EngineCounters } from "./engine_types.ts";
 export { type FloodLimits } from "./flood.ts";
 export {
   decodeHeader,
@@ -46,4 +46,4 @@ export { type LinkStatus, type SessionState, type StreamState } from "./state.ts
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
 export type { MuxTerms, PeerTerms } from "./terms.ts";
 export { type WaitOptions } from "../async/wait.ts";
-export { INITIAL_WINDOW_BYTES } from "./window.ts";
+export { INITIAL_WINDOW_BYTES } from "./credit_window.ts";

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { FloodLimits } from "./flood.ts";
 import { type MuxMemory, processMemory } from "./memory.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** Which ids a side uses: the one that dialled is usually the client. */
 export type MuxRole = "client" | "server";

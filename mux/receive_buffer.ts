@@ -44,6 +44,16 @@ export class ReceiveBuffer {
     }
   }
 
+  /** Puts bytes that were taken last back in front; the caller must not change them any more. */
+  unshift(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    const isWorthKeeping = bytes.length * MIN_SHARE >= bytes.buffer.byteLength;
+    const chunk = isWorthKeeping ? bytes : bytes.slice();
+    // The place of the chunk that was taken, if it is still there.
+    if (this.#head > 0) this.#chunks[--this.#head] = chunk;
+    else this.#chunks.unshift(chunk);
+  }
+
   /** Gives the next bytes, which belong to the caller from then on. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks[this.#head];

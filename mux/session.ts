@@ -4,14 +4,14 @@ import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { Engine } from "./engine.ts";
-import { type EngineCounters, unconfirmedError } from "./engine_parts.ts";
+import { type EngineCounters, unconfirmedError } from "./engine_types.ts";
 import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } from "./options.ts";
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** What a session has done so far. */
 export interface MuxSessionStats extends Readonly<EngineCounters> {

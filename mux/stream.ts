@@ -96,6 +96,37 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
+   * Puts back bytes that were read too far: the next read returns them first. `bytes` must be the end of the last chunk that
+   * was read, or all of it, and belongs to the stream from then on. If the stream has broken off meanwhile, they are dropped as
+   * all that was unread.
+   *
+   * @throws {TypeError} when a read is under way
+   *
+   * @example Taking a line off a stream, and leaving the rest to the next reader
+   * ```ts
+   * import { memoryPair } from "@parley/parley";
+   * import { MuxSession } from "@parley/parley/mux";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = memoryPair();
+   * await using client = new MuxSession(left, { role: "client" });
+   * await using server = new MuxSession(right, { role: "server" });
+   * const there = await client.openStream();
+   * await there.write(new TextEncoder().encode("title\nbody"));
+   * await there.closeWrite();
+   *
+   * const here = await server.acceptStream();
+   * const chunk = await here!.read();
+   * here!.unread(chunk!.subarray(chunk!.indexOf(10) + 1));
+   * assertEquals(await new Response(here!.readable).text(), "body");
+   * await here!.closeWrite();
+   * ```
+   */
+  unread(bytes: Uint8Array): void {
+    this.#core.unread(bytes, this);
+  }
+
+  /**
    * As {@linkcode read}, with chunks that wait joined as far as they fit in `limitBytes`: for readers to whom each chunk costs more
    * than a copy.
    */

@@ -14,7 +14,7 @@ import {
   type StreamEvent,
   type StreamState,
 } from "./state.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 import type { SessionTerms } from "./terms.ts";
 import type { FrameWriter } from "./writer.ts";
 
@@ -38,13 +38,13 @@ export interface StreamHost {
   /** Round trip of the session, milliseconds; asking for it keeps it fresh. */
   rttMs(): number | undefined;
   /** The stream went from one state to another. */
-  onMove(core: StreamCore, from: StreamState): void;
+  onStateChange(core: StreamCore, from: StreamState): void;
   /** The application no longer reads or writes: the peer must bring the stream to its end in time. */
   onClosing(core: StreamCore): void;
   /** The peer refused a stream of ours. */
   onRefused(): void;
   /** The stream is over and holds nothing any more. */
-  onSpent(core: StreamCore): void;
+  onReleased(core: StreamCore): void;
 }
 
 /** The inner side of a stream. */
@@ -83,7 +83,7 @@ export class StreamCore {
       memory: host.memory,
       rttMs: () => host.rttMs(),
       onCredit: (length) => this.#frame(0, length),
-      onDrained: () => this.#checkSpent(),
+      onDrained: () => this.#releaseIfEmpty(),
     });
   }
 
@@ -152,7 +152,7 @@ export class StreamCore {
     if (flags & Flag.fin) {
       this.#move("receiveFin");
       this.receiver.end();
-      this.#checkSpent();
+      this.#releaseIfEmpty();
     }
     if (flags & Flag.rst) this.#onReset(length);
   }
@@ -161,6 +161,12 @@ export class StreamCore {
   onBody(bytes: Uint8Array): void {
     this.receiver.push(bytes);
     this.#refuseUnwanted();
+  }
+
+  /** Puts bytes back that were read last; `handle` is what the application holds of the stream. */
+  unread(bytes: Uint8Array, handle: object): void {
+    this.receiver.unread(bytes);
+    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) unread.register(handle, this);
   }
 
   /** Ends it with RST; `reason` becomes the cause of what waiting calls reject with. */
@@ -193,7 +199,7 @@ export class StreamCore {
     this.receiver.discard();
     if (!isWriteOver(this.#state)) this.sender.finish().catch(() => {});
     this.#refuseUnwanted();
-    this.#checkSpent();
+    this.#releaseIfEmpty();
     if (this.#isClosing || isOver(this.#state)) return;
     this.#isClosing = true;
     this.#host.onClosing(this);
@@ -205,7 +211,7 @@ export class StreamCore {
     // The caller says so: a peer that still sends need not go on.
     this.#hasLingered = true;
     if (isWriteOver(this.#state) && !isReadOver(this.#state)) this.#endUnwanted();
-    this.#checkSpent();
+    this.#releaseIfEmpty();
   }
 
   /** Ends a served stream: see `MuxStream.retire`. `unreadBytes` were taken off the stream and not used. */
@@ -282,7 +288,7 @@ export class StreamCore {
       this.#frame(Flag.fin, 0);
       this.#move("sendFin");
       this.#refuseUnwanted();
-      this.#checkSpent();
+      this.#releaseIfEmpty();
       return;
     }
     this.#sendCountedEnd(unread);
@@ -321,7 +327,7 @@ export class StreamCore {
 
   /** Ends it, if it has not ended, by a reset that takes nothing from this side. */
   #endInOrder(): void {
-    if (isOver(this.#state)) return this.#checkSpent();
+    if (isOver(this.#state)) return this.#releaseIfEmpty();
     this.#move("reset");
     this.sender.stop();
     this.#settle();
@@ -348,20 +354,20 @@ export class StreamCore {
     if (to === from) return;
     this.#state = to;
     if (to === "closed") this.#settle();
-    this.#host.onMove(this, from);
+    this.#host.onStateChange(this, from);
   }
 
   #settle(): void {
     this.#cancelLinger?.();
     this.#closed?.resolve(this.#ended);
-    this.#checkSpent();
+    this.#releaseIfEmpty();
   }
 
-  #checkSpent(): void {
+  #releaseIfEmpty(): void {
     if (!isOver(this.#state)) return;
     const { handle } = this;
     this.handle = undefined;
-    if (this.receiver.bufferedBytes === 0) this.#host.onSpent(this);
+    if (this.receiver.bufferedBytes === 0) this.#host.onReleased(this);
     else if (handle !== undefined) unread.register(handle, this);
   }
 

@@ -1,7 +1,7 @@
 // Terms: what each side of a session takes from the other, as it tells it or as it is learned.
 import type { Clock } from "../async/clock.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** What one side of a session takes from the other. */
 export interface MuxTerms {

@@ -218,7 +218,7 @@ export class HubRouter implements Router {
     counters.streamsRelayed++;
     names.add(open.name, channel.mux);
     const over = calls.add(open.from ?? "", target.established.identity, open.name, channel.mux);
-    await relay(channel, far);
+    await relay(channel.mux, far.mux);
     over();
     return undefined;
   }

@@ -5,7 +5,7 @@ import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../li
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { ProxySources } from "../net/transport/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
-import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
+import { INITIAL_WINDOW_BYTES } from "../mux/credit_window.ts";
 import { planServer } from "../tls/plan.ts";
 import { CONTROL_STREAMS } from "./protocol/frames.ts";
 import { JOIN_NAMES, MOUNT_NAMES, type MountOptions, type WireOptions } from "./options.ts";

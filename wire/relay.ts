@@ -2,7 +2,6 @@
 import { RemoteError } from "../errors.ts";
 import { isOver } from "../mux/state.ts";
 import type { MuxStream } from "../mux/stream.ts";
-import type { FrameChannel } from "./protocol/frame_stream.ts";
 
 /**
  * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream
@@ -10,17 +9,11 @@ import type { FrameChannel } from "./protocol/frame_stream.ts";
  * caller learns in order only if all that it sent was used, and after everything that the target said.
  * Never rejects.
  */
-export async function relay(caller: FrameChannel, target: FrameChannel): Promise<void> {
-  const [near, far] = [caller.mux, target.mux];
-  const first = caller.rest();
+export async function relay(near: MuxStream, far: MuxStream): Promise<void> {
   /** Bytes that were read from the caller and not taken for the target. */
-  let held = first.length;
+  let held = 0;
   const up = async () => {
-    for (
-      let chunk = first.length > 0 ? first : await near.read();
-      chunk !== null;
-      chunk = await near.read()
-    ) {
+    for (let chunk = await near.read(); chunk !== null; chunk = await near.read()) {
       held = chunk.length;
       await far.write(chunk);
       held = 0;
@@ -28,8 +21,7 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     await far.closeWrite();
   };
   const down = async () => {
-    const rest = target.rest();
-    for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
+    for (let chunk = await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
     // The end that comes with the return of a handler is told together with it, below: after a mere FIN of

@@ -142,7 +142,7 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
       : link.open(open, left));
     lifetime?.cover(channel.mux);
     const label = nameStream(name, to ?? link.peer);
-    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest(), label);
+    return new WireStream(channel.mux, { name, from: undefined, meta }, label);
   } catch (error) {
     lifetime?.end();
     throw error;

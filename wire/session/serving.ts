@@ -11,15 +11,12 @@ import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts
 import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import { type StreamInfo, unreadBytes, WireStream } from "./stream.ts";
+import { putBackUnused, type StreamInfo, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
 import { Turns } from "../../async/turns.ts";
 
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
-
-/** How a stream was handled: a refusal, or the bytes that its handler left unused. */
-type Outcome = StreamRefusal | number;
 
 /** What a handler threw of its own. */
 class HandlerFailure {
@@ -97,10 +94,10 @@ export class Serving<L extends ServedLink> {
       }
       const open = readOpen(text);
       const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
-      const outcome = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
-      if (typeof outcome === "number") return await mux.retire(outcome);
+      const refusal = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (refusal === undefined) return await mux.retire();
       counters.streamsRefused++;
-      await refuse(channel, outcome);
+      await refuse(channel, refusal);
     } catch (error) {
       const isHandlers = error instanceof HandlerFailure;
       isHandlers ? counters.streamErrors++ : counters.streamsBroken++;
@@ -111,11 +108,11 @@ export class Serving<L extends ServedLink> {
   }
 
   /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
-  async #handle(channel: FrameChannel, open: Open): Promise<Outcome> {
+  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
     try {
       const code = await this.#judge(open);
       if (code !== undefined) return code;
-      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open) ?? 0;
+      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
       const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
@@ -126,10 +123,9 @@ export class Serving<L extends ServedLink> {
     }
   }
 
-  /** The opener has gone before its stream was accepted; nothing is left unread. */
-  #left(): number {
+  /** The opener has gone before its stream was accepted. */
+  #left(): undefined {
     this.#host.counters.streamsBroken++;
-    return 0;
   }
 
   /** Has a handler prepare, and serve what it prepared for. */
@@ -137,7 +133,7 @@ export class Serving<L extends ServedLink> {
     channel: FrameChannel,
     info: StreamInfo,
     handler: PreparedHandler,
-  ): Promise<Outcome> {
+  ): Promise<StreamRefusal | undefined> {
     const { mux } = channel;
     let prepared: unknown;
     try {
@@ -155,22 +151,21 @@ export class Serving<L extends ServedLink> {
     return this.#left();
   }
 
-  /** Runs a handler; returns the bytes that it read off the stream and did not use. */
-  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
+  /** Runs a handler. What it did not use of the stream is back in it then. */
+  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<undefined> {
     this.#host.counters.streamsServed++;
     this.#host.names.add(info.name, channel.mux);
     const { established, session } = this.#link;
     const stream = new WireStream(
       channel.mux,
       info,
-      channel.rest(),
       nameStream(info.name, info.from, "from"),
     );
     try {
       await (telemetryOn()
         ? serveMeasured(established, stream, () => handler(stream, session))
         : handler(stream, session));
-      return unreadBytes(stream);
+      putBackUnused(stream);
     } catch (error) {
       const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });
@@ -211,7 +206,7 @@ async function accept(channel: FrameChannel): Promise<boolean> {
 async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
   try {
     await channel.write({ code }, { timeoutMs: OPEN_MS });
-    await channel.mux.retire(channel.rest().length);
+    await channel.mux.retire();
   } catch (error) {
     channel.mux.reset(error);
   }

@@ -26,8 +26,11 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
-/** Bytes that were read off a stream and not used, when its handler has ended. For use inside this module. */
-export let unreadBytes: (stream: WireStream) => number;
+/**
+ * Puts back what was read off a stream and not used, once its handler has returned: its opener learns that not all
+ * was used. For use inside this module.
+ */
+export let putBackUnused: (stream: WireStream) => void;
 
 /** Reads the next bytes of a stream, as many as are there and fit. For use inside this module. */
 export let readJoined: (stream: WireStream, limitBytes: number) => Promise<Uint8Array | null>;
@@ -67,8 +70,6 @@ export class WireStream implements AsyncDisposable {
   /** How errors name it. */
   readonly #label: string;
   #closed: Promise<ParleyError | undefined> | undefined;
-  /** Bytes that came in one chunk with the answer. */
-  #first: Uint8Array | undefined;
   #in: Mode = "unused";
   #out: Mode = "unused";
   #reader: SegmentReader | undefined;
@@ -79,7 +80,9 @@ export class WireStream implements AsyncDisposable {
   #signal: AbortSignal | undefined;
 
   static {
-    unreadBytes = (stream) => (stream.#first?.length ?? 0) + (stream.#reader?.heldBytes ?? 0);
+    putBackUnused = (stream) => {
+      if (stream.#reader !== undefined) stream.#mux.unread(stream.#reader.takeHeld());
+    };
     readJoined = (stream, limitBytes) => stream.#readJoined(limitBytes);
     hasPeerEnded = (stream) => stream.#mux.peerHasEnded;
     breakOff = (stream, reason) => {
@@ -88,13 +91,12 @@ export class WireStream implements AsyncDisposable {
   }
 
   /** @ignore streams come from `open` and go to handlers */
-  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, label: string) {
     this.#mux = mux;
     this.#label = label;
     this.name = name;
     this.from = from;
     this.meta = meta;
-    this.#first = first.length === 0 ? undefined : first;
   }
 
   /** Number of the stream in its session. */
@@ -274,7 +276,6 @@ export class WireStream implements AsyncDisposable {
   }
 
   async #readJoined(limitBytes: number): Promise<Uint8Array | null> {
-    if (this.#first !== undefined) return await this.#pull(undefined);
     try {
       return await this.#mux.readJoined(limitBytes);
     } catch (error) {
@@ -283,11 +284,6 @@ export class WireStream implements AsyncDisposable {
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
-    const first = this.#first;
-    if (first !== undefined) {
-      this.#first = undefined;
-      return first;
-    }
     try {
       return await this.#mux.read(options);
     } catch (error) {

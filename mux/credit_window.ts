@@ -113,6 +113,14 @@ export class ReceiveWindow {
   }
 
   /**
+   * Takes back that the application took `count` bytes. If the peer has had its credit for them, the next bytes that the
+   * application takes earn none.
+   */
+  unconsume(count: number): void {
+    this.#consumed -= count;
+  }
+
+  /**
    * Gives the consumed bytes back, and more when the reader emptied half a window within two round trips: then
    * the window, not the reader, holds the sender up. The result is the delta for the peer.
    */
