@@ -37,8 +37,10 @@ export type {
 /**
  * A connection to one peer that carries whole messages. `serve` passes one to its handler, `connect` returns one.
  *
- * Reading: iterate over it, or call {@linkcode receive}, or use {@linkcode readable}; one reader at a time. Writing:
- * {@linkcode send} or {@linkcode writable}. Messages that are sent in one turn of the event loop go out in one write.
+ * To read, iterate over it, call {@linkcode receive}, or use {@linkcode readable}. To write, call {@linkcode send}
+ * or use {@linkcode writable}. Messages that are sent in one turn of the event loop leave in one write.
+ *
+ * One reader at a time; `send` may be called concurrently, and messages leave in the order of the calls.
  *
  * @example Over a pair of transports in memory
  * ```ts
@@ -152,7 +154,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.remoteAddr;
   }
 
-  /** What the TLS handshake told; `undefined` without TLS. */
+  /** Facts of the TLS handshake; `undefined` without TLS. */
   get tls(): TlsInfo | undefined {
     return this.#transport.tls;
   }
@@ -333,7 +335,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Ends our direction once all that was sent is handed over; the peer reads to the end and can still send.
+   * Ends our direction once all sent messages are written; the peer reads to the end and can still send.
    *
    * @throws {ClosedError} when the connection ended before that, or ends by an error
    */
@@ -355,10 +357,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Closes in order: hands over what was sent, says so to the peer, waits a moment for it to close its side. Messages
+   * Closes in order: writes what was sent, ends our direction, waits a moment for it to close its side. Messages
    * received so far can still be read. Idempotent.
    *
-   * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be handed over
+   * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written
    */
   close(): Promise<void> {
     return this.#ending.close();

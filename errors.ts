@@ -113,7 +113,7 @@ export class ProtocolError extends ParleyError {
   }
 }
 
-/** What {@linkcode ClosedError} tells beside its code. */
+/** Fields of a {@linkcode ClosedError} beside its code. */
 export interface ClosedErrorOptions extends ErrorOptions {
   /** Bytes that were accepted for sending and never handed to the kernel. @default {0} */
   unsentBytes?: number | undefined;
@@ -131,7 +131,7 @@ export class ClosedError extends ParleyError {
   }
 }
 
-/** What {@linkcode TimeoutError} tells beside its code. */
+/** Fields of a {@linkcode TimeoutError} beside its code. */
 export interface TimeoutErrorOptions extends ErrorOptions {
   /** Connections that were cut as the time ran out. @default {0} */
   cutConnections?: number | undefined;
@@ -177,7 +177,7 @@ export class LimitError extends ParleyError {
   }
 }
 
-/** The peer is not who it must be, or may not do what it asked for. It is told no more than that. */
+/** The peer is not who it must be, or may not do what it asked for. The peer learns no more than that. */
 export class AuthError extends ParleyError {
   /** Makes an authentication or authorization error with its code. */
   constructor(code: AuthErrorCode, message: string, options?: ErrorOptions) {

@@ -1,6 +1,7 @@
 /**
- * A pool of connections to several backends, and `splice`, which joins two connections: what a client of several servers,
- * a gateway or a proxy is made of.
+ * Connections to several backends: a pool that leases them, balances and retries, and `splice`, which joins two
+ * connections byte for byte. For most uses make a {@linkcode Pool} and call `pool.use`; call `pool.acquire` to hold
+ * a connection yourself, and {@linkcode splice} in a proxy.
  *
  * @example
  * ```ts
@@ -38,4 +39,4 @@ export type {
   PoolCounters,
   PoolStats,
 } from "./stats/data/pool_stats.ts";
-export { splice, type SpliceEnd, type SpliceOptions } from "./pool/splice.ts";
+export { splice, type SpliceOptions, type SpliceResult } from "./pool/splice.ts";

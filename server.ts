@@ -1,5 +1,8 @@
 /**
- * serve(): listens, lets connections in, runs the handler on each, and ends in order; the face of `server/`.
+ * The server side: listens, accepts connections, runs a handler for each, and drains in order. For most uses call
+ * {@linkcode serve}. Call {@linkcode listenTransport} to accept plain transports for a protocol of your own, such
+ * as a yamux session.
+ *
  * @example
  * ```ts
  * import { serve } from "@parley/parley/server";
@@ -37,7 +40,7 @@ export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 
 /**
- * Listens, and calls `handler` for every connection. Returns at once: `server.ready` tells when it listens.
+ * Listens, and calls `handler` for every connection. Returns at once: `server.ready` resolves when it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
@@ -58,7 +61,7 @@ export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
  */
 export function serve(handler: Handler): Server;
 /**
- * Listens as `options` say, and calls `handler` for every connection. Returns at once: `server.ready` tells when it listens.
+ * Listens as `options` say, and calls `handler` for every connection. Returns at once: `server.ready` resolves when it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *

@@ -6,7 +6,7 @@ import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport/transport.ts";
 import { WaitingRoom } from "./waiting_room.ts";
 
-/** What the loop tells its server. */
+/** What the loop reports to its server. */
 export interface AcceptEvents {
   /** A connection was let in; its handshake comes next. It must not throw. */
   onAdmitted(incoming: Incoming, ticket: Ticket<AbortController>): void;

@@ -167,7 +167,7 @@ for (const size of [64, 1024]) {
     () => twoArrays(messages),
   );
 
-  // Whoever sends lines must look for the delimiter in each message, or let senders forge messages.
+  // A sender of lines must look for the delimiter in each message, or let senders forge messages.
   const lines = `encode with a delimiter, ${size} B`;
   Deno.bench(
     `bare includes and set, ${size} B`,

@@ -16,8 +16,8 @@ import { topCommand } from "./commands/top.ts";
 /** All of `parley`. */
 export const PARLEY: Command = {
   name: "parley",
-  summary: "Connections between processes that are theirs",
-  about: "Connections between processes that are theirs.",
+  summary: "Messages and streams between processes",
+  about: "Messages and streams between processes, from the shell.",
   examples: ["parley demo"],
   commands: [
     demoCommand,

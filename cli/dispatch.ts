@@ -8,7 +8,7 @@ import { sayFailure } from "./output/hints.ts";
 import { print, say } from "./output/talk.ts";
 
 /**
- * Runs a command, or the one of its group that is named; gives the exit code: 0 done, 1 failed, 2 wrong
+ * Runs a command, or the one of its group that is named; returns the exit code: 0 done, 1 failed, 2 wrong
  * usage.
  */
 export async function dispatch(typed: string, command: Command, args: readonly string[]): Promise<number> {
@@ -47,7 +47,7 @@ function commandHint(given: string, { commands = [] }: Command): string {
   return meant === undefined ? `, there are ${names.join(", ")}` : `: did you mean "${meant}"?`;
 }
 
-/** Tells people what went wrong and what to do. */
+/** Prints what went wrong and what to do. */
 function tell(typed: string, error: unknown): number {
   if (error instanceof UsageError) {
     say(`${typed}: ${error.message}`, "error");

@@ -10,7 +10,7 @@ import { list } from "./help.ts";
 import { print } from "./output/talk.ts";
 import { VERSION } from "./version.ts";
 
-const HELP = `parley ${VERSION}: connections between processes that are theirs
+const HELP = `parley ${VERSION}: messages and streams between processes
 
 Usage: parley COMMAND [OPTIONS]
 
@@ -26,7 +26,7 @@ ${
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 Results go to standard output, talk to standard error.`;
 
-/** Runs the command that the arguments name; gives the exit code: 0 done, 1 failed, 2 wrong usage. */
+/** Runs the command that the arguments name; returns the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   // "parley help serve" is "parley serve --help".

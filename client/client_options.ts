@@ -41,7 +41,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Abort closes the client, as {@linkcode Client.close} does. */
   signal?: AbortSignal | undefined;
   /**
-   * Told of links that come up and are lost, and of a `send` that was refused for a mistake of the caller's and was not awaited.
+   * Logs links that come up and are lost, and of a `send` that was refused for a mistake of the caller's and was not awaited.
    *
    * @default {none; {@linkcode Client.statuses} announces links, and the console shows refused messages}
    */
@@ -57,7 +57,7 @@ export interface ResolvedClientOptions<Data> {
   readonly onConnect: OnConnect<Data> | undefined;
   readonly trialMs: number;
   readonly log: EventLog;
-  /** Told of a refused `send` that was not awaited; `undefined` for the console. */
+  /** Logs a refused `send` that was not awaited; `undefined` for the console. */
   readonly onUnheard: ((error: unknown) => void) | undefined;
 }
 

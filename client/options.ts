@@ -54,7 +54,7 @@ export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions,
 
 /** Where to and how, with every default filled in, checked. */
 export interface ResolvedConnectTransportOptions {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: ConnectTransportOptions;
   /** Where to, without TLS. */
   readonly target: { readonly path: string } | { readonly hostname: string; readonly port: number };
@@ -67,7 +67,7 @@ export interface ResolvedConnectTransportOptions {
 
 /** {@linkcode ConnectOptions} with every default filled in, checked. */
 export interface ResolvedConnectOptions<Data> extends ResolvedConnectTransportOptions {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: ConnectOptions<Data>;
   readonly connection: ResolvedConnectionOptions;
 }

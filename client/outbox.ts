@@ -1,6 +1,6 @@
 // Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few as can be.
 import type { Connection } from "../connection.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { SendProgress } from "../connection/types.ts";
 import type { FrameEncoder } from "../framing.ts";
@@ -11,7 +11,7 @@ const KEEPING_BYTES = 640;
 /** A message that the kernel does not have yet. */
 interface Entry {
   readonly message: Uint8Array;
-  /** Whether its sender was told that a link has accepted it. */
+  /** Whether its `send` has resolved, because a link has accepted it. */
   accepted: boolean;
   /** Who waits for a link to take it. */
   taken: PromiseWithResolvers<void> | null;
@@ -50,7 +50,7 @@ export interface OutboxOptions {
   readonly highWaterBytes: number;
   /** Bytes of messages that may wait for a link, or for room on it. */
   readonly maxQueuedBytes: number;
-  /** Tells whether a message may be sent at all. */
+  /** Decides whether a message may be sent at all. */
   readonly encoder: FrameEncoder;
   /** Makes the rejection of what the caller should not have sent. */
   readonly refuse: (error: unknown) => Promise<never>;
@@ -65,7 +65,7 @@ export interface OutboxOptions {
  * ```
  *
  * When the link is lost, messages that its transport never saw go out first on the next link; those that were under way
- * are told as uncertain and never sent twice.
+ * are reported as uncertain and never sent twice.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -126,7 +126,7 @@ export class Outbox {
     return ACCEPTED;
   }
 
-  /** Gives what waits to a new link. */
+  /** Passes what waits to a new link. */
   attach(link: Connection): void {
     this.#link = link;
     this.#earlier = 0;
@@ -185,7 +185,7 @@ export class Outbox {
     return promise;
   }
 
-  /** Gives everything up; senders that still wait get `error`. There must be no link. */
+  /** Gives up everything; senders that still wait get `error`. There must be no link. */
   fail(error: Error): void {
     for (const { taken } of this.#entries) taken?.reject(error);
     this.#entries = [];
@@ -224,7 +224,7 @@ export class Outbox {
     return this.#givenCost < this.#options.highWaterBytes;
   }
 
-  /** Gives the link what waits, as far as there is room, and goes on when it has handed over all that. */
+  /** Passes waiting messages to the link, as far as it has room, and goes on when the link has written them. */
   #pump(): void {
     const link = this.#link;
     if (link === null) return;
@@ -241,7 +241,7 @@ export class Outbox {
     this.#pump();
   }
 
-  /** Gives the link the first message that waits. */
+  /** Passes the first waiting message to the link. */
   #give(link: Connection): void {
     const entry = this.#entries[this.#next]!;
     entry.start = link.sending.pushedBytes;
@@ -317,6 +317,6 @@ function noLink(): ClosedError {
 
 function withHandledRejection(): PromiseWithResolvers<void> {
   const resolvers = Promise.withResolvers<void>();
-  handled(resolvers.promise);
+  ignoreRejection(resolvers.promise);
   return resolvers;
 }

@@ -23,7 +23,7 @@ export function takeBuffer(bytes: number): Uint8Array {
   return huge.pop() ?? new Uint8Array(HUGE_BYTES);
 }
 
-/** Gives a buffer back once nothing refers to its bytes any more. */
+/** Releases a buffer once nothing refers to its bytes any more. */
 export function returnBuffer(buffer: Uint8Array): void {
   const kept = buffer.length === SMALL_BYTES ? small : buffer.length === LARGE_BYTES ? large : huge;
   if (kept.length * buffer.length < KEPT_BYTES) kept.push(buffer);

@@ -33,12 +33,12 @@ export class RecencyMap<Key, Value> {
     return this.#entries.size;
   }
 
-  /** Gives the value of `key` without making it more recent. */
+  /** Returns the value of `key` without making it more recent. */
   get(key: Key): Value | undefined {
     return this.#entries.get(key)?.value;
   }
 
-  /** Gives the value of `key` and makes it the most recent. */
+  /** Returns the value of `key` and makes it the most recent. */
   touch(key: Key): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
@@ -70,7 +70,7 @@ export class RecencyMap<Key, Value> {
     return true;
   }
 
-  /** Gives the least recently used entry; `undefined` when the map is empty. */
+  /** Returns the least recently used entry; `undefined` when the map is empty. */
   oldest(): [Key, Value] | undefined {
     const entry = this.#oldest;
     return entry === undefined ? undefined : [entry.key, entry.value];

@@ -1,4 +1,4 @@
-// TokenBucket: a rate with a burst, which tells how long to wait rather than only yes or no.
+// TokenBucket: a rate with a burst, which returns how long to wait rather than only yes or no.
 
 /** Longest debt, in ms of the rate: one large message must not shut out all that come after it for hours. */
 export const MAX_DEBT_MS = 30_000;
@@ -58,7 +58,7 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
-  /** Gives the tokens that are held; below 0 is a debt. */
+  /** Returns the tokens that are held; below 0 is a debt. */
   tokens(nowMs: number): number {
     this.#refill(nowMs);
     return this.#tokens;
@@ -70,7 +70,7 @@ export class TokenBucket {
   }
 
   /**
-   * Tells whether {@linkcode tryTake} would take `count`. A count above the burst passes when the bucket is full
+   * Returns whether {@linkcode tryTake} would take `count`. A count above the burst passes when the bucket is full
    * (it could never pass otherwise) and leaves a debt.
    */
   has(count: number, nowMs: number): boolean {
@@ -97,6 +97,11 @@ export class TokenBucket {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     const held = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);
     return Math.max(0, (count - held) / this.#perMs);
+  }
+
+  /** Puts `count` tokens back, as far as they fit. */
+  restore(count: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + count);
   }
 
   #refill(nowMs: number): void {

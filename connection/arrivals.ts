@@ -51,7 +51,7 @@ export class Arrivals {
     });
   }
 
-  /** The read gave a chunk, which is kept. */
+  /** The read returned a chunk, which is kept. */
   came(bytes: number): void {
     if (this.#over) return;
     this.#cancel();

@@ -2,7 +2,7 @@
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { Inbox } from "./inbox.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import type { ConnectionEnd } from "./types.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
@@ -22,7 +22,7 @@ export interface EndingParts {
   readonly transport: Transport;
   readonly inbox: Inbox;
   readonly queue: WriteQueue;
-  /** Longest time that handing over may take, in ms. */
+  /** Longest time that writing the rest may take, in ms. */
   readonly closeTimeoutMs: number;
   /** Called once, as soon as the transport is closed. */
   readonly onClosed: () => void;
@@ -80,17 +80,17 @@ export class Ending {
     return new ClosedError("ERR_CLOSED", who);
   }
 
-  /** Ends our direction once all that was sent is handed over. It resolves only if the peer reads to an end in order. */
+  /** Ends our direction once all that was sent is written. It resolves only if the peer reads to an end in order. */
   closeWrite(): Promise<void> {
     if (this.#writesEnding !== undefined) return this.#writesEnding;
     if (this.state !== "open" || this.error !== null) return rejected(this.refusal("end the writing side"));
     this.sendable = false;
-    return this.#writesEnding = handled(this.#endWrites());
+    return this.#writesEnding = ignoreRejection(this.#endWrites());
   }
 
-  /** Closes in order; rejects when bytes that were accepted could not be handed over. */
+  /** Closes in order; rejects when bytes that were accepted could not be written. */
   close(): Promise<void> {
-    return this.#closing ??= handled(this.#closeInOrder());
+    return this.#closing ??= ignoreRejection(this.#closeInOrder());
   }
 
   /** Drops what waits to be sent; what was received can still be read. */
@@ -101,7 +101,7 @@ export class Ending {
 
   /** Drops what waits to be read or sent. */
   abort(error: Error): void {
-    // Whoever aborts knows that bytes are lost: a later close() need not say so.
+    // The caller of abort() knows that bytes are lost: a later close() need not say so.
     this.#closing ??= Promise.resolve();
     this.#parts.inbox.cut(error);
     this.#finish(error);
@@ -115,7 +115,7 @@ export class Ending {
     this.#finish(error instanceof TlsError ? error : this.error ?? error);
   }
 
-  /** The connection cannot go on; what was sent before is still handed over. */
+  /** The connection cannot go on; what was sent before is still written. */
   failInOrder(error: Error): void {
     if (this.state === "closed") return;
     this.error ??= error;
@@ -172,10 +172,10 @@ export class Ending {
     }
   }
 
-  /** Hands over what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
+  /** Writes what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
   async #handOver(): Promise<void> {
     const { transport, queue } = this.#parts;
-    if (this.error === null) this.#writesEnding ??= handled(this.#endWrites());
+    if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
     if (this.#writesEnding !== undefined) return await this.#writesEnding;
     await queue.flushed();
     await transport.closeWrite();

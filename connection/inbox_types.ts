@@ -17,7 +17,7 @@ export interface InboxOptions {
   readonly rateGate?: MessageGate | undefined;
   /** Called when a message has to wait for it. */
   readonly onRatePause?: (() => void) | undefined;
-  /** Told of each message. */
+  /** Called for each message. */
   readonly observer?: MessageObserver | undefined;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;

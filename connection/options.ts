@@ -1,4 +1,4 @@
-// Options of a connection: defaults, and the check of what the user gave.
+// Options of a connection: defaults, and the check of the user's values.
 import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
 import { checkDurationMs, checkInteger } from "../options/check.ts";
 import type { Resolved } from "../options/resolved.ts";
@@ -27,7 +27,7 @@ export interface ConnectionOptions {
    */
   maxQueuedBytes?: number | undefined;
   /**
-   * Bytes that are read before someone asks for them, 1024 to 1073741824. Beyond, the peer has to wait.
+   * Bytes that are read before a reader asks for them, 1024 to 1073741824. Beyond, the peer has to wait.
    *
    * @default {65536} one full read
    */
@@ -65,7 +65,7 @@ export interface ConnectionOptions {
    */
   receiveTimeoutMs?: number | undefined;
   /**
-   * Longest time in ms that `close()` takes to hand over what was sent; then the rest is cut.
+   * Longest time in ms that `close()` takes to write what was sent; then the rest is cut.
    *
    * @default {10000}
    */

@@ -62,7 +62,7 @@ export class RateWait {
     return this.#message !== null && !this.#passed;
   }
 
-  /** Whether it holds a message, be it one that has passed. */
+  /** Whether it holds a message, even one that has passed. */
   get holds(): boolean {
     return this.#message !== null;
   }

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers";
 /** Turns that were seen to begin. Some are missed; within one turn it may grow by each callback that counts it. */
 let turns = 0;
 
-/** Tells that a turn has begun: for callbacks of `setImmediate`. */
+/** Notes that a turn has begun: for callbacks of `setImmediate`. */
 export function countTurn(): void {
   turns++;
 }

@@ -1,4 +1,4 @@
-// What a connection tells of itself, and what its maker tells it.
+// What a connection reports about itself, and what its creator passes to it.
 import type { Resolved } from "../options/resolved.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { Sweeper } from "../async/sweeper.ts";
@@ -36,7 +36,7 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   rateGate?: MessageGate | undefined;
   /** Called when a message has to wait for it. */
   onRatePause?: (() => void) | undefined;
-  /** Told of each message, to take its time; `serve` makes one. @default {none} */
+  /** Called for each message, to take its time; `serve` makes one. @default {none} */
   observer?: MessageObserver | undefined;
 }
 
@@ -76,7 +76,7 @@ export interface MessageGate {
   giveBack(bytes: number): void;
 }
 
-/** What moved on a connection since it was last told. */
+/** The traffic of a connection since the last report. */
 export interface Traffic {
   /** Bytes read. */
   readonly bytesIn: number;

@@ -5,7 +5,7 @@ import { bufferGone } from "../net/transport/faults.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../collections/buffers.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
 /** Most bytes of a large message that go out in one write. */
@@ -37,7 +37,7 @@ const COMPACT_AT = 64;
 
 /** Options of a {@linkcode WriteQueue}. */
 export interface WriteQueueOptions {
-  /** `push` tells to wait above this. */
+  /** `push` makes its caller wait above this. */
   readonly highWaterBytes: number;
   /** Above this the connection ends: its peer is too slow. */
   readonly maxQueuedBytes: number;
@@ -151,7 +151,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
     this.#flushes.push(wait);
-    return handled(wait.promise);
+    return ignoreRejection(wait.promise);
   }
 
   /** Ends the queue: drops what is not written and settles every wait with `error`, which is `null` at an end in order. */
@@ -186,7 +186,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.#filled = end;
   }
 
-  /** Gives a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
+  /** Returns a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
   #makeRoom(size: number): Uint8Array {
     const old = this.#fill;
     if (old !== null && old.length === SMALL_BYTES && this.#filled + size <= LARGE_BYTES) {
@@ -256,7 +256,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
       return rejected(error);
     }
     this.#belowHighWater ??= Promise.withResolvers<void>();
-    return handled(this.#belowHighWater.promise);
+    return ignoreRejection(this.#belowHighWater.promise);
   }
 
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */

@@ -1,4 +1,4 @@
-// An echo server: sends every message back to whoever sent it.
+// An echo server: sends every message back to its sender.
 //
 //   deno run --allow-net examples/echo_server.ts 5555
 //

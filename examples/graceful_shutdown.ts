@@ -1,4 +1,4 @@
-// A server that loses no job when it is told to stop: SIGTERM or Ctrl-C drains it, within a deadline.
+// A server that loses no job when it has to stop: SIGTERM or Ctrl-C drains it, within a deadline.
 //
 //   deno run --allow-net --allow-write examples/graceful_shutdown.ts 5560 journal.txt
 //

@@ -10,7 +10,7 @@ console.log("The lobby is open");
 
 for await (const { client, type, data } of server) {
   for (const other of server.clients.values()) {
-    // Who does not read is cut off once 8 MiB wait for it: nobody else has to wait.
+    // A client that does not read is cut off once 8 MiB wait for it: no other client has to wait.
     if (other !== client) other.send(type, data).catch(() => {});
   }
 }

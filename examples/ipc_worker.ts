@@ -1,4 +1,4 @@
-// A worker: asks the daemon for numbers, tells which are prime, and ends when there is no more work.
+// A worker: asks the daemon for numbers, sends back which are prime, and ends when there is no more work.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_worker.ts primes
 //

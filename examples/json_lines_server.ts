@@ -6,7 +6,7 @@
 // {"id":1,"error":{"code":"NO_SUCH_METHOD","message":"..."}}. Ask with json_lines_client.ts.
 import { type Connection, delimited, serve } from "@parley/parley";
 
-/** What a client is told when its request failed. */
+/** What a client receives when its request failed. */
 class RequestError extends Error {
   readonly code: string;
 
@@ -32,7 +32,7 @@ function parse(line: Uint8Array): Record<string, unknown> {
     const request: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line));
     if (typeof request === "object" && request !== null) return request as Record<string, unknown>;
   } catch {
-    // Told below: what the parser says of a stranger's bytes is no help to him.
+    // Answered below: the parser's text about the bytes does not help the client.
   }
   throw new RequestError("BAD_JSON", "The line is no JSON object in UTF-8");
 }

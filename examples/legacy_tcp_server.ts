@@ -3,7 +3,7 @@
 //   deno run --allow-net examples/legacy_tcp_server.ts 5559
 //   printf 'SET city Lisbon\r\nGET city\r\nQUIT\r\n' | nc 127.0.0.1 5559
 //
-// SIGTERM or Ctrl-C: every client is told, what it had asked before is answered, then the program ends.
+// SIGTERM or Ctrl-C: every client gets a last line after the answers to what it has asked, then the program ends.
 import { delimited, serve } from "@parley/parley";
 
 const values = new Map<string, string>();
@@ -30,7 +30,7 @@ function answer(line: string): string {
 const server = serve({
   port: Number(Deno.args[0] ?? 5559),
   framing: delimited("\r\n"),
-  maxMessageBytes: 512, // as in the mail protocols of old: a longer line ends the connection
+  maxMessageBytes: 512, // as in the old mail protocols: a longer line ends the connection
   idleTimeoutMs: 60_000,
   signal: stop.signal,
   onListen: (addr) => console.log("Listening on", addr),

@@ -31,7 +31,7 @@ const server = serve({
 }, async (conn: Connection) => {
   const login = await conn.receive({ timeoutMs: 5_000 });
   const user = login === null ? null : userOf(login);
-  if (user === null) return await conn.send("denied"); // the connection closes once this is handed over
+  if (user === null) return await conn.send("denied"); // the connection closes once this is written
   await conn.send(`welcome ${user}`);
   for await (const line of conn) await conn.send(`${user} said: ${decoder.decode(line)}`);
 });

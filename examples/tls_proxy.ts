@@ -15,7 +15,7 @@ const pool = new Pool({
   maxPerBackend: 300,
   maxConnections: 900,
   acquireTimeoutMs: 3_000,
-  outliers: false, // how long a connection lasts is up to the clients, and tells nothing of the backend
+  outliers: false, // how long a connection lasts is up to the clients, and says nothing about the backend
 });
 
 const server = serve({
@@ -28,7 +28,7 @@ const server = serve({
 }, async (conn) => {
   const lease = await pool.acquire();
   const end = await splice(conn, lease.conn);
-  // The circuit breaker learns of backends that fail, and is not told of clients that vanish.
+  // The circuit breaker learns of backends that fail, and not of clients that vanish.
   if (end.failed === "b") lease.fail(end.error);
   else if (end.failed === "a") lease.discard();
   else lease.release();

@@ -1,4 +1,4 @@
-// A chat: every line of standard input goes to everybody who handles "chat" at the hub.
+// A chat: every line of standard input goes to every client that handles "chat" at the hub.
 //
 //   TOKEN=secret deno run --allow-net --allow-env examples/wire_chat.ts 7000 alice
 //

@@ -1,4 +1,4 @@
-// Makes a port that somebody else exposes at the hub a port of this machine.
+// Makes a port that another machine exposes at the hub a port of this machine.
 //
 //   TOKEN=secret deno run --allow-net --allow-env examples/wire_forward.ts 7000 home office web 9090
 //

@@ -1,4 +1,4 @@
-// A hub: clients of it open streams to each other. Everybody has a token of his own, from a file of "identity token" lines.
+// A hub: clients of it open streams to each other. Each client has its own token, from a file of "identity token" lines.
 //
 //   deno run --allow-net --allow-read examples/wire_hub.ts 7000 tokens.txt
 //

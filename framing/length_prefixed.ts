@@ -56,7 +56,7 @@ class LengthEncoder implements FrameEncoder {
   readonly maxOverhead: number;
   readonly #little: boolean;
   readonly #maxMessageBytes: number;
-  /** The largest length that the prefix can tell. */
+  /** The largest length that fits into the prefix. */
   readonly #maxTold: number;
 
   constructor(bytes: number, little: boolean, limits: FramingLimits) {

@@ -45,7 +45,7 @@ export function fixedLength(messageBytes: number): Framing {
 }
 
 /**
- * No framing: what is sent goes out as it is, what comes in is handed over in chunks as they came. For a protocol
+ * No framing: sends bytes unchanged, and delivers received chunks as they come. For a protocol
  * of your own, or for the bytes of a file after a message that announced it.
  *
  * @example

@@ -30,7 +30,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   /**
-   * Reads the prefix in `bytes` at `at`: gives the body's length and sets `prefixLength`, or gives `INCOMPLETE`.
+   * Reads the prefix in `bytes` at `at`: returns the body's length and sets `prefixLength`, or returns `INCOMPLETE`.
    *
    * @throws {FramingError} `ERR_FRAME_MALFORMED` by `fail`
    */

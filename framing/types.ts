@@ -40,7 +40,7 @@ export interface FrameDecoder {
   /** Takes the next bytes. They belong to the decoder from now on: messages are views into them. */
   push(chunk: Uint8Array): void;
   /**
-   * Gives the next complete message, or `undefined` when more bytes are needed. It belongs to the caller.
+   * Returns the next complete message, or `undefined` when more bytes are needed. It belongs to the caller.
    * After an error every call throws that error again.
    *
    * @throws {FramingError} when the bytes are no message, or too large a one

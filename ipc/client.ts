@@ -1,5 +1,5 @@
 // connectIpc(): the side that connects, and keeps its connection up.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
@@ -102,7 +102,12 @@ interface ClientParts {
   readonly given: IpcClientOptions;
 }
 
-/** The connecting end of a channel; {@linkcode connectIpc} makes it. */
+/**
+ * The connecting side of a channel; {@linkcode connectIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;
@@ -308,7 +313,7 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
         return;
       }
       // The server turned this client out: it would do so again.
-      if (isFinal(end.error)) return this.#endForGood(end.error!);
+      if (isPermanentFailure(end.error)) return this.#endForGood(end.error!);
       this.#statuses.push("reconnecting", details);
       try {
         const delayMs = backoff.failed(end.error, performance.now(), Math.random());

@@ -1,5 +1,5 @@
 // Suspicion: which failures to connect end the trying, and which may be the doing of a process that was just killed.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { isUnfinishedKey } from "./endpoint/keys.ts";
 import type { IpcReporter } from "./observe/reporter.ts";
 
@@ -99,7 +99,7 @@ export class Suspicion {
 }
 
 /**
- * Judges why an attempt failed. Final is what no repetition heals, by the judgement of `Client` ({@linkcode isFinal}), and a place that
+ * Judges why an attempt failed. Final is what no repetition heals, by the judgement of `Client` ({@linkcode isPermanentFailure}), and a place that
  * is not safe. Beyond that:
  *
  * - A server that is killed in the middle of a handshake looks like one that refuses our secret, and one whose old client was just
@@ -136,7 +136,7 @@ function judgeFailure(error: unknown, suspicion: Suspicion, when: FailedAttempt)
 function ends(error: unknown, code: string, first: boolean): boolean {
   if (USUAL.has(code) || isPassing(error)) return false;
   if (isUnfinishedKey(error)) return first;
-  if (isFinal(error) || error instanceof TypeError || error instanceof RangeError) return true;
+  if (isPermanentFailure(error) || error instanceof TypeError || error instanceof RangeError) return true;
   // A fault of the system has a cause; that a directory or a socket is not safe is our own judgement.
   const isUnsafe = code === "ERR_ADDRESS_INVALID" && (error as Error).cause === undefined;
   return isUnsafe || code === "ERR_FORBIDDEN" || code === "ERR_SOCKET_PATH_TOO_LONG" || first;

@@ -1,6 +1,6 @@
 // LinkSlot: what stays the same while links come and go: messages to be read, and what may have been lost.
 import { checkWaitNames } from "../options/names.ts";
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
@@ -95,8 +95,8 @@ export class LinkSlot {
       return Promise.reject(error);
     }
     const link = this.#link;
-    if (this.#end !== null) return handled(Promise.reject(this.#end.error));
-    if (link === null || !link.isOpen) return handled(this.#writeLater(type, bytes));
+    if (this.#end !== null) return ignoreRejection(Promise.reject(this.#end.error));
+    if (link === null || !link.isOpen) return ignoreRejection(this.#writeLater(type, bytes));
     this.#written++;
     return link.write(type, bytes);
   }
@@ -209,7 +209,7 @@ export class LinkSlot {
 
 function quietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
-  handled(waiting.promise);
+  ignoreRejection(waiting.promise);
   return waiting;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Named channels between processes of one machine: typed messages and queries both ways, encrypted and authenticated by
- * default, over unix sockets or TCP.
+ * Named channels between processes of one machine: typed messages and queries both ways, encrypted and
+ * authenticated by default, over unix sockets or TCP. For most uses call {@linkcode listenIpc} in the server and
+ * {@linkcode connectIpc} in its clients; call {@linkcode pairIpc} in two processes that run the same code.
  *
- * {@linkcode listenIpc} and {@linkcode connectIpc} make a server with many clients; {@linkcode pairIpc} joins two
- * processes that run the same code. Processes of one user need no set-up: the server makes a key that only this user can
- * read. Others share a {@linkcode SecretKey}.
+ * Processes of one user need no set-up: the server makes a key that only this user can read. Other processes share
+ * a {@linkcode SecretKey}.
  *
  * @example
  * ```ts

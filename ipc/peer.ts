@@ -1,5 +1,5 @@
 // pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
 import { sharedSweeper } from "../async/sweeper.ts";
@@ -82,7 +82,12 @@ type Play =
   | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkEnd> }
   | { readonly role: "server"; readonly reception: Reception; readonly over: Promise<LinkEnd> };
 
-/** One process of a pair; {@linkcode pairIpc} makes it. */
+/**
+ * One process of a pair; {@linkcode pairIpc} makes it.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
   readonly name: string;
@@ -341,7 +346,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
         if (this.#close !== null || signal.aborted) return;
         const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
         if (given.reconnect === false) return await this.#leave("disconnected", end.error);
-        if (isFinal(end.error)) throw end.error; // turned out by a server
+        if (isPermanentFailure(end.error)) throw end.error; // turned out by a server
         this.#play = null;
         this.#statuses.push("reconnecting", details);
         // A random moment: the others must not all try at once.

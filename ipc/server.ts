@@ -122,7 +122,11 @@ interface ServerParts {
   readonly given: IpcServerOptions & { readonly maxClients: number; readonly maxPending: number };
 }
 
-/** The listening end of a channel; {@linkcode listenIpc} makes it. */
+/**
+ * The listening side of a channel; {@linkcode listenIpc} makes it.
+ *
+ * All methods may be called concurrently; each received message goes to the call that has waited longest.
+ */
 export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessage> {
   /** Name of the channel. */
   readonly name: string;

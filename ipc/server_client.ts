@@ -37,7 +37,12 @@ export interface ServerClientParts {
   readonly onFirst: (client: IpcServerClient) => void;
 }
 
-/** One client of a server. It ends with its connection; when the same process connects again, it is another. */
+/**
+ * One client of a server. It ends with its connection; a process that connects again is a new client.
+ *
+ * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
+ * each received message goes to the call that has waited longest.
+ */
 export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDisposable {
   /** Free for the program's own use. */
   data: unknown = undefined;

@@ -14,7 +14,7 @@ export interface AdmissionParts {
   readonly penalties?: Penalties | undefined;
   /** Sources that the cap of pending connections per source leaves alone. @default {loopback} */
   readonly exemptions?: SourceExemptions | undefined;
-  /** Gives a number from 0 to below 1. @default {Math.random} */
+  /** Returns a number from 0 to below 1. @default {Math.random} */
   readonly random?: (() => number) | undefined;
 }
 
@@ -218,7 +218,7 @@ export class Admission<Owner = unknown> {
     this.#refused[reason]++;
   }
 
-  /** Counts a handshake that has finished. Gives `false` when the ticket is not pending (any more). */
+  /** Counts a handshake that has finished. Returns `false` when the ticket is not pending (any more). */
   established(ticket: Ticket<Owner>, nowMs: number): boolean {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state !== "pending") return false;
@@ -233,7 +233,7 @@ export class Admission<Owner = unknown> {
     return true;
   }
 
-  /** Gives a ticket back as its connection has ended. Idempotent. */
+  /** Takes a ticket back because its connection has ended. Idempotent. */
   release(ticket: Ticket<Owner>): void {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state === "gone") return;

@@ -17,14 +17,14 @@ export interface AdmissionOptions {
    * Pending connections from which on early drop may strike: with a chance that grows from 0 here to 1 at
    * `maxPending`. As much as `maxPending` or more: never before that is reached.
    *
-   * @default {`maxPending`} while there is room nobody has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
+   * @default {`maxPending`} while there is room no handshake has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
    */
   readonly pendingDropStart?: number | undefined;
   /** Pending connections of one source at a time; see `SourceExemptions` for who is not held to it. @default {16} */
   readonly maxPendingPerSource?: number | undefined;
   /**
    * What gives way when there are too many pending connections. `"oldest"`: the one that has been pending longest,
-   * once handshakes have stalled (see `stallMs`); a flood of silent clients then cannot lock anyone out.
+   * once handshakes have stalled (see `stallMs`); a flood of silent clients then cannot lock other clients out.
    * `"newest"`: the one that just came, as in OpenSSH; silent clients hold the door until their deadline.
    *
    * @default {"oldest"}
@@ -70,7 +70,7 @@ export interface AdmissionLimits {
   readonly maxSources: number;
 }
 
-/** Most connections that a limit can be set to: more descriptors than any system gives to a process. */
+/** Most connections that a limit can be set to: more descriptors than any system allows a process. */
 const MOST = 2 ** 24;
 
 /**

@@ -7,7 +7,7 @@ const LIMITS_FILE = "/proc/self/limits";
 /** Descriptors for everything that is no connection: runtime, files, listeners, connections to others. */
 const RESERVE = 64;
 
-/** Most that can be wished for: more descriptors than any system gives to a process. */
+/** Most that can be wished for: more descriptors than any system allows a process. */
 const MOST = 2 ** 24;
 
 /** Connections where the user asked for no number. */
@@ -20,7 +20,7 @@ const DEFAULT_MAX_CONNECTIONS = 1000;
 const DEFAULT_WAITING = 128;
 
 /**
- * Tells how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
+ * Returns how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
  * process with all permissions (`--allow-all`) read the limit, and it is not known otherwise, nor where there is
  * no `/proc`.
  *
@@ -48,7 +48,7 @@ export function descriptorLimit(): number | null {
 /**
  * Reads the soft limit of open files from the text of `/proc/self/limits`.
  *
- * @returns the limit; `Infinity` when there is none, `null` when the text does not tell
+ * @returns the limit; `Infinity` when there is none, `null` when the text does not say
  *
  * @example
  * ```ts
@@ -91,7 +91,7 @@ export interface DescriptorBudget {
 /**
  * Fits a server into the descriptors of its process: backlog, connections and reserve together must not be more than
  * are allowed, or a flood leaves none for files, outgoing connections, or the listener itself. What the user set
- * is kept or refused, what he left open shrinks to fit.
+ * is kept or refused, options that the user left open shrink to fit.
  *
  * The reserve is 64, or half of what is allowed where that is less, so that a small server runs under
  * `ulimit -n 64` (Deno itself holds more than 20 descriptors before the first connection).

@@ -12,7 +12,7 @@ const MIN_RATE = 0.0001;
 
 /**
  * A limit on the rate at which messages are handed to the reader. What is absent is not limited. A message is counted when it is
- * handed over: what is over the limit waits, then the peer does, and nothing is lost.
+ * delivered: messages over the limit wait, then the peer waits, and none is lost.
  */
 export interface RateLimit {
   /** Messages per second. */
@@ -21,7 +21,7 @@ export interface RateLimit {
   readonly burstMessages?: number | undefined;
   /**
    * Bytes of messages per second, without what their framing adds. A message larger than `burstBytes` passes when none was
-   * handed over for as long as that burst takes; the next one waits until it is paid for, though 30 seconds at most.
+   * delivered for as long as that burst takes; the next one waits until it is paid for, though 30 seconds at most.
    */
   readonly bytesPerSecond?: number | undefined;
   /** Bytes that may come at once after a rest. @default {one second of the rate, at least 1} */
@@ -46,7 +46,7 @@ export interface RateLimitsOptions {
 /**
  * Rate limits of a server. A connection asks for its {@linkcode RateGate} once, and the gate with every message.
  *
- * @example A reader that waits as it is told to
+ * @example A reader that waits for as long as the limit asks
  * ```ts
  * import { assertEquals } from "@std/assert";
  *

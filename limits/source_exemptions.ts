@@ -18,7 +18,7 @@ export interface SourceExemptionsOptions {
   /**
    * Addresses and networks that no limit per source holds for, such as a load balancer that stands before the server, or an
    * office with many clients behind one address: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither
-   * caps nor rates of connections per source refuse them. An IPv6 prefix is at most 64 bits long. Where the balancer can tell the real
+   * caps nor rates of connections per source refuse them. An IPv6 prefix is at most 64 bits long. Where the balancer can send the real
    * addresses, limits are worth more with the PROXY protocol.
    *
    * @default {[]}
@@ -60,7 +60,7 @@ export class SourceExemptions {
     this.#networks = exemptSources.map(readNetwork);
   }
 
-  /** Tells whether the source with this key (see `sourceKey`) is left alone. */
+  /** Returns whether the source with this key (see `sourceKey`) is exempt. */
   has(source: string | null): boolean {
     if (source === null) return true;
     return !this.#limitLoopback && isLoopbackSource(source) || this.lists(source);

@@ -1,4 +1,4 @@
-// callHook(): calls what the application gave, and hears of its errors, thrown at once or later.
+// callHook(): calls a function of the application and catches its errors, thrown at once or later.
 
 /**
  * Calls a hook. `onFailed` hears of what it throws, and of what the promise rejects with that an async function

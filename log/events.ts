@@ -11,12 +11,12 @@ export interface LogEvent {
   readonly kind: string;
   /** The same for every line of a kind, but for words from a fixed set. */
   readonly message: string;
-  /** What differs. Texts are escaped and cut; an error is told by its code and its message. */
+  /** What differs. Texts are escaped and cut; an error is logged by its code and its message. */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
- * Writes lines to a logger. Ten of a kind in ten seconds at most; the next line tells in `leftOut` how many were not.
+ * Writes lines to a logger. Ten of a kind in ten seconds at most; the next line counts in `leftOut` those that were not.
  *
  * @example
  * ```ts

@@ -1,13 +1,13 @@
 // Logger: the four methods that Parley calls; console, @std/log and LogTape satisfy it.
 
 /**
- * Where Parley tells of what it cannot throw. `console`, the logger of `@std/log` and that of LogTape all fit.
+ * Where Parley reports what it cannot throw. `console`, the logger of `@std/log` and that of LogTape all fit.
  * Texts that came from a peer are escaped and cut before they get here.
  */
 export interface Logger {
-  /** For whoever looks for a fault. */
+  /** Details for finding a fault. */
   debug(message: string, fields?: Record<string, unknown>): void;
-  /** For whoever runs the program. */
+  /** For the operator of the program. */
   info(message: string, fields?: Record<string, unknown>): void;
   /** Something that may need a look. */
   warn(message: string, fields?: Record<string, unknown>): void;

@@ -127,7 +127,7 @@ export interface KindRateLimiterOptions {
   readonly maxKinds?: number | undefined;
 }
 
-/** What is to be done with a line. */
+/** What to do with a line. */
 export type LogDecision =
   | {
     /** Write it. */

@@ -20,7 +20,7 @@ export class SendWindow {
   }
 
   /**
-   * Adds what the peer gave.
+   * Adds credit from the peer.
    *
    * @throws {ProtocolError} `ERR_MUX_WINDOW` when the sum leaves 32 bits
    */
@@ -113,6 +113,7 @@ export class ReceiveWindow {
   }
 
   /**
+<<<<<<< HEAD:mux/credit_window.ts
    * Takes back that the application took `count` bytes. If the peer has had its credit for them, the next bytes that the
    * application takes earn none.
    */
@@ -121,7 +122,10 @@ export class ReceiveWindow {
   }
 
   /**
-   * Gives the consumed bytes back, and more when the reader emptied half a window within two round trips: then
+   * Returns credit for the consumed bytes, and more when the reader emptied half a window within two round trips: then
+=======
+   * Returns credit for the consumed bytes, and more when the reader emptied half a window within two round trips: then
+>>>>>>> i12-lead:mux/window.ts
    * the window, not the reader, holds the sender up. The result is the delta for the peer.
    */
   update({ now, rttMs, reserve }: GrowthContext): number {

@@ -147,7 +147,7 @@ export class Engine implements FrameSink, StreamHost {
     return core;
   }
 
-  /** Tells the peer that no streams are taken or opened any more. */
+  /** Announces to the peer that no streams are taken or opened any more. */
   goAway(): void {
     if (this.#state === "goAwaySent" || this.#state === "goAwayBoth" || this.#state === "ended") return;
     this.#state = nextSessionState(this.#state, "sendGoAway");

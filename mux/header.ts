@@ -114,7 +114,7 @@ function checkFlags(type: number, flags: number): void {
 
 function isStreamFlags(type: number, flags: number): boolean {
   if (type === FrameType.goAway) return flags === 0;
-  // Nobody opens and accepts the same stream at once.
+  // No side opens and accepts the same stream at once.
   return flags <= 15 && (flags & 3) !== (Flag.syn | Flag.ack);
 }
 

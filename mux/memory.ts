@@ -22,12 +22,13 @@ export interface MuxMemoryOptions {
 }
 
 /**
- * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless it gets another.
+ * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless its options name
+ * another. Any number of sessions may use it concurrently.
  *
- * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that take all
- * they can get always leave room for the next.
+ * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that reserve
+ * all they can always leave memory for the next peer.
  *
- * @example Giving a group of sessions 64 MiB of its own
+ * @example Reserving for a group of sessions 64 MiB of its own
  * ```ts
  * import { MuxMemory } from "@parley/parley/mux";
  * import { assertEquals } from "@std/assert";
@@ -85,7 +86,7 @@ export class MuxMemory {
   }
 }
 
-/** The budget that sessions share unless told otherwise: 256 MiB. */
+/** The budget that sessions share unless set otherwise: 256 MiB. */
 export const processMemory: MuxMemory = new MuxMemory();
 
 /** How an account reaches the budget above it. */

@@ -1,9 +1,9 @@
 // Pings under way, the round trip they measure, and the keepalive that watches the link.
 import type { Clock } from "../async/clock.ts";
-import { TokenBucket } from "./flood.ts";
+import { TokenBucket } from "../collections/token_bucket.ts";
 import { MAX_U32 } from "./header.ts";
 
-/** A measured round trip older than this is measured again when somebody asks. */
+/** A measured round trip older than this is measured again when a caller asks. */
 const FRESH_MS = 10_000;
 
 /**
@@ -23,13 +23,13 @@ export interface PingHooks {
   send(value: number): void;
 }
 
-/** Somebody who waits for a round trip. */
+/** A caller that waits for a round trip. */
 interface Waiter {
   readonly resolve: (ms: number) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** What somebody who asks is given. */
+/** What a caller gets. */
 export interface SharedPing {
   /** Resolves with the round trip. */
   readonly answer: Promise<number>;
@@ -62,7 +62,7 @@ export class PingTable {
 
   constructor(hooks: PingHooks) {
     this.#hooks = hooks;
-    this.#budget = new TokenBucket(PINGS_AT_ONCE, 1000 / REFILL_MS, hooks.clock.now());
+    this.#budget = new TokenBucket({ burst: PINGS_AT_ONCE, perSecond: 1000 / REFILL_MS }, hooks.clock.now());
   }
 
   /** Round trip measured last, milliseconds. */
@@ -86,7 +86,7 @@ export class PingTable {
     return { answer: promise, fail, waitMs: waiters === this.#queued ? REFILL_MS : 0 };
   }
 
-  /** An answer came; false when nobody waits for it. */
+  /** An answer came; false when no caller waits for it. */
   onAnswer(value: number): boolean {
     const ping = this.#pending.get(value);
     if (ping === undefined) return false;
@@ -98,7 +98,7 @@ export class PingTable {
     return true;
   }
 
-  /** The round trip for whoever steers by it; sends a ping of its own when the figure is old. */
+  /** The round trip for code that steers by it; sends a ping of its own when the figure is old. */
   freshRttMs(): number | undefined {
     if (!this.#measuring && this.#hooks.clock.now() - this.#measuredAt > FRESH_MS) {
       this.#measuring = true;
@@ -118,7 +118,7 @@ export class PingTable {
     for (const waiters of waiting) for (const waiter of waiters) waiter.reject(error);
   }
 
-  /** Those whom the next asker joins; sends a ping for them if none is under way and the budget allows. */
+  /** The callers that the next caller joins; sends a ping for them if none is under way and the budget allows. */
   #join(fresh: boolean): Set<Waiter> {
     const nowMs = this.#hooks.clock.now();
     if (!fresh && this.#latest !== undefined && nowMs - this.#latest.sentAt < SHARED_MS) {
@@ -131,7 +131,7 @@ export class PingTable {
 
   #sendNext(): void {
     const { clock, send } = this.#hooks;
-    if (!this.#budget.take(clock.now())) {
+    if (!this.#budget.tryTake(1, clock.now())) {
       this.#cancelNext = clock.after(REFILL_MS, () => {
         this.#cancelNext = undefined;
         // Who waited for it may have given up.
@@ -139,7 +139,7 @@ export class PingTable {
       });
       return;
     }
-    // Nobody would hear of an answer to these any more.
+    // No caller would see an answer to these any more.
     for (const [value, { waiters }] of this.#pending) if (waiters.size === 0) this.#pending.delete(value);
     const value = this.#next;
     this.#next = value === MAX_U32 ? 0 : value + 1;

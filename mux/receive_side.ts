@@ -23,7 +23,7 @@ type ReceivePhase =
   | { readonly kind: "open" }
   /** FIN came: what is buffered can be read, then the end. */
   | { readonly kind: "ended" }
-  /** Nobody wants the bytes any more. */
+  /** No reader wants the bytes any more. */
   | { readonly kind: "discarding" }
   | { readonly kind: "failed"; readonly error: unknown };
 
@@ -99,7 +99,7 @@ export class ReceiveSide {
     return this.#reader !== undefined;
   }
 
-  /** Grows a window that started small, as far as memory goes; the result is the credit to tell the peer. */
+  /** Grows a window that started small, as far as memory goes; the result is the credit to announce to the peer. */
   topUp(): number {
     return this.#phase.kind === "open" ? this.#window.topUp(this.#grow) : 0;
   }
@@ -144,7 +144,7 @@ export class ReceiveSide {
     this.#reader = undefined;
   }
 
-  /** Gives the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
+  /** Returns the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
   read(options?: WaitOptions, joinBytes = 0): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
       return Promise.reject(new TypeError("Cannot read from the stream: another read is under way"));

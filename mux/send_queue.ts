@@ -114,7 +114,7 @@ export class SendQueue implements FrameSource {
     }
   }
 
-  /** Takes what the peer gave. Throws as {@linkcode SendWindow.grant} does. */
+  /** Adds credit from the peer. Throws as {@linkcode SendWindow.grant} does. */
   grant(delta: number): void {
     this.#window.grant(delta);
     if (this.#pendingBytes > 0 && delta > 0) this.#writer.ready(this);

@@ -33,18 +33,21 @@ export interface MuxCloseOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Somebody who waits for a stream, incoming or to be opened. */
+/** A caller that waits for a stream, incoming or to be opened. */
 interface Waiter {
   /** Looks whether the wait is over. */
   readonly check: () => void;
 }
 
 /**
- * Many streams over one connection, by the yamux protocol; the far side may be any yamux program. The session
- * owns its transport and closes it.
+ * Many streams over one connection, by the yamux protocol; the peer may be any yamux program. The session owns its
+ * transport and closes it.
  *
- * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods is told so
- * (go-away 1) and cut off; `closed` then tells the {@linkcode ProtocolError}.
+ * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods receives
+ * go-away 1 and is cut off; `closed` then resolves with the {@linkcode ProtocolError}.
+ *
+ * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream goes to the
+ * call that has waited longest.
  *
  * @example Both sides over a pair in memory
  * ```ts
@@ -118,7 +121,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   /**
    * Opens a stream. It can be written to at once; the peer may still refuse it, and reads then reject with
    * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when it was going away. Waits its turn while the peer takes no more
-   * streams: as many as it told ({@linkcode agree}), or as its refusals have shown; and while `maxOpening` have no answer.
+   * streams: as many as it announced ({@linkcode agree}), or as its refusals have shown; and while `maxOpening` have no answer.
    *
    * @throws {ClosedError} `ERR_GOING_AWAY` once either side went away, `ERR_CLOSED` or `ERR_RESET` after the end
    * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when its turn did not come within `timeoutMs`, or no memory is left
@@ -174,16 +177,16 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     }
   }
 
-  /** What this side takes, to be told to the peer: see {@linkcode agree}. */
+  /** What this side accepts, to announce to the peer: see {@linkcode agree}. */
   get terms(): MuxTerms {
     return this.#engine.terms.ours;
   }
 
   /**
-   * Takes note of what the peer told that it takes, by a protocol of yours. May be called again when that changes.
+   * Takes note of what the peer announced that it accepts, by a protocol of yours. May be called again when that changes.
    *
    * With `maxStreams`, {@linkcode openStream} waits its turn in place of being refused. With `windowBytes`, which holds
-   * only if the peer was told {@linkcode terms} as well, streams start with the small windows of the terms in place of
+   * only if {@linkcode terms} was announced to the peer as well, streams start with the small windows of the terms in place of
    * 256 KiB and grow as memory allows, and the end of a handler ({@linkcode MuxStream.retire}) is known to both sides.
    * Call it before the peer may open streams under these terms.
    *
@@ -196,7 +199,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.agree(theirs);
   }
 
-  /** Lets the peer have more streams open than `maxStreams` of the options. Tell it first. Fewer changes nothing. */
+  /** Lets the peer have more streams open than `maxStreams` of the options. Announce it first. Fewer changes nothing. */
   raiseMaxStreams(maxStreams: number): void {
     checkTerm("maxStreams", maxStreams, MAX_STREAMS);
     this.#engine.terms.raiseMaxStreams(maxStreams);
@@ -208,7 +211,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.memory.raise(maxBufferedBytes);
   }
 
-  /** Tells the peer that the session takes no new streams; neither side can open one any more, old ones finish. */
+  /** Announces to the peer that the session accepts no new streams; neither side can open one any more, old ones finish. */
   goAway(): void {
     this.#engine.goAway();
     this.#wakeOpeners();

@@ -25,9 +25,12 @@ export interface MuxStreamStats {
 }
 
 /**
- * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through
- * {@linkcode readable}; write with {@linkcode write} or through {@linkcode writable}. The direct methods are the
- * faster ones. The peer may send only as much as its window allows, and gets more as bytes are read.
+ * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through {@linkcode readable};
+ * write with {@linkcode write} or through {@linkcode writable}. The direct methods are faster. The peer may send only
+ * as much as its window allows, and the window grows again as bytes are read.
+ *
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
+ * of the calls.
  *
  * @example
  * ```ts
@@ -188,7 +191,7 @@ export class MuxStream implements AsyncDisposable {
     if (ended instanceof TimeoutError && ended.cutBytes > 0) throw ended;
   }
 
-  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer is told by a reset at once. */
+  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer gets a reset at once. */
   cancel(): void {
     this.#core.cancel();
   }
@@ -239,7 +242,7 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` tells a peer that
+   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` shows a peer that
    * agreed on terms that the handler failed: its error then has a `RemoteError` with `ERR_HANDLER` as cause.
    */
   reset(reason?: unknown, { failed = false }: { readonly failed?: boolean | undefined } = {}): void {
@@ -309,7 +312,7 @@ export class MuxStream implements AsyncDisposable {
   /**
    * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}, and a peer that does not
    * end the stream within half a second is not waited for: the stream then ends by itself. It never rejects, so that it
-   * hides no error by which the scope is left; {@linkcode closed} tells how the stream ended.
+   * hides no error by which the scope is left; {@linkcode closed} says how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.hasGivenUp) this.reset();

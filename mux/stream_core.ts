@@ -18,7 +18,7 @@ import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 import type { SessionTerms } from "./terms.ts";
 import type { FrameWriter } from "./writer.ts";
 
-/** Time that a peer which waits for credit, and may still be reading, gets before RST tells it that none will come. */
+/** Time that a peer which waits for credit, and may still be reading, gets before RST ends the wait. */
 const LINGER_MS = 1000;
 
 /** Length of a RST frame that says, between sides that agreed on terms, that the handler failed. */

@@ -1,4 +1,4 @@
-// Terms: what each side of a session takes from the other, as it tells it or as it is learned.
+// Terms: what each side of a session accepts from the other, as announced or as learned from refusals.
 import type { Clock } from "../async/clock.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
@@ -61,7 +61,7 @@ export class SessionTerms {
   }
 
   /**
-   * What this side tells. The window: a quarter of the budget holds all streams that the peer may open, another quarter
+   * What this side announces. The window: a quarter of the budget holds all streams that the peer may open, another quarter
    * as many of ours, and the rest is for windows that grow.
    */
   get ours(): MuxTerms {

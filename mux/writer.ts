@@ -104,7 +104,7 @@ export class Batch {
     this.#count = 0;
   }
 
-  /** Forgets the frames and gives the buffer back; nothing may be writing it. */
+  /** Forgets the frames and returns the buffer; nothing may be writing it. */
   release(): void {
     this.reset();
     if (this.#bytes !== EMPTY) returnBuffer(this.#bytes);
@@ -121,7 +121,7 @@ export class Batch {
   }
 }
 
-/** How a {@linkcode FrameWriter} tells of its work. */
+/** How a {@linkcode FrameWriter} reports its work. */
 export interface FrameWriterHooks {
   /** Time, milliseconds. */
   nowMs(): number;
@@ -149,7 +149,7 @@ export class FrameWriter {
   #unblocked = 0;
   #idleWaiters: (() => void)[] = [];
 
-  /** Makes a writer for `transport`, which nobody else may write to. */
+  /** Makes a writer for `transport`, which no other code may write to. */
   constructor(transport: Transport, hooks: FrameWriterHooks) {
     this.#transport = transport;
     this.#hooks = hooks;
@@ -241,7 +241,7 @@ export class FrameWriter {
     try {
       while (!this.#stopped) {
         await this.#gather();
-        // Who came in the very turn in which that ended has found a writer at work, and nobody would wake it for them.
+        // A caller in the very turn in which that ended has found a writer at work, and nothing would wake it again.
         this.#assemble();
         const batch = this.#open;
         if (batch.used === 0) break;
@@ -255,12 +255,12 @@ export class FrameWriter {
         batch.reset();
         const tookMs = this.#hooks.nowMs() - startMs;
         if (tookMs > BLOCKED_MS) this.#unblocked += 1;
-        // A small batch tells nothing of the link: its time is that of a call.
+        // A small batch says nothing about the link: its time is that of a call.
         if (used * 2 >= LARGE_BYTES) this.#adapt(tookMs);
         this.#hooks.onWritten(used, count);
       }
     } catch (error) {
-      // The transport may still read from what it failed to write: that buffer must not go to anybody else.
+      // The transport may still read from what it failed to write: that buffer must not be used for anything else.
       this.#spare = new Batch();
       this.stop();
       this.#hooks.onError(error);
@@ -284,7 +284,7 @@ export class FrameWriter {
     }
   }
 
-  /** Lets everybody who wakes in this turn add to the batch, instead of a small write each. */
+  /** Lets every writer that wakes in this turn add to the batch, instead of a small write each. */
   async #settle(): Promise<void> {
     let seen = this.#queued;
     let quiet = 0;

@@ -29,7 +29,7 @@ export type DialTarget =
   };
 
 /**
- * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md tells why.
+ * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md says why.
  *
  * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
  * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached,

@@ -47,7 +47,7 @@ export type ListenTarget =
   };
 
 /**
- * Listens. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md tells why.
+ * Listens. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md says why.
  *
  * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
  * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`, `ERR_SOCKET_PATH_TOO_LONG`

@@ -31,10 +31,10 @@ const MIN_NAME_CHARACTERS = 4;
 const MAX_LISTED = 12;
 
 /**
- * Checks that a caller gave no option that does not exist: a misspelt limit would be no limit.
+ * Checks that a caller passed no option that does not exist: a misspelt limit would be no limit.
  *
  * @param action What is tried, such as `Cannot listen`; the error message begins with it
- * @param given What the caller gave. Anything but an object passes: the check of its type is elsewhere
+ * @param given The options that the caller passed. Anything but an object passes: the check of its type is elsewhere
  * @param path What stands before the name in the message, such as `tls.`
  * @throws {TypeError} when there is no such option
  *
@@ -67,7 +67,7 @@ export function checkOptionNames(action: string, given: unknown, names: NameTree
 const WAIT_NAMES = ["signal", "timeoutMs"] as const;
 
 /**
- * Checks that a caller gave a wait no option that does not exist: as {@linkcode checkOptionNames}, for what is called with each
+ * Checks that a caller passed a wait no option that does not exist: as {@linkcode checkOptionNames}, for what is called with each
  * message.
  *
  * @throws {TypeError} when there is no such option

@@ -59,7 +59,7 @@ export class PoolBackend extends Member<Link> {
   readonly quiet: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #context: BackendContext;
 
-  /** Checks what the user gave. */
+  /** Checks the user's options. */
   constructor(given: Backend, context: BackendContext) {
     super();
     const { options } = context;

@@ -26,7 +26,7 @@ export interface Balancer {
 /**
  * Makes a balancer.
  *
- * @param random gives numbers from 0 up to but not including 1
+ * @param random returns numbers from 0 up to but not including 1
  *
  * @example
  * ```ts

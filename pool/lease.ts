@@ -26,9 +26,12 @@ export interface LeaseOrigin {
 }
 
 /**
- * A connection that is yours until you give it back, by `await using` or {@linkcode release}. From then on every call on
- * {@linkcode conn} is refused, and what still waits there rejects. The pool then decides whether the connection can be used again:
- * only when it is whole, and `isReusable` among the options of the pool allows it.
+ * A connection that belongs to its holder until `await using` or {@linkcode release} returns it to the pool. From
+ * then on every call on {@linkcode conn} is refused, and calls that still wait there reject. The pool uses the
+ * connection again only if it is intact, and if the option `isReusable` of the pool allows it.
+ *
+ * `conn` may be used as a `Connection` may: one reader at a time, concurrent sends. The first call that ends the
+ * lease decides; later ones change nothing.
  *
  * @example
  * ```ts
@@ -70,7 +73,7 @@ export class Lease implements AsyncDisposable {
     this.#onReturn = origin.onReturn;
   }
 
-  /** Gives the connection back. Idempotent. */
+  /** Returns the connection to the pool. Idempotent. */
   release(): void {
     this.#return({ kind: "released" });
   }

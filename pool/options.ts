@@ -46,7 +46,7 @@ export interface Backend {
   transport?: "tcp" | "unix" | "memory" | undefined;
 }
 
-/** Gives the addresses of a name. */
+/** Returns the addresses of a name. */
 export type Resolver = (
   hostname: string,
   options: { readonly signal: AbortSignal },
@@ -132,7 +132,7 @@ export interface PoolOptions extends
 
 /** {@linkcode PoolOptions} with every default filled in, checked. */
 export interface ResolvedPoolOptions {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: PoolOptions;
   readonly balance: Balance;
   readonly maxPerBackend: number;

@@ -103,7 +103,7 @@ export class OutlierDetector<Key> {
     return nowMs < (this.#conducts.get(key)?.ejectedUntilMs ?? -Infinity);
   }
 
-  /** Ends an interval: gives those that are left out from now on. */
+  /** Ends an interval: returns those that are left out from now on. */
   judge(nowMs: number): Key[] {
     const ejected: Key[] = [];
     let room = this.#room(nowMs);

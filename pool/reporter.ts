@@ -1,6 +1,6 @@
 // PoolReporter: brings errors that no caller of a pool can learn to onError or the logger, without a flood and without a throw.
 import { callHook } from "../log/call_hook.ts";
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { errorForLog, KindRateLimiter } from "../log/text.ts";
 import type { Logger } from "../log/logger.ts";
 
@@ -53,7 +53,7 @@ export class PoolReporter {
       if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then !== "function") {
         return Boolean(answer);
       }
-      handled(Promise.resolve(answer));
+      ignoreRejection(Promise.resolve(answer));
       failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
     } catch (error) {
       failed(error);

@@ -32,7 +32,7 @@ export class Roster {
   }
 
   /**
-   * Checks what the user gave.
+   * Checks the user's options.
    *
    * @throws {TypeError | RangeError} when it is wrong
    */

@@ -20,7 +20,7 @@ import { isStaleEnd } from "./leased_connection.ts";
 /** What is done on a leased connection. */
 export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T;
 
-/** What the work is told. */
+/** What the work gets beside the connection. */
 export interface WorkContext {
   /** The signal that was given to `use`, or one that never aborts. */
   readonly signal: AbortSignal;
@@ -113,7 +113,7 @@ function giveBack(lease: Lease, signal: AbortSignal): void {
   signal.aborted ? lease.discard() : lease.release();
 }
 
-/** Whether an error of the work tells that the backend, or the way there, failed. */
+/** Whether an error of the work shows that the backend, or the way there, failed. */
 function blamesBackend(error: unknown): boolean {
   if (error instanceof LimitError) return false;
   if (error instanceof DOMException) return error.name === "TimeoutError";

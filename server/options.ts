@@ -40,7 +40,7 @@ export interface ServeErrorContext<Data = unknown> {
    * connection, the server goes on. `"refused"`: a limit refused a connection; the error names the limit (reported once in ten seconds
    * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
    * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
-   * `"close"`: what had been accepted for sending could not be handed over. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
+   * `"close"`: what had been accepted for sending could not be written. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
    * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
    * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    *
@@ -71,7 +71,7 @@ export interface IncomingInfo {
   readonly remoteAddr: Address;
 }
 
-/** What is called as a server lives. A hook that throws is told to `onError` and changes nothing else. */
+/** What is called as a server lives. The error of a hook goes to `onError` and changes nothing else. */
 export interface ServeHooks<Data = unknown> {
   /** The server listens. */
   onListen?: ((addr: Address) => void) | undefined;
@@ -83,13 +83,13 @@ export interface ServeHooks<Data = unknown> {
   onTraffic?: ((connection: Connection<Data>, traffic: Traffic) => void) | undefined;
   /** A connection is gone. */
   onDisconnect?: ((connection: Connection<Data>, end: ConnectionEnd) => void) | undefined;
-  /** Something went wrong that no caller can be told. @default {tells the logger} */
+  /** An error came up that no caller can receive. @default {logs it} */
   onError?: ((error: unknown, context: ServeErrorContext<Data>) => void) | undefined;
 }
 
 /**
- * Serves one connection. When it returns, what was sent is handed over and the connection closes in order; when it
- * throws, that connection ends the same way and `onError` is told.
+ * Serves one connection. When it returns, what was sent is written and the connection closes in order; when it
+ * throws, that connection ends the same way and `onError` is called.
  */
 export type Handler<Data = unknown> = (connection: Connection<Data>) => Promise<void> | void;
 
@@ -98,7 +98,7 @@ export interface ServeOptions<Data = unknown>
   extends ConnectionOptions, ServeHooks<Data>, AdmissionOptions, SourceExemptionsOptions {
   /** Address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
   hostname?: string | undefined;
-  /** Port to listen on; 0 picks a free one, told by `server.addr`. @default {0} */
+  /** Port to listen on; 0 picks a free one, see `server.addr`. @default {0} */
   port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
   path?: string | undefined;
@@ -152,7 +152,7 @@ export interface ServeOptions<Data = unknown>
    * @default {0} no balancer is known of
    */
   drainDelayMs?: number | undefined;
-  /** Time in ms that a shutdown gives connections to end in order, counted from the drain. @default {10000} */
+  /** Time in ms that connections have in a shutdown to end in order, counted from the drain. @default {10000} */
   drainTimeoutMs?: number | undefined;
   /** How many connections that have ended are kept, and for how long. */
   closedLog?: ClosedConnectionsOptions | undefined;
@@ -164,13 +164,13 @@ export interface ServeOptions<Data = unknown>
   data?: ((incoming: IncomingInfo) => Data) | undefined;
   /** Abort drains the server, as {@linkcode Server.shutdown} does. */
   signal?: AbortSignal | undefined;
-  /** Takes errors that no caller is told. @default {errors and warnings to the console} */
+  /** Takes errors that no caller can receive. @default {errors and warnings to the console} */
   logger?: Logger | undefined;
 }
 
 /** {@linkcode ServeOptions} with every default filled in, checked. */
 export interface ResolvedServeOptions<Data> {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: ServeOptions<Data>;
   /** For each connection. */
   readonly connection: ResolvedConnectionOptions;

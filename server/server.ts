@@ -37,7 +37,7 @@ const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs:
 /** Time in ms for handshakes under way when a drain begins: a client may have finished its own, and sent its first question. */
 const HANDSHAKE_GRACE_MS = 200;
 
-/** A running server; {@linkcode serve} makes it. */
+/** A running server; {@linkcode serve} makes it. Methods may be called concurrently and share one drain. */
 export class Server<Data = unknown> implements AsyncDisposable {
   readonly #options: ResolvedServeOptions<Data>;
   readonly #reporter: ErrorReporter<Data>;
@@ -149,7 +149,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   /**
    * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
-   * the handlers finish with it, hands over what they sent, closes. Idempotent: a second call shares the first one's deadline and
+   * the handlers finish with it, writes what they sent, closes. Idempotent: a second call shares the first one's deadline and
    * outcome.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
@@ -163,7 +163,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
-    // Known before anything is told: a hook may call shutdown() again.
+    // Set before any hook is called: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;
     promise.catch(() => {});

@@ -148,7 +148,7 @@ export class Sessions<Data> {
     for (const connection of this.connections.values()) referenced ? connection.ref() : connection.unref();
   }
 
-  /** Makes the connection and tells of it; `null` when its data could not be made. */
+  /** Makes the connection and announces it; `null` when its data could not be made. */
   #open(transport: Transport, incoming: Incoming, timer: RequestTimer): Connection<Data> | null {
     const { reporter, tally } = this.#parts;
     const { given } = this.#options;

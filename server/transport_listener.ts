@@ -1,5 +1,5 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
@@ -30,7 +30,7 @@ export type { ListenTransportOptions, TransportErrorContext } from "./transport_
 
 /**
  * Listens, and hands out the transport of every connection that comes: bytes without messages around them, which `MuxSession` and
- * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` tells when it listens.
+ * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` resolves when it listens.
  *
  * A client that says nothing holds up no other: TLS handshakes run side by side, bounded in time and number.
  *
@@ -77,8 +77,10 @@ interface Waiting {
 }
 
 /**
- * Connections as bare transports; {@linkcode listenTransport} makes it. A transport that was handed out belongs to who took it; ending
- * the listener does not touch it.
+ * Accepts connections as plain transports; {@linkcode listenTransport} makes it. A transport that the iteration has
+ * yielded belongs to the program; ending the listener does not touch it.
+ *
+ * Several iterations may run concurrently: each transport goes to the call that has waited longest.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;
@@ -169,11 +171,11 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * no connection.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
-   * @throws {AddressError} when it cannot listen, as {@linkcode ready} tells
+   * @throws {AddressError} when it cannot listen, as {@linkcode ready} does
    * @throws the reason of {@linkcode abort}
    */
   accept(options: WaitOptions = {}): Promise<Transport | null> {
-    return handled(this.#accept(options));
+    return ignoreRejection(this.#accept(options));
   }
 
   async #accept(options: WaitOptions): Promise<Transport | null> {
@@ -209,7 +211,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
     return iterate(() =>
-      handled(
+      ignoreRejection(
         this.#accept({}).then((value) => {
           return value === null ? { value: undefined, done: true } : { value, done: false };
         }),

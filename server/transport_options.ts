@@ -10,7 +10,7 @@ import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { checkAddress, checkParts, consoleLogger, resolveProxySources } from "./options.ts";
 
-/** Where an error came up that no caller of a `TransportListener` can be told. */
+/** Where an error came up that no caller of a `TransportListener` can receive. */
 export interface TransportErrorContext {
   /**
    * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`, and waits in no `accept`. `"accept"`: the
@@ -27,7 +27,7 @@ export interface TransportErrorContext {
 export interface ListenTransportOptions extends SourceExemptionsOptions {
   /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
   hostname?: string | undefined;
-  /** Port to listen on; 0 picks a free one, told by `addr`. @default {0} */
+  /** Port to listen on; 0 picks a free one, see `addr`. @default {0} */
   port?: number | undefined;
   /** Path of a unix socket to listen on instead. */
   path?: string | undefined;
@@ -62,15 +62,15 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   penalties?: PenaltiesOptions | undefined;
   /** Abort ends it, as {@linkcode TransportListener.shutdown} does. */
   signal?: AbortSignal | undefined;
-  /** Takes errors that no caller can be told. @default {the logger} */
+  /** Takes errors that no caller can receive. @default {the logger} */
   onError?: ((error: unknown, context: TransportErrorContext) => void) | undefined;
-  /** Takes errors that no caller is told. @default {errors and warnings to the console} */
+  /** Takes errors that no caller can receive. @default {errors and warnings to the console} */
   logger?: Logger | undefined;
 }
 
 /** {@linkcode ListenTransportOptions} with every default filled in, checked. */
 export interface ResolvedListenTransportOptions {
-  /** What the user gave. */
+  /** The options of the user. */
   readonly given: ListenTransportOptions;
   /** Where to listen, without TLS. */
   readonly where:

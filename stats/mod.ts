@@ -1,7 +1,7 @@
 /**
- * Statistics: snapshots of what servers, clients, wires, channels and pools have done, in all and per local
- * calendar day;
- * {@linkcode openMetrics} writes them for Prometheus, {@linkcode serveStats} serves them over HTTP.
+ * Statistics of servers, clients, wires, channels and pools, in total and per local calendar day, with a live page
+ * and metrics. For most uses call {@linkcode serveStats}, which serves the page, `/metrics`, `/healthz` and
+ * `/readyz` over HTTP. Call {@linkcode openMetrics} to write metrics for an HTTP server of your own.
  *
  * @example
  * ```ts

@@ -63,7 +63,11 @@ export function serveStats(
   return new StatsPage(nameSources(sources), resolved);
 }
 
-/** A statistics page that is served; {@linkcode serveStats} makes it. */
+/**
+ * A running statistics page; {@linkcode serveStats} makes it.
+ *
+ * All methods may be called concurrently; the first call that ends it decides.
+ */
 export class StatsPage implements AsyncDisposable {
   /** Resolves when it listens; rejects when it cannot. */
   readonly ready: Promise<void>;

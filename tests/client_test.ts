@@ -177,7 +177,7 @@ Deno.test("Client never rejects unheard, whatever is not awaited", async () => {
     removeEventListener("unhandledrejection", onUnhandled);
   }
   assertEquals(unheard, []);
-  // What the caller did wrong is told, and the ends are not: those the statuses tell of.
+  // Mistakes of the caller are logged, and ends are not: the statuses report those.
   assertEquals(new Set(told), new Set(["ERR_QUEUE_FULL", "ERR_FRAME_MALFORMED"]));
 });
 

@@ -1,4 +1,4 @@
-// Connection: its face. What it tells of itself, its options, and what its maker gives it.
+// Connection: its face. What it reports about itself, its options, and what its creator passes.
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Connection, type ConnectionOptions, type Traffic } from "../connection.ts";
 import { delimited, fixedLength, type Framing, raw } from "../framing.ts";

@@ -1,4 +1,4 @@
-// Every error class: its codes, what it tells beside them, and that it can be matched on.
+// Every error class: its codes, its other fields, and that it can be matched on.
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import {
   AddressError,

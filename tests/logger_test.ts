@@ -1,4 +1,4 @@
-// Logger: console, the logger of @std/log and that of LogTape are loggers as they are, and what they are told is of use.
+// Logger: console, the logger of @std/log and that of LogTape are loggers as they are, and their lines are useful.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
 import { Client, connect, type Logger, serve } from "@parley/parley";

@@ -17,7 +17,7 @@ import { serveStats } from "@parley/parley/stats";
 import { createCa, createCertificate, inspectCertificate, loadTls, writeIdentity } from "@parley/parley/tls";
 import { expose, forward, hub, join, mount } from "@parley/parley/wire";
 
-// deno-lint-ignore no-explicit-any -- what plain JavaScript may give
+// deno-lint-ignore no-explicit-any -- what plain JavaScript may pass
 type Wrong = any;
 
 const PORT = { port: 1 };

@@ -103,7 +103,7 @@ function anchors(page: string): string[] {
   );
 }
 
-/** Text of the library: a code that a page tells of must be in it. */
+/** Text of the library: a code that a page names must be in it. */
 const sources = (await Array.fromAsync(await findLibraryFiles(), (path) => Deno.readTextFile(file(path))))
   .join("\n");
 

@@ -23,11 +23,11 @@ const keyAlgorithm = { name: "ECDSA", namedCurve: "P-256" } as const;
 const maxNameLength = 64;
 
 /**
- * A certificate authority: what {@linkcode createCa} makes. Whoever has its key can pass for any host among
+ * A certificate authority: what {@linkcode createCa} makes. An attacker with its key can pass for any host among
  * those who trust it.
  */
 export interface CertificateAuthority {
-  /** CA certificate, PEM: given to everybody who is to trust it. */
+  /** CA certificate, PEM: for all that should trust it. */
   readonly cert: string;
   /** Private key, PEM (PKCS #8): kept secret. */
   readonly key: string;
@@ -260,7 +260,7 @@ async function openAuthority(ca: CertificateAuthority, now: Date): Promise<OpenA
   };
 }
 
-/** The authority's key as it calls it itself, else as everybody would. */
+/** The authority's key as it calls it itself, else as other programs would. */
 async function identifyIssuer(x509: Library, issuer: ParsedCertificate): Promise<Extension> {
   const certificate = new x509.X509Certificate(issuer.der.slice());
   const own = certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;

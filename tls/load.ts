@@ -18,12 +18,12 @@ import { FileWatcher, signFiles, systemClock, type WatchClock } from "./watch.ts
 
 export { resolveClientTls } from "./plan.ts";
 
-/** How watched files are reloaded, and who is told. */
+/** How watched files are reloaded, and what is called then. */
 export interface ReloadOptions {
-  /** Told when new credentials have come into force. */
+  /** Called when new credentials have come into force. */
   onReload?: (() => void) | undefined;
   /**
-   * Told when changed files cannot be used; the old credentials stay in force and the files are tried again
+   * Called when changed files cannot be used; the old credentials stay in force and the files are tried again
    * at each look. It also learns that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
    * before (for one that lives less than 42 days, when a third and a tenth of its life are left), `ERR_CERT_EXPIRED` when it has ended.
    *
@@ -38,7 +38,7 @@ export interface ReloadOptions {
    */
   watchIntervalMs?: number | undefined;
   /**
-   * How long in ms watched files may be unfit before {@linkcode onError} is told, 0 to 3600000. A rotation
+   * How long in ms watched files may be unfit before {@linkcode onError} is called, 0 to 3600000. A rotation
    * that writes one file after the other is unfit in between.
    *
    * @default {10000} the slowest copy of two small files
@@ -61,8 +61,8 @@ const NAMES: OptionNames<LoadTlsOptions> = {
 };
 
 /**
- * Credentials that were checked before anything listens, to be given as `tls` to one server or several,
- * which then follow the same files. Closing a server leaves them open.
+ * Credentials that were checked before anything listens. Pass them as `tls` to one server or several, which then
+ * follow the same files. Closing a server leaves them open. Any number of servers may use them concurrently.
  */
 export class LoadedTls {
   /** Lowest version spoken. */

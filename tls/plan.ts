@@ -195,7 +195,7 @@ async function ofFile<T>(check: () => Promise<T> | T): Promise<T> {
   }
 }
 
-/** Reads a file; an error keeps its class and tells which option names the file. */
+/** Reads a file; an error keeps its class and says which option names the file. */
 async function readNamedFile(path: string, option: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);

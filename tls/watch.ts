@@ -4,7 +4,7 @@
 // (certbot, Kubernetes), network file systems that send no events. It needs no permission for the
 // directory, and its timer, unlike Deno.watchFs, does not keep the process alive.
 
-/** Time as a watcher needs it; a test gives one that it moves by hand. */
+/** Time as a watcher needs it; a test passes one that it moves by hand. */
 export interface WatchClock {
   /** The present, in milliseconds since 1970. */
   now(): number;
@@ -24,7 +24,7 @@ export interface FileWatcherOptions {
   readonly clock: WatchClock;
   /** Loads everything anew; a rejection says that the files are unfit, and it is called again. */
   readonly reload: () => Promise<void>;
-  /** Told once of each state of the files that stays unfit. */
+  /** Called once for each state of the files that stays unfit. */
   readonly onUnfit: (error: unknown) => void;
 }
 
@@ -71,7 +71,7 @@ export class FileWatcher {
   }
 
   /**
-   * Ends watching. A reload under way runs out; {@linkcode closed} tells it to have no effect. Idempotent.
+   * Ends watching. A reload under way runs out; {@linkcode closed} keeps it from having an effect. Idempotent.
    */
   close(): void {
     this.#state = { kind: "closed" };
@@ -118,7 +118,7 @@ export class FileWatcher {
 }
 
 /**
- * Tells in one text which versions of `files` there are. Links are followed, so that a swapped link shows.
+ * Returns in one text which versions of `files` there are. Links are followed, so that a swapped link shows.
  * A file that changed a moment ago could change again without a trace in its times: then the text is never
  * the same twice.
  */

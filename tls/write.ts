@@ -4,12 +4,12 @@ import type { Credentials } from "./handshake/options.ts";
 
 /** Options of {@linkcode writeIdentity}. */
 export interface WriteIdentityOptions extends Credentials {
-  /** File for the certificate chain; anybody may read it. */
+  /** File for the certificate chain; every user may read it. */
   readonly certFile: string;
   /** File for the private key; only its owner may read it (mode 0600). */
   readonly keyFile: string;
   /**
-   * Put the new files in the place of old ones, each in one step, so that a server that watches them takes
+   * Put the new files in the place of existing ones, each in one step, so that a server that watches them takes
    * over.
    *
    * @default {false} existing files are an error
@@ -26,7 +26,7 @@ const NAMES: OptionNames<WriteIdentityOptions> = {
 };
 
 /**
- * Writes a certificate chain and its private key. Nobody else can read the key, not even for a moment: the
+ * Writes a certificate chain and its private key. No other user can read the key, not even for a moment: the
  * file is made with mode 0600. If it fails, nothing new is left behind, and old files are what they were. A program that ends in the
  * midst of a replacement, as by a power cut, can leave the new key beside the old certificate, and the old key beside both, as
  * `keyFile` with the ending `.old`.

@@ -31,7 +31,7 @@ function permissionsIn(program: Uint8Array<ArrayBuffer>): Record<string, unknown
   return JSON.parse(text.slice(start, text.indexOf("}", start) + 1));
 }
 
-/** The permissions that the flags ask for, as the program tells them: a list, empty for all of a kind. */
+/** The permissions that the flags ask for, as the program prints them: a list, empty for all of a kind. */
 function permissionsOf(args: readonly string[]): Map<string, string[]> {
   const permissions = new Map<string, string[]>();
   for (const arg of args) {
@@ -75,7 +75,7 @@ async function checkCompile(folder: string): Promise<string[]> {
   const faults = checkPermissions(program, args);
   const readme = Deno.readFileSync(new URL("README.md", ROOT));
   if (!includes(program, readme)) faults.push("The program does not embed README.md, which the demo sends");
-  // A folder that is embedded whole is told without its files.
+  // A folder that is embedded whole is listed without its files.
   if (!/─ (?:main\.ts|cli\/\*)/.test(told)) faults.push("The program does not embed cli/main.ts");
   for (const name of NOT_OURS) if (told.includes(name)) faults.push(`The program embeds ${name}`);
   const added = program.length - Deno.statSync(Deno.execPath()).size;

@@ -3,7 +3,7 @@
 import { fail } from "./report.ts";
 import { ROOT } from "./source_files.ts";
 
-/** What Deno tells of anything that can have a comment. */
+/** What Deno reports for anything that can have a comment. */
 interface Documented {
   readonly name?: string | undefined;
   readonly jsDoc?: JsDoc | undefined;
@@ -24,7 +24,7 @@ interface DocSymbol {
   })[];
 }
 
-/** What `deno doc --json` tells. */
+/** What `deno doc --json` prints. */
 export interface DocTree {
   readonly nodes: Readonly<
     Record<string, { readonly module_doc?: JsDoc | undefined; readonly symbols: readonly DocSymbol[] }>
@@ -55,7 +55,7 @@ export function docCoverage(tree: DocTree, exampleless: readonly string[] = []):
     if (!hasExample && !exampleless.includes(path)) missing.push(`${path}: an example`);
     for (const { name, declarations } of symbols) {
       for (const { kind, declarationKind, jsDoc, def } of declarations) {
-        // What another entry point documents is referred to from here; of overloads, nobody sees the one with a body.
+        // What another entry point documents is referred to from here; of overloads, the one with a body is not shown.
         if (declarationKind !== "export" || kind === "reference") continue;
         if (declarations.length > 1 && def?.["hasBody"] === true) continue;
         see(`${path}: ${name}`, jsDoc);

@@ -67,6 +67,7 @@ function staticSteps(folder: string): Step[] {
     { name: "format", args: ["fmt", "--check"] },
     { name: "doc lint", args: ["doc", "--lint", ...entryPoints()] },
     { name: "all documented", args: ["run", "-A", "tools/check_docs.ts"] },
+    { name: "plain words", args: ["run", "-A", "tools/check_words.ts"] },
     { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
     { name: "compile embeds", args: ["run", "-A", "tools/check_compile.ts"] },
     { name: "linked project", args: ["run", "-A", "tools/check_linked.ts"] },

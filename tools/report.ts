@@ -1,4 +1,4 @@
-// How the tools of this repository tell of a failure.
+// How the tools of this repository report a failure.
 
 /** Says on standard error what failed and ends the process with exit code 1. */
 export function fail(message: string): never {

@@ -7,7 +7,7 @@ import { findFiles, ROOT } from "./source_files.ts";
 import { addCounts, type Counts, countsOf, NO_COUNTS, summaryLine, withoutSummary } from "./test_summary.ts";
 
 /**
- * Files whose tests compare times: they are made to pass on a busy machine, but tell most when they are alone. All others run
+ * Files whose tests compare times: they are made to pass on a busy machine, but measure best when they are alone. All others run
  * side by side.
  */
 const ALONE: readonly string[] = [
@@ -24,7 +24,7 @@ const OWN_TASKS: readonly string[] = ["tests/balancers/"];
 /** Most files of one process; each costs a start, and the last ones to end should not be long. */
 const FILES_AT_ONCE = 6;
 
-/** Longest time in ms that one process may run, so that one that hangs is told of. */
+/** Longest time in ms that one process may run, so that a hanging one is reported. */
 const LIMIT_MS = 480_000;
 
 /** What one process runs. */
@@ -67,7 +67,7 @@ async function runBatch({ name, args }: Batch): Promise<BatchResult> {
   const [told, text] = [countsOf(said), withoutSummary(said).trim()];
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(`\n===== ${name}, ${seconds} s\n${text}`);
-  // A file that cannot be loaded, or a process that was ended, tells no failed test.
+  // A file that cannot be loaded, or a process that was ended, reports no failed test.
   const counts = success || told.failed > 0 ? told : addCounts(told, { ...NO_COUNTS, failed: 1 });
   return {
     counts,

@@ -19,7 +19,7 @@ export function countsOf(text: string): Counts {
   return { passed: count("passed"), failed: count("failed"), ignored: count("ignored") };
 }
 
-/** A text without its summaries, so that nobody takes one of them for the whole. */
+/** A text without its summaries, so that no reader takes one of them for the whole. */
 export function withoutSummary(text: string): string {
   return text.replace(SUMMARY, "");
 }

@@ -83,7 +83,7 @@ export function join(options: JoinOptions): JoinedWire {
   return new JoinedWire(options);
 }
 
-/** The joining side of the wire; {@linkcode join} makes it. */
+/** The joining side of the wire; {@linkcode join} makes it. All methods may be called concurrently. */
 export class JoinedWire implements AsyncDisposable {
   /** Resolves when the first session is open; rejects when there will be none, with the reason. */
   readonly ready: Promise<void>;

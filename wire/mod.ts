@@ -1,6 +1,8 @@
 /**
- * Named streams between peers that keep one connection: a server {@linkcode mount}s, clients {@linkcode join}, and
- * either side opens streams to the other, so a server calls a client that no connection could reach.
+ * Named streams between peers that keep one connection, so that a server can call clients behind NAT. For most uses
+ * call {@linkcode mount} on the server and {@linkcode join} on its clients; then either side opens streams to the
+ * other. Call {@linkcode hub} to relay streams between clients, and {@linkcode expose} and {@linkcode forward} for
+ * tunnels.
  *
  * @example A server that asks its client
  * ```ts

@@ -60,7 +60,11 @@ export function mount(options: MountOptions): MountedWire {
   return new MountedWire(resolveMount(options), null);
 }
 
-/** The server side of the wire; {@linkcode mount} and {@linkcode hub} make it. */
+/**
+ * The server side of the wire; {@linkcode mount} and {@linkcode hub} make it.
+ *
+ * All methods may be called concurrently: streams to one peer open in the order of the calls.
+ */
 export class MountedWire implements AsyncDisposable {
   /** Resolves when all is over and the descriptors are free. Never rejects. */
   readonly finished: Promise<void>;

@@ -1,4 +1,4 @@
-// Race: runs two programs in turns, and tells the ratio of what they reached, with its spread.
+// Race: runs two programs in turns, and prints the ratio of their results, with its spread.
 
 /** A core to pin a process to; `null` where `taskset` is not at hand. */
 type Core = 0 | 1 | null;
@@ -52,7 +52,7 @@ export async function stop(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
-/** Runs a program to its end and gives what it printed, as JSON. */
+/** Runs a program to its end and returns what it printed, as JSON. */
 export async function result<T>(child: Deno.ChildProcess): Promise<T> {
   const text = await new Response(child.stdout).text();
   const { success } = await child.status;

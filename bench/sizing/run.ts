@@ -33,7 +33,7 @@ function descriptors(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** A client that has been answered once; gives what ends it. */
+/** A client that has been answered once; returns the function that ends it. */
 async function client(kind: string, address: string, number: number): Promise<() => void> {
   const target = kind === "unix" ? { path: address } : { hostname: "localhost", port: Number(address) };
   const tls = kind.includes("TLS") ? { tls: { caCerts: [ca.cert] } } : {};

@@ -14,6 +14,6 @@ export interface Command extends CommandSyntax {
   readonly examples: readonly string[];
   /** Commands of a group. */
   readonly commands?: readonly Command[] | undefined;
-  /** Does it; gives the exit code: 0 done, 1 failed. Absent for a group. */
+  /** Runs the command; returns the exit code: 0 done, 1 failed. Absent for a group. */
   run?(args: Arguments): Promise<number>;
 }

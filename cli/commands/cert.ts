@@ -1,4 +1,4 @@
-// parley cert: makes certificates for private networks, and tells what is in them.
+// parley cert: makes certificates for private networks, and prints what is in them.
 import { caCommand, clientCertCommand, serverCertCommand } from "./cert/make.ts";
 import { showCommand } from "./cert/show.ts";
 import type { Command } from "../command/command.ts";

@@ -13,7 +13,7 @@ const SHELLS: Readonly<Record<string, (entries: readonly CommandEntry[]) => stri
   fish: fishCompletions,
 };
 
-/** `parley completions`, for the tree that `root` gives when it is asked. */
+/** `parley completions`, for the tree that `root` returns. */
 export function completionsCommand(root: () => Command): Command {
   return {
     name: "completions",

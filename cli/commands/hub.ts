@@ -23,7 +23,7 @@ import { LimitedLines, type LineLevel } from "../output/limited_lines.ts";
 import { kindOf, wireErrorsTo } from "../output/error_lines.ts";
 import { jsonText } from "../output/json_text.ts";
 
-/** Where it listens unless told otherwise: on this machine only. */
+/** Where it listens unless set otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "7000";
 
 /** `parley hub` */
@@ -162,7 +162,7 @@ function endUnless(access: HubAccess, session: WireSession, logger: Logger): voi
 /** Most offers of one client that a line of the log names. */
 const MOST_OFFERS = 8;
 
-/** What a hub tells of its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
+/** What a hub reports about its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
 class HubTalk {
   readonly #lines: LimitedLines;
   readonly #json: boolean;

@@ -1,4 +1,4 @@
-// HubLink: how expose and forward join a hub, tell how their link to it is, and end.
+// HubLink: how expose and forward join a hub, report the state of their link, and end.
 import { AuthError, ClosedError, ParleyError } from "../../errors.ts";
 import type { Logger } from "../../log/logger.ts";
 import { join, type JoinedWire } from "../../wire/mod.ts";
@@ -53,7 +53,7 @@ interface LinkPlan {
 }
 
 /**
- * Joins the hub at the address that was typed. It is told when the link is up, down, and tried again, with
+ * Joins the hub at the address that was typed. It is called when the link is up, down, and tried again, with
  * the reason.
  *
  * @throws {UsageError} when the arguments make no sense
@@ -70,9 +70,9 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
     drainTimeoutMs: drainTimeout(args),
   };
   const logger = openLogger(loggingOf(args));
-  // A hub that lets everybody in wants none: it is the hub that decides.
+  // A hub without authentication needs none: it is the hub that decides.
   const token = await tokenOf(args);
-  // Files that cannot be used are told now, and not with each attempt.
+  // Files that cannot be used are reported now, and not with each attempt.
   if (tls !== undefined) await resolveClientTls(tls);
   const lines = new LimitedLines(logger);
   const talk = new LinkTalk(logger, plan, tls);
@@ -101,7 +101,7 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
   return { wire, logger, lines, drainTimeoutMs: plan.drainTimeoutMs, failed };
 }
 
-/** What is told of a link. */
+/** What is reported about a link. */
 class LinkTalk {
   readonly #logger: Logger;
   readonly #hub: string;

@@ -3,7 +3,7 @@ import { SecretKey } from "../../ipc/mod.ts";
 import type { Command } from "../command/command.ts";
 import { print, say } from "../output/talk.ts";
 
-/** Bytes of a token: nobody guesses 256 bits. */
+/** Bytes of a token: 256 bits cannot be guessed. */
 const TOKEN_BYTES = 32;
 
 const secretCommand: Command = {

@@ -36,7 +36,7 @@ import { goOn, StopSignals } from "../process/stop.ts";
 import { count, duration, print, say } from "../output/talk.ts";
 import { jsonText } from "../output/json_text.ts";
 
-/** Where it listens unless told otherwise: on this machine only. */
+/** Where it listens unless set otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "5555";
 
 const KINDS = ["message", "connection"] as const;
@@ -137,7 +137,7 @@ async function runServe(args: Arguments): Promise<number> {
   return code;
 }
 
-/** What the options about limits say, by the names that the library gives them. */
+/** What the options about limits say, by the names of the library's options. */
 export function limitsOf(
   args: Arguments,
 ): ConnectionLimits & Pick<ServeOptions, "idleTimeoutMs" | "rateLimits"> {
@@ -189,7 +189,7 @@ async function handlerOf(
   return { handler, programs };
 }
 
-/** What is told of connections. */
+/** What is logged about connections. */
 function tellsOf(logger: Logger) {
   return {
     onConnect: (connection: Connection) => {

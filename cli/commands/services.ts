@@ -1,4 +1,4 @@
-// Services: what expose and forward are told behind HUB: one by two operands, or several as NAME=ADDRESS.
+// Services: the arguments of expose and forward behind HUB: one by two operands, or several as NAME=ADDRESS.
 import { UsageError } from "../command/usage.ts";
 
 /** A service, and the address that goes with it, as they were typed. */

@@ -68,7 +68,7 @@ export function pipeFraming(name: string, option?: string): PipeFraming {
   return { framing: parseFraming(name, option), lastEnd: new TextEncoder().encode(lastEnd) };
 }
 
-/** What the options say, by the names that the library gives them. */
+/** What the options say, by the names of the library's options. */
 export interface FramingChoice {
   /** What was typed for it. */
   readonly name: string;

@@ -40,7 +40,7 @@ export interface ConnectionLimits {
 }
 
 /**
- * What the options say, by the names that the library gives them; what is absent is for the library to
+ * What the options say, by the names of the library's options; what is absent is for the library to
  * choose.
  */
 export function connectionLimits(args: Arguments): ConnectionLimits {

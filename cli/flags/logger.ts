@@ -31,7 +31,7 @@ const MAX_DEPTH = 4;
 /** Most entries of one list or object that are shown. */
 const MAX_ENTRIES = 64;
 
-/** Names of fields whose values nobody may read in a log. */
+/** Names of fields whose values must not appear in a log. */
 const SECRET_NAME = /secret|token|passw|passphrase|credential|authorization|cookie|private|psk|^keys?$/i;
 
 /** What stands where a secret would. */
@@ -42,7 +42,7 @@ const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn:
 
 /**
  * Opens the log of the process: a second call replaces the first. A line is written when its method returns.
- * A field whose name tells of a secret (`token`, `password`, …) is hidden, and bytes are shown by their
+ * A field whose name suggests a secret (`token`, `password`, …) is hidden, and bytes are shown by their
  * number only.
  *
  * As text: `12:30:01.250 WARN  A handshake failed  phase=handshake connection=7`. As JSON, always these
@@ -69,7 +69,7 @@ export function openLogger(options: LoggingOptions = {}): Logger {
       { category: ["logtape", "meta"], sinks: ["out"], lowestLevel: "error" },
     ],
   });
-  // Whoever reads objects gets nothing else from standard error.
+  // A program that reads objects gets nothing else from standard error.
   sayThrough(
     format !== "json" ? null : (message, level) => {
       write(jsonText({ time: new Date().toISOString(), level, message, fields: {} }));
@@ -85,7 +85,7 @@ export function openLogger(options: LoggingOptions = {}): Logger {
 }
 
 /**
- * For the library, where a command tells by itself what people want to know: that is told once, the rest at
+ * For the library, where a command itself prints what people want to know: that is printed once, the rest at
  * debug.
  */
 export function forLibrary(logger: Logger): Logger {

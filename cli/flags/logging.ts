@@ -1,8 +1,8 @@
-// Logging options: how much a command tells, and in which form.
+// Logging options: how much a command logs, and in which form.
 import type { Arguments } from "../command/arguments.ts";
 import type { Flag } from "../command/syntax.ts";
 
-/** How much is told, from most to least; each level tells what the ones behind it do. */
+/** How much is logged, from most to least; each level includes those behind it. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
 /** Forms that a line of the log can have. */
 export const LOG_FORMATS = ["text", "json"] as const;

@@ -31,7 +31,7 @@ export function checkPlain(
   );
 }
 
-/** Whether an address is on this machine, as far as one can tell without asking for names. */
+/** Whether an address is on this machine, as far as that shows without a look-up. */
 function isLocal(address: TypedAddress): boolean {
   if ("path" in address || address.hostname === "localhost") return true;
   const source = sourceKey({ transport: "tcp", ...address });

@@ -6,7 +6,7 @@ import { UsageError } from "../command/usage.ts";
 import { findProgram } from "../commands/serve/find_program.ts";
 import { Programs } from "../commands/serve/programs.ts";
 
-/** Options of a command that runs a program of the user's; `byDefault` tells its longest run in words. */
+/** Options of a command that runs a program of the user; `byDefault` says its longest run in words. */
 export function programFlags(byDefault: string): readonly Flag[] {
   return [
     {

@@ -1,4 +1,4 @@
-// Statistics options: where a command that runs for long tells what it does, to people and machines.
+// Statistics options: where a command that runs for long publishes what it does, to people and machines.
 import type { StatsPage, StatsSource } from "../../stats/page.ts";
 import { addressText, parseAddress } from "../command/address.ts";
 import type { Arguments } from "../command/arguments.ts";
@@ -49,15 +49,15 @@ export function statsPlace(args: Arguments): StatsPlace | undefined {
   return { ...address, allowedHosts };
 }
 
-/** How {@linkcode openStats} tells, and what it does when it cannot. */
+/** How {@linkcode openStats} reports, and what it does when it cannot. */
 export interface OpenStatsOptions {
-  /** Whether standard output is told as well. */
+  /** Whether to report to standard output as well. */
   readonly json: boolean;
   /** Ends what was opened before. */
   readonly end: () => Promise<void>;
 }
 
-/** Serves statistics of `sources`, by name, and tells where; `null` where nobody wants them. */
+/** Serves statistics of `sources`, by name, and reports where; `null` where the user does not want them. */
 export async function openStats(
   place: StatsPlace | undefined,
   sources: Readonly<Record<string, StatsSource>>,

@@ -1,4 +1,4 @@
-// Error lines: where commands tell of errors of a server or a wire that no caller can be told.
+// Error lines: where commands log errors of a server or a wire that no caller can receive.
 import { AuthError, ParleyError, RemoteError } from "../../errors.ts";
 import { isHangUp } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";
@@ -44,7 +44,7 @@ const LEFT: Line = ["debug", "A client left in its handshake"];
 export function wireErrorsTo(lines: LimitedLines): (error: unknown, context: WireErrorContext) => void {
   const tell = teller(lines);
   return (error, { phase, session, remoteAddr }) => {
-    // Whose token was wrong is told by who decided that.
+    // The code that decides logs whose token was wrong.
     if (phase === "handshake" && error instanceof AuthError) return;
     const fields = session === undefined ? peerOf(remoteAddr) : { identity: session.identity };
     tell(phase === "handshake" && isHangUp(error) ? LEFT : WIRE_LINES[phase], error, fields);

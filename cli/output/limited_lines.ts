@@ -2,7 +2,7 @@
 import { KindRateLimiter } from "../../log/text.ts";
 import type { Logger } from "../../log/logger.ts";
 
-/** Length of the interval in which lines of a kind are limited, in ms; at its end the rest is told in one line. */
+/** Length of the interval in which lines of a kind are limited, in ms; at its end one line counts the rest. */
 const INTERVAL_MS = 10_000;
 
 /** Level of a line. */
@@ -19,7 +19,7 @@ export interface LimitedLine {
   readonly kind?: string | undefined;
 }
 
-/** Lines that were left out, and have not been told yet. */
+/** Lines that were left out, and are not reported yet. */
 interface LeftOut {
   readonly level: LineLevel;
   readonly text: string;
@@ -65,7 +65,7 @@ export class LimitedLines implements Disposable {
     this.#timer ??= unrefed(setTimeout(() => this.#tellLeftOut(), INTERVAL_MS));
   }
 
-  /** Writes how many lines were left out of which that is not told yet. Lines may still be written. */
+  /** Writes how many lines were left out and are not reported yet. Lines may still be written. */
   [Symbol.dispose](): void {
     this.#tellLeftOut();
   }

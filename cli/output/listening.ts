@@ -1,4 +1,4 @@
-// What every command that listens tells: where it does, in a form that people and scripts can wait for, and
+// What every command that listens prints: its address, in a form that people and scripts can wait for, and
 // that it ends.
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../command/address.ts";

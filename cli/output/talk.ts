@@ -18,7 +18,7 @@ export function writeError(line: string): void {
   write(Deno.stderr, `${line}\n`);
 }
 
-/** Whether a line tells of something that failed. */
+/** Whether a line reports a failure. */
 export type SayLevel = "info" | "error";
 
 let sayBy: (line: string, level: SayLevel) => void = writeError;

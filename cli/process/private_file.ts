@@ -1,4 +1,4 @@
-// readPrivateFile(): the text of a file with secrets, which nobody else may be able to read.
+// readPrivateFile(): the text of a file with secrets, which no other user may be able to read.
 import { AuthError } from "../../errors.ts";
 
 /** Most bytes of such a file: room for thousands of tokens. */
@@ -11,7 +11,7 @@ const OTHERS = 0o077;
  * Reads a file that holds secrets. A pipe will do as well, such as that of `--token-file <(pass show hub)`.
  *
  * @param what What it holds, for messages
- * @throws {AuthError} `ERR_FORBIDDEN` when others may read or write it, or it belongs to somebody else
+ * @throws {AuthError} `ERR_FORBIDDEN` when others may read or write it, or it belongs to another user
  * @throws {RangeError} when it is longer than 1 MiB
  */
 export async function readPrivateFile(path: string, what: string): Promise<string> {

@@ -79,7 +79,7 @@ export class StreamTransport implements Transport {
 
   /** Ends what is written. */
   async closeWrite(): Promise<void> {
-    // Whoever reads may have gone before.
+    // The reader may have gone before.
     await this.#writer.close().catch(() => {});
   }
 

@@ -17,8 +17,9 @@ const OTHERS = 0o077;
 let bytesOf: (key: SecretKey) => Uint8Array;
 
 /**
- * A secret of 32 bytes that both processes know. It proves who is on the other side and is never sent. It does not
- * show its bytes when it is printed, inspected, cloned or turned into JSON.
+ * A secret of 32 bytes that both processes know. It authenticates both sides and is never sent. It does not show its
+ * bytes when it is printed, inspected, cloned or turned into JSON. It never changes, so any number of channels may
+ * use it concurrently.
  *
  * @example Make one, store it for this user only, load it again
  * ```ts

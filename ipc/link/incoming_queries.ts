@@ -1,6 +1,6 @@
 // Answering: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../../options/check.ts";
-import { Stillness } from "../../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
@@ -100,7 +100,7 @@ export class Answering {
   /** Answers that wait for room, in the order in which they were finished; a `Map` as they may be cancelled. */
   readonly #finished = new Map<number, FinishedAnswer>();
   #finishedBytes = 0;
-  readonly #taking = new Stillness();
+  readonly #taking = new UnchangedTimer();
   /** Whether the asker has taken no byte for {@linkcode TAKES_NOTHING_MS}. */
   #takesNothing = false;
   #hasAnnounced = false;
@@ -192,7 +192,7 @@ export class Answering {
   /** Looks at the time: an asker that takes nothing is not kept more than the outbox may hold. */
   tick(nowMs: number, writtenBytes: number): void {
     const isFull = this.#options.isOutboxFull();
-    const stillMs = this.#taking.lastedMs(isFull ? writtenBytes : -1, nowMs);
+    const stillMs = this.#taking.unchangedMs(isFull ? writtenBytes : -1, nowMs);
     this.#takesNothing = isFull && stillMs >= TAKES_NOTHING_MS;
     if (!this.#takesNothing || this.#finished.size === 0) return;
     const dropped = [...this.#finished.keys()];

@@ -1,5 +1,5 @@
 // IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
-import { handled } from "../../async/rejections.ts";
+import { ignoreRejection } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Answering } from "./incoming_queries.ts";
 import { Asked, MAX_QUERY_BYTES_IN_FLIGHT } from "./outgoing_queries.ts";
@@ -130,7 +130,7 @@ export class IpcLink {
   /** Sends a message; see {@linkcode Outbox.push}. The type is checked already. */
   write(type: number, data: Uint8Array): Promise<void> {
     const refused = this.#refuseSend(data);
-    if (refused !== null) return handled(Promise.reject(refused));
+    if (refused !== null) return ignoreRejection(Promise.reject(refused));
     this.#traffic.messagesOut++;
     return this.#outbox.push(FrameKind.message, type, data);
   }
@@ -186,7 +186,7 @@ export class IpcLink {
   close(options: { timeoutMs?: number | undefined; reason?: number | undefined } = {}): Promise<void> {
     if (this.#state === "ended") return this.#close ?? Promise.resolve();
     const { timeoutMs = this.#options.closeTimeoutMs, reason = ClosingReason.done } = options;
-    this.#close ??= handled(this.#drain(timeoutMs, reason));
+    this.#close ??= ignoreRejection(this.#drain(timeoutMs, reason));
     return this.#close;
   }
 

@@ -1,5 +1,5 @@
 // Pings of a link, both ways: proofs that all before was received, and signs of life.
-import { handled } from "../../async/rejections.ts";
+import { ignoreRejection } from "../../async/rejections.ts";
 import { ProtocolError } from "../../errors.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
 
@@ -47,7 +47,7 @@ export class Pings {
   enter(): Promise<void> {
     this.#entry = Promise.withResolvers();
     this.#send();
-    return handled(this.#entry.promise);
+    return ignoreRejection(this.#entry.promise);
   }
 
   /** A frame came: a side that turns us away sends none of these. */
@@ -66,7 +66,7 @@ export class Pings {
   confirm(): Promise<void> {
     const waiting = Promise.withResolvers<void>();
     this.#waiting.set(this.#send(), waiting);
-    return handled(waiting.promise);
+    return ignoreRejection(waiting.promise);
   }
 
   /** Takes a ping. */

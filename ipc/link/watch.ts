@@ -1,5 +1,5 @@
 // LinkWatch: finds out that the other side is dead, does not read, or does not end what it began.
-import { Stillness } from "../../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import { FRAME_HEAD_BYTES } from "../protocol/frames.ts";
 
@@ -53,10 +53,10 @@ const SIGN_MS = 1000;
 export class LinkWatch {
   readonly #options: LinkWatchOptions;
   readonly #actions: LinkWatchActions;
-  readonly #writes = new Stillness();
-  readonly #frames = new Stillness();
+  readonly #writes = new UnchangedTimer();
+  readonly #frames = new UnchangedTimer();
   #inputs = 0;
-  readonly #silence = new Stillness();
+  readonly #silence = new UnchangedTimer();
   #pingedAtMs: number | null = null;
   #lookedAtMs = -Infinity;
   #signAtMs = -Infinity;
@@ -80,8 +80,8 @@ export class LinkWatch {
       // Nothing can be said of the other side before it had its chance to be heard.
       this.#inputs++;
       this.#pingedAtMs = null;
-      this.#writes.lastedMs(-1, nowMs);
-      this.#frames.lastedMs(-1, nowMs);
+      this.#writes.unchangedMs(-1, nowMs);
+      this.#frames.unchangedMs(-1, nowMs);
     }
     this.#watchWrites(nowMs, look);
     this.#watchMessage(nowMs, look);
@@ -93,7 +93,7 @@ export class LinkWatch {
     const { writeTimeoutMs } = this.#options;
     // That no sign of life fits in is no fault of a side that does not read either: two that rest owe each other nothing.
     const owes = writing && queuedBytes > FRAME_HEAD_BYTES;
-    const stillMs = this.#writes.lastedMs(owes ? writtenBytes : -1, nowMs);
+    const stillMs = this.#writes.unchangedMs(owes ? writtenBytes : -1, nowMs);
     if (!owes || stillMs < writeTimeoutMs) return;
     this.#actions.fail(
       new ClosedError(
@@ -107,7 +107,7 @@ export class LinkWatch {
   #watchMessage(nowMs: number, { paused, inFrame, framesIn }: LinkLook): void {
     const { messageTimeoutMs } = this.#options;
     const watched = inFrame && !paused && messageTimeoutMs > 0;
-    const stillMs = this.#frames.lastedMs(watched ? framesIn : -1, nowMs);
+    const stillMs = this.#frames.unchangedMs(watched ? framesIn : -1, nowMs);
     if (!watched || stillMs < messageTimeoutMs) return;
     this.#actions.fail(
       new TimeoutError(
@@ -132,7 +132,7 @@ export class LinkWatch {
       this.#inputs++;
       this.#pingedAtMs = null;
     }
-    const silentMs = this.#silence.lastedMs(this.#inputs, nowMs);
+    const silentMs = this.#silence.unchangedMs(this.#inputs, nowMs);
     if (silentMs === 0) this.#pingedAtMs = null;
     if (this.#pingedAtMs === null) {
       if (silentMs < keepaliveMs) return;

@@ -14,7 +14,7 @@ export interface Network {
 /**
  * Reads `10.0.0.5`, `10.0.0.0/8` or `2001:db8::/32`; an address alone is the longest prefix.
  *
- * @param text What the user gave
+ * @param text Text of the user
  * @param longestIpv6 The longest prefix of IPv6 that is allowed, in bits
  * @returns `null` when it is none
  *

@@ -23,10 +23,10 @@ const KEEPALIVE_DELAY_MS = 60_000;
  * A socket of node:net, which may carry a TLS session.
  *
  * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
- * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that anybody on the way can
+ * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that an attacker on the way can
  * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
  *
- * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, be it before or
+ * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, before or
  * meanwhile: the platform takes that for a broken connection, unless it is reading. So it is kept reading, without room for bytes:
  * see {@linkcode hold}.
  */
@@ -37,7 +37,7 @@ export class NodeLink {
   localAddr: Address;
   /** The far end. */
   remoteAddr: Address;
-  /** True while the platform handles the end of the socket, be it in order or by a reset. */
+  /** True while the platform handles the end of the socket, in order or by a reset. */
   ending = false;
   /** Called when the socket has ended, after the platform has handled it. */
   onEnd: () => void = nothing;

@@ -13,7 +13,7 @@ const PAUSE_BYTES = 128 * 1024;
 /** Bytes read ahead of the reader at which reading goes on. */
 const RESUME_BYTES = 32 * 1024;
 
-/** Bytes read ahead at which the connection ends: reading did not stop when it was told to. */
+/** Bytes read ahead at which the connection ends: reading did not stop when it was asked to. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /** How long a write to a peer that has sent nothing may keep what comes from being read, in ms: it may be an answer. */
@@ -130,7 +130,7 @@ export class NodeTransport implements Transport {
     this.#ended = true;
     if (this.#incoming.kind === "failed") throw transportFault("close", this.#incoming.cause);
     if (this.#deaf !== undefined) throw transportFault("close", this.#deaf.cause);
-    // Without a session on it, the end of the socket is the only one. Under a session it is one that anybody on the way could make.
+    // Without a session on it, the end of the socket is the only one. Under a session it is one that an attacker on the way could make.
     const ending = this.#signed ? this.#session : this.#link.socket;
     const cause = await new Promise<unknown>((resolve) => {
       ending.end((error?: unknown) => resolve(error));
@@ -254,7 +254,7 @@ export class NodeTransport implements Transport {
     this.#writing = undefined;
   };
 
-  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is anybody's guess. */
+  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is unknown. */
   #isBufferGone(): boolean {
     return this.#writing !== undefined && this.#writing.length !== this.#length;
   }

@@ -1,4 +1,5 @@
 // TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
+import { DeadlineSignal, unlessAborted } from "../../async/deadline.ts";
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import tls from "node:tls";
@@ -26,7 +27,7 @@ import type { PeerCertificate, TlsInfo, Transport } from "../transport/transport
 /** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
 const NO_TIMER = -1;
 
-/** Time for a look at a certificate that was refused: the caller waits for it, to be told no more than why. */
+/** Time for a look at a certificate that was refused: the caller waits for it, only to learn why. */
 const PEEK_MS = 1000;
 
 const NO_PINS: ReadonlySet<string> = new Set();
@@ -41,7 +42,7 @@ export interface NodeServerTls {
   readonly alpnProtocols: readonly string[];
 }
 
-/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless told otherwise. */
+/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless set otherwise. */
 export async function dialTlsNode(
   target: TcpTarget | { readonly path: string },
   client: ResolvedClientTls,
@@ -56,7 +57,7 @@ export async function dialTlsNode(
     const isRefusal = error instanceof TlsError && error.code === "ERR_CERT_UNTRUSTED";
     // A pinned certificate is compared here, where it is known.
     if (!isRefusal || client.pins !== undefined) throw error;
-    // The platform says the same of all certificates that it refuses: a look at this one tells why.
+    // The platform says the same of all certificates that it refuses: a look at this one shows why.
     const certificate = await peekBriefly(target, hostname, options);
     // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
     const { aborted, reason } = options.signal;
@@ -76,15 +77,11 @@ async function peekBriefly(
   hostname: string,
   options: DialOptions,
 ): Promise<PeerCertificate | undefined> {
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), PEEK_MS);
-  const signal = AbortSignal.any([options.signal, limit.signal]);
+  using deadline = new DeadlineSignal({ signal: options.signal, timeoutMs: PEEK_MS });
   try {
-    return (await peekTls(target, hostname, { ...options, signal })).chain[0];
+    return (await peekTls(target, hostname, { ...options, signal: deadline.signal })).chain[0];
   } catch {
     return undefined;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -269,7 +266,6 @@ async function settle(
   ) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
-  const onAbort = () => reject(signal.reason);
   let isRefused = false;
   const onClose = () => {
     // A peer that was refused leaves; why it was refused is known.
@@ -277,7 +273,6 @@ async function settle(
   };
   // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
   link.onEnd = () => setImmediate(onClose);
-  signal.addEventListener("abort", onAbort, { once: true });
   link.socket.once("close", onClose);
   try {
     signal.throwIfAborted();
@@ -292,12 +287,11 @@ async function settle(
     }, (error) => {
       if (!isRefused) reject(error);
     });
-    return await promise;
+    return await unlessAborted(promise, signal);
   } catch (error) {
     link.destroy();
     throw error;
   } finally {
-    signal.removeEventListener("abort", onAbort);
     link.socket.removeListener("close", onClose);
     link.onEnd = nothing;
   }

@@ -1,4 +1,5 @@
 // peekTls(): what a server shows in its TLS handshake, unverified.
+import { unlessAborted } from "../../async/deadline.ts";
 import tls from "node:tls";
 import { peerCertificate } from "../../tls/handshake/describe.ts";
 import { normalizeHost } from "../../tls/handshake/host.ts";
@@ -32,10 +33,8 @@ export async function peekTls(
   const { signal } = options;
   const link = await connectNode(target, options);
   const { promise, resolve, reject } = Promise.withResolvers<PeekedTls>();
-  const onAbort = () => reject(signal.reason);
   options.onStage?.("secure");
   const onEnd = () => reject(handshakeFault(new Error("the server closed the connection"), hostname));
-  signal.addEventListener("abort", onAbort, { once: true });
   link.onEnd = onEnd;
   try {
     const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
@@ -46,14 +45,13 @@ export async function peekTls(
     session.on("error", (cause) => reject(handshakeFault(cause, hostname)));
     session.once("close", onEnd);
     link.watch();
-    return await promise;
+    return await unlessAborted(promise, signal);
   } finally {
-    signal.removeEventListener("abort", onAbort);
     link.destroy();
   }
 }
 
-/** How node is told whom to ask for: an address is compared, but never sent as a server name (RFC 6066, section 3). */
+/** The names for which node asks: an address is compared, but never sent as a server name (RFC 6066, section 3). */
 export function nameOptions(hostname: string): { host: string; servername?: string | undefined } {
   const host = normalizeHost(hostname);
   return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
@@ -64,7 +62,7 @@ function chainOf(session: tls.TLSSocket): PeerCertificate[] {
   let shown: Partial<tls.DetailedPeerCertificate> | undefined = session.getPeerCertificate(true);
   while (shown?.raw !== undefined && chain.length < MAX_CHAIN) {
     const certificate = peerCertificate(shown.raw);
-    // A root is its own issuer, and told as that once more.
+    // A root is its own issuer, and returned as its own issuer once more.
     if (certificate.fingerprint256 === chain.at(-1)?.fingerprint256) break;
     chain.push(certificate);
     shown = shown.issuerCertificate;

@@ -1,4 +1,5 @@
 // DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
+import { watchWait } from "../../async/wait.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";
 import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
@@ -34,7 +35,7 @@ export interface ListenerKind<Conn> {
   readonly addr: Address;
   /** Sources whose connections begin with a PROXY header. */
   readonly proxySources?: ProxySources | undefined;
-  /** Tells the addresses of an accepted socket; it throws when the peer is gone. */
+  /** Returns the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /** Finishes what the kernel began; the socket is closed when it rejects. */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
@@ -107,7 +108,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     try {
       if (!this.#closed) return this.#makeIncoming(conn);
     } catch {
-      // The peer is gone: its addresses cannot be told any more.
+      // The peer is gone: its addresses cannot be read any more.
     }
     closeQuietly(conn);
     return null;
@@ -173,8 +174,7 @@ class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
 
   async identify({ signal }: { signal: AbortSignal }): Promise<void> {
     const { conn, description } = this;
-    const onAbort = () => closeQuietly(conn);
-    signal.addEventListener("abort", onAbort, { once: true });
+    const stop = watchWait({ signal }, { cancel: () => closeQuietly(conn) });
     try {
       signal.throwIfAborted();
       const { addresses, rest } = await readHeader(conn);
@@ -184,7 +184,7 @@ class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
       closeQuietly(conn);
       throw signal.aborted ? signal.reason : error;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      stop();
     }
   }
 

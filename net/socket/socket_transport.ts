@@ -1,4 +1,4 @@
-// SocketTransport: a Transport over a Deno.Conn, be it TCP, a unix socket or native TLS.
+// SocketTransport: a Transport over a Deno.Conn: TCP, a unix socket or native TLS.
 import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
 import { ReadBuffer } from "../transport/read_buffer.ts";
 import { unacknowledgedBytes } from "../transport/send_queue.ts";
@@ -10,7 +10,7 @@ export interface SocketDescription {
   readonly localAddr: Address;
   /** The far end. */
   readonly remoteAddr: Address;
-  /** What the TLS handshake told, if there was one. */
+  /** Facts of the TLS handshake, if there was one. */
   readonly tls?: TlsInfo | undefined;
   /** Bytes of the peer that were read already: they come first. */
   readonly first?: Uint8Array | undefined;
@@ -27,7 +27,7 @@ export class SocketTransport implements Transport {
   #reading = false;
   /** The bytes of the write under way. */
   #writing: Uint8Array | null = null;
-  /** How many they are, and how many of them are not yet handed over. */
+  /** How many they are, and how many of them are not yet written. */
   #length = 0;
   #left = 0;
   #ended = false;

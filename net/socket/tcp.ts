@@ -1,6 +1,6 @@
 // TCP: dialling and listening by Deno's own sockets.
 import { dialFault, isSelf, listenFault, selfConnected } from "../transport/faults.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
@@ -16,7 +16,7 @@ export interface TcpTarget {
   readonly port: number;
 }
 
-/** What a TCP listener can be told. */
+/** Options of a TCP listener. */
 export interface TcpListenTarget extends TcpTarget {
   /** Let several listeners share the port. @default {false} */
   readonly reusePort?: boolean | undefined;
@@ -64,7 +64,7 @@ export interface DialOptions {
   readonly canReset?: boolean | undefined;
 }
 
-/** How many connections wait for `accept` unless told otherwise. */
+/** How many connections wait for `accept` unless set otherwise. */
 export const DEFAULT_BACKLOG = 511;
 
 /** A connection over TCP. */

@@ -1,4 +1,5 @@
 // Files of unix sockets: names beside them, who they are, and turns among starters.
+import { pause } from "../../async/pause.ts";
 
 /** Longest path in bytes (`sun_path` of Linux without its ending zero). */
 export const MAX_PATH_BYTES = 107;
@@ -30,11 +31,11 @@ export async function lockDirectory(path: string, maxMs: number = Infinity): Pro
   }
 }
 
-/** Locks a file unless another holds it for too long: anybody who may read a directory may lock it. */
+/** Locks a file unless another holds it for too long: every process that may read a directory may lock it. */
 async function lockWithin(file: Deno.FsFile, maxMs: number): Promise<boolean> {
   for (const end = performance.now() + maxMs; !await file.tryLock(true);) {
     if (performance.now() >= end) return false;
-    await new Promise((resolve) => setTimeout(resolve, RETRY_LOCK_MS));
+    await pause(RETRY_LOCK_MS);
   }
   return true;
 }
@@ -63,7 +64,7 @@ export function isSame(path: string, own: FileId): boolean {
 
 /**
  * What the file at a path is like now; `null` when there is none. Another text says that it was replaced, written to, or given
- * another mode: numbers of files are used again, so {@linkcode isSame} alone does not tell one that is not kept open.
+ * another mode: numbers of files are used again, so {@linkcode isSame} alone does not recognise one that is not kept open.
  */
 export function markOf(path: string): string | null {
   try {
@@ -79,7 +80,7 @@ export function directoryOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1) || ".";
 }
 
-/** A name in the same directory that hardly anybody else has, no longer than is needed, with room for so many bytes more. */
+/** A name in the same directory that hardly any other process uses, no longer than is needed, with room for so many bytes more. */
 export function nameBeside(path: string, more = 0): string {
   const slash = path.lastIndexOf("/") + 1;
   const directory = path.slice(0, slash);

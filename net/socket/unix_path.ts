@@ -119,7 +119,7 @@ async function bindLocked<T extends { close(): void }>(
   throw inUse(path, "its socket changes hands");
 }
 
-/** Binds under the umask that gives the socket its mode. Nothing else of this thread runs meanwhile. */
+/** Binds under the umask that sets the mode of the socket. Nothing else of this thread runs meanwhile. */
 function bindByUmask<T>(
   { path, mode }: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,

@@ -87,7 +87,7 @@ export function busy(what: "read" | "write"): TypeError {
   return new TypeError(`Cannot ${what}: another ${what} is under way`);
 }
 
-/** The caller's mistake of giving bytes away before they are sent. */
+/** The caller's mistake of transferring bytes before they are sent. */
 export function bufferGone(): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",

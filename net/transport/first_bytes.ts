@@ -1,7 +1,7 @@
 // Names what a peer sent in place of what was wanted, by its first bytes.
 import { escapeForLog } from "../../log/text.ts";
 
-/** How many bytes from the start are looked at; more tell nothing further. */
+/** How many bytes from the start are looked at; more bytes decide nothing further. */
 export const FIRST_BYTES = 32;
 
 /** Most characters of a peer's text that are quoted: enough to know a protocol by, too few to hold a secret. */
@@ -48,7 +48,7 @@ const TEXT = /^[\t\r\n\x20-\x7e]+$/;
  * start is quoted. A noun phrase, such as `a TLS handshake`, for messages that go on "… as the peer sent a TLS handshake".
  *
  * @param bytes The start of what came; at most {@linkcode FIRST_BYTES} are looked at, and some protocols need 12 of them
- * @returns `undefined` when the bytes tell nothing
+ * @returns `undefined` when the bytes show no protocol
  *
  * @example
  * ```ts

@@ -7,7 +7,7 @@ export type Address =
   | { readonly transport: "unix"; readonly path: string }
   | { readonly transport: "memory"; readonly name: string };
 
-/** What the TLS handshake told about a certificate. The field names are those of X.509. */
+/** Facts about a certificate from the TLS handshake. The field names are those of X.509. */
 export interface PeerCertificate {
   /** Subject as one line, such as `CN=agent-7,O=Example`. */
   readonly subject: string;
@@ -31,11 +31,11 @@ export interface PeerCertificate {
 export interface TlsInfo {
   /** Which implementation carries the session. */
   readonly backend: "deno" | "node";
-  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not tell. */
+  /** Negotiated protocol, such as `TLSv1.3`; `null` where the platform does not say. */
   readonly protocol: string | null;
   /** Negotiated application protocol (ALPN), `null` when there is none. */
   readonly alpnProtocol: string | null;
-  /** The peer's verified certificate, `null` when it sent none or the platform does not tell. */
+  /** The peer's verified certificate, `null` when it sent none or the platform does not say. */
   readonly peerCertificate: PeerCertificate | null;
 }
 
@@ -71,7 +71,7 @@ export interface Transport {
   readonly localAddr: Address;
   /** The far end. */
   readonly remoteAddr: Address;
-  /** What the TLS handshake told; absent without TLS. */
+  /** Facts of the TLS handshake; absent without TLS. */
   readonly tls?: TlsInfo | undefined;
   /**
    * Waits for the next bytes; `null` at an orderly end. The chunk belongs to the caller and is never

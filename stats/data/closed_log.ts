@@ -71,14 +71,14 @@ export class ClosedLog<Entry> {
     this.#byId.set(id, slot);
   }
 
-  /** Gives the entry with this id; `undefined` when it never was, or was dropped. */
+  /** Returns the entry with this id; `undefined` when it never was, or was dropped. */
   get(id: string, nowMs: number): Entry | undefined {
     this.expire(nowMs);
     return this.#byId.get(id)?.entry;
   }
 
   /**
-   * Gives the entries, the newest first.
+   * Returns the entries, the newest first.
    *
    * @param limit Most entries that are given
    */
@@ -92,7 +92,7 @@ export class ClosedLog<Entry> {
     return entries;
   }
 
-  /** Drops the entries that are too old. Gives how many. */
+  /** Drops the entries that are too old. Returns how many. */
   expire(nowMs: number): number {
     let dropped = 0;
     for (; this.#size > 0; dropped++) {

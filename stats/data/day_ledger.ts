@@ -21,8 +21,8 @@ export interface DayStats<Counters> {
 }
 
 /**
- * Gives the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European
- * winter time. (`Date.getTimezoneOffset` gives the opposite sign.)
+ * Returns the offset of local time from UTC at a moment, in minutes, east positive: 60 for Central European
+ * winter time. (`Date.getTimezoneOffset` has the opposite sign.)
  */
 export type TimeZoneOffset = (epochMs: number) => number;
 
@@ -35,7 +35,7 @@ export interface DayLedgerOptions {
 }
 
 /**
- * Gives the offset of the system's local time from UTC, in minutes, east positive.
+ * Returns the offset of the system's local time from UTC, in minutes, east positive.
  *
  * @example
  * ```ts
@@ -49,7 +49,7 @@ export function systemTimeZoneOffset(epochMs: number): number {
 }
 
 /**
- * Gives the local calendar day of a moment, as `YYYY-MM-DD`.
+ * Returns the local calendar day of a moment, as `YYYY-MM-DD`.
  *
  * @param offset Offset of local time; the system's when absent
  *
@@ -151,7 +151,7 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
   }
 
   /**
-   * Gives what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last
+   * Returns what was counted in a day, up to the last {@linkcode roll}. A day between the first and the last
    * one that are kept, in which the process did not run, counts 0.
    *
    * @param day As `YYYY-MM-DD`
@@ -162,13 +162,13 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
     return findDay(this.days(), day);
   }
 
-  /** Gives all days that are kept, up to the last {@linkcode roll}, the oldest first. */
+  /** Returns all days that are kept, up to the last {@linkcode roll}, the oldest first. */
   days(): readonly DayStats<Counters>[] {
     return [...this.#days.keys()].sort().map((day) => this.#stats(day));
   }
 
   /**
-   * Gives the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
+   * Returns the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
    * called so that the days are split exactly.
    */
   msUntilNextDay(nowMs: number): number {

@@ -15,7 +15,7 @@ import { addCounters, type NumericRecord } from "./counters.ts";
  * counters.bytes = 5;
  * assertEquals(sum.total(), { bytes: 5 });
  * end();
- * counters.bytes = 7; // it is over: nobody looks any more
+ * counters.bytes = 7; // it is over: no reader looks any more
  * assertEquals(sum.total(), { bytes: 5 });
  * ```
  */

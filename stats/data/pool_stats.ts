@@ -1,4 +1,4 @@
-// PoolStats: plain data that tells what a pool and its backends have done so far.
+// PoolStats: plain data about what a pool and its backends have done so far.
 import type { TrafficCounters } from "./counters.ts";
 
 /** Where a circuit is: `half-open` while one trial is under way. */
@@ -71,7 +71,7 @@ export interface BackendStats extends Readonly<BackendCounters> {
   readonly breaker: BreakerState | null;
   /** Its share of the work. */
   readonly weight: number;
-  /** Connections that nobody uses. */
+  /** Connections that no caller uses. */
   readonly idle: number;
   /** Connections that are leased. */
   readonly busy: number;

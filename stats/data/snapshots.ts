@@ -1,4 +1,4 @@
-// Snapshots: plain data that tells what a connection, a server or a client has done so far.
+// Snapshots: plain data about what a connection, a server or a client has done so far.
 import type { RefusalReason } from "../../limits/admission.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import type { PoolStats } from "./pool_stats.ts";
@@ -22,7 +22,7 @@ import type { DurationStats } from "./duration_histogram.ts";
 
 /**
  * Where in its life a connection is. `draining`: it reads no further than to the end of a message that has
- * begun. `closing`: what was sent is handed over. `closed`: its descriptor is free.
+ * begun. `closing`: what was sent is written. `closed`: its descriptor is free.
  */
 export type ConnectionState = "open" | "draining" | "closing" | "closed";
 
@@ -281,7 +281,7 @@ export interface IpcStats extends CountedStats<IpcCounters> {
 export type Stats = ServerStats | ClientStats | WireStats | IpcStats | PoolStats;
 
 /**
- * Gives what a server or a client counted on a local calendar day. A day on which the process did not run,
+ * Returns what a server or a client counted on a local calendar day. A day on which the process did not run,
  * between the first and the last one that are kept, counts 0.
  *
  * @param day As `YYYY-MM-DD`

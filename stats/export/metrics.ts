@@ -16,7 +16,7 @@ export interface MetricSink {
   counter(name: string, help: string, labels: Labels, value: number): void;
   /** A number that goes up and down. */
   gauge(name: string, help: string, labels: Labels, value: number): void;
-  /** Durations, told in seconds. */
+  /** Durations, in seconds. */
   histogram(name: string, help: string, labels: Labels, value: DurationStats): void;
   /** Which one of `states` holds. */
   state(name: string, help: string, labels: Labels, value: { now: string; all: readonly string[] }): void;
@@ -226,7 +226,7 @@ function writeConnections(
   sink.gauge("connections_pending", "Connections whose handshake has not finished", labels, now.pending);
 }
 
-/** Refusals are told by reason where the reasons are known: their sum would count them twice. */
+/** Refusals are counted by reason where the reasons are known: their sum would count them twice. */
 function writeCounters(
   sink: MetricSink,
   labels: Labels,

@@ -44,7 +44,7 @@ export function openMetrics(
 }
 
 /**
- * Gives every one of `items` a name: those of a list go by their kind, numbered from the second on.
+ * Names every one of `items`: those of a list go by their kind, numbered from the second on.
  *
  * @example
  * ```ts

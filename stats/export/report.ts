@@ -84,7 +84,7 @@ export interface SourceSnapshot {
   readonly links: readonly LinkReport[];
 }
 
-/** Names of counters, and whether they tell of errors or of refusals. */
+/** Names of counters, and whether they count errors or refusals. */
 const ERRORS = [
   "handshakeFailures",
   "handshakeTimeouts",
@@ -108,7 +108,7 @@ const REFUSALS = ["connectionsReplaced", "streamsRefused", "queueFull", "retries
 
 /** Options of {@linkcode reportOf}. */
 export interface ReportOptions {
-  /** The snapshot before, to tell what is new. */
+  /** The snapshot before, to see what is new. */
   readonly before?: Stats | undefined;
   /** Links that are listed. */
   readonly maxLinks: number;

@@ -5,7 +5,7 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * Says which `Host` headers are ours. A web site whose name was pointed at this machine (DNS rebinding) lets
- * the browsers of its visitors ask us in its name, and that name gives it away. The port does not matter:
+ * the browsers of its visitors ask us in its name, and that name reveals it. The port does not matter:
  * behind a tunnel it is another one, and no attacker gains by it.
  *
  * @example

@@ -15,7 +15,7 @@ export interface StatsSource {
 export interface ServeStatsOptions {
   /** Address to listen on. @default {"127.0.0.1"} numbers about your peers are for this machine only */
   hostname?: string | undefined;
-  /** Port to listen on; 0 picks a free one, told by `page.addr`. @default {0} */
+  /** Port to listen on; 0 picks a free one, see `page.addr`. @default {0} */
   port?: number | undefined;
   /** Headline of the page. @default {"Parley"} */
   title?: string | undefined;

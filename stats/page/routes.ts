@@ -167,7 +167,7 @@ export class Routes {
     this.viewers.add(response, JSON.stringify(report));
   }
 
-  /** @param brief Whether the asker may hear yes or no only, and no names of sources. */
+  /** @param brief Whether the client may get yes or no only, and no names of sources. */
   #ready(response: ServerResponse, brief: boolean): void {
     this.#sampler().refresh();
     const { ready, sources } = this.#report({ maxLinks: 0, maxDays: 0, maxSamples: 0 });

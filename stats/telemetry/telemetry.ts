@@ -13,7 +13,7 @@ export { observeCounters } from "./telemetry_metrics.ts";
 const SCOPE = "@parley/parley";
 
 /**
- * Where version 1 of the API keeps what is registered. Whoever has registered nothing does not pay for
+ * Where version 1 of the API keeps what is registered. A program that has registered nothing does not pay for
  * loading the API, some 20 ms at start.
  */
 const REGISTERED = Symbol.for("opentelemetry.js.api.1");
@@ -52,7 +52,7 @@ let on = false;
 let loaded: typeof Api | null = null;
 let providers: Providers | null = null;
 
-/** Whether anything is to be measured: the one check on the way of a connection, a stream or a query. */
+/** Whether anything is measured: the one check on the way of a connection, a stream or a query. */
 export function telemetryOn(): boolean {
   return on;
 }
@@ -61,7 +61,7 @@ export function telemetryOn(): boolean {
  * Looks whether a provider is registered. Whatever connects or listens does so first; what is registered
  * later is seen by what is made after it.
  *
- * @returns Whether {@linkcode loadTelemetry} is to be awaited before anything can be measured
+ * @returns Whether {@linkcode loadTelemetry} must be awaited before anything can be measured
  */
 export function lookForTelemetry(): boolean {
   if (Reflect.get(globalThis, REGISTERED) === undefined) {
@@ -128,7 +128,7 @@ export class Measured {
     this.#context = api.trace.setSpan(outer, this.#span);
   }
 
-  /** What a peer is to be told, so that what it does becomes a child; `undefined` when nobody records. */
+  /** What to send to a peer, so that its spans become children; `undefined` when nothing records. */
   get traceContext(): TraceContext | undefined {
     const { traceState, ...parts } = this.#span.spanContext();
     return formatTraceContext({ ...parts, tracestate: traceState?.serialize() });

@@ -65,7 +65,7 @@ type InstrumentName = keyof typeof INSTRUMENTS;
 const RECEIVED: Labels = { "network.io.direction": "receive" };
 const SENT: Labels = { "network.io.direction": "transmit" };
 
-/** Which instrument tells of a counter, and the attributes by which counters on one instrument differ. */
+/** Which instrument shows a counter, and the attributes by which counters on one instrument differ. */
 const SERIES: Readonly<Record<string, readonly [InstrumentName, Labels]>> = {
   connectionsNow: ["parley.connection.active", {}],
   connectionsOpened: ["parley.connection.opened", {}],
@@ -108,7 +108,7 @@ const BOUNDS = [
 /** Different attributes that are kept apart; the specification's limit is 2000 for one instrument. */
 const MAX_LABEL_SETS = 1000;
 
-/** What stands for all further ones, by the name that the specification gives it. */
+/** What stands for all further ones, by its name in the specification. */
 const OVERFLOW: Labels = { "otel.metric.overflow": "true" };
 
 /** Counters with the same attributes: those that live, and the sums of those that are gone. */
@@ -123,7 +123,7 @@ const groups = new Map<string, Group>();
 /**
  * Has counters exported from now on; they are read when an exporter asks, and only then.
  *
- * @param read Gives them as they are
+ * @param read Returns the current values
  * @returns Call it when they will not change any more: sums are kept, current numbers are not
  */
 export function observeCounters(labels: Labels, read: () => Reading): () => void {

@@ -1,6 +1,6 @@
 // Trace context: W3C traceparent and tracestate, written for a peer and read from one that is not trusted.
 
-/** Where in a trace somebody is, as text that travels: W3C Trace Context, section 3. */
+/** A position in a trace, as text that travels: W3C Trace Context, section 3. */
 export interface TraceContext {
   /** `00-<trace id>-<span id>-<flags>`, 55 characters. */
   readonly traceparent: string;
@@ -46,7 +46,7 @@ const KNOWN_FLAGS = 1;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The text of what a span tells of itself; `undefined` for one that nobody records.
+ * The text of a span's context; `undefined` for a span that is not recorded.
  *
  * @example
  * ```ts

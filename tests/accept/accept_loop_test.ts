@@ -1,4 +1,4 @@
-// Tests of the accept loop over a listener that fails as it is told: how long it waits, and that it goes on.
+// Tests of the accept loop over a listener that fails on command: how long it waits, and that it goes on.
 import { assert, assertEquals } from "@std/assert";
 import { Admission } from "../../limits/admission.ts";
 import type { Address, Incoming, Listener, Transport } from "../../net/transport/transport.ts";
@@ -9,7 +9,7 @@ const ADDRESS: Address = { transport: "memory", name: "scripted" };
 /** One thing that a listener's `accept` does. */
 type Step = "connection" | Error;
 
-/** A listener that does what it is told, then ends. */
+/** A listener that follows a script, then ends. */
 function scripted(steps: readonly Step[]): Listener {
   const left = [...steps];
   const incoming: Incoming = {
@@ -31,7 +31,7 @@ function scripted(steps: readonly Step[]): Listener {
   };
 }
 
-/** Runs the loop without time passing; returns how long it waited after each fault, and what it told. */
+/** Runs the loop without time passing; returns how long it waited after each fault, and what it reported. */
 async function run(
   steps: readonly Step[],
 ): Promise<{ waits: number[]; faults: unknown[]; admitted: number }> {

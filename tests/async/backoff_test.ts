@@ -6,7 +6,7 @@ import { Backoff, nextDelay, type ReconnectInfo, type ReconnectOptions } from ".
 
 const ERROR = new Error("refused");
 
-/** The largest number that Math.random can give. */
+/** The largest number that Math.random can return. */
 const ALMOST_ONE = 1 - 2 ** -53;
 
 Deno.test("nextDelay() spreads evenly from the shortest delay to a bound that doubles up to the longest", () => {

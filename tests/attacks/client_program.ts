@@ -1,4 +1,4 @@
-// A client that sends without end to a server that never reads, and tells how much it held. Its one argument is JSON.
+// A client that sends without end to a server that never reads, and reports how much it held. Its one argument is JSON.
 import { connect } from "@parley/parley";
 
 const { mode, port, options } = JSON.parse(Deno.args[0] ?? "{}");
@@ -6,7 +6,7 @@ const chunk = new Uint8Array(64 * 1024).fill(7);
 const conn = await connect({ port, ...options, writeTimeoutMs: 60_000 });
 const residentBytes = Deno.memoryUsage().rss;
 
-/** Tells how things stand. */
+/** Returns how things stand. */
 function report(error: unknown): void {
   (globalThis as { gc?: () => void }).gc?.();
   const code = (error as { code?: string } | null)?.code ?? null;

@@ -35,7 +35,7 @@ Deno.test({
   },
 });
 
-/** Sends zeros until the far end has had enough; gives how many it took. */
+/** Sends zeros until the far end has had enough; returns how many it took. */
 async function pour(socket: Deno.Conn, mostBytes: number, chunk: Uint8Array): Promise<number> {
   let bytes = 0;
   try {

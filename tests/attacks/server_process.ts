@@ -1,4 +1,4 @@
-// A server in a process of its own, with what it tells of itself and what the system tells of it.
+// A server in a process of its own, with what it reports about itself and what the system reports about it.
 import { connect, type Connection, type ServeOptions, type ServerStats } from "@parley/parley";
 import type { ClientTlsOptions, ServerTlsOptions } from "@parley/parley/tls";
 import { text } from "../support/bytes.ts";
@@ -7,7 +7,7 @@ import { descriptorsOf, residentBytesOf } from "../support/programs/process_stat
 import { Program, type ProgramOptions } from "../support/programs/program.ts";
 import { until } from "../support/wait.ts";
 
-/** What server_program.ts is told. */
+/** Arguments of server_program.ts. */
 export interface ServerSetup {
   /** `echo` answers; `push` and `spill` send without end once they got a message, with and without waiting for each send. */
   readonly mode: "echo" | "push" | "spill";
@@ -16,7 +16,7 @@ export interface ServerSetup {
   readonly tls?: ServerTlsOptions | undefined;
 }
 
-/** What it tells of itself. */
+/** What it reports about itself. */
 export interface ServerReport {
   readonly queuedBytes: number;
   readonly heldBytes: number;
@@ -26,7 +26,7 @@ export interface ServerReport {
   readonly pendingNow: number;
   readonly overall: ServerStats["overall"];
   readonly refusedBy: ServerStats["refusedBy"];
-  /** How often onError was told, by phase and code. */
+  /** How often onError was called, by phase and code. */
   readonly errors: Readonly<Record<string, number>>;
   /** JavaScript memory after a collection. */
   readonly heapBytes: number;
@@ -73,7 +73,7 @@ export class ServerProcess implements AsyncDisposable {
     return connect({ hostname: "localhost", port: this.port, ...this.#tls && { tls: this.#tls } });
   }
 
-  /** Connects, asks, is answered, closes; gives the ms until the answer. */
+  /** Connects, asks, is answered, closes; returns the ms until the answer. */
   async goodRound(): Promise<number> {
     const began = performance.now();
     await using conn = await this.connect();
@@ -91,7 +91,7 @@ export class ServerProcess implements AsyncDisposable {
     }
   }
 
-  /** Good rounds, one after the other; gives the ms of each. */
+  /** Good rounds, one after the other; returns the ms of each. */
   async goodRounds(count: number): Promise<number[]> {
     const times: number[] = [];
     for (let i = 0; i < count; i++) times.push(await this.goodRound());

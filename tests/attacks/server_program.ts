@@ -39,7 +39,7 @@ async function echo(conn: Connection): Promise<void> {
   }
 }
 
-/** Sends without end once it was told to, and waits for each send or not. */
+/** Sends without end on a command, and waits for each send or not. */
 async function push(conn: Connection): Promise<void> {
   for await (const message of conn) {
     if (message[0] === 0x3f) {

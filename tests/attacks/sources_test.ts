@@ -1,4 +1,4 @@
-// Sources: one that fails is refused for a while, and no other is; loopback is spared unless it is told otherwise.
+// Sources: one that fails is refused for a while, and no other is; loopback is exempt unless an option says otherwise.
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
 import { connect, type ServeOptions } from "@parley/parley";
@@ -10,7 +10,7 @@ const ignore = Deno.build.os !== "linux";
 const name = (sentence: string) =>
   ignore ? `${sentence} (ignored: needs several loopback addresses)` : sentence;
 
-/** Connects from one of the addresses of loopback, sends garbage, and tells whether the server took a look at it. */
+/** Connects from one of the addresses of loopback, sends garbage, and reports whether the server took a look at it. */
 async function babble(test: TestServer, source: string): Promise<boolean> {
   assert(test.server.addr.transport === "tcp");
   const before = test.server.stats().overall;
@@ -98,7 +98,7 @@ Deno.test({
   ),
   ignore,
   async fn() {
-    // Nobody gives way before the test is over.
+    // No handshake gives way before the test is over.
     await using test = await listen({ limitLoopback: true, maxPendingPerSource: 3, stallMs: 60_000 });
     assert(test.server.addr.transport === "tcp");
     const { port } = test.server.addr;

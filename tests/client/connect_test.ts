@@ -216,7 +216,7 @@ Deno.test({
     assertStrictEquals(await connecting.catch((why) => why), reason);
     assertEquals(reads.pending, 2);
     await until("the reads of the pipe end", () => {
-      // Whoever waits for a writer has seen one.
+      // A call that waits for a writer has seen one.
       Deno.openSync(pipe, { read: true, write: true }).close();
       return reads.pending === 0;
     });

@@ -29,7 +29,7 @@ async function runModel(random: Random): Promise<void> {
   const leave = async () => {
     if (near === null) return;
     const loss = (await lose(outbox, near))!;
-    // Whatever the transport saw the beginning of was either handed over or is uncertain: no more, no less.
+    // Whatever the transport saw the beginning of was either written or is uncertain: no more, no less.
     const seen = near.transport.writes.length === 0
       ? []
       : written(near).split("\n").filter((line) => line !== "");

@@ -1,4 +1,4 @@
-// Outbox: what is kept, given, lost and told, over scripted links.
+// Outbox: what is kept, sent, lost and reported, over scripted links.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
 import { utf8 } from "../support/bytes.ts";

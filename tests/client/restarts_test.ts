@@ -20,7 +20,7 @@ class Servers implements AsyncDisposable {
     this.#dir = dir;
   }
 
-  /** Lets the server of this number listen; gives the port. */
+  /** Lets the server of this number listen; returns the port. */
   async listen(index: number): Promise<number> {
     // The first one chooses the port that the others get.
     const wanted = index === 0 ? 1 : Math.min(index + 1 + AHEAD, RESTARTS + 1);
@@ -74,7 +74,7 @@ function numbered(number: number): Uint8Array {
 
 /**
  * Links take numbers in order, so each link has a range of them: what it was given and did not give back. What servers handled
- * must be the beginning of each range, in order, and nothing else. Gives how many of the accepted ones were not handled.
+ * must be the beginning of each range, in order, and nothing else. Returns how many of the accepted ones were not handled.
  */
 function checkLinks(handled: readonly number[], losses: readonly LinkLoss[], accepted: number): number {
   let from = 0;
@@ -132,7 +132,7 @@ Deno.test({
     const losses = events.flatMap(({ loss }) => loss === undefined ? [] : [loss]);
     const handled = Array.from({ length: RESTARTS + 1 }, (_, index) => servers.handled(index)).flat();
     const unhandled = checkLinks(handled, losses, accepted);
-    // A server that was killed had messages in its kernel: the loss must have told of them.
+    // A server that was killed had messages in its kernel: the loss must have counted them.
     assert(unhandled > 0 && handled.length > 300 * RESTARTS);
     assert(losses.length > RESTARTS);
     assertEquals(client.stats().overall.connectionsOpened, losses.length);

@@ -1,4 +1,4 @@
-// Draining: what was received is handed over, up to a message boundary; then the iteration ends.
+// Draining: what was received is delivered, up to a message boundary; then the iteration ends.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";

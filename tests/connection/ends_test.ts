@@ -1,4 +1,4 @@
-// Ends: every method says the same truth after one, and the peer is told which kind it was.
+// Ends: after an end every method says the same, and the peer learns which kind of end it was.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Connection, type ConnectionSetup } from "../../connection.ts";
 import { ClosedError, ParleyError, TimeoutError, TlsError } from "../../errors.ts";
@@ -104,7 +104,7 @@ Deno.test("Connection makes no error when both sides end in order, either one fi
   assertEquals(made, []);
 });
 
-/** An end, and whether the peer is told that it is one in order. */
+/** An end, and whether the peer sees it as orderly. */
 interface EndCase {
   readonly name: string;
   readonly signed: boolean;

@@ -1,4 +1,4 @@
-// Rate limits of a connection: what is handed over is counted, what waits is no debt, who has left is heard.
+// Rate limits of a connection: delivered messages are counted, waiting ones are not, and a peer that has left is noticed.
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { LimitError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";

@@ -31,7 +31,7 @@ Deno.test("Connection.readable reads nothing before it is asked", async () => {
   await settle();
   assertEquals(connection.stats().messagesIn, 0);
   assert(transport.unreadBytes > 8000);
-  // A message that nobody took from the stream goes to another reader.
+  // A message that no reader took from the stream goes to another reader.
   assertEquals((await connection.receive())!.length, 99);
   const reader = readable.getReader();
   assertEquals((await reader.read()).value!.length, 99);

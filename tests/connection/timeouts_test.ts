@@ -174,7 +174,7 @@ Deno.test("Connection that was idle reads and drops what its peer still sends, s
   transport.endInput();
   const { error } = await connection.closed;
   assertEquals((error as TimeoutError).code, "ERR_IDLE_TIMEOUT");
-  // What had been received is handed over before the error.
+  // What had been received is delivered before the error.
   assertEquals((await connection.receive())!.length, 999);
   assertEquals((await connection.receive())!.length, 999);
   assertStrictEquals(await connection.receive().catch((why) => why), error);

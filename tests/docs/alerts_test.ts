@@ -80,7 +80,7 @@ Deno.test({
     assertEquals([...asked.difference(known)], []);
     const labels = new Set([...text.matchAll(/\b(\w+)="/g)].map((match) => match[1]!));
     const used = new Set([...rules.matchAll(/\$labels\.(\w+)/g)].map((match) => match[1]!));
-    // The scraper gives the instance.
+    // The scraper adds the instance.
     assertEquals([...used.difference(labels)], ["instance"]);
   },
 });

@@ -1,4 +1,4 @@
-// The example of a protocol of old, with a plain TCP client.
+// The example of an old protocol, with a plain TCP client.
 import { assertEquals } from "@std/assert";
 import { Program } from "../support/programs/program.ts";
 import { utf8 } from "../support/bytes.ts";

@@ -14,7 +14,7 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 const MIB = 1 << 20;
 const IS_LINUX = Deno.build.os === "linux";
 
-/** Certificates in a folder, as the proxy wants them; gives the authority's. */
+/** Certificates in a folder, as the proxy wants them; returns the authority's. */
 async function certificatesIn(folder: string): Promise<string> {
   const ca = await createCa({ name: "Test CA" });
   const server = await createCertificate({ ca, hosts: ["localhost"] });
@@ -59,7 +59,7 @@ class Site implements AsyncDisposable {
     return connect({ hostname: "localhost", port: this.port, tls, framing: raw(), writeTimeoutMs: 60_000 });
   }
 
-  /** Sends bytes through the proxy; gives their hash as the backend has it. */
+  /** Sends bytes through the proxy; returns their hash as the backend has it. */
   async send(chunks: Iterable<Uint8Array>): Promise<string> {
     await using conn = await this.connect();
     for (const chunk of chunks) {

@@ -10,7 +10,7 @@ const OTEL = {
   OTEL_METRIC_EXPORT_INTERVAL: "100",
 };
 
-/** A span as the console exporter tells it. */
+/** A span as the console exporter prints it. */
 interface Span {
   readonly trace: string;
   readonly id: string;

@@ -6,7 +6,7 @@ import type { Logger } from "../../log/logger.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 
-/** A logger that keeps what it is told. */
+/** A logger that keeps its lines. */
 export class MemoryLogger implements Logger {
   readonly lines: string[] = [];
 
@@ -33,7 +33,7 @@ export class Channel implements AsyncDisposable {
   /** Where it logs. */
   readonly logger: MemoryLogger = new MemoryLogger();
 
-  /** Options that both sides give. */
+  /** Options of both sides. */
   get options(): IpcAddressOptions & { logger: Logger } {
     return { name: "test", path: this.path, logger: this.logger };
   }

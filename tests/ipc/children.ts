@@ -1,4 +1,4 @@
-// Children: programs of the tests as processes that are told what to do line by line, and tell what they did as JSON lines.
+// Children: programs of the tests as processes that take commands line by line, and report what they did as JSON lines.
 import { TextLineStream } from "@std/streams";
 import { file } from "../support/programs/program.ts";
 
@@ -8,7 +8,7 @@ export interface ChildOptions {
   readonly env?: Record<string, string> | undefined;
 }
 
-/** One event that a child told. */
+/** One event that a child reported. */
 // deno-lint-ignore no-explicit-any -- each program has its own events
 export type ChildEvent = Record<string, any>;
 
@@ -17,7 +17,7 @@ export class Child implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   readonly #ended: Promise<void>;
-  /** All that it told. */
+  /** All events that it reported. */
   readonly events: ChildEvent[] = [];
   /** What it wrote to standard output and error, as text. */
   output = "";
@@ -57,7 +57,7 @@ export class Child implements AsyncDisposable {
     return this.#running;
   }
 
-  /** Gives it a line. */
+  /** Feeds it a line. */
   async tell(line: string): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(`${line}\n`));
   }

@@ -18,7 +18,7 @@ import { settles, until } from "../support/wait.ts";
 import { assertCode, Channel, text } from "./channels.ts";
 import { Middle } from "./middle.ts";
 
-/** What `onError` was told: the phase and the code of each error. */
+/** What `onError` got: the phase and the code of each error. */
 class Told {
   readonly all: string[] = [];
   readonly peers: (string | undefined)[] = [];

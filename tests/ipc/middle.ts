@@ -1,4 +1,4 @@
-// Middle: a man in the middle between two processes, who sees whole handshake messages and records and does what he likes.
+// Middle: a man in the middle between two processes, which sees whole handshake messages and records and may change them.
 
 /** What is done with a unit: passed on changed, in several pieces, not at all, or the line is cut (`null`). */
 export type Change = (unit: Uint8Array, index: number) => Uint8Array | readonly Uint8Array[] | null;

@@ -8,7 +8,7 @@ import { Child, type ChildEvent } from "./children.ts";
 import { type Change, Middle, type Plan } from "./middle.ts";
 import { concat, newSeed, Random } from "./support.ts";
 
-/** What a client may be told when someone tampers with a handshake. */
+/** What a client may see when a middleman tampers with a handshake. */
 const HANDSHAKE_CODES = ["ERR_AUTH", "ERR_NOT_OUR_PROTOCOL", "ERR_HANDSHAKE_TIMEOUT"];
 /** … and later; who tampers with the first record of each attempt lets it try until its time is over. */
 const RECORD_CODES = [
@@ -55,7 +55,7 @@ class Stage implements AsyncDisposable {
     await this.#dir[Symbol.asyncDispose]();
   }
 
-  /** Lets the client talk through a middle; gives how that ended, and what the server sent. */
+  /** Lets the client talk through a middle; returns how that ended, and what the server sent. */
   async talk(plan: Plan): Promise<{ event: ChildEvent; sentBytes: number; connections: number }> {
     await using middle = new Middle(
       `${this.#dir.path}/m${this.#middles++}`,
@@ -75,7 +75,7 @@ class Stage implements AsyncDisposable {
     return { event, sentBytes: middle.fromServerBytes, connections: middle.connections };
   }
 
-  /** Nobody took wrong data for right. */
+  /** No side accepted wrong data. */
   assertNothingWrong(): void {
     for (const event of [...this.client.events, ...this.server.events]) {
       assert(!("wrong" in event), JSON.stringify(event));

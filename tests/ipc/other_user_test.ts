@@ -6,9 +6,9 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 import { file } from "../support/programs/program.ts";
 import { inEnv } from "./support.ts";
 
-/** The other user: nobody, on most systems. */
+/** The other user: `nobody`, on most systems. */
 const OTHER = 65534;
-/** A user that nobody is. */
+/** A user id that no user has. */
 const NOBODY_AT_ALL = 4_000_000_001;
 
 const INTRUDER = Deno.readTextFileSync(file("tests/ipc/programs/intruder.js"));
@@ -39,7 +39,7 @@ function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: reason === null ? name : `${name} (ignored: ${reason})`, ignore: reason !== null, fn });
 }
 
-/** A folder that everyone can enter, with the intruder's program in it. */
+/** A folder that every user can enter, with the intruder's program in it. */
 class OpenDir extends TempDir {
   constructor() {
     super();
@@ -69,7 +69,7 @@ class OpenDir extends TempDir {
     }).spawn();
   }
 
-  /** Lets the intruder try something; gives what came of it. */
+  /** Lets the intruder try something; returns what came of it. */
   async intrude(what: string, path: string): Promise<string> {
     const { stdout } = await this.spawn(what, path).output();
     const told = JSON.parse(new TextDecoder().decode(stdout).split("\n")[0]!);
@@ -157,7 +157,7 @@ test("another user's squatting is recognised: folder, link, socket, all in its p
   } finally {
     await Deno.remove(squat);
   }
-  // A folder of theirs that we are told to use.
+  // A folder of theirs that our options name.
   const inTheirs = `${dir.path}/theirs/test.sock`;
   await refused(() => listenIpc({ name: "test", path: inTheirs, secret }), "their folder");
   await refused(() => connectIpc({ name: "test", path: inTheirs, secret }), "their folder");

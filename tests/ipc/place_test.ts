@@ -94,7 +94,7 @@ Deno.test("claimSocket makes socket, lock and key anew, whichever of them is rem
   await Deno.rename(`${dir.path}/lock`, lockPath);
   await claim.check();
   assert(await isLive(path));
-  // What is no socket is left alone, told once, and followed by the socket when it has gone.
+  // What is no socket is left alone, reported once, and followed by the socket when it has gone.
   await Deno.remove(path);
   await Deno.writeTextFile(path, "precious");
   await claim.check();

@@ -40,7 +40,7 @@ Deno.test("listenIpc lets one of twenty processes win, and the next start works 
     assertEquals(await next.next(), { listening: true });
     holder = next;
   }
-  // While one lives, nobody else gets it, this process included.
+  // While one lives, no other process gets it, this process included.
   const late = await listenIpc({ name: "test", path }).catch((error) => error.code);
   assertEquals(late, "ERR_ADDRESS_IN_USE");
 });

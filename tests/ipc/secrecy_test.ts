@@ -69,6 +69,6 @@ async function listProcesses(): Promise<string | null> {
     const { stdout } = await new Deno.Command("ps", { args: ["axeww"] }).output();
     return new TextDecoder().decode(stdout);
   } catch {
-    return null; // no ps here; /proc has told
+    return null; // no ps here; /proc has shown it
   }
 }

@@ -1,4 +1,4 @@
-// A storm: a hundred clients, all sizes, random disconnects; every message arrives once and in order, or its sender is told.
+// A storm: a hundred clients, all sizes, random disconnects; every message arrives once and in order, or its sender learns of the loss.
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, type IpcClient, listenIpc } from "../../ipc/mod.ts";
 import { bytesInUse } from "../support/peers/garbage.ts";
@@ -29,11 +29,11 @@ interface Sender {
   confirmed: number;
   /** Highest number that was given to `send`. */
   sent: number;
-  /** How often it was told of a loss. */
+  /** How often it learned of a loss. */
   losses: number;
 }
 
-/** Sends all messages, in groups; begins a group anew under new numbers when it is told that the last may be lost. */
+/** Sends all messages, in groups; begins a group anew under new numbers when a flush says that the last may be lost. */
 async function send(client: IpcClient, id: number, sender: Sender, random: Random): Promise<void> {
   for (let done = 0; done < MESSAGES;) {
     const group = Math.min(1 + random.below(4), MESSAGES - done);
@@ -50,7 +50,7 @@ async function send(client: IpcClient, id: number, sender: Sender, random: Rando
       const { code } = error as { code?: string };
       assert(code === "ERR_RESET" || code === "ERR_CLOSED" || code === "ERR_GOING_AWAY", String(error));
       sender.losses++;
-      await client.flush().catch(() => {}); // what was told already
+      await client.flush().catch(() => {}); // what was reported already
     }
   }
 }
@@ -107,7 +107,7 @@ Deno.test("a hundred clients with random disconnects: each message arrives once,
     for (let i = 1; i < numbers.length; i++) {
       assert(numbers[i]! > numbers[i - 1]!, `client ${id}, seed ${seed}: ${numbers} not once and in order`);
     }
-    // What is missing was told of: with no loss, nothing is.
+    // What is missing was reported: with no loss, nothing is.
     if (sender.losses === 0) assertEquals(numbers.length, sender.sent, `client ${id}, seed ${seed}`);
     assertEquals(numbers.at(-1), sender.confirmed, `client ${id}, seed ${seed}`);
   }

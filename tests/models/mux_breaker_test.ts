@@ -109,13 +109,13 @@ class Attacked {
     if (!this.#readsOn) void this.#read();
   }
 
-  /** Once it has listened: nothing was told that has no type, and no more waited than may. */
+  /** Once it has listened: no error without a type came, and no more waited than may. */
   check(): void {
     const { framesIn } = this.session.stats();
     if (this.#chosen.every((name) => NOISE.has(name))) {
       assert(framesIn < MAX_NOISE_FRAMES, `${framesIn} frames of noise were taken`);
     }
-    // What the application has to say is bounded by the credit that the peer gave.
+    // What the application has to say is bounded by the credit of the peer.
     if (!this.#readsOn && this.#habit !== "answers") {
       assert(
         this.#received <= MAX_QUEUED_BYTES,

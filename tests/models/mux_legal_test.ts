@@ -1,4 +1,4 @@
-// Two sessions of ours, legal in all they do: no peer is cut, reset, starved or told a wrong end; no byte is
+// Two sessions of ours, legal in all they do: no peer is cut, reset, starved or shown a wrong end; no byte is
 // lost in silence.
 import { assert } from "@std/assert";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";

@@ -6,7 +6,7 @@ import { INITIAL_WINDOW_BYTES, ReceiveWindow, SendWindow } from "../../mux/credi
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** A context that never grows unless told to. */
+/** A context that never grows unless the test says so. */
 function context(
   now = 0,
   rttMs: number | undefined = undefined,

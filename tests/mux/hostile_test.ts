@@ -16,7 +16,7 @@ const many = (count: number, make: (index: number) => Uint8Array) =>
   Array.from({ length: count }, (_, i) => make(i));
 const syn = (id: number) => frame(UPDATE, SYN, id, 0);
 
-/** What the peer sends, and the code of the error that ends the session; every one is told go-away 1. */
+/** What the peer sends, and the code of the error that ends the session; every peer gets go-away 1. */
 const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
   // Frames that are none.
   ["a wrong version", [bytes(1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)], "ERR_MUX_VERSION"],

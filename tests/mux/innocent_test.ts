@@ -65,7 +65,7 @@ Deno.test("MuxSession takes the credit that comes for thousands of streams which
     await peer.send(frame(UPDATE, SYN, id, 0), frame(DATA, FIN, id, 0));
     const stream = await session.acceptStream() as MuxStream;
     await stream.closeWrite();
-    // Go programs give credit when they read, also behind both ends.
+    // Go programs return credit when they read, also behind both ends.
     await peer.send(frame(UPDATE, 0, id, 1000), frame(UPDATE, 0, id, 1000));
   }
   const pong = peer.find(({ type, flags }) => type === PING && flags === ACK);

@@ -95,7 +95,7 @@ Deno.test("MuxStream.write that runs out of time resets the stream, so that no r
   await using server = await MuxServer.start();
   await besideOthers(server, async () => {
     const [peer, session] = await server.attack();
-    // The peer gives credit without end and reads nothing: what is written stays in the kernel and with us.
+    // The peer grants credit without end and reads nothing: what is written stays in the kernel and with us.
     await peer.send(syn(1), header(UPDATE, 0, 1, 2 ** 31));
     const stream = await accepted(session);
     // More than the kernel takes, so that it ends in the middle.

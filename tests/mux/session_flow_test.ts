@@ -7,7 +7,7 @@ import { codeOf, MuxPair, readAll, timedPair } from "../support/peers/mux_pair.t
 import { RawPeer } from "../support/peers/raw_mux.ts";
 import { settle } from "../support/simulation/test_clock.ts";
 
-/** A session whose writes take `time.writeMs` each; tells the size of each. */
+/** A session whose writes take `time.writeMs` each; reports the size of each. */
 function sessionWithWriteTime(writeMs: number) {
   const sizes: number[] = [];
   const [left, right] = memoryPair({ bufferBytes: 1 << 20 });

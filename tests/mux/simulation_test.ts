@@ -11,9 +11,9 @@ const SEEDS = 1000;
 /** Simulated time in which everything must have come to an end. */
 const LIMIT_MS = 400_000;
 
-/** What one direction of a stream was told to carry, and what came of it: the model. */
+/** What one direction of a stream had to carry, and what came of it: the model. */
 interface Direction {
-  /** Gives the byte at an offset. */
+  /** Returns the byte at an offset. */
   readonly salt: number;
   written: number;
   read: number;
@@ -32,7 +32,7 @@ interface World {
   readonly client: MuxSession;
   readonly server: MuxSession;
   readonly directions: Map<string, Direction>;
-  /** Somebody reset a stream, or the link or a session was cut: reads may fail. */
+  /** A side reset a stream, or the link or a session was cut: reads may fail. */
   readonly broken: Set<number>;
   isCut: boolean;
 }

@@ -247,7 +247,7 @@ for (const [how, kill, code] of KILLS) {
       if (result.status === "fulfilled") codes.add(String(result.value));
       else codes.add(result.reason instanceof ParleyError ? result.reason.code : String(result.reason));
     }
-    // acceptStream tells the end with null.
+    // acceptStream returns null at the end.
     assertEquals([...codes].sort(), [code, "null"]);
     assertEquals(waits.length, 3 * STREAMS + 3);
     assertEquals(fabric.client.stats().bufferedBytes, 0);

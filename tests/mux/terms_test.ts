@@ -1,4 +1,4 @@
-// Tests of what sides of a session tell each other, and of openings that wait their turn.
+// Tests of the terms that sides of a session announce, and of openings that wait their turn.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LimitError, ProtocolError } from "../../errors.ts";
 import { MuxMemory, type MuxStream } from "../../mux/mod.ts";

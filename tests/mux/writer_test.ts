@@ -7,7 +7,7 @@ import { type Batch, type FrameSource, FrameWriter } from "../../mux/writer.ts";
 import { memoryPair, type Transport } from "../../net/transport/transport.ts";
 import { settle } from "../support/simulation/test_clock.ts";
 
-/** A transport whose writes end when the test says so; tells what they were given. */
+/** A transport whose writes end when the test says so; reports what they were given. */
 function heldWrites(): {
   transport: Transport;
   writes: (PromiseWithResolvers<void> & { bytes: Uint8Array })[];
@@ -25,7 +25,7 @@ function heldWrites(): {
   return { transport, writes };
 }
 
-/** Whether the store gives the buffer of `bytes` to some next user: all of that size are taken out, and left to the collector. */
+/** Whether the store passes the buffer of `bytes` to some next user: all of that size are taken out, and left to the collector. */
 function isInStore(bytes: Uint8Array): boolean {
   const size = bytes.buffer.byteLength;
   return Array.from({ length: 600 }, () => takeBuffer(size)).some(({ buffer }) => buffer === bytes.buffer);

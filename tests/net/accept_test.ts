@@ -1,4 +1,4 @@
-// Tests of accept(): what is the fault of one connection is passed over, what is the fault of the process is told.
+// Tests of accept(): what is the fault of one connection is passed over, what is the fault of the process is reported.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
@@ -14,7 +14,7 @@ const linux = Deno.build.os === "linux";
 const never: AbortSignal = new AbortController().signal;
 const ADDRESS: Address = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 
-/** A connection of a platform that only tells whether it was closed. */
+/** A connection of a platform that only shows whether it was closed. */
 interface FakeConn {
   readonly remoteAddr?: Address | undefined;
   closed: boolean;
@@ -154,7 +154,7 @@ async function acceptGood(listener: Listener): Promise<Transport> {
   for (;;) {
     const incoming = await listener.accept();
     assert(incoming !== null, "The listener was closed");
-    // One that was reset may be accepted where the platform tells no fault; its handshake fails.
+    // One that was reset may be accepted where the platform reports no fault; its handshake fails.
     const transport = await incoming.open({ signal: never }).catch(() => null);
     if (transport === null) continue;
     if (await transport.read().catch(() => null) !== null) return transport;

@@ -1,4 +1,4 @@
-// A server for tests that run out of descriptors: echoes over the transport that its argument names, and tells where it listens.
+// A server for tests that run out of descriptors: echoes over the transport that its argument names, and reports where it listens.
 import { listen, type ListenTarget } from "../../net/listen.ts";
 import type { Incoming, Listener } from "../../net/transport/transport.ts";
 import { sourceOf, testCerts } from "../support/programs/certs.ts";

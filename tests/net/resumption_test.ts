@@ -72,7 +72,7 @@ async function checkResumption(maxVersion: TlsVersion): Promise<void> {
   }
 }
 
-/** Lets openssl connect and waits for one byte of the server; gives the name that the server saw. */
+/** Lets openssl connect and waits for one byte of the server; returns the name that the server saw. */
 async function connect(directory: string, listener: Listener, args: string[]): Promise<string | undefined> {
   assert(listener.addr.transport === "tcp");
   const child = new Deno.Command("openssl", {

@@ -1,4 +1,4 @@
-// TLS of both backends: who is let in, what is refused, and how failures are told.
+// TLS of both backends: who is let in, what is refused, and how failures are reported.
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import { AddressError, ClosedError, TlsError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
@@ -29,7 +29,7 @@ async function withListener(
   }
 }
 
-/** Dials and accepts at once, and gives both outcomes; what was opened is closed. */
+/** Dials and accepts at once, and returns both outcomes; what was opened is closed. */
 async function meet(
   listener: Listener,
   port: number,
@@ -208,7 +208,7 @@ for (const backend of backends) {
   }
 }
 
-/** A session that ends without its own end was cut by somebody: it must never look complete. */
+/** A session that ends without its own end was cut on the way: it must never look complete. */
 async function cutShort(
   client: TlsBackend,
   server: TlsBackend,

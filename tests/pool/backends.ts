@@ -1,4 +1,4 @@
-// Backends for tests: servers that answer with their name, and can be told to misbehave.
+// Backends for tests: servers that answer with their name, and misbehave on a command.
 import { type Connection, type Handler, serve, type ServeOptions, type Server } from "@parley/parley";
 import { type BackendStats, Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
@@ -72,14 +72,14 @@ export function poolOf(backends: readonly TestBackend[], options: Partial<PoolOp
   });
 }
 
-/** Asks on a connection, and gives the answer. */
+/** Asks on a connection, and returns the answer. */
 export async function question(conn: Connection, what: string): Promise<string> {
   await conn.send(what);
   const answer = await conn.receive({ timeoutMs: 5000 });
   return answer === null ? "nothing" : text(answer);
 }
 
-/** Leases, asks, and gives the connection back. */
+/** Leases, asks, and returns the connection back. */
 export async function askOnce(pool: Pool, what: string): Promise<string> {
   await using lease = await pool.acquire();
   return await question(lease.conn, what);

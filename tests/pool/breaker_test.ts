@@ -4,7 +4,7 @@ import { Breaker } from "../../pool/breaker.ts";
 import { settle } from "../support/simulation/memory_connections.ts";
 import { until } from "./backends.ts";
 
-/** Lets work fail; gives the time in ms until the next trial is due. */
+/** Lets work fail; returns the time in ms until the next trial is due. */
 async function restAfter(breaker: Breaker, fail: () => unknown): Promise<number> {
   const begin = Date.now();
   await fail();

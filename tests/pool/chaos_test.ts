@@ -61,7 +61,7 @@ class Load {
   answers = 0;
   readonly wrong: string[] = [];
   readonly errors = new Map<string, number>();
-  /** When each backend last got work, and how many answers it gave. */
+  /** When each backend last got work, and how many answers it sent. */
   readonly lastLeaseAtMs = new Map<string, number>();
   readonly answersOf = new Map<string, number>();
 

@@ -25,9 +25,9 @@ export class SimMember extends Member<SimLink> {
   readiness: Readiness = "ready";
   leaving = false;
   trials = 0;
-  /** Trials whose outcome was not told yet. */
+  /** Trials whose outcome was not reported yet. */
   readonly openTrials: Set<Trial> = new Set<Trial>();
-  /** Failures in a row; at the third it is down, until it is told to be tried. `-Infinity`: it has no circuit breaker. */
+  /** Failures in a row; at the third it is down, until a trial is due. `-Infinity`: it has no circuit breaker. */
   failures: number = -Infinity;
   /** Until when it refuses every dial, as it is being restarted. */
   absentUntilMs = 0;
@@ -101,7 +101,7 @@ export interface WorldOptions {
   readonly spoil: number;
   /** Share of leases after which the link looks good and is not. */
   readonly decay: number;
-  /** Whether each member has a circuit breaker, which tells of its changes in the middle of a decision. */
+  /** Whether each member has a circuit breaker, which reports its changes in the middle of a decision. */
   readonly breaks?: boolean | undefined;
 }
 
@@ -154,7 +154,7 @@ export class World {
   restart(member: SimMember, absentMs: number): void {
     member.absentUntilMs = this.nowMs + absentMs;
     for (const link of this.#links) if (link.member === member) link.usable = false;
-    for (const link of [...member.idle]) if (this.dispatcher.lost(member, link)) this.#close(member);
+    for (const link of [...member.idle]) if (this.dispatcher.idleLost(member, link)) this.#close(member);
     this.dispatcher.settle();
     this.perform();
   }
@@ -266,7 +266,7 @@ export class World {
       const left = !link.usable;
       if (!left || trial !== null) member.record(!left && !this.#fails(0.3), trial);
       if (this.#random.chance(this.#options.spoil)) {
-        this.dispatcher.spoiled(member);
+        this.dispatcher.releasedBroken(member);
         this.#close(member);
       } else {
         link.usable &&= !this.#random.chance(this.#options.decay);

@@ -56,7 +56,7 @@ Deno.test("Dispatcher serves strictly in order of arrival, within every limit, w
       world.perform();
       world.run(world.nowMs + random.int(0, 10));
     }
-    // Once all members are well again, everybody who still waits is served or told.
+    // Once all members are well again, every caller that still waits is served or rejected.
     for (const member of world.members) {
       member.leaving = false;
       member.readiness = "ready";
@@ -126,7 +126,7 @@ Deno.test("Dispatcher finishes a decision before it looks at a member that chang
     world.run();
     assertEquals(member!.idle.length, 1);
     member!.readiness = "trial";
-    // The trial takes the idle link, or the one that comes back; its beginning has all others told, and none twice.
+    // The trial takes the idle link, or the one that comes back; its beginning rejects all others, and none twice.
     for (let i = 0; i < 5; i++) world.arrive();
     assertEquals([member!.trials, member!.busy, member!.dialling], [1, 1, 0]);
     world.run();

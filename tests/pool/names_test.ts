@@ -6,7 +6,7 @@ import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { settle } from "../support/simulation/memory_connections.ts";
 import { askOnce, backendOf, until } from "./backends.ts";
 
-/** A watch whose resolver answers as the test says, and what it tells. */
+/** A watch whose resolver answers as the test says, and what it reports. */
 function watched(timeoutMs: number) {
   const asked: (PromiseWithResolvers<unknown> & { signal: AbortSignal })[] = [];
   const told: string[] = [];

@@ -1,4 +1,4 @@
-// Tests of pool.use(): what is done again, on what, how often, and what is told of it.
+// Tests of pool.use(): what is done again, on what, how often, and what is reported.
 import { assert, assertEquals } from "@std/assert";
 import type { Handler } from "@parley/parley";
 import { Pool, type PoolErrorContext } from "@parley/parley/pool";
@@ -67,7 +67,7 @@ Deno.test("orderly ends open no circuit and eject no backend, however many", asy
     if (i % 10 === 9) await until(() => pool.stats().backends.every(({ busy }) => busy === 0));
   }
   assertEquals(codes, new Set(["ERR_CLOSED", "answered"]));
-  // Released without an answer, or told to have failed by the error of the end: the same.
+  // Released without an answer, or failed with the error of the end: the same.
   for (const give of ["release", "fail"] as const) {
     for (let i = 0; i < 6; i++) {
       const lease = await pool.acquire();

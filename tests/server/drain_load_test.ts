@@ -9,7 +9,7 @@ import { codeOf, lines } from "../support/peers/servers.ts";
 const CLIENTS = 200;
 /** Messages of one client on their way at any time. */
 const IN_FLIGHT = 8;
-/** Answers before the server is told to drain. */
+/** Answers before the server has to drain. */
 const ANSWERS_BEFORE = 20 * CLIENTS;
 
 /** A client that sends without pause until the server ends the connection. */
@@ -23,7 +23,7 @@ class Presser {
     this.#name = name;
   }
 
-  /** Sends one more for each answer; gives how it ended. */
+  /** Sends one more for each answer; returns how it ended. */
   async run(onAnswer: (message: string) => void): Promise<string> {
     this.ask(IN_FLIGHT);
     try {

@@ -43,7 +43,7 @@ function frame(framing: Framing, message: Uint8Array): Uint8Array {
   return bytes.slice(0, encoder.writeTail(body, bytes, start + body.length));
 }
 
-/** Sends bytes as they are and ends; gives what came back. */
+/** Sends bytes as they are and ends; returns what came back. */
 async function exchange(test: TestServer, pieces: readonly Uint8Array[]): Promise<string> {
   assert(test.server.addr.transport === "tcp");
   using socket = await Deno.connect({ port: test.server.addr.port });

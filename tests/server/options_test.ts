@@ -1,4 +1,4 @@
-// Options of serve(): what is wrong is refused before any I/O, with a message that tells what to do.
+// Options of serve(): what is wrong is refused before any I/O, with a message that says what to do.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { delimited, lengthPrefixed, serve, type ServeOptions } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";

@@ -20,7 +20,7 @@ import { settles, until } from "../support/wait.ts";
 
 const linux = Deno.build.os === "linux";
 
-/** Where a listener of this process is, as a client gives it. */
+/** Where a listener of this process is, as an option of a client. */
 function target(listener: TransportListener): ConnectTransportOptions {
   return { ...listener.addr } as ConnectTransportOptions;
 }

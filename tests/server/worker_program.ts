@@ -1,4 +1,4 @@
-// One of several servers on a port: tells who it is. Run by process_test.ts.
+// One of several servers on a port: sends its name. Run by process_test.ts.
 import { delimited, serve } from "@parley/parley";
 
 const [port = "0"] = Deno.args;

@@ -12,7 +12,7 @@ const CROWD = 1000;
 const TRIPS = 100;
 const ROUNDS = 5;
 
-/** A connection of an attacker: what he sends, and what he hears. */
+/** A connection of an attacker: what it sends, and what it receives. */
 class Attacker {
   heard = "";
   readonly ended: Promise<void>;
@@ -66,7 +66,7 @@ async function measure(conn: Connection): Promise<{ p50: number; p99: number }> 
   return best;
 }
 
-/** Requests that are to be refused, one after the other, until it is told to stop. */
+/** Requests that must be refused, one after the other, until it has to stop. */
 class Flood implements AsyncDisposable {
   readonly answers = new Map<string, number>();
   #stopped = false;

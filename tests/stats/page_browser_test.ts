@@ -1,4 +1,4 @@
-// The statistics page in a real browser: what people see, and what nobody can make it do.
+// The statistics page in a real browser: what users see, and what no page can make it do.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Connection } from "@parley/parley";
 import { serveStats, type StatsPage, type WireStats } from "@parley/parley/stats";
@@ -6,7 +6,7 @@ import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support
 import { ask, echo, started } from "../support/peers/servers.ts";
 import { echoStream, hubbed } from "../support/peers/wires.ts";
 
-/** Sends and waits for the answer, again and again, until it is told to stop. */
+/** Sends and waits for the answer, again and again, until it has to stop. */
 class Load implements AsyncDisposable {
   readonly #running: Promise<void>[];
   #stopped = false;

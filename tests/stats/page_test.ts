@@ -1,4 +1,4 @@
-// serveStats(): what each path gives, to whom, and the end.
+// serveStats(): what each path returns, to whom, and the end.
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Client, serve } from "@parley/parley";
 import { listenIpc } from "@parley/parley/ipc";
@@ -32,13 +32,13 @@ async function paged(options: ServeStatsOptions = {}) {
   };
 }
 
-/** What a path gives. */
+/** What a path returns. */
 async function get(page: StatsPage, path: string, init: RequestInit = {}) {
   const response = await fetch(page.url + path, init);
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
-/** What the page tells machines. */
+/** What the page sends to machines. */
 async function report(page: StatsPage): Promise<StatsReport> {
   return JSON.parse((await get(page, "stats.json")).text);
 }

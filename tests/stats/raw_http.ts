@@ -22,7 +22,7 @@ export class RawHttp implements Disposable {
     return new RawHttp(conn);
   }
 
-  /** Sends a text, and gives all that comes until the page ends the connection. */
+  /** Sends a text, and returns all that comes until the page ends the connection. */
   static async ask(page: StatsPage, text: string): Promise<string> {
     using http = await RawHttp.send(page, text);
     return await http.rest();

@@ -1,4 +1,4 @@
-// Serves a statistics page, stops its server when told to, and is over when nothing keeps it alive.
+// Serves a statistics page, stops its server on a command, and is over when nothing keeps it alive.
 import { serve } from "@parley/parley";
 import { serveStats } from "@parley/parley/stats";
 

@@ -131,7 +131,7 @@ async function askWire({ signal, timeoutMs }: Limits): Promise<void> {
   await other.write("Hi!", { signal, timeoutMs });
   expect(await other.read({ signal, timeoutMs }), "Hi!");
   await agent.close({ timeoutMs });
-  await server.close({ timeoutMs });
+  await server.shutdown({ timeoutMs });
 }
 
 async function askTunnel({ signal, timeoutMs }: Limits): Promise<void> {
@@ -152,15 +152,15 @@ async function askIpc({ signal, timeoutMs }: Limits): Promise<void> {
   await using server = await listenIpc({ name, signal, onQuery: (data) => data });
   await using client = await connectIpc({ name, signal, onQuery: (data) => data });
   expect(await client.query("Hi!", { signal, timeoutMs }), "Hi!");
-  await client.write(1, "Hi!");
-  expect((await server.read({ signal, timeoutMs }))?.data, "Hi!");
-  await client.write(1, "Hi!");
-  await server.readRound({ signal, timeoutMs });
+  await client.send(1, "Hi!");
+  expect((await server.receive({ signal, timeoutMs }))?.data, "Hi!");
+  await client.send(1, "Hi!");
+  await server.receiveRound({ signal, timeoutMs });
   expect(await server.query("Hi!", { signal, timeoutMs }), "Hi!");
-  await server.write(1, "Hi!");
-  expect((await client.read({ signal, timeoutMs }))?.data, "Hi!");
+  await server.send(1, "Hi!");
+  expect((await client.receive({ signal, timeoutMs }))?.data, "Hi!");
   await client.close({ timeoutMs });
-  await server.close({ timeoutMs });
+  await server.shutdown({ timeoutMs });
 }
 
 async function askPair({ signal, timeoutMs }: Limits): Promise<void> {
@@ -168,8 +168,8 @@ async function askPair({ signal, timeoutMs }: Limits): Promise<void> {
   const pairing = [1, 2].map(() => pairIpc({ name, signal }, (data) => data));
   const [one, other] = await Promise.all(pairing) as [IpcPeer, IpcPeer];
   await Promise.all([one.connected({ signal, timeoutMs }), other.connected({ signal, timeoutMs })]);
-  await one.write(1, "Hi!");
-  expect((await other.read({ signal, timeoutMs }))?.data, "Hi!");
+  await one.send(1, "Hi!");
+  expect((await other.receive({ signal, timeoutMs }))?.data, "Hi!");
   expect(await one.query("Hi!", { signal, timeoutMs }), "Hi!");
   await Promise.all([one.close({ timeoutMs }), other.close({ timeoutMs })]);
 }

@@ -1,4 +1,4 @@
-// Random: a small seeded generator, and runs over many seeds that tell which one failed.
+// Random: a small seeded generator, and runs over many seeds that name the failed one.
 
 /** Seed of the first run: fixed, so that a gate is never red by chance; `PARLEY_SEED` sets another. */
 const FIRST_SEED = Number(Deno.env.get("PARLEY_SEED") ?? 1);
@@ -6,7 +6,7 @@ const FIRST_SEED = Number(Deno.env.get("PARLEY_SEED") ?? 1);
 /** Seed for fast-check. */
 export const propertySeed: number = FIRST_SEED;
 
-/** By how much `deno task fuzz` multiplies the work, unless `PARLEY_FUZZ_RUNS` tells another factor. */
+/** By how much `deno task fuzz` multiplies the work, unless `PARLEY_FUZZ_RUNS` sets another factor. */
 const LONG_EFFORT = 50;
 
 /** How many times the usual work is done: 1 in the gate, more on demand. */
@@ -71,7 +71,7 @@ export class Random {
   }
 }
 
-/** Runs `body` with `runs` seeds, times the effort asked for; a failure tells its seed. */
+/** Runs `body` with `runs` seeds, times the effort asked for; a failure prints its seed. */
 export function forSeeds(runs: number, body: (random: Random) => void): void {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + runs * effort; seed++) {
     try {

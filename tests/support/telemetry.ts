@@ -1,4 +1,4 @@
-// TestTelemetry: providers of OpenTelemetry that keep in memory what they are told, registered until they are disposed of.
+// TestTelemetry: providers of OpenTelemetry that keep in memory what they receive, registered until they are disposed of.
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   type Attributes,

@@ -3,7 +3,7 @@
 /** What takes milliseconds may take this long on a machine that is busy with other things. */
 const PATIENCE_MS = 20_000;
 
-/** Waits until `check` gives true; fails with `what` after `timeoutMs`. */
+/** Waits until `check` returns true; fails with `what` after `timeoutMs`. */
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,
@@ -16,7 +16,7 @@ export async function until(
   }
 }
 
-/** Waits until a value has not changed for `quietMs`, and gives it. */
+/** Waits until a value has not changed for `quietMs`, and returns it. */
 export async function atRest(read: () => number, quietMs = 80): Promise<number> {
   for (let last = read(), since = performance.now();;) {
     await turn(5);
@@ -45,7 +45,7 @@ export async function settles<T>(
 }
 
 /**
- * Fails unless `work` gives less than `limit`, in one of up to `tries`. What a busy machine takes away from some of them says
+ * Fails unless `work` returns less than `limit`, in one of up to `tries`. What a busy machine takes away from some of them says
  * nothing; a fault spoils all.
  */
 export async function staysBelow(

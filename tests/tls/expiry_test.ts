@@ -1,4 +1,4 @@
-// Tests of ends of certificates: told 14 and 3 days before and at the end, whatever is watched.
+// Tests of ends of certificates: reported 14 and 3 days before and at the end, whatever is watched.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { serve } from "@parley/parley";
 import { openMetrics } from "@parley/parley/stats";

@@ -22,7 +22,7 @@ export interface ClientSide {
 export type Backend = "deno" | "node";
 
 /**
- * Lets a client read one byte of a server. Gives "ok", or the text of the client's error: a server that
+ * Lets a client read one byte of a server. Returns "ok", or the text of the client's error: a server that
  * refuses a client shows only when the client reads.
  */
 export async function tryHandshake(
@@ -52,7 +52,7 @@ function listenDeno({ cert, key }: ServerSide): Listening {
       await conn.write(new Uint8Array([1]));
       await conn.read(new Uint8Array(1));
     } catch {
-      // The client tells why.
+      // The client's error says why.
     } finally {
       conn.close();
     }

@@ -11,7 +11,7 @@ export const hasOpenssl: boolean = await new Deno.Command("openssl", {
 /** What such a test adds to its name. */
 export const openssl: string = hasOpenssl ? "" : " (ignored: openssl is missing)";
 
-/** Runs it in `directory`; gives the exit code and all that it said. */
+/** Runs it in `directory`; returns the exit code and all that it said. */
 export async function runOpenssl(
   directory: string,
   ...args: string[]

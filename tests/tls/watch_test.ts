@@ -32,7 +32,7 @@ function make(): Promise<Credentials> {
 
 /**
  * Credentials of `a.pem` and `a.key` in a directory, watched each second under a manual clock, with all
- * that was told.
+ * that was reported.
  */
 async function watched(directory: string, more: Partial<ServerTlsOptions> = {}) {
   const clock = new ManualWatchClock();

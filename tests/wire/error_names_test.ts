@@ -1,4 +1,4 @@
-// Tests of errors of named streams: each tells which stream, and to or from whom.
+// Tests of errors of named streams: each names the stream, and to or from whom.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { WireStream } from "@parley/parley/wire";
 import { codeOf, errorOf } from "../support/peers/servers.ts";
@@ -8,7 +8,7 @@ const CHUNK = new Uint8Array(1 << 20);
 const hang = () => new Promise<void>(() => {});
 const textOf = (error: unknown) => `${codeOf(error)}: ${(error as Error).message}`;
 
-/** Every call of a stream that can tell why it is over, each on a stream of its own. */
+/** Every call of a stream that can report why it is over, each on a stream of its own. */
 const CALLS: Readonly<Record<string, (stream: WireStream) => Promise<unknown>>> = {
   "read()": (stream) => stream.read(),
   "write()": (stream) => stream.write(CHUNK),

@@ -1,4 +1,4 @@
-// Tests of the hooks of a wire: what they throw or reject with is told, and changes nothing else.
+// Tests of the hooks of a wire: what they throw or reject with is reported, and changes nothing else.
 import { assertEquals } from "@std/assert";
 import { join } from "@parley/parley/wire";
 import { until } from "../support/wait.ts";

@@ -15,7 +15,7 @@ const SYN = 1;
 const portOf = (test: TestWire) => (test.server.addr as { port: number }).port;
 const hello = wireFrame(helloOf("eve"));
 
-/** What a stranger sends, and the code of REFUSED; none when he is cut off without a word. */
+/** What a stranger sends, and the code of REFUSED; none when it is cut off without a word. */
 const STRANGERS: readonly [name: string, parts: Uint8Array[], code?: string][] = [
   ["nothing but half a header", [new Uint8Array(6)]],
   ["a control stream without a HELLO", [frame(UPDATE, SYN, 1, 0)]],

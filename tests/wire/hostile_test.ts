@@ -16,7 +16,7 @@ import { dial } from "../../net/dial.ts";
 
 const good = { parley: 1, identity: "eve", token: `eve${TOKEN}`, streams: [] };
 
-/** What a stranger may send first, and what he gets. */
+/** What a stranger may send first, and what it gets. */
 const FIRST_FRAMES: readonly [name: string, frame: object | Uint8Array, code: string | undefined][] = [
   ["no token", { ...good, token: "" }, "ERR_AUTH"],
   ["the token of somebody else", { ...good, token: `ann${TOKEN}` }, "ERR_AUTH"],

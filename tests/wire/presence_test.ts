@@ -1,4 +1,4 @@
-// Tests of presence: a peer that changes pays for what the hub tells of it, and nothing silences a control stream.
+// Tests of presence: a peer that changes pays for what the hub announces about it, and nothing silences a control stream.
 import { assertEquals } from "@std/assert";
 import type { Link } from "../../wire/session/link.ts";
 import { fitNames } from "../../wire/session/control_sender.ts";
@@ -19,7 +19,7 @@ function fakeLink(identity: string, told: string[]): Link {
   return { established: { identity }, offers: [], control } as unknown as Link;
 }
 
-/** A board with these peers, the first of which has long names, and what it told. */
+/** A board with these peers, the first of which has long names, and what it announced. */
 function boardOf(...identities: string[]) {
   const told: string[] = [];
   const clock = new TestClock();
@@ -36,7 +36,7 @@ function boardOf(...identities: string[]) {
   return { told, clock, links, board, change };
 }
 
-/** What one that watches is told of a round. */
+/** What a watching client learns of a round. */
 const news = (watcher: string, round: number) => `${watcher}: noisy ${`${round}-0-`.padEnd(220, "x")}`;
 
 Deno.test("PresenceBoard tells a first change at once, and later ones of the same peer together, the last state", async () => {

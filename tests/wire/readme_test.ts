@@ -11,7 +11,7 @@ async function snippet(name: string, port: number): Promise<string> {
   throw new Error(`There is no snippet that starts with // ${name}`);
 }
 
-/** A port that nobody listens on now: the programs of the README name one. */
+/** A port without a listener: the programs of the README name one. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

@@ -1,4 +1,4 @@
-// stats() of both sides of the wire: what went through is counted, once, by whoever saw it.
+// stats() of both sides of the wire: what went through is counted, once, by the side that saw it.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openMetrics } from "@parley/parley/stats";
 import { join, type WireStats } from "@parley/parley/wire";

@@ -23,7 +23,7 @@ Deno.test("join whose name a second process takes over ends for good, and does n
   assertEquals([first.status, first.session, second.status], ["closed", null, "connected"]);
   assertEquals(codeOf(await errorOf(first.open("x"))), "ERR_NAME_TAKEN");
   await until("the server is told", () => events.length === 3);
-  // Nobody comes back: that would be another "open", within the 50 ms that the retries here take at most.
+  // No client comes back: that would be another "open", within the 50 ms that the retries here take at most.
   await atRest(() => events.length, 150);
   assertEquals(events, ["open", "open", "close ERR_CLOSED"]);
   assertEquals(errors, ["session ERR_NAME_TAKEN", "close ERR_NAME_TAKEN"]);

@@ -13,6 +13,6 @@ Deno.test("forward and expose carry a talk and a download unharmed beside a thou
   const { served, bytes, hashEqual, echoes, ends, errors } = JSON.parse(stdout);
   assertEquals([served, bytes, hashEqual, ends], [connections / 2, mebibytes * 2 ** 20, true, []]);
   assert(echoes > 20, stdout);
-  // The caller whose connections were reset is told of it, and no other.
+  // The caller whose connections were reset gets the error, and no other.
   assertEquals(Object.keys(errors), ["carol: ERR_RESET"]);
 });

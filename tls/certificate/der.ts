@@ -64,7 +64,7 @@ export function children(node: DerNode): DerNode[] {
 }
 
 /**
- * Gives `node` back if it has the tag that is wanted.
+ * Returns `node` if it has the tag that is wanted.
  *
  * @throws {TypeError} when it is absent or another
  */
@@ -138,7 +138,7 @@ export function toHex(bytes: Uint8Array): string {
   return hex;
 }
 
-/** Tells whether two byte strings are the same. Not for secrets. */
+/** Returns whether two byte strings are the same. Not for secrets. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

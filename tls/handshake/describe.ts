@@ -1,4 +1,4 @@
-// Certificates told: to programs as PeerCertificate, to people in plain words.
+// Describes certificates: to programs as PeerCertificate, to people in plain words.
 import { createHash } from "node:crypto";
 import type { PeerCertificate } from "../../net/transport/transport.ts";
 import { parseCertificate, type ParsedCertificate } from "../certificate/certificate.ts";
@@ -7,7 +7,7 @@ import { parsePem } from "../certificate/pem.ts";
 const dayMs = 86_400_000;
 
 /**
- * Maps a certificate to what {@linkcode PeerCertificate} tells. Names are read from the DER bytes and
+ * Maps a certificate to a {@linkcode PeerCertificate}. Names are read from the DER bytes and
  * escaped, so that no name can pass for two; nothing is verified, as the handshake has done that.
  *
  * @param der The certificate; the result holds a copy.
@@ -38,7 +38,7 @@ export function peerCertificate(der: Uint8Array): PeerCertificate {
   };
 }
 
-/** What {@linkcode readCertificates} tells beside {@linkcode PeerCertificate}. */
+/** What {@linkcode readCertificates} returns beside {@linkcode PeerCertificate}. */
 export interface CertificateSummary extends PeerCertificate {
   /** True when it may issue others. */
   readonly isCa: boolean;
@@ -80,7 +80,7 @@ export interface DescribeCertificateOptions {
 }
 
 /**
- * Tells of a certificate in plain words, with the days that it has left: several lines without a line feed
+ * Describes a certificate in plain words, with the days that it has left: several lines without a line feed
  * at the end.
  *
  * @param certificate One certificate as PEM (of several, the first) or as DER.

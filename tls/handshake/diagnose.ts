@@ -1,4 +1,4 @@
-// Why a handshake failed over a certificate: Deno's node:tls gives one code for all causes, the certificate
+// Why a handshake failed over a certificate: Deno's node:tls has one code for all causes, the certificate
 // tells them apart.
 import { TlsError } from "../../errors.ts";
 import type { PeerCertificate } from "../../net/transport/transport.ts";
@@ -17,7 +17,7 @@ export interface DiagnoseOptions {
 }
 
 /**
- * Tells why a certificate that the platform refused is not trusted: its time, its host, or else its issuer.
+ * Returns why a certificate that the platform refused is not trusted: its time, its host, or else its issuer.
  *
  * @returns a `TlsError` of `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_WRONG_HOST` or
  * `ERR_CERT_UNTRUSTED`

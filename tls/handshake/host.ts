@@ -7,7 +7,7 @@ import { withoutBrackets } from "../../net/address/brackets.ts";
  * catch it before one. Only subject alternative names count, never the common name; `*.example.com` matches
  * one label.
  *
- * @param certificate What the handshake told of it; its `subjectAltNames` decide.
+ * @param certificate Its fields from the handshake; its `subjectAltNames` decide.
  * @param hostname A DNS name or an IP address, IPv6 with or without brackets.
  * @throws {TlsError} `ERR_CERT_WRONG_HOST` with the names that it does speak for
  *
@@ -36,7 +36,7 @@ export function checkHost(
   );
 }
 
-/** Tells whether alternative names such as `DNS:localhost` cover `hostname`. */
+/** Returns whether alternative names such as `DNS:localhost` cover `hostname`. */
 export function matchesHost(subjectAltNames: readonly string[], hostname: string): boolean {
   const wanted = normalizeHost(hostname);
   if (wanted === undefined) return false;
@@ -46,7 +46,7 @@ export function matchesHost(subjectAltNames: readonly string[], hostname: string
   });
 }
 
-/** Tells whether `pattern`, a DNS name whose first label may be `*`, covers `host`. Both in lower case. */
+/** Returns whether `pattern`, a DNS name whose first label may be `*`, covers `host`. Both in lower case. */
 export function matchesName(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");

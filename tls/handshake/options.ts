@@ -1,4 +1,4 @@
-// TLS options as users give them, and credentials as the backends take them.
+// TLS options as users write them, and credentials as the backends take them.
 
 /**
  * Which implementation carries TLS: `"deno"` is `Deno.listenTls`/`Deno.connectTls`, `"node"` is `node:tls`

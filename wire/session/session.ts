@@ -29,7 +29,8 @@ export interface WireCloseOptions {
 }
 
 /**
- * A session with a peer: either side opens streams, by name, to the other.
+ * A session with a peer: either side opens streams, by name, to the other. All methods may be called concurrently:
+ * streams open in the order of the calls.
  *
  * ```text
  * HELLO ──▶ authorize ──▶ WELCOME ──▶ open ──▶ closing (streams finish) ──▶ closed

@@ -55,9 +55,12 @@ type Mode = "unused" | "plain" | "segments";
  * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
  * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
  *
- * When a handler returns, its stream is over: what it wrote still arrives, and what it did not read is
- * dropped. When it throws, the stream is reset. A stream that was read to its end and whose handler has
- * returned is over at its opener too.
+ * When a handler returns, its stream is over: bytes that it wrote still arrive, and bytes that it did not read are
+ * dropped. When the handler throws, the stream is reset. A stream that was read to its end and whose handler has
+ * returned is over on the opener's side too.
+ *
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
+ * of the calls.
  */
 export class WireStream implements AsyncDisposable {
   /** Name under which it was opened. */

@@ -134,7 +134,11 @@ interface ForwardParts {
   readonly ended: Promise<unknown>;
 }
 
-/** A local port that leads elsewhere; {@linkcode forward} makes it. */
+/**
+ * A local port whose connections leave through a tunnel; {@linkcode forward} makes it.
+ *
+ * All methods may be called concurrently; the first call that ends it decides.
+ */
 export class Forward implements AsyncDisposable {
   /** Resolved: {@linkcode forward} returns when it listens. */
   readonly ready: Promise<void> = Promise.resolve();

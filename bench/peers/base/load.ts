@@ -1,6 +1,6 @@
 // Load of the echo race: `load.ts <backend> <address> <folder> <json>` sends frames, checks what comes back, prints JSON.
 
-/** What is to be done. */
+/** What to do. */
 interface Plan {
   readonly connections: number;
   readonly inFlight: number;

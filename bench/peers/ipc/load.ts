@@ -3,7 +3,7 @@ import { createConnection } from "node:net";
 import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";
 
-/** What is to be done. */
+/** What to do. */
 export interface Plan {
   /** Queries with answers, or messages one way. */
   readonly kind: "query" | "one-way";
@@ -23,7 +23,7 @@ interface Side {
   ask(): Promise<void>;
   /** Sends one message. */
   send(): Promise<void>;
-  /** Waits until all that was sent has arrived, and gives how much that is. */
+  /** Waits until all that was sent has arrived, and returns how much that is. */
   arrived(): Promise<number>;
 }
 

@@ -11,7 +11,7 @@ export interface Flow {
   write(bytes: Uint8Array): Promise<void>;
   /** Ends our direction. */
   closeWrite(): Promise<void>;
-  /** Hands over what comes, as it comes; resolves at the peer's end. Called once. */
+  /** Passes on bytes as they come; resolves at the peer's end. Called once. */
   receive(onBytes: (bytes: Uint8Array) => void): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export interface SessionPlan {
 }
 
 const MAX_STREAMS = 20_000;
-/** Bytes joined into one write of the peer's transport, and kept before its streams are told to wait. */
+/** Bytes joined into one write of the peer's transport, and kept before its streams have to wait. */
 const JOIN_BYTES = 65536;
 const HIGH_WATER_BYTES = 1 << 20;
 
@@ -64,7 +64,7 @@ function flowOf(stream: MuxStream): Flow {
   };
 }
 
-/** Bytes as libp2p hands them over: a view, or a list of views. */
+/** Bytes as libp2p passes them: a view, or a list of views. */
 type Bytes = Uint8Array | (Iterable<Uint8Array> & { readonly byteLength: number });
 
 /** What we use of a stream of libp2p's. */
@@ -176,7 +176,7 @@ class Connection extends EventTarget {
 
   async #write(): Promise<void> {
     this.#writing = true;
-    // As with ours, whoever wakes in this turn is still joined in.
+    // As with ours, every writer that wakes in this turn is still joined in.
     for (let hop = 0; hop < 3; hop++) await undefined;
     try {
       while (this.#bytes > 0) {

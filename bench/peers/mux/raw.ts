@@ -36,7 +36,7 @@ export async function sinkRaw(end: RawEnd, rounds: readonly number[]): Promise<v
   }
 }
 
-/** Sends a round and gives its MiB per second. */
+/** Sends a round and returns its MiB per second. */
 export async function bulkRaw(end: RawEnd, bytes: number): Promise<number> {
   const begin = performance.now();
   for (let sent = 0; sent < bytes; sent += BLOCK_BYTES) await end.write(BLOCK);

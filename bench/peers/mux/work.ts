@@ -45,7 +45,7 @@ export async function answer(flow: Flow, mode: string): Promise<void> {
   await flow.closeWrite();
 }
 
-/** Sends `bytes` over `streams` streams at once; gives the MiB per second. */
+/** Sends `bytes` over `streams` streams at once; returns the MiB per second. */
 export async function bulk(session: Session, streams: number, bytes: number): Promise<number> {
   const each = bytes / streams;
   const begin = performance.now();
@@ -63,7 +63,7 @@ export async function bulk(session: Session, streams: number, bytes: number): Pr
   return bytes / 2 ** 20 / ((performance.now() - begin) / 1000);
 }
 
-/** Opens, echoes a message, closes: with `width` at once. Gives the streams per second. */
+/** Opens, echoes a message, closes: with `width` at once. Returns the streams per second. */
 export async function churn(session: Session, width: number, seconds: number): Promise<number> {
   let done = 0;
   const message = new Uint8Array(MESSAGE_BYTES);
@@ -107,7 +107,7 @@ function pingPong(flow: Flow): () => Promise<void> {
   };
 }
 
-/** Plays ping-pong beside `idle` streams, each of which has carried a message before. Gives the turns per second. */
+/** Plays ping-pong beside `idle` streams, each of which has carried a message before. Returns the turns per second. */
 export async function pingBesideIdle(session: Session, idle: number, seconds: number): Promise<number> {
   for (let open = 0; open < idle; open += 100) {
     await Promise.all(Array.from({ length: 100 }, async () => await pingPong(await session.open())()));

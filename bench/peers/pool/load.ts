@@ -3,7 +3,7 @@ const [plan, portText, amountText] = Deno.args;
 const port = Number(portText);
 const amount = Number(amountText);
 
-/** Sends all on a new connection, ends it, and gives the count that comes back. */
+/** Sends all on a new connection, ends it, and returns the count that comes back. */
 async function send(chunk: Uint8Array, times: number): Promise<number> {
   using conn = await Deno.connect({ hostname: "127.0.0.1", port });
   for (let i = 0; i < times; i++) {

@@ -46,7 +46,7 @@ export class Answers {
     }
   }
 
-  /** Takes a chunk of nothing but what was sent; tells whether it was that. */
+  /** Takes a chunk; returns whether it held just the bytes that were sent. */
   #takeEcho(chunk: Uint8Array): boolean {
     const { frames, frameBytes, messageBytes } = this.#requests;
     let from = this.#echoed % frames.length;

@@ -130,7 +130,7 @@ export class Lane {
     if (this.#written < this.#sent && this.#state === "open") this.#write();
   };
 
-  /** The reader hears of it too, and tells why. */
+  /** The reader hears of it too, and reports why. */
   readonly #onWriteFailed = (): void => {
     this.#writing = null;
   };

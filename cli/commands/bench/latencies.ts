@@ -11,7 +11,7 @@ const MOST_US = 3600 * 1000 * PER_MS;
 /** Significant digits that are kept. */
 const DIGITS = 3;
 
-/** What is told of latencies, in ms. */
+/** Figures of latencies, in ms. */
 export interface LatencySummary {
   readonly p50: number;
   readonly p90: number;
@@ -53,7 +53,7 @@ export class Latencies {
     else this.#histogram.recordValueWithCount(value, count);
   }
 
-  /** What is told of them; `null` while there are none. */
+  /** The figures; `null` while there are none. */
   summary(): LatencySummary | null {
     const histogram = this.#histogram;
     if (histogram.totalCount === 0) return null;

@@ -17,7 +17,7 @@ export interface LoadSettings {
   readonly verified: boolean;
 }
 
-/** What `--json` tells. */
+/** The object that `--json` prints. */
 export interface LoadReport extends LoadSettings {
   /** `open`: requests went out by the clock. `closed`: as answers came. */
   readonly loop: "open" | "closed";

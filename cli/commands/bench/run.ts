@@ -1,4 +1,4 @@
-// runBench(): from what was typed to a load, and from its result to what is told.
+// runBench(): from the arguments to a load, and from its result to the report.
 import { fixedLength } from "../../../framing.ts";
 import { addressText, parseAddress } from "../../command/address.ts";
 import type { Arguments } from "../../command/arguments.ts";
@@ -30,7 +30,7 @@ const BENCH_DEFAULTS = {
 /** Bytes that may be on their way, over all connections: 1 GiB. */
 const MOST_IN_FLIGHT_BYTES = 2 ** 30;
 
-/** Runs a load; gives the exit code. */
+/** Runs a load; returns the exit code. */
 export async function runBench(args: Arguments): Promise<number> {
   const json = args.has("json");
   using stop = new StopSignals();

@@ -127,7 +127,7 @@ async function read(file: string): Promise<string> {
     return await Deno.readTextFile(file);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    // A message of its own: that the path should be right is a poor hint to whoever has no authority yet.
+    // A message of its own: that the path should be right is a poor hint for a user without an authority.
     const hint = 'make an authority with "parley cert ca", or name one with --ca and --ca-key';
     throw new Error(`Cannot read ${JSON.stringify(file)}: there is no such file: ${hint}`, {
       cause: error,

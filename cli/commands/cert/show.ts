@@ -72,7 +72,7 @@ async function runShow(args: Arguments): Promise<number> {
   for (const fault of report.faults) {
     say(escapeForTerminal(`parley cert show: ${fault.message}`, true));
     const hint = hintFor(fault);
-    // The hint would send whoever reads this here.
+    // The hint would send the user to this very command.
     if (hint !== null && !hint.includes("parley cert show")) say(`Hint: ${hint}`);
   }
   return report.faults.length === 0 ? 0 : 1;
@@ -143,7 +143,7 @@ function reportJson(report: CertificateReport, protocol: string | null): Record<
   };
 }
 
-/** What JSON tells of a certificate. */
+/** A certificate as a JSON object. */
 export function certificateJson(certificate: CertificateSummary): Record<string, unknown> {
   const { subject, subjectAltNames, issuer, notBefore, notAfter, isCa, extendedKeyUsage } = certificate;
   const { keyType, serialNumber, fingerprint256 } = certificate;

@@ -20,7 +20,7 @@ export interface ExchangeOptions {
   readonly count: number | undefined;
   /** After the end of input, how long replies are waited for, in ms; without it, until the server ends. */
   readonly waitMs: number | undefined;
-  /** Whether the server is not told of the end of input. */
+  /** Whether our direction stays open at the end of input. */
   readonly keepOpen: boolean;
   /** Asks to end in order: no more input, replies are waited for. */
   readonly stop: AbortSignal;
@@ -70,13 +70,13 @@ export async function exchange(
     await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, new AbortController().signal)] : []]);
     return { end, sent: run.sent, received: run.received, unsentBytes };
   } catch (error) {
-    // What was sent, and what has come, before the failure is still handed over.
+    // Messages sent and received before the failure are still delivered.
     await Promise.all([connection.close().catch(() => {}), flush(local).catch(() => {})]);
     throw error;
   }
 }
 
-/** Hands over what was written; a peer that does not read it is no failure. */
+/** Flushes what was written; a peer that does not read it is no failure. */
 async function flush(local: Local): Promise<void> {
   try {
     await local.flush();
@@ -138,7 +138,7 @@ class Exchange {
     return this.#options.stop.aborted ? "interrupted" : "ended";
   }
 
-  /** Sends all input. What the server does not take is told by how the receiving ends. */
+  /** Sends all input. The end of receiving shows what the server did not accept. */
   async #send(): Promise<void> {
     for await (const message of this.#local.input) {
       try {
@@ -165,7 +165,7 @@ class Exchange {
     return this.#options.stop.aborted ? "interrupted" : "waited";
   }
 
-  /** Once it is asked to stop: hands over what was read, waits for replies. */
+  /** Once it is asked to stop: flushes what was read, waits for replies. */
   async #drainOnStop(sending: Promise<void>): Promise<ExchangeEnd> {
     const { stop, waitMs, keepOpen } = this.#options;
     await aborted(AbortSignal.any([stop, this.#over.signal]));

@@ -92,7 +92,7 @@ export class LineEditor implements Local, Disposable {
     this.#wake();
   }
 
-  /** Gives the terminal back. */
+  /** Restores the terminal. */
   [Symbol.dispose](): void {
     this.stopInput();
   }

@@ -18,7 +18,7 @@ export interface Local {
   flush(): Promise<void>;
   /** Ends {@linkcode input} once what was read is taken. */
   stopInput(): void;
-  /** Resolves when whoever sits at the terminal wants to leave; never where nobody does. */
+  /** Resolves when the user at the terminal wants to leave; never without a terminal. */
   readonly left: Promise<void>;
 }
 

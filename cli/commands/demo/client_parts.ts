@@ -13,7 +13,7 @@ import {
   tell,
 } from "./protocol.ts";
 
-/** Progress is told each time so many bytes are on their way. */
+/** Progress is reported each time so many bytes are on their way. */
 const PROGRESS_EVERY_BYTES = 1 << 20;
 
 /** Connects as the demo's client, whose certificate the server asks for. */

@@ -10,10 +10,10 @@ const IN_FLIGHT = 8;
 /** Largest content of a job, in bytes. */
 const MAX_CONTENT_BYTES = 500;
 
-/** Progress is told each time so many answers are in. */
+/** Progress is reported each time so many answers are in. */
 const PROGRESS_EVERY = 250;
 
-/** What a process with clients is told to do. */
+/** The task of a process with clients. */
 export interface LoadPlan {
   /** Where the server listens. */
   readonly port: number;
@@ -56,7 +56,7 @@ export async function runLoadPart(plan: LoadPlan): Promise<number> {
       return 0;
     }
   }
-  return 1; // whoever started us is gone
+  return 1; // the process that started us is gone
 }
 
 /**
@@ -84,7 +84,7 @@ class LoadClient {
   }
 
   /**
-   * Has `jobs` jobs done, or goes on until the server ends the connection; gives why that went wrong, if it
+   * Has `jobs` jobs done, or goes on until the server ends the connection; returns why that went wrong, if it
    * did.
    */
   async run(jobs: number): Promise<string | null> {

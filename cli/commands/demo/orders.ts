@@ -2,7 +2,7 @@
 import type { PartOrder } from "./protocol.ts";
 
 /**
- * Iterates over orders. It ends when the one who gives them is gone, however that came: then nobody waits for
+ * Iterates over orders. It ends when the process that sends them is gone, for any reason: then no process waits for
  * this process any more.
  */
 export async function* orders(): AsyncGenerator<PartOrder, void> {

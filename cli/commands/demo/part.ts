@@ -1,4 +1,5 @@
 // Part: one process of the demo, seen from the process that started it.
+import { endsWithin } from "../../../async/deadline.ts";
 import type { PartEvent, PartEventOf, PartOrder } from "./protocol.ts";
 
 /** Most of what a part says on standard error that is kept to be shown when it fails, in characters. */
@@ -36,13 +37,13 @@ export class Part implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Gives an order. */
+  /** Sends an order. */
   async order(order: PartOrder): Promise<void> {
     await this.#orders.write(new TextEncoder().encode(`${order}\n`)).catch(() => {}); // its end shows elsewhere
   }
 
   /**
-   * Waits for an event; progress is told meanwhile.
+   * Waits for an event; progress is reported meanwhile.
    *
    * @throws {Error} when the part says something else or ends, with what it said last
    */
@@ -70,18 +71,17 @@ export class Part implements AsyncDisposable {
     }
   }
 
-  /** Tells it to end by closing its input, and waits; kills it when it does not. */
+  /** Closes its input, so that it ends, and waits; kills it when it does not. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const timer = setTimeout(() => this.kill(), 2000);
-    await this.#orders.close().catch(() => {});
-    await this.#child.status;
-    clearTimeout(timer);
+    const ended = this.#orders.close().catch(() => {}).then(() => this.#child.status);
+    if (!await endsWithin(ended, 2000)) this.kill();
+    await ended;
     await this.#events.return?.();
     await this.said;
   }
 }
 
-/** How the runtime is told to run this program once more. */
+/** How to run this program once more with the runtime. */
 function programArgs(): string[] {
   if (Deno.build.standalone) return [];
   return ["run", "--quiet", "--allow-all", new URL("../../main.ts", import.meta.url).href];

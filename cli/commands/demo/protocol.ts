@@ -26,7 +26,7 @@ export interface FileReceipt {
   readonly sha256: string;
 }
 
-/** What a process of the demo tells the one that started it: a line of JSON on standard output. */
+/** What a process of the demo reports to the process that started it: a line of JSON on standard output. */
 export type PartEvent =
   | { readonly event: "listening"; readonly port: number }
   | { readonly event: "progress"; readonly done: number }
@@ -51,9 +51,9 @@ export type PartEvent =
 /** An event by its name. */
 export type PartEventOf<Name extends PartEvent["event"]> = Extract<PartEvent, { event: Name }>;
 
-/** What it is told: a line on its standard input. The end of input means: stop now. */
+/** What it is sent: a line on its standard input. The end of input means: stop now. */
 export type PartOrder =
-  /** The server tells how many jobs it has handled; a client sends its share of jobs. */
+  /** The server reports how many jobs it has handled; a client sends its share of jobs. */
   | "count"
   /** A client sends jobs without pause until the connection ends. */
   | "rush"
@@ -105,7 +105,7 @@ export function answeredFile(folder: string, part: number): string {
   return `${folder}/answered-${part}.ids`;
 }
 
-/** Tells an event to the process that started this one. */
+/** Reports an event to the process that started this one. */
 export function tell(event: PartEvent): void {
   // deno-lint-ignore no-console
   console.log(JSON.stringify(event));
@@ -128,7 +128,7 @@ export function jobId(message: Uint8Array): number {
   return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
 }
 
-/** What the answer to a job tells of its content: the job's work. */
+/** What the answer to a job says about its content: the job's work. */
 export function jobSum(message: Uint8Array): number {
   let sum = 0;
   for (let i = JOB_HEAD_BYTES; i < message.length; i++) sum = (Math.imul(sum, 31) + message[i]!) >>> 0;

@@ -1,4 +1,5 @@
 // DemoRun: the steps of the demo, one after the other, and the processes that take part.
+import { pause } from "../../../async/pause.ts";
 import { connect } from "../../../client.ts";
 import type { Connection } from "../../../connection.ts";
 import { TlsError } from "../../../errors.ts";
@@ -21,13 +22,13 @@ const CLIENTS = 50;
 const CLIENT_PROCESSES = 2;
 const MESSAGES = 10_000;
 
-/** How long the clients send without pause before the server is told to drain, in ms. */
+/** How long the clients send without pause before the server has to drain, in ms. */
 const RUSH_MS = 700;
 
 /** Validity of the demo's certificates, in days: the shortest that is whole. */
 const CERTIFICATE_DAYS = 1;
 
-/** Random bytes are made so many at a time: the most that one call gives. */
+/** Random bytes are made so many at a time: the most that one call returns. */
 const RANDOM_BYTES = 65_536;
 
 /** What one run of the demo needs. */
@@ -71,7 +72,7 @@ export class DemoRun implements AsyncDisposable {
     await this.#drain(server, await this.#sendMessages(server));
   }
 
-  /** Ends all processes; what they complained of is told when a check failed. */
+  /** Ends all processes; their errors are printed when a check failed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#options.signal.removeEventListener("abort", this.#killAll);
     await Promise.all(this.#parts.map((part) => part[Symbol.asyncDispose]()));
@@ -162,7 +163,7 @@ export class DemoRun implements AsyncDisposable {
     );
   }
 
-  /** Gives the processes with the clients, which are still connected. */
+  /** Returns the processes with the clients, which are still connected. */
   async #sendMessages(server: Part): Promise<Part[]> {
     this.#step(`${count(MESSAGES)} messages from ${CLIENTS} clients in ${CLIENT_PROCESSES} processes`);
     using progress = new Progress(MESSAGES, (done) => `${count(done)} of ${count(MESSAGES)} answered`);
@@ -200,7 +201,7 @@ export class DemoRun implements AsyncDisposable {
   async #drain(server: Part, loads: readonly Part[]): Promise<void> {
     this.#step(`Drain, while all ${CLIENTS} clients send without pause`);
     await Promise.all(loads.map((load) => load.order("rush")));
-    await new Promise((resolve) => setTimeout(resolve, RUSH_MS));
+    await pause(RUSH_MS);
     await server.order("drain");
     const drained = await server.expect("drained");
     const ends = await Promise.all(loads.map((load) => load.expect("ended")));
@@ -235,7 +236,7 @@ export class DemoRun implements AsyncDisposable {
     );
   }
 
-  /** Fills a file with random bytes; gives its hash. */
+  /** Fills a file with random bytes; returns its hash. */
   async #makeFile(): Promise<string> {
     using progress = new Progress(FILE_BYTES, (bytes) => `${Math.floor(bytes / 2 ** 20)} MiB made up`);
     using file = await Deno.open(this.#files.sent, { write: true, create: true });

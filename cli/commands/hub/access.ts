@@ -8,7 +8,7 @@ import { digestOf, TokenList } from "./tokens.ts";
 /** Time between two looks at the files, in ms: who edits them does not wait long for it. */
 const LOOK_EVERY_MS = 1000;
 
-/** Time in ms that files may be unfit, as between two steps of an editor, before that is told. */
+/** Time in ms that files may be unfit, as between two steps of an editor, before that is reported. */
 const GRACE_MS = 2000;
 
 /** What decides. */
@@ -21,13 +21,13 @@ export interface AccessSources {
   readonly rulesFile: string | undefined;
 }
 
-/** Who is told of what. */
+/** Functions that are called for each event. */
 export interface AccessEvents {
   /** The files changed and are in force. */
   readonly onReload: () => void;
   /** The files changed and cannot be used: what was in force stays so. */
   readonly onUnfit: (error: unknown) => void;
-  /** Somebody was not let in. */
+  /** A client was refused. */
   readonly onRefused: (request: AuthorizeRequest) => void;
   /** A stream was asked for. */
   readonly onStream: (stream: Rule, allowed: boolean) => void;
@@ -35,7 +35,7 @@ export interface AccessEvents {
 
 /** What the files say. */
 interface Loaded {
-  /** Hash of their texts, which tells whether they changed. */
+  /** Hash of their texts, which shows whether they changed. */
   readonly digest: string;
   readonly allows: (identity: string, token: string) => boolean;
   readonly rules: readonly Rule[];

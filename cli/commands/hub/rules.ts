@@ -1,4 +1,4 @@
-// Rules: who may open which stream to whom at a hub; nobody any, unless a rule says so.
+// Rules: who may open which stream to whom at a hub; without a rule no client may open any.
 import { UsageError } from "../../command/usage.ts";
 
 /** Three patterns; `*` in one stands for any characters. */

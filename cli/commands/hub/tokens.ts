@@ -56,7 +56,7 @@ export class TokenList {
   }
 
   /**
-   * Whether a token is one of an identity's; its time tells neither how much of it was right nor whether the
+   * Whether a token is one of an identity's; its time shows neither how much of it was right nor whether the
    * identity is known.
    */
   allows(identity: string, token: string): boolean {

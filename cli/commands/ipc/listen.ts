@@ -68,13 +68,13 @@ async function runListen(args: Arguments): Promise<number> {
   try {
     await printMessages(server, { json, wanted });
   } finally {
-    // What it rejects with is told; it was begun already when a signal came.
+    // Its rejection is reported; it had begun already when a signal came.
     await server.shutdown({ timeoutMs }).finally(() => programs?.endAll());
   }
   return 0;
 }
 
-/** Prints messages until there are as many as were wanted, nobody reads them, or the server has ended. */
+/** Prints messages until there are as many as were wanted, no program reads them, or the server has ended. */
 async function printMessages(
   server: IpcServer,
   { json, wanted }: { readonly json: boolean; readonly wanted: number },

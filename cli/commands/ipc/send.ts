@@ -39,7 +39,7 @@ async function runSend(args: Arguments): Promise<number> {
     const sending = lines
       ? sendLines(client, input, type)
       : sendWhole(client, { input, type, stop: stop.signal });
-    // A server that goes is told at once, and not with the next line.
+    // A server that goes is reported at once, and not with the next line.
     await Promise.race([sending, failWhenGone(client)]);
     await client.flush();
     await client.close();

@@ -36,12 +36,12 @@ export async function readWhole(input: Local): Promise<Uint8Array> {
   return joined(chunks, bytes);
 }
 
-/** Bytes that wait for whoever reads standard output; a writer waits while there are more. */
+/** Bytes that wait for the reader of standard output; a writer waits while there are more. */
 const MOST_WAITING = 256 * 1024;
 
 /** Standard output: what comes while the system is busy goes out with one call. */
 export class Output {
-  /** Resolves when whoever read it has gone, as `head` does, or it failed. */
+  /** Resolves when its reader has gone, as `head` does, or it failed. */
   readonly gone: Promise<void>;
   readonly #gone = Promise.withResolvers<void>();
   readonly #toPeople = Deno.stdout.isTerminal();

@@ -1,4 +1,4 @@
-// readReport(): what a statistics address gave, checked member by member: it is text of whoever answers
+// readReport(): the answer of a statistics address, checked member by member, because any program may have sent it
 // there.
 import { escapeForLog } from "../../../log/text.ts";
 import { type DurationStats, quantileMs } from "../../../stats/data/duration_histogram.ts";
@@ -97,7 +97,7 @@ export interface TopReport {
   readonly sources: readonly TopSource[];
 }
 
-/** Reads what `/stats.json` gave; `null` when that is no report. */
+/** Reads the text of `/stats.json`; `null` when that is no report. */
 export function readReport(value: unknown): TopReport | null {
   const report = members(value);
   if (report["version"] !== 1 || !Array.isArray(report["sources"])) return null;

@@ -10,7 +10,7 @@ import { readStats, type StatsAnswer, statsUrl } from "./source.ts";
 import { mostScrolled, SORT_KEYS, type SortOrder, type TopModel, topText, topView } from "./view.ts";
 import { jsonText } from "../../output/json_text.ts";
 
-/** Runs `parley top`; gives the exit code. */
+/** Runs `parley top`; returns the exit code. */
 export async function runTop(args: Arguments): Promise<number> {
   const url = statsUrl(args.operand("The address of a statistics page"));
   const order = args.choice("sort", Object.values(SORT_KEYS), "rate");
@@ -50,7 +50,7 @@ async function showLines(options: TopOptions): Promise<number> {
   return 0;
 }
 
-/** What a look gave: an answer, or why there is none. */
+/** The result of a look: an answer, or why there is none. */
 type Look = StatsAnswer | { readonly trouble: string };
 
 /** Looks every so often until the signal aborts. A server that is away may come back. */

@@ -6,7 +6,7 @@ const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 /** Terminals that know these show all that is between them at once. */
 const [BEGIN, END] = ["\x1b[?2026h", "\x1b[?2026l"];
 
-/** What the platform tells before the program ends, by itself or by an error that nobody caught. */
+/** Events of the platform before the program ends, by itself or by an uncaught error. */
 const ENDS = ["unload", "error", "unhandledrejection"] as const;
 
 /** The window, while it is ours. */
@@ -37,7 +37,7 @@ export class Screen implements Disposable {
     writeOut(`${BEGIN}\x1b[H${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\x1b[J${END}`);
   }
 
-  /** Gives the window back. Idempotent. */
+  /** Releases the window. Idempotent. */
   [Symbol.dispose](): void {
     this.#leave();
   }

@@ -10,12 +10,12 @@ const TIMEOUT_MS = 5000;
 /** Most bytes of one answer: some times what a thousand connections take. */
 const MAX_BYTES = 16 * 2 ** 20;
 
-/** Status of an answer to a request that was meant for somebody else. */
+/** Status of an answer to a request that was meant for another host. */
 const MISDIRECTED = 421;
 
 /** An answer, as it came and as it is shown. */
 export interface StatsAnswer {
-  /** As the address gave it. */
+  /** As the address sent it. */
   readonly raw: unknown;
   readonly report: TopReport;
 }
@@ -46,7 +46,7 @@ function withSlash(url: URL): URL {
 /**
  * Reads the statistics once.
  *
- * @throws {AddressError} when nobody answers, or what answers gives no statistics
+ * @throws {AddressError} when no program answers, or the program has no statistics
  * @throws {TimeoutError} when the answer takes too long
  */
 export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAnswer> {
@@ -74,7 +74,7 @@ export async function readStats(url: URL, signal: AbortSignal): Promise<StatsAns
   return { raw, report };
 }
 
-/** Nobody is there, or nobody who speaks HTTP, or nobody may ask. */
+/** No program is there, or it does not speak HTTP, or it refuses us. */
 function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | AddressError {
   const action = `Cannot read statistics from "${url}"`;
   if (late) {

@@ -70,7 +70,7 @@ async function upperThrough(path: string, text: string): Promise<string> {
   return answer;
 }
 
-/** A web server: `/big` is a megabyte, `/slow` ends when it is told to. */
+/** A web server: `/big` is a megabyte, `/slow` ends on a command. */
 function serveWeb(finish: Promise<void>) {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     if (request.url.endsWith("/big")) return new Response("x".repeat(2 ** 20));
@@ -97,7 +97,7 @@ Deno.test({
     await using upper = serveUpper(`${folder.path}/upper.sock`);
     await upper.ready;
 
-    // A path is free again after a restart; a port may go to somebody else.
+    // A path is free again after a restart; a port may go to another program.
     const hubAt = `unix:${folder.path}/hub.sock`;
     const hubArgs = ["--tokens", `${folder.path}/tokens`, "--rules", `${folder.path}/rules`];
     await using hub = new Program(PARLEY_MAIN, ["hub", hubAt, ...hubArgs, "--json", "--stats", "0"]);

@@ -162,7 +162,7 @@ Deno.test({
     await listen.said(/listening on/);
     await ipc.run(["send", "short"], { stdin: "first" });
     await listen.printed(/^first$/m);
-    // Who sends what is no longer read may be told so or not.
+    // A sender whose messages are no longer read may get an error or not.
     await ipc.run(["send", "short", "--lines"], { stdin: "second\nthird\n" });
     const { stderr, stdout } = await settles("its end", listen.finish());
     assertEquals(stdout, "first\n");

@@ -1,11 +1,11 @@
-// Tests of error lines: strangers do not fill the log, and nothing is told twice.
+// Tests of error lines: strangers do not fill the log, and nothing is logged twice.
 import { assertEquals } from "@std/assert";
 import { serverErrorsTo, wireErrorsTo } from "../../../cli/output/error_lines.ts";
 import { LimitedLines } from "../../../cli/output/limited_lines.ts";
 import { AuthError, FramingError, ProtocolError, TimeoutError } from "../../../errors.ts";
 import { recorder } from "../../support/recording_logger.ts";
 
-/** A logger, and what it was told. */
+/** A logger, and its lines. */
 Deno.test("wireErrorsTo() and serverErrorsTo() tell ten lines of a kind, whatever strangers do", () => {
   const { logger, lines } = recorder();
   using limited = new LimitedLines(logger);

@@ -1,4 +1,4 @@
-// Tests of LimitedLines: peers cannot fill a log, and what was left out is told.
+// Tests of LimitedLines: peers cannot fill a log, and what was left out is counted.
 import { assertEquals } from "@std/assert";
 import { LimitedLines } from "../../../cli/output/limited_lines.ts";
 import { recorder } from "../../support/recording_logger.ts";

@@ -159,7 +159,7 @@ Deno.test("claimSocket's release leaves a successor's socket alone", async () =>
   await using dir = new TempDir();
   const endpoint = await unix({ path: `${dir.path}/a.sock` });
   const first = await claim(endpoint);
-  // Someone cleaned up behind our back, lock and all.
+  // Another program cleaned up behind our back, lock and all.
   await Deno.remove(endpoint.path);
   await Deno.remove(`${endpoint.path}.lock`);
   const second = await claim(endpoint);

@@ -1,4 +1,4 @@
-// Connects when it is told to, sends messages, wants them back, and tells how that ended.
+// Connects on a command, sends messages, wants them back, and reports how that ended.
 import { connectIpc, SecretKey } from "../../../ipc/mod.ts";
 import { pattern } from "./pattern.ts";
 import { codeOf, commands, tell } from "./tell.ts";

@@ -1,4 +1,4 @@
-// Serves a channel: checks every message against what it must be, sends it back, and tells of it.
+// Serves a channel: checks every message against what it must be, sends it back, and reports it.
 import { listenIpc, SecretKey } from "../../../ipc/mod.ts";
 import { pattern } from "./pattern.ts";
 import { tell } from "./tell.ts";

@@ -1,4 +1,4 @@
-// One process of a pair: asks the other all the time, and tells of every answer, failure and query it heard.
+// One process of a pair: asks the other all the time, and reports every answer, failure and query it heard.
 import { pairIpc } from "../../../ipc/mod.ts";
 import { codeOf, commands, tell } from "./tell.ts";
 

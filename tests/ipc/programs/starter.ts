@@ -1,4 +1,4 @@
-// Tries to be the server of a channel when it is told to, and tells how that went.
+// Tries to be the server of a channel on a command, and reports how that went.
 import { listenIpc } from "../../../ipc/mod.ts";
 import { codeOf, commands, tell } from "./tell.ts";
 

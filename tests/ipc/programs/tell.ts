@@ -1,7 +1,7 @@
 // What the programs share: events as JSON lines, and commands as lines.
 import { TextLineStream } from "@std/streams";
 
-/** Tells the test of an event. */
+/** Reports an event to the test. */
 export function tell(event: Record<string, unknown>): void {
   const line = new TextEncoder().encode(`${JSON.stringify(event)}\n`);
   let written = 0;

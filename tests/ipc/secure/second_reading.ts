@@ -147,7 +147,7 @@ export class Direction {
     return record;
   }
 
-  /** Opens the record that `bytes` begin with; gives its type, its plaintext and the rest. */
+  /** Opens the record that `bytes` begin with; returns its type, its plaintext and the rest. */
   open(bytes: Uint8Array): { type: number; plain: Uint8Array; rest: Uint8Array } {
     const buffer = Buffer.from(bytes);
     const end = 5 + buffer.readUInt32BE(1);

@@ -82,7 +82,7 @@ function code(result: PromiseSettledResult<unknown>): string {
   return result.reason.code;
 }
 
-/** Reads to the end; gives what came and how it ended. */
+/** Reads to the end; returns what came and how it ended. */
 async function readAll(link: FrameLink): Promise<{ bytes: Uint8Array; end: "closed" | Error }> {
   const parts: Uint8Array[] = [];
   try {

@@ -7,7 +7,7 @@ import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { clientTls, sourceOf, testCerts } from "../../support/programs/certs.ts";
 import { settles } from "../../support/wait.ts";
 
-/** A server whose certificate nobody trusts, and that answers one connection; `onSecond` is told of the next. */
+/** A server with an untrusted certificate that answers one connection; `onSecond` is called for the next. */
 async function answersOnce(onSecond: () => void): Promise<{ port: number; close(): Promise<void> }> {
   const identity = await createCertificate({ ca: await createCa(), hosts: ["localhost"] });
   const server = await listen({ port: 0, tls: { credentials: sourceOf(identity) } });

@@ -1,4 +1,4 @@
-// Tests of refusals: a client that is not let in is told so by an alert, and nothing of it gets in.
+// Tests of refusals: a refused client learns it by an alert, and none of its bytes get in.
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "node:tls";
 import { TlsError } from "../../../errors.ts";
@@ -11,7 +11,7 @@ import { settles } from "../../support/wait.ts";
 const never: AbortSignal = new AbortController().signal;
 const pastMs = Date.now() - 40 * 86_400_000;
 
-/** What a foreign client is told by a server that does not let it in. */
+/** What a foreign client gets from a server that refuses it. */
 async function told(
   server: Partial<ServerCredentials>,
   client: Partial<Credentials>,

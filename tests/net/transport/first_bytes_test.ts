@@ -1,4 +1,4 @@
-// Tests of the names that are told of a peer's first bytes: tables of what is sent to a wrong port, and of what tells nothing.
+// Tests of the protocol names for a peer's first bytes: tables of bytes sent to a wrong port, and of bytes that show nothing.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describeFirstBytes, explainFirstBytes, FIRST_BYTES } from "../../../net/transport/first_bytes.ts";
 

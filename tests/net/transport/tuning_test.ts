@@ -1,4 +1,4 @@
-// Tuning of sockets: what is checked, what the kernel is told, and what is refused where nothing would come of it.
+// Tuning of sockets: what is checked, what the kernel gets, and what is refused where nothing would come of it.
 import { until } from "../../support/wait.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { dial } from "../../../net/dial.ts";

@@ -1,4 +1,4 @@
-// A plain proxy over a pool, for the tests: collects garbage and tells its memory whenever it gets SIGUSR2.
+// A plain proxy over a pool, for the tests: collects garbage and reports its memory whenever it gets SIGUSR2.
 //
 // Needs DENO_V8_FLAGS=--expose-gc.
 import { raw, serve } from "@parley/parley";

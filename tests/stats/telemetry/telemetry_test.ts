@@ -30,7 +30,7 @@ async function look(): Promise<boolean> {
   return telemetryOn();
 }
 
-/** Runs `work` in a span of the test's own; gives the ids of that. */
+/** Runs `work` in a span of the test's own; returns the ids of that. */
 async function inSpan(work: () => Promise<void>): Promise<{ traceId: string; spanId: string }> {
   const span = trace.getTracer("test").startSpan("test");
   await context.with(trace.setSpan(context.active(), span), work);
@@ -265,7 +265,7 @@ class Line {
     }
   }
 
-  /** Waits for a frame of this kind, and gives the kinds of all so far. */
+  /** Waits for a frame of this kind, and returns the kinds of all so far. */
   async heard(kind: FrameKind, count = 1): Promise<FrameKind[]> {
     const kinds = () => this.frames.map(([kind]) => kind);
     await until(`frame ${kind}`, () => kinds().filter((heard) => heard === kind).length >= count);

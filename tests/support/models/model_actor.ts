@@ -69,7 +69,7 @@ export class StreamPlan {
   /** By who writes. */
   readonly flows: Readonly<Record<Side, Flow>>;
   readonly actors: Partial<Record<Side, Actor>> = {};
-  /** What `openStream` was told. */
+  /** What `openStream` got. */
   openError: unknown;
   opened = false;
   acceptedAtMs: number | undefined;
@@ -126,10 +126,10 @@ export class Actor {
   /** How long `close()` took. */
   closeTookMs: number | undefined;
   cancelledAtMs: number | undefined;
-  /** It reset the stream itself, and need not be told. */
+  /** It reset the stream itself, and needs no notice. */
   hasReset = false;
   outDoneAtMs: number | undefined;
-  /** What `closed` told; `"pending"` until then. */
+  /** The value of `closed`; `"pending"` until then. */
   closed: Error | "pending" | undefined = "pending";
 
   constructor(clock: Clock, plan: StreamPlan, side: Side, stream: ModelStream) {
@@ -169,7 +169,7 @@ export class Actor {
       try {
         await this.#step(step);
       } catch (error) {
-        // What the library tells is noted; anything else is a fault of the library, or of the model.
+        // Errors of the library are noted; anything else is a fault of the library, or of the model.
         if (!(error instanceof ParleyError)) throw error;
         this.#note(lane, step, error);
         break;

@@ -91,7 +91,7 @@ export class ModelBackend {
     }
   }
 
-  /** Ends in order, and tells what is left. */
+  /** Ends in order, and reports what is left. */
   async stop(): Promise<void> {
     await this.server.shutdown();
     await this.server.finished;

@@ -20,11 +20,11 @@ export interface Verdict {
   readonly cut: string | undefined;
   /** A side went away: streams may be refused by that. */
   readonly goneAway: boolean;
-  /** What the session of each side told, by `closed` or by the rejection of `close`. */
+  /** How the session of each side ended, by `closed` or by the rejection of `close`. */
   readonly sessionErrors: Readonly<Record<Side, unknown>>;
   /** A reset drops what its reader has not read, even behind FIN: what some yamux programs do. */
   readonly resetDropsUnread?: boolean | undefined;
-  /** A program that has closed its socket in order has nothing left by which it could be told. */
+  /** A program that has closed its socket in order can learn nothing more. */
   readonly sockets?: boolean | undefined;
 }
 
@@ -97,7 +97,7 @@ function allowAfterClose(plan: StreamPlan, patienceMs: number): void {
   }
 }
 
-/** What a side has not read by then is dropped by the reset that tells it. */
+/** What a side has not read by then is dropped by that reset. */
 function allowAfterCancel(plan: StreamPlan): void {
   for (const actor of [plan.actors.opener, plan.actors.acceptor]) {
     if (actor?.cancelledAtMs === undefined) continue;

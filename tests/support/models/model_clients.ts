@@ -274,7 +274,7 @@ class Program {
         if (before?.link === link) assert(number > before.number, `${number} came behind ${before.number}`);
       }
     }
-    // Who is turned away after it has spoken is told so by a reset.
+    // Who is turned away after it has spoken gets a reset.
     this.#checkEvents(isOrderly && this.#scene.serve?.maxConnections === undefined);
     tally.links += this.#events.filter(({ status }) => status === "connected").length;
     tally.answers += this.#answers;

@@ -1,4 +1,4 @@
-// The naive reference model of streams: what each direction was told to carry, what came of it, and what may
+// The naive reference model of streams: what each direction had to carry, what came of it, and what may
 // excuse a loss.
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
@@ -48,9 +48,9 @@ export class Flow {
   ended = false;
   /** The reader stopped on its own, and what comes after that is not its loss. */
   abandoned = false;
-  /** What the writer was told, by `write`, `closeWrite` or `close`. */
+  /** What the writer got, by `write`, `closeWrite` or `close`. */
   writeError: unknown;
-  /** What the reader was told. */
+  /** What the reader got. */
   readError: unknown;
   excuse: string | undefined;
 

@@ -17,7 +17,7 @@ interface Door {
 export class ModelHosts implements Disposable {
   readonly links: Set<KernelLink> = new Set<KernelLink>();
   /**
-   * Address of a balancer in front of all listeners: it tells them who comes, by the header of the PROXY protocol, and comes
+   * Address of a balancer in front of all listeners: it sends them the client's address, by the header of the PROXY protocol, and comes
    * itself without one.
    */
   balancer: string | undefined;
@@ -37,7 +37,7 @@ export class ModelHosts implements Disposable {
     Object.assign(Deno, {
       connect: (target: Deno.ConnectOptions & { signal?: AbortSignal }) => this.#connect(target),
       listen: (target: { port: number }) => this.#listen(target.port),
-      // What the system tells of its sockets.
+      // What the system reports about its sockets.
       readTextFileSync: (path: string | URL) =>
         path === "/proc/net/tcp"
           ? this.#table()

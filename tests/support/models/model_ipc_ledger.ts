@@ -1,4 +1,4 @@
-// IpcLedger: the naive reference model of IPC messages: what each writer was told, and what each reader got.
+// IpcLedger: the naive reference model of IPC messages: what each writer learned, and what each reader got.
 import { Buffer } from "node:buffer";
 import { assert } from "@std/assert";
 import { codeOf, contentAt } from "./model_flow.ts";
@@ -27,7 +27,7 @@ export class IpcFlow {
   readonly from: string;
   /** The writer was killed: what it had not confirmed may be lost without a word. */
   killed = false;
-  /** Losses that the writer was told of. */
+  /** Losses that the writer learned of. */
   losses = 0;
   /** The last one that was read of each connection: their order is kept within one. */
   readonly #lastRead = new Map<unknown, number>();
@@ -40,7 +40,7 @@ export class IpcFlow {
     this.from = from;
   }
 
-  /** Writes the next message, and notes what the writer is told of it. */
+  /** Writes the next message, and notes what the writer learns of it. */
   async write(length: number, write: (type: number, data: Uint8Array) => Promise<void>): Promise<boolean> {
     const place = this.sent.length;
     assert(place < MAX_IN_FLOW, "The flow is too long for the model");
@@ -48,7 +48,7 @@ export class IpcFlow {
     this.sent.push(sent);
     try {
       await write(this.id * MAX_IN_FLOW + place, contentAt(this.id + place, 0, length));
-      // A flush may have told more meanwhile.
+      // A flush may have reported more meanwhile.
       if (sent.fate === "under way") sent.fate = "accepted";
       return true;
     } catch (error) {
@@ -58,7 +58,7 @@ export class IpcFlow {
     }
   }
 
-  /** Asks whether all that was written before has arrived; `false` when the writer was told of a loss. */
+  /** Asks whether all that was written before has arrived; `false` when the writer learned of a loss. */
   async confirm(flush: () => Promise<void>): Promise<boolean> {
     const before = this.sent.filter(({ fate }) => fate === "accepted");
     try {
@@ -72,7 +72,7 @@ export class IpcFlow {
     } catch (error) {
       checkLossCode("flush() or close()", error);
       this.losses++;
-      // Told of all that was under way until now.
+      // Called for all that was under way until now.
       for (const sent of this.sent) if (sent.fate === "accepted") sent.fate = "told lost";
       return false;
     }
@@ -154,7 +154,7 @@ export class IpcLedger {
     }
   }
 
-  /** Losses that were told. */
+  /** Losses that were reported. */
   get losses(): number {
     return this.flows.reduce((sum, { losses }) => sum + losses, 0);
   }

@@ -29,7 +29,7 @@ export interface KernelLink {
   readonly far: KernelSocket;
   /** Both ends find the connection reset; what has not arrived is lost. */
   cut(): void;
-  /** Nothing arrives any more, and neither end is told. */
+  /** Nothing arrives any more, and neither end learns it. */
   stall(): void;
   /** The way between ends it in both directions, in order, as a balancer does after its own idle time. */
   expire(): void;
@@ -109,7 +109,7 @@ class Direction {
     this.#unread -= part.length;
     const { receiveBytes } = this.#options;
     const room = receiveBytes - this.#unread - this.#flying;
-    // Small windows are not told, or there would be small segments for ever.
+    // Small windows are not announced, or there would be small segments for ever.
     if (room - this.#window >= Math.min(WINDOW_STEP_BYTES, receiveBytes / 2) || this.#unread === 0) {
       this.#window = room;
       this.#transmit();

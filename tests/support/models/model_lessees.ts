@@ -1,4 +1,4 @@
-// Lessee: a program that works through a Pool, and gives its leases back in every state that a program can leave them in.
+// Lessee: a program that works through a Pool, and returns its leases in every state that a program can leave them in.
 import { assert, assertEquals } from "@std/assert";
 import type { Connection } from "../../../connection.ts";
 import { ClosedError, ParleyError } from "../../../errors.ts";
@@ -192,7 +192,7 @@ export class Lessee {
     lease.release();
   }
 
-  /** A read that was left pending: it may be told of an end, but never of a message that belongs to another. */
+  /** A read that was left pending: it may see an end, but never of a message that belongs to another. */
   #leave(reading: Promise<Uint8Array | null>): void {
     this.#left.push(reading.then((message) => {
       if (message === null) return;

@@ -42,7 +42,7 @@ export interface PeerPlan {
   readonly leavesAfter?: number | undefined;
   /** It may be turned away as the server is full, and comes again. */
   readonly comesAgain?: boolean | undefined;
-  /** Its network is gone from then on, counted from its connection; neither side is told. */
+  /** Its network is gone from then on, counted from its connection; neither side learns it. */
   readonly vanishesAfterMs?: number | undefined;
   readonly options?: Partial<ConnectOptions> | undefined;
 }
@@ -62,7 +62,7 @@ export class ModelPeer {
   readonly asked: Asked[] = [];
   /** How its messages ended: by `null`, by an error's code, or not yet. */
   end: string | undefined;
-  /** What `closed` told. */
+  /** The value of `closed`. */
   closed: string | undefined;
   connectError: string | undefined;
   turnedAway = 0;
@@ -98,7 +98,7 @@ export class ModelPeer {
     return this.plan.questions.filter(({ parts }) => parts > 0).length;
   }
 
-  /** Lives to its end. Rejects only for what no program may be told. */
+  /** Lives to its end. Rejects only for what no program may get. */
   async run(port: number): Promise<void> {
     const { clock } = this.#stage;
     await clock.sleep(this.plan.atMs ?? 0);
@@ -168,7 +168,7 @@ export class ModelPeer {
     try {
       for (const question of this.plan.questions) await this.#ask(conn, question);
     } catch (error) {
-      // The reader is told how the connection ended.
+      // The reader learns how the connection ended.
       if (!(error instanceof ParleyError)) throw error;
     }
   }

@@ -16,7 +16,7 @@ const DRAIN_MS = 1_200_000;
 const SLACK_MS = 250;
 /** Turns of the microtask queue in which a connection that comes is let in. */
 const MOMENT_HOPS = 40;
-/** Time for which a drain may read on, as it cannot tell what had arrived. */
+/** Time for which a drain may read on, because it cannot know what had arrived. */
 const LAST_MS = 2000;
 /** From the kernel to the server's reader, beside the latency. */
 const ARRIVAL_MS = 2;

@@ -1,4 +1,4 @@
-// Questions and answers of the models of messages: each tells whose it is, and bears bytes that show whether it
+// Questions and answers of the models of messages: each names its sender, and bears bytes that show whether it
 // came whole.
 import { Buffer } from "node:buffer";
 import { assert } from "@std/assert";

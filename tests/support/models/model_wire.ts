@@ -71,7 +71,7 @@ class WireWorld {
   readonly #plans = new Map<number, StreamPlan>();
   readonly #serving: Promise<void>[] = [];
   readonly #callers: JoinedWire[] = [];
-  /** What the sessions of each joined side told at both their ends. */
+  /** How the sessions of each joined side ended, on both sides. */
   readonly #ends = new Map<string, unknown[]>();
   /** Who was cut on purpose. */
   readonly #gone = new Set<string>();

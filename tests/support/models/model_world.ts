@@ -39,7 +39,7 @@ export interface Scene {
   readonly bufferBytes?: number | undefined;
   readonly maxChunkBytes?: number | undefined;
   readonly options?: Partial<MuxSessionOptions> | undefined;
-  /** The two have told each other what they take. */
+  /** The two have announced their terms to each other. */
   readonly agreed?: boolean | undefined;
   /** The left end is a yamux program in another language. */
   readonly raw?: boolean | undefined;
@@ -174,7 +174,7 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** An opener that was told nothing may come over a limit, and memory may be short for it. It must be so, then. */
+  /** An opener that got no terms may come over a limit, and memory may be short for it. It must be so, then. */
   #allowRefusal(end: End, plan: StreamPlan): void {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
     const live = (plans: readonly StreamPlan[]) =>
@@ -292,7 +292,7 @@ class World {
     assert(tookMs < BRISK_MS, `a stream that never rested took ${tookMs} ms\n${story(plan)}`);
   }
 
-  /** A side that leaves is let go in time, and the other is told. */
+  /** A side that leaves is let go in time, and the other learns it. */
   #checkLeaving(plan: StreamPlan): void {
     for (const [side, other] of [["opener", "acceptor"], ["acceptor", "opener"]] as const) {
       const { closeTookMs = 0, cancelledAtMs } = plan.actors[side] ?? {};

@@ -6,7 +6,7 @@ import type { Transport } from "../../../net/transport/transport.ts";
 type Init = ConstructorParameters<typeof AbstractMultiaddrConnection>[0];
 type Chunks = Parameters<AbstractMultiaddrConnection["sendData"]>[0];
 
-/** Bytes that may wait to be written before the muxer is told to wait. */
+/** Bytes that may wait to be written before the muxer has to wait. */
 const HIGH_WATER_BYTES = 1 << 20;
 
 const silent: Init["log"] = Object.assign(() => {}, {

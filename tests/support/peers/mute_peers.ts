@@ -49,7 +49,7 @@ export class FullBacklog implements AsyncDisposable {
     const { signal } = full.#pending;
     for (let stuck = false; !stuck;) {
       const attempt = Deno.connect({ port: full.port, signal });
-      // The kernel connects at once or not at all; on a busy machine one timer may be over before we are told.
+      // The kernel connects at once or not at all; on a busy machine one timer may be over before we notice.
       const before = full.#conns.length;
       attempt.then((conn) => full.#conns.push(conn), () => {});
       for (let turn = 0; turn < 10 && full.#conns.length === before; turn++) {

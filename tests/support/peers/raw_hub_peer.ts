@@ -42,12 +42,12 @@ export class RawHubPeer implements Disposable {
     return new RawHubPeer(new RawPeer(await dial({ port }, { signal: new AbortController().signal })));
   }
 
-  /** Joins as `identity`, and gives WELCOME or REFUSED. */
+  /** Joins as `identity`, and returns WELCOME or REFUSED. */
   async join(identity: string): Promise<Record<string, unknown> | null> {
     return await this.ask(1, helloOf(identity));
   }
 
-  /** Opens a stream with a frame of the wire, and gives the answer. */
+  /** Opens a stream with a frame of the wire, and returns the answer. */
   async ask(id: number, value: object | string): Promise<Record<string, unknown> | null> {
     await this.peer.send(...opening(id, wireFrame(value)));
     return await this.answer(id);

@@ -14,7 +14,7 @@ export interface RawLoadOptions {
   readonly durationMs: number;
 }
 
-/** Sends frames, and as many again as came back, for a time; gives how many came back in a second. */
+/** Sends frames, and as many again as came back, for a time; returns how many came back in a second. */
 export async function rawLoad(options: RawLoadOptions): Promise<number> {
   const { port, connections, frame, inFlight, warmUpMs, durationMs } = options;
   const frames = new Uint8Array(frame.length * inFlight);

@@ -79,7 +79,7 @@ export class RawPeer {
     return null;
   }
 
-  /** Reads to the end and gives the go-away code that came before it, `undefined` when there was none. */
+  /** Reads to the end and returns the go-away code that came before it, `undefined` when there was none. */
   async goAwayCode(): Promise<number | undefined> {
     let code: number | undefined;
     for (let next = await this.next(); next !== null; next = await this.next()) {

@@ -1,6 +1,6 @@
 // A peer that knows nothing of Parley: bytes over a socket, as netcat has it.
 
-/** Sends bytes in pieces, ends its direction, and gives all that came back as text. */
+/** Sends bytes in pieces, ends its direction, and returns all that came back as text. */
 export async function tcpExchange(port: number, bytes: Uint8Array, pieceBytes = 7): Promise<string> {
   using socket = await Deno.connect({ port });
   const writing = (async () => {
@@ -14,7 +14,7 @@ export async function tcpExchange(port: number, bytes: Uint8Array, pieceBytes = 
   return text;
 }
 
-/** All that a socket gives until its end, as text; a reset is an end too. */
+/** All that a socket delivers until its end, as text; a reset is an end too. */
 export async function readToEnd(socket: Deno.Conn): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65536);

@@ -1,4 +1,4 @@
-// servedWhile(): somebody in good order is served, and descriptors come back, while others are attacked.
+// servedWhile(): a good client is served, and descriptors come back, while others are attacked.
 import { assert } from "@std/assert";
 import { openDescriptors, settles, until } from "../wait.ts";
 

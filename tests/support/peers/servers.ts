@@ -6,7 +6,7 @@ import { text } from "../bytes.ts";
 /** Messages that are lines: easy to write by hand. */
 export const lines: { readonly framing: Framing } = { framing: delimited("\n") };
 
-/** What a server told `onError`. */
+/** What a server passed to `onError`. */
 export interface Complaint {
   readonly error: unknown;
   readonly phase: ServeErrorContext["phase"];
@@ -59,7 +59,7 @@ export async function started<Data = unknown>(
   return new TestServer(server, complaints);
 }
 
-/** Sends a text and gives the answer as text. */
+/** Sends a text and returns the answer as text. */
 export async function ask(conn: Connection, question: string): Promise<string | null> {
   await conn.send(question);
   const answer = await conn.receive();

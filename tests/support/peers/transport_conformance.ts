@@ -15,7 +15,7 @@ export interface TransportPair {
 
 /** What one kind of transport can do. */
 export interface ConformanceOptions {
-  /** Bytes that may be under way in one direction while nobody reads. @default {24 MiB} what kernels buffer at most */
+  /** Bytes that may be under way in one direction while no reader reads. @default {24 MiB} what kernels buffer at most */
   maxBufferedBytes?: number | undefined;
   /** `close()` frees the descriptor at once, whatever is under way. @default {true} */
   closesAtOnce?: boolean | undefined;
@@ -25,7 +25,7 @@ export interface ConformanceOptions {
 
 const MIB = 1 << 20;
 
-/** Registers the tests of one kind, in both directions. `makePair` gives the client's end as `near`. */
+/** Registers the tests of one kind, in both directions. `makePair` returns the client's end as `near`. */
 export function conformance(
   name: string,
   makePair: () => Promise<TransportPair>,
@@ -297,7 +297,7 @@ async function fillUp(
       assert(accepted <= maxBufferedBytes, `Nobody reads, and ${accepted} bytes were taken`);
     }
   })();
-  // Whoever asks for it hears of its end.
+  // A call that waits for it sees its end.
   writing.catch(() => {});
   await atRest(() => accepted);
   return { writing, accepted };

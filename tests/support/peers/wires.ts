@@ -15,10 +15,10 @@ import { MuxSession, type MuxStream } from "@parley/parley/mux";
 import { dial } from "../../../net/dial.ts";
 import { FrameChannel } from "../../../wire/protocol/frame_stream.ts";
 
-/** Everybody's token is his identity with this behind it. */
+/** Each client's token is its identity with this behind it. */
 export const TOKEN = "-secret";
 
-/** Lets in whoever has the right token, and open everything but `forbidden`. */
+/** Accepts clients with the right token, which may open everything but `forbidden`. */
 export const authorize: NonNullable<MountOptions["authorize"]> = ({ identity, token, name }) =>
   sameToken(token, identity + TOKEN) && name !== "forbidden";
 
@@ -81,7 +81,7 @@ export async function readText(stream: WireStream): Promise<string> {
   return await new Response(stream.readable).text();
 }
 
-/** Sends a text, ends our direction, and gives the answer. */
+/** Sends a text, ends our direction, and returns the answer. */
 export async function askStream(stream: WireStream, question: string): Promise<string> {
   await stream.write(question);
   await stream.closeWrite();
@@ -115,7 +115,7 @@ export class RawWire implements AsyncDisposable {
     return channel;
   }
 
-  /** Opens a stream, sends a frame, and gives the answer; `null` when the stream or session ended instead. */
+  /** Opens a stream, sends a frame, and returns the answer; `null` when the stream or session ended instead. */
   async ask(frame: object | Uint8Array): Promise<Record<string, unknown> | null> {
     return await answer(await this.send(frame));
   }

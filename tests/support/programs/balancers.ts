@@ -13,7 +13,7 @@ export interface Backend {
   readonly statsPort?: number | undefined;
 }
 
-/** The two servers, in the addresses that the documentation gives them. */
+/** The two servers, at the addresses of the documentation. */
 const DOCUMENTED_HOSTS = ["10.0.0.11", "10.0.0.12"] as const;
 
 /** How each program is run in the foreground; `[FOLDER]` is where its configuration is. */

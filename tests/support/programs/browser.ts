@@ -185,7 +185,7 @@ export class BrowserPage {
     await settles(`${url} is loaded`, this.#loaded.promise, PATIENCE_MS);
   }
 
-  /** Gives the value of an expression, in the page. */
+  /** Returns the value of an expression, in the page. */
   async evaluate<Value>(expression: string): Promise<Value> {
     const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
       expression,
@@ -254,7 +254,7 @@ export class BrowserPage {
     await this.#browser.send("Target.closeTarget", { targetId: this.#targetId });
   }
 
-  /** Takes what the browser tells. */
+  /** Takes events of the browser. */
   onEvent(method: string, params: Params): void {
     switch (method) {
       case "Page.loadEventFired":

@@ -1,6 +1,6 @@
 // What a process holds: descriptors and memory, as the system counts them.
 
-/** Whether the system tells; tests that need it are ignored elsewhere. */
+/** Whether the system reports them; tests that need it are ignored elsewhere. */
 export const hasProcessStats: boolean = Deno.build.os === "linux";
 
 /** What such a test adds to its name. */

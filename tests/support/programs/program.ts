@@ -88,7 +88,7 @@ export class Program implements AsyncDisposable {
     return this.#err.text;
   }
 
-  /** Waits until standard output matches; gives the match. Fails when the program ends before that. */
+  /** Waits until standard output matches; returns the match. Fails when the program ends before that. */
   async printed(wanted: RegExp): Promise<RegExpExecArray> {
     return await this.#wait(this.#out, wanted);
   }
@@ -98,7 +98,7 @@ export class Program implements AsyncDisposable {
     return await this.#wait(this.#err, wanted);
   }
 
-  /** Waits until it says where it listens; gives the port. */
+  /** Waits until it says where it listens; returns the port. */
   async port(): Promise<number> {
     return Number((await this.printed(/port: (\d+)[\s,]/))[1]);
   }
@@ -158,7 +158,7 @@ function denoProgram(path: string, flags: readonly string[]): ParleyProgram {
   return { command: Deno.execPath(), args };
 }
 
-/** What a reader is told to run it with must be enough. */
+/** The documented command must be enough to run it. */
 function permissions(path: string): string[] {
   const [, flags] = /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
   return flags === undefined ? ["--allow-all"] : ["--no-prompt", ...flags.trim().split(" ")];

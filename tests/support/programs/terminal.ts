@@ -58,7 +58,7 @@ export class Terminal implements AsyncDisposable {
     return (await this.#tmux(["capture-pane", "-p"])).trimEnd();
   }
 
-  /** Waits until the screen matches; gives what it shows. */
+  /** Waits until the screen matches; returns what it shows. */
   async shows(wanted: RegExp): Promise<string> {
     const end = performance.now() + DEADLINE_MS;
     for (;;) {

@@ -46,7 +46,7 @@ export class ScriptedTransport implements Transport {
     return this.#held !== undefined;
   }
 
-  /** Lets the next read give these bytes. */
+  /** Lets the next read return these bytes. */
   feed(bytes: Uint8Array): void {
     this.#give(bytes);
   }

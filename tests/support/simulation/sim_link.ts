@@ -13,7 +13,7 @@ export interface SimLinkOptions {
   latencyMs?: number | undefined;
   /** Bytes under way in one direction before `write` waits. @default {65536} */
   bufferBytes?: number | undefined;
-  /** Most bytes of one chunk that a read gives; sizes are drawn up to it. @default {65536} */
+  /** Most bytes of one chunk that a read returns; sizes are drawn up to it. @default {65536} */
   maxChunkBytes?: number | undefined;
 }
 

@@ -8,7 +8,7 @@ import { writeAll } from "../../support/peers/raw_peer.ts";
 import { codeOf, errorOf } from "../../support/peers/servers.ts";
 import { settles, until } from "../../support/wait.ts";
 
-/** Runs a wire without a logger, and returns what the console was told. */
+/** Runs a wire without a logger, and returns what the console got. */
 async function saidBy(
   options: MountOptions,
   work: (port: number, said: readonly string[]) => Promise<void>,

@@ -100,7 +100,7 @@ Deno.test("WireStream.readFrom resets the stream when its source fails, so that 
   assertEquals((await promise as { code?: string }).code, "ERR_RESET");
 });
 
-/** A source that gives ten bytes and then nothing, and whether it was cancelled. */
+/** A source that yields ten bytes and then nothing, and whether it was cancelled. */
 function silentSource(): {
   readonly source: ReadableStream<Uint8Array>;
   readonly cancelled: Promise<unknown>;

@@ -139,7 +139,7 @@ Deno.test("hub says of a peer that speaks another protocol what it speaks, and n
   );
   await test.server.ready;
   for (const [name, bytes] of STRANGERS) {
-    // Errors of strangers are told once a second.
+    // Errors of strangers are reported once a second.
     const before = errors.length;
     await until(`${name} is told`, async () => {
       const transport = await dial({ port: portOf(test) }, { signal });

@@ -187,7 +187,7 @@ Deno.test("Forward goes on after faults of its listener, and tells each", async 
   await tunnel.abort();
 });
 
-/** What an `open` may be told that passes, and what stays. */
+/** Refusals of an `open` that may pass, and those that stay. */
 const REFUSALS: readonly (readonly [error: ParleyError, passes: boolean])[] = [
   [new RemoteError("ERR_NO_PEER", "Not there"), true],
   [new RemoteError("ERR_NO_HANDLER", "Not yet"), true],

@@ -57,7 +57,7 @@ type ClientSceneName =
 
 /** The scenes by name. */
 export const CLIENT_SCENES: Readonly<Record<ClientSceneName, (random: Random) => ClientScene>> = {
-  /** The server restarts in order: what it took is answered, and nothing is told twice. */
+  /** The server restarts in order: what it took is answered, and nothing is counted twice. */
   restarts(random: Random): ClientScene {
     return {
       clients: many(random.int(1, 5), (index) => usual(random, index)),

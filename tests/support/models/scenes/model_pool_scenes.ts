@@ -101,7 +101,7 @@ export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => Poo
     };
   },
 
-  /** Backends crash, all at once at times: calls may fail by what they are told, and the pool gets over it. */
+  /** Backends crash, all at once at times: calls may fail with the errors that they get, and the pool gets over it. */
   crashes(random: Random): PoolScene {
     return {
       backends: many(random.int(1, 3), () => {

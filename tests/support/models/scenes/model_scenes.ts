@@ -38,7 +38,7 @@ function pings(random: Random): Event[] {
   }));
 }
 
-/** The same with a yamux program in another language at the left end, which is told nothing of our terms. */
+/** The same with a yamux program in another language at the left end, which gets none of our terms. */
 export function withRawPeer(scene: Scene): Scene {
   // It cannot say that it stops reading, and its writes wait for themselves.
   const canDo = ({ lanes: { opener } }: StreamPlan) =>

@@ -1,4 +1,4 @@
-// modelSeeds(): runs a model over many seeds; a failure tells the seed, the story and the line that repeats
+// modelSeeds(): runs a model over many seeds; a failure prints the seed, the story and the line that repeats
 // it.
 import { effort, propertySeed, Random } from "../../random.ts";
 

@@ -245,7 +245,7 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
     };
   },
 
-  /** A balancer that tells who comes, and looks now and then whether there is anything. */
+  /** A balancer that sends the client's address, and looks now and then whether there is anything. */
   balanced(random: Random): ServeScene {
     const balancer = "10.0.0.5";
     const scene = SERVE_SCENES.crowds(random);

@@ -27,7 +27,7 @@ export interface Stage {
   readonly clock: TestClock;
   readonly random: Random;
   readonly hosts: ModelHosts;
-  /** The signal that the application gives to all that takes one. */
+  /** The signal that the application passes to every call. */
   readonly user: WatchedSignal;
   /** A property does not hold; the first one counts. */
   fail(why: string): void;

@@ -36,7 +36,7 @@ function many<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
 }
 
-/** What they do before anybody knows them. */
+/** What they do before they are authenticated. */
 const AT_THE_DOOR: Readonly<Record<string, (random: Random) => Uint8Array[]>> = {
   silence: () => [],
   garbage: (random) => [random.bytes(random.int(1, 3000))],
