@@ -2,9 +2,10 @@
 import { callHook } from "../../log/call_hook.ts";
 import { checkFunction, checkOneOf } from "../../options/check.ts";
 import { ParleyError, RemoteError } from "../../errors.ts";
+import { ErrorChannel, type ErrorLine, type HookContext } from "../../log/error_channel.ts";
 import type { Logger } from "../../log/logger.ts";
 import { EventLog } from "../../log/events.ts";
-import { errorForLog, KindRateLimiter } from "../../log/text.ts";
+import { errorForLog, KindRateLimiter, type LogDecision } from "../../log/text.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { IpcStatusEvent } from "./status.ts";
 
@@ -90,9 +91,8 @@ const MESSAGES: Readonly<Partial<Record<string, string>>> = {
   connect: "The channel ended for good",
 };
 
-/** Brings errors that have no caller to `onError` or the logger, without a flood and without a throw. */
-export class IpcReporter {
-  readonly #onError: IpcErrorHandler | undefined;
+/** Where the errors of a channel go, and what it logs of itself. Every method may be called at any moment; none throws. */
+export class IpcReporter extends ErrorChannel<IpcErrorContext> {
   readonly #logger: Logger;
   readonly #limiter = new KindRateLimiter();
   readonly #refused = new KindRateLimiter(REFUSED_LINES);
@@ -103,35 +103,42 @@ export class IpcReporter {
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
-    this.#onError = onError;
+    super({ onError, logger });
     this.#logger = logger;
     this.#events = new EventLog(logger);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, phase: IpcErrorContext["phase"], peer?: string): void {
-    this.recent.add(error, { phase, peer });
-    const limiter = phase === "refused" ? this.#refused : this.#limiter;
-    const decision = limiter.ask(`${phase} ${codeOf(error)}`, performance.now());
-    if (!decision.write) return;
-    const onError = this.#onError;
-    if (onError === undefined) return this.#log(error, phase, decision.leftOut, peer);
-    const context: IpcErrorContext = peer === undefined ? { phase } : { phase, peer };
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, "hook", 0));
+    this.deliver(error, peer === undefined ? { phase } : { phase, peer });
   }
 
-  #log(error: unknown, phase: string, leftOut: number, peer?: string): void {
-    const text = errorForLog(error);
+  protected override keep(error: unknown, { phase, peer }: IpcErrorContext, count: number): void {
+    this.recent.add(error, { phase, peer, count });
+  }
+
+  /** Limits what reaches `onError` as well: a peer can bring about each of these errors as often as it likes. */
+  protected override limit(error: unknown, context: IpcErrorContext, nowMs: number): LogDecision {
+    const limiter = context.phase === "refused" ? this.#refused : this.#limiter;
+    return limiter.ask(this.kindOf(error, context), nowMs);
+  }
+
+  protected override kindOf(error: unknown, { phase }: IpcErrorContext | HookContext): string {
+    return `${phase} ${codeOf(error)}`;
+  }
+
+  protected override lineOf(
+    _error: unknown,
+    context: IpcErrorContext | HookContext,
+    leftOut: number,
+  ): ErrorLine {
+    const { phase, peer }: { readonly phase: string; readonly peer?: string | undefined } = context;
     const message = MESSAGES[phase];
-    const fields = { phase, ...(peer === undefined ? {} : { peer }), leftOut };
-    // What reports errors must not make new ones.
-    callHook(
-      () =>
-        message !== undefined
-          ? this.#logger.warn(`${message}: ${text}`, fields)
-          : this.#logger.error(`Error in phase "${phase}": ${text}`, fields),
-      () => {},
-    );
+    return {
+      level: message === undefined ? "error" : "warn",
+      message: message ?? `Error in phase "${phase}"`,
+      fields: { phase, ...peer !== undefined && { peer }, leftOut },
+    };
   }
 
   /** Logs an attempt to connect that failed and is followed by another: what waits for long must say for what. */

@@ -28,7 +28,7 @@ export interface IpcStatusEvent {
   /** When it began. */
   readonly at: Date;
   /** Why: what was lost, what failed. */
-  readonly error?: unknown;
+  readonly error?: unknown | undefined;
   /**
    * Bytes that were accepted for writing and not yet handed to the kernel when a connection was lost. Messages before those may
    * be lost as well: `flush()` tells what arrived.
