@@ -16,7 +16,7 @@ import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import type { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
-import { type Arrival, MountHandshake } from "./mount_handshake.ts";
+import { MountHandshake } from "./mount_handshake.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
 import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
@@ -68,7 +68,7 @@ export class MountedWire implements AsyncDisposable {
   readonly #handlers = new HandlerTable(this, () => {
     for (const link of this.#registry.links) link.control.announceNames();
   });
-  readonly #door: Door<Arrival>;
+  readonly #door: Door<Link>;
   readonly #tally = new WireTally();
   readonly #stopping = new AbortController();
   readonly #ready = new Outcome();
@@ -100,10 +100,10 @@ export class MountedWire implements AsyncDisposable {
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
     const { admission, handshakeTimeoutMs } = plan;
     this.#door = new Door({ admission, penalties: given.penalties, exemptions: given, handshakeTimeoutMs }, {
-      handshake: new MountHandshake({ plan, host, handlers, registry }),
+      handshake: new MountHandshake({ plan, host, registry }),
       reporter,
       tally,
-      serve: (arrival) => this.#serve(arrival),
+      serve: (link) => this.#serve(link),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
@@ -281,7 +281,7 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /** One session, from WELCOME to the end of its connection. */
-  async #serve({ link, transport }: Arrival): Promise<void> {
+  async #serve(link: Link): Promise<void> {
     const { given } = this.#plan;
     const closed = this.#tally.opened(link);
     this.#reporter.opened(link.session);
@@ -293,7 +293,6 @@ export class MountedWire implements AsyncDisposable {
     this.#router?.onClose(link);
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
-    transport.close();
   }
 
   #stopped(): void {

@@ -4,9 +4,9 @@ import type { WireCounters } from "../stats/data/counters.ts";
 import { timeLeft, withDeadline } from "../async/deadline.ts";
 import type { FrameChannel } from "./protocol/frame_stream.ts";
 import type { Control, Open, SessionRefusal, StreamRefusal } from "./protocol/frames.ts";
-import type { Greeting } from "./session/handshake.ts";
+import type { Greeting, SessionHost } from "./session/handshake.ts";
 import type { HandlerTable } from "./session/handlers.ts";
-import type { Link, LinkHost } from "./session/link.ts";
+import type { Link } from "./session/link.ts";
 import type { MountPlan } from "./plan.ts";
 import type { NameTraffic } from "./observe/name_traffic.ts";
 import type { Authorize } from "./session/authorize.ts";
@@ -56,7 +56,7 @@ export interface MountHostParts {
 }
 
 /** Judges what peers ask for. */
-export class MountHost implements LinkHost {
+export class MountHost implements SessionHost {
   readonly counters: WireCounters;
   readonly names: NameTraffic;
   readonly handlers: HandlerTable;
@@ -74,7 +74,7 @@ export class MountHost implements LinkHost {
   }
 
   /** Asks who may join; an error is no verdict, and the client tries again. */
-  async judgeSession(
+  async authorizeSession(
     { hello, transport, startedMs }: Greeting,
     signal: AbortSignal,
   ): Promise<SessionRefusal | undefined> {
