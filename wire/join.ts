@@ -2,7 +2,7 @@
 import { Backoff } from "../async/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
-import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
 import { dial, type DialStage } from "../net/dial.ts";
 import { hungAt } from "../net/socket/stages.ts";
@@ -10,7 +10,7 @@ import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../s
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
-import { checkName, checkToken, type Control } from "./protocol/frames.ts";
+import { checkName, checkToken } from "./protocol/frames.ts";
 import type { EstablishedSession } from "./session/established.ts";
 import { handshakeAsClient } from "./session/handshake.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
@@ -19,7 +19,7 @@ import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
 import type { JoinOptions } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
-import { nameStream, sessionEnded } from "./protocol/refusals.ts";
+import { nameStream } from "./protocol/refusals.ts";
 import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
@@ -111,8 +111,6 @@ export class JoinedWire implements AsyncDisposable {
   #closing: Promise<void> | undefined;
   /** The session that a close waits for, also for the handlers of one that is over. */
   #closingLink: Link | null = null;
-  /** Why the server ended the session for good. */
-  #dismissed: ParleyError | undefined;
 
   /** @ignore use {@linkcode join} */
   constructor(options: JoinOptions) {
@@ -135,7 +133,7 @@ export class JoinedWire implements AsyncDisposable {
       maxHandlers: this.#wire.maxHandlers,
       tally: this.#tally,
       reporter: this.#reporter,
-      onControl: (link, control) => this.#onControl(link, control),
+      peers: this.#peers,
     });
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
@@ -288,7 +286,7 @@ export class JoinedWire implements AsyncDisposable {
     let error = mistake;
     while (!signal.aborted && mistake === undefined) {
       error = await this.#runSession();
-      const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
+      const delayMs = this.#host.dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
       await pause(delayMs, signal);
     }
@@ -341,7 +339,7 @@ export class JoinedWire implements AsyncDisposable {
     if (closed()) this.#rejoin.used();
     this.#link = null;
     this.#status = "reconnecting";
-    if (this.#peers.clear()) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
+    if (this.#peers.clear()) this.#host.announcePeers();
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
     return error;
@@ -376,19 +374,6 @@ export class JoinedWire implements AsyncDisposable {
       maxStreams: mux?.maxStreams === undefined ? most : undefined,
       maxHandlers: maxHandlers === undefined ? most : undefined,
     });
-  }
-
-  #onControl(link: Link, { streams, peers, gone, ended }: Control): void {
-    if (ended !== undefined) {
-      this.#dismissed = sessionEnded(ended);
-      this.#reporter.report(this.#dismissed, { phase: "session", session: link.session });
-      return link.abort(this.#dismissed);
-    }
-    if (streams !== undefined) {
-      link.offers = streams;
-      this.#reporter.guard(() => this.#options.onOffers?.(link.session));
-    }
-    if (this.#peers.take({ peers, gone })) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
   }
 }
 

@@ -89,11 +89,7 @@ export class MountedWire implements AsyncDisposable {
     this.finished = this.#finished.promise;
     const reporter = this.#reporter = new WireReporter(given);
     const tally = this.#tally;
-    this.#router = makeRouter?.({
-      registry: this.#registry,
-      tally,
-      report: (error, { session }) => reporter.report(error, { phase: "hook", session }),
-    }) ?? null;
+    this.#router = makeRouter?.({ registry: this.#registry, tally, reporter }) ?? null;
     const [handlers, registry] = [this.#handlers, this.#registry];
     const { signal: stopping } = this.#stopping;
     const host = new MountHost({ plan, tally, reporter, handlers, router: this.#router, stopping });

@@ -37,8 +37,8 @@ export interface RouterParts {
   readonly registry: Registry;
   /** Where it counts. */
   readonly tally: WireTally;
-  /** Takes an error that no caller can be told. */
-  readonly report: (error: unknown, link: Link) => void;
+  /** Where it reports. */
+  readonly reporter: WireReporter;
 }
 
 /** Makes the router of a hub. */
@@ -105,10 +105,6 @@ export class MountHost implements SessionHost {
     const { name, to } = open;
     const request = { kind: "stream" as const, identity, token, name, from: identity, to, remoteAddr, tls };
     return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
-  }
-
-  defaultOpener(link: Link): string {
-    return link.established.identity;
   }
 
   async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {

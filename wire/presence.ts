@@ -17,12 +17,22 @@ const MIN_DEBT_MS = 1;
 /** Shortest time between two looks at what is due, in ms. */
 const MIN_LOOK_MS = 20;
 
-/** What the board needs from its hub. */
+/** One peer that might see another. */
+export interface PresenceRequest {
+  /** The peer that would see the other. */
+  readonly identity: string;
+  /** The peer whose presence it is. */
+  readonly of: string;
+  /** Names that the other handles. */
+  readonly offers: readonly string[];
+}
+
+/** The hub of a {@linkcode PresenceBoard}: `HubRouter` is the one. */
 export interface PresenceHost {
   readonly registry: Registry;
-  /** Whether one may be told of another. */
+  /** Whether one peer may see another. */
   isVisible(to: Link, of: Link): boolean;
-  /** Takes an error that no caller can be told. */
+  /** Reports an error that has no caller. */
   report(error: unknown, link: Link): void;
 }
 

@@ -16,14 +16,14 @@ const MAX_NEWS = 65_536;
 /** What a presence frame has around its entries, in bytes. */
 const AROUND_BYTES = JSON.stringify({ peers: [], gone: [] }).length;
 
-/** What the sender needs from its session. */
+/** The session of a {@linkcode ControlSender}: `Link` is the only one. */
 export interface ControlHost {
   readonly handlers: HandlerTable;
   /** Fires when the session is over. */
   readonly signal: AbortSignal;
-  /** Takes an error that the session outlives. */
-  report(error: unknown): void;
-  /** Ends the session. */
+  /** A frame could not be sent; the session goes on. */
+  onControlError(error: unknown): void;
+  /** Ends the session now. */
   abort(reason: ParleyError): void;
 }
 
@@ -95,7 +95,7 @@ export class ControlSender {
       } catch (error) {
         // The end of the session is told by the session; anything else must not silence what comes behind.
         if (error instanceof ParleyError) this.#ended = true;
-        else this.#host.report(error);
+        else this.#host.onControlError(error);
       }
       if (!this.#ended) await pause(MIN_INTERVAL_MS, this.#host.signal);
     }

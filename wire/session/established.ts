@@ -6,10 +6,14 @@ import type { Limits } from "../protocol/frames.ts";
 
 /** A session whose handshake has succeeded: what both sides said, and what carries it. */
 export interface EstablishedSession {
+  /** The id that the server made. */
   readonly id: string;
   /** Who the joined side is, as authenticated. */
   readonly identity: string;
+  /** What proved the identity. */
   readonly token: string;
+  /** Who the other side is: the identity of a peer that joined here, `undefined` for the server. */
+  readonly peer: string | undefined;
   /** Names that the peer handles. */
   readonly offers: readonly string[];
   /** What the peer takes, as far as it says. */
@@ -18,7 +22,9 @@ export interface EstablishedSession {
   readonly uncounted: number;
   /** Names that the peer was told we handle. */
   readonly announced: readonly string[];
+  /** Carries the streams. */
   readonly mux: MuxSession;
+  /** The control stream, with HELLO and WELCOME read off it. */
   readonly control: FrameChannel;
   /** The connection. */
   readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo | undefined };

@@ -63,8 +63,6 @@ export interface OpenLimits {
 /** A session that opens streams: `Link` is the only one. */
 export interface StreamOpener {
   readonly established: EstablishedSession;
-  /** Who the other side is; `undefined` for the server. */
-  readonly peer: string | undefined;
   /** Waits for a turn, sends OPEN, and waits for the answer. */
   open(open: Partial<Open> & { readonly name: string }, limits: OpenLimits): Promise<FrameChannel>;
 }
@@ -141,7 +139,7 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
         link.open(told, left))
       : link.open(open, left));
     lifetime?.cover(channel.mux);
-    const label = nameStream(name, to ?? link.peer);
+    const label = nameStream(name, to ?? link.established.peer);
     return new WireStream(channel.mux, { name, from: undefined, meta }, label);
   } catch (error) {
     lifetime?.end();

@@ -13,7 +13,7 @@ import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
 import { putBackUnused, type StreamInfo, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
-import { Turns } from "../../async/turns.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
@@ -32,8 +32,6 @@ export interface ServedLink {
   readonly established: EstablishedSession;
   /** The session, as handlers see it. */
   readonly session: WireSession;
-  /** Who the other side is; `undefined` for the server. */
-  readonly peer: string | undefined;
   /** Fires when the session is over, with what ended it. */
   readonly signal: AbortSignal;
 }
@@ -59,7 +57,7 @@ export interface ServingHost<L extends ServedLink> {
 /** The streams of one session that its peer opens. */
 export class Serving<L extends ServedLink> {
   /** Handlers that run; one counts for as long as it runs, even when its stream was reset long ago. */
-  readonly turns: Turns;
+  readonly places: Semaphore;
   readonly #link: L;
   readonly #host: ServingHost<L>;
   readonly #running = new Set<Promise<void>>();
@@ -67,7 +65,7 @@ export class Serving<L extends ServedLink> {
   constructor(link: L, host: ServingHost<L>) {
     this.#link = link;
     this.#host = host;
-    this.turns = new Turns(host.maxHandlers);
+    this.places = new Semaphore(host.maxHandlers);
   }
 
   /** Takes a stream of the peer's. */
@@ -93,7 +91,7 @@ export class Serving<L extends ServedLink> {
         return void mux.reset();
       }
       const open = readOpen(text);
-      const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
+      const mayRun = this.places.tryAcquire() || await this.places.acquire(busyMs, mux.signal);
       const refusal = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
       if (refusal === undefined) return await mux.retire();
       counters.streamsRefused++;
@@ -115,11 +113,11 @@ export class Serving<L extends ServedLink> {
       if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
-      const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
+      const info = { name: open.name, from: open.from ?? this.#link.established.peer, meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
       return await accept(channel) ? await this.#run(channel, info, handler) : this.#left();
     } finally {
-      this.turns.give();
+      this.places.release();
     }
   }
 

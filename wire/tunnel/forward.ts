@@ -15,7 +15,7 @@ import type { WireCloseOptions } from "../session/session.ts";
 import type { WireStream } from "../session/stream.ts";
 import { cut, joinTunnel } from "./join_tunnel.ts";
 import { LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
-import { Turns } from "../../async/turns.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 import { WaitingTransport } from "./waiting_transport.ts";
 
 /** Connections that wait beside those that are open: each holds a descriptor. */
@@ -146,7 +146,7 @@ export class Forward implements AsyncDisposable {
   readonly finished: Promise<void>;
   readonly #listener: Listener;
   readonly #parts: ForwardParts;
-  readonly #turns: Turns;
+  readonly #turns: Semaphore;
   /** Each aborts one connection. */
   readonly #connections = new Set<AbortController>();
   readonly #stopping = new AbortController();
@@ -158,7 +158,7 @@ export class Forward implements AsyncDisposable {
   constructor(listener: Listener, parts: ForwardParts) {
     this.#listener = listener;
     this.#parts = parts;
-    this.#turns = new Turns(parts.maxConnections);
+    this.#turns = new Semaphore(parts.maxConnections);
     this.finished = this.#accept().finally(() => this.#state = "stopped");
     void parts.ended.then(() => this.#cut());
   }
@@ -282,7 +282,7 @@ export class Forward implements AsyncDisposable {
     const { signal } = ending;
     // A client that leaves while it waits must not take the place of one that stays.
     const waiting = new WaitingTransport(local, (error) => ending.abort(error));
-    if (!await this.#turns.take(timeoutMs, signal)) {
+    if (!await this.#turns.acquire(timeoutMs, signal)) {
       signal.throwIfAborted();
       throw tooMany(`${maxConnections} others were open for ${timeoutMs} ms`);
     }
@@ -293,7 +293,7 @@ export class Forward implements AsyncDisposable {
       else signal.addEventListener("abort", onAbort, { once: true });
       return await joinTunnel(stream, waiting, "opened");
     } finally {
-      this.#turns.give();
+      this.#turns.release();
     }
   }
 

@@ -15,7 +15,7 @@ function sender(write: (frame: object) => Promise<void>) {
     {
       handlers: { names: [] } as unknown as HandlerTable,
       signal: over.signal,
-      report: (error) => void told.push(error),
+      onControlError: (error) => void told.push(error),
       abort: (reason: ParleyError) => void told.push(reason.code),
     },
     [],
