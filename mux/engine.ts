@@ -19,6 +19,7 @@ import { isOpening, isOver, nextSessionState, type SessionState, type StreamStat
 import { StreamCore, type StreamHost } from "./stream_core.ts";
 import { StreamTable } from "./stream_table.ts";
 import { type PeerTerms, SessionTerms } from "./terms.ts";
+import { waitAtMost } from "./wait_at_most.ts";
 import { FrameWriter } from "./writer.ts";
 
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */
@@ -383,15 +384,12 @@ export class Engine implements FrameSink, StreamHost {
 
   /** Writes what is queued and lets the peer read it: closing a socket with unread bytes would take it back. */
   async #farewell(): Promise<void> {
-    let cancel = () => {};
-    const late = new Promise<void>((resolve) => cancel = this.clock.after(LINGER_MS, resolve));
     const lastWords = async () => {
       await this.writer.idle();
       await this.#transport.closeWrite();
       await this.#readOver.promise;
     };
-    await Promise.race([late, lastWords().catch(() => {})]);
-    cancel();
+    await waitAtMost(this.clock, LINGER_MS, lastWords());
   }
 
   #sessionFrame(type: FrameHeader["type"], flags: number, length: number): void {

@@ -9,6 +9,7 @@ import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } fr
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
+import { waitAtMost } from "./wait_at_most.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
@@ -298,10 +299,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   /** True once no stream is left, false when that took too long. */
   #drained(timeoutMs: number): Promise<boolean> {
     if (this.#engine.streams.live === 0 || this.#engine.state === "ended") return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(timeoutMs, () => resolve(false));
-      this.#idle.push(() => (cancel(), resolve(true)));
-    });
+    const { promise: idle, resolve } = Promise.withResolvers<void>();
+    this.#idle.push(resolve);
+    return waitAtMost(this.#options.clock, timeoutMs, idle);
   }
 
   #wakeIdle(): void {

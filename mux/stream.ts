@@ -3,6 +3,7 @@ import { type ParleyError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
 import { type LinkStatus, type StreamState, streamStatus } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
+import { waitAtMost } from "./wait_at_most.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
 /** Time for which the end of a scope waits for the peer to end its stream. */
@@ -316,10 +317,7 @@ export class MuxStream implements AsyncDisposable {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.hasGivenUp) this.reset();
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(LEAVE_MS, resolve);
-    await Promise.race([this.close().catch(() => {}), late]);
-    cancel();
+    await waitAtMost(this.#clock, LEAVE_MS, this.close());
   }
 
   #lateClose(ms: number): TimeoutError {

@@ -53,7 +53,8 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
   checkDurationMs(action, "timeoutMs", timeoutMs);
   const handler: PreparedHandler<Transport> = {
     prepare: (_info, signal) => dialTarget(target, timeoutMs, signal),
-    serve: async (stream, _session, transport) => void await joinTunnel(stream, transport, "served"),
+    serve: async (stream, _session, transport) =>
+      void await joinTunnel(stream, transport, { role: "served" }),
     abandon: cut,
   };
   const handlers = handlersOf(wire);

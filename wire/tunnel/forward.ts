@@ -16,7 +16,6 @@ import type { WireStream } from "../session/stream.ts";
 import { cut, joinTunnel } from "./join_tunnel.ts";
 import { LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
 import { Semaphore } from "../../async/semaphore.ts";
-import { WaitingTransport } from "./waiting_transport.ts";
 
 /** Connections that wait beside those that are open: each holds a descriptor. */
 const MAX_WAITING = 512;
@@ -281,7 +280,9 @@ export class Forward implements AsyncDisposable {
     const startedMs = performance.now();
     const { signal } = ending;
     // A client that leaves while it waits must not take the place of one that stays.
-    const waiting = new WaitingTransport(local, (error) => ending.abort(error));
+    const first = local.read();
+    let isWaiting = true;
+    first.catch((error) => isWaiting && ending.abort(error));
     if (!await this.#turns.acquire(timeoutMs, signal)) {
       signal.throwIfAborted();
       throw tooMany(`${maxConnections} others were open for ${timeoutMs} ms`);
@@ -291,7 +292,8 @@ export class Forward implements AsyncDisposable {
       const onAbort = () => stream.abort(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
-      return await joinTunnel(stream, waiting, "opened");
+      isWaiting = false;
+      return await joinTunnel(stream, local, { role: "opened", first });
     } finally {
       this.#turns.release();
     }
