@@ -19,7 +19,7 @@ import { isOpening, isOver, nextSessionState, type SessionState, type StreamStat
 import { StreamCore, type StreamHost } from "./stream_core.ts";
 import { StreamTable } from "./stream_table.ts";
 import { type PeerTerms, SessionTerms } from "./terms.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { FrameWriter } from "./writer.ts";
 
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */

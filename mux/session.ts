@@ -9,7 +9,7 @@ import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } fr
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";

@@ -3,7 +3,7 @@ import { type ParleyError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
 import { type LinkStatus, type StreamState, streamStatus } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
 /** Time for which the end of a scope waits for the peer to end its stream. */

@@ -1,5 +1,5 @@
-// waitAtMost(): waits for what the peer does, but not for ever.
-import type { Clock } from "../async/clock.ts";
+// waitAtMost(): waits for work, but not for ever.
+import type { Clock } from "./clock.ts";
 
 /** Waits for `work`, but no longer than `ms`. Returns whether it has settled by then. Never rejects. */
 export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
