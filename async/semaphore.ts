@@ -40,7 +40,10 @@ export class Semaphore {
     return this.#acquire({ signal, timeoutMs });
   }
 
-  /** Waits for a place until `signal` aborts, and returns what frees it when it is disposed of. @throws the reason of `signal` */
+  /**
+   * Waits for a place until `signal` aborts, and returns what frees it when it is disposed of. @throws
+   * the reason of `signal`
+   */
   async hold(signal: AbortSignal): Promise<Disposable> {
     if (!await this.#acquire({ signal })) throw signal.reason;
     let isHeld = true;

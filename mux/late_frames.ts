@@ -12,8 +12,8 @@ const MAX_RECENTLY_RESET = 8192;
 const FRAMES_AFTER_RESET = 64;
 
 /**
- * Streams that ended by RST on this side, with what the peer may have sent before it knew. Frames within that are no
- * noise. Bounded: the oldest go first.
+ * Streams that ended by RST on this side, with what the peer may have sent before it knew. Frames
+ * within that are no noise. Bounded: the oldest go first.
  */
 export class RecentlyReset {
   readonly #entries = new Map<number, { bytesLeft: number; framesLeft: number }>();
@@ -34,7 +34,10 @@ export class RecentlyReset {
     return this.#entries.get(id)?.bytesLeft;
   }
 
-  /** Counts a frame that came with `bytes` of data; false when it is more than what can have been on its way. */
+  /**
+   * Counts a frame that came with `bytes` of data; false when it is more than what can have been on
+   * its way.
+   */
   take(id: number, bytes: number): boolean {
     const entry = this.#entries.get(id);
     if (entry === undefined) return false;

@@ -1,10 +1,10 @@
 /**
- * Many streams over one connection, by the yamux protocol. For most uses call `mount` and `join` of `./wire`, which
- * add names, authentication and reconnection. Make a {@linkcode MuxSession} on a transport to talk to yamux
- * programs in other languages.
+ * Many streams over one connection, by the yamux protocol. For most uses call `mount` and `join` of
+ * `./wire`, which add names, authentication and reconnection. Make a {@linkcode MuxSession} on a
+ * transport to talk to yamux programs in other languages.
  *
- * A {@linkcode MuxStream} is one flow of bytes in a session. The pure parts, header, window and states, are exported
- * for tools and tests.
+ * A {@linkcode MuxStream} is one flow of bytes in a session. The pure parts, header, window and
+ * states, are exported for tools and tests.
  *
  * @example Two sessions over a pair of transports, and a stream of one of them
  * ```ts

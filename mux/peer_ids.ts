@@ -6,8 +6,9 @@ import type { MuxRole } from "./options.ts";
 const MAX_SKIPPED_IDS = 1024;
 
 /**
- * Ids that the peer may open: of its parity, each once. They come upward, but not strictly: programs whose threads open
- * streams at once send them out of order, so an id that was skipped may still come, unless it is far behind.
+ * Ids that the peer may open: of its parity, each once. They come upward, but not strictly:
+ * programs whose threads open streams at once send them out of order, so an id that was skipped may
+ * still come, unless it is far behind.
  */
 export class PeerIds {
   readonly #parity: number;

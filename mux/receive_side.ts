@@ -99,7 +99,10 @@ export class ReceiveSide {
     return this.#reader !== undefined;
   }
 
-  /** Grows a window that started small, as far as memory goes; the result is the credit to announce to the peer. */
+  /**
+   * Grows a window that started small, as far as memory goes; the result is the credit to announce
+   * to the peer.
+   */
   topUp(): number {
     return this.#phase.kind === "open" ? this.#window.topUp(this.#grow) : 0;
   }
@@ -163,7 +166,10 @@ export class ReceiveSide {
     return this.#wait(options);
   }
 
-  /** Puts back the last bytes that {@linkcode read} returned, or the end of them: the next read returns them first. */
+  /**
+   * Puts back the last bytes that {@linkcode read} returned, or the end of them: the next read
+   * returns them first.
+   */
   unread(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     if (this.#reader !== undefined) {

@@ -266,7 +266,10 @@ export class StreamCore {
     return new ClosedError("ERR_RESET", text, { cause, unsentBytes: this.sender.pendingBytes });
   }
 
-  /** FIN and RST together: the peer's handler has returned. It took `count` bytes in all, and reads no more. */
+  /**
+   * FIN and RST together: the peer's handler has returned. It took `count` bytes in all, and reads
+   * no more.
+   */
   #onCountedEnd(count: number): void {
     if (isOver(this.#state)) return;
     const { sentBytes, pendingBytes } = this.sender;
@@ -281,7 +284,10 @@ export class StreamCore {
     this.#endWith(new ClosedError("ERR_RESET", text, { unsentBytes: pendingBytes }), { drop: false });
   }
 
-  /** Everything queued has gone: FIN follows in a frame of its own, as peers that look at flags first would miss bytes. */
+  /**
+   * Everything queued has gone: FIN follows in a frame of its own, as peers that look at flags
+   * first would miss bytes.
+   */
   #sendFin(): void {
     const unread = this.#retiredUnread;
     if (unread === undefined || !this.#host.terms.hasAgreed || this.#isDone(unread)) {
@@ -306,9 +312,10 @@ export class StreamCore {
   }
 
   /**
-   * Data that will not be read is answered with RST, as TCP does, once our own data is through. A peer that keeps what
-   * it has not read only until RST comes (hashicorp/yamux) may still be reading what we said: it is left alone until it
-   * has used up its window and waits for credit, and for a second then.
+   * Data that will not be read is answered with RST, as TCP does, once our own data is through. A
+   * peer that keeps what it has not read only until RST comes (hashicorp/yamux) may still be
+   * reading what we said: it is left alone until it has used up its window and waits for credit,
+   * and for a second then.
    */
   #refuseUnwanted(): void {
     if (this.receiver.discardedBytes === 0 || !isWriteOver(this.#state) || isReadOver(this.#state)) return;
@@ -376,7 +383,10 @@ export class StreamCore {
   }
 }
 
-/** Streams that are over with bytes unread: they are freed when the application drops what it holds of them. */
+/**
+ * Streams that are over with bytes unread: they are freed when the application drops what it holds
+ * of them.
+ */
 const unread = new FinalizationRegistry<StreamCore>((core) => core.receiver.discard());
 
 /** A count of bytes as a length field holds it. */

@@ -13,8 +13,8 @@ export interface StreamDeadlinesOptions {
 }
 
 /**
- * Streams that the peer has not answered yet, and streams that the application has closed and the peer has not ended.
- * One timer for all.
+ * Streams that the peer has not answered yet, and streams that the application has closed and the
+ * peer has not ended. One timer for all.
  */
 export class StreamDeadlines {
   readonly #options: StreamDeadlinesOptions;

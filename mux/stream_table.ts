@@ -1,4 +1,5 @@
-// StreamTable: the streams of a session: which are open, how many on whose account, and what a change of their states means.
+// StreamTable: the streams of a session: which are open, how many on whose account, and what a
+// change of their states means.
 import { ClosedError } from "../errors.ts";
 import { streamTimeoutError } from "./engine_types.ts";
 import type { FloodGuard } from "./flood.ts";

@@ -8,8 +8,8 @@ import { resolveMount } from "./plan.ts";
 import type { PresenceRequest } from "./presence.ts";
 
 /**
- * Time for which a stream waits for its turn, in ms. It is below the ten seconds of a caller, so that the caller learns
- * why the stream was refused.
+ * Time for which a stream waits for its turn, in ms. It is below the ten seconds of a caller, so
+ * that the caller learns why the stream was refused.
  */
 const TURN_MS = 8000;
 
@@ -17,15 +17,16 @@ const TURN_MS = 8000;
 export interface HubOptions extends MountOptions {
   /**
    * Which peer may see that another is there, and what it handles. An error is reported, and shows
-   * nothing. Changes of one peer are announced at 512 KiB a second in the long run, over all that see it. Names
-   * that do not fit a frame of 16 KiB are left out, and that is reported.
+   * nothing. Changes of one peer are announced at 512 KiB a second in the long run, over all that
+   * see it. Names that do not fit a frame of 16 KiB are left out, and that is reported.
    *
    * @default {no peer sees another}
    */
   presence?: ((request: PresenceRequest) => boolean) | undefined;
   /**
    * Streams between two clients at a time; more wait up to eight seconds, and are then refused with
-   * `ERR_BUSY`. The hub announces this limit to its clients, which take as many streams, unless their own options say otherwise.
+   * `ERR_BUSY`. The hub announces this limit to its clients, which take as many streams, unless
+   * their own options say otherwise.
    *
    * @default {64}
    */
@@ -35,9 +36,10 @@ export interface HubOptions extends MountOptions {
 const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, maxStreamsPerPair: true };
 
 /**
- * Makes a hub: a {@linkcode mount} whose clients also open streams to each other, with `wire.peer(identity).open(name)`.
- * `authorize` is asked for each of them, with authenticated `from` and `to`; its handler finds the same in
- * `stream.from`. Nothing is held for a slow client but the windows of its streams.
+ * Makes a hub: a {@linkcode mount} whose clients also open streams to each other, with
+ * `wire.peer(identity).open(name)`. `authorize` is asked for each of them, with authenticated
+ * `from` and `to`; its handler finds the same in `stream.from`. Nothing is held for a slow client
+ * but the windows of its streams.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *

@@ -54,7 +54,8 @@ export class HubRouter implements Router, PresenceHost {
     if (to === from) return "ERR_FORBIDDEN";
     const { turnMs } = this.#plan;
     const { signal } = channel.mux;
-    // Before the turn: a stream that waits for a peer that is away must not keep others of the pair from theirs.
+    // Before the turn: a stream that waits for a peer that is away must not keep others of the pair
+    // from theirs.
     const target = await this.#target(to, open.waitMs ?? 0, signal);
     if (target === undefined) return "ERR_NO_PEER";
     const startedMs = performance.now();
@@ -114,8 +115,8 @@ export class HubRouter implements Router, PresenceHost {
   }
 
   /**
-   * Returns the session of a peer, which may take `waitMs` to come. A client is found by its identity alone: ids of sessions are
-   * for the side of the server.
+   * Returns the session of a peer, which may take `waitMs` to come. A client is found by its
+   * identity alone: ids of sessions are for the side of the server.
    */
   async #target(to: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
     const link = this.registry.named(to);

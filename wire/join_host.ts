@@ -1,4 +1,5 @@
-// JoinHost: what a joined side decides about the streams that come to it, and what it does with news of the server.
+// JoinHost: what a joined side decides about the streams that come to it, and what it does with
+// news of the server.
 import type { ParleyError } from "../errors.ts";
 import type { WireCounters } from "../stats/data/counters.ts";
 import type { NameTraffic } from "./observe/name_traffic.ts";

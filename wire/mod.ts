@@ -1,8 +1,8 @@
 /**
- * Named streams between peers that keep one connection, so that a server can call clients behind NAT. For most uses
- * call {@linkcode mount} on the server and {@linkcode join} on its clients; then either side opens streams to the
- * other. Call {@linkcode hub} to relay streams between clients, and {@linkcode expose} and {@linkcode forward} for
- * tunnels.
+ * Named streams between peers that keep one connection, so that a server can call clients behind
+ * NAT. For most uses call {@linkcode mount} on the server and {@linkcode join} on its clients; then
+ * either side opens streams to the other. Call {@linkcode hub} to relay streams between clients,
+ * and {@linkcode expose} and {@linkcode forward} for tunnels.
  *
  * @example A server that asks its client
  * ```ts

@@ -29,9 +29,10 @@ import { WireTally } from "./observe/tally.ts";
 import { observeMount } from "./session/telemetry.ts";
 
 /**
- * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` tells when it listens.
+ * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` resolves when it listens.
  *
- * @throws {TypeError | RangeError} when an option is wrong, or neither `authorize` nor `insecureAnyone` is given
+ * @throws {TypeError | RangeError} when an option is wrong, or neither `authorize` nor
+ * `insecureAnyone` is given
  *
  * @example The server calls a client that no connection can reach
  * ```ts
@@ -185,7 +186,10 @@ export class MountedWire implements AsyncDisposable {
     return (await this.#registry.waitFor(identity, options)).session;
   }
 
-  /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
+  /**
+   * Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it
+   * cannot be one
+   */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }

@@ -1,4 +1,4 @@
-// MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
+// MountHost: decides who may join a mounted wire, and which streams a peer may open.
 import { TimeoutError } from "../errors.ts";
 import type { WireCounters } from "../stats/data/counters.ts";
 import { timeLeft, withDeadline } from "../async/deadline.ts";
@@ -15,17 +15,21 @@ import type { WireReporter } from "./observe/reporter.ts";
 import type { WireTally } from "./observe/tally.ts";
 
 /**
- * Part of the time of a handshake within which `authorize` must decide: the rest is for telling the peer that
- * it did not. A peer must not pay for our own time with the penalty of one that is silent.
+ * Part of the time of a handshake within which `authorize` must decide: the rest is for the answer
+ * to the peer that it did not. A peer must not pay for our own time with the penalty of one that is
+ * silent.
  */
 const VERDICT_SHARE = 0.9;
 
 /** What a hub adds to a server. */
 export interface Router {
-  /** Brings a stream to another peer, to its end, or tells why not. */
+  /** Brings a stream to another peer, to its end; returns the code when it cannot. */
   route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  /** A peer has joined. */
   onOpen(link: Link): void;
+  /** A peer handles other names. */
   onOffers(link: Link): void;
+  /** A peer has left. */
   onClose(link: Link): void;
   /** The server has ended. */
   stop(): void;
@@ -55,7 +59,7 @@ export interface MountHostParts {
   readonly stopping: AbortSignal;
 }
 
-/** Judges what peers ask for. */
+/** A mounted wire, as its sessions see it: one for all of them. Calls run side by side. */
 export class MountHost implements SessionHost {
   readonly counters: WireCounters;
   readonly names: NameTraffic;

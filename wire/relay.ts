@@ -1,4 +1,4 @@
-// relay(): joins the caller's and the target's stream of a hub: each learns of the other's end as of its own.
+// relay(): joins the caller's and the target's stream of a hub: the end of one becomes the end of the other.
 import { RemoteError } from "../errors.ts";
 import { isOver } from "../mux/state.ts";
 import type { MuxStream } from "../mux/stream.ts";
@@ -24,8 +24,8 @@ export async function relay(near: MuxStream, far: MuxStream): Promise<void> {
     for (let chunk = await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
-    // The end that comes with the return of a handler is told together with it, below: after a mere FIN of
-    // both sides the caller could no more learn that not all was used.
+    // The end that comes with the return of a handler is passed on together with it, below: after a
+    // mere FIN of both sides the caller could no more learn that not all was used.
     const hasReturned = isOver(far.stats().state) && !hasFailed(await far.closed);
     if (!hasReturned) await near.closeWrite();
   };
@@ -40,7 +40,7 @@ export async function relay(near: MuxStream, far: MuxStream): Promise<void> {
     await down();
     const error = await far.closed;
     if (hasFailed(error)) fail(near, error);
-    // A count that does not fit tells the caller that not all was used.
+    // A count that does not fit shows the caller that not all was used.
     else near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
   } catch (error) {
     if (near.peerHasEnded && near.stats().state === "reset") await leave(far, upwards);
@@ -52,7 +52,10 @@ export async function relay(near: MuxStream, far: MuxStream): Promise<void> {
   await upwards;
 }
 
-/** The caller, which has ended its direction, wants no more of what the target says. What it said itself goes on to its end. */
+/**
+ * The caller, which has ended its direction, wants no more of what the target says. What it said
+ * itself goes on to its end.
+ */
 async function leave(far: MuxStream, upwards: Promise<void>): Promise<void> {
   await upwards;
   far.cancel();

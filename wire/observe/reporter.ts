@@ -1,4 +1,5 @@
-// WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
+// WireReporter: brings errors that have no caller to onError or the logger, without a flood and
+// without a throw.
 import { callHook } from "../../log/call_hook.ts";
 import { ParleyError } from "../../errors.ts";
 import { EventLog } from "../../log/events.ts";
@@ -12,7 +13,7 @@ import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";
 
-/** Where an error came up that no caller can be told. */
+/** Where an error came up that has no caller. */
 export interface WireErrorContext {
   /** What was under way. */
   readonly phase:
@@ -43,13 +44,13 @@ export interface WireReporterOptions {
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
 /**
- * Phases whose errors the owner of this side is told of in any case: no peer can bring them about at will.
+ * Phases whose errors are logged as errors in any case: no peer can bring them about at will.
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
 /**
- * Phases in which something is wrong that the owner of this side can act on, though it is the peer's: a wrong token, another protocol, a
- * limit.
+ * Phases in which something is wrong that the owner of this side can act on, though it is the
+ * peer's: a wrong token, another protocol, a limit.
  */
 const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
@@ -82,7 +83,7 @@ export class WireReporter {
   }
 
   /**
-   * Tells what its owner should know before harm comes of it: to the logger, else to the console. Never
+   * Logs what its owner should know before harm comes of it: to the logger, else to the console. Never
    * throws.
    */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
@@ -92,7 +93,7 @@ export class WireReporter {
     else console.warn(message);
   }
 
-  /** Tells of an error. Never throws. */
+  /** Reports an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
     this.#keep(error, context, 1);
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;

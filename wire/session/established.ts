@@ -20,7 +20,7 @@ export interface EstablishedSession {
   readonly limits: Limits;
   /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
   readonly uncounted: number;
-  /** Names that the peer was told we handle. */
+  /** Names that this side handles, as it announced them. */
   readonly announced: readonly string[];
   /** Carries the streams. */
   readonly mux: MuxSession;

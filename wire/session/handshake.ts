@@ -74,9 +74,10 @@ interface PendingHandshake {
 }
 
 /**
- * Brings a connection of a stranger through HELLO and WELCOME. Returns the session, which is listed in the registry; `null` when
- * the peer was refused for no fault of its own. The connection is closed then, and after each error. `startedMs` is when the
- * handshake began, TLS included, by `performance.now`.
+ * Brings a connection of a stranger through HELLO and WELCOME. Returns the session, which is listed
+ * in the registry; `null` when the peer was refused for no fault of its own. The connection is
+ * closed then, and after each error. `startedMs` is when the handshake began, TLS included, by
+ * `performance.now`.
  *
  * ```text
  *  HELLO ──▶ authorizeSession ──▶ claim of the name ──▶ WELCOME written, session listed ──▶ read limit lifted
@@ -115,7 +116,10 @@ export async function handshakeAsServer(
   }
 }
 
-/** Reads HELLO, and answers with WELCOME; returns the session, or with which code the peer must be refused. */
+/**
+ * Reads HELLO, and answers with WELCOME; returns the session, or with which code the peer must be
+ * refused.
+ */
 async function answerHello(
   { mux, control, transport, startedMs }: PendingHandshake,
   { plan, host, registry }: ServerHandshakeParts,
@@ -185,8 +189,8 @@ async function otherProtocolOf(
 }
 
 /**
- * Sends REFUSED, and closes the connection. Never rejects: a peer that was refused in order has done nothing wrong, though the time
- * may run out meanwhile.
+ * Sends REFUSED, and closes the connection. Never rejects: a peer that was refused in order has
+ * done nothing wrong, though the time may run out meanwhile.
  */
 async function refuse(mux: MuxSession, control: FrameChannel, code: SessionRefusal): Promise<void> {
   try {

@@ -35,7 +35,10 @@ export interface LinkHost extends ServingHost<Link> {
   onSessionError(link: Link, error: unknown): void;
 }
 
-/** One session, from WELCOME to its end. */
+/**
+ * One session, from WELCOME to its end. Call {@linkcode run} once; all else may be called at any
+ * moment, and side by side.
+ */
 export class Link implements SessionLink, ServedLink, ControlHost {
   readonly established: EstablishedSession;
   readonly session: WireSession;
@@ -83,7 +86,7 @@ export class Link implements SessionLink, ServedLink, ControlHost {
   /** Takes streams from now on; settles when the session is over. Never rejects. */
   async run(): Promise<void> {
     void this.#followControl();
-    // Handlers may have come and gone since the greeting named them.
+    // Handlers may have come and gone since the handshake announced them.
     this.control.announceNames();
     observeSession(this.established);
     const { mux } = this.established;
@@ -93,7 +96,7 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     await mux.closed;
   }
 
-  /** Takes more than what the greeting said, and tells the peer so. */
+  /** Takes more than the handshake said, and announces that to the peer. */
   raise(
     { maxStreams, maxHandlers }: {
       readonly maxStreams?: number | undefined;
@@ -181,7 +184,10 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     this.#host.onSessionError(this, error);
   }
 
-  /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
+  /**
+   * Ends it because a newer session took its place: says so to the peer, which leaves or is cut.
+   * Never rejects.
+   */
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
     const startedMs = performance.now();

@@ -6,7 +6,10 @@ import type { Address, SocketTuning, TlsInfo, Transport } from "../../net/transp
 /** What a stranger may send: a HELLO of 16 KiB with its headers, and a read's worth more. */
 const STRANGER_BYTES = 32 * 1024;
 
-/** A transport that stops reading after 32 KiB until {@linkcode liftLimit} is called. What a stranger sends beyond waits in the kernel. */
+/**
+ * A transport that stops reading after 32 KiB until {@linkcode liftLimit} is called. What a
+ * stranger sends beyond waits in the kernel.
+ */
 export class ReadLimitedTransport implements Transport {
   readonly #inner: Transport;
   #left = STRANGER_BYTES;
@@ -30,7 +33,7 @@ export class ReadLimitedTransport implements Transport {
     return this.#inner.tls;
   }
 
-  /** The first bytes that came, a few: what tells a stranger's protocol. */
+  /** The first few bytes that came: they show which protocol a stranger speaks. */
   get firstBytes(): Uint8Array {
     return this.#first;
   }

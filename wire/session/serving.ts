@@ -105,7 +105,10 @@ export class Serving<L extends ServedLink> {
     }
   }
 
-  /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
+  /**
+   * Handles a stream until its handler returns; returns the code when it cannot. Frees the place of
+   * the handler.
+   */
   async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
     try {
       const code = await this.#judge(open);
@@ -137,7 +140,7 @@ export class Serving<L extends ServedLink> {
     try {
       prepared = await handler.prepare(info, mux.signal);
     } catch (error) {
-      // The opener that gave up meanwhile is told nothing, and did nothing wrong.
+      // An opener that gave up meanwhile learns nothing, and did nothing wrong.
       if (!mux.signal.aborted) this.#host.onStreamError(this.#link, error);
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       return isStreamRefusal(code) ? code : "ERR_HANDLER";

@@ -2,13 +2,19 @@
 import type { Transport } from "../../net/transport/transport.ts";
 import { breakOff, hasPeerEnded, readJoined, type WireStream } from "../session/stream.ts";
 
-/** Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its reading at once. */
+/**
+ * Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its
+ * reading at once.
+ */
 const LAST_WORDS_MS = 1000;
 
 /** Most that is written to a local end at a time, in bytes: a write costs more than a copy of that. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** How a stream came about: who opened it can only reset it; who serves it can tell a break behind everything that was written. */
+/**
+ * How a stream came about. Its opener can only reset it; the side that serves it can pass a break
+ * on behind everything written.
+ */
 export type StreamRole = "opened" | "served";
 
 /** Options of {@linkcode joinTunnel}. */
@@ -20,9 +26,10 @@ export interface JoinTunnelOptions {
 }
 
 /**
- * Joins a stream and a connection until both are over. After an orderly end of both directions the connection is closed; any other
- * end, of either, resets both: what was cut must not pass for the whole. What a target said before it broke still arrives, as the
- * answer of a server that does not want all of a request. Returns what broke them, `undefined` where nothing did. Never rejects.
+ * Joins a stream and a connection until both are over. After an orderly end of both directions the
+ * connection is closed; any other end, of either, resets both: what was cut must not pass for the
+ * whole. What a target said before it broke still arrives, as the answer of a server that does not
+ * want all of a request. Returns what broke them, `undefined` where nothing did. Never rejects.
  */
 export function joinTunnel(
   stream: WireStream,
@@ -32,7 +39,10 @@ export function joinTunnel(
   return new Splice(stream, local, options).run();
 }
 
-/** Ends a connection other than in order; where that cannot be told from an orderly end, as with a unix socket, at once. */
+/**
+ * Ends a connection other than in order; where that cannot be told from an orderly end, as with a
+ * unix socket, at once.
+ */
 export function cut(local: Transport): void {
   if (local.reset === undefined) local.close();
   else local.reset();
