@@ -11,6 +11,7 @@ import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
 import { waitAtMost } from "../async/wait_at_most.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
+import { AttemptQueue } from "../async/attempt_queue.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
@@ -32,12 +33,6 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
 export interface MuxCloseOptions {
   /** Time that open streams get to end by themselves before they are cut. @default {10_000} */
   timeoutMs?: number | undefined;
-}
-
-/** A caller that waits for a stream, incoming or to be opened. */
-interface Waiter {
-  /** Looks whether the wait is over. */
-  readonly check: () => void;
 }
 
 /**
@@ -81,8 +76,8 @@ interface Waiter {
 export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   readonly #options: ResolvedMuxOptions;
   readonly #engine: Engine;
-  #accepting: Waiter[] = [];
-  #opening: Waiter[] = [];
+  readonly #accepting = new AttemptQueue();
+  readonly #opening = new AttemptQueue();
   #idle: (() => void)[] = [];
   #closing: Promise<void> | undefined;
 
@@ -95,13 +90,13 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     checkOptionNames("Cannot start a session", options, MUX_SESSION_NAMES);
     this.#options = resolveMuxOptions(options);
     this.#engine = new Engine(transport, this.#options, {
-      onIncoming: () => this.#accepting.shift()?.check(),
-      onOpeningChanged: () => this.#wakeOpeners(),
+      onIncoming: () => this.#accepting.wakeFirst(),
+      onOpeningChanged: () => this.#opening.wakeAll(),
       onIdle: () => this.#wakeIdle(),
       onEnd: () => {
-        this.#wakeOpeners();
+        this.#opening.wakeAll();
         this.#wakeIdle();
-        for (const waiter of this.#accepting.splice(0)) waiter.check();
+        this.#accepting.wakeAll();
       },
     });
   }
@@ -135,9 +130,13 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     checkWait("open a stream", options);
     options.signal?.throwIfAborted();
     // Who waits already has the earlier turn.
-    const opened = this.#opening.length === 0 ? this.#open() : undefined;
+    const opened = this.#opening.isEmpty ? this.#open() : undefined;
     if (opened !== undefined) return opened;
-    return await this.#wait(this.#opening, options, () => this.#open(), (ms) => this.#lateOpen(ms));
+    return await this.#opening.wait(options, {
+      clock: this.#options.clock,
+      attempt: () => this.#open(),
+      timeout: (ms) => this.#lateOpen(ms),
+    });
   }
 
   /**
@@ -151,8 +150,10 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     options.signal?.throwIfAborted();
     const ready = this.#accept();
     if (ready !== undefined) return ready;
-    return await this.#wait(this.#accepting, options, () => this.#accept(), (ms) => {
-      return new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`);
+    return await this.#accepting.wait(options, {
+      clock: this.#options.clock,
+      attempt: () => this.#accept(),
+      timeout: (ms) => new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`),
     });
   }
 
@@ -227,7 +228,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    */
   goAway(): void {
     this.#engine.goAway();
-    this.#wakeOpeners();
+    this.#opening.wakeAll();
   }
 
   /**
@@ -320,18 +321,6 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Lets those who wait to open a stream try, in their order, until one must go on waiting. */
-  #wakeOpeners(): void {
-    if (this.#opening.length === 0) return;
-    const opening = this.#opening.splice(0);
-    for (let index = 0; index < opening.length; index++) {
-      opening[index]?.check();
-      if (this.#opening.length === 0) continue;
-      this.#opening.push(...opening.slice(index + 1));
-      return;
-    }
-  }
-
   #checkEnd(): void {
     const { state, error } = this.#engine;
     if (state === "ended") {
@@ -372,39 +361,5 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   #offer(core: StreamCore): MuxStream {
     return new MuxStream(core, this.#options.clock);
-  }
-
-  /** Waits until `attempt` returns something or throws. */
-  #wait<T>(
-    queue: Waiter[],
-    options: WaitOptions,
-    attempt: () => T | undefined,
-    timeout: (ms: number) => Error,
-  ): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: Waiter = {
-      check: () => {
-        try {
-          const result = attempt();
-          if (result === undefined) return void queue.push(waiter);
-          stop();
-          resolve(result);
-        } catch (error) {
-          stop();
-          reject(error);
-        }
-      },
-    };
-    const stop = watchWait(options, {
-      clock: this.#options.clock,
-      cancel: (error) => {
-        const index = queue.indexOf(waiter);
-        if (index >= 0) queue.splice(index, 1);
-        reject(error);
-      },
-      timeout,
-    });
-    queue.push(waiter);
-    return promise;
   }
 }
