@@ -2,9 +2,9 @@
 import { Fifo } from "../collections/fifo.ts";
 
 /**
- * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a fifth of that
- * buffer is copied: else one byte held could cost 64 KiB. A fifth, as our own slices are a little less than a
- * quarter of a full read.
+ * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a
+ * fifth of that buffer is copied: else one byte held could cost 64 KiB. A fifth, as our own slices
+ * are a little less than a quarter of a full read.
  */
 const MIN_SHARE = 5;
 const FIRST_TAIL_BYTES = 256;
@@ -40,6 +40,13 @@ export class ReceiveBuffer {
       offset += count;
       this.#chunks.replaceLast(tail.subarray(this.#tailStart, this.#tailEnd));
     }
+  }
+
+  /** Puts bytes that were taken last back in front; the caller must not change them any more. */
+  unshift(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    const isWorthKeeping = bytes.length * MIN_SHARE >= bytes.buffer.byteLength;
+    this.#chunks.unshift(isWorthKeeping ? bytes : bytes.slice());
   }
 
   /** Returns the next bytes, which belong to the caller from then on. */

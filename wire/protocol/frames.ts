@@ -4,7 +4,10 @@ import { ProtocolError } from "../../errors.ts";
 /** Bytes of a frame's length: u32, big endian. */
 export const LENGTH_BYTES = 4;
 
-/** Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for strangers. */
+/**
+ * Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for
+ * strangers.
+ */
 export const MAX_FRAME_BYTES: number = 16 * 1024;
 
 /** Version of the protocol, `HELLO.parley`. */
@@ -13,7 +16,7 @@ export const WIRE_VERSION = 1;
 /** Streams of the joining side that no limit counts: the control stream. */
 export const CONTROL_STREAMS = 1;
 
-/** What the opener of a stream tells its handler: any JSON object. */
+/** What the opener of a stream says to its handler: any JSON object. */
 export type Meta = { readonly [name: string]: unknown };
 
 /** What a side takes, as it says in HELLO, in WELCOME and later; what it does not say is not known. */
@@ -147,7 +150,7 @@ export function checkToken(action: string, value: unknown): string {
 }
 
 /**
- * Checks what the caller tells a handler, before any I/O, and returns it as the handler will see it: an
+ * Checks what the caller says to a handler, before any I/O, and returns it as the handler will see it: an
  * object of its own, which nothing changes while the stream waits to be opened.
  *
  * @throws {TypeError} when it is no object, or holds what JSON or the peer does not take
@@ -211,7 +214,7 @@ export class FrameBuffer {
   #bytes: Uint8Array = new Uint8Array(0);
 
   /**
-   * Adds bytes. Gives the text of a frame once it is whole, else `undefined`. Holds at most one frame and
+   * Adds bytes. Returns the text of a frame once it is whole, else `undefined`. Holds at most one frame and
    * the chunk that ended it.
    *
    * @throws {ProtocolError} `ERR_WIRE_FRAME` when the length is 0 or over the limit, from the header alone

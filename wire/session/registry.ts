@@ -2,7 +2,7 @@
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { sameToken } from "../protocol/token.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { Link } from "./link.ts";
 import { Waiters } from "../../async/waiters.ts";
 
@@ -65,8 +65,9 @@ export class Registry {
   }
 
   /**
-   * Gives a name to its first owner, or to one who proves the same again: the same token, or the same client
-   * certificate. The old session is told so and closed then. `false` when another peer has it.
+   * Claims a name for its first owner, or for one that proves the same again: the same token, or
+   * the same client certificate. The old session learns that, and is closed. `false` when another
+   * peer has the name.
    */
   claim(established: EstablishedSession): boolean {
     const { identity, mux } = established;

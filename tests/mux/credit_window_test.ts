@@ -1,7 +1,7 @@
 // Tests of the flow-control windows.
 import { assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../errors.ts";
-import { INITIAL_WINDOW_BYTES, ReceiveWindow, SendWindow } from "../../mux/window.ts";
+import { INITIAL_WINDOW_BYTES, ReceiveWindow, SendWindow } from "../../mux/credit_window.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
