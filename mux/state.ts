@@ -115,11 +115,6 @@ export function nextState(state: StreamState, event: StreamEvent): StreamState |
   return TABLE[state][event];
 }
 
-/** True while the application may write. */
-export function canWrite(state: StreamState): boolean {
-  return state === "open" || state === "opening" || state === "readClosed";
-}
-
 /** True once nothing more can come from the peer. */
 export function isReadOver(state: StreamState): boolean {
   return state === "readClosed" || state === "offeredReadClosed" || isOver(state);

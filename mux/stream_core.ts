@@ -97,11 +97,6 @@ export class StreamCore {
     return this.#state;
   }
 
-  /** What ended it; `undefined` while it lives and after an orderly end. */
-  get error(): ParleyError | undefined {
-    return this.#ended;
-  }
-
   /** Resolves at the end: with nothing after both FINs, else with what ended it. */
   get closed(): Promise<ParleyError | undefined> {
     if (this.#closed === undefined) {

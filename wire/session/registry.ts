@@ -20,11 +20,6 @@ export class Registry {
     return this.#byId.values();
   }
 
-  /** Number of sessions. */
-  get size(): number {
-    return this.#byId.size;
-  }
-
   /** A session by its id, or by who it is with. */
   find(idOrIdentity: string): Link | undefined {
     return this.#byId.get(idOrIdentity) ?? this.#byIdentity.get(idOrIdentity)?.link;
