@@ -21,9 +21,17 @@ import { certificateStats } from "../tls/expiry.ts";
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
-  /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
+  /**
+   * Time in ms for connections to end in order; then the rest is cut. 0 waits without end.
+   *
+   * @default {`drainTimeoutMs`}
+   */
   timeoutMs?: number | undefined;
-  /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
+  /**
+   * Time in ms before that, in which the server works on and is not ready any more.
+   *
+   * @default {`drainDelayMs`}
+   */
   delayMs?: number | undefined;
 }
 
@@ -148,7 +156,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   /**
    * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see
-   * {@linkcode Connection.drain}), lets the handlers finish with it, hands over what they sent,
+   * {@linkcode Connection.drain}), lets the handlers finish with it, writes what they sent,
    * closes. Idempotent: a second call shares the first one's deadline and outcome.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is

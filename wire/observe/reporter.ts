@@ -14,7 +14,7 @@ import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";
 
-/** Where an error came up that has no caller. */
+/** Where an error came up that no caller can receive. */
 export interface WireErrorContext {
   /** What was under way. */
   readonly phase:
@@ -45,13 +45,14 @@ export interface WireReporterOptions {
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
 /**
- * Phases whose errors are logged as errors in any case: no peer can bring them about at will.
+ * Phases whose errors are always reported to the owner of this side: no peer can cause them at
+ * will.
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
 /**
- * Phases in which something is wrong that the owner of this side can act on, though it is the
- * peer's: a wrong token, another protocol, a limit.
+ * Phases in which the peer is at fault and the owner of this side can act: a wrong token, another
+ * protocol, a limit.
  */
 const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
