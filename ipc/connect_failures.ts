@@ -1,4 +1,4 @@
-// Suspicion: which failures to connect end the trying, and which may be the doing of a process that was just killed.
+// RepeatedFailure: which failures to connect end the trying, and which may be the doing of a process that was just killed.
 import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { isUnfinishedKey } from "./endpoint/keys.ts";
 import type { IpcReporter } from "./observe/reporter.ts";
@@ -54,7 +54,7 @@ const PASSING: ReadonlySet<string> = new Set([
 ]);
 
 /** Counts failures in a row, and judges each. */
-export class Suspicion {
+export class RepeatedFailure {
   readonly #channel: string;
   readonly #reporter: IpcReporter;
   #code = "";
@@ -68,8 +68,8 @@ export class Suspicion {
   }
 
   /** Judges a failure, and logs it unless it ends the attempts. */
-  judge(error: unknown, when: FailedAttempt): Failure {
-    const failure = judgeFailure(error, this, when);
+  classify(error: unknown, when: FailedAttempt): Failure {
+    const failure = classifyFailure(error, this, when);
     this.#failures++;
     if (failure.final) return failure;
     // What is about to be confirmed is reported a moment later, or was nothing.
@@ -109,7 +109,7 @@ export class Suspicion {
  *   that is not trusted, a file that is not there. After that the same failure comes from a server that has its hands full, a network
  *   that is down, or a file that is being replaced.
  */
-function judgeFailure(error: unknown, suspicion: Suspicion, when: FailedAttempt): Failure {
+function classifyFailure(error: unknown, suspicion: RepeatedFailure, when: FailedAttempt): Failure {
   const known = error instanceof Error ? error : new Error(String(error), { cause: error });
   const { first } = when;
   const suspect = (final: boolean): Failure => ({ error: known, final, delayMs: CONFIRM_DELAY_MS });

@@ -3,8 +3,8 @@ import { Fifo } from "../collections/fifo.ts";
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
- * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it is well again. `pending`: that trial
- * is under way. `down`: no.
+ * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it has recovered.
+ * `pending`: that trial is under way. `down`: no.
  */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
@@ -44,7 +44,7 @@ export abstract class Member<Link> implements Candidate {
   }
 }
 
-/** A caller that wants a link. */
+/** A caller that waits for a link. */
 export class Waiter<M> {
   /** Dials for it that failed. */
   attempts = 0;
@@ -92,8 +92,8 @@ export interface DispatcherOptions<Link> {
 }
 
 /**
- * Links go to waiters strictly in the order in which they came. A link that comes back, or is opened, goes to the first,
- * no matter for which waiter it was opened; so no waiter is held up by a dial that hangs while others are served.
+ * Links go to waiters strictly in the order of their calls. A released or opened link goes to the first
+ * waiter, whichever it was opened for, so a dial that hangs delays no waiter while others are served.
  *
  * ```text
  *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last
@@ -101,8 +101,8 @@ export interface DispatcherOptions<Link> {
  *     every link that is released or opened
  * ```
  *
- * One change is finished before the next begins: what a member asks for in the middle of one, as when its trial begins and its
- * readiness changes, follows it.
+ * One change is finished before the next begins: a change that a member asks for during another, as when its
+ * trial begins, follows it.
  */
 export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #options: DispatcherOptions<Link>;
@@ -222,7 +222,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => member.closing--);
   }
 
-  /** Closes the idle links of a member for which `which` holds, the longest idle first, up to one for which it does not. */
+  /** Closes idle links of a member, the longest idle first, up to one for which `which` is false. */
   closeIdle(member: M, which: (link: Link) => boolean): void {
     const { idle } = member;
     let count = 0;
@@ -230,28 +230,27 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     for (const link of idle.splice(0, count)) this.#close(member, link);
   }
 
-  /** Looks at all who wait; call it when a member's readiness has changed. */
+  /** Decides for all waiters again; call it when a member's readiness has changed. */
   settle(): void {
     this.#change(() => {});
   }
 
-  /** Every waiter learns that it gets none. */
+  /** Rejects all waiters. */
   failAll(): void {
     this.#change(() => {
       for (const waiter of this.#queue) this.#fail(waiter, "down");
     });
   }
 
-  /** Makes a change, then decides for all who wait. In the middle of another change it waits for that one. */
+  /** Makes a change, then decides for all waiters. In the middle of another change it waits for that one. */
   #change(change: () => void): void {
     if (this.#waitingChanges !== null) {
       this.#waitingChanges.push(change);
       return;
     }
-    const changes = this.#waitingChanges = [change];
+    this.#waitingChanges = [change];
     try {
-      // More may be added meanwhile.
-      for (const next of changes) {
+      for (const next of this.#waitingChanges) { // more may be added meanwhile
         next();
         this.#decideAll();
       }
@@ -278,7 +277,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return undefined;
   }
 
-  /** Whether it could only dial what it dialled in vain before: one that works and is busy is worth the wait, and others pass. */
+  /** Whether it could only dial in vain again: a busy member that works is worth the wait. */
   #awaitsBusy({ tried }: W): boolean {
     if (tried.size === 0 || this.links >= this.#options.maxLinks) return false;
     const working = [...this.#members].filter(mayWork);
@@ -328,7 +327,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return this.expectsMembers;
   }
 
-  /** Closes an idle link, one at a time, when only the limit of all links is in the way. Returns `false`: it takes time. */
+  /** Closes one idle link when only the limit of all links hinders. Returns `false`: that takes time. */
   #makeRoom(): false {
     let richest: M | undefined;
     let wanted = false;
@@ -373,14 +372,13 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     waiter!.dial = null;
   }
 
-  /** A dial whose waiter needs it no more goes on for the first who has none. */
+  /** Passes a dial that its waiter no longer needs on to the first waiter without one. */
   #adopt(dial: Dial<M> | null): void {
     if (dial === null) return;
     const heir = this.#firstUndecided() ?? null;
     dial.waiter = heir;
-    if (heir === null) {
-      this.#unclaimedDials.add(dial);
-    } else {
+    if (heir === null) this.#unclaimedDials.add(dial);
+    else {
       this.#unclaimedDials.delete(dial);
       heir.dial = dial;
     }

@@ -2,6 +2,7 @@
 import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import { FRAME_HEAD_BYTES } from "../protocol/frames.ts";
+import type { Pings } from "./pings.ts";
 
 /** Times that are watched, in ms; 0 is off. */
 export interface LinkWatchOptions {
@@ -15,14 +16,12 @@ export interface LinkWatchOptions {
   readonly messageTimeoutMs: number;
 }
 
-/** What the watch can do. */
-export interface LinkWatchActions {
-  /** Asks the other side for a sign of life. */
-  ping(): void;
-  /** Sends a sign that the other side did not ask for: we live, but our application does not read. */
-  stillHere(): void;
+/** What of an `IpcLink` the watch uses. */
+export interface WatchedLink {
+  /** Asks for signs of life, and sends some: this process lives, but its application does not read. */
+  readonly pings: Pick<Pings, "ask" | "sendUnsolicitedPong">;
   /** Ends the link. */
-  fail(error: Error): void;
+  abort(error: Error): void;
 }
 
 /** What a link looks like at one moment. */
@@ -52,7 +51,7 @@ const SIGN_MS = 1000;
 /** Compares one look with the next, so that nothing is spent on a message. */
 export class LinkWatch {
   readonly #options: LinkWatchOptions;
-  readonly #actions: LinkWatchActions;
+  readonly #link: WatchedLink;
   readonly #writes = new UnchangedTimer();
   readonly #frames = new UnchangedTimer();
   #inputs = 0;
@@ -61,10 +60,10 @@ export class LinkWatch {
   #lookedAtMs = -Infinity;
   #signAtMs = -Infinity;
 
-  /** Makes a watch. */
-  constructor(options: LinkWatchOptions, actions: LinkWatchActions) {
+  /** Watches `link`. */
+  constructor(options: LinkWatchOptions, link: WatchedLink) {
     this.#options = options;
-    this.#actions = actions;
+    this.#link = link;
   }
 
   /** Bytes came. */
@@ -95,7 +94,7 @@ export class LinkWatch {
     const owes = writing && queuedBytes > FRAME_HEAD_BYTES;
     const stillMs = this.#writes.unchangedMs(owes ? writtenBytes : -1, nowMs);
     if (!owes || stillMs < writeTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
         `The connection was closed as the other side took none of ${queuedBytes} bytes within ${writeTimeoutMs} ms`,
@@ -109,7 +108,7 @@ export class LinkWatch {
     const watched = inFrame && !paused && messageTimeoutMs > 0;
     const stillMs = this.#frames.unchangedMs(watched ? framesIn : -1, nowMs);
     if (!watched || stillMs < messageTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new TimeoutError(
         "ERR_READ_TIMEOUT",
         `The connection was closed as a message that had begun did not end within ${messageTimeoutMs} ms`,
@@ -122,7 +121,7 @@ export class LinkWatch {
       !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
     ) return;
     this.#signAtMs = nowMs;
-    this.#actions.stillHere();
+    this.#link.pings.sendUnsolicitedPong();
   }
 
   #watchLife(nowMs: number, { paused, writing }: LinkLook): void {
@@ -137,15 +136,23 @@ export class LinkWatch {
     if (this.#pingedAtMs === null) {
       if (silentMs < keepaliveMs) return;
       this.#pingedAtMs = nowMs;
-      this.#actions.ping();
+      this.#link.pings.ask();
       return;
     }
     if (nowMs - this.#pingedAtMs < keepaliveTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new TimeoutError(
         "ERR_KEEPALIVE_TIMEOUT",
         `The connection was closed as the other side gave no sign of life within ${keepaliveTimeoutMs} ms`,
       ),
     );
   }
+}
+
+/** The shortest time that is watched, in ms: how often a sweeper must look at the link. */
+export function shortestMs(options: LinkWatchOptions): number {
+  const { keepaliveMs, keepaliveTimeoutMs, writeTimeoutMs, messageTimeoutMs } = options;
+  return Math.min(
+    ...[keepaliveMs, keepaliveTimeoutMs, writeTimeoutMs, messageTimeoutMs].filter((ms) => ms > 0),
+  );
 }

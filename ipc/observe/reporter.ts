@@ -70,7 +70,8 @@ export interface IpcErrorContext {
    * client; the error names the limit, and is reported once in ten seconds for each limit. `"handshake"`: a process was to prove
    * itself. `"client"`: the hook `onClient` threw. `"connection"`: this side ended a connection, because the other side broke the
    * protocol, is silent or does not read. `"connect"`: a client or a pair that was connected before has ended for good, because no
-   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw.
+   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw something other than a `RemoteError`, which is
+   * an answer.
    */
   readonly phase: "accept" | "refused" | "handshake" | "client" | "connection" | "connect" | "query";
   /** The other side, where it is known: its address for TCP, the `sessionId` of the connection for a unix socket. */
@@ -162,7 +163,7 @@ export class IpcReporter extends ErrorChannel<IpcErrorContext> {
   }
 
   /** A channel is in another status; a pair that says "listening" has the server's part. */
-  told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
+  statusChanged(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
     // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
     // broke off does not end the listening.
