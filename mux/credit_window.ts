@@ -117,7 +117,6 @@ export class ReceiveWindow {
   }
 
   /**
-   * <<<<<<< HEAD:mux/credit_window.ts
    * Takes back that the application took `count` bytes. If the peer has had its credit for them,
    * the next bytes that the application takes earn none.
    */
