@@ -1,5 +1,4 @@
-// WireReporter: brings errors that have no caller to onError or the logger, without a flood and
-// without a throw.
+// WireReporter: reports errors of a wire that no caller learns of, its refusals and its sessions.
 import { callHook } from "../../log/call_hook.ts";
 import { ParleyError } from "../../errors.ts";
 import { EventLog } from "../../log/events.ts";
@@ -84,17 +83,14 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
-  /**
-   * Logs what its owner should know before harm comes of it: to the logger, else to the console. Never
-   * throws.
-   */
+  /** Warns the owner before harm is done: by the logger, without one by the console. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
     if (this.#hasLogger) this.events.tell({ level: "warn", kind: message, message, fields });
     // deno-lint-ignore no-console
     else console.warn(message);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, context: WireErrorContext): void {
     this.deliver(error, context);
   }
