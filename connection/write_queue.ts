@@ -41,8 +41,12 @@ export interface WriteQueueOptions {
   readonly highWaterBytes: number;
   /** Above this the connection ends: its peer is too slow. */
   readonly maxQueuedBytes: number;
+}
+
+/** Learns that writing is over. */
+export interface WriteListener {
   /** Called once, when a write fails or the queue overflows. */
-  readonly onError: (error: Error) => void;
+  onWriteError(error: Error): void;
 }
 
 /** A wait until `offset` bytes are written. */
@@ -53,10 +57,13 @@ interface FlushWait extends PromiseWithResolvers<void> {
 /**
  * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
  * comes while a write is under way joins the next one.
+ *
+ * Everything may be called at any time, and concurrently: frames leave in the order of the calls of {@linkcode push}.
  */
 export class WriteQueue implements SendProgress, TurnEnd {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
+  readonly #listener: WriteListener;
   #encoder: FrameEncoder;
   /** Full buffers and large bodies, in order; `#head` is the first. */
   #segments: Segment[] = [];
@@ -74,6 +81,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
   #scheduled = false;
   #belowHighWater: PromiseWithResolvers<void> | null = null;
   #flushes: FlushWait[] = [];
+  /** Messages that were accepted. */
+  messagesOut = 0;
   /** Bytes of all frames ever pushed. */
   pushedBytes = 0;
   /** Bytes given to the transport; `writtenBytes` of them are in the kernel. */
@@ -83,10 +92,16 @@ export class WriteQueue implements SendProgress, TurnEnd {
   /** Those of {@linkcode writtenBytes} that the kernel had when the peer was last heard. */
   heardBytes = 0;
 
-  constructor(transport: Transport, encoder: FrameEncoder, options: WriteQueueOptions) {
+  constructor(
+    transport: Transport,
+    encoder: FrameEncoder,
+    options: WriteQueueOptions,
+    listener: WriteListener,
+  ) {
     this.#transport = transport;
     this.#encoder = encoder;
     this.#options = options;
+    this.#listener = listener;
   }
 
   /** Bytes accepted and not yet in the kernel. */
@@ -121,6 +136,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
     else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
+    this.messagesOut++;
     const queued = this.pushedBytes - this.writtenBytes;
     if (queued >= LARGE_BYTES || queued > this.#options.highWaterBytes) this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
@@ -252,7 +268,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
           `read. Wait for each send to resolve before the next`,
         { unsentBytes: queued },
       );
-      this.#options.onError(error);
+      this.#listener.onWriteError(error);
       return rejected(error);
     }
     this.#belowHighWater ??= Promise.withResolvers<void>();
@@ -284,7 +300,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     }
     const segment = this.#isSlow ? this.#takeLittle() : this.#take();
     // A write of no bytes would never end on some transports, and on others count as one of all.
-    if (segment.bytes.length !== segment.length) return this.#options.onError(bufferGone());
+    if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
     this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
@@ -329,7 +345,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   readonly #onFailed = (error: Error): void => {
     this.#writing = null;
-    if (!this.#ended) this.#options.onError(error);
+    if (!this.#ended) this.#listener.onWriteError(error);
   };
 
   #settleFlushes(): void {

@@ -2,7 +2,7 @@
 import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
-import { goingAway } from "../connection/ending.ts";
+import { goingAway } from "../connection/lifecycle.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
