@@ -1,31 +1,12 @@
 // ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
-import { setImmediate } from "node:timers";
 import type { FrameDecoder } from "../framing.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
+import { type MessageSource, ReaderSlot } from "./reader_slot.ts";
 import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
-import { ignoreRejection, rejected } from "../async/rejections.ts";
-import { countTurn, TurnQuota } from "./turns.ts";
-import {
-  boundedWaiter,
-  checkReceive,
-  iteration,
-  readTimeout,
-  type ReceiveOptions,
-  secondReader,
-  type Waiter,
-} from "./waiter.ts";
-
-/**
- * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
- * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
- */
-const MESSAGES_PER_TURN = 256;
-
-/** Outcome of `#take`: no complete message is here yet. */
-const NONE = undefined;
+import type { ReceiveOptions } from "./waiter.ts";
 
 /** Options of a {@linkcode ReceiveQueue}. */
 export interface ReceiveQueueOptions extends PacedMessagesOptions {
@@ -54,18 +35,15 @@ export interface ReceiveListener {
  * One reader at a time: {@linkcode next} and {@linkcode receive} reject beside one that waits. Everything else may be called at any
  * time.
  */
-export class ReceiveQueue implements RateWaitListener {
+export class ReceiveQueue implements MessageSource, RateWaitListener {
   readonly #transport: Transport;
   readonly #options: ReceiveQueueOptions;
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
+  readonly #reader: ReaderSlot;
   #state: ReceiveState = { kind: "reading" };
   /** Whether the next read may begin, one is under way or its chunk is not kept yet, or no more bytes come. */
   #input: "idle" | "busy" | "over" = "idle";
-  #waiter: Waiter | null = null;
-  /** Whether the reader waits for others to have their turn, not for bytes. */
-  #yielding = false;
-  readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
   /** Reads what had arrived when `drain` was called. */
   #arrivals: Arrivals | null = null;
   /** Whether bytes that had arrived may have been left when that was decided. */
@@ -87,6 +65,7 @@ export class ReceiveQueue implements RateWaitListener {
     this.#options = options;
     this.#listener = listener;
     this.#messages = new PacedMessages(makeDecoder, options, this);
+    this.#reader = new ReaderSlot(this, options.observer);
   }
 
   /** Begins to read. */
@@ -101,7 +80,7 @@ export class ReceiveQueue implements RateWaitListener {
 
   /** Whether a message has begun whose rest the reader waits for. */
   get waitsForRest(): boolean {
-    return this.#waiter !== null && this.#messages.undecodedBytes > 0 && !this.keepsRate;
+    return this.#reader.isWaiting && this.#messages.undecodedBytes > 0 && !this.keepsRate;
   }
 
   /** Whether this side makes the peer wait, to keep a rate. */
@@ -123,7 +102,7 @@ export class ReceiveQueue implements RateWaitListener {
   /** Decodes from the next message on with other decoders. */
   setDecoder(makeDecoder: () => FrameDecoder): void {
     this.#messages.setDecoder(makeDecoder);
-    this.#settleWaiter();
+    this.#settle();
   }
 
   /** Reads what has arrived, hands it out up to the end of a message that has begun, and then ends. */
@@ -132,7 +111,7 @@ export class ReceiveQueue implements RateWaitListener {
     const arrivals = this.#arrivals = new Arrivals((isAll) => {
       this.#leavesSome = !isAll;
       this.#messages.endHere();
-      this.#settleWaiter();
+      this.#settle();
     });
     if (this.#input === "busy") arrivals.waits();
   }
@@ -140,59 +119,22 @@ export class ReceiveQueue implements RateWaitListener {
   /** Keeps nothing that comes from here on; `end` says what becomes of what was received. The first end of a kind counts. */
   end(end: ReceiveEnd): void {
     if (!this.#enter(end)) return;
-    if (end.kind === "ended" && this.#waiter === null) this.#messages.rest();
-    this.#settleWaiter();
+    if (end.kind === "ended" && !this.#reader.isWaiting) this.#messages.rest();
+    this.#settle();
   }
 
   /** Resolves with the next message for iteration. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#waiter !== null) return rejected(secondReader());
-    try {
-      const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
-      if (message !== NONE) return Promise.resolve(iteration(message));
-    } catch (error) {
-      return rejected(error);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, undefined>>();
-    this.#wait({
-      deliver: (message) => resolve(iteration(message)),
-      fail(error) {
-        reject(error);
-        ignoreRejection(promise);
-      },
-    });
-    return promise;
+    return this.#reader.next();
   }
 
   /**
    * Resolves with the next message, or with `null` at the end.
    *
-   * @throws {TypeError | RangeError} when `timeoutMs` is no duration
+   * @throws {TypeError | RangeError} when an option is wrong
    */
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
-    const { signal, timeoutMs = Infinity } = options ?? {};
-    if (signal?.aborted) return rejected(signal.reason);
-    if (this.#waiter !== null) return rejected(secondReader());
-    const { observer } = this.#options;
-    try {
-      if (options !== undefined) checkReceive(options);
-      const now = timeoutMs === 0 || this.#quota.hasRoom;
-      const message = now ? this.#take() : this.#yieldTurn();
-      if (message !== NONE) return Promise.resolve(message);
-    } catch (error) {
-      return rejected(error);
-    }
-    if (timeoutMs === 0) return rejected(readTimeout(0, observer));
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
-    const fail = (error: unknown) => {
-      reject(error);
-      ignoreRejection(promise);
-    };
-    const waiter: Waiter = { deliver: resolve, fail };
-    const unbounded = signal === undefined && timeoutMs === Infinity;
-    const bounds = { signal, timeoutMs, observer };
-    this.#wait(unbounded ? waiter : boundedWaiter(waiter, bounds, () => this.#onGivenUp()));
-    return promise;
+    return this.#reader.receive(options);
   }
 
   /** A message has to wait for the rate limit. There may be a reason now to look whether the peer has left. */
@@ -203,46 +145,48 @@ export class ReceiveQueue implements RateWaitListener {
 
   /** The message that waited for the rate limit has passed. */
   onRatePassed(): void {
-    this.#settleWaiter();
+    this.#settle();
   }
 
   /** The peer has left, and the rate limit held its messages back for too long. */
   onRateLate(): void {
     this.#fail(this.#messages.lateError());
-    this.#settleWaiter();
+    this.#settle();
   }
 
-  /** The wait is over before a message came: the message will be the next reader's. */
-  #onGivenUp(): void {
-    this.#waiter = null;
-    if (this.#state.kind === "ended") this.#messages.rest();
-  }
-
-  #wait(waiter: Waiter): void {
-    this.#waiter = waiter;
-    this.#quota.renew();
+  /** The reader waits. */
+  onWait(): void {
     this.#readOn();
-    if (!this.#yielding && !this.keepsRate) this.#options.observer?.waits();
+    if (!this.#reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
     this.#listener.onReaderIdle();
   }
 
-  /** Returns a message, `null` at the end, or `NONE`. Throws what ended the connection. */
-  #take(): Uint8Array | null | undefined {
+  /** The wait is over before a message came: the message will be the next reader's. */
+  onGivenUp(): void {
+    if (this.#state.kind === "ended") this.#messages.rest();
+  }
+
+  /** Others have had their turn. */
+  onTurn(): void {
+    this.#settle();
+  }
+
+  /** Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended the connection. */
+  take(): Uint8Array | null | undefined {
     const state = this.#state;
     if (state.kind === "cut") throw state.error;
     const message = this.#decode();
     if (message !== undefined) {
       this.messagesIn++;
-      this.#quota.spend();
       if (this.#input === "idle") this.#readOn();
       return message;
     }
     if (this.#messages.isOver) return null;
     switch (state.kind) {
       case "reading":
-        return NONE;
+        return undefined;
       case "discarding":
-        return this.keepsRate ? NONE : null;
+        return this.keepsRate ? undefined : null;
       case "ended":
         if (this.keepsRate) return this.#judgeRest();
         if (state.error !== null) throw state.error;
@@ -254,7 +198,7 @@ export class ReceiveQueue implements RateWaitListener {
   /** The peer has left, and a message waits for the rate limit. Throws when what is left would take too long. */
   #judgeRest(): undefined {
     const late = this.#messages.judgeRest();
-    if (late === null) return NONE;
+    if (late === null) return undefined;
     this.#fail(late);
     throw late;
   }
@@ -301,34 +245,10 @@ export class ReceiveQueue implements RateWaitListener {
     return true;
   }
 
-  /** Passes what there is now to the waiting reader. */
-  #settleWaiter(): void {
-    const waiter = this.#waiter;
-    if (waiter === null || this.#yielding) return;
-    // There is no waiter while a message is taken: whether more must be read depends on what is left.
-    this.#waiter = null;
-    try {
-      const message = this.#take();
-      if (message !== NONE) return waiter.deliver(message);
-      this.#waiter = waiter;
-      // More bytes are needed: reading may have paused while the reader let others have their turn.
-      this.#readOn();
-    } catch (error) {
-      waiter.fail(error);
-    }
-  }
-
-  /** Lets other connections have their turn before the next message. */
-  #yieldTurn(): undefined {
-    if (this.#yielding) return NONE;
-    this.#yielding = true;
-    setImmediate(() => {
-      countTurn();
-      this.#quota.renew();
-      this.#yielding = false;
-      this.#settleWaiter();
-    });
-    return NONE;
+  /** Passes what there is now to the reader that waits. */
+  #settle(): void {
+    // More bytes are needed: reading may have paused while the reader let others have their turn.
+    if (this.#reader.settle()) this.#readOn();
   }
 
   /** Begins the next read, unless one is under way or enough is here. */
@@ -377,14 +297,14 @@ export class ReceiveQueue implements RateWaitListener {
     }
     this.#messages.push(chunk);
     this.#arrivals?.came(chunk.length);
-    if (this.#waiter !== null) this.#settleWaiter();
+    if (this.#reader.isWaiting) this.#settle();
   }
 
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
     // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
-    const sated = this.#waiter === null || this.#yielding || this.keepsRate;
+    const sated = !this.#reader.isWaiting || this.#reader.isYielding || this.keepsRate;
     if (this.#messages.hasEnd) return sated || this.#messages.isOver;
     return sated && this.heldBytes >= this.#options.readAheadBytes;
   }
