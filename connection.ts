@@ -231,13 +231,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError} when another reader waits already
    */
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
-    return this.#receiveQueue.receive(options);
+    return this.#receiveQueue.reader.receive(options);
   }
 
   /** Iterates over messages, to the end of the peer's; throws what {@linkcode receive} throws. Leaving the loop closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    const receiveQueue = this.#receiveQueue;
-    return iterate(() => receiveQueue.next());
+    const { reader } = this.#receiveQueue;
+    return iterate(() => reader.next());
   }
 
   /** Messages as a stream, read on demand. Cancelling it aborts the connection. */

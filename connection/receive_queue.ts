@@ -6,7 +6,6 @@ import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
 import { type MessageSource, ReaderSlot } from "./reader_slot.ts";
 import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
-import type { ReceiveOptions } from "./waiter.ts";
 
 /** Options of a {@linkcode ReceiveQueue}. */
 export interface ReceiveQueueOptions extends PacedMessagesOptions {
@@ -32,15 +31,13 @@ export interface ReceiveListener {
  * The reading half of a connection, the twin of `WriteQueue`. After {@linkcode start} it reads on its own, one read at a time: the
  * next one begins when there is room, or when the reader waits. Only that reader ever sleeps.
  *
- * One reader at a time: {@linkcode next} and {@linkcode receive} reject beside one that waits. Everything else may be called at any
- * time.
+ * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
  */
 export class ReceiveQueue implements MessageSource, RateWaitListener {
   readonly #transport: Transport;
   readonly #options: ReceiveQueueOptions;
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
-  readonly #reader: ReaderSlot;
   #state: ReceiveState = { kind: "reading" };
   /** Whether the next read may begin, one is under way or its chunk is not kept yet, or no more bytes come. */
   #input: "idle" | "busy" | "over" = "idle";
@@ -52,6 +49,8 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   leftBytes = 0;
   /** Messages handed out. */
   messagesIn = 0;
+  /** The one reader: it takes messages here. */
+  readonly reader: ReaderSlot;
   /** Bytes read. */
   bytesIn = 0;
 
@@ -65,7 +64,7 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     this.#options = options;
     this.#listener = listener;
     this.#messages = new PacedMessages(makeDecoder, options, this);
-    this.#reader = new ReaderSlot(this, options.observer);
+    this.reader = new ReaderSlot(this, options.observer);
   }
 
   /** Begins to read. */
@@ -80,7 +79,7 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
 
   /** Whether a message has begun whose rest the reader waits for. */
   get waitsForRest(): boolean {
-    return this.#reader.isWaiting && this.#messages.undecodedBytes > 0 && !this.keepsRate;
+    return this.reader.isWaiting && this.#messages.undecodedBytes > 0 && !this.keepsRate;
   }
 
   /** Whether this side makes the peer wait, to keep a rate. */
@@ -119,22 +118,8 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   /** Keeps nothing that comes from here on; `end` says what becomes of what was received. The first end of a kind counts. */
   end(end: ReceiveEnd): void {
     if (!this.#enter(end)) return;
-    if (end.kind === "ended" && !this.#reader.isWaiting) this.#messages.rest();
+    if (end.kind === "ended" && !this.reader.isWaiting) this.#messages.rest();
     this.#settle();
-  }
-
-  /** Resolves with the next message for iteration. */
-  next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    return this.#reader.next();
-  }
-
-  /**
-   * Resolves with the next message, or with `null` at the end.
-   *
-   * @throws {TypeError | RangeError} when an option is wrong
-   */
-  receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
-    return this.#reader.receive(options);
   }
 
   /** A message has to wait for the rate limit. There may be a reason now to look whether the peer has left. */
@@ -157,7 +142,7 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   /** The reader waits. */
   onWait(): void {
     this.#readOn();
-    if (!this.#reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
+    if (!this.reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
     this.#listener.onReaderIdle();
   }
 
@@ -248,7 +233,7 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   /** Passes what there is now to the reader that waits. */
   #settle(): void {
     // More bytes are needed: reading may have paused while the reader let others have their turn.
-    if (this.#reader.settle()) this.#readOn();
+    if (this.reader.settle()) this.#readOn();
   }
 
   /** Begins the next read, unless one is under way or enough is here. */
@@ -297,14 +282,14 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     }
     this.#messages.push(chunk);
     this.#arrivals?.came(chunk.length);
-    if (this.#reader.isWaiting) this.#settle();
+    if (this.reader.isWaiting) this.#settle();
   }
 
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
     // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
-    const sated = !this.#reader.isWaiting || this.#reader.isYielding || this.keepsRate;
+    const sated = !this.reader.isWaiting || this.reader.isYielding || this.keepsRate;
     if (this.#messages.hasEnd) return sated || this.#messages.isOver;
     return sated && this.heldBytes >= this.#options.readAheadBytes;
   }
