@@ -57,7 +57,7 @@ export type {
 export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Name in logs and statistics, made on this side. */
   readonly id: string;
-  /** Whatever belongs to this connection: set it, read it; Parley does not touch it. */
+  /** Value of the application's: Parley neither reads nor changes it. */
   data: Data;
   /** Resolves when no more bytes come from the peer: it ended its direction, or the connection is gone. Never rejects. */
   readonly inputEnded: Promise<void>;
@@ -100,22 +100,22 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     lifecycle.start();
   }
 
-  /** The near end. */
+  /** Address of this side. */
   get localAddr(): Address {
     return this.#transport.localAddr;
   }
 
-  /** The far end. */
+  /** Address of the peer. */
   get remoteAddr(): Address {
     return this.#transport.remoteAddr;
   }
 
-  /** Facts of the TLS handshake; `undefined` without TLS. */
+  /** Result of the TLS handshake; `undefined` without TLS. */
   get tls(): TlsInfo | undefined {
     return this.#transport.tls;
   }
 
-  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  /** Whether the peer can distinguish an early end from an end in order: with TLS of node, in memory, and over TCP with `canReset`. */
   get marksEnds(): boolean {
     return this.#transport.unsign !== undefined;
   }
@@ -152,13 +152,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#writeQueue;
   }
 
-  /** Where in its life the connection is. */
+  /** Current state of the connection. */
   get status(): ConnectionState {
     const { state } = this.#lifecycle;
     return state === "open" && this.#draining ? "draining" : state;
   }
 
-  /** Counters as they are now. */
+  /** Returns the current counters. */
   stats(): ConnectionStats {
     this.#lifecycle.upkeep.reportTraffic();
     const nowMs = Date.now();
@@ -277,7 +277,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#transport.tune(tuning);
   }
 
-  /** Lets the process live while this connection is open (the default). */
+  /** Keeps the process alive while this connection is open (the default). */
   ref(): void {
     this.#transport.ref?.();
     this.#receiveQueue.setReferenced(true);

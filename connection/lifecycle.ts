@@ -41,13 +41,13 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** Where in its life the connection is. */
+  /** Current state of the connection. */
   state: State = "open";
   /** Whether messages are taken for sending. */
   sendable = true;
   /** Why the connection ends early. */
   error: Error | null = null;
-  /** When it was gone, in ms since 1970. */
+  /** When the transport was closed, in ms since 1970; `null` before that. */
   closedAtMs: number | null = null;
   /** Whether no more bytes come from the peer. */
   hasInputEnded = false;
@@ -82,19 +82,19 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     return this.#closed.promise;
   }
 
-  /** Why nothing is sent any more: `action` is what was tried. */
+  /** Returns the error of a call that is refused; `action` names what the caller tried. */
   refusal(action = "send"): Error {
     if (this.error !== null) return this.error;
     const why = this.state === "open" ? "its writing side was closed" : "the connection is closed";
     return new ClosedError("ERR_CLOSED", `Cannot ${action}: ${why}`);
   }
 
-  /** Whether a message is refused for what the caller did, and not as the connection ends: nothing else reports that. */
+  /** Whether a message is refused because of the caller, and not because the connection ends: nothing else reports that. */
   get isCallersFault(): boolean {
     return this.state === "open" && this.error === null;
   }
 
-  /** Why the peer counts as gone, once {@linkcode hasInputEnded}. */
+  /** Returns why the peer counts as gone, once {@linkcode hasInputEnded}. */
   departure(): Error {
     if (this.error !== null) return this.error;
     const who = this.state === "open" ? "The peer has ended its direction" : "The connection is closed";
@@ -203,7 +203,7 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     }
   }
 
-  /** Writes what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
+  /** Writes what was sent, then ends our direction: `closeWrite` promises an end in order. */
   async #handOver(): Promise<void> {
     const { transport, writeQueue } = this;
     if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
@@ -272,7 +272,7 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
   }
 }
 
-/** Whether the peer must learn that the end is none in order. That nothing moves is no fault, and nothing is lost by it. */
+/** Whether the peer must learn that the end is not in order. An idle connection is no fault, and nothing is lost by its end. */
 function isFault(error: Error): boolean {
   return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
 }

@@ -15,7 +15,7 @@ export interface PacedMessagesOptions {
   readonly idleTimeoutMs: number;
 }
 
-/** The bytes that were received, their decoder, and the one message that waits for the rate limit. */
+/** The bytes that were received, their decoder, and the one message that waits for the rate limit. Not for concurrent use. */
 export class PacedMessages {
   readonly #received: Received;
   /** `null` where there is no rate limit. */

@@ -1,4 +1,4 @@
-// RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
+// RateWait: the message that waits for a rate limit, and the time after which its connection drops it.
 import { LimitError } from "../errors.ts";
 import { MAX_TIMER_MS } from "../options/check.ts";
 import type { Rest } from "./received.ts";
@@ -34,6 +34,8 @@ export interface RateWaitListener {
 /**
  * Holds the one message that was decoded and may not be handed out yet. It passes as soon as the limits allow, whether or not a
  * reader waits for it just then: it is counted then, and others have their turn.
+ *
+ * Not for concurrent use: it belongs to one receive queue.
  */
 export class RateWait {
   readonly #options: RateWaitOptions;
@@ -107,7 +109,7 @@ export class RateWait {
     else Deno.unrefTimer(this.#timer);
   }
 
-  /** No reader may ever come for the message: it gives up its place and its timer until one does. */
+  /** Releases the message's place and timer until a reader comes, because none may ever come. */
   rest(): void {
     if (!this.waiting) return;
     this.#resting = true;

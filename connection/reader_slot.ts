@@ -31,7 +31,7 @@ export interface MessageSource {
   onTurn(): void;
 }
 
-/** Holds the one wait that may be pending: a second reader beside it is rejected. */
+/** Holds the one wait that may be pending. Not for concurrent use: a second reader beside one that waits is rejected. */
 export class ReaderSlot {
   readonly #source: MessageSource;
   readonly #observer: MessageObserver | undefined;

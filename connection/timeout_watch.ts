@@ -9,12 +9,12 @@ import type { WriteQueue } from "./write_queue.ts";
 /** How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear, and most waits are short. */
 const ASK_AFTER_MS = 1000;
 
-/** What a {@linkcode TimeoutWatch} looks at, and reports to. */
+/** The connection that a {@linkcode TimeoutWatch} looks at and reports to. */
 export interface WatchedConnection {
   readonly transport: Transport;
   readonly receiveQueue: ReceiveQueue;
   readonly writeQueue: WriteQueue;
-  /** Where in its life the connection is. */
+  /** Current state of the connection. */
   readonly state: "open" | "closing" | "closed";
   /** A time has run out. */
   onTimeout(error: Error): void;
@@ -23,6 +23,8 @@ export interface WatchedConnection {
 /**
  * Compares counters from one sweep to the next, so that nothing is spent on a message. Times are exact to the interval of
  * the sweep.
+ *
+ * Not for concurrent use: the sweep of its connection calls it.
  */
 export class TimeoutWatch {
   readonly #options: ResolvedConnectionOptions;
