@@ -1,4 +1,4 @@
-// Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few as can be.
+// SendBuffer: messages of a Client that are not in the kernel yet, so that a lost link loses as few as possible.
 import type { Connection } from "../connection.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
@@ -13,9 +13,9 @@ interface Entry {
   readonly message: Uint8Array;
   /** Whether its `send` has resolved, because a link has accepted it. */
   accepted: boolean;
-  /** Who waits for a link to take it. */
+  /** The wait of its sender until a link takes it. */
   taken: PromiseWithResolvers<void> | null;
-  /** Where its frame begins and ends in the bytes of the present link; only for those given to it. */
+  /** Where its frame begins and ends in the bytes of the current link; only for those given to it. */
   start: number;
   end: number;
 }
@@ -44,8 +44,8 @@ export interface LinkLoss {
   readonly earlierMessages: number;
 }
 
-/** Options of an {@linkcode Outbox}. */
-export interface OutboxOptions {
+/** Options of an {@linkcode SendBuffer}. */
+export interface SendBufferOptions {
   /** The link takes messages until this many bytes of it are not in the kernel. */
   readonly highWaterBytes: number;
   /** Bytes of messages that may wait for a link, or for room on it. */
@@ -66,9 +66,11 @@ export interface OutboxOptions {
  *
  * When the link is lost, messages that its transport never saw go out first on the next link; those that were under way
  * are reported as uncertain and never sent twice.
+ *
+ * Everything may be called at any time, and concurrently: messages leave in the order of the calls of {@linkcode push}.
  */
-export class Outbox {
-  readonly #options: OutboxOptions;
+export class SendBuffer {
+  readonly #options: SendBufferOptions;
   #link: Connection | null = null;
   #entries: Entry[] = [];
   #head = 0;
@@ -82,14 +84,14 @@ export class Outbox {
   #handed = 0;
   /** Where the last of them ends. */
   #handedEnd = 0;
-  /** Messages that the present link's framing refused, although they had been accepted. */
+  /** Messages that the current link's framing refused, although they had been accepted. */
   #refused = 0;
   /** Why nothing more is given just now, though the link is open. */
   #pause: "none" | "full" | "unanswered" = "none";
   /** Ends each {@linkcode flush} that waits for its messages to be taken. */
   readonly #flushes = new Set<(error: Error) => void>();
 
-  constructor(options: OutboxOptions) {
+  constructor(options: SendBufferOptions) {
     this.#options = options;
   }
 
@@ -185,7 +187,7 @@ export class Outbox {
     return promise;
   }
 
-  /** Gives up everything; senders that still wait get `error`. There must be no link. */
+  /** Drops everything; sends that still wait reject with `error`. There must be no link. */
   fail(error: Error): void {
     for (const { taken } of this.#entries) taken?.reject(error);
     this.#entries = [];
