@@ -35,10 +35,10 @@ export type {
 } from "./connection/types.ts";
 
 /**
- * A connection to one peer that carries whole messages. `serve` passes one to its handler, `connect` returns one.
+ * A connection that carries whole messages. `serve` passes it to a handler, `connect` returns it.
  *
- * To read, iterate over it, call {@linkcode receive}, or use {@linkcode readable}. To write, call {@linkcode send}
- * or use {@linkcode writable}. Messages that are sent in one turn of the event loop leave in one write.
+ * To read, iterate, call {@linkcode receive}, or use {@linkcode readable}. To write, call {@linkcode send}
+ * or use {@linkcode writable}. Messages sent in one turn of the event loop leave in one write.
  *
  * One reader at a time; `send` may be called concurrently, and messages leave in the order of the calls.
  *
@@ -61,7 +61,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly id: string;
   /** Whatever belongs to this connection: set it, read it; Parley does not touch it. */
   data: Data;
-  /** Resolves when no more bytes come from the peer: it ended its direction, or the connection is gone. Never rejects. */
+  /** Resolves when no more bytes come from the peer: it ended its direction, or is gone. Never rejects. */
   readonly inputEnded: Promise<void>;
   /** Resolves when the connection is gone and its descriptor is free. Never rejects. */
   readonly closed: Promise<ConnectionEnd>;
@@ -159,7 +159,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.tls;
   }
 
-  /** Whether the peer can tell an early end from one in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  /** Whether a peer can tell a break from an orderly end: TLS of node, memory, TCP with `canReset`. */
   get marksEnds(): boolean {
     return this.#transport.unsign !== undefined;
   }
@@ -171,15 +171,15 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#drainingController.signal;
   }
 
-  /** Bytes that may have arrived before {@linkcode drain} and were thrown away: the time for reading them was over. */
+  /** Bytes that may have arrived before {@linkcode drain} and were dropped, because its time was over. */
   get leftBytes(): number {
     return this.#inbox.leftBytes;
   }
 
   /**
-   * Aborts when the peer has left: it ended its direction, or the connection is gone. The reason is a `ClosedError`, or the error of
-   * the end. What the peer sent before can still be received. An end is seen when it is read: not while `readAheadBytes` wait for a
-   * reader that pauses.
+   * Aborts when the peer has left: it ended its direction, or the connection is gone. The reason is
+   * a `ClosedError`, or the error of the end. Earlier messages can still be received. The end is
+   * noticed when it is read: not while `readAheadBytes` wait for a reader that pauses.
    */
   get signal(): AbortSignal {
     if (this.#leavingController === undefined) {
@@ -229,10 +229,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Sends one message; a string goes as UTF-8. Resolves when it is accepted and less than `highWaterBytes` wait: a
-   * sender that waits for each send keeps memory bounded. Accepted messages go out in order. The bytes must not be changed, nor
-   * their buffer transferred, until {@linkcode flush} resolves. A refusal that nothing waits for is reported on the console, once it
-   * is no matter of an end that {@linkcode closed} reports.
+   * Sends one message; a string goes as UTF-8. Resolves when it is accepted and less than
+   * `highWaterBytes` wait: await it to keep memory bounded. Messages leave in order. Do not change
+   * the bytes, or transfer their buffer, until {@linkcode flush} resolves. A rejection that no code
+   * handles is logged to the console, unless {@linkcode closed} reports it.
    *
    * @throws {FramingError} when the framing refuses the message; nothing was sent, the connection goes on
    * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`
@@ -260,15 +260,15 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   /**
    * Resolves when all messages sent so far are handed to the kernel.
    *
-   * @throws {ClosedError} when the connection ended before that, with the bytes that were not sent, or has ended by an error since
+   * @throws {ClosedError} when the connection ended before that, or by an error since; it counts unsent bytes
    */
   flush(): Promise<void> {
     return this.#queue.flushed();
   }
 
   /**
-   * Receives the next message: it is yours, and never overwritten later. `null` is the end of the peer's messages. A wait that
-   * ends early loses nothing: the message goes to the next reader.
+   * Receives the next message, which belongs to the caller; `null` at the end of the messages. A wait
+   * that ends early loses nothing: the message goes to the next reader.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` after `timeoutMs`
    * @throws {FramingError} when the peer sent what is no message; the connection has ended then
@@ -279,7 +279,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#inbox.receive(options);
   }
 
-  /** Iterates over messages, to the end of the peer's; throws what {@linkcode receive} throws. Leaving the loop closes nothing. */
+  /** Iterates over messages to their end; throws as {@linkcode receive} does. Leaving it closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const inbox = this.#inbox;
     return iterate(() => inbox.next());
@@ -296,8 +296,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Changes the framing of both directions, from the next message on: messages that were received or sent before keep
-   * the old one.
+   * Changes the framing of both directions, from the next message on: messages that were received or
+   * sent before keep the old framing.
    *
    * @throws {TypeError | RangeError} when the framing or its limit is wrong
    */
@@ -344,10 +344,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Reads what has arrived, though it may still be in the kernel: until a read has waited for 20 ms; of a peer that goes on sending,
-   * until reads have waited for 200 ms in all (one second if large chunks come), or 8 MiB came, which is more than a kernel holds.
-   * Then it reads to the end of the message that has begun, hands out what was received, and its iteration ends. Sending goes on.
-   * {@linkcode draining} aborts at once. A draining server calls this on every connection.
+   * Reads what has arrived, even in the kernel: until a read has waited for 20 ms; if the peer goes on
+   * sending, until reads have waited for 200 ms in all (one second if large chunks come), or 8 MiB came,
+   * more than a kernel holds. Then it reads to the end of the current message, delivers what it has, and
+   * its iteration ends. Sending goes on; {@linkcode draining} aborts at once. A server drains with this.
    */
   drain(): void {
     if (this.#draining) return;
@@ -357,8 +357,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Closes in order: writes what was sent, ends our direction, waits a moment for it to close its side. Messages
-   * received so far can still be read. Idempotent.
+   * Closes in order: writes what was sent, ends our direction, waits a moment for the peer to close its
+   * side. Messages received so far can still be read. Idempotent.
    *
    * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written
    */
@@ -372,8 +372,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Ends the connection now: what waits to be read or sent is dropped, and pending calls reject with `reason`, or with a
-   * `ClosedError` caused by it when it is no `Error`.
+   * Ends the connection now: drops what waits to be read or sent, and rejects pending calls with
+   * `reason`, or with a `ClosedError` caused by it when it is no `Error`.
    */
   abort(reason?: unknown): void {
     const error = reason instanceof Error

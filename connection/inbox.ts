@@ -14,8 +14,8 @@ import type { ReceiveOptions } from "./waiter.ts";
 export type { ReceiveOptions } from "./waiter.ts";
 
 /**
- * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
- * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
+ * Messages delivered in one turn of the event loop: chunks full of empty messages must not delay other
+ * connections. While turns are full the platform looks for bytes only every 61 turns: a turn must be short.
  */
 const MESSAGES_PER_TURN = 256;
 
@@ -83,7 +83,7 @@ export class Inbox {
     return this.#rate !== null && this.#rate.waiting;
   }
 
-  /** Whether we would take what the peer sends: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  /** Whether we would accept bytes: no reader pauses, no rate holds the peer back, its direction is open. */
   get isReading(): boolean {
     const { kind } = this.#state;
     return (kind === "reading" || kind === "discarding") && this.#room === null && !this.keepsRate;
@@ -231,7 +231,7 @@ export class Inbox {
     return message === undefined || rate.pass(message) ? message : undefined;
   }
 
-  /** The peer has left, and a message waits for a rate limit. Throws when what is left would take too long. */
+  /** The peer has left, and a message waits for a rate limit. Throws when the rest would take too long. */
   #judgeRest(rate: RateWait): undefined {
     const late = rate.judgeRest(() => this.#countRest());
     if (late === null) return NONE;
@@ -392,7 +392,7 @@ export class Inbox {
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
-    // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
+    // A reader that waits for a limit or for its turn has enough: else a flood would be read without bound.
     const sated = this.#waiter === null || this.#yielding || this.keepsRate;
     if (this.#received.hasEnd) return sated || this.#isDrained();
     return sated && this.heldBytes >= this.#options.highWaterBytes;

@@ -49,7 +49,7 @@ function answer(line: Uint8Array): string {
     if (!Array.isArray(params)) throw new RequestError("BAD_PARAMS", `"params" must be an array`);
     return JSON.stringify({ id, result: methods[method]!(params) });
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error; // a fault of ours: onError hears of it, the peer does not
+    if (!(error instanceof RequestError)) throw error; // our fault: for onError, not for the peer
     return JSON.stringify({ id, error: { code: error.code, message: error.message } });
   }
 }

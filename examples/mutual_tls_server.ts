@@ -16,7 +16,7 @@ async function makeCertificates(): Promise<void> {
   for (const [name, identity] of Object.entries({ server, client })) {
     await writeIdentity({ ...identity, certFile: `${folder}/${name}.pem`, keyFile: `${folder}/${name}.key` });
   }
-  await Deno.writeTextFile(`${folder}/ca.pem`, ca.cert); // its key is not kept, so no client can be added later
+  await Deno.writeTextFile(`${folder}/ca.pem`, ca.cert); // the key is not kept: no more clients
 }
 
 await Deno.lstat(`${folder}/ca.pem`).catch(makeCertificates);

@@ -299,7 +299,7 @@ export class IpcPeer implements AsyncDisposable, AsyncIterable<IpcMessage> {
     const { resolved, secrets, given } = this.#parts;
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
       const link = new IpcLink(frames, linkOptions(resolved, this.#slot, this.#parts.onQuery));
-      if (this.#slot.link !== null) await probe(this.#slot.link); // one that does not read does not see its other side leave
+      if (this.#slot.link !== null) await probe(this.#slot.link); // a link that does not read sees no end
       if (this.#slot.link !== null || this.#stopping.signal.aborted || this.#close !== null) {
         const reason = this.#slot.link !== null ? ClosingReason.busy : ClosingReason.done;
         this.#slot.tally.counters.connectionsRefused++;

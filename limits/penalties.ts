@@ -64,7 +64,7 @@ interface Account {
  *
  * const penalties = new Penalties();
  * for (let second = 0; second < 4; second++) penalties.punish("192.0.2.7", "failed_auth", second * 1000);
- * assertEquals(penalties.remainingMs("192.0.2.7", 4000), 16_000); // 4 times 5 s, less the 4 s that have passed
+ * assertEquals(penalties.remainingMs("192.0.2.7", 4000), 16_000); // 4 times 5 s, less 4 s that passed
  * assertEquals(penalties.remainingMs("192.0.2.7", 20_000), 0);
  * assertEquals(penalties.punish("127.0.0.1", "failed_auth", 0), 0); // see limitLoopback
  * ```

@@ -1,9 +1,9 @@
-// Dispatcher: hands links to the caller that waits longest, within limits, and decides when to dial. Pure: it performs nothing.
+// Dispatcher: assigns links to the caller that waits longest, and decides when to dial. Performs nothing.
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
- * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it is well again. `pending`: that trial
- * is under way. `down`: no.
+ * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it has recovered.
+ * `pending`: that trial is under way. `down`: no.
  */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
@@ -91,8 +91,8 @@ export interface DispatcherOptions<Link> {
 }
 
 /**
- * Links go to waiters strictly in the order in which they came. A link that comes back, or is opened, goes to the first,
- * no matter for which waiter it was opened; so no waiter is held up by a dial that hangs while others are served.
+ * Links go to waiters strictly in the order of their calls. A released or opened link goes to the first
+ * waiter, whichever it was opened for, so a dial that hangs delays no waiter while others are served.
  *
  * ```text
  *   waiters:   first ─ dialling ─ dialling ─ undecided ─ undecided … last
@@ -100,8 +100,8 @@ export interface DispatcherOptions<Link> {
  *     every link that is released or opened
  * ```
  *
- * One change is finished before the next begins: what a member asks for in the middle of one, as when its trial begins and its
- * readiness changes, follows it.
+ * One change is finished before the next begins: a change that a member asks for during another, as when its
+ * trial begins, follows it.
  */
 export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #options: DispatcherOptions<Link>;
@@ -221,7 +221,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => member.closing--);
   }
 
-  /** Closes the idle links of a member for which `which` holds, the longest idle first, up to one for which it does not. */
+  /** Closes idle links of a member, the longest idle first, up to one for which `which` is false. */
   closeIdle(member: M, which: (link: Link) => boolean): void {
     const { idle } = member;
     let count = 0;
@@ -276,7 +276,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return undefined;
   }
 
-  /** Whether it could only dial what it dialled in vain before: one that works and is busy is worth the wait, and others pass. */
+  /** Whether it could only dial in vain again: a busy member that works is worth the wait. */
   #awaitsBusy({ tried }: W): boolean {
     if (tried.size === 0 || this.links >= this.#options.maxLinks) return false;
     const working = [...this.#members].filter(mayWork);
@@ -326,7 +326,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     return this.expectsMembers;
   }
 
-  /** Closes an idle link, one at a time, when only the limit of all links is in the way. Returns `false`: it takes time. */
+  /** Closes one idle link when only the limit of all links hinders. Returns `false`: that takes time. */
   #makeRoom(): false {
     let richest: M | undefined;
     let wanted = false;

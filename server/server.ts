@@ -26,15 +26,15 @@ import type { CredentialSource } from "../tls/handshake/options.ts";
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
-  /** Time in ms for connections to end in order; then the rest is cut. 0 waits without end. @default {`drainTimeoutMs`} */
+  /** Ms for connections to end in order, then the rest is cut; 0 for no limit. @default {`drainTimeoutMs`} */
   timeoutMs?: number | undefined;
-  /** Time in ms before that, in which the server works on and is not ready any more. @default {`drainDelayMs`} */
+  /** Ms before that, in which the server works on but is not ready. @default {`drainDelayMs`} */
   delayMs?: number | undefined;
 }
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
-/** Time in ms for handshakes under way when a drain begins: a client may have finished its own, and sent its first question. */
+/** Ms for handshakes when a drain begins: a client may have finished its own and sent a question. */
 const HANDSHAKE_GRACE_MS = 200;
 
 /** A running server; {@linkcode serve} makes it. Methods may be called concurrently and share one drain. */
@@ -94,7 +94,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return this.#ready.ask();
   }
 
-  /** Resolves when the server is stopped and all its descriptors are free; rejects only when it could not listen. */
+  /** Resolves when the server has stopped and its descriptors are free; rejects if it could not listen. */
   get finished(): Promise<void> {
     return this.#finished.ask();
   }
@@ -148,12 +148,12 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see {@linkcode Connection.drain}), lets
-   * the handlers finish with it, writes what they sent, closes. Idempotent: a second call shares the first one's deadline and
-   * outcome.
+   * Drains, after `drainDelayMs`: accepts no more, reads what has arrived ({@linkcode Connection.drain}),
+   * lets the handlers finish, writes what they sent, closes. Idempotent: a second call shares the deadline
+   * and the outcome of the first.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is read while draining: it counts
-   * the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than a drain
+   * reads: it counts the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
@@ -351,7 +351,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return error;
   }
 
-  /** Names peers that sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+  /** Names peers whose bytes from before the drain may not all have been read; `null` when none. */
   #leftError(): TimeoutError | null {
     const { connections: cutConnections, bytes: cutBytes } = this.#sessions.left;
     if (cutConnections === 0) return null;

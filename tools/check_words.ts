@@ -74,12 +74,18 @@ function findWords(prose: string, { word, instead, allowed }: WordRule): WordFau
   }));
 }
 
-/** Lines of a source with words of a comment that are too long; what cannot be broken, as an address, may be. */
+/** Lines that may be long: a command in a comment of lines, a row of a table, an order for the linter. */
+const UNBREAKABLE = /^\s*\/\/\s{3,}\S|^\s*(?:\*|\/\/)\s*\||\/\/ deno-lint-ignore/;
+
+/**
+ * Lines of a source with words of a comment that are too long; what cannot be broken, as an
+ * address, may be.
+ */
 function findLongLines(source: string, prose: string): WordFault[] {
   const proseLines = prose.split("\n");
   return source.split("\n").flatMap((line, index) => {
     const words = proseLines[index]!.replaceAll("¦", "").trim();
-    const fits = line.length <= MAX_COLUMNS || !words.includes(" ");
+    const fits = line.length <= MAX_COLUMNS || !words.includes(" ") || UNBREAKABLE.test(line);
     return fits ? [] : [{
       line: index + 1,
       text: `a comment of ${line.length} columns: wrap it at 100, at most ${MAX_COLUMNS}`,

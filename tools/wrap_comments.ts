@@ -4,7 +4,10 @@ import { findFiles, ROOT } from "./source_files.ts";
 import { commentsOnly } from "./source_text.ts";
 
 /** A line of a comment that is no prose: code, a table, a drawing. */
-const VERBATIM = /^\s{3,}\S|^\s*[|│┌├└─]|^\s*(?:#|<)|^deno-|^@ts-/;
+const VERBATIM = /^\s{4,}\S|^\s*[|│┌├└─]|^\s*(?:#|<)|^deno-|^@ts-/;
+
+/** A command in a comment of lines, where code has no fences. */
+const COMMAND = /^\s{2,}\S/;
 
 /** Where a paragraph begins although no empty line is before it. */
 const ITEM = /^\s*(?:[-*]|\d+\.)\s|^@\w+/;
@@ -79,7 +82,7 @@ function readComment(lines: readonly string[], from: number): Comment | null {
 }
 
 function writeComment({ head, text, isBlock }: Comment, columns: number): string[] {
-  const body = paragraphs(text).flatMap(({ lines, isProse }) => {
+  const body = paragraphs(text, isBlock).flatMap(({ lines, isProse }) => {
     const isWide = lines.some((line) => head.length + 1 + line.length > MAX_COLUMNS) ||
       isBlock && text.length === 1;
     return isProse && isWide ? wrapParagraph(lines, columns - head.length - 1) : lines;
@@ -95,14 +98,16 @@ interface Paragraph {
   readonly isProse: boolean;
 }
 
-function paragraphs(text: readonly string[]): Paragraph[] {
+function paragraphs(text: readonly string[], isBlock: boolean): Paragraph[] {
   const found: Paragraph[] = [];
   let isCode = false;
   for (const line of text) {
     const isFence = line.trimStart().startsWith("```");
-    const isProse = !isCode && !isFence && line.trim() !== "" && (!VERBATIM.test(line) || ITEM.test(line));
     const last = found.at(-1);
-    const goesOn = isProse && last?.isProse && !ITEM.test(line) && !endsEarly(last.lines.at(-1)!, line);
+    const isItem = ITEM.test(line);
+    const isCommand = !isBlock && COMMAND.test(line) && !(last?.isProse && ITEM.test(last.lines[0]!));
+    const isProse = !(isCode || isFence || isCommand || line.trim() === "" || VERBATIM.test(line) && !isItem);
+    const goesOn = isProse && last?.isProse && !isItem && !endsEarly(last.lines.at(-1)!, line);
     if (goesOn) last.lines.push(line);
     else found.push({ lines: [line], isProse });
     if (isFence) isCode = !isCode;
@@ -116,7 +121,7 @@ function endsEarly(line: string, next: string): boolean {
 }
 
 function wrapParagraph(lines: readonly string[], columns: number): string[] {
-  const marker = lines[0]!.match(/^\s*(?:[-*]|\d+\.)\s+/)?.[0] ?? "";
+  const marker = lines[0]!.match(/^\s*(?:(?:[-*]|\d+\.)\s+)?/)![0];
   const hanging = " ".repeat(marker.length);
   const words = lines.join(" ").slice(marker.length).match(ATOM) ?? [];
   const wrapped: string[] = [];

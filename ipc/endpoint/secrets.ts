@@ -105,7 +105,7 @@ export class SecretSource implements KeyKeeper {
     try {
       await key.toFile(this.#keyPath);
     } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error; // another starter was faster: its key holds
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error; // another was faster: its key holds
     }
     if (!await this.#adopt()) {
       throw new AuthError("ERR_FORBIDDEN", `${action}: its key is removed time and again`);

@@ -190,7 +190,7 @@ export class IpcLink {
     return this.#close;
   }
 
-  /** Turns the other side away, in place of {@linkcode start}: nothing it sent is taken, and it is told why. */
+  /** Turns the other side away, in place of {@linkcode start}: drops its bytes, and sends the reason. */
   refuse(reason: number, timeoutMs: number): Promise<void> {
     this.#dropping = true;
     this.start();

@@ -99,7 +99,7 @@ export class Pings {
   /** Sends a ping and gives its tag; 0 is for signs of life that nobody asked for. */
   #send(): number {
     this.#lastTag++;
-    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // it and the tag above have meanings of their own
+    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // both tags have a meaning of their own
     this.#options.send(FrameKind.ping, this.#lastTag, NOTHING);
     return this.#lastTag;
   }

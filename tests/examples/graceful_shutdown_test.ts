@@ -26,7 +26,7 @@ async function load(
   onAnswer: () => void,
 ): Promise<void> {
   let next = 0;
-  const ask = () => void conn.send(`${client}-${next++} 1`).catch(() => {}); // it may be on its way when the end comes
+  const ask = () => void conn.send(`${client}-${next++} 1`).catch(() => {}); // may be on its way at the end
   for (let i = 0; i < IN_FLIGHT; i++) ask();
   for await (const message of conn) {
     const [, id] = /^done (.+)$/.exec(text(message)) ?? [];

@@ -117,7 +117,7 @@ Deno.test("splice slows a sender down to its receiver, and holds no more than it
     before = sent;
     await settle(20);
   }
-  assert(sent < 120, `${sent} kB were taken although none are read`); // both ends of the test hold 64 KiB and 1 KiB
+  assert(sent < 120, `${sent} kB were taken although none are read`); // both sides hold 64 KiB and 1 KiB
   assert(a.stats().heldBytes <= 6_000 && b.stats().queuedBytes <= 11_000);
   const received = await receiveBytes(server);
   await sending;

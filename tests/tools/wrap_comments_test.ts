@@ -59,7 +59,14 @@ Deno.test("wrapComments() keeps items, tags, code, tables and drawings apart", (
   ]);
 });
 
-Deno.test("wrapComments() gives @default a line of its own, and breaks no link", () => {
+Deno.test("wrapComments() takes an indented line for a command, but not behind an item", () => {
+  const command = `//   deno run ${words(30)}`;
+  assertEquals(wrapComments(`// Start it:\n//\n${command}`), `// Start it:\n//\n${command}`);
+  assertEquals(wrapComments(`// - an item\n//   ${words(30)}`).split("\n").length, 2);
+  assertEquals(wrapComments(`// - an item\n//   ${words(30)}`).includes("item w000"), true);
+});
+
+Deno.test("wrapComments() begins a line with @default, and breaks no link", () => {
   const source = `/** ${words(17)} {@linkcode run the thing}, and more. @default {two words} as a reason */`;
   assertEquals(wrapComments(source).split("\n"), [
     "/**",

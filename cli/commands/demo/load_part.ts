@@ -97,7 +97,7 @@ class LoadClient {
         this.#check(answer);
         if (this.#next < last) this.#ask();
       }
-      if (jobs === Infinity) await this.#conn.close().catch(() => {}); // what was on its way has no answer: that is the drain
+      if (jobs === Infinity) await this.#conn.close().catch(() => {}); // the drain: the rest has no answer
       return null;
     } catch (error) {
       return String(error);

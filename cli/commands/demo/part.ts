@@ -38,7 +38,7 @@ export class Part implements AsyncDisposable {
 
   /** Sends an order. */
   async order(order: PartOrder): Promise<void> {
-    await this.#orders.write(new TextEncoder().encode(`${order}\n`)).catch(() => {}); // its end shows elsewhere
+    await this.#orders.write(new TextEncoder().encode(`${order}\n`)).catch(() => {}); // shows elsewhere
   }
 
   /**
