@@ -46,7 +46,7 @@ export class Step {
 }
 
 /**
- * Tells a loop that the stream under it is over. It listens to the stream once, however many segments that
+ * Ends the waits of a loop once the stream under it is over. It listens to the stream once, however many segments that
  * carries.
  */
 export class EndWatch {

@@ -53,7 +53,7 @@ export class Turns {
     return taken;
   }
 
-  /** Gives a turn back. */
+  /** Releases a turn. */
   give(): void {
     this.#taken--;
     this.#next();

@@ -11,7 +11,7 @@ export interface MuxTerms {
   readonly windowBytes: number;
 }
 
-/** The terms that a peer has told so far. */
+/** The terms that a peer has announced so far. */
 export type PeerTerms = { readonly [Name in keyof MuxTerms]?: MuxTerms[Name] | undefined };
 
 /** The most streams that a side may allow, as in the options. */

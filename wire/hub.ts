@@ -1,4 +1,4 @@
-// hub(): a server that brings streams from one client to another, and tells who is there.
+// hub(): a server that brings streams from one client to another, and announces which clients have joined.
 import type { OptionNames } from "../options/names.ts";
 import { callHook } from "../log/call_hook.ts";
 import type { FrameChannel } from "./protocol/frame_stream.ts";
@@ -31,7 +31,7 @@ const MAX_HOLD_MS = 60_000;
 
 /** One peer that might see another. */
 export interface PresenceRequest {
-  /** The peer that would be told. */
+  /** The peer that would learn of it. */
   readonly identity: string;
   /** The peer whose presence it is. */
   readonly of: string;
@@ -43,7 +43,7 @@ export interface PresenceRequest {
 export interface HubOptions extends MountOptions {
   /**
    * Which peer may see that another is there, and what it handles. An error is reported, and shows
-   * nothing. Changes of one peer are told at 512 KiB a second in the long run, over all that see it; names
+   * nothing. Changes of one peer are announced at 512 KiB a second in the long run, over all that see it; names
    * that do not fit a frame of 16 KiB are left out, and that is reported.
    *
    * @default {no peer sees another}
@@ -51,7 +51,7 @@ export interface HubOptions extends MountOptions {
   presence?: ((request: PresenceRequest) => boolean) | undefined;
   /**
    * Streams between two clients at a time; more wait up to eight seconds, and are then refused with
-   * `ERR_BUSY`. Clients are told of it, and take as many streams, unless their own options say otherwise.
+   * `ERR_BUSY`. The hub announces it to clients, and they accept as many streams, unless their own options say otherwise.
    *
    * @default {64}
    */

@@ -302,7 +302,7 @@ export class JoinedWire implements AsyncDisposable {
     this.#closed.resolve(signal.aborted ? undefined : error);
   }
 
-  /** One session, from dialling to its end. Gives why it could not be had or was lost. */
+  /** One session, from dialling to its end. Returns why it could not be opened or was lost. */
   async #runSession(): Promise<unknown> {
     const { signal } = this.#ending;
     let established: EstablishedSession;

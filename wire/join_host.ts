@@ -1,4 +1,4 @@
-// JoinHost: what a joined side decides about the streams that come to it, and whom it tells of them.
+// JoinHost: what a joined side decides about the streams that come to it, and which hooks it calls for them.
 import type { WireCounters } from "../stats/data/counters.ts";
 import type { Control, Open, StreamRefusal } from "./protocol/frames.ts";
 import type { HandlerTable } from "./session/handlers.ts";

@@ -1,4 +1,4 @@
-// MountHost: what a mounted wire decides about sessions and streams, and whom it tells of them.
+// MountHost: what a mounted wire decides about sessions and streams, and which hooks it calls for them.
 import { TimeoutError } from "../errors.ts";
 import type { WireCounters } from "../stats/data/counters.ts";
 import { timeLeft, withDeadline } from "../async/deadline.ts";
@@ -15,14 +15,14 @@ import type { WireReporter } from "./observe/reporter.ts";
 import type { WireTally } from "./observe/tally.ts";
 
 /**
- * Part of the time of a handshake within which `authorize` must decide: the rest is for telling the peer that
+ * Part of the time of a handshake within which `authorize` must decide: the rest is for the answer to the peer that
  * it did not. A peer must not pay for our own time with the penalty of one that is silent.
  */
 const VERDICT_SHARE = 0.9;
 
 /** What a hub adds to a server. */
 export interface Router {
-  /** Brings a stream to another peer, to its end, or tells why not. */
+  /** Brings a stream to another peer, to its end, or returns why not. */
   route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
   onOpen(link: Link): void;
   onOffers(link: Link): void;
@@ -37,7 +37,7 @@ export interface RouterParts {
   readonly registry: Registry;
   /** Where it counts. */
   readonly tally: WireTally;
-  /** Takes an error that no caller can be told. */
+  /** Takes an error that no caller can receive. */
   readonly report: (error: unknown, link: Link) => void;
 }
 

@@ -33,7 +33,7 @@ export interface WireOptions {
   onClose?: ((session: WireSession, error: Error | undefined) => void) | undefined;
   /** Called when a peer handles other names than before: see `session.offers`. */
   onOffers?: ((session: WireSession) => void) | undefined;
-  /** Takes errors that no caller can be told. @default {the logger} */
+  /** Takes errors that no caller can receive. @default {the logger} */
   onError?: ((error: unknown, context: WireErrorContext) => void) | undefined;
   /** Takes them otherwise. @default {the console} */
   logger?: Logger | undefined;
@@ -64,7 +64,7 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   tls?: ServerTlsOptions | undefined;
   /** Who may join, and open which stream. Without it no peer may. */
   authorize?: Authorize | undefined;
-  /** Lets everybody in who can connect, and open any stream, in place of `authorize`. @default {false} */
+  /** Accepts every client, and lets it open any stream, in place of `authorize`. @default {false} */
   insecureAnyone?: boolean | undefined;
   /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
   proxyProtocol?: ProxyProtocolOptions | undefined;
@@ -109,7 +109,7 @@ export interface JoinOptions extends WireOptions {
   onRetry?:
     | ((info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void)
     | undefined;
-  /** Called when the hub tells who is there: see `wire.peers`. */
+  /** Called when the hub announces which peers have joined: see `wire.peers`. */
   onPeers?: ((peers: ReadonlyMap<string, readonly string[]>) => void) | undefined;
 }
 

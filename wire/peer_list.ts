@@ -1,4 +1,4 @@
-// PeerList: who else is at the hub, as a joined side is told.
+// PeerList: which other peers are at the hub, as announced to a joined side.
 import { TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import type { Control } from "./protocol/frames.ts";
@@ -14,7 +14,7 @@ export class PeerList {
     return this.#peers;
   }
 
-  /** Takes what the hub tells; `true` when that changes something. */
+  /** Takes what the hub announces; `true` when that changes something. */
   take({ peers, gone }: Pick<Control, "peers" | "gone">): boolean {
     for (const { identity, streams } of peers) {
       this.#peers.set(identity, streams);
@@ -24,14 +24,14 @@ export class PeerList {
     return peers.length + gone.length > 0;
   }
 
-  /** The session is over, and with it what the hub told; `true` when that changes something. */
+  /** The session is over, and with it what the hub announced; `true` when that changes something. */
   clear(): boolean {
     const changes = this.#peers.size > 0;
     this.#peers.clear();
     return changes;
   }
 
-  /** Waits until the hub tells of a peer. @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` */
+  /** Waits until the hub announces a peer. @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` */
   async waitFor(identity: string, options: WaitOptions): Promise<void> {
     options.signal?.throwIfAborted();
     if (this.#peers.has(identity)) return;
@@ -49,7 +49,7 @@ export class PeerList {
     }
   }
 
-  /** The hub tells nothing any more: ends all waits. */
+  /** The hub announces nothing any more: ends all waits. */
   stop(reason: unknown): void {
     for (const waiters of this.#awaited.values()) waiters.reject(reason);
   }

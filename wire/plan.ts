@@ -34,7 +34,7 @@ export interface MountPlan {
   readonly busyMs: number;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
-  /** Streams that a peer is told it may have open. */
+  /** Streams that a peer may have open, as announced to it. */
   readonly maxStreams: number;
   /** Memory for a peer whose streams start with the window of yamux, unless the user set it. */
   readonly plainBufferedBytes: number | undefined;
@@ -92,7 +92,7 @@ export const MAX_STREAMS = 256;
 export const BUSY_MS = 5000;
 
 /**
- * Streams for which a session has room beyond what it tells its peer: a peer that was told nothing, such as a
+ * Streams for which a session has room beyond what it announces: a peer without announced limits, such as a
  * yamux program, is refused by a code and not by a reset, and a hub may allow more.
  */
 const ROOM_STREAMS = 1024;
@@ -137,7 +137,7 @@ export function resolveWire(
   const maxStreams = mux.maxStreams ?? most;
   const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
   const maxBufferedBytes = mux.maxBufferedBytes ?? Math.max(room, ROOM_STREAMS) * BYTES_PER_STREAM;
-  // As many streams of the peer as it is told, and as many of ours.
+  // As many streams of the peer as are announced to it, and as many of ours.
   const plainBufferedBytes = mux.maxBufferedBytes === undefined
     ? 2 * (maxStreams + CONTROL_STREAMS) * INITIAL_WINDOW_BYTES
     : undefined;

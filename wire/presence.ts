@@ -1,4 +1,4 @@
-// PresenceBoard: tells those who joined a hub who else is there, as often as the hub can afford.
+// PresenceBoard: announces to the clients of a hub which others have joined, as often as the hub can afford.
 import { type Clock, systemClock } from "../async/clock.ts";
 import { fitNames, namesCut } from "./session/control_sender.ts";
 import type { Link } from "./session/link.ts";
@@ -6,7 +6,7 @@ import type { Registry } from "./session/registry.ts";
 
 /**
  * What the hub sends about one peer's changes in the long run, in bytes per millisecond: 512 KiB a second.
- * A peer that changes its names all the time is told of seldom: with 40 watchers and 9 KB of names every
+ * A peer that changes its names all the time is announced seldom: with 40 watchers and 9 KB of names every
  * 700 ms, with few short names at once.
  */
 const BYTES_PER_MS = 512;
@@ -20,19 +20,19 @@ const MIN_LOOK_MS = 20;
 /** What the board needs from its hub. */
 export interface PresenceHost {
   readonly registry: Registry;
-  /** Whether one may be told of another. */
+  /** Whether one may learn of another. */
   isVisible(to: Link, of: Link): boolean;
-  /** Takes an error that no caller can be told. */
+  /** Takes an error that no caller can receive. */
   report(error: unknown, link: Link): void;
 }
 
 /**
- * Who is there, and who has to be told of it. Each peer pays for its own changes: others are told of at
+ * Which peers are there, and which must learn of it. Each peer pays for its own changes: announced at
  * once.
  */
 export class PresenceBoard {
   readonly #host: PresenceHost;
-  /** From when on a peer may be told of again, by the clock. */
+  /** From when on a peer may be announced again, by the clock. */
   readonly #dueMs = new Map<string, number>();
   /** Peers of whom there is news, each with its last session. */
   readonly #news = new Map<string, Link>();
@@ -47,7 +47,7 @@ export class PresenceBoard {
     this.#clock = clock;
   }
 
-  /** A peer joined: it is told of the others, and they of it. */
+  /** A peer joined: it learns of the others, and they of it. */
   joined(link: Link): void {
     this.changed(link);
     for (const other of this.#host.registry.links) {
@@ -65,7 +65,7 @@ export class PresenceBoard {
     this.#look();
   }
 
-  /** Tells nothing any more. */
+  /** Announces nothing any more. */
   stop(): void {
     this.#isStopped = true;
     this.#cancelLook?.();
@@ -89,7 +89,7 @@ export class PresenceBoard {
     else this.#dueMs.set(identity, this.#clock.now() + debtMs);
   }
 
-  /** Tells what is due, and looks again when more will be. */
+  /** Announces what is due, and looks again when more will be. */
   #look(): void {
     if (this.#cancelLook !== undefined || this.#dueMs.size === 0) return;
     let nextMs = Infinity;

@@ -7,7 +7,7 @@ import { ClosedError } from "../errors.ts";
 import type { JoinOptions } from "./options.ts";
 import type { WireReporter } from "./observe/reporter.ts";
 
-/** Decides about further attempts, and tells of them. */
+/** Decides about further attempts, and reports them. */
 export class Rejoin {
   readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;

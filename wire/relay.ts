@@ -32,7 +32,7 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
-    // The end that comes with the return of a handler is told together with it, below: after a mere FIN of
+    // The end that comes with the return of a handler is sent together with it, below: after a mere FIN of
     // both sides the caller could no more learn that not all was used.
     const hasReturned = isOver(far.stats().state) && !hasFailed(await far.closed);
     if (!hasReturned) await near.closeWrite();
@@ -48,7 +48,7 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     await down();
     const error = await far.closed;
     if (hasFailed(error)) fail(near, error);
-    // A count that does not fit tells the caller that not all was used.
+    // A count that does not fit shows the caller that not all was used.
     else near.retire(error === undefined ? held : Math.max(1, held)).catch(() => {});
   } catch (error) {
     if (near.peerHasEnded && near.stats().state === "reset") await leave(far, upwards);

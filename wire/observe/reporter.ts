@@ -12,7 +12,7 @@ import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";
 
-/** Where an error came up that no caller can be told. */
+/** Where an error came up that no caller can receive. */
 export interface WireErrorContext {
   /** What was under way. */
   readonly phase:
@@ -43,7 +43,7 @@ export interface WireReporterOptions {
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
 /**
- * Phases whose errors the owner of this side is told of in any case: no peer can bring them about at will.
+ * Phases whose errors are reported in any case, because no peer can cause them at will.
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
@@ -82,7 +82,7 @@ export class WireReporter {
   }
 
   /**
-   * Tells what its owner should know before harm comes of it: to the logger, else to the console. Never
+   * Logs a warning before harm is done: to the logger, else to the console. Never
    * throws.
    */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
@@ -92,7 +92,7 @@ export class WireReporter {
     else console.warn(message);
   }
 
-  /** Tells of an error. Never throws. */
+  /** Reports an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
     this.#keep(error, context, 1);
     if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;

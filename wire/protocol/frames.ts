@@ -13,7 +13,7 @@ export const WIRE_VERSION = 1;
 /** Streams of the joining side that no limit counts: the control stream. */
 export const CONTROL_STREAMS = 1;
 
-/** What the opener of a stream tells its handler: any JSON object. */
+/** Data from the opener of a stream for its handler: any JSON object. */
 export type Meta = { readonly [name: string]: unknown };
 
 /** What a side takes, as it says in HELLO, in WELCOME and later; what it does not say is not known. */
@@ -147,7 +147,7 @@ export function checkToken(action: string, value: unknown): string {
 }
 
 /**
- * Checks what the caller tells a handler, before any I/O, and returns it as the handler will see it: an
+ * Checks the caller's data for a handler, before any I/O, and returns it as the handler will see it: an
  * object of its own, which nothing changes while the stream waits to be opened.
  *
  * @throws {TypeError} when it is no object, or holds what JSON or the peer does not take
@@ -211,7 +211,7 @@ export class FrameBuffer {
   #bytes: Uint8Array = new Uint8Array(0);
 
   /**
-   * Adds bytes. Gives the text of a frame once it is whole, else `undefined`. Holds at most one frame and
+   * Adds bytes. Returns the text of a frame once it is whole, else `undefined`. Holds at most one frame and
    * the chunk that ended it.
    *
    * @throws {ProtocolError} `ERR_WIRE_FRAME` when the length is 0 or over the limit, from the header alone

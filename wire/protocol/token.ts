@@ -1,7 +1,7 @@
 // sameToken(): compares a token in a time that does not show how much of it was right.
 
 /**
- * Compares a token without telling by its time how much of it was right. A secret that is not set, or
+ * Compares a token in a time that does not show how much of it was right. A secret that is not set, or
  * empty, is equal to nothing: `sameToken(token, Deno.env.get("SECRET"))` lets no peer in where `SECRET` is
  * missing.
  *

@@ -1,4 +1,4 @@
-// ControlSender: what a session tells its peer while it runs, the newest state of each thing only.
+// ControlSender: what a session announces to its peer while it runs, the newest state of each thing only.
 import { pause } from "../../async/pause.ts";
 import { ClosedError, FramingError, ParleyError } from "../../errors.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
@@ -93,7 +93,7 @@ export class ControlSender {
       try {
         await this.#channel.write(frame);
       } catch (error) {
-        // The end of the session is told by the session; anything else must not silence what comes behind.
+        // The session reports its own end; anything else must not silence what comes behind.
         if (error instanceof ParleyError) this.#ended = true;
         else this.#host.report(error);
       }
@@ -133,7 +133,7 @@ export class ControlSender {
   }
 }
 
-/** The names of a peer that fit a frame which tells others of it: all of them, or the first ones. */
+/** The names of a peer that fit a frame which announces it to others: all of them, or the first ones. */
 export function fitNames(identity: string, streams: readonly string[]): readonly string[] {
   let bytes = AROUND_BYTES + JSON.stringify({ identity, streams: [] }).length;
   for (const [index, name] of streams.entries()) {

@@ -49,7 +49,7 @@ export class HandlerTable {
     TABLES.set(wire, this);
   }
 
-  /** The names, as the peers are told. */
+  /** The names, as announced to the peers. */
   get names(): readonly string[] {
     return [...this.#handlers.keys()];
   }

@@ -33,7 +33,7 @@ export interface EstablishedSession {
   readonly limits: Limits;
   /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
   readonly uncounted: number;
-  /** Names that the peer was told we handle. */
+  /** Names that we handle, as announced to the peer. */
   readonly announced: readonly string[];
   readonly mux: MuxSession;
   readonly control: FrameChannel;

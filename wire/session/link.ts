@@ -98,7 +98,7 @@ export class Link implements SessionLink {
     await mux.closed;
   }
 
-  /** Takes more than what the greeting said, and tells the peer so. */
+  /** Accepts more than the greeting said, and announces it to the peer. */
   raise(
     { maxStreams, maxHandlers }: {
       readonly maxStreams?: number | undefined;
@@ -179,7 +179,7 @@ export class Link implements SessionLink {
     this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
   }
 
-  /** Ends it as a newer session took its place: tells the peer, who leaves or is cut. Never rejects. */
+  /** Ends it because a newer session took its place: informs the peer, which leaves or is cut. Never rejects. */
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
     const startedMs = performance.now();

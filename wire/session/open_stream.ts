@@ -22,7 +22,7 @@ export interface OpenOptions {
   /** Time in ms until the far side has answered. @default {10000} */
   timeoutMs?: number | undefined;
   /**
-   * What the handler is told about the stream: any JSON object; with the names at most 16 KiB.
+   * Data about the stream for the handler: any JSON object; with the names at most 16 KiB.
    *
    * @default {{}}
    */

@@ -30,7 +30,7 @@ export class GatedTransport implements Transport {
     return this.#inner.tls;
   }
 
-  /** The first bytes that came, a few: what tells a stranger's protocol. */
+  /** The first bytes that came, a few: enough to recognise a stranger's protocol. */
   get firstBytes(): Uint8Array {
     return this.#first;
   }

@@ -65,8 +65,8 @@ export class Registry {
   }
 
   /**
-   * Gives a name to its first owner, or to one who proves the same again: the same token, or the same client
-   * certificate. The old session is told so and closed then. `false` when another peer has it.
+   * Assigns a name to its first owner, or to a peer that proves the same again: the same token, or the same client
+   * certificate. The old session is informed and closed then. `false` when another peer has it.
    */
   claim(established: EstablishedSession): boolean {
     const { identity, mux } = established;

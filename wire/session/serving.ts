@@ -110,7 +110,7 @@ export class Serving<L extends ServedLink> {
     }
   }
 
-  /** Handles a stream until its handler returns, or tells why not. Gives the turn back. */
+  /** Handles a stream until its handler returns, or sends why not. Releases the turn. */
   async #handle(channel: FrameChannel, open: Open): Promise<Outcome> {
     try {
       const code = await this.#judge(open);
@@ -143,7 +143,7 @@ export class Serving<L extends ServedLink> {
     try {
       prepared = await handler.prepare(info, mux.signal);
     } catch (error) {
-      // The opener that gave up meanwhile is told nothing, and did nothing wrong.
+      // The opener that gave up meanwhile gets nothing, and did nothing wrong.
       if (!mux.signal.aborted) this.#host.onStreamError(this.#link, error);
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       return isStreamRefusal(code) ? code : "ERR_HANDLER";

@@ -65,7 +65,7 @@ export class WireSession {
     return this.#link.established.transport.remoteAddr;
   }
 
-  /** What TLS told about the peer. */
+  /** Facts of TLS about the peer. */
   get tls(): TlsInfo | undefined {
     return this.#link.established.transport.tls;
   }
@@ -80,7 +80,7 @@ export class WireSession {
     return this.#link.closed;
   }
 
-  /** Fires when the session is over, in order or not; the reason tells what ended it. */
+  /** Fires when the session is over, in order or not; the reason says what ended it. */
   get signal(): AbortSignal {
     return this.#link.signal;
   }

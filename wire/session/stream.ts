@@ -152,7 +152,7 @@ export class WireStream implements AsyncDisposable {
   /**
    * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment
    * cannot be ended, the stream is reset and the source cancelled, also while the source is silent;
-   * `timeoutMs` is for each chunk: until the source gives it, and until the peer takes it.
+   * `timeoutMs` is for each chunk: until the source yields it, and until the peer accepts it.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream ends before
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when a chunk did not come, or go, within `timeoutMs`
@@ -270,7 +270,7 @@ export class WireStream implements AsyncDisposable {
    * The same as {@linkcode close}; after a read or write that ended by its `signal` or `timeoutMs`, a
    * {@linkcode abort}. A peer that does not end the stream within half a second is not waited for: the stream
    * then ends by itself. Never rejects, so that it hides no error by which the block was left; {@linkcode
-   * closed} tells how the stream ended.
+   * closed} says how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#mux[Symbol.asyncDispose]();
@@ -306,7 +306,7 @@ export class WireStream implements AsyncDisposable {
     }
   }
 
-  /** An error of the stream with its name; what the caller gave as the reason of a signal stays as it is. */
+  /** An error of the stream with its name; a reason that the caller set in a signal stays as it is. */
   #named<Given>(error: Given, options?: WaitOptions): Given | ParleyError {
     if (options?.signal?.aborted && error === options.signal.reason) return error;
     return nameError(error, this.#mux.id, this.#label);

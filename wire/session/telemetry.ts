@@ -55,7 +55,7 @@ export function observeMount(wire: ObservedMount): void {
   void wire.finished.then(unobserve);
 }
 
-/** Opens a stream within a span that ends with it; the far side is told, so that its handler's becomes a child. */
+/** Opens a stream within a span that ends with it; the peer gets its context, so that the span of the handler becomes a child. */
 export async function openMeasured(
   established: EstablishedSession,
   open: OurOpen,

@@ -31,7 +31,7 @@ const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: tr
  * `tcp:<name>`. Disposing the result ends that; connections that are open go on. Several names may be exposed over one wire.
  *
  * The target is connected to before the stream is accepted: where that fails, the caller's `open` rejects with a
- * {@linkcode RemoteError}, `ERR_TARGET_REFUSED` or, after `timeoutMs`, `ERR_TARGET_TIMEOUT`, and `onError` of the wire is told
+ * {@linkcode RemoteError}, `ERR_TARGET_REFUSED` or, after `timeoutMs`, `ERR_TARGET_TIMEOUT`, and `onError` of the wire is called
  * why. A connection that breaks, here or anywhere on the way, is reset at both ends.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
@@ -66,7 +66,7 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
   };
 }
 
-/** Connects to a target. What goes wrong has a code that the caller is told. */
+/** Connects to a target. A failure has a code that is sent to the caller. */
 async function dialTarget(target: Place, timeoutMs: number, signal: AbortSignal): Promise<Transport> {
   const shown = "path" in target ? `"${target.path}"` : `"${target.hostname}:${target.port}"`;
   const late = () =>

@@ -8,7 +8,7 @@ const LAST_WORDS_MS = 1000;
 /** Most that is written to a local end at a time, in bytes: a write costs more than a copy of that. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** How a stream came about: who opened it can only reset it; who serves it can tell a break behind everything that was written. */
+/** How a stream came about: its opener can only reset it; its server can report a break behind everything that was written. */
 export type StreamRole = "opened" | "served";
 
 /**

@@ -2,7 +2,7 @@
 import type { Address, Transport } from "../../net/transport/transport.ts";
 
 /**
- * Begins to read at once, and tells when that fails: so a peer that has reset its connection is known while the connection waits for
+ * Begins to read at once, and reports when that fails: so a peer that has reset its connection is known while the connection waits for
  * something else. What comes is read on as usual.
  */
 export class WaitingTransport implements Transport {
