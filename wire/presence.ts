@@ -27,8 +27,8 @@ export interface PresenceHost {
 }
 
 /**
- * Which peers are there, and which must learn of it. Each peer pays for its own changes: announced at
- * once.
+ * Which peers are there, and which must learn of it. Each peer pays for its own changes, which
+ * are announced at once.
  */
 export class PresenceBoard {
   readonly #host: PresenceHost;

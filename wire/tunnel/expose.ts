@@ -32,7 +32,7 @@ const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: tr
  *
  * The target is connected to before the stream is accepted: where that fails, the caller's `open` rejects with a
  * {@linkcode RemoteError}, `ERR_TARGET_REFUSED` or, after `timeoutMs`, `ERR_TARGET_TIMEOUT`, and `onError` of the wire is called
- * why. A connection that breaks, here or anywhere on the way, is reset at both ends.
+ * with the reason. A connection that breaks, here or anywhere on the way, is reset at both ends.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
  *
