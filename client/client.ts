@@ -206,8 +206,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     }
     if (this.#unsentBytes === 0) return;
     const unsentBytes = this.#unsentBytes;
-    const text =
-      `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be handed over`;
+    const text = `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
   }
 

@@ -59,7 +59,7 @@ export function resolveMount(
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
   if ((authorize === undefined) !== insecureAnyone) {
     throw new TypeError(
-      `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that everybody may`,
+      `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that every client may`,
     );
   }
   if (options.tls !== undefined) planServer(options.tls);

@@ -214,7 +214,7 @@ function writePool(sink: MetricSink, labels: Labels, stats: PoolStats): void {
   }
 }
 
-const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet handed over"] as const;
+const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet written"] as const;
 
 function writeConnections(
   sink: MetricSink,

@@ -152,7 +152,7 @@ Deno.test("Client.close() rejects with what was accepted and not handed over", a
   await client.send("handed");
   await client.flush();
   await client.send("x".repeat(1 << 24));
-  const error = await assertRejects(() => client.close(), ClosedError, "could not be handed over");
+  const error = await assertRejects(() => client.close(), ClosedError, "could not be written");
   assertEquals([error.code, error.unsentBytes], ["ERR_CLOSED", 1 << 24]);
   assertEquals(codeOf(error.cause), "ERR_WRITE_TIMEOUT");
   const { loss } = await next(statuses, "closed");
