@@ -40,7 +40,7 @@ export class Turns {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const turn = () => resolve(true);
     const leave = () => {
-      // At once: a turn that is given to one who left would be lost.
+      // At once: a turn that went to a caller that left would be lost.
       this.#queue.delete(turn);
       resolve(false);
     };

@@ -308,7 +308,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Lets those who wait to open a stream try, in their order, until one must go on waiting. */
+  /** Lets callers that wait to open a stream try, in their order, until one must go on waiting. */
   #wakeOpeners(): void {
     if (this.#opening.length === 0) return;
     const opening = this.#opening.splice(0);

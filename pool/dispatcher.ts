@@ -229,7 +229,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     for (const link of idle.splice(0, count)) this.#close(member, link);
   }
 
-  /** Looks at all who wait; call it when a member's readiness has changed. */
+  /** Looks at all waiters; call it when a member's readiness has changed. */
   settle(): void {
     this.#change(() => {});
   }
@@ -241,7 +241,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     });
   }
 
-  /** Makes a change, then decides for all who wait. In the middle of another change it waits for that one. */
+  /** Makes a change, then decides for all waiters. In the middle of another change it waits for that one. */
   #change(change: () => void): void {
     if (this.#waitingChanges !== null) {
       this.#waitingChanges.push(change);

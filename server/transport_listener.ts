@@ -194,7 +194,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     const stopWatching = watchWait(options, {
       clock: systemClock,
       cancel: (error) => {
-        // At once, or the next connection would be handed to who has given up.
+        // At once, or the next connection would go to a call that has given up.
         this.#waiters.delete(waiter);
         waiter.reject(error);
       },
@@ -333,7 +333,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     };
   }
 
-  /** Finishes the handshake of a connection, and hands it to who waits. Never rejects. */
+  /** Finishes the handshake of a connection, and passes it to a waiting call. Never rejects. */
   async #welcome(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
     const transport = await this.#handshakes.finish(incoming, ticket);
     if (transport === null) return;

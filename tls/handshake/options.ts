@@ -49,7 +49,7 @@ export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
   readonly clientCaFile?: string | undefined;
   /**
    * Let in exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
-   * array. Who issued it and which names it has do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The
+   * array. Issuer and names do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The
    * `"deno"` backend cannot ask for client certificates.
    */
   readonly pin?: string | readonly string[] | undefined;
@@ -70,7 +70,7 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
   readonly serverName?: string | undefined;
   /**
    * Trust exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
-   * time of a change. Who issued it and which names it has do not matter, its dates do: for a self-signed certificate without names.
+   * time of a change. Issuer and names do not matter, its dates do: for a self-signed certificate without names.
    * Excludes {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
    * does not say which certificate the server showed, and refuses it.
    */

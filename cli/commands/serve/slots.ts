@@ -42,7 +42,7 @@ export class Slots {
     }
   }
 
-  /** The place goes to who has waited longest. */
+  /** The place goes to the message that has waited longest. */
   #release(): void {
     const [first] = this.#waiting;
     if (first === undefined) {
