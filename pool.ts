@@ -39,4 +39,4 @@ export type {
   PoolCounters,
   PoolStats,
 } from "./stats/data/pool_stats.ts";
-export { splice, type SpliceEnd, type SpliceOptions } from "./pool/splice.ts";
+export { splice, type SpliceOptions, type SpliceResult } from "./pool/splice.ts";

@@ -1,15 +1,15 @@
-// Handshakes: brings admitted connections through their TLS handshake, each within its deadline, off the accept loop.
+// Handshakes: brings admitted connections through their handshake, each within its deadline, off the accept loop.
 import { pause } from "../async/pause.ts";
 import { AuthError, ClosedError, TimeoutError } from "../errors.ts";
 import type { Admission, RefusalReason, Ticket } from "../limits/admission.ts";
 import type { Penalties } from "../limits/penalties.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import { isHangUp } from "../net/transport/faults.ts";
-import type { Incoming, Transport } from "../net/transport/transport.ts";
+import type { Incoming } from "../net/transport/transport.ts";
 import type { ServerCounters } from "../stats/data/counters.ts";
 import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { Deadlines } from "./deadlines.ts";
-import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry/telemetry.ts";
+import type { Handshake } from "./handshake.ts";
 
 /** Ends a handshake that stalled while others wait for its place. */
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another connection's");
@@ -26,34 +26,32 @@ export interface HandshakesTally {
 }
 
 /** Options of {@linkcode Handshakes}. */
-export interface HandshakesOptions {
+export interface HandshakesOptions<Link> {
+  /** What each connection goes through. */
+  readonly handshake: Handshake<Link>;
   /** Longest time of one handshake in ms; the header of a balancer before it counts. */
   readonly timeoutMs: number;
   /** Ends all of them. */
   readonly stopping: AbortSignal;
-  /** Whether connections are ready as they come: there is no TLS, and nothing of our own. */
-  readonly isInstant: boolean;
-  /** What is spoken, for telemetry; `null` where nothing is measured. */
-  readonly protocol: string | null;
   /** Called when a handshake came to nothing, by the client's fault or by its leaving. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
   /** Called when a connection is refused for the source that the header of a balancer named. */
   readonly onRefused: (incoming: Incoming, reason: RefusalReason) => void;
 }
 
-/** The handshakes of one server. */
-export class Handshakes {
+/** The handshakes of one server. They run side by side: every method may be called at any moment. */
+export class Handshakes<Link> {
   readonly #admission: Admission<AbortController>;
   readonly #penalties: Penalties;
   readonly #tally: HandshakesTally;
-  readonly #options: HandshakesOptions;
+  readonly #options: HandshakesOptions<Link>;
   readonly #deadlines: Deadlines<AbortController>;
 
   constructor(
     admission: Admission<AbortController>,
     penalties: Penalties,
     tally: HandshakesTally,
-    options: HandshakesOptions,
+    options: HandshakesOptions<Link>,
   ) {
     this.#admission = admission;
     this.#penalties = penalties;
@@ -67,30 +65,23 @@ export class Handshakes {
   }
 
   /**
-   * Returns the transport, or `null` when there is none; then the descriptor and the ticket are free. Never rejects.
-   *
-   * @param isGood Whether a handshake that ended without an error was a good one, for which nothing more is owed
+   * Returns the link, or `null` when there is none; then the descriptor and the ticket are free. Never rejects.
    */
-  finish(
-    incoming: Incoming,
-    ticket: Ticket<AbortController>,
-    isGood: () => boolean = () => true,
-  ): Promise<Transport | null> {
-    const isInstant = this.#options.isInstant && incoming.identify === undefined;
-    return isInstant ? this.#take(incoming, ticket) : this.#shake(incoming, ticket, isGood);
+  finish(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
+    const isInstant = this.#options.handshake.isInstant && incoming.identify === undefined;
+    return isInstant ? this.#take(incoming, ticket) : this.#shake(incoming, ticket);
   }
 
   /** There is nothing to wait for, and so no time to be kept. */
-  async #take(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Transport | null> {
-    const { stopping } = this.#options;
+  async #take(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
+    const { handshake, stopping } = this.#options;
     try {
-      const transport = await incoming.open({ signal: stopping });
+      const link = await handshake.perform(incoming, stopping);
       const nowMs = performance.now();
       if (!stopping.aborted && this.#admission.established(ticket, nowMs)) {
         this.#tally.handshakes.add(nowMs - ticket.admittedAtMs);
-        return transport;
-      }
-      transport.close();
+        if (link !== null) return link;
+      } else if (link !== null) handshake.discard(link);
     } catch (error) {
       if (!stopping.aborted) this.#fail(error, incoming);
     }
@@ -98,11 +89,8 @@ export class Handshakes {
     return null;
   }
 
-  async #shake(
-    incoming: Incoming,
-    ticket: Ticket<AbortController>,
-    isGood: () => boolean,
-  ): Promise<Transport | null> {
+  async #shake(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
+    const { handshake, stopping } = this.#options;
     const controller = ticket.owner = new AbortController();
     const { signal } = controller;
     const startedMs = performance.now();
@@ -111,18 +99,19 @@ export class Handshakes {
     try {
       if (!isKnown && !await this.#identify(incoming, ticket, signal)) return null;
       isKnown = true;
-      const transport = await this.#open(incoming, signal);
+      const link = await handshake.perform(incoming, signal);
       const nowMs = performance.now();
       if (!signal.aborted && this.#admission.established(ticket, nowMs)) {
         this.#tally.handshakes.add(nowMs - startedMs);
-        if (isGood()) this.#penalties.credit(ticket.source, nowMs);
-        return transport;
-      }
-      transport.close();
+        if (link !== null) {
+          this.#penalties.credit(ticket.source, nowMs);
+          return link;
+        }
+      } else if (link !== null) handshake.discard(link);
     } catch (error) {
-      const ours = this.#options.stopping.aborted || error === REPLACED;
+      const isOurs = stopping.aborted || error === REPLACED;
       // What a balancer does wrong is no offence of any client's.
-      if (!ours) this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
+      if (!isOurs) this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
     } finally {
       this.#deadlines.delete(controller);
       ticket.owner = undefined;
@@ -158,23 +147,6 @@ export class Handshakes {
           return true;
       }
     }
-  }
-
-  #open(incoming: Incoming, signal: AbortSignal): Promise<Transport> {
-    const { protocol } = this.#options;
-    if (protocol === null || !telemetryOn()) return incoming.open({ signal });
-    const { localAddr, remoteAddr } = incoming;
-    return measure({
-      name: "handshake",
-      kind: "server",
-      labels: { "parley.protocol": protocol, ...serverLabels(localAddr) },
-      details: peerDetails(remoteAddr),
-      duration: "parley.handshake.duration",
-    }, async (measured) => {
-      const transport = await incoming.open({ signal });
-      measured.add(tlsLabels(transport.tls));
-      return transport;
-    });
   }
 
   /** Ends the handshake that another connection takes the place of. */

@@ -1,5 +1,5 @@
 // Backoff: how long a client waits before it dials again.
-import { handled } from "./rejections.ts";
+import { ignoreRejection } from "./rejections.ts";
 import { checkDurationMs, checkFunction, MAX_TIMER_MS } from "../options/check.ts";
 
 /** What a {@linkcode ReconnectPolicy} may decide by. */
@@ -181,7 +181,7 @@ export class Backoff {
     const delayMs: unknown = this.#policy({ attempt, error, elapsedMs: nowMs - this.#outageSinceMs });
     if (delayMs === null) return null;
     // The policy must answer at once. What the promise of an async one rejects with must not end the process.
-    if (delayMs instanceof Promise) handled(delayMs);
+    if (delayMs instanceof Promise) ignoreRejection(delayMs);
     return checkDurationMs("Cannot reconnect", "policy(…)", delayMs, { minMs: 0 });
   }
 }

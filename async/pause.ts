@@ -1,17 +1,15 @@
 // pause(): a wait that an AbortSignal cuts short.
+import type { Clock } from "./clock.ts";
+import { watchWait } from "./wait.ts";
 
-/** Waits `ms`, at most until `signal` aborts. Never rejects. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
+/** Waits `ms` milliseconds, at most until `signal` aborts. Never rejects. */
+export function pause(
+  ms: number,
+  signal?: AbortSignal,
+  options: { readonly clock?: Clock } = {},
+): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
-  const onAbort = () => {
-    clearTimeout(timer);
-    resolve();
-  };
-  const timer = setTimeout(() => {
-    signal.removeEventListener("abort", onAbort);
-    resolve();
-  }, ms);
-  signal.addEventListener("abort", onAbort, { once: true });
+  watchWait({ signal, timeoutMs: ms }, { ...options, cancel: () => resolve() });
   return promise;
 }

@@ -5,14 +5,14 @@ import { setImmediate } from "node:timers";
 const MAX_REPORTS = 10;
 
 /** Marks a promise as one whose rejection may go unheard. */
-export function handled<T>(promise: Promise<T>): Promise<T> {
+export function ignoreRejection<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
 /** Makes a rejection that may go unheard. */
 export function rejected(error: unknown): Promise<never> {
-  return handled(Promise.reject(error));
+  return ignoreRejection(Promise.reject(error));
 }
 
 /** Takes what was refused and not heard of, and the number of such refusals that will still be reported. */

@@ -1,5 +1,4 @@
 // Step: waits for one promise after the other, each ended early by one failure, a signal or a time limit.
-import { systemClock } from "./clock.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 
 /**
@@ -28,7 +27,7 @@ export class Step {
     if (this.#failure !== undefined) throw this.#failure.error;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#reject = reject;
-    const stop = watchWait(this.#options, { clock: systemClock, cancel: reject, timeout: this.#late });
+    const stop = watchWait(this.#options, { cancel: reject, timeout: this.#late });
     work.then(resolve, reject);
     try {
       return await promise;

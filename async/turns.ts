@@ -1,6 +1,7 @@
-// Turns: so many at a time; others wait in the order in which they came, for as long as they want to.
+// Turns: a limit of how many go on at a time; others wait in the order in which they came, for as long as they want to.
+import { type WaitOptions, watchWait } from "./wait.ts";
 
-/** A limit with a queue. */
+/** A limit with a queue. Any number of callers may wait at a time. */
 export class Turns {
   #limit: number;
   #taken = 0;
@@ -34,26 +35,42 @@ export class Turns {
   }
 
   /** Waits for a turn; `false` when `timeoutMs` have passed or `signal` has aborted before. */
-  async take(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false;
-    if (this.tryTake()) return true;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const turn = () => resolve(true);
-    const leave = () => {
-      // At once: a turn that went to a caller that left would be lost.
-      this.#queue.delete(turn);
-      resolve(false);
-    };
-    this.#queue.add(turn);
-    const timer = setTimeout(leave, timeoutMs);
-    signal.addEventListener("abort", leave, { once: true });
-    const taken = await promise;
-    clearTimeout(timer);
-    signal.removeEventListener("abort", leave);
-    return taken;
+  take(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return this.#take({ signal, timeoutMs });
   }
 
-  /** Releases a turn. */
+  /** Waits for a turn until `signal` aborts, and returns what gives it back when it is disposed of. @throws the reason of `signal` */
+  async hold(signal: AbortSignal): Promise<Disposable> {
+    if (!await this.#take({ signal })) throw signal.reason;
+    let isHeld = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (isHeld) this.give();
+        isHeld = false;
+      },
+    };
+  }
+
+  async #take(options: WaitOptions): Promise<boolean> {
+    if (options.signal?.aborted) return false;
+    if (this.tryTake()) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const stop = watchWait(options, {
+      cancel: () => {
+        // At once: a turn that goes to a caller that has left would be lost.
+        this.#queue.delete(turn);
+        resolve(false);
+      },
+    });
+    const turn = () => {
+      stop();
+      resolve(true);
+    };
+    this.#queue.add(turn);
+    return await promise;
+  }
+
+  /** Gives a turn back. */
   give(): void {
     this.#taken--;
     this.#next();

@@ -1,5 +1,4 @@
 // Waiters: many waits for one thing that may come late, or never; those that end before leave nothing.
-import { systemClock } from "./clock.ts";
 import { type WaitOptions, watchWait } from "./wait.ts";
 
 /**
@@ -23,7 +22,7 @@ export class Waiters<T> {
     options.signal?.throwIfAborted();
     const waiter = Promise.withResolvers<T>();
     this.#waiting.add(waiter);
-    const stop = watchWait(options, { clock: systemClock, cancel: waiter.reject, timeout: late });
+    const stop = watchWait(options, { cancel: waiter.reject, timeout: late });
     try {
       return await waiter.promise;
     } finally {

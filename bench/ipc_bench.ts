@@ -1,6 +1,6 @@
 // Frames and records in memory, each beside the least that must be done: `deno bench -A bench/ipc_bench.ts`.
 import { createCipheriv } from "node:crypto";
-import { encodeFrame, FrameDecoder, FrameKind, writeFrameHead } from "../ipc/protocol/frames.ts";
+import { encodeFrame, FrameKind, IpcFrameReader, writeFrameHead } from "../ipc/protocol/frames.ts";
 import { RecordOpener, RecordSealer, RecordType } from "../ipc/secure/records.ts";
 import { IpcLink } from "../ipc/link/link.ts";
 import { PlainLink } from "../ipc/secure/frame_link.ts";
@@ -25,8 +25,8 @@ for (const size of [64, 1024]) {
     if (count === 0) throw new Error("nothing was decoded");
   });
 
-  const decoder = new FrameDecoder(1 << 20);
-  Deno.bench({ name: `FrameDecoder (${size} B)`, group }, () => {
+  const decoder = new IpcFrameReader(1 << 20);
+  Deno.bench({ name: `IpcFrameReader (${size} B)`, group }, () => {
     let count = 0;
     decoder.push(chunk, (_kind, _tag, data) => count += data.length);
     if (count === 0) throw new Error("nothing was decoded");
@@ -93,14 +93,16 @@ Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
   const [near, far] = memoryPair();
   const [client, server] = [near, far].map((transport) => {
     const link = new IpcLink(new PlainLink(transport, info, new Uint8Array(0)), {
-      ...{
-        maxMessageBytes: 1 << 20,
-        highWaterBytes: 1 << 20,
-        maxQueuedBytes: 1 << 23,
-        readAheadBytes: 1 << 18,
+      limits: {
+        ...{
+          maxMessageBytes: 1 << 20,
+          highWaterBytes: 1 << 20,
+          maxQueuedBytes: 1 << 23,
+          readAheadBytes: 1 << 18,
+        },
+        ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
+        ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       },
-      ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
-      ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       onQuery: (data) => data,
       inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
       onHandlerError: () => {},

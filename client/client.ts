@@ -1,9 +1,9 @@
 // Client: a link to a server that is kept up, with the messages that go over it.
 import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
-import { pause } from "../async/pause.ts";
+import { keepConnected, type LinkEnd } from "../async/keep_connected.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, Refusals, rejected } from "../async/rejections.ts";
+import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { iterate } from "../connection/waiter.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -13,17 +13,11 @@ import type { Backoff } from "../async/backoff.ts";
 import { type ClientOptions, resolveClientOptions, type ResolvedClientOptions } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
 import { establish } from "./connect.ts";
-import { isFinal } from "./final_errors.ts";
+import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { ResolvedConnectOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import {
-  type ClientStatus,
-  type ClientStatusEvent,
-  howServerLeft,
-  type LinkOutcome,
-  StatusFeed,
-} from "./status.ts";
+import { type ClientStatus, type ClientStatusEvent, howServerLeft, StatusFeed } from "./status.ts";
 import { ClientTally } from "./tally.ts";
 import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 
@@ -78,6 +72,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   readonly #keeping: Promise<void>;
   #link: Connection<Data> | null = null;
   #wasUp = false;
+  /** How the server left the last link or attempt. */
+  #howServerLeft: Pick<ClientStatusEvent, "serverLeft"> = {};
   #closing: Promise<void> | null = null;
   /** Bytes that had been accepted when the client gave up or was closed, and that the kernel never got. */
   #unsentBytes = 0;
@@ -100,14 +96,14 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       refuse: (error) => this.#refusals.reject(error),
     });
     this.#incoming = new IncomingMessages(connection.maxQueuedBytes);
-    this.ready = handled(this.#ready.promise);
+    this.ready = ignoreRejection(this.#ready.promise);
     this.closed = this.#closed.promise;
     if (signal?.aborted) {
       this.#keeping = Promise.resolve();
       this.#finish(null, {}, signal.reason);
     } else {
       signal?.addEventListener("abort", this.#onSignal, { once: true });
-      this.#keeping = this.#keepUp();
+      this.#keeping = this.#runConnectLoop();
     }
   }
 
@@ -184,7 +180,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * their bytes
    */
   close(): Promise<void> {
-    return this.#closing ??= handled(this.#close(null));
+    return this.#closing ??= ignoreRejection(this.#close(null));
   }
 
   /** The same as {@linkcode close}. */
@@ -193,7 +189,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   readonly #onSignal = (): void => {
-    this.#closing ??= handled(this.#close(this.#options.given.signal?.reason));
+    this.#closing ??= ignoreRejection(this.#close(this.#options.given.signal?.reason));
   };
 
   async #close(reason: unknown): Promise<void> {
@@ -227,53 +223,71 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     }
   }
 
-  /** Dials, waits for the end of the link, and dials again. One attempt at a time. Never rejects. */
-  async #keepUp(): Promise<void> {
+  /** Keeps a link up until the client is closed or gives up. Never rejects. */
+  async #runConnectLoop(): Promise<void> {
     const { signal } = this.#ending;
     if (lookForTelemetry()) await loadTelemetry();
     this.#tally.start(this.#options.target);
-    this.#backoff?.started(performance.now());
     try {
       await checkDialOptions(this.#options);
     } catch (mistake) {
       if (!signal.aborted) this.#finish(mistake);
       return;
     }
-    while (!signal.aborted) {
-      const delayMs = this.#decide(await this.#runLink());
-      if (delayMs === null) return;
-      await pause(delayMs, signal);
-    }
+    const end = await keepConnected<Connection<Data>>({
+      signal,
+      backoff: this.#backoff,
+      connect: () => this.#connect(),
+      discard: (link) => (link.abort(signal.reason), link.closed),
+      use: (link) => this.#use(link),
+      classify: ({ error }) => ({
+        error: error ?? new ClosedError("ERR_CLOSED", "The server closed the connection"),
+        isPermanent: isPermanentFailure(error),
+      }),
+      onRetry: ({ delayMs, error }) => {
+        const status = this.#wasUp ? "reconnecting" : "connecting";
+        this.#announce({ status, delayMs, error, ...this.#howServerLeft, ...this.#settleLosses() });
+      },
+    });
+    if (end.kind === "aborted") return;
+    this.#finish(end.kind === "policyFailed" ? end.mistake : end.error, this.#howServerLeft);
   }
 
-  /** Dials, tries the link, and uses it until it ends. Returns why it could not be had, or how it was lost. */
-  async #runLink(): Promise<LinkOutcome> {
+  /** Dials, and tries the link. Throws why it could not be had. */
+  async #connect(): Promise<Connection<Data>> {
     const { signal } = this.#ending;
     const startedMs = performance.now();
     this.#tally.dialled();
+    this.#howServerLeft = {};
     let link: Connection<Data> | undefined;
     try {
       const { onUnheard } = this.#resolved;
       const setup = { onTraffic: this.#onTraffic, tellEachRead: false, onUnheard };
       link = await establish(this.#options, setup, signal);
       await this.#tryOut(link, performance.now() - startedMs);
+      return link;
     } catch (error) {
       if (!signal.aborted) this.#tally.failed();
       if (!signal.aborted) this.#tally.erred(error, "connect", this.#options.targetText);
-      return { error, ...link !== undefined && howServerLeft(await link.closed) };
+      if (link !== undefined) this.#howServerLeft = howServerLeft(await link.closed);
+      throw error;
     }
+  }
+
+  /** Uses a link until it ends. */
+  async #use(link: Connection<Data>): Promise<LinkEnd> {
     this.#onUp(link);
     // The peer's end is the end of the link: what it will not read any more goes to the next one.
     await link.inputEnded;
     if (this.#closing === null) link.closeNow();
     const end = await link.closed;
     this.#link = null;
-    if (hasReceived(link)) this.#backoff?.used();
     this.#tally.closed(end);
     if (end.error !== null && this.#closing === null) {
       this.#tally.erred(end.error, "connection", this.#options.targetText);
     }
-    return { error: end.error, ...howServerLeft(end) };
+    this.#howServerLeft = howServerLeft(end);
+    return { error: end.error, wasUsed: hasReceived(link) };
   }
 
   /** Lets `onConnect` prepare a new link, and finds out whether it lives; throws why not. */
@@ -293,13 +307,12 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
 
   #onUp(link: Connection<Data>): void {
     this.#tally.opened(this.#resolved.dropOldStats);
-    this.#backoff?.connected(performance.now());
     this.#link = link;
     this.#wasUp = true;
     this.#incoming.add(link);
     // A link that the server has ended by now is there to be read: what waits is for the next one.
     if (!link.signal.aborted) this.#outbox.attach(link);
-    this.#tell({ status: "connected" });
+    this.#announce({ status: "connected" });
     this.#ready.resolve();
   }
 
@@ -308,30 +321,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#outbox.trim();
   };
 
-  /** Announces what happened. Returns ms to wait before the next attempt, or `null` when there is none. */
-  #decide({ error, serverLeft }: LinkOutcome): number | null {
-    const { signal } = this.#ending;
-    if (signal.aborted) return null;
-    const left = serverLeft === undefined ? {} : { serverLeft };
-    if (this.#backoff === null) return this.#finish(error, left);
-    let why: unknown = error ?? new ClosedError("ERR_CLOSED", "The server closed the connection");
-    let delayMs: number | null = null;
-    try {
-      if (!isFinal(why)) delayMs = this.#backoff.failed(why, performance.now(), Math.random());
-    } catch (mistake) {
-      // The policy threw, or returned what is no delay.
-      why = mistake;
-    }
-    // The policy may have closed the client.
-    if (signal.aborted) return null;
-    if (delayMs === null) return this.#finish(why, left);
-    const status = this.#wasUp ? "reconnecting" : "connecting";
-    this.#tell({ status, delayMs, error: why, ...left, ...this.#sortOut() });
-    return delayMs;
-  }
-
-  /** Returns what became of messages when the link was lost. */
-  #sortOut(): Pick<ClientStatusEvent, "loss" | "droppedBytes"> {
+  /** Parts with the link. Returns what became of its messages. */
+  #settleLosses(): Pick<ClientStatusEvent, "loss" | "droppedBytes"> {
     const loss = this.#outbox.detach();
     const droppedBytes = this.#incoming.dropExcess();
     return { ...loss !== null && { loss }, ...droppedBytes > 0 && { droppedBytes } };
@@ -342,20 +333,19 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     error: unknown,
     left: Pick<ClientStatusEvent, "serverLeft"> = {},
     whyNeverReady: unknown = error ?? closedError("connect"),
-  ): null {
+  ): void {
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#unsentBytes = this.#outbox.unsentBytes;
-    const losses = this.#sortOut();
+    const losses = this.#settleLosses();
     this.#outbox.fail(closedError("send", error));
     this.#incoming.end(error);
     this.#tally.stop();
-    this.#tell({ status: "closed", ...error != null && { error }, ...left, ...losses });
+    this.#announce({ status: "closed", ...error != null && { error }, ...left, ...losses });
     this.#ready.reject(whyNeverReady);
     this.#closed.resolve();
-    return null;
   }
 
-  #tell(event: Omit<ClientStatusEvent, "at" | "attempt">): void {
+  #announce(event: Omit<ClientStatusEvent, "at" | "attempt">): void {
     const attempt = this.#backoff?.attempts ?? 0;
     this.#feed.push({ at: new Date(), attempt, ...event });
     const { status, error, delayMs, serverLeft, loss, droppedBytes } = event;

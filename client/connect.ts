@@ -5,7 +5,7 @@ import { Connection } from "../connection.ts";
 import type { ConnectionSetup } from "../connection/types.ts";
 import { TimeoutError } from "../errors.ts";
 import { dial, type DialStage } from "../net/dial.ts";
-import { unlessAborted } from "../async/late.ts";
+import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
 import { hungAt } from "../net/socket/stages.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import {
@@ -142,20 +142,14 @@ async function dialInTime(
 ): Promise<Transport> {
   const { targetText, timeoutMs } = options;
   signal?.throwIfAborted();
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
   let stage: DialStage | "files" = "files";
-  const timer = setTimeout(() => {
+  const late = () => {
     const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: ${hungAt(stage)}`;
-    controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
-  }, timeoutMs);
-  try {
-    return await dialTarget(options, controller.signal, (next) => stage = next);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  }
+    return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+  };
+  // Waits for the attempt's own end: nothing of it is left when this rejects, and a client never dials twice at a time.
+  using deadline = new DeadlineSignal({ signal, timeoutMs, late });
+  return await dialTarget(options, deadline.signal, (next) => stage = next);
 }
 
 async function dialTarget(

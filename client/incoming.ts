@@ -1,6 +1,7 @@
 // IncomingMessages: one reader's view of the messages of one link after the other.
+import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkReceive } from "../connection/waiter.ts";
 
@@ -64,12 +65,12 @@ export class IncomingMessages {
     }
     const { signal, timeoutMs = Infinity } = options;
     if (signal !== undefined || timeoutMs !== Infinity) {
-      return handled(this.#receiveInTime(signal, timeoutMs));
+      return ignoreRejection(this.#receiveInTime(signal, timeoutMs));
     }
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
-    return handled(
+    return ignoreRejection(
       link === null ? this.#readOn({}) : link.receive().then(this.#onMessage, this.#onError),
     );
   }
@@ -79,7 +80,7 @@ export class IncomingMessages {
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
-    return handled(
+    return ignoreRejection(
       link === null ? this.#readOn({}).then(toResult) : link.receive().then(this.#onNext, this.#onNextError),
     );
   }
@@ -110,17 +111,8 @@ export class IncomingMessages {
     this.#current = null;
     if (timeoutMs === 0) return await this.#readOn({ timeoutMs });
     // One bound over links and the waits between them.
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const onLate = () => stop.abort(readTimeout(timeoutMs));
-    const timer = timeoutMs === Infinity ? undefined : setTimeout(onLate, timeoutMs);
-    try {
-      return await this.#readOn({ signal: stop.signal });
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    }
+    using deadline = new DeadlineSignal({ signal, timeoutMs, late: readTimeout });
+    return await this.#readOn({ signal: deadline.signal });
   }
 
   /** Reads on when the current link has ended, by `error` or in order, or when there was none. */
@@ -163,16 +155,12 @@ export class IncomingMessages {
   }
 
   async #nextLink(signal: AbortSignal | undefined): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const onAbort = () => reject(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     try {
-      await promise;
+      await unlessAborted(promise, signal);
     } finally {
       this.#wake = null;
-      signal?.removeEventListener("abort", onAbort);
     }
   }
 }

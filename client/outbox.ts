@@ -1,6 +1,6 @@
 // Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few as can be.
 import type { Connection } from "../connection.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { SendProgress } from "../connection/types.ts";
 import type { FrameEncoder } from "../framing.ts";
@@ -317,6 +317,6 @@ function noLink(): ClosedError {
 
 function withHandledRejection(): PromiseWithResolvers<void> {
   const resolvers = Promise.withResolvers<void>();
-  handled(resolvers.promise);
+  ignoreRejection(resolvers.promise);
   return resolvers;
 }

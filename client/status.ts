@@ -24,7 +24,7 @@ export interface ClientStatusEvent {
   /** Time in ms before the next attempt, where one is to come. */
   readonly delayMs?: number | undefined;
   /** Why the link was lost, an attempt failed, or the client gave up. */
-  readonly error?: unknown;
+  readonly error?: unknown | undefined;
   /**
    * How the server left, where a link or an attempt ended by its end: `"orderly"` after all that it had sent, `"vanished"` by a
    * reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, as after a time-out. Over plain
@@ -38,11 +38,6 @@ export interface ClientStatusEvent {
    * `maxQueuedBytes`; absent when there are none.
    */
   readonly droppedBytes?: number | undefined;
-}
-
-/** How an attempt or a link ended: `null` when the server ended it in order. */
-export interface LinkOutcome extends Pick<ClientStatusEvent, "serverLeft"> {
-  readonly error: unknown;
 }
 
 /** What an end says of the server; nothing when it was this side that ended the link. */

@@ -1,4 +1,5 @@
 // The trial of a new link: what it goes through before it counts as one and takes messages.
+import { unlessAborted, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import type { Connection } from "../connection.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
@@ -63,18 +64,9 @@ export function silenceFor(trialMs: number, dialMs: number): number {
 export async function tryOut<Data>(link: Connection<Data>, trial: Trial<Data>): Promise<void> {
   const { signal } = trial;
   const over = new AbortController();
-  const { promise: cut, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
   try {
-    const { onConnect } = trial;
-    if (onConnect !== undefined) {
-      const ended = linkEnded(link, trial, over.signal);
-      const late = timeOver(trial, over.signal);
-      await Promise.race([cut, ended, late, (async () => await onConnect(link, { first: trial.first }))()]);
-    }
-    await Promise.race([cut, outlive(link, trial)]);
+    if (trial.onConnect !== undefined) await prepare(link, trial.onConnect, trial, over.signal);
+    await unlessAborted(outlive(link, trial), signal);
   } catch (error) {
     // After the server's end there is nothing to cut, and how it left is known.
     if (hasEnded(link)) link.closeNow();
@@ -83,8 +75,25 @@ export async function tryOut<Data>(link: Connection<Data>, trial: Trial<Data>): 
     throw error;
   } finally {
     over.abort();
-    signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Runs `onConnect` within its time, while the link lives. */
+async function prepare<Data>(
+  link: Connection<Data>,
+  onConnect: OnConnect<Data>,
+  trial: Trial<Data>,
+  over: AbortSignal,
+): Promise<void> {
+  const { signal, first, targetText, leftMs, timeoutMs } = trial;
+  const late = () => {
+    const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: "onConnect" had not finished`;
+    return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+  };
+  await withDeadline(
+    { signal, timeoutMs: Math.max(1, leftMs), late },
+    () => Promise.race([linkEnded(link, trial, over), Promise.try(onConnect, link, { first })]),
+  );
 }
 
 /** Rejects when the link has ended, a moment later: until then `onConnect` can read the last words, and say what they mean. */
@@ -102,17 +111,6 @@ async function linkEnded<Data>(
     "ERR_CLOSED",
     `Cannot connect to ${targetText}: the server closed the connection before "onConnect" had finished`,
   );
-}
-
-/** Rejects when `onConnect` has used up its time. */
-async function timeOver<Data>(
-  { leftMs, targetText, timeoutMs }: Trial<Data>,
-  over: AbortSignal,
-): Promise<void> {
-  await pause(Math.max(1, leftMs), over);
-  if (over.aborted) return;
-  const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: "onConnect" had not finished`;
-  throw new TimeoutError("ERR_CONNECT_TIMEOUT", text);
 }
 
 /** Waits until the link has received something, or has lived for long enough. */

@@ -1,29 +1,52 @@
 // Fifo: a first-in, first-out queue in constant time.
 
-/** Places at the front that may stay empty before the rest is moved up. */
-const MAX_GAP = 1024;
+/** Empty places at the front before the rest moves up: a queue that never runs empty must not grow with all it ever held. */
+const MAX_GAP = 64;
 
-/** A queue that forgets what was taken out of it. */
+/**
+ * A queue that forgets what was taken out of it. `Array.shift` moves all that follows, so that a long queue would cost the square of
+ * its length.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const queue = new Fifo<string>();
+ * queue.push("a");
+ * queue.push("b");
+ * assertEquals([queue.shift(), queue.shift(), queue.shift()], ["a", "b", undefined]);
+ * ```
+ */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
 
-  /** How many there are. */
+  /** How many items there are. */
   get size(): number {
     return this.#items.length - this.#head;
   }
 
-  /** The first, which stays. */
+  /** Returns the first item, which stays; `undefined` when there is none. */
   peek(): T | undefined {
     return this.#items[this.#head];
   }
 
-  /** Adds one at the end. */
+  /** Returns the item at `index`, counted from the first; `undefined` beyond the last. */
+  at(index: number): T | undefined {
+    return this.#items[this.#head + index];
+  }
+
+  /** Adds an item at the end. */
   push(item: T): void {
     this.#items.push(item);
   }
 
-  /** Takes the first. */
+  /** Puts `item` in the place of the last one. There must be one. */
+  replaceLast(item: T): void {
+    this.#items[this.#items.length - 1] = item;
+  }
+
+  /** Takes the first item; `undefined` when there is none. */
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
@@ -36,8 +59,9 @@ export class Fifo<T> {
     return item;
   }
 
-  /** Drops all. */
+  /** Drops all items. */
   clear(): void {
+    // Lets the memory go: idle queues are many.
     this.#items = [];
     this.#head = 0;
   }

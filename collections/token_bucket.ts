@@ -99,6 +99,11 @@ export class TokenBucket {
     return Math.max(0, (count - held) / this.#perMs);
   }
 
+  /** Puts `count` tokens back, as far as they fit. */
+  restore(count: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + count);
+  }
+
   #refill(nowMs: number): void {
     const elapsedMs = nowMs - this.#atMs;
     this.#atMs = nowMs;

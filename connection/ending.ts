@@ -2,7 +2,7 @@
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { Inbox } from "./inbox.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import type { ConnectionEnd } from "./types.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
@@ -85,12 +85,12 @@ export class Ending {
     if (this.#writesEnding !== undefined) return this.#writesEnding;
     if (this.state !== "open" || this.error !== null) return rejected(this.refusal("end the writing side"));
     this.sendable = false;
-    return this.#writesEnding = handled(this.#endWrites());
+    return this.#writesEnding = ignoreRejection(this.#endWrites());
   }
 
   /** Closes in order; rejects when bytes that were accepted could not be written. */
   close(): Promise<void> {
-    return this.#closing ??= handled(this.#closeInOrder());
+    return this.#closing ??= ignoreRejection(this.#closeInOrder());
   }
 
   /** Drops what waits to be sent; what was received can still be read. */
@@ -175,7 +175,7 @@ export class Ending {
   /** Writes what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
   async #handOver(): Promise<void> {
     const { transport, queue } = this.#parts;
-    if (this.error === null) this.#writesEnding ??= handled(this.#endWrites());
+    if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
     if (this.#writesEnding !== undefined) return await this.#writesEnding;
     await queue.flushed();
     await transport.closeWrite();

@@ -6,7 +6,7 @@ import { Arrivals } from "./arrivals.ts";
 import type { InboxOptions, InboxState } from "./inbox_types.ts";
 import { RateWait } from "./rate_wait.ts";
 import { Received, type Rest } from "./received.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
 import { boundedWaiter, checkReceive, iteration, readTimeout, secondReader, type Waiter } from "./waiter.ts";
 import type { ReceiveOptions } from "./waiter.ts";
@@ -150,7 +150,7 @@ export class Inbox {
       deliver: (message) => resolve(iteration(message)),
       fail(error) {
         reject(error);
-        handled(promise);
+        ignoreRejection(promise);
       },
     });
     return promise;
@@ -177,7 +177,7 @@ export class Inbox {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
     const fail = (error: unknown) => {
       reject(error);
-      handled(promise);
+      ignoreRejection(promise);
     };
     const waiter: Waiter = { deliver: resolve, fail };
     const unbounded = signal === undefined && timeoutMs === Infinity;

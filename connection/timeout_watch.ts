@@ -3,7 +3,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { Inbox } from "./inbox.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
-import { Stillness } from "../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../async/unchanged_timer.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
 /** How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear, and most waits are short. */
@@ -24,10 +24,10 @@ export interface WatchParts {
 export class TimeoutWatch {
   readonly #options: ResolvedConnectionOptions;
   readonly #parts: WatchParts;
-  readonly #traffic = new Stillness();
-  readonly #received = new Stillness();
-  readonly #writes = new Stillness();
-  readonly #messages = new Stillness();
+  readonly #traffic = new UnchangedTimer();
+  readonly #received = new UnchangedTimer();
+  readonly #writes = new UnchangedTimer();
+  readonly #messages = new UnchangedTimer();
   /** When a rate limit was last seen to hold the peer back. */
   #heldBackAtMs = -Infinity;
   /** What the kernel held when it was last asked during the write that waits; `null` before that, and where it does not say. */
@@ -50,7 +50,7 @@ export class TimeoutWatch {
   /** How long nothing has moved, in ms. */
   idleMs(nowMs: number): number {
     const { inbox, queue } = this.#parts;
-    return this.#traffic.lastedMs(inbox.bytesIn + queue.takenBytes, nowMs);
+    return this.#traffic.unchangedMs(inbox.bytesIn + queue.takenBytes, nowMs);
   }
 
   /** Looks at the counters. `isOpen` is false once the connection is being closed: then the peer owes no more than to take the rest. */
@@ -61,8 +61,8 @@ export class TimeoutWatch {
     const { inbox, queue, onTimeout } = this.#parts;
     // A message is late only while we wait for its rest: a slow reader on our side is no fault of the peer.
     if (messageTimeoutMs > 0 && inbox.waitsForRest) {
-      if (this.#messages.lastedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
-    } else this.#messages.lastedMs(-1, nowMs);
+      if (this.#messages.unchangedMs(inbox.messagesIn, nowMs) >= messageTimeoutMs) return this.#slowMessage();
+    } else this.#messages.unchangedMs(-1, nowMs);
     if (this.#isSilent(nowMs)) return this.#silentPeer();
     // Silence that our limit asked for is no silence: the time begins anew once the limit lets the peer go on.
     if (inbox.keepsRate) this.#heldBackAtMs = nowMs;
@@ -83,16 +83,16 @@ export class TimeoutWatch {
     const { writeTimeoutMs } = this.#options;
     if (!queue.writing) {
       this.#held = null;
-      this.#writes.lastedMs(-1, nowMs);
+      this.#writes.unchangedMs(-1, nowMs);
       return false;
     }
-    const waitedMs = this.#writes.lastedMs(queue.takenBytes + this.#drainedBytes, nowMs);
+    const waitedMs = this.#writes.unchangedMs(queue.takenBytes + this.#drainedBytes, nowMs);
     if (waitedMs === 0) this.#held = null;
     if (waitedMs >= writeTimeoutMs / 4) queue.slowDown();
     if (this.#held === null) {
       if (waitedMs >= Math.min(ASK_AFTER_MS, writeTimeoutMs / 4)) this.#held = this.#askKernel();
     } else if (waitedMs >= writeTimeoutMs) this.#countDrained();
-    return this.#writes.lastedMs(queue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
+    return this.#writes.unchangedMs(queue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
   }
 
   /** The kernel takes the next bytes only once it is rid of many: what left it meanwhile is what the peer took. */
@@ -112,7 +112,7 @@ export class TimeoutWatch {
     const { receiveTimeoutMs } = this.#options;
     if (receiveTimeoutMs === 0) return false;
     const counts = inbox.isReading && !queue.writing;
-    return this.#received.lastedMs(counts ? inbox.bytesIn : -1, nowMs) >= receiveTimeoutMs && counts;
+    return this.#received.unchangedMs(counts ? inbox.bytesIn : -1, nowMs) >= receiveTimeoutMs && counts;
   }
 
   #silentPeer(): void {

@@ -5,7 +5,7 @@ import { bufferGone } from "../net/transport/faults.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../collections/buffers.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
 /** Most bytes of a large message that go out in one write. */
@@ -151,7 +151,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
     this.#flushes.push(wait);
-    return handled(wait.promise);
+    return ignoreRejection(wait.promise);
   }
 
   /** Ends the queue: drops what is not written and settles every wait with `error`, which is `null` at an end in order. */
@@ -256,7 +256,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
       return rejected(error);
     }
     this.#belowHighWater ??= Promise.withResolvers<void>();
-    return handled(this.#belowHighWater.promise);
+    return ignoreRejection(this.#belowHighWater.promise);
   }
 
   /** Writes at the end of this turn of the event loop, so that all that is sent in it goes out together. */

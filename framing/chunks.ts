@@ -1,4 +1,5 @@
 // Chunks: the bytes a decoder holds; whole messages leave as views, split ones are joined once.
+import { Fifo } from "../collections/fifo.ts";
 import { FramingError, type FramingErrorCode } from "../errors.ts";
 import type { FrameDecoder } from "./types.ts";
 
@@ -54,13 +55,9 @@ const TINY_BYTES = 256;
 /** Room that tiny chunks are copied into. */
 const GATHER_BYTES = 4096;
 
-/** Places of taken chunks that are kept at most: a queue that never runs empty must not grow with all it ever held. */
-const MAX_TAKEN_PLACES = 64;
-
 /** Chunks that wait their turn. A chunk that was taken is let go at once. */
 class ChunkQueue {
-  #chunks: Uint8Array[] = [];
-  #head = 0;
+  readonly #chunks = new Fifo<Uint8Array>();
   /** What the last chunk is a view of when tiny ones were copied together; the part behind the view is free. */
   #gather = EMPTY;
   /** Bytes in all. */
@@ -74,24 +71,15 @@ class ChunkQueue {
 
   /** The first chunk, or `undefined`. */
   shift(): Uint8Array | undefined {
-    if (this.#head === this.#chunks.length) return undefined;
-    const chunk = this.#chunks[this.#head]!;
-    this.#chunks[this.#head++] = EMPTY;
+    const chunk = this.#chunks.shift();
+    if (chunk === undefined) return undefined;
     this.length -= chunk.length;
-    if (this.#head === this.#chunks.length) {
-      this.#chunks = [];
-      this.#head = 0;
-      this.#gather = EMPTY;
-    } else if (this.#head > MAX_TAKEN_PLACES && this.#head * 2 > this.#chunks.length) {
-      this.#chunks = this.#chunks.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.#chunks.size === 0) this.#gather = EMPTY;
     return chunk;
   }
 
   #pushTiny(chunk: Uint8Array): void {
-    const last = this.#chunks.length - 1;
-    const used = this.#gather.length === 0 ? GATHER_BYTES : this.#chunks[last]!.length;
+    const used = this.#gather.length === 0 ? GATHER_BYTES : this.#chunks.at(this.#chunks.size - 1)!.length;
     if (used + chunk.length > GATHER_BYTES) {
       const gather = new Uint8Array(GATHER_BYTES);
       gather.set(chunk);
@@ -99,7 +87,7 @@ class ChunkQueue {
       return;
     }
     this.#gather.set(chunk, used);
-    this.#chunks[last] = this.#gather.subarray(0, used + chunk.length);
+    this.#chunks.replaceLast(this.#gather.subarray(0, used + chunk.length));
   }
 
   #append(chunk: Uint8Array, gather: Uint8Array): void {

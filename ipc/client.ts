@@ -1,29 +1,23 @@
 // connectIpc(): the side that connects, and keeps its connection up.
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { RECONNECT_NAMES } from "../client/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Backoff, type ReconnectOptions } from "../async/backoff.ts";
-import { sharedSweeper } from "../async/sweeper.ts";
 import { pause } from "../async/pause.ts";
 import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
-import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import type { IpcReceiveOptions } from "./link/inbox.ts";
-import { iterate } from "./link/inbox.ts";
-import type { IpcStats } from "../stats/data/snapshots.ts";
-import type { LinkEnd } from "./link/link_types.ts";
-import { type IpcMessage, LinkSlot } from "./current_link.ts";
-import { type IpcQueryHandler, openLink } from "./connect.ts";
-import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { ChannelParts, IpcChannel } from "./channel.ts";
+import { openLink } from "./connect.ts";
+import type { Failure } from "./connect_failures.ts";
+import type { IpcQueryHandler } from "./link/options.ts";
+import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
-import { shortestMs } from "./link/shortest.ts";
-import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
-import { type Failure, Suspicion } from "./connect_failures.ts";
+import type { IpcStatus } from "./observe/status.ts";
 
 /** How an IPC client or pair connects again. All delays are short: the other side is on the same machine. */
 export type IpcReconnectOptions = ReconnectOptions;
@@ -102,146 +96,36 @@ interface ClientParts {
   readonly given: IpcClientOptions;
 }
 
-/**
- * The connecting side of a channel; {@linkcode connectIpc} makes it.
- *
- * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
- * each received message goes to the call that has waited longest.
- */
-export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
-  /** Name of the channel. */
-  readonly name: string;
-  /** Resolves when the client has ended for good. Never rejects. */
-  readonly closed: Promise<void>;
-  readonly #parts: ClientParts;
-  readonly #slot: LinkSlot;
-  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
-  readonly #suspicion: Suspicion;
-  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** Aborts attempts and pauses. */
-  readonly #stopping = new AbortController();
+/** The connecting endpoint of a channel; {@linkcode connectIpc} makes it. Its calls may be made concurrently. */
+export class IpcClient extends IpcChannel {
+  readonly #dial: ClientParts;
+  readonly #parts: ChannelParts;
   /** Resolves when no attempt to connect again is under way any more. */
   #keeping: Promise<void> = Promise.resolve();
-  #close: Promise<void> | null = null;
 
   /** @ignore use {@linkcode connectIpc} */
-  constructor(parts: ClientParts) {
+  constructor(dial: ClientParts) {
+    const parts = new ChannelParts(dial.resolved, dial.given.onQuery);
+    super("client", parts);
+    this.#dial = dial;
     this.#parts = parts;
-    this.name = parts.given.name;
-    this.closed = this.#closed.promise;
-    this.#slot = new LinkSlot(parts.resolved);
-    this.#suspicion = new Suspicion(this.name, parts.resolved.reporter);
-  }
-
-  /** What the client is doing. */
-  get status(): IpcStatus {
-    return this.#statuses.status;
   }
 
   /** 32 hex digits that both sides of the current connection share; `null` without one. */
   get sessionId(): string | null {
-    return this.#slot.link?.sessionId ?? null;
-  }
-
-  /** Iterates over the changes of status, from the current one to the last. */
-  statuses(): AsyncIterableIterator<IpcStatusEvent, undefined> {
-    return this.#statuses.watch();
-  }
-
-  /** What it has done so far, over all connections and by day. */
-  stats(): IpcStats {
-    const { name, status: state } = this;
-    const { recent } = this.#parts.resolved.reporter;
-    return this.#slot.tally.snapshot({ role: "client", name, state, address: null, failed: {}, recent });
-  }
-
-  /**
-   * Writes a message. Resolves when it was accepted and `data` may be changed again; wait for it, and a slow reader slows the writer.
-   * While reconnecting it waits for the connection. Whether it arrived, {@linkcode flush} tells.
-   *
-   * @param type 1 to 4294967295, as both sides agree
-   * @throws {RangeError} when the type is out of range
-   * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the server takes no message of this size
-   * @throws {ClosedError} when the connection was lost or closed; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
-   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when there was no connection for `writeTimeoutMs`
-   */
-  send(type: number, data: Uint8Array | string): Promise<void> {
-    return this.#slot.send(type, data);
-  }
-
-  /**
-   * Resolves when the server's process has received all that was written before. Rejects, once for each loss, when a connection
-   * was lost with messages that may not have arrived.
-   *
-   * @throws {ClosedError} `ERR_RESET`
-   */
-  flush(): Promise<void> {
-    return this.#slot.flush();
-  }
-
-  /**
-   * Waits for the next message; `null` at the end. A wait that ends early loses no message.
-   *
-   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
-   */
-  receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
-    return this.#slot.receive(options);
-  }
-
-  /**
-   * Asks the server. Many queries may be under way; `data` must not be changed before the answer. An empty answer is an answer.
-   *
-   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came in time, `ERR_CONNECT_TIMEOUT` when there was no connection
-   * @throws {RemoteError} when the server's handler failed: its code, `ERR_HANDLER` mostly, `ERR_NO_HANDLER` without one
-   * @throws {ClosedError} when the connection was lost; the query may have been answered or not
-   */
-  query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
-    return this.#slot.query(data, options);
-  }
-
-  /** Iterates over the messages, across reconnects. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<IpcMessage, undefined> {
-    return iterate(() => this.receive());
-  }
-
-  /**
-   * Closes in order: answers what was asked, waits for answers, hands over what was written, and waits until the server has it. What
-   * was received can still be read. Idempotent.
-   *
-   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
-   * @throws {ClosedError} when the connection was lost before the server had everything
-   */
-  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
-    const refused = refuseClose(options);
-    if (refused !== null) return refused;
-    this.#close ??= this.#drain(options);
-    this.#close.catch(() => {});
-    return this.#close;
-  }
-
-  /** Ends now; whatever waits rejects with `reason`. */
-  abort(reason: Error): void {
-    this.#stopping.abort(reason);
-    this.#slot.link?.abort(reason);
-    this.#end("error", reason);
-  }
-
-  /** Closes in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    return this.#parts.current.link?.sessionId ?? null;
   }
 
   /** @ignore part of {@linkcode connectIpc} */
   async start(connectTimeoutMs: number): Promise<void> {
-    const { signal } = this.#parts.given;
-    const stop = (reason: unknown) => this.#stopping.abort(reason);
+    const { signal } = this.#dial.given;
+    const stop = (reason: unknown) => this.#parts.stopping.abort(reason);
     const onAbort = () => stop(signal?.reason);
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
-    const late = connectTimeout(this.#parts.endpoint, connectTimeoutMs);
+    const late = connectTimeout(this.#dial.endpoint, connectTimeoutMs);
     const timer = connectTimeoutMs > 0 ? setTimeout(() => stop(late), connectTimeoutMs) : undefined;
-    this.#statuses.push("connecting");
+    this.#parts.statuses.push("connecting");
     try {
       await this.#connect({ first: true });
     } catch (error) {
@@ -251,21 +135,14 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
-    this.#closeOnAbort(signal);
+    this.#parts.closeOnAbort(signal, () => this.close());
     this.#keeping = this.#keepUp();
-  }
-
-  #closeOnAbort(signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
-    const close = () => void this.close().catch(() => {});
-    signal.addEventListener("abort", close, { once: true });
-    void this.closed.then(() => signal.removeEventListener("abort", close));
   }
 
   /** Tries until a link is up; throws what ends the trying. */
   async #connect({ first }: { first: boolean }): Promise<void> {
-    const { given, backoff } = this.#parts;
-    const { signal } = this.#stopping;
+    const { given, backoff } = this.#dial;
+    const { linkOptions, tally, stopping: { signal } } = this.#parts;
     // At first the time is what limits the attempts.
     const delays = first || backoff === null
       ? new Backoff({ ...RECONNECT_DEFAULTS, ...given.reconnect, maxAttempts: Infinity })
@@ -273,24 +150,17 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
     for (;;) {
       let failure: Failure;
       try {
-        const link = await openLink({
-          ...this.#parts,
-          tls: given.tls,
-          onQuery: given.onQuery,
-          slot: this.#slot,
-        }, signal);
+        const link = await openLink({ ...this.#dial, tls: given.tls, linkOptions, tally }, signal);
         if (signal.aborted) {
           link.abort(signal.reason);
           throw signal.reason;
         }
-        this.#suspicion.clear();
         backoff?.connected(performance.now());
-        this.#slot.attach(link);
-        this.#statuses.push("connected");
+        this.#parts.attach(link);
         return;
       } catch (error) {
         if (signal.aborted) throw withCause(signal.reason, error);
-        failure = this.#suspicion.judge(error, { first, limited: true });
+        failure = this.#parts.repeatedFailure.classify(error, { first, limited: true });
       }
       if (failure.final) throw failure.error;
       const delayMs = failure.delayMs ?? delays.failed(failure.error, performance.now(), Math.random());
@@ -302,72 +172,49 @@ export class IpcClient implements AsyncDisposable, AsyncIterable<IpcMessage> {
 
   /** Watches the link, and connects again when it is lost. */
   async #keepUp(): Promise<void> {
-    const { backoff } = this.#parts;
+    const { backoff } = this.#dial;
     for (;;) {
-      const end = await this.#watchLink();
-      if (this.#close !== null || this.#stopping.signal.aborted) return;
+      const end = await this.#parts.watch(this.#parts.current.link!);
+      if (this.#parts.isClosing || this.#parts.stopping.signal.aborted) return;
       const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
       if (backoff === null) {
-        this.#statuses.push("disconnected", details);
+        this.#parts.statuses.push("disconnected", details);
         this.#end("disconnected", end.error);
         return;
       }
       // The server turned this client out: it would do so again.
-      if (isFinal(end.error)) return this.#endForGood(end.error!);
-      this.#statuses.push("reconnecting", details);
+      if (isPermanentFailure(end.error)) return this.#endForGood(end.error!);
+      this.#parts.statuses.push("reconnecting", details);
       try {
         const delayMs = backoff.failed(end.error, performance.now(), Math.random());
         if (delayMs === null) throw end.error ?? new Error("Cannot reconnect");
-        await pause(delayMs, this.#stopping.signal);
-        if (this.#stopping.signal.aborted) return;
+        await pause(delayMs, this.#parts.stopping.signal);
+        if (this.#parts.stopping.signal.aborted) return;
         await this.#connect({ first: false });
       } catch (error) {
-        if (!this.#stopping.signal.aborted) this.#endForGood(error as Error);
+        if (!this.#parts.stopping.signal.aborted) this.#endForGood(error as Error);
         return;
       }
     }
   }
 
-  /** Resolves when the current link has ended, and takes it out. */
-  async #watchLink(): Promise<LinkEnd> {
-    const link = this.#slot.link!;
-    const stopSweeping = sharedSweeper.add(
-      (nowMs) => link.tick(nowMs),
-      shortestMs(this.#parts.resolved.link),
-    );
-    const end = await link.closed;
-    stopSweeping();
-    this.#slot.detach(end);
-    return end;
-  }
-
-  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
-    const link = this.#slot.link;
-    this.#statuses.push("closing");
-    this.#slot.refuse(null);
-    try {
-      await link?.close(options);
-      this.#stopping.abort(new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"));
-      this.#end("closed", null);
-    } catch (error) {
-      this.#end("closed", error as Error);
-      throw error;
-    } finally {
-      await this.#keeping; // an attempt may be looking at the place
-    }
-  }
-
-  /** No caller waits for it: what ended it is reported. */
+  /** No call waits for it: what ended it is reported. */
   #endForGood(error: Error): void {
     this.#parts.resolved.reporter.report(error, "connect");
     this.#end("error", error);
   }
 
+  /** @ignore ends attempts to connect, and the channel */
+  protected async leave(status: IpcStatus, error: Error | null): Promise<void> {
+    this.#end(status, error);
+    await this.#keeping; // an attempt may still use the place of the channel
+  }
+
   #end(status: IpcStatus, error: Error | null): void {
-    this.#stopping.abort(error);
-    this.#slot.end(error);
-    this.#statuses.push(status, error === null ? {} : { error });
-    this.#closed.resolve();
+    this.#parts.stopping.abort(
+      error ?? new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"),
+    );
+    this.#parts.end(status, error);
   }
 }
 

@@ -1,4 +1,4 @@
-// Reception: lets clients in at a claimed endpoint, each after its handshake, within limits.
+// ClientAcceptor: lets clients in at a claimed endpoint, each after its handshake, within limits.
 import { AuthError, ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { addressText } from "../net/transport/faults.ts";
@@ -13,22 +13,22 @@ import { secure } from "./secure/secure_link.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 
-/** Where a reception counts who was not let in. */
-export interface ReceptionTally {
+/** Where a acceptor counts who was not let in. */
+export interface ClientAcceptorTally {
   /** Those turned away before the handshake, and handshakes that failed. */
   readonly counters: Pick<IpcCounters, "connectionsRefused" | "handshakeFailures">;
   /** Handshakes that failed, by reason. Known to this side only. */
   readonly failed: Partial<Record<HandshakeReason, number>>;
 }
 
-/** What a reception works with. */
-export interface ReceptionOptions {
+/** What a acceptor works with. */
+export interface ClientAcceptorOptions {
   readonly resolved: ResolvedIpcOptions;
   readonly claim: Claim;
   readonly secrets: SecretSource;
   readonly maxClients: number;
   readonly maxPending: number;
-  readonly tally: ReceptionTally;
+  readonly tally: ClientAcceptorTally;
   /** Takes a link that has proven itself; resolves when it has ended. */
   readonly onFrames: (frames: FrameLink, incoming: Incoming) => Promise<void>;
 }
@@ -37,8 +37,8 @@ export interface ReceptionOptions {
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another");
 
 /** Accepts until it is stopped. */
-export class Reception {
-  readonly #options: ReceptionOptions;
+export class ClientAcceptor {
+  readonly #options: ClientAcceptorOptions;
   readonly #admission: Admission<AbortController>;
   readonly #stopping = new AbortController();
   readonly #handshakes = new Set<AbortController>();
@@ -46,7 +46,7 @@ export class Reception {
   readonly #loop: Promise<void>;
 
   /** Starts to accept. */
-  constructor(options: ReceptionOptions) {
+  constructor(options: ClientAcceptorOptions) {
     this.#options = options;
     const { maxClients, maxPending } = options;
     // Whoever comes when it is full is told so, once it has proven itself: that takes some room beyond the clients.
@@ -142,11 +142,8 @@ export class Reception {
       const transport = await incoming.open({ signal: controller.signal });
       return await secure(transport, {
         role: "server",
-        context: resolved.context,
+        ...resolved.handshake,
         secrets: secretsNow,
-        encryption: resolved.encryption,
-        maxRecordBytes: resolved.maxRecordBytes,
-        maxMessageBytes: resolved.maxMessageBytes,
         signal: controller.signal,
         onFailure: (reason) => this.#count(reason),
       });

@@ -1,25 +1,19 @@
-// Opens the client's end of a link: dials, proves who we are, and hears from the other side that we are in.
+// Opens a link as the client: dials, performs the handshake, and waits until the other side has let us in.
+import { withDeadline } from "../async/deadline.ts";
 import { AuthError, ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { escapeForLog } from "../log/text.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { measure, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
-import type { IpcAnswer } from "./link/incoming_queries.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { IpcLink } from "./link/link.ts";
-import { breachOf } from "./link/link_ends.ts";
-import type { LinkSlot } from "./current_link.ts";
+import { breachOf } from "./observe/link_outcomes.ts";
 import { dialEndpoint } from "./endpoint/network.ts";
-import type { ResolvedIpcOptions } from "./options.ts";
-import type { IpcQueryContext } from "./link/query_context.ts";
+import type { LinkOptions } from "./link/options.ts";
+import type { IpcTally } from "./observe/tally.ts";
+import type { HandshakeOptions, ResolvedIpcOptions } from "./options.ts";
 import type { SecretSource } from "./endpoint/secrets.ts";
 import { secure } from "./secure/secure_link.ts";
-
-/** Answers queries; an empty answer is an answer. The context's signal aborts when the asker no longer waits. */
-export type IpcQueryHandler = (
-  data: Uint8Array,
-  context: IpcQueryContext,
-) => IpcAnswer | Promise<IpcAnswer>;
 
 /** What {@linkcode openLink} works with. */
 export interface OpenLinkOptions {
@@ -27,9 +21,8 @@ export interface OpenLinkOptions {
   readonly endpoint: Endpoint;
   readonly secrets: SecretSource;
   readonly tls: ClientTlsOptions | undefined;
-  readonly onQuery: IpcQueryHandler | undefined;
-  /** Where its messages go. */
-  readonly slot: LinkSlot;
+  readonly linkOptions: LinkOptions;
+  readonly tally: IpcTally;
 }
 
 /** Makes one attempt. */
@@ -50,11 +43,8 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
   const transport = await dialInTime(options, signal);
   const frames = await secure(transport, {
     role: "client",
-    context: resolved.context,
+    ...resolved.handshake,
     secrets: secretsNow,
-    encryption: resolved.encryption,
-    maxRecordBytes: resolved.maxRecordBytes,
-    maxMessageBytes: resolved.maxMessageBytes,
     timeoutMs: resolved.handshakeTimeoutMs,
     signal,
     onFailure: (reason) =>
@@ -63,27 +53,10 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
         tls: tls !== undefined,
       }),
   });
-  const link = new IpcLink(frames, linkOptions(resolved, options.slot, options.onQuery));
+  const link = new IpcLink(frames, options.linkOptions);
   link.start();
   await confirmInTime(link, options, signal);
   return link;
-}
-
-/** Options of a link whose messages go to a slot. */
-export function linkOptions(
-  resolved: ResolvedIpcOptions,
-  slot: LinkSlot,
-  onQuery: IpcQueryHandler | undefined,
-): ConstructorParameters<typeof IpcLink>[1] {
-  return {
-    ...resolved.link,
-    onQuery,
-    inbox: slot.inbox,
-    onHandlerError: (error) => {
-      slot.tally.counters.handlerErrors++;
-      resolved.reporter.report(error, "query");
-    },
-  };
 }
 
 /** TLS has no deadline of its own. */
@@ -102,23 +75,21 @@ async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promis
   }
 }
 
-/** The other side may be as full as it can be, or have hung up: only its answer says that we are in. */
+/** The other side may be as full as it can be, or have closed: only its answer says that it let us in. */
 async function confirmInTime(
   link: IpcLink,
-  { resolved, slot }: OpenLinkOptions,
+  { resolved, tally }: OpenLinkOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { handshakeTimeoutMs, anonymous, encryption } = resolved;
-  const timer = setTimeout(() => link.abort(handshakeTimeout(handshakeTimeoutMs)), handshakeTimeoutMs);
-  const onAbort = () => link.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
+  const { handshakeTimeoutMs: timeoutMs, anonymous, handshake: { encryption } } = resolved;
   try {
-    await link.pings.enter();
-  } catch {
+    await withDeadline({ signal, timeoutMs, late: handshakeTimeout }, () => link.pings.enter());
+  } catch (reason) {
+    link.abort(reason as Error); // changes nothing when the link has ended by itself
     const end = await link.closed;
     const { error } = end;
     if (signal.aborted) throw signal.reason;
-    if (breachOf(end) !== null) slot.tally.counters.protocolErrors++;
+    if (breachOf(end) !== null) tally.counters.protocolErrors++;
     const isReset = (error as ParleyError | null)?.code === "ERR_RESET";
     // Without proofs, this is how a side that wants them turns us away.
     if (anonymous && encryption === false && isReset) {
@@ -126,14 +97,11 @@ async function confirmInTime(
     }
     if (isReset) throw endedAtOnce(encryption, error);
     throw error ?? new ClosedError("ERR_GOING_AWAY", "Cannot connect: the other side closes");
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
 /** The secret is right. What the other side cannot open, it ends without a word. */
-function endedAtOnce(encryption: ResolvedIpcOptions["encryption"], cause: unknown): ClosedError {
+function endedAtOnce(encryption: HandshakeOptions["encryption"], cause: unknown): ClosedError {
   const why = typeof encryption === "boolean"
     ? "its program ended the connection, or what is between the two changed what was sent"
     : `it cannot open what the provider "${

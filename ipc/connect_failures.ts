@@ -1,5 +1,5 @@
-// Suspicion: which failures to connect end the trying, and which may be the doing of a process that was just killed.
-import { isFinal } from "../client/final_errors.ts";
+// RepeatedFailure: which failures to connect end the trying, and which may be the doing of a process that was just killed.
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { isUnfinishedKey } from "./endpoint/keys.ts";
 import type { IpcReporter } from "./observe/reporter.ts";
 
@@ -54,7 +54,7 @@ const PASSING: ReadonlySet<string> = new Set([
 ]);
 
 /** Counts failures in a row, and judges each. */
-export class Suspicion {
+export class RepeatedFailure {
   readonly #channel: string;
   readonly #reporter: IpcReporter;
   #code = "";
@@ -68,8 +68,8 @@ export class Suspicion {
   }
 
   /** Judges a failure, and logs it unless it ends the attempts. */
-  judge(error: unknown, when: FailedAttempt): Failure {
-    const failure = judgeFailure(error, this, when);
+  classify(error: unknown, when: FailedAttempt): Failure {
+    const failure = classifyFailure(error, this, when);
     this.#failures++;
     if (failure.final) return failure;
     // What is about to be confirmed is reported a moment later, or was nothing.
@@ -99,7 +99,7 @@ export class Suspicion {
 }
 
 /**
- * Judges why an attempt failed. Final is what no repetition heals, by the judgement of `Client` ({@linkcode isFinal}), and a place that
+ * Judges why an attempt failed. Final is what no repetition heals, by the judgement of `Client` ({@linkcode isPermanentFailure}), and a place that
  * is not safe. Beyond that:
  *
  * - A server that is killed in the middle of a handshake looks like one that refuses our secret, and one whose old client was just
@@ -109,7 +109,7 @@ export class Suspicion {
  *   that is not trusted, a file that is not there. After that the same failure comes from a server that has its hands full, a network
  *   that is down, or a file that is being replaced.
  */
-function judgeFailure(error: unknown, suspicion: Suspicion, when: FailedAttempt): Failure {
+function classifyFailure(error: unknown, suspicion: RepeatedFailure, when: FailedAttempt): Failure {
   const known = error instanceof Error ? error : new Error(String(error), { cause: error });
   const { first } = when;
   const suspect = (final: boolean): Failure => ({ error: known, final, delayMs: CONFIRM_DELAY_MS });
@@ -136,7 +136,7 @@ function judgeFailure(error: unknown, suspicion: Suspicion, when: FailedAttempt)
 function ends(error: unknown, code: string, first: boolean): boolean {
   if (USUAL.has(code) || isPassing(error)) return false;
   if (isUnfinishedKey(error)) return first;
-  if (isFinal(error) || error instanceof TypeError || error instanceof RangeError) return true;
+  if (isPermanentFailure(error) || error instanceof TypeError || error instanceof RangeError) return true;
   // A fault of the system has a cause; that a directory or a socket is not safe is our own judgement.
   const isUnsafe = code === "ERR_ADDRESS_INVALID" && (error as Error).cause === undefined;
   return isUnsafe || code === "ERR_FORBIDDEN" || code === "ERR_SOCKET_PATH_TOO_LONG" || first;

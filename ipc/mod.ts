@@ -21,19 +21,20 @@
  */
 export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
 export { IpcServerClient, type IpcServerMessage, type IpcServerQueryContext } from "./server_client.ts";
+export { IpcChannel } from "./channel.ts";
 export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
 export { IpcPeer, pairIpc } from "./peer.ts";
 export type { IpcPairOptions, IpcRole } from "./pair_options.ts";
 export { SecretKey } from "./endpoint/keys.ts";
 export type { IpcAddressOptions, IpcPermissions, IpcTransport } from "./endpoint/endpoint.ts";
 export type { IpcCommonOptions } from "./options.ts";
-export type { IpcMessage } from "./current_link.ts";
+export type { IpcMessage } from "./link/inbox.ts";
 export type { IpcAnswer } from "./link/incoming_queries.ts";
 export type { IpcQueryContext } from "./link/query_context.ts";
-export type { IpcQueryHandler } from "./connect.ts";
+export type { IpcQueryHandler } from "./link/options.ts";
 export type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-export type { IpcReceiveOptions as IpcReadOptions } from "./link/inbox.ts";
-export type { IpcRoundOptions } from "./round.ts";
+export type { IpcReceiveOptions } from "./link/inbox.ts";
+export type { IpcRoundOptions } from "./shared_inbox.ts";
 export type { IpcStatus, IpcStatusEvent } from "./observe/status.ts";
 export type { IpcCounters, IpcTraffic } from "../stats/data/counters.ts";
 export type { DayStats } from "../stats/data/day_ledger.ts";

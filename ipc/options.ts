@@ -4,7 +4,7 @@ import { checkOptionNames } from "../options/names.ts";
 import type { Logger } from "../log/logger.ts";
 import { checkName, type IpcAddressOptions } from "./endpoint/endpoint.ts";
 import { MAX_SECRETS, SecretKey } from "./endpoint/keys.ts";
-import type { LinkLimits } from "./link/link_types.ts";
+import type { LinkLimits } from "./link/options.ts";
 import { type IpcErrorHandler, IpcReporter, resolveLogger } from "./observe/reporter.ts";
 import { MESSAGE_LIMITS, RECORD_LIMITS } from "./secure/hello.ts";
 import type { EncryptionProvider } from "./secure/provider_link.ts";
@@ -54,22 +54,33 @@ export interface IpcCommonOptions extends IpcAddressOptions {
   maxQueriesInFlight?: number | undefined;
   /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
   maxQueriesRunning?: number | undefined;
-  /** Told of errors that have no caller: failed handshakes, handlers that threw. @default {the logger is told} */
+  /**
+   * Called with errors that have no caller: failed handshakes, handlers that threw. A `RemoteError` that a query handler throws is its
+   * answer, and does not come here.
+   *
+   * @default {they are logged}
+   */
   onError?: IpcErrorHandler | undefined;
   /** Where to log. @default {standard error, from the level in `PARLEY_LOG` on, else `warn`} */
   logger?: Logger | undefined;
+}
+
+/** What every handshake of a server, a client or a pair has in common. */
+export interface HandshakeOptions {
+  /** The name of the channel as UTF-8. */
+  readonly context: Uint8Array;
+  readonly encryption: boolean | EncryptionProvider;
+  readonly maxRecordBytes: number;
+  readonly maxMessageBytes: number;
 }
 
 /** {@linkcode IpcCommonOptions} with every default filled in, checked. */
 export interface ResolvedIpcOptions {
   readonly action: string;
   readonly address: IpcAddressOptions;
-  readonly context: Uint8Array;
-  readonly encryption: boolean | EncryptionProvider;
+  readonly handshake: HandshakeOptions;
   readonly anonymous: boolean;
   readonly secret: readonly SecretKey[] | string | undefined;
-  readonly maxMessageBytes: number;
-  readonly maxRecordBytes: number;
   readonly handshakeTimeoutMs: number;
   readonly queryTimeoutMs: number;
   readonly link: LinkLimits;
@@ -106,12 +117,14 @@ export function resolveIpcOptions(
   return {
     action,
     address: options,
-    context: new TextEncoder().encode(options.name),
-    encryption,
+    handshake: {
+      context: new TextEncoder().encode(options.name),
+      encryption,
+      maxRecordBytes,
+      maxMessageBytes,
+    },
     anonymous,
     secret,
-    maxMessageBytes,
-    maxRecordBytes,
     handshakeTimeoutMs: checkDurationMs(action, "handshakeTimeoutMs", options.handshakeTimeoutMs ?? 5000),
     queryTimeoutMs,
     link: resolveLimits(action, { ...options, keepaliveMs, maxMessageBytes }),
@@ -184,20 +197,6 @@ function checkProvider(action: string, provider: EncryptionProvider): void {
   checkText(action, "encryption.name", provider.name, 1, 64);
   checkFunction(action, "encryption.seal", provider.seal);
   checkFunction(action, "encryption.open", provider.open);
-}
-
-/** Checks the type of a message. */
-export function checkType(type: unknown): number {
-  return checkInteger("Cannot send", "type", type, 1, 2 ** 32 - 1);
-}
-
-/** Data as bytes: a text is UTF-8. */
-export function toBytes(action: string, data: unknown): Uint8Array {
-  if (data instanceof Uint8Array) return data;
-  if (typeof data === "string") return new TextEncoder().encode(data);
-  throw new TypeError(
-    `${action}: "data" must be a Uint8Array or a text, it is ${data === null ? "null" : typeof data}`,
-  );
 }
 
 /** Names of the options that every `close` has. */

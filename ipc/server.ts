@@ -1,40 +1,39 @@
 // listenIpc(): the side that listens; many clients, read one by one or all together.
-import { callHook } from "../log/call_hook.ts";
-import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
-import { checkFunction, checkInteger } from "../options/check.ts";
+import { callHook } from "../log/call_hook.ts";
 import type { Address, Incoming } from "../net/transport/transport.ts";
+import { checkFunction, checkInteger } from "../options/check.ts";
+import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
-import type { IpcAnswer } from "./link/incoming_queries.ts";
-import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
+import { ClientAcceptor } from "./client_acceptor.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
-import { Fifo } from "../collections/fifo.ts";
-import { type IpcReceiveOptions, iterate, readTimeout, refuseWait, Waiters } from "./link/inbox.ts";
-import { IpcLink } from "./link/link.ts";
-import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
-import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
-import { Reception } from "./client_acceptor.ts";
-import { type IpcRoundOptions, readRound } from "./round.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
+import type { IpcAnswer } from "./link/incoming_queries.ts";
+import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
+import { probe } from "./link/pings.ts";
+import { shortestMs } from "./link/watch.ts";
+import { observeServer } from "./observe/server_telemetry.ts";
+import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
+import { IpcTally } from "./observe/tally.ts";
+import { IPC_COMMON_NAMES } from "./option_names.ts";
+import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import { ClosingReason } from "./protocol/frames.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import {
+  type ClientHost,
   IpcServerClient,
   type IpcServerMessage,
   type IpcServerQueryContext,
-  ServerQueryContext,
 } from "./server_client.ts";
-import { observeServer } from "./observe/server_telemetry.ts";
-import { shortestMs } from "./link/shortest.ts";
-import { IpcTally } from "./observe/tally.ts";
-import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
+import { type IpcRoundOptions, receiveRound, SharedInbox } from "./shared_inbox.ts";
 
 /** Options of {@linkcode listenIpc}. */
 export interface IpcServerOptions extends IpcCommonOptions {
@@ -135,20 +134,19 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   /** Resolves when the server has ended for good. Never rejects. */
   readonly finished: Promise<void>;
   readonly #parts: ServerParts;
-  readonly #reception: Reception;
+  readonly #acceptor: ClientAcceptor;
   readonly #clients = new Map<string, IpcServerClient>();
-  readonly #statuses = new StatusFeed((event) => this.#parts.resolved.reporter.told(this.name, event));
+  readonly #statuses = new StatusFeed((event) =>
+    this.#parts.resolved.reporter.statusChanged(this.name, event)
+  );
   readonly #sweeper = new Sweeper();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** Clients with messages that no call waited for, each once. */
-  readonly #ready = new Fifo<IpcServerClient>();
-  readonly #inReady = new Set<IpcServerClient>();
-  readonly #readers = new Waiters<IpcServerMessage>();
+  readonly #messages = new SharedInbox<IpcServerMessage>();
   readonly #tally: IpcTally;
+  readonly #host: ClientHost;
   /** Handshakes that failed, by reason. */
   readonly #failed: Partial<Record<HandshakeReason, number>> = {};
   #close: Promise<void> | null = null;
-  #ended: { readonly error: unknown } | null = null;
 
   /** @ignore use {@linkcode listenIpc} */
   constructor(parts: ServerParts) {
@@ -158,11 +156,21 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.name = given.name;
     this.addr = endpoint.kind === "unix" ? { transport: "unix", path: endpoint.path } : claim.listener.addr;
     this.finished = this.#closed.promise;
-    const { maxClients, maxPending, signal } = given;
+    const { maxClients, maxPending, onQuery, signal } = given;
+    const { link: limits, queryTimeoutMs } = resolved;
+    this.#host = { limits, queryTimeoutMs, onQuery, messages: this.#messages, tally: this.#tally };
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     const tally = { counters: this.#tally.counters, failed: this.#failed };
-    this.#reception = new Reception({ resolved, claim, secrets, maxClients, maxPending, onFrames, tally });
+    this.#acceptor = new ClientAcceptor({
+      resolved,
+      claim,
+      secrets,
+      maxClients,
+      maxPending,
+      onFrames,
+      tally,
+    });
     void claim.lost.then((error) => {
       resolved.reporter.report(error, "accept");
       this.abort(error);
@@ -203,13 +211,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
   receive(options: IpcReceiveOptions = {}): Promise<IpcServerMessage | null> {
-    const refused = refuseWait(options);
-    if (refused !== null) return refused;
-    const message = this.#take();
-    if (message !== undefined) return Promise.resolve(message);
-    if (this.#ended !== null) return Promise.resolve(null);
-    if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
-    return this.#readers.wait(options);
+    return this.#messages.read(options);
   }
 
   /**
@@ -217,7 +219,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
    */
   receiveRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
-    return readRound([...this.#clients.values()], options);
+    return receiveRound(Array.from(this.#clients.values(), ({ inbox }) => inbox), options);
   }
 
   /** Writes a message to every client; resolves when all have accepted it. Clients that go away meanwhile are left out. */
@@ -280,7 +282,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 
   /** Ends now; whatever waits at a client rejects with `reason`. */
   abort(reason: Error): void {
-    this.#reception.stop();
+    this.#acceptor.stop();
     for (const client of this.#clients.values()) client.abort(reason);
     void this.shutdown().catch(() => {});
   }
@@ -292,85 +294,50 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
 
   /** Serves one client to its end. Never rejects. */
   async #serve(frames: FrameLink, { remoteAddr }: Incoming): Promise<void> {
-    const { resolved, given } = this.#parts;
-    const { readAheadBytes } = resolved.link;
-    const onFirst = (from: IpcServerClient) => this.#onFirst(from);
-    const client = new IpcServerClient({
-      remoteAddr,
-      queryTimeoutMs: resolved.queryTimeoutMs,
-      readAheadBytes,
-      onFirst,
-    });
-    const { onClient, onQuery } = given;
-    const onHookError = (error: unknown, phase: "client" | "query") => {
-      this.#tally.counters.handlerErrors++;
-      resolved.reporter.report(error, phase);
-    };
-    const link = new IpcLink(frames, {
-      ...resolved.link,
-      onQuery: onQuery === undefined
-        ? undefined
-        : (data, context) => onQuery(data, new ServerQueryContext(client, context)),
-      inbox: client.inbox,
-      onHandlerError: (error) => onHookError(error, "query"),
-    });
-    client.attach(link, this.#tally);
-    if (this.#clients.size >= given.maxClients) {
-      await Promise.all(Array.from(this.#clients.values(), (other) => other.probe()));
-    }
-    if (this.#close !== null || this.#clients.size >= given.maxClients) {
-      const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
-      if (reason === ClosingReason.busy) resolved.reporter.report(serverFull(given.maxClients), "refused");
-      this.#tally.counters.connectionsRefused++;
-      await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
-      client.detach({ error: null, unsentBytes: 0, cutInside: false });
-      return;
-    }
+    const { resolved, given: { maxClients, onClient } } = this.#parts;
+    const client = new IpcServerClient(frames, remoteAddr, this.#host);
+    const { link } = client;
+    if (this.#clients.size >= maxClients) await this.#probeClients();
+    if (this.#close !== null || this.#clients.size >= maxClients) return await this.#turnAway(client);
     this.#clients.set(client.id, client);
     this.#tally.opened(link, remoteAddr);
     if (this.#clients.size === 1) this.#statuses.push("connected");
     // Before the link reads: the hook may prepare what the handler of queries needs.
-    if (onClient !== undefined) callHook(() => onClient(client), (error) => onHookError(error, "client"));
+    if (onClient !== undefined) {
+      callHook(() => onClient(client), (error) => this.#tally.handlerFailed(error, "client"));
+    }
     link.start();
     const stopSweeping = this.#sweeper.add((nowMs) => link.tick(nowMs), shortestMs(resolved.link));
-    const end = await link.closed;
+    const { error, unsentBytes } = await link.closed;
     stopSweeping();
     this.#clients.delete(client.id);
-    client.detach(end);
+    client.inbox.end(error);
     if (this.#clients.size === 0 && this.#close === null) {
-      this.#statuses.push("listening", { error: end.error ?? undefined, unsentBytes: end.unsentBytes });
+      this.#statuses.push("listening", { error: error ?? undefined, unsentBytes });
     }
   }
 
-  #onFirst(client: IpcServerClient): void {
-    if (this.#readers.size > 0) {
-      this.#readers.deliver(client.inbox.take()!);
-      return;
-    }
-    if (this.#inReady.has(client)) return;
-    this.#inReady.add(client);
-    this.#ready.push(client);
+  /** Ends the links of clients that have gone while the program did not read. */
+  async #probeClients(): Promise<void> {
+    await Promise.all(Array.from(this.#clients.values(), ({ link }) => probe(link)));
   }
 
-  /** One message of the client whose turn it is. */
-  #take(): IpcServerMessage | undefined {
-    for (let client = this.#ready.shift(); client !== undefined; client = this.#ready.shift()) {
-      const message = client.inbox.take();
-      if (client.inbox.size > 0) this.#ready.push(client);
-      else this.#inReady.delete(client);
-      if (message !== undefined) return message; // else its own reader was faster
-    }
-    return undefined;
+  async #turnAway({ inbox, link }: IpcServerClient): Promise<void> {
+    const { resolved, given: { maxClients } } = this.#parts;
+    const reason = this.#close !== null ? ClosingReason.done : ClosingReason.busy;
+    if (reason === ClosingReason.busy) resolved.reporter.report(serverFull(maxClients), "refused");
+    this.#tally.counters.connectionsRefused++;
+    await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
+    inbox.end(null);
   }
 
   async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     this.#statuses.push("closing");
-    this.#reception.stop();
+    this.#acceptor.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
     const failures = (await Promise.allSettled(closing)).filter((result) => result.status === "rejected");
-    await this.#reception.finished();
-    this.#ended = { error: null };
-    this.#readers.end(null);
+    await this.#acceptor.finished();
+    this.#messages.end();
     const late = failures.map(({ reason }) => reason).filter((reason) => reason instanceof TimeoutError);
     this.#tally.stop();
     this.#statuses.push("closed", late.length === 0 ? {} : { error: late[0] });

@@ -1,18 +1,18 @@
 // IpcServerClient: one client of a server, as its handlers see it.
-import { checkWaitNames } from "../options/names.ts";
-import { checkDurationMs } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
-import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import { Inbox, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
-import type { IpcLink } from "./link/link.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
-import type { LinkEnd } from "./link/link_types.ts";
-import type { IpcMessage } from "./current_link.ts";
-import { ClosingReason } from "./protocol/frames.ts";
-import { checkType, CLIENT_CLOSE_NAMES, refuseClose, toBytes } from "./options.ts";
-import { probe } from "./probe.ts";
+import type { IpcAnswer } from "./link/incoming_queries.ts";
+import { Inbox, type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
+import { IpcLink } from "./link/link.ts";
+import type { LinkLimits } from "./link/options.ts";
+import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { IpcQueryContext } from "./link/query_context.ts";
 import type { IpcTally } from "./observe/tally.ts";
+import { CLIENT_CLOSE_NAMES, refuseClose } from "./options.ts";
+import { ClosingReason } from "./protocol/frames.ts";
+import type { FrameLink } from "./secure/frame_link.ts";
+import { sendMessage, sendQuery } from "./sending.ts";
+import type { SharedInbox } from "./shared_inbox.ts";
 
 /** A message from one of a server's clients. */
 export interface IpcServerMessage extends IpcMessage {
@@ -22,85 +22,74 @@ export interface IpcServerMessage extends IpcMessage {
 
 /** What a server's query handler is given beside the data. */
 export interface IpcServerQueryContext extends IpcQueryContext {
-  /** Who asks. */
+  /** The client that asks. */
   readonly client: IpcServerClient;
-  /** Writes a message to the client that asks, ahead of the answer, as `client.write` does. */
-  write(type: number, data: Uint8Array | string): Promise<void>;
 }
 
-/** What an {@linkcode IpcServerClient} is made of. */
-export interface ServerClientParts {
-  readonly remoteAddr: Address;
+/** Answers the queries of a server's clients; an empty answer is an answer. */
+type IpcServerQueryHandler = (
+  data: Uint8Array,
+  context: IpcServerQueryContext,
+) => IpcAnswer | Promise<IpcAnswer>;
+
+/** What a server's clients share. */
+export interface ClientHost {
+  readonly limits: LinkLimits;
+  /** Longest wait for an answer, unless a query says otherwise. */
   readonly queryTimeoutMs: number;
-  readonly readAheadBytes: number;
-  /** Called when a message came that no call waited for and there was none before. */
-  readonly onFirst: (client: IpcServerClient) => void;
+  readonly onQuery: IpcServerQueryHandler | undefined;
+  /** Reads the messages of all clients. */
+  readonly messages: SharedInbox<IpcServerMessage>;
+  readonly tally: IpcTally;
 }
 
 /**
- * One client of a server. It ends with its connection; a process that connects again is a new client.
- *
- * `write`, `read` and `query` may be called concurrently: messages and queries leave in the order of the calls, and
- * each received message goes to the call that has waited longest.
+ * One client of a server. It ends with its connection; when the same process connects again, it is another. Any number of calls may be
+ * under way: messages go out in the order of the calls of `write`, and the first call of `read` gets the first message.
  */
 export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDisposable {
   /** Free for the program's own use. */
   data: unknown = undefined;
+  /** Made in the handshake: 32 hex digits, the same on both sides. */
+  readonly id: string;
   /** Where it is. */
   readonly remoteAddr: Address;
+  /** Resolves when its connection has ended. Never rejects. */
+  readonly closed: Promise<void>;
   /** @ignore between the server and its client */
   readonly inbox: Inbox<IpcServerMessage>;
-  readonly #queryTimeoutMs: number;
-  #link: IpcLink | null = null;
-  #tally: IpcTally | null = null;
-  #closed: Promise<void> = Promise.resolve();
+  /** @ignore between the server and its client */
+  readonly link: IpcLink;
+  readonly #host: ClientHost;
 
   /** @ignore part of a server */
-  constructor(parts: ServerClientParts) {
-    this.remoteAddr = parts.remoteAddr;
-    this.#queryTimeoutMs = parts.queryTimeoutMs;
+  constructor(frames: FrameLink, remoteAddr: Address, host: ClientHost) {
+    const { limits, messages, onQuery, tally } = host;
+    this.remoteAddr = remoteAddr;
+    this.#host = host;
     this.inbox = new Inbox({
-      highWaterBytes: parts.readAheadBytes,
+      highWaterBytes: limits.readAheadBytes,
       toMessage: (type, data) => ({ client: this, type, data }),
-      onFirst: () => parts.onFirst(this),
+      shared: messages,
     });
-  }
-
-  /** @ignore part of a server */
-  attach(link: IpcLink, tally: IpcTally): void {
-    this.#link = link;
-    this.#tally = tally;
-    this.#closed = link.closed.then(() => {});
-  }
-
-  /** @ignore part of a server */
-  probe(): Promise<void> {
-    return probe(this.#link!);
-  }
-
-  /** @ignore part of a server */
-  detach(end: LinkEnd): void {
-    this.inbox.end(end.error);
-  }
-
-  /** Made in the handshake: 32 hex digits, the same on both sides. */
-  get id(): string {
-    return this.#link!.sessionId;
+    this.link = new IpcLink(frames, {
+      limits,
+      inbox: this.inbox,
+      onQuery: onQuery && ((data, context) => onQuery(data, new ServerQueryContext(this, context))),
+      onHandlerError: (error) => tally.handlerFailed(error, "query"),
+    });
+    this.id = this.link.sessionId;
+    this.closed = this.link.closed.then(() => {});
   }
 
   /** Whether messages and queries can be sent to it. */
   get status(): "connected" | "closing" | "closed" {
-    return this.#link!.isOpen ? "connected" : this.inbox.ended ? "closed" : "closing";
-  }
-
-  /** Resolves when its connection has ended. Never rejects. */
-  get closed(): Promise<void> {
-    return this.#closed;
+    return this.link.isOpen ? "connected" : this.inbox.ended ? "closed" : "closing";
   }
 
   /** What went over its connection. */
   stats(): IpcLinkStats {
-    return this.#tally!.linkStats(this.#link!);
+    return this.#host.tally.linkStats(this.link);
   }
 
   /**
@@ -111,16 +100,12 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    */
   send(type: number, data: Uint8Array | string): Promise<void> {
-    try {
-      return this.#link!.write(checkType(type), toBytes("Cannot send", data));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return sendMessage(this.link, type, data);
   }
 
   /** Resolves when the client's process has received all that was written before. */
   flush(): Promise<void> {
-    return this.#link!.confirm();
+    return this.link.confirm();
   }
 
   /** Waits for this client's next message; `null` at the end. A wait that ends early loses no message. */
@@ -130,14 +115,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
 
   /** Asks the client. Many queries may be under way; `data` must not be changed before the answer. */
   query(data: Uint8Array | string, options: IpcQueryOptions = {}): Promise<Uint8Array> {
-    const { timeoutMs = this.#queryTimeoutMs, signal } = options;
-    try {
-      checkWaitNames("Cannot query", options);
-      checkDurationMs("Cannot query", "timeoutMs", timeoutMs);
-      return this.#link!.query(toBytes("Cannot query", data), timeoutMs, signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return sendQuery(this.link, data, options, this.#host.queryTimeoutMs);
   }
 
   /** Iterates over this client's messages. */
@@ -158,12 +136,12 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     const refused = refuseClose(options, CLIENT_CLOSE_NAMES);
     if (refused !== null) return refused;
     const { forGood = false, ...rest } = options;
-    return this.#link!.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
+    return this.link.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
   }
 
   /** Ends now; whatever waits rejects with `reason`. */
   abort(reason: Error): void {
-    this.#link!.abort(reason);
+    this.link.abort(reason);
   }
 
   /** Closes in order. */
@@ -173,7 +151,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
 }
 
 /** A query with its client. A class, so that the signal is made only for a handler that looks at it. */
-export class ServerQueryContext implements IpcServerQueryContext {
+class ServerQueryContext implements IpcServerQueryContext {
   readonly client: IpcServerClient;
   readonly #context: IpcQueryContext;
 
@@ -186,9 +164,5 @@ export class ServerQueryContext implements IpcServerQueryContext {
   /** See {@linkcode IpcQueryContext.signal}. */
   get signal(): AbortSignal {
     return this.#context.signal;
-  }
-
-  write(type: number, data: Uint8Array | string): Promise<void> {
-    return this.client.send(type, data);
   }
 }

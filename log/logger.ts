@@ -14,3 +14,13 @@ export interface Logger {
   /** Something that failed. */
   error(message: string, fields?: Record<string, unknown>): void;
 }
+
+/** The logger where the user gave none: warnings and errors to the console, nothing else. */
+export const consoleLogger: Logger = {
+  debug() {},
+  info() {},
+  // deno-lint-ignore no-console
+  warn: (message, fields) => fields === undefined ? console.warn(message) : console.warn(message, fields),
+  // deno-lint-ignore no-console
+  error: (message, fields) => fields === undefined ? console.error(message) : console.error(message, fields),
+};

@@ -1,4 +1,5 @@
 // Budgets against peers that are busy for the sake of it: resets, pings, empty frames, frames for dead streams.
+import { TokenBucket } from "../collections/token_bucket.ts";
 import { ProtocolError } from "../errors.ts";
 import type { Resolved } from "../options/resolved.ts";
 
@@ -27,36 +28,6 @@ export interface FloodLimits {
 /** Frames that may come for a stream after its end without counting: window updates for what it was sent. */
 const FRAMES_PER_ENDED_STREAM = 4;
 
-/** Tokens that come back with time. Over any stretch, it yields `capacity` and what comes back in that time. */
-export class TokenBucket {
-  readonly #capacity: number;
-  readonly #perMs: number;
-  #tokens: number;
-  #last: number;
-
-  /** Makes a full bucket of `capacity` that gets `perSecond` tokens back; `now` in milliseconds. */
-  constructor(capacity: number, perSecond: number, now: number) {
-    this.#capacity = capacity;
-    this.#perMs = perSecond / 1000;
-    this.#tokens = capacity;
-    this.#last = now;
-  }
-
-  /** Takes one token; `false` when there is none. */
-  take(now: number): boolean {
-    this.#tokens = Math.min(this.#capacity, this.#tokens + Math.max(0, now - this.#last) * this.#perMs);
-    this.#last = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
-
-  /** Puts tokens back, as far as they fit. */
-  give(count: number): void {
-    this.#tokens = Math.min(this.#capacity, this.#tokens + count);
-  }
-}
-
 /** Counts the noise of one peer. Methods throw {@linkcode ProtocolError} `ERR_MUX_FLOOD` over the limit. */
 export class FloodGuard {
   readonly #resets: TokenBucket;
@@ -68,24 +39,25 @@ export class FloodGuard {
   /** Makes a guard with nothing counted yet; `now` in milliseconds. */
   constructor(limits: Resolved<FloodLimits>, now: number) {
     this.#limits = limits;
-    this.#resets = new TokenBucket(limits.maxResets, limits.maxResetsPerSecond, now);
-    this.#pings = new TokenBucket(limits.maxPingsPer10s, limits.maxPingsPer10s / 10, now);
-    this.#dead = new TokenBucket(limits.maxDeadFrames, limits.maxDeadFrames / 10, now);
+    const { maxResets, maxResetsPerSecond, maxPingsPer10s, maxDeadFrames } = limits;
+    this.#resets = new TokenBucket({ burst: maxResets, perSecond: maxResetsPerSecond }, now);
+    this.#pings = new TokenBucket({ burst: maxPingsPer10s, perSecond: maxPingsPer10s / 10 }, now);
+    this.#dead = new TokenBucket({ burst: maxDeadFrames, perSecond: maxDeadFrames / 10 }, now);
   }
 
   /** The peer reset a stream, or opened one that had to be refused. */
   reset(now: number): void {
-    if (!this.#resets.take(now)) throw flood("resets of streams");
+    if (!this.#resets.tryTake(1, now)) throw flood("resets of streams");
   }
 
   /** The peer sent a ping, or an answer that no ping of ours asked for. */
   ping(now: number): void {
-    if (!this.#pings.take(now)) throw flood("pings");
+    if (!this.#pings.tryTake(1, now)) throw flood("pings");
   }
 
   /** A frame came for a stream that is gone. */
   deadFrame(now: number): void {
-    if (!this.#dead.take(now)) throw flood("frames for streams that are gone");
+    if (!this.#dead.tryTake(1, now)) throw flood("frames for streams that are gone");
   }
 
   /** A frame came that neither carries nor changes anything. */
@@ -101,8 +73,8 @@ export class FloodGuard {
 
   /** A stream ended in order: the peer does work, and what follows the end of a stream is no noise. */
   streamEnded(): void {
-    this.#resets.give(this.#limits.maxResets);
-    this.#dead.give(FRAMES_PER_ENDED_STREAM);
+    this.#resets.restore(this.#limits.maxResets);
+    this.#dead.restore(FRAMES_PER_ENDED_STREAM);
   }
 
   /** The peer causes answers and reads none of them. */

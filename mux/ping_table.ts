@@ -1,6 +1,6 @@
 // Pings under way, the round trip they measure, and the keepalive that watches the link.
 import type { Clock } from "../async/clock.ts";
-import { TokenBucket } from "./flood.ts";
+import { TokenBucket } from "../collections/token_bucket.ts";
 import { MAX_U32 } from "./header.ts";
 
 /** A measured round trip older than this is measured again when a caller asks. */
@@ -62,7 +62,7 @@ export class PingTable {
 
   constructor(hooks: PingHooks) {
     this.#hooks = hooks;
-    this.#budget = new TokenBucket(PINGS_AT_ONCE, 1000 / REFILL_MS, hooks.clock.now());
+    this.#budget = new TokenBucket({ burst: PINGS_AT_ONCE, perSecond: 1000 / REFILL_MS }, hooks.clock.now());
   }
 
   /** Round trip measured last, milliseconds. */
@@ -131,7 +131,7 @@ export class PingTable {
 
   #sendNext(): void {
     const { clock, send } = this.#hooks;
-    if (!this.#budget.take(clock.now())) {
+    if (!this.#budget.tryTake(1, clock.now())) {
       this.#cancelNext = clock.after(REFILL_MS, () => {
         this.#cancelNext = undefined;
         // Who waited for it may have given up.

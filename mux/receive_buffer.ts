@@ -1,4 +1,5 @@
 // Unread bytes of one stream: views where they are worth it, joined copies where they are not.
+import { Fifo } from "../collections/fifo.ts";
 
 /**
  * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a fifth of that
@@ -7,14 +8,11 @@
  */
 const MIN_SHARE = 5;
 const FIRST_TAIL_BYTES = 256;
-/** In the place of a chunk that was taken. */
-const NOTHING = new Uint8Array(0);
 const MAX_TAIL_BYTES = 8192;
 
 /** A queue of bytes in order. */
 export class ReceiveBuffer {
-  #chunks: Uint8Array[] = [];
-  #head = 0;
+  readonly #chunks = new Fifo<Uint8Array>();
   #bytes = 0;
   #tail: Uint8Array | undefined;
   #tailStart = 0;
@@ -40,25 +38,16 @@ export class ReceiveBuffer {
       tail.set(bytes.subarray(offset, offset + count), this.#tailEnd);
       this.#tailEnd += count;
       offset += count;
-      this.#chunks[this.#chunks.length - 1] = tail.subarray(this.#tailStart, this.#tailEnd);
+      this.#chunks.replaceLast(tail.subarray(this.#tailStart, this.#tailEnd));
     }
   }
 
   /** Returns the next bytes, which belong to the caller from then on. */
   shift(): Uint8Array | undefined {
-    const chunk = this.#chunks[this.#head];
+    const chunk = this.#chunks.shift();
     if (chunk === undefined) return undefined;
-    // What was taken is let go at once: a buffer that never runs empty must not keep a thousand chunks.
-    this.#chunks[this.#head++] = NOTHING;
     this.#bytes -= chunk.length;
-    if (this.#head === this.#chunks.length) {
-      this.#chunks = [];
-      this.#head = 0;
-      this.#tail = undefined;
-    } else if (this.#head > 1024 && this.#head * 2 > this.#chunks.length) {
-      this.#chunks.splice(0, this.#head);
-      this.#head = 0;
-    }
+    if (this.#chunks.size === 0) this.#tail = undefined;
     return chunk;
   }
 
@@ -67,9 +56,8 @@ export class ReceiveBuffer {
     const first = this.shift();
     if (first === undefined) return undefined;
     let total = first.length;
-    let end = this.#head;
-    for (; end < this.#chunks.length; end++) {
-      const next = total + this.#chunks[end]!.length;
+    for (let i = 0; i < this.#chunks.size; i++) {
+      const next = total + this.#chunks.at(i)!.length;
       if (next > limitBytes) break;
       total = next;
     }
@@ -87,8 +75,7 @@ export class ReceiveBuffer {
   /** Drops everything; the result is how many bytes that were. */
   clear(): number {
     const bytes = this.#bytes;
-    this.#chunks = [];
-    this.#head = 0;
+    this.#chunks.clear();
     this.#bytes = 0;
     this.#tail = undefined;
     return bytes;

@@ -1,4 +1,5 @@
 // Dispatcher: assigns links to the caller that waits longest, and decides when to dial. Performs nothing.
+import { Fifo } from "../collections/fifo.ts";
 import type { Balancer, Candidate } from "./balance.ts";
 
 /**
@@ -107,8 +108,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   readonly #options: DispatcherOptions<Link>;
   readonly #members = new Set<M>();
   readonly #queue = new Set<W>();
-  readonly #orphans = new Set<Dial<M>>();
-  readonly #actions: Action<Link, M, W>[] = [];
+  readonly #unclaimedDials = new Set<Dial<M>>();
+  readonly #actions = new Fifo<Action<Link, M, W>>();
   /** Changes that were asked for in the middle of one; `null` when none is under way. */
   #waitingChanges: (() => void)[] | null = null;
   /** Whether members may come by themselves soon, so that waiting makes sense without any. */
@@ -156,8 +157,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     if (this.#queue.size >= this.#options.maxWaiting) return false;
     this.#change(() => {
       this.#queue.add(waiter);
-      const [orphan] = this.#orphans;
-      if (orphan !== undefined) this.#adopt(orphan);
+      const [unclaimed] = this.#unclaimedDials;
+      if (unclaimed !== undefined) this.#adopt(unclaimed);
     });
     return true;
   }
@@ -172,7 +173,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => {
       const { member, trial, waiter } = dial;
       if (waiter !== null) waiter.dial = null;
-      this.#orphans.delete(dial);
+      this.#unclaimedDials.delete(dial);
       member.dialling--;
       this.#offer(member, link, trial);
     });
@@ -183,7 +184,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     this.#change(() => {
       const { member } = dial;
       const waiter = dial.waiter as W | null;
-      this.#orphans.delete(dial);
+      this.#unclaimedDials.delete(dial);
       member.dialling--;
       if (waiter === null) return;
       waiter.dial = null;
@@ -202,13 +203,13 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   /** A leased link comes back and must be closed: close it, then call `closed`. */
-  spoiled(member: M): void {
+  releasedBroken(member: M): void {
     member.busy--;
     member.closing++;
   }
 
   /** An idle link can no longer be used, if it is one: close it, then call `closed`. */
-  lost(member: M, link: Link): boolean {
+  idleLost(member: M, link: Link): boolean {
     const at = member.idle.indexOf(link);
     if (at < 0) return false;
     member.idle.splice(at, 1);
@@ -249,7 +250,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     }
     const changes = this.#waitingChanges = [change];
     try {
-      for (let next = changes.shift(); next !== undefined; next = changes.shift()) {
+      // More may be added meanwhile.
+      for (const next of changes) {
         next();
         this.#decideAll();
       }
@@ -288,7 +290,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   #decide(waiter: W): boolean {
     const member = this.#choose(waiter);
     if (member === undefined) {
-      if (this.#hasHope()) return this.#makeRoom();
+      if (this.#capacityMayReturn()) return this.#makeRoom();
       this.#fail(waiter, "down");
       return true;
     }
@@ -321,7 +323,7 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   /** Whether some member may do work now or soon. */
-  #hasHope(): boolean {
+  #capacityMayReturn(): boolean {
     for (const { readiness } of this.#members) if (readiness !== "down") return true;
     return this.expectsMembers;
   }
@@ -377,9 +379,9 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     const heir = this.#firstUndecided() ?? null;
     dial.waiter = heir;
     if (heir === null) {
-      this.#orphans.add(dial);
+      this.#unclaimedDials.add(dial);
     } else {
-      this.#orphans.delete(dial);
+      this.#unclaimedDials.delete(dial);
       heir.dial = dial;
     }
   }

@@ -1,7 +1,7 @@
 // PoolEngine: performs what the dispatcher decides: dials, leases, and closes connections.
 import { establish } from "../client/connect.ts";
 import type { Connection } from "../connection.ts";
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { AddressError, ClosedError } from "../errors.ts";
 import type { ConnectionStats } from "../stats/data/snapshots.ts";
 import { isUsable, type Link, type PoolBackend } from "./backend.ts";
@@ -171,7 +171,7 @@ export class PoolEngine {
     } else {
       lent.revoke(stats, false);
       backend.counters.leasesSpoiled++;
-      this.dispatcher.spoiled(backend);
+      this.dispatcher.releasedBroken(backend);
       // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
       const cut = hasFailed && !hasLeft && (verdict.kind === "failed" || stats.queuedBytes === 0);
       if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
@@ -246,14 +246,14 @@ export class PoolEngine {
   #onEnded(link: Link): void {
     link.ended = true;
     link.lent?.onInputEnded();
-    if (!this.dispatcher.lost(link.backend, link)) return;
+    if (!this.dispatcher.idleLost(link.backend, link)) return;
     link.backend.counters.idleLost++;
     void this.closeLink(link);
   }
 
   #fail(waiter: Acquirer, why: "dial" | "down"): void {
     waiter.settled = true;
-    handled(waiter.result.promise);
+    ignoreRejection(waiter.result.promise);
     if (this.ending.signal.aborted) {
       waiter.result.reject(this.ending.signal.reason);
     } else if (why === "dial") {

@@ -6,7 +6,7 @@ import type { Resolved } from "../options/resolved.ts";
 import type { PoolBackend } from "./backend.ts";
 import { type AnswerRule, isStaleEnd, LeasedConnection } from "./leased_connection.ts";
 import type { HealthOptions, PoolOptions } from "./options.ts";
-import { unlessAborted } from "../async/unless_aborted.ts";
+import { withDeadline } from "../async/deadline.ts";
 
 /** What a {@linkcode HealthCheck} needs of its pool. */
 export interface HealthContext {
@@ -58,21 +58,16 @@ export class HealthCheck {
   /** Runs one check. Never rejects. */
   async #run(): Promise<void> {
     const { timeoutMs } = this.#context.options;
-    const controller = this.#running = new AbortController();
-    const { signal } = controller;
-    const timer = setTimeout(() => {
-      controller.abort(new TimeoutError("ERR_READ_TIMEOUT", `No answer came within ${timeoutMs} ms`));
-    }, timeoutMs);
+    const { signal } = this.#running = new AbortController();
+    const late = () => new TimeoutError("ERR_READ_TIMEOUT", `No answer came within ${timeoutMs} ms`);
     const trial = this.#backend.begin();
     let failure: unknown = null;
     try {
-      if (await unlessAborted(this.#check(signal), signal) === false) {
-        failure = new Error("The health check returned false");
-      }
+      const result = await withDeadline({ signal, timeoutMs, late }, (signal) => this.#check(signal));
+      if (result === false) failure = new Error("The health check returned false");
     } catch (error) {
       failure = error ?? new Error("The health check threw nothing");
     } finally {
-      clearTimeout(timer);
       this.#running = null;
     }
     if (failure !== null) this.#drop();

@@ -3,7 +3,7 @@ import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/ending.ts";
-import { handled, Refusals, rejected } from "../async/rejections.ts";
+import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
 import { ClosedError } from "../errors.ts";
@@ -224,11 +224,11 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
     if (!this.#isLive) return rejected(this.#gone("receive"));
     this.#reads++;
-    return handled(this.#conn.receive(options).then(this.#onMessage, this.#onReadError));
+    return ignoreRejection(this.#conn.receive(options).then(this.#onMessage, this.#onReadError));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    return iterate(() => handled(this.receive().then(iteration)));
+    return iterate(() => ignoreRejection(this.receive().then(iteration)));
   }
 
   get readable(): ReadableStream<Uint8Array> {

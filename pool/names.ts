@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Resolver } from "./options.ts";
-import { unlessAborted } from "../async/unless_aborted.ts";
+import { withDeadline } from "../async/deadline.ts";
 
 /** Time in ms after which a failed look-up is tried again, if the usual time is longer. */
 const RETRY_MS = 1000;
@@ -65,38 +65,37 @@ export class NameWatch {
   async #lookup(running: AbortController): Promise<void> {
     const { intervalMs } = this.#options;
     let error: unknown;
+    this.#wasLate = false;
     try {
-      const found = await this.#ask(running);
+      const found = await this.#ask(running.signal);
       if (!this.#stopped) this.#compare(found);
     } catch (thrown) {
       error = thrown ?? new TypeError("The resolver threw nothing");
     }
     this.#running = null;
     if (this.#stopped) return;
-    this.#wasLate = running.signal.aborted;
     this.#nextAtMs = performance.now() + (error === undefined ? intervalMs : Math.min(RETRY_MS, intervalMs));
     this.#events.onLookup(error);
   }
 
   /** Asks once, for no longer than the time that is set. */
-  async #ask(running: AbortController): Promise<ReadonlySet<string>> {
+  async #ask(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { resolver, timeoutMs } = this.#options;
-    const { signal } = running;
-    const timer = setTimeout(() => {
+    const late = () => {
+      this.#wasLate = true;
       const text = `Cannot look up "${this.#hostname}" within ${timeoutMs} ms`;
-      running.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
-    }, timeoutMs);
-    try {
-      const asked = Promise.try(resolver, this.#hostname, { signal });
-      const found = new Set(await unlessAborted(asked, signal));
-      if (found.size === 0) throw new TypeError(`The name "${this.#hostname}" has no addresses`);
-      for (const address of found) {
-        if (typeof address !== "string" || address === "") throw noAddress(this.#hostname, address);
-      }
-      return found;
-    } finally {
-      clearTimeout(timer);
+      return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+    };
+    const addresses = await withDeadline(
+      { signal, timeoutMs, late },
+      (signal) => Promise.try(resolver, this.#hostname, { signal }),
+    );
+    const found = new Set(addresses);
+    if (found.size === 0) throw new TypeError(`The name "${this.#hostname}" has no addresses`);
+    for (const address of found) {
+      if (typeof address !== "string" || address === "") throw noAddress(this.#hostname, address);
     }
+    return found;
   }
 
   #compare(found: ReadonlySet<string>): void {

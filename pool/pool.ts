@@ -1,8 +1,10 @@
 // Pool: leases of connections to several backends.
+import { watchWait } from "../async/wait.ts";
+import { endsWithin } from "../async/deadline.ts";
 import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
 import { POOL_NAMES } from "./option_names.ts";
 import { checkDurationMs } from "../options/check.ts";
-import { handled, rejected, reportUnheard } from "../async/rejections.ts";
+import { ignoreRejection, rejected, reportUnheard } from "../async/rejections.ts";
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
@@ -186,7 +188,7 @@ export class Pool implements AsyncDisposable {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
     checkOptionNames("Cannot drain the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot drain the backend", "timeoutMs", timeoutMs);
-    return handled(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
+    return ignoreRejection(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
   }
 
   /**
@@ -211,7 +213,7 @@ export class Pool implements AsyncDisposable {
     checkDurationMs("Cannot remove the backend", "timeoutMs", timeoutMs);
     const backends = this.#roster.release(name);
     const drained = this.#drain(backends, timeoutMs, `the backend "${name}"`);
-    return handled(drained.finally(() => this.#roster.forget(backends)));
+    return ignoreRejection(drained.finally(() => this.#roster.forget(backends)));
   }
 
   /**
@@ -224,12 +226,12 @@ export class Pool implements AsyncDisposable {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
     checkOptionNames("Cannot close the pool", options, DRAIN_NAMES);
     checkDurationMs("Cannot close the pool", "timeoutMs", timeoutMs);
-    return this.#closing ??= handled(this.#close(timeoutMs));
+    return this.#closing ??= ignoreRejection(this.#close(timeoutMs));
   }
 
   /** Closes now: leases are cut. */
   abort(reason: unknown = closed()): void {
-    this.#closing ??= handled(this.#close(1));
+    this.#closing ??= ignoreRejection(this.#close(1));
     for (const backend of this.#engine.dispatcher.members) cutLeases(backend, reason);
   }
 
@@ -258,11 +260,7 @@ export class Pool implements AsyncDisposable {
   async #drain(backends: readonly PoolBackend[], timeoutMs: number, what: string): Promise<void> {
     for (const backend of backends) this.#engine.drain(backend);
     const quiet = Promise.all(backends.map((backend) => backend.quiet.promise));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), timeoutMs));
-    const outcome = await Promise.race([quiet, late]);
-    clearTimeout(timer);
-    if (outcome !== "late") return;
+    if (await endsWithin(quiet, timeoutMs)) return;
     const leases = backends.reduce((sum, backend) => sum + backend.leases.size, 0);
     if (leases > 0) throw cutLate(backends, what, timeoutMs, leases);
     // All that is left are peers that do not close their side: each is cut within a second or so.
@@ -274,31 +272,22 @@ export class Pool implements AsyncDisposable {
     const { counters, dispatcher } = this.#engine;
     const { result } = acquirer;
     counters.waits++;
-    const giveUp = (error: unknown) => {
-      if (acquirer.settled) return;
-      acquirer.settled = true;
-      dispatcher.leave(acquirer);
-      handled(result.promise);
-      result.reject(error);
-    };
-    const onAbort = () => {
-      counters.waitsAborted++;
-      giveUp(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      counters.waitTimeouts++;
-      giveUp(
+    const stop = watchWait({ signal, timeoutMs }, {
+      timeout: () =>
         new TimeoutError("ERR_ACQUIRE_TIMEOUT", `Cannot acquire a connection within ${timeoutMs} ms`, {
           cause: acquirer.lastError ?? this.#engine.lastError,
         }),
-      );
-    }, timeoutMs);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const settled = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    result.promise.then(settled, settled);
+      cancel: (error) => {
+        if (signal?.aborted) counters.waitsAborted++;
+        else counters.waitTimeouts++;
+        if (acquirer.settled) return;
+        acquirer.settled = true;
+        dispatcher.leave(acquirer);
+        ignoreRejection(result.promise);
+        result.reject(error);
+      },
+    });
+    result.promise.then(stop, stop);
   }
 
   #queueFull(): LimitError {

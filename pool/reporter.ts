@@ -1,7 +1,6 @@
-// PoolReporter: brings errors that no caller of a pool can learn to onError or the logger, without a flood and without a throw.
-import { callHook } from "../log/call_hook.ts";
-import { handled } from "../async/rejections.ts";
-import { errorForLog, KindRateLimiter } from "../log/text.ts";
+// PoolReporter: what a pool reports: errors that no caller of it learns of, and answers of the application that are none.
+import { ignoreRejection } from "../async/rejections.ts";
+import { ErrorChannel, type ErrorLine, type HookContext } from "../log/error_channel.ts";
 import type { Logger } from "../log/logger.ts";
 
 /** Where in a pool an error came up. */
@@ -26,22 +25,15 @@ const TEXTS: Readonly<Record<PoolErrorContext["phase"], string>> = {
   use: "A call of pool.use() failed, and its promise was not awaited",
 };
 
-/** Where the errors of a pool go. */
-export class PoolReporter {
-  readonly #onError: OnError | undefined;
-  readonly #logger: Pick<Logger, "warn">;
-  readonly #lines = new KindRateLimiter();
-
+/** Where the errors of a pool go. Every method may be called at any moment; none throws. */
+export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
   constructor(onError: OnError | undefined, logger: Pick<Logger, "warn"> = console) {
-    this.#onError = onError;
-    this.#logger = logger;
+    super({ onError, logger });
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, context: PoolErrorContext): void {
-    const onError = this.#onError;
-    if (onError === undefined) return this.#log(error, context);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }));
+    this.deliver(error, context);
   }
 
   /** Asks a function of the application; what it throws, and a promise that it returns, is reported and counts as `false`. */
@@ -53,7 +45,7 @@ export class PoolReporter {
       if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then !== "function") {
         return Boolean(answer);
       }
-      handled(Promise.resolve(answer));
+      ignoreRejection(Promise.resolve(answer));
       failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
     } catch (error) {
       failed(error);
@@ -61,13 +53,15 @@ export class PoolReporter {
     return false;
   }
 
-  #log(error: unknown, { phase, backend }: PoolErrorContext): void {
-    const line = this.#lines.ask(`${phase} ${backend}`, performance.now());
-    if (!line.write) return;
-    const text = errorForLog(error, line.leftOut);
+  protected override kindOf(_error: unknown, context: PoolErrorContext | HookContext): string {
+    const { phase, backend }: PoolErrorContext = context;
+    return `${phase} ${backend}`;
+  }
+
+  protected override lineOf(error: unknown, context: PoolErrorContext | HookContext): ErrorLine<"warn"> {
+    const { phase, backend }: PoolErrorContext = context;
     // Where the fault is in the application's own code, its stack says where.
-    const fields = phase === "hook" || phase === "use" ? { phase, backend, error } : { phase, backend };
-    // A logger that fails, at once or later, must not end the pool.
-    callHook(() => this.#logger.warn(`${TEXTS[phase]}: ${text}`, fields), () => {});
+    const isOwn = phase === "hook" || phase === "use";
+    return { level: "warn", message: TEXTS[phase], fields: { phase, backend, ...isOwn && { error } } };
   }
 }

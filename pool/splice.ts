@@ -1,7 +1,8 @@
 // splice(): joins two connections byte for byte.
+import { watchWait } from "../async/wait.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Connection } from "../connection.ts";
-import { handled, rejected } from "../async/rejections.ts";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { raw } from "../framing.ts";
 import { checkDurationMs } from "../options/check.ts";
@@ -21,7 +22,7 @@ export interface SpliceOptions {
 const NAMES: OptionNames<SpliceOptions> = { signal: true, halfCloseTimeoutMs: true };
 
 /** How a splice ended. Both connections are closed by then. */
-export interface SpliceEnd {
+export interface SpliceResult {
   /** Bytes that went from the first connection to the second. */
   readonly bytesAToB: number;
   /** Bytes that went from the second connection to the first. */
@@ -83,7 +84,7 @@ interface Failure {
  * assertEquals(await conn.receive(), new TextEncoder().encode("Through it"));
  * ```
  */
-export function splice(a: Connection, b: Connection, options: SpliceOptions = {}): Promise<SpliceEnd> {
+export function splice(a: Connection, b: Connection, options: SpliceOptions = {}): Promise<SpliceResult> {
   const { signal, halfCloseTimeoutMs = 60_000 } = options;
   checkOptionNames("Cannot splice", options, NAMES);
   checkDurationMs("Cannot splice", "halfCloseTimeoutMs", halfCloseTimeoutMs, { allowOff: true });
@@ -92,7 +93,7 @@ export function splice(a: Connection, b: Connection, options: SpliceOptions = {}
     cut(a, b, signal.reason);
     return rejected(signal.reason);
   }
-  return handled(join(a, b, signal, halfCloseTimeoutMs));
+  return ignoreRejection(join(a, b, signal, halfCloseTimeoutMs));
 }
 
 async function join(
@@ -100,9 +101,8 @@ async function join(
   b: Connection,
   signal: AbortSignal | undefined,
   halfCloseTimeoutMs: number,
-): Promise<SpliceEnd> {
-  const onAbort = () => cut(a, b, signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
+): Promise<SpliceResult> {
+  const stop = watchWait({ signal }, { cancel: (reason) => cut(a, b, reason) });
   const there: Flow = { from: a, to: b, names: ["a", "b"], bytes: 0 };
   const back: Flow = { from: b, to: a, names: ["b", "a"], bytes: 0 };
   const watch = new Watch(halfCloseTimeoutMs);
@@ -129,7 +129,7 @@ async function join(
     throw error;
   } finally {
     watch.stop();
-    signal?.removeEventListener("abort", onAbort);
+    stop();
   }
 }
 

@@ -8,18 +8,18 @@ import {
 } from "../connection/options.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../options/check.ts";
-import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
+import type { DoorPlan } from "../accept/door.ts";
+import { resolveListen } from "../accept/listen_options.ts";
+import type { ListenPlan } from "../accept/listening.ts";
+import { checkDurationMs, checkFunction, checkInteger } from "../options/check.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
-import { type ProxyProtocolOptions, ProxySources } from "../net/transport/proxy_sources.ts";
+import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { RateLimitsOptions } from "../limits/rate_limits.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../log/logger.ts";
+import { consoleLogger, type Logger } from "../log/logger.ts";
 import type { Address, KeepAlive } from "../net/transport/transport.ts";
-import { checkKeepAlive, refuseDelay } from "../net/transport/tuning.ts";
 import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
-import { planServer } from "../tls/plan.ts";
 
 /** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
 export interface ClosedConnectionsOptions {
@@ -174,17 +174,10 @@ export interface ResolvedServeOptions<Data> {
   readonly given: ServeOptions<Data>;
   /** For each connection. */
   readonly connection: ResolvedConnectionOptions;
-  /** For the admission of connections, fitted to the descriptors that the process may have. */
-  readonly admission: AdmissionOptions;
-  /** Of the kernel; `undefined` for the default. */
-  readonly backlog: number | undefined;
-  /** Connections that may hold a descriptor of ours before they are accepted. */
-  readonly maxWaiting: number;
-  readonly noDelay: boolean;
-  readonly keepAlive: KeepAlive;
-  /** Sources whose connections begin with a PROXY header; `undefined` for none. */
-  readonly proxySources: ProxySources | undefined;
-  readonly handshakeTimeoutMs: number;
+  /** Where and how to listen. */
+  readonly listen: ListenPlan;
+  /** Limits of the connections that come in, fitted to the descriptors that the process may have. */
+  readonly door: DoorPlan;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   readonly closedLog: ClosedLogOptions;
@@ -205,18 +198,6 @@ const HOOKS = [
   "data",
 ] as const;
 
-const SWITCHES = ["reusePort", "noDelay", "canReset"] as const;
-
-/** Quiet but for what needs a look. */
-export const consoleLogger: Logger = {
-  debug() {},
-  info() {},
-  // deno-lint-ignore no-console
-  warn: (message, fields) => fields === undefined ? console.warn(message) : console.warn(message, fields),
-  // deno-lint-ignore no-console
-  error: (message, fields) => fields === undefined ? console.error(message) : console.error(message, fields),
-};
-
 /**
  * Fills in defaults and checks everything.
  *
@@ -225,44 +206,29 @@ export const consoleLogger: Logger = {
  */
 export function resolveServeOptions<Data>(options: ServeOptions<Data>): ResolvedServeOptions<Data> {
   const connection = resolveConnectionOptions(ACTION, options, 300_000);
-  const { handshakeTimeoutMs = 5000, drainTimeoutMs = 10_000, drainDelayMs = 0 } = options;
-  checkAddress(options);
-  checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  const { drainTimeoutMs = 10_000, drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "drainTimeoutMs", drainTimeoutMs, { allowOff: true });
   checkDurationMs(ACTION, "drainDelayMs", drainDelayMs, { allowOff: true });
   for (const name of HOOKS) {
     if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
   }
-  checkParts(options);
-  const wishes = {
-    allowed: descriptorLimit(),
-    maxConnections: options.maxConnections,
-    backlog: options.backlog,
-  };
-  const budget = checkDescriptorBudget(wishes);
+  const { plan, handshakeTimeoutMs, maxConnections, warning } = resolveListen(ACTION, options);
   return {
     given: options,
     connection,
-    admission: { ...options, maxConnections: budget.maxConnections },
-    backlog: options.backlog,
-    maxWaiting: budget.backlog,
-    noDelay: options.noDelay ?? true,
-    keepAlive: options.keepAlive ?? false,
-    proxySources: resolveProxySources(options),
-    handshakeTimeoutMs,
+    listen: plan,
+    door: {
+      admission: { ...options, maxConnections },
+      penalties: options.penalties,
+      exemptions: options,
+      handshakeTimeoutMs,
+    },
     drainDelayMs,
     drainTimeoutMs,
     closedLog: checkClosedLog(options.closedLog),
-    warning: descriptorWarning(wishes, budget),
+    warning,
     logger: options.logger ?? consoleLogger,
   };
-}
-
-/** The balancers that a server believes. */
-export function resolveProxySources(
-  { proxyProtocol, path, tls }: Pick<ServeOptions, "proxyProtocol" | "path" | "tls">,
-): ProxySources | undefined {
-  return ProxySources.from(ACTION, proxyProtocol, path === undefined ? "tcp" : "unix", tls?.backend);
 }
 
 /** Checks how many connections that have ended are kept. */
@@ -279,60 +245,4 @@ function checkClosedLog(options: ClosedConnectionsOptions | undefined): ClosedLo
   checkInteger(ACTION, "closedLog.maxConnections", maxConnections, 0, 2 ** 24);
   checkDurationMs(ACTION, "closedLog.maxAgeMs", maxAgeMs);
   return { maxEntries: maxConnections, maxAgeMs };
-}
-
-/** Checks switches, and what is more than a number. */
-export function checkParts(
-  options: Pick<ServeOptions, typeof SWITCHES[number] | "keepAlive" | "path" | "tls" | "signal" | "logger">,
-): void {
-  const { tls, signal, logger } = options;
-  checkListenKeepAlive(options);
-  for (const name of SWITCHES) {
-    if (options[name] !== undefined) checkBoolean(ACTION, name, options[name]);
-  }
-  if (tls !== undefined) {
-    if (typeof tls !== "object" || tls === null) {
-      throw new TypeError(`${ACTION}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`);
-    }
-    planServer(tls);
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`${ACTION}: "signal" must be an AbortSignal, got ${typeof signal}`);
-  }
-  checkLogger(ACTION, logger);
-}
-
-/** Refuses a time of silence where the sockets would ignore it. */
-function checkListenKeepAlive({ keepAlive, tls }: Pick<ServeOptions, "keepAlive" | "tls">): void {
-  if (keepAlive === undefined) return;
-  checkKeepAlive(ACTION, keepAlive);
-  if (tls === undefined || tls.backend === "deno") refuseDelay(ACTION, keepAlive);
-}
-
-/** Checks where to listen. */
-export function checkAddress(
-  options: Pick<ServeOptions, "path" | "hostname" | "port" | "mode" | "reusePort">,
-): void {
-  const { path, hostname, port, mode, reusePort } = options;
-  if (path !== undefined) {
-    if (typeof path !== "string" || path === "") {
-      throw new TypeError(
-        `${ACTION}: "path" must be the path of a unix socket, got ${JSON.stringify(path)}`,
-      );
-    }
-    if (hostname !== undefined || port !== undefined || reusePort !== undefined) {
-      throw new TypeError(`${ACTION}: "path" excludes "hostname", "port" and "reusePort"`);
-    }
-    if (mode !== undefined) checkInteger(ACTION, "mode", mode, 0, 0o777);
-    return;
-  }
-  if (mode !== undefined) {
-    throw new TypeError(`${ACTION}: "mode" needs a "path": a TCP port has no permissions`);
-  }
-  if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
-    throw new TypeError(
-      `${ACTION}: "hostname" must be a name or an address, got ${JSON.stringify(hostname)}`,
-    );
-  }
-  if (port !== undefined) checkInteger(ACTION, "port", port, 0, 65535);
 }

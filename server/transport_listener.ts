@@ -1,22 +1,17 @@
 // listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
-import { handled } from "../async/rejections.ts";
+import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { LISTEN_TRANSPORT_NAMES } from "./option_names.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
-import { Admission, type Ticket } from "../limits/admission.ts";
-import { Penalties } from "../limits/penalties.ts";
-import { SourceExemptions } from "../limits/source_exemptions.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 import { systemClock } from "../async/clock.ts";
-import { listen } from "../net/listen.ts";
-import type { Address, Incoming, Listener, Transport } from "../net/transport/transport.ts";
+import type { Address, Transport } from "../net/transport/transport.ts";
+import { newServerCounters } from "../stats/data/counters.ts";
 import { DurationHistogram } from "../stats/data/duration_histogram.ts";
-import { openServerCredentials } from "../tls/load.ts";
-import type { CredentialSource } from "../tls/handshake/options.ts";
-import { acceptLoop } from "../accept/accept_loop.ts";
-import { ErrorReporter } from "./error_reporter.ts";
-import { Handshakes } from "../accept/handshakes.ts";
+import { Door } from "../accept/door.ts";
+import { TransportHandshake } from "../accept/handshake.ts";
+import { ServerReporter } from "./reporter.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import {
@@ -67,69 +62,51 @@ export function listenTransport(options: ListenTransportOptions = {}): Transport
   return new TransportListener(resolveListenTransportOptions(options));
 }
 
-/** Who waits for a transport. */
+/** A caller that waits for a transport. */
 type Waiter = PromiseWithResolvers<Transport | null>;
 
 /** A transport that the application has not taken yet. */
 interface Waiting {
   readonly transport: Transport;
-  readonly ticket: Ticket<AbortController>;
+  /** Called when it was taken or closed: it counts no more. */
+  readonly release: () => void;
 }
 
 /**
- * Accepts connections as plain transports; {@linkcode listenTransport} makes it. A transport that the iteration has
- * yielded belongs to the program; ending the listener does not touch it.
- *
- * Several iterations may run concurrently: each transport goes to the call that has waited longest.
+ * Connections as bare transports; {@linkcode listenTransport} makes it. A transport that was handed out belongs to the caller that took
+ * it; ending the listener does not touch it. Every method may be called at any moment; several calls of {@linkcode accept} may wait
+ * side by side, and each transport goes to one of them, the first that waited.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;
-  readonly #reporter: ErrorReporter<unknown>;
-  readonly #admission: Admission<AbortController>;
-  readonly #handshakes: Handshakes;
-  /** Handshakes under way. */
-  readonly #running = new Set<Promise<void>>();
-  readonly #stopping = new AbortController();
+  readonly #reporter: ServerReporter<unknown>;
+  readonly #door: Door<Transport>;
   readonly #ready = new Outcome();
   readonly #finished = new Outcome();
   /** Where in the program it was made. */
   readonly #caller = callerOf(TransportListener);
   readonly #waiting: Waiting[] = [];
   readonly #waiters = new Set<Waiter>();
-  /** Resolves when there is room for one more that waits. */
-  #room: PromiseWithResolvers<void> | undefined;
   #state: ServerState = "created";
   /** What `accept` rejects with: why it could not listen, or was aborted. */
   #failure: { readonly error: unknown } | undefined;
-  #listener: Listener | null = null;
-  #credentials: CredentialSource | null = null;
-  #referenced = true;
 
   /** @ignore use {@linkcode listenTransport} */
   constructor(options: ResolvedListenTransportOptions) {
-    const { given, maxPending, maxPendingPerSource, maxWaiting, handshakeTimeoutMs } = this.#options =
-      options;
-    const exemptions = new SourceExemptions(given);
-    const penalties = new Penalties(given.penalties, exemptions);
-    const maxConnections = maxPending + maxWaiting + 1;
-    this.#admission = new Admission({ maxConnections, maxPending, maxPendingPerSource }, {
-      penalties,
-      exemptions,
-    });
+    const { given, maxWaiting } = this.#options = options;
     const { onError } = given;
-    const reporter = this.#reporter = new ErrorReporter<unknown>(
+    const reporter = this.#reporter = new ServerReporter<unknown>(
       onError && ((error, context) => onError(error, context as TransportErrorContext)),
       options.logger,
     );
-    const counters = { connectionsReplaced: 0, handshakeFailures: 0, handshakeTimeouts: 0 };
-    const tally = { counters, handshakes: new DurationHistogram() };
-    this.#handshakes = new Handshakes(this.#admission, penalties, tally, {
-      timeoutMs: handshakeTimeoutMs,
-      stopping: this.#stopping.signal,
-      isInstant: given.tls === undefined,
-      protocol: null,
-      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
-      onRefused: ({ remoteAddr }, reason) => reporter.refused(reason, remoteAddr, this.#admission),
+    const isTls = given.tls !== undefined;
+    this.#door = new Door(options.door, {
+      handshake: new TransportHandshake({ isTls, protocol: null }),
+      reporter,
+      tally: { counters: newServerCounters(), handshakes: new DurationHistogram() },
+      serve: (transport) => this.#offer(transport),
+      // Without TLS a connection has a place among those that wait from the start.
+      hasRoom: (size) => (isTls ? this.#waiting.length : size) < maxWaiting,
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     // Not before `listenTransport` has returned: callbacks may use its result.
@@ -152,7 +129,8 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * @throws {ClosedError} `ERR_CLOSED` when it does not listen yet, or never did
    */
   get addr(): Address {
-    if (this.#listener !== null) return this.#listener.addr;
+    const { addr } = this.#door;
+    if (addr !== null) return addr;
     throw noAddress("listener", this.#state);
   }
 
@@ -175,7 +153,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
    * @throws the reason of {@linkcode abort}
    */
   accept(options: WaitOptions = {}): Promise<Transport | null> {
-    return handled(this.#accept(options));
+    return ignoreRejection(this.#accept(options));
   }
 
   async #accept(options: WaitOptions): Promise<Transport | null> {
@@ -183,18 +161,17 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     options.signal?.throwIfAborted();
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
-      this.#admission.release(waiting.ticket);
-      this.#room?.resolve();
+      waiting.release();
       return waiting.transport;
     }
     if (this.#failure !== undefined) throw this.#failure.error;
-    if (this.#stopping.signal.aborted) return null;
+    if (this.#door.isClosed) return null;
     const waiter: Waiter = Promise.withResolvers();
     this.#waiters.add(waiter);
     const stopWatching = watchWait(options, {
       clock: systemClock,
       cancel: (error) => {
-        // At once, or the next connection would go to a call that has given up.
+        // At once, or the next connection would be handed to a caller that has given up.
         this.#waiters.delete(waiter);
         waiter.reject(error);
       },
@@ -211,7 +188,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   /** Iterates over the transports, to the end of the listener. Leaving the loop ends nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Transport, undefined> {
     return iterate(() =>
-      handled(
+      ignoreRejection(
         this.#accept({}).then((value) => {
           return value === null ? { value: undefined, done: true } : { value, done: false };
         }),
@@ -221,14 +198,12 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   /** Lets the process live while it listens (the default). */
   ref(): void {
-    this.#referenced = true;
-    this.#listener?.ref();
+    this.#door.ref();
   }
 
   /** Lets the process end although it listens. */
   unref(): void {
-    this.#referenced = false;
-    this.#listener?.unref();
+    this.#door.unref();
   }
 
   /**
@@ -240,7 +215,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     await this.#finished.promise.catch(() => {});
   }
 
-  /** The same now: who waits in {@linkcode accept} or iterates gets `reason`. Idempotent. */
+  /** The same now: callers that wait in {@linkcode accept} or iterate get `reason`. Idempotent. */
   abort(reason: unknown = new ClosedError("ERR_CLOSED", "The listener was aborted")): void {
     if (this.#state === "stopped" || this.#state === "draining") return;
     this.#failure = { error: reason };
@@ -256,55 +231,27 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   /** From the first step to the last. Never rejects. */
   async #run(): Promise<void> {
-    let listener: Listener;
+    const { given, listen } = this.#options;
     try {
-      this.#assertStarting();
-      listener = await this.#listen();
-      // In one turn with what follows: an end that comes in between would find no listener to close.
-      if (this.#stopping.signal.aborted) listener.close();
-      this.#assertStarting();
+      if (given.signal?.aborted) this.#onSignal();
+      await this.#door.listen(listen);
+      this.#door.throwIfClosed();
     } catch (error) {
       this.#fail(error);
       return;
     }
-    this.#listener = listener;
-    if (!this.#referenced) listener.unref();
     this.#state = "listening";
     this.#ready.resolve();
-    await acceptLoop(this.#whileThereIsRoom(listener), this.#admission, {
-      onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: ({ remoteAddr }, reason) => this.#reporter.refused(reason, remoteAddr, this.#admission),
-      onReplaced: (ticket) => this.#handshakes.replace(ticket),
-      onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
-    }, this.#stopping.signal);
-    await Promise.all(this.#running);
+    this.#door.start();
+    await this.#door.idle();
     this.#state = "stopped";
     this.#finished.resolve();
   }
 
-  async #listen(): Promise<Listener> {
-    const { given, where, listenOptions } = this.#options;
-    if (given.tls !== undefined) {
-      this.#credentials = await openServerCredentials(given.tls, {
-        onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
-      });
-      this.#assertStarting();
-    }
-    const tls = this.#credentials === null ? undefined : { ...given.tls, credentials: this.#credentials };
-    return await listen({ ...where, tls }, listenOptions);
-  }
-
-  /** Throws when it was ended before it listened. */
-  #assertStarting(): void {
-    if (this.#options.given.signal?.aborted) this.#onSignal();
-    this.#stopping.signal.throwIfAborted();
-  }
-
   #fail(error: unknown): void {
-    const ended = this.#stopping.signal.aborted;
+    const ended = this.#door.isClosed;
     this.#state = "stopped";
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
-    this.#credentials?.close();
     if (!ended) pointToCaller(error, this.#caller);
     const isHeard = this.#ready.isAsked || this.#finished.isAsked || this.#waiters.size > 0;
     this.#ready.reject(error);
@@ -315,68 +262,31 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     if (!isHeard) this.#reporter.report(error, { phase: "listen" });
   }
 
-  /** The listener, asked for no more than there is room for. */
-  #whileThereIsRoom(listener: Listener): Listener {
-    const accept = async () => {
-      while (this.#taken >= this.#options.maxWaiting && !this.#stopping.signal.aborted) {
-        this.#room = Promise.withResolvers();
-        await this.#room.promise;
+  /** Hands a transport to a caller that waits, or keeps it. Resolves when it was taken or closed. */
+  #offer(transport: Transport): Promise<void> {
+    // Its handshake may have finished at the very moment at which the listener was ended.
+    if (this.#door.isClosed) transport.close();
+    else {
+      const [waiter] = this.#waiters;
+      if (waiter === undefined) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#waiting.push({ transport, release: resolve });
+        return promise;
       }
-      return await listener.accept();
-    };
-    return {
-      addr: listener.addr,
-      accept,
-      close: () => listener.close(),
-      ref: () => listener.ref(),
-      unref: () => listener.unref(),
-    };
-  }
-
-  /** Finishes the handshake of a connection, and passes it to a waiting call. Never rejects. */
-  async #welcome(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
-    const transport = await this.#handshakes.finish(incoming, ticket);
-    if (transport === null) return;
-    if (this.#stopping.signal.aborted) {
-      this.#admission.release(ticket);
-      transport.close();
-      return;
-    }
-    for (const waiter of this.#waiters) {
       this.#waiters.delete(waiter);
-      this.#admission.release(ticket);
       waiter.resolve(transport);
-      return;
     }
-    this.#waiting.push({ transport, ticket });
-  }
-
-  /** Places that are taken among those that wait; without TLS a connection has one from the start. */
-  get #taken(): number {
-    const { tls } = this.#options.given;
-    return this.#waiting.length + (tls === undefined ? this.#running.size : 0);
-  }
-
-  #track(task: Promise<void>): void {
-    this.#running.add(task);
-    void task.then(() => {
-      this.#running.delete(task);
-      this.#room?.resolve();
-    });
+    return Promise.resolve();
   }
 
   #stop(reason: unknown): void {
-    if (this.#stopping.signal.aborted || this.#state === "stopped") return;
+    if (this.#door.isClosed || this.#state === "stopped") return;
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
     this.#state = "draining";
-    this.#admission.drain();
-    this.#listener?.close();
-    this.#credentials?.close();
-    this.#stopping.abort(reason);
-    this.#room?.resolve();
-    for (const { transport, ticket } of this.#waiting.splice(0)) {
-      this.#admission.release(ticket);
+    this.#door.close(reason);
+    for (const { transport, release } of this.#waiting.splice(0)) {
       transport.close();
+      release();
     }
     this.#endWaits();
   }

@@ -1,14 +1,14 @@
 // Options of listenTransport(): what they are, their defaults, and their check before any I/O.
-import { checkDurationMs, checkFunction, checkInteger } from "../options/check.ts";
-import { checkDescriptorBudget, descriptorLimit } from "../limits/descriptors.ts";
+import type { DoorPlan } from "../accept/door.ts";
+import { resolveListen } from "../accept/listen_options.ts";
+import type { ListenPlan } from "../accept/listening.ts";
+import { checkFunction, checkInteger } from "../options/check.ts";
 import type { PenaltiesOptions } from "../limits/penalties.ts";
 import type { ProxyProtocolOptions } from "../net/transport/proxy_sources.ts";
 import type { SourceExemptionsOptions } from "../limits/source_exemptions.ts";
-import type { Logger } from "../log/logger.ts";
-import type { ListenOptions } from "../net/listen.ts";
+import { consoleLogger, type Logger } from "../log/logger.ts";
 import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
-import { checkAddress, checkParts, consoleLogger, resolveProxySources } from "./options.ts";
 
 /** Where an error came up that no caller of a `TransportListener` can receive. */
 export interface TransportErrorContext {
@@ -72,18 +72,10 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
 export interface ResolvedListenTransportOptions {
   /** The options of the user. */
   readonly given: ListenTransportOptions;
-  /** Where to listen, without TLS. */
-  readonly where:
-    | {
-      readonly hostname?: string | undefined;
-      readonly port: number;
-      readonly reusePort?: boolean | undefined;
-    }
-    | { readonly path: string; readonly mode: number };
-  readonly listenOptions: ListenOptions;
-  readonly handshakeTimeoutMs: number;
-  readonly maxPending: number;
-  readonly maxPendingPerSource: number;
+  /** Where and how to listen. */
+  readonly listen: ListenPlan;
+  /** Limits of the connections that come in. */
+  readonly door: DoorPlan;
   readonly maxWaiting: number;
   readonly logger: Logger;
 }
@@ -104,24 +96,21 @@ export function resolveListenTransportOptions(
       `${ACTION}: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
-  const { hostname, path, mode = 0o600, port = 0, reusePort, backlog, noDelay, keepAlive } = options;
-  const { handshakeTimeoutMs = 5000, maxPending = 100, maxPendingPerSource = 16, maxWaiting = 64 } = options;
-  checkAddress(options);
-  checkParts(options);
-  checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  const { maxPending = 100, maxPendingPerSource = 16, maxWaiting = 64 } = options;
+  const { plan, handshakeTimeoutMs } = resolveListen(ACTION, options);
   for (const [name, value] of Object.entries({ maxPending, maxPendingPerSource, maxWaiting })) {
     checkInteger(ACTION, name, value, 1, 65536);
   }
   if (options.onError !== undefined) checkFunction(ACTION, "onError", options.onError);
-  const proxySources = resolveProxySources(options);
-  const budget = checkDescriptorBudget({ allowed: descriptorLimit(), backlog });
   return {
     given: options,
-    where: path === undefined ? { hostname, port, reusePort } : { path, mode },
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay, keepAlive, proxySources },
-    handshakeTimeoutMs,
-    maxPending,
-    maxPendingPerSource,
+    listen: plan,
+    door: {
+      admission: { maxConnections: maxPending + maxWaiting + 1, maxPending, maxPendingPerSource },
+      penalties: options.penalties,
+      exemptions: options,
+      handshakeTimeoutMs,
+    },
     maxWaiting,
     logger: options.logger ?? consoleLogger,
   };

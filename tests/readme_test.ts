@@ -84,7 +84,7 @@ Deno.test("docs/limits.md tells the defaults as they are", async () => {
     maxConnections: `${admission.maxConnections}`,
     maxPending: `${admission.maxPending}`,
     maxPendingPerSource: `${admission.maxPendingPerSource}`,
-    handshakeTimeoutMs: time(server.handshakeTimeoutMs),
+    handshakeTimeoutMs: time(server.door.handshakeTimeoutMs),
     drainTimeoutMs: time(server.drainTimeoutMs),
     timeoutMs: time(resolveConnectOptions({ port: 1 }).timeoutMs),
   };

@@ -1,4 +1,5 @@
 // fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+import { withDeadline } from "../async/deadline.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
@@ -77,28 +78,19 @@ export async function fetchCertificates(
   if ((port === undefined) === (path === undefined)) {
     throw new TypeError('Cannot fetch certificates: one of "port" and "path" must be given');
   }
-  signal?.throwIfAborted();
   const where = path === undefined ? `${hostname}:${port}` : path;
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
+  const name = options.serverName ?? (path === undefined ? hostname : "localhost");
   let stage: DialStage = "resolve";
-  const timer = setTimeout(() => {
+  const late = () => {
     const text = `Cannot fetch certificates from ${JSON.stringify(where)} within ${timeoutMs} ms: ${
       hungAt(stage)
     }`;
-    controller.abort(new TimeoutError("ERR_CONNECT_TIMEOUT", text));
-  }, timeoutMs);
-  try {
-    const target = path === undefined ? { hostname, port: port ?? 0 } : { path };
-    const name = options.serverName ?? (path === undefined ? hostname : "localhost");
-    const { chain, protocol } = await peekTls(target, name, {
-      signal: controller.signal,
-      onStage: (next) => stage = next,
-    });
-    return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  }
+    return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+  };
+  const { chain, protocol } = await withDeadline(
+    { signal, timeoutMs, late },
+    (signal) => peekTls(target, name, { signal, onStage: (next) => stage = next }),
+  );
+  return { pem: chain.map(({ raw }) => formatPem("CERTIFICATE", raw)).join(""), protocol };
 }

@@ -20,6 +20,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "collections/": 1,
   "framing.ts": 1,
   "framing/": 1,
+  "ipc/link/state.ts": 1,
   "ipc/protocol/": 1,
   "ipc/secure/handshake.ts": 1,
   "ipc/secure/hello.ts": 1,

@@ -2,28 +2,21 @@
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import { pause } from "../async/pause.ts";
-import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
-import { Penalties } from "../limits/penalties.ts";
-import { SourceExemptions } from "../limits/source_exemptions.ts";
 import { isOpenToOthers } from "../limits/source_key.ts";
-import { listen } from "../net/listen.ts";
-import type { Address, Incoming, Listener } from "../net/transport/transport.ts";
-import { acceptLoop } from "../accept/accept_loop.ts";
-import { Handshakes } from "../accept/handshakes.ts";
+import type { Address } from "../net/transport/transport.ts";
+import { Door } from "../accept/door.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "../server/outcome.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
-import { openServerCredentials } from "../tls/load.ts";
-import type { CredentialSource } from "../tls/handshake/options.ts";
 import { timeLimit } from "../async/deadline.ts";
 import { checkName } from "./protocol/frames.ts";
-import { GreetedIncoming } from "./session/handshake.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
-import { Link } from "./session/link.ts";
+import type { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
+import { type Arrival, MountHandshake } from "./mount_handshake.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
 import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
@@ -72,15 +65,12 @@ export class MountedWire implements AsyncDisposable {
   readonly #registry = new Registry();
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
-  readonly #host: MountHost;
   readonly #handlers = new HandlerTable(this, () => {
     for (const link of this.#registry.links) link.control.tellNames();
   });
-  readonly #admission: Admission<AbortController>;
-  readonly #handshakes: Handshakes;
+  readonly #door: Door<Arrival>;
   readonly #tally = new WireTally();
   readonly #stopping = new AbortController();
-  readonly #running = new Set<Promise<void>>();
   readonly #ready = new Outcome();
   /** Where in the program it was made. */
   readonly #caller = callerOf(MountedWire);
@@ -89,9 +79,6 @@ export class MountedWire implements AsyncDisposable {
   #leaving: Promise<void> | undefined;
   readonly #finished = Promise.withResolvers<void>();
   #state: ServerState = "created";
-  #listener: Listener | null = null;
-  #accepting: Promise<void> = Promise.resolve();
-  #credentials: CredentialSource | null = null;
   #closing: Promise<void> | undefined;
   /** Sessions that a close waits for, also for handlers of those that are over. */
   #closingLinks: readonly Link[] = [];
@@ -107,25 +94,16 @@ export class MountedWire implements AsyncDisposable {
       tally,
       report: (error, { session }) => reporter.report(error, { phase: "hook", session }),
     }) ?? null;
-    this.#host = new MountHost({
-      plan,
-      tally,
-      reporter,
-      handlers: this.#handlers,
-      router: this.#router,
-      stopping: this.#stopping.signal,
-    });
+    const [handlers, registry] = [this.#handlers, this.#registry];
+    const { signal: stopping } = this.#stopping;
+    const host = new MountHost({ plan, tally, reporter, handlers, router: this.#router, stopping });
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
-    const exemptions = new SourceExemptions(given);
-    const penalties = new Penalties(given.penalties, exemptions);
-    this.#admission = new Admission(plan.admission, { penalties, exemptions });
-    this.#handshakes = new Handshakes(this.#admission, penalties, this.#tally, {
-      timeoutMs: plan.handshakeTimeoutMs,
-      stopping: this.#stopping.signal,
-      isInstant: false,
-      protocol: "wire",
-      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
-      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
+    const { admission, handshakeTimeoutMs } = plan;
+    this.#door = new Door({ admission, penalties: given.penalties, exemptions: given, handshakeTimeoutMs }, {
+      handshake: new MountHandshake({ plan, host, handlers, registry }),
+      reporter,
+      tally,
+      serve: (arrival) => this.#serve(arrival),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
@@ -143,7 +121,8 @@ export class MountedWire implements AsyncDisposable {
 
   /** Where it listens, with the real port. Known once {@linkcode ready} has resolved. */
   get addr(): Address {
-    if (this.#listener !== null) return this.#listener.addr;
+    const { addr } = this.#door;
+    if (addr !== null) return addr;
     throw noAddress("wire", this.#state);
   }
 
@@ -157,12 +136,12 @@ export class MountedWire implements AsyncDisposable {
     const stats = this.#tally.snapshot({
       role: this.#router === null ? "mount" : "hub",
       state: this.#state,
-      address: this.#listener?.addr ?? null,
+      address: this.#door.addr,
       links: this.#registry.links,
-      admission: this.#admission,
+      admission: this.#door.admission,
       recent: this.#reporter.recent,
     });
-    return Object.freeze({ ...stats, ...certificateStats(this.#credentials) });
+    return Object.freeze({ ...stats, ...certificateStats(this.#door.credentials) });
   }
 
   /** Names that this side handles. */
@@ -222,12 +201,12 @@ export class MountedWire implements AsyncDisposable {
 
   /** Lets the process live while it listens (the default). */
   ref(): void {
-    this.#listener?.ref();
+    this.#door.ref();
   }
 
-  /** Lets the process end although it listens, once it does. Connected peers keep it alive. */
+  /** Lets the process end although it listens. Connected peers keep it alive. */
   unref(): void {
-    this.#listener?.unref();
+    this.#door.unref();
   }
 
   /**
@@ -272,12 +251,9 @@ export class MountedWire implements AsyncDisposable {
     try {
       if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
-      this.#stopping.signal.throwIfAborted();
-      const listener = await this.#listen();
-      // In one turn with what follows: an end that comes in between would find no listener to close.
-      if (this.#stopping.signal.aborted) listener.close();
-      this.#stopping.signal.throwIfAborted();
-      this.#listener = listener;
+      const { where, listenOptions } = this.#plan;
+      await this.#door.listen({ where, tls: this.#plan.given.tls, listenOptions });
+      this.#door.throwIfClosed();
     } catch (error) {
       this.#failToStart(error);
       return;
@@ -288,32 +264,15 @@ export class MountedWire implements AsyncDisposable {
     if (this.#plan.warning !== undefined) this.#reporter.warn(this.#plan.warning, {});
     const fields = { address: this.addr };
     this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
-    if (this.#credentials === null && isOpenToOthers(this.addr)) {
+    if (this.#door.credentials === null && isOpenToOthers(this.addr)) {
       this.#reporter.warn("Listening beyond this machine without TLS: tokens can be read on the way", fields);
     }
-    this.#accepting = acceptLoop(this.#listener, this.#admission, {
-      onAdmitted: (incoming, ticket) => this.#track(this.#welcome(incoming, ticket)),
-      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
-      onReplaced: (ticket) => this.#handshakes.replace(ticket),
-      onFault: (error) => this.#reporter.report(error, { phase: "accept" }),
-    }, this.#stopping.signal);
-  }
-
-  async #listen(): Promise<Listener> {
-    const { given, where, listenOptions } = this.#plan;
-    if (given.tls !== undefined) {
-      this.#credentials = await openServerCredentials(given.tls, {
-        onError: (error) => this.#reporter.report(error, { phase: "certificates" }),
-      });
-    }
-    const tls = this.#credentials === null ? undefined : { ...given.tls, credentials: this.#credentials };
-    return await listen({ ...where, tls }, listenOptions);
+    this.#door.start();
   }
 
   #failToStart(error: unknown): void {
     const ended = this.#stopping.signal.aborted;
     this.#plan.given.signal?.removeEventListener("abort", this.#onSignal);
-    this.#credentials?.close();
     this.#stopped();
     if (!ended) pointToCaller(error, this.#caller);
     this.#ready.reject(error);
@@ -321,39 +280,8 @@ export class MountedWire implements AsyncDisposable {
     if (!ended && !this.#ready.isAsked) this.#reporter.report(error, { phase: "listen" });
   }
 
-  #onRefused({ remoteAddr }: Incoming, reason: RefusalReason): void {
-    this.#tally.counters.connectionsRefused++;
-    this.#reporter.refused(reason, remoteAddr, this.#admission);
-  }
-
-  #track(task: Promise<void>): void {
-    this.#running.add(task);
-    void task.then(() => this.#running.delete(task));
-  }
-
-  /** TLS, HELLO and WELCOME, then the session to its end. Never rejects. */
-  async #welcome(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
-    let link: Link | undefined;
-    const greeted = new GreetedIncoming(incoming, {
-      names: () => this.#handlers.names,
-      maxStreams: this.#plan.maxStreams,
-      plainBufferedBytes: this.#plan.plainBufferedBytes,
-      maxStreamsPerPair: this.#plan.maxStreamsPerPair,
-      judge: (greeting, signal) => this.#host.judgeSession(greeting, signal),
-      admit: (established) => this.#registry.claim(established) ? undefined : "ERR_NAME_TAKEN",
-      register: (established) => {
-        link = new Link(established, this.#host);
-        if (!this.#registry.add(link)) link.abort();
-      },
-    }, this.#plan.mux);
-    const transport = await this.#handshakes.finish(greeted, ticket, () => link !== undefined);
-    if (transport !== null && link !== undefined) await this.#serve(link);
-    transport?.close();
-    this.#admission.release(ticket);
-  }
-
-  /** One session, from WELCOME to its end. */
-  async #serve(link: Link): Promise<void> {
+  /** One session, from WELCOME to the end of its connection. */
+  async #serve({ link, transport }: Arrival): Promise<void> {
     const { given } = this.#plan;
     const closed = this.#tally.opened(link);
     this.#reporter.opened(link.session);
@@ -365,6 +293,7 @@ export class MountedWire implements AsyncDisposable {
     this.#router?.onClose(link);
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
+    transport.close();
   }
 
   #stopped(): void {
@@ -376,12 +305,10 @@ export class MountedWire implements AsyncDisposable {
   #stopListening(): void {
     if (this.#state !== "stopped") this.#state = "draining";
     this.#plan.given.signal?.removeEventListener("abort", this.#onSignal);
-    this.#admission.drain();
-    this.#listener?.close();
-    this.#credentials?.close();
     const closed = new ClosedError("ERR_CLOSED", "Cannot go on: the wire was closed on this side");
     this.#registry.stop(closed);
     this.#stopping.abort(closed);
+    this.#door.close(closed);
     this.#hurry.abort();
   }
 
@@ -398,8 +325,7 @@ export class MountedWire implements AsyncDisposable {
     this.#stopListening();
     const links = this.#closingLinks = [...this.#registry.links];
     const error = await closeLinks(links, timeoutMs);
-    await this.#accepting;
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.#door.idle();
     this.#stopped();
     this.#finished.resolve();
     if (error !== undefined) throw error;

@@ -1,7 +1,7 @@
 // Rejoin: whether a joined side joins again after its session ended, and when.
 import type { Backoff } from "../async/backoff.ts";
 import { checkDialOptions } from "../client/check_dial.ts";
-import { isFinal } from "../client/final_errors.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import type { ResolvedConnectTransportOptions } from "../client/options.ts";
 import { ClosedError } from "../errors.ts";
 import type { JoinOptions } from "./options.ts";
@@ -46,7 +46,7 @@ export class Rejoin {
   decide(error: unknown, ending: AbortSignal): number | null {
     if (ending.aborted || this.#backoff === null) return null;
     const why = error ?? new ClosedError("ERR_CLOSED", "The server closed the session");
-    if (isFinal(why)) return null;
+    if (isPermanentFailure(why)) return null;
     try {
       const delayMs = this.#backoff.failed(why, performance.now(), Math.random());
       if (delayMs === null || ending.aborted) return null;

@@ -1,4 +1,5 @@
 // parley demo: the main job on real input, in several processes, with every claim checked.
+import { DeadlineSignal } from "../../async/deadline.ts";
 import type { Arguments } from "../command/arguments.ts";
 import type { Command } from "../command/command.ts";
 import { UsageError } from "../command/usage.ts";
@@ -94,12 +95,12 @@ async function runWhole(options: WholeOptions): Promise<number> {
   const checks = new Checks({ show: !options.json });
   const folder = await Deno.makeTempDir({ prefix: "parley-demo-" });
   using stop = new StopSignals({ beforeExit: () => Deno.removeSync(folder, { recursive: true }) });
-  const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(new Error(`Not done within ${duration(DEADLINE_MS)}`)),
-    DEADLINE_MS,
-  );
-  const signal = AbortSignal.any([stop.signal, late.signal]);
+  using deadline = new DeadlineSignal({
+    signal: stop.signal,
+    timeoutMs: DEADLINE_MS,
+    late: () => new Error(`Not done within ${duration(DEADLINE_MS)}`),
+  });
+  const { signal } = deadline;
   let error: unknown = null;
   try {
     await using run = new DemoRun({ ...options, folder, checks, signal });
@@ -107,7 +108,6 @@ async function runWhole(options: WholeOptions): Promise<number> {
   } catch (failure) {
     error = signal.aborted ? signal.reason : failure;
   } finally {
-    clearTimeout(timer);
     await Deno.remove(folder, { recursive: true });
   }
   const ms = performance.now() - startedAtMs;

@@ -2,7 +2,7 @@
 import { AuthError, ParleyError, RemoteError } from "../../errors.ts";
 import { isHangUp } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";
-import { isPeerFault } from "../../server/error_reporter.ts";
+import { isPeerFault } from "../../server/reporter.ts";
 import type { ServeErrorContext } from "../../server.ts";
 import type { WireErrorContext } from "../../wire/mod.ts";
 import { addressText } from "../command/address.ts";

@@ -69,7 +69,7 @@ export type Endpoint =
 /** What {@linkcode findEndpoint} looks at. */
 export interface FindEndpointOptions extends IpcAddressOptions {
   /** A secret of the user's own: then there is no key file, and no directory for it. */
-  secret?: unknown;
+  secret?: unknown | undefined;
   /** No secret at all. */
   insecureAnonymous?: boolean | undefined;
 }

@@ -1,7 +1,7 @@
 // The way of IPC to the network: listens and dials at an endpoint, with or without TLS.
 import { AddressError, ClosedError, ParleyError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { listen } from "../../net/listen.ts";
 import type { Listener, Transport } from "../../net/transport/transport.ts";
 import { openServerCredentials, resolveClientTls } from "../../tls/load.ts";

@@ -94,18 +94,34 @@ export interface MessageSink {
   receive(type: number, data: Uint8Array): void;
 }
 
+/** A received message. */
+export interface IpcMessage {
+  /** Its type, 1 or more, as its sender chose. */
+  readonly type: number;
+  /** Its data; it belongs to the receiver and is never overwritten. */
+  readonly data: Uint8Array;
+}
+
+/** Readers that take messages of many inboxes. */
+export interface SharedReaders<T extends IpcMessage> {
+  /** Hands a message to the read that waits longest; `false` when none waits. */
+  deliver(message: T): boolean;
+  /** Announces an inbox that was empty and has a message. */
+  announce(inbox: Inbox<T>): void;
+}
+
 /** How an inbox works with its owner. */
-export interface InboxOptions<T> {
+export interface InboxOptions<T extends IpcMessage> {
   /** The inbox is full from this many bytes on; it still takes what comes. */
   readonly highWaterBytes: number;
   /** Makes what readers get of what a link received. */
   readonly toMessage: (type: number, data: Uint8Array) => T;
-  /** Called when a message came that no call waited for and there was none before. */
-  readonly onFirst?: (() => void) | undefined;
+  /** Readers of this inbox and others, who take what no read of this inbox waits for. */
+  readonly shared?: SharedReaders<T> | undefined;
 }
 
 /** Messages in the order they came. */
-export class Inbox<T extends { readonly data: Uint8Array }> implements MessageSink {
+export class Inbox<T extends IpcMessage> implements MessageSink {
   /** Called when it is no longer full. Links come and go while the inbox stays: each sets its own. */
   onRoom: () => void = () => {};
   readonly #options: InboxOptions<T>;
@@ -140,15 +156,18 @@ export class Inbox<T extends { readonly data: Uint8Array }> implements MessageSi
     return this.#end !== null;
   }
 
-  /** Adds a message, or hands it to the call that waits longest. */
+  /** Hands a message to the read that waits longest, or keeps it until it is read. */
   receive(type: number, data: Uint8Array): void {
-    const message = this.#options.toMessage(type, data);
-    if (this.#end !== null || this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
+    if (this.#end !== null) return;
+    const { toMessage, shared } = this.#options;
+    const message = toMessage(type, data);
+    if (this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
+    if (this.#messages.size === 0 && shared?.deliver(message)) return;
     this.#messages.push(message);
     this.#bytes += message.data.length + MESSAGE_COST_BYTES;
     if (this.#messages.size > 1) return;
     this.#some?.resolve();
-    this.#options.onFirst?.();
+    shared?.announce(this);
   }
 
   /** Resolves when there is a message, or none will come. It takes nothing. */

@@ -1,14 +1,15 @@
-// Answering: queries of the other side, run by the user's handler, a bounded number at a time.
+// IncomingQueries: queries of the other side, run by the user's handler, a bounded number at a time.
 import { checkFunction } from "../../options/check.ts";
-import { Stillness } from "../../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
-import { failureData } from "./outgoing_queries.ts";
+import { failureData, isDeliberateFailure } from "./outgoing_queries.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import { frameError } from "./link_errors.ts";
 import type { LinkTelemetry } from "./telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
+import type { Outbox } from "./outbox.ts";
 import { type IpcQueryContext, QueryContext } from "./query_context.ts";
 import { QueryTimes } from "./query_times.ts";
 
@@ -16,7 +17,7 @@ import { QueryTimes } from "./query_times.ts";
 export type IpcAnswer = Uint8Array | string | void;
 
 /** How the answering half works with its link. */
-export interface AnsweringOptions {
+export interface IncomingQueriesOptions {
   /** The user's handler; without one every query fails with `ERR_NO_HANDLER`. */
   readonly handler:
     | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
@@ -27,12 +28,10 @@ export interface AnsweringOptions {
   readonly highWaterBytes: number;
   /** Bytes that the asker accepts in an answer. */
   readonly maxAnswerBytes: number;
-  /** Whether answers would only pile up now. */
-  readonly isOutboxFull: () => boolean;
-  /** Whether an answer of this size may join what waits to be written. */
-  readonly hasRoomFor: (bytes: number) => boolean;
-  /** Sends an answer, or the ping which says that we take cancel frames. */
-  readonly send: (kind: FrameKind, id: number, data: Uint8Array) => void;
+  /** Where answers go, and the ping which says that we take cancel frames. */
+  readonly outbox: Pick<Outbox, "full" | "queuedBytes" | "add">;
+  /** Bytes in the outbox up to which an answer may join them. */
+  readonly maxQueuedBytes: number;
   /** Reports what a handler threw. */
   readonly onError: (error: unknown) => void;
   /** Where handlers are measured. */
@@ -82,10 +81,10 @@ interface FinishedAnswer {
  * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`. While the outbox is full no
  * handler starts, so that finished answers are those of handlers that ran already.
  */
-export class Answering {
+export class IncomingQueries {
   /** How long answers take. */
   readonly times: QueryTimes = new QueryTimes();
-  readonly #options: AnsweringOptions;
+  readonly #options: IncomingQueriesOptions;
   #waiting = new Fifo<WaitingQuery>();
   /** Waiting queries that can be cancelled, by id. */
   readonly #waitingById = new Map<number, WaitingQuery>();
@@ -100,7 +99,7 @@ export class Answering {
   /** Answers that wait for room, in the order in which they were finished; a `Map` as they may be cancelled. */
   readonly #finished = new Map<number, FinishedAnswer>();
   #finishedBytes = 0;
-  readonly #taking = new Stillness();
+  readonly #taking = new UnchangedTimer();
   /** Whether the asker has taken no byte for {@linkcode TAKES_NOTHING_MS}. */
   #takesNothing = false;
   #hasAnnounced = false;
@@ -108,13 +107,9 @@ export class Answering {
   #ended = false;
 
   /** Makes it; checks the handler. */
-  constructor(options: AnsweringOptions) {
+  constructor(options: IncomingQueriesOptions) {
     if (options.handler !== undefined) checkFunction("Cannot answer", "onQuery", options.handler);
-    const send: AnsweringOptions["send"] = (kind, id, data) => {
-      this.times.answered(id);
-      options.send(kind, id, data);
-    };
-    this.#options = { ...options, send };
+    this.#options = options;
   }
 
   /** Queries that are not answered yet and whose asker still waits. */
@@ -169,12 +164,12 @@ export class Answering {
 
   /** Sends finished answers and runs what waits, as far as there is room. */
   resume(): void {
-    if (!this.#options.isOutboxFull()) this.#unreadBytes = 0;
+    if (!this.#options.outbox.full) this.#unreadBytes = 0;
     for (const answer of this.#finished.values()) {
-      if (!this.#options.hasRoomFor(answer.data.length)) break;
+      if (!this.#hasRoomFor(answer.data)) break;
       this.#finished.delete(answer.id);
       this.#finishedBytes -= answer.data.length;
-      this.#options.send(answer.kind, answer.id, answer.data);
+      this.#send(answer.kind, answer.id, answer.data);
       this.#options.onDone();
     }
     while (this.#waiting.size > 0 && this.#hasRoom()) {
@@ -191,14 +186,14 @@ export class Answering {
 
   /** Looks at the time: an asker that takes nothing is not kept more than the outbox may hold. */
   tick(nowMs: number, writtenBytes: number): void {
-    const isFull = this.#options.isOutboxFull();
-    const stillMs = this.#taking.lastedMs(isFull ? writtenBytes : -1, nowMs);
+    const isFull = this.#options.outbox.full;
+    const stillMs = this.#taking.unchangedMs(isFull ? writtenBytes : -1, nowMs);
     this.#takesNothing = isFull && stillMs >= TAKES_NOTHING_MS;
     if (!this.#takesNothing || this.#finished.size === 0) return;
     const dropped = [...this.#finished.keys()];
     this.#finished.clear();
     this.#finishedBytes = 0;
-    for (const id of dropped) this.#options.send(FrameKind.failure, id, failureData(NOT_TAKEN));
+    for (const id of dropped) this.#send(FrameKind.failure, id, failureData(NOT_TAKEN));
     this.#options.onDone();
   }
 
@@ -228,14 +223,26 @@ export class Answering {
   }
 
   #hasRoom(): boolean {
-    return !this.#ended && this.#running < this.#options.maxRunning && !this.#options.isOutboxFull();
+    return !this.#ended && this.#running < this.#options.maxRunning && !this.#options.outbox.full;
+  }
+
+  /** Whether an answer may join what waits to be written. */
+  #hasRoomFor(data: Uint8Array): boolean {
+    const { outbox, maxQueuedBytes } = this.#options;
+    return !outbox.full || outbox.queuedBytes + data.length <= maxQueuedBytes;
+  }
+
+  /** Sends an answer or a failure. */
+  #send(kind: FrameKind, id: number, data: Uint8Array): void {
+    this.times.answered(id);
+    this.#options.outbox.add(kind, id, data);
   }
 
   /** Says once that we take cancel frames: when the first query is not answered on the spot. */
   #announce(): void {
     if (this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined) return;
     this.#hasAnnounced = true;
-    this.#options.send(FrameKind.ping, TAKES_CANCELS_TAG, EMPTY);
+    this.#options.outbox.add(FrameKind.ping, TAKES_CANCELS_TAG, EMPTY);
   }
 
   #cancelWaiting(query: WaitingQuery): void {
@@ -287,13 +294,13 @@ export class Answering {
 
   /** Fails a query of which nothing is held any more, room or not; it may be the last that a close waits for. */
   #failNow(id: number, error: RemoteError): void {
-    const { highWaterBytes, isOutboxFull, onDone, send } = this.#options;
-    if (isOutboxFull()) this.#unreadBytes += QUERY_COST_BYTES;
+    const { highWaterBytes, outbox, onDone } = this.#options;
+    if (outbox.full) this.#unreadBytes += QUERY_COST_BYTES;
     // Until then the reading stops by itself.
     if (this.#refusing && this.#unreadBytes > highWaterBytes) {
       throw frameError("Cannot refuse any more queries: none of the answers is read");
     }
-    send(FrameKind.failure, id, failureData(error));
+    this.#send(FrameKind.failure, id, failureData(error));
     onDone();
   }
 
@@ -302,21 +309,21 @@ export class Answering {
     const data = typeof value === "string" ? new TextEncoder().encode(value) : value ?? EMPTY;
     const error = refuseAnswer(data, this.#options.maxAnswerBytes);
     if (error !== null) return this.#failed(id, error, context);
-    this.#send(FrameKind.answer, id, data, value);
+    this.#sendOrKeep(FrameKind.answer, id, data, value);
   }
 
   #failed(id: number, error: unknown, context: QueryContext): void {
-    if (!context.isOutcomeOf(error)) this.#options.onError(error);
+    if (!context.isOutcomeOf(error) && !isDeliberateFailure(error)) this.#options.onError(error);
     if (this.#ended || context.gone !== null) return;
-    this.#send(FrameKind.failure, id, failureData(error), undefined);
+    this.#sendOrKeep(FrameKind.failure, id, failureData(error), undefined);
   }
 
   /** Sends an answer, or keeps it until there is room. */
-  #send(kind: FrameKind, id: number, data: Uint8Array, value: IpcAnswer): void {
-    const { hasRoomFor, send, onDone } = this.#options;
-    if (this.#finished.size > 0 || !hasRoomFor(data.length)) {
+  #sendOrKeep(kind: FrameKind, id: number, data: Uint8Array, value: IpcAnswer): void {
+    const { onDone } = this.#options;
+    if (this.#finished.size > 0 || !this.#hasRoomFor(data)) {
       if (this.#takesNothing) {
-        send(FrameKind.failure, id, failureData(NOT_TAKEN));
+        this.#send(FrameKind.failure, id, failureData(NOT_TAKEN));
         return onDone();
       }
       // The handler may use its buffer again, as it may when the answer is sent at once.
@@ -325,7 +332,7 @@ export class Answering {
       this.#finishedBytes += data.length;
       return;
     }
-    send(kind, id, data);
+    this.#send(kind, id, data);
     onDone();
   }
 }

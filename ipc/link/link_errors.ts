@@ -11,7 +11,7 @@ import {
 import { ClosingReason } from "../protocol/frames.ts";
 
 /** What the other side's closing frame means for a process that is refused or turned out; `null` when it just closes. */
-export function refusalOf(reason: number | undefined): ParleyError | null {
+export function refusalOf(reason: number | null): ParleyError | null {
   switch (reason) {
     case ClosingReason.busy:
       return new RemoteError(
@@ -26,10 +26,10 @@ export function refusalOf(reason: number | undefined): ParleyError | null {
 }
 
 /** The link takes no more: the other side closes with that reason, or this one does where there is none. */
-export function linkGone(theirReason: number | undefined): Error {
+export function linkGone(theirReason: number | null): Error {
   const refusal = refusalOf(theirReason);
   if (refusal !== null) return refusal;
-  return theirReason !== undefined
+  return theirReason !== null
     ? new ClosedError("ERR_GOING_AWAY", "Cannot go on: the other side closes")
     : new ClosedError("ERR_CLOSED", "Cannot go on: the connection was closed on this side");
 }

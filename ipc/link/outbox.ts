@@ -1,6 +1,6 @@
 // Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
 import { LARGE_BYTES, returnBuffer, takeBuffer } from "../../collections/buffers.ts";
-import { handled, rejected } from "../../async/rejections.ts";
+import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
@@ -108,7 +108,7 @@ export class Outbox {
     const written = this.#add(kind, tag, data);
     if (!this.full) return written ?? ACCEPTED;
     const room = this.waitForRoom();
-    return written === null ? room : handled(Promise.all([written, room]).then(() => {}));
+    return written === null ? room : ignoreRejection(Promise.all([written, room]).then(() => {}));
   }
 
   /** Resolves when a push would not have to wait. */
@@ -277,7 +277,7 @@ export class Outbox {
 /** A promise whose rejection may go unheard: the link tells of its end in other ways too. */
 function settledQuietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
-  handled(waiting.promise);
+  ignoreRejection(waiting.promise);
   return waiting;
 }
 

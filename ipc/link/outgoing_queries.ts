@@ -1,9 +1,10 @@
-// Asked: queries that wait for their answer, each with its time limit, all under one timer.
+// OutgoingQueries: queries that wait for their answer, each with its time limit, all under one timer.
 import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../options/check.ts";
 import { escapeForLog } from "../../log/text.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** How a query may end early. */
 export interface IpcQueryOptions {
@@ -30,13 +31,11 @@ interface Query {
 }
 
 /** How the table of queries works with its link. */
-export interface AskedOptions {
+export interface OutgoingQueriesOptions {
   /** Queries that are sent and not answered; others wait their turn. */
   readonly maxInFlight: number;
-  /** Sends a query; gives `false` when there is no room now. */
-  readonly send: (id: number, data: Uint8Array, context: Uint8Array | undefined) => boolean;
-  /** Sends a cancel frame. */
-  readonly cancel: (id: number) => void;
+  /** Where queries and cancel frames go. Queries wait while it is full. */
+  readonly outbox: Pick<Outbox, "full" | "add">;
   /** Called when the last query has settled. */
   readonly onIdle: () => void;
 }
@@ -50,12 +49,14 @@ export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
 /** Queries given up while they waited to be sent that may stay in the queue before it is made anew without them. */
 const MAX_SETTLED_UNSENT = 32;
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 /** A failed answer on the wire: a code, and a text that may be empty. */
 const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 
 /** The asking half of a link. */
-export class Asked {
-  readonly #options: AskedOptions;
+export class OutgoingQueries {
+  readonly #options: OutgoingQueriesOptions;
   readonly #sent = new Map<number, Query>();
   #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
@@ -74,7 +75,7 @@ export class Asked {
   #timerAtMs = Infinity;
 
   /** Makes an empty table. */
-  constructor(options: AskedOptions) {
+  constructor(options: OutgoingQueriesOptions) {
     this.#options = options;
   }
 
@@ -124,7 +125,7 @@ export class Asked {
    *
    * @returns `false` for an answer to what was never asked
    */
-  answered(kind: FrameKind, id: number, data: Uint8Array): boolean {
+  onAnswer(kind: FrameKind, id: number, data: Uint8Array): boolean {
     const query = this.#sent.get(id);
     this.#givenUp.delete(id);
     const cancelledBytes = this.#cancelled.get(id);
@@ -144,7 +145,7 @@ export class Asked {
   /** The other side takes cancel frames: a handler that still works for a query that was given up is told. */
   peerTakesCancels(): void {
     this.#peerTakesCancels = true;
-    for (const id of this.#givenUp) this.#options.cancel(id);
+    for (const id of this.#givenUp) this.#sendCancel(id);
     this.#givenUp.clear();
   }
 
@@ -159,10 +160,12 @@ export class Asked {
   }
 
   #send(query: Query): boolean {
-    const { maxInFlight, send } = this.#options;
+    const { maxInFlight, outbox } = this.#options;
     const tooMuch = this.#sentBytes > 0 && this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
     if (tooMuch || this.#sent.size + this.#cancelled.size >= maxInFlight) return false;
-    if (!send(query.id, query.data!, query.context)) return false;
+    if (outbox.full) return false;
+    if (query.context !== undefined) outbox.add(FrameKind.context, query.id, query.context);
+    outbox.add(FrameKind.query, query.id, query.data!);
     query.data = null;
     this.#sentBytes += query.dataBytes;
     this.#sent.set(query.id, query);
@@ -171,18 +174,23 @@ export class Asked {
 
   /** Fails a query whose asker no longer waits, and says so to the other side if it has it. */
   #giveUp(query: Query, error: unknown): void {
-    const { cancel, maxInFlight } = this.#options;
     if (!this.#sent.has(query.id)) this.#dropSettled();
     else if (this.#peerTakesCancels) {
-      cancel(query.id);
+      this.#sendCancel(query.id);
       this.#cancelled.set(query.id, query.dataBytes);
       this.#sentBytes += query.dataBytes; // what settles takes it off
     } else {
       this.#givenUp.add(query.id);
       // A side of an older version never takes them: what is remembered is bounded.
-      if (this.#givenUp.size > maxInFlight) this.#givenUp.delete(this.#givenUp.values().next().value!);
+      if (this.#givenUp.size > this.#options.maxInFlight) {
+        this.#givenUp.delete(this.#givenUp.values().next().value!);
+      }
     }
     this.#fail(query, error);
+  }
+
+  #sendCancel(id: number): void {
+    this.#options.outbox.add(FrameKind.cancel, id, NOTHING);
   }
 
   /** Makes the queue anew when most of it was given up: who asks and gives up must not fill it while nothing is sent. */
@@ -244,9 +252,17 @@ function remoteError(data: Uint8Array): RemoteError {
   return new RemoteError(code, text === "" ? "The other side could not answer" : escapeForLog(text));
 }
 
-/** The bytes of a failed answer. Only a `RemoteError` that the handler throws on purpose says more than a fixed text. */
+/**
+ * Whether a handler throws this as its answer: a `RemoteError` with a code that can be sent. It is no fault of the handler, so it is
+ * neither counted nor reported.
+ */
+export function isDeliberateFailure(error: unknown): error is RemoteError {
+  return error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `);
+}
+
+/** The bytes of a failed answer. Only a deliberate failure says more than a fixed text. */
 export function failureData(error: unknown): Uint8Array {
-  const text = error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `)
+  const text = isDeliberateFailure(error)
     ? `${error.code}: ${error.message.slice(0, 256)}`
     : `${error instanceof ParleyError ? error.code : "ERR_HANDLER"}: The handler failed`;
   return new TextEncoder().encode(text).subarray(0, 1024);

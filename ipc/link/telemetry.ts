@@ -14,6 +14,7 @@ import {
   type TraceParts,
 } from "../../stats/telemetry/trace_context.ts";
 import { FrameKind, TAKES_CONTEXTS_TAG } from "../protocol/frames.ts";
+import type { Outbox } from "./outbox.ts";
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -37,20 +38,20 @@ export class LinkTelemetry {
   }
 
   /** The link begins: says that we take trace contexts, and has its counters exported. */
-  start(link: ObservedLink, send: (kind: FrameKind, tag: number, data: Uint8Array) => void): void {
+  start(link: ObservedLink, outbox: Pick<Outbox, "add">): void {
     if (!telemetryOn()) return;
-    send(FrameKind.ping, TAKES_CONTEXTS_TAG, NOTHING);
+    outbox.add(FrameKind.ping, TAKES_CONTEXTS_TAG, NOTHING);
     const unobserve = observeCounters(this.#labels, () => ({ ...link.stats() }));
     void link.closed.then(unobserve);
   }
 
   /** A ping came: the one with the highest tag says that the other side takes trace contexts. */
-  pinged(tag: number): void {
+  onPing(tag: number): void {
     if (tag === TAKES_CONTEXTS_TAG) this.#peerTakesContexts = true;
   }
 
   /** A trace context came: that of the query of this id, which comes next. */
-  told(id: number, data: Uint8Array): void {
+  onContext(id: number, data: Uint8Array): void {
     this.#context = telemetryOn() ? { id, data } : null;
   }
 

@@ -1,7 +1,8 @@
 // LinkWatch: finds out that the other side is dead, does not read, or does not end what it began.
-import { Stillness } from "../../async/unchanged_timer.ts";
+import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import { FRAME_HEAD_BYTES } from "../protocol/frames.ts";
+import type { Pings } from "./pings.ts";
 
 /** Times that are watched, in ms; 0 is off. */
 export interface LinkWatchOptions {
@@ -15,14 +16,12 @@ export interface LinkWatchOptions {
   readonly messageTimeoutMs: number;
 }
 
-/** What the watch can do. */
-export interface LinkWatchActions {
-  /** Asks the other side for a sign of life. */
-  ping(): void;
-  /** Sends a sign that the other side did not ask for: we live, but our application does not read. */
-  stillHere(): void;
+/** What of an `IpcLink` the watch uses. */
+export interface WatchedLink {
+  /** Asks for signs of life, and sends some: this process lives, but its application does not read. */
+  readonly pings: Pick<Pings, "ask" | "sendUnsolicitedPong">;
   /** Ends the link. */
-  fail(error: Error): void;
+  abort(error: Error): void;
 }
 
 /** What a link looks like at one moment. */
@@ -52,19 +51,19 @@ const SIGN_MS = 1000;
 /** Compares one look with the next, so that nothing is spent on a message. */
 export class LinkWatch {
   readonly #options: LinkWatchOptions;
-  readonly #actions: LinkWatchActions;
-  readonly #writes = new Stillness();
-  readonly #frames = new Stillness();
+  readonly #link: WatchedLink;
+  readonly #writes = new UnchangedTimer();
+  readonly #frames = new UnchangedTimer();
   #inputs = 0;
-  readonly #silence = new Stillness();
+  readonly #silence = new UnchangedTimer();
   #pingedAtMs: number | null = null;
   #lookedAtMs = -Infinity;
   #signAtMs = -Infinity;
 
-  /** Makes a watch. */
-  constructor(options: LinkWatchOptions, actions: LinkWatchActions) {
+  /** Watches `link`. */
+  constructor(options: LinkWatchOptions, link: WatchedLink) {
     this.#options = options;
-    this.#actions = actions;
+    this.#link = link;
   }
 
   /** Bytes came. */
@@ -80,8 +79,8 @@ export class LinkWatch {
       // Nothing can be said of the other side before it had its chance to be heard.
       this.#inputs++;
       this.#pingedAtMs = null;
-      this.#writes.lastedMs(-1, nowMs);
-      this.#frames.lastedMs(-1, nowMs);
+      this.#writes.unchangedMs(-1, nowMs);
+      this.#frames.unchangedMs(-1, nowMs);
     }
     this.#watchWrites(nowMs, look);
     this.#watchMessage(nowMs, look);
@@ -93,9 +92,9 @@ export class LinkWatch {
     const { writeTimeoutMs } = this.#options;
     // That no sign of life fits in is no fault of a side that does not read either: two that rest owe each other nothing.
     const owes = writing && queuedBytes > FRAME_HEAD_BYTES;
-    const stillMs = this.#writes.lastedMs(owes ? writtenBytes : -1, nowMs);
+    const stillMs = this.#writes.unchangedMs(owes ? writtenBytes : -1, nowMs);
     if (!owes || stillMs < writeTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
         `The connection was closed as the other side took none of ${queuedBytes} bytes within ${writeTimeoutMs} ms`,
@@ -107,9 +106,9 @@ export class LinkWatch {
   #watchMessage(nowMs: number, { paused, inFrame, framesIn }: LinkLook): void {
     const { messageTimeoutMs } = this.#options;
     const watched = inFrame && !paused && messageTimeoutMs > 0;
-    const stillMs = this.#frames.lastedMs(watched ? framesIn : -1, nowMs);
+    const stillMs = this.#frames.unchangedMs(watched ? framesIn : -1, nowMs);
     if (!watched || stillMs < messageTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new TimeoutError(
         "ERR_READ_TIMEOUT",
         `The connection was closed as a message that had begun did not end within ${messageTimeoutMs} ms`,
@@ -122,7 +121,7 @@ export class LinkWatch {
       !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
     ) return;
     this.#signAtMs = nowMs;
-    this.#actions.stillHere();
+    this.#link.pings.sendUnsolicitedPong();
   }
 
   #watchLife(nowMs: number, { paused, writing }: LinkLook): void {
@@ -132,20 +131,28 @@ export class LinkWatch {
       this.#inputs++;
       this.#pingedAtMs = null;
     }
-    const silentMs = this.#silence.lastedMs(this.#inputs, nowMs);
+    const silentMs = this.#silence.unchangedMs(this.#inputs, nowMs);
     if (silentMs === 0) this.#pingedAtMs = null;
     if (this.#pingedAtMs === null) {
       if (silentMs < keepaliveMs) return;
       this.#pingedAtMs = nowMs;
-      this.#actions.ping();
+      this.#link.pings.ask();
       return;
     }
     if (nowMs - this.#pingedAtMs < keepaliveTimeoutMs) return;
-    this.#actions.fail(
+    this.#link.abort(
       new TimeoutError(
         "ERR_KEEPALIVE_TIMEOUT",
         `The connection was closed as the other side gave no sign of life within ${keepaliveTimeoutMs} ms`,
       ),
     );
   }
+}
+
+/** The shortest time that is watched, in ms: how often a sweeper must look at the link. */
+export function shortestMs(options: LinkWatchOptions): number {
+  const { keepaliveMs, keepaliveTimeoutMs, writeTimeoutMs, messageTimeoutMs } = options;
+  return Math.min(
+    ...[keepaliveMs, keepaliveTimeoutMs, writeTimeoutMs, messageTimeoutMs].filter((ms) => ms > 0),
+  );
 }

@@ -2,9 +2,10 @@
 import { callHook } from "../../log/call_hook.ts";
 import { checkFunction, checkOneOf } from "../../options/check.ts";
 import { ParleyError, RemoteError } from "../../errors.ts";
+import { ErrorChannel, type ErrorLine, type HookContext } from "../../log/error_channel.ts";
 import type { Logger } from "../../log/logger.ts";
 import { EventLog } from "../../log/events.ts";
-import { errorForLog, KindRateLimiter } from "../../log/text.ts";
+import { errorForLog, KindRateLimiter, type LogDecision } from "../../log/text.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { IpcStatusEvent } from "./status.ts";
 
@@ -69,7 +70,8 @@ export interface IpcErrorContext {
    * client; the error names the limit, and is reported once in ten seconds for each limit. `"handshake"`: a process was to prove
    * itself. `"client"`: the hook `onClient` threw. `"connection"`: this side ended a connection, because the other side broke the
    * protocol, is silent or does not read. `"connect"`: a client or a pair that was connected before has ended for good, because no
-   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw.
+   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw something other than a `RemoteError`, which is
+   * an answer.
    */
   readonly phase: "accept" | "refused" | "handshake" | "client" | "connection" | "connect" | "query";
   /** The other side, where it is known: its address for TCP, the `sessionId` of the connection for a unix socket. */
@@ -90,9 +92,8 @@ const MESSAGES: Readonly<Partial<Record<string, string>>> = {
   connect: "The channel ended for good",
 };
 
-/** Brings errors that have no caller to `onError` or the logger, without a flood and without a throw. */
-export class IpcReporter {
-  readonly #onError: IpcErrorHandler | undefined;
+/** Where the errors of a channel go, and what it logs of itself. Every method may be called at any moment; none throws. */
+export class IpcReporter extends ErrorChannel<IpcErrorContext> {
   readonly #logger: Logger;
   readonly #limiter = new KindRateLimiter();
   readonly #refused = new KindRateLimiter(REFUSED_LINES);
@@ -103,35 +104,42 @@ export class IpcReporter {
 
   /** Makes a reporter. */
   constructor(onError: IpcErrorHandler | undefined, logger: Logger) {
-    this.#onError = onError;
+    super({ onError, logger });
     this.#logger = logger;
     this.#events = new EventLog(logger);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, phase: IpcErrorContext["phase"], peer?: string): void {
-    this.recent.add(error, { phase, peer });
-    const limiter = phase === "refused" ? this.#refused : this.#limiter;
-    const decision = limiter.ask(`${phase} ${codeOf(error)}`, performance.now());
-    if (!decision.write) return;
-    const onError = this.#onError;
-    if (onError === undefined) return this.#log(error, phase, decision.leftOut, peer);
-    const context: IpcErrorContext = peer === undefined ? { phase } : { phase, peer };
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, "hook", 0));
+    this.deliver(error, peer === undefined ? { phase } : { phase, peer });
   }
 
-  #log(error: unknown, phase: string, leftOut: number, peer?: string): void {
-    const text = errorForLog(error);
+  protected override keep(error: unknown, { phase, peer }: IpcErrorContext, count: number): void {
+    this.recent.add(error, { phase, peer, count });
+  }
+
+  /** Limits what reaches `onError` as well: a peer can bring about each of these errors as often as it likes. */
+  protected override limit(error: unknown, context: IpcErrorContext, nowMs: number): LogDecision {
+    const limiter = context.phase === "refused" ? this.#refused : this.#limiter;
+    return limiter.ask(this.kindOf(error, context), nowMs);
+  }
+
+  protected override kindOf(error: unknown, { phase }: IpcErrorContext | HookContext): string {
+    return `${phase} ${codeOf(error)}`;
+  }
+
+  protected override lineOf(
+    _error: unknown,
+    context: IpcErrorContext | HookContext,
+    leftOut: number,
+  ): ErrorLine {
+    const { phase, peer }: { readonly phase: string; readonly peer?: string | undefined } = context;
     const message = MESSAGES[phase];
-    const fields = { phase, ...(peer === undefined ? {} : { peer }), leftOut };
-    // What reports errors must not make new ones.
-    callHook(
-      () =>
-        message !== undefined
-          ? this.#logger.warn(`${message}: ${text}`, fields)
-          : this.#logger.error(`Error in phase "${phase}": ${text}`, fields),
-      () => {},
-    );
+    return {
+      level: message === undefined ? "error" : "warn",
+      message: message ?? `Error in phase "${phase}"`,
+      fields: { phase, ...peer !== undefined && { peer }, leftOut },
+    };
   }
 
   /** Logs an attempt to connect that failed and is followed by another: what waits for long must say for what. */
@@ -155,7 +163,7 @@ export class IpcReporter {
   }
 
   /** A channel is in another status; a pair that says "listening" has the server's part. */
-  told(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
+  statusChanged(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
     // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
     // broke off does not end the listening.

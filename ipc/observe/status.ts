@@ -28,7 +28,7 @@ export interface IpcStatusEvent {
   /** When it began. */
   readonly at: Date;
   /** Why: what was lost, what failed. */
-  readonly error?: unknown;
+  readonly error?: unknown | undefined;
   /**
    * Bytes that were accepted for writing and not yet handed to the kernel when a connection was lost. Messages before those may
    * be lost as well: `flush()` tells what arrived.
@@ -40,7 +40,7 @@ export interface IpcStatusEvent {
 const MAX_BEHIND = 256;
 
 /** Whether nothing comes after a status. */
-export function isFinal(status: IpcStatus): boolean {
+export function isFinalStatus(status: IpcStatus): boolean {
   return status === "closed" || status === "error" || status === "timed-out" || status === "disconnected";
 }
 
@@ -62,7 +62,7 @@ export class StatusFeed {
 
   /** Tells of a new status; a final one is the last. */
   push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number | undefined } = {}): void {
-    if (isFinal(this.#current.status)) return;
+    if (isFinalStatus(this.#current.status)) return;
     this.#current = { status, at: new Date(), ...details };
     this.#onEvent(this.#current);
     for (const watcher of this.#watchers) watcher.push(this.#current);
@@ -114,7 +114,7 @@ class StatusWatcher implements AsyncIterableIterator<IpcStatusEvent, undefined> 
     if (this.#left) return { value: undefined, done: true };
     const value = this.#events.shift();
     if (value === undefined) return null;
-    if (isFinal(value.status)) this.#leave();
+    if (isFinalStatus(value.status)) this.#leave();
     return { value, done: false };
   }
 

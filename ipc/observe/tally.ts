@@ -9,8 +9,8 @@ import { LiveSum } from "../../stats/data/live_sum.ts";
 import type { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { freezeDeep, type IpcLinkStats, type IpcStats } from "../../stats/data/snapshots.ts";
 import type { IpcLink } from "../link/link.ts";
-import { breachOf, peerName, reportEnd } from "../link/link_ends.ts";
-import type { LinkEnd } from "../link/link_types.ts";
+import { breachOf, peerName, reportOutcome } from "./link_outcomes.ts";
+import type { LinkOutcome } from "../link/state.ts";
 import type { IpcReporter } from "./reporter.ts";
 
 /** What holds besides what was counted. */
@@ -68,10 +68,16 @@ export class IpcTally {
     });
   }
 
+  /** Counts and reports what a hook or a handler of the application threw. */
+  handlerFailed(error: unknown, phase: "client" | "query"): void {
+    this.counters.handlerErrors++;
+    this.#reporter.report(error, phase);
+  }
+
   /** Counts and reports how a connection to `peer` ended, or an attempt to make one. */
-  ended(end: LinkEnd, peer: string): void {
+  ended(end: LinkOutcome, peer: string): void {
     if (breachOf(end) !== null) this.counters.protocolErrors++;
-    reportEnd(this.#reporter, end, peer);
+    reportOutcome(this.#reporter, end, peer);
   }
 
   /** One connection, while it is open. */

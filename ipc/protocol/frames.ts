@@ -84,7 +84,7 @@ export function encodeFrame(kind: FrameKind, tag: number, data: Uint8Array): Uin
  * Cuts a flow of bytes into frames. The head is judged before any byte of the data is held, and a frame that spans
  * chunks takes memory as its bytes come, not as its length announces. After an error it is of no more use.
  */
-export class FrameDecoder {
+export class IpcFrameReader {
   readonly #maxDataBytes: number;
   readonly #gather = new Gather();
   /** Frames that have ended, of every kind. */

@@ -1,4 +1,5 @@
 // connectNode(): dials by node:net, over TCP or a unix socket.
+import { unlessAborted } from "../../async/deadline.ts";
 import net from "node:net";
 import { dialFault, isSelf, selfConnected } from "../transport/faults.ts";
 import { NodeLink } from "./node_link.ts";
@@ -50,20 +51,15 @@ async function connectHost(
 /** Waits until a socket is connected; it is free when this rejects. */
 async function connectSocket(socket: net.Socket, address: Address, signal: AbortSignal): Promise<NodeLink> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
   socket.once("connect", resolve);
   socket.on("error", (cause) => reject(dialFault(address, cause)));
   try {
-    signal.throwIfAborted();
-    await promise;
+    await unlessAborted(promise, signal);
     const link = new NodeLink(socket, address.transport === "unix" ? address.path : undefined);
     if (isSelf(link.localAddr, link.remoteAddr)) throw selfConnected(address);
     return link;
   } catch (error) {
     socket.destroy();
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

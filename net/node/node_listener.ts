@@ -1,4 +1,5 @@
 // Listening by node:net: accepts sockets, which rest until they are wanted, with TLS or without.
+import { unlessAborted } from "../../async/deadline.ts";
 import net from "node:net";
 import type { CredentialSource } from "../../tls/handshake/options.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
@@ -337,11 +338,5 @@ async function readHeader(link: NodeLink, signal: AbortSignal): Promise<ProxyHea
       reject(error);
     }
   });
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  return await unlessAborted(promise, signal);
 }

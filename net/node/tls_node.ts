@@ -1,4 +1,5 @@
 // TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
+import { DeadlineSignal, unlessAborted } from "../../async/deadline.ts";
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import tls from "node:tls";
@@ -76,15 +77,11 @@ async function peekBriefly(
   hostname: string,
   options: DialOptions,
 ): Promise<PeerCertificate | undefined> {
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), PEEK_MS);
-  const signal = AbortSignal.any([options.signal, limit.signal]);
+  using deadline = new DeadlineSignal({ signal: options.signal, timeoutMs: PEEK_MS });
   try {
-    return (await peekTls(target, hostname, { ...options, signal })).chain[0];
+    return (await peekTls(target, hostname, { ...options, signal: deadline.signal })).chain[0];
   } catch {
     return undefined;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -269,7 +266,6 @@ async function settle(
   ) => void,
 ): Promise<Transport> {
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
-  const onAbort = () => reject(signal.reason);
   let isRefused = false;
   const onClose = () => {
     // A peer that was refused leaves; why it was refused is known.
@@ -277,7 +273,6 @@ async function settle(
   };
   // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
   link.onEnd = () => setImmediate(onClose);
-  signal.addEventListener("abort", onAbort, { once: true });
   link.socket.once("close", onClose);
   try {
     signal.throwIfAborted();
@@ -292,12 +287,11 @@ async function settle(
     }, (error) => {
       if (!isRefused) reject(error);
     });
-    return await promise;
+    return await unlessAborted(promise, signal);
   } catch (error) {
     link.destroy();
     throw error;
   } finally {
-    signal.removeEventListener("abort", onAbort);
     link.socket.removeListener("close", onClose);
     link.onEnd = nothing;
   }

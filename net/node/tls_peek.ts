@@ -1,4 +1,5 @@
 // peekTls(): what a server shows in its TLS handshake, unverified.
+import { unlessAborted } from "../../async/deadline.ts";
 import tls from "node:tls";
 import { peerCertificate } from "../../tls/handshake/describe.ts";
 import { normalizeHost } from "../../tls/handshake/host.ts";
@@ -32,10 +33,8 @@ export async function peekTls(
   const { signal } = options;
   const link = await connectNode(target, options);
   const { promise, resolve, reject } = Promise.withResolvers<PeekedTls>();
-  const onAbort = () => reject(signal.reason);
   options.onStage?.("secure");
   const onEnd = () => reject(handshakeFault(new Error("the server closed the connection"), hostname));
-  signal.addEventListener("abort", onAbort, { once: true });
   link.onEnd = onEnd;
   try {
     const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
@@ -46,9 +45,8 @@ export async function peekTls(
     session.on("error", (cause) => reject(handshakeFault(cause, hostname)));
     session.once("close", onEnd);
     link.watch();
-    return await promise;
+    return await unlessAborted(promise, signal);
   } finally {
-    signal.removeEventListener("abort", onAbort);
     link.destroy();
   }
 }

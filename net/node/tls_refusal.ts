@@ -1,5 +1,6 @@
 // refuseByAlert(): ends a TLS session of node:tls so that the peer knows that it was refused.
 import type { TLSSocket } from "node:tls";
+import { watchWait } from "../../async/wait.ts";
 import { type NodeLink, nothing } from "./node_link.ts";
 
 /** How long a peer that was refused by an alert may take to read it and leave, in ms. Its descriptor is held as long. */
@@ -24,18 +25,16 @@ interface EngineHandle {
 export async function refuseByAlert(link: NodeLink, session: TLSSocket, signal: AbortSignal): Promise<void> {
   session.on("error", nothing);
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, REFUSAL_MS);
   const onEnd = () => resolve();
+  const stop = watchWait({ signal, timeoutMs: REFUSAL_MS }, { cancel: onEnd });
   link.socket.once("close", onEnd);
   link.onEnd = onEnd;
-  signal.addEventListener("abort", onEnd, { once: true });
   try {
     (session as unknown as { _handle: EngineHandle })._handle.receive(FORBIDDEN_RECORD);
     await promise;
   } catch {
     // Without an alert it is ended all the same.
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onEnd);
+    stop();
   }
 }

@@ -1,7 +1,7 @@
 // Which addresses a host stands for, and which of them is dialled: one rule for every backend.
 import { AddressError } from "../../errors.ts";
 import { listenFault } from "../transport/faults.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 
 /** What "localhost" means, whatever the machine's files say (RFC 6761, section 6.3). IPv4 first: most servers listen there. */
 const LOOPBACK: readonly string[] = ["127.0.0.1", "::1"];
@@ -123,16 +123,13 @@ class DialRace<T> {
   }
 
   async run(signal: AbortSignal): Promise<T> {
-    const onAbort = () => this.#result.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
     try {
       signal.throwIfAborted();
       this.#next();
-      return await this.#result.promise;
+      return await unlessAborted(this.#result.promise, signal, this.#discard);
     } finally {
       this.#isOver = true;
       clearTimeout(this.#timer);
-      signal.removeEventListener("abort", onAbort);
       this.#stop.abort();
     }
   }

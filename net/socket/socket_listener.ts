@@ -1,4 +1,5 @@
-// DenoListener: a Listener over one of Deno's: TCP, a unix socket or native TLS.
+// DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
+import { watchWait } from "../../async/wait.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";
 import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
@@ -173,8 +174,7 @@ class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
 
   async identify({ signal }: { signal: AbortSignal }): Promise<void> {
     const { conn, description } = this;
-    const onAbort = () => closeQuietly(conn);
-    signal.addEventListener("abort", onAbort, { once: true });
+    const stop = watchWait({ signal }, { cancel: () => closeQuietly(conn) });
     try {
       signal.throwIfAborted();
       const { addresses, rest } = await readHeader(conn);
@@ -184,7 +184,7 @@ class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
       closeQuietly(conn);
       throw signal.aborted ? signal.reason : error;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      stop();
     }
   }
 

@@ -1,6 +1,6 @@
 // TCP: dialling and listening by Deno's own sockets.
 import { dialFault, isSelf, listenFault, selfConnected } from "../transport/faults.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";

@@ -1,4 +1,5 @@
 // TLS by Deno itself: fast on small messages, and simple; what it cannot do is refused before anything is opened.
+import { watchWait } from "../../async/wait.ts";
 import type { ResolvedClientTls } from "../../tls/handshake/options.ts";
 import {
   alpnMismatch,
@@ -8,7 +9,7 @@ import {
   listenFault,
   selfConnected,
 } from "../transport/faults.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
 import {
@@ -136,8 +137,7 @@ async function shakeHands(
   alpnProtocols: readonly string[],
   { signal, hostname }: { signal: AbortSignal; hostname?: string | undefined },
 ): Promise<Transport> {
-  const onAbort = () => closeQuietly(conn);
-  signal.addEventListener("abort", onAbort, { once: true });
+  const stop = watchWait({ signal }, { cancel: () => closeQuietly(conn) });
   try {
     signal.throwIfAborted();
     const { alpnProtocol } = await conn.handshake();
@@ -154,6 +154,6 @@ async function shakeHands(
     signal.throwIfAborted();
     throw handshakeFault(cause, hostname);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    stop();
   }
 }

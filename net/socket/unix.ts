@@ -1,6 +1,6 @@
 // Unix sockets: dialling and listening by Deno's own sockets.
 import { dialFault } from "../transport/faults.ts";
-import { unlessAborted } from "../../async/late.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { DenoListener } from "./socket_listener.ts";
 import { closeQuietly, SocketTransport } from "./socket_transport.ts";
 import type { DialOptions, ListenOptions } from "./tcp.ts";

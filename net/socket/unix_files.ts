@@ -1,4 +1,5 @@
 // Files of unix sockets: names beside them, who they are, and turns among starters.
+import { pause } from "../../async/pause.ts";
 
 /** Longest path in bytes (`sun_path` of Linux without its ending zero). */
 export const MAX_PATH_BYTES = 107;
@@ -34,7 +35,7 @@ export async function lockDirectory(path: string, maxMs: number = Infinity): Pro
 async function lockWithin(file: Deno.FsFile, maxMs: number): Promise<boolean> {
   for (const end = performance.now() + maxMs; !await file.tryLock(true);) {
     if (performance.now() >= end) return false;
-    await new Promise((resolve) => setTimeout(resolve, RETRY_LOCK_MS));
+    await pause(RETRY_LOCK_MS);
   }
   return true;
 }

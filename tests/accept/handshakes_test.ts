@@ -6,6 +6,7 @@ import { Penalties } from "../../limits/penalties.ts";
 import { handshakeFault, HangUp } from "../../net/transport/faults.ts";
 import { memoryPair } from "../../net/transport/transport.ts";
 import type { Address, Incoming, Transport } from "../../net/transport/transport.ts";
+import type { Handshake } from "../../accept/handshake.ts";
 import { Handshakes } from "../../accept/handshakes.ts";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { codeOf } from "../support/peers/servers.ts";
@@ -26,19 +27,34 @@ const silent = incomingOf((signal) => {
   return promise;
 });
 
+/** What a test does in place of a server. */
+interface BenchOptions {
+  timeoutMs?: number;
+  isInstant?: boolean;
+  /** Whether a peer whose connection opens is refused in order. */
+  isRefused?: (incoming: Incoming) => boolean;
+}
+
 /** Handshakes of one server, and what came of them. */
-function bench(timeoutMs = 60_000, isInstant = false) {
+function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false }: BenchOptions = {}) {
   const penalties = new Penalties({ graceMs: 0 });
   const admission = new Admission<AbortController>({}, { penalties });
   const counters = { connectionsReplaced: 0, handshakeFailures: 0, handshakeTimeouts: 0 };
   const stopping = new AbortController();
   const failures: unknown[] = [];
   const refusals: RefusalReason[] = [];
+  const handshake: Handshake<Transport> = {
+    isInstant,
+    async perform(incoming, signal) {
+      const transport = await incoming.open({ signal });
+      return isRefused(incoming) ? null : transport;
+    },
+    discard: (transport) => transport.close(),
+  };
   const handshakes = new Handshakes(admission, penalties, { counters, handshakes: new DurationHistogram() }, {
+    handshake,
     timeoutMs,
     stopping: stopping.signal,
-    isInstant,
-    protocol: null,
     onFailed: (error) => failures.push(error),
     onRefused: (_incoming, reason) => refusals.push(reason),
   });
@@ -111,7 +127,7 @@ Deno.test("Handshakes count and tell of who hangs up in the midst of one, and pu
 });
 
 Deno.test("Handshakes punish who says nothing in time, for longer", async () => {
-  const { counters, failures, handshakes, admit, owedMs } = bench(1);
+  const { counters, failures, handshakes, admit, owedMs } = bench({ timeoutMs: 1 });
   assertEquals(await settles("the deadline", handshakes.finish(silent, admit())), null);
   assert(owedMs() > 5_000);
   assertEquals(failures.map(codeOf), ["ERR_HANDSHAKE_TIMEOUT"]);
@@ -129,14 +145,17 @@ Deno.test("Handshakes hand over the transport of a handshake that succeeds", asy
 });
 
 Deno.test("Handshakes pay off for a good one what a failed one owed, unless it was refused in order", async () => {
-  const { handshakes, admit, owedMs } = bench();
+  const refused: Incoming[] = [];
+  const { handshakes, admit, owedMs } = bench({ isRefused: (incoming) => refused.includes(incoming) });
   const error = new TlsError("ERR_TLS_HANDSHAKE", "Cannot finish the TLS handshake: it is no TLS");
   const early = [admit(), admit()];
   await handshakes.finish(incomingOf(() => Promise.reject(error)), admit());
   const [near, far] = memoryPair();
   const good = incomingOf(() => Promise.resolve(near));
-  await handshakes.finish(good, early[0]!, () => false);
+  refused.push(good);
+  assertEquals(await handshakes.finish(good, early[0]!), null);
   assert(owedMs() > 0);
+  refused.pop();
   await handshakes.finish(good, early[1]!);
   assertEquals(owedMs(), 0);
   near.close();
@@ -144,7 +163,7 @@ Deno.test("Handshakes pay off for a good one what a failed one owed, unless it w
 });
 
 Deno.test("Handshakes that are none make no timer and no controller", async () => {
-  const { admission, handshakes, admit } = bench(60_000, true);
+  const { admission, handshakes, admit } = bench({ isInstant: true });
   const made: string[] = [];
   const { setTimeout, AbortController } = globalThis;
   const [near, far] = memoryPair();
@@ -189,7 +208,7 @@ function proxied(hostname: string, identify?: () => Promise<void>): Incoming & {
 }
 
 Deno.test("Handshakes hear for whom a balancer stands first, and count that source", async () => {
-  const { admission, penalties, refusals, handshakes } = bench(60_000, true);
+  const { admission, penalties, refusals, handshakes } = bench({ isInstant: true });
   const admitUnknown = () => {
     const result = admission.admit(null, performance.now());
     assert(result.kind === "admitted");
@@ -205,7 +224,7 @@ Deno.test("Handshakes hear for whom a balancer stands first, and count that sour
 });
 
 Deno.test("Handshakes punish no source for what a balancer does: no header, a wrong one, or none in time", async () => {
-  const { admission, penalties, counters, failures, handshakes } = bench(20);
+  const { admission, penalties, counters, failures, handshakes } = bench({ timeoutMs: 20 });
   const wrong = new TlsError("ERR_TLS_HANDSHAKE", "It stands for a wrong header");
   for (const identify of [() => Promise.reject(wrong), () => new Promise<void>(() => {})]) {
     const result = admission.admit(null, performance.now());

@@ -23,10 +23,10 @@ function incomingFrom(hostname: string): Incoming & { refusals: number } {
 class Waits {
   #wake: (() => void)[] = [];
 
-  readonly pause = (_ms: number, signal: AbortSignal): Promise<void> => {
+  readonly pause = (_ms: number, signal?: AbortSignal): Promise<void> => {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake.push(resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    signal?.addEventListener("abort", () => resolve(), { once: true });
     return promise;
   };
 

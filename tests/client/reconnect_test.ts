@@ -13,7 +13,7 @@ import {
   TlsError,
 } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";
-import { isFinal } from "../../client/final_errors.ts";
+import { isPermanentFailure } from "../../client/permanent_failure.ts";
 import { nextDelay } from "../../async/backoff.ts";
 import { ClientPeer, next as untilStatus } from "../support/peers/client_peer.ts";
 import { testCerts } from "../support/programs/certs.ts";
@@ -225,8 +225,8 @@ Deno.test("Client ends by refused credentials, and by what no repetition heals; 
     "whatever",
     undefined,
   ];
-  assertEquals(finals.map(isFinal), finals.map(() => true));
-  assertEquals(others.map(isFinal), others.map(() => false));
+  assertEquals(finals.map(isPermanentFailure), finals.map(() => true));
+  assertEquals(others.map(isPermanentFailure), others.map(() => false));
 
   await using peer = await ClientPeer.start();
   const client = clientOf(peer);

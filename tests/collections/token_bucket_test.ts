@@ -113,3 +113,20 @@ Deno.test("TokenBucket.tryTake() agrees with a model that counts in small steps 
     }
   }));
 });
+
+Deno.test("TokenBucket gives its burst at once and then its rate", () => {
+  const bucket = new TokenBucket({ burst: 2, perSecond: 10 }, 0);
+  const take = (nowMs: number) => bucket.tryTake(1, nowMs);
+  assertEquals([take(0), take(0), take(0)], [true, true, false]);
+  assertEquals([take(99), take(100), take(100)], [false, true, false]);
+  assertEquals([take(10_000), take(10_000), take(10_000)], [true, true, false]);
+});
+
+Deno.test("TokenBucket takes tokens back, as far as they fit", () => {
+  const bucket = new TokenBucket({ burst: 3, perSecond: 1 }, 0);
+  assertEquals(bucket.tryTake(3, 0), true);
+  bucket.restore(2);
+  assertEquals(bucket.tokens(0), 2);
+  bucket.restore(2);
+  assertEquals(bucket.tokens(0), 3);
+});

@@ -25,9 +25,11 @@ class RestingSide {
 
   constructor(transport: Transport) {
     this.link = new IpcLink(new PlainLink(transport, INFO, new Uint8Array(0)), {
-      ...{ maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 5000, readAheadBytes: 1024 },
-      ...{ channel: "resting", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
-      ...{ keepaliveMs: 1000, keepaliveTimeoutMs: 1000, writeTimeoutMs: 2000, messageTimeoutMs: 1000 },
+      limits: {
+        ...{ maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 5000, readAheadBytes: 1024 },
+        ...{ channel: "resting", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
+        ...{ keepaliveMs: 1000, keepaliveTimeoutMs: 1000, writeTimeoutMs: 2000, messageTimeoutMs: 1000 },
+      },
       onQuery: undefined,
       inbox: this.inbox,
       onHandlerError: () => {},
@@ -173,7 +175,7 @@ Deno.test("IpcLink lets two sides rest that have not read for longer than any of
   const [near, far] = memoryPair({ bufferBytes: 64 });
   const sides = [near, far].map((transport) => new RestingSide(transport));
   for (const { link } of sides) link.start();
-  const writes = sides.map(({ link }) => link.write(1, new Uint8Array(200)));
+  const writes = sides.map(({ link }) => link.send(1, new Uint8Array(200)));
   await until("two full inboxes", () => sides.every(({ inbox }) => inbox.full));
   await Promise.all(writes);
   for (let nowMs = 0; nowMs < 60_000; nowMs += 500) {
@@ -183,7 +185,7 @@ Deno.test("IpcLink lets two sides rest that have not read for longer than any of
   assertEquals(sides.map(({ link }) => link.isOpen), [true, true]);
   for (const { inbox } of sides) assertEquals((await inbox.read())?.type, 1);
   const [left, right] = sides as [RestingSide, RestingSide];
-  await left.link.write(3, new Uint8Array(1));
+  await left.link.send(3, new Uint8Array(1));
   assertEquals((await settles("a message", right.inbox.read()))?.type, 3);
   for (const { link } of sides) link.abort(new Error("done"));
 });

@@ -27,12 +27,12 @@ Deno.test("onQuery of a server knows which client asks", async () => {
   assertEquals(text(await other.query("who?")), `${other.sessionId} false`);
 });
 
-Deno.test("onQuery of a server writes messages to the client that asks, ahead of the answer", async () => {
+Deno.test("onQuery of a server sends messages to the client that asks, ahead of the answer", async () => {
   await using channel = new Channel();
   await using _server = await listenIpc({
     ...channel.options,
-    onQuery: async (_data, asker) => {
-      await asker.write(7, "half way");
+    onQuery: async (_data, { client }) => {
+      await client.send(7, "half way");
       return "done";
     },
   });

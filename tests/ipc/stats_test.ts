@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "@parley/parley/ipc";
 import { openMetrics } from "@parley/parley/stats";
 import { parseOpenMetrics } from "../support/openmetrics_parser.ts";
+import { RemoteError } from "../../errors.ts";
 import { until } from "../support/wait.ts";
 import { reportOf } from "../../stats/export/report.ts";
 import { Channel } from "./channels.ts";
@@ -60,6 +61,30 @@ Deno.test("IpcServer.stats() and IpcClient.stats() agree on messages, queries an
   const families = parseOpenMetrics(openMetrics({ jobs: server.stats() }));
   const [sample] = families.get("parley_received_queries")!.samples;
   assertEquals([sample?.labels["name"], sample?.value], ["jobs", 2]);
+});
+
+Deno.test("IpcServer.stats() counts no handler error for a RemoteError that is the answer, and one for other errors", async () => {
+  await using channel = new Channel();
+  const reported: unknown[] = [];
+  await using server = await listenIpc({
+    ...channel.options,
+    onError: (error) => reported.push((error as Error).message),
+    onQuery: (data) => {
+      const text = new TextDecoder().decode(data);
+      if (text === "purpose") throw new RemoteError("ERR_NOT_TODAY", "come back tomorrow");
+      // A code that cannot be sent is no answer.
+      throw text === "code" ? new RemoteError("not a code", text) : new Error(text);
+    },
+  });
+  await using client = await connectIpc(channel.options);
+  for (
+    const [query, code, count] of [["purpose", "ERR_NOT_TODAY", 0], ["fault", "ERR_HANDLER", 1]] as const
+  ) {
+    const error = await assertRejects(() => client.query(query), RemoteError);
+    assertEquals([error.code, server.stats().overall.handlerErrors], [code, count]);
+  }
+  await assertRejects(() => client.query("code"), RemoteError);
+  assertEquals([server.stats().overall.handlerErrors, reported], [2, ["fault", "code"]]);
 });
 
 Deno.test("IpcPeer.stats() counts over both processes it has been with", async () => {

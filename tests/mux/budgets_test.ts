@@ -1,7 +1,7 @@
 // Tests of the budgets: flood guard, memory, receive buffer, stream ids, graves.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../errors.ts";
-import { FloodGuard, TokenBucket } from "../../mux/flood.ts";
+import { FloodGuard } from "../../mux/flood.ts";
 import { MuxMemory } from "../../mux/memory.ts";
 import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
 import { Graves, PeerIds } from "../../mux/stream_table.ts";
@@ -20,13 +20,6 @@ const LIMITS = {
 function assertFlood(call: () => void): void {
   assertEquals(assertThrows(call, ProtocolError).code, "ERR_MUX_FLOOD");
 }
-
-Deno.test("TokenBucket gives its capacity at once and then its rate", () => {
-  const bucket = new TokenBucket(2, 10, 0);
-  assertEquals([bucket.take(0), bucket.take(0), bucket.take(0)], [true, true, false]);
-  assertEquals([bucket.take(99), bucket.take(100), bucket.take(100)], [false, true, false]);
-  assertEquals([bucket.take(10_000), bucket.take(10_000), bucket.take(10_000)], [true, true, false]);
-});
 
 Deno.test("FloodGuard allows each kind up to its limit, refuses one more, and forgets with time", () => {
   for (const [kind, limit] of [["reset", 3], ["ping", 10], ["deadFrame", 20]] as const) {

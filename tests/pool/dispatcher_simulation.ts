@@ -154,7 +154,7 @@ export class World {
   restart(member: SimMember, absentMs: number): void {
     member.absentUntilMs = this.nowMs + absentMs;
     for (const link of this.#links) if (link.member === member) link.usable = false;
-    for (const link of [...member.idle]) if (this.dispatcher.lost(member, link)) this.#close(member);
+    for (const link of [...member.idle]) if (this.dispatcher.idleLost(member, link)) this.#close(member);
     this.dispatcher.settle();
     this.perform();
   }
@@ -266,7 +266,7 @@ export class World {
       const left = !link.usable;
       if (!left || trial !== null) member.record(!left && !this.#fails(0.3), trial);
       if (this.#random.chance(this.#options.spoil)) {
-        this.dispatcher.spoiled(member);
+        this.dispatcher.releasedBroken(member);
         this.#close(member);
       } else {
         link.usable &&= !this.#random.chance(this.#options.decay);

@@ -7,7 +7,7 @@ import { errorForLog, KindRateLimiter } from "../../log/text.ts";
 import type { Logger } from "../../log/logger.ts";
 import { addressText, isHangUp } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";
-import { isNotice } from "../../server/error_reporter.ts";
+import { isNotice } from "../../server/reporter.ts";
 import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";

@@ -1,4 +1,5 @@
 // Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
+import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { pause } from "../../async/pause.ts";
@@ -244,18 +245,16 @@ export class Link implements SessionLink {
 
   async #followControl(): Promise<void> {
     const { control, mux, uncounted } = this.established;
-    let tokens = CONTROL_PER_SECOND;
-    let lastMs = performance.now();
+    const pace = new TokenBucket({ perSecond: CONTROL_PER_SECOND }, performance.now());
     try {
       for (let frame = await control.read(); frame !== null; frame = await control.read()) {
         const change = readControl(frame);
         const { maxStreams } = change.limits ?? {};
         if (maxStreams !== undefined) mux.agree({ maxStreams: maxStreams + uncounted });
         this.#host.onControl(this, change);
-        const nowMs = performance.now();
-        tokens = Math.min(CONTROL_PER_SECOND, tokens + (nowMs - lastMs) * CONTROL_PER_SECOND / 1000) - 1;
-        lastMs = nowMs;
-        if (tokens < 0) await pause(1000 / CONTROL_PER_SECOND, this.signal);
+        const waitMs = pace.waitMs(1, performance.now());
+        if (waitMs > 0) await pause(waitMs, this.signal);
+        pace.spend(1);
       }
       // The peer is closing in order: no new streams, old ones finish.
       mux.goAway();

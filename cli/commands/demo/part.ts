@@ -1,4 +1,5 @@
 // Part: one process of the demo, seen from the process that started it.
+import { endsWithin } from "../../../async/deadline.ts";
 import type { PartEvent, PartEventOf, PartOrder } from "./protocol.ts";
 
 /** Most of what a part says on standard error that is kept to be shown when it fails, in characters. */
@@ -72,10 +73,9 @@ export class Part implements AsyncDisposable {
 
   /** Closes its input, so that it ends, and waits; kills it when it does not. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const timer = setTimeout(() => this.kill(), 2000);
-    await this.#orders.close().catch(() => {});
-    await this.#child.status;
-    clearTimeout(timer);
+    const ended = this.#orders.close().catch(() => {}).then(() => this.#child.status);
+    if (!await endsWithin(ended, 2000)) this.kill();
+    await ended;
     await this.#events.return?.();
     await this.said;
   }

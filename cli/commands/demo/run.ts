@@ -1,4 +1,5 @@
 // DemoRun: the steps of the demo, one after the other, and the processes that take part.
+import { pause } from "../../../async/pause.ts";
 import { connect } from "../../../client.ts";
 import type { Connection } from "../../../connection.ts";
 import { TlsError } from "../../../errors.ts";
@@ -200,7 +201,7 @@ export class DemoRun implements AsyncDisposable {
   async #drain(server: Part, loads: readonly Part[]): Promise<void> {
     this.#step(`Drain, while all ${CLIENTS} clients send without pause`);
     await Promise.all(loads.map((load) => load.order("rush")));
-    await new Promise((resolve) => setTimeout(resolve, RUSH_MS));
+    await pause(RUSH_MS);
     await server.order("drain");
     const drained = await server.expect("drained");
     const ends = await Promise.all(loads.map((load) => load.expect("ended")));

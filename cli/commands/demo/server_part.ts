@@ -1,5 +1,6 @@
 // The demo's server: a process that answers lines, stores a file and handles jobs, over TLS with client
 // certificates.
+import { pause } from "../../../async/pause.ts";
 import type { Connection } from "../../../connection.ts";
 import { delimited, fixedLength, lengthPrefixed } from "../../../framing.ts";
 import { serve } from "../../../server.ts";
@@ -114,7 +115,7 @@ async function handleJobs(conn: Connection, handled: number[], faults: Faults): 
   for await (const job of conn) {
     const id = jobId(job);
     // Now and then a job takes a while, so that the drain finds some half done.
-    if (id % 64 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (id % 64 === 0) await pause(1);
     if (!(faults.has("lost") && id === LOST_ID)) handled.push(id);
     if (faults.has("twice") && id === TWICE_ID) handled.push(id);
     const answer = new Uint8Array(JOB_HEAD_BYTES + 4);

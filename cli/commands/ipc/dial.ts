@@ -1,4 +1,5 @@
 // dialChannel(): connects to the server of a channel for `parley ipc send` and `parley ipc query`.
+import { DeadlineSignal } from "../../../async/deadline.ts";
 import { connectIpc, type IpcClient } from "../../../ipc/mod.ts";
 import type { Arguments } from "../../command/arguments.ts";
 import type { Flag } from "../../command/syntax.ts";
@@ -30,23 +31,19 @@ export async function dialChannel(
   const typedMs = args.ms("connect-timeout", { byDefault: 10_000, least: 1, most: 3600e3 });
   const connectTimeoutMs = Math.max(1, Math.min(typedMs, Math.ceil(mostMs)));
   const channel = await channelOf(args, name);
-  const giveUp = new AbortController();
-  const onStop = () => giveUp.abort(stop.signal.reason);
-  stop.signal.addEventListener("abort", onStop, { once: true });
+  // Stopped once it is connected: then the client ends in its own order.
+  using attempt = new DeadlineSignal({ signal: stop.signal });
   try {
     const client = await connectIpc({
       ...channel,
       connectTimeoutMs,
       reconnect: false,
-      signal: giveUp.signal,
+      signal: attempt.signal,
     });
     void leaveOut(client);
     return client;
   } catch (error) {
     throw usageOf(error);
-  } finally {
-    // A connected command ends in its own order.
-    stop.signal.removeEventListener("abort", onStop);
   }
 }
 

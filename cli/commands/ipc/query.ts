@@ -1,4 +1,5 @@
 // parley ipc query: asks the server of a channel, and writes its answer.
+import { DeadlineSignal, unlessAborted } from "../../../async/deadline.ts";
 import type { Arguments } from "../../command/arguments.ts";
 import type { Command } from "../../command/command.ts";
 import { UsageError } from "../../command/usage.ts";
@@ -40,7 +41,7 @@ async function runQuery(args: Arguments): Promise<number> {
   const signal = AbortSignal.any([stop.signal, limit.signal]);
   void aborted(signal).then(() => input.stopInput());
   try {
-    const question = text === "" ? await withSignal(readWhole(input), signal) : text;
+    const question = text === "" ? await unlessAborted(readWhole(input), signal) : text;
     signal.throwIfAborted();
     const answer = await client.query(question, { timeoutMs: limit.answerMs, signal });
     await client.close();
@@ -62,19 +63,20 @@ class TimeLimit implements Disposable {
   /** Aborts when the time that was typed is over; never where none was. */
   readonly signal: AbortSignal;
   readonly #endMs: number | null;
-  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #deadline: DeadlineSignal;
 
   constructor(args: Arguments) {
-    const controller = new AbortController();
-    this.signal = controller.signal;
-    this.#endMs = null;
-    if (args.text("timeout") === undefined) return;
-    const timeoutMs = args.ms("timeout", { byDefault: ANSWER_MS, least: 1, most: 24 * 3600e3 });
-    this.#endMs = performance.now() + timeoutMs;
-    this.#timer = setTimeout(() => {
+    const isLimited = args.text("timeout") !== undefined;
+    const timeoutMs = isLimited
+      ? args.ms("timeout", { byDefault: ANSWER_MS, least: 1, most: 24 * 3600e3 })
+      : Infinity;
+    this.#endMs = isLimited ? performance.now() + timeoutMs : null;
+    const late = () => {
       const text = `Cannot ask within ${timeoutMs} ms, connecting and the question included`;
-      controller.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
-    }, timeoutMs);
+      return new TimeoutError("ERR_READ_TIMEOUT", text);
+    };
+    this.#deadline = new DeadlineSignal({ timeoutMs, late });
+    this.signal = this.#deadline.signal;
   }
 
   /** What is left of it, in ms; infinite where no time was typed. */
@@ -89,14 +91,6 @@ class TimeLimit implements Disposable {
 
   /** Stops the clock. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#deadline.stop();
   }
-}
-
-/** Waits for `work`, but no longer than the signal lets it. */
-async function withSignal<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  work.catch(() => {});
-  const late = aborted(signal).then(() => Promise.reject(signal.reason));
-  late.catch(() => {});
-  return await Promise.race([work, late]);
 }

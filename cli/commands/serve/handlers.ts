@@ -1,4 +1,5 @@
 // Handlers of `parley serve`: an echo, a program for each message, or a program for each connection.
+import { DeadlineSignal } from "../../../async/deadline.ts";
 import { Connection } from "../../../connection.ts";
 import { ClosedError, FramingError, ParleyError, TimeoutError } from "../../../errors.ts";
 import type { Framing } from "../../../framing.ts";
@@ -50,16 +51,17 @@ export async function answerTo(
   { programs, lines, maxAnswerBytes, timeoutMs }: PerMessageOptions,
   gone: AbortSignal,
 ): Promise<Uint8Array> {
-  using _slot = await programs.slots.take(gone);
+  using _turn = await programs.turns.hold(gone);
   const program = programs.start(connection);
-  const ending = new AbortController();
+  using ending = new DeadlineSignal({
+    signal: gone,
+    timeoutMs: timeoutMs || Infinity,
+    late: () => {
+      const text = `Cannot answer: "${programs.name}" did not end within ${timeoutMs} ms`;
+      return new TimeoutError("ERR_READ_TIMEOUT", text);
+    },
+  });
   ending.signal.addEventListener("abort", () => program.end(), { once: true });
-  const onGone = () => ending.abort(gone.reason);
-  gone.addEventListener("abort", onGone, { once: true });
-  const timer = timeoutMs === 0 ? undefined : setTimeout(() => {
-    const text = `Cannot answer: "${programs.name}" did not end within ${timeoutMs} ms`;
-    ending.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
-  }, timeoutMs);
   try {
     const [answer] = await Promise.all([
       readAll(program.pipes, maxAnswerBytes),
@@ -72,8 +74,6 @@ export async function answerTo(
     await program.ended;
     throw ending.signal.aborted ? ending.signal.reason : error;
   } finally {
-    clearTimeout(timer);
-    gone.removeEventListener("abort", onGone);
     program.pipes.close();
   }
 }
@@ -150,7 +150,7 @@ export function perConnection(options: PerConnectionOptions): Handler {
   return async (connection) => {
     const gone = new AbortController();
     void connection.closed.then(({ error }) => gone.abort(error ?? new ClosedError("ERR_CLOSED", "Closed")));
-    using _slot = await programs.slots.take(gone.signal);
+    using _turn = await programs.turns.hold(gone.signal);
     const program = programs.start(connection);
     // A program may think, and read, as long as it likes: the limits of the connection hold.
     const pipes = new Connection(program.pipes, {
@@ -159,12 +159,14 @@ export function perConnection(options: PerConnectionOptions): Handler {
       messageTimeoutMs: 0,
       writeTimeoutMs: MAX_TIMER_MS,
     });
-    const late = new AbortController();
-    const timer = timeoutMs === 0 ? undefined : setTimeout(() => {
-      const text = `"${programs.name}" did not end within ${timeoutMs} ms`;
-      late.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
-      program.end();
-    }, timeoutMs);
+    using late = new DeadlineSignal({
+      timeoutMs: timeoutMs || Infinity,
+      late: () => {
+        const text = `"${programs.name}" did not end within ${timeoutMs} ms`;
+        return new TimeoutError("ERR_READ_TIMEOUT", text);
+      },
+    });
+    late.signal.addEventListener("abort", () => program.end(), { once: true });
     gone.signal.addEventListener("abort", () => program.end(), { once: true });
     let failure: unknown;
     // Not waited for: once the program has ended, further messages of its peer do not matter.
@@ -180,7 +182,6 @@ export function perConnection(options: PerConnectionOptions): Handler {
       await program.ended;
       throw late.signal.aborted ? late.signal.reason : failure ?? error;
     } finally {
-      clearTimeout(timer);
       pipes.closeNow();
     }
   };

@@ -1,4 +1,5 @@
 // Leftovers: ends what programs have started and left behind, in whatever session or group it runs.
+import { pause } from "../../../async/pause.ts";
 
 /** Time in ms that a process has to end after SIGTERM. */
 const GRACE_MS = 1000;
@@ -105,7 +106,7 @@ export class Leftovers {
         waitMs = AGAIN_MS;
       }
       if (late > 0) looks++;
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await pause(waitMs);
       waitMs = Math.min(MOST_MS, waitMs * 2);
     }
   }

@@ -1,5 +1,6 @@
 // Programs: starts the program that answers clients, without a shell; bounds how many run; leaves none
 // behind.
+import { Turns } from "../../../async/turns.ts";
 import type { Connection } from "../../../connection.ts";
 import { escapeForLog, KindRateLimiter } from "../../../log/text.ts";
 import type { Logger } from "../../../log/logger.ts";
@@ -7,7 +8,6 @@ import type { Transport } from "../../../net/transport/transport.ts";
 import { addressText } from "../../command/address.ts";
 import { StreamTransport } from "../../process/stream_transport.ts";
 import { Leftovers } from "./leftovers.ts";
-import { Slots } from "./slots.ts";
 
 /** Time in ms that a program has to end after SIGTERM. */
 const GRACE_MS = 1000;
@@ -52,8 +52,8 @@ export interface ProgramsOptions {
 
 /** The program of a server, as often as it runs. */
 export class Programs implements AsyncDisposable {
-  /** How many may run. */
-  readonly slots: Slots;
+  /** How many may run at a time; further clients wait. */
+  readonly turns: Turns;
   readonly #options: ProgramsOptions;
   readonly #running = new Set<RunningProgram>();
   readonly #lines = new KindRateLimiter({ maxPerInterval: LINES_PER_INTERVAL });
@@ -66,7 +66,7 @@ export class Programs implements AsyncDisposable {
   /** Starts nothing yet. */
   constructor(options: ProgramsOptions) {
     this.#options = options;
-    this.slots = new Slots(options.maxPrograms);
+    this.turns = new Turns(options.maxPrograms);
   }
 
   /** How messages call the program. */

@@ -3,8 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../../errors.ts";
 import { Inbox } from "../../../ipc/link/inbox.ts";
 import { IpcLink } from "../../../ipc/link/link.ts";
-import type { LinkOptions } from "../../../ipc/link/link_types.ts";
-import { encodeFrame, FrameDecoder, FrameKind } from "../../../ipc/protocol/frames.ts";
+import type { LinkLimits, LinkOptions } from "../../../ipc/link/options.ts";
+import { encodeFrame, FrameKind, IpcFrameReader } from "../../../ipc/protocol/frames.ts";
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
 import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
 import { atRest, settles, until } from "../../support/wait.ts";
@@ -26,38 +26,41 @@ class Line {
   readonly frames: [number, number, Uint8Array][] = [];
   readonly reading: Promise<void>;
 
-  constructor(change: Partial<LinkOptions> = {}) {
+  constructor(change: Partial<LinkLimits & Omit<LinkOptions, "limits">> = {}) {
+    const { onQuery, inbox, onHandlerError, ...limits } = change;
     const [near, far] = memoryPair({ bufferBytes: 1 << 20 });
     this.far = far;
     this.link = new IpcLink(new PlainLink(near, INFO, EMPTY), {
-      channel: "link-test",
-      maxMessageBytes: 1000,
-      highWaterBytes: 5000,
-      maxQueuedBytes: 20_000,
-      readAheadBytes: 5000,
-      maxQueriesInFlight: 10,
-      maxQueriesRunning: 3,
-      closeTimeoutMs: 1000,
-      keepaliveMs: 1000,
-      keepaliveTimeoutMs: 1000,
-      writeTimeoutMs: 1000,
-      messageTimeoutMs: 1000,
-      onQuery: (data) => data,
-      inbox: {
+      limits: {
+        channel: "link-test",
+        maxMessageBytes: 1000,
+        highWaterBytes: 5000,
+        maxQueuedBytes: 20_000,
+        readAheadBytes: 5000,
+        maxQueriesInFlight: 10,
+        maxQueriesRunning: 3,
+        closeTimeoutMs: 1000,
+        keepaliveMs: 1000,
+        keepaliveTimeoutMs: 1000,
+        writeTimeoutMs: 1000,
+        messageTimeoutMs: 1000,
+        ...limits,
+      },
+      onQuery: onQuery ?? ((data) => data),
+      inbox: inbox ?? {
         full: false,
         overfull: false,
         onRoom: () => {},
         receive: (type, data) => this.messages.push([type, data]),
       },
-      onHandlerError: () => {},
-      ...change,
+      onHandlerError: onHandlerError ?? (() => {}),
     });
     this.link.start();
     this.reading = this.#read();
   }
 
   async #read(): Promise<void> {
-    const decoder = new FrameDecoder(1000);
+    const decoder = new IpcFrameReader(1000);
     try {
       for (let chunk = await this.far.read(); chunk !== null; chunk = await this.far.read()) {
         decoder.push(chunk, (...frame) => this.frames.push(frame));
@@ -286,9 +289,11 @@ Deno.test("IpcLink ends with a peer that pings and never reads", async () => {
   await line.far.write(pings);
   const [near, far] = memoryPair({ bufferBytes: 10 });
   const stalled = new IpcLink(new PlainLink(near, INFO, EMPTY), {
-    ...{ maxMessageBytes: 1000, highWaterBytes: 100, maxQueuedBytes: 100, readAheadBytes: 5000 },
-    ...{ channel: "link-test", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
-    ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
+    limits: {
+      ...{ maxMessageBytes: 1000, highWaterBytes: 100, maxQueuedBytes: 100, readAheadBytes: 5000 },
+      ...{ channel: "link-test", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
+      ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
+    },
     onQuery: undefined,
     inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
     onHandlerError: () => {},

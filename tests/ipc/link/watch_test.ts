@@ -25,9 +25,11 @@ class Watched {
 
   constructor(times: Partial<typeof TIMES> = {}) {
     this.watch = new LinkWatch({ ...TIMES, ...times }, {
-      ping: () => this.done.push("ping"),
-      stillHere: () => this.done.push("still here"),
-      fail: (error) => this.done.push((error as { code?: string }).code ?? "?"),
+      pings: {
+        ask: () => this.done.push("ping"),
+        sendUnsolicitedPong: () => this.done.push("still here"),
+      },
+      abort: (error) => this.done.push((error as { code?: string }).code ?? "?"),
     });
     this.watch.tick(this.nowMs, QUIET);
   }

@@ -1,14 +1,14 @@
 // The frame decoder: good and bad bytes, every split, and what it holds.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FramingError, ParleyError } from "../../../errors.ts";
-import { encodeFrame, FRAME_HEAD_BYTES, FrameDecoder, FrameKind } from "../../../ipc/protocol/frames.ts";
+import { encodeFrame, FRAME_HEAD_BYTES, FrameKind, IpcFrameReader } from "../../../ipc/protocol/frames.ts";
 import { MAX_TRACE_CONTEXT_BYTES } from "../../../stats/telemetry/trace_context.ts";
 import { concat, newSeed, Random } from "../support.ts";
 
 type Frame = [kind: number, tag: number, data: Uint8Array];
 
 function decode(chunks: readonly Uint8Array[], maxDataBytes = 1000): Frame[] {
-  const decoder = new FrameDecoder(maxDataBytes);
+  const decoder = new IpcFrameReader(maxDataBytes);
   const frames: Frame[] = [];
   for (const chunk of chunks) decoder.push(chunk, (kind, tag, data) => frames.push([kind, tag, data]));
   decoder.end();
@@ -35,7 +35,7 @@ Deno.test("encodeFrame lays out length, kind, tag and data", () => {
   );
 });
 
-Deno.test("FrameDecoder gives the same frames whole, byte by byte, and split at every point", () => {
+Deno.test("IpcFrameReader gives the same frames whole, byte by byte, and split at every point", () => {
   assertEquals(decode([WIRE]), [...FRAMES]);
   assertEquals(decode(Array.from(WIRE, (byte) => new Uint8Array([byte]))), [...FRAMES]);
   for (let at = 0; at <= WIRE.length; at++) {
@@ -43,7 +43,7 @@ Deno.test("FrameDecoder gives the same frames whole, byte by byte, and split at 
   }
 });
 
-Deno.test("FrameDecoder agrees with what was sent on random frames in random chunks", () => {
+Deno.test("IpcFrameReader agrees with what was sent on random frames in random chunks", () => {
   const seed = newSeed();
   const random = new Random(seed);
   for (let round = 0; round < 30; round++) {
@@ -63,7 +63,7 @@ Deno.test("FrameDecoder agrees with what was sent on random frames in random chu
   }
 });
 
-Deno.test("FrameDecoder refuses bad heads from nine bytes alone, and stays broken", () => {
+Deno.test("IpcFrameReader refuses bad heads from nine bytes alone, and stays broken", () => {
   const head = (length: number, kind: number, tag: number) => {
     const bytes = new Uint8Array(FRAME_HEAD_BYTES);
     const view = new DataView(bytes.buffer);
@@ -89,7 +89,7 @@ Deno.test("FrameDecoder refuses bad heads from nine bytes alone, and stays broke
   ];
   for (const [code, bytes] of cases) {
     for (const chunks of [[bytes], Array.from(bytes, (byte) => new Uint8Array([byte]))]) {
-      const decoder = new FrameDecoder(1000);
+      const decoder = new IpcFrameReader(1000);
       const push = () => chunks.forEach((chunk) => decoder.push(chunk, () => {}));
       assertEquals(assertThrows(push, ParleyError).code, code, `${bytes}`);
       assertThrows(() => decoder.push(WIRE, () => {}), ParleyError);
@@ -99,15 +99,15 @@ Deno.test("FrameDecoder refuses bad heads from nine bytes alone, and stays broke
   assertThrows(() => decode([encodeFrame(FrameKind.failure, 1, new Uint8Array(1025))], 5000), ParleyError);
 });
 
-Deno.test("FrameDecoder tells an input that ended inside a frame", () => {
+Deno.test("IpcFrameReader tells an input that ended inside a frame", () => {
   for (let at = 1; at < 12; at++) {
     const error = assertThrows(() => decode([WIRE.subarray(0, at)]), FramingError);
     assertEquals(error.code, "ERR_FRAME_TRUNCATED");
   }
 });
 
-Deno.test("FrameDecoder holds what has come, not what was announced", () => {
-  const decoder = new FrameDecoder(2 ** 30);
+Deno.test("IpcFrameReader holds what has come, not what was announced", () => {
+  const decoder = new IpcFrameReader(2 ** 30);
   const bytes = new Uint8Array(FRAME_HEAD_BYTES + 10);
   new DataView(bytes.buffer).setUint32(0, 2 ** 30);
   bytes[4] = 1;

@@ -6,7 +6,7 @@ import { hub, join, mount } from "@parley/parley/wire";
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
 import { IpcLink } from "../../../ipc/link/link.ts";
-import { encodeFrame, FrameDecoder, FrameKind, TAKES_CONTEXTS_TAG } from "../../../ipc/protocol/frames.ts";
+import { encodeFrame, FrameKind, IpcFrameReader, TAKES_CONTEXTS_TAG } from "../../../ipc/protocol/frames.ts";
 import { memoryPair } from "../../../net/transport/transport.ts";
 import {
   loadTelemetry,
@@ -247,9 +247,11 @@ class Line {
     const info = { ...sizes, sessionId: new Uint8Array(16), exporter: new Uint8Array(48) };
     this.#far = far;
     this.link = new IpcLink(new PlainLink(near, info, new Uint8Array(0)), {
-      ...{ channel: "line", maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 20_000 },
-      ...{ readAheadBytes: 5000, maxQueriesInFlight: 10, maxQueriesRunning: 3, closeTimeoutMs: 1000 },
-      ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
+      limits: {
+        ...{ channel: "line", maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 20_000 },
+        ...{ readAheadBytes: 5000, maxQueriesInFlight: 10, maxQueriesRunning: 3, closeTimeoutMs: 1000 },
+        ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
+      },
       onQuery: (data) => data,
       inbox: { full: false, overfull: false, onRoom: () => {}, receive: () => {} },
       onHandlerError: () => {},
@@ -279,7 +281,7 @@ class Line {
   }
 
   async #read(): Promise<void> {
-    const decoder = new FrameDecoder(1000);
+    const decoder = new IpcFrameReader(1000);
     try {
       for (let chunk = await this.#far.read(); chunk !== null; chunk = await this.#far.read()) {
         decoder.push(chunk, (kind, tag) => this.frames.push([kind, tag]));

@@ -1,6 +1,6 @@
 // IpcParty: servers, clients and pairs as one kind of process, for the model of IPC.
 import type { IpcClient } from "../../../ipc/client.ts";
-import type { IpcMessage } from "../../../ipc/current_link.ts";
+import type { IpcMessage } from "../../../ipc/link/inbox.ts";
 import type { IpcPeer } from "../../../ipc/peer.ts";
 import type { IpcServer } from "../../../ipc/server.ts";
 import type { IpcServerClient } from "../../../ipc/server_client.ts";

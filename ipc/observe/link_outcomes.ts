@@ -2,8 +2,8 @@
 import { FramingError, ParleyError, ProtocolError } from "../../errors.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../../net/transport/faults.ts";
-import type { IpcReporter } from "../observe/reporter.ts";
-import type { LinkEnd } from "./link_types.ts";
+import type { IpcReporter } from "./reporter.ts";
+import type { LinkOutcome } from "../link/state.ts";
 
 /** Ends that this side chose for what the other side does not do, or for what a provider of this side's own did. */
 const CHOSEN: ReadonlySet<string> = new Set([
@@ -17,7 +17,7 @@ const CHOSEN: ReadonlySet<string> = new Set([
  * Returns the error by which the other side broke the protocol, or `null`: frames that the protocol does not have, records that the
  * other side did not seal, an end inside either. A process that is killed while it sends ends inside a message as well.
  */
-export function breachOf({ error, cutInside }: LinkEnd): ParleyError | null {
+export function breachOf({ error, cutInside }: LinkOutcome): ParleyError | null {
   if (!(error instanceof ParleyError) || error.code === "ERR_IPC_PROVIDER") return null;
   if (error instanceof ProtocolError || error instanceof FramingError) return error;
   if (error.code !== "ERR_RESET" || !cutInside) return null;
@@ -29,7 +29,7 @@ export function breachOf({ error, cutInside }: LinkEnd): ParleyError | null {
 }
 
 /** Reports an end once. What a caller of `close` or `abort` hears of, and an end in order, is not reported. */
-export function reportEnd(reporter: IpcReporter, end: LinkEnd, peer: string): void {
+export function reportOutcome(reporter: IpcReporter, end: LinkOutcome, peer: string): void {
   const { error } = end;
   const breach = breachOf(end);
   if (breach !== null) return reporter.report(breach, "connection", peer);

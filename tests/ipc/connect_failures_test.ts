@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError, AuthError, ClosedError, RemoteError, TimeoutError, TlsError } from "../../errors.ts";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { IpcReporter } from "../../ipc/observe/reporter.ts";
-import { Suspicion } from "../../ipc/connect_failures.ts";
+import { RepeatedFailure } from "../../ipc/connect_failures.ts";
 import { dialFault, listenFault } from "../../net/transport/faults.ts";
 import { DialWatch } from "../support/dial_watch.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
@@ -21,8 +21,8 @@ function systemError(code: string): Error {
 
 /** Which of a row of the same failure ends the attempts; 0 for none of twenty. */
 function endsAt(make: () => unknown, when: { first: boolean; limited: boolean }): number {
-  const suspicion = new Suspicion("test", new IpcReporter(undefined, new MemoryLogger()));
-  for (let count = 1; count <= 20; count++) if (suspicion.judge(make(), when).final) return count;
+  const suspicion = new RepeatedFailure("test", new IpcReporter(undefined, new MemoryLogger()));
+  for (let count = 1; count <= 20; count++) if (suspicion.classify(make(), when).final) return count;
   return 0;
 }
 
@@ -39,7 +39,7 @@ async function looseKey(): Promise<unknown> {
   return await errorOf(SecretKey.fromFile(`${dir.path}/key`));
 }
 
-Deno.test("Suspicion ends attempts for what no repetition heals, and for nothing else", async () => {
+Deno.test("RepeatedFailure ends attempts for what no repetition heals, and for nothing else", async () => {
   const [halfWritten, loose] = [await unfinishedKey(), await looseKey()];
   const system = [
     "EMFILE",
@@ -92,30 +92,32 @@ Deno.test("Suspicion ends attempts for what no repetition heals, and for nothing
   }
 });
 
-Deno.test("Suspicion believes a refused secret only when nothing else came between", () => {
-  const suspicion = new Suspicion("test", new IpcReporter(undefined, new MemoryLogger()));
+Deno.test("RepeatedFailure believes a refused secret only when nothing else came between", () => {
+  const suspicion = new RepeatedFailure("test", new IpcReporter(undefined, new MemoryLogger()));
   const when = { first: false, limited: true };
   for (let round = 0; round < 5; round++) {
     for (let count = 0; count < 2; count++) {
-      assertEquals(suspicion.judge(new AuthError("ERR_AUTH", "x"), when).final, false);
+      assertEquals(suspicion.classify(new AuthError("ERR_AUTH", "x"), when).final, false);
     }
-    suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "x"), when);
+    suspicion.classify(new AddressError("ERR_CONNECT_REFUSED", "x"), when);
   }
 });
 
-Deno.test("Suspicion logs what is tried again at warn, but not the ordinary restart of a server", () => {
+Deno.test("RepeatedFailure logs what is tried again at warn, but not the ordinary restart of a server", () => {
   const logger = new MemoryLogger();
-  const suspicion = new Suspicion("test", new IpcReporter(undefined, logger));
+  const suspicion = new RepeatedFailure("test", new IpcReporter(undefined, logger));
   const when = { first: false, limited: true };
   const warnings = () => logger.lines.filter((line) => line.startsWith("warn"));
   for (let count = 0; count < 9; count++) {
-    suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
+    suspicion.classify(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
   }
   assertEquals(warnings(), []);
-  for (let count = 0; count < 9; count++) suspicion.judge(dialFault(THERE, systemError("ENETUNREACH")), when);
+  for (let count = 0; count < 9; count++) {
+    suspicion.classify(dialFault(THERE, systemError("ENETUNREACH")), when);
+  }
   assertEquals(warnings().length, 1);
   assert(warnings()[0]!.includes('Cannot connect to "test", trying again'), warnings()[0]);
-  suspicion.judge(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
+  suspicion.classify(new AddressError("ERR_CONNECT_REFUSED", "no program listens"), when);
   assertEquals(warnings().length, 2); // for long by now
 });
 

@@ -1,10 +1,11 @@
-// ErrorReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
+// ServerReporter: what a server reports: errors that have no caller, refusals, and its states.
 import type { Connection } from "../connection.ts";
 import { callHook } from "../log/call_hook.ts";
 import { ParleyError } from "../errors.ts";
+import { ErrorChannel, type ErrorLine, type HookContext, REPORT } from "../log/error_channel.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { EventLog } from "../log/events.ts";
-import { errorForLog, KindRateLimiter } from "../log/text.ts";
+import { KindRateLimiter, type LogDecision } from "../log/text.ts";
 import type { Logger } from "../log/logger.ts";
 import { addressText, isHangUp } from "../net/transport/faults.ts";
 import type { Address } from "../net/transport/transport.ts";
@@ -47,47 +48,38 @@ export function isPeerFault(error: unknown): error is ParleyError {
   return error instanceof ParleyError && PEER_FAULTS.has(error.code);
 }
 
-/** Where the errors of a server go. */
-export class ErrorReporter<Data> {
-  readonly #onError: OnError<Data> | undefined;
-  readonly #logger: Logger;
+/** Where the errors of a server go, and what it logs of itself. Every method may be called at any moment; none throws. */
+export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> {
   /** The last errors, for statistics. */
   readonly recent: RecentErrors = new RecentErrors();
   /** What happens that is no error. */
   readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #refusals = new RefusalReports();
-  readonly #lines = new KindRateLimiter();
 
   constructor(onError: OnError<Data> | undefined, logger: Logger) {
-    this.#onError = onError;
-    this.#logger = logger;
+    super({ onError, logger });
     this.events = new EventLog(logger);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, context: ServeErrorContext<Data>): void {
-    this.#keep(error, context, 1);
-    if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
-    this.#tell(error, context, 0);
+    this.deliver(error, context);
   }
 
-  /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
+  /** Reports a refused connection: once in ten seconds for each reason. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report === null) return;
-    const context = { phase: "refused", remoteAddr } as const;
-    this.#keep(report.error, context, 1 + report.leftOut);
-    this.#tell(report.error, context, report.leftOut);
+    if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
-  /** The server is in another state. */
-  told(state: ServerState, address: Address | undefined, connections: number): void {
+  /** Logs that the server is in another state. */
+  entered(state: ServerState, address: Address | null, connections: number): void {
     const message = STATES[state];
     this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
   }
 
-  /** Warns the owner of the server. Never throws. */
+  /** Warns the owner of the server. */
   warn(message: string): void {
     this.events.tell({ level: "warn", kind: "warning", message });
   }
@@ -98,33 +90,37 @@ export class ErrorReporter<Data> {
   }
 
   /** Keeps an error for statistics. That a probe came and went is none. */
-  #keep(error: unknown, { phase, connection, remoteAddr }: ServeErrorContext<Data>, count: number): void {
+  protected override keep(
+    error: unknown,
+    { phase, connection, remoteAddr }: ServeErrorContext<Data>,
+    count: number,
+  ): void {
     if (phase === "handshake" && isHangUp(error)) return;
     this.recent.add(error, { phase, peer: connection?.remoteAddr ?? remoteAddr, count });
   }
 
-  #tell(error: unknown, context: ServeErrorContext<Data>, leftOut: number): void {
-    const onError = this.#onError;
-    if (onError === undefined) return this.#log(error, context, leftOut);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }, 0));
+  protected override limit(
+    _error: unknown,
+    { phase }: ServeErrorContext<Data>,
+    nowMs: number,
+  ): LogDecision {
+    return LIMITED.has(phase) && !this.#calls.ask(phase, nowMs).write ? { write: false } : REPORT;
   }
 
-  #log(error: unknown, context: ServeErrorContext<Data>, leftOutBefore: number): void {
-    const { phase, connection, remoteAddr = connection?.remoteAddr } = context;
-    const code = error instanceof ParleyError ? error.code : "";
-    const line = this.#lines.ask(`${phase} ${code}`, performance.now());
-    if (!line.write) return;
-    const leftOut = line.leftOut + leftOutBefore;
-    const text = errorForLog(error, leftOut);
-    const fields: Record<string, unknown> = { phase };
-    if (connection !== undefined) fields["connection"] = connection.id;
-    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
-    const { level, message } = lineOf(error, context);
-    // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields["error"] = error;
-    const logger = this.#logger;
-    // A logger that fails, at once or later, must not end the server.
-    callHook(() => logger[level](`${message}: ${text}`, fields), () => {});
+  protected override lineOf(error: unknown, context: ServeErrorContext<Data> | HookContext): ErrorLine {
+    const { phase, connection, remoteAddr = connection?.remoteAddr }: ServeErrorContext<Data> = context;
+    const { level, message } = levelOf(error, context);
+    return {
+      level,
+      message,
+      fields: {
+        phase,
+        ...connection !== undefined && { connection: connection.id },
+        ...remoteAddr !== undefined && { peer: addressText(remoteAddr) },
+        // What Parley says of itself needs no stack to be understood.
+        ...level === "error" && !(error instanceof ParleyError) && { error },
+      },
+    };
   }
 }
 
@@ -140,7 +136,7 @@ export function isNotice(error: unknown): boolean {
 }
 
 /** How much an error matters, and what it is about. */
-function lineOf(
+function levelOf(
   error: unknown,
   { phase, connection }: ServeErrorContext,
 ): { readonly level: keyof Logger; readonly message: string } {

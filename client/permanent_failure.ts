@@ -11,10 +11,10 @@ import { AuthError } from "../errors.ts";
  * import { assertEquals } from "@std/assert";
  * import { AddressError, AuthError } from "@parley/parley";
  *
- * assertEquals(isFinal(new AuthError("ERR_AUTH", "Refused")), true);
- * assertEquals(isFinal(new AddressError("ERR_CONNECT_REFUSED", "Nothing listens there")), false);
+ * assertEquals(isPermanentFailure(new AuthError("ERR_AUTH", "Refused")), true);
+ * assertEquals(isPermanentFailure(new AddressError("ERR_CONNECT_REFUSED", "Nothing listens there")), false);
  * ```
  */
-export function isFinal(error: unknown): boolean {
+export function isPermanentFailure(error: unknown): boolean {
   return error instanceof AuthError || (error instanceof Error && error.name === "NotCapable");
 }

@@ -1,26 +1,26 @@
-// Tests of the sessions of a server over transports in memory: moments that no socket can be held at.
+// Tests of the served connections of a server over transports in memory: moments that no socket can be held at.
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { assertEquals } from "@std/assert";
 import { memoryPair } from "@parley/parley";
 import { Sweeper } from "../../async/sweeper.ts";
 import type { Incoming } from "../../net/transport/transport.ts";
-import { ErrorReporter } from "../../server/error_reporter.ts";
+import { ServerReporter } from "../../server/reporter.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "../../server/options.ts";
-import { Sessions } from "../../server/sessions.ts";
+import { ServedConnections } from "../../server/served_connections.ts";
 import { ServerTally } from "../../server/tally.ts";
 import { lines } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 
-/** The sessions of a server that does not listen, and what it reported. */
-function sessionsOf(options: ServeOptions, handler: Handler) {
+/** The served connections of a server that does not listen, and what it reported. */
+function servedOf(options: ServeOptions, handler: Handler) {
   const reports: string[] = [];
   const resolved = resolveServeOptions({ ...lines, ...options });
   const sweeper = new Sweeper();
-  const reporter = new ErrorReporter<unknown>((error, { phase }) => {
+  const reporter = new ServerReporter<unknown>((error, { phase }) => {
     reports.push(`${phase} ${(error as { code?: string }).code ?? (error as Error).message}`);
   }, resolved.logger);
   const tally = new ServerTally(sweeper, new RecentErrors());
-  return { reports, sessions: new Sessions(resolved, { handler, reporter, tally, sweeper }) };
+  return { reports, served: new ServedConnections(resolved, { handler, reporter, tally, sweeper }) };
 }
 
 /** A pair of transports, and the near one as a connection that came. */
@@ -31,15 +31,15 @@ function arrival() {
   return { near, far, incoming };
 }
 
-Deno.test("Sessions drain a connection whose handshake ends at the moment at which the drain begins", async () => {
+Deno.test("ServedConnections drain a connection whose handshake ends at the moment at which the drain begins", async () => {
   const { near, far, incoming } = arrival();
   let drained = false;
-  const { sessions, reports } = sessionsOf({}, async (conn) => {
+  const { served, reports } = servedOf({}, async (conn) => {
     for await (const _ of conn);
     drained = conn.draining.aborted;
   });
-  sessions.drain();
-  const serving = sessions.serve(near, incoming);
+  served.drain();
+  const serving = served.serve(near, incoming);
   // The client says nothing and stays: only the drain ends its connection.
   assertEquals(await settles("the end", far.read()), null);
   far.close();
@@ -47,15 +47,15 @@ Deno.test("Sessions drain a connection whose handshake ends at the moment at whi
   assertEquals([drained, reports], [true, []]);
 });
 
-Deno.test("Sessions cut a connection whose handshake ends at the moment at which the server is closed", async () => {
+Deno.test("ServedConnections cut a connection whose handshake ends at the moment at which the server is closed", async () => {
   const { near, far, incoming } = arrival();
-  const { sessions, reports } = sessionsOf({}, async (conn) => {
+  const { served, reports } = servedOf({}, async (conn) => {
     for await (const _ of conn);
   });
-  sessions.cut(new Error("closed"));
-  await settles("serve()", sessions.serve(near, incoming));
+  served.cut(new Error("closed"));
+  await settles("serve()", served.serve(near, incoming));
   assertEquals(await far.read().catch(() => null), null);
-  assertEquals([sessions.connections.size, reports], [0, []]);
+  assertEquals([served.live.size, reports], [0, []]);
   far.close();
 });
 
@@ -82,10 +82,10 @@ const HANDLERS: readonly (readonly [name: string, handler: Handler, reports: str
 ];
 
 for (const [name, handler, wanted] of HANDLERS) {
-  Deno.test(`Sessions report the end by a peer's fault once where the handler ${name}`, async () => {
+  Deno.test(`ServedConnections report the end by a peer's fault once where the handler ${name}`, async () => {
     const { near, far, incoming } = arrival();
-    const { sessions, reports } = sessionsOf({ maxMessageBytes: 8 }, handler);
-    const serving = sessions.serve(near, incoming);
+    const { served, reports } = servedOf({ maxMessageBytes: 8 }, handler);
+    const serving = served.serve(near, incoming);
     await far.write(new TextEncoder().encode("far more than eight bytes\n"));
     assertEquals(await settles("the end", far.read().catch(() => null)), null);
     far.close();
@@ -95,15 +95,15 @@ for (const [name, handler, wanted] of HANDLERS) {
   });
 }
 
-Deno.test("Sessions report no end that is no fault: in order, or a peer that vanished", async () => {
+Deno.test("ServedConnections report no end that is no fault: in order, or a peer that vanished", async () => {
   for (const end of ["close", "reset"] as const) {
     const { near, far, incoming } = arrival();
-    const { sessions, reports } = sessionsOf({}, async (conn) => {
+    const { served, reports } = servedOf({}, async (conn) => {
       await conn.closed;
     });
-    const serving = sessions.serve(near, incoming);
+    const serving = served.serve(near, incoming);
     far[end]!();
-    for (const connection of sessions.connections.values()) void connection.close();
+    for (const connection of served.live.values()) void connection.close();
     await settles("serve()", serving);
     for (let hop = 0; hop < 300; hop++) await null;
     assertEquals(reports, []);

@@ -1,4 +1,4 @@
-// Sessions: the open connections of a server, each with its handler, from the handshake to the end of both.
+// ServedConnections: the open connections of a server, each with its handler, from the handshake to the end of both.
 import { Connection } from "../connection.ts";
 import { RequestTimer } from "../connection/request_timer.ts";
 import type { Sweeper } from "../async/sweeper.ts";
@@ -9,14 +9,14 @@ import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport/transport.ts";
 import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry/telemetry.ts";
 import { blameOf } from "./blame.ts";
-import { type ErrorReporter, isPeerFault } from "./error_reporter.ts";
+import { isPeerFault, type ServerReporter } from "./reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import type { ServerTally } from "./tally.ts";
 
-/** What {@linkcode Sessions} works with. */
-export interface SessionsParts<Data> {
+/** What {@linkcode ServedConnections} works with. */
+export interface ServedConnectionsParts<Data> {
   readonly handler: Handler<Data>;
-  readonly reporter: ErrorReporter<Data>;
+  readonly reporter: ServerReporter<Data>;
   readonly tally: ServerTally;
   readonly sweeper: Sweeper;
 }
@@ -41,12 +41,12 @@ type State = { readonly kind: "open" | "draining" } | { readonly kind: "cut"; re
 /** Turns of the microtask queue that a handler gets to complain of the end of its connection: a few functions that await each other. */
 const HANDLER_HOPS = 64;
 
-/** The open connections of one server. */
-export class Sessions<Data> {
-  /** Live connections by id. */
-  readonly connections: Map<string, Connection<Data>> = new Map();
+/** The open connections of one server. Every method may be called at any moment; connections are served side by side. */
+export class ServedConnections<Data> {
+  /** Open connections by id. */
+  readonly live: Map<string, Connection<Data>> = new Map();
   readonly #options: ResolvedServeOptions<Data>;
-  readonly #parts: SessionsParts<Data>;
+  readonly #parts: ServedConnectionsParts<Data>;
   readonly #rates: RateLimits;
   /** Connections that we ended before their time: what their handlers complain of is no news. */
   readonly #cut = new WeakSet<Connection<Data>>();
@@ -57,7 +57,7 @@ export class Sessions<Data> {
   #state: State = { kind: "open" };
   #referenced = true;
 
-  constructor(options: ResolvedServeOptions<Data>, parts: SessionsParts<Data>) {
+  constructor(options: ResolvedServeOptions<Data>, parts: ServedConnectionsParts<Data>) {
     this.#options = options;
     this.#parts = parts;
     this.#rates = new RateLimits(options.given.rateLimits);
@@ -123,29 +123,29 @@ export class Sessions<Data> {
   /** Lets every connection end in order: each reads what has arrived, to the end of a message that has begun. */
   drain(): void {
     if (this.#state.kind === "open") this.#state = { kind: "draining" };
-    for (const connection of this.connections.values()) connection.drain();
+    for (const connection of this.live.values()) connection.drain();
   }
 
   /** What a cut would lose now. */
   get held(): Held {
     let bytes = 0;
-    for (const connection of this.connections.values()) {
+    for (const connection of this.live.values()) {
       const { heldBytes, queuedBytes } = connection.stats();
       bytes += heldBytes + queuedBytes;
     }
-    return { connections: this.connections.size, bytes };
+    return { connections: this.live.size, bytes };
   }
 
   /** Ends every connection now. */
   cut(error: Error): void {
     this.#state = { kind: "cut", error };
-    for (const connection of [...this.connections.values()]) this.#abort(connection, error);
+    for (const connection of [...this.live.values()]) this.#abort(connection, error);
   }
 
   /** Whether open connections keep the process alive. */
   setReferenced(referenced: boolean): void {
     this.#referenced = referenced;
-    for (const connection of this.connections.values()) referenced ? connection.ref() : connection.unref();
+    for (const connection of this.live.values()) referenced ? connection.ref() : connection.unref();
   }
 
   /** Makes the connection and announces it; `null` when its data could not be made. */
@@ -160,8 +160,8 @@ export class Sessions<Data> {
       reporter.report(error, { phase: "hook", remoteAddr: incoming.remoteAddr });
       return null;
     }
-    this.connections.set(connection.id, connection);
-    tally.opened(this.connections.size);
+    this.live.set(connection.id, connection);
+    tally.opened(this.live.size);
     void connection.closed.then((end) => this.#onClosed(connection, end));
     reporter.guard(() => given.onConnect?.(connection), connection);
     // Its handshake may have finished at the very moment at which the server began to end.
@@ -202,7 +202,7 @@ export class Sessions<Data> {
 
   #onClosed(connection: Connection<Data>, end: ConnectionEnd): void {
     const { reporter, tally } = this.#parts;
-    this.connections.delete(connection.id);
+    this.live.delete(connection.id);
     const { leftBytes } = connection;
     if (leftBytes > 0) {
       this.#left = { connections: this.#left.connections + 1, bytes: this.#left.bytes + leftBytes };

@@ -1,4 +1,4 @@
-// What an IpcLink is given by its owner, and what it tells.
+// LinkOptions: limits of a link, and what its owner passes to it.
 import type { IpcAnswer } from "./incoming_queries.ts";
 import type { MessageSink } from "./inbox.ts";
 import type { IpcQueryContext } from "./query_context.ts";
@@ -17,24 +17,20 @@ export interface LinkLimits extends LinkWatchOptions {
   readonly closeTimeoutMs: number;
 }
 
-/** How a link works with its owner. */
-export interface LinkOptions extends LinkLimits {
+/** Answers queries; an empty answer is an answer. The context's signal aborts when the asker no longer waits. */
+export type IpcQueryHandler = (
+  data: Uint8Array,
+  context: IpcQueryContext,
+) => IpcAnswer | Promise<IpcAnswer>;
+
+/** What the owner of a link passes to it. */
+export interface LinkOptions {
+  /** Shared by all links of a server, a client or a pair. */
+  readonly limits: LinkLimits;
   /** Answers the other side's queries. */
-  readonly onQuery:
-    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
-    | undefined;
+  readonly onQuery: IpcQueryHandler | undefined;
   /** Takes its messages. */
   readonly inbox: MessageSink;
-  /** Told when a handler threw. */
+  /** Called with what a handler threw. */
   readonly onHandlerError: (error: unknown) => void;
-}
-
-/** How a link ended. */
-export interface LinkEnd {
-  /** `null` after an orderly end, from either side. */
-  readonly error: Error | null;
-  /** Bytes that were accepted for writing and are not in the kernel. */
-  readonly unsentBytes: number;
-  /** Whether the other side's bytes ended inside a frame or a record. */
-  readonly cutInside: boolean;
 }

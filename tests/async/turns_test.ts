@@ -42,6 +42,23 @@ Deno.test("Turns loses no turn to one who has left, by time or by signal", async
   assertEquals(turns.isIdle, true);
 });
 
+Deno.test("Turns lends a turn until it is disposed of, and throws the reason of a signal that aborts before", async () => {
+  const turns = new Turns(1);
+  const controller = new AbortController();
+  const held = await turns.hold(controller.signal);
+  const next = turns.hold(never);
+  const leaving = assertRejects(() => turns.hold(controller.signal), Error, "enough");
+  controller.abort(new Error("enough"));
+  await leaving;
+  held[Symbol.dispose]();
+  held[Symbol.dispose]();
+  const second = await next;
+  assertEquals(turns.tryTake(), false);
+  second[Symbol.dispose]();
+  assertEquals(turns.isIdle, true);
+  await assertRejects(() => turns.hold(controller.signal), Error, "enough");
+});
+
 Deno.test("Waiters ends all waits with a value or an error, and each by its own time and signal", async () => {
   const waiters = new Waiters<number>();
   const late = (ms: number) => new TimeoutError("ERR_CONNECT_TIMEOUT", `none in ${ms} ms`);

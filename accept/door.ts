@@ -1,0 +1,275 @@
+// Door: the accepting half of every listening side, from the listener over limits and handshakes to the end of each connection.
+import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
+import type { AdmissionOptions } from "../limits/admission_options.ts";
+import { Penalties, type PenaltiesOptions } from "../limits/penalties.ts";
+import { SourceExemptions, type SourceExemptionsOptions } from "../limits/source_exemptions.ts";
+import type { Address, Incoming } from "../net/transport/transport.ts";
+import type { ServerCounters } from "../stats/data/counters.ts";
+import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
+import type { CredentialSource } from "../tls/handshake/options.ts";
+import { acceptLoop } from "./accept_loop.ts";
+import type { Handshake } from "./handshake.ts";
+import { Handshakes } from "./handshakes.ts";
+import { Listening, type ListenPlan } from "./listening.ts";
+import { PacedListener } from "./paced_listener.ts";
+
+/** The limits of a door, as they were resolved once for its server. */
+export interface DoorPlan {
+  /** Of connections, fitted to the descriptors that the process may have. */
+  readonly admission: AdmissionOptions;
+  /** Refusal of sources whose handshakes failed. */
+  readonly penalties: PenaltiesOptions | undefined;
+  /** Sources that limits per source leave alone. */
+  readonly exemptions: SourceExemptionsOptions;
+  /** Longest time of one handshake in ms. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** Where a door reports what no caller learns of; each method never throws. */
+export interface DoorReporter {
+  /** Reports that the kernel refused a connection, that a handshake failed, or that certificates are unfit. */
+  report(
+    error: unknown,
+    context: { readonly phase: "accept" | "handshake" | "certificates"; readonly remoteAddr?: Address },
+  ): void;
+  /** Reports a connection that a limit refused. */
+  refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void;
+}
+
+/** Where a door counts. */
+export interface DoorTally {
+  /** Connections that were not let in. */
+  readonly counters: Pick<
+    ServerCounters,
+    "connectionsRefused" | "connectionsReplaced" | "handshakeFailures" | "handshakeTimeouts"
+  >;
+  /** How long those handshakes took that succeeded. */
+  readonly handshakes: DurationHistogram;
+}
+
+/** What a {@linkcode Door} works with. */
+export interface DoorParts<Link> {
+  /** Brings each connection from the socket to a link. */
+  readonly handshake: Handshake<Link>;
+  readonly reporter: DoorReporter;
+  readonly tally: DoorTally;
+  /** Serves a link to its end; the connection counts until the promise resolves. It must not reject. */
+  readonly serve: (link: Link, incoming: Incoming) => Promise<void>;
+  /**
+   * Whether one more connection may be accepted; asked again whenever a connection has ended. While it may not, newcomers wait in
+   * the kernel.
+   *
+   * @default {always}
+   */
+  readonly hasRoom?: ((size: number) => boolean) | undefined;
+}
+
+/**
+ * Lets connections in, each through its handshake and within the limits, and serves them side by side.
+ * ```text
+ *            listen()         start()             close()
+ *  closed ───────────▶ bound ────────▶ accepting ─────────▶ stopped ──▶ idle
+ *
+ *  one connection:  accepted ─▶ admitted ─▶ (balancer's header) ─▶ handshake ─▶ served ─▶ released
+ *                      └─ refused, held back     └──────── refused, failed, late, replaced
+ * ```
+ * Call {@linkcode listen} once and {@linkcode start} once after it; all else may be called at any moment, and again.
+ *
+ * @typeParam Link What a finished handshake results in
+ *
+ * @example A server that says hello
+ * ```ts
+ * import { Door } from "./door.ts";
+ * import { TransportHandshake } from "./handshake.ts";
+ * import { newServerCounters } from "../stats/data/counters.ts";
+ * import { DurationHistogram } from "../stats/data/duration_histogram.ts";
+ * import { ClosedError } from "../errors.ts";
+ *
+ * const limits = { admission: {}, penalties: undefined, exemptions: {}, handshakeTimeoutMs: 5000 };
+ * const door = new Door(limits, {
+ *   handshake: new TransportHandshake({ isTls: false, protocol: null }),
+ *   reporter: { report() {}, refused() {} },
+ *   tally: { counters: newServerCounters(), handshakes: new DurationHistogram() },
+ *   async serve(transport) {
+ *     await transport.write(new TextEncoder().encode("hello"));
+ *     transport.close();
+ *   },
+ * });
+ * await door.listen({ where: { port: 0 }, tls: undefined, listenOptions: {} });
+ * door.start();
+ * door.close(new ClosedError("ERR_CLOSED", "The server was closed"));
+ * await door.idle();
+ * ```
+ */
+export class Door<Link> {
+  /** Decides which connections are let in, and counts them. */
+  readonly admission: Admission<AbortController>;
+  readonly #parts: DoorParts<Link>;
+  readonly #handshakes: Handshakes<Link>;
+  /** Handshakes under way, and connections that are served. */
+  readonly #running = new Set<Promise<void>>();
+  /** Ends the wait for newcomers. */
+  readonly #stopping = new AbortController();
+  /** Ends handshakes under way. */
+  readonly #givingUp = new AbortController();
+  #listening: Listening | null = null;
+  #paced: PacedListener | null = null;
+  /** The accept loop. */
+  #accepting: Promise<void> = Promise.resolve();
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
+  #isReferenced = true;
+
+  /** @throws {TypeError | RangeError} when a limit is wrong */
+  constructor(plan: DoorPlan, parts: DoorParts<Link>) {
+    this.#parts = parts;
+    const exemptions = new SourceExemptions(plan.exemptions);
+    const penalties = new Penalties(plan.penalties, exemptions);
+    this.admission = new Admission(plan.admission, { penalties, exemptions });
+    const { handshake, reporter, tally } = parts;
+    this.#handshakes = new Handshakes(this.admission, penalties, tally, {
+      handshake,
+      timeoutMs: plan.handshakeTimeoutMs,
+      stopping: this.#givingUp.signal,
+      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
+    });
+  }
+
+  /** Where it listens, with the real port; `null` before {@linkcode listen} has resolved. */
+  get addr(): Address | null {
+    return this.#listening?.listener.addr ?? null;
+  }
+
+  /** Certificates in force; `null` without TLS, and before {@linkcode listen} has resolved. */
+  get credentials(): CredentialSource | null {
+    return this.#listening?.credentials ?? null;
+  }
+
+  /** Whether {@linkcode close} was called. */
+  get isClosed(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  /** @throws the reason of {@linkcode close}, if it was called */
+  throwIfClosed(): void {
+    this.#stopping.signal.throwIfAborted();
+  }
+
+  /** Handshakes under way, and connections that are served. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Loads the certificates, and listens.
+   *
+   * A close in the turn in which this resolves closes the listener, too: check {@linkcode throwIfClosed} after it.
+   *
+   * @throws as `listen` and `loadTls` do; the reason of {@linkcode close} when it was called meanwhile
+   */
+  async listen(plan: ListenPlan): Promise<void> {
+    const { reporter } = this.#parts;
+    const listening = await Listening.open(plan, {
+      signal: this.#stopping.signal,
+      onCertificateError: (error) => reporter.report(error, { phase: "certificates" }),
+    });
+    // In the same turn: a close that comes in between would find no listener to close.
+    this.take(listening);
+  }
+
+  /**
+   * Takes a listener over that its owner made; it is closed with the door.
+   *
+   * @throws the reason of {@linkcode close}, if it was called; the listener is closed then
+   */
+  take(listening: Listening): void {
+    if (this.isClosed) listening.close();
+    this.throwIfClosed();
+    this.#listening = listening;
+    if (!this.#isReferenced) listening.listener.unref();
+  }
+
+  /** Accepts from now on, until {@linkcode close}. */
+  start(): void {
+    if (this.#listening === null) throw new TypeError("Cannot accept: the door must listen first");
+    const { hasRoom, reporter } = this.#parts;
+    let { listener } = this.#listening;
+    if (hasRoom !== undefined) {
+      listener = this.#paced = new PacedListener(listener, () => hasRoom(this.size));
+    }
+    this.#accepting = acceptLoop(listener, this.admission, {
+      onAdmitted: (incoming, ticket) => this.#admit(incoming, ticket),
+      onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
+      onReplaced: (ticket) => this.#handshakes.replace(ticket),
+      onFault: (error) => reporter.report(error, { phase: "accept" }),
+    }, this.#stopping.signal);
+  }
+
+  /** Lets the process live while the door listens (the default). */
+  ref(): void {
+    this.#isReferenced = true;
+    this.#listening?.listener.ref();
+  }
+
+  /** Lets the process end although the door listens. */
+  unref(): void {
+    this.#isReferenced = false;
+    this.#listening?.listener.unref();
+  }
+
+  /**
+   * Lets no connection in any more, and frees the listener. Handshakes under way end at once, or `graceMs` later. Connections that are
+   * served go on. A second call without `graceMs` ends a grace that is under way.
+   *
+   * @param reason What handshakes under way end with, and {@linkcode listen} rejects with; that of the first call counts
+   */
+  close(reason: unknown, graceMs: number = 0): void {
+    if (!this.isClosed) {
+      this.admission.drain();
+      this.#listening?.close();
+      this.#stopping.abort(reason);
+      this.#paced?.close();
+      if (graceMs > 0) this.#graceTimer = setTimeout(() => this.#giveUp(), graceMs);
+    }
+    if (graceMs === 0) this.#giveUp();
+  }
+
+  /** Resolves when nothing is accepted any more: the descriptor of the listener is free. */
+  get stopped(): Promise<void> {
+    return this.#accepting;
+  }
+
+  /** Resolves when nothing is accepted any more, no handshake is under way and no connection is served. */
+  async idle(): Promise<void> {
+    await this.#accepting;
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  #giveUp(): void {
+    clearTimeout(this.#graceTimer);
+    this.#givingUp.abort(this.#stopping.signal.reason);
+  }
+
+  #onRefused({ remoteAddr }: Incoming, reason: RefusalReason): void {
+    const { reporter, tally } = this.#parts;
+    tally.counters.connectionsRefused++;
+    reporter.refused(reason, remoteAddr, this.admission);
+  }
+
+  #admit(incoming: Incoming, ticket: Ticket<AbortController>): void {
+    const running = this.#receive(incoming, ticket);
+    this.#running.add(running);
+    void running.then(() => {
+      this.#running.delete(running);
+      this.#paced?.recheck();
+    });
+  }
+
+  /** Brings a connection from its handshake to its end. Never rejects. */
+  async #receive(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
+    const link = await this.#handshakes.finish(incoming, ticket);
+    if (link === null) return;
+    await this.#parts.serve(link, incoming);
+    this.admission.release(ticket);
+  }
+}

@@ -1,0 +1,85 @@
+// Handshake: how an accepted connection becomes what its server works with; by TLS alone, or by a protocol's own greeting.
+import type { Incoming, Transport } from "../net/transport/transport.ts";
+import {
+  measure,
+  type Measured,
+  peerDetails,
+  serverLabels,
+  telemetryOn,
+  tlsLabels,
+} from "../stats/telemetry/telemetry.ts";
+
+/**
+ * The handshake of one protocol, for all connections of one server. Calls of {@linkcode perform} run side by side.
+ *
+ * @typeParam Link What a finished handshake results in, such as a {@linkcode Transport} or a session
+ */
+export interface Handshake<Link> {
+  /** Whether connections are ready as they come: there is no TLS and no greeting. Then no time is kept, and nothing is owed. */
+  readonly isInstant: boolean;
+  /**
+   * Brings a connection through. Returns `null` when the peer was refused in order: then the connection is closed, and its source
+   * neither owes for it nor earns by it. When `signal` aborts, the descriptor is freed and the call rejects with `signal.reason`.
+   *
+   * @throws when the handshake failed by the peer's fault or by its leaving; the descriptor is free by then
+   */
+  perform(incoming: Incoming, signal: AbortSignal): Promise<Link | null>;
+  /** Closes a link whose handshake finished at the very moment at which it was ended. Never throws. */
+  discard(link: Link): void;
+}
+
+/** Options of {@linkcode TransportHandshake}. */
+export interface TransportHandshakeOptions {
+  /** Whether connections speak TLS. */
+  readonly isTls: boolean;
+  /** Name of the protocol above, for telemetry; `null` where handshakes are not measured. */
+  readonly protocol: string | null;
+}
+
+/** The handshake of TLS, or none at all: its result is the bare transport. */
+export class TransportHandshake implements Handshake<Transport> {
+  readonly isInstant: boolean;
+  readonly #protocol: string | null;
+
+  /** Makes the handshake of one server. */
+  constructor({ isTls, protocol }: TransportHandshakeOptions) {
+    this.isInstant = !isTls;
+    // Without TLS there is nothing to measure.
+    this.#protocol = isTls ? protocol : null;
+  }
+
+  /** Finishes the TLS handshake, if there is one. */
+  perform(incoming: Incoming, signal: AbortSignal): Promise<Transport> {
+    if (this.#protocol === null) return incoming.open({ signal });
+    return measureHandshake(this.#protocol, incoming, async (measured) => {
+      const transport = await incoming.open({ signal });
+      measured?.add(tlsLabels(transport.tls));
+      return transport;
+    });
+  }
+
+  /** Closes the transport. */
+  discard(transport: Transport): void {
+    transport.close();
+  }
+}
+
+/**
+ * Measures the handshake of a connection as telemetry, where there is any.
+ *
+ * @param work The handshake; it may add labels to what is measured, which is absent where there is no telemetry
+ */
+export function measureHandshake<Result>(
+  protocol: string,
+  { localAddr, remoteAddr }: Incoming,
+  work: (measured: Measured | undefined) => Promise<Result>,
+): Promise<Result> {
+  if (!telemetryOn()) return work(undefined);
+  return measure({
+    name: "handshake",
+    kind: "server",
+    labels: { "parley.protocol": protocol, ...serverLabels(localAddr) },
+    details: peerDetails(remoteAddr),
+    duration: "parley.handshake.duration",
+  }, work);
+}
