@@ -70,7 +70,7 @@ export class Turns {
     return await promise;
   }
 
-  /** Gives a turn back. */
+  /** Releases a turn. */
   give(): void {
     this.#taken--;
     this.#next();
