@@ -2,10 +2,7 @@
 import { Fifo } from "../collections/fifo.ts";
 import type { Balancer, Candidate } from "./balance.ts";
 
-/**
- * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it has recovered.
- * `pending`: that trial is under way. `down`: no.
- */
+/** Whether a member may get work. `trial`: one piece, to see if it has recovered; `pending`: that runs. */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
 /** Learns how a trial went; only the first time counts. */
