@@ -15,7 +15,7 @@ export interface TokenBucketOptions {
 }
 
 /**
- * A token bucket. A count above the burst passes when the bucket is full, as it could never pass otherwise, and leaves a debt of
+ * A token bucket. A count above the burst passes when the bucket is full, because it could never pass otherwise, and leaves a debt of
  * 30 seconds of the rate at most.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`; if it does go back,

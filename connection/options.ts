@@ -55,7 +55,7 @@ export interface ConnectionOptions {
   idleTimeoutMs?: number | undefined;
   /**
    * Longest time in ms without a byte from the peer, whatever we send; then `ERR_IDLE_TIMEOUT`. 0 is off. It does not run while we
-   * do not read, as our reader pauses or a rate limit holds the peer back, while a write of ours waits for the peer, or once the
+   * do not read, because our reader pauses or a rate limit holds the peer back, while a write of ours waits for the peer, or once the
    * peer has ended its direction.
    *
    * It finds a peer that vanished without a word, which our own sends hide from `idleTimeoutMs`. The price: the peer must be known to say

@@ -50,7 +50,7 @@ export interface MessageObserver {
   waits(): void;
   /** A message was accepted for sending. */
   sent(): void;
-  /** A wait for a message ends by this error, as its time is over. */
+  /** A wait for a message ends by this error when its time is over. */
   timedOut(error: unknown): void;
 }
 

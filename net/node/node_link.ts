@@ -202,7 +202,7 @@ export class NodeLink {
   }
 }
 
-/** Does nothing; one for all, as each connection would hold its own. */
+/** Does nothing; shared, because each connection would hold its own. */
 export const nothing = (): void => {};
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {

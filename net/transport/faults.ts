@@ -131,7 +131,7 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
-/** Whether both ends of a connection are one: over TCP, as each end of another kind may well have one name. */
+/** Whether both ends of a connection are one: over TCP only, because both ends of another kind may have one name. */
 export function isSelf(near: Address, far: Address): boolean {
   return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
     near.hostname === far.hostname;
@@ -259,7 +259,7 @@ function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** Text of the platform's error: one line, bounded, as a peer may have had a hand in it. */
+/** Text of the platform's error: one line, bounded, because a peer may have caused it. */
 function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message || cause.name : String(cause);
   // deno-lint-ignore no-control-regex -- keeping them out is the purpose

@@ -41,7 +41,7 @@ export interface ServerCounters extends TrafficCounters {
   handlerErrors: number;
   /** Times that a reader was paused by a rate limit. */
   rateLimitPauses: number;
-  /** Connections that lost messages of a peer that had left, as a rate limit would have let them through too late. */
+  /** Connections that lost messages of a peer that had left, because a rate limit would have delayed them for too long. */
   rateLimitDrops: number;
 }
 
@@ -131,7 +131,7 @@ export interface IpcCounters extends IpcTraffic {
   connectionsOpened: number;
   /** Connections that were open and have ended. */
   connectionsClosed: number;
-  /** Connections refused before their handshake, or as the server was full. */
+  /** Connections refused before their handshake, or because the server was full. */
   connectionsRefused: number;
   /** Handshakes that failed on the listening side. */
   handshakeFailures: number;
