@@ -133,7 +133,7 @@ export class ClosedError extends ParleyError {
 
 /** Fields of a {@linkcode TimeoutError} beside its code. */
 export interface TimeoutErrorOptions extends ErrorOptions {
-  /** Connections that were cut as the time ran out. @default {0} */
+  /** Connections that were cut because the time ran out. @default {0} */
   cutConnections?: number | undefined;
   /** Bytes received or accepted for sending that were cut with them. @default {0} */
   cutBytes?: number | undefined;
@@ -141,7 +141,7 @@ export interface TimeoutErrorOptions extends ErrorOptions {
 
 /** A wait took longer than it was allowed to. */
 export class TimeoutError extends ParleyError {
-  /** Connections that were cut as the time ran out. */
+  /** Connections that were cut because the time ran out. */
   readonly cutConnections: number;
   /** Bytes received or accepted for sending that were cut with them. */
   readonly cutBytes: number;

@@ -188,7 +188,7 @@ function cut(a: Connection, b: Connection, reason: unknown): void {
 function cutShort(cause: Error): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",
-    "The connection was cut as the one that it was spliced with broke, or stood still",
+    "The connection was cut because the connection that it was spliced with broke or stalled",
     { cause },
   );
 }
@@ -230,7 +230,8 @@ class Watch {
   #look(flow: Flow, bytes: number): void {
     this.#timer = setTimeout(() => {
       if (flow.bytes !== bytes) return this.#look(flow, flow.bytes);
-      const text = `The connections were cut as one direction had ended and nothing moved in the other for ` +
+      const text =
+        `The connections were cut because one direction had ended and nothing moved in the other for ` +
         `${this.#timeoutMs} ms`;
       this.fail({ failed: null, error: new TimeoutError("ERR_IDLE_TIMEOUT", text) });
     }, this.#timeoutMs);

@@ -225,7 +225,7 @@ export class JoinedWire implements AsyncDisposable {
   /**
    * Ends in order: open streams and handlers finish. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close(options: WireCloseOptions = {}): Promise<void> {

@@ -52,7 +52,7 @@ const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
 const CANCELLED = new RemoteError("ERR_CLOSED", "The asker gave up");
 const NOT_TAKEN = new RemoteError(
   "ERR_QUEUE_FULL",
-  'The answer was dropped as the asker reads nothing and "maxQueuedBytes" wait for it',
+  'The answer was dropped because the other side reads nothing and "maxQueuedBytes" wait for it',
 );
 
 /** A query that waits for its turn. */

@@ -136,7 +136,7 @@ export interface IpcCounters extends IpcTraffic {
   /** Handshakes that failed on the listening side. */
   handshakeFailures: number;
   /**
-   * Connections ended as the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
+   * Connections ended because the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
    * on the way or sealed by another provider, an end inside a message.
    */
   protocolErrors: number;

@@ -114,7 +114,7 @@ export class WireSession {
   /**
    * Ends the session in order: no new streams, open ones finish. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   async close(options: WireCloseOptions = {}): Promise<void> {
