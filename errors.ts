@@ -8,10 +8,22 @@ export type FramingErrorCode =
 
 /** Codes of a peer that broke a protocol above the framing. */
 export type ProtocolErrorCode =
-  | `ERR_MUX_${string}`
-  | `ERR_WIRE_${string}`
-  | `ERR_IPC_${string}`
-  | "ERR_PROXY_HEADER";
+  | "ERR_IPC_FRAME"
+  | "ERR_IPC_PROVIDER"
+  | "ERR_IPC_RECORD"
+  | "ERR_MUX_FLAGS"
+  | "ERR_MUX_FLOOD"
+  | "ERR_MUX_INTERNAL"
+  | "ERR_MUX_PEER_ERROR"
+  | "ERR_MUX_STREAM_ID"
+  | "ERR_MUX_STREAM_STATE"
+  | "ERR_MUX_TYPE"
+  | "ERR_MUX_VERSION"
+  | "ERR_MUX_WINDOW"
+  | "ERR_PROXY_HEADER"
+  | "ERR_WIRE_FRAME"
+  | "ERR_WIRE_SEGMENT"
+  | "ERR_WIRE_VERSION";
 
 /** Codes of an end that came before the work was done. */
 export type ClosedErrorCode = "ERR_CLOSED" | "ERR_RESET" | "ERR_GOING_AWAY" | "ERR_SLOW_CONSUMER";
@@ -59,7 +71,26 @@ export type AddressErrorCode =
 /** Codes of a question that the statistics cannot answer. */
 export type StatsErrorCode = "ERR_NO_STATS_FOR_DAY";
 
-/** Every code that {@linkcode ParleyError.code} can hold, but those a peer chose. */
+/** Codes of a refusal or failure that Parley itself reports to a peer. A handler may report codes of its own. */
+export type RemoteErrorCode =
+  | "ERR_AUTH"
+  | "ERR_BUSY"
+  | "ERR_CLOSED"
+  | "ERR_FORBIDDEN"
+  | "ERR_GOING_AWAY"
+  | "ERR_HANDLER"
+  | "ERR_NAME_TAKEN"
+  | "ERR_NO_HANDLER"
+  | "ERR_NO_PEER"
+  | "ERR_QUEUE_FULL"
+  | "ERR_TARGET_REFUSED"
+  | "ERR_TARGET_TIMEOUT"
+  | "ERR_VERSION";
+
+/**
+ * Every code that Parley raises. A {@linkcode RemoteError} may hold a code beside these, which a handler of the peer
+ * chose: see {@linkcode RemoteError.peerCode}.
+ */
 export type ParleyErrorCode =
   | FramingErrorCode
   | ProtocolErrorCode
@@ -69,10 +100,12 @@ export type ParleyErrorCode =
   | AuthErrorCode
   | TlsErrorCode
   | AddressErrorCode
-  | StatsErrorCode;
+  | StatsErrorCode
+  | RemoteErrorCode;
 
 /**
- * The base of every error that Parley raises once I/O has begun. Match on `code`, never on the text.
+ * The base of every error that Parley raises once I/O has begun. Match on `code`, never on the text: the type of `code`
+ * is a union, so that the compiler finds a misspelt one.
  *
  * A caller's mistake is a `TypeError` or a `RangeError` instead, thrown before any I/O.
  *
@@ -87,10 +120,10 @@ export type ParleyErrorCode =
  */
 export class ParleyError extends Error {
   /** What went wrong, stable across versions. */
-  readonly code: string;
+  readonly code: ParleyErrorCode;
 
   /** Makes an error with a stable `code`; `options.cause` holds what led to it. */
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: ParleyErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
     this.code = code;
@@ -99,6 +132,8 @@ export class ParleyError extends Error {
 
 /** Bytes that are no message under the framing in use, or a message that may not be sent under it. */
 export class FramingError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: FramingErrorCode;
   /** Makes a framing error with its code. */
   constructor(code: FramingErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
@@ -107,6 +142,8 @@ export class FramingError extends ParleyError {
 
 /** The peer broke the protocol; the session with it has ended. */
 export class ProtocolError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: ProtocolErrorCode;
   /** Makes a protocol error with its code. */
   constructor(code: ProtocolErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
@@ -121,6 +158,8 @@ export interface ClosedErrorOptions extends ErrorOptions {
 
 /** The connection or stream ended before the work on it was done. */
 export class ClosedError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: ClosedErrorCode;
   /** Bytes that were accepted for sending and never handed to the kernel. */
   readonly unsentBytes: number;
 
@@ -141,6 +180,8 @@ export interface TimeoutErrorOptions extends ErrorOptions {
 
 /** A wait took longer than it was allowed to. */
 export class TimeoutError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: TimeoutErrorCode;
   /** Connections that were cut because the time ran out. */
   readonly cutConnections: number;
   /** Bytes received or accepted for sending that were cut with them. */
@@ -164,6 +205,8 @@ export interface LimitErrorOptions extends ErrorOptions {
 
 /** A limit was reached; the work was not begun. */
 export class LimitError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: LimitErrorCode;
   /** Messages that had arrived and were dropped. */
   readonly droppedMessages: number;
   /** Bytes of those messages. */
@@ -179,6 +222,8 @@ export class LimitError extends ParleyError {
 
 /** The peer is not who it must be, or may not do what it asked for. The peer learns no more than that. */
 export class AuthError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: AuthErrorCode;
   /** Makes an authentication or authorization error with its code. */
   constructor(code: AuthErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
@@ -187,6 +232,8 @@ export class AuthError extends ParleyError {
 
 /** A TLS session could not be set up, or a certificate cannot be used. */
 export class TlsError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: TlsErrorCode;
   /** Makes a TLS error with its code. */
   constructor(code: TlsErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
@@ -195,6 +242,8 @@ export class TlsError extends ParleyError {
 
 /** An address cannot be listened on or connected to. */
 export class AddressError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: AddressErrorCode;
   /** Makes an address error with its code. */
   constructor(code: AddressErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
@@ -203,16 +252,36 @@ export class AddressError extends ParleyError {
 
 /** The statistics hold no answer to the question. */
 export class StatsError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: StatsErrorCode;
   /** Makes a statistics error with its code. */
   constructor(code: StatsErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }
 }
 
-/** The peer's handler failed: its code and a short text, never a stack. */
+/**
+ * The peer's handler failed: its code and a short text, never a stack. A handler throws one to choose what its peer
+ * learns.
+ *
+ * @example Matching on a code that a handler of the peer chose
+ * ```ts
+ * import { RemoteError } from "@parley/parley";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error: unknown = new RemoteError("ERR_SOLD_OUT", "None is left");
+ * assertEquals(error instanceof RemoteError && error.peerCode === "ERR_SOLD_OUT", true);
+ * ```
+ */
 export class RemoteError extends ParleyError {
   /** Makes an error from the code and the text that the peer sent. */
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(code, message, options);
+    // The one code that the type does not know: callers that expect a peer's own codes read `peerCode`.
+    super(code as ParleyErrorCode, message, options);
+  }
+
+  /** The same as `code`, for codes of your own: those that handlers choose are not in {@linkcode ParleyErrorCode}. */
+  get peerCode(): string {
+    return this.code;
   }
 }

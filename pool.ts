@@ -23,7 +23,7 @@
  * @module
  */
 export { Pool, type PoolDrainOptions } from "./pool/pool.ts";
-export { Lease } from "./pool/lease.ts";
+export { type AcquireOptions, Lease } from "./pool/lease.ts";
 export type { UseOptions, Work, WorkContext } from "./pool/use.ts";
 export type { Backend, HealthOptions, LeaseUse, PoolOptions, Resolver } from "./pool/options.ts";
 export type { Balance } from "./pool/balance.ts";

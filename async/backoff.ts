@@ -81,7 +81,7 @@ export function nextDelay(attempt: number, random: number, bounds: DelayBounds =
 }
 
 /**
- * Counts the attempts of a client that keeps a link up, and says how long to wait before the next one.
+ * Counts the attempts of a client that keeps a link up, and returns how long to wait before the next attempt.
  *
  * ```text
  *  failed() ──▶ delay ──▶ dial ──▶ connected() ──▶ … link … used() … ──▶ failed()
@@ -89,8 +89,8 @@ export function nextDelay(attempt: number, random: number, bounds: DelayBounds =
  *     └────────────────────┘ counts on
  * ```
  *
- * Two things are counted: attempts that failed in a row, which `maxAttempts` bounds and any link ends; and attempts since a link
- * was of use, by which delays grow.
+ * It counts attempts that failed in a row, which `maxAttempts` limits and any link sets back to 0. It counts attempts since a link
+ * was of use, too: by those, delays grow.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`.
  *
@@ -127,7 +127,7 @@ export class Backoff {
     const { minDelayMs = 100, maxAttempts = Infinity, healthyAfterMs = 5000, policy } = options;
     const action = "Cannot reconnect";
     const min = checkDurationMs(action, "minDelayMs", minDelayMs);
-    // Who sets only a shortest delay above the default of the longest one means that delay.
+    // A caller that sets only a shortest delay above the default of the longest delay means that delay for both.
     const { maxDelayMs = Math.max(30_000, min) } = options;
     const max = checkDurationMs(action, "maxDelayMs", maxDelayMs, { minMs: min });
     this.#bounds = { minDelayMs: min, maxDelayMs: max };
@@ -147,20 +147,20 @@ export class Backoff {
     this.#outageSinceMs ??= nowMs;
   }
 
-  /** Takes note that the link is up. */
+  /** Notes that the link is up. */
   connected(nowMs: number): void {
     this.#connectedAtMs = nowMs;
     this.#failures = 0;
     this.#wasUsed = false;
   }
 
-  /** Takes note that the link is of use: that it carried something from the server. */
+  /** Notes that the link is of use: that it carried something from the server. */
   used(): void {
     this.#wasUsed = true;
   }
 
   /**
-   * Takes note that an attempt failed, or that the link was lost.
+   * Notes that an attempt failed, or that the link was lost.
    *
    * @param random A number from 0 to below 1
    * @returns milliseconds to wait before the next attempt, `null` to give up

@@ -1,40 +1,41 @@
-// Rejections that may go unheard: those of an end, which a connection reports in other ways too. A refusal must be heard.
+// Rejections that no caller needs to handle, because a connection reports its end in other ways too; and refusals, which one must.
 import { setImmediate } from "node:timers";
 
-/** Refusals of one connection that are reported before it falls silent: a caller that floods would fill the log. */
+/** Most refusals that one connection reports: a caller that floods would fill the log. */
 const MAX_REPORTS = 10;
 
-/** Marks a promise as one whose rejection may go unheard. */
+/** Marks the rejection of a promise as handled, so that it does not end the process. Returns the same promise. */
 export function ignoreRejection<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** Makes a rejection that may go unheard. */
+/** Returns a promise that rejects with `error`, and does not end the process when nothing handles that. */
 export function rejected(error: unknown): Promise<never> {
   return ignoreRejection(Promise.reject(error));
 }
 
-/** Takes what was refused and not heard of, and the number of such refusals that will still be reported. */
+/** Takes the error of a refusal that no caller handled. */
 export type UnheardReport = (error: unknown) => void;
 
 /**
- * Makes rejections for the caller's own mistakes, and reports each that nothing waits for by the end of the turn of the event loop: a
- * forgotten `await` loses a message. An unhandled rejection would end the process, and the message may be a peer's, passed on.
+ * Makes rejections for the caller's own mistakes, and reports each that no caller handles by the end of the turn of the event loop,
+ * because a forgotten `await` loses a message. An unhandled rejection would end the process, and a peer could cause that where its
+ * messages are passed on.
  */
 export class Refusals {
   readonly #report: UnheardReport;
   #left = MAX_REPORTS;
 
-  /** @param report takes what was not heard; the console does, unless given */
+  /** @param report takes what no caller handled. @default {a line on the console} */
   constructor(report: UnheardReport = toConsole) {
     this.#report = report;
   }
 
-  /** Makes a rejection that must be heard. */
+  /** Returns a promise that rejects with `error`, which is reported when no caller handles it. */
   reject(error: unknown): Promise<never> {
     const refusal = new Heard<never>((_, reject) => reject(error));
-    // By then an `await` has been seen, however many functions lie in between.
+    // By then an `await` has been seen, however many functions are in between.
     if (this.#left > 0) setImmediate(() => this.#look(refusal, error));
     return refusal;
   }
@@ -53,11 +54,11 @@ class Heard<T> extends Promise<T> {
 
   constructor(executor: ConstructorParameters<typeof Promise<T>>[0]) {
     super(executor);
-    // It reports itself.
+    // `Refusals` reports the rejection.
     super.then(undefined, () => {});
   }
 
-  /** What is made of it is a plain promise, whose rejection is the business of the platform. */
+  /** Derived promises are plain ones: the platform handles their rejections. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
@@ -69,7 +70,7 @@ class Heard<T> extends Promise<T> {
   }
 }
 
-/** The same promise. When it rejects and nothing has waited for it by then, `report` takes the error, and the process lives on. */
+/** Returns a promise with the same outcome. When it rejects and no caller handles that, `report` takes the error, and the process goes on. */
 export function reportUnheard<T>(promise: Promise<T>, report: UnheardReport): Promise<T> {
   const result = new Heard<T>((resolve, reject) => promise.then(resolve, reject));
   promise.catch((error) => setImmediate(() => result.isHeard || report(error)));

@@ -1,10 +1,9 @@
-// Step: waits for one promise after the other, each ended early by one failure, a signal or a time limit.
+// Step: waits for one promise after another, each ended early by one failure, a signal or a time limit.
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 
 /**
- * The waits of a loop over promises of others, such as the chunks of a source. One failure ends the wait
- * that is under way, and all later ones; `Promise.race` with a promise that lives as long as the loop
- * would keep a reaction of each round.
+ * The waits of a loop over promises that other code makes, such as the chunks of a source. One failure ends the current wait and all
+ * later ones. `Promise.race` with a promise that lives as long as the loop would keep a reaction of each round. One wait at a time.
  */
 export class Step {
   readonly #options: WaitOptions;
@@ -19,9 +18,9 @@ export class Step {
     this.#late = late;
   }
 
-  /** Waits for `work`, which is left behind when the wait ends before. */
+  /** Waits for `work`. When the wait ends early, what becomes of `work` is ignored. @throws what ended the wait */
   async wait<T>(work: Promise<T>): Promise<T> {
-    // What fails later has no other listener.
+    // A later failure has no other handler.
     work.catch(() => {});
     this.#options.signal?.throwIfAborted();
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -37,7 +36,7 @@ export class Step {
     }
   }
 
-  /** Ends the wait that is under way, and all that come. */
+  /** Ends the current wait and all later ones with `error`. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#reject?.(error);
@@ -45,8 +44,7 @@ export class Step {
 }
 
 /**
- * Ends the waits of a loop once the stream under it is over. It listens to the stream once, however many segments that
- * carries.
+ * Reports to a loop that the stream under it is over. It listens to the stream once, however many segments the stream carries.
  */
 export class EndWatch {
   readonly #closed: () => Promise<Error | undefined>;
@@ -54,12 +52,12 @@ export class EndWatch {
   #end: { readonly error: Error | undefined } | undefined;
   #onEnd: ((error: Error | undefined) => void) | undefined;
 
-  /** `closed` resolves when the stream is over, with what ended it. */
+  /** `closed` resolves when the stream is over, with the error that ended it. */
   constructor(closed: () => Promise<Error | undefined>) {
     this.#closed = closed;
   }
 
-  /** Calls `onEnd` when the stream is over, or now; until {@linkcode unwatch}. */
+  /** Calls `onEnd` when the stream is over, at once if it is. {@linkcode unwatch} ends the watch. */
   watch(onEnd: (error: Error | undefined) => void): void {
     if (this.#end !== undefined) return onEnd(this.#end.error);
     this.#onEnd = onEnd;
@@ -71,7 +69,7 @@ export class EndWatch {
     });
   }
 
-  /** The loop is over. */
+  /** Ends the watch, because the loop is over. */
   unwatch(): void {
     this.#onEnd = undefined;
   }

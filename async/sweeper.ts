@@ -1,32 +1,32 @@
-// Sweeper: one timer that looks after the timeouts of many connections.
+// Sweeper: one timer for the timeouts of many connections.
 
-/** Most exact: how often a sweep may run. */
+/** Shortest time between two sweeps, in ms: more would cost more than a timer for each connection. */
 const MIN_INTERVAL_MS = 10;
 
-/** Least exact: how often a sweep runs at least. */
+/** Longest time between two sweeps, in ms. */
 const MAX_INTERVAL_MS = 1000;
 
-/** A sweep that is late by less is ordinary on a busy machine; what is more was a standstill. */
+/** Lateness of a sweep in ms that is ordinary on a busy machine; beyond that the process stood still. */
 const ORDINARY_DELAY_MS = 100;
 
-/** Looks at one connection; `nowMs` grows steadily and begins anywhere. */
+/** Checks the timeouts of one connection. `nowMs` never goes back, and begins anywhere. */
 export type Sweep = (nowMs: number) => void;
 
 /**
- * Calls every entry now and then, so that a timeout needs no timer of its own. The timer does not keep the process alive
- * and runs only while there are entries. A period goes on when the interval changes: else connections that come and go
+ * Calls every entry at intervals, so that a timeout needs no timer of its own. The timer does not keep the process alive, and runs
+ * only while there are entries. A change of the interval does not start the current period over: else connections that come and go
  * would postpone the timeouts of all others for ever.
  */
 export class Sweeper {
   readonly #entries = new Set<Sweep>();
-  /** How many entries want which interval. */
+  /** Number of entries by the interval that they asked for. */
   readonly #wanted = new Map<number, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #intervalMs = Infinity;
-  /** When the last sweep was, or the first entry came, and when the next one is due, by the clock. */
+  /** When the last sweep was, or the first entry was added, and when the next sweep is due, by the clock. */
   #sweptAtMs = 0;
   #dueAtMs = 0;
-  /** For how long the process stood still: what peers sent or took meanwhile was not seen, so that time counts against none. */
+  /** How long the process stood still, in ms: it did not see what peers sent or took meanwhile, so that time counts against no peer. */
   #lostMs = 0;
 
   /** The time that sweeps see, in ms: that of the clock, without the time in which the process stood still. */
@@ -40,9 +40,9 @@ export class Sweeper {
   }
 
   /**
-   * Adds an entry; the result takes it out again.
+   * Adds an entry. Returns the function that removes it.
    *
-   * @param shortestMs the shortest time that the entry watches: it is seen within a quarter of it, at 10 to 1000 ms
+   * @param shortestMs the shortest timeout that the entry checks, in ms: the entry is called each quarter of it, at 10 to 1000 ms
    */
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
@@ -65,7 +65,7 @@ export class Sweeper {
     if (intervalMs === this.#intervalMs) this.#run(Math.min(...this.#wanted.keys()));
   }
 
-  /** Sweeps at this interval from the last sweep on; not at all when it is infinite. */
+  /** Sweeps at this interval, counted from the last sweep. `Infinity` ends the sweeps. */
   #run(intervalMs: number): void {
     clearTimeout(this.#timer);
     this.#intervalMs = intervalMs;
@@ -83,11 +83,11 @@ export class Sweeper {
     try {
       for (const sweep of this.#entries) sweep(nowMs);
     } finally {
-      // An entry that came or went meanwhile may have begun the next period already.
+      // An entry that was added or removed meanwhile may have begun the next period already.
       this.#run(this.#intervalMs);
     }
   };
 }
 
-/** Looks after connections that belong to no server. */
+/** The sweeper of connections that belong to no server. */
 export const sharedSweeper: Sweeper = new Sweeper();

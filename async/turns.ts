@@ -16,18 +16,18 @@ export class Turns {
     return this.#taken === 0 && this.#queue.size === 0;
   }
 
-  /** Turns that may be taken at a time. */
+  /** Most turns that may be taken at a time. */
   get limit(): number {
     return this.#limit;
   }
 
-  /** Allows other than so many. */
+  /** Changes the limit. Turns above a lower limit stay taken until they are returned. */
   set limit(limit: number) {
     this.#limit = limit;
     this.#next();
   }
 
-  /** Takes a turn if there is one now and no other waits for it; {@linkcode give} gives it back. */
+  /** Takes a turn if one is free and no caller waits for it; {@linkcode give} returns it. */
   tryTake(): boolean {
     if (this.#taken >= this.#limit || this.#queue.size > 0) return false;
     this.#taken++;
@@ -39,7 +39,7 @@ export class Turns {
     return this.#take({ signal, timeoutMs });
   }
 
-  /** Waits for a turn until `signal` aborts, and returns what gives it back when it is disposed of. @throws the reason of `signal` */
+  /** Waits for a turn until `signal` aborts. Disposing the result returns the turn. @throws the reason of `signal` */
   async hold(signal: AbortSignal): Promise<Disposable> {
     if (!await this.#take({ signal })) throw signal.reason;
     let isHeld = true;
@@ -70,7 +70,7 @@ export class Turns {
     return await promise;
   }
 
-  /** Releases a turn. */
+  /** Returns a turn. */
   give(): void {
     this.#taken--;
     this.#next();

@@ -1,14 +1,14 @@
-// Waiters: many waits for one thing that may come late, or never; those that end before leave nothing.
+// Waiters: many waits for one thing that may come late, or never. A wait that ends early leaves nothing.
 import { type WaitOptions, watchWait } from "./wait.ts";
 
 /**
- * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that
- * asks every second while its server is away for a day would hold all of them.
+ * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that asks every second while
+ * its server is away for a day would keep all of them. Any number of waits at a time.
  */
 export class Waiters<T> {
   readonly #waiting = new Set<PromiseWithResolvers<T>>();
 
-  /** How many wait now. */
+  /** Number of current waits. */
   get size(): number {
     return this.#waiting.size;
   }
@@ -16,7 +16,7 @@ export class Waiters<T> {
   /**
    * Waits for the next {@linkcode resolve} or {@linkcode reject}.
    *
-   * @throws what `late` makes when `timeoutMs` have passed, or the reason of the signal
+   * @throws what `late` makes after `timeoutMs`, the reason of the signal, or the error of {@linkcode reject}
    */
   async wait(options: WaitOptions, late: (timeoutMs: number) => Error): Promise<T> {
     options.signal?.throwIfAborted();
@@ -31,13 +31,13 @@ export class Waiters<T> {
     }
   }
 
-  /** Ends all waits that are under way with a value. */
+  /** Ends all current waits with a value. */
   resolve(value: T): void {
     for (const waiter of this.#waiting) waiter.resolve(value);
     this.#waiting.clear();
   }
 
-  /** Ends all waits that are under way with an error. */
+  /** Ends all current waits with an error. */
   reject(error: unknown): void {
     for (const waiter of this.#waiting) waiter.reject(error);
     this.#waiting.clear();

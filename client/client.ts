@@ -1,4 +1,4 @@
-// Client: a link to a server that is kept up, with the messages that go over it.
+// Client: keeps a link to a server up, and carries messages from one link to the next.
 import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
 import { keepConnected, type LinkEnd } from "../async/keep_connected.ts";
@@ -51,7 +51,7 @@ const textEncoder = new TextEncoder();
  * ```
  */
 export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncDisposable {
-  /** Resolves when the first link is up; rejects when the client is closed before that, with the reason. */
+  /** Resolves when the first link is up; rejects with the reason when the client is closed before that. */
   readonly ready: Promise<void>;
   /** Resolves when the client is closed for good and its descriptor is free. Never rejects. */
   readonly closed: Promise<void>;
@@ -66,7 +66,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   readonly #feed = new StatusFeed({ status: "connecting", at: new Date(), attempt: 0 });
   readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** Ends dialling and the waits before it. */
+  /** Ends a dial, or the pause before one. */
   readonly #ending = new AbortController();
   /** Settles when nothing is dialled or used any more. */
   readonly #keeping: Promise<void>;
@@ -112,17 +112,17 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return this.#feed.current.status;
   }
 
-  /** The present link, to look at or to tune; `null` while there is none. What is sent on it directly is not kept for the next. */
+  /** The current link, to look at or to tune; `null` while there is none. Messages sent on it directly are not kept for the next link. */
   get connection(): Connection<Data> | null {
     return this.#link;
   }
 
-  /** Iterates over statuses, from the present one to `closed`. A watcher that is 256 behind loses the oldest. */
+  /** Iterates over statuses, from the current one to `closed`. A watcher that is 256 behind loses the oldest. */
   statuses(): AsyncIterableIterator<ClientStatusEvent, undefined> {
     return this.#feed.watch();
   }
 
-  /** Counters over all links, or since the present one came up with `dropOldStats`. */
+  /** Counters over all links; with `dropOldStats` since the current link came up. */
   stats(): ClientStats {
     return this.#tally.snapshot(this.status, this.#link);
   }
@@ -147,7 +147,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Resolves when all that was sent so far is handed to the kernel by the present link.
+   * Resolves when the current link has written all that was sent so far to the kernel.
    *
    * @throws {ClosedError} when there is no link, or it is lost before that
    */
@@ -277,7 +277,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Uses a link until it ends. */
   async #use(link: Connection<Data>): Promise<LinkEnd> {
     this.#onUp(link);
-    // The peer's end is the end of the link: what it will not read any more goes to the next one.
+    // When the peer ends its direction, the link ends: what the peer will not read any more goes to the next link.
     await link.inputEnded;
     if (this.#closing === null) link.closeNow();
     const end = await link.closed;
@@ -310,7 +310,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#link = link;
     this.#wasUp = true;
     this.#incoming.add(link);
-    // A link that the server has ended by now is there to be read: what waits is for the next one.
+    // A link that the server has ended by now is only read: waiting messages go to the next link.
     if (!link.signal.aborted) this.#outbox.attach(link);
     this.#announce({ status: "connected" });
     this.#ready.resolve();
@@ -328,7 +328,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return { ...loss !== null && { loss }, ...droppedBytes > 0 && { droppedBytes } };
   }
 
-  /** Ends all: no link comes any more. */
+  /** Ends the client: there will be no link any more. */
   #finish(
     error: unknown,
     left: Pick<ClientStatusEvent, "serverLeft"> = {},

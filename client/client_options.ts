@@ -8,7 +8,7 @@ import type { OnConnect } from "./trial.ts";
 
 /** Options of {@linkcode Client}. */
 export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
-  /** When to dial again, or `false` to stay closed once the link is lost, or cannot be had. */
+  /** When to dial again; `false` closes the client when the link is lost or the first attempt fails. */
   reconnect?: ReconnectOptions | false | undefined;
   /**
    * Prepares each new link, such as by a login: called with the link before it counts as connected, and awaited. What it sends on
@@ -28,12 +28,12 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
    * @default {50} a person does not notice it, and a refusal on the same machine or network comes sooner
    */
   trialMs?: number | undefined;
-  /** Begin statistics anew with each link. @default {false} */
+  /** Starts statistics over with each link. @default {false} */
   dropOldStats?: boolean | undefined;
   /**
    * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
-   * 640 bytes more than it has, as keeping it costs that, here and for `highWaterBytes`. Of messages from links that are gone,
-   * which were not read yet, it keeps as much.
+   * 640 bytes more than it has, because keeping it costs that, here and for `highWaterBytes`. The client keeps as many bytes of
+   * unread messages from links that have ended.
    *
    * @default {8388608}
    */
@@ -51,7 +51,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
 /** {@linkcode ClientOptions} with every default filled in, checked. */
 export interface ResolvedClientOptions<Data> {
   readonly connect: ResolvedConnectOptions<Data>;
-  /** `null` where one link is all. */
+  /** The delays between attempts; `null` when a lost link is not replaced. */
   readonly backoff: Backoff | null;
   readonly dropOldStats: boolean;
   readonly onConnect: OnConnect<Data> | undefined;

@@ -88,7 +88,7 @@ export async function connectTransport(options: ConnectTransportOptions): Promis
   return await dialInTime(resolveConnectTransportOptions(options), options.signal);
 }
 
-/** Dials, and makes a connection of what comes of it. */
+/** Dials, and makes a connection of the transport. */
 export async function establish<Data>(
   options: ResolvedConnectOptions<Data>,
   setup: ConnectionSetup<Data>,
@@ -124,7 +124,7 @@ function dialMeasured<Data>(
   });
 }
 
-/** Has the counters of a connection exported that no client or server counts for. */
+/** Exports the counters of a connection that belongs to no client or server. */
 function observe<Data>(connection: Connection<Data>, { target }: ResolvedConnectOptions<Data>): void {
   const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
   const unobserve = observeCounters(labels, () => {
@@ -135,7 +135,7 @@ function observe<Data>(connection: Connection<Data>, { target }: ResolvedConnect
   void connection.closed.then(unobserve);
 }
 
-/** Dials under the deadline; when it passes, or `signal` aborts, what was opened is closed. */
+/** Dials under the deadline. When it passes, or `signal` aborts, it closes what it has opened. */
 async function dialInTime(
   options: ResolvedConnectTransportOptions,
   signal: AbortSignal | undefined,

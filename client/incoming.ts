@@ -6,8 +6,8 @@ import { TimeoutError } from "../errors.ts";
 import { checkReceive } from "../connection/waiter.ts";
 
 /**
- * Reads the links of a client in order: what a lost link had received is handed out before the messages of the next one. A link's
- * end is no end here; only {@linkcode end} is.
+ * Reads the links of a client in order: the messages that a lost link had received come before those of the next link. The end of a
+ * link ends nothing here; only {@linkcode end} does. One reader at a time.
  */
 export class IncomingMessages {
   readonly #maxHeldBytes: number;
@@ -20,25 +20,24 @@ export class IncomingMessages {
   #wake: (() => void) | null = null;
   #reading = false;
 
-  /** Keeps up to `maxHeldBytes` of messages from links that are gone. */
+  /** Keeps up to `maxHeldBytes` of messages from links that have ended. */
   constructor(maxHeldBytes: number) {
     this.#maxHeldBytes = maxHeldBytes;
   }
 
-  /** A new link is up. */
+  /** Adds a new link. */
   add(link: Connection): void {
     this.#links.push(link);
     this.#wake?.();
   }
 
   /**
-   * A link is gone. What was not read of the oldest ones is dropped where it is too much in all; returns how many bytes
-   * that were.
+   * Drops unread messages of the oldest links that have ended, where those hold too much in all. Returns how many bytes it dropped.
    */
   dropExcess(): number {
     let held = 0;
     let dropped = 0;
-    // From the newest on, so that the oldest give way.
+    // From the newest on, so that the oldest lose theirs.
     this.#links = this.#links.reverse().filter((link) => {
       if (link.status !== "closed") return true;
       const { heldBytes } = link.stats();
@@ -50,13 +49,13 @@ export class IncomingMessages {
     return dropped;
   }
 
-  /** No more links come. `error` is thrown once all is read; `null` is an orderly end. */
+  /** Ends the messages: there will be no more links. `error` is thrown once all is read; `null` is an orderly end. */
   end(error: unknown): void {
     this.#ended ??= { error };
     this.#wake?.();
   }
 
-  /** The next message of whatever link; `null` once the client is closed and all is read. */
+  /** Receives the next message of any link; `null` once the client is closed and all is read. */
   receive(options: ReceiveOptions = {}): Promise<Uint8Array | null> {
     try {
       checkReceive(options);
@@ -75,7 +74,7 @@ export class IncomingMessages {
     );
   }
 
-  /** The same for iteration: one promise more than the link's own. */
+  /** Receives the next message for an iterator, at the cost of one promise more than that of the link. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#reading) return rejected(secondReader());
     this.#reading = true;
@@ -110,7 +109,7 @@ export class IncomingMessages {
     this.#reading = true;
     this.#current = null;
     if (timeoutMs === 0) return await this.#readOn({ timeoutMs });
-    // One bound over links and the waits between them.
+    // One deadline over links and the waits between them.
     using deadline = new DeadlineSignal({ signal, timeoutMs, late: readTimeout });
     return await this.#readOn({ signal: deadline.signal });
   }

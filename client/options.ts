@@ -25,18 +25,18 @@ export interface ConnectTransportOptions {
   port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
   path?: string | undefined;
-  /** Whom to trust, and who we are; without it the connection is plain. */
+  /** Whom to trust, and our own certificate; without TLS options the connection is plain. */
   tls?: ClientTlsOptions | undefined;
-  /** Send small writes at once. @default {true} */
+  /** Sends small writes at once. @default {true} */
   noDelay?: boolean | undefined;
   /**
-   * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
-   * With TLS the peer always can.
+   * Over plain TCP, ends broken connections by a reset, so that the peer can tell a break from an orderly end: for proxies and
+   * downloads. With TLS the peer always can.
    *
    * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
    */
   canReset?: boolean | undefined;
-  /** Let the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
+  /** Lets the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
   keepAlive?: KeepAlive | undefined;
   /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
   timeoutMs?: number | undefined;
@@ -52,13 +52,13 @@ export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions,
   data?: Data | undefined;
 }
 
-/** Where to and how, with every default filled in, checked. */
+/** Where to connect to and how, with every default filled in, checked. */
 export interface ResolvedConnectTransportOptions {
   /** The options of the user. */
   readonly given: ConnectTransportOptions;
-  /** Where to, without TLS. */
+  /** The address, without TLS. */
   readonly target: { readonly path: string } | { readonly hostname: string; readonly port: number };
-  /** The same for people. */
+  /** The address as messages name it. */
   readonly targetText: string;
   readonly noDelay: boolean;
   readonly keepAlive: KeepAlive;
@@ -141,7 +141,7 @@ function resolveTarget(
   return { target: { hostname, port }, targetText: JSON.stringify(`${shown}:${port}`) };
 }
 
-/** What can be known to be wrong before a file is read: a client would try in vain for ever. */
+/** Refuses options that must fail, before any file is read: else a client would dial in vain for ever. */
 function checkTls(tls: ClientTlsOptions): void {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(

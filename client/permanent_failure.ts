@@ -1,8 +1,8 @@
-// Which failures end a Client: those that no repetition heals.
+// isPermanentFailure(): which failures end a Client, because no repetition heals them.
 import { AuthError } from "../errors.ts";
 
 /**
- * Whether it is of no use to dial again: credentials were refused, or a permission is missing. Nothing else that happens at an
+ * Returns whether it is of no use to dial again: the peer refused our credentials, or a permission is missing. No other failure of an
  * attempt ends a client: a file that is half written now is whole a moment later. Mistakes in the options are found before the first
  * attempt, by {@linkcode resolveConnectOptions} and {@linkcode checkDialOptions}.
  *

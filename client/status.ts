@@ -1,4 +1,4 @@
-// Statuses of a Client, and the feed that brings them to their readers.
+// Statuses of a Client, and the feed that announces them to watchers.
 import type { ConnectionEnd } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
 import type { LinkLoss } from "./outbox.ts";
@@ -21,35 +21,35 @@ export interface ClientStatusEvent {
   readonly at: Date;
   /** Attempts to connect since a link was last of use; 0 while the first one is under way. See `ReconnectInfo`. */
   readonly attempt: number;
-  /** Time in ms before the next attempt, where one is to come. */
+  /** Time in ms before the next attempt, if there will be one. */
   readonly delayMs?: number | undefined;
   /** Why the link was lost, an attempt failed, or the client gave up. */
   readonly error?: unknown | undefined;
   /**
-   * How the server left, where a link or an attempt ended by its end: `"orderly"` after all that it had sent, `"vanished"` by a
-   * reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, as after a time-out. Over plain
-   * TCP and unix sockets the system ends the direction of a killed process as an orderly one, unless it had left bytes unread.
+   * How the server left, where it was the server that ended a link or an attempt: `"orderly"` after all that it had sent, `"vanished"`
+   * by a reset, or over TLS without the mark of an orderly end. Absent where this side ended the link, such as after a time-out. Over
+   * plain TCP and unix sockets the system ends the direction of a killed process in order, unless that process had left bytes unread.
    */
   readonly serverLeft?: "orderly" | "vanished" | undefined;
   /** What became of accepted messages, where a link was lost or closed. */
   readonly loss?: LinkLoss | undefined;
   /**
-   * Bytes that were received over links that are gone and dropped now, because they were not read and were more than
-   * `maxQueuedBytes`; absent when there are none.
+   * Bytes of unread messages from links that have ended, which are dropped now because they exceeded `maxQueuedBytes`; absent when
+   * there are none.
    */
   readonly droppedBytes?: number | undefined;
 }
 
-/** What an end says of the server; nothing when it was this side that ended the link. */
+/** Returns how the server left, by the end of a connection; nothing when this side ended it. */
 export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent, "serverLeft"> {
   if (error === null) return { serverLeft: "orderly" };
   return error instanceof ParleyError && error.code === "ERR_RESET" ? { serverLeft: "vanished" } : {};
 }
 
-/** Events that a slow watcher may fall behind; then old ones are dropped. */
+/** Most events that wait for a slow watcher; then it loses old ones. */
 const MAX_BEHIND = 256;
 
-/** Brings each event to every watcher. */
+/** Announces each event to every watcher. Any number of watchers at a time. */
 export class StatusFeed {
   #current: ClientStatusEvent;
   readonly #watchers = new Set<Watcher>();
@@ -58,7 +58,7 @@ export class StatusFeed {
     this.#current = first;
   }
 
-  /** The event that holds now. */
+  /** The current event. */
   get current(): ClientStatusEvent {
     return this.#current;
   }
@@ -70,7 +70,7 @@ export class StatusFeed {
     if (event.status === "closed") this.#watchers.clear();
   }
 
-  /** Iterates from the current one on, up to `closed`. */
+  /** Iterates over events from the current one to `closed`. */
   watch(): AsyncIterableIterator<ClientStatusEvent, undefined> {
     const watcher = new Watcher(() => this.#watchers.delete(watcher));
     watcher.push(this.#current);
@@ -85,7 +85,7 @@ class Watcher implements AsyncIterableIterator<ClientStatusEvent, undefined> {
   readonly #onReturn: () => void;
   #events: ClientStatusEvent[] = [];
   #waiting: PromiseWithResolvers<Result>[] = [];
-  /** No more events come. */
+  /** Whether no more events come. */
   #ended = false;
 
   constructor(onReturn: () => void) {

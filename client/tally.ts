@@ -19,7 +19,7 @@ export class ClientTally {
   #observe: () => void = () => {};
   #unobserve: (() => void) | null = null;
 
-  /** Has the counters exported from now on; nothing without a provider. */
+  /** Begins to export the counters; does nothing without a provider. */
   start(target: Parameters<typeof serverLabels>[0]): void {
     if (!telemetryOn()) return;
     const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
@@ -31,22 +31,22 @@ export class ClientTally {
     this.#observe();
   }
 
-  /** Nothing is counted any more. */
+  /** Ends the export. */
   stop(): void {
     this.#unobserve?.();
   }
 
-  /** Dialling begins. */
+  /** Counts an attempt. */
   dialled(): void {
     this.#counters.connectAttempts++;
   }
 
-  /** Dialling failed. */
+  /** Counts an attempt that failed. */
   failed(): void {
     this.#counters.connectFailures++;
   }
 
-  /** The link is up. With `dropOld`, nothing before it counts any more but the attempt that led to it. */
+  /** Counts a link that came up. With `dropOld`, nothing before it counts any more except for the attempt that led to it. */
   opened(dropOld: boolean): void {
     if (dropOld) {
       this.#counters = { ...newClientCounters(), connectAttempts: 1 };
@@ -59,12 +59,12 @@ export class ClientTally {
     this.#linkSinceMs = Date.now();
   }
 
-  /** Something failed, while dialling or on a link. */
+  /** Counts an error of an attempt or of a link. */
   erred(error: unknown, phase: "connect" | "connection", server: string): void {
     this.#recent.add(error, { phase, peer: server });
   }
 
-  /** Bytes and messages moved. */
+  /** Adds bytes and messages that a link moved. */
   moved(traffic: Traffic): void {
     const counters = this.#counters;
     counters.bytesIn += traffic.bytesIn;
@@ -74,7 +74,7 @@ export class ClientTally {
     this.#days.roll(Date.now(), counters);
   }
 
-  /** The link is gone. */
+  /** Counts a link that has ended. */
   closed(end: ConnectionEnd): void {
     this.#counters.connectionsClosed++;
     if (end.error instanceof FramingError) this.#counters.framingErrors++;
@@ -85,7 +85,7 @@ export class ClientTally {
     this.#linkSinceMs = null;
   }
 
-  /** All of it as plain data. */
+  /** Returns all counters as plain data. */
   snapshot(state: ClientStats["state"], link: Connection | null): ClientStats {
     const takenAtMs = Date.now();
     const connection = link === null ? null : link.stats();

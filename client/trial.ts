@@ -1,18 +1,18 @@
-// The trial of a new link: what it goes through before it counts as one and takes messages.
+// tryOut(): the trial of a new link, before it counts as one and takes messages.
 import { unlessAborted, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
 import type { Connection } from "../connection.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 
-/** What {@linkcode OnConnect} learns beside the link. */
+/** What {@linkcode OnConnect} gets beside the link. */
 export interface ConnectInfo {
   /** Whether no link of this client has been up before. */
   readonly first: boolean;
 }
 
 /**
- * Prepares each new link, such as by a login. What it sends on the link goes out before anything that waits for one, and what it
- * receives goes to no other reader.
+ * Prepares each new link, such as by a login. Messages that it sends on the link leave before those that wait for one. Messages that
+ * it receives go to no other reader.
  */
 export type OnConnect<Data = unknown> = (link: Connection<Data>, info: ConnectInfo) => unknown;
 
@@ -26,14 +26,14 @@ export interface Trial<Data> extends ConnectInfo {
   readonly timeoutMs: number;
   /** Time in ms for which a link that has received nothing must live. */
   readonly silenceMs: number;
-  /** Ends the trial; its reason is thrown. */
+  /** Ends the trial, which then throws the reason of the signal. */
   readonly signal: AbortSignal;
 }
 
-/** Time in ms that `onConnect` has after the server's end, to read what came before it. */
+/** Time in ms that `onConnect` has after the server has ended its direction, to read what came before. */
 const LAST_WORDS_MS = 1000;
 
-/** Longest time in ms by which slow dialling lengthens a trial. */
+/** Longest trial in ms that slow dialling causes. */
 const MAX_SILENCE_MS = 1000;
 
 /**
@@ -56,8 +56,8 @@ export function silenceFor(trialMs: number, dialMs: number): number {
 }
 
 /**
- * Resolves once the link counts as one: `onConnect` is done, and the link has received something or lived for a moment. A link that
- * has ended meanwhile counts if it has received something: that must be read.
+ * Resolves once the link counts as one: `onConnect` is done, and the link has received something or lived long enough. A link that
+ * has ended meanwhile counts if it has received something, because that must be read.
  *
  * @throws what `onConnect` throws, and why the link ended before it counted; the link is closed then
  */
@@ -68,7 +68,7 @@ export async function tryOut<Data>(link: Connection<Data>, trial: Trial<Data>): 
     if (trial.onConnect !== undefined) await prepare(link, trial.onConnect, trial, over.signal);
     await unlessAborted(outlive(link, trial), signal);
   } catch (error) {
-    // After the server's end there is nothing to cut, and how it left is known.
+    // Once the server has ended the link there is nothing to cut, and how it left is known.
     if (hasEnded(link)) link.closeNow();
     else link.abort(error);
     await link.closed;
@@ -96,7 +96,7 @@ async function prepare<Data>(
   );
 }
 
-/** Rejects when the link has ended, a moment later: until then `onConnect` can read the last words, and say what they mean. */
+/** Rejects some time after the link has ended: until then `onConnect` can read the last messages, and say what they mean. */
 async function linkEnded<Data>(
   link: Connection<Data>,
   { targetText }: Trial<Data>,
@@ -116,7 +116,7 @@ async function linkEnded<Data>(
 /** Waits until the link has received something, or has lived for long enough. */
 async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: Trial<Data>): Promise<void> {
   let leftMs = silenceMs;
-  // In growing steps: what comes early is seen early, and a process that stands still for long does not use up all the time at once.
+  // In growing steps: an early end is seen early, and a process that stands still for long does not use up all the time at once.
   for (let stepMs = 1; leftMs > 0 && !hasEnded(link) && !hasReceived(link); stepMs *= 2) {
     const ms = Math.min(stepMs, leftMs);
     leftMs -= ms;
@@ -132,12 +132,12 @@ async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: 
   );
 }
 
-/** Whether no more comes from the server. */
+/** Whether the server has ended its direction. */
 function hasEnded(link: Connection): boolean {
   return link.signal.aborted;
 }
 
-/** Whether the server has said anything so far. */
+/** Whether the server has sent anything so far. */
 export function hasReceived(link: Connection): boolean {
   return link.stats().bytesIn > 0;
 }

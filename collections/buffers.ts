@@ -1,22 +1,22 @@
-// Buffers: a bounded, process-wide store of write buffers, so that idle connections hold none.
+// Buffers: a bounded store of write buffers for the whole process, so that idle connections hold none.
 
-/** First buffer of a batch: most batches are a few small frames. */
+/** Size of the first buffer of a batch, in bytes: most batches are a few small frames. */
 export const SMALL_BYTES: number = 8 * 1024;
 
 /** Most bytes that are joined into one write. */
 export const LARGE_BYTES: number = 64 * 1024;
 
-/** Most bytes that are joined into one write where it is known that the link is fast: 256 KiB and some headers. */
+/** Most bytes that are joined into one write on a link that has proved to be fast: 256 KiB and some headers. */
 export const HUGE_BYTES: number = 257 * 1024;
 
-/** Bytes kept in buffers of each size (512 small, 64 large, 15 huge ones); more are left to the garbage collector. */
+/** Most bytes kept in buffers of each size: 512 small, 64 large, 15 huge buffers. The garbage collector gets the rest. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 const small: Uint8Array[] = [];
 const large: Uint8Array[] = [];
 const huge: Uint8Array[] = [];
 
-/** Takes a buffer that holds at least `bytes` (at most 257 KiB). Its contents are whatever they were. */
+/** Returns a buffer for at least `bytes`, which must be 257 KiB at most. It still contains what it was used for before. */
 export function takeBuffer(bytes: number): Uint8Array {
   if (bytes <= SMALL_BYTES) return small.pop() ?? new Uint8Array(SMALL_BYTES);
   if (bytes <= LARGE_BYTES) return large.pop() ?? new Uint8Array(LARGE_BYTES);

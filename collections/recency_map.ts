@@ -9,8 +9,8 @@ interface Entry<Key, Value> {
 }
 
 /**
- * A map in the order of last use. A plain `Map` keeps an order too, but finding its first key walks over every
- * slot that was deleted before it: at 65 536 entries a flood of new sources would pay 20 µs for each of them.
+ * A map in the order of last use. A plain `Map` keeps an order too, but finding its first key walks over every slot that was deleted
+ * before it: at 65 536 entries a flood of new sources would cost 20 µs for each source.
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ export class RecencyMap<Key, Value> {
   #oldest: Entry<Key, Value> | undefined;
   #newest: Entry<Key, Value> | undefined;
 
-  /** How many entries there are. */
+  /** Number of entries. */
   get size(): number {
     return this.#entries.size;
   }
@@ -61,7 +61,7 @@ export class RecencyMap<Key, Value> {
     this.#append(entry);
   }
 
-  /** Removes `key`; `false` when it was not there. */
+  /** Removes `key`. Returns whether it was there. */
   delete(key: Key): boolean {
     const entry = this.#entries.get(key);
     if (entry === undefined) return false;

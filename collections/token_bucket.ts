@@ -1,25 +1,25 @@
 // TokenBucket: a rate with a burst, which returns how long to wait rather than only yes or no.
 
-/** Longest debt, in ms of the rate: one large message must not shut out all that come after it for hours. */
+/** Longest debt, in ms of the rate: one large message must not stop all later ones for hours. */
 export const MAX_DEBT_MS = 30_000;
 
-/** Waits below this, in ms, are over: sums of fractions are not exact. */
+/** Waits below this, in ms, count as over: sums of fractions are not exact. */
 const TOLERANCE_MS = 0.001;
 
 /** Options of {@linkcode TokenBucket}. */
 export interface TokenBucketOptions {
   /** Tokens that come back per second; greater than 0. */
   readonly perSecond: number;
-  /** Most tokens that are held, and what the bucket starts with. @default {one second of the rate, at least 1} */
+  /** Most tokens that the bucket holds, and those that it starts with. @default {one second of the rate, at least 1} */
   readonly burst?: number | undefined;
 }
 
 /**
- * A token bucket. A count above the burst passes when the bucket is full, because it could never pass otherwise, and leaves a debt of
+ * A token bucket. A count above the burst passes when the bucket is full, because it could never pass otherwise. It leaves a debt of
  * 30 seconds of the rate at most.
  *
- * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`; if it does go back,
- * nothing is refilled until it has moved on again.
+ * `nowMs` is the time of a clock that does not go back, such as `performance.now()`. If it does go back, no token is added until it
+ * has moved on again.
  *
  * @example
  * ```ts
@@ -78,21 +78,21 @@ export class TokenBucket {
     return this.#tokens >= Math.min(count, this.#burst);
   }
 
-  /** Takes `count` tokens if they are there; `false`, and nothing taken, otherwise. See {@linkcode has}. */
+  /** Takes `count` tokens if they are there. Returns whether it took them. See {@linkcode has}. */
   tryTake(count: number, nowMs: number): boolean {
     if (!this.has(count, nowMs)) return false;
     this.spend(count);
     return true;
   }
 
-  /** Returns the milliseconds until {@linkcode tryTake} would take `count`; 0 when it would now. */
+  /** Returns the milliseconds until {@linkcode tryTake} would take `count`; 0 when it would take them now. */
   waitMs(count: number, nowMs: number): number {
     this.#refill(nowMs);
     const waitMs = (Math.min(count, this.#burst) - this.#tokens) / this.#perMs;
     return waitMs < TOLERANCE_MS ? 0 : waitMs;
   }
 
-  /** Returns the milliseconds in which `count` tokens will have been there, beside those that are held. Changes nothing. */
+  /** Returns the milliseconds in which the bucket will have had `count` tokens in all, with those that it holds. Changes nothing. */
   drainMs(count: number, nowMs: number): number {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     const held = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);

@@ -1,5 +1,4 @@
 // What a connection reports about itself, and what its creator passes to it.
-import type { Resolved } from "../options/resolved.ts";
 import type { ConnectionOptions } from "./options.ts";
 import type { Sweeper } from "../async/sweeper.ts";
 
@@ -25,7 +24,9 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
    */
   onUnheard?: ((error: unknown) => void) | undefined;
   /** Options that were checked before, in place of those here: for servers and clients that make many connections. */
-  resolved?: Resolved<ConnectionOptions> | undefined;
+  resolved?:
+    | { readonly [Name in keyof ConnectionOptions]-?: NonNullable<ConnectionOptions[Name]> }
+    | undefined;
   /** Timer that looks after the timeouts. @default {one for the process} */
   sweeper?: Sweeper | undefined;
   /** Called with what moved since the last call. */

@@ -219,7 +219,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   /** @ignore lets no other process in from here on; a client accepts none */
   protected stopAccepting(): void {}
 
-  async #drain(options: { timeoutMs?: number }): Promise<void> {
+  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     const { current, statuses } = this.#parts;
     this.#parts.isClosing = true;
     statuses.push("closing");

@@ -1,4 +1,4 @@
-// dial(): opens a connection to wherever an address says, by the backend that fits.
+// dial(): opens a connection to an address, by the backend that fits.
 import type { ResolvedClientTls } from "../tls/handshake/options.ts";
 import { connectNode } from "./node/node_dial.ts";
 import { NodeTransport } from "./node/node_transport.ts";
@@ -18,13 +18,13 @@ export type DialTarget =
     readonly hostname?: string | undefined;
     /** 1 to 65535. */
     readonly port: number;
-    /** Speak TLS. */
+    /** TLS options; without them the connection is plain. */
     readonly tls?: ResolvedClientTls | undefined;
   }
   | {
     /** Path of a unix socket. */
     readonly path: string;
-    /** Speak TLS over it. */
+    /** TLS options; without them the connection is plain. */
     readonly tls?: ResolvedClientTls | undefined;
   };
 
@@ -72,7 +72,7 @@ export async function dial(target: DialTarget, options: DialOptions): Promise<Tr
   return await dialTlsNative({ hostname, port }, tls, options);
 }
 
-/** Refuses what native TLS would ignore. */
+/** Refuses options that native TLS would ignore. */
 function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
   if (tls.minVersion !== "TLSv1.2") throw lacks("speaks TLS 1.2 and 1.3, both", "minVersion");
   if (tls.maxVersion !== "TLSv1.3") throw lacks("speaks TLS 1.2 and 1.3, both", "maxVersion");

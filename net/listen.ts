@@ -1,4 +1,4 @@
-// listen(): waits for connections wherever an address says, by the backend that fits.
+// listen(): listens on an address, by the backend that fits.
 import type { Resolved } from "../options/resolved.ts";
 import type { CredentialSource, TlsBackend, TlsVersion } from "../tls/handshake/options.ts";
 import { withoutBrackets } from "./address/brackets.ts";
@@ -13,13 +13,13 @@ export type { ListenOptions } from "./socket/tcp.ts";
 
 /** TLS of a listener. */
 export interface ListenTls {
-  /** Certificates in force. The caller closes them, after the listener. */
+  /** Current certificates. The caller closes them, after the listener. */
   readonly credentials: CredentialSource;
   /** Lowest version spoken. @default {"TLSv1.2"} */
   readonly minVersion?: TlsVersion | undefined;
   /** Highest version spoken. @default {"TLSv1.3"} */
   readonly maxVersion?: TlsVersion | undefined;
-  /** Application protocols (ALPN), most wanted first; when set, a client that agrees on none is refused. */
+  /** Application protocols (ALPN), in order of preference. If set, a client that shares none is refused. */
   readonly alpnProtocols?: readonly string[] | undefined;
   /** Which implementation carries the sessions. @default {"auto"} */
   readonly backend?: TlsBackend | undefined;
@@ -30,9 +30,9 @@ export type ListenTarget =
   | {
     /** Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6. @default {"127.0.0.1"} never all interfaces by accident */
     readonly hostname?: string | undefined;
-    /** 0 picks a free one. */
+    /** 0 picks a free port. */
     readonly port: number;
-    /** Let several listeners share the port (Linux). @default {false} */
+    /** Lets several listeners share the port (Linux). @default {false} */
     readonly reusePort?: boolean | undefined;
     /** Speak TLS. */
     readonly tls?: ListenTls | undefined;
@@ -40,7 +40,7 @@ export type ListenTarget =
   | {
     /** Path of a unix socket, at most 107 bytes. */
     readonly path: string;
-    /** Permission bits of the socket's file. @default {those that the process's umask leaves} */
+    /** Permission bits of the socket's file. @default {those that the umask of the process leaves} */
     readonly mode?: number | undefined;
     /** Speak TLS over it. */
     readonly tls?: ListenTls | undefined;
@@ -105,7 +105,7 @@ function resolve(tls: ListenTls): Resolved<ListenTls> {
   return { credentials, minVersion, maxVersion, alpnProtocols, backend };
 }
 
-/** Refuses what native TLS would ignore. */
+/** Refuses options that native TLS would ignore. */
 function checkNative(tls: Resolved<ListenTls>, options: ListenOptions): void {
   const { clientCa, pins, sni } = tls.credentials.current;
   if (clientCa.length > 0 || pins !== undefined) {

@@ -6,8 +6,10 @@
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
  * const defaults: Resolved<{ timeoutMs?: number | undefined }> = { timeoutMs: 30_000 };
- * const timeoutMs: number = defaults.timeoutMs;
+ * assertEquals(defaults.timeoutMs.toString(), "30000");
  * ```
  */
 export type Resolved<T> = { [Name in keyof T]-?: Exclude<T[Name], undefined> };

@@ -1,7 +1,7 @@
 // ServerReporter: what a server reports: errors that have no caller, refusals, and its states.
 import type { Connection } from "../connection.ts";
 import { callHook } from "../log/call_hook.ts";
-import { ParleyError } from "../errors.ts";
+import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import { ErrorChannel, type ErrorLine, type HookContext, REPORT } from "../log/error_channel.ts";
 import type { Admission, RefusalReason } from "../limits/admission.ts";
 import { EventLog } from "../log/events.ts";
@@ -23,7 +23,7 @@ const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "connection
  * Codes of an end that the peer has to answer for, and of which the owner of the server should know: another framing, a message too
  * large, a peer that hangs. That a peer vanished is none of them.
  */
-const PEER_FAULTS: ReadonlySet<string> = new Set([
+const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_FRAME_TOO_LARGE",
   "ERR_FRAME_TRUNCATED",
   "ERR_FRAME_MALFORMED",

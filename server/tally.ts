@@ -2,7 +2,7 @@
 import type { Connection } from "../connection.ts";
 import type { Sweeper } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
-import { ParleyError } from "../errors.ts";
+import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { ClosedLog, type ClosedLogOptions } from "../stats/data/closed_log.ts";
@@ -15,7 +15,7 @@ import { observeCounters, serverLabels, telemetryOn } from "../stats/telemetry/t
 import type { Blame } from "./blame.ts";
 
 /** Error codes of an end that have a counter of their own. */
-const COUNTED: Readonly<Record<string, keyof ServerCounters>> = {
+const COUNTED: Readonly<Partial<Record<ParleyErrorCode, keyof ServerCounters>>> = {
   ERR_IDLE_TIMEOUT: "idleTimeouts",
   ERR_READ_TIMEOUT: "idleTimeouts",
   ERR_SLOW_CONSUMER: "slowConsumers",

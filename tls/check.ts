@@ -1,5 +1,4 @@
-// Checks of an identity before it is used: readable, in order, in time, for its purpose, key and
-// certificate a pair.
+// Checks an identity before it is used: readable, in order, currently valid, for its purpose, with key and certificate that match.
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
 import { parseCertificate, type ParsedCertificate } from "./certificate/certificate.ts";
@@ -19,27 +18,27 @@ const keyForms: Readonly<Record<string, "pkcs8" | "pkcs1" | "sec1">> = {
   "EC PRIVATE KEY": "sec1",
 };
 
-/** PEM text of an identity that is yet to be checked. */
+/** PEM text of an identity, not yet checked. */
 export interface IdentityText {
   /** Certificate chain, PEM. */
   readonly cert: string;
   /** Private key, PEM. */
   readonly key: string;
-  /** How messages call the chain, such as `"certFile"` in quotes. */
+  /** Name of the chain in messages, such as `"certFile"` in quotes. */
   readonly certName: string;
-  /** How messages call the key. */
+  /** Name of the key in messages. */
   readonly keyName: string;
 }
 
 /** Where and when an identity will be used. */
 export interface IdentityUse {
-  /** The end of the connection that shows it, or `authority` for one that signs others. */
+  /** The side of the connection that shows it, or `authority` for an identity that signs others. */
   readonly role: "server" | "client" | "authority";
-  /** The present, in milliseconds since 1970. */
+  /** Current time, in milliseconds since 1970. */
   readonly now: number;
 }
 
-/** An identity that passed. */
+/** An identity that passed the checks. */
 export interface CheckedIdentity extends Credentials {
   /** The first certificate. */
   readonly leaf: ParsedCertificate;
@@ -56,7 +55,7 @@ export interface CheckedIdentity extends Credentials {
  * trust the chain)
  */
 export async function checkIdentity(text: IdentityText, use: IdentityUse): Promise<CheckedIdentity> {
-  // Only here: programs that do without TLS start 15 ms sooner.
+  // Imported only here: programs without TLS start 15 ms sooner.
   const crypto = await import("node:crypto");
   const blocks = readCertificateBlocks(text.cert, text.certName);
   const chain = blocks.map(({ der }, i) => parseOne(der, i, blocks.length, text.certName));
@@ -80,7 +79,7 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
 /**
  * Reads a private key that every backend takes.
  *
- * @throws {TypeError} when the text is not that of one such key, in the open
+ * @throws {TypeError} when the text is not one such key without a passphrase
  */
 export function readKey(
   { createPrivateKey }: Pick<typeof import("node:crypto"), "createPrivateKey">,
@@ -93,7 +92,7 @@ export function readKey(
 /**
  * Checks CA certificates and returns each as a PEM text of its own.
  *
- * @param name How messages call `text`, such as `"caFile"` in quotes.
+ * @param name Name of `text` in messages, such as `"caFile"` in quotes.
  * @throws {TypeError} when there is none, or one cannot be read
  * @throws {TlsError} `ERR_CERT_EXPIRED` when none of them is valid any more; bundles often hold some that
  * are not
@@ -154,7 +153,7 @@ function keyInput(block: PemBlock) {
   return { key: block.der as unknown as Buffer, format: "der" as const, type: keyForms[block.label] };
 }
 
-/** Makes the key, and refuses kinds of which some backend knows nothing. */
+/** Makes the key, and refuses kinds that some backend does not know. */
 function importKey(make: () => KeyObject, name: string): KeyObject {
   let key: KeyObject;
   try {
@@ -183,7 +182,7 @@ function checkKeyPair(certificates: readonly X509Certificate[], key: KeyObject, 
   throw new TlsError("ERR_CERT_KEY_MISMATCH", `Cannot use ${text.certName} with ${text.keyName}: ${hint}`);
 }
 
-/** Each certificate must have been issued by the one behind it, or peers have to guess the path. */
+/** Checks that each certificate was issued by the next one: else peers have to guess the path. */
 function checkChain(
   chain: readonly ParsedCertificate[],
   certificates: readonly X509Certificate[],
@@ -206,8 +205,7 @@ function verifies(signed: X509Certificate, signer: X509Certificate): boolean {
   try {
     return signed.verify(signer.publicKey);
   } catch {
-    // The platform cannot check this kind of signature (P-521): the names agree, and peers look for
-    // themselves.
+    // The platform cannot check this kind of signature (P-521). The names agree, and peers check for themselves.
     return true;
   }
 }
@@ -234,7 +232,7 @@ function isRoot({ subjectDer, issuerDer }: ParsedCertificate): boolean {
   return equalBytes(subjectDer, issuerDer);
 }
 
-/** The authority that ends last, after which none is trusted. */
+/** Returns the authority that expires last: after that none is trusted. */
 export function lastEnd(authorities: readonly string[]): CertificateEnd {
   const parsed = authorities.flatMap((text) => readCertificateBlocks(text, "the authorities"))
     .map(({ der }) => parseCertificate(der));

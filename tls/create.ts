@@ -1,4 +1,4 @@
-// Making certificates: an authority of one's own, and certificates of servers and clients that it signs.
+// Makes certificates: an authority, and certificates of servers and clients that it signs.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Extension, JsonGeneralName, Name } from "@peculiar/x509";
 import { TlsError } from "../errors.ts";
@@ -11,12 +11,12 @@ import { formatPem, parsePem } from "./certificate/pem.ts";
 
 const dayMs = 86_400_000;
 
-/** How far clocks of peers may be behind ours. */
+/** Time in ms by which clocks of peers may be behind ours. */
 const skewMs = 5 * 60_000;
 
 const maxDays = 3650;
 
-/** What every key made here is: fast, small, and taken by every TLS implementation. */
+/** Kind of every key made here: fast, small, and supported by every TLS implementation. */
 const keyAlgorithm = { name: "ECDSA", namedCurve: "P-256" } as const;
 
 /** The longest common name (RFC 5280, appendix A.1: ub-common-name). */
@@ -45,7 +45,7 @@ export interface CreateCaOptions {
   days?: number | undefined;
   /**
    * The moment from which days are counted; validity begins 5 minutes before it, for clocks that are slow.
-   * @default {the present}
+   * @default {the current time}
    */
   now?: Date | undefined;
 }
@@ -121,7 +121,7 @@ export async function createCa(options: CreateCaOptions = {}): Promise<Certifica
   const validity = makeValidity(options.days ?? 365, options.now ?? new Date());
   const x509 = await loadLibrary();
   const keys = await generateKeys();
-  // No authority may follow below this one.
+  // It may sign no other authority.
   const pathLength = 0;
   const usage = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
   const certificate = await x509.X509CertificateGenerator.create({
@@ -196,7 +196,7 @@ export async function createCertificate(options: CreateCertificateOptions): Prom
     ...validity,
     serialNumber: randomSerial(),
     subject: commonName(x509, name),
-    // The very bytes: some verifiers compare them, whatever the types of the strings inside.
+    // The same bytes, because some verifiers compare them, whatever the types of the strings inside.
     issuer: new x509.Name(issuer.certificate.subjectDer.slice()),
     publicKey: keys.publicKey,
     signingKey: issuer.key,
@@ -209,7 +209,7 @@ export async function createCertificate(options: CreateCertificateOptions): Prom
 
 type Library = typeof import("@peculiar/x509");
 
-/** Loaded at first use only: it takes 70 ms, and most programs never make a certificate. */
+/** Loads the library at first use only: that takes 70 ms, and most programs never make a certificate. */
 async function loadLibrary(): Promise<Library> {
   await import("reflect-metadata");
   return await import("@peculiar/x509");
@@ -220,7 +220,7 @@ interface OpenAuthority {
   readonly certificate: ParsedCertificate;
   readonly key: CryptoKey;
   readonly algorithm: { readonly name: string; readonly hash: string };
-  /** What goes behind the certificates that it signs, PEM; empty for a root. */
+  /** Certificates that follow those that it signs, PEM; empty for a root. */
   readonly chain: string;
 }
 
@@ -322,8 +322,8 @@ function makeValidity(days: number, now: Date): Validity {
 }
 
 /**
- * What outlives its authority would fail before its own time: the default gives way, a wish within a day
- * does too.
+ * Returns the validity of a certificate. A certificate that outlives its authority would fail before its own end, so a default is cut to
+ * that of the authority, and so is a given time that exceeds it by less than a day.
  */
 function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertificate): Validity {
   const { notBefore, notAfter } = makeValidity(days ?? 90, now);
@@ -334,12 +334,12 @@ function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertific
   throw new RangeError(`Cannot create a certificate for ${days} days: its authority has ${left} days left`);
 }
 
-/** Certificates count in seconds. */
+/** Rounds to seconds, the unit of certificates. */
 function wholeSeconds(time: number): Date {
   return new Date(Math.floor(time / 1000) * 1000);
 }
 
-/** 126 random bits in 16 bytes: positive, as RFC 5280 (section 4.1.2.2) wants it, and never shorter. */
+/** Makes a serial number: 126 random bits in 16 bytes, positive by RFC 5280 (section 4.1.2.2), and never shorter. */
 function randomSerial(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;

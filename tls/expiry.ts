@@ -1,4 +1,4 @@
-// ExpiryWatch: says in time that a certificate ends, and once more when it has.
+// ExpiryWatch: reports before a certificate expires, and again when it has.
 import { TlsError } from "../errors.ts";
 import { observeCounters, telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { CredentialSource } from "./handshake/options.ts";
@@ -7,8 +7,8 @@ import type { WatchClock } from "./watch.ts";
 const DAY_MS = 86_400_000;
 
 /**
- * When it is said that a certificate ends: so long before, or, for one that lives shorter, when so much of its life is left. One that
- * is renewed each day would else be warned of each day.
+ * When to report that a certificate expires: this long before, or, for a certificate with a shorter life, when this part of its life is
+ * left. Else a certificate that is renewed each day would cause a warning each day.
  */
 const WARNINGS: readonly (readonly [ms: number, ofLife: number])[] = [[14 * DAY_MS, 1 / 3], [
   3 * DAY_MS,
@@ -18,9 +18,9 @@ const WARNINGS: readonly (readonly [ms: number, ofLife: number])[] = [[14 * DAY_
 /** Longest time between two looks at the clock, in ms: it may be set, machines sleep, and timers take no more than 24 days. */
 const LOOK_MS = DAY_MS / 2;
 
-/** The certificate that ends first of those in force. */
+/** The current certificate that expires first. */
 export interface CertificateEnd {
-  /** Whose it is, as one line. */
+  /** Its subject, as one line. */
   readonly subject: string;
   /** First moment of validity. */
   readonly notBefore: Date;
@@ -30,7 +30,7 @@ export interface CertificateEnd {
 
 /** Options of {@linkcode ExpiryWatch}. */
 export interface ExpiryWatchOptions {
-  /** The certificate in force that ends first. */
+  /** Returns the current certificate that expires first. */
   readonly current: () => CertificateEnd;
   /** Source of time. */
   readonly clock: WatchClock;
@@ -38,23 +38,23 @@ export interface ExpiryWatchOptions {
   readonly onEnding: (error: TlsError) => void;
 }
 
-/** Watches the end of the certificates in force. Its timer does not keep the process alive. */
+/** Watches when the current certificates expire. Its timer does not keep the process alive. */
 export class ExpiryWatch {
   readonly #options: ExpiryWatchOptions;
   #cancel: () => void = () => {};
   #unobserve: () => void = () => {};
   #notAfterMs = NaN;
-  /** How many of the warnings are due already, and given. */
+  /** Number of warnings that were due and reported. */
   #given = 0;
   #isClosed = false;
 
-  /** Begins to watch; what is due already is said at once, in a task of its own. */
+  /** Begins to watch. Warnings that are due are reported at once, in a task of their own. */
   constructor(options: ExpiryWatchOptions) {
     this.#options = options;
     this.renew();
   }
 
-  /** Looks at the certificate that is in force now. */
+  /** Looks at the current certificate. */
   renew(): void {
     if (this.#isClosed) return;
     const { subject, notAfter } = this.#options.current();
@@ -102,14 +102,14 @@ export class ExpiryWatch {
       onEnding(endingError(end, now));
     }
     const next = WARNINGS[due];
-    // What has ended needs no further look: a new certificate comes by renew().
+    // An expired certificate needs no further look: a new one comes by renew().
     if (next === undefined) return;
     const untilMs = end.notAfter.getTime() - leadMs(end, ...next) - now;
     this.#plan(Math.min(LOOK_MS, Math.max(0, untilMs)));
   }
 }
 
-/** How long the certificate that ends first of those of a server has left; nothing without TLS. */
+/** Returns how long the server's certificate that expires first has left; nothing without TLS. */
 export function certificateStats(
   credentials: CredentialSource | null,
 ): { readonly certificate?: { readonly notAfterMs: number; readonly remainingMs: number } | undefined } {
@@ -119,7 +119,7 @@ export function certificateStats(
   return { certificate: Object.freeze({ notAfterMs, remainingMs: notAfterMs - Date.now() }) };
 }
 
-/** How long before the end a warning is due, in ms; below 0 at the end itself: it is good in its last millisecond. */
+/** Returns how long before the end a warning is due, in ms; below 0 for the end itself, because a certificate is valid in its last ms. */
 function leadMs({ notBefore, notAfter }: CertificateEnd, ms: number, ofLife: number): number {
   if (ms === 0) return -1;
   return Math.min(ms, (notAfter.getTime() - notBefore.getTime()) * ofLife);

@@ -1,4 +1,4 @@
-// fetchCertificates(): the certificates that a server shows, to look at and not to trust.
+// fetchCertificates(): fetches the certificates that a server shows, to look at and not to trust.
 import { withDeadline } from "../async/deadline.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { TimeoutError } from "../errors.ts";
@@ -17,7 +17,7 @@ export interface FetchCertificatesOptions {
   readonly port?: number | undefined;
   /** Path of its unix socket instead. */
   readonly path?: string | undefined;
-  /** Name that it is asked for. @default {the hostname; "localhost" for a unix socket} */
+  /** Name that the server is asked for. @default {the hostname; "localhost" for a unix socket} */
   readonly serverName?: string | undefined;
   /** Longest time in ms for all of it. @default {10000} */
   readonly timeoutMs?: number | undefined;

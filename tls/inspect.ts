@@ -1,4 +1,4 @@
-// inspectCertificate(): what is good and what is wrong about a certificate, before a peer finds out.
+// inspectCertificate(): finds what is wrong with a certificate, before a peer does.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
@@ -9,18 +9,18 @@ import { diagnoseCertificate } from "./handshake/diagnose.ts";
 import { equalBytes } from "./certificate/der.ts";
 import { checkHost } from "./handshake/host.ts";
 
-/** The longest way to an authority that is looked for. */
+/** Longest path to an authority that is searched, in certificates. */
 const MAX_STEPS = 8;
 
-/** What {@linkcode inspectCertificate} compares a certificate with; what is absent is not looked at. */
+/** What {@linkcode inspectCertificate} compares a certificate with. What is absent is not checked. */
 export interface InspectCertificateOptions {
-  /** Private key that should be its own, PEM. */
+  /** Private key that should belong to it, PEM. */
   readonly key?: string | undefined;
   /** Certificates of authorities, PEM: one of them should have signed it, directly or through others in the text. */
   readonly ca?: string | undefined;
   /** Name or address that it should be for. */
   readonly hostname?: string | undefined;
-  /** The moment at which it should be valid. @default {the present} */
+  /** The moment at which it should be valid. @default {the current time} */
   readonly now?: Date | undefined;
 }
 
@@ -36,25 +36,25 @@ export type CertificateVerdict = "yes" | "no" | "unknown";
 
 /** What {@linkcode inspectCertificate} found. */
 export interface CertificateReport {
-  /** All certificates of the text; the first is the one that was looked at. */
+  /** All certificates of the text; the first is the one that was checked. */
   readonly certificates: readonly [CertificateSummary, ...CertificateSummary[]];
   /** Whole days that it has left, rounded down; negative once it has expired. */
   readonly daysLeft: number;
-  /** Whether the key is its own; `null` when none was given. */
+  /** Whether the key belongs to it; `null` when none was given. */
   readonly keyMatches: boolean | null;
   /** Whether one of the authorities signed it; `null` when none was given. */
   readonly signed: CertificateVerdict | null;
   /** Whether it is for the host; `null` when none was given. */
   readonly forHost: boolean | null;
   /**
-   * All that is wrong with it, what a peer would complain of first: `ERR_CERT_EXPIRED` (or not yet valid),
+   * All faults, in the order in which a peer would report them: `ERR_CERT_EXPIRED` (or not yet valid),
    * `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`, `ERR_CERT_WRONG_HOST`.
    */
   readonly faults: readonly TlsError[];
 }
 
 /**
- * Looks at the first certificate of a PEM text: its time, and whether it fits a key, an authority and a host.
+ * Checks the first certificate of a PEM text: its dates, and whether it fits a key, an authority and a host.
  *
  * @throws {TypeError} when there is no certificate, or a text cannot be read
  *
@@ -114,7 +114,7 @@ export async function inspectCertificate(
   };
 }
 
-/** A certificate on the way to an authority. */
+/** A certificate on the path to an authority. */
 class Link {
   readonly summary: CertificateSummary;
   readonly x509: X509Certificate;
@@ -139,7 +139,7 @@ class Link {
   }
 }
 
-/** Looks for a way from a certificate over others of its text to an authority that is valid. */
+/** Searches a path from a certificate over others of its text to a valid authority. */
 function isSigned(
   own: Link,
   others: readonly Link[],

@@ -1,4 +1,4 @@
-// Loading credentials: from options to checked PEM text, and again when the files change.
+// Loads credentials: from options to checked PEM text, and again when the files change.
 import { callHook } from "../log/call_hook.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Resolved } from "../options/resolved.ts";
@@ -33,8 +33,7 @@ export interface ReloadOptions {
   /**
    * Time between two looks at watched files in ms, 10 to 3600000.
    *
-   * @default {2000} a rotation has days, a person who tries it has seconds; two `stat` calls are next to
-   * nothing
+   * @default {2000} a rotation has days, a person who tries it waits for seconds, and two `stat` calls cost next to nothing
    */
   watchIntervalMs?: number | undefined;
   /**
@@ -44,7 +43,7 @@ export interface ReloadOptions {
    * @default {10000} the slowest copy of two small files
    */
   watchGraceMs?: number | undefined;
-  /** Source of time, for tests. @default {the machine's} */
+  /** Source of time, for tests. @default {the clock of the machine} */
   clock?: WatchClock | undefined;
 }
 
@@ -69,7 +68,7 @@ export class LoadedTls {
   readonly minVersion: TlsVersion;
   /** Highest version spoken. */
   readonly maxVersion: TlsVersion;
-  /** Application protocols (ALPN), most wanted first; empty for none. */
+  /** Application protocols (ALPN), in order of preference; empty for none. */
   readonly alpnProtocols: readonly string[];
   /** Which implementation carries the sessions. */
   readonly backend: TlsBackend;
@@ -89,7 +88,7 @@ export class LoadedTls {
     return new LoadedTls(options, await openLive(options, options));
   }
 
-  /** A view of `loaded` for one server, whose `close` ends that view only. */
+  /** Makes a view of `loaded` for one server, whose `close` ends that view only. */
   static share(loaded: LoadedTls): CredentialSource {
     const ends = new Set<() => void>();
     return {
@@ -114,12 +113,12 @@ export class LoadedTls {
     };
   }
 
-  /** Certificate chain in force, PEM, leaf first. */
+  /** Current certificate chain, PEM, leaf first. */
   get cert(): string {
     return this.#source.current.cert;
   }
 
-  /** Private key in force, PEM. */
+  /** Current private key, PEM. */
   get key(): string {
     return this.#source.current.key;
   }
@@ -136,12 +135,12 @@ export class LoadedTls {
     return pins && [...pins];
   }
 
-  /** When the first of the certificates in force ends: raise an alarm some weeks before. */
+  /** When the first of the current certificates expires: raise an alarm some weeks before. */
   get notAfter(): Date {
     return this.#source.notAfter;
   }
 
-  /** Stops watching files and the end of certificates; what is in force stays so. Idempotent. */
+  /** Stops watching files and expiry. The current credentials stay in use. Idempotent. */
   close(): void {
     this.#source.close();
   }
@@ -193,7 +192,7 @@ export async function openServerCredentials(
   return options instanceof LoadedTls ? LoadedTls.share(options) : await openLive(options, reload);
 }
 
-/** Credentials in force, which a watcher may replace. */
+/** Current credentials, which a watcher may replace. */
 class LiveCredentials implements CredentialSource {
   #current: LoadedCredentials;
   readonly #listeners = new Set<(next: ServerCredentials) => void>();
@@ -214,7 +213,7 @@ class LiveCredentials implements CredentialSource {
   }
 
   subscribe(listener: (next: ServerCredentials) => void): () => void {
-    // A function of its own: the same listener may be given twice.
+    // A function of its own, because the same listener may be added twice.
     const entry = (next: ServerCredentials) => listener(next);
     this.#listeners.add(entry);
     return () => this.#listeners.delete(entry);
@@ -250,7 +249,7 @@ class LiveCredentials implements CredentialSource {
 async function openLive(options: ServerTlsOptions, reload: ReloadOptions): Promise<LiveCredentials> {
   const resolved = resolveReload(reload);
   const plan = planServer(options);
-  // Signed before reading: a change in between shows at the first look.
+  // The signature is taken before reading, so that a change in between shows at the first look.
   const signature = await signFiles(plan.watchedFiles, resolved.clock.now());
   const live = new LiveCredentials(await plan.load(resolved.clock.now()), resolved);
   if (plan.watchedFiles.length > 0) live.watch(plan, resolved, signature);
@@ -262,7 +261,7 @@ function resolveReload(options: ReloadOptions): Resolved<ReloadOptions> {
   checkRange(watchIntervalMs, "watchIntervalMs", 10);
   checkRange(watchGraceMs, "watchGraceMs", 0);
   const given = options.onError ?? warnOnConsole;
-  // It is called by timers: what it throws, or rejects with, would end the process.
+  // Timers call it: an error that it throws, or rejects with, would end the process.
   const onError = (error: unknown) => callHook(() => given(error), tellFailedHook);
   return { onReload: options.onReload ?? (() => {}), onError, watchIntervalMs, watchGraceMs, clock };
 }

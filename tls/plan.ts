@@ -1,4 +1,4 @@
-// What one end of a connection loads: which files, in which order, checked how.
+// Plans what one side of a connection loads: which files, in which order, with which checks.
 import { checkOptionNames } from "../options/names.ts";
 import { TLS_IDENTITY_NAMES } from "./option_names.ts";
 import { TlsError } from "../errors.ts";
@@ -28,12 +28,12 @@ import {
   resolveTexts,
 } from "./resolve.ts";
 
-/** Credentials with the certificate among them that ends first. */
+/** Credentials, with their certificate that expires first. */
 export interface LoadedCredentials extends ServerCredentials {
   readonly end: CertificateEnd;
 }
 
-/** What is loaded, again and again; files that are not watched are read once. */
+/** What is loaded again and again. Files that are not watched are read once. */
 export interface LoadPlan {
   readonly watchedFiles: readonly string[];
   load(now: number): Promise<LoadedCredentials>;
@@ -79,10 +79,9 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
 }
 
 /**
- * Loads and checks what a client needs. Files are read at each call: a client that calls this before each
- * dialling follows changed files by itself.
+ * Loads and checks what a client needs. It reads files at each call: so a client that calls it before each dial follows changed files.
  *
- * @param now The present, in milliseconds since 1970.
+ * @param now Current time, in milliseconds since 1970.
  * @throws as {@linkcode loadTls} does
  */
 export async function resolveClientTls(
@@ -118,8 +117,7 @@ interface IdentityPlan {
 function planIdentity(origin: IdentityOrigin, path: string): IdentityPlan {
   const watched = origin.kind === "files" && origin.watch;
   const load = (now: number) => loadIdentity(origin, path, { role: "server", now });
-  // What is not watched was checked at the start; it must not end the reloading of the rest when its time
-  // is over.
+  // An identity that is not watched was checked at the start. When it expires, the others must still be reloaded.
   return watched
     ? { watchedFiles: [origin.certFile, origin.keyFile], load }
     : { watchedFiles: [], load: once(load) };
@@ -183,8 +181,8 @@ async function loadAuthorities(path: string, option: string, now: number): Promi
 }
 
 /**
- * Checks what was read from files. A TypeError says that the caller's options are wrong, and that no repetition helps; a file may have
- * been looked at while it was being replaced.
+ * Checks what was read from files. It throws no TypeError, which would say that the caller's options are wrong and that no repetition
+ * helps: the file may have been read while it was being replaced.
  */
 async function ofFile<T>(check: () => Promise<T> | T): Promise<T> {
   try {

@@ -1,4 +1,4 @@
-// TLS options checked before anything is read: what contradicts itself, or would be ignored, is refused here.
+// Checks TLS options before anything is read: it refuses options that contradict each other, or would be ignored.
 import { normalizeHost } from "./handshake/host.ts";
 import { parsePem } from "./certificate/pem.ts";
 import type {
@@ -37,7 +37,7 @@ const versions: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
 const backends: readonly TlsBackend[] = ["auto", "deno", "node"];
 
 /**
- * Checks what both ends can set.
+ * Checks the options that both sides can set.
  *
  * @throws {TypeError} for a value of the wrong kind, or one that the chosen backend would ignore
  * @throws {RangeError} when the lowest version is above the highest
@@ -67,7 +67,7 @@ export function resolveCommonTls(options: TlsCommonOptions): ResolvedCommonTls {
 }
 
 /**
- * Refuses what the chosen backend of a server would ignore.
+ * Refuses options that the chosen backend of a server would ignore.
  *
  * @throws {TypeError} when the native backend is asked for what only node:tls does
  */
@@ -143,7 +143,7 @@ export function requireIdentity(identity: LooseIdentity, path: string): Identity
 }
 
 /**
- * Brings a server name (SNI) into the form in which it is looked up: lower case, `*.` kept.
+ * Returns a server name (SNI) in the form in which it is looked up: lower case, with `*.` kept.
  *
  * @throws {TypeError} when it is no DNS name
  */
@@ -168,13 +168,13 @@ export function resolveClientName(name: unknown): void {
   );
 }
 
-/** SHA-256, hex, each byte apart from the next by a colon or not. */
+/** A SHA-256 fingerprint in hex, with or without colons between the bytes. */
 const FINGERPRINT = /^(?:[0-9a-f]{64}|[0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i;
 
 /**
  * Checks what is pinned: fingerprints are returned as they are, certificates as DER bytes; `undefined` when nothing is pinned.
  *
- * @param excluded What decides whom to trust in another way, by the option's name.
+ * @param excluded Names of options that decide in another way what to trust.
  * @throws {TypeError} when it is neither, when it is empty, or when a CA is given as well
  */
 export function resolvePins(

@@ -1,14 +1,13 @@
-// Watching files by polling, and reloading what was made of them.
+// Watches files by polling, and reloads what was made of them.
 //
-// Polling sees what matters and nothing can hide from it: editors that write anew, links that are swapped
-// (certbot, Kubernetes), network file systems that send no events. It needs no permission for the
-// directory, and its timer, unlike Deno.watchFs, does not keep the process alive.
+// Polling sees every change: editors that replace files, links that are swapped (certbot, Kubernetes), network file systems that send no
+// events. It needs no permission for the directory, and its timer, unlike Deno.watchFs, does not keep the process alive.
 
 /** Time as a watcher needs it; a test passes one that it moves by hand. */
 export interface WatchClock {
-  /** The present, in milliseconds since 1970. */
+  /** Returns the current time, in milliseconds since 1970. */
   now(): number;
-  /** Calls `run` once, after `delayMs`; the result cancels that. Must not keep the process alive. */
+  /** Calls `run` once, after `delayMs`. Returns the function that cancels that. Must not keep the process alive. */
   schedule(run: () => Promise<void>, delayMs: number): () => void;
 }
 
@@ -18,11 +17,11 @@ export interface FileWatcherOptions {
   readonly files: readonly string[];
   /** Time between two looks, in milliseconds. */
   readonly intervalMs: number;
-  /** How long files may be unfit, as in the midst of a rotation, before that is reported, in milliseconds. */
+  /** How long files may be unfit before that is reported, in milliseconds: during a rotation they are. */
   readonly graceMs: number;
   /** Source of time. */
   readonly clock: WatchClock;
-  /** Loads everything anew; a rejection says that the files are unfit, and it is called again. */
+  /** Loads everything again. When it rejects, the files are unfit, and it is called again. */
   readonly reload: () => Promise<void>;
   /** Called once for each state of the files that stays unfit. */
   readonly onUnfit: (error: unknown) => void;
@@ -78,7 +77,7 @@ export class FileWatcher {
     this.#cancel();
   }
 
-  /** True once {@linkcode close} was called. */
+  /** Whether {@linkcode close} was called. */
   get closed(): boolean {
     return this.#state.kind === "closed";
   }

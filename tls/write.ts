@@ -1,4 +1,4 @@
-// Writing an identity to files: the key for its owner only, and never over what is there by accident.
+// Writes an identity to files: the key for its owner only, and never over existing files by accident.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Credentials } from "./handshake/options.ts";
 
@@ -68,7 +68,7 @@ async function writeNew(certFile: string, keyFile: string, { cert, key }: Creden
   }
 }
 
-/** Replaces two files, each in one step, or none: when the second cannot be replaced, the first is put back. */
+/** Replaces two files, each in one step, or none: when the second cannot be replaced, the first is restored. */
 async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOptions): Promise<void> {
   const id = crypto.randomUUID();
   const [newCert, newKey, oldKey] = [`${certFile}.${id}.new`, `${keyFile}.${id}.new`, `${keyFile}.${id}.old`];
@@ -76,7 +76,7 @@ async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOption
     await writeNew(newCert, newKey, { cert, key });
     const existed = await keepCopy(keyFile, oldKey);
     try {
-      // The key first: a reader that finds the new certificate finds its key there.
+      // The key first, so that a reader that finds the new certificate finds its key.
       await Deno.rename(newKey, keyFile);
     } catch (error) {
       await removeIfThere(oldKey);

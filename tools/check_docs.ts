@@ -1,4 +1,5 @@
-// Checks that all that is exported is documented: every entry point with an example, every symbol and every member of one.
+// Checks all that is exported: every entry point has an example, every symbol and member is documented, and every optional
+// property takes `undefined`, so that a caller with exactOptionalPropertyTypes can pass on an optional value.
 
 import { fail } from "./report.ts";
 import { ROOT } from "./source_files.ts";
@@ -73,6 +74,39 @@ function membersOf(def: Readonly<Record<string, unknown>> | undefined): Document
   });
 }
 
+/** A type, as Deno tells it. */
+interface DocType {
+  readonly kind: string;
+  readonly value: unknown;
+}
+
+interface OptionalProperty {
+  readonly name: string;
+  readonly optional?: boolean | undefined;
+  readonly tsType?: DocType | undefined;
+}
+
+/** The optional properties, in exported types and in the types of parameters, that do not take `undefined`. */
+export function exactOptionals(tree: DocTree): string[] {
+  return Object.values(tree.nodes).flatMap(({ symbols }) => symbols).flatMap(({ name, declarations }) =>
+    propertiesIn(declarations)
+      .filter(({ optional, tsType }) => optional === true && !takesUndefined(tsType))
+      .map((property) => `${name}.${property.name}`)
+  );
+}
+
+/** All properties of types in a part of the tree, at any depth. */
+function propertiesIn(part: unknown): OptionalProperty[] {
+  if (typeof part !== "object" || part === null) return [];
+  const own = "properties" in part && Array.isArray(part.properties) ? part.properties : [];
+  return [...own, ...Object.values(part).flatMap(propertiesIn)];
+}
+
+function takesUndefined(type: DocType | undefined): boolean {
+  if (type?.kind === "union") return (type.value as DocType[]).some(takesUndefined);
+  return type?.kind === "keyword" && ["undefined", "unknown"].includes(type.value as string);
+}
+
 function readTree(): DocTree {
   const { exports }: { exports: Record<string, string> } = JSON.parse(
     Deno.readTextFileSync(new URL("deno.json", ROOT)),
@@ -88,8 +122,11 @@ function readTree(): DocTree {
 
 if (import.meta.main) {
   // The command line is called, not imported; its help has the examples.
-  const { documented, missing } = docCoverage(readTree(), ["cli/main.ts"]);
+  const tree = readTree();
+  const { documented, missing } = docCoverage(tree, ["cli/main.ts"]);
   const all = documented + missing.length;
   console.log(`${documented} of ${all} documented`);
   if (missing.length > 0) fail(`Not documented:\n${missing.join("\n")}`);
+  const exact = exactOptionals(tree);
+  if (exact.length > 0) fail(`Optional, and without "| undefined":\n${exact.join("\n")}`);
 }

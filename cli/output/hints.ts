@@ -1,9 +1,9 @@
 // Hints: what to try next, by the code of the error.
-import { ParleyError, TimeoutError } from "../../errors.ts";
+import { ParleyError, type ParleyErrorCode, TimeoutError } from "../../errors.ts";
 import { escapeForTerminal } from "../../log/text.ts";
 import { say } from "./talk.ts";
 
-const HINTS: Readonly<Record<string, string>> = {
+const HINTS: Readonly<Partial<Record<ParleyErrorCode, string>>> = {
   ERR_ADDRESS_IN_USE: "another program listens there; choose another address, or port 0 for a free one",
   ERR_CERT_EXPIRED: 'see its dates with "parley cert show FILE"; make a new one with "parley cert server"',
   ERR_CERT_EXPIRING: 'make a new one with "parley cert server", or see why it was not renewed',
@@ -37,6 +37,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_NO_HANDLER: "the other side has joined but does not offer that: is the name right?",
   ERR_TARGET_REFUSED: "the exposed target accepts no connections: does it run, and is its address right?",
   ERR_TARGET_TIMEOUT: "the exposed target does not answer in time: is it busy, and is its address right?",
+  ERR_VERSION: "use the same version of Parley on both sides",
   ERR_WIRE_VERSION: "use the same version of Parley on both sides",
   ERR_HANDSHAKE_TIMEOUT: "a program is there and sends nothing: is it the right one, and is it busy?",
   ERR_READ_TIMEOUT: "allow more time with --timeout",

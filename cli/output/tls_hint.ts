@@ -1,5 +1,5 @@
 // withTlsHint(): adds to an error what to do about TLS, where one side uses it and the other does not.
-import { AddressError, ParleyError, TlsError } from "../../errors.ts";
+import { AddressError, ParleyError, type ParleyErrorCode, TlsError } from "../../errors.ts";
 import { fetchCertificates } from "../../tls/mod.ts";
 import type { TypedAddress } from "../command/address.ts";
 import { addHint } from "./hints.ts";
@@ -8,7 +8,7 @@ import { addHint } from "./hints.ts";
 const LOOK_MS = 2000;
 
 /** Codes of a connection without TLS that may have met a side with it, beside those of broken protocols. */
-const PLAIN_CODES: ReadonlySet<string> = new Set([
+const PLAIN_CODES: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_CLOSED",
   "ERR_CONNECT_TIMEOUT",
   "ERR_FRAME_MALFORMED",
@@ -23,7 +23,7 @@ const PLAIN_CODES: ReadonlySet<string> = new Set([
 ]);
 
 /** Codes of a connection with TLS that may have met a side without it. */
-const TLS_CODES: ReadonlySet<string> = new Set([
+const TLS_CODES: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_CLOSED",
   "ERR_CONNECT_TIMEOUT",
   "ERR_HANDSHAKE_TIMEOUT",

@@ -1,12 +1,12 @@
 // Ends of links: which of them the other side brought about by breaking the protocol, and what their owner hears of them.
-import { FramingError, ParleyError, ProtocolError } from "../../errors.ts";
+import { FramingError, ParleyError, type ParleyErrorCode, ProtocolError } from "../../errors.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../../net/transport/faults.ts";
 import type { IpcReporter } from "./reporter.ts";
 import type { LinkOutcome } from "../link/state.ts";
 
 /** Ends that this side chose for what the other side does not do, or for what a provider of this side's own did. */
-const CHOSEN: ReadonlySet<string> = new Set([
+const CHOSEN: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_KEEPALIVE_TIMEOUT",
   "ERR_READ_TIMEOUT",
   "ERR_SLOW_CONSUMER",

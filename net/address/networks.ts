@@ -1,4 +1,4 @@
-// Networks: reads addresses and networks in CIDR notation, and says whether an address is in one.
+// Networks: reads addresses and networks in CIDR notation, and finds whether an address is in a network.
 import { type IpAddress, parseIpAddress } from "./ip_address.ts";
 
 /** A network: the first `bits` bits of `words`, which are 8 bits each for IPv4 and 16 each for IPv6. */
@@ -36,7 +36,7 @@ export function parseNetwork(text: string, longestIpv6: number): Network | null 
 }
 
 /**
- * Says whether an address is in a network.
+ * Returns whether an address is in a network.
  *
  * @example
  * ```ts

@@ -8,7 +8,7 @@ import type { DialOptions, TcpTarget } from "../socket/tcp.ts";
 import type { Address } from "../transport/transport.ts";
 import { checkUnixPath } from "../socket/unix_path.ts";
 
-/** Connects a socket of node:net, tuned. */
+/** Connects a socket of node:net, and sets its options. */
 export async function connectNode(
   target: TcpTarget | { readonly path: string },
   options: DialOptions,
@@ -48,7 +48,7 @@ async function connectHost(
   );
 }
 
-/** Waits until a socket is connected; it is free when this rejects. */
+/** Waits until a socket is connected. When this rejects, its descriptor is free. */
 async function connectSocket(socket: net.Socket, address: Address, signal: AbortSignal): Promise<NodeLink> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once("connect", resolve);

@@ -2,7 +2,7 @@
 import type net from "node:net";
 import type { Address, SocketTuning } from "../transport/transport.ts";
 
-/** The part of node:net's handles that is used here. It is not public; `tests/net/canary_test.ts` watches over it. */
+/** The part of node:net's handles that is used here. It is not public: `tests/net/canary_test.ts` checks that it still is there. */
 interface StreamHandle {
   onread: (...args: unknown[]) => unknown;
   readStart(): number;
@@ -10,13 +10,13 @@ interface StreamHandle {
   useUserBuffer(buffer: Uint8Array): void;
 }
 
-/** A place for bytes that has no room: the platform then reads nothing, and takes that for no end. */
+/** A buffer without room: with it the platform reads nothing, and does not take that for an end. */
 const NO_ROOM = new Uint8Array(new ArrayBuffer(1), 0, 0);
 
-/** What makes the platform find places for bytes by itself again. */
+/** Makes the platform allocate its own read buffers again. */
 const OWN_ROOM = new Uint8Array(0);
 
-/** How long a peer is silent before the kernel probes it, where it is to: Linux would wait for two hours. */
+/** How long a peer is silent before the kernel probes it, in ms, where probes are on: Linux would wait for two hours. */
 const KEEPALIVE_DELAY_MS = 60_000;
 
 /**
@@ -47,14 +47,14 @@ export class NodeLink {
   #reading = true;
   #referenced = true;
   #hasReceived = false;
-  /** Whether the platform reads without room. */
+  /** Whether the platform reads into a buffer without room. */
   #isHeld = false;
   #hasEnded = false;
 
   /**
    * Takes over a connected socket, before its TLS session is made.
    *
-   * @throws {TypeError} when the platform's sockets are not what they were when this was written
+   * @throws {TypeError} when the platform's sockets lack what this class uses
    */
   constructor(socket: net.Socket, path?: string) {
     const handle = handleOf(socket);
@@ -78,7 +78,7 @@ export class NodeLink {
 
   /**
    * Passes what the peer sends to `take`, before the platform's streams see any of it, until the returned function is called; `null` is
-   * the end or an error. What belongs to others then goes back by `socket.unshift`. Call it before {@linkcode watch}.
+   * the end or an error. Bytes that are not for `take` go back by `socket.unshift`. Call it before {@linkcode watch}.
    */
   intercept(take: (bytes: Uint8Array | null) => void): () => void {
     const handle = this.#handle;
@@ -95,7 +95,7 @@ export class NodeLink {
     };
   }
 
-  /** Watches the end of the socket. Call it right after the TLS session was made on it, if there will be one. */
+  /** Watches the end of the socket. Call it right after making the TLS session, if there will be one. */
   watch(): void {
     const handle = this.#handle;
     const feed = handle.onread;
@@ -129,14 +129,14 @@ export class NodeLink {
     this.#handle.readStop();
   }
 
-  /** Goes on reading. */
+  /** Reads from the kernel again. */
   resume(): void {
     if (this.#reading || this.socket.destroyed) return;
     this.#reading = true;
     this.#handle.readStart();
   }
 
-  /** Whether the peer has sent nothing yet: then {@linkcode hold} what it sends while a write waits. */
+  /** Whether the peer has sent nothing yet: then a write that waits must {@linkcode hold}. */
   get isPeerSilent(): boolean {
     return !this.#hasReceived;
   }
@@ -147,8 +147,8 @@ export class NodeLink {
   }
 
   /**
-   * Takes nothing from the kernel until {@linkcode release}, and not even an end, although the platform is reading: it looks again
-   * and again for room while there is something to be read, so it is for the time of a write only.
+   * Takes nothing from the kernel until {@linkcode release}, not even an end, although the platform is reading. The platform looks for
+   * room again and again while there is something to read, so this is for the time of a write only.
    */
   hold(): void {
     if (this.#isHeld || this.socket.destroyed) return;
@@ -157,7 +157,7 @@ export class NodeLink {
     if (this.#hasEnded) this.#restart();
   }
 
-  /** Reads on; after the end there is nothing to be read. */
+  /** Ends {@linkcode hold}. After the end there is nothing to read. */
   release(): void {
     if (!this.#isHeld || this.socket.destroyed) return;
     this.#isHeld = false;
@@ -166,7 +166,7 @@ export class NodeLink {
     else this.#restart();
   }
 
-  /** Has the platform look at once. Alone, the start would do nothing where a part of the platform takes the reading for begun. */
+  /** Makes the platform read at once. A start alone would do nothing where a part of the platform assumes that reading has begun. */
   #restart(): void {
     this.#handle.readStop();
     this.#handle.readStart();
@@ -182,7 +182,7 @@ export class NodeLink {
     this.socket.setKeepAlive(keepAlive !== false, delayMs);
   }
 
-  /** Keeps the process alive while the socket is open, or not. */
+  /** Sets whether the open socket keeps the process alive. */
   setReferenced(referenced: boolean): void {
     this.#referenced = referenced;
     if (this.socket.destroyed) return;
@@ -190,7 +190,7 @@ export class NodeLink {
     else this.socket.unref();
   }
 
-  /** Frees the descriptor and resets the connection. A unix socket knows no resets: it is closed with what it has not read. */
+  /** Frees the descriptor and resets the connection. Unix sockets have no resets: there it closes with unread bytes. */
   reset(): void {
     if (this.#isTcp) this.socket.resetAndDestroy();
     else this.socket.destroy();
@@ -202,7 +202,7 @@ export class NodeLink {
   }
 }
 
-/** Does nothing; shared, because each connection would hold its own. */
+/** Does nothing. It is shared, because else each connection would hold a function of its own. */
 export const nothing = (): void => {};
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {

@@ -1,4 +1,4 @@
-// Listening by node:net: accepts sockets, which rest until they are wanted, with TLS or without.
+// Listens by node:net: accepts sockets, with TLS or without, and reads nothing from them until they are opened.
 import { unlessAborted } from "../../async/deadline.ts";
 import net from "node:net";
 import type { CredentialSource } from "../../tls/handshake/options.ts";
@@ -13,20 +13,20 @@ import type { Address, Incoming, Listener, SocketTuning, Transport } from "../tr
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "../socket/unix_path.ts";
 
 /**
- * How often a listener that may have gone deaf is woken, in ms. In Deno 2.9 a listener of node:net that once met a lack of
- * descriptors never looks at its queue again, without an event; a wake-up of one that is well does nothing.
+ * How often a listener that may have stopped accepting is woken, in ms. In Deno 2.9 a listener of node:net that once ran out of
+ * descriptors never looks at its queue again, and emits no event. Waking a listener that works does nothing.
  */
 const WAKE_MS = 500;
 
 /**
- * How soon it is woken after a connection came, in ms: of a flood it takes some before it runs out of descriptors again, and the
- * rest would wait for half a second each time.
+ * How soon it is woken after a connection came, in ms. It takes some connections of a flood before it runs out of descriptors again,
+ * and the rest would wait for half a second each time.
  */
 const WAKE_SOON_MS = 20;
 
 /** What a listener of this backend needs. */
 export interface NodeListenTls extends NodeServerTls {
-  /** Certificates in force, which may change. */
+  /** Current certificates, which may change. */
   readonly credentials: CredentialSource;
 }
 
@@ -80,13 +80,13 @@ interface ListenHandle {
 
 /** How an accepted socket becomes a transport. */
 interface Opening {
-  /** Takes over the link; it is free when this rejects. */
+  /** Takes over the link. When this rejects, its descriptor is free. */
   open(link: NodeLink, options: { signal: AbortSignal }): Promise<Transport>;
   /** Called once, when the listener closes. */
   close(): void;
 }
 
-/** A handshake by the credentials that are in force when it begins, not when the connection came. */
+/** A handshake with the credentials that are current when it begins, not when the connection came. */
 class TlsOpening implements Opening {
   readonly #unsubscribe: () => void;
   #server: ServerTls;
@@ -201,7 +201,7 @@ class Acceptor implements Listener {
 
   #admit(socket: net.Socket): void {
     this.#wakeSoon();
-    // The platform accepts whatever comes: what the kernel's backlog would hold back is refused here.
+    // The platform accepts every connection: those that the kernel's backlog would hold back are refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
       drop(socket);
       return;
@@ -214,7 +214,7 @@ class Acceptor implements Listener {
     else this.#queue.push(incoming);
   }
 
-  /** Returns `null` for a connection that is gone: it was reset before it was accepted. */
+  /** Returns `null` for a connection that was reset before it was accepted. */
   #take(socket: net.Socket): NodeIncoming | null {
     const isGone = socket.destroyed || (this.#path === undefined && socket.remoteAddress === undefined);
     try {
@@ -231,7 +231,7 @@ class Acceptor implements Listener {
     return null;
   }
 
-  /** A fault of the process; one that no call waits for shows again. */
+  /** Reports a fault of the process to the waiting `accept`. Without one it is dropped, because it will show again. */
   #fail(error: unknown): void {
     if (isConnectionFault(error)) return;
     this.#waiter?.reject(error);
@@ -254,14 +254,14 @@ class Acceptor implements Listener {
       handle.listen?.(this.#backlog);
       return;
     }
-    // A second `listen` fails on a unix socket. There is nothing to be read from a listener, but it is looked at.
+    // A second `listen` fails on a unix socket. A listener has nothing to read, but a read makes the platform look at it.
     handle.onread ??= () => {};
     handle.readStart?.();
     handle.readStop?.();
   }
 }
 
-/** Frees the descriptor of a socket that is not wanted. */
+/** Frees the descriptor of an unwanted socket. */
 function drop(socket: net.Socket): void {
   socket.on("error", nothing);
   socket.destroy();
@@ -293,7 +293,7 @@ class NodeIncoming implements Incoming {
   }
 }
 
-/** A connection of a balancer, which says first for whom it stands: before the TLS handshake, if there is one. */
+/** A connection of a balancer, which first sends the address of its client: before the TLS handshake, if there is one. */
 class ProxiedIncoming extends NodeIncoming {
   #isIdentified = false;
 
@@ -311,13 +311,13 @@ class ProxiedIncoming extends NodeIncoming {
   }
 
   override async open(options: { signal: AbortSignal }): Promise<Transport> {
-    // The client's bytes must never be taken for the balancer's.
+    // The bytes of the client must never be taken for a header of the balancer.
     if (!this.#isIdentified) await this.identify(options);
     return await super.open(options);
   }
 }
 
-/** Reads a header off a socket that rests, which then rests again. */
+/** Reads a header from a socket that is paused, and pauses it again. */
 async function readHeader(link: NodeLink, signal: AbortSignal): Promise<ProxyHeader> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<ProxyHeader>();
@@ -330,7 +330,7 @@ async function readHeader(link: NodeLink, signal: AbortSignal): Promise<ProxyHea
       }
       const header = decoder.push(bytes);
       if (header === null) return;
-      // At once: what comes next is no part of it.
+      // At once, because what comes next is no part of the header.
       stop();
       resolve(header);
     } catch (error) {

@@ -16,13 +16,13 @@ const RESUME_BYTES = 32 * 1024;
 /** Bytes read ahead at which the connection ends: reading did not stop when it was asked to. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** How long a write to a peer that has sent nothing may keep what comes from being read, in ms: it may be an answer. */
+/** How long a write to a peer that has sent nothing may hold up reading, in ms: an answer may wait there. */
 const HOLD_MS = 250;
 
-/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform does not rest. */
+/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform polls meanwhile. */
 const ENDED_MS = 60_000;
 
-/** How the reading side stands. */
+/** The state of the reading side. */
 type Incoming =
   | { readonly kind: "open" }
   | { readonly kind: "ended" }
@@ -31,8 +31,8 @@ type Incoming =
 /**
  * Bytes over a socket of node:net, or over a session of node:tls.
  *
- * Bytes are taken where the platform delivers them (`push`), before the machinery of node's streams: that is faster, and the only
- * place where the end of a session can be told from the end of its socket.
+ * It takes bytes where the platform delivers them (`push`), before node's streams: that is faster, and the only place where the end of
+ * a session differs from the end of its socket. One read and one write at a time.
  */
 export class NodeTransport implements Transport {
   readonly localAddr: Address;
@@ -47,17 +47,17 @@ export class NodeTransport implements Transport {
   #closed = false;
   #ended = false;
   #hasHeld = false;
-  /** Whether the end of our direction bears the mark of an orderly one. */
+  /** Whether the end of our direction carries the mark of an orderly end. */
   #signed = true;
-  /** Why nothing can be written any more, although there may be something to be read. */
+  /** Why nothing can be written any more, although there may be something to read. */
   #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
-  /** The bytes of the write under way, and how many they were: none when their buffer is transferred meanwhile. */
+  /** The bytes of the current write, and their number at its start: the buffer is empty when it is transferred meanwhile. */
   #writing: Uint8Array | undefined;
   #length = 0;
 
-  /** Takes over a link: with its TLS session, right when the handshake is done, or without one. */
+  /** Takes over a link: with its TLS session right after the handshake, or without one. */
   constructor(link: NodeLink, secure?: { readonly session: Socket; readonly info: TlsInfo }) {
     this.#link = link;
     const session = this.#session = secure?.session ?? link.socket;
@@ -66,7 +66,7 @@ export class NodeTransport implements Transport {
     if (secure !== undefined) this.tls = secure.info;
     session.on("error", (cause) => this.#fail(cause));
     session.on("close", () => {
-      // What we closed ourselves is the most frequent: an error would cost more than the rest of its end.
+      // Most connections are closed by us: an error would cost more than the rest of the closing.
       if (!this.#closed) this.#fail("the socket was closed");
     });
     // What came together with the last bytes of the handshake.
@@ -83,7 +83,7 @@ export class NodeTransport implements Transport {
     if (secure !== undefined) return;
     link.watch();
     this.#keepReading();
-    // An accepted socket rests until it is wanted.
+    // An accepted socket is paused until it is opened.
     session.resume();
   }
 
@@ -148,8 +148,8 @@ export class NodeTransport implements Transport {
       session.destroy();
       return;
     }
-    // Says goodbye without waiting: the platform's queue is written within two turns of the event loop, or never. That `end` has
-    // finished says less.
+    // Sends the mark of an orderly end without waiting: the platform's queue is written within two turns of the event loop, or never.
+    // That `end` has finished says less.
     session.end();
     setImmediate(() => setImmediate(() => session.destroy()));
   }
@@ -201,7 +201,7 @@ export class NodeTransport implements Transport {
     };
   }
 
-  /** Ends all calls, and takes no more. */
+  /** Ends all current calls, and refuses later ones. */
   #leave(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -223,7 +223,7 @@ export class NodeTransport implements Transport {
         onTaken();
         this.#onWritten(cause);
       });
-      // What the kernel has taken does not wait.
+      // The kernel has taken all: nothing waits.
       if (this.#session.writableLength === 0) return;
       link.hold();
       const timer = setTimeout(() => this.#holdNoLonger(), link.hasEnded ? ENDED_MS : HOLD_MS);
@@ -234,7 +234,7 @@ export class NodeTransport implements Transport {
     };
     const first = !this.#hasHeld && !link.hasEnded;
     this.#hasHeld = true;
-    // One write after the other would keep all that comes from being read: two turns of the event loop are enough for that.
+    // Else one write after another would stop all reading: two turns of the event loop are enough for a read.
     if (first) write();
     else setImmediate(() => setImmediate(write));
   }
@@ -261,7 +261,7 @@ export class NodeTransport implements Transport {
 
   #take(chunk: Uint8Array): void {
     if (this.#closed) return;
-    // Not node's Buffer, whose `slice` does not copy.
+    // A `Uint8Array`, because `slice` of node's Buffer does not copy.
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const reader = this.#reader;
     if (reader !== undefined) {
@@ -290,7 +290,7 @@ export class NodeTransport implements Transport {
     const writer = this.#writer;
     this.#reader = undefined;
     this.#writer = undefined;
-    // An end stays one: what comes after it concerns the writer only.
+    // The reading side has ended already: what comes after its end concerns the writer only.
     if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause: reason };
     reader?.reject(transportFault("read", reason));
     writer?.reject(this.#isBufferGone() ? bufferGone() : transportFault("write", reason));
@@ -298,7 +298,7 @@ export class NodeTransport implements Transport {
   }
 }
 
-/** Whether it is what the platform says of a write that failed. */
+/** Whether it is an error that the platform reports for a failed write. */
 function isOfWrite(cause: unknown): boolean {
   return cause instanceof Error && "syscall" in cause && cause.syscall === "write";
 }

@@ -1,19 +1,19 @@
-// ProvenCertificates: client certificates that were checked in full, the last ones.
+// ProvenCertificates: remembers the client certificates that were last checked in full.
 import { RecencyMap } from "../../collections/recency_map.ts";
 
 /** Client certificates that are remembered for resumed sessions: some 150 bytes each. */
 const MAX_PROVEN = 10_000;
 
-/** Fingerprints of the client certificates that were checked in full last; the one that was not seen for longest goes first. */
+/** Fingerprints of the client certificates that were last checked in full. Beyond the limit it forgets the least recently seen. */
 export class ProvenCertificates {
   readonly #fingerprints = new RecencyMap<string, true>();
 
-  /** How many are remembered. */
+  /** Number of certificates that it remembers. */
   get size(): number {
     return this.#fingerprints.size;
   }
 
-  /** Whether a certificate was checked, and is remembered. */
+  /** Whether a certificate is remembered as checked. */
   has(fingerprint: string): boolean {
     return this.#fingerprints.get(fingerprint) === true;
   }

@@ -24,7 +24,7 @@ import { nameOptions, peekTls } from "./tls_peek.ts";
 import { refuseByAlert } from "./tls_refusal.ts";
 import type { PeerCertificate, TlsInfo, Transport } from "../transport/transport.ts";
 
-/** Ends node's own handshake timer, whose two minutes outlive the connection; the deadline is the caller's. */
+/** Turns node's own handshake timer off, whose two minutes outlive the connection. The caller sets the deadline. */
 const NO_TIMER = -1;
 
 /** Time for a look at a certificate that was refused: the caller waits for it, only to learn why. */
@@ -38,7 +38,7 @@ export interface NodeServerTls {
   readonly minVersion: TlsVersion;
   /** Highest version spoken. */
   readonly maxVersion: TlsVersion;
-  /** Application protocols, most wanted first; when there are any, a client that agrees on none is refused. */
+  /** Application protocols, in order of preference. If there are any, a client that shares none is refused. */
   readonly alpnProtocols: readonly string[];
 }
 
@@ -55,23 +55,23 @@ export async function dialTlsNode(
     return await beginClient(link, client, { hostname, signal: options.signal });
   } catch (error) {
     const isRefusal = error instanceof TlsError && error.code === "ERR_CERT_UNTRUSTED";
-    // A pinned certificate is compared here, where it is known.
+    // A pinned certificate was compared here, so the reason is known.
     if (!isRefusal || client.pins !== undefined) throw error;
     // The platform says the same of all certificates that it refuses: a look at this one shows why.
     const certificate = await peekBriefly(target, hostname, options);
-    // That the certificate is refused is known: a deadline that passes meanwhile does not change it.
+    // The refusal is certain: a deadline that passes meanwhile does not change it.
     const { aborted, reason } = options.signal;
     if (aborted && !(reason instanceof TimeoutError)) throw reason;
     if (certificate === undefined) throw error;
     const diagnosis = diagnoseCertificate(certificate, { hostname, cause: error.cause });
-    // The host was not looked at yet; that the issuer is unknown is what the platform found.
+    // The platform found that the issuer is unknown, and did not look at the host yet.
     throw diagnosis.code === "ERR_CERT_WRONG_HOST"
       ? diagnoseCertificate(certificate, { cause: error.cause })
       : diagnosis;
   }
 }
 
-/** The certificate of a server, by a connection of its own; `undefined` when it does not show it soon. */
+/** Fetches the certificate of a server over a connection of its own; `undefined` when the server does not show it soon. */
 async function peekBriefly(
   target: TcpTarget | { readonly path: string },
   hostname: string,
@@ -85,7 +85,7 @@ async function peekBriefly(
   }
 }
 
-/** What waits for the end of a handshake. */
+/** Callbacks for the end of a handshake. */
 interface Handshake {
   finish(session: tls.TLSSocket): void;
   fail(cause: Error): void;
@@ -93,11 +93,11 @@ interface Handshake {
 
 /** The TLS of a server with one set of credentials. */
 export class ServerTls {
-  /** It never listens, but is given sockets: so its own checks of clients apply. */
+  /** It never listens, but gets sockets: so the platform's own checks of clients apply. */
   readonly #server: tls.Server;
   readonly #handshakes = new WeakMap<object, Handshake>();
   readonly #mutual: boolean;
-  /** Fingerprints of the only client certificates that are let in; empty where authorities decide. */
+  /** Fingerprints of the only client certificates that are accepted; empty where authorities decide. */
   readonly #pins: ReadonlySet<string>;
   readonly #alpnProtocols: readonly string[];
   /** Fingerprints of client certificates that were checked in full. */
@@ -133,7 +133,7 @@ export class ServerTls {
     );
   }
 
-  /** Finishes a client's handshake; the socket is free when it fails or is aborted. */
+  /** Finishes the handshake of a client. When it fails or is aborted, the descriptor is free. */
   async open(link: NodeLink, { signal }: { signal: AbortSignal }): Promise<Transport> {
     const left = () => new HangUp("the client left");
     return await settle(link, { signal, left }, (finish, fail) => {
@@ -163,8 +163,8 @@ export class ServerTls {
   }
 
   /**
-   * A resumed session skips the check of the client's certificate, and Deno resumes what any listener of the process began, even
-   * one that trusts others. So a resumed one counts only for a certificate that these credentials have let in before.
+   * A resumed session skips the check of the client's certificate, and Deno resumes sessions of any listener of the process, even of
+   * one that trusts other authorities. So a resumed session counts only for a certificate that these credentials have accepted before.
    */
   #checkProof(certificate: PeerCertificate, resumed: boolean): void {
     const { fingerprint256, notAfter } = certificate;
@@ -178,7 +178,7 @@ export class ServerTls {
   }
 }
 
-/** Chooses a certificate by the name that a client asks for; the server's own when there is none for it. */
+/** Chooses a certificate by the name that a client asks for; the main certificate when there is none for that name. */
 function chooseByName(
   sni: ReadonlyMap<string, Credentials>,
   common: tls.SecureContextOptions,
@@ -196,7 +196,7 @@ function chooseByName(
   };
 }
 
-/** The socket that a session was made on: not public, but the same in node for many years. */
+/** Returns the socket under a session. The property is not public, but has been the same in node for many years. */
 function socketOf(session: tls.TLSSocket): object {
   return (session as unknown as { _parent?: object | undefined })._parent ?? session;
 }
@@ -256,7 +256,7 @@ async function beginClient(
   );
 }
 
-/** Runs a handshake to its end: the transport that `finish` is given, what `fail` is given, or the reason of an abort. */
+/** Runs a handshake to its end: returns the transport of `finish`, or throws the error of `fail` or the reason of an abort. */
 async function settle(
   link: NodeLink,
   { signal, left }: { signal: AbortSignal; left: () => Error },
@@ -268,15 +268,15 @@ async function settle(
   const { promise, resolve, reject } = Promise.withResolvers<Transport>();
   let isRefused = false;
   const onClose = () => {
-    // A peer that was refused leaves; why it was refused is known.
+    // A refused peer leaves; the reason of the refusal is known.
     if (!isRefused) reject(handshakeFault(left()));
   };
-  // The platform waits on for a peer that has left; what it says of the last bytes, such as an alert, comes first.
+  // The platform does not notice that the peer has left. Its error for the last bytes, such as an alert, comes first.
   link.onEnd = () => setImmediate(onClose);
   link.socket.once("close", onClose);
   try {
     signal.throwIfAborted();
-    // Made at once: bytes may be on their way.
+    // The transport is made at once, because bytes may be on their way.
     begin((session, make) => {
       try {
         resolve(make());
@@ -297,7 +297,7 @@ async function settle(
   }
 }
 
-/** Why a client's certificate is refused, by what the platform said of it. */
+/** Makes the error of a refused client certificate from the platform's reason. */
 function untrusted(certificate: PeerCertificate, reason: unknown): TlsError {
   const cause = reason instanceof Error ? reason : new Error(String(reason ?? "no reason given"));
   return diagnoseCertificate(certificate, { cause });

@@ -8,7 +8,7 @@ import { connectNode } from "./node_dial.ts";
 import type { DialOptions, TcpTarget } from "../socket/tcp.ts";
 import type { PeerCertificate } from "../transport/transport.ts";
 
-/** Longest chain that is followed. */
+/** Longest chain that is followed, in certificates. */
 const MAX_CHAIN = 10;
 
 /** What a server showed. */
@@ -20,7 +20,7 @@ export interface PeekedTls {
 }
 
 /**
- * Asks a server for its certificates and believes nothing: no byte is sent to it, none is taken.
+ * Asks a server for its certificates and verifies nothing. It sends no data and reads none.
  *
  * @throws {AddressError} when no program listens there
  * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS that we speak

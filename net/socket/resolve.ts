@@ -1,4 +1,4 @@
-// Which addresses a host stands for, and which of them is dialled: one rule for every backend.
+// Resolves hosts to addresses, and chooses which of them to dial or listen on: one rule for every backend.
 import { AddressError } from "../../errors.ts";
 import { listenFault } from "../transport/faults.ts";
 import { unlessAborted } from "../../async/deadline.ts";
@@ -9,7 +9,7 @@ const LOOPBACK: readonly string[] = ["127.0.0.1", "::1"];
 /** How long an address has to answer before the next one is dialled beside it, in ms (RFC 8305, section 5). */
 const NEXT_ADDRESS_MS = 250;
 
-/** Where something is dialled or listened on, as the caller named it. */
+/** An address to dial or to listen on, as the caller named it. */
 export interface HostAndPort {
   /** Name or IP address. */
   readonly hostname: string;
@@ -40,8 +40,8 @@ export async function addressesToDial(
 }
 
 /**
- * Returns the addresses to try for a listener, in order: the first that this machine has is the one. IPv4 comes first, so that one name
- * means one address for every backend.
+ * Returns the addresses to try for a listener, in order: it listens on the first that this machine has. IPv4 comes first, so that one
+ * name means one address for every backend.
  *
  * @throws the resolver's error
  */
@@ -57,8 +57,8 @@ export async function addressesToListen({ hostname, port }: HostAndPort): Promis
 }
 
 /**
- * Dials several addresses of one host until one answers: the next as soon as one fails, or when it has not answered for 250 ms. The
- * first that comes up is returned; the others are given up.
+ * Dials several addresses of one host until one answers. It dials the next as soon as one fails, or has not answered for 250 ms. It
+ * returns the first that comes up, and gives the others up.
  *
  * @param attempt Dials one address, and gives up when its signal aborts.
  * @param discard Closes what comes up too late.
@@ -152,7 +152,7 @@ class DialRace<T> {
   }
 }
 
-/** That an address was refused says more than that the machine has no way to it. */
+/** Returns the error that says most: a refusal says more than that the machine has no route to an address. */
 function mostTelling(errors: readonly unknown[]): unknown {
   return errors.find((error) => !(error instanceof AddressError && error.code === "ERR_ADDRESS_INVALID")) ??
     errors[0];
@@ -163,7 +163,7 @@ function isLocalhost(hostname: string): boolean {
 }
 
 async function lookUp(hostname: string): Promise<readonly string[]> {
-  // Only here: programs that dial addresses start sooner.
+  // Imported only here, so that programs that dial addresses start sooner.
   const { default: dns } = await import("node:dns/promises");
   const found = await dns.lookup(hostname, { all: true, verbatim: true });
   return [...new Set(found.map(({ address }) => address))];
@@ -177,7 +177,7 @@ function permitted(addresses: readonly string[], hostname: string, port: number)
   return allowed.length === 0 ? [hostname] : allowed;
 }
 
-/** Asks the permissions and not the user: an address that the caller did not name must not turn up in a prompt. */
+/** Queries the permission without a prompt: an address that the caller did not name must not appear in one. */
 function isGranted(host?: string): boolean {
   return Deno.permissions.querySync({ name: "net", ...host !== undefined && { host } }).state === "granted";
 }

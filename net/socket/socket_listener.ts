@@ -6,13 +6,13 @@ import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transp
 import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
 import type { Address, Incoming, Listener, Transport } from "../transport/transport.ts";
 
-/** Connections in a row that were gone before they were accepted, after which others get a turn. */
+/** Connections in a row that ended before they were accepted, after which the rest of the process gets a turn. */
 const FAULTS_PER_TURN = 64;
 
-/** How long that turn is in ms: no call waits for it, and a platform that says nothing else costs little. */
+/** Length of that turn in ms: no call waits for it, so it costs little. */
 const TURN_MS = 5;
 
-/** Bytes that are read at once while a PROXY header is awaited: it fits into the smallest packet that every host takes. */
+/** Bytes that one read of a PROXY header takes: the header fits into the smallest packet that every host takes. */
 const HEADER_READ_BYTES = 536;
 
 /** The part of Deno's listeners that is used here. */
@@ -37,15 +37,15 @@ export interface ListenerKind<Conn> {
   readonly proxySources?: ProxySources | undefined;
   /** Returns the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
-  /** Finishes what the kernel began; the socket is closed when it rejects. */
+  /** Makes a transport of an accepted socket, with its TLS handshake. The socket is closed when this rejects. */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
-  /** Called right after closing, with `false` where an `accept` waits, and then again, with `true`, when that has ended. */
+  /** Called right after closing: with `true`, or, where an `accept` waits, with `false` and then with `true` when that has ended. */
   onClose?(isSettled: boolean): void;
 }
 
 /**
- * Accepts sockets of Deno's. Connections that are gone before they are accepted are passed over, all of them at once: a client that
- * hangs up must not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed.
+ * Accepts sockets of Deno. It passes over all connections that ended before they were accepted, because a client that hangs up must
+ * not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed. One `accept` at a time.
  */
 export class DenoListener<Conn extends AcceptedConn> implements Listener {
   readonly addr: Address;
@@ -53,7 +53,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
   readonly #kind: ListenerKind<Conn>;
   #accepting = false;
   #closed = false;
-  /** Ends the turn of others. */
+  /** Ends the turn of the rest of the process. */
   #endTurn = () => {};
 
   /** Takes over a listening socket. */
@@ -96,7 +96,7 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     if (!this.#closed) this.#listener.unref();
   }
 
-  /** Returns `null` for a connection that is gone, and when the listener was closed. */
+  /** Returns `null` for a connection that has ended, and when the listener is closed. */
   async #acceptOne(): Promise<Incoming | null> {
     let conn: Conn;
     try {
@@ -168,7 +168,7 @@ class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
   }
 }
 
-/** A connection of a balancer, which says first for whom it stands. */
+/** A connection of a balancer, which first sends the address of its client. */
 class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
   #isIdentified = false;
 
@@ -189,7 +189,7 @@ class ProxiedIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
   }
 
   override async open(options: { signal: AbortSignal }): Promise<Transport> {
-    // The client's bytes must never be taken for the balancer's.
+    // The bytes of the client must never be taken for a header of the balancer.
     if (!this.#isIdentified) await this.identify(options);
     return await super.open(options);
   }

@@ -10,13 +10,13 @@ export interface SocketDescription {
   readonly localAddr: Address;
   /** The far end. */
   readonly remoteAddr: Address;
-  /** Facts of the TLS handshake, if there was one. */
+  /** What the TLS handshake told, if there was one. */
   readonly tls?: TlsInfo | undefined;
-  /** Bytes of the peer that were read already: they come first. */
+  /** Bytes of the peer that were read before: the first read returns them. */
   readonly first?: Uint8Array | undefined;
 }
 
-/** Bytes over a socket of Deno's. A read costs one operation, and so does a write that the kernel takes at once. */
+/** Bytes over a socket of Deno. A read costs one operation, and so does a write that the kernel takes at once. One read and one write at a time. */
 export class SocketTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
@@ -31,7 +31,7 @@ export class SocketTransport implements Transport {
   #length = 0;
   #left = 0;
   #ended = false;
-  /** What was read before this took over, until the first read. */
+  /** Bytes that were read before this object took over the socket, until the first read. */
   #first: Uint8Array | undefined;
 
   /** Takes over a connected socket. */
@@ -90,7 +90,7 @@ export class SocketTransport implements Transport {
     closeQuietly(this.#conn);
   }
 
-  // Made once for each connection: a promise and a closure for each message would cost more than the rest of this class.
+  // One closure for each connection: a promise and a closure for each message would cost more than the rest of this class.
   readonly #onRead = (length: number | null): Uint8Array | null => {
     this.#reading = false;
     if (this.#closed) throw closedHere("read");
@@ -139,7 +139,7 @@ export function closeQuietly(conn: { close(): void }): void {
   try {
     conn.close();
   } catch {
-    // It was closed: all that was wanted.
+    // It is closed, as wanted.
   }
 }
 

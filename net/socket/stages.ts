@@ -10,7 +10,7 @@ const HUNG: Readonly<Record<DialStage | "files", string>> = {
     "the connection was accepted, and the TLS handshake was not finished: is it a TLS server, and is it busy?",
 };
 
-/** Says what a dial hung at when its time was over, as the end of a sentence. */
+/** Returns what a dial waited for when its time was over, as the end of a sentence. */
 export function hungAt(stage: DialStage | "files"): string {
   return HUNG[stage];
 }

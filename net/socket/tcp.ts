@@ -8,21 +8,21 @@ import { DenoListener } from "./socket_listener.ts";
 import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "../transport/transport.ts";
 import { checkTuning, refuseDelay } from "../transport/tuning.ts";
 
-/** Where a TCP connection goes to, or is waited for. */
+/** A TCP address to dial or to listen on. */
 export interface TcpTarget {
   /** Name or IP address. */
   readonly hostname: string;
-  /** 0 to 65535; 0 picks a free one where a listener is wanted. */
+  /** 0 to 65535; for a listener 0 picks a free port. */
   readonly port: number;
 }
 
 /** Options of a TCP listener. */
 export interface TcpListenTarget extends TcpTarget {
-  /** Let several listeners share the port. @default {false} */
+  /** Lets several listeners share the port. @default {false} */
   readonly reusePort?: boolean | undefined;
 }
 
-/** What holds for every connection of a listener. */
+/** Options of every connection of a listener. */
 export interface ListenOptions {
   /**
    * Connections that the kernel keeps until they are accepted, 1 to 65535.
@@ -31,15 +31,15 @@ export interface ListenOptions {
    */
   readonly backlog?: number | undefined;
   /**
-   * Connections that may hold a descriptor of ours before they are accepted: `node:tls` takes them off the kernel's hands as they
-   * come. What comes beyond is refused.
+   * Most connections that hold a descriptor of ours before they are accepted, because `node:tls` accepts them from the kernel as they
+   * come. Further connections are refused.
    *
    * @default {`backlog`}
    */
   readonly maxWaiting?: number | undefined;
-  /** Send small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
+  /** Sends small writes at once (TCP_NODELAY). @default {true} a message must not wait 40 ms for another */
   readonly noDelay?: boolean | undefined;
-  /** Let the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
+  /** Lets the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
   readonly keepAlive?: KeepAlive | undefined;
   /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean | undefined;
@@ -47,18 +47,18 @@ export interface ListenOptions {
   readonly proxySources?: ProxySources | undefined;
 }
 
-/** What a dial is at: looking up the name, waiting for the far end to accept, or the TLS handshake. */
+/** The stage of a dial: looking up the name, waiting for the peer to accept, or the TLS handshake. */
 export type DialStage = "resolve" | "connect" | "secure";
 
 /** How to dial. */
 export interface DialOptions {
-  /** Ends the attempt: it rejects with `signal.reason`, and the descriptor is free. */
+  /** Ends the attempt: it rejects with `signal.reason`, and its descriptor is free then. */
   readonly signal: AbortSignal;
   /** Called at the beginning of each stage, so that a deadline can say what took too long. */
   readonly onStage?: ((stage: DialStage) => void) | undefined;
-  /** Send small writes at once (TCP_NODELAY). @default {true} */
+  /** Sends small writes at once (TCP_NODELAY). @default {true} */
   readonly noDelay?: boolean | undefined;
-  /** Let the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
+  /** Lets the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
   readonly keepAlive?: KeepAlive | undefined;
   /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
   readonly canReset?: boolean | undefined;
@@ -89,7 +89,7 @@ export class TcpTransport extends SocketTransport {
   }
 }
 
-/** Connects a socket of Deno's, tuned. */
+/** Connects a socket of Deno, and sets its options. */
 export async function connectTcp(target: TcpTarget, options: DialOptions): Promise<Deno.TcpConn> {
   const { signal, noDelay = true, keepAlive = false, onStage } = options;
   const { hostname, port } = target;
@@ -117,9 +117,9 @@ export async function connectTcp(target: TcpTarget, options: DialOptions): Promi
 }
 
 /**
- * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when the signal that it was given aborts as the socket comes up:
- * it throws the signal's reason in place of the socket. So it is given a signal of its own, which ends the attempt and throws nothing,
- * and what comes up all the same is closed here. `tests/net/dial_abort_test.ts` watches over that.
+ * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when its signal aborts as the socket comes up: it throws the
+ * signal's reason in place of the socket. So it gets a signal of its own, whose abort ends the attempt, and a socket that comes up all
+ * the same is closed here. `tests/net/dial_abort_test.ts` checks that the platform still does so.
  */
 async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
   const stop = new AbortController();
@@ -130,7 +130,7 @@ async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSi
     socket = await unlessAborted(connecting, signal, closeQuietly);
   } catch (cause) {
     stop.abort();
-    // That ends at once, and then the descriptor is free; only a resolver may take its time.
+    // The attempt ends at once, and then the descriptor is free; only a resolver may take longer.
     if (signal.aborted && isAddress(target.hostname)) await connecting.catch(() => {});
     signal.throwIfAborted();
     throw dialFault(shown, cause);
@@ -176,12 +176,12 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
  * @throws {TypeError} when the flag that Deno wants is missing
  */
 export function checkReusePort(reusePort: boolean): void {
-  // The flag shows by what else it brings.
+  // The flag is seen by another function that it adds.
   if (!reusePort || "listenDatagram" in Deno) return;
   throw new TypeError(`Cannot listen: "reusePort" needs the flag --unstable-net of Deno`);
 }
 
-/** Deno's address as ours. */
+/** Returns an address of Deno as one of Parley. */
 export function toAddress(addr: Deno.NetAddr): Address {
   return { transport: "tcp", hostname: addr.hostname, port: addr.port };
 }
@@ -190,12 +190,12 @@ function describe(socket: Deno.TcpConn): SocketDescription {
   return { localAddr: toAddress(socket.localAddr), remoteAddr: toAddress(socket.remoteAddr) };
 }
 
-/** Sets socket options; a peer that is already gone shows at the next read, not here. */
+/** Sets socket options. A peer that has left shows at the next read, not here. */
 function applyTuning(socket: Deno.TcpConn, tuning: SocketTuning): void {
   try {
     if (tuning.noDelay !== undefined) socket.setNoDelay(tuning.noDelay);
     if (tuning.keepAlive !== undefined) socket.setKeepAlive(tuning.keepAlive === true);
   } catch {
-    // Nothing to be tuned any more.
+    // The peer has left: there is nothing to set.
   }
 }

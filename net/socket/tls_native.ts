@@ -1,4 +1,4 @@
-// TLS by Deno itself: fast on small messages, and simple; what it cannot do is refused before anything is opened.
+// TLS by Deno itself: fast with small messages, and simple; options that it lacks are refused before anything is opened.
 import { watchWait } from "../../async/wait.ts";
 import type { ResolvedClientTls } from "../../tls/handshake/options.ts";
 import {
@@ -30,12 +30,12 @@ export interface NativeListenTls {
   readonly cert: string;
   /** Private key, PEM. */
   readonly key: string;
-  /** Application protocols, most wanted first; when there are any, a client that agrees on none is refused. */
+  /** Application protocols, in order of preference. If there are any, a client that shares none is refused. */
   readonly alpnProtocols: readonly string[];
 }
 
 /**
- * Dials with native TLS. Without a client certificate the socket is tuned, and dialling can be aborted at any time; with one,
+ * Dials with native TLS. Without a client certificate the socket's options are set, and dialling can be aborted at any time. With one,
  * Deno offers neither: the socket has no no-delay, and an abort frees it once Deno has connected.
  *
  * An abort during the handshake rejects at once, but Deno keeps the descriptor until the peer leaves.
@@ -55,7 +55,7 @@ export async function dialTlsNative(
   });
 }
 
-/** Listens with native TLS. Writes of its connections are subject to Nagle's algorithm: Deno has no way to end that. */
+/** Listens with native TLS. Nagle's algorithm delays small writes of its connections: Deno has no way to turn that off. */
 export function listenTlsNative(
   target: TcpListenTarget,
   tls: NativeListenTls,
@@ -99,7 +99,7 @@ async function startTls(
   }
 }
 
-/** Here the platform resolves the name: it must be the name that the certificate is checked against. */
+/** Connects by name, which the platform resolves: the certificate must be checked against that name. */
 async function connectWithCertificate(
   { hostname, port }: TcpTarget,
   tls: ResolvedClientTls,

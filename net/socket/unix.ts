@@ -7,7 +7,7 @@ import type { DialOptions, ListenOptions } from "./tcp.ts";
 import type { Address, Listener, Transport } from "../transport/transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "./unix_path.ts";
 
-/** Dials a unix socket. A path at which there is no file counts as refused: no program listens there. */
+/** Dials a unix socket. A path without a file counts as refused, because no program listens there. */
 export async function dialUnix(
   target: { path: string },
   options: Pick<DialOptions, "signal" | "onStage">,

@@ -4,7 +4,7 @@ import { pause } from "../../async/pause.ts";
 /** Longest path in bytes (`sun_path` of Linux without its ending zero). */
 export const MAX_PATH_BYTES = 107;
 
-/** How long one waits to ask for its turn again, in ms. */
+/** Time between two attempts to take the lock, in ms. */
 const RETRY_LOCK_MS = 10;
 
 /**
@@ -46,13 +46,13 @@ export interface FileId {
   readonly ino: number | null;
 }
 
-/** Removes the file at a path if it is the one that is meant. */
+/** Removes the file at a path if it is the given one. */
 export function removeIfSame(path: string, own: FileId): void {
-  // It may have been removed by another, or may not be: the next listener takes it over as stale.
+  // Another program may have removed it, or we may not: then the next listener takes it over as stale.
   if (isSame(path, own)) removeQuietly(path);
 }
 
-/** Whether the file at a path is the one that is meant. */
+/** Whether the file at a path is the given one. */
 export function isSame(path: string, own: FileId): boolean {
   try {
     const { dev, ino } = Deno.lstatSync(path);
@@ -89,7 +89,7 @@ export function nameBeside(path: string, more = 0): string {
   return `${directory}${`.${random}`.slice(0, Math.max(4, Math.min(17, room)))}`;
 }
 
-/** What is at a path, links not followed; `null` when nothing is. */
+/** Returns what is at a path, without following links; `null` when nothing is. */
 export async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
   try {
     return await Deno.lstat(path);
@@ -104,7 +104,7 @@ export function removeQuietly(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It is gone, which is all that was wanted.
+    // It is gone, as wanted.
   }
 }
 

@@ -1,4 +1,4 @@
-// Paths of unix sockets: claimed whole or not at all, given up only by their owner.
+// Claims paths of unix sockets: whole or not at all, and released by their owner alone.
 import { AddressError } from "../../errors.ts";
 import { isKind, listenFault } from "../transport/faults.ts";
 import { closeQuietly } from "./socket_transport.ts";
@@ -16,13 +16,13 @@ import {
   statOrNull,
 } from "./unix_files.ts";
 
-/** How often a path that changes hands meanwhile is tried again. */
+/** Attempts on a path whose owner changes meanwhile. */
 const MAX_ATTEMPTS = 10;
 
 /** Name of a socket in its private directory. */
 const INSIDE = "/s";
 
-/** How long starters take turns before one goes its own way, in ms: a turn takes a few. */
+/** How long a starter waits for its turn before it goes on without one, in ms: a turn takes a few. */
 const LOCK_MS = 1000;
 
 /** Where to listen. */
@@ -33,13 +33,13 @@ export interface UnixListenTarget {
   readonly mode?: number | undefined;
 }
 
-/** A path with a listener of ours behind it. */
+/** A path that a listener of ours owns. */
 export interface ClaimedPath<T> {
   /** What was bound. */
   readonly listener: T;
   /**
-   * Removes the file, if it still is ours: a successor may have taken the path over. Call it right after closing the listener, and
-   * where an `accept` waits on it, with `false` then and again when that has ended.
+   * Removes the file if it still is ours: a successor may have taken the path over. Call it right after closing the listener; where an
+   * `accept` waits on the listener, call it with `false` then, and again when that has ended.
    */
   release(isSettled?: boolean): void;
 }
@@ -94,7 +94,7 @@ export async function claimUnixPath<T extends { close(): void }>(
   }
 }
 
-/** Binds at the path itself, while no other starter looks at it; `null` where that cannot be had. */
+/** Binds at the path itself, while no other starter looks at it; `null` where that is not possible. */
 async function bindLocked<T extends { close(): void }>(
   target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
@@ -133,7 +133,7 @@ function bindByUmask<T>(
   }
 }
 
-/** Takes over what was bound at `path`: its mode is what it must be, and its closing removes no other socket. */
+/** Takes over the socket that was bound at `path`, whose mode is right. Its closing removes no other socket. */
 async function claimed<T extends { close(): void }>(
   listener: T,
   { path, mode }: UnixListenTarget,
@@ -204,10 +204,10 @@ async function bindBeside<T extends { close(): void }>(
   }
 }
 
-/** A name to bind at before the socket is shown. */
+/** A name to bind at before the socket appears at its path. */
 interface Place {
   readonly path: string;
-  /** Removes what there is of it. */
+  /** Removes the name, and the directory that was made for it. */
   remove(): void;
 }
 
@@ -250,7 +250,7 @@ async function isPrivate(directory: string): Promise<boolean> {
   return mode !== null && (mode & 0o011) === 0;
 }
 
-/** The second best, where the umask cannot be set: a program that connects before `chmod` meets the mode that the umask left. */
+/** Binds, then sets the mode, where the umask cannot be set: until then the mode that the umask left holds. */
 async function bindInPlace<T extends { close(): void }>(
   target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
@@ -265,7 +265,7 @@ function mayUmask(): boolean {
   return Deno.permissions.querySync({ name: "sys", kind: "umask" }).state === "granted";
 }
 
-/** Prompts for nothing: a name made up here must not turn up in a prompt. */
+/** Prompts for nothing: a name made up here must not appear in a prompt. */
 async function mayWrite(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "write", path })).state === "granted";
 }
@@ -302,7 +302,7 @@ async function removeStale(path: string): Promise<void> {
   if (found === null) return;
   if (!found.isSocket) throw inUse(path, "there is a file that is no socket");
   if (await isAlive(path)) throw inUse(path, "another program listens there");
-  // Out of the way first, then looked at: another starter may have put its live socket there since.
+  // First moved aside, then looked at: another starter may have put its live socket there since.
   const aside = nameBeside(path);
   try {
     await Deno.rename(path, aside);
@@ -316,7 +316,7 @@ async function removeStale(path: string): Promise<void> {
   removeQuietly(aside);
 }
 
-/** True unless the kernel says that no program listens. */
+/** Whether a program may listen there: `true` unless the kernel says that none does. */
 async function isAlive(path: string): Promise<boolean> {
   try {
     closeQuietly(await Deno.connect({ transport: "unix", path }));

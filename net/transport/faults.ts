@@ -1,8 +1,8 @@
-// What platforms say when a socket fails, in Parley's codes.
+// Translates the errors of platforms, when a socket fails, into Parley's codes.
 import { AddressError, ClosedError, TlsError } from "../../errors.ts";
 import type { Address } from "./transport.ts";
 
-/** An address in one line, as messages quote it. */
+/** Returns an address in one line, as messages quote it. */
 export function addressText(address: Address): string {
   switch (address.transport) {
     case "tcp":
@@ -23,8 +23,8 @@ type Operation = "read" | "write" | "close";
 const closed: Partial<Record<Operation, ClosedError>> = {};
 
 /**
- * The error of an operation after our own `close()`. It is the same one each time and shows no stack: it ends the read that is under
- * way whenever a connection is closed, where nothing reads it, and a stack would be the dearest part of that.
+ * Returns the error of an operation after our own `close()`. It is the same object each time and has no stack: it ends the current
+ * read whenever a connection is closed, where mostly no code looks at it, and a stack would be the dearest part of that.
  */
 export function closedHere(what: Operation): ClosedError {
   return closed[what] ??= withoutStack(
@@ -32,7 +32,7 @@ export function closedHere(what: Operation): ClosedError {
   );
 }
 
-/** The error of an operation on a connection whose peer vanished. */
+/** Makes the error of an operation on a connection whose peer vanished. */
 export function peerVanished(what: Operation, cause: unknown): ClosedError {
   return new ClosedError("ERR_RESET", `Cannot ${verbOf(what)}: the peer vanished: ${reasonOf(cause)}`, {
     cause,
@@ -54,8 +54,8 @@ const ALERTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The error of an operation on a connection that the peer ended by a TLS alert; `undefined` when there was none. With TLS 1.3 a server
- * refuses a client's certificate only after the client has finished its handshake: so it shows at the first read or write.
+ * Makes the error of an operation on a connection that the peer ended by a TLS alert; `undefined` when there was none. With TLS 1.3 a
+ * server refuses a client's certificate only after the client has finished its handshake: so it shows at the first read or write.
  */
 export function alertFault(what: Operation, cause: unknown): TlsError | undefined {
   const name = /fatal alert:? "?([A-Za-z_]+)/i.exec(reasonOf(cause))?.[1];
@@ -68,7 +68,7 @@ export function alertFault(what: Operation, cause: unknown): TlsError | undefine
   );
 }
 
-/** The error of an operation that failed: the peer's alert, or that it vanished. */
+/** Makes the error of a failed operation: the peer sent an alert, or vanished. */
 export function transportFault(what: Operation, cause: unknown): ClosedError | TlsError {
   return alertFault(what, cause) ?? peerVanished(what, cause);
 }
@@ -82,7 +82,7 @@ function withoutStack<Fault extends Error>(error: Fault): Fault {
   return error;
 }
 
-/** The caller's mistake of two reads, or two writes, at a time. */
+/** Makes the error of a caller that starts two reads, or two writes, at a time. */
 export function busy(what: "read" | "write"): TypeError {
   return new TypeError(`Cannot ${what}: another ${what} is under way`);
 }
@@ -96,12 +96,12 @@ export function bufferGone(): ClosedError {
   );
 }
 
-/** The caller's mistake of two accepts at a time. */
+/** Makes the error of a caller that starts two accepts at a time. */
 export function busyAccept(): TypeError {
   return new TypeError("Cannot accept: another accept is under way");
 }
 
-/** Why nothing could be listened on. An error that is not the address's fault is given back as it is. */
+/** Makes the error of a failed listen. An error that is not the fault of the address is returned as it is. */
 export function listenFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
   if (isKind(cause, Deno.errors.AddrInUse, "EADDRINUSE")) {
@@ -114,11 +114,11 @@ export function listenFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
-/** Why nothing could be connected to. A missing permission is given back as it is. */
+/** Makes the error of a failed dial. A missing permission is returned as it is. */
 export function dialFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
   const isRefused = isKind(cause, Deno.errors.ConnectionRefused, "ECONNREFUSED") ||
-    // A listener that closes resets who has reached it and was not accepted.
+    // A listener that closes resets the connections that it has not accepted.
     isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
   if (isRefused) {
@@ -131,13 +131,13 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
-/** Whether both ends of a connection are one: over TCP only, because both ends of another kind may have one name. */
+/** Whether both ends of a TCP connection have the same address. Ends of another kind may well have the same name. */
 export function isSelf(near: Address, far: Address): boolean {
   return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
     near.hostname === far.hostname;
 }
 
-/** The error of a dial that met itself: the kernel chose the port that is dialled as the port to dial from. */
+/** Makes the error of a dial that connected to itself: the kernel chose the dialled port as the port to dial from. */
 export function selfConnected(address: Address): AddressError {
   const where = JSON.stringify(addressText(address));
   const text = `Cannot connect to ${where}: nothing listens there: the socket was connected to itself`;
@@ -145,8 +145,8 @@ export function selfConnected(address: Address): AddressError {
 }
 
 /**
- * What `accept` says of one connection that is gone before it was taken: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
- * for the address of one that was reset.
+ * Codes of `accept` for a connection that ended before it was accepted: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
+ * for the address of a connection that was reset.
  */
 const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
   "ECONNABORTED",
@@ -165,15 +165,15 @@ const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether an `accept` failed for one connection only, such as one that was reset while it waited to be accepted; then the next one
- * can be accepted at once. All else, such as no free descriptor, is a fault of the process: the next attempt would fail as well.
+ * Whether an `accept` failed for one connection only, such as a connection that was reset while it waited; then the next connection can
+ * be accepted at once. All other errors, such as no free descriptor, are faults of the process: the next attempt would fail as well.
  */
 export function isConnectionFault(cause: unknown): boolean {
   return CONNECTION_FAULTS.has(codeOf(cause)) || cause instanceof Deno.errors.NotConnected ||
     cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.ConnectionAborted;
 }
 
-/** The error of a handshake after which both ends would speak different protocols. */
+/** Makes the error of a handshake after which both sides would speak different protocols. */
 export function alpnMismatch(wanted: readonly string[]): TlsError {
   const list = wanted.map((name) => JSON.stringify(name)).join(", ");
   return new TlsError(
@@ -183,7 +183,7 @@ export function alpnMismatch(wanted: readonly string[]): TlsError {
 }
 
 /**
- * Why a TLS handshake failed. Certificate failures get their own codes, each with what to look at.
+ * Makes the error of a failed TLS handshake. Failures of certificates have codes of their own, each with what to look at.
  *
  * @param hostname The name that the server's certificate must be for; absent on a server.
  */
@@ -212,18 +212,18 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
   return new TlsError("ERR_TLS_HANDSHAKE", message, { cause });
 }
 
-/** What the platforms say of first bytes that are no record of TLS. */
+/** Texts of the platforms for first bytes that are no record of TLS. */
 const NO_TLS =
   /WRONG_VERSION_NUMBER|corrupt message of type Invalid(ContentType|MessageType)|UnknownProtocolVersion/i;
 
-/** The cause of a handshake that came to nothing as the peer left in the midst of it. */
+/** Makes the cause of a handshake that failed because the peer left during it. */
 export class HangUp extends Error {
   override readonly name = "HangUp";
 }
 
 /**
- * Whether a handshake came to nothing as the peer hung up: a probe that connects and leaves, a client that gave up. Unlike wrong bytes
- * or a wrong certificate that is no offence.
+ * Whether a handshake failed because the peer hung up: a probe that connects and leaves, or a client that gave up. Unlike wrong bytes
+ * or a wrong certificate, that is no offence.
  */
 export function isHangUp(error: unknown): boolean {
   if (error instanceof ClosedError) return true;
@@ -245,7 +245,7 @@ function certificateFault(
   return new TlsError(code, message, { cause });
 }
 
-/** True for an error of this class, or one of Node's with this code. */
+/** Whether it is an error of this class of Deno, or one of node with this code. */
 export function isKind(error: unknown, kind: new (message: string) => Error, code: string): boolean {
   return error instanceof kind || codeOf(error) === code;
 }
@@ -259,7 +259,7 @@ function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** Text of the platform's error: one line, bounded, because a peer may have caused it. */
+/** Returns the text of a platform's error as one line of bounded length, because a peer may control parts of it. */
 function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message || cause.name : String(cause);
   // deno-lint-ignore no-control-regex -- keeping them out is the purpose

@@ -1,4 +1,4 @@
-// Names what a peer sent in place of what was wanted, by its first bytes.
+// describeFirstBytes(): names the protocol that a peer speaks in place of the expected one, by its first bytes.
 import { escapeForLog } from "../../log/text.ts";
 
 /** How many bytes from the start are looked at; more bytes decide nothing further. */
@@ -10,7 +10,7 @@ const MAX_QUOTED_CHARACTERS = 16;
 /** Fewest printable characters that count as text: any binary protocol begins with three of them now and then. */
 const MIN_TEXT_BYTES = 4;
 
-/** What begins with these bytes, as characters of Latin-1, is known by them alone. */
+/** Protocols that these first bytes identify, as characters of Latin-1. */
 const SIGNATURES: readonly (readonly [start: RegExp, name: string])[] = [
   // RFC 8446, section 5.1: content type, then the record's version, which is 3.1 to 3.4 for TLS 1.0 to 1.3.
   // deno-lint-ignore no-control-regex -- a binary protocol
@@ -40,7 +40,7 @@ const SIGNATURES: readonly (readonly [start: RegExp, name: string])[] = [
   [/^\x05[\x01-\x03][\x00-\x02]/, "a SOCKS greeting"],
 ];
 
-/** Printable ASCII, and what ends a line of it. */
+/** Printable ASCII, and line ends. */
 const TEXT = /^[\t\r\n\x20-\x7e]+$/;
 
 /**
@@ -70,7 +70,7 @@ export function describeFirstBytes(bytes: Uint8Array): string | undefined {
   return `text: "${escapeForLog(text, MAX_QUOTED_CHARACTERS)}"`;
 }
 
-/** What to do about a peer that speaks what its first bytes say, by the noun phrase of {@linkcode describeFirstBytes}. */
+/** Hints for each protocol, by the noun phrase of {@linkcode describeFirstBytes}. */
 const ADVICE: Readonly<Record<string, string>> = {
   "a TLS alert": "that port speaks TLS: give `tls`",
   "a TLS handshake":
@@ -80,8 +80,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds to an error of a peer's first message what the peer speaks instead, where its first bytes say so, and what to do about it. Only
- * an error is explained: bytes that are a message are one, whatever they look like.
+ * Adds to the error of a peer's first message which protocol the peer speaks, where its first bytes show that, and what to do about
+ * it. Only errors are explained: bytes that are a valid message are one, whatever they look like.
  *
  * @param error The error, whose message and stack are changed
  * @param bytes The start of all that the peer sent

@@ -9,10 +9,10 @@ import type { Address } from "./transport.ts";
 /** Longest header of version 1 with its CRLF, in bytes (section 2.1); the addresses of version 2 end before that, too. */
 const MAX_LINE_BYTES = 107;
 
-/** What version 1 begins with (section 2.1). */
+/** First characters of version 1 (section 2.1). */
 const LINE_START = bytesOf("PROXY ");
 
-/** What version 2 begins with (section 2.2). */
+/** Signature of version 2 (section 2.2). */
 const SIGNATURE = bytesOf("\r\n\r\n\0\r\nQUIT\n");
 
 /** Bytes of version 2 before its addresses: signature, version and command, family and protocol, length (section 2.2). */
@@ -31,13 +31,13 @@ const LF = 0x0a;
 
 /** The addresses of the connection that a balancer passes on. */
 export interface ProxiedAddresses {
-  /** The client's end. */
+  /** Address of the client. */
   readonly remoteAddr: Address;
-  /** The end that the client dialled, at the balancer. */
+  /** Address at the balancer that the client dialled. */
   readonly localAddr: Address;
 }
 
-/** A header that has been read to its end. */
+/** A complete header. */
 export interface ProxyHeader {
   /**
    * What the header says; `null` where the addresses of the socket itself hold: the balancer's own connections (LOCAL, such as its
@@ -50,9 +50,9 @@ export interface ProxyHeader {
 
 /**
  * Reads one header, however it is cut into pieces. It holds at most 107 bytes: of version 2, whose header is up to 65 551 bytes long,
- * what follows the addresses (TLVs, section 2.2) is counted and let go.
+ * it counts and drops what follows the addresses (TLVs, section 2.2).
  *
- * Call `push` with what comes until it returns a header; then the decoder has done its work.
+ * Call `push` with the bytes that come until it returns a header; after that the decoder is of no more use.
  *
  * @example
  * ```ts
@@ -74,7 +74,7 @@ export class ProxyHeaderDecoder {
   readonly #kept = new Uint8Array(MAX_LINE_BYTES);
   #receivedBytes = 0;
 
-  /** Whether nothing has come yet: a peer that leaves now has said nothing wrong. */
+  /** Whether nothing has come yet: a peer that leaves now has broken no rule. */
   get isEmpty(): boolean {
     return this.#receivedBytes === 0;
   }
@@ -98,7 +98,7 @@ export class ProxyHeaderDecoder {
   }
 }
 
-/** The error of a connection whose header is missing or wrong. */
+/** Makes the error of a connection whose header is missing or wrong. */
 function broken(why: string): ProtocolError {
   return new ProtocolError(
     "ERR_PROXY_HEADER",
@@ -107,7 +107,7 @@ function broken(why: string): ProtocolError {
 }
 
 /**
- * The error of a connection that ended before its header did (section 2.2: partial headers must be rejected).
+ * Makes the error of a connection that ended before its header was complete (section 2.2: partial headers must be rejected).
  */
 export function truncatedHeader(): ProtocolError {
   return broken("the connection ended within the header");
@@ -122,7 +122,7 @@ function checkStart(head: Uint8Array, start: Uint8Array): void {
   }
 }
 
-/** The length of a line with its CRLF; `undefined` before its end has come (section 2.1). */
+/** Returns the length of a line with its CRLF; `undefined` before its end has come (section 2.1). */
 function lineLength(head: Uint8Array): number | undefined {
   const cr = head.indexOf(CR);
   const lf = head.indexOf(LF);
@@ -153,7 +153,7 @@ function textAddress(family: string, text: string, port: number): Address {
   return { transport: "tcp", hostname: family === "4" ? text : canonicalIpv6(text), port };
 }
 
-/** The length of a binary header; `undefined` before its fixed part is whole. Checks that part (section 2.2). */
+/** Returns the length of a binary header; `undefined` before its fixed part is complete. Checks that part (section 2.2). */
 function binaryLength(head: Uint8Array): number | undefined {
   const [versionAndCommand, familyAndProtocol = 0] = head.subarray(SIGNATURE.length);
   if (versionAndCommand === undefined) return undefined;
@@ -174,7 +174,7 @@ function binaryLength(head: Uint8Array): number | undefined {
   return lengthBytes;
 }
 
-/** Reads the addresses of a whole header. What is neither TCP over IPv4 nor over IPv6 counts as UNSPEC, which the text allows. */
+/** Reads the addresses of a complete header. All but TCP over IPv4 and IPv6 counts as UNSPEC, which section 2.2 allows. */
 function binaryAddresses(head: Uint8Array): ProxiedAddresses | null {
   const isLocal = (head[12]! & 0xf) === 0;
   const kind = [TCP4, TCP6].find(({ code }) => code === head[13]);
@@ -194,7 +194,7 @@ function groupsOf(bytes: Uint8Array): string[] {
   return Array.from({ length: bytes.length / 2 }, (_, index) => uint16(bytes, 2 * index).toString(16));
 }
 
-/** An IPv6 address as RFC 5952 writes it; an IPv4-mapped one as the IPv4 address that it carries. */
+/** Returns an IPv6 address in the form of RFC 5952; an IPv4-mapped address as the IPv4 address that it carries. */
 function canonicalIpv6(text: string): string {
   const short = new URL(`http://[${text}]/`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short);

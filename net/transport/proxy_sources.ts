@@ -1,18 +1,18 @@
-// ProxySources: the balancers whose word on a client's address is believed.
+// ProxySources: the balancers that a server trusts for the addresses of clients.
 import type { Address } from "./transport.ts";
 import { parseIpAddress } from "../address/ip_address.ts";
 import { isInNetwork, type Network, parseNetwork } from "../address/networks.ts";
 
-/** The source that stands for whatever connects to a unix socket. */
+/** The source that stands for every peer of a unix socket. */
 const UNIX = "unix";
 
 /** Longest text of a source that is quoted in an error, in characters. */
 const MAX_QUOTED = 64;
 
-/** Whose PROXY protocol headers a server reads. */
+/** Options that name the sources whose PROXY protocol headers a server reads. */
 export interface ProxyProtocolOptions {
   /**
-   * Addresses and networks of the balancers that stand before the server: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::5"`. For a
+   * Addresses and networks of the balancers in front of the server: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::5"`. For a
    * balancer on the same machine list `"127.0.0.1"` and `"::1"`, or `"127.0.0.0/8"`: loopback is not implied. For a server on a unix
    * `path` it is `["unix"]`: the socket's mode decides who can connect.
    *
@@ -82,7 +82,7 @@ export class ProxySources {
     return new ProxySources(sources.map((source) => readNetwork(action, source)), false);
   }
 
-  /** Says whether a connection from this address begins with a header. */
+  /** Returns whether a connection from this address begins with a header. */
   has(address: Address): boolean {
     if (address.transport !== "tcp") return this.#unix && address.transport === "unix";
     const ip = parseIpAddress(address.hostname);

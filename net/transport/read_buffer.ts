@@ -1,4 +1,4 @@
-// ReadBuffer: where a socket's reads go, small while little comes and large while much does.
+// ReadBuffer: the memory for a socket's reads, small while little comes and large while much comes.
 
 /** Smallest buffer in bytes: what a pending read costs an idle connection. */
 const MIN_BYTES = 4 * 1024;
@@ -12,16 +12,15 @@ const MAX_SHARED_BYTES = 32 * 1024;
 /** A buffer that is used up by fewer reads is too small: making one costs more than half a microsecond. */
 const READS_PER_BUFFER = 4;
 
-/** Less room than this is left over rather than offered to a read. */
+/** Least room in bytes that a read gets: less is left unused. */
 const MIN_ROOM_BYTES = 1024;
 
 /** So many nearly empty reads in a row halve the buffer: one short message between long ones does not. */
 const SHRINK_AFTER = 8;
 
 /**
- * Hands out places to read into, one after the other in one buffer, so that a chunk once taken is never written to again. The
- * buffer doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB while a few use it up, and halves while they come back nearly
- * empty.
+ * Returns places to read into, one after the other in one buffer, so that no read writes to a chunk that was taken before. The buffer
+ * doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB while a few reads use it up, and halves while reads are nearly empty.
  *
  * @example
  * ```ts
@@ -40,11 +39,11 @@ export class ReadBuffer {
   #used = 0;
   #target = MIN_BYTES;
   #small = 0;
-  /** Reads into this buffer, and the length of the last. */
+  /** Number of reads into this buffer, and the length of the last read. */
   #reads = 0;
   #last = 0;
 
-  /** A place to read into: twice as large as the last read was, where there is that much. It holds until {@linkcode take}. */
+  /** Returns a place to read into: twice as large as the last read was, where there is that much. It is valid until {@linkcode take}. */
   space(): Uint8Array<ArrayBuffer> {
     const size = this.#bytes.length;
     const usedUp = this.#used > 0 && size - this.#used < Math.max(MIN_ROOM_BYTES, 2 * this.#last);
@@ -56,11 +55,11 @@ export class ReadBuffer {
       this.#used = 0;
       this.#reads = 0;
     }
-    // Faster than `subarray`, which looks for a class of the caller's.
+    // Faster than `subarray`, which looks up the class of the array.
     return this.#used === 0 ? this.#bytes : new Uint8Array(this.#bytes.buffer, this.#used);
   }
 
-  /** The first `length` bytes of the place last handed out; they belong to the caller from now on. */
+  /** Returns the first `length` bytes of the last place. They belong to the caller. */
   take(length: number): Uint8Array<ArrayBuffer> {
     const start = this.#used;
     this.#used = start + length;
@@ -78,7 +77,7 @@ export class ReadBuffer {
     return new Uint8Array(this.#bytes.buffer, start, length);
   }
 
-  /** Lets go of the buffer; the next {@linkcode space} starts small. */
+  /** Drops the buffer; the next {@linkcode space} starts small. */
   release(): void {
     this.#bytes = EMPTY;
     this.#used = 0;

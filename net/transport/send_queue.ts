@@ -5,7 +5,7 @@ import type { Address } from "./transport.ts";
 /** The system's lists of TCP sockets. */
 const TABLES = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/** How long a list that was read serves, in ms: many slow peers share one reading. */
+/** How long a list that was read is used, in ms: many slow peers share one reading. */
 const FRESH_MS = 250;
 
 /** Bytes that the kernel holds for each connection that has any, by its {@linkcode connectionKey}. */
@@ -32,7 +32,7 @@ export function unacknowledgedBytes(localAddr: Address, remoteAddr: Address): nu
   return queues === null ? null : queues.get(key) ?? null;
 }
 
-/** Never asks: a prompt about slow peers is the last thing that a user expects. */
+/** Whether the program may read the lists. It never prompts: no user expects a prompt about slow peers. */
 function mayRead(): boolean {
   return Deno.build.os === "linux" &&
     TABLES.every((path) => Deno.permissions.querySync({ name: "read", path }).state === "granted");
@@ -87,7 +87,7 @@ function hostText(hex: string): string {
   return plainHost(groups.join(":"));
 }
 
-/** One form for each address, however it is written: an IPv4 address within IPv6 is an IPv4 address. */
+/** Returns the same form of an address, however it is written: an IPv4 address within IPv6 is an IPv4 address. */
 function plainHost(text: string): string {
   const address = parseIpAddress(text);
   if (address === null) return text;
@@ -96,7 +96,7 @@ function plainHost(text: string): string {
     : address.groups.map((group) => group.toString(16)).join(":");
 }
 
-/** What identifies one connection of this machine. */
+/** Returns the text that identifies a connection of this machine. */
 function connectionKey(localAddr: Address, remoteAddr: Address): string | null {
   if (localAddr.transport !== "tcp" || remoteAddr.transport !== "tcp") return null;
   return `${localAddr.port} ${plainHost(remoteAddr.hostname)} ${remoteAddr.port}`;

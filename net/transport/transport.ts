@@ -1,4 +1,4 @@
-// Transport: what protocol code knows of a connection, and an in-memory pair of them.
+// Transport: the interface of a connection for protocol code, and an in-memory pair.
 import { ClosedError } from "../../errors.ts";
 
 /** An address of one end of a connection. */
@@ -27,7 +27,7 @@ export interface PeerCertificate {
   readonly raw: Uint8Array;
 }
 
-/** What is known of a finished TLS handshake. */
+/** The results of a TLS handshake. */
 export interface TlsInfo {
   /** Which implementation carries the session. */
   readonly backend: "deno" | "node";
@@ -56,9 +56,9 @@ export type KeepAlive = boolean | { readonly delayMs: number };
  * passes none of them on.
  */
 export interface SocketTuning {
-  /** Send small writes at once (TCP_NODELAY). */
+  /** Sends small writes at once (TCP_NODELAY). */
   noDelay?: boolean | undefined;
-  /** Let the kernel probe a silent peer. */
+  /** Lets the kernel probe a silent peer. */
   keepAlive?: KeepAlive | undefined;
 }
 
@@ -87,31 +87,30 @@ export interface Transport {
    */
   write(bytes: Uint8Array): Promise<void>;
   /**
-   * Bytes of the write under way that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or
-   * nothing.
+   * Bytes of the current write that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or nothing.
    */
   readonly takenBytes?: number | undefined;
   /**
-   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not say. Dear: the
-   * system's list of all its sockets is searched. Absent where nothing lies in between.
+   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not report them.
+   * Expensive: it searches the system's list of all sockets. Absent where there is no kernel in between.
    */
   unacknowledgedBytes?(): number | null;
-  /** Ends our direction: the peer reads to the end. Reading goes on. Call it with no write under way. */
+  /** Ends our direction: the peer reads to the end. Reading goes on. No write may be under way. */
   closeWrite(): Promise<void>;
   /**
-   * Takes the mark of an orderly end from our direction: after it, {@linkcode closeWrite} and {@linkcode close} end in such a way that
-   * the peer's `read` rejects once it has read what was written before. Called when the connection ends for a fault. Absent where
-   * an end bears no mark: plain TCP without `canReset` and unix sockets know one kind only. Over plain TCP with it the end is a reset
-   * at {@linkcode close}, which may overtake the last bytes.
+   * Removes the mark of an orderly end from our direction: after that, {@linkcode closeWrite} and {@linkcode close} end it so that the
+   * peer's `read` rejects once it has read what was written before. Called when a fault ends the connection. Absent where an end
+   * carries no mark: plain TCP without `canReset` and unix sockets have one kind of end only. Over plain TCP with `canReset` the end is
+   * a reset at {@linkcode close}, which may overtake the last bytes.
    */
   unsign?(): void;
-  /** Frees the descriptor now. Reads and writes under way reject with `ERR_CLOSED`. Idempotent. */
+  /** Frees the descriptor now. Current reads and writes reject with `ERR_CLOSED`. Idempotent. */
   close(): void;
-  /** Frees the descriptor and resets the connection, so that the peer reads no orderly end; absent where that cannot be. */
+  /** Frees the descriptor and resets the connection, so that the peer reads no orderly end. Absent where there are no resets. */
   reset?(): void;
   /** Changes socket options; absent where there are none. */
   tune?(tuning: SocketTuning): void;
-  /** Keeps the process alive while a read is under way (the default); absent where that means nothing. */
+  /** Keeps the process alive while a read is under way (the default). Absent where that has no meaning. */
   ref?(): void;
   /** Lets the process end while a read is under way. */
   unref?(): void;
@@ -139,7 +138,7 @@ export interface Incoming {
    * @throws {TlsError} when the handshake fails; the descriptor is free by then
    */
   open(options: { signal: AbortSignal }): Promise<Transport>;
-  /** Closes it without a word. */
+  /** Closes the connection without sending anything. */
   refuse(): void;
 }
 
@@ -148,8 +147,8 @@ export interface Listener {
   /** Where it listens; the port is the real one. */
   readonly addr: Address;
   /**
-   * Waits for the next connection; `null` once {@linkcode close} was called. A connection that is gone before it is accepted is
-   * passed over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again.
+   * Waits for the next connection; `null` once {@linkcode close} was called. Connections that end before they are accepted are passed
+   * over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again. One call at a time.
    */
   accept(): Promise<Incoming | null>;
   /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} resolves with `null`. Idempotent. */
@@ -163,7 +162,7 @@ export interface Listener {
 /** Options of {@linkcode memoryPair}. */
 export interface MemoryPairOptions {
   /**
-   * Bytes under way in one direction before `write` waits for the reader, as a kernel's socket buffer.
+   * Bytes in one direction that the reader has not read, above which `write` waits, such as the socket buffer of a kernel has.
    *
    * @default {65536}
    */
@@ -173,8 +172,8 @@ export interface MemoryPairOptions {
 }
 
 /**
- * Makes two transports joined in memory: what one writes the other reads. For tests, benches and
- * processes that talk to themselves.
+ * Makes two transports that are joined in memory: what one writes the other reads. For tests, benches and processes that talk to
+ * themselves.
  *
  * @example
  * ```ts
@@ -203,7 +202,7 @@ class MemoryPipe {
   #bytes = 0;
   #ended = false;
   #signed = true;
-  /** Makes the error of what is still tried; an end in order makes none that nothing reads. */
+  /** Makes the error of later calls. It is made on demand, because after an orderly end mostly no code looks at it. */
   #broken: (() => ClosedError) | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
@@ -251,7 +250,7 @@ class MemoryPipe {
     }
   }
 
-  /** No more will be written; what was written can still be read. */
+  /** Ends the direction; what was written can still be read. */
   end(signed: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -261,7 +260,7 @@ class MemoryPipe {
     this.#reader = undefined;
   }
 
-  /** The reading end went away: drops what is under way and fails both sides. */
+  /** Ends the direction because its reader is closed: drops unread bytes and fails both sides. */
   break(error: () => ClosedError, readerError: () => ClosedError = error): void {
     this.#broken ??= error;
     this.#chunks = [];
@@ -271,7 +270,7 @@ class MemoryPipe {
     this.#writer?.reject(error());
   }
 
-  /** The writing end went away while a write waited. */
+  /** Fails a waiting write because its writer is closed. */
   failWriter(): void {
     this.#writer?.reject(closedHere("write"));
   }
@@ -325,7 +324,7 @@ class MemoryTransport implements Transport {
   }
 }
 
-/** Made once for each: it ends the read under way whenever a transport is closed, where nothing reads it. */
+/** Made once, because it ends the current read whenever a transport is closed, where mostly no code looks at it. */
 const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
 
 function closedHere(what: "read" | "write"): ClosedError {

@@ -1,4 +1,4 @@
-// What can be set on a socket: the check of tuning that the caller wants, before anything is opened or changed.
+// Checks socket options of the caller, before anything is opened or changed.
 import { checkBoolean, checkDurationMs } from "../../options/check.ts";
 import type { KeepAlive, SocketTuning } from "./transport.ts";
 
@@ -8,7 +8,7 @@ const MAX_DELAY_MS = 32_767_000;
 /**
  * Checks a `keepAlive` option.
  *
- * @param action what is being tried, such as `Cannot listen`
+ * @param action the beginning of the error, such as `Cannot listen`
  * @throws {TypeError} when it is neither a boolean nor `{ delayMs }`
  * @throws {RangeError} when `delayMs` is no whole number of seconds, 1000 to 32767000 ms
  *

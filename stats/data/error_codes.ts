@@ -1,5 +1,5 @@
 // Codes of errors that statistics tell apart: a fixed set, whatever a peer says.
-import { ParleyError } from "../../errors.ts";
+import { ParleyError, type ParleyErrorCode, type RemoteErrorCode } from "../../errors.ts";
 
 /** What stands for a code or a name that is none of ours. */
 const OTHER = "_OTHER";
@@ -16,9 +16,9 @@ const REMOTE_CODES = [
   "ERR_NO_PEER",
   "ERR_TARGET_REFUSED",
   "ERR_TARGET_TIMEOUT",
-] as const;
+] as const satisfies readonly RemoteErrorCode[];
 
-const REMOTE: ReadonlySet<string> = new Set(REMOTE_CODES);
+const REMOTE: ReadonlySet<ParleyErrorCode> = new Set(REMOTE_CODES);
 
 /** Longest name of an error class that is shown, in characters. */
 const MAX_NAME = 60;

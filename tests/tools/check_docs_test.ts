@@ -1,6 +1,6 @@
 // Tests of the tool that finds what is exported without a comment.
 import { assertEquals } from "@std/assert";
-import { docCoverage, type DocTree } from "../../tools/check_docs.ts";
+import { docCoverage, type DocTree, exactOptionals } from "../../tools/check_docs.ts";
 import { ROOT } from "../../tools/source_files.ts";
 
 const doc = { doc: "It says what it is." };
@@ -52,4 +52,22 @@ Deno.test("docCoverage() passes over what is no export of its own, and the body 
     },
   };
   assertEquals(docCoverage(tree), { documented: 2, missing: [] });
+});
+
+Deno.test("exactOptionals() finds optional properties without undefined, in types of parameters as well", () => {
+  const number = { kind: "keyword", value: "number" };
+  const orUndefined = { kind: "union", value: [number, { kind: "keyword", value: "undefined" }] };
+  const unknown = { kind: "keyword", value: "unknown" };
+  const property = (name: string, tsType: object, optional = true) => ({ name, tsType, optional });
+  const literal = { kind: "typeLiteral", value: { properties: [property("timeoutMs", number)] } };
+  const tree = treeOf(doc, {
+    properties: [
+      property("exact", number),
+      property("loose", orUndefined),
+      property("any", unknown),
+      property("needed", number, false),
+    ],
+    methods: [{ name: "close", functionDef: { params: [{ kind: "identifier", tsType: literal }] } }],
+  });
+  assertEquals(exactOptionals(tree), ["Thing.exact", "Thing.timeoutMs"]);
 });

@@ -1,6 +1,6 @@
-// Reader of DER, the encoding of certificates: just what a certificate needs, strict, and pure.
+// Reads DER, the encoding of certificates: strictly, and only what certificates need.
 
-/** Tags that a certificate is made of (X.690, section 8). */
+/** Tags of the elements of a certificate (X.690, section 8). */
 export const tags = {
   boolean: 0x01,
   integer: 0x02,
@@ -111,7 +111,7 @@ export function readTime(node: DerNode | undefined): Date {
 
 /**
  * Reads a text of any of the string types of X.520; `undefined` when the element is none of them.
- * What is not valid in the type's alphabet becomes U+FFFD.
+ * Characters outside the alphabet of the type become U+FFFD.
  */
 export function readText(node: DerNode): string | undefined {
   const { content } = node;
@@ -131,7 +131,7 @@ export function readText(node: DerNode): string | undefined {
   }
 }
 
-/** Bytes as hex digits, without separators. */
+/** Returns bytes as hex digits, without separators. */
 export function toHex(bytes: Uint8Array): string {
   let hex = "";
   for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");

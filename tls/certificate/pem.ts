@@ -2,20 +2,20 @@
 
 /** One block of PEM text. */
 export interface PemBlock {
-  /** What stands behind `BEGIN`, such as `CERTIFICATE`. */
+  /** The label after `BEGIN`, such as `CERTIFICATE`. */
   readonly label: string;
   /** The bytes inside. */
   readonly der: Uint8Array;
-  /** True when the block is locked with a passphrase; its bytes are of no use then. */
+  /** Whether the block is encrypted with a passphrase. Then its bytes are of no use. */
   readonly encrypted: boolean;
 }
 
 const begin = /-----BEGIN ([A-Z0-9 ]+)-----/g;
 
 /**
- * Finds all blocks in `text`; whatever stands between them is passed over, as RFC 7468 wants it.
+ * Finds all blocks in `text`. It ignores what is between them, by RFC 7468.
  *
- * @param name How messages call the text, such as `"certFile"` in quotes.
+ * @param name Name of the text in messages, such as `"certFile"` in quotes.
  * @throws {TypeError} when a block does not end or is not base64. The message never shows the content.
  */
 export function parsePem(text: string, name: string): PemBlock[] {

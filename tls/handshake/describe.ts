@@ -42,14 +42,14 @@ export function peerCertificate(der: Uint8Array): PeerCertificate {
 export interface CertificateSummary extends PeerCertificate {
   /** True when it may issue others. */
   readonly isCa: boolean;
-  /** What it may be used for, such as `server` and `client`; `undefined` when it does not say. */
+  /** Its allowed uses, such as `server` and `client`; `undefined` when it allows all. */
   readonly extendedKeyUsage: readonly string[] | undefined;
   /** Kind of key, such as `EC P-256` or `RSA 2048`. */
   readonly keyType: string;
 }
 
 /**
- * Reads all certificates of a PEM text, in its order; keys and other text are passed over.
+ * Reads all certificates of a PEM text, in its order. It ignores keys and other text.
  *
  * @throws {TypeError} when there is none, or one cannot be read
  *
@@ -75,7 +75,7 @@ export function readCertificates(pem: string): CertificateSummary[] {
 
 /** Options of {@linkcode describeCertificate}. */
 export interface DescribeCertificateOptions {
-  /** The moment from which days are counted. @default {the present} */
+  /** The moment from which days are counted. @default {the current time} */
   now?: Date | undefined;
 }
 
@@ -116,7 +116,7 @@ export function describeCertificate(
   ].join("\n");
 }
 
-/** Whole days until a certificate ends, rounded down; negative once it has. */
+/** Returns the whole days until a certificate expires, rounded down; negative once it has. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / dayMs);
 }
@@ -134,7 +134,7 @@ function describeUse(certificate: ParsedCertificate): string {
   return words?.join(", ") ?? "anything";
 }
 
-/** In a list, a name that holds the list's own separator is shown in quotes. */
+/** Quotes a name that contains the separator of the list. */
 function quoteName(name: string): string {
   return name.includes(",") ? JSON.stringify(name) : name;
 }

@@ -10,9 +10,9 @@ export interface DiagnoseOptions {
    * The name or address that it should be for; absent when no name matters, as for a client's certificate.
    */
   readonly hostname?: string | undefined;
-  /** The present, in milliseconds since 1970. @default {Date.now()} */
+  /** Current time, in milliseconds since 1970. @default {Date.now()} */
   readonly now?: number | undefined;
-  /** What the platform said. */
+  /** The error of the platform. */
   readonly cause?: unknown;
 }
 

@@ -22,17 +22,17 @@ export type TlsIdentity =
     readonly certFile: string;
     /** File of the private key, PEM. */
     readonly keyFile: string;
-    /** Load the files anew when they change, without a restart. @default {false} */
+    /** Loads the files again when they change, without a restart. @default {false} */
     readonly watch?: boolean | undefined;
   };
 
-/** What both ends of a TLS connection can set. */
+/** Options that both sides of a TLS connection can set. */
 export interface TlsCommonOptions {
   /** Lowest version spoken. @default {"TLSv1.2"} */
   readonly minVersion?: TlsVersion | undefined;
   /** Highest version spoken. @default {"TLSv1.3"} */
   readonly maxVersion?: TlsVersion | undefined;
-  /** Application protocols (ALPN), most wanted first; when set, a peer that agrees on none is refused. */
+  /** Application protocols (ALPN), in order of preference. If set, a peer that shares none is refused. */
   readonly alpnProtocols?: readonly string[] | undefined;
   /** Which implementation carries the sessions. @default {"auto"} */
   readonly backend?: TlsBackend | undefined;
@@ -48,9 +48,9 @@ export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
    */
   readonly clientCaFile?: string | undefined;
   /**
-   * Let in exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
-   * array. Issuer and names do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The
-   * `"deno"` backend cannot ask for client certificates.
+   * Accepts exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
+   * array. Its issuer and names do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The `"deno"` backend
+   * cannot ask for client certificates.
    */
   readonly pin?: string | readonly string[] | undefined;
   /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
@@ -69,15 +69,15 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
   /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
   readonly serverName?: string | undefined;
   /**
-   * Trust exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
-   * time of a change. Issuer and names do not matter, its dates do: for a self-signed certificate without names.
-   * Excludes {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
-   * does not say which certificate the server showed, and refuses it.
+   * Trusts exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
+   * time of a change. Its issuer and names do not matter, its dates do: so a self-signed certificate without names will do. Excludes
+   * {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend refuses
+   * this option, because it does not report which certificate the server showed.
    */
   readonly pin?: string | readonly string[] | undefined;
 };
 
-/** All that a client's backend needs, checked and with its defaults. */
+/** Everything that a backend of a client needs, checked and with defaults. */
 export interface ResolvedClientTls {
   /** CA certificates to trust, PEM; `undefined` for the system's. */
   readonly caCerts: readonly string[] | undefined;
@@ -93,7 +93,7 @@ export interface ResolvedClientTls {
   readonly minVersion: TlsVersion;
   /** Highest version spoken. */
   readonly maxVersion: TlsVersion;
-  /** Application protocols (ALPN), most wanted first; empty for none. */
+  /** Application protocols (ALPN), in order of preference; empty for none. */
   readonly alpnProtocols: readonly string[];
   /** Which implementation carries the session. */
   readonly backend: TlsBackend;
@@ -107,11 +107,11 @@ export interface Credentials {
   readonly key: string;
 }
 
-/** All that a server's backend needs, checked. */
+/** Everything that a backend of a server needs, checked. */
 export interface ServerCredentials extends Credentials {
   /** CA certificates of clients, PEM; empty when no client certificate is asked for. */
   readonly clientCa: readonly string[];
-  /** SHA-256 fingerprints of the only client certificates that are let in, lower-case hex; absent where authorities decide. */
+  /** SHA-256 fingerprints of the only client certificates that are accepted, lower-case hex; absent where authorities decide. */
   readonly pins?: ReadonlySet<string> | undefined;
   /** Other identities by server name. */
   readonly sni: ReadonlyMap<string, Credentials>;
@@ -119,11 +119,11 @@ export interface ServerCredentials extends Credentials {
 
 /** Credentials that may change while a server runs. */
 export interface CredentialSource {
-  /** What holds now. */
+  /** The current credentials. */
   readonly current: ServerCredentials;
-  /** When the first of the certificates in force ends; absent where that is not known. */
+  /** When the first of the current certificates expires; absent where that is not known. */
   readonly notAfter?: Date | undefined;
-  /** Calls `listener` with each new set; the result ends that. */
+  /** Calls `listener` with each new set. Returns the function that ends that. */
   subscribe(listener: (next: ServerCredentials) => void): () => void;
   /** Stops watching files. Idempotent. */
   close(): void;

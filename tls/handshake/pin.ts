@@ -1,10 +1,10 @@
-// Pins: certificates that are trusted by themselves, whatever authority issued them and whatever they name.
+// Pins: certificates that are trusted by themselves, whatever their issuer and names.
 import { TlsError } from "../../errors.ts";
 import type { PeerCertificate } from "../../net/transport/transport.ts";
 import { diagnoseCertificate } from "./diagnose.ts";
 
 /**
- * Checks that a certificate is one of those that were pinned, and that it is its time. Names and issuers do not matter.
+ * Checks that a certificate is pinned, and that it is currently valid. Names and issuers do not matter.
  *
  * @throws {TlsError} `ERR_CERT_UNTRUSTED` with the fingerprint that came, `ERR_CERT_EXPIRED`
  */
@@ -31,7 +31,7 @@ export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<
 }
 
 /**
- * Returns the SHA-256 fingerprints of what was pinned, in the one form in which they are compared: lower-case hex without colons.
+ * Returns the SHA-256 fingerprints of pins in the form in which they are compared: lower-case hex without colons.
  *
  * @param pins Fingerprints as they were given, and certificates as DER bytes.
  */

@@ -1,11 +1,11 @@
 // isStreamEnd(): whether what a handler of a stream threw is its own, or how the peer ended the stream.
 import { anyInChain } from "../../error_chain.ts";
-import { ParleyError } from "../../errors.ts";
+import { ParleyError, type ParleyErrorCode } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WireStream } from "./stream.ts";
 
 /** Codes of waits for a peer that did nothing. */
-const SILENCE: ReadonlySet<string> = new Set(["ERR_READ_TIMEOUT", "ERR_WRITE_TIMEOUT"]);
+const SILENCE: ReadonlySet<ParleyErrorCode> = new Set(["ERR_READ_TIMEOUT", "ERR_WRITE_TIMEOUT"]);
 
 /**
  * Whether an error of a handler only passes on what its peer did: it reset the stream, the session was lost,

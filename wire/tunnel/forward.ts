@@ -3,7 +3,7 @@ import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
 import { pause } from "../../async/pause.ts";
-import { ClosedError, LimitError, ParleyError, TimeoutError } from "../../errors.ts";
+import { ClosedError, LimitError, ParleyError, type ParleyErrorCode, TimeoutError } from "../../errors.ts";
 import { AcceptBackoff } from "../../accept/accept_backoff.ts";
 import { checkDurationMs, checkInteger } from "../../options/check.ts";
 import { listen } from "../../net/listen.ts";
@@ -28,7 +28,7 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1000;
 
 /** Refusals and ends that may pass while a connection waits: nothing of it has been sent by then. */
-const PASSING: ReadonlySet<string> = new Set([
+const PASSING: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_CLOSED",
   "ERR_GOING_AWAY",
   "ERR_KEEPALIVE_TIMEOUT",
