@@ -74,7 +74,7 @@ function membersOf(def: Readonly<Record<string, unknown>> | undefined): Document
   });
 }
 
-/** A type, as Deno tells it. */
+/** A type, as Deno reports it. */
 interface DocType {
   readonly kind: string;
   readonly value: unknown;
