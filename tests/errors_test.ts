@@ -101,7 +101,7 @@ function codesIn(text: string, pattern: RegExp): Set<string> {
 /** The codes that the types of `errors.ts` know. */
 async function knownCodes(): Promise<Set<string>> {
   const source = await Deno.readTextFile(file("errors.ts"));
-  const types = source.split("\n").filter((line) => /^(?:export type|  \|) /.test(line)).join("\n");
+  const types = source.split("\n").filter((line) => /^(?:export type| {2}\|) /.test(line)).join("\n");
   return codesIn(types, /"(ERR_[A-Z_]+)"/g);
 }
 
