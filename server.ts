@@ -40,7 +40,8 @@ export type { RateLimit, RateLimitsOptions } from "./limits/rate_limits.ts";
 export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
 
 /**
- * Listens, and calls `handler` for every connection. Returns at once: `server.ready` resolves when it listens.
+ * Listens, and calls `handler` for every connection. Returns at once: `server.ready` resolves when
+ * it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
@@ -61,7 +62,8 @@ export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
  */
 export function serve(handler: Handler): Server;
 /**
- * Listens as `options` say, and calls `handler` for every connection. Returns at once: `server.ready` resolves when it listens.
+ * Listens as `options` say, and calls `handler` for every connection. Returns at once:
+ * `server.ready` resolves when it listens.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *

@@ -1,14 +1,14 @@
-// AcceptBackoff: how long an accept loop waits after its listener failed, in one place for all of them.
+// AcceptBackoff: how long an accept loop waits after its listener failed.
 
-/** First wait in ms: a descriptor is often free again by then. */
+/** First wait in ms. A descriptor is often free again by then. */
 const FIRST_MS = 5;
 
-/** Longest wait in ms: how late a loop notices that things are well again. */
+/** Longest wait in ms. The loop notices by so much late that the fault is over. */
 const LONGEST_MS = 500;
 
 /**
- * Counts the faults of a listener in a row and says how long to wait after each: from 5 ms twice as long each time, to 500 ms at
- * most. Faults of one connection never come here: the listener goes on by itself after those.
+ * Counts consecutive faults of a listener, and returns the wait after each: 5 ms at first, doubled
+ * each time, 500 ms at most. Faults of one connection do not count: the listener passes over those.
  *
  * @example
  * ```ts
@@ -23,13 +23,13 @@ const LONGEST_MS = 500;
 export class AcceptBackoff {
   #lastMs = 0;
 
-  /** Counts a fault; returns ms to wait before the next `accept`. */
+  /** Counts a fault. Returns the wait before the next `accept`, in ms. */
   nextMs(): number {
     this.#lastMs = Math.min(LONGEST_MS, Math.max(FIRST_MS, 2 * this.#lastMs));
     return this.#lastMs;
   }
 
-  /** A connection was accepted: the next fault is the first again. */
+  /** Forgets the faults so far. Call it when a connection was accepted. */
   reset(): void {
     this.#lastMs = 0;
   }

@@ -1,4 +1,4 @@
-// The accept loop: takes connections from a listener until its owner ends it; no fault of the kernel does.
+// acceptLoop(): admits connections until their listener is closed; its faults do not end it.
 import { pause } from "../async/pause.ts";
 import { AcceptBackoff } from "./accept_backoff.ts";
 import type { Admission, AdmitResult, RefusalReason, Ticket } from "../limits/admission.ts";
@@ -6,25 +6,25 @@ import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport/transport.ts";
 import { WaitingRoom } from "./waiting_room.ts";
 
-/** What the loop reports to its server. */
+/** What the loop reports to its owner. No method may throw. */
 export interface AcceptEvents {
-  /** A connection was let in; its handshake comes next. It must not throw. */
+  /** A connection was admitted. Its handshake comes next. */
   onAdmitted(incoming: Incoming, ticket: Ticket<AbortController>): void;
-  /** A connection was refused, and why. */
+  /** A connection was refused, for this reason. It is closed. */
   onRefused(incoming: Incoming, reason: RefusalReason): void;
-  /** A connection was let in that takes the place of this one, whose handshake has stalled. */
+  /** A newcomer takes the place of this connection, whose handshake has stalled. */
   onReplaced(ticket: Ticket<AbortController>): void;
-  /** The listener failed, such as for want of descriptors; the loop goes on after a pause. */
+  /** The listener failed, for example for lack of descriptors. The loop goes on after a pause. */
   onFault(error: unknown): void;
 }
 
-/** There is no room just now. */
+/** The answer of an admission that has no room at the moment. */
 type NotNow = Extract<AdmitResult<AbortController>, { readonly waitMs: number }>;
 
 /**
  * Runs until the listener is closed. Never rejects.
  *
- * @param wait How time passes
+ * @param wait Waits in place of timers, for tests
  */
 export async function acceptLoop(
   listener: Listener,
@@ -53,7 +53,7 @@ export async function acceptLoop(
   }
 }
 
-/** Lets a connection in or refuses it; returns how long to wait when there is no room just now. */
+/** Admits or refuses a connection. Returns the time to wait when there is no room at the moment. */
 function admit(
   incoming: Incoming,
   admission: Admission<AbortController>,
@@ -75,12 +75,12 @@ function admit(
   }
 }
 
-/** Whom limits per source count; a balancer that will say for whom it stands is none of them. */
+/** The source that limits count. It is unknown until a balancer has named its client. */
 function sourceOf(incoming: Incoming): string | null {
   return incoming.identify === undefined ? sourceKey(incoming.remoteAddr) : null;
 }
 
-/** No other connection is accepted meanwhile: newcomers wait in the kernel's backlog. */
+/** Waits for room for a connection. Meanwhile newcomers wait in the kernel's backlog. */
 async function admitLater(
   incoming: Incoming,
   waitMs: number,
@@ -95,7 +95,7 @@ async function admitLater(
   }
 }
 
-/** Other sources are let in meanwhile. */
+/** Holds a connection back until its source has room. Meanwhile other sources are admitted. */
 function admitAside(
   incoming: Incoming,
   waitMs: number,

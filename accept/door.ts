@@ -1,4 +1,4 @@
-// Door: the accepting half of every listening side, from the listener over limits and handshakes to the end of each connection.
+// Door: accepts for every listening side: listener, limits, handshakes, and the order of ending.
 import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { Penalties, type PenaltiesOptions } from "../limits/penalties.ts";
@@ -13,11 +13,11 @@ import { Handshakes } from "./handshakes.ts";
 import { Listening, type ListenPlan } from "./listening.ts";
 import { PacedListener } from "./paced_listener.ts";
 
-/** The limits of a door, as they were resolved once for its server. */
+/** The limits of a door, resolved once per server. */
 export interface DoorPlan {
-  /** Of connections, fitted to the descriptors that the process may have. */
+  /** Limits of connections. `maxConnections` fits the descriptors that the process may have. */
   readonly admission: AdmissionOptions;
-  /** Refusal of sources whose handshakes failed. */
+  /** When a source is refused for handshakes that failed. */
   readonly penalties: PenaltiesOptions | undefined;
   /** Sources that limits per source leave alone. */
   readonly exemptions: SourceExemptionsOptions;
@@ -25,9 +25,9 @@ export interface DoorPlan {
   readonly handshakeTimeoutMs: number;
 }
 
-/** Where a door reports what no caller learns of; each method never throws. */
+/** Where a door reports what no caller learns of. No method may throw. */
 export interface DoorReporter {
-  /** Reports that the kernel refused a connection, that a handshake failed, or that certificates are unfit. */
+  /** Reports a fault of the listener, a failed handshake, or certificates that are unfit. */
   report(
     error: unknown,
     context: { readonly phase: "accept" | "handshake" | "certificates"; readonly remoteAddr?: Address },
@@ -38,12 +38,12 @@ export interface DoorReporter {
 
 /** Where a door counts. */
 export interface DoorTally {
-  /** Connections that were not let in. */
+  /** Connections that were not admitted, or whose handshake failed. */
   readonly counters: Pick<
     ServerCounters,
     "connectionsRefused" | "connectionsReplaced" | "handshakeFailures" | "handshakeTimeouts"
   >;
-  /** How long those handshakes took that succeeded. */
+  /** How long successful handshakes took. */
   readonly handshakes: DurationHistogram;
 }
 
@@ -53,11 +53,13 @@ export interface DoorParts<Link> {
   readonly handshake: Handshake<Link>;
   readonly reporter: DoorReporter;
   readonly tally: DoorTally;
-  /** Serves a link to its end; the connection counts until the promise resolves. It must not reject. */
+  /**
+   * Serves a link to its end. The connection counts until the promise resolves. It must not reject.
+   */
   readonly serve: (link: Link, incoming: Incoming) => Promise<void>;
   /**
-   * Whether one more connection may be accepted; asked again whenever a connection has ended. While it may not, newcomers wait in
-   * the kernel.
+   * Whether one more connection may be accepted while `size` are under way. Until then newcomers
+   * wait in the kernel. It is asked again whenever a connection has ended.
    *
    * @default {always}
    */
@@ -65,7 +67,8 @@ export interface DoorParts<Link> {
 }
 
 /**
- * Lets connections in, each through its handshake and within the limits, and serves them side by side.
+ * Accepts connections within limits, brings each through its handshake, and serves them side by
+ * side.
  * ```text
  *            listen()         start()             close()
  *  closed ───────────▶ bound ────────▶ accepting ─────────▶ stopped ──▶ idle
@@ -73,7 +76,9 @@ export interface DoorParts<Link> {
  *  one connection:  accepted ─▶ admitted ─▶ (balancer's header) ─▶ handshake ─▶ served ─▶ released
  *                      └─ refused, held back     └──────── refused, failed, late, replaced
  * ```
- * Call {@linkcode listen} once and {@linkcode start} once after it; all else may be called at any moment, and again.
+ * Call {@linkcode listen} or {@linkcode take}, then {@linkcode start} once. All else may be called
+ * at any moment, and again. (A callback serves, not an iterator: an iteration would need a queue,
+ * and a way to say that a connection has ended.)
  *
  * @typeParam Link What a finished handshake results in
  *
@@ -102,7 +107,7 @@ export interface DoorParts<Link> {
  * ```
  */
 export class Door<Link> {
-  /** Decides which connections are let in, and counts them. */
+  /** Decides which connections are admitted, and counts them. */
   readonly admission: Admission<AbortController>;
   readonly #parts: DoorParts<Link>;
   readonly #handshakes: Handshakes<Link>;
@@ -161,11 +166,11 @@ export class Door<Link> {
   }
 
   /**
-   * Loads the certificates, and listens.
+   * Loads the certificates, and listens. A close that comes between this and the caller's next step
+   * closes the listener: call {@linkcode throwIfClosed} after it.
    *
-   * A close in the turn in which this resolves closes the listener, too: check {@linkcode throwIfClosed} after it.
-   *
-   * @throws as `listen` and `loadTls` do; the reason of {@linkcode close} when it was called meanwhile
+   * @throws as `listen` and `loadTls` do; the reason of {@linkcode close} when it was called
+   * meanwhile
    */
   async listen(plan: ListenPlan): Promise<void> {
     const { reporter } = this.#parts;
@@ -173,12 +178,12 @@ export class Door<Link> {
       signal: this.#stopping.signal,
       onCertificateError: (error) => reporter.report(error, { phase: "certificates" }),
     });
-    // In the same turn: a close that comes in between would find no listener to close.
+    // A close may have come since: it found no listener.
     this.take(listening);
   }
 
   /**
-   * Takes a listener over that its owner made; it is closed with the door.
+   * Takes over a listener that the owner made. The door closes it when the door is closed.
    *
    * @throws the reason of {@linkcode close}, if it was called; the listener is closed then
    */
@@ -189,7 +194,7 @@ export class Door<Link> {
     if (!this.#isReferenced) listening.listener.unref();
   }
 
-  /** Accepts from now on, until {@linkcode close}. */
+  /** Begins to accept. {@linkcode close} ends that. */
   start(): void {
     if (this.#listening === null) throw new TypeError("Cannot accept: the door must listen first");
     const { hasRoom, reporter } = this.#parts;
@@ -218,10 +223,12 @@ export class Door<Link> {
   }
 
   /**
-   * Lets no connection in any more, and frees the listener. Handshakes under way end at once, or `graceMs` later. Connections that are
-   * served go on. A second call without `graceMs` ends a grace that is under way.
+   * Stops accepting, and frees the listener. Handshakes under way are cut after `graceMs`, at once
+   * by default. Connections that are served go on. A second call without `graceMs` ends a grace
+   * that is under way.
    *
-   * @param reason What handshakes under way end with, and {@linkcode listen} rejects with; that of the first call counts
+   * @param reason What cut handshakes and {@linkcode listen} reject with. The first call's reason
+   * counts
    */
   close(reason: unknown, graceMs: number = 0): void {
     if (!this.isClosed) {
@@ -234,12 +241,15 @@ export class Door<Link> {
     if (graceMs === 0) this.#giveUp();
   }
 
-  /** Resolves when nothing is accepted any more: the descriptor of the listener is free. */
+  /** Resolves when the accept loop has ended: the listener's descriptor is free. Never rejects. */
   get stopped(): Promise<void> {
     return this.#accepting;
   }
 
-  /** Resolves when nothing is accepted any more, no handshake is under way and no connection is served. */
+  /**
+   * Resolves when the accept loop has ended, and neither a handshake nor a connection is left.
+   * Never rejects.
+   */
   async idle(): Promise<void> {
     await this.#accepting;
     while (this.#running.size > 0) await Promise.all(this.#running);

@@ -1,4 +1,4 @@
-// Handshake: how an accepted connection becomes what its server works with; by TLS alone, or by a protocol's own greeting.
+// Handshake: how an accepted connection becomes a link, by TLS alone or by a greeting as well.
 import type { Incoming, Transport } from "../net/transport/transport.ts";
 import {
   measure,
@@ -10,21 +10,27 @@ import {
 } from "../stats/telemetry/telemetry.ts";
 
 /**
- * The handshake of one protocol, for all connections of one server. Calls of {@linkcode perform} run side by side.
+ * The handshake of one protocol, for all connections of one server. Calls of {@linkcode perform}
+ * run side by side.
  *
- * @typeParam Link What a finished handshake results in, such as a {@linkcode Transport} or a session
+ * @typeParam Link What a finished handshake results in, such as a {@linkcode Transport} or a
+ * session
  */
 export interface Handshake<Link> {
-  /** Whether connections are ready as they come: there is no TLS and no greeting. Then no time is kept, and nothing is owed. */
+  /**
+   * Whether connections are ready as they come, without TLS and greeting. Then there is no
+   * deadline.
+   */
   readonly isInstant: boolean;
   /**
-   * Brings a connection through. Returns `null` when the peer was refused in order: then the connection is closed, and its source
-   * neither owes for it nor earns by it. When `signal` aborts, the descriptor is freed and the call rejects with `signal.reason`.
+   * Performs the handshake of one connection. Returns `null` when the peer was refused in order:
+   * then the connection is closed, and the penalties of its source stay as they are. When `signal`
+   * aborts, the descriptor is freed and the call rejects with `signal.reason`.
    *
-   * @throws when the handshake failed by the peer's fault or by its leaving; the descriptor is free by then
+   * @throws when the peer failed the handshake or left; the descriptor is free by then
    */
   perform(incoming: Incoming, signal: AbortSignal): Promise<Link | null>;
-  /** Closes a link whose handshake finished at the very moment at which it was ended. Never throws. */
+  /** Closes a link whose handshake finished in the moment in which it was cut. Never throws. */
   discard(link: Link): void;
 }
 
@@ -36,7 +42,7 @@ export interface TransportHandshakeOptions {
   readonly protocol: string | null;
 }
 
-/** The handshake of TLS, or none at all: its result is the bare transport. */
+/** The handshake of TLS, or none without TLS. Its result is the bare transport. */
 export class TransportHandshake implements Handshake<Transport> {
   readonly isInstant: boolean;
   readonly #protocol: string | null;
@@ -65,9 +71,9 @@ export class TransportHandshake implements Handshake<Transport> {
 }
 
 /**
- * Measures the handshake of a connection as telemetry, where there is any.
+ * Measures the handshake of a connection for telemetry.
  *
- * @param work The handshake; it may add labels to what is measured, which is absent where there is no telemetry
+ * @param work The handshake. It may add labels to its argument, which is absent without telemetry
  */
 export function measureHandshake<Result>(
   protocol: string,

@@ -1,4 +1,4 @@
-// Handshakes: brings admitted connections through their handshake, each within its deadline, off the accept loop.
+// Handshakes: performs the handshakes of admitted connections, each within its deadline.
 import { pause } from "../async/pause.ts";
 import { AuthError, ClosedError, TimeoutError } from "../errors.ts";
 import type { Admission, RefusalReason, Ticket } from "../limits/admission.ts";
@@ -11,35 +11,39 @@ import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Handshake } from "./handshake.ts";
 
-/** Ends a handshake that stalled while others wait for its place. */
+/**
+ * The reason of a handshake that was cut because it stalled while newcomers waited for its place.
+ */
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another connection's");
 
 /** Where {@linkcode Handshakes} counts. */
 export interface HandshakesTally {
-  /** Handshakes that went wrong. */
+  /** Handshakes that failed, were late, or were replaced. */
   readonly counters: Pick<
     ServerCounters,
     "connectionsReplaced" | "handshakeFailures" | "handshakeTimeouts"
   >;
-  /** How long those took that succeeded. */
+  /** How long successful ones took. */
   readonly handshakes: DurationHistogram;
 }
 
 /** Options of {@linkcode Handshakes}. */
 export interface HandshakesOptions<Link> {
-  /** What each connection goes through. */
+  /** Performs one handshake. */
   readonly handshake: Handshake<Link>;
-  /** Longest time of one handshake in ms; the header of a balancer before it counts. */
+  /** Longest time of one handshake in ms, with the header of a balancer that comes before it. */
   readonly timeoutMs: number;
-  /** Ends all of them. */
+  /** Cuts all handshakes. */
   readonly stopping: AbortSignal;
-  /** Called when a handshake came to nothing, by the client's fault or by its leaving. */
+  /** Called when a handshake failed, by the client's fault or because it left. */
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
-  /** Called when a connection is refused for the source that the header of a balancer named. */
+  /** Called when a connection is refused because of the source that a balancer's header named. */
   readonly onRefused: (incoming: Incoming, reason: RefusalReason) => void;
 }
 
-/** The handshakes of one server. They run side by side: every method may be called at any moment. */
+/**
+ * The handshakes of one server. They run side by side: every method may be called at any moment.
+ */
 export class Handshakes<Link> {
   readonly #admission: Admission<AbortController>;
   readonly #penalties: Penalties;
@@ -65,14 +69,15 @@ export class Handshakes<Link> {
   }
 
   /**
-   * Returns the link, or `null` when there is none; then the descriptor and the ticket are free. Never rejects.
+   * Performs the handshake of an admitted connection. Returns its link. Returns `null` when there
+   * is none: then the descriptor and the ticket are free. Never rejects.
    */
   finish(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
     const isInstant = this.#options.handshake.isInstant && incoming.identify === undefined;
     return isInstant ? this.#take(incoming, ticket) : this.#shake(incoming, ticket);
   }
 
-  /** There is nothing to wait for, and so no time to be kept. */
+  /** Opens a connection that has no handshake, and therefore no deadline. */
   async #take(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
     const { handshake, stopping } = this.#options;
     try {
@@ -89,6 +94,7 @@ export class Handshakes<Link> {
     return null;
   }
 
+  /** Performs a handshake within its deadline. */
   async #shake(incoming: Incoming, ticket: Ticket<AbortController>): Promise<Link | null> {
     const { handshake, stopping } = this.#options;
     const controller = ticket.owner = new AbortController();
@@ -110,7 +116,7 @@ export class Handshakes<Link> {
       } else if (link !== null) handshake.discard(link);
     } catch (error) {
       const isOurs = stopping.aborted || error === REPLACED;
-      // What a balancer does wrong is no offence of any client's.
+      // A fault of a balancer is no offence of its clients.
       if (!isOurs) this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
     } finally {
       this.#deadlines.delete(controller);
@@ -120,7 +126,10 @@ export class Handshakes<Link> {
     return null;
   }
 
-  /** Hears for whom a balancer stands; `false` when that source is refused: then the ticket is free. */
+  /**
+   * Reads which client a balancer's connection is of. Returns `false` when that source is refused:
+   * then the ticket is free.
+   */
   async #identify(
     incoming: Incoming,
     ticket: Ticket<AbortController>,
@@ -149,13 +158,16 @@ export class Handshakes<Link> {
     }
   }
 
-  /** Ends the handshake that another connection takes the place of. */
+  /** Cuts the handshake whose place a newcomer takes. */
   replace(ticket: Ticket<AbortController>): void {
     this.#tally.counters.connectionsReplaced++;
     ticket.owner?.abort(REPLACED);
   }
 
-  /** Counts and reports; the source of a known client owes time, but not for hanging up: probes do, and clients that give up. */
+  /**
+   * Counts, reports, and penalizes the source, if it is known. Hanging up costs nothing: probes do
+   * it, and clients that give up.
+   */
   #fail(error: unknown, incoming: Incoming, isLate = false, ticket?: Ticket<AbortController>): void {
     if (isLate) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;

@@ -1,4 +1,4 @@
-// Options of a listening side: their check before any I/O, and the plan of its listener; resolved once per server.
+// resolveListen(): checks the options of a listening side before any I/O, once per server.
 import { checkBoolean, checkDurationMs, checkInteger, checkLogger } from "../options/check.ts";
 import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { Logger } from "../log/logger.ts";
@@ -10,15 +10,18 @@ import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { planServer } from "../tls/plan.ts";
 import type { ListenPlan } from "./listening.ts";
 
-/** Longest time of a handshake unless another is set, in ms: a phone on a bad network gets through, and a silent client leaves. */
+/**
+ * Default time of a handshake in ms: enough for a phone on a bad network, short for a silent
+ * client.
+ */
 const HANDSHAKE_TIMEOUT_MS = 5000;
 
-/** Permissions of a unix socket unless others are set: the own user only. */
+/** Default permissions of a unix socket: the own user only. */
 const SOCKET_MODE = 0o600;
 
 const SWITCHES = ["reusePort", "noDelay", "canReset"] as const;
 
-/** Options that listening sides have in common; each documents its own. */
+/** Options that listening sides have in common. Each side documents its own. */
 export interface ListenGiven {
   readonly hostname?: string | undefined;
   readonly port?: number | undefined;
@@ -44,7 +47,7 @@ export interface ResolvedListen {
   readonly handshakeTimeoutMs: number;
   /** Connections at a time for which the process has descriptors. */
   readonly maxConnections: number;
-  /** What the owner should know of the limits; `undefined` when all is as was asked for. */
+  /** A warning about limits that were lowered to fit; `undefined` when none was. */
   readonly warning: string | undefined;
 }
 
@@ -111,7 +114,7 @@ function checkSockets(action: string, options: ListenGiven): void {
   const { keepAlive, tls } = options;
   if (keepAlive !== undefined) {
     checkKeepAlive(action, keepAlive);
-    // A time of silence is refused where the sockets would ignore it.
+    // These sockets would ignore the delay.
     if (tls === undefined || tls.backend === "deno") refuseDelay(action, keepAlive);
   }
   for (const name of SWITCHES) {

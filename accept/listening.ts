@@ -18,7 +18,10 @@ export interface ListenPlan {
 export interface OpenListeningOptions {
   /** Ends the attempt: it rejects with `signal.reason`, and nothing stays open. */
   readonly signal: AbortSignal;
-  /** Called when new certificate files cannot be used, and when a certificate ends soon or has ended. */
+  /**
+   * Called when new certificate files cannot be used, and when a certificate ends soon or has
+   * ended.
+   */
   readonly onCertificateError: (error: unknown) => void;
 }
 
@@ -38,7 +41,8 @@ export class Listening {
   /**
    * Loads the certificates, if there are any, and listens.
    *
-   * @throws as {@linkcode listen} and `loadTls` do, and the reason of `signal`; nothing is open then
+   * @throws as {@linkcode listen} and `loadTls` do, and the reason of `signal`; nothing is open
+   * then
    */
   static async open(plan: ListenPlan, options: OpenListeningOptions): Promise<Listening> {
     const { signal, onCertificateError } = options;

@@ -2,8 +2,8 @@
 import type { Address, Incoming, Listener } from "../net/transport/transport.ts";
 
 /**
- * Passes on the connections of another listener while there is room; otherwise newcomers wait in the kernel. One call of
- * {@linkcode accept} at a time; all else may be called at any moment.
+ * Passes on the connections of another listener while there is room; otherwise newcomers wait in
+ * the kernel. One call of {@linkcode accept} at a time; all else may be called at any moment.
  */
 export class PacedListener implements Listener {
   readonly addr: Address;
@@ -13,7 +13,10 @@ export class PacedListener implements Listener {
   #waiting: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
 
-  /** `hasRoom` says whether one more connection may be accepted; it is asked again at each {@linkcode recheck}. */
+  /**
+   * `hasRoom` says whether one more connection may be accepted; it is asked again at each
+   * {@linkcode recheck}.
+   */
   constructor(listener: Listener, hasRoom: () => boolean) {
     this.addr = listener.addr;
     this.#listener = listener;

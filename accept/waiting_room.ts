@@ -1,21 +1,24 @@
-// WaitingRoom: connections whose source has too many handshakes under way, until one of those has finished.
+// WaitingRoom: holds connections back whose source has too many handshakes under way.
 import { pause } from "../async/pause.ts";
 
-/** Connections that wait at a time: each holds a descriptor, as those do that were not accepted yet. */
+/** Most connections that wait at a time. Each holds a descriptor. */
 const MAX_WAITING = 128;
 
-/** Connections of one source among them: half, so that one source leaves room for others. */
+/** Most connections of one source that wait: half, so that a source leaves room for others. */
 const MAX_PER_SOURCE = 64;
 
-/** How long to wait at most before asking again, in ms: a place may be free sooner than was said. */
+/** Longest wait before asking again, in ms. A place may be free sooner than was expected. */
 const MAX_PAUSE_MS = 50;
 
-/** Decides on a connection again; returns ms to wait before the next time, 0 when it was let in or refused. */
+/**
+ * Decides on a connection again. Returns the wait before the next time in ms, 0 after a decision.
+ */
 export type AskAgain = () => number;
 
 /**
- * Holds connections back, off the accept loop: other sources are let in meanwhile. A client that waits has noticed nothing yet: its
- * handshake has not begun, and its time does not run.
+ * Holds connections back while the accept loop goes on, so that other sources are admitted. The
+ * deadline of a connection that waits does not run: its handshake has not begun. Connections wait
+ * side by side.
  */
 export class WaitingRoom {
   readonly #signal: AbortSignal;
@@ -23,7 +26,7 @@ export class WaitingRoom {
   readonly #sources = new Map<string | null, number>();
   #size = 0;
 
-  /** `signal` refuses all that wait; `wait` is how time passes. */
+  /** Refuses all that wait when `signal` aborts. `wait` waits in place of timers, for tests. */
   constructor(signal: AbortSignal, wait: typeof pause = pause) {
     this.#signal = signal;
     this.#wait = wait;
@@ -34,7 +37,10 @@ export class WaitingRoom {
     return this.#size < MAX_WAITING && (this.#sources.get(source) ?? 0) < MAX_PER_SOURCE;
   }
 
-  /** Asks again and again until there is an answer; calls `refuse` when the server stops before. Never rejects. */
+  /**
+   * Asks again until there is a decision. Calls `refuse` when the server stops before that. Never
+   * rejects.
+   */
   async hold(source: string | null, waitMs: number, askAgain: AskAgain, refuse: () => void): Promise<void> {
     this.#count(source, 1);
     for (let ms = waitMs; ms > 0;) {

@@ -103,13 +103,13 @@ export interface KeepConnectedOptions<Link> {
  * const end = await keepConnected({
  *   signal: new AbortController().signal,
  *   backoff: new Backoff({ minDelayMs: 1, maxDelayMs: 1, maxAttempts: 2 }),
- *   connect: () => Promise.reject(new Error(`refused ${++dials} times`)),
+ *   connect: () => Promise.reject(`refused ${++dials} times`),
  *   discard: () => {},
  *   use: () => Promise.resolve({ error: null, wasUsed: false }),
  *   classify: ({ error }) => ({ error, isPermanent: false }),
  *   onRetry: () => {},
  * });
- * assertEquals([end.kind, end.error], ["gaveUp", new Error("refused 3 times")]);
+ * assertEquals([end.kind, end.error], ["gaveUp", "refused 3 times"]);
  * ```
  */
 export function keepConnected<Link>(options: KeepConnectedOptions<Link>): Promise<LoopEnd> {

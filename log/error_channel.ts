@@ -1,16 +1,16 @@
-// ErrorChannel: brings errors that no caller learns of to onError or the log, without a flood and without a throw.
+// ErrorChannel: brings errors that no caller learns of to onError or the log, never too often.
 import { ParleyError } from "../errors.ts";
 import { callHook } from "./call_hook.ts";
 import type { Logger } from "./logger.ts";
 import { errorForLog, KindRateLimiter, type LogDecision } from "./text.ts";
 
-/** Where an error came up, in so far as every channel knows it. */
+/** Where an error came up: the part that all channels have. */
 export interface ErrorContext {
   /** What was being done; from a fixed set of the program. */
   readonly phase: string;
 }
 
-/** The context of what a function of the application threw, here `onError` itself. */
+/** The context of an error that `onError` itself threw. */
 export interface HookContext {
   readonly phase: "hook";
 }
@@ -32,11 +32,12 @@ export interface ErrorChannelOptions<Context, Level extends keyof Logger> {
   readonly logger: Pick<Logger, Level>;
 }
 
-/** The decision about an error that no limit holds back. */
+/** The decision of `limit` to report an error. */
 export const REPORT: LogDecision = { write: true, leftOut: 0 };
 
 /**
- * The way of an error to its owner; servers, wires, channels and pools each extend it by what they know of their errors.
+ * The way of an error to the owner of a server, a wire, a channel or a pool. Each extends it by
+ * what it knows of its errors.
  * ```text
  * deliver() ─▶ keep() ─▶ limit() ─▶ onError, if there is one
  *               │          │           │ absent, or it fails
@@ -92,20 +93,31 @@ export abstract class ErrorChannel<Context extends ErrorContext, Level extends k
     });
   }
 
-  /** Keeps an error for statistics, which stands for `count` of its kind. Nothing is kept unless a channel does. */
+  /**
+   * Keeps an error for statistics, which stands for `count` of its kind. By default nothing is
+   * kept.
+   */
   protected keep(_error: unknown, _context: Context, _count: number): void {}
 
-  /** Decides whether an error is reported at all: strangers bring some about as often as they like. All are by default. */
+  /**
+   * Decides whether an error is reported at all: strangers cause some as often as they like. By
+   * default each is.
+   */
   protected limit(_error: unknown, _context: Context, _nowMs: number): LogDecision {
     return REPORT;
   }
 
-  /** The kind of a line, from a fixed set of the program: lines of one kind are limited together. */
+  /**
+   * The kind of a line, from a fixed set of the program: lines of one kind are limited together.
+   */
   protected kindOf(error: unknown, { phase }: Context | HookContext): string {
     return `${phase} ${error instanceof ParleyError ? error.code : ""}`;
   }
 
-  /** The line of an error; the text of the error and how many were left out follow its message in any case. */
+  /**
+   * Returns the line of an error. The text of the error, and how many were left out, follow its
+   * message.
+   */
   protected abstract lineOf(
     error: unknown,
     context: Context | HookContext,
@@ -119,7 +131,7 @@ export abstract class ErrorChannel<Context extends ErrorContext, Level extends k
     const { level, message, fields } = this.lineOf(error, context, leftOut);
     const text = errorForLog(error, leftOut);
     const logger = this.#logger;
-    // A logger that fails, at once or later, has no other place to report that: it must not end anything.
+    // A logger that fails, at once or later, cannot be reported anywhere. It must not end anything.
     callHook(() => logger[level](`${message}: ${text}`, fields), () => {});
   }
 }

@@ -1,13 +1,13 @@
 // Logger: the four methods that Parley calls; console, @std/log and LogTape satisfy it.
 
 /**
- * Where Parley reports what it cannot throw. `console`, the logger of `@std/log` and that of LogTape all fit.
- * Texts that came from a peer are escaped and cut before they get here.
+ * Where Parley reports errors that no caller learns of. `console` fits, and the loggers of
+ * `@std/log` and LogTape. Texts that came from a peer are escaped and cut before they get here.
  */
 export interface Logger {
-  /** Details for finding a fault. */
+  /** A detail for finding a fault. */
   debug(message: string, fields?: Record<string, unknown>): void;
-  /** For the operator of the program. */
+  /** An event that the owner of the program may want to know of. */
   info(message: string, fields?: Record<string, unknown>): void;
   /** Something that may need a look. */
   warn(message: string, fields?: Record<string, unknown>): void;

@@ -41,7 +41,7 @@ export abstract class Member<Link> implements Candidate {
   }
 }
 
-/** A caller that wants a link. */
+/** A caller that waits for a link. */
 export class Waiter<M> {
   /** Dials for it that failed. */
   attempts = 0;
@@ -227,12 +227,12 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     for (const link of idle.splice(0, count)) this.#close(member, link);
   }
 
-  /** Looks at all waiters; call it when a member's readiness has changed. */
+  /** Decides for all waiters again; call it when a member's readiness has changed. */
   settle(): void {
     this.#change(() => {});
   }
 
-  /** Every waiter learns that it gets none. */
+  /** Rejects all waiters. */
   failAll(): void {
     this.#change(() => {
       for (const waiter of this.#queue) this.#fail(waiter, "down");
@@ -245,10 +245,9 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
       this.#waitingChanges.push(change);
       return;
     }
-    const changes = this.#waitingChanges = [change];
+    this.#waitingChanges = [change];
     try {
-      // More may be added meanwhile.
-      for (const next of changes) {
+      for (const next of this.#waitingChanges) { // more may be added meanwhile
         next();
         this.#decideAll();
       }
@@ -370,14 +369,13 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     waiter!.dial = null;
   }
 
-  /** A dial whose waiter needs it no more goes on for the first who has none. */
+  /** Passes a dial that its waiter no longer needs on to the first waiter without one. */
   #adopt(dial: Dial<M> | null): void {
     if (dial === null) return;
     const heir = this.#firstUndecided() ?? null;
     dial.waiter = heir;
-    if (heir === null) {
-      this.#unclaimedDials.add(dial);
-    } else {
+    if (heir === null) this.#unclaimedDials.add(dial);
+    else {
       this.#unclaimedDials.delete(dial);
       heir.dial = dial;
     }

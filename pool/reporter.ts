@@ -1,4 +1,4 @@
-// PoolReporter: what a pool reports: errors that no caller of it learns of, and answers of the application that are none.
+// PoolReporter: reports errors of a pool that no caller learns of.
 import { ignoreRejection } from "../async/rejections.ts";
 import { ErrorChannel, type ErrorLine, type HookContext } from "../log/error_channel.ts";
 import type { Logger } from "../log/logger.ts";
@@ -6,9 +6,10 @@ import type { Logger } from "../log/logger.ts";
 /** Where in a pool an error came up. */
 export interface PoolErrorContext {
   /**
-   * `"hook"`: a function of the application (`isReusable`, `isRetriable`, `onError`) threw or returned a promise; the pool went on
-   * with the careful answer. `"health"`: a backend became unwell, and this is what its check threw. `"lookup"`: a name could not
-   * be looked up; known addresses stay. `"use"`: a call of `pool.use` failed, and nothing waits for its promise.
+   * `"hook"`: a function of the application (`isReusable`, `isRetriable`, `onError`) threw or
+   * returned a promise; the pool went on with the careful answer. `"health"`: a backend became
+   * unwell, and this is what its check threw. `"lookup"`: a name could not be looked up; known
+   * addresses stay. `"use"`: a call of `pool.use` failed, and nothing waits for its promise.
    */
   readonly phase: "hook" | "health" | "lookup" | "use";
   /** Name of the backend, where there is one. */
@@ -17,7 +18,7 @@ export interface PoolErrorContext {
 
 type OnError = (error: unknown, context: PoolErrorContext) => void;
 
-/** What is said of each phase in the log. */
+/** Log lines by phase. */
 const TEXTS: Readonly<Record<PoolErrorContext["phase"], string>> = {
   hook: "A function that was given to the pool failed",
   health: "A backend of the pool is unwell",
@@ -25,7 +26,7 @@ const TEXTS: Readonly<Record<PoolErrorContext["phase"], string>> = {
   use: "A call of pool.use() failed, and its promise was not awaited",
 };
 
-/** Where the errors of a pool go. Every method may be called at any moment; none throws. */
+/** Reports errors of one pool. Every method may be called at any moment. None throws. */
 export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
   constructor(onError: OnError | undefined, logger: Pick<Logger, "warn"> = console) {
     super({ onError, logger });
@@ -36,7 +37,10 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
     this.deliver(error, context);
   }
 
-  /** Asks a function of the application; what it throws, and a promise that it returns, is reported and counts as `false`. */
+  /**
+   * Returns the answer of a function of the application. Reports what it throws, and a promise that
+   * it returns; both count as `false`.
+   */
   ask(name: string, question: () => unknown, backend?: string): boolean {
     const failed = (error: unknown) =>
       this.report(error, { phase: "hook", ...backend !== undefined && { backend } });
@@ -60,7 +64,7 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
 
   protected override lineOf(error: unknown, context: PoolErrorContext | HookContext): ErrorLine<"warn"> {
     const { phase, backend }: PoolErrorContext = context;
-    // Where the fault is in the application's own code, its stack says where.
+    // A fault in the application's own code needs its stack.
     const isOwn = phase === "hook" || phase === "use";
     return { level: "warn", message: TEXTS[phase], fields: { phase, backend, ...isOwn && { error } } };
   }

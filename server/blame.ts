@@ -1,19 +1,20 @@
-// blameOf(): whether what a handler threw is its own, or how the peer or the server ended its connection.
+// blameOf(): whether a handler threw an error of its own, or the one by which its connection ended.
 import type { Connection } from "../connection.ts";
 import { anyInChain } from "../error_chain.ts";
 import { ParleyError } from "../errors.ts";
 
 /**
- * Who an error of a handler is counted for. `handler`: it is the handler's own. `end`: it is the end of the
- * connection, or of its input, passed on. `silence`: the handler's own wait for a message was over.
+ * What an error of a handler is counted as. `handler`: an error of its own. `end`: the error by
+ * which the connection, or its input, ended. `silence`: the handler's wait for a message timed out.
  */
 export type Blame = "handler" | "end" | "silence";
 
 /**
- * Finds out what the handler of a connection threw. A handler passes on how its connection ended: as it is,
- * as the reason of one of the connection's signals, or as the cause of another error.
+ * Finds out what the handler of a connection threw. A handler may pass on the error by which its
+ * connection ended: as it is, as the reason of one of the connection's signals, or as the cause of
+ * another error.
  *
- * @param lastTimeout The last error of a wait for a message on this connection whose time was over
+ * @param lastTimeout The last error of a wait for a message on this connection that timed out
  */
 export function blameOf(error: unknown, connection: Connection, lastTimeout: unknown): Blame {
   const { errorCode } = connection.stats();

@@ -1,8 +1,8 @@
-// Errors of a drain: what a server could not end in order, counted for its caller.
+// Errors of a drain: they count what a server could not end in order.
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Held } from "./served_connections.ts";
 
-/** The drain took too long, and the rest was cut. `running` counts handlers that still ran. */
+/** The error of a drain that took too long. `running` counts handlers that still ran. */
 export function drainedLate(timeoutMs: number, running: number, held: Held): TimeoutError {
   const { connections: cutConnections, bytes: cutBytes } = held;
   return new TimeoutError(
@@ -15,7 +15,10 @@ export function drainedLate(timeoutMs: number, running: number, held: Held): Tim
   );
 }
 
-/** Peers sent so much that not all was read which may have arrived before the drain; `null` when there are none. */
+/**
+ * The error of a drain in which peers sent more than is read; `null` when no connection left bytes
+ * unread.
+ */
 export function drainLeft({ connections: cutConnections, bytes: cutBytes }: Held): TimeoutError | null {
   if (cutConnections === 0) return null;
   return new TimeoutError(
@@ -26,7 +29,7 @@ export function drainLeft({ connections: cutConnections, bytes: cutBytes }: Held
   );
 }
 
-/** The server was closed while it drained. */
+/** The error of a drain during which the server was closed. */
 export function closedMeanwhile(): ClosedError {
   return new ClosedError("ERR_CLOSED", "Cannot drain to the end: the server was closed meanwhile");
 }

@@ -1,10 +1,11 @@
-// Outcome: a promise of a server to its caller, which knows whether the caller has asked for it.
+// Outcome: a promise of a server that knows whether its caller has asked for it.
 import { ClosedError, ParleyError } from "../errors.ts";
 import type { ServerState } from "../accept/server_state.ts";
 
 /**
- * What becomes of a server. Where the caller has asked for the promise, its rejection is the report; where not, the server reports by
- * itself. Its rejection may go unheard: it never ends the process by itself.
+ * The outcome of a server's start or end. When the caller has asked for the promise, its rejection
+ * is the report. Otherwise the server must report the error. A rejection that no code handles does
+ * not end the process.
  */
 export class Outcome {
   readonly #settling: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -14,42 +15,47 @@ export class Outcome {
     this.#settling.promise.catch(() => {});
   }
 
-  /** Whether the caller has the promise. */
+  /** Whether the caller has asked for the promise. */
   get isAsked(): boolean {
     return this.#isAsked;
   }
 
-  /** For the caller. */
+  /** Returns the promise to the caller. */
   ask(): Promise<void> {
     this.#isAsked = true;
     return this.#settling.promise;
   }
 
-  /** For the server itself. */
+  /** The promise for the server's own use, which does not count as asked. */
   get promise(): Promise<void> {
     return this.#settling.promise;
   }
 
-  /** It came about. */
+  /** Resolves the promise. */
   resolve(): void {
     this.#settling.resolve();
   }
 
-  /** It cannot come about. */
+  /** Rejects the promise. */
   reject(error: unknown): void {
     this.#settling.reject(error);
   }
 }
 
-/** Whether the text of an error says what to do; then a stack of our own files only hides it. */
+/**
+ * Whether the text of an error says what to do. Then a stack of Parley's own files only hides it.
+ */
 function saysAll(error: unknown): boolean {
   return error instanceof ParleyError || error instanceof Deno.errors.NotCapable;
 }
 
-/** Frames of the caller that an error shows. */
+/** Most stack frames of the caller that an error shows. */
 const MAX_FRAMES = 3;
 
-/** The place in the program that made a server, as a stack has it. Call it in the constructor of the server. */
+/**
+ * Returns the stack frames of the code that makes a server. Call it in the constructor of that
+ * server.
+ */
 export function callerOf(constructor: new (...args: never[]) => unknown): string {
   const here = { stack: "" };
   Error.captureStackTrace(here, constructor);
@@ -57,8 +63,9 @@ export function callerOf(constructor: new (...args: never[]) => unknown): string
 }
 
 /**
- * Makes the stack of an error that says all by its text lead to where the server was made, in place of our own files: who reads the
- * report of a taken port wants three lines. Other errors, such as a mistake of ours, keep their stack.
+ * Replaces the stack of an error whose text says what to do by the place at which the server was
+ * made: the report of a taken port needs three lines. Other errors, such as a fault of Parley's,
+ * keep their stack.
  */
 export function pointToCaller(error: unknown, caller: string): void {
   for (let each: unknown = error, isFirst = true; each instanceof Error; each = each.cause, isFirst = false) {
@@ -67,7 +74,10 @@ export function pointToCaller(error: unknown, caller: string): void {
   }
 }
 
-/** The error of a question that comes before there is an answer, or after the end of one that never listened. */
+/**
+ * The error of a property that is read before the server listens, or after the end of one that
+ * never did.
+ */
 export function noAddress(what: string, state: ServerState): ClosedError {
   const why = state === "created"
     ? "does not listen yet: await `ready` first"

@@ -1,4 +1,4 @@
-// ServerReporter: what a server reports: errors that have no caller, refusals, and its states.
+// ServerReporter: reports errors of a server that no caller learns of, its refusals and its states.
 import type { Connection } from "../connection.ts";
 import { callHook } from "../log/call_hook.ts";
 import { ParleyError, type ParleyErrorCode } from "../errors.ts";
@@ -16,12 +16,16 @@ import { RefusalReports } from "../accept/refusals.ts";
 
 type OnError<Data> = (error: unknown, context: ServeErrorContext<Data>) => void;
 
-/** Phases that strangers can bring about as often as they like: reported ten times a second, each. */
+/**
+ * Phases that strangers can cause as often as they like. Each is reported at most ten times a
+ * second.
+ */
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "connection"]);
 
 /**
- * Codes of an end that the peer has to answer for, and of which the owner of the server should know: another framing, a message too
- * large, a peer that hangs. That a peer vanished is none of them.
+ * Codes of faults by which a peer ends its connection and that the owner of the server should know
+ * of: another framing, a message that is too large, a peer that hangs. A peer that vanished is not
+ * among them.
  */
 const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_FRAME_TOO_LARGE",
@@ -34,7 +38,7 @@ const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_RATE_LIMITED",
 ]);
 
-/** What is said of a new state. */
+/** Log lines for a new state. */
 const STATES: Readonly<Record<ServerState, string>> = {
   created: "Created",
   listening: "Listening",
@@ -43,16 +47,18 @@ const STATES: Readonly<Record<ServerState, string>> = {
   stopped: "Stopped",
 };
 
-/** Whether an error is one for which the peer of a connection has to answer. */
+/** Whether an error is a fault of the peer. */
 export function isPeerFault(error: unknown): error is ParleyError {
   return error instanceof ParleyError && PEER_FAULTS.has(error.code);
 }
 
-/** Where the errors of a server go, and what it logs of itself. Every method may be called at any moment; none throws. */
+/**
+ * Reports errors and events of one server. Every method may be called at any moment. None throws.
+ */
 export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> {
   /** The last errors, for statistics. */
   readonly recent: RecentErrors = new RecentErrors();
-  /** What happens that is no error. */
+  /** Log lines about events that are no errors. */
   readonly events: EventLog;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
   readonly #refusals = new RefusalReports();
@@ -73,7 +79,7 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
     if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
-  /** Logs that the server is in another state. */
+  /** Logs that the server has entered a state. */
   entered(state: ServerState, address: Address | null, connections: number): void {
     const message = STATES[state];
     this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
@@ -84,12 +90,12 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
     this.events.tell({ level: "warn", kind: "warning", message });
   }
 
-  /** Calls a hook; what it throws, or rejects with later, is reported. */
+  /** Calls a hook. Reports what it throws, or rejects with later. */
   guard(hook: () => unknown, connection?: Connection<Data>): void {
     callHook(hook, (error) => this.report(error, { phase: "hook", connection }));
   }
 
-  /** Keeps an error for statistics. That a probe came and went is none. */
+  /** Keeps an error for statistics, unless a probe came and left. */
   protected override keep(
     error: unknown,
     { phase, connection, remoteAddr }: ServeErrorContext<Data>,
@@ -117,32 +123,32 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
         phase,
         ...connection !== undefined && { connection: connection.id },
         ...remoteAddr !== undefined && { peer: addressText(remoteAddr) },
-        // What Parley says of itself needs no stack to be understood.
+        // The text of Parley's own errors suffices. Others need their stack.
         ...level === "error" && !(error instanceof ParleyError) && { error },
       },
     };
   }
 }
 
-/** Whether an error is that by which its connection ended. */
+/** Whether its connection ended by this error. */
 function isEndOf(connection: Connection | undefined, error: unknown): error is ParleyError {
   return error instanceof ParleyError && connection !== undefined &&
     error.code === connection.stats().errorCode;
 }
 
-/** Whether an error only announces what will be one: a certificate that ends soon. */
+/** Whether an error only announces a later one: a certificate that ends soon. */
 export function isNotice(error: unknown): boolean {
   return error instanceof ParleyError && error.code === "ERR_CERT_EXPIRING";
 }
 
-/** How much an error matters, and what it is about. */
+/** Returns the level of an error and the message of its log line. */
 function levelOf(
   error: unknown,
   { phase, connection }: ServeErrorContext,
 ): { readonly level: keyof Logger; readonly message: string } {
   switch (phase) {
     case "handshake":
-      // A probe that comes and goes is healthy.
+      // A probe that connects and leaves is no fault.
       return { level: isHangUp(error) ? "debug" : "warn", message: "A handshake failed" };
     case "refused":
       return { level: "warn", message: "A connection was refused" };

@@ -1,4 +1,4 @@
-// ServedConnections: the open connections of a server, each with its handler, from the handshake to the end of both.
+// ServedConnections: the open connections of a server, each with its handler.
 import { Connection } from "../connection.ts";
 import { RequestTimer } from "../connection/request_timer.ts";
 import type { Sweeper } from "../async/sweeper.ts";
@@ -21,7 +21,7 @@ export interface ServedConnectionsParts<Data> {
   readonly sweeper: Sweeper;
 }
 
-/** What some connections hold, or have left. */
+/** What some connections hold, or left unread. */
 export interface Held {
   /** How many connections. */
   readonly connections: number;
@@ -34,25 +34,34 @@ export interface Held {
  * open ──drain()──▶ draining ──▶ cut
  *   └────────cut()────────────────▲
  * ```
- * What holds for the open connections holds for one that is set up later, too.
+ * The state holds for connections that are set up later, too.
  */
 type State = { readonly kind: "open" | "draining" } | { readonly kind: "cut"; readonly error: Error };
 
-/** Turns of the microtask queue that a handler gets to complain of the end of its connection: a few functions that await each other. */
+/**
+ * Microtask turns in which a handler may throw the error of its connection: enough for a few nested
+ * awaits.
+ */
 const HANDLER_HOPS = 64;
 
-/** The open connections of one server. Every method may be called at any moment; connections are served side by side. */
+/**
+ * The open connections of one server. Every method may be called at any moment; connections are
+ * served side by side.
+ */
 export class ServedConnections<Data> {
   /** Open connections by id. */
   readonly live: Map<string, Connection<Data>> = new Map();
   readonly #options: ResolvedServeOptions<Data>;
   readonly #parts: ServedConnectionsParts<Data>;
   readonly #rates: RateLimits;
-  /** Connections that we ended before their time: what their handlers complain of is no news. */
+  /** Connections that this side cut. What their handlers throw is not reported. */
   readonly #cut = new WeakSet<Connection<Data>>();
-  /** What connections that are gone had left unread when they were drained. */
+  /** What ended connections had left unread when they were drained. */
   #left: Held = { connections: 0, bytes: 0 };
-  /** Ends of connections that were reported already: a handler that complains of one says nothing new. */
+  /**
+   * The error by which a connection ended, once it was reported: a handler that throws it again
+   * adds nothing.
+   */
   readonly #reported = new WeakMap<Connection<Data>, unknown>();
   #state: State = { kind: "open" };
   #referenced = true;
@@ -63,7 +72,7 @@ export class ServedConnections<Data> {
     this.#rates = new RateLimits(options.given.rateLimits);
   }
 
-  /** Runs the handler on a connection, to the end of both. Never rejects. */
+  /** Runs the handler on a connection until both have ended. Never rejects. */
   async serve(transport: Transport, incoming: Incoming): Promise<void> {
     const { tally } = this.#parts;
     const timer = new RequestTimer(tally.requests);
@@ -85,11 +94,11 @@ export class ServedConnections<Data> {
       if (!this.#cut.has(connection)) this.#report(error, "close", connection);
     }
     await connection.closed;
-    // The handler may have gone on to read what had come before the end.
+    // The handler may have read on what had arrived before the end.
     if (readsOn) tally.settle(connection);
   }
 
-  /** Reports an error, unless it is the one that was reported of this connection already. */
+  /** Reports an error, unless it was reported for this connection already. */
   #report(error: unknown, phase: "handler" | "close" | "connection", connection: Connection<Data>): void {
     const before = this.#reported.get(connection);
     if (before !== undefined && isSameEvent(before, error)) return;
@@ -97,7 +106,10 @@ export class ServedConnections<Data> {
     this.#parts.reporter.report(error, { phase, connection });
   }
 
-  /** Reports the end of a connection by its peer's fault where the handler does not complain of it at once. */
+  /**
+   * Reports that a connection ended by its peer's fault, unless the handler throws that error at
+   * once.
+   */
   async #reportEnd(error: unknown, connection: Connection<Data>): Promise<void> {
     for (let hop = 0; hop < HANDLER_HOPS && !this.#reported.has(connection); hop++) await null;
     if (!this.#reported.has(connection)) this.#report(error, "connection", connection);
@@ -120,7 +132,9 @@ export class ServedConnections<Data> {
     return this.#left;
   }
 
-  /** Lets every connection end in order: each reads what has arrived, to the end of a message that has begun. */
+  /**
+   * Drains every connection: each reads what has arrived, to the end of a message that has begun.
+   */
   drain(): void {
     if (this.#state.kind === "open") this.#state = { kind: "draining" };
     for (const connection of this.live.values()) connection.drain();
@@ -136,7 +150,7 @@ export class ServedConnections<Data> {
     return { connections: this.live.size, bytes };
   }
 
-  /** Ends every connection now. */
+  /** Cuts every connection now. */
   cut(error: Error): void {
     this.#state = { kind: "cut", error };
     for (const connection of [...this.live.values()]) this.#abort(connection, error);
@@ -148,7 +162,7 @@ export class ServedConnections<Data> {
     for (const connection of this.live.values()) referenced ? connection.ref() : connection.unref();
   }
 
-  /** Makes the connection and announces it; `null` when its data could not be made. */
+  /** Makes and announces the connection. Returns `null` when `data` threw. */
   #open(transport: Transport, incoming: Incoming, timer: RequestTimer): Connection<Data> | null {
     const { reporter, tally } = this.#parts;
     const { given } = this.#options;
@@ -164,7 +178,7 @@ export class ServedConnections<Data> {
     tally.opened(this.live.size);
     void connection.closed.then((end) => this.#onClosed(connection, end));
     reporter.guard(() => given.onConnect?.(connection), connection);
-    // Its handshake may have finished at the very moment at which the server began to end.
+    // Its handshake may have finished in the moment in which the server began to end.
     if (this.#state.kind === "draining") connection.drain();
     else if (this.#state.kind === "cut") this.#abort(connection, this.#state.error);
     return connection;
@@ -190,7 +204,7 @@ export class ServedConnections<Data> {
       ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();
-    // The handler may await it, and then hears of it too; one that does not must not end the process.
+    // The handler may await the promise. If it does not, a rejection must not end the process.
     if (data instanceof Promise) reporter.guard(() => data, connection);
     return connection;
   }
@@ -213,7 +227,10 @@ export class ServedConnections<Data> {
   }
 }
 
-/** Whether two errors are of one event: they are one, one is the cause of the other, or both have the same code. */
+/**
+ * Whether two errors report one event: they are the same, one causes the other, or their codes are
+ * equal.
+ */
 function isSameEvent(before: unknown, error: unknown): boolean {
   if (before === error || causeOf(before) === error || causeOf(error) === before) return true;
   return before instanceof ParleyError && error instanceof ParleyError && before.code === error.code;

@@ -29,12 +29,15 @@ export interface ShutdownOptions {
 
 const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
-/** Ms for handshakes when a drain begins: a client may have finished its own and sent a question. */
+/**
+ * Time in ms that a drain leaves to handshakes: the client may have finished, and sent its first
+ * message.
+ */
 const HANDSHAKE_GRACE_MS = 200;
 
 /**
- * A running server; {@linkcode serve} makes it. Every method may be called at any moment, in every state; calls of
- * {@linkcode shutdown} share one drain.
+ * A running server; {@linkcode serve} makes it. Every method may be called at any moment, in every
+ * state; calls of {@linkcode shutdown} share one drain.
  */
 export class Server<Data = unknown> implements AsyncDisposable {
   readonly #options: ResolvedServeOptions<Data>;
@@ -51,7 +54,9 @@ export class Server<Data = unknown> implements AsyncDisposable {
   readonly #leaving = new AbortController();
   #state: ServerState = "created";
   #shutdown: Promise<void> | null = null;
-  /** Whether the signal began the drain: then only `onError` can learn how it went. */
+  /**
+   * Whether the signal began the drain. Then its outcome goes to `onError`: no caller learns of it.
+   */
   #drainsUnasked = false;
 
   /** @ignore use {@linkcode serve} */
@@ -76,7 +81,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return this.#ready.ask();
   }
 
-  /** Resolves when the server has stopped and its descriptors are free; rejects if it could not listen. */
+  /**
+   * Resolves when the server is stopped and all its descriptors are free; rejects only when it
+   * could not listen.
+   */
   get finished(): Promise<void> {
     return this.#finished.ask();
   }
@@ -92,17 +100,17 @@ export class Server<Data = unknown> implements AsyncDisposable {
     throw noAddress("server", this.#state);
   }
 
-  /** Where in its life the server is. */
+  /** The current state. */
   get state(): ServerState {
     return this.#state;
   }
 
-  /** Live connections by id. */
+  /** Open connections by id. */
   get connections(): ReadonlyMap<string, Connection<Data>> {
     return this.#connections.live;
   }
 
-  /** Counters as they are now, over all and by day. */
+  /** The current counters, in total and by day. */
   stats(): ServerStats {
     const { addr, admission, credentials } = this.#door;
     const connections = this.#connections.live.values();
@@ -110,12 +118,18 @@ export class Server<Data = unknown> implements AsyncDisposable {
     return Object.freeze({ ...stats, ...certificateStats(credentials) });
   }
 
-  /** Connections that have ended, the newest first: 10000 for an hour, unless `closedLog` says otherwise. */
+  /**
+   * Connections that have ended, the newest first: 10000 for an hour, unless `closedLog` says
+   * otherwise.
+   */
   closedConnections(): readonly ConnectionStats[] {
     return this.#tally.closedConnections();
   }
 
-  /** What a connection has done, live or ended; `undefined` when the id was never used, or too long ago. */
+  /**
+   * Counters of a connection, open or ended; `undefined` when the id is unknown, or was dropped
+   * from the log.
+   */
   connectionStats(id: string): ConnectionStats | undefined {
     return this.#connections.live.get(id)?.stats() ?? this.#tally.closedConnection(id);
   }
@@ -133,12 +147,12 @@ export class Server<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Drains, after `drainDelayMs`: accepts no more, reads what has arrived ({@linkcode Connection.drain}),
-   * lets the handlers finish, writes what they sent, closes. Idempotent: a second call shares the deadline
-   * and the outcome of the first.
+   * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see
+   * {@linkcode Connection.drain}), lets the handlers finish with it, hands over what they sent,
+   * closes. Idempotent: a second call shares the first one's deadline and outcome.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than a drain
-   * reads: it counts the connections and bytes that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is
+   * read while draining: it counts the connections and bytes that were cut
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
@@ -148,7 +162,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
     checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
-    // Set before any hook is called: a hook may call shutdown() again.
+    // Set before any hook runs: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;
     promise.catch(() => {});
@@ -283,7 +297,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #stop(): void {
     if (this.#state === "stopped") return;
     const hadListened = this.#state !== "created";
-    // Handshakes that still have their grace end now.
+    // Ends the grace of handshakes.
     this.#door.close(new ClosedError("ERR_CLOSED", "The server has stopped"));
     this.#tally.stop();
     this.#setState("stopped");

@@ -1,4 +1,4 @@
-// ServerTally: counts what a server does, over all and by day, and keeps the last closed connections.
+// ServerTally: counts what a server does, in total and by day, and keeps closed connections.
 import type { Connection } from "../connection.ts";
 import type { Sweeper } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
@@ -33,9 +33,9 @@ interface Ended {
   stats: ConnectionStats;
 }
 
-/** Counters of one server. */
+/** Counters of one server. Every method may be called at any moment. */
 export class ServerTally {
-  /** Over all; they only grow. */
+  /** Totals. They only grow. */
   readonly counters: ServerCounters = newServerCounters();
   /** How long handshakes took. */
   readonly handshakes: DurationHistogram = new DurationHistogram();
@@ -57,7 +57,7 @@ export class ServerTally {
     this.#closed = new ClosedLog(closedLog);
   }
 
-  /** The server listens: time online begins, and days are told apart from now on. */
+  /** Begins the time online, and counts by day. Call it when the server listens. */
   start(address: Address): void {
     this.#startedAtMs = Date.now();
     if (telemetryOn()) {
@@ -67,7 +67,7 @@ export class ServerTally {
     this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
   }
 
-  /** The server is stopped. */
+  /** Ends the time online. Call it when the server has stopped. */
   stop(): void {
     this.#stoppedAtMs = Date.now();
     this.#unwatch?.();
@@ -75,19 +75,22 @@ export class ServerTally {
     this.#settleTelemetry();
   }
 
-  /** Nothing is counted any more once the server is stopped and its last connection gone. */
+  /**
+   * Ends telemetry once the server has stopped and its last connection has ended: nothing is
+   * counted after that.
+   */
   #settleTelemetry(): void {
     const { connectionsOpened, connectionsClosed } = this.counters;
     if (this.#stoppedAtMs !== null && connectionsOpened === connectionsClosed) this.#unobserve?.();
   }
 
-  /** A connection is set up; `open` are open now. */
+  /** Counts a connection that was set up, after which `open` are open. */
   opened(open: number): void {
     this.counters.connectionsOpened++;
     this.#peak = Math.max(this.#peak, open);
   }
 
-  /** Bytes and messages moved. */
+  /** Counts traffic. */
   moved(traffic: Traffic): void {
     const { counters } = this;
     counters.bytesIn += traffic.bytesIn;
@@ -96,7 +99,7 @@ export class ServerTally {
     counters.messagesOut += traffic.messagesOut;
   }
 
-  /** A connection is gone. */
+  /** Counts and keeps a connection that has ended. */
   closed(connection: Connection, end: ConnectionEnd): void {
     this.counters.connectionsClosed++;
     const counter = end.error instanceof ParleyError ? COUNTED[end.error.code] : undefined;
@@ -105,13 +108,17 @@ export class ServerTally {
     this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
   }
 
-  /** A handler threw. How its connection ended is counted with the connection. */
+  /**
+   * Counts a handler that threw. The outcome of its connection is counted by {@linkcode closed}.
+   */
   threw(blame: Blame): void {
     if (blame === "handler") this.counters.handlerErrors++;
     else if (blame === "silence") this.counters.idleTimeouts++;
   }
 
-  /** The handler of a connection that is gone has returned: it may have read on what had come before the end. */
+  /**
+   * Updates an ended connection after its handler returned: it may have read on what had arrived.
+   */
   settle(connection: Connection): void {
     const ended = this.#closed.get(connection.id, performance.now());
     if (ended !== undefined) ended.stats = freezeDeep(connection.stats());
@@ -122,12 +129,12 @@ export class ServerTally {
     return this.#closed.list(performance.now()).map(({ stats }) => stats);
   }
 
-  /** One of them by id. */
+  /** An ended connection by id. */
   closedConnection(id: string): ConnectionStats | undefined {
     return this.#closed.get(id, performance.now())?.stats;
   }
 
-  /** All of it as plain data. */
+  /** Returns all counters as plain data. */
   snapshot(
     state: ServerStats["state"],
     address: Address | null,

@@ -1,4 +1,4 @@
-// listenTransport(): hands out the bare transports of connections that come, each after its TLS handshake.
+// listenTransport(): accepts connections as bare transports, each after its TLS handshake.
 import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
@@ -24,10 +24,11 @@ import {
 export type { ListenTransportOptions, TransportErrorContext } from "./transport_options.ts";
 
 /**
- * Listens, and hands out the transport of every connection that comes: bytes without messages around them, which `MuxSession` and
- * `Connection` stand on, for a protocol that is not Parley's own. Returns at once: `listener.ready` resolves when it listens.
+ * Listens, and returns the transport of every connection: bytes without messages, for a protocol
+ * that is not Parley's own. `MuxSession` and `Connection` are built on transports. Returns at once:
+ * `listener.ready` resolves when it listens.
  *
- * A client that says nothing holds up no other: TLS handshakes run side by side, bounded in time and number.
+ * A silent client delays no other: TLS handshakes run side by side, limited in time and number.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  *
@@ -68,14 +69,15 @@ type Waiter = PromiseWithResolvers<Transport | null>;
 /** A transport that the application has not taken yet. */
 interface Waiting {
   readonly transport: Transport;
-  /** Called when it was taken or closed: it counts no more. */
+  /** Frees its place. Call it when the transport was taken or closed. */
   readonly release: () => void;
 }
 
 /**
- * Connections as bare transports; {@linkcode listenTransport} makes it. A transport that was handed out belongs to the caller that took
- * it; ending the listener does not touch it. Every method may be called at any moment; several calls of {@linkcode accept} may wait
- * side by side, and each transport goes to one of them, the first that waited.
+ * Accepts connections as bare transports; {@linkcode listenTransport} makes it. A transport belongs
+ * to the caller that took it; the end of the listener does not touch it. Every method may be called
+ * at any moment. Several calls of {@linkcode accept} may wait: each transport goes to the one that
+ * has waited longest.
  */
 export class TransportListener implements AsyncDisposable, AsyncIterable<Transport> {
   readonly #options: ResolvedListenTransportOptions;
@@ -88,7 +90,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   readonly #waiting: Waiting[] = [];
   readonly #waiters = new Set<Waiter>();
   #state: ServerState = "created";
-  /** What `accept` rejects with: why it could not listen, or was aborted. */
+  /** What `accept` rejects with: why the listener could not listen, or was aborted. */
   #failure: { readonly error: unknown } | undefined;
 
   /** @ignore use {@linkcode listenTransport} */
@@ -105,7 +107,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
       reporter,
       tally: { counters: newServerCounters(), handshakes: new DurationHistogram() },
       serve: (transport) => this.#offer(transport),
-      // Without TLS a connection has a place among those that wait from the start.
+      // Without TLS a connection takes a place among those that wait as soon as it is accepted.
       hasRoom: (size) => (isTls ? this.#waiting.length : size) < maxWaiting,
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
@@ -118,7 +120,10 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     return this.#ready.ask();
   }
 
-  /** Resolves when it is stopped and its descriptors are free; rejects only when it could not listen. */
+  /**
+   * Resolves when it is stopped and its descriptors are free; rejects only when it could not
+   * listen.
+   */
   get finished(): Promise<void> {
     return this.#finished.ask();
   }
@@ -134,7 +139,7 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     throw noAddress("listener", this.#state);
   }
 
-  /** Where in its life it is. */
+  /** The current state. */
   get state(): ServerState {
     return this.#state;
   }
@@ -145,8 +150,8 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   }
 
   /**
-   * Waits for the next transport, which belongs to the caller then; `null` once the listener was shut down. A wait that ends early loses
-   * no connection.
+   * Waits for the next transport, which then belongs to the caller. Returns `null` once the
+   * listener was shut down. A wait that ends early loses no connection.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    * @throws {AddressError} when it cannot listen, as {@linkcode ready} does
@@ -207,15 +212,18 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
   }
 
   /**
-   * Stops listening, and closes what was not taken: handshakes under way, and transports that wait. Iterations end. Resolves when the
-   * descriptors are free. Idempotent.
+   * Stops listening, and closes what was not taken: handshakes under way, and transports that wait.
+   * Iterations end. Resolves when the descriptors are free. Idempotent.
    */
   async shutdown(): Promise<void> {
     this.#stop(new ClosedError("ERR_GOING_AWAY", "The listener was shut down"));
     await this.#finished.promise.catch(() => {});
   }
 
-  /** The same now: callers that wait in {@linkcode accept} or iterate get `reason`. Idempotent. */
+  /**
+   * Stops now: calls of {@linkcode accept} that wait, and iterations, reject with `reason`.
+   * Idempotent.
+   */
   abort(reason: unknown = new ClosedError("ERR_CLOSED", "The listener was aborted")): void {
     if (this.#state === "stopped" || this.#state === "draining") return;
     this.#failure = { error: reason };
@@ -262,9 +270,11 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
     if (!isHeard) this.#reporter.report(error, { phase: "listen" });
   }
 
-  /** Hands a transport to a caller that waits, or keeps it. Resolves when it was taken or closed. */
+  /**
+   * Passes a transport to a caller that waits, or keeps it. Resolves when it was taken or closed.
+   */
   #offer(transport: Transport): Promise<void> {
-    // Its handshake may have finished at the very moment at which the listener was ended.
+    // Its handshake may have finished in the moment in which the listener was ended.
     if (this.#door.isClosed) transport.close();
     else {
       const [waiter] = this.#waiters;

@@ -44,9 +44,9 @@ export class MountHandshake implements Handshake<Arrival> {
         plainBufferedBytes: plan.plainBufferedBytes,
         maxStreamsPerPair: plan.maxStreamsPerPair,
         judge: (greeting, signal) => host.judgeSession(greeting, signal),
-        admit: (facts) => registry.claim(facts) ? undefined : "ERR_NAME_TAKEN",
-        register: (facts) => {
-          link = new Link(facts, host);
+        admit: (established) => registry.claim(established) ? undefined : "ERR_NAME_TAKEN",
+        register: (established) => {
+          link = new Link(established, host);
           if (!registry.add(link)) link.abort();
         },
       }, plan.mux);

@@ -1,10 +1,11 @@
-// WireReporter: brings errors that have no caller to onError or the logger, without a flood and without a throw.
+// WireReporter: reports errors of a wire that no caller learns of, its refusals and its sessions.
 import { callHook } from "../../log/call_hook.ts";
 import { ParleyError } from "../../errors.ts";
 import { EventLog } from "../../log/events.ts";
 import type { Admission, RefusalReason } from "../../limits/admission.ts";
-import { errorForLog, KindRateLimiter } from "../../log/text.ts";
-import type { Logger } from "../../log/logger.ts";
+import { ErrorChannel, type ErrorLine, type HookContext, REPORT } from "../../log/error_channel.ts";
+import { KindRateLimiter, type LogDecision } from "../../log/text.ts";
+import { consoleLogger, type Logger } from "../../log/logger.ts";
 import { addressText, isHangUp } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { isNotice } from "../../server/reporter.ts";
@@ -53,20 +54,20 @@ const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"])
  */
 const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
-/** Where the errors of a wire go. */
-export class WireReporter {
-  readonly #options: WireReporterOptions;
+/** Reports errors and events of one wire. Every method may be called at any moment. None throws. */
+export class WireReporter extends ErrorChannel<WireErrorContext> {
+  readonly #hasLogger: boolean;
   readonly #calls = new KindRateLimiter({ intervalMs: 1000 });
-  readonly #lines = new KindRateLimiter();
   readonly #refusals = new RefusalReports();
   /** The last errors, for statistics. */
   readonly recent: RecentErrors = new RecentErrors();
-  /** What happens that is no error. */
+  /** Log lines about events that are no errors. */
   readonly events: EventLog;
 
-  constructor(options: WireReporterOptions) {
-    this.#options = options;
-    this.events = new EventLog(options.logger);
+  constructor({ onError, logger }: WireReporterOptions) {
+    super({ onError, logger: logger ?? consoleLogger });
+    this.#hasLogger = logger !== undefined;
+    this.events = new EventLog(logger);
   }
 
   /** A session has begun. */
@@ -81,76 +82,56 @@ export class WireReporter {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
-  /**
-   * Logs a warning before harm is done: to the logger, else to the console. Never
-   * throws.
-   */
+  /** Warns the owner before harm is done: by the logger, without one by the console. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
-    if (this.#options.logger !== undefined) {
-      this.events.tell({ level: "warn", kind: message, message, fields });
-    } // deno-lint-ignore no-console
+    if (this.#hasLogger) this.events.tell({ level: "warn", kind: message, message, fields });
+    // deno-lint-ignore no-console
     else console.warn(message);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, context: WireErrorContext): void {
-    this.#keep(error, context, 1);
-    if (LIMITED.has(context.phase) && !this.#calls.ask(context.phase, performance.now()).write) return;
-    this.#deliver(error, context, 0);
+    this.deliver(error, context);
   }
 
-  /** Reports a refused connection: once in ten seconds for each reason. Never throws. */
+  /** Reports a refused connection: once in ten seconds for each reason. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report === null) return;
-    const context = { phase: "refused", remoteAddr } as const;
-    this.#keep(report.error, context, 1 + report.leftOut);
-    this.#deliver(report.error, context, report.leftOut);
+    if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
   }
 
-  /** Calls a hook; what it throws, or rejects with later, is reported. */
+  /** Calls a hook. Reports what it throws, or rejects with later. */
   guard(hook: () => unknown): void {
     callHook(hook, (error) => this.report(error, { phase: "hook" }));
   }
 
-  /** Keeps an error for statistics. That a probe came and went is none. */
-  #keep(error: unknown, { phase, session, remoteAddr }: WireErrorContext, count: number): void {
+  /** Keeps an error for statistics, unless a probe came and left. */
+  protected override keep(
+    error: unknown,
+    { phase, session, remoteAddr }: WireErrorContext,
+    count: number,
+  ): void {
     if (phase === "handshake" && isHangUp(error)) return;
     this.recent.add(error, { phase, peer: session?.identity ?? remoteAddr, count });
   }
 
-  /** To `onError`; without one, or when it fails, to the log. */
-  #deliver(error: unknown, context: WireErrorContext, leftOut: number): void {
-    const { onError } = this.#options;
-    if (onError === undefined) return this.#log(error, context, leftOut);
-    callHook(() => onError(error, context), (thrown) => this.#log(thrown, { phase: "hook" }, 0));
+  protected override limit(_error: unknown, { phase }: WireErrorContext, nowMs: number): LogDecision {
+    return LIMITED.has(phase) && !this.#calls.ask(phase, nowMs).write ? { write: false } : REPORT;
   }
 
-  #log(error: unknown, { phase, remoteAddr }: WireErrorContext, leftOutBefore: number): void {
-    const code = error instanceof ParleyError ? error.code : "";
-    const line = this.#lines.ask(`${phase} ${code}`, performance.now());
-    if (!line.write) return;
-    const text = errorForLog(error, line.leftOut + leftOutBefore);
+  protected override lineOf(error: unknown, context: WireErrorContext | HookContext): ErrorLine {
+    const { phase, remoteAddr }: WireErrorContext = context;
     const level = levelOf(error, phase);
-    const message = level === "error"
-      ? `Wire error in phase "${phase}": ${text}`
-      : `Wire, in phase "${phase}": ${text}`;
-    const fields: Record<string, unknown> = { phase };
-    if (remoteAddr !== undefined) fields["peer"] = addressText(remoteAddr);
-    // What Parley says of itself needs no stack to be understood.
-    if (level === "error" && code === "") fields["error"] = error;
-    this.#write(level, message, fields);
-  }
-
-  /** To the logger; without one, what the owner should know goes to the console. */
-  #write(level: keyof Logger, message: string, fields: Record<string, unknown>): void {
-    const { logger } = this.#options;
-    // A logger that fails has no other place to report that: it must not end anything.
-    callHook(() => {
-      if (logger !== undefined) return logger[level](message, fields);
-      // deno-lint-ignore no-console
-      if (level === "warn" || level === "error") console[level](message, fields);
-    }, () => {});
+    return {
+      level,
+      message: level === "error" ? `Wire error in phase "${phase}"` : `Wire, in phase "${phase}"`,
+      fields: {
+        phase,
+        ...remoteAddr !== undefined && { peer: addressText(remoteAddr) },
+        // The text of Parley's own errors suffices. Others need their stack.
+        ...level === "error" && !(error instanceof ParleyError) && { error },
+      },
+    };
   }
 }
 
