@@ -148,7 +148,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
 
   /**
    * Drains, after `drainDelayMs` if there is any: accepts no more, reads what has arrived (see
-   * {@linkcode Connection.drain}), lets the handlers finish with it, hands over what they sent,
+   * {@linkcode Connection.drain}), lets the handlers finish with it, writes what they sent,
    * closes. Idempotent: a second call shares the first one's deadline and outcome.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is
