@@ -1,4 +1,4 @@
-// IpcChannel: what a connecting client and a process of a pair have in common: one other process, over links that come and go.
+// IpcChannel: what a client and a process of a pair have in common: one other process.
 import { sharedSweeper } from "../async/sweeper.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { CurrentLink } from "./current_link.ts";
@@ -91,8 +91,9 @@ export class ChannelParts {
 }
 
 /**
- * One process's endpoint of a channel, with one other process at a time. Any number of calls may be under way: messages go out in the
- * order of the calls of `write`, and the first call of `read` gets the first message.
+ * One process's endpoint of a channel, with one other process at a time. Any number of calls may be
+ * under way: messages go out in the order of the calls of `write`, and the first call of `read`
+ * gets the first message.
  */
 export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMessage> {
   /** Name of the channel. */
@@ -111,7 +112,10 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     this.closed = parts.closed;
   }
 
-  /** What this endpoint is doing. A process of a pair is `listening` alone and `connected` as a pair. */
+  /**
+   * What this endpoint is doing. A process of a pair is `listening` alone and `connected` as a
+   * pair.
+   */
   get status(): IpcStatus {
     return this.#parts.statuses.status;
   }
@@ -121,7 +125,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     return this.#parts.statuses.watch();
   }
 
-  /** What it has done so far, over all connections and by day. */
+  /** What this endpoint has done so far, over all connections and by day. */
   stats(): IpcStats {
     const { tally, failedHandshakes: failed, resolved: { reporter: { recent } } } = this.#parts;
     return tally.snapshot({
@@ -135,13 +139,15 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
-   * Writes a message. Resolves when it was accepted and `data` may be changed again; wait for it, and a slow reader slows the writer.
-   * While there is no connection it waits for the next one. {@linkcode flush} reports whether it arrived.
+   * Writes a message. Resolves when it was accepted and `data` may be changed again; wait for that,
+   * so that a slow reader slows the writer. While there is no connection it waits for the next one.
+   * {@linkcode flush} reports whether it arrived.
    *
    * @param type 1 to 4294967295, as both sides agree
    * @throws {RangeError} when the type is out of range
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the other side takes no message of this size
-   * @throws {ClosedError} when the connection was lost or closed; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
+   * @throws {ClosedError} when the connection was lost or closed; `ERR_SLOW_CONSUMER` when more
+   * than `maxQueuedBytes` are queued
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when there was no connection for `writeTimeoutMs`
    */
   send(type: number, data: Uint8Array | string): Promise<void> {
@@ -149,8 +155,8 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
-   * Resolves when the other process has received all that was written before. Rejects, once for each loss, when a connection was lost
-   * with messages that may not have arrived.
+   * Resolves when the other process has received all that was written before. Rejects, once for
+   * each loss, when a connection was lost with messages that may not have arrived.
    *
    * @throws {ClosedError} `ERR_RESET`
    */
@@ -168,12 +174,15 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
-   * Asks the other process. Many queries may be under way; `data` must not be changed before the answer. An empty answer is an answer.
-   * While there is no connection it waits for the next one, within the same time. A query is sent once: when the connection is lost it
-   * fails, and was answered or not.
+   * Asks the other process. Many queries may be under way; `data` must not be changed before the
+   * answer. An empty answer is an answer. While there is no connection it waits for the next one,
+   * within the same time. A query is sent once: when the connection is lost it fails, and was
+   * answered or not.
    *
-   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came in time, `ERR_CONNECT_TIMEOUT` when there was no connection
-   * @throws {RemoteError} when the other side's handler failed: its code, `ERR_HANDLER` mostly, `ERR_NO_HANDLER` without one
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came in time, `ERR_CONNECT_TIMEOUT`
+   * when there was no connection
+   * @throws {RemoteError} when the other side's handler failed: its code, `ERR_HANDLER` mostly,
+   * `ERR_NO_HANDLER` without one
    * @throws {ClosedError} when the connection was lost, or this side has closed
    */
   query(data: Uint8Array | string, options: IpcQueryOptions = {}): Promise<Uint8Array> {
@@ -186,8 +195,9 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
-   * Closes in order: answers the queries that came, waits for the answers to its own, hands over what was written, and waits until the
-   * other side has it. What was received can still be read. Idempotent.
+   * Closes in order: answers the queries that came, waits for the answers to its own, hands over
+   * what was written, and waits until the other side has it. What was received can still be read.
+   * Idempotent.
    *
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
@@ -201,7 +211,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     return this.#close;
   }
 
-  /** Ends now; whatever waits rejects with `reason`. */
+  /** Ends now. Every wait rejects with `reason`. */
   abort(reason: Error): void {
     this.#parts.stopping.abort(reason);
     this.#parts.current.link?.abort(reason);
@@ -213,7 +223,10 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     await this.close();
   }
 
-  /** @ignore ends attempts to connect or to listen, and the channel; between this class and those that extend it */
+  /**
+   * @ignore ends attempts to connect or to listen, and the channel; between this class and those
+   * that extend it
+   */
   protected abstract leave(status: IpcStatus, error: Error | null): Promise<void>;
 
   /** @ignore lets no other process in from here on; a client accepts none */

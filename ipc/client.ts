@@ -19,20 +19,34 @@ import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } fro
 import { SecretSource } from "./endpoint/secrets.ts";
 import type { IpcStatus } from "./observe/status.ts";
 
-/** How an IPC client or pair connects again. All delays are short: the other side is on the same machine. */
+/**
+ * How an IPC client or pair connects again. All delays are short: the other side is on the same
+ * machine.
+ */
 export type IpcReconnectOptions = ReconnectOptions;
 
 /** Options of {@linkcode connectIpc}. */
 export interface IpcClientOptions extends IpcCommonOptions {
-  /** TLS beneath the handshake: whom we trust. Over a unix socket the server's name is `localhost` unless `serverName` says otherwise. */
+  /**
+   * TLS beneath the handshake: which servers to trust. Over a unix socket the server's name is
+   * `localhost` unless `serverName` says otherwise.
+   */
   tls?: ClientTlsOptions | undefined;
-  /** Longest time in ms until connected, however often that is tried; 0 keeps trying. @default {10000} */
+  /**
+   * Longest time in ms for the first connection, over all attempts; 0 keeps trying.
+   *
+   * @default {10000}
+   */
   connectTimeoutMs?: number | undefined;
-  /** `false` to connect once, or how to connect again. @default {delays of 20 to 1000 ms, for ever} */
+  /**
+   * `false` to connect once, or how to connect again.
+   *
+   * @default {delays of 20 to 1000 ms, without end}
+   */
   reconnect?: false | IpcReconnectOptions | undefined;
   /** Answers the server's queries. */
   onQuery?: IpcQueryHandler | undefined;
-  /** Abort closes in order; while connecting it gives up with the signal's reason. */
+  /** Its abort closes in order. While connecting, the attempt rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -48,14 +62,16 @@ const NAMES: OptionNames<IpcClientOptions> = {
 const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 1000, healthyAfterMs: 5000 };
 
 /**
- * Connects to the server of a channel, waiting for it to start if need be, and keeps the connection up.
+ * Connects to the server of a channel, and connects again after each loss. Waits for a server that
+ * has not started yet.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when no server was there within `connectTimeoutMs`; `ERR_HANDSHAKE_TIMEOUT`
- * when something was there and did not answer
- * @throws {AuthError} `ERR_AUTH` when the server does not accept our secret or cannot prove that it knows it; `ERR_FORBIDDEN`
- * when others may read the key file
- * @throws {AddressError} `ERR_NOT_OUR_PROTOCOL` when another program is there, `ERR_ADDRESS_INVALID` when the place is not safe
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when no server was there within `connectTimeoutMs`;
+ * `ERR_HANDSHAKE_TIMEOUT` when a program was there and did not answer
+ * @throws {AuthError} `ERR_AUTH` when the server does not accept the secret of this side or cannot
+ * prove that it knows it; `ERR_FORBIDDEN` when others may read the key file
+ * @throws {AddressError} `ERR_NOT_OUR_PROTOCOL` when another program is there,
+ * `ERR_ADDRESS_INVALID` when the place is not safe
  * @throws {RemoteError} `ERR_BUSY` when the server takes no more clients
  *
  * @example
@@ -87,7 +103,7 @@ export async function connectIpc(options: IpcClientOptions): Promise<IpcClient> 
   return client;
 }
 
-/** What an {@linkcode IpcClient} is made of. */
+/** What {@linkcode connectIpc} passes to an {@linkcode IpcClient}. */
 interface ClientParts {
   readonly resolved: ResolvedIpcOptions;
   readonly endpoint: Endpoint;
@@ -96,7 +112,10 @@ interface ClientParts {
   readonly given: IpcClientOptions;
 }
 
-/** The connecting endpoint of a channel; {@linkcode connectIpc} makes it. Its calls may be made concurrently. */
+/**
+ * The connecting endpoint of a channel; {@linkcode connectIpc} makes it. Its calls may be made
+ * concurrently.
+ */
 export class IpcClient extends IpcChannel {
   readonly #dial: ClientParts;
   readonly #parts: ChannelParts;
@@ -139,11 +158,11 @@ export class IpcClient extends IpcChannel {
     this.#keeping = this.#keepUp();
   }
 
-  /** Tries until a link is up; throws what ends the trying. */
+  /** Tries until a link is up; throws the error that ends the attempts. */
   async #connect({ first }: { first: boolean }): Promise<void> {
     const { given, backoff } = this.#dial;
     const { linkOptions, tally, stopping: { signal } } = this.#parts;
-    // At first the time is what limits the attempts.
+    // The first connection is limited by its time, not by a number of attempts.
     const delays = first || backoff === null
       ? new Backoff({ ...RECONNECT_DEFAULTS, ...given.reconnect, maxAttempts: Infinity })
       : backoff;
@@ -182,7 +201,7 @@ export class IpcClient extends IpcChannel {
         this.#end("disconnected", end.error);
         return;
       }
-      // The server turned this client out: it would do so again.
+      // The server turned this client out, and would do so again.
       if (isPermanentFailure(end.error)) return this.#endForGood(end.error!);
       this.#parts.statuses.push("reconnecting", details);
       try {
@@ -223,7 +242,7 @@ function connectTimeout(endpoint: Endpoint, timeoutMs: number): TimeoutError {
   return new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot connect to ${where} within ${timeoutMs} ms`);
 }
 
-/** Tells beside the end of the time what was wrong all along. */
+/** Adds the last failure to the error of a time limit, because it says what was wrong. */
 function withCause(reason: unknown, cause: unknown): unknown {
   if (reason instanceof ParleyError && cause !== reason && reason.cause === undefined) {
     Object.defineProperty(reason, "cause", { value: cause, configurable: true, writable: true });

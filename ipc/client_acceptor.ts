@@ -1,4 +1,4 @@
-// ClientAcceptor: lets clients in at a claimed endpoint, each after its handshake, within limits.
+// ClientAcceptor: accepts connections at a claimed endpoint, and performs their handshakes.
 import { AuthError, ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import { Admission, type Ticket } from "../limits/admission.ts";
 import { addressText } from "../net/transport/faults.ts";
@@ -13,15 +13,15 @@ import { secure } from "./secure/secure_link.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 
-/** Where a acceptor counts who was not let in. */
+/** Where an acceptor counts the connections that did not become clients. */
 export interface ClientAcceptorTally {
-  /** Those turned away before the handshake, and handshakes that failed. */
+  /** Connections that were turned away before the handshake, and handshakes that failed. */
   readonly counters: Pick<IpcCounters, "connectionsRefused" | "handshakeFailures">;
   /** Handshakes that failed, by reason. Known to this side only. */
   readonly failed: Partial<Record<HandshakeReason, number>>;
 }
 
-/** What a acceptor works with. */
+/** Options of {@linkcode ClientAcceptor}. */
 export interface ClientAcceptorOptions {
   readonly resolved: ResolvedIpcOptions;
   readonly claim: Claim;
@@ -33,10 +33,10 @@ export interface ClientAcceptorOptions {
   readonly onFrames: (frames: FrameLink, incoming: Incoming) => Promise<void>;
 }
 
-/** Ends a handshake that stalled while others wait for its place. */
+/** Ends a handshake that stalled while others wait for its slot. */
 const REPLACED = new ClosedError("ERR_CLOSED", "The handshake gave way to another");
 
-/** Accepts until it is stopped. */
+/** Accepts until `stop`. Handshakes run concurrently, at most `maxPending` of them. */
 export class ClientAcceptor {
   readonly #options: ClientAcceptorOptions;
   readonly #admission: Admission<AbortController>;
@@ -49,7 +49,8 @@ export class ClientAcceptor {
   constructor(options: ClientAcceptorOptions) {
     this.#options = options;
     const { maxClients, maxPending } = options;
-    // Whoever comes when it is full is told so, once it has proven itself: that takes some room beyond the clients.
+    // A client of a full server learns that after its handshake: that takes some room beyond
+    // `maxClients`.
     this.#admission = new Admission({
       maxConnections: maxClients + maxPending,
       maxPending,
@@ -63,7 +64,7 @@ export class ClientAcceptor {
     }, this.#stopping.signal);
   }
 
-  /** Stops to accept, gives the endpoint free, and cuts handshakes under way. */
+  /** Stops to accept, frees the endpoint, and cuts handshakes under way. */
   stop(): void {
     if (this.#stopping.signal.aborted) return;
     const reason = new ClosedError("ERR_CLOSED", "The server was closed");
@@ -72,7 +73,7 @@ export class ClientAcceptor {
     for (const handshake of this.#handshakes) handshake.abort(reason);
   }
 
-  /** Resolves when nothing is left of it. */
+  /** Resolves when every connection that it accepted has ended. */
   async finished(): Promise<void> {
     await this.#loop;
     await Promise.all(this.#running);
@@ -101,7 +102,7 @@ export class ClientAcceptor {
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       if (error === REPLACED) this.#turnAway(incoming.remoteAddr);
-      else this.#tell(error, incoming.remoteAddr);
+      else this.#report(error, incoming.remoteAddr);
       return;
     } finally {
       this.#handshakes.delete(controller);
@@ -162,7 +163,7 @@ export class ClientAcceptor {
     this.#options.resolved.reporter.debug(`A handshake failed: ${reason}`);
   }
 
-  /** No client yet: there was no room for its handshake. */
+  /** Counts and reports a connection for whose handshake there was no room. */
   #turnAway(remoteAddr: Address): void {
     const { resolved, tally, maxPending } = this.#options;
     tally.counters.connectionsRefused++;
@@ -174,14 +175,15 @@ export class ClientAcceptor {
     resolved.reporter.report(error, "refused", peerOf(remoteAddr));
   }
 
-  #tell(error: unknown, remoteAddr: Address): void {
-    // Who comes and goes without a word is no fault: another starter looks whether we live.
+  #report(error: unknown, remoteAddr: Address): void {
+    // A process that leaves without a word is no fault: a server that starts looks so whether
+    // another one lives.
     if (error instanceof ParleyError && error.code === "ERR_RESET" && !(error instanceof AuthError)) return;
     this.#options.resolved.reporter.report(error, "handshake", peerOf(remoteAddr));
   }
 }
 
-/** A unix socket says nothing of who connected to it. */
+/** The address of the other side; a unix socket has none. */
 function peerOf(remoteAddr: Address): string | undefined {
   return remoteAddr.transport === "unix" ? undefined : addressText(remoteAddr);
 }

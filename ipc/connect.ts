@@ -1,4 +1,4 @@
-// Opens a link as the client: dials, performs the handshake, and waits until the other side has let us in.
+// openLink(): dials, performs the handshake, and waits until the other side has let us in.
 import { withDeadline } from "../async/deadline.ts";
 import { AuthError, ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { escapeForLog } from "../log/text.ts";
@@ -15,7 +15,7 @@ import type { HandshakeOptions, ResolvedIpcOptions } from "./options.ts";
 import type { SecretSource } from "./endpoint/secrets.ts";
 import { secure } from "./secure/secure_link.ts";
 
-/** What {@linkcode openLink} works with. */
+/** Options of {@linkcode openLink}. */
 export interface OpenLinkOptions {
   readonly resolved: ResolvedIpcOptions;
   readonly endpoint: Endpoint;
@@ -25,7 +25,7 @@ export interface OpenLinkOptions {
   readonly tally: IpcTally;
 }
 
-/** Makes one attempt. */
+/** Makes one attempt to open a link. */
 export function openLink(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcLink> {
   if (!telemetryOn()) return open(options, signal);
   const { resolved: { link: { channel } }, endpoint } = options;
@@ -59,7 +59,10 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
   return link;
 }
 
-/** TLS has no deadline of its own. */
+/**
+ * Dials within the time of a handshake, because TLS has no deadline of its own. Waits until the
+ * attempt has ended.
+ */
 async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promise<Transport> {
   const { resolved: { action, handshakeTimeoutMs }, endpoint, tls } = options;
   const controller = new AbortController();
@@ -75,7 +78,10 @@ async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promis
   }
 }
 
-/** The other side may be as full as it can be, or have closed: only its answer says that it let us in. */
+/**
+ * Waits until the other side has let this side in. It may be full or closing: only its answer says
+ * that it is not.
+ */
 async function confirmInTime(
   link: IpcLink,
   { resolved, tally }: OpenLinkOptions,
@@ -91,7 +97,7 @@ async function confirmInTime(
     if (signal.aborted) throw signal.reason;
     if (breachOf(end) !== null) tally.counters.protocolErrors++;
     const isReset = (error as ParleyError | null)?.code === "ERR_RESET";
-    // Without proofs, this is how a side that wants them turns us away.
+    // A side that wants a secret ends the connection when this side has none.
     if (anonymous && encryption === false && isReset) {
       throw new AuthError("ERR_AUTH", "Cannot connect: the other side wants a secret");
     }

@@ -1,22 +1,25 @@
-// RepeatedFailure: which failures to connect end the trying, and which may be the doing of a process that was just killed.
+// RepeatedFailure: which failures to connect end the attempts, and which must be confirmed.
 import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { isUnfinishedKey } from "./endpoint/keys.ts";
 import type { IpcReporter } from "./observe/reporter.ts";
 
-/** Pause before a suspicious failure is confirmed, in ms. */
+/** Pause in ms before an attempt that must confirm a failure. */
 const CONFIRM_DELAY_MS = 50;
-/** How often the same suspicion must be confirmed in a row. */
-const MAX_SUSPICIONS = 3;
-/** Failures in a row after which those that every restart of the other process makes are worth a line at `warn`. */
+/** Failures of one kind in a row that are believed. */
+const MIN_CONFIRMATIONS = 3;
+/**
+ * Failures in a row after which those that are usual at every restart of the other process are
+ * logged at `warn`.
+ */
 const PATIENCE = 10;
 
-/** What is to follow from a failure. */
+/** What follows from a failure. */
 export interface Failure {
   /** What failed. */
   readonly error: Error;
   /** No more attempts. */
   readonly final: boolean;
-  /** Pause before the next, where the usual one is not meant. */
+  /** Pause in ms before the next attempt, in place of the usual one. */
   readonly delayMs?: number | undefined;
 }
 
@@ -28,7 +31,7 @@ export interface FailedAttempt {
   readonly limited: boolean;
 }
 
-/** Failures that are as they should be while the other process starts, ends or starts again. */
+/** Failures that are usual while the other process starts, ends or starts again. */
 const USUAL: ReadonlySet<string> = new Set([
   "ERR_CONNECT_REFUSED",
   "ERR_RESET",
@@ -37,7 +40,10 @@ const USUAL: ReadonlySet<string> = new Set([
   "ERR_ADDRESS_IN_USE",
 ]);
 
-/** Faults of the system, of its network or of its limits, that pass by themselves. A name that is not found is not among them. */
+/**
+ * Faults of the system, its network or its limits that pass by themselves. A name that is not found
+ * is not among them.
+ */
 const PASSING: ReadonlySet<string> = new Set([
   ...["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EAGAIN", "EINTR"],
   ...[
@@ -53,7 +59,7 @@ const PASSING: ReadonlySet<string> = new Set([
   ...["ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "EPIPE"],
 ]);
 
-/** Counts failures in a row, and judges each. */
+/** Counts failures in a row, and classifies each. One attempt at a time. */
 export class RepeatedFailure {
   readonly #channel: string;
   readonly #reporter: IpcReporter;
@@ -61,32 +67,32 @@ export class RepeatedFailure {
   #count = 0;
   #failures = 0;
 
-  /** Makes one that has seen nothing; failures that are followed by another attempt are logged. */
+  /** Begins without a failure. Failures that are followed by another attempt are logged. */
   constructor(channel: string, reporter: IpcReporter) {
     this.#channel = channel;
     this.#reporter = reporter;
   }
 
-  /** Judges a failure, and logs it unless it ends the attempts. */
+  /** Classifies a failure, and logs it unless it ends the attempts. */
   classify(error: unknown, when: FailedAttempt): Failure {
     const failure = classifyFailure(error, this, when);
     this.#failures++;
     if (failure.final) return failure;
-    // What is about to be confirmed is reported a moment later, or was nothing.
+    // A failure that must be confirmed is reported a moment later, or was nothing.
     const isUsual = failure.delayMs !== undefined || USUAL.has(codeOf(error));
     const level = isUsual && this.#failures < PATIENCE ? "debug" : "warn";
     this.#reporter.retry(this.#channel, failure.error, level);
     return failure;
   }
 
-  /** Counts a suspicious failure; `true` when it is certain now. */
+  /** Counts a failure that must be confirmed; `true` when it is certain. */
   confirms(code: string): boolean {
     this.#count = code === this.#code ? this.#count + 1 : 1;
     this.#code = code;
-    return this.#count >= MAX_SUSPICIONS;
+    return this.#count >= MIN_CONFIRMATIONS;
   }
 
-  /** A failure of another kind came between: what was suspected is not certain. */
+  /** A failure of another kind came between: the count begins again. */
   interrupt(): void {
     this.#count = 0;
   }
@@ -99,36 +105,37 @@ export class RepeatedFailure {
 }
 
 /**
- * Judges why an attempt failed. Final is what no repetition heals, by the judgement of `Client` ({@linkcode isPermanentFailure}), and a place that
- * is not safe. Beyond that:
+ * Classifies why an attempt failed. A failure is final when no repetition heals it, as `Client`
+ * decides ({@linkcode isFinal}), or when the place of the channel is not safe. Beyond that:
  *
- * - A server that is killed in the middle of a handshake looks like one that refuses our secret, and one whose old client was just
- *   killed looks busy: such failures must come three times in a row to be believed. So must a connection that ends right after the
- *   handshake.
- * - Before there was a connection, a failure that a wrong option explains is final: an address that nothing answers at, a certificate
- *   that is not trusted, a file that is not there. After that the same failure comes from a server that has its hands full, a network
- *   that is down, or a file that is being replaced.
+ * - A server that is killed in the middle of a handshake looks like a server that refuses our
+ *   secret. A server whose old client was just killed looks busy. Such failures must come three
+ *   times in a row, and so must a connection that ends right after the handshake.
+ * - Before there was a connection, a failure that a wrong option explains is final: an address that
+ *   nothing answers at, a certificate that is not trusted, a file that is not there. After that the
+ *   same failure comes from a busy server, a network that is down, or a file that is being
+ *   replaced.
  */
-function classifyFailure(error: unknown, suspicion: RepeatedFailure, when: FailedAttempt): Failure {
+function classifyFailure(error: unknown, failures: RepeatedFailure, when: FailedAttempt): Failure {
   const known = error instanceof Error ? error : new Error(String(error), { cause: error });
   const { first } = when;
-  const suspect = (final: boolean): Failure => ({ error: known, final, delayMs: CONFIRM_DELAY_MS });
+  const confirm = (final: boolean): Failure => ({ error: known, final, delayMs: CONFIRM_DELAY_MS });
   const code = codeOf(error);
   switch (code) {
     case "ERR_AUTH":
-      return suspect(suspicion.confirms(code));
+      return confirm(failures.confirms(code));
     case "ERR_NOT_OUR_PROTOCOL":
     case "ERR_BUSY":
     case "ERR_RESET": // right after the handshake
-      // After a loss we know that it was ours, and may be again.
-      if (first) return suspect(suspicion.confirms(code));
+      // After a loss the place is known to be that of our server, which may start again.
+      if (first) return confirm(failures.confirms(code));
       return { error: known, final: false };
   }
   // Nothing else would end these attempts.
   if (first && !when.limited && !USUAL.has(code) && isPassing(error)) {
-    return suspect(suspicion.confirms(code));
+    return confirm(failures.confirms(code));
   }
-  suspicion.interrupt();
+  failures.interrupt();
   return { error: known, final: ends(error, code, first) };
 }
 
@@ -137,12 +144,16 @@ function ends(error: unknown, code: string, first: boolean): boolean {
   if (USUAL.has(code) || isPassing(error)) return false;
   if (isUnfinishedKey(error)) return first;
   if (isPermanentFailure(error) || error instanceof TypeError || error instanceof RangeError) return true;
-  // A fault of the system has a cause; that a directory or a socket is not safe is our own judgement.
+  // A fault of the system has a cause; that a directory or a socket is not safe is our own
+  // judgement.
   const isUnsafe = code === "ERR_ADDRESS_INVALID" && (error as Error).cause === undefined;
   return isUnsafe || code === "ERR_FORBIDDEN" || code === "ERR_SOCKET_PATH_TOO_LONG" || first;
 }
 
-/** Whether the system failed in a way that passes, as it said or as our error says that it said. */
+/**
+ * Whether the system failed in a way that passes: by the code of the error, or by that of its
+ * cause.
+ */
 function isPassing(error: unknown): boolean {
   return PASSING.has(codeOf(error)) || (error instanceof Error && PASSING.has(codeOf(error.cause)));
 }

@@ -1,4 +1,4 @@
-// CurrentLink: what stays the same while links come and go: messages to be read, and what may have been lost.
+// CurrentLink: what stays the same while links come and go: messages, and possible losses.
 import { timeLeft } from "../async/deadline.ts";
 import { ignoreRejection } from "../async/rejections.ts";
 import type { WaitOptions } from "../async/wait.ts";
@@ -13,8 +13,9 @@ import type { LinkOutcome } from "./link/state.ts";
 import type { Sender } from "./sending.ts";
 
 /**
- * Holds one link at a time. Messages and queries wait for the next link while there is none; any number of them may wait. The owner
- * calls `attach` and `detach` in turns, and `refuse` and `end` once.
+ * Holds one link at a time. Messages and queries wait for the next link while there is none; any
+ * number of them may wait. The owner calls `attach` and `detach` in turns, and `refuse` and `end`
+ * once.
  */
 export class CurrentLink implements Sender {
   /** Messages of all links. */
@@ -72,7 +73,10 @@ export class CurrentLink implements Sender {
     this.#waiting.reject(this.#refusal);
   }
 
-  /** No more links come: once the messages here are read, readers get `error`, or the end for `null`. */
+  /**
+   * No more links come: once the messages here are read, readers get `error`, or the end for
+   * `null`.
+   */
   end(error: Error | null): void {
     this.refuse(error);
     this.inbox.end(error);
@@ -95,7 +99,10 @@ export class CurrentLink implements Sender {
     return this.#queryLater(data, timeoutMs, signal);
   }
 
-  /** Resolves when the other process has received all that was sent before; rejects once for each loss. */
+  /**
+   * Resolves when the other process has received all that was sent before; rejects once for each
+   * loss.
+   */
   async flush(): Promise<void> {
     this.#throwLoss();
     const link = this.#link;

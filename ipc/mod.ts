@@ -1,10 +1,10 @@
 /**
- * Named channels between processes of one machine: typed messages and queries both ways, encrypted and
- * authenticated by default, over unix sockets or TCP. For most uses call {@linkcode listenIpc} in the server and
- * {@linkcode connectIpc} in its clients; call {@linkcode pairIpc} in two processes that run the same code.
+ * Named channels between processes of one machine: typed messages and queries both ways, encrypted
+ * and authenticated by default, over unix sockets or TCP.
  *
- * Processes of one user need no set-up: the server makes a key that only this user can read. Other processes share
- * a {@linkcode SecretKey}.
+ * {@linkcode listenIpc} and {@linkcode connectIpc} make a server with many clients; {@linkcode
+ * pairIpc} joins two processes that run the same code. Processes of one user need no set-up: the
+ * server makes a key that only this user can read. Others share a {@linkcode SecretKey}.
  *
  * @example
  * ```ts
@@ -26,7 +26,8 @@ export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions 
 export { IpcPeer, pairIpc } from "./peer.ts";
 export type { IpcPairOptions, IpcRole } from "./pair_options.ts";
 export { SecretKey } from "./endpoint/keys.ts";
-export type { IpcAddressOptions, IpcPermissions, IpcTransport } from "./endpoint/endpoint.ts";
+export type { IpcPermissions } from "./endpoint/directory.ts";
+export type { IpcAddressOptions, IpcTransport } from "./endpoint/endpoint.ts";
 export type { IpcCommonOptions } from "./options.ts";
 export type { IpcMessage } from "./link/inbox.ts";
 export type { IpcAnswer } from "./link/incoming_queries.ts";

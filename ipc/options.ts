@@ -1,4 +1,4 @@
-// Options of servers, clients and pairs: what they are, their defaults, and their check before any I/O.
+// Options of servers, clients and pairs, their defaults, and their check before any I/O.
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../options/check.ts";
 import { checkOptionNames } from "../options/names.ts";
 import type { Logger } from "../log/logger.ts";
@@ -12,51 +12,95 @@ import type { EncryptionProvider } from "./secure/provider_link.ts";
 /** Options that servers, clients and pairs have in common. All are finite unless said otherwise. */
 export interface IpcCommonOptions extends IpcAddressOptions {
   /**
-   * The secret that both sides know, or several while one is being replaced: a server accepts any of them, up to four; a client proves
-   * the first. A text is a passphrase of 16 characters or more; see {@linkcode SecretKey.fromPassphrase}.
+   * The secret that both sides know, or several while one is being replaced: a server accepts any
+   * of them, up to four; a client proves the first. A text is a passphrase of 16 characters or
+   * more; see {@linkcode SecretKey.fromPassphrase}.
    *
    * @default {a key file beside the socket, made by the server, readable by this user only}
    */
   secret?: SecretKey | readonly SecretKey[] | string | undefined;
-  /** Connect with whoever can reach the address, without a secret on either side. @default {false} */
+  /**
+   * Connect with any process that can reach the address, without a secret on either side.
+   *
+   * @default {false}
+   */
   insecureAnonymous?: boolean | undefined;
-  /** `false` for frames as they are, or a cipher of your own. Both sides want the same. @default {true} */
+  /**
+   * `false` for frames in the clear, or a cipher of your own. Both sides need the same.
+   *
+   * @default {true}
+   */
   encryption?: boolean | EncryptionProvider | undefined;
   /**
-   * Bytes we accept in a message, 1024 to 1073741824. The other side is told in the handshake and keeps to it.
+   * Bytes that this side accepts in a message, 1024 to 1073741824. The handshake announces the
+   * limit to the other side, which keeps it.
    *
-   * @default {3145728} as gipc has it
+   * @default {3145728} like gipc
    */
   maxMessageBytes?: number | undefined;
-  /** Plaintext bytes we accept in an encrypted record, 1024 to 1048576. @default {65536} what one processor seals in 0.1 ms */
+  /**
+   * Plaintext bytes that this side accepts in an encrypted record, 1024 to 1048576.
+   *
+   * @default {65536} one processor seals that in 0.1 ms
+   */
   maxRecordBytes?: number | undefined;
   /** Longest time in ms for a handshake. @default {5000} */
   handshakeTimeoutMs?: number | undefined;
-  /** Longest wait in ms for the answer to a query. @default {5000} as simple-ipc has it */
+  /** Longest wait in ms for the answer to a query. @default {5000} like simple-ipc */
   queryTimeoutMs?: number | undefined;
-  /** Silence in ms after which the other side is asked whether it lives; 0 is off. @default {15000, in a pair half of `queryTimeoutMs`} */
+  /**
+   * Silence in ms after which the other side is asked whether it lives; 0 is off.
+   *
+   * @default {15000, in a pair half of `queryTimeoutMs`}
+   */
   keepaliveMs?: number | undefined;
-  /** Time in ms it has for a sign of life; then `ERR_KEEPALIVE_TIMEOUT`. @default {10000} */
+  /**
+   * Time in ms that the other side has for a sign of life; then `ERR_KEEPALIVE_TIMEOUT`.
+   *
+   * @default {10000}
+   */
   keepaliveTimeoutMs?: number | undefined;
-  /** Longest time in ms in which the other side takes none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`. @default {10000} as NATS has it */
+  /**
+   * Longest time in ms in which the other side takes none of the bytes that wait for it; then
+   * `ERR_SLOW_CONSUMER`.
+   *
+   * @default {10000} like NATS
+   */
   writeTimeoutMs?: number | undefined;
   /** Longest time in ms from the first byte of a message to its last; 0 is off. @default {30000} */
   messageTimeoutMs?: number | undefined;
-  /** Longest time in ms that `close()` takes to end in order; then the rest is cut. @default {10000} */
+  /**
+   * Longest time in ms that `close()` takes to end in order; then the rest is cut.
+   *
+   * @default {10000}
+   */
   closeTimeoutMs?: number | undefined;
   /** A write waits while more than this many bytes are not in the kernel. @default {1048576} */
   highWaterBytes?: number | undefined;
-  /** Above this many the connection ends with `ERR_SLOW_CONSUMER`. Only who writes without waiting gets there. @default {8388608} */
+  /**
+   * Bytes that are not in the kernel above which the connection ends with `ERR_SLOW_CONSUMER`. A
+   * writer that waits for each write never gets there.
+   *
+   * @default {8388608}
+   */
   maxQueuedBytes?: number | undefined;
-  /** Bytes of messages that are received before they are read; then the other side has to wait. @default {262144} */
+  /**
+   * Bytes of messages that are received before they are read; then the other side must wait.
+   *
+   * @default {262144}
+   */
   readAheadBytes?: number | undefined;
-  /** Queries of ours that are sent and not answered, of 4 MiB together; others wait their turn. @default {1024} */
+  /**
+   * Queries of this side that are sent and not answered, of 4 MiB together; others wait.
+   *
+   * @default {1024}
+   */
   maxQueriesInFlight?: number | undefined;
-  /** Query handlers of one connection that run at a time; other queries wait their turn. @default {256} */
+  /** Query handlers of one connection that run at a time; other queries wait. @default {256} */
   maxQueriesRunning?: number | undefined;
   /**
-   * Called with errors that have no caller: failed handshakes, handlers that threw. A `RemoteError` that a query handler throws is its
-   * answer, and does not come here.
+   * Called with errors that have no caller: failed handshakes, handlers that threw. A `RemoteError`
+   * that a query handler throws is its answer, and does not come here.
    *
    * @default {they are logged}
    */

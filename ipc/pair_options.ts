@@ -7,13 +7,21 @@ import type { IpcReconnectOptions } from "./client.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
 import type { IpcCommonOptions } from "./options.ts";
 
-/** Options of {@linkcode pairIpc}; both processes give the same. */
+/** Options of {@linkcode pairIpc}, the same in both processes. */
 export interface IpcPairOptions extends IpcCommonOptions {
   /** TLS beneath the handshake, for either role. */
   tls?: { server: ServerTlsOptions; client: ClientTlsOptions } | undefined;
-  /** `false` to end when the other process is lost, or how long to wait before the roles are decided anew. @default {delays of 10 to 250 ms, for ever} */
+  /**
+   * `false` to end when the other process is lost, or how long to wait before the roles are decided
+   * anew.
+   *
+   * @default {delays of 10 to 250 ms, without end}
+   */
   reconnect?: false | IpcReconnectOptions | undefined;
-  /** Abort closes in order; before the roles are decided it gives up with the signal's reason. */
+  /**
+   * Its abort closes in order. Before the roles are decided, `pairIpc` rejects with the signal's
+   * reason.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -25,7 +33,7 @@ export const PAIR_NAMES: OptionNames<IpcPairOptions> = {
   signal: true,
 };
 
-/** Which part a process has in its pair. */
+/** The role of a process in its pair. */
 export type IpcRole = "server" | "client";
 
 /** How the roles are decided anew, unless the options say otherwise. */

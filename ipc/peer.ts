@@ -1,4 +1,4 @@
-// pairIpc(): the same code in two processes; who comes first listens, who comes second connects, and again after each loss.
+// pairIpc(): the same code in two processes. The first listens, the second connects.
 import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
@@ -26,13 +26,15 @@ import type { FrameLink } from "./secure/frame_link.ts";
 import type { IpcStatus } from "./observe/status.ts";
 
 /**
- * Joins a pair of processes that run the same code. Resolves as soon as this process has its role: alone it listens, and waits for the
- * other. When the listening one goes, the other takes over.
+ * Joins a pair of processes that run the same code. Resolves as soon as this process has its role:
+ * alone it listens, and waits for the other process. When the listening process ends, the other
+ * takes over.
  *
  * @param onQuery answers the other process's queries; an empty answer is an answer
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  * @throws {RemoteError} `ERR_BUSY` when the pair has its two processes
- * @throws {AuthError} `ERR_AUTH`, {AddressError} `ERR_NOT_OUR_PROTOCOL` and others: see `connectIpc` and `listenIpc`
+ * @throws {AuthError} `ERR_AUTH`, {AddressError} `ERR_NOT_OUR_PROTOCOL` and others: see
+ * `connectIpc` and `listenIpc`
  *
  * @example
  * ```ts
@@ -62,7 +64,7 @@ export async function pairIpc(options: IpcPairOptions, onQuery: IpcQueryHandler)
   return peer;
 }
 
-/** What an {@linkcode IpcPeer} is made of. */
+/** What {@linkcode pairIpc} passes to an {@linkcode IpcPeer}. */
 interface PeerParts {
   readonly resolved: ResolvedIpcOptions;
   readonly endpoint: Endpoint;
@@ -72,7 +74,7 @@ interface PeerParts {
   readonly onQuery: IpcQueryHandler;
 }
 
-/** A role that is being played. `over` resolves when it has to be decided anew. */
+/** The role of this process. `over` resolves when the roles must be decided anew. */
 type RoleState =
   | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkOutcome> }
   | { readonly role: "server"; readonly acceptor: ClientAcceptor; readonly over: Promise<LinkOutcome> };
@@ -124,7 +126,7 @@ export class IpcPeer extends IpcChannel {
     void this.#keepUp();
   }
 
-  /** Tries to connect, and where none listens, to listen, until one of the two works. */
+  /** Tries to connect, and to listen where no process does, until one of the two works. */
   async #decide({ first }: { first: boolean }): Promise<RoleState> {
     const { backoff } = this.#pairing;
     const { signal } = this.#parts.stopping;
@@ -139,7 +141,7 @@ export class IpcPeer extends IpcChannel {
         try {
           return await this.#tryToListen();
         } catch (error) {
-          problem = error; // who lost the race connects
+          problem = error; // another process was faster: connect to it
         }
       }
       signal.throwIfAborted();
@@ -223,7 +225,7 @@ export class IpcPeer extends IpcChannel {
     this.#parts.attach(link);
   }
 
-  /** Decides the roles anew whenever the one that listens has gone. */
+  /** Decides the roles anew whenever the listening process has gone. */
   async #keepUp(): Promise<void> {
     const { backoff, given } = this.#pairing;
     const { signal } = this.#parts.stopping;

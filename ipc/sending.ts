@@ -21,7 +21,10 @@ export function sendMessage(to: Sender, type: number, data: Uint8Array | string)
   }
 }
 
-/** Checks a query and sends it; without `timeoutMs` it waits for `queryTimeoutMs`. What is wrong with it rejects. */
+/**
+ * Checks a query and sends it; without `timeoutMs` it waits for `queryTimeoutMs`. What is wrong
+ * with it rejects.
+ */
 export function sendQuery(
   to: Sender,
   data: Uint8Array | string,

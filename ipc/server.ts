@@ -1,4 +1,4 @@
-// listenIpc(): the side that listens; many clients, read one by one or all together.
+// listenIpc(): the listening endpoint of a channel, and the messages of all its clients.
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import { callHook } from "../log/call_hook.ts";
@@ -39,23 +39,24 @@ import { type IpcRoundOptions, receiveRound, SharedInbox } from "./shared_inbox.
 export interface IpcServerOptions extends IpcCommonOptions {
   /** TLS beneath the handshake. */
   tls?: ServerTlsOptions | undefined;
-  /** Clients at a time, 1 to 65536; others are told that it is full. @default {1000} */
+  /** Clients at a time, 1 to 65536; others fail with `ERR_BUSY`. @default {1000} */
   maxClients?: number | undefined;
-  /** Handshakes at a time, 1 to 65536. @default {100} as OpenSSH has it */
+  /** Handshakes at a time, 1 to 65536. @default {100} like OpenSSH */
   maxPending?: number | undefined;
   /**
-   * Called with each client that comes in, before any of its messages and queries is taken. Its `closed` resolves when it goes.
-   * What it throws, or its promise rejects with, goes to `onError`; the client stays.
+   * Called with each new client, before any of its messages and queries is taken. The client's
+   * `closed` resolves when it has gone. What the hook throws, or its promise rejects with, goes to
+   * `onError`; the client stays.
    */
   onClient?: ((client: IpcServerClient) => void | Promise<void>) | undefined;
   /**
-   * Answers the clients' queries; an empty answer is an answer. The context has the `client` that asks, and a `signal` that aborts
-   * when it no longer waits.
+   * Answers the clients' queries; an empty answer is an answer. The context has the `client` that
+   * asks, and a `signal` that aborts when that client no longer waits.
    */
   onQuery?:
     | ((data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>)
     | undefined;
-  /** Abort closes in order. */
+  /** Its abort closes in order. */
   signal?: AbortSignal | undefined;
 }
 
@@ -70,11 +71,12 @@ const NAMES: OptionNames<IpcServerOptions> = {
 };
 
 /**
- * Listens on a channel. The socket of a server that died is taken over, that of one that lives never is.
+ * Listens on a channel. It takes over the socket of a server that died, and never that of a live
+ * server.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_ADDRESS_IN_USE` when another server has the channel, `ERR_ADDRESS_INVALID` when the place is not safe,
- * `ERR_SOCKET_PATH_TOO_LONG`
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE` when another server has the channel,
+ * `ERR_ADDRESS_INVALID` when the place is not safe, `ERR_SOCKET_PATH_TOO_LONG`
  * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
  *
  * @example Messages of all clients, as they come
@@ -112,7 +114,7 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
   return new IpcServer({ resolved, endpoint, secrets, claim, given: { ...options, maxClients, maxPending } });
 }
 
-/** What an {@linkcode IpcServer} is made of. */
+/** What {@linkcode listenIpc} passes to an {@linkcode IpcServer}. */
 interface ServerParts {
   readonly resolved: ResolvedIpcOptions;
   readonly endpoint: Endpoint;
@@ -122,9 +124,8 @@ interface ServerParts {
 }
 
 /**
- * The listening side of a channel; {@linkcode listenIpc} makes it.
- *
- * All methods may be called concurrently; each received message goes to the call that has waited longest.
+ * The listening endpoint of a channel; {@linkcode listenIpc} makes it. Its calls may be made
+ * concurrently: the first call of `read` gets the first message.
  */
 export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessage> {
   /** Name of the channel. */
@@ -197,7 +198,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return this.#clients;
   }
 
-  /** What it has done so far, over all and by day. */
+  /** What the server has done so far, in total and by day. */
   stats(): IpcStats {
     const { name, status: state, addr: address } = this;
     const { recent } = this.#parts.resolved.reporter;
@@ -205,8 +206,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Waits for the next message of any client, as they come: clients that have some take turns. `null` once the server has closed. A
-   * wait that ends early loses no message.
+   * Waits for the next message of any client, in the order of arrival. Clients with several
+   * messages take turns. Resolves with `null` once the server has closed. A wait that ends early
+   * loses no message.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when none came within `timeoutMs`
    */
@@ -215,14 +217,18 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Waits until each current client has sent a message, and takes one of each: as fast as the slowest. At the time limit it returns what
-   * there is; clients that leave are left out. Takes nothing before it returns, so a wait that ends early loses no message.
+   * Waits until each current client has sent a message, and takes one of each. At the time limit it
+   * resolves with the messages that have come. Clients that leave are left out. It takes nothing
+   * before it resolves, so a wait that ends early loses no message.
    */
   receiveRound(options: IpcRoundOptions = {}): Promise<IpcServerMessage[]> {
     return receiveRound(Array.from(this.#clients.values(), ({ inbox }) => inbox), options);
   }
 
-  /** Writes a message to every client; resolves when all have accepted it. Clients that go away meanwhile are left out. */
+  /**
+   * Writes a message to every client. Resolves when it was accepted for all. Clients that leave
+   * meanwhile are left out.
+   */
   async send(type: number, data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
     const writes = [...this.#clients.values()].map((client) => client.send(type, bytes));
@@ -232,9 +238,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Asks the one client that is connected; with many, ask the client you mean.
+   * Asks the only client. With several clients, call `query` of one of them.
    *
-   * @throws {ClosedError} when there is none
+   * @throws {ClosedError} when there is no client
    * @throws {TypeError} when there are several
    */
   query(data: Uint8Array | string, options?: IpcQueryOptions): Promise<Uint8Array> {
@@ -250,7 +256,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return client.query(data, options);
   }
 
-  /** Iterates over the messages of all clients, as {@linkcode receive} gives them. */
+  /** Iterates over the messages of all clients, as {@linkcode read} returns them. */
   [Symbol.asyncIterator](): AsyncIterableIterator<IpcServerMessage, undefined> {
     return iterate(() => this.receive());
   }
@@ -266,11 +272,12 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   }
 
   /**
-   * Closes in order: lets no client in, closes every client as `IpcServerClient.close` does, and frees the channel. What was received
-   * can still be read. Idempotent.
+   * Closes in order: lets no more clients in, closes every client as `IpcServerClient.close` does,
+   * and frees the channel. What was received can still be read. Idempotent.
    *
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts what was cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts
+   * what was cut
    */
   shutdown(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
     const refused = refuseClose(options);
@@ -280,7 +287,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return this.#close;
   }
 
-  /** Ends now; whatever waits at a client rejects with `reason`. */
+  /** Ends now. Every wait at a client rejects with `reason`. */
   abort(reason: Error): void {
     this.#acceptor.stop();
     for (const client of this.#clients.values()) client.abort(reason);

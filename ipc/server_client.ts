@@ -16,11 +16,11 @@ import type { SharedInbox } from "./shared_inbox.ts";
 
 /** A message from one of a server's clients. */
 export interface IpcServerMessage extends IpcMessage {
-  /** Who sent it. */
+  /** The client that sent it. */
   readonly client: IpcServerClient;
 }
 
-/** What a server's query handler is given beside the data. */
+/** What a server passes to its query handler beside the data. */
 export interface IpcServerQueryContext extends IpcQueryContext {
   /** The client that asks. */
   readonly client: IpcServerClient;
@@ -44,15 +44,16 @@ export interface ClientHost {
 }
 
 /**
- * One client of a server. It ends with its connection; when the same process connects again, it is another. Any number of calls may be
- * under way: messages go out in the order of the calls of `write`, and the first call of `read` gets the first message.
+ * One client of a server. It ends with its connection; when the same process connects again, it is
+ * another. Any number of calls may be under way: messages go out in the order of the calls of
+ * `write`, and the first call of `read` gets the first message.
  */
 export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDisposable {
   /** Free for the program's own use. */
   data: unknown = undefined;
   /** Made in the handshake: 32 hex digits, the same on both sides. */
   readonly id: string;
-  /** Where it is. */
+  /** Its address. */
   readonly remoteAddr: Address;
   /** Resolves when its connection has ended. Never rejects. */
   readonly closed: Promise<void>;
@@ -93,11 +94,13 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 
   /**
-   * Writes a message; resolves when it was accepted and `data` may be changed again. Wait for it, and a slow client slows its writer.
+   * Writes a message. Resolves when it was accepted and `data` may be changed again; wait for that,
+   * so that a slow client slows the writer.
    *
    * @throws {RangeError} when the type is not 1 to 4294967295
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE` when the client takes no message of this size
-   * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
+   * @throws {ClosedError} when the client has gone; `ERR_SLOW_CONSUMER` when more than
+   * `maxQueuedBytes` are queued
    */
   send(type: number, data: Uint8Array | string): Promise<void> {
     return sendMessage(this.link, type, data);
@@ -108,12 +111,17 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return this.link.confirm();
   }
 
-  /** Waits for this client's next message; `null` at the end. A wait that ends early loses no message. */
+  /**
+   * Waits for this client's next message; `null` at the end. A wait that ends early loses no
+   * message.
+   */
   receive(options?: IpcReceiveOptions): Promise<IpcServerMessage | null> {
     return this.inbox.read(options);
   }
 
-  /** Asks the client. Many queries may be under way; `data` must not be changed before the answer. */
+  /**
+   * Asks the client. Many queries may be under way; `data` must not be changed before the answer.
+   */
   query(data: Uint8Array | string, options: IpcQueryOptions = {}): Promise<Uint8Array> {
     return sendQuery(this.link, data, options, this.#host.queryTimeoutMs);
   }
@@ -126,8 +134,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   /**
    * Closes in order, as `IpcClient.close` does. What was received can still be read. Idempotent.
    *
-   * A client connects again by itself unless it is closed `forGood`: then it ends with `ERR_FORBIDDEN`. That binds the `IpcClient` of
-   * the other process only; to keep that process out, change the secret, or close whatever it connects with.
+   * A client connects again by itself unless it is closed `forGood`: then it ends with
+   * `ERR_FORBIDDEN`. That binds the `IpcClient` of the other process only. To keep that process
+   * out, change the secret.
    *
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
@@ -139,7 +148,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return this.link.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
   }
 
-  /** Ends now; whatever waits rejects with `reason`. */
+  /** Ends now. Every wait rejects with `reason`. */
   abort(reason: Error): void {
     this.link.abort(reason);
   }
@@ -150,7 +159,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   }
 }
 
-/** A query with its client. A class, so that the signal is made only for a handler that looks at it. */
+/**
+ * A query with its client. A class, so that the signal is made only for a handler that reads it.
+ */
 class ServerQueryContext implements IpcServerQueryContext {
   readonly client: IpcServerClient;
   readonly #context: IpcQueryContext;

@@ -1,4 +1,6 @@
 // SharedInbox: reads the messages of many inboxes as they come, or one of each.
+import { systemClock } from "../async/clock.ts";
+import { watchWait } from "../async/wait.ts";
 import { Fifo } from "../collections/fifo.ts";
 import {
   type Inbox,
@@ -7,7 +9,7 @@ import {
   readTimeout,
   refuseWait,
   type SharedReaders,
-  Waiters,
+  WaitingReads,
 } from "./link/inbox.ts";
 
 /** How a round may end early. */
@@ -16,15 +18,19 @@ export interface IpcRoundOptions extends IpcReceiveOptions {
   timeoutMs?: number | undefined;
 }
 
+/** Ends a round at its time limit. */
+const ROUND_OVER = new Error("The time of the round is over");
+
 /**
- * The messages of all clients of a server. A message goes to a read that waits, without a stay in the inbox of its client. Any number
- * of reads may wait at a time; the first gets the first message.
+ * The messages of all clients of a server. A message goes to a read that waits, without a stay in
+ * the inbox of its client. Any number of reads may wait at a time; the first gets the first
+ * message.
  */
 export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   /** Inboxes that have messages, each once; they take turns. */
   readonly #ready = new Fifo<Inbox<T>>();
   readonly #inReady = new Set<Inbox<T>>();
-  readonly #readers = new Waiters<T>();
+  readonly #reads = new WaitingReads<T>();
   #ended = false;
 
   /** Waits for the next message; `null` at the end. See `IpcServer.read`. */
@@ -35,12 +41,12 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
     if (message !== undefined) return Promise.resolve(message);
     if (this.#ended) return Promise.resolve(null);
     if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
-    return this.#readers.wait(options);
+    return this.#reads.wait(options);
   }
 
   /** Hands a message to the read that waits longest; `false` when none waits. */
   deliver(message: T): boolean {
-    return this.#readers.size > 0 && this.#readers.deliver(message);
+    return this.#reads.size > 0 && this.#reads.deliver(message);
   }
 
   /** Takes note of an inbox that was empty and has a message. */
@@ -53,7 +59,7 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   /** No more messages come: once those here are read, readers get `null`. */
   end(): void {
     this.#ended = true;
-    this.#readers.end(null);
+    this.#reads.end(null);
   }
 
   /** One message of the inbox whose turn it is. */
@@ -68,23 +74,24 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   }
 }
 
-/** Waits for a message in each inbox, and takes one of each. Takes nothing before it returns. See `IpcServer.readRound`. */
+/**
+ * Waits for a message in each inbox, and takes one of each. Takes nothing before it returns. See
+ * `IpcServer.readRound`.
+ */
 export async function receiveRound<T extends IpcMessage>(
   inboxes: readonly Inbox<T>[],
   options: IpcRoundOptions,
 ): Promise<T[]> {
   const refused = refuseWait(options);
   if (refused !== null) return await refused;
-  const { signal, timeoutMs } = options;
-  const early = Promise.withResolvers<void>();
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => early.resolve(), timeoutMs);
-  const onAbort = () => early.reject(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const early = Promise.withResolvers<never>();
+  const stop = watchWait(options, { clock: systemClock, cancel: early.reject, timeout: () => ROUND_OVER });
   try {
     await Promise.race([Promise.all(inboxes.map((inbox) => inbox.whenSome())), early.promise]);
+  } catch (error) {
+    if (error !== ROUND_OVER) throw error;
   } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    stop();
   }
   return inboxes.map((inbox) => inbox.take()).filter((message) => message !== undefined);
 }

@@ -1,7 +1,7 @@
-// ChannelLock: the file whose lock says that a channel has its server, and that it is the file at its path.
+// ChannelLock: the locked file which says that a channel has its server.
 import { AddressError } from "../../errors.ts";
 import { type FileId, isSame, removeIfSame } from "../../net/socket/unix_files.ts";
-import { lstat } from "./endpoint.ts";
+import { lstat } from "./directory.ts";
 
 /** How often a lock whose file changes hands meanwhile is tried again. */
 const MAX_ATTEMPTS = 10;
@@ -14,8 +14,9 @@ interface LockParts {
 }
 
 /**
- * A lock that is held. The kernel frees it when its holder dies, however that happens. A lock counts only while its file is the one
- * at the path: else a file that was removed and one that was made after it could be locked by two servers at once.
+ * A lock that is held. The kernel frees it when its holder dies, however that happens. A lock
+ * counts only while its file is the one at the path: else a file that was removed and one that was
+ * made after it could be locked by two servers at once.
  */
 export class ChannelLock {
   readonly #parts: LockParts;
@@ -28,7 +29,7 @@ export class ChannelLock {
    * Takes the lock of a channel, and never waits for it.
    *
    * @param path of the lock's file
-   * @param mode of that file: who may look whether the channel is held
+   * @param mode of that file: which users may look whether the channel is held
    * @returns `null` when another server holds it
    * @throws {AddressError} `ERR_ADDRESS_IN_USE` when something else is at the path
    */

@@ -1,27 +1,40 @@
-// Claim: makes a unix socket ours and keeps it. One of many starters wins, a stale socket is taken over, a live one never.
+// Claim: takes a unix socket and keeps it; takes over a stale socket, and never a live one.
 import { AddressError, ParleyError } from "../../errors.ts";
 import type { Listener } from "../../net/transport/transport.ts";
 import { type FileId, isSame } from "../../net/socket/unix_files.ts";
 import { ChannelLock } from "./channel_lock.ts";
-import { checkDirectory, type Endpoint, lstat, makeDirectory } from "./endpoint.ts";
+import { checkDirectory, lstat, makeDirectory } from "./directory.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { RenewableListener } from "./renewable_listener.ts";
 
 /** How often a server looks whether its files are still there, in ms. A look takes some 50 µs. */
 export const WATCH_MS = 1000;
-/** How long a starter waits for a live server to put back its files, in ms: some looks of that server. */
+/**
+ * How long a starter waits for a live server to put back its files, in ms: some looks of that
+ * server.
+ */
 const GRACE_MS = 3 * WATCH_MS;
 /** How often a starter looks meanwhile, in ms. */
 const GRACE_STEP_MS = 50;
-/** Looks in a row at which another holds our lock before the channel counts as lost: a starter holds it for a moment only. */
+/**
+ * Looks in a row at which another holds our lock before the channel counts as lost: a starter holds
+ * it for a moment only.
+ */
 const MAX_CONTESTED = 3;
 
 /** What a claim needs of the network, so that it can be tested without. */
 export interface ClaimNet {
-  /** Listens at `path`, taking over a stale socket; closing it removes the socket unless it is another's. */
+  /**
+   * Listens at `path`, taking over a stale socket; closing it removes the socket unless it is
+   * another's.
+   */
   listen(path: string, mode: number): Promise<Listener>;
   /** Whether a program listens at `path`. */
   isLive(path: string): Promise<boolean>;
-  /** Whether the kernel knows a listening socket that was bound at `path`, even if its file was removed since. */
+  /**
+   * Whether the kernel knows a listening socket that was bound at `path`, even if its file was
+   * removed since.
+   */
   isListed(path: string): Promise<boolean>;
 }
 
@@ -39,9 +52,11 @@ export interface KeyKeeper {
 export interface ClaimOptions {
   /** The channel's key, if it has one of its own. */
   readonly key?: KeyKeeper | undefined;
-  /** Told, once for each text, why files that have gone cannot be made anew. */
+  /**
+   * Called, once for each text, with the error by which files that have gone cannot be made anew.
+   */
   readonly onFault?: ((error: unknown) => void) | undefined;
-  /** Told that files were made anew. */
+  /** Called when files were made anew. */
   readonly onRenewed?: ((what: string) => void) | undefined;
 }
 
@@ -49,9 +64,15 @@ export interface ClaimOptions {
 export interface Claim {
   /** What accepts on it. */
   readonly listener: Listener;
-  /** Resolves when another server was found to have the channel, as its files were removed or replaced. Nothing is accepted then. */
+  /**
+   * Resolves when another server was found to have the channel, as its files were removed or
+   * replaced. Nothing is accepted then.
+   */
   readonly lost: Promise<AddressError>;
-  /** Looks whether socket, lock and key are in place, and makes anew what is not. Done every second; never rejects. */
+  /**
+   * Looks whether socket, lock and key are in place, and makes anew what is not. Done every second;
+   * never rejects.
+   */
   check(): Promise<void>;
   /** Stops listening, removes the files that are still ours, and frees the channel. Idempotent. */
   release(): void;
@@ -65,8 +86,9 @@ export interface Claim {
  *                        ▼                   ▼
  *                   ERR_ADDRESS_IN_USE   ERR_ADDRESS_IN_USE
  * ```
- * The kernel frees the lock when its holder dies, however that happens: what the dead leave behind is taken over. From then on the
- * claim looks after its files: programs that tidy up remove them from under a live server.
+ * The kernel frees the lock when its holder dies, however that happens: what the dead leave behind
+ * is taken over. From then on the claim looks after its files: programs that tidy up remove them
+ * from under a live server.
  *
  * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`
  */
@@ -211,7 +233,9 @@ class SocketClaim implements Claim {
     options.onRenewed?.(endpoint.path);
   }
 
-  /** Another holds the lock of our channel: a starter that will find us, or a server that has not. */
+  /**
+   * Another holds the lock of our channel: a starter that will find us, or a server that has not.
+   */
   async #contest(): Promise<void> {
     const { action, endpoint: { path }, net } = this.#parts;
     const isOther = !isSame(path, this.#socket) && await lstat(path) !== null && await net.isLive(path);
@@ -228,7 +252,10 @@ class SocketClaim implements Claim {
   }
 }
 
-/** Takes the lock of a channel, unless a server has the channel whose files were removed a moment ago. */
+/**
+ * Takes the lock of a channel, unless a server has the channel whose files were removed a moment
+ * ago.
+ */
 async function lockChannel(
   action: string,
   { path, lockPath, lockMode }: Endpoint & { kind: "unix" },
@@ -246,8 +273,9 @@ async function lockChannel(
     lock.release();
     throw error;
   }
-  // A socket that was bound here is live and cannot be reached. It is ours to give way to if its server makes its files anew. Else it
-  // belongs to another place of this name, such as the /tmp of a service that has its own.
+  // A socket that was bound here is live and cannot be reached. It is ours to give way to if its
+  // server makes its files anew. Else it belongs to another place of this name, such as the /tmp of
+  // a service that has its own.
   lock.release();
   for (let waitedMs = 0; waitedMs < GRACE_MS && await lstat(lockPath) === null; waitedMs += GRACE_STEP_MS) {
     await new Promise((resolve) => setTimeout(resolve, GRACE_STEP_MS));

@@ -17,9 +17,8 @@ const OTHERS = 0o077;
 let bytesOf: (key: SecretKey) => Uint8Array;
 
 /**
- * A secret of 32 bytes that both processes know. It authenticates both sides and is never sent. It does not show its
- * bytes when it is printed, inspected, cloned or turned into JSON. It never changes, so any number of channels may
- * use it concurrently.
+ * A secret of 32 bytes that both processes know. It proves that the other side knows it, and is
+ * never sent. It does not show its bytes when it is printed, inspected, cloned or turned into JSON.
  *
  * @example Make one, store it for this user only, load it again
  * ```ts
@@ -69,9 +68,11 @@ export class SecretKey {
   }
 
   /**
-   * Loads a secret from a file of 32 raw bytes that belongs to this user and that nobody else may read or write.
+   * Loads a secret from a file of 32 raw bytes that belongs to this user and that no other user may
+   * read or write.
    *
-   * @throws {AuthError} `ERR_FORBIDDEN` when the file is not a plain file of 32 bytes, or owner or mode are wrong
+   * @throws {AuthError} `ERR_FORBIDDEN` when the file is not a plain file of 32 bytes, or owner or
+   * mode are wrong
    * @throws {Deno.errors.NotFound} when there is no such file
    */
   static async fromFile(path: string): Promise<SecretKey> {
@@ -100,8 +101,8 @@ export class SecretKey {
   }
 
   /**
-   * Derives a secret from a passphrase (scrypt, N = 2^17, salted with the channel name). Takes half a second and
-   * 128 MiB; a generated secret is stronger and faster.
+   * Derives a secret from a passphrase (scrypt, N = 2^17, salted with the channel name). Takes half
+   * a second and 128 MiB; a generated secret is stronger and faster.
    *
    * @throws {RangeError} when the passphrase has fewer than 16 characters
    */
@@ -121,8 +122,8 @@ export class SecretKey {
   }
 
   /**
-   * Stores the secret: 32 raw bytes, readable by this user only. The file appears whole or not at all; when that fails, such as on a
-   * disk that is full, nothing of it stays.
+   * Stores the secret: 32 raw bytes, readable by this user only. The file appears whole or not at
+   * all; when that fails, such as on a disk that is full, nothing of it stays.
    *
    * @throws {Deno.errors.AlreadyExists} when there is something at `path`; it is never overwritten
    */
@@ -137,7 +138,8 @@ export class SecretKey {
       } finally {
         file.close();
       }
-      // A link is made whole and fails when there is something at its path: exclusive, and never half written.
+      // A link is made whole and fails when there is something at its path: exclusive, and never
+      // half written.
       await Deno.link(temporary, path);
     } finally {
       await Deno.remove(temporary);
@@ -151,7 +153,7 @@ export class SecretKey {
     return difference === 0;
   }
 
-  /** Overwrites the secret with zeros. Servers and clients that were given it cannot connect any more. */
+  /** Overwrites the secret with zeros. Servers and clients that use it cannot connect any more. */
   [Symbol.dispose](): void {
     this.#bytes.fill(0);
   }
@@ -167,7 +169,10 @@ export class SecretKey {
   }
 }
 
-/** The bytes of a secret, for the handshake alone. They belong to the key: do not change or keep them. */
+/**
+ * The bytes of a secret, for the handshake alone. They belong to the key: do not change or keep
+ * them.
+ */
 export function secretBytes(key: SecretKey): Uint8Array {
   return bytesOf(key);
 }
@@ -189,7 +194,10 @@ function forbidden(path: string, wanted: string, found: string): AuthError {
 /** Errors of files that may be right a moment later. */
 const unfinishedKeys = new WeakSet<Error>();
 
-/** Whether an error says that a key file was being written or replaced at this moment, not that others can get at it. */
+/**
+ * Whether an error says that a key file was being written or replaced at this moment, not that
+ * others can get at it.
+ */
 export function isUnfinishedKey(error: unknown): boolean {
   return error instanceof Error && unfinishedKeys.has(error);
 }

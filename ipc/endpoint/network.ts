@@ -15,7 +15,8 @@ import {
   type KeyKeeper,
   watchPlace,
 } from "./claim.ts";
-import { checkSocket, elsewhereText, type Endpoint, keptFrom } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { checkSocket, elsewhereText, keptFrom } from "./place_checks.ts";
 
 /** Longest time in ms to find out whether a socket is live. */
 const PROBE_TIMEOUT_MS = 1000;
@@ -41,7 +42,8 @@ export interface ClaimEndpointOptions {
 }
 
 /**
- * Listens at an endpoint, and makes or loads its key before the first client comes. Releasing the claim ends it, and removes its files.
+ * Listens at an endpoint, and makes or loads its key before the first client comes. Releasing the
+ * claim ends it, and removes its files.
  *
  * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`
  * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
@@ -75,7 +77,8 @@ export async function claimEndpoint(options: ClaimEndpointOptions): Promise<Clai
 /**
  * Connects to an endpoint, once it is as it must be.
  *
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID` when it is not safe
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID`
+ * when it is not safe
  */
 export async function dialEndpoint(
   action: string,
@@ -149,12 +152,18 @@ async function claimPort(listener: Listener, secrets: PlaceSecrets, options: Cla
   return { listener, lost: new Promise(() => {}), check, release };
 }
 
-/** Where Linux lists unix sockets, each with the path that it was bound at; Deno lets programs with all permissions read it. */
+/**
+ * Where Linux lists unix sockets, each with the path that it was bound at; Deno lets programs with
+ * all permissions read it.
+ */
 const SOCKET_LIST = "/proc/net/unix";
 /** The flag of a socket that listens. */
 const LISTENING = "00010000";
 
-/** Whether a socket that was bound at `path` listens, if its file is there or not; `false` where that cannot be read. */
+/**
+ * Whether a socket that was bound at `path` listens, if its file is there or not; `false` where
+ * that cannot be read.
+ */
 async function isListed(path: string): Promise<boolean> {
   if (Deno.build.os !== "linux") return false;
   try {

@@ -1,12 +1,13 @@
-// RenewableListener: one listener to those who accept, although the socket behind it is bound anew.
+// RenewableListener: stays one listener for its callers when the socket behind it is bound anew.
 import type { Address, Incoming, Listener } from "../../net/transport/transport.ts";
 
 /** Keeps the process alive while there is no socket. */
 const FOREVER_MS = 2 ** 30;
 
 /**
- * A listener whose socket can be replaced while an `accept` waits. The platform removes the file of a socket that it closes as soon as
- * no `accept` waits on it, whosever file is at the path by then: so nothing is bound or given free before that.
+ * A listener whose socket can be replaced while an `accept` waits. The platform removes the file of
+ * a socket that it closes as soon as no `accept` waits on it, whosever file is at the path by then:
+ * so nothing is bound or given free before that.
  */
 export class RenewableListener implements Listener {
   readonly addr: Address;
@@ -25,7 +26,10 @@ export class RenewableListener implements Listener {
     this.#current = first;
   }
 
-  /** Closes the socket, and accepts from what `bind` makes. When that fails nothing is accepted until the next call. */
+  /**
+   * Closes the socket, and accepts from what `bind` makes. When that fails nothing is accepted
+   * until the next call.
+   */
   async renew(bind: () => Promise<Listener>): Promise<void> {
     this.#current?.close();
     this.#current = null;
@@ -51,7 +55,10 @@ export class RenewableListener implements Listener {
     return null;
   }
 
-  /** @param onClosed called once the platform has let go of the path: now, or when the `accept` that waits has ended */
+  /**
+   * @param onClosed called once the platform has let go of the path: now, or when the `accept` that
+   * waits has ended
+   */
   close(onClosed?: () => void): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

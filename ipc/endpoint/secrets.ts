@@ -2,15 +2,9 @@
 import { AddressError, AuthError } from "../../errors.ts";
 import { markOf, removeQuietly } from "../../net/socket/unix_files.ts";
 import type { KeyKeeper } from "./claim.ts";
-import {
-  checkDirectory,
-  checkSocket,
-  elsewhereText,
-  type Endpoint,
-  type IpcAddressOptions,
-  keptFrom,
-  makeDirectory,
-} from "./endpoint.ts";
+import { checkDirectory, makeDirectory } from "./directory.ts";
+import type { Endpoint, IpcAddressOptions } from "./endpoint.ts";
+import { checkSocket, elsewhereText, keptFrom } from "./place_checks.ts";
 import { secretBytes, SecretKey } from "./keys.ts";
 import type { Role } from "../secure/key_schedule.ts";
 
@@ -20,15 +14,16 @@ export interface SecretOptions {
   readonly action: string;
   /** The name of the channel, and for which users it is. */
   readonly address: Pick<IpcAddressOptions, "name" | "permissions" | "owner">;
-  /** Whether anyone may connect, without a secret. */
+  /** Whether every process may connect, without a secret. */
   readonly anonymous: boolean;
   /** Keys, a passphrase, or `undefined` for the channel's own key file. */
   readonly secret: readonly SecretKey[] | string | undefined;
 }
 
 /**
- * Returns the bytes of the secrets to use. A client reads files anew each time, so that it follows a server that made a new key; a
- * passphrase is derived once. A server keeps the channel's key file: it makes it, makes it anew when it has gone, and removes it.
+ * Returns the bytes of the secrets to use. A client reads files anew each time, so that it follows
+ * a server that made a new key; a passphrase is derived once. A server keeps the channel's key
+ * file: it makes it, makes it anew when it has gone, and removes it.
  */
 export class SecretSource implements KeyKeeper {
   readonly #options: SecretOptions;
@@ -38,7 +33,10 @@ export class SecretSource implements KeyKeeper {
   #key: SecretKey | null = null;
   /** What the key's file was like when the key was taken from it. */
   #mark: string | null = null;
-  /** Whether the file is ours to remove: a key that a user put beside a socket of a path of theirs is not. */
+  /**
+   * Whether the file is ours to remove: a key that a user put beside a socket of a path of theirs
+   * is not.
+   */
   #isOurs = false;
 
   /**
@@ -65,7 +63,8 @@ export class SecretSource implements KeyKeeper {
   /**
    * The secrets for a handshake, none when anonymous. They belong to their keys: not to be changed.
    *
-   * @throws {AddressError} `ERR_CONNECT_REFUSED` for a client when no server has made the channel's key yet
+   * @throws {AddressError} `ERR_CONNECT_REFUSED` for a client when no server has made the channel's
+   * key yet
    * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
    */
   async get(role: Role): Promise<readonly Uint8Array[]> {
@@ -88,7 +87,8 @@ export class SecretSource implements KeyKeeper {
   }
 
   /**
-   * Loads the channel's key as its server, or makes it. A passphrase is derived, before the first client waits for it.
+   * Loads the channel's key as its server, or makes it. A passphrase is derived, before the first
+   * client waits for it.
    *
    * @throws {AuthError} `ERR_FORBIDDEN` when others may read the key file
    */
@@ -112,7 +112,10 @@ export class SecretSource implements KeyKeeper {
     }
   }
 
-  /** Makes the key's file anew when it has gone. Follows a file that holds another key now; replaces one that holds none. */
+  /**
+   * Makes the key's file anew when it has gone. Follows a file that holds another key now; replaces
+   * one that holds none.
+   */
   async keep(): Promise<void> {
     if (this.#key === null || this.#mark === null || markOf(this.#keyPath) === this.#mark) return;
     const { directory, kind } = this.#endpoint;
@@ -131,7 +134,10 @@ export class SecretSource implements KeyKeeper {
     if (isDropped) this.drop();
   }
 
-  /** Removes the key's file if this server made it, or it is in our own directory: ended channels leave nothing behind. */
+  /**
+   * Removes the key's file if this server made it, or it is in our own directory: ended channels
+   * leave nothing behind.
+   */
   drop(): void {
     // What another put in its place meanwhile is not ours.
     if (this.#mark !== null && this.#isOurs && markOf(this.#keyPath) === this.#mark) {
@@ -160,7 +166,9 @@ export class SecretSource implements KeyKeeper {
     return true;
   }
 
-  /** Deriving takes a while: a place that is not safe, or kept from this user, is told before. */
+  /**
+   * Deriving takes a while: a place that is not safe, or kept from this user, is reported before.
+   */
   async #checkPlace(): Promise<void> {
     const { action } = this.#options;
     if (this.#endpoint.kind !== "unix") return;

@@ -1,19 +1,28 @@
-// Inbox: received messages until they are read, and readers until there is one; nothing is lost by a wait that ends.
+// Inbox: holds received messages until they are read, and reads until a message comes.
+import { systemClock } from "../../async/clock.ts";
+import { watchWait } from "../../async/wait.ts";
 import { checkWaitNames } from "../../options/names.ts";
 import { TimeoutError } from "../../errors.ts";
 import { checkDurationMs } from "../../options/check.ts";
 import { Fifo } from "../../collections/fifo.ts";
 
-/** What a message costs beside its data, so that empty ones are bounded too. */
+/** Bytes that a message counts beside its data, so that empty messages are bounded too. */
 const MESSAGE_COST_BYTES = 64;
-/** What an inbox holds beyond its mark at most, of a side that has gone: more than a socket's buffers and a message have. */
+/**
+ * Bytes beyond its mark that an inbox takes of a side that has gone: more than a socket's buffers
+ * and one message hold. A side that sends more than that still lives.
+ */
 const LAST_WORDS_BYTES = 16 * 1024 * 1024;
 
 /** How a wait for a message may end early. */
 export interface IpcReceiveOptions {
   /** Ends the wait; it rejects with the signal's reason. No message is lost by it. */
   signal?: AbortSignal | undefined;
-  /** Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. No message is lost by it. @default {no limit} */
+  /**
+   * Longest wait in ms, 0 to not wait at all; then `ERR_READ_TIMEOUT`. No message is lost by it.
+   *
+   * @default {no limit}
+   */
   timeoutMs?: number | undefined;
 }
 
@@ -23,17 +32,20 @@ interface Waiter<T> {
   reject(error: unknown): void;
 }
 
-/** Waits for something that comes one at a time; the first who waits gets the first that comes. */
-export class Waiters<T> {
-  /** In the order of the calls; who gives up leaves at once. */
+/**
+ * Waits for values that come one at a time; the wait that began first gets the first value. Any
+ * number may wait.
+ */
+export class WaitingReads<T> {
+  /** In the order of the calls; a wait that ends early leaves at once. */
   readonly #waiting = new Set<Waiter<T>>();
 
-  /** How many wait. */
+  /** Waits under way. */
   get size(): number {
     return this.#waiting.size;
   }
 
-  /** Waits for one. The options are checked already. */
+  /** Waits for a value. The caller has checked the options. */
   wait(options: IpcReceiveOptions): Promise<T | null> {
     const { signal, timeoutMs } = options;
     const { promise, resolve, reject } = Promise.withResolvers<T | null>();
@@ -41,28 +53,20 @@ export class Waiters<T> {
       this.#waiting.add({ resolve, reject });
       return promise;
     }
-    const settle = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
     const waiter: Waiter<T> = {
-      resolve: (value) => (settle(), resolve(value)),
-      reject: (error) => (settle(), reject(error)),
+      resolve: (value) => (stop(), resolve(value)),
+      reject: (error) => (stop(), reject(error)),
     };
-    const giveUp = (error: unknown) => {
+    const cancel = (error: unknown) => {
       this.#waiting.delete(waiter);
-      waiter.reject(error);
+      reject(error);
     };
-    const onAbort = () => giveUp(signal?.reason);
-    const timer = timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => giveUp(readTimeout(timeoutMs)), timeoutMs);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stop = watchWait(options, { clock: systemClock, cancel, timeout: readTimeout });
     this.#waiting.add(waiter);
     return promise;
   }
 
-  /** Hands `value` to the call that waits longest; `false` when none does. */
+  /** Hands `value` to the oldest wait; `false` when there is none. */
   deliver(value: T): boolean {
     for (const waiter of this.#waiting) {
       this.#waiting.delete(waiter);
@@ -82,11 +86,11 @@ export class Waiters<T> {
   }
 }
 
-/** What a link needs of the inbox that it fills. */
+/** What a link uses of the inbox that it fills. */
 export interface MessageSink {
   /** Whether no more should be received for now. */
   readonly full: boolean;
-  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  /** Whether it holds more than a side can have sent before it went. */
   readonly overfull: boolean;
   /** Called when it is no longer full: set by the link that fills it. */
   onRoom: () => void;
@@ -114,19 +118,23 @@ export interface SharedReaders<T extends IpcMessage> {
 export interface InboxOptions<T extends IpcMessage> {
   /** The inbox is full from this many bytes on; it still takes what comes. */
   readonly highWaterBytes: number;
-  /** Makes what readers get of what a link received. */
+  /** Makes the message that readers get. */
   readonly toMessage: (type: number, data: Uint8Array) => T;
-  /** Readers of this inbox and others, who take what no read of this inbox waits for. */
+  /**
+   * Readers of this inbox and others. They get the messages that no read of this inbox waits for.
+   */
   readonly shared?: SharedReaders<T> | undefined;
 }
 
-/** Messages in the order they came. */
+/**
+ * Messages in the order they came. Any number of reads may wait; the first gets the first message.
+ */
 export class Inbox<T extends IpcMessage> implements MessageSink {
-  /** Called when it is no longer full. Links come and go while the inbox stays: each sets its own. */
+  /** Called when it is no longer full. Each link of the inbox sets its own. */
   onRoom: () => void = () => {};
   readonly #options: InboxOptions<T>;
   readonly #messages = new Fifo<T>();
-  readonly #waiters = new Waiters<T>();
+  readonly #reads = new WaitingReads<T>();
   #bytes = 0;
   #end: { readonly error: unknown } | null = null;
   #some: PromiseWithResolvers<void> | null = null;
@@ -146,12 +154,12 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     return this.#bytes >= this.#options.highWaterBytes;
   }
 
-  /** Whether it holds far more than what a side may have said before it went: it goes on talking. */
+  /** Whether it holds more than a side can have sent before it went. */
   get overfull(): boolean {
     return this.#bytes - this.#options.highWaterBytes > LAST_WORDS_BYTES;
   }
 
-  /** Whether no more come. */
+  /** Whether no more messages come. */
   get ended(): boolean {
     return this.#end !== null;
   }
@@ -161,7 +169,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     if (this.#end !== null) return;
     const { toMessage, shared } = this.#options;
     const message = toMessage(type, data);
-    if (this.#waiters.size > 0 && this.#waiters.deliver(message)) return;
+    if (this.#reads.size > 0 && this.#reads.deliver(message)) return;
     if (this.#messages.size === 0 && shared?.deliver(message)) return;
     this.#messages.push(message);
     this.#bytes += message.data.length + MESSAGE_COST_BYTES;
@@ -170,7 +178,7 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     shared?.announce(this);
   }
 
-  /** Resolves when there is a message, or none will come. It takes nothing. */
+  /** Resolves when there is a message, or when no more come. It takes nothing. */
   whenSome(): Promise<void> {
     if (this.#messages.size > 0 || this.#end !== null) return Promise.resolve();
     if (this.#some === null) {
@@ -200,15 +208,17 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
       return this.#end.error === null ? Promise.resolve(null) : Promise.reject(this.#end.error);
     }
     if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
-    return this.#waiters.wait(options);
+    return this.#reads.wait(options);
   }
 
-  /** No more messages come: once those here are read, readers get `error`, or the end for `null`. */
+  /**
+   * No more messages come: once those here are read, readers get `error`, or the end for `null`.
+   */
   end(error: unknown): void {
     if (this.#end !== null) return;
     this.#end = { error };
     this.#some?.resolve();
-    this.#waiters.end(error);
+    this.#reads.end(error);
   }
 
   /** Iterates over the messages to the end. */
@@ -246,7 +256,7 @@ export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
   return signal?.aborted ? Promise.reject(signal.reason) : null;
 }
 
-/** Nothing came in time. */
+/** The error of a read for which no message came in time. */
 export function readTimeout(timeoutMs: number): TimeoutError {
   return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
 }

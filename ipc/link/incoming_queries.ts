@@ -1,4 +1,4 @@
-// IncomingQueries: queries of the other side, run by the user's handler, a bounded number at a time.
+// IncomingQueries: queries of the other side, and their handlers, a bounded number at a time.
 import { checkFunction } from "../../options/check.ts";
 import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, FramingError, RemoteError } from "../../errors.ts";
@@ -16,7 +16,7 @@ import { QueryTimes } from "./query_times.ts";
 /** What a handler of queries may return: an empty answer is an answer. */
 export type IpcAnswer = Uint8Array | string | void;
 
-/** How the answering half works with its link. */
+/** Options of {@linkcode IncomingQueries}. */
 export interface IncomingQueriesOptions {
   /** The user's handler; without one every query fails with `ERR_NO_HANDLER`. */
   readonly handler:
@@ -24,7 +24,10 @@ export interface IncomingQueriesOptions {
     | undefined;
   /** Handlers that run at a time; other queries wait. */
   readonly maxRunning: number;
-  /** Bytes of waiting queries from which on no more is received: more than an asker that keeps the rules ever has under way. */
+  /**
+   * Bytes of waiting queries from which on no more is received. An asker that keeps the rules never
+   * has that many under way.
+   */
   readonly highWaterBytes: number;
   /** Bytes that the asker accepts in an answer. */
   readonly maxAnswerBytes: number;
@@ -41,11 +44,14 @@ export interface IncomingQueriesOptions {
 }
 
 const EMPTY: Uint8Array = new Uint8Array(0);
-/** What a waiting query costs besides its data. */
+/** Bytes that a waiting query counts beside its data. */
 const QUERY_COST_BYTES = 64;
-/** Cancelled queries that may stay in the queue before it is made anew without them. */
+/** Cancelled queries that may stay in the queue until it is made anew without them. */
 const MAX_CANCELLED_WAITING = 32;
-/** Time in ms in which an asker takes no byte at all, after which finished answers are no longer kept for it. */
+/**
+ * Time in ms in which an asker takes no byte at all, after which finished answers are no longer
+ * kept for it.
+ */
 const TAKES_NOTHING_MS = 1000;
 const NO_HANDLER = new RemoteError("ERR_NO_HANDLER", "There is no handler for queries");
 const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
@@ -71,15 +77,16 @@ interface FinishedAnswer {
 }
 
 /**
- * The answering half of a link.
+ * The answering half of a link. Handlers run concurrently, up to `maxRunning`.
  *
  * A query waits, runs, and may wait again, finished, for room in the outbox:
  * ```
  * take ─▶ waiting ─▶ running ─▶ finished ─▶ sent
  *            └─cancel──┴─cancel────┴─cancel or nothing is read──▶ failed
  * ```
- * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`. While the outbox is full no
- * handler starts, so that finished answers are those of handlers that ran already.
+ * Waiting queries are bounded in bytes (`full` stops the reading), running ones by `maxRunning`.
+ * While the outbox is full no handler starts, so that finished answers are those of handlers that
+ * ran already.
  */
 export class IncomingQueries {
   /** How long answers take. */
@@ -91,12 +98,18 @@ export class IncomingQueries {
   /** How many in `#waiting` were cancelled. */
   #cancelledWaiting = 0;
   #waitingBytes = 0;
-  /** What failures cost that were sent while the outbox was full: an asker that reads none of them must not go on. */
+  /**
+   * Bytes that failures count which were sent while the outbox was full: an asker that reads none
+   * of them must not go on.
+   */
   #unreadBytes = 0;
   /** Handlers that run; those whose asker has gone count here, and are no longer in `#contexts`. */
   #running = 0;
   readonly #contexts = new Map<number, QueryContext>();
-  /** Answers that wait for room, in the order in which they were finished; a `Map` as they may be cancelled. */
+  /**
+   * Answers that wait for room, in the order in which they were finished; a `Map` because they may
+   * be cancelled.
+   */
   readonly #finished = new Map<number, FinishedAnswer>();
   #finishedBytes = 0;
   readonly #taking = new UnchangedTimer();
@@ -106,7 +119,7 @@ export class IncomingQueries {
   #refusing = false;
   #ended = false;
 
-  /** Makes it; checks the handler. */
+  /** Begins without queries; checks the handler. */
   constructor(options: IncomingQueriesOptions) {
     if (options.handler !== undefined) checkFunction("Cannot answer", "onQuery", options.handler);
     this.#options = options;
@@ -130,7 +143,7 @@ export class IncomingQueries {
   /** Takes a query, and what the asker says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
     this.times.came(id);
-    // What is refused anyway is not held till then: a side that closes reads on, however much comes.
+    // A query that is refused is not held, because a side that closes reads on, however much comes.
     if (this.#refusing) return this.#failNow(id, CLOSING);
     if (this.#waiting.size === 0 && this.#hasRoom()) return this.#run(id, data, parent);
     const query: WaitingQuery = { id, data, parent, isCancelled: false };
@@ -141,8 +154,9 @@ export class IncomingQueries {
   }
 
   /**
-   * Takes a cancel frame: the asker of this query no longer waits. Each query has one answer, this too: by it the asker knows that
-   * the place and the bytes of its query are free. A cancel frame that crossed the answer changes nothing.
+   * Takes a cancel frame: the asker of this query no longer waits. Each query has one answer, this
+   * too: by it the asker knows that the place and the bytes of its query are free. A cancel frame
+   * that crossed the answer changes nothing.
    */
   cancel(id: number): void {
     const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its asker no longer waits");
@@ -184,7 +198,10 @@ export class IncomingQueries {
     }
   }
 
-  /** Looks at the time: an asker that takes nothing is not kept more than the outbox may hold. */
+  /**
+   * Compares with the time. For an asker that takes nothing, no more is kept than the outbox may
+   * hold.
+   */
   tick(nowMs: number, writtenBytes: number): void {
     const isFull = this.#options.outbox.full;
     const stillMs = this.#taking.unchangedMs(isFull ? writtenBytes : -1, nowMs);
@@ -197,12 +214,15 @@ export class IncomingQueries {
     this.#options.onDone();
   }
 
-  /** Refuses queries that come from now on. */
+  /** Refuses queries that come after this call. */
   refuse(): void {
     this.#refusing = true;
   }
 
-  /** Drops what waits and tells running handlers by their signal; answers that come later go nowhere. */
+  /**
+   * Drops waiting queries and aborts the signals of running handlers. Answers that come later are
+   * dropped.
+   */
   end(reason: Error): void {
     this.#ended = true;
     this.#waiting.clear();
@@ -238,7 +258,10 @@ export class IncomingQueries {
     this.#options.outbox.add(kind, id, data);
   }
 
-  /** Says once that we take cancel frames: when the first query is not answered on the spot. */
+  /**
+   * Announces once that this side takes cancel frames: when the first query is not answered at
+   * once.
+   */
   #announce(): void {
     if (this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined) return;
     this.#hasAnnounced = true;
@@ -292,11 +315,14 @@ export class IncomingQueries {
     if (this.#contexts.get(id) === context) this.#contexts.delete(id);
   }
 
-  /** Fails a query of which nothing is held any more, room or not; it may be the last that a close waits for. */
+  /**
+   * Fails a query of which nothing is held any more, whether there is room or not. It may be the
+   * last that a close waits for.
+   */
   #failNow(id: number, error: RemoteError): void {
     const { highWaterBytes, outbox, onDone } = this.#options;
     if (outbox.full) this.#unreadBytes += QUERY_COST_BYTES;
-    // Until then the reading stops by itself.
+    // A side that does not close stops reading before that.
     if (this.#refusing && this.#unreadBytes > highWaterBytes) {
       throw frameError("Cannot refuse any more queries: none of the answers is read");
     }

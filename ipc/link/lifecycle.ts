@@ -1,4 +1,4 @@
-// LinkLifecycle: the state of a link, and each step of its way to the end: close, refuse, closing frames, lost writes.
+// LinkLifecycle: the state of a link, and each step of its way to the end.
 import { ignoreRejection } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { ClosingReason, FrameKind, type IpcFrameReader } from "../protocol/frames.ts";
@@ -45,7 +45,9 @@ export interface CloseLinkOptions {
   readonly reason?: number | undefined;
 }
 
-/** The state of one link. {@linkcode LinkState} draws it. `close` may be called any number of times. */
+/**
+ * The state of one link. {@linkcode LinkState} draws it. `close` may be called any number of times.
+ */
 export class LinkLifecycle {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkOutcome>;
@@ -85,7 +87,9 @@ export class LinkLifecycle {
     return dropsMessages(this.#state);
   }
 
-  /** Why writes fail, while what the other side sent before is still read; `null` in other states. */
+  /**
+   * Why writes fail, while what the other side sent before is still read; `null` in other states.
+   */
   get writeError(): Error | null {
     return this.#state.kind === "unwritable" ? this.#state.error : null;
   }
@@ -146,7 +150,7 @@ export class LinkLifecycle {
   /** Ends the link now, with the error of its end or `null`. */
   finish(cause: Error | null): void {
     if (this.hasEnded) return;
-    // A side that was refused or turned out hears that, however the transport ended after it.
+    // A side that was refused or turned out gets that error, however the transport ended after it.
     const error = refusalOf(theirReasonOf(this.#state)) ?? cause;
     const unsentBytes = this.#unsentBytes;
     const cutInside = this.writeError === null && (this.#parts.reader.inFrame || this.#parts.frames.inRecord);

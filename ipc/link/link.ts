@@ -1,4 +1,4 @@
-// IpcLink: one connection after its handshake; messages, queries both ways, keepalive, and an end in order.
+// IpcLink: one connection after its handshake; sends and receives messages and queries.
 import { ignoreRejection } from "../../async/rejections.ts";
 import { type IpcTraffic, newIpcTraffic } from "../../stats/data/counters.ts";
 import type { DurationHistogram } from "../../stats/data/duration_histogram.ts";
@@ -17,8 +17,9 @@ import { LinkTelemetry } from "./telemetry.ts";
 import { LinkWatch } from "./watch.ts";
 
 /**
- * One live connection. Any number of `send`, `query`, `confirm` and `close` calls may be under way at a time; frames go out in the
- * order of the calls. The owner calls `start` or `refuse` once, and `tick` every second or so. {@linkcode LinkState} draws the states.
+ * One live connection. Any number of `send`, `query`, `confirm` and `close` calls may be under way
+ * at a time; frames go out in the order of the calls. The owner calls `start` or `refuse` once, and
+ * `tick` every second or so. {@linkcode LinkState} draws the states.
  */
 export class IpcLink {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
@@ -87,7 +88,8 @@ export class IpcLink {
     this.#telemetry.start(this, this.#outbox);
     if (this.#lifecycle.isOpen) {
       this.#options.inbox.onRoom = () => this.resume();
-      // The other side asks whether it was let in, and its question is not read before there is room.
+      // The other side asks whether it was let in, and its question is not read before there is
+      // room.
       if (this.#mustPause()) this.pings.sendUnsolicitedPong();
     }
     void this.#read();
@@ -166,8 +168,8 @@ export class IpcLink {
   }
 
   /**
-   * Closes in order: answers the queries that came, waits for the answers to our own, sends what is queued, and waits until the other
-   * side has it. Idempotent.
+   * Closes in order: answers the queries that came, waits for the answers to our own, sends what is
+   * queued, and waits until the other side has it. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the link was lost before the other side had everything
@@ -176,7 +178,10 @@ export class IpcLink {
     return this.#lifecycle.close(options);
   }
 
-  /** Turns the other side away, in place of {@linkcode start}: drops what it sends, and sends it the reason. */
+  /**
+   * Turns the other side away, in place of {@linkcode start}: drops what it sends, and sends it the
+   * reason.
+   */
   refuse(reason: number, timeoutMs: number): Promise<void> {
     const refused = this.#lifecycle.refuse(reason, timeoutMs);
     this.start();
@@ -191,7 +196,8 @@ export class IpcLink {
   async #read(): Promise<void> {
     try {
       for (;;) {
-        // One chunk is read before there is room for it: a side that does not read sees so that the other side has gone.
+        // One chunk is read before there is room for it: a side that does not read sees so that the
+        // other side has gone.
         const chunk = await this.#frames.read();
         if (chunk === null) break;
         this.#watch.sawInput();
@@ -213,7 +219,7 @@ export class IpcLink {
       case FrameKind.message:
         return this.#onMessage(tag, data);
       case FrameKind.query:
-        this.#refuseLate();
+        if (!this.#lifecycle.isOpen) this.#refuseLate();
         this.#traffic.queriesIn++;
         return this.#incoming.take(tag, data, this.#telemetry.parentOf(tag));
       case FrameKind.answer:
@@ -234,13 +240,17 @@ export class IpcLink {
   };
 
   #onMessage(type: number, data: Uint8Array): void {
-    this.#refuseLate();
+    const { isOpen } = this.#lifecycle;
+    if (!isOpen) this.#refuseLate();
     this.#traffic.messagesIn++;
     const { inbox } = this.#options;
-    if (this.#lifecycle.isOpen || this.#mayStillTake(inbox)) inbox.receive(type, data);
+    if (isOpen || this.#mayStillTake(inbox)) inbox.receive(type, data);
   }
 
-  /** Nothing limits what comes behind the closing frame: a side that closes is read to its end, room or not. */
+  /**
+   * Nothing limits what comes behind the closing frame: a side that closes is read to its end, room
+   * or not.
+   */
   #refuseLate(): void {
     if (!this.#lifecycle.theyClosed) return;
     throw frameError("Cannot take a message or a query behind the closing frame");
@@ -248,7 +258,8 @@ export class IpcLink {
 
   /** Whether a message is taken that comes while the link closes. */
   #mayStillTake(inbox: LinkOptions["inbox"]): boolean {
-    // A side that closes reads on to the other side's closing frame. What does not fit by then has no reader.
+    // A side that closes reads on to the other side's closing frame. What does not fit by then has
+    // no reader.
     if (inbox.full) this.#lifecycle.onInboxFull();
     if (this.#lifecycle.drops) return false;
     // A side that has gone has not much left to say.

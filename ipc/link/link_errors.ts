@@ -1,4 +1,4 @@
-// Errors of a link: why it takes no more, and how its end went wrong.
+// Errors of a link: why it takes no more, and why it did not end in order.
 import {
   AuthError,
   ClosedError,
@@ -10,7 +10,10 @@ import {
 } from "../../errors.ts";
 import { ClosingReason } from "../protocol/frames.ts";
 
-/** What the other side's closing frame means for a process that is refused or turned out; `null` when it just closes. */
+/**
+ * What the other side's closing frame means for a process that is refused or turned out; `null`
+ * when it just closes.
+ */
 export function refusalOf(reason: number | null): ParleyError | null {
   switch (reason) {
     case ClosingReason.busy:
@@ -25,7 +28,10 @@ export function refusalOf(reason: number | null): ParleyError | null {
   }
 }
 
-/** The link takes no more: the other side closes with that reason, or this one does where there is none. */
+/**
+ * The link takes no more: the other side closes with that reason, or this side does where it is
+ * `null`.
+ */
 export function linkGone(theirReason: number | null): Error {
   const refusal = refusalOf(theirReason);
   if (refusal !== null) return refusal;

@@ -17,7 +17,10 @@ export interface LinkLimits extends LinkWatchOptions {
   readonly closeTimeoutMs: number;
 }
 
-/** Answers queries; an empty answer is an answer. The context's signal aborts when the asker no longer waits. */
+/**
+ * Answers queries; an empty answer is an answer. The context's signal aborts when the asker no
+ * longer waits.
+ */
 export type IpcQueryHandler = (
   data: Uint8Array,
   context: IpcQueryContext,

@@ -1,4 +1,4 @@
-// OutgoingQueries: queries that wait for their answer, each with its time limit, all under one timer.
+// OutgoingQueries: queries of this side that wait for their answer, each with its time limit.
 import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../options/check.ts";
 import { escapeForLog } from "../../log/text.ts";
@@ -8,7 +8,11 @@ import type { Outbox } from "./outbox.ts";
 
 /** How a query may end early. */
 export interface IpcQueryOptions {
-  /** Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`. @default {`queryTimeoutMs`, 5000} */
+  /**
+   * Longest wait for the answer in ms; then `ERR_READ_TIMEOUT`.
+   *
+   * @default {`queryTimeoutMs`, 5000}
+   */
   timeoutMs?: number | undefined;
   /** Ends the wait; it rejects with the signal's reason. The handler's own signal aborts then. */
   signal?: AbortSignal | undefined;
@@ -30,7 +34,7 @@ interface Query {
   onAbort: (() => void) | undefined;
 }
 
-/** How the table of queries works with its link. */
+/** Options of {@linkcode OutgoingQueries}. */
 export interface OutgoingQueriesOptions {
   /** Queries that are sent and not answered; others wait their turn. */
   readonly maxInFlight: number;
@@ -41,12 +45,16 @@ export interface OutgoingQueriesOptions {
 }
 
 /**
- * Bytes of queries that are sent and not answered, but for one that is larger alone. The answering side takes more than that
- * before it stops to receive: two sides that ask each other a lot never wait for each other in a circle.
+ * Bytes of queries that are sent and not answered, but for one that is larger alone. The answering
+ * side takes more than that before it stops to receive: two sides that ask each other a lot never
+ * wait for each other in a circle.
  */
 export const MAX_QUERY_BYTES_IN_FLIGHT: number = 4 * 1024 * 1024;
 
-/** Queries given up while they waited to be sent that may stay in the queue before it is made anew without them. */
+/**
+ * Queries that were given up before they were sent and may stay in the queue until it is made anew
+ * without them.
+ */
 const MAX_SETTLED_UNSENT = 32;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -54,18 +62,27 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 /** A failed answer on the wire: a code, and a text that may be empty. */
 const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 
-/** The asking half of a link. */
+/** The asking half of a link. Any number of queries may be under way. */
 export class OutgoingQueries {
   readonly #options: OutgoingQueriesOptions;
   readonly #sent = new Map<number, Query>();
   #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
-  /** Whether the other side takes cancel frames; `#givenUp` has the queries for which it could not be told. */
+  /**
+   * Whether the other side takes cancel frames. Until then `#givenUp` keeps the queries that need
+   * one.
+   */
   #peerTakesCancels = false;
-  /** Queries that were given up and are not answered, the oldest first, until the other side takes cancel frames. */
+  /**
+   * Queries that were given up and are not answered, the oldest first, until the other side takes
+   * cancel frames.
+   */
   readonly #givenUp = new Set<number>();
-  /** Bytes of queries that were cancelled and whose answer has not come: till then the other side may still hold them. */
+  /**
+   * Bytes of queries that were cancelled and whose answer has not come: till then the other side
+   * may still hold them.
+   */
   readonly #cancelled = new Map<number, number>();
   /** Bytes of `#sent` and `#cancelled`. */
   #sentBytes = 0;
@@ -84,7 +101,7 @@ export class OutgoingQueries {
     return this.#sent.size + this.#waiting.size;
   }
 
-  /** Asks; the answer is a view that belongs to the caller. */
+  /** Sends a query. The answer is a view that belongs to the caller. */
   ask(
     data: Uint8Array,
     timeoutMs: number,
@@ -109,7 +126,7 @@ export class OutgoingQueries {
     return promise;
   }
 
-  /** Sends what waits, as far as there is room. */
+  /** Sends waiting queries, as far as there is room. */
   resume(): void {
     for (let query = this.#unsent.peek(); query !== undefined; query = this.#unsent.peek()) {
       if (this.#waiting.has(query)) {
@@ -142,7 +159,10 @@ export class OutgoingQueries {
     return true;
   }
 
-  /** The other side takes cancel frames: a handler that still works for a query that was given up is told. */
+  /**
+   * The other side takes cancel frames: sends those for queries that were given up and not
+   * answered.
+   */
   peerTakesCancels(): void {
     this.#peerTakesCancels = true;
     for (const id of this.#givenUp) this.#sendCancel(id);
@@ -193,7 +213,10 @@ export class OutgoingQueries {
     this.#options.outbox.add(FrameKind.cancel, id, NOTHING);
   }
 
-  /** Makes the queue anew when most of it was given up: who asks and gives up must not fill it while nothing is sent. */
+  /**
+   * Makes the queue anew when most of it was given up: a caller that asks and gives up must not
+   * fill it while nothing is sent.
+   */
   #dropSettled(): void {
     if (this.#unsent.size <= 2 * this.#waiting.size + MAX_SETTLED_UNSENT) return;
     const unsent = new Fifo<Query>();
@@ -212,7 +235,8 @@ export class OutgoingQueries {
     query.data = null;
     if (query.onAbort !== undefined) query.signal?.removeEventListener("abort", query.onAbort);
     if (this.#unsent.size > 0) this.resume();
-    // The timer stays: one for each query would cost more than the rest of it. It ends with the link.
+    // The timer stays: one for each query would cost more than the rest of it. It ends with the
+    // link.
     if (this.size === 0) this.#options.onIdle();
   }
 
@@ -233,7 +257,7 @@ export class OutgoingQueries {
     this.#timer = setTimeout(this.#onTimer, Math.min(Math.max(1, Math.ceil(delayMs)), MAX_TIMER_MS));
   }
 
-  /** Fails what is late, and waits for the next. */
+  /** Fails queries that are late, and waits for the next. */
   readonly #onTimer = (): void => {
     this.#timerAtMs = Infinity;
     const nowMs = performance.now();
@@ -253,8 +277,8 @@ function remoteError(data: Uint8Array): RemoteError {
 }
 
 /**
- * Whether a handler throws this as its answer: a `RemoteError` with a code that can be sent. It is no fault of the handler, so it is
- * neither counted nor reported.
+ * Whether a handler throws this as its answer: a `RemoteError` with a code that can be sent. It is
+ * no fault of the handler, so it is neither counted nor reported.
  */
 export function isDeliberateFailure(error: unknown): error is RemoteError {
   return error instanceof RemoteError && FAILURE_PATTERN.test(`${error.code}: `);

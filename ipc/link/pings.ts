@@ -1,19 +1,22 @@
-// Pings of a link, both ways: proofs that all before was received, and signs of life.
+// Pings of a link: they prove that all before them was received, and are signs of life.
 import { ignoreRejection } from "../../async/rejections.ts";
 import { ProtocolError } from "../../errors.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
 import type { Outbox } from "./outbox.ts";
 
-/** Pings answered while the other side reads none of it; after that it only makes us hold memory. */
+/**
+ * Pings that are answered while the other side reads none of the answers: more only make this side
+ * hold memory.
+ */
 const MAX_PONGS_QUEUED = 10_000;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Asks and answers. */
+/** Sends pings and answers those of the other side. Any number of `confirm` calls may wait. */
 export class Pings {
   readonly #outbox: Pick<Outbox, "full" | "add">;
-  /** Who waits for the pong of that tag. */
+  /** Waits for a pong, by its tag. */
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
-  /** Waits until the other side has let us in. */
+  /** The wait until the other side has let this side in. */
   #entry: PromiseWithResolvers<void> | null = null;
   #lastTag = 0;
   #pongsQueued = 0;
@@ -28,14 +31,15 @@ export class Pings {
     this.#send();
   }
 
-  /** Whether the other side has yet to show that it has let us in. */
+  /** Whether the other side has not shown yet that it let this side in. */
   get entering(): boolean {
     return this.#entry !== null;
   }
 
   /**
-   * Resolves once the other side has let us in: by its answer to a ping, a sign of life, a message or a query, as a side that turns us
-   * away sends none of them. Until then all is received, room or not: what shows that we are in may stand behind it.
+   * Resolves once the other side has let this side in. An answer to a ping, a sign of life, a
+   * message or a query shows that, because a side that turns this one away sends none of them.
+   * Until then all is received, room or not: the sign may stand behind it.
    */
   enter(): Promise<void> {
     this.#entry = Promise.withResolvers();
@@ -43,7 +47,7 @@ export class Pings {
     return ignoreRejection(this.#entry.promise);
   }
 
-  /** A frame came: a side that turns us away sends none of these. */
+  /** Takes note of a frame: it may show that the other side let this side in. */
   sawFrame(kind: FrameKind): void {
     if (kind !== FrameKind.message && kind !== FrameKind.query && kind !== FrameKind.pong) return;
     this.#entry?.resolve();
@@ -76,7 +80,7 @@ export class Pings {
     this.#waiting.delete(tag);
   }
 
-  /** Answers are being read again. */
+  /** The other side reads answers again. */
   hasRoom(): void {
     this.#pongsQueued = 0;
   }
@@ -89,7 +93,7 @@ export class Pings {
     this.#entry = null;
   }
 
-  /** Sends a ping and gives its tag; 0 is for signs of life that nobody asked for. */
+  /** Sends a ping and returns its tag. Tag 0 is for pongs that no ping asked for. */
   #send(): number {
     this.#lastTag++;
     if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // it and the tag above have meanings of their own
@@ -100,18 +104,24 @@ export class Pings {
 
 /** What of an `IpcLink` {@linkcode probe} uses. */
 export interface ProbedLink {
-  /** Whether it does not read, and nothing is being written. A link that has ended does not rest. */
+  /**
+   * Whether it does not read, and nothing is being written. A link that has ended does not rest.
+   */
   readonly resting: boolean;
   readonly pings: Pick<Pings, "sendUnsolicitedPong">;
 }
 
-/** Time in ms after each sign of life: unix sockets show with the first that the other side has gone, TCP with the next. */
+/**
+ * Time in ms after each sign of life. On a unix socket the first fails when the other side has
+ * gone, on TCP the next.
+ */
 const PROBE_DELAYS_MS: readonly number[] = [10, 50, 100];
 
 /**
- * Finds out whether the other side of a link has gone while this side does not read, and so cannot see it leave: sends signs of life,
- * which fail then. Resolves soon after the link has ended, or in a moment when it has not. It does not wait for the end of the link,
- * because a link that stays is probed again and again, and would keep each wait.
+ * Finds out whether the other side of a link has gone while this side does not read, and so cannot
+ * see it leave: sends signs of life, which fail then. Resolves soon after the link has ended, or in
+ * a moment when it has not. It does not wait for the end of the link, because a link that stays is
+ * probed again and again, and would keep each wait.
  */
 export async function probe(link: ProbedLink): Promise<void> {
   for (const delayMs of PROBE_DELAYS_MS) {

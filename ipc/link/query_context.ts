@@ -1,15 +1,19 @@
-// QueryContext: what a query handler learns about its query besides the data: whether the asker still waits.
+// QueryContext: what a query handler gets beside the data: whether the asker still waits.
 
-/** What a query handler is given beside the data. */
+/** What a query handler gets beside the data. */
 export interface IpcQueryContext {
   /**
-   * Aborts when the asker no longer waits: its time limit passed, its signal aborted, or the connection ended. The reason is a
-   * `ClosedError`. The handler may stop then: its answer goes nowhere, and the signal's reason, thrown, is not reported.
+   * Aborts when the asker no longer waits: its time limit passed, its signal aborted, or the
+   * connection ended. The reason is a `ClosedError`. The handler may stop then: its answer is
+   * dropped, and the signal's reason, when it throws that, is not reported.
    */
   readonly signal: AbortSignal;
 }
 
-/** One query that is being answered. The signal is made when a handler first asks for it: most never do. */
+/**
+ * One query that is being answered. The signal is made when a handler first asks for it: most never
+ * do.
+ */
 export class QueryContext implements IpcQueryContext {
   #controller: AbortController | null = null;
   #gone: Error | null = null;
@@ -28,14 +32,14 @@ export class QueryContext implements IpcQueryContext {
     return this.#controller.signal;
   }
 
-  /** The asker no longer waits; later calls change nothing. */
+  /** Aborts the signal, because the asker no longer waits. Later calls change nothing. */
   giveUp(reason: Error): void {
     if (this.#gone !== null) return;
     this.#gone = reason;
     this.#controller?.abort(reason);
   }
 
-  /** Whether an error says no more than that the asker has gone. */
+  /** Whether an error says only that the asker no longer waits. */
   isOutcomeOf(error: unknown): boolean {
     return this.#gone !== null && (error === this.#gone || (error as Error | null)?.cause === this.#gone);
   }

@@ -1,7 +1,10 @@
 // QueryTimes: how long queries of the other side take, from their arrival to their answer.
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 
-/** Queries that are timed at once; of more, the oldest are not timed. Those that get no answer stay until then. */
+/**
+ * Queries that are timed at once; of more, the oldest are not timed. Those that get no answer stay
+ * until then.
+ */
 const MAX_TIMED = 4096;
 
 /** The times of one link. */

@@ -13,8 +13,9 @@
  *   every state ── end ──► ended
  * ```
  *
- * `receiveClosing` in `draining`, `closing` and `unwritable` adds the reason of the other side. `close` in `unwritable` and
- * `inboxFull` in every state that closes change the data of the state only.
+ * `receiveClosing` in `draining`, `closing` and `unwritable` adds the reason of the other side.
+ * `close` in `unwritable` and `inboxFull` in every state that closes change the data of the state
+ * only.
  */
 export type LinkState =
   /** Messages and queries go both ways. */
@@ -67,8 +68,9 @@ export interface LinkOutcome {
 export const OPEN: LinkState = { kind: "open" };
 
 /**
- * The state after `event`; `undefined` when `event` must not happen in `state`: a peer that causes it broke the protocol (a second
- * closing frame). No other state follows the end; frames of the last chunk may still come then.
+ * The state after `event`; `undefined` when `event` must not happen in `state`: a peer that causes
+ * it broke the protocol (a second closing frame). No other state follows the end; frames of the
+ * last chunk may still come then.
  */
 export function nextLinkState(state: LinkState, event: LinkEvent): LinkState | undefined {
   const theirReason = theirReasonOf(state);
@@ -109,17 +111,20 @@ export function theirReasonOf(state: LinkState): number | null {
   return state.kind === "open" ? null : state.theirReason;
 }
 
-/** Whether messages that come are dropped: they have no reader, or they did not fit while this side closes. */
+/**
+ * Whether messages that come are dropped: they have no reader, or they did not fit while this side
+ * closes.
+ */
 export function dropsMessages(state: LinkState): boolean {
   return state.kind !== "open" && state.drops;
 }
 
-/** Whether this side has said, or will say, its last word: it needs no answer to the other side's closing frame. */
+/** Whether this side closes: it does not answer the closing frame of the other side. */
 export function isClosing(state: LinkState): boolean {
   return state.kind === "draining" || state.kind === "closing" || state.kind === "unwritable" && state.closes;
 }
 
-/** Whether neither side has more to say: how the transport ends means nothing then. */
+/** Whether both sides are done: how the transport ends means nothing then. */
 export function areBothDone(state: LinkState): boolean {
   return (state.kind === "closing" || state.kind === "unwritable") && state.theirReason !== null;
 }

@@ -1,4 +1,4 @@
-// LinkTelemetry: what a link of IPC tells OpenTelemetry, and the trace contexts that travel beside its queries.
+// LinkTelemetry: what a link reports to OpenTelemetry, and the trace contexts of its queries.
 import type { IpcTraffic } from "../../stats/data/counters.ts";
 import {
   type Labels,
@@ -29,7 +29,7 @@ export class LinkTelemetry {
   readonly #labels: Labels;
   /** Whether the other side has said that it takes trace contexts. */
   #peerTakesContexts = false;
-  /** What the last context frame said, and about which query. */
+  /** The last context frame: the id of its query, and its data. */
   #context: { readonly id: number; readonly data: Uint8Array } | null = null;
 
   /** Makes it for a link of this channel. */
@@ -37,7 +37,7 @@ export class LinkTelemetry {
     this.#labels = { "parley.protocol": "ipc", "parley.ipc.channel": channel };
   }
 
-  /** The link begins: says that we take trace contexts, and has its counters exported. */
+  /** The link begins: announces that this side takes trace contexts, and exports the counters. */
   start(link: ObservedLink, outbox: Pick<Outbox, "add">): void {
     if (!telemetryOn()) return;
     outbox.add(FrameKind.ping, TAKES_CONTEXTS_TAG, NOTHING);
@@ -45,17 +45,17 @@ export class LinkTelemetry {
     void link.closed.then(unobserve);
   }
 
-  /** A ping came: the one with the highest tag says that the other side takes trace contexts. */
+  /** Takes a ping: the highest tag says that the other side takes trace contexts. */
   onPing(tag: number): void {
     if (tag === TAKES_CONTEXTS_TAG) this.#peerTakesContexts = true;
   }
 
-  /** A trace context came: that of the query of this id, which comes next. */
+  /** Takes the trace context of the query of this id, which comes next. */
   onContext(id: number, data: Uint8Array): void {
     this.#context = telemetryOn() ? { id, data } : null;
   }
 
-  /** What the other side said about the query that has just come. */
+  /** Returns the trace context of the query that has just come. */
   parentOf(id: number): TraceParts | undefined {
     const context = this.#context;
     if (context === null) return undefined;
@@ -63,7 +63,7 @@ export class LinkTelemetry {
     return context.id === id ? decodeTraceContext(context.data) : undefined;
   }
 
-  /** Asks within a span; `ask` is given the trace context to send, if the other side takes any. */
+  /** Asks within a span. `ask` gets the trace context to send, if the other side takes any. */
   ask(ask: (context: Uint8Array | undefined) => Promise<Uint8Array>): Promise<Uint8Array> {
     return measure(this.#operation("query", "client", "rpc.client.call.duration"), (measured: Measured) => {
       const context = this.#peerTakesContexts ? measured.traceContext : undefined;

@@ -1,4 +1,4 @@
-// LinkWatch: finds out that the other side is dead, does not read, or does not end what it began.
+// LinkWatch: finds out that the other side is dead, does not read, or stops inside a message.
 import { UnchangedTimer } from "../../async/unchanged_timer.ts";
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import { FRAME_HEAD_BYTES } from "../protocol/frames.ts";
@@ -6,7 +6,7 @@ import type { Pings } from "./pings.ts";
 
 /** Times that are watched, in ms; 0 is off. */
 export interface LinkWatchOptions {
-  /** Silence after which the other side is asked whether it lives. */
+  /** Silence after which the other side gets a ping. */
   readonly keepaliveMs: number;
   /** Time it has to answer. */
   readonly keepaliveTimeoutMs: number;
@@ -18,7 +18,9 @@ export interface LinkWatchOptions {
 
 /** What of an `IpcLink` the watch uses. */
 export interface WatchedLink {
-  /** Asks for signs of life, and sends some: this process lives, but its application does not read. */
+  /**
+   * Asks for signs of life, and sends some: this process lives, but its application does not read.
+   */
   readonly pings: Pick<Pings, "ask" | "sendUnsolicitedPong">;
   /** Ends the link. */
   abort(error: Error): void;
@@ -40,15 +42,16 @@ export interface LinkLook {
   readonly framesIn: number;
 }
 
-/** More than this between two looks, and it was us who slept. */
+/** Time between two looks above which this process slept: the silence was not the other side's. */
 const ASLEEP_MS = 5000;
 /**
- * Longest time between two signs of life while we do not read, in ms. The other side waits for them by its own options, which we do
- * not know; and the first one after it has gone fails, which is how a side that does not read finds that out.
+ * Longest time between two signs of life while we do not read, in ms. The other side waits for them
+ * by its own options, which this side does not know. The first one after the other side has gone
+ * fails: so a side that does not read finds that out.
  */
 const SIGN_MS = 1000;
 
-/** Compares one look with the next, so that nothing is spent on a message. */
+/** Compares one look with the next, so that a message costs nothing. */
 export class LinkWatch {
   readonly #options: LinkWatchOptions;
   readonly #link: WatchedLink;
@@ -76,7 +79,7 @@ export class LinkWatch {
     const slept = nowMs - this.#lookedAtMs > ASLEEP_MS;
     this.#lookedAtMs = nowMs;
     if (slept) {
-      // Nothing can be said of the other side before it had its chance to be heard.
+      // The other side may have sent something meanwhile that was not read yet.
       this.#inputs++;
       this.#pingedAtMs = null;
       this.#writes.unchangedMs(-1, nowMs);
@@ -84,13 +87,13 @@ export class LinkWatch {
     }
     this.#watchWrites(nowMs, look);
     this.#watchMessage(nowMs, look);
-    this.#giveSigns(nowMs, look);
+    this.#sendSigns(nowMs, look);
     if (this.#options.keepaliveMs > 0) this.#watchLife(nowMs, look);
   }
 
   #watchWrites(nowMs: number, { writing, writtenBytes, queuedBytes }: LinkLook): void {
     const { writeTimeoutMs } = this.#options;
-    // That no sign of life fits in is no fault of a side that does not read either: two that rest owe each other nothing.
+    // When both sides do not read, a sign of life that waits to be written is no fault.
     const owes = writing && queuedBytes > FRAME_HEAD_BYTES;
     const stillMs = this.#writes.unchangedMs(owes ? writtenBytes : -1, nowMs);
     if (!owes || stillMs < writeTimeoutMs) return;
@@ -116,7 +119,7 @@ export class LinkWatch {
     );
   }
 
-  #giveSigns(nowMs: number, { paused, writing }: LinkLook): void {
+  #sendSigns(nowMs: number, { paused, writing }: LinkLook): void {
     if (
       !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
     ) return;
@@ -126,7 +129,8 @@ export class LinkWatch {
 
   #watchLife(nowMs: number, { paused, writing }: LinkLook): void {
     const { keepaliveMs, keepaliveTimeoutMs } = this.#options;
-    // Silence is ours while we do not read. While a write is under way its own time limit holds: a ping would wait behind it.
+    // While this side does not read, the silence is its own. While a write is under way its own
+    // limit holds, and a ping would wait behind it.
     if (paused || writing) {
       this.#inputs++;
       this.#pingedAtMs = null;

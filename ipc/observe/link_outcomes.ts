@@ -1,11 +1,14 @@
-// Ends of links: which of them the other side brought about by breaking the protocol, and what their owner hears of them.
+// Outcomes of links: which of them break the protocol, and which are reported.
 import { FramingError, ParleyError, type ParleyErrorCode, ProtocolError } from "../../errors.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addressText } from "../../net/transport/faults.ts";
 import type { IpcReporter } from "./reporter.ts";
 import type { LinkOutcome } from "../link/state.ts";
 
-/** Ends that this side chose for what the other side does not do, or for what a provider of this side's own did. */
+/**
+ * Codes of outcomes that this side chose: the other side did nothing for too long, or a provider of
+ * this side failed.
+ */
 const CHOSEN: ReadonlySet<ParleyErrorCode> = new Set([
   "ERR_KEEPALIVE_TIMEOUT",
   "ERR_READ_TIMEOUT",
@@ -14,8 +17,9 @@ const CHOSEN: ReadonlySet<ParleyErrorCode> = new Set([
 ]);
 
 /**
- * Returns the error by which the other side broke the protocol, or `null`: frames that the protocol does not have, records that the
- * other side did not seal, an end inside either. A process that is killed while it sends ends inside a message as well.
+ * Returns the error by which the other side broke the protocol, or `null`. It breaks the protocol
+ * by frames that the protocol does not have, by records that it did not seal, and by an end inside
+ * either. A process that is killed while it sends ends inside a message too.
  */
 export function breachOf({ error, cutInside }: LinkOutcome): ParleyError | null {
   if (!(error instanceof ParleyError) || error.code === "ERR_IPC_PROVIDER") return null;
@@ -28,7 +32,9 @@ export function breachOf({ error, cutInside }: LinkOutcome): ParleyError | null 
   );
 }
 
-/** Reports an end once. What a caller of `close` or `abort` hears of, and an end in order, is not reported. */
+/**
+ * Reports an outcome, unless a caller of `close` or `abort` gets it, or the link ended in order.
+ */
 export function reportOutcome(reporter: IpcReporter, end: LinkOutcome, peer: string): void {
   const { error } = end;
   const breach = breachOf(end);
@@ -38,7 +44,9 @@ export function reportOutcome(reporter: IpcReporter, end: LinkOutcome, peer: str
   if (error.code === "ERR_RESET") reporter.vanished(error, peer);
 }
 
-/** The other side as logs name it: a unix socket says nothing of who connected to it. */
+/**
+ * The other side as logs name it: by its address, or by the session where a unix socket has none.
+ */
 export function peerName(remoteAddr: Address | null, sessionId: string): string {
   return remoteAddr === null || remoteAddr.transport === "unix" ? sessionId : addressText(remoteAddr);
 }

@@ -13,7 +13,7 @@ const LEVELS = ["debug", "info", "warn", "error"] as const;
 /** Levels of the log, and none at all. */
 const NAMES = [...LEVELS, "off"] as const;
 const DEFAULT_LEVEL = "warn";
-/** How people switch a log on and off who have not read which levels there are. */
+/** Other names of levels that users try. */
 const OTHER_NAMES: Readonly<Record<string, typeof NAMES[number]>> = {
   true: "debug",
   1: "debug",
@@ -27,9 +27,10 @@ const OTHER_NAMES: Readonly<Record<string, typeof NAMES[number]>> = {
 };
 
 /**
- * The logger to use: the user's as it is, else standard error, filtered by `PARLEY_LOG` (`debug`, `info`, `warn`, `error` or
- * `off`; `true`, `1`, `yes` and `on` mean `debug`, `false`, `0`, `no` and `none` mean `off`). The variable is read only where the
- * permission to was given: the user is not asked for it.
+ * The logger to use: the user's as it is, else standard error, filtered by `PARLEY_LOG` (`debug`,
+ * `info`, `warn`, `error` or `off`; `true`, `1`, `yes` and `on` mean `debug`, `false`, `0`, `no`
+ * and `none` mean `off`). The variable is read only where the permission to read it was granted;
+ * there is no prompt.
  *
  * @throws {RangeError} when `PARLEY_LOG` is another text
  */
@@ -60,21 +61,25 @@ function readLevel(): string | undefined {
   return permission.state === "granted" ? Deno.env.get("PARLEY_LOG") || undefined : undefined;
 }
 
-/** Told of errors that have no caller. */
+/** Called with errors that have no caller. */
 export type IpcErrorHandler = (error: unknown, context: IpcErrorContext) => void;
 
-/** Where an error came from. */
+/** Where an error comes from. */
 export interface IpcErrorContext {
   /**
-   * What was being done. `"accept"`: a connection was to be accepted. `"refused"`: a limit turned a process away before it was a
-   * client; the error names the limit, and is reported once in ten seconds for each limit. `"handshake"`: a process was to prove
-   * itself. `"client"`: the hook `onClient` threw. `"connection"`: this side ended a connection, because the other side broke the
-   * protocol, is silent or does not read. `"connect"`: a client or a pair that was connected before has ended for good, because no
-   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw something other than a `RemoteError`, which is
-   * an answer.
+   * What failed. `"accept"`: accepting a connection. `"refused"`: a limit turned a process away
+   * before it was a client; the error names the limit, and is reported once in ten seconds for each
+   * limit. `"handshake"`: a handshake. `"client"`: the hook `onClient` threw. `"connection"`: this
+   * side ended a connection, because the other side broke the protocol, is silent or does not read.
+   * `"connect"`: a client or a pair that was connected before has ended for good, because no
+   * attempt to connect again would heal what is wrong. `"query"`: a query handler threw something
+   * other than a `RemoteError`, which is an answer.
    */
   readonly phase: "accept" | "refused" | "handshake" | "client" | "connection" | "connect" | "query";
-  /** The other side, where it is known: its address for TCP, the `sessionId` of the connection for a unix socket. */
+  /**
+   * The other side, where it is known: its address for TCP, the `sessionId` of the connection for a
+   * unix socket.
+   */
   readonly peer?: string | undefined;
 }
 
@@ -84,7 +89,7 @@ const REFUSED_LINES = { maxPerInterval: 1, intervalMs: 10_000 };
 /** Lines about attempts to connect that failed: they repeat with every attempt. */
 const RETRY_LINES = { maxPerInterval: 1, intervalMs: 10_000 };
 
-/** What a line is about, by phase; what is not here is an error of this program. */
+/** Texts of log lines by phase. An error of another phase is a fault of this program. */
 const MESSAGES: Readonly<Partial<Record<string, string>>> = {
   handshake: "A handshake failed",
   refused: "A connection was refused",
@@ -92,7 +97,10 @@ const MESSAGES: Readonly<Partial<Record<string, string>>> = {
   connect: "The channel ended for good",
 };
 
-/** Where the errors of a channel go, and what it logs of itself. Every method may be called at any moment; none throws. */
+/**
+ * Reports errors that have no caller to `onError` or the logger. It limits their number, and never
+ * throws.
+ */
 export class IpcReporter extends ErrorChannel<IpcErrorContext> {
   readonly #logger: Logger;
   readonly #limiter = new KindRateLimiter();
@@ -142,7 +150,10 @@ export class IpcReporter extends ErrorChannel<IpcErrorContext> {
     };
   }
 
-  /** Logs an attempt to connect that failed and is followed by another: what waits for long must say for what. */
+  /**
+   * Logs an attempt to connect that failed and is followed by another, so that a long wait is
+   * explained.
+   */
   retry(channel: string, error: Error, level: "debug" | "warn"): void {
     const text = `Cannot connect to "${channel}", trying again: ${errorForLog(error)}`;
     if (level === "debug") return this.debug(text);
@@ -151,7 +162,10 @@ export class IpcReporter extends ErrorChannel<IpcErrorContext> {
     callHook(() => this.#logger.warn(text, { channel, leftOut: line.leftOut }), () => {});
   }
 
-  /** Logs the end of a connection that is no fault of either program's code: the other process ended without closing. */
+  /**
+   * Logs the end of a connection that is no fault of either program's code: the other process ended
+   * without closing.
+   */
   vanished(error: Error, peer: string): void {
     this.recent.add(error, { phase: "connection", peer });
     this.#events.tell({
@@ -162,23 +176,23 @@ export class IpcReporter extends ErrorChannel<IpcErrorContext> {
     });
   }
 
-  /** A channel is in another status; a pair that says "listening" has the server's part. */
+  /** Logs a new status. A pair that is `listening` has the role of the server. */
   statusChanged(channel: string, { status, error, unsentBytes }: IpcStatusEvent): void {
     const fields = { channel, status, error, unsentBytes };
-    // A channel comes and goes with each short program that uses it: only what went wrong is for its owner. That one client
-    // broke off does not end the listening.
+    // A channel comes and goes with each short program that uses it, so only errors are at `info`.
+    // A client that breaks off does not end the listening.
     const level = error === undefined || status === "listening" ? "debug" : "info";
     this.#events.tell({ level, kind: status, message: `The channel is ${status}`, fields });
   }
 
-  /** A line for a user who looks for a fault. */
+  /** Logs a line that helps to find a fault. */
   debug(message: string, fields?: Record<string, unknown>): void {
     // A logger that fails must not end anything.
     callHook(() => this.#logger.debug(message, fields), () => {});
   }
 }
 
-/** Code of an error, from a fixed set: what a peer or an application may choose is not among them. */
+/** Code of an error, from a fixed set: a peer or an application cannot choose it. */
 function codeOf(error: unknown): string {
   return error instanceof ParleyError && !(error instanceof RemoteError) ? error.code : "";
 }

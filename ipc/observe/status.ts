@@ -1,4 +1,4 @@
-// Statuses of a server, a client or a pair, and the feed that brings them to whoever watches.
+// Statuses of a server, a client or a pair, and the feed that publishes them.
 
 /**
  * What a server, a client or a pair is doing.
@@ -23,15 +23,15 @@ export type IpcStatus =
 
 /** A change of status, and what led to it. */
 export interface IpcStatusEvent {
-  /** The status from now on. */
+  /** The new status. */
   readonly status: IpcStatus;
   /** When it began. */
   readonly at: Date;
   /** Why: what was lost, what failed. */
   readonly error?: unknown | undefined;
   /**
-   * Bytes that were accepted for writing and not yet handed to the kernel when a connection was lost. Messages before those may
-   * be lost as well: `flush()` tells what arrived.
+   * Bytes that were accepted for writing and not yet handed to the kernel when a connection was
+   * lost. Messages before those may be lost as well: `flush()` reports that.
    */
   readonly unsentBytes?: number | undefined;
 }
@@ -44,23 +44,23 @@ export function isFinalStatus(status: IpcStatus): boolean {
   return status === "closed" || status === "error" || status === "timed-out" || status === "disconnected";
 }
 
-/** Brings each event to every watcher. */
+/** Publishes each event to every watcher. */
 export class StatusFeed {
   #current: IpcStatusEvent = { status: "not-connected", at: new Date() };
   readonly #watchers = new Set<StatusWatcher>();
   readonly #onEvent: (event: IpcStatusEvent) => void;
 
-  /** Makes a feed; `onEvent` is told first, and must not throw. */
+  /** Makes a feed. `onEvent` is called before the watchers, and must not throw. */
   constructor(onEvent: (event: IpcStatusEvent) => void = () => {}) {
     this.#onEvent = onEvent;
   }
 
-  /** The status that holds now. */
+  /** The current status. */
   get status(): IpcStatus {
     return this.#current.status;
   }
 
-  /** Tells of a new status; a final one is the last. */
+  /** Publishes a new status. Nothing follows a final one. */
   push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number | undefined } = {}): void {
     if (isFinalStatus(this.#current.status)) return;
     this.#current = { status, at: new Date(), ...details };

@@ -13,7 +13,7 @@ import { breachOf, peerName, reportOutcome } from "./link_outcomes.ts";
 import type { LinkOutcome } from "../link/state.ts";
 import type { IpcReporter } from "./reporter.ts";
 
-/** What holds besides what was counted. */
+/** What a snapshot says beside the counters. */
 export interface IpcNow {
   readonly role: IpcStats["role"];
   readonly name: string;
@@ -25,9 +25,9 @@ export interface IpcNow {
   readonly recent: RecentErrors;
 }
 
-/** Counters of one end of a channel. */
+/** Counters of one endpoint of a channel. */
 export class IpcTally {
-  /** Over all; they only grow. What went over connections is added when somebody looks. */
+  /** In total; they only grow. Traffic of open connections is added when a snapshot is taken. */
   readonly counters: IpcCounters = newIpcCounters();
   /** How long queries of connections took that have ended. */
   readonly #requests = new DurationHistogram();
@@ -48,13 +48,13 @@ export class IpcTally {
     this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
   }
 
-  /** All is over. */
+  /** The endpoint has ended. */
   stop(): void {
     this.#stoppedAtMs ??= Date.now();
     this.#unwatch();
   }
 
-  /** A connection is up; it is looked after until it ends. */
+  /** Counts a connection, and follows it until it ends. */
   opened(link: IpcLink, remoteAddr: Address | null): void {
     this.counters.connectionsOpened++;
     this.#links.set(link, { remoteAddr, openedAtMs: Date.now(), openedMs: performance.now() });
@@ -95,7 +95,7 @@ export class IpcTally {
     };
   }
 
-  /** All of it as plain data. */
+  /** All counters as plain data. */
   snapshot({ role, name, state, address, failed, recent }: IpcNow): IpcStats {
     const takenAtMs = Date.now();
     const overall = this.#roll(takenAtMs);

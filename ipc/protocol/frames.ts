@@ -1,4 +1,4 @@
-// Frames of the IPC protocol: their layout, and a decoder that is pushed bytes and hands out frames.
+// Frames of the IPC protocol: their layout, their writer and their reader.
 import { FramingError, ProtocolError } from "../../errors.ts";
 import { MAX_TRACE_CONTEXT_BYTES } from "../../stats/telemetry/trace_context.ts";
 import { Gather } from "./gather.ts";
@@ -7,7 +7,7 @@ import { Gather } from "./gather.ts";
 export const FRAME_HEAD_BYTES = 9;
 /** What the length field counts beside the data: kind and tag. */
 const COUNTED_HEAD_BYTES = 5;
-/** Most bytes of the text in a failed answer. */
+/** Most bytes of the text in a failed answer: what a peer puts into the other side's log. */
 export const MAX_FAILURE_BYTES = 1024;
 /** Message types and query ids are 1 to this. */
 export const MAX_TAG: number = 2 ** 32 - 1;
@@ -28,13 +28,22 @@ export const FrameKind = {
   failure: 4,
   /** Asks for a pong with the same tag. No data. */
   ping: 5,
-  /** Answers a ping. One that nobody asked for says "still here, not reading". No data. */
+  /** Answers a ping. A pong that no ping asked for says "still here, not reading". No data. */
   pong: 6,
-  /** No more frames but pongs follow from this side; the tag is a {@linkcode ClosingReason}. No data. */
+  /**
+   * No more frames but pongs follow from this side; the tag is a {@linkcode ClosingReason}. No
+   * data.
+   */
   closing: 7,
-  /** The trace context of the query of that id, which comes next. Sent only to who said that it takes them. */
+  /**
+   * The trace context of the query of that id, which comes next. Sent only to a side that said that
+   * it takes them.
+   */
   context: 8,
-  /** The asker of the query of that id no longer waits. No data. Sent only to a side that said that it takes them. */
+  /**
+   * The asker of the query of that id no longer waits. No data. Sent only to a side that said that
+   * it takes them.
+   */
   cancel: 9,
 } as const;
 
@@ -47,7 +56,10 @@ export const ClosingReason = {
   done: 0,
   /** The server takes no more clients, or the pair has its two processes. */
   busy: 1,
-  /** The server turns this client out for good. A client that does not know this reason takes it for 0. */
+  /**
+   * The server turns this client out for good. A client that does not know this reason takes it for
+   * 0.
+   */
   turnedOut: 2,
 } as const;
 
@@ -81,8 +93,9 @@ export function encodeFrame(kind: FrameKind, tag: number, data: Uint8Array): Uin
 }
 
 /**
- * Cuts a flow of bytes into frames. The head is judged before any byte of the data is held, and a frame that spans
- * chunks takes memory as its bytes come, not as its length announces. After an error it is of no more use.
+ * Cuts a flow of bytes into frames. The head is checked before any byte of the data is held. A
+ * frame that spans chunks takes memory as its bytes come, not as its length announces. An error
+ * poisons the reader.
  */
 export class IpcFrameReader {
   readonly #maxDataBytes: number;
@@ -95,7 +108,7 @@ export class IpcFrameReader {
   #length = 0;
   #broken: Error | null = null;
 
-  /** Makes a decoder of frames with up to `maxDataBytes` of data. */
+  /** Makes a reader of frames with up to `maxDataBytes` of data. */
   constructor(maxDataBytes: number) {
     this.#maxDataBytes = maxDataBytes;
   }
@@ -111,7 +124,8 @@ export class IpcFrameReader {
   }
 
   /**
-   * Takes the next bytes and gives `sink` each frame that is complete with them. `chunk` must not be changed later.
+   * Takes the next bytes and passes each frame that is complete with them to `sink`. `chunk` must
+   * not be changed later.
    *
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE`, `ERR_FRAME_MALFORMED`
    * @throws {ProtocolError} `ERR_IPC_FRAME` for a kind or tag that the protocol does not have
@@ -150,7 +164,10 @@ export class IpcFrameReader {
     throw new FramingError("ERR_FRAME_TRUNCATED", "Cannot read the frame: the input ended inside it");
   }
 
-  /** Goes on with a frame that began in an earlier chunk; gives where the next one starts in `chunk`. */
+  /**
+   * Goes on with a frame that began in an earlier chunk. Returns where the next frame starts in
+   * `chunk`.
+   */
   #resume(chunk: Uint8Array, sink: FrameSink): number {
     let at = 0;
     if (this.#part === "head") {
@@ -169,7 +186,7 @@ export class IpcFrameReader {
     return at;
   }
 
-  /** Reads and judges a head. */
+  /** Reads and checks a head. */
   #readHead(bytes: Uint8Array, at: number): void {
     const length = readU32(bytes, at) - COUNTED_HEAD_BYTES;
     const kind = bytes[at + 4]!;

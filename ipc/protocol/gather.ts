@@ -4,8 +4,9 @@
 const FIRST_BYTES = 64 * 1024;
 
 /**
- * Collects a unit whose length is known but not yet believed: a peer that announces a megabyte and sends ten bytes
- * costs 64 KiB at most. Each byte is copied once, at most one and a third times for units over 64 KiB.
+ * Collects a unit whose announced length is not believed yet: a peer that announces a megabyte and
+ * sends ten bytes costs 64 KiB at most. Each byte is copied once, at most one and a third times for
+ * units over 64 KiB.
  */
 export class Gather {
   #buffer: Uint8Array = new Uint8Array(0);
@@ -29,7 +30,9 @@ export class Gather {
     this.#buffer = new Uint8Array(Math.min(length, FIRST_BYTES));
   }
 
-  /** Takes what belongs to the unit from `chunk`, beginning at `at`; gives where the rest starts. */
+  /**
+   * Takes what belongs to the unit from `chunk`, beginning at `at`; returns where the rest starts.
+   */
   add(chunk: Uint8Array, at: number): number {
     const count = Math.min(chunk.length - at, this.#length - this.#held);
     const held = this.#held + count;

@@ -1,4 +1,4 @@
-// FrameLink: the flow of frames after a handshake, however it is carried; and the plain one.
+// FrameLink: the flow of frames after a handshake, whatever carries it; and the plain one.
 import { ClosedError, FramingError } from "../../errors.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 
@@ -20,11 +20,17 @@ export interface LinkInfo {
 export interface FrameLink {
   /** What the handshake agreed on. */
   readonly info: LinkInfo;
-  /** Whether the flow itself tells an orderly end from a cut; where it does not, the closing frame does. */
+  /**
+   * Whether the flow itself distinguishes an orderly end from a cut; where it does not, the closing
+   * frame does.
+   */
   readonly marksItsEnd: boolean;
   /** Writes that may be under way at a time; they are sent in the order of the calls. */
   readonly maxWrites: number;
-  /** Bytes of a write that is neither cut nor worth joining with another; `null` where any size is as good. */
+  /**
+   * Bytes of a write that is neither cut nor worth joining with another; `null` where any size is
+   * as good.
+   */
   readonly writeBytes: number | null;
   /** Whether a record has begun whose rest is to come. */
   readonly inRecord: boolean;
@@ -43,7 +49,7 @@ export interface FrameLink {
   close(): void;
 }
 
-/** Suite 00: the frames as they are. */
+/** Suite 00: the frames in the clear. */
 export class PlainLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = false;
@@ -80,7 +86,10 @@ export class PlainLink implements FrameLink {
   }
 }
 
-/** The other side went without a word: it died, or someone cut the flow. The two cannot be told apart. */
+/**
+ * The other side went without a word: it died, or the flow was cut on the way. The two look the
+ * same.
+ */
 export function cutShort(): ClosedError {
   return new ClosedError(
     "ERR_RESET",

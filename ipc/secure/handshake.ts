@@ -1,4 +1,4 @@
-// Handshake of EIPC/1 as two machines without I/O: bytes in, bytes out, at the end the secrets of the session.
+// Handshake of EIPC/1 as two machines without I/O: bytes in, bytes out, secrets at the end.
 import { createECDH } from "node:crypto";
 import {
   decodeHello,
@@ -41,7 +41,9 @@ export interface HandshakeParameters {
   readonly maxMessageBytes: number;
   /** 32 fresh random bytes. */
   readonly random: Uint8Array;
-  /** 48 fresh random bytes, a P-384 scalar; wiped once used. Unused in suites without key agreement. */
+  /**
+   * 48 fresh random bytes, a P-384 scalar; wiped once used. Unused in suites without key agreement.
+   */
   readonly privateKey: Uint8Array;
 }
 
@@ -78,7 +80,10 @@ class Half {
     this.hello = { maxRecordBytes, maxMessageBytes, random, point };
   }
 
-  /** Z: the x-coordinate that both sides agree on, or zeros. Wipes our private key: it serves one peer. */
+  /**
+   * Z: the x-coordinate that both sides agree on, or zeros. Wipes our private key: it serves one
+   * peer.
+   */
   agree(peer: Hello): Uint8Array {
     if (this.#ecdh === null || peer.point === null) return NO_AGREEMENT.slice();
     try {
@@ -115,7 +120,7 @@ export class ClientHandshake {
   }
 
   /**
-   * Takes M2 and gives M3, or the session at once where nothing can be proven.
+   * Takes M2 and returns M3, or the session at once where nothing can be proven.
    *
    * @throws {HandshakeFailure}
    */
@@ -153,7 +158,8 @@ export class ClientHandshake {
 }
 
 /**
- * The listening side. It sends nothing that depends on the secret before the client has proven that it knows it.
+ * The listening side. It sends nothing that depends on the secret before the client has proven that
+ * it knows it.
  * ```
  * ─M1─▶ receiveHello() ─M2─▶   ─M3─▶ receiveProof() ─M4─▶ session
  * ```
@@ -168,7 +174,7 @@ export class ServerHandshake {
   }
 
   /**
-   * Takes M1 and gives M2, with the session at once where nothing can be proven.
+   * Takes M1 and returns M2, with the session at once where nothing can be proven.
    *
    * @throws {HandshakeFailure}
    */
@@ -188,7 +194,8 @@ export class ServerHandshake {
   }
 
   /**
-   * Takes M3 and gives M4 with the session. All secrets are tried, so that the time tells nothing of which one fits.
+   * Takes M3 and returns M4 with the session. All secrets are tried, so that the time does not
+   * reveal which one fits.
    *
    * @throws {HandshakeFailure}
    */

@@ -9,7 +9,7 @@ export const MessageType = { clientHello: 1, serverHello: 2, clientProof: 3, ser
 
 /** How the bytes after the handshake are carried. */
 export const Suite = {
-  /** Frames as they are. */
+  /** Frames in the clear. */
   plain: 0x00,
   /** ECDH P-384 and the secret, AES-256-GCM, SHA-384. */
   sealed: 0x01,
@@ -50,7 +50,9 @@ export type HandshakeReason =
   | "closed early"
   | "timed out";
 
-/** Ends a handshake. It never leaves `ipc/secure/secure_link.ts`, which turns it into a typed error. */
+/**
+ * Ends a handshake. It never leaves `ipc/secure/secure_link.ts`, which turns it into a typed error.
+ */
 export class HandshakeFailure extends Error {
   /** What was wrong. */
   readonly reason: HandshakeReason;
@@ -95,8 +97,8 @@ export function encodeHello(type: 1 | 2, suite: Suite, hello: Hello): Uint8Array
 }
 
 /**
- * Reads and judges a hello of exactly {@linkcode helloBytes} bytes. Whether the point is on the curve is left to the
- * key agreement.
+ * Reads and judges a hello of exactly {@linkcode helloBytes} bytes. Whether the point is on the
+ * curve is left to the key agreement.
  *
  * @throws {HandshakeFailure}
  */
@@ -129,8 +131,8 @@ export function refuseReflection(ours: Hello, theirs: Hello): void {
 }
 
 /**
- * Judges the first bytes of a hello as they come: another program, or a peer that wants another suite, is told apart
- * without waiting for more.
+ * Checks the first bytes of a hello as they come: another program, or a peer that wants another
+ * suite, is recognized without waiting for more.
  *
  * @throws {HandshakeFailure}
  */

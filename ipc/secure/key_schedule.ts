@@ -1,4 +1,4 @@
-// Key schedule of EIPC/1: HKDF with SHA-384 (RFC 5869), chained as in RFC 8446 section 7.1, the secret mixed in first.
+// Key schedule of EIPC/1: HKDF with SHA-384 (RFC 5869), chained as in RFC 8446 section 7.1.
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 
 /** Bytes of SHA-384. */
@@ -19,7 +19,10 @@ const ZEROS: Uint8Array = new Uint8Array(HASH_BYTES);
 /** Which side of the channel: the one that connected, or the one that listened. */
 export type Role = "client" | "server";
 
-/** What a finished handshake leaves: the secrets of both directions, and what the application may use. */
+/**
+ * What a finished handshake leaves: the secrets of both directions, and what the application may
+ * use.
+ */
 export interface SessionSecrets {
   /** Secret of the client's records. */
   readonly clientTraffic: Uint8Array;
@@ -48,7 +51,9 @@ export function extract(salt: Uint8Array, input: Uint8Array): Uint8Array {
   return hmac(salt, input);
 }
 
-/** EL: HKDF-Expand (RFC 5869 section 2.3) under a label and a context; at most one block, 48 bytes. */
+/**
+ * EL: HKDF-Expand (RFC 5869 section 2.3) under a label and a context; at most one block, 48 bytes.
+ */
 export function expandLabel(
   secret: Uint8Array,
   label: string,
@@ -73,7 +78,10 @@ export function startTranscript(context: Uint8Array): Uint8Array {
   return hash(PROTOCOL, new Uint8Array([context.length]), context);
 }
 
-/** HS, from the shared secret (`null` for none: 48 zero bytes, as RFC 8446 does) and the ECDH result. */
+/**
+ * HS, from the shared secret (`null` for none: 48 zero bytes, as RFC 8446 does) and the ECDH
+ * result.
+ */
 export function handshakeSecret(secret: Uint8Array | null, th0: Uint8Array, z: Uint8Array): Uint8Array {
   const early = extract(th0, secret ?? ZEROS);
   const salt = expandLabel(early, "derived", th0, HASH_BYTES);
@@ -117,7 +125,7 @@ export function trafficKeys(traffic: Uint8Array): { key: Uint8Array; iv: Uint8Ar
   };
 }
 
-/** Compares in a time that tells nothing of where they differ. */
+/** Compares in a time that does not reveal where they differ. */
 export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -12,24 +12,33 @@ export const MAX_PROVIDER_OVERHEAD_BYTES = 1024;
 export interface EncryptionContext {
   /** 16 bytes, the same on both sides, different for each connection. Not secret. */
   readonly sessionId: Uint8Array;
-  /** 48 bytes that only those know who know the secret; different for each connection. Derive keys from it. */
+  /**
+   * 48 bytes that only processes with the secret know; different for each connection. Derive keys
+   * from it.
+   */
   readonly exporter: Uint8Array;
   /** Which side sealed the record. Both sides must not use the same key and nonce. */
   readonly sender: "client" | "server";
-  /** Number of the record in its direction, from 0 on. Never used twice with one session id and sender. */
+  /**
+   * Number of the record in its direction, from 0 on. Never used twice with one session id and
+   * sender.
+   */
   readonly sequence: number;
   /** Type and number of the record: authenticate them with it. */
   readonly additionalData: Uint8Array;
 }
 
 /**
- * A cipher of the user's own, in the place of the built-in one. Both sides need the same. The handshake proves the
- * shared secret, but makes no keys beyond `exporter`: forward secrecy is up to the provider.
+ * A cipher of the user's own, in the place of the built-in one. Both sides need the same. The
+ * handshake proves the shared secret, but makes no keys beyond `exporter`: forward secrecy is up to
+ * the provider.
  */
 export interface EncryptionProvider {
   /** A name for logs, 1 to 64 characters. */
   readonly name: string;
-  /** Seals 1 to `maxRecordBytes` bytes; may add up to 1024. What it returns is not changed later. */
+  /**
+   * Seals 1 to `maxRecordBytes` bytes; may add up to 1024. What it returns is not changed later.
+   */
   seal(plain: Uint8Array, context: EncryptionContext): Uint8Array | Promise<Uint8Array>;
   /** Opens what the other side sealed; throws when it is anything else. */
   open(sealed: Uint8Array, context: EncryptionContext): Uint8Array | Promise<Uint8Array>;

@@ -27,7 +27,9 @@ export const RECORD_OVERHEAD_BYTES: number = RECORD_HEAD_BYTES + TAG_BYTES;
 const HARD_RECORD_LIMIT = 2 ** 24;
 /** Key updates in a row without data, after which the peer is only making us work. */
 const MAX_IDLE_KEY_UPDATES = 16;
-/** Where WebCrypto, off this thread, begins to beat `node:crypto` on it: both need some 55 µs there. */
+/**
+ * Where WebCrypto, off this thread, begins to beat `node:crypto` on it: both need some 55 µs there.
+ */
 export const ASYNC_BYTES: number = 8 * 1024;
 
 /** When a sender moves on to its next secret: whatever comes first. */
@@ -84,7 +86,7 @@ class Epoch {
     return this.#sequence;
   }
 
-  /** Takes the next number and gives its nonce: iv XOR (0^4 | u64 number). */
+  /** Takes the next number and returns its nonce: iv XOR (0^4 | u64 number). */
   nextNonce(): Uint8Array {
     return nonceOf(this.#iv, this.#sequence++);
   }
@@ -111,7 +113,10 @@ export class RecordSealer {
   #bytes = 0;
   #since: number;
 
-  /** Makes a sealer under `traffic`, which it owns and wipes. `nowMs` is any clock that only goes forward. */
+  /**
+   * Makes a sealer under `traffic`, which it owns and wipes. `nowMs` is any clock that only goes
+   * forward.
+   */
   constructor(traffic: Uint8Array, nowMs: number, limits: RekeyLimits = REKEY_LIMITS) {
     this.#epoch = new Epoch(traffic);
     this.#limits = limits;
@@ -139,7 +144,7 @@ export class RecordSealer {
     return record;
   }
 
-  /** The same into the front of `target`, which has room; gives the bytes of the record. */
+  /** The same into the front of `target`, which has room; returns the bytes of the record. */
   sealInto(target: Uint8Array, type: RecordType, plain: Uint8Array): number {
     const head = recordHead(type, plain.length);
     this.#bytes += plain.length;
@@ -152,7 +157,10 @@ export class RecordSealer {
     return RECORD_OVERHEAD_BYTES + plain.length;
   }
 
-  /** Seals DATA off this thread. The number is taken now: the records must be sent in the order of the calls. */
+  /**
+   * Seals DATA off this thread. The number is taken now: the records must be sent in the order of
+   * the calls.
+   */
   async sealAsync(plain: Uint8Array): Promise<Uint8Array> {
     const head = recordHead(RecordType.data, plain.length);
     this.#bytes += plain.length;
@@ -258,7 +266,10 @@ export class RecordOpener {
   readonly #reader: RecordReader;
   #idleUpdates = 0;
 
-  /** Makes an opener under `traffic`, which it owns and wipes, of records with up to `maxRecordBytes` of plaintext. */
+  /**
+   * Makes an opener under `traffic`, which it owns and wipes, of records with up to
+   * `maxRecordBytes` of plaintext.
+   */
   constructor(traffic: Uint8Array, maxRecordBytes: number) {
     this.#epoch = new Epoch(traffic);
     this.#reader = new RecordReader((type, length) => isLegal(type, length - TAG_BYTES, maxRecordBytes));

@@ -1,4 +1,4 @@
-// Suite 01: the flow of frames as sealed records, small ones on this thread, large ones off it, two ahead at most.
+// Suite 01: the flow of frames as sealed records, small ones on this thread, large ones off it.
 import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role, SessionSecrets } from "./key_schedule.ts";
@@ -32,7 +32,10 @@ export interface SealedLinkOptions {
   readonly rekey?: RekeyLimits | undefined;
 }
 
-/** A flow of frames that nobody between the two processes can read, change, replay or cut unseen. */
+/**
+ * A flow of frames that cannot be read, changed, replayed or cut unseen on the way between the two
+ * processes.
+ */
 export class SealedLink implements FrameLink {
   readonly info: LinkInfo;
   readonly marksItsEnd = true;
@@ -123,7 +126,7 @@ export class SealedLink implements FrameLink {
       ? this.#transport.write(record)
       : this.#sendAfter(this.#lastWrite, record);
     this.#lastWrite = sent;
-    sent.then(this.#onSent, this.#onSent); // its failure is heard by whoever wrote
+    sent.then(this.#onSent, this.#onSent); // the caller of `write` gets its failure
     return sent;
   }
 
@@ -142,15 +145,15 @@ export class SealedLink implements FrameLink {
     for (let at = 0; at < bytes.length; at += this.writeBytes) {
       if (under.length === MAX_AHEAD) await under.shift();
       const written = this.write(bytes.subarray(at, at + this.writeBytes));
-      written.catch(() => {}); // heard when its turn comes
+      written.catch(() => {}); // awaited when its turn comes
       under.push(written);
     }
     for (const written of under) await written;
   }
 
   /**
-   * Begins to open what is here, two records at most, and to read on meanwhile. A small record that is the next one
-   * comes back at once when it is `wanted`.
+   * Begins to open what is here, two records at most, and to read on meanwhile. A small record that
+   * is the next one comes back at once when it is `wanted`.
    */
   #openAhead(wanted: boolean): Uint8Array | null {
     // While a read is under way, all that came before is being opened.
@@ -169,7 +172,7 @@ export class SealedLink implements FrameLink {
         return null;
       }
       const later = Promise.resolve(opened.plain);
-      later.catch(() => {}); // heard when its turn comes
+      later.catch(() => {}); // awaited when its turn comes
       this.#opening.push(later);
     }
     return null;

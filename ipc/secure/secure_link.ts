@@ -1,5 +1,7 @@
-// EIPC/1 over a transport: performs the handshake within its deadline and gives the flow of frames.
+// EIPC/1 over a transport: performs the handshake in time and returns the flow of frames.
 import { randomBytes } from "node:crypto";
+import { systemClock } from "../../async/clock.ts";
+import { watchWait } from "../../async/wait.ts";
 import { AddressError, AuthError, ClosedError, ParleyError, TimeoutError } from "../../errors.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { type FrameLink, type LinkInfo, PlainLink } from "./frame_link.ts";
@@ -43,7 +45,9 @@ export interface SecureOptions {
   readonly timeoutMs?: number | undefined;
   /** Ends the handshake; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Told why a handshake failed, for counters and logs. The peer learns nothing. */
+  /**
+   * Called with the reason when a handshake failed, for counters and logs. The peer learns nothing.
+   */
   readonly onFailure?: ((reason: HandshakeReason) => void) | undefined;
   /** When to move on to new keys. */
   readonly rekey?: RekeyLimits | undefined;
@@ -52,48 +56,42 @@ export interface SecureOptions {
 /**
  * Performs the handshake. Whatever fails closes the transport at once and sends nothing.
  *
- * @throws {AuthError} `ERR_AUTH` when the other side does not know the secret, wants other encryption, or someone
- * between the two changed a byte
- * @throws {AddressError} `ERR_NOT_OUR_PROTOCOL` when something else speaks there
+ * @throws {AuthError} `ERR_AUTH` when the other side does not know the secret, wants other
+ * encryption, or a byte was changed on the way
+ * @throws {AddressError} `ERR_NOT_OUR_PROTOCOL` when another program listens there
  * @throws {TimeoutError} `ERR_HANDSHAKE_TIMEOUT`
  */
 export async function secure(transport: Transport, options: SecureOptions): Promise<FrameLink> {
-  const { role, signal, timeoutMs } = options;
-  let stopped: { readonly error: unknown } | null = null;
-  const stop = (error: unknown) => {
-    stopped ??= { error };
-    transport.close();
-  };
-  const onAbort = () => stop(signal?.reason);
+  const { role, signal } = options;
   if (signal?.aborted) {
     transport.close();
     throw signal.reason;
   }
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = timeoutMs === undefined
-    ? undefined
-    : setTimeout(() => stop(handshakeTimeout(timeoutMs)), timeoutMs);
+  let stopped = null as { readonly error: unknown } | null;
+  const cancel = (error: unknown) => {
+    stopped = { error };
+    transport.close();
+  };
+  const unwatch = watchWait(options, { clock: systemClock, cancel, timeout: handshakeTimeout });
   try {
     const input = new HandshakeInput(transport);
     const session = role === "client"
-      ? await greet(transport, input, options)
-      : await answer(transport, input, options);
-    if (stopped !== null) throw (stopped as { error: unknown }).error;
+      ? await handshakeAsClient(transport, input, options)
+      : await handshakeAsServer(transport, input, options);
+    if (stopped !== null) throw stopped.error;
     return makeLink(transport, session, input.rest, options);
   } catch (error) {
     transport.close();
     if (stopped === null) throw explain(error, options);
-    const reason = (stopped as { error: unknown }).error;
     if (!signal?.aborted) options.onFailure?.("timed out");
-    throw reason;
+    throw stopped.error;
   } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    unwatch();
   }
 }
 
 /** The client's part of the handshake. */
-async function greet(
+async function handshakeAsClient(
   transport: Transport,
   input: HandshakeInput,
   options: SecureOptions,
@@ -111,14 +109,14 @@ async function greet(
 }
 
 /** The server's part of the handshake. */
-async function answer(
+async function handshakeAsServer(
   transport: Transport,
   input: HandshakeInput,
   options: SecureOptions,
 ): Promise<Handshaken> {
   const parameters = makeParameters(options);
   const m1 = await input.takeHello(parameters.suite);
-  input.refuseMore(); // whoever sends more before M2 answers something that was not said
+  input.refuseMore(); // nothing can answer M2 before M2 was sent
   const machine = new ServerHandshake(parameters);
   const { m2, session } = machine.receiveHello(m1);
   await transport.write(m2);
@@ -187,7 +185,7 @@ class HandshakeInput {
     return this.#held;
   }
 
-  /** Waits for a hello, and judges its first bytes as they come. */
+  /** Waits for a hello, and checks its first bytes as they come. */
   async takeHello(suite: Suite): Promise<Uint8Array> {
     const count = helloBytes(suite);
     do {
@@ -197,7 +195,10 @@ class HandshakeInput {
     return this.#cut(count);
   }
 
-  /** Waits for `count` bytes. A server that goes away in answer to our proof has refused it: `atEnd` says so. */
+  /**
+   * Waits for `count` bytes. A server that goes away in answer to our proof has refused it: `atEnd`
+   * says so.
+   */
   async take(count: number, atEnd: HandshakeReason = "closed early"): Promise<Uint8Array> {
     while (this.#held.length < count) await this.#readMore(atEnd);
     return this.#cut(count);

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import type { ParleyError } from "../../errors.ts";
 import { ChannelLock } from "../../ipc/endpoint/channel_lock.ts";
 import { claimSocket } from "../../ipc/endpoint/claim.ts";
-import { elsewhereText, type Endpoint, findEndpoint } from "../../ipc/endpoint/endpoint.ts";
+import { type Endpoint, findEndpoint } from "../../ipc/endpoint/endpoint.ts";
+import { elsewhereText } from "../../ipc/endpoint/place_checks.ts";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { dial } from "../../net/dial.ts";
 import { listen } from "../../net/listen.ts";

@@ -2,12 +2,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { AddressError } from "../../../errors.ts";
 import { claimSocket } from "../../../ipc/endpoint/claim.ts";
-import {
-  checkSocket,
-  type Endpoint,
-  findEndpoint,
-  type IpcAddressOptions,
-} from "../../../ipc/endpoint/endpoint.ts";
+import { type Endpoint, findEndpoint, type IpcAddressOptions } from "../../../ipc/endpoint/endpoint.ts";
+import { checkSocket } from "../../../ipc/endpoint/place_checks.ts";
 import { dial } from "../../../net/dial.ts";
 import { listen } from "../../../net/listen.ts";
 import { TempDir } from "../../support/programs/temp_dir.ts";
