@@ -16,7 +16,7 @@ const SLICE_BYTES = 256 * 1024;
 /** Turns of the microtask queue without a new frame, after which what is there goes out. */
 const QUIET_TURNS = 4;
 
-/** What every push below the high-water mark gives: one promise for all. */
+/** What every push below the high-water mark returns: one promise for all. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** How an outbox works with its owner. */
@@ -36,7 +36,7 @@ interface Segment {
   readonly bytes: Uint8Array;
   /** Buffer to give back once they are written. */
   readonly buffer: Uint8Array | null;
-  /** Told when they are written: the last piece of large data. */
+  /** Called when they are written: the last piece of large data. */
   readonly written: PromiseWithResolvers<void> | null;
 }
 
@@ -146,7 +146,7 @@ export class Outbox {
     this.#empty?.reject(error);
   }
 
-  /** Adds a frame; gives a promise where its data is not copied. */
+  /** Adds a frame; returns a promise where its data is not copied. */
   #add(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> | null {
     const joined = data.length <= JOINED_BYTES;
     const size = FRAME_HEAD_BYTES + (joined ? data.length : 0);
@@ -189,7 +189,7 @@ export class Outbox {
     return written.promise;
   }
 
-  /** Gives a buffer with room for `size` more bytes: a small one first, then full ones line up. */
+  /** Returns a buffer with room for `size` more bytes: a small one first, then full ones line up. */
   #makeRoom(size: number): Uint8Array {
     const old = this.#fill;
     if (old !== null && old.length < LARGE_BYTES) {
@@ -212,8 +212,8 @@ export class Outbox {
   }
 
   /**
-   * Writes once a few turns of the microtask queue brought no new frame: whoever reads and answers in a loop gets its
-   * answers joined, and nobody waits for a timer.
+   * Writes once a few turns of the microtask queue brought no new frame: a program that reads and answers in a loop gets its
+   * answers joined, and no timer is involved.
    */
   #schedule(): void {
     this.#scheduled = true;
@@ -274,7 +274,7 @@ export class Outbox {
   };
 }
 
-/** A promise whose rejection may go unheard: the link tells of its end in other ways too. */
+/** A promise whose rejection may go unheard: the link reports its end in other ways too. */
 function settledQuietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
   ignoreRejection(waiting.promise);
