@@ -220,7 +220,7 @@ export class LimitError extends ParleyError {
   }
 }
 
-/** The peer is not who it must be, or may not do what it asked for. The peer learns no more than that. */
+/** The peer could not authenticate, or may not do what it asked for. The peer learns no more than that. */
 export class AuthError extends ParleyError {
   /** What went wrong, stable across versions. */
   declare readonly code: AuthErrorCode;
