@@ -1,4 +1,5 @@
 // Client: keeps a link to a server up, and carries messages from one link to the next.
+import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
 import { keepConnected, type LinkEnd } from "../async/keep_connected.ts";
@@ -75,6 +76,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** How the server left the last link or attempt. */
   #howServerLeft: Pick<ClientStatusEvent, "serverLeft"> = {};
   #closing: Promise<void> | null = null;
+  #isAborted = false;
   /** Bytes that had been accepted when the client gave up or was closed, and that the kernel never got. */
   #unsentBytes = 0;
 
@@ -173,30 +175,49 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Closes in order: writes what a link has accepted if there is one, within `closeTimeoutMs`, then closes it. Messages received so far can
-   * still be read. Idempotent.
+   * Closes in order: writes what a link has accepted if there is one, within `timeoutMs` (`closeTimeoutMs` unless it is given),
+   * then closes it. Messages received so far can still be read. Idempotent: a later call shares the first one's time and outcome.
    *
    * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave up; it counts
    * their bytes
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
-  close(): Promise<void> {
-    return this.#closing ??= ignoreRejection(this.#close(null));
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      const timeoutMs = closeTimeout("Cannot close", options, this.#options.connection.closeTimeoutMs);
+      return this.#closing ??= ignoreRejection(this.#close(null, timeoutMs));
+    } catch (mistake) {
+      return Promise.reject(mistake);
+    }
   }
 
-  /** The same as {@linkcode close}. */
+  /**
+   * Ends now: the link is cut, what waits to be sent is dropped, and pending calls reject with an error whose cause is `reason`.
+   * Idempotent.
+   */
+  abort(reason?: unknown): void {
+    this.#isAborted = true;
+    if (this.status === "closed") return;
+    const error = new ClosedError("ERR_CLOSED", "Cannot go on: the client was aborted", { cause: reason });
+    this.#closing ??= ignoreRejection(this.#close(error, 0));
+    this.#link?.abort(error);
+  }
+
+  /** The same as {@linkcode close}; waits for {@linkcode closed} after an abort. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#isAborted ? this.closed : this.close();
   }
 
   readonly #onSignal = (): void => {
-    this.#closing ??= ignoreRejection(this.#close(this.#options.given.signal?.reason));
+    const { given, connection } = this.#options;
+    this.#closing ??= ignoreRejection(this.#close(given.signal?.reason, connection.closeTimeoutMs));
   };
 
-  async #close(reason: unknown): Promise<void> {
+  async #close(reason: unknown, timeoutMs: number): Promise<void> {
     let cause: unknown = reason;
     if (this.status !== "closed") {
       this.#ending.abort(closedError("connect"));
-      if (this.#link !== null) cause = await this.#closeLink(this.#link) ?? reason;
+      if (this.#link !== null) cause = await this.#closeLink(this.#link, timeoutMs) ?? reason;
       await this.#keeping;
       this.#finish(null, {}, reason ?? closedError("connect"));
     }
@@ -207,12 +228,11 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /** Writes what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
-  async #closeLink(link: Connection<Data>): Promise<Error | null> {
-    const { closeTimeoutMs } = this.#options.connection;
+  async #closeLink(link: Connection<Data>, timeoutMs: number): Promise<Error | null> {
     const timer = setTimeout(() => {
-      const text = `Cannot close in order within ${closeTimeoutMs} ms: the server does not read`;
+      const text = `Cannot close in order within ${timeoutMs} ms: the server does not read`;
       link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
-    }, closeTimeoutMs);
+    }, timeoutMs);
     try {
       // All of it fails when the link is lost; its end says why.
       await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);

@@ -29,11 +29,6 @@ export class RateStage {
     this.#buckets = buckets;
   }
 
-  /** Gates that wait. */
-  get waiting(): number {
-    return this.#queue.size;
-  }
-
   /**
    * Returns the milliseconds until a message of `bytes` may pass, 0 for now. `Infinity` while others are first: its gate's
    * {@linkcode RateGate.onTurn} is called then. Nothing is counted. The gate keeps its place until {@linkcode count} or

@@ -3,12 +3,12 @@ import { ClosedError, LimitError, type ParleyError, ProtocolError } from "../err
 import type { Clock } from "../async/clock.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import {
-  deadError,
   type EngineCounters,
   type EngineHooks,
   goneError,
+  keepaliveError,
   unconfirmedError,
-} from "./engine_parts.ts";
+} from "./engine_types.ts";
 import { FloodGuard } from "./flood.ts";
 import { Flag, type FrameHeader, FrameReader, type FrameSink, FrameType, GoAwayCode } from "./header.ts";
 import { KeepAlive } from "./keep_alive.ts";
@@ -17,8 +17,9 @@ import type { ResolvedMuxOptions } from "./options.ts";
 import { PingTable } from "./ping_table.ts";
 import { isOpening, isOver, nextSessionState, type SessionState, type StreamState } from "./state.ts";
 import { StreamCore, type StreamHost } from "./stream_core.ts";
-import { Streams } from "./streams.ts";
+import { StreamTable } from "./stream_table.ts";
 import { type PeerTerms, SessionTerms } from "./terms.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { FrameWriter } from "./writer.ts";
 
 /** Time and bytes that the peer gets to read our last words before the descriptor is closed. */
@@ -45,7 +46,7 @@ export class Engine implements FrameSink, StreamHost {
     resetsIn: 0,
   };
   readonly terms: SessionTerms;
-  readonly streams: Streams;
+  readonly streams: StreamTable;
   /** Resolves when the transport is closed: with nothing after an orderly end. */
   readonly closed: Promise<ParleyError | undefined>;
   readonly #options: ResolvedMuxOptions;
@@ -75,7 +76,7 @@ export class Engine implements FrameSink, StreamHost {
     this.memory = options.memory.open(options.maxBufferedBytes);
     this.terms = new SessionTerms(options);
     this.#flood = new FloodGuard(options.flood, clock.now());
-    this.streams = new Streams(options, this.#flood);
+    this.streams = new StreamTable(options, this.#flood);
     this.writer = new FrameWriter(transport, {
       nowMs: () => clock.now(),
       onWritten: (bytes, frames) => {
@@ -99,7 +100,7 @@ export class Engine implements FrameSink, StreamHost {
         return waitMs;
       },
       signsOfLife: () => this.counters.bytesIn + this.writer.unblockedWrites,
-      onDead: () => this.abort(deadError(options.keepAliveTimeoutMs)),
+      onDead: () => this.abort(keepaliveError(options.keepAliveTimeoutMs)),
     });
     void this.#read();
   }
@@ -172,8 +173,8 @@ export class Engine implements FrameSink, StreamHost {
     return this.#state === "ended" ? this.pings.lastRttMs : this.pings.freshRttMs();
   }
 
-  onMove(core: StreamCore, from: StreamState): void {
-    const { freesOpening, isLast } = this.streams.moved(core, from);
+  onStateChange(core: StreamCore, from: StreamState): void {
+    const { freesOpening, isLast } = this.streams.stateChanged(core, from);
     if (freesOpening) this.#hooks.onOpeningChanged();
     if (!isLast) return;
     this.#hooks.onIdle();
@@ -192,8 +193,8 @@ export class Engine implements FrameSink, StreamHost {
     this.terms.learn(this.streams.own);
   }
 
-  onSpent(core: StreamCore): void {
-    this.streams.spent(core);
+  onReleased(core: StreamCore): void {
+    this.streams.release(core);
   }
 
   // ── FrameSink ──
@@ -381,17 +382,16 @@ export class Engine implements FrameSink, StreamHost {
     this.#closing.resolve(error);
   }
 
-  /** Writes what is queued and lets the peer read it: closing with unread bytes would take it back. */
+  /**
+   * Writes what is queued and lets the peer read it: closing a socket with unread bytes would take it back.
+   */
   async #farewell(): Promise<void> {
-    let cancel = () => {};
-    const late = new Promise<void>((resolve) => cancel = this.clock.after(LINGER_MS, resolve));
     const lastWords = async () => {
       await this.writer.idle();
       await this.#transport.closeWrite();
       await this.#readOver.promise;
     };
-    await Promise.race([late, lastWords().catch(() => {})]);
-    cancel();
+    await waitAtMost(this.clock, LINGER_MS, lastWords());
   }
 
   #sessionFrame(type: FrameHeader["type"], flags: number, length: number): void {

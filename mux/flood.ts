@@ -1,12 +1,13 @@
-// Budgets against peers that are busy for the sake of it: resets, pings, empty frames, frames for dead streams.
+// Budgets against peers that are busy for the sake of it: resets, pings, empty frames, frames for
+// dead streams.
 import { TokenBucket } from "../collections/token_bucket.ts";
 import { ProtocolError } from "../errors.ts";
 import type { Resolved } from "../options/resolved.ts";
 
 /**
- * How much of each kind of noise a peer may make before the session ends with go-away 1. Honest programs stay far
- * below: what they cause, such as cancelled calls, is bounded by the streams and handlers that they may have, and a
- * stream that ends in order fills the budgets up again.
+ * How much of each kind of noise a peer may make before the session ends with go-away 1. Honest
+ * programs stay far below: what they cause, such as cancelled calls, is bounded by the streams and
+ * handlers that they may have, and a stream that ends in order fills the budgets up again.
  */
 export interface FloodLimits {
   /**

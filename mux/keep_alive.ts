@@ -20,7 +20,10 @@ export interface KeepAliveOptions {
 /** Pings now and then; a link that shows no sign of life in time after a ping is dead. */
 export class KeepAlive {
   readonly #options: KeepAliveOptions;
-  /** The checks of the pings under way. They do not hold up the next ping, so the interval is what was asked for. */
+  /**
+   * The checks of the pings under way. They do not hold up the next ping, so the interval is what
+   * was asked for.
+   */
   readonly #checks = new Set<() => void>();
   #cancelNext: () => void = () => {};
 

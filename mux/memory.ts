@@ -1,5 +1,5 @@
-// Budgets for what peers were promised: one per session, under one per process. A window is reserved before its
-// peer hears of it, so what a peer may send is always kept.
+// Budgets for what peers were promised: one per session, under one per process. A window is
+// reserved before its peer hears of it, so what a peer may send is always kept.
 
 /** Default of {@linkcode MuxMemoryOptions.maxBytes}. */
 export const DEFAULT_PROCESS_BYTES: number = 256 * 1024 * 1024;
@@ -22,11 +22,11 @@ export interface MuxMemoryOptions {
 }
 
 /**
- * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless its options name
- * another. Any number of sessions may use it concurrently.
+ * Memory that the sessions of a process share. Every session uses {@linkcode processMemory} unless
+ * its options name another. Any number of sessions may use it concurrently.
  *
- * A session may reserve as much as is left free, and half as much for windows that grow: so a few peers that reserve
- * all they can always leave memory for the next peer.
+ * A session may reserve as much as is left free, and half as much for windows that grow: so a few
+ * peers that reserve all they can always leave memory for the next peer.
  *
  * @example Reserving for a group of sessions 64 MiB of its own
  * ```ts
@@ -64,7 +64,10 @@ export class MuxMemory {
     return this.#reserved;
   }
 
-  /** Bytes by which windows have grown beyond what their streams started with; part of {@linkcode reservedBytes}. */
+  /**
+   * Bytes by which windows have grown beyond what their streams started with; part of
+   * {@linkcode reservedBytes}.
+   */
   get grownBytes(): number {
     return this.#grown;
   }
@@ -128,7 +131,8 @@ export class SessionMemory {
 
   /** Reserves the window that a stream starts with; `false` when there is no room: refuse the stream then. */
   reserve(bytes: number): boolean {
-    // A budget that is not used up takes one more stream, so that one which holds less than a window is of use.
+    // A budget that is not used up takes one more stream, so that one which holds less than a
+    // window is of use.
     const fits = this.#open && this.#reserved < this.#maxBytes &&
       this.#parent.mayReserve(bytes, this.#reserved);
     if (fits) this.#add(0, bytes, 0);
@@ -148,6 +152,11 @@ export class SessionMemory {
     if (this.#open) this.#add(0, -bytes, -grown);
   }
 
+  /** Reserves again, without a limit, what bytes need that were read and put back: see `MuxStream.unread`. */
+  restore(bytes: number): void {
+    if (this.#open) this.#add(0, bytes, 0);
+  }
+
   /** Counts bytes that have come, within what was reserved. */
   hold(bytes: number): void {
     if (this.#open) this.#add(bytes, 0, 0);
@@ -158,7 +167,10 @@ export class SessionMemory {
     if (this.#open) this.#add(-bytes, 0, 0);
   }
 
-  /** Closes the account with its session: what is in it goes back, and what is still unread is not counted. */
+  /**
+   * Closes the account with its session: what is in it goes back, and what is still unread is not
+   * counted.
+   */
   close(): void {
     if (!this.#open) return;
     this.#add(-this.#used, -this.#reserved, -this.#grown);

@@ -1,10 +1,10 @@
 /**
- * Many streams over one connection, by the yamux protocol. For most uses call `mount` and `join` of `./wire`, which
- * add names, authentication and reconnection. Make a {@linkcode MuxSession} on a transport to talk to yamux
- * programs in other languages.
+ * Many streams over one connection, by the yamux protocol. For most uses call `mount` and `join` of
+ * `./wire`, which add names, authentication and reconnection. Make a {@linkcode MuxSession} on a
+ * transport to talk to yamux programs in other languages.
  *
- * A {@linkcode MuxStream} is one flow of bytes in a session. The pure parts, header, window and states, are exported
- * for tools and tests.
+ * A {@linkcode MuxStream} is one flow of bytes in a session. The pure parts, header, window and
+ * states, are exported for tools and tests.
  *
  * @example Two sessions over a pair of transports, and a stream of one of them
  * ```ts
@@ -28,7 +28,7 @@
  * @module
  */
 export { type Clock, systemClock } from "../async/clock.ts";
-export { type EngineCounters } from "./engine_parts.ts";
+export { type EngineCounters } from "./engine_types.ts";
 export { type FloodLimits } from "./flood.ts";
 export {
   decodeHeader,
@@ -48,4 +48,4 @@ export { type LinkStatus, type SessionState, type StreamState } from "./state.ts
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
 export type { MuxTerms, PeerTerms } from "./terms.ts";
 export { type WaitOptions } from "../async/wait.ts";
-export { INITIAL_WINDOW_BYTES } from "./window.ts";
+export { INITIAL_WINDOW_BYTES } from "./credit_window.ts";

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { FloodLimits } from "./flood.ts";
 import { type MuxMemory, processMemory } from "./memory.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** Which ids a side uses: the one that dialled is usually the client. */
 export type MuxRole = "client" | "server";
@@ -31,10 +31,11 @@ export interface MuxSessionOptions {
    */
   maxOpening?: number | undefined;
   /**
-   * Bytes that all streams may reserve for what they receive. Every stream reserves its window, so that what the peer may
-   * send is always kept; once they are used up, further streams are refused.
+   * Bytes that all streams may reserve for what they receive. Every stream reserves its window, so
+   * that what the peer may send is always kept; once they are used up, further streams are refused.
    *
-   * @default {134217728} 128 MiB: 256 streams of the peer and as many of ours, with the 256 KiB that yamux starts with
+   * @default {134217728} 128 MiB: 256 streams of the peer and as many of ours, with the 256 KiB
+   * that yamux starts with
    */
   maxBufferedBytes?: number | undefined;
   /**
@@ -50,8 +51,8 @@ export interface MuxSessionOptions {
    */
   openTimeoutMs?: number | undefined;
   /**
-   * Time without progress that the peer gets to end a stream which the application has closed, before it is reset. A
-   * stream that is still read, or whose reader pauses, has no such limit.
+   * Time without progress that the peer gets to end a stream which the application has closed,
+   * before it is reset. A stream that is still read, or whose reader pauses, has no such limit.
    *
    * @default {60_000} a peer that forgot its FIN must not hold a stream for ever
    */

@@ -7,8 +7,8 @@ import { MAX_U32 } from "./header.ts";
 const FRESH_MS = 10_000;
 
 /**
- * Pings that may go at once, and how soon each is followed by another in the long run: 50 in any ten seconds, half of what a
- * peer of ours takes before it ends the session as flooded.
+ * Pings that may go at once, and how soon each is followed by another in the long run: 50 in any
+ * ten seconds, half of what a peer of ours takes before it ends the session as flooded.
  */
 const PINGS_AT_ONCE = 40;
 const REFILL_MS = 1000;
@@ -118,7 +118,10 @@ export class PingTable {
     for (const waiters of waiting) for (const waiter of waiters) waiter.reject(error);
   }
 
-  /** The callers that the next caller joins; sends a ping for them if none is under way and the budget allows. */
+  /**
+   * The callers that the next caller joins; sends a ping for them if none is under way and the
+   * budget allows.
+   */
   #join(fresh: boolean): Set<Waiter> {
     const nowMs = this.#hooks.clock.now();
     if (!fresh && this.#latest !== undefined && nowMs - this.#latest.sentAt < SHARED_MS) {

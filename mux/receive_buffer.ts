@@ -42,6 +42,13 @@ export class ReceiveBuffer {
     }
   }
 
+  /** Puts bytes that were taken last back in front; the caller must not change them any more. */
+  unshift(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    const isWorthKeeping = bytes.length * MIN_SHARE >= bytes.buffer.byteLength;
+    this.#chunks.unshift(isWorthKeeping ? bytes : bytes.slice());
+  }
+
   /** Returns the next bytes, which belong to the caller from then on. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks.shift();

@@ -4,7 +4,7 @@ import type { Clock } from "../async/clock.ts";
 import type { SessionMemory } from "./memory.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { type WaitOptions, watchWait } from "../async/wait.ts";
-import { ReceiveWindow } from "./window.ts";
+import { ReceiveWindow } from "./credit_window.ts";
 
 /** What a {@linkcode ReceiveSide} needs from its stream. */
 export interface ReceiveHooks {
@@ -99,7 +99,10 @@ export class ReceiveSide {
     return this.#reader !== undefined;
   }
 
-  /** Grows a window that started small, as far as memory goes; the result is the credit to announce to the peer. */
+  /**
+   * Grows a window that started small, as far as memory goes; the result is the credit to announce
+   * to the peer.
+   */
   topUp(): number {
     return this.#phase.kind === "open" ? this.#window.topUp(this.#grow) : 0;
   }
@@ -161,6 +164,30 @@ export class ReceiveSide {
     if (this.#phase.kind === "failed") return Promise.reject(this.#phase.error);
     if (this.#phase.kind !== "open") return Promise.resolve(null);
     return this.#wait(options);
+  }
+
+  /**
+   * Puts back the last bytes that {@linkcode read} returned, or the end of them: the next read
+   * returns them first.
+   */
+  unread(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (this.#reader !== undefined) {
+      throw new TypeError("Cannot put bytes back: a read is under way");
+    }
+    if (this.#phase.kind !== "open" && this.#phase.kind !== "ended") {
+      // What was unread when the stream ended was dropped.
+      this.#discardedBytes += bytes.length;
+      return;
+    }
+    this.#buffer.unshift(bytes);
+    this.#window.unconsume(bytes.length);
+    this.#hooks.memory.hold(bytes.length);
+    // The read has released what it took off a stream that gets no more bytes.
+    const missing = this.#buffer.bytes - this.#reserved;
+    if (missing <= 0) return;
+    this.#hooks.memory.restore(missing);
+    this.#reserved += missing;
   }
 
   /** Drops what came and what will come; the peer gets no more credit. A read that waits returns `null`. */

@@ -3,7 +3,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
 import { FrameType } from "./header.ts";
 import { type WaitOptions, watchWait } from "../async/wait.ts";
-import { SendWindow } from "./window.ts";
+import { SendWindow } from "./credit_window.ts";
 import type { Batch, FrameSource, FrameWriter } from "./writer.ts";
 
 const DONE = Promise.resolve();

@@ -4,14 +4,16 @@ import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { Engine } from "./engine.ts";
-import { type EngineCounters, unconfirmedError } from "./engine_parts.ts";
+import { type EngineCounters, unconfirmedError } from "./engine_types.ts";
 import { type MuxSessionOptions, type ResolvedMuxOptions, resolveMuxOptions } from "./options.ts";
 import type { SessionState } from "./state.ts";
 import { MuxStream } from "./stream.ts";
 import type { StreamCore } from "./stream_core.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { checkTerm, MAX_STREAMS, type MuxTerms, type PeerTerms } from "./terms.ts";
+import { AttemptQueue } from "../async/attempt_queue.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** What a session has done so far. */
 export interface MuxSessionStats extends Readonly<EngineCounters> {
@@ -33,21 +35,15 @@ export interface MuxCloseOptions {
   timeoutMs?: number | undefined;
 }
 
-/** A caller that waits for a stream, incoming or to be opened. */
-interface Waiter {
-  /** Looks whether the wait is over. */
-  readonly check: () => void;
-}
-
 /**
  * Many streams over one connection, by the yamux protocol; the peer may be any yamux program. The session
  * owns its transport and closes it.
  *
- * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods receives
- * go-away 1 and is cut off; `closed` then resolves with the {@linkcode ProtocolError}.
+ * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods
+ * receives go-away 1 and is cut off; `closed` then resolves with the {@linkcode ProtocolError}.
  *
- * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream
- * goes to the call that has waited longest.
+ * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream goes
+ * to the call that has waited longest.
  *
  * @example Both sides over a pair in memory
  * ```ts
@@ -80,8 +76,8 @@ interface Waiter {
 export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   readonly #options: ResolvedMuxOptions;
   readonly #engine: Engine;
-  #accepting: Waiter[] = [];
-  #opening: Waiter[] = [];
+  readonly #accepting = new AttemptQueue();
+  readonly #opening = new AttemptQueue();
   #idle: (() => void)[] = [];
   #closing: Promise<void> | undefined;
 
@@ -94,13 +90,13 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     checkOptionNames("Cannot start a session", options, MUX_SESSION_NAMES);
     this.#options = resolveMuxOptions(options);
     this.#engine = new Engine(transport, this.#options, {
-      onIncoming: () => this.#accepting.shift()?.check(),
-      onOpeningChanged: () => this.#wakeOpeners(),
+      onIncoming: () => this.#accepting.wakeFirst(),
+      onOpeningChanged: () => this.#opening.wakeAll(),
       onIdle: () => this.#wakeIdle(),
       onEnd: () => {
-        this.#wakeOpeners();
+        this.#opening.wakeAll();
         this.#wakeIdle();
-        for (const waiter of this.#accepting.splice(0)) waiter.check();
+        this.#accepting.wakeAll();
       },
     });
   }
@@ -111,29 +107,36 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Resolves once the session is over and the transport closed: with `undefined` after an orderly end,
-   * else with the error that ended it. Never rejects.
+   * Resolves once the session is over and the transport closed: with `undefined` after an orderly end, else
+   * with what ended it. Never rejects.
    */
   get closed(): Promise<ParleyError | undefined> {
     return this.#engine.closed;
   }
 
   /**
-   * Opens a stream. It can be written to at once; if the peer refuses it, reads reject with
-   * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when the peer was going away. Waits for its turn while
-   * the peer accepts no more streams (by {@linkcode agree}, or by its refusals), or `maxOpening` wait.
+   * Opens a stream. It can be written to at once; the peer may still refuse it, and reads then reject with
+   * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when it was going away. Waits its turn while the peer takes
+   * no more streams: as many as it announced ({@linkcode agree}), or as its refusals have shown; and while
+   * `maxOpening` have no answer.
    *
-   * @throws {ClosedError} `ERR_GOING_AWAY` once a side went away, `ERR_CLOSED` or `ERR_RESET` after the end
-   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when it got no turn within `timeoutMs`, or no memory
+   * @throws {ClosedError} `ERR_GOING_AWAY` once either side went away, `ERR_CLOSED` or `ERR_RESET` after the
+   * end
+   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when its turn did not come within `timeoutMs`, or no memory
+   * is left
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when those before it had no answer within `timeoutMs`
    */
   async openStream(options: WaitOptions = {}): Promise<MuxStream> {
     checkWait("open a stream", options);
     options.signal?.throwIfAborted();
     // Who waits already has the earlier turn.
-    const opened = this.#opening.length === 0 ? this.#open() : undefined;
+    const opened = this.#opening.isEmpty ? this.#open() : undefined;
     if (opened !== undefined) return opened;
-    return await this.#wait(this.#opening, options, () => this.#open(), (ms) => this.#lateOpen(ms));
+    return await this.#opening.wait(options, {
+      clock: this.#options.clock,
+      attempt: () => this.#open(),
+      timeout: (ms) => this.#lateOpen(ms),
+    });
   }
 
   /**
@@ -147,14 +150,17 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     options.signal?.throwIfAborted();
     const ready = this.#accept();
     if (ready !== undefined) return ready;
-    return await this.#wait(this.#accepting, options, () => this.#accept(), (ms) => {
-      return new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`);
+    return await this.#accepting.wait(options, {
+      clock: this.#options.clock,
+      attempt: () => this.#accept(),
+      timeout: (ms) => new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`),
     });
   }
 
   /**
-   * Measures the round trip, in milliseconds. Call it as often as you like: calls during a ping share its
-   * answer, and at most 50 pings leave in any ten seconds (40 at once), the keepalive's included.
+   * Measures the round trip, in milliseconds. It may be called as often as you like: who asks while a ping is
+   * under way shares its answer, and no more than 50 go in any ten seconds (40 at once), with those of the
+   * keepalive; others wait their turn.
    *
    * @throws {ClosedError} when the session is over or ends before the answer
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came within `timeoutMs`
@@ -183,12 +189,14 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Sets the terms that the peer announced, by a protocol of yours. Call it again when they change.
+   * Takes note of what the peer announced that it accepts, by a protocol of yours. May be called again when
+   * that changes.
    *
-   * With `maxStreams`, {@linkcode openStream} waits for its turn and is not refused. With `windowBytes`, and
-   * if {@linkcode terms} was announced to the peer as well, streams start with the small windows of the terms
-   * and grow as memory allows, and both sides know the end of a handler ({@linkcode MuxStream.retire}).
-   * Call it before the peer may open streams under these terms.
+   * With `maxStreams`, {@linkcode openStream} waits its turn in place of being refused. With `windowBytes`,
+   * which holds only if {@linkcode terms} was announced to the peer as well, streams start with the small
+   * windows of the terms in place of 256 KiB and grow as memory allows, and the end of a handler
+   * ({@linkcode MuxStream.retire}) is known to both sides. Call it before the peer may open streams under
+   * these terms.
    *
    * @throws {RangeError} when a term is out of range
    */
@@ -199,7 +207,10 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.agree(theirs);
   }
 
-  /** Lets the peer have more streams open than `maxStreams`. Announce it first. Fewer changes nothing. */
+  /**
+   * Lets the peer have more streams open than `maxStreams` of the options. Announce it first. Fewer changes
+   * nothing.
+   */
   raiseMaxStreams(maxStreams: number): void {
     checkTerm("maxStreams", maxStreams, MAX_STREAMS);
     this.#engine.terms.raiseMaxStreams(maxStreams);
@@ -211,15 +222,18 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.memory.raise(maxBufferedBytes);
   }
 
-  /** Announces that the session accepts no new streams: neither side can open any, old ones finish. */
+  /**
+   * Announces to the peer that the session accepts no new streams; neither side can open one any more, old
+   * ones finish.
+   */
   goAway(): void {
     this.#engine.goAway();
-    this.#wakeOpeners();
+    this.#opening.wakeAll();
   }
 
   /**
-   * Ends the session in order: sends go-away, resets streams that were not accepted, lets the others
-   * finish, then closes the transport. Idempotent: later calls wait for the first.
+   * Ends the session in order: go-away, streams that were not accepted are reset, the others finish, then the
+   * transport is closed. Idempotent: later calls wait for the first.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
@@ -298,26 +312,13 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   /** True once no stream is left, false when that took too long. */
   #drained(timeoutMs: number): Promise<boolean> {
     if (this.#engine.streams.live === 0 || this.#engine.state === "ended") return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(timeoutMs, () => resolve(false));
-      this.#idle.push(() => (cancel(), resolve(true)));
-    });
+    const { promise: idle, resolve } = Promise.withResolvers<void>();
+    this.#idle.push(resolve);
+    return waitAtMost(this.#options.clock, timeoutMs, idle);
   }
 
   #wakeIdle(): void {
     for (const resolve of this.#idle.splice(0)) resolve();
-  }
-
-  /** Lets callers that wait to open a stream try, in their order, until one must go on waiting. */
-  #wakeOpeners(): void {
-    if (this.#opening.length === 0) return;
-    const opening = this.#opening.splice(0);
-    for (let index = 0; index < opening.length; index++) {
-      opening[index]?.check();
-      if (this.#opening.length === 0) continue;
-      this.#opening.push(...opening.slice(index + 1));
-      return;
-    }
   }
 
   #checkEnd(): void {
@@ -360,39 +361,5 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   #offer(core: StreamCore): MuxStream {
     return new MuxStream(core, this.#options.clock);
-  }
-
-  /** Waits until `attempt` returns something or throws. */
-  #wait<T>(
-    queue: Waiter[],
-    options: WaitOptions,
-    attempt: () => T | undefined,
-    timeout: (ms: number) => Error,
-  ): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: Waiter = {
-      check: () => {
-        try {
-          const result = attempt();
-          if (result === undefined) return void queue.push(waiter);
-          stop();
-          resolve(result);
-        } catch (error) {
-          stop();
-          reject(error);
-        }
-      },
-    };
-    const stop = watchWait(options, {
-      clock: this.#options.clock,
-      cancel: (error) => {
-        const index = queue.indexOf(waiter);
-        if (index >= 0) queue.splice(index, 1);
-        reject(error);
-      },
-      timeout,
-    });
-    queue.push(waiter);
-    return promise;
   }
 }

@@ -45,7 +45,10 @@ export type StreamState =
 /** The life of a stream or a session in the words that all links share. */
 export type LinkStatus = "open" | "closing" | "closed";
 
-/** Reduces a state to what the owner of a link wants to know: whether we may still write, and whether it is over. */
+/**
+ * Reduces a state to what the owner of a link wants to know: whether we may still write, and
+ * whether it is over.
+ */
 export function streamStatus(state: StreamState): LinkStatus {
   if (isOver(state)) return "closed";
   return state === "writeClosed" || state === "openingWriteClosed" ? "closing" : "open";
@@ -105,16 +108,11 @@ const TABLE: Readonly<Record<StreamState, Row>> = {
 };
 
 /**
- * The state after `event`; `undefined` when `event` must not happen in `state`: a peer that causes it broke the
- * protocol (data or FIN after FIN).
+ * The state after `event`; `undefined` when `event` must not happen in `state`: a peer that causes
+ * it broke the protocol (data or FIN after FIN).
  */
 export function nextState(state: StreamState, event: StreamEvent): StreamState | undefined {
   return TABLE[state][event];
-}
-
-/** True while the application may write. */
-export function canWrite(state: StreamState): boolean {
-  return state === "open" || state === "opening" || state === "readClosed";
 }
 
 /** True once nothing more can come from the peer. */
@@ -158,7 +156,10 @@ export type SessionState =
   /** The transport is closed or about to be. */
   | "ended";
 
-/** Reduces a state to what the owner of a session wants to know: whether it may open streams, and whether it is over. */
+/**
+ * Reduces a state to what the owner of a session wants to know: whether it may open streams, and
+ * whether it is over.
+ */
 export function sessionStatus(state: SessionState): LinkStatus {
   if (state === "ended") return "closed";
   return state === "open" ? "open" : "closing";

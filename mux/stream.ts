@@ -3,6 +3,7 @@ import { type ParleyError, TimeoutError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
 import { type LinkStatus, type StreamState, streamStatus } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
+import { waitAtMost } from "../async/wait_at_most.ts";
 import { checkWait, type WaitOptions, watchWait } from "../async/wait.ts";
 
 /** Time for which the end of a scope waits for the peer to end its stream. */
@@ -25,12 +26,13 @@ export interface MuxStreamStats {
 }
 
 /**
- * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through {@linkcode readable};
- * write with {@linkcode write} or through {@linkcode writable}. The direct methods are faster. The peer may send only
- * as much as its window allows, and the window grows again as bytes are read.
+ * One bidirectional flow of bytes. Read with {@linkcode read}, with `for await`, or through
+ * {@linkcode readable}; write with {@linkcode write} or through {@linkcode writable}. The direct
+ * methods are faster. The peer may send only as much as its window allows, and the window grows
+ * again as bytes are read.
  *
- * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
- * of the calls.
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes
+ * leave in the order of the calls.
  *
  * @example
  * ```ts
@@ -77,16 +79,16 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Resolves once the stream is over: with `undefined` after a FIN of each side, else with what ended it. Never
-   * rejects.
+   * Resolves once the stream is over: with `undefined` after a FIN of each side, else with what
+   * ended it. Never rejects.
    */
   get closed(): Promise<ParleyError | undefined> {
     return this.#core.closed;
   }
 
   /**
-   * Waits for the next bytes; `null` at the peer's FIN. The chunk belongs to the caller. A read that ends early
-   * loses nothing: the next one goes on.
+   * Waits for the next bytes; `null` at the peer's FIN. The chunk belongs to the caller. A read
+   * that ends early loses nothing: the next one goes on.
    *
    * @throws {ClosedError} `ERR_RESET` when either side reset the stream or the session was lost
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when nothing came within `timeoutMs`
@@ -99,8 +101,39 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode read}, with chunks that wait joined as far as they fit in `limitBytes`: for readers to whom each chunk costs more
-   * than a copy.
+   * Puts back bytes that were read too far: the next read returns them first. `bytes` must be the
+   * end of the last chunk that was read, or all of it, and belongs to the stream from then on. If
+   * the stream has broken off meanwhile, they are dropped as all that was unread.
+   *
+   * @throws {TypeError} when a read is under way
+   *
+   * @example Taking a line off a stream, and leaving the rest to the next reader
+   * ```ts
+   * import { memoryPair } from "@parley/parley";
+   * import { MuxSession } from "@parley/parley/mux";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = memoryPair();
+   * await using client = new MuxSession(left, { role: "client" });
+   * await using server = new MuxSession(right, { role: "server" });
+   * const there = await client.openStream();
+   * await there.write(new TextEncoder().encode("title\nbody"));
+   * await there.closeWrite();
+   *
+   * const here = await server.acceptStream();
+   * const chunk = await here!.read();
+   * here!.unread(chunk!.subarray(chunk!.indexOf(10) + 1));
+   * assertEquals(await new Response(here!.readable).text(), "body");
+   * await here!.closeWrite();
+   * ```
+   */
+  unread(bytes: Uint8Array): void {
+    this.#core.unread(bytes, this);
+  }
+
+  /**
+   * As {@linkcode read}, with chunks that wait joined as far as they fit in `limitBytes`: for
+   * readers to whom each chunk costs more than a copy.
    */
   readJoined(limitBytes: number): Promise<Uint8Array | null> {
     this.#uses += 1;
@@ -108,9 +141,9 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Sends `bytes`; resolves when they were taken over, and only then may they be changed. That waits for the
-   * peer's window: a peer that does not read holds us up here. Writes keep their order. When a write that has gone
-   * in part ends early, the stream is reset.
+   * Sends `bytes`; resolves when they were taken over, and only then may they be changed. That
+   * waits for the peer's window: a peer that does not read holds us up here. Writes keep their
+   * order. When a write that has gone in part ends early, the stream is reset.
    *
    * @throws {ClosedError} `ERR_CLOSED` after {@linkcode closeWrite}, `ERR_RESET` after a reset
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when the bytes were not taken within `timeoutMs`
@@ -122,8 +155,8 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends our direction after everything written; the peer reads to its end, and we go on reading. Resolves when
-   * FIN is on its way. Idempotent.
+   * Ends our direction after everything written; the peer reads to its end, and we go on reading.
+   * Resolves when FIN is on its way. Idempotent.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream was reset before
    */
@@ -132,12 +165,13 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends our direction after everything written, and stops reading: what still comes is heard and not kept, and a peer
-   * that goes on sending is refused with a reset. So read to the end first when it matters. Resolves when the stream is
-   * over, which the peer decides: it gets `halfCloseTimeoutMs` without progress, then the stream is reset. Idempotent.
+   * Ends our direction after everything written, and stops reading: what still comes is heard and
+   * not kept, and a peer that goes on sending is refused with a reset. So read to the end first
+   * when it matters. Resolves when the stream is over, which the peer decides: it gets
+   * `halfCloseTimeoutMs` without progress, then the stream is reset. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when written bytes were not taken in that time, or the stream was not over
-   *   within `timeoutMs`; `cutBytes` counts what was lost
+   * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when written bytes were not taken in that time, or
+   * the stream was not over within `timeoutMs`; `cutBytes` counts what was lost
    */
   async close(options: WaitOptions = {}): Promise<void> {
     checkWait("close the stream", options);
@@ -160,15 +194,19 @@ export class MuxStream implements AsyncDisposable {
     if (ended instanceof TimeoutError && ended.cutBytes > 0) throw ended;
   }
 
-  /** Stops reading now: what comes is dropped. Once our direction is over too, the peer gets a reset at once. */
+  /**
+   * Stops reading now: what comes is dropped. Once our direction is over too, the peer gets a reset
+   * at once.
+   */
   cancel(): void {
     this.#core.cancel();
   }
 
   /**
-   * Ends a stream that a handler has served, once the handler has returned. Between sides that agreed on terms
-   * ({@linkcode MuxSession.agree}) the stream is then over for the opener too, in order if everything that it sent was
-   * used; otherwise this is {@linkcode close}. `unreadBytes` were read off the stream and not used.
+   * Ends a stream that a handler has served, once the handler has returned. Between sides that
+   * agreed on terms ({@linkcode MuxSession.agree}) the stream is then over for the opener too, in
+   * order if everything that it sent was used; otherwise this is {@linkcode close}. `unreadBytes`
+   * were read off the stream and not used.
    *
    * @throws {TimeoutError} as {@linkcode close} does
    */
@@ -190,7 +228,10 @@ export class MuxStream implements AsyncDisposable {
     return this.#core.signal;
   }
 
-  /** True once a read or a write ended by its `timeoutMs` or `signal`: the flow is no longer what the caller planned. */
+  /**
+   * True once a read or a write ended by its `timeoutMs` or `signal`: the flow is no longer what
+   * the caller planned.
+   */
   get hasGivenUp(): boolean {
     return this.#core.receiver.hasGivenUp || this.#core.sender.hasGivenUp;
   }
@@ -211,8 +252,9 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent. `failed` shows a peer that
-   * agreed on terms that the handler failed: its error then has a `RemoteError` with `ERR_HANDLER` as cause.
+   * Ends both directions now; waiting calls of both sides reject with `ERR_RESET`. Idempotent.
+   * `failed` shows a peer that agreed on terms that the handler failed: its error then has a
+   * `RemoteError` with `ERR_HANDLER` as cause.
    */
   reset(reason?: unknown, { failed = false }: { readonly failed?: boolean | undefined } = {}): void {
     this.#core.reset(reason, failed);
@@ -237,8 +279,9 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * What the peer sends. It holds no bytes of its own, so credit goes back only for what was taken. Cancelling
-   * drops what comes from then on; together with a closed {@linkcode writable} that resets the stream.
+   * What the peer sends. It holds no bytes of its own, so credit goes back only for what was taken.
+   * Cancelling drops what comes from then on; together with a closed {@linkcode writable} that
+   * resets the stream.
    */
   get readable(): ReadableStream<Uint8Array> {
     const { receiver } = this.#core;
@@ -279,16 +322,14 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset}, and a peer that does not
-   * end the stream within half a second is not waited for: the stream then ends by itself. It never rejects, so that it
-   * hides no error by which the scope is left; {@linkcode closed} says how the stream ended.
+   * The same as {@linkcode close}, but a stream on which a wait was given up is {@linkcode reset},
+   * and a peer that does not end the stream within half a second is not waited for: the stream then
+   * ends by itself. It never rejects, so that it hides no error by which the scope is left;
+   * {@linkcode closed} says how the stream ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.hasGivenUp) this.reset();
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(LEAVE_MS, resolve);
-    await Promise.race([this.close().catch(() => {}), late]);
-    cancel();
+    await waitAtMost(this.#clock, LEAVE_MS, this.close());
   }
 
   #lateClose(ms: number): TimeoutError {

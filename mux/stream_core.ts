@@ -14,7 +14,7 @@ import {
   type StreamEvent,
   type StreamState,
 } from "./state.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 import type { SessionTerms } from "./terms.ts";
 import type { FrameWriter } from "./writer.ts";
 
@@ -38,13 +38,13 @@ export interface StreamHost {
   /** Round trip of the session, milliseconds; asking for it keeps it fresh. */
   rttMs(): number | undefined;
   /** The stream went from one state to another. */
-  onMove(core: StreamCore, from: StreamState): void;
+  onStateChange(core: StreamCore, from: StreamState): void;
   /** The application no longer reads or writes: the peer must bring the stream to its end in time. */
   onClosing(core: StreamCore): void;
   /** The peer refused a stream of ours. */
   onRefused(): void;
   /** The stream is over and holds nothing any more. */
-  onSpent(core: StreamCore): void;
+  onReleased(core: StreamCore): void;
 }
 
 /** The inner side of a stream. */
@@ -83,7 +83,7 @@ export class StreamCore {
       memory: host.memory,
       rttMs: () => host.rttMs(),
       onCredit: (length) => this.#frame(0, length),
-      onDrained: () => this.#checkSpent(),
+      onDrained: () => this.#releaseIfEmpty(),
     });
   }
 
@@ -95,11 +95,6 @@ export class StreamCore {
   /** Where it stands. */
   get state(): StreamState {
     return this.#state;
-  }
-
-  /** What ended it; `undefined` while it lives and after an orderly end. */
-  get error(): ParleyError | undefined {
-    return this.#ended;
   }
 
   /** Resolves at the end: with nothing after both FINs, else with what ended it. */
@@ -152,7 +147,7 @@ export class StreamCore {
     if (flags & Flag.fin) {
       this.#move("receiveFin");
       this.receiver.end();
-      this.#checkSpent();
+      this.#releaseIfEmpty();
     }
     if (flags & Flag.rst) this.#onReset(length);
   }
@@ -161,6 +156,12 @@ export class StreamCore {
   onBody(bytes: Uint8Array): void {
     this.receiver.push(bytes);
     this.#refuseUnwanted();
+  }
+
+  /** Puts bytes back that were read last; `handle` is what the application holds of the stream. */
+  unread(bytes: Uint8Array, handle: object): void {
+    this.receiver.unread(bytes);
+    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) unread.register(handle, this);
   }
 
   /** Ends it with RST; `reason` becomes the cause of what waiting calls reject with. */
@@ -193,7 +194,7 @@ export class StreamCore {
     this.receiver.discard();
     if (!isWriteOver(this.#state)) this.sender.finish().catch(() => {});
     this.#refuseUnwanted();
-    this.#checkSpent();
+    this.#releaseIfEmpty();
     if (this.#isClosing || isOver(this.#state)) return;
     this.#isClosing = true;
     this.#host.onClosing(this);
@@ -205,7 +206,7 @@ export class StreamCore {
     // The caller says so: a peer that still sends need not go on.
     this.#hasLingered = true;
     if (isWriteOver(this.#state) && !isReadOver(this.#state)) this.#endUnwanted();
-    this.#checkSpent();
+    this.#releaseIfEmpty();
   }
 
   /** Ends a served stream: see `MuxStream.retire`. `unreadBytes` were taken off the stream and not used. */
@@ -260,7 +261,10 @@ export class StreamCore {
     return new ClosedError("ERR_RESET", text, { cause, unsentBytes: this.sender.pendingBytes });
   }
 
-  /** FIN and RST together: the peer's handler has returned. It took `count` bytes in all, and reads no more. */
+  /**
+   * FIN and RST together: the peer's handler has returned. It took `count` bytes in all, and reads
+   * no more.
+   */
   #onCountedEnd(count: number): void {
     if (isOver(this.#state)) return;
     const { sentBytes, pendingBytes } = this.sender;
@@ -275,14 +279,17 @@ export class StreamCore {
     this.#endWith(new ClosedError("ERR_RESET", text, { unsentBytes: pendingBytes }), { drop: false });
   }
 
-  /** Everything queued has gone: FIN follows in a frame of its own, as peers that look at flags first would miss bytes. */
+  /**
+   * Everything queued has gone: FIN follows in a frame of its own, as peers that look at flags
+   * first would miss bytes.
+   */
   #sendFin(): void {
     const unread = this.#retiredUnread;
     if (unread === undefined || !this.#host.terms.hasAgreed || this.#isDone(unread)) {
       this.#frame(Flag.fin, 0);
       this.#move("sendFin");
       this.#refuseUnwanted();
-      this.#checkSpent();
+      this.#releaseIfEmpty();
       return;
     }
     this.#sendCountedEnd(unread);
@@ -300,9 +307,10 @@ export class StreamCore {
   }
 
   /**
-   * Data that will not be read is answered with RST, as TCP does, once our own data is through. A peer that keeps what
-   * it has not read only until RST comes (hashicorp/yamux) may still be reading what we said: it is left alone until it
-   * has used up its window and waits for credit, and for a second then.
+   * Data that will not be read is answered with RST, as TCP does, once our own data is through. A
+   * peer that keeps what it has not read only until RST comes (hashicorp/yamux) may still be
+   * reading what we said: it is left alone until it has used up its window and waits for credit,
+   * and for a second then.
    */
   #refuseUnwanted(): void {
     if (this.receiver.discardedBytes === 0 || !isWriteOver(this.#state) || isReadOver(this.#state)) return;
@@ -321,7 +329,7 @@ export class StreamCore {
 
   /** Ends it, if it has not ended, by a reset that takes nothing from this side. */
   #endInOrder(): void {
-    if (isOver(this.#state)) return this.#checkSpent();
+    if (isOver(this.#state)) return this.#releaseIfEmpty();
     this.#move("reset");
     this.sender.stop();
     this.#settle();
@@ -348,20 +356,20 @@ export class StreamCore {
     if (to === from) return;
     this.#state = to;
     if (to === "closed") this.#settle();
-    this.#host.onMove(this, from);
+    this.#host.onStateChange(this, from);
   }
 
   #settle(): void {
     this.#cancelLinger?.();
     this.#closed?.resolve(this.#ended);
-    this.#checkSpent();
+    this.#releaseIfEmpty();
   }
 
-  #checkSpent(): void {
+  #releaseIfEmpty(): void {
     if (!isOver(this.#state)) return;
     const { handle } = this;
     this.handle = undefined;
-    if (this.receiver.bufferedBytes === 0) this.#host.onSpent(this);
+    if (this.receiver.bufferedBytes === 0) this.#host.onReleased(this);
     else if (handle !== undefined) unread.register(handle, this);
   }
 
@@ -370,7 +378,10 @@ export class StreamCore {
   }
 }
 
-/** Streams that are over with bytes unread: they are freed when the application drops what it holds of them. */
+/**
+ * Streams that are over with bytes unread: they are freed when the application drops what it holds
+ * of them.
+ */
 const unread = new FinalizationRegistry<StreamCore>((core) => core.receiver.discard());
 
 /** A count of bytes as a length field holds it. */

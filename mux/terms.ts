@@ -1,7 +1,7 @@
 // Terms: what each side of a session accepts from the other, as announced or as learned from refusals.
 import type { Clock } from "../async/clock.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
-import { INITIAL_WINDOW_BYTES } from "./window.ts";
+import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 
 /** What one side of a session takes from the other. */
 export interface MuxTerms {
@@ -18,7 +18,10 @@ export type PeerTerms = { readonly [Name in keyof MuxTerms]?: MuxTerms[Name] | u
 export const MAX_STREAMS: number = 1 << 24;
 /** The least window with which streams start: one small write. */
 const MIN_WINDOW_BYTES = 1024;
-/** A refusal with fewer streams open than this is no limit that the peer has: its program did not want the stream. */
+/**
+ * A refusal with fewer streams open than this is no limit that the peer has: its program did not
+ * want the stream.
+ */
 const MIN_LEARNED = 16;
 /** How long a limit that was learned holds, in ms: the peer may only have been short of memory. */
 const LEARNED_MS = 30_000;
@@ -31,7 +34,10 @@ export class SessionTerms {
   #hasAgreed = false;
   #receiveWindowBytes = INITIAL_WINDOW_BYTES;
   #sendWindowBytes = INITIAL_WINDOW_BYTES;
-  /** A bare ACK came: the peer answers at once what it takes. Others (@libp2p/yamux) send theirs with their first data. */
+  /**
+   * A bare ACK came: the peer answers at once what it takes. Others (@libp2p/yamux) send theirs
+   * with their first data.
+   */
   answersAtOnce = false;
 
   constructor(options: ResolvedMuxOptions) {
@@ -61,8 +67,8 @@ export class SessionTerms {
   }
 
   /**
-   * What this side announces. The window: a quarter of the budget holds all streams that the peer may open, another quarter
-   * as many of ours, and the rest is for windows that grow.
+   * What this side announces. The window: a quarter of the budget holds all streams that the peer
+   * may open, another quarter as many of ours, and the rest is for windows that grow.
    */
   get ours(): MuxTerms {
     const share = Math.floor(this.#options.maxBufferedBytes / 4 / this.#options.maxStreams);

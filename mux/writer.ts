@@ -5,8 +5,8 @@ import { HEADER_BYTES, writeHeader } from "./header.ts";
 import type { FrameHeader } from "./header.ts";
 
 /**
- * How much is joined into one write. Four slices fill a batch with their headers: a slice that is cut at the end of a batch would
- * cost its stream the next turn, time and again.
+ * How much is joined into one write. Four slices fill a batch with their headers: a slice that is
+ * cut at the end of a batch would cost its stream the next turn, time and again.
  */
 interface BatchSize {
   /** Most bytes of the write. */
@@ -19,7 +19,10 @@ interface BatchSize {
 const CAREFUL: BatchSize = { limitBytes: LARGE_BYTES, sliceBytes: LARGE_BYTES / 4 - HEADER_BYTES };
 /** On a fast link, where calls and frames cost more than bytes. */
 const GENEROUS: BatchSize = { limitBytes: HUGE_BYTES, sliceBytes: 64 * 1024 };
-/** A link is fast when the kernel takes a well-filled batch within so many ms: 26 MB/s for a generous one ... */
+/**
+ * A link is fast when the kernel takes a well-filled batch within so many ms: 26 MB/s for a
+ * generous one ...
+ */
 const FAST_MS = 10;
 /** ... so many times in a row: room in its buffer alone makes one or two fast. */
 const FAST_IN_A_ROW = 4;
@@ -155,7 +158,10 @@ export class FrameWriter {
     this.#hooks = hooks;
   }
 
-  /** Bytes of frames that are queued and that the kernel has not taken, without the data that streams still hold. */
+  /**
+   * Bytes of frames that are queued and that the kernel has not taken, without the data that
+   * streams still hold.
+   */
   get queuedBytes(): number {
     return this.#underWay + this.#open.used + this.#control.length * HEADER_BYTES;
   }
@@ -241,7 +247,8 @@ export class FrameWriter {
     try {
       while (!this.#stopped) {
         await this.#gather();
-        // A caller in the very turn in which that ended has found a writer at work, and nothing would wake it again.
+        // A caller in the very turn in which that ended has found a writer at work, and nothing
+        // would wake it again.
         this.#assemble();
         const batch = this.#open;
         if (batch.used === 0) break;
@@ -260,7 +267,8 @@ export class FrameWriter {
         this.#hooks.onWritten(used, count);
       }
     } catch (error) {
-      // The transport may still read from what it failed to write: that buffer must not be used for anything else.
+      // The transport may still read from what it failed to write: that buffer must not be used for
+      // anything else.
       this.#spare = new Batch();
       this.stop();
       this.#hooks.onError(error);

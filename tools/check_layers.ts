@@ -28,7 +28,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "limits/": 1,
   "mux/header.ts": 1,
   "mux/state.ts": 1,
-  "mux/window.ts": 1,
+  "mux/credit_window.ts": 1,
   "net/address/": 1,
   "net/transport/first_bytes.ts": 1,
   "net/transport/proxy_header.ts": 1,

@@ -2,7 +2,7 @@
 import { Backoff } from "../async/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
-import { ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
 import { dial, type DialStage } from "../net/dial.ts";
 import { hungAt } from "../net/socket/stages.ts";
@@ -10,15 +10,16 @@ import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../s
 import { resolveClientTls } from "../tls/load.ts";
 import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { pause } from "../async/pause.ts";
-import { checkName, checkToken, type Control } from "./protocol/frames.ts";
-import { type EstablishedSession, greet } from "./session/handshake.ts";
+import { checkName, checkToken } from "./protocol/frames.ts";
+import type { EstablishedSession } from "./session/established.ts";
+import { handshakeAsClient } from "./session/handshake.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
 import type { JoinOptions } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
-import { nameStream, sessionEnded } from "./protocol/refusals.ts";
+import { nameStream } from "./protocol/refusals.ts";
 import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
@@ -38,7 +39,8 @@ export interface WirePeer {
    * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
    * it until the peer is there.
    *
-   * @throws {RemoteError} `ERR_NO_PEER` without the peer, and as {@linkcode WireSession.open} does
+   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, or did not join in time, and as
+   * {@linkcode WireSession.open} does
    */
   open(name: string, options?: OpenOptions): Promise<WireStream>;
 }
@@ -52,10 +54,11 @@ const CLOSE_MS = 10_000;
 const MAX_PAIR_STREAMS = 1 << 16;
 
 /**
- * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost.
- * Returns at once: `wire.ready` resolves when the first session is open. Refused credentials end it, and so does
- * a newer session with the same credentials, which takes the name over (`ERR_NAME_TAKEN`: else two processes
- * would take it from each other for ever). Nothing else does, unless `reconnect` says so.
+ * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session
+ * is lost. Returns at once: `wire.ready` resolves when the first session is open. Refused
+ * credentials end it, and so does a newer session with the same ones, which takes the name over
+ * (`ERR_NAME_TAKEN`: else two processes would take it from each other for ever). Nothing else does,
+ * unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *
@@ -86,14 +89,17 @@ export function join(options: JoinOptions): JoinedWire {
 export class JoinedWire implements AsyncDisposable {
   /** Resolves when the first session is open; rejects when there will be none, with the reason. */
   readonly ready: Promise<void>;
-  /** Resolves when all is over: with the error that ended it, `undefined` after `close`. Never rejects. */
+  /**
+   * Resolves when all is over and the descriptor is free: with what ended it, `undefined` after
+   * `close`. Never rejects.
+   */
   readonly closed: Promise<unknown>;
   readonly #options: JoinOptions;
   readonly #connect: ResolvedConnectOptions<unknown>;
   readonly #wire: ReturnType<typeof resolveWire>;
   readonly #rejoin: Rejoin;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(this, () => this.#link?.control.tellNames());
+  readonly #handlers = new HandlerTable(this, () => this.#link?.control.announceNames());
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -110,8 +116,6 @@ export class JoinedWire implements AsyncDisposable {
   #closing: Promise<void> | undefined;
   /** The session that a close waits for, also for the handlers of one that is over. */
   #closingLink: Link | null = null;
-  /** Why the server ended the session for good. */
-  #dismissed: ParleyError | undefined;
 
   /** @ignore use {@linkcode join} */
   constructor(options: JoinOptions) {
@@ -134,7 +138,7 @@ export class JoinedWire implements AsyncDisposable {
       maxHandlers: this.#wire.maxHandlers,
       tally: this.#tally,
       reporter: this.#reporter,
-      onControl: (link, control) => this.#onControl(link, control),
+      peers: this.#peers,
     });
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
@@ -183,7 +187,10 @@ export class JoinedWire implements AsyncDisposable {
     return this.#peers.peers;
   }
 
-  /** Sets the handler of a name, for all sessions. @throws {TypeError | RangeError} when it cannot be one */
+  /**
+   * Sets the handler of a name; it stays across sessions. @throws {TypeError | RangeError} when it
+   * cannot be one
+   */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }
@@ -193,7 +200,10 @@ export class JoinedWire implements AsyncDisposable {
     return this.#handlers.delete(name);
   }
 
-  /** Opens a stream to the server's handler of a name. @throws as {@linkcode WireSession.open} does */
+  /**
+   * Opens a stream to the server's handler of this name; waits for a session. @throws as
+   * {@linkcode WireSession.open} does
+   */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
     return await this.#open(checkOpen(name, undefined, options));
   }
@@ -225,7 +235,7 @@ export class JoinedWire implements AsyncDisposable {
   /**
    * Ends in order: open streams and handlers finish. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close(options: WireCloseOptions = {}): Promise<void> {
@@ -287,7 +297,7 @@ export class JoinedWire implements AsyncDisposable {
     let error = mistake;
     while (!signal.aborted && mistake === undefined) {
       error = await this.#runSession();
-      const delayMs = this.#dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
+      const delayMs = this.#host.dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
       if (delayMs === null) break;
       await pause(delayMs, signal);
     }
@@ -302,7 +312,7 @@ export class JoinedWire implements AsyncDisposable {
     this.#closed.resolve(signal.aborted ? undefined : error);
   }
 
-  /** One session, from dialling to its end. Returns why it could not be opened or was lost. */
+  /** Runs one session, from dialling to its end. Returns why there was none, or why it was lost. */
   async #runSession(): Promise<unknown> {
     const { signal } = this.#ending;
     let established: EstablishedSession;
@@ -340,7 +350,7 @@ export class JoinedWire implements AsyncDisposable {
     if (closed()) this.#rejoin.used();
     this.#link = null;
     this.#status = "reconnecting";
-    if (this.#peers.clear()) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
+    if (this.#peers.clear()) this.#host.announcePeers();
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
     return error;
@@ -362,7 +372,7 @@ export class JoinedWire implements AsyncDisposable {
         throw signal.reason;
       }
       const streams = this.#handlers.names;
-      return await greet(transport, { identity, token, streams }, { ...this.#wire, signal });
+      return await handshakeAsClient(transport, { identity, token, streams }, { ...this.#wire, signal });
     });
   }
 
@@ -375,19 +385,6 @@ export class JoinedWire implements AsyncDisposable {
       maxStreams: mux?.maxStreams === undefined ? most : undefined,
       maxHandlers: maxHandlers === undefined ? most : undefined,
     });
-  }
-
-  #onControl(link: Link, { streams, peers, gone, ended }: Control): void {
-    if (ended !== undefined) {
-      this.#dismissed = sessionEnded(ended);
-      this.#reporter.report(this.#dismissed, { phase: "session", session: link.session });
-      return link.abort(this.#dismissed);
-    }
-    if (streams !== undefined) {
-      link.offers = streams;
-      this.#reporter.guard(() => this.#options.onOffers?.(link.session));
-    }
-    if (this.#peers.take({ peers, gone })) this.#reporter.guard(() => this.#options.onPeers?.(this.peers));
   }
 }
 

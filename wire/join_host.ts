@@ -1,25 +1,29 @@
-// JoinHost: what a joined side decides about the streams that come to it, and which hooks it calls for them.
+// JoinHost: what a joined side decides about the streams that come to it, and what it does with
+// news of the server.
+import type { ParleyError } from "../errors.ts";
 import type { WireCounters } from "../stats/data/counters.ts";
-import type { Control, Open, StreamRefusal } from "./protocol/frames.ts";
-import type { HandlerTable } from "./session/handlers.ts";
-import type { Link, LinkHost } from "./session/link.ts";
-import { BUSY_MS } from "./plan.ts";
 import type { NameTraffic } from "./observe/name_traffic.ts";
-import type { JoinOptions } from "./options.ts";
 import type { WireReporter } from "./observe/reporter.ts";
 import type { WireTally } from "./observe/tally.ts";
+import type { JoinOptions } from "./options.ts";
+import type { PeerList } from "./peer_list.ts";
+import { BUSY_MS } from "./plan.ts";
+import type { Control, Open, StreamRefusal } from "./protocol/frames.ts";
+import { sessionEnded } from "./protocol/refusals.ts";
+import type { HandlerTable } from "./session/handlers.ts";
+import type { Link, LinkHost } from "./session/link.ts";
 
 /** What {@linkcode JoinHost} works with. */
 export interface JoinHostParts {
   readonly options: JoinOptions;
   readonly handlers: HandlerTable;
   readonly maxHandlers: number;
+  readonly peers: PeerList;
   readonly tally: WireTally;
   readonly reporter: WireReporter;
-  readonly onControl: (link: Link, control: Control) => void;
 }
 
-/** Judges what the server, and others through it, ask for. */
+/** The joined side, as its sessions see it: one for all of them, each after the other. */
 export class JoinHost implements LinkHost {
   readonly counters: WireCounters;
   readonly names: NameTraffic;
@@ -27,6 +31,7 @@ export class JoinHost implements LinkHost {
   readonly maxHandlers: number;
   readonly busyMs: number = BUSY_MS;
   readonly #parts: JoinHostParts;
+  #dismissed: ParleyError | undefined;
 
   constructor(parts: JoinHostParts) {
     this.#parts = parts;
@@ -34,6 +39,11 @@ export class JoinHost implements LinkHost {
     this.names = parts.tally.names;
     this.handlers = parts.handlers;
     this.maxHandlers = parts.maxHandlers;
+  }
+
+  /** Why the server ended the session for good; `undefined` while it has not. */
+  get dismissed(): ParleyError | undefined {
+    return this.#dismissed;
   }
 
   async authorizeStream(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
@@ -44,17 +54,29 @@ export class JoinHost implements LinkHost {
     return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
   }
 
-  defaultOpener(): undefined {
-    return undefined;
-  }
-
   /** No peer is behind a joined side. */
   route(): Promise<StreamRefusal | undefined> {
     return Promise.resolve("ERR_NO_PEER");
   }
 
-  onControl(link: Link, control: Control): void {
-    this.#parts.onControl(link, control);
+  onControl(link: Link, { streams, peers, gone, ended }: Control): void {
+    const { options, reporter } = this.#parts;
+    if (ended !== undefined) {
+      this.#dismissed = sessionEnded(ended);
+      reporter.report(this.#dismissed, { phase: "session", session: link.session });
+      return link.abort(this.#dismissed);
+    }
+    if (streams !== undefined) {
+      link.offers = streams;
+      reporter.guard(() => options.onOffers?.(link.session));
+    }
+    if (this.#parts.peers.take({ peers, gone })) this.announcePeers();
+  }
+
+  /** Announces to the application who else is at the hub. */
+  announcePeers(): void {
+    const { options, peers, reporter } = this.#parts;
+    reporter.guard(() => options.onPeers?.(peers.peers));
   }
 
   onStreamError(link: Link, error: unknown): void {

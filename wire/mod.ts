@@ -1,8 +1,8 @@
 /**
- * Named streams between peers that keep one connection, so that a server can call clients behind NAT. For most uses
- * call {@linkcode mount} on the server and {@linkcode join} on its clients; then either side opens streams to the
- * other. Call {@linkcode hub} to relay streams between clients, and {@linkcode expose} and {@linkcode forward} for
- * tunnels.
+ * Named streams between peers that keep one connection, so that a server can call clients behind
+ * NAT. For most uses call {@linkcode mount} on the server and {@linkcode join} on its clients; then
+ * either side opens streams to the other. Call {@linkcode hub} to relay streams between clients,
+ * and {@linkcode expose} and {@linkcode forward} for tunnels.
  *
  * @example A server that asks its client
  * ```ts
@@ -50,11 +50,12 @@ export type { DurationStats } from "../stats/data/duration_histogram.ts";
 export type { CertificateStats, WireSessionStats, WireStats } from "../stats/data/snapshots.ts";
 export { expose, type ExposeOptions } from "./tunnel/expose.ts";
 export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
-export { hub, type HubOptions, type PresenceRequest } from "./hub.ts";
+export { hub, type HubOptions } from "./hub.ts";
 export { join, JoinedWire, type WirePeer } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
 export { type WireErrorContext } from "./observe/reporter.ts";
 export { type JoinOptions, type MountOptions, type WireOptions } from "./options.ts";
+export { type PresenceRequest } from "./presence.ts";
 export { type SegmentSink, type SegmentSource } from "./protocol/segments.ts";
 export { sameToken } from "./protocol/token.ts";
 export { type Authorize, type AuthorizeRequest } from "./session/authorize.ts";

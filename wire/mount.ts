@@ -16,7 +16,7 @@ import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import type { Link } from "./session/link.ts";
 import { type MakeRouter, MountHost, type Router } from "./mount_host.ts";
 import { CLOSE_MS, closeLinks } from "./mount_end.ts";
-import { type Arrival, MountHandshake } from "./mount_handshake.ts";
+import { MountHandshake } from "./mount_handshake.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
 import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
@@ -31,7 +31,8 @@ import { observeMount } from "./session/telemetry.ts";
 /**
  * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` resolves when it listens.
  *
- * @throws {TypeError | RangeError} when an option is wrong, or `authorize` and `insecureAnyone` are missing
+ * @throws {TypeError | RangeError} when an option is wrong, or neither `authorize` nor
+ * `insecureAnyone` is given
  *
  * @example The server calls a client that no connection can reach
  * ```ts
@@ -66,9 +67,9 @@ export class MountedWire implements AsyncDisposable {
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
   readonly #handlers = new HandlerTable(this, () => {
-    for (const link of this.#registry.links) link.control.tellNames();
+    for (const link of this.#registry.links) link.control.announceNames();
   });
-  readonly #door: Door<Arrival>;
+  readonly #door: Door<Link>;
   readonly #tally = new WireTally();
   readonly #stopping = new AbortController();
   readonly #ready = new Outcome();
@@ -89,21 +90,17 @@ export class MountedWire implements AsyncDisposable {
     this.finished = this.#finished.promise;
     const reporter = this.#reporter = new WireReporter(given);
     const tally = this.#tally;
-    this.#router = makeRouter?.({
-      registry: this.#registry,
-      tally,
-      report: (error, { session }) => reporter.report(error, { phase: "hook", session }),
-    }) ?? null;
+    this.#router = makeRouter?.({ registry: this.#registry, tally, reporter }) ?? null;
     const [handlers, registry] = [this.#handlers, this.#registry];
     const { signal: stopping } = this.#stopping;
     const host = new MountHost({ plan, tally, reporter, handlers, router: this.#router, stopping });
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
     const { admission, handshakeTimeoutMs } = plan;
     this.#door = new Door({ admission, penalties: given.penalties, exemptions: given, handshakeTimeoutMs }, {
-      handshake: new MountHandshake({ plan, host, handlers, registry }),
+      handshake: new MountHandshake({ plan, host, registry }),
       reporter,
       tally,
-      serve: (arrival) => this.#serve(arrival),
+      serve: (link) => this.#serve(link),
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());
@@ -189,7 +186,10 @@ export class MountedWire implements AsyncDisposable {
     return (await this.#registry.waitFor(identity, options)).session;
   }
 
-  /** Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it cannot be one */
+  /**
+   * Sets the handler of a name, for open sessions too. @throws {TypeError | RangeError} when it
+   * cannot be one
+   */
   handle(name: string, handler: StreamHandler): void {
     this.#handlers.set(name, handler);
   }
@@ -281,7 +281,7 @@ export class MountedWire implements AsyncDisposable {
   }
 
   /** One session, from WELCOME to the end of its connection. */
-  async #serve({ link, transport }: Arrival): Promise<void> {
+  async #serve(link: Link): Promise<void> {
     const { given } = this.#plan;
     const closed = this.#tally.opened(link);
     this.#reporter.opened(link.session);
@@ -293,7 +293,6 @@ export class MountedWire implements AsyncDisposable {
     this.#router?.onClose(link);
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => given.onClose?.(link.session, error));
-    transport.close();
   }
 
   #stopped(): void {

@@ -1,12 +1,12 @@
-// MountHost: what a mounted wire decides about sessions and streams, and which hooks it calls for them.
+// MountHost: decides who may join a mounted wire, and which streams a peer may open.
 import { TimeoutError } from "../errors.ts";
 import type { WireCounters } from "../stats/data/counters.ts";
 import { timeLeft, withDeadline } from "../async/deadline.ts";
 import type { FrameChannel } from "./protocol/frame_stream.ts";
 import type { Control, Open, SessionRefusal, StreamRefusal } from "./protocol/frames.ts";
-import type { Greeting } from "./session/handshake.ts";
+import type { Greeting, SessionHost } from "./session/handshake.ts";
 import type { HandlerTable } from "./session/handlers.ts";
-import type { Link, LinkHost } from "./session/link.ts";
+import type { Link } from "./session/link.ts";
 import type { MountPlan } from "./plan.ts";
 import type { NameTraffic } from "./observe/name_traffic.ts";
 import type { Authorize } from "./session/authorize.ts";
@@ -15,17 +15,21 @@ import type { WireReporter } from "./observe/reporter.ts";
 import type { WireTally } from "./observe/tally.ts";
 
 /**
- * Part of the time of a handshake within which `authorize` must decide: the rest is for the answer to the peer that
- * it did not. A peer must not pay for our own time with the penalty of one that is silent.
+ * Part of the time of a handshake within which `authorize` must decide: the rest is for the answer
+ * to the peer that it did not. A peer must not pay for our own time with the penalty of one that is
+ * silent.
  */
 const VERDICT_SHARE = 0.9;
 
 /** What a hub adds to a server. */
 export interface Router {
-  /** Brings a stream to another peer, to its end, or returns why not. */
+  /** Brings a stream to another peer, to its end; returns the code when it cannot. */
   route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
+  /** A peer has joined. */
   onOpen(link: Link): void;
+  /** A peer handles other names. */
   onOffers(link: Link): void;
+  /** A peer has left. */
   onClose(link: Link): void;
   /** The server has ended. */
   stop(): void;
@@ -37,8 +41,8 @@ export interface RouterParts {
   readonly registry: Registry;
   /** Where it counts. */
   readonly tally: WireTally;
-  /** Takes an error that no caller can receive. */
-  readonly report: (error: unknown, link: Link) => void;
+  /** Where it reports. */
+  readonly reporter: WireReporter;
 }
 
 /** Makes the router of a hub. */
@@ -55,8 +59,8 @@ export interface MountHostParts {
   readonly stopping: AbortSignal;
 }
 
-/** Judges what peers ask for. */
-export class MountHost implements LinkHost {
+/** A mounted wire, as its sessions see it: one for all of them. Calls run side by side. */
+export class MountHost implements SessionHost {
   readonly counters: WireCounters;
   readonly names: NameTraffic;
   readonly handlers: HandlerTable;
@@ -74,7 +78,7 @@ export class MountHost implements LinkHost {
   }
 
   /** Asks who may join; an error is no verdict, and the client tries again. */
-  async judgeSession(
+  async authorizeSession(
     { hello, transport, startedMs }: Greeting,
     signal: AbortSignal,
   ): Promise<SessionRefusal | undefined> {
@@ -105,10 +109,6 @@ export class MountHost implements LinkHost {
     const { name, to } = open;
     const request = { kind: "stream" as const, identity, token, name, from: identity, to, remoteAddr, tls };
     return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
-  }
-
-  defaultOpener(link: Link): string {
-    return link.established.identity;
   }
 
   async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {

@@ -33,9 +33,9 @@ export interface WireOptions {
   onClose?: ((session: WireSession, error: Error | undefined) => void) | undefined;
   /** Called when a peer handles other names than before: see `session.offers`. */
   onOffers?: ((session: WireSession) => void) | undefined;
-  /** Takes errors that no caller can receive. @default {the logger} */
+  /** Takes errors that have no caller. @default {the logger} */
   onError?: ((error: unknown, context: WireErrorContext) => void) | undefined;
-  /** Takes them otherwise. @default {the console} */
+  /** Takes these errors otherwise, and events. @default {the console} */
   logger?: Logger | undefined;
   /**
    * Handlers that may run for one session at a time. Further streams wait up to five seconds, and are then
@@ -64,7 +64,7 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   tls?: ServerTlsOptions | undefined;
   /** Who may join, and open which stream. Without it no peer may. */
   authorize?: Authorize | undefined;
-  /** Accepts every client, and lets it open any stream, in place of `authorize`. @default {false} */
+  /** Lets every peer in that can connect, and open any stream, in place of `authorize`. @default {false} */
   insecureAnyone?: boolean | undefined;
   /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
   proxyProtocol?: ProxyProtocolOptions | undefined;
@@ -75,8 +75,9 @@ export interface MountOptions extends WireOptions, AdmissionOptions, SourceExemp
   /** Connections that the kernel may hold before they are accepted. @default {511} as for `serve` */
   backlog?: number | undefined;
   /**
-   * Time in ms between the moment at which a close is asked for, and the wire is not ready any more (state `"leaving"`, `/readyz` 503), and
-   * its drain. Meanwhile peers join and streams open as before.
+   * Time in ms between the moment at which a close is asked for, and the wire is not ready any more
+   * (state `"leaving"`, `/readyz` 503), and its drain. Meanwhile peers join and streams open as
+   * before.
    *
    * @default {0} no balancer is known of
    */
@@ -109,7 +110,7 @@ export interface JoinOptions extends WireOptions {
   onRetry?:
     | ((info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void)
     | undefined;
-  /** Called when the hub announces which peers have joined: see `wire.peers`. */
+  /** Called when the hub announces who is there: see `wire.peers`. */
   onPeers?: ((peers: ReadonlyMap<string, readonly string[]>) => void) | undefined;
 }
 

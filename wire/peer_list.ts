@@ -1,4 +1,4 @@
-// PeerList: which other peers are at the hub, as announced to a joined side.
+// PeerList: who else is at the hub, as far as the hub announces it.
 import { TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import type { Control } from "./protocol/frames.ts";
@@ -14,7 +14,7 @@ export class PeerList {
     return this.#peers;
   }
 
-  /** Takes what the hub announces; `true` when that changes something. */
+  /** Takes an announcement of the hub; `true` when that changes something. */
   take({ peers, gone }: Pick<Control, "peers" | "gone">): boolean {
     for (const { identity, streams } of peers) {
       this.#peers.set(identity, streams);

@@ -5,7 +5,7 @@ import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../li
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { ProxySources } from "../net/transport/proxy_sources.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
-import { INITIAL_WINDOW_BYTES } from "../mux/window.ts";
+import { INITIAL_WINDOW_BYTES } from "../mux/credit_window.ts";
 import { planServer } from "../tls/plan.ts";
 import { CONTROL_STREAMS } from "./protocol/frames.ts";
 import { JOIN_NAMES, MOUNT_NAMES, type MountOptions, type WireOptions } from "./options.ts";
@@ -27,14 +27,14 @@ export interface MountPlan {
   readonly admission: AdmissionOptions;
   readonly handshakeTimeoutMs: number;
   readonly drainDelayMs: number;
-  /** What the owner should know of the limits; `undefined` when all is as was asked for. */
+  /** What the owner should know about the limits; `undefined` when the options hold as they are. */
   readonly warning: string | undefined;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
   /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
   readonly maxStreamsPerPair: number | undefined;
-  /** Streams that a peer may have open, as announced to it. */
+  /** Streams that a peer may have open, as this side announces it. */
   readonly maxStreams: number;
   /** Memory for a peer whose streams start with the window of yamux, unless the user set it. */
   readonly plainBufferedBytes: number | undefined;
@@ -59,7 +59,7 @@ export function resolveMount(
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
   if ((authorize === undefined) !== insecureAnyone) {
     throw new TypeError(
-      `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that every client may`,
+      `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that everybody may`,
     );
   }
   if (options.tls !== undefined) planServer(options.tls);
@@ -88,19 +88,22 @@ export function resolveMount(
 /** Streams that a peer may have open, and handlers that may run for it, unless more are needed. */
 export const MAX_STREAMS = 256;
 
-/** Time for which a stream waits while as many handlers run as may, in ms: below the ten seconds of its opener. */
+/**
+ * Time for which a stream waits while as many handlers run as may, in ms: below the ten seconds of
+ * its opener.
+ */
 export const BUSY_MS = 5000;
 
 /**
- * Streams for which a session has room beyond what it announces: a peer without announced limits, such as a
+ * Streams for which a session has room beyond what it announces: a peer that knows of no limit, such as a
  * yamux program, is refused by a code and not by a reset, and a hub may allow more.
  */
 const ROOM_STREAMS = 1024;
 
 /**
- * Memory that a session may reserve for each of these streams: a quarter of it, 8 KiB, is the window with
- * which a stream starts, as much is for one of ours, and half lets windows grow. By default that is 32 MiB for
- * a session; a process has room for 32 000 streams of a hub.
+ * Memory that a session may reserve for each of these streams: a quarter of it, 8 KiB, is the
+ * window with which a stream starts, as much is for one of ours, and half lets windows grow. By
+ * default that is 32 MiB for a session; a process has room for 32 000 streams of a hub.
  */
 const BYTES_PER_STREAM = 32 * 1024;
 
@@ -137,7 +140,7 @@ export function resolveWire(
   const maxStreams = mux.maxStreams ?? most;
   const room = mux.maxStreams ?? Math.max(most, ROOM_STREAMS);
   const maxBufferedBytes = mux.maxBufferedBytes ?? Math.max(room, ROOM_STREAMS) * BYTES_PER_STREAM;
-  // As many streams of the peer as are announced to it, and as many of ours.
+  // As many streams of the peer as this side announces, and as many of ours.
   const plainBufferedBytes = mux.maxBufferedBytes === undefined
     ? 2 * (maxStreams + CONTROL_STREAMS) * INITIAL_WINDOW_BYTES
     : undefined;

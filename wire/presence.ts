@@ -1,4 +1,4 @@
-// PresenceBoard: announces to the clients of a hub which others have joined, as often as the hub can afford.
+// PresenceBoard: announces to the peers of a hub who else is there, as often as the hub can afford.
 import { type Clock, systemClock } from "../async/clock.ts";
 import { fitNames, namesCut } from "./session/control_sender.ts";
 import type { Link } from "./session/link.ts";
@@ -17,24 +17,34 @@ const MIN_DEBT_MS = 1;
 /** Shortest time between two looks at what is due, in ms. */
 const MIN_LOOK_MS = 20;
 
-/** What the board needs from its hub. */
+/** One peer that might see another. */
+export interface PresenceRequest {
+  /** The peer that would see the other. */
+  readonly identity: string;
+  /** The peer whose presence it is. */
+  readonly of: string;
+  /** Names that the other handles. */
+  readonly offers: readonly string[];
+}
+
+/** The hub of a {@linkcode PresenceBoard}: `HubRouter` is the one. */
 export interface PresenceHost {
   readonly registry: Registry;
-  /** Whether one may learn of another. */
+  /** Whether one peer may see another. */
   isVisible(to: Link, of: Link): boolean;
-  /** Takes an error that no caller can receive. */
+  /** Reports an error that has no caller. */
   report(error: unknown, link: Link): void;
 }
 
 /**
- * Which peers are there, and which must learn of it. Each peer pays for its own changes, which
- * are announced at once.
+ * Announces who is there to the peers that may see it. Each peer pays for its own changes: changes
+ * of other peers are announced at once.
  */
 export class PresenceBoard {
   readonly #host: PresenceHost;
   /** From when on a peer may be announced again, by the clock. */
   readonly #dueMs = new Map<string, number>();
-  /** Peers of whom there is news, each with its last session. */
+  /** Peers that have changed since they were announced, each with its last session. */
   readonly #news = new Map<string, Link>();
   /** Sessions whose names did not fit; each is reported once. */
   readonly #cut = new WeakSet<Link>();
@@ -47,12 +57,12 @@ export class PresenceBoard {
     this.#clock = clock;
   }
 
-  /** A peer joined: it learns of the others, and they of it. */
+  /** A peer joined: announces the others to it, and it to the others. */
   joined(link: Link): void {
     this.changed(link);
     for (const other of this.#host.registry.links) {
       if (other === link || !this.#host.isVisible(link, other)) continue;
-      link.control.tellPeer(other.established.identity, this.#namesOf(other));
+      link.control.announcePeer(other.established.identity, this.#namesOf(other));
     }
   }
 
@@ -61,7 +71,7 @@ export class PresenceBoard {
     if (this.#isStopped) return;
     const { identity } = link.established;
     this.#news.set(identity, link);
-    if ((this.#dueMs.get(identity) ?? 0) <= this.#clock.now()) this.#tell(identity, link);
+    if ((this.#dueMs.get(identity) ?? 0) <= this.#clock.now()) this.#announce(identity, link);
     this.#look();
   }
 
@@ -71,7 +81,7 @@ export class PresenceBoard {
     this.#cancelLook?.();
   }
 
-  #tell(identity: string, link: Link): void {
+  #announce(identity: string, link: Link): void {
     this.#news.delete(identity);
     const { registry } = this.#host;
     // A newer session of the same identity may be there already.
@@ -81,7 +91,7 @@ export class PresenceBoard {
     let bytes = 0;
     for (const other of registry.links) {
       if (other.established.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
-      other.control.tellPeer(identity, names);
+      other.control.announcePeer(identity, names);
       bytes += size;
     }
     const debtMs = bytes / BYTES_PER_MS;
@@ -101,7 +111,7 @@ export class PresenceBoard {
         if (dueMs > nowMs) continue;
         const link = this.#news.get(identity);
         if (link === undefined) this.#dueMs.delete(identity);
-        else this.#tell(identity, link);
+        else this.#announce(identity, link);
       }
       this.#look();
     });

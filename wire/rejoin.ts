@@ -7,7 +7,7 @@ import { ClosedError } from "../errors.ts";
 import type { JoinOptions } from "./options.ts";
 import type { WireReporter } from "./observe/reporter.ts";
 
-/** Decides about further attempts, and reports them. */
+/** Decides about further attempts, and announces them. */
 export class Rejoin {
   readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;
@@ -20,7 +20,10 @@ export class Rejoin {
     this.#onRetry = onRetry;
   }
 
-  /** The first attempt begins, unless there is a mistake in the options, which is reported and returned. Never rejects. */
+  /**
+   * The first attempt begins, unless there is a mistake in the options, which is reported and
+   * returned. Never rejects.
+   */
   async started(options: ResolvedConnectTransportOptions): Promise<unknown> {
     this.#backoff?.started(performance.now());
     try {

@@ -1,8 +1,7 @@
-// relay(): joins the caller's and the target's stream of a hub: each learns of the other's end as of its own.
+// relay(): joins the caller's and the target's stream of a hub: the end of one becomes the end of the other.
 import { RemoteError } from "../errors.ts";
 import { isOver } from "../mux/state.ts";
 import type { MuxStream } from "../mux/stream.ts";
-import type { FrameChannel } from "./protocol/frame_stream.ts";
 
 /**
  * Copies both ways until both streams are over. One chunk per direction is held here. What ends one stream
@@ -10,17 +9,11 @@ import type { FrameChannel } from "./protocol/frame_stream.ts";
  * caller learns in order only if all that it sent was used, and after everything that the target said.
  * Never rejects.
  */
-export async function relay(caller: FrameChannel, target: FrameChannel): Promise<void> {
-  const [near, far] = [caller.mux, target.mux];
-  const first = caller.rest();
+export async function relay(near: MuxStream, far: MuxStream): Promise<void> {
   /** Bytes that were read from the caller and not taken for the target. */
-  let held = first.length;
+  let held = 0;
   const up = async () => {
-    for (
-      let chunk = first.length > 0 ? first : await near.read();
-      chunk !== null;
-      chunk = await near.read()
-    ) {
+    for (let chunk = await near.read(); chunk !== null; chunk = await near.read()) {
       held = chunk.length;
       await far.write(chunk);
       held = 0;
@@ -28,12 +21,11 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
     await far.closeWrite();
   };
   const down = async () => {
-    const rest = target.rest();
-    for (let chunk = rest.length > 0 ? rest : await far.read(); chunk !== null; chunk = await far.read()) {
+    for (let chunk = await far.read(); chunk !== null; chunk = await far.read()) {
       await near.write(chunk);
     }
-    // The end that comes with the return of a handler is sent together with it, below: after a mere FIN of
-    // both sides the caller could no more learn that not all was used.
+    // The end that comes with the return of a handler is passed on together with it, below: after a
+    // mere FIN of both sides the caller could no more learn that not all was used.
     const hasReturned = isOver(far.stats().state) && !hasFailed(await far.closed);
     if (!hasReturned) await near.closeWrite();
   };
@@ -60,7 +52,10 @@ export async function relay(caller: FrameChannel, target: FrameChannel): Promise
   await upwards;
 }
 
-/** The caller, which has ended its direction, wants no more of what the target says. What it said itself goes on to its end. */
+/**
+ * The caller, which has ended its direction, wants no more of what the target says. What it said
+ * itself goes on to its end.
+ */
 async function leave(far: MuxStream, upwards: Promise<void>): Promise<void> {
   await upwards;
   far.cancel();

@@ -148,23 +148,6 @@ export interface IpcCounters extends IpcTraffic {
 export type NumericRecord<Counters> = { [Name in keyof Counters]: number };
 
 /**
- * Makes the counters of a link, all 0. Hot paths count with `++` and `+=` on them.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * const counters = newTrafficCounters();
- * counters.messagesIn++;
- * counters.bytesIn += 512;
- * assertEquals(counters, { bytesIn: 512, bytesOut: 0, messagesIn: 1, messagesOut: 0 });
- * ```
- */
-export function newTrafficCounters(): TrafficCounters {
-  return { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
-}
-
-/**
  * Makes the counters of a server, all 0.
  *
  * @example

@@ -6,9 +6,6 @@ import { addCounters, type NumericRecord } from "./counters.ts";
 /** Milliseconds in a minute. */
 const MINUTE_MS = 60_000;
 
-/** Milliseconds in a day without a change of the clocks. */
-const DAY_MS = 86_400_000;
-
 /** Last moment that a date can hold, in milliseconds since the epoch: ECMA-262, section 21.4.1.1. */
 const MAX_DATE_MS = 8.64e15;
 
@@ -79,10 +76,10 @@ export function dayKey(epochMs: number, offset: TimeZoneOffset = systemTimeZoneO
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { newTrafficCounters } from "./counters.ts";
  *
- * const totals = newTrafficCounters();
- * const ledger = new DayLedger(newTrafficCounters, Date.UTC(2026, 10, 21, 12), { timeZoneOffset: () => 0 });
+ * const newCounters = () => ({ messagesIn: 0, messagesOut: 0 });
+ * const totals = newCounters();
+ * const ledger = new DayLedger(newCounters, Date.UTC(2026, 10, 21, 12), { timeZoneOffset: () => 0 });
  * totals.messagesIn = 5;
  * ledger.roll(Date.UTC(2026, 10, 22, 0, 0, 1), totals);
  * totals.messagesIn = 7;
@@ -165,23 +162,6 @@ export class DayLedger<Counters extends NumericRecord<Counters>> {
   /** Returns all days that are kept, up to the last {@linkcode roll}, the oldest first. */
   days(): readonly DayStats<Counters>[] {
     return [...this.#days.keys()].sort().map((day) => this.#stats(day));
-  }
-
-  /**
-   * Returns the milliseconds until the next local day begins, at least 1: when {@linkcode roll} should be
-   * called so that the days are split exactly.
-   */
-  msUntilNextDay(nowMs: number): number {
-    const today = dayKey(nowMs, this.#offset);
-    // A local day has at most 25 hours where clocks change by one; 48 is past the end of any.
-    let within = nowMs;
-    let beyond = nowMs + 2 * DAY_MS;
-    while (beyond - within > 1) {
-      const middle = Math.floor((within + beyond) / 2);
-      if (dayKey(middle, this.#offset) === today) within = middle;
-      else beyond = middle;
-    }
-    return Math.max(1, beyond - nowMs);
   }
 
   #stats(day: string): DayStats<Counters> {

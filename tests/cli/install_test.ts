@@ -1,6 +1,6 @@
 // Tests of the way onto the PATH: `deno task install`, as the README says, without JSR.
 import { assert, assertEquals } from "@std/assert";
-import { VERSION } from "../../cli/version.ts";
+import { VERSION } from "../../cli/main.ts";
 import { file } from "../support/programs/program.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
 

@@ -4,7 +4,7 @@ import type { Command } from "../../cli/command/command.ts";
 import { PARLEY } from "../../cli/commands.ts";
 import { demoCommand } from "../../cli/commands/demo.ts";
 import { helpText } from "../../cli/help.ts";
-import { VERSION } from "../../cli/version.ts";
+import { VERSION } from "../../cli/main.ts";
 import { file, runProgram } from "../support/programs/program.ts";
 
 const MAIN = "cli/main.ts";

@@ -259,3 +259,39 @@ Deno.test("Client keeps its process alive while it is open, and not after", asyn
   const { code, stdout } = await runProgram(new URL(`file://${dir.path}/closes.ts`).href);
   assertEquals([code, stdout.includes("failed 3"), stdout.includes("never ready")], [0, true, true]);
 });
+
+/** Options with which a message can be larger than any buffer of the kernel. */
+const LARGE = { maxMessageBytes: 2 ** 24, highWaterBytes: 2 ** 24, maxQueuedBytes: 2 ** 26 };
+
+Deno.test("Client.close({ timeoutMs }) cuts a server that does not read, and refuses wrong options", async () => {
+  await using peer = await ClientPeer.start();
+  await using client = clientOf(peer, LARGE);
+  await client.ready;
+  await assertRejects(() => client.close({ timeoutMs: -1 }), RangeError, '"timeoutMs"');
+  await assertRejects(() => client.close({ within: 5 } as object), TypeError, '"within"');
+  assertEquals(client.status, "connected");
+  await client.send(new Uint8Array(2 ** 23).fill(65));
+  const closing = assertRejects(() => client.close({ timeoutMs: 30 }), ClosedError);
+  assertEquals((await settles("the close", closing)).code, "ERR_CLOSED");
+  await client.closed;
+  client.abort(); // the disposal at the end of this test must not reject
+});
+
+Deno.test("Client.abort() ends at once: what waits rejects, and nothing is left", async () => {
+  await using peer = await ClientPeer.start();
+  const client = clientOf(peer, { ...LARGE, highWaterBytes: 1024 });
+  await client.ready;
+  const { connection } = client;
+  const reason = new Error("enough");
+  const sends = Array.from({ length: 4 }, () => client.send(new Uint8Array(2 ** 23).fill(65)));
+  const sending = Promise.allSettled(sends);
+  client.abort(reason);
+  client.abort(new Error("again"));
+  await settles("closed", client.closed);
+  const last = (await settles("every send", sending)).at(-1)!;
+  assertEquals(last.status === "rejected" && codeOf(last.reason), "ERR_CLOSED");
+  assertStrictEquals((await connection!.closed).error?.cause, reason);
+  assertEquals([client.status, client.connection], ["closed", null]);
+  assertEquals(await client.receive().catch(codeOf), null);
+  await client[Symbol.asyncDispose]();
+});

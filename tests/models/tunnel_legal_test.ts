@@ -94,7 +94,7 @@ class Tunnels {
     const program = this.#act(plan, "opener", link.left);
     plan.opened = true;
     try {
-      await joinTunnel(await open({ meta: { plan: plan.number } }), link.right, "opened");
+      await joinTunnel(await open({ meta: { plan: plan.number } }), link.right, { role: "opened" });
     } catch (error) {
       link.right.reset();
       this.#excuse(error);
@@ -108,7 +108,7 @@ class Tunnels {
     assert(plan !== undefined);
     const link = this.#link();
     this.#running.push(this.#act(plan, "acceptor", link.right));
-    await joinTunnel(stream, link.left, "served");
+    await joinTunnel(stream, link.left, { role: "served" });
   }
 
   #act(

@@ -1,10 +1,11 @@
-// Tests of the budgets: flood guard, memory, receive buffer, stream ids, graves.
+// Tests of the budgets: flood guard, memory, receive buffer, stream ids, streams that were reset.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../errors.ts";
 import { FloodGuard } from "../../mux/flood.ts";
 import { MuxMemory } from "../../mux/memory.ts";
 import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
-import { Graves, PeerIds } from "../../mux/stream_table.ts";
+import { RecentlyReset } from "../../mux/late_frames.ts";
+import { PeerIds } from "../../mux/peer_ids.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -167,15 +168,19 @@ Deno.test("PeerIds takes a skipped id once, and none that is too far behind", ()
   assertThrows(() => ids.take(100_000 - 2 * 1025), ProtocolError);
 });
 
-Deno.test("Graves remember what may still come, and only so many streams", () => {
-  const graves = new Graves();
-  graves.add(1, 100);
-  assertEquals(graves.take(1, 60), true);
-  assertEquals([graves.bytesLeft(1), graves.bytesLeft(3), graves.take(3, 1)], [40, undefined, false]);
-  for (let count = 0; count < 64; count++) assertEquals(graves.take(1, 0), true);
-  assertEquals(graves.take(1, 0), false, "more window updates than can have been on their way");
-  graves.forget(1);
-  assertEquals(graves.bytesLeft(1), undefined);
-  for (let id = 3; id < 3 + 2 * 8193; id += 2) graves.add(id, 1);
-  assertEquals([graves.bytesLeft(3), graves.bytesLeft(5)], [undefined, 1]);
+Deno.test("RecentlyReset remembers what may still come, and only so many streams", () => {
+  const recentlyReset = new RecentlyReset();
+  recentlyReset.add(1, 100);
+  assertEquals(recentlyReset.take(1, 60), true);
+  assertEquals([recentlyReset.bytesLeft(1), recentlyReset.bytesLeft(3), recentlyReset.take(3, 1)], [
+    40,
+    undefined,
+    false,
+  ]);
+  for (let count = 0; count < 64; count++) assertEquals(recentlyReset.take(1, 0), true);
+  assertEquals(recentlyReset.take(1, 0), false, "more window updates than can have been on their way");
+  recentlyReset.forget(1);
+  assertEquals(recentlyReset.bytesLeft(1), undefined);
+  for (let id = 3; id < 3 + 2 * 8193; id += 2) recentlyReset.add(id, 1);
+  assertEquals([recentlyReset.bytesLeft(3), recentlyReset.bytesLeft(5)], [undefined, 1]);
 });

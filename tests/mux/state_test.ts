@@ -1,7 +1,6 @@
 // Tests of the stream and session states.
 import { assertEquals } from "@std/assert";
 import {
-  canWrite,
   isOpening,
   isOver,
   isReadOver,
@@ -43,9 +42,8 @@ Deno.test("nextState never leads out of an end", () => {
   }
 });
 
-Deno.test("canWrite, isReadOver, isWriteOver, isOpening and isOver name the right states", () => {
+Deno.test("isReadOver, isWriteOver, isOpening and isOver name the right states", () => {
   const states = Object.keys(TABLE) as StreamState[];
-  assertEquals(states.filter(canWrite), ["opening", "open", "readClosed"]);
   assertEquals(states.filter(isReadOver), ["offeredReadClosed", "readClosed", "closed", "reset"]);
   assertEquals(states.filter(isWriteOver), ["openingWriteClosed", "writeClosed", "closed", "reset"]);
   assertEquals(states.filter(isOpening), ["opening", "openingWriteClosed"]);

@@ -1,7 +1,7 @@
 // Tests of limits that both sides know: announced in the greeting, kept to by waiting, refused by a code that names them.
 import { assertEquals, assertRejects } from "@std/assert";
 import { LimitError, TimeoutError } from "@parley/parley";
-import { HubRouter } from "../../wire/hub.ts";
+import { HubRouter } from "../../wire/hub_router.ts";
 import { MountedWire } from "../../wire/mount.ts";
 import { resolveMount } from "../../wire/plan.ts";
 import { RawHubPeer } from "../support/peers/raw_hub_peer.ts";

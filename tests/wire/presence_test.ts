@@ -13,7 +13,7 @@ import { answer, hubbed, RawWire, TOKEN } from "../support/peers/wires.ts";
 /** A link of which a board needs no more than this. */
 function fakeLink(identity: string, told: string[]): Link {
   const control = {
-    tellPeer: (of: string, names: readonly string[] | null) =>
+    announcePeer: (of: string, names: readonly string[] | null) =>
       void told.push(`${identity}: ${of} ${names?.[0] ?? names}`),
   };
   return { established: { identity }, offers: [], control } as unknown as Link;

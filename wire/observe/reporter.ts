@@ -1,4 +1,5 @@
-// WireReporter: reports errors of a wire that no caller learns of, its refusals and its sessions.
+// WireReporter: brings errors that have no caller to onError or the logger, without a flood and
+// without a throw.
 import { callHook } from "../../log/call_hook.ts";
 import { ParleyError } from "../../errors.ts";
 import { EventLog } from "../../log/events.ts";
@@ -13,7 +14,7 @@ import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";
 
-/** Where an error came up that no caller can receive. */
+/** Where an error came up that has no caller. */
 export interface WireErrorContext {
   /** What was under way. */
   readonly phase:
@@ -44,13 +45,13 @@ export interface WireReporterOptions {
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
 /**
- * Phases whose errors are reported in any case, because no peer can cause them at will.
+ * Phases whose errors are logged as errors in any case: no peer can bring them about at will.
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
 /**
- * Phases in which something is wrong that the owner of this side can act on, though it is the peer's: a wrong token, another protocol, a
- * limit.
+ * Phases in which something is wrong that the owner of this side can act on, though it is the
+ * peer's: a wrong token, another protocol, a limit.
  */
 const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
@@ -82,14 +83,17 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
-  /** Warns the owner before harm is done: by the logger, without one by the console. */
+  /**
+   * Logs what its owner should know before harm comes of it: to the logger, else to the console. Never
+   * throws.
+   */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
     if (this.#hasLogger) this.events.tell({ level: "warn", kind: message, message, fields });
     // deno-lint-ignore no-console
     else console.warn(message);
   }
 
-  /** Reports an error. */
+  /** Reports an error. Never throws. */
   report(error: unknown, context: WireErrorContext): void {
     this.deliver(error, context);
   }

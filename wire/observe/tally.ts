@@ -65,7 +65,10 @@ export class WireTally {
     this.#unwatch();
   }
 
-  /** A session is open. Call the result at its end: it returns whether this side has opened or served a stream meanwhile. */
+  /**
+   * A session is open. Call the result at its end: it returns whether this side has opened or
+   * served a stream meanwhile.
+   */
   opened({ established: { mux } }: Link): () => boolean {
     this.counters.connectionsOpened++;
     const streams = () => this.counters.streamsOpened + this.counters.streamsServed;

@@ -1,4 +1,4 @@
-// FrameChannel: frames over one mux stream, one at a time, and the bytes that come behind the last of them.
+// FrameChannel: frames over one mux stream, one at a time. Bytes behind a frame stay in the stream.
 import { ProtocolError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WaitOptions } from "../../async/wait.ts";
@@ -19,24 +19,21 @@ export class FrameChannel {
    * @throws {ProtocolError} `ERR_WIRE_FRAME` when it is too long, or cut
    */
   async read(options?: WaitOptions): Promise<Uint8Array | null> {
-    for (let frame = this.#buffer.next();;) {
-      if (frame !== undefined) return frame;
+    for (;;) {
       const chunk = await this.mux.read(options);
       if (chunk === null) {
         if (this.#buffer.atBoundary) return null;
         throw new ProtocolError("ERR_WIRE_FRAME", "Cannot read a frame: the stream ended inside it");
       }
-      frame = this.#buffer.push(chunk);
+      const frame = this.#buffer.push(chunk);
+      if (frame === undefined) continue;
+      this.mux.unread(this.#buffer.rest());
+      return frame;
     }
   }
 
   /** Sends a frame. @throws {RangeError} when it is over 16 KiB */
   async write(value: object, options?: WaitOptions): Promise<void> {
     await this.mux.write(encodeFrame(value), options);
-  }
-
-  /** Bytes that came behind the last frame that was read, once. */
-  rest(): Uint8Array {
-    return this.#buffer.rest();
   }
 }

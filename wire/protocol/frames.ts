@@ -4,7 +4,10 @@ import { ProtocolError } from "../../errors.ts";
 /** Bytes of a frame's length: u32, big endian. */
 export const LENGTH_BYTES = 4;
 
-/** Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for strangers. */
+/**
+ * Longest JSON text of a frame, in bytes: room for a few hundred names, small enough to hold for
+ * strangers.
+ */
 export const MAX_FRAME_BYTES: number = 16 * 1024;
 
 /** Version of the protocol, `HELLO.parley`. */
@@ -13,7 +16,7 @@ export const WIRE_VERSION = 1;
 /** Streams of the joining side that no limit counts: the control stream. */
 export const CONTROL_STREAMS = 1;
 
-/** Data from the opener of a stream for its handler: any JSON object. */
+/** What the opener of a stream says to its handler: any JSON object. */
 export type Meta = { readonly [name: string]: unknown };
 
 /** What a side takes, as it says in HELLO, in WELCOME and later; what it does not say is not known. */
@@ -147,7 +150,7 @@ export function checkToken(action: string, value: unknown): string {
 }
 
 /**
- * Checks the caller's data for a handler, before any I/O, and returns it as the handler will see it: an
+ * Checks what the caller says to a handler, before any I/O, and returns it as the handler will see it: an
  * object of its own, which nothing changes while the stream waits to be opened.
  *
  * @throws {TypeError} when it is no object, or holds what JSON or the peer does not take

@@ -86,7 +86,7 @@ export function openFailed(error: unknown, stream: string): unknown {
 
 /**
  * An error of an open stream with its name: in place of its number, or before what ended the whole session.
- * Any other error is returned as it is.
+ * An error that names neither is returned as it is.
  */
 export function nameError<Given>(
   error: Given,

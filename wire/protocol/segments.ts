@@ -142,9 +142,11 @@ export class SegmentReader {
     return this.#inside;
   }
 
-  /** Bytes that came and were not given out. */
-  get heldBytes(): number {
-    return this.#held.length;
+  /** Takes the bytes that came and were not returned; nothing can be read after that. */
+  takeHeld(): Uint8Array {
+    const held = this.#held;
+    this.#held = new Uint8Array(0);
+    return held;
   }
 
   /** Whether the rest of the segment is held. */

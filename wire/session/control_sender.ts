@@ -1,4 +1,5 @@
-// ControlSender: what a session announces to its peer while it runs, the newest state of each thing only.
+// ControlSender: announces names, limits and presence to the peer of a session, the newest state of
+// each only.
 import { pause } from "../../async/pause.ts";
 import { ClosedError, FramingError, ParleyError } from "../../errors.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
@@ -9,56 +10,57 @@ import type { HandlerTable } from "./handlers.ts";
 const MIN_INTERVAL_MS = 20;
 
 /**
- * Peers of whom there is news for one that does not read its control stream; beyond that its session ends.
+ * Changed peers that wait for a peer that does not read its control stream; beyond that its session ends.
  */
 const MAX_NEWS = 65_536;
 
 /** What a presence frame has around its entries, in bytes. */
 const AROUND_BYTES = JSON.stringify({ peers: [], gone: [] }).length;
 
-/** What the sender needs from its session. */
+/** The session of a {@linkcode ControlSender}: `Link` is the only one. */
 export interface ControlHost {
   readonly handlers: HandlerTable;
   /** Fires when the session is over. */
   readonly signal: AbortSignal;
-  /** Takes an error that the session outlives. */
-  report(error: unknown): void;
-  /** Ends the session. */
+  /** A frame could not be sent; the session goes on. */
+  onControlError(error: unknown): void;
+  /** Ends the session now. */
   abort(reason: ParleyError): void;
 }
 
 /**
- * Sends name changes, limits and presence. A peer that does not read gets one frame with the last state
- * later.
+ * Sends name changes, limits and presence on the control stream. A peer that does not read gets one
+ * frame with the last state later. All methods may be called at any moment; frames are written one
+ * after the other.
  */
 export class ControlSender {
   readonly #channel: FrameChannel;
   readonly #host: ControlHost;
   readonly #peers = new Map<string, readonly string[] | null>();
   #limits: Limits | undefined;
-  #told: string;
+  #announced: string;
   #sending: Promise<void> | undefined;
   #ended = false;
 
-  constructor(channel: FrameChannel, host: ControlHost, told: readonly string[]) {
+  constructor(channel: FrameChannel, host: ControlHost, announced: readonly string[]) {
     this.#channel = channel;
     this.#host = host;
-    this.#told = told.join(" ");
+    this.#announced = announced.join(" ");
   }
 
   /** The names may have changed. */
-  tellNames(): void {
+  announceNames(): void {
     this.#start();
   }
 
   /** This side takes other than what it said in the greeting. */
-  tellLimits(limits: Limits): void {
+  announceLimits(limits: Limits): void {
     this.#limits = limits;
     this.#start();
   }
 
   /** A peer is there and offers `streams`, or is gone with `null`. */
-  tellPeer(identity: string, streams: readonly string[] | null): void {
+  announcePeer(identity: string, streams: readonly string[] | null): void {
     if (this.#ended) return;
     this.#peers.set(identity, streams);
     if (this.#peers.size <= MAX_NEWS) return this.#start();
@@ -68,13 +70,13 @@ export class ControlSender {
   }
 
   /** Sends a frame, and nothing after it. Settles once it is written, or will not be. */
-  async last(frame: object, timeoutMs: number): Promise<void> {
+  async sendFinal(frame: object, timeoutMs: number): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     await this.#channel.write(frame, { timeoutMs }).catch(() => {});
   }
 
-  /** Ends our direction. */
+  /** Ends the direction of this side. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -93,9 +95,9 @@ export class ControlSender {
       try {
         await this.#channel.write(frame);
       } catch (error) {
-        // The session reports its own end; anything else must not silence what comes behind.
+        // The session itself reports its end; any other error must not silence what comes behind.
         if (error instanceof ParleyError) this.#ended = true;
-        else this.#host.report(error);
+        else this.#host.onControlError(error);
       }
       if (!this.#ended) await pause(MIN_INTERVAL_MS, this.#host.signal);
     }
@@ -109,8 +111,8 @@ export class ControlSender {
     }
     const names = this.#host.handlers.names;
     const text = names.join(" ");
-    if (text !== this.#told) {
-      this.#told = text;
+    if (text !== this.#announced) {
+      this.#announced = text;
       return { streams: names };
     }
     return this.#peers.size === 0 ? undefined : this.#news();
@@ -146,9 +148,7 @@ export function fitNames(identity: string, streams: readonly string[]): readonly
 /** The error of a peer whose names do not all fit. */
 export function namesCut(identity: string, told: number, all: number): FramingError {
   const text =
-    `Cannot announce all names of ${
-      JSON.stringify(identity)
-    } to its peers: ${told} of ${all} fit a frame of ` +
+    `Cannot tell all names of ${JSON.stringify(identity)} to its peers: ${told} of ${all} fit a frame of ` +
     `${MAX_FRAME_BYTES} bytes`;
   return new FramingError("ERR_FRAME_TOO_LARGE", text);
 }

@@ -1,4 +1,4 @@
-// HandlerTable: which handler answers which name, and who has to know of changes.
+// HandlerTable: which handler answers which name, and who must learn of changes.
 import { checkFunction } from "../../options/check.ts";
 import { checkName, encodeFrame } from "../protocol/frames.ts";
 import type { WireSession } from "./session.ts";
@@ -14,7 +14,10 @@ export type StreamHandler = (stream: WireStream, session: WireSession) => Promis
 /** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
 const TABLES = new WeakMap<object, HandlerTable>();
 
-/** Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this module. */
+/**
+ * Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this
+ * module.
+ */
 export function handlersOf(wire: object): HandlerTable {
   return TABLES.get(wire)!;
 }
@@ -49,7 +52,7 @@ export class HandlerTable {
     TABLES.set(wire, this);
   }
 
-  /** The names, as announced to the peers. */
+  /** The names, as they are announced to peers. */
   get names(): readonly string[] {
     return [...this.#handlers.keys()];
   }

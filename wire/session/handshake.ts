@@ -1,9 +1,9 @@
-// The greeting: HELLO and its answer over a fresh connection, on the server's side and on the joining one.
+// The handshake: HELLO and its answer over a fresh connection, as a server and as a joining client.
 import { AddressError, ClosedError, ProtocolError } from "../../errors.ts";
 import { MuxSession } from "../../mux/session.ts";
 import type { MuxSessionOptions } from "../../mux/options.ts";
 import { describeFirstBytes } from "../../net/transport/first_bytes.ts";
-import type { Address, Incoming, TlsInfo, Transport } from "../../net/transport/transport.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import {
   CONTROL_STREAMS,
@@ -12,36 +12,34 @@ import {
   readHello,
   readReply,
   type SessionRefusal,
-  type Welcome,
   WIRE_VERSION,
 } from "../protocol/frames.ts";
-import { GatedTransport } from "./read_limit.ts";
 import { sessionRefused } from "../protocol/refusals.ts";
+import type { EstablishedSession } from "./established.ts";
+import { Link, type LinkHost } from "./link.ts";
+import { ReadLimitedTransport } from "./read_limit.ts";
+import type { Registry } from "./registry.ts";
 
-/** Time that a refused peer gets to read why. */
+/** Time that a refused peer gets to read why, in ms. */
 const LAST_WORDS_MS = 500;
 
-/** A session whose handshake has succeeded: what both sides said, and what carries it. */
-export interface EstablishedSession {
-  readonly id: string;
-  /** Who the joined side is, as authenticated. */
-  readonly identity: string;
-  readonly token: string;
-  /** Names that the peer handles. */
-  readonly offers: readonly string[];
-  /** What the peer takes, as far as it says. */
-  readonly limits: Limits;
-  /** Streams of ours that these limits do not count: 1 where this side opened the control stream. */
-  readonly uncounted: number;
-  /** Names that we handle, as announced to the peer. */
-  readonly announced: readonly string[];
-  readonly mux: MuxSession;
-  readonly control: FrameChannel;
-  /** The connection. */
-  readonly transport: { readonly remoteAddr: Address; readonly tls?: TlsInfo | undefined };
+/** What a side announces in its handshake, and applies to its mux. */
+export interface HandshakePlan {
+  /** Options of the mux. */
+  readonly mux: Omit<MuxSessionOptions, "role">;
+  /** Streams that the peer may have open. */
+  readonly maxStreams: number;
+  /** Memory for a peer whose streams start with the window of yamux, where it may be raised. */
+  readonly plainBufferedBytes: number | undefined;
 }
 
-/** A HELLO, and over what it came. */
+/** What a server announces in its handshake. */
+export interface ServerHandshakePlan extends HandshakePlan {
+  /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
+  readonly maxStreamsPerPair: number | undefined;
+}
+
+/** A peer whose HELLO has come, and that waits for the answer. */
 export interface Greeting {
   readonly hello: Hello;
   readonly transport: Transport;
@@ -49,128 +47,118 @@ export interface Greeting {
   readonly startedMs: number;
 }
 
-/** What the server does with a HELLO. */
-export interface Reception {
-  /** Decides about it; nothing is registered yet. */
-  judge(greeting: Greeting, signal: AbortSignal): Promise<SessionRefusal | undefined>;
-  /** Takes the name, or refuses the session. */
-  admit(established: EstablishedSession): SessionRefusal | undefined;
-  /** Registers the session. Called in the moment WELCOME goes out. */
-  register(established: EstablishedSession): void;
-  /** Names that this side handles. */
-  names(): readonly string[];
-  /** Streams that a peer may have open. */
-  readonly maxStreams: number;
-  /** Memory for a peer whose streams start with the window of yamux, where it may be raised. */
-  readonly plainBufferedBytes: number | undefined;
-  /** Streams that a hub brings from one peer to another at a time; `undefined` where there is no hub. */
-  readonly maxStreamsPerPair: number | undefined;
+/** Decides about sessions, and about the streams of each: `MountHost` is the one. */
+export interface SessionHost extends LinkHost {
+  /**
+   * Refuses a session with a code, or lets it begin. Nothing is registered at that moment.
+   *
+   * @throws the reason of `signal` when it has aborted
+   */
+  authorizeSession(greeting: Greeting, signal: AbortSignal): Promise<SessionRefusal | undefined>;
+}
+
+/** What a server does its handshakes with. */
+export interface ServerHandshakeParts {
+  readonly plan: ServerHandshakePlan;
+  readonly host: SessionHost;
+  /** Where the session claims its name, and is listed. */
+  readonly registry: Registry;
+}
+
+/** A handshake under way, as its server sees it. */
+interface PendingHandshake {
+  readonly mux: MuxSession;
+  readonly control: FrameChannel;
+  readonly transport: ReadLimitedTransport;
+  readonly startedMs: number;
 }
 
 /**
- * A connection whose handshake ends with WELCOME: {@linkcode Incoming.open} covers TLS and HELLO, so one deadline, one slot and
- * one penalty cover both. `established` stays empty when the peer was refused in order.
+ * Brings a connection of a stranger through HELLO and WELCOME. Returns the session, which is listed
+ * in the registry; `null` when the peer was refused for no fault of its own. The connection is
+ * closed then, and after each error. `startedMs` is when the handshake began, TLS included, by
+ * `performance.now`.
+ *
+ * ```text
+ *  HELLO ──▶ authorizeSession ──▶ claim of the name ──▶ WELCOME written, session listed ──▶ read limit lifted
+ *                    └─────────────────────┴──▶ REFUSED, closed
+ * ```
+ *
+ * @throws {AuthError} when identity or token are not accepted
+ * @throws {AddressError} `ERR_NOT_OUR_PROTOCOL` when the peer speaks another protocol
+ * @throws the reason of `signal` when it aborts meanwhile
  */
-export class GreetedIncoming implements Incoming {
-  readonly #incoming: Incoming;
-  readonly #reception: Reception;
-  readonly #mux: Omit<MuxSessionOptions, "role">;
-
-  /** As in {@linkcode Incoming}: absent where no header of a balancer is expected. */
-  readonly identify?: Incoming["identify"] | undefined;
-
-  constructor(incoming: Incoming, reception: Reception, mux: Omit<MuxSessionOptions, "role">) {
-    this.#incoming = incoming;
-    this.#reception = reception;
-    this.#mux = mux;
-    if (incoming.identify !== undefined) this.identify = (options) => incoming.identify!(options);
-  }
-
-  get localAddr(): Incoming["localAddr"] {
-    return this.#incoming.localAddr;
-  }
-
-  get remoteAddr(): Incoming["remoteAddr"] {
-    return this.#incoming.remoteAddr;
-  }
-
-  refuse(): void {
-    this.#incoming.refuse();
-  }
-
-  async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
-    const startedMs = performance.now();
-    const gate = new GatedTransport(await this.#incoming.open({ signal }));
-    const mux = new MuxSession(gate, { ...this.#mux, role: "server" });
-    const onAbort = () => mux.abort(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      signal.throwIfAborted();
-      const stream = await mux.acceptStream({ signal });
-      if (stream === null) throw left();
-      const control = new FrameChannel(stream);
-      const refusal = await this.#receive({ mux, control, gate, signal, startedMs });
-      if (refusal !== undefined) {
-        // A peer that was refused in order has done nothing wrong, though the time may run out meanwhile.
-        await farewell(mux, control, refusal).catch(() => {});
-        if (refusal === "ERR_AUTH" || refusal === "ERR_FORBIDDEN") throw sessionRefused(refusal);
-      }
-      return gate;
-    } catch (error) {
-      const stranger = await strangerOf(mux, gate);
-      mux.abort(error);
-      throw signal.aborted ? signal.reason : stranger ?? error;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
-  }
-
-  async #receive(
-    { mux, control, gate: transport, signal, startedMs }: {
-      readonly mux: MuxSession;
-      readonly control: FrameChannel;
-      readonly gate: GatedTransport;
-      readonly signal: AbortSignal;
-      readonly startedMs: number;
-    },
-  ): Promise<SessionRefusal | undefined> {
-    const text = await control.read({ signal });
-    if (text === null) throw left();
-    const hello = readHello(text);
-    if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
-    const reception = this.#reception;
-    const refusal = await reception.judge({ hello, transport, startedMs }, signal);
-    if (refusal !== undefined) return refusal;
+export async function handshakeAsServer(
+  stranger: Transport,
+  parts: ServerHandshakeParts,
+  { startedMs, signal }: { readonly startedMs: number; readonly signal: AbortSignal },
+): Promise<Link | null> {
+  const transport = new ReadLimitedTransport(stranger);
+  const mux = new MuxSession(transport, { ...parts.plan.mux, role: "server" });
+  const onAbort = () => mux.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
     signal.throwIfAborted();
-    const { identity, token } = hello;
-    const id = crypto.randomUUID();
-    const announced = reception.names();
-    const { streams: offers, limits: theirs = {} } = hello;
-    const established = {
-      id,
-      identity,
-      token,
-      offers,
-      limits: theirs,
-      uncounted: 0,
-      announced,
-      mux,
-      control,
-      transport,
-    };
-    const taken = reception.admit(established);
-    if (taken !== undefined) return taken;
-    // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
-    mux.agree(theirs);
-    makeRoom(mux, theirs, reception.plainBufferedBytes);
-    const { maxStreams, maxStreamsPerPair } = reception;
-    const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
-    const written = control.write({ session: id, identity, streams: announced, limits }, { signal });
-    reception.register(established);
-    await written;
-    transport.open();
-    return undefined;
+    const stream = await mux.acceptStream({ signal });
+    if (stream === null) throw left();
+    const control = new FrameChannel(stream);
+    const answer = await answerHello({ mux, control, transport, startedMs }, parts, signal);
+    if (answer instanceof Link) return answer;
+    await refuse(mux, control, answer);
+    if (answer === "ERR_AUTH" || answer === "ERR_FORBIDDEN") throw sessionRefused(answer);
+    return null;
+  } catch (error) {
+    const otherProtocol = await otherProtocolOf(mux, transport);
+    mux.abort(error);
+    throw signal.aborted ? signal.reason : otherProtocol ?? error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
+}
+
+/**
+ * Reads HELLO, and answers with WELCOME; returns the session, or with which code the peer must be
+ * refused.
+ */
+async function answerHello(
+  { mux, control, transport, startedMs }: PendingHandshake,
+  { plan, host, registry }: ServerHandshakeParts,
+  signal: AbortSignal,
+): Promise<Link | SessionRefusal> {
+  const text = await control.read({ signal });
+  if (text === null) throw left();
+  const hello = readHello(text);
+  if (hello.parley !== WIRE_VERSION) return "ERR_VERSION";
+  const refusal = await host.authorizeSession({ hello, transport, startedMs }, signal);
+  if (refusal !== undefined) return refusal;
+  signal.throwIfAborted();
+  const { identity, token, streams: offers, limits: theirs = {} } = hello;
+  const [id, announced] = [crypto.randomUUID(), host.handlers.names];
+  const established: EstablishedSession = {
+    id,
+    identity,
+    token,
+    peer: identity,
+    offers,
+    limits: theirs,
+    uncounted: 0,
+    announced,
+    mux,
+    control,
+    transport,
+  };
+  if (!registry.claim(established)) return "ERR_NAME_TAKEN";
+  // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
+  mux.agree(theirs);
+  makeRoom(mux, theirs, plan.plainBufferedBytes);
+  const { maxStreams, maxStreamsPerPair } = plan;
+  const limits = { maxStreams, windowBytes: mux.terms.windowBytes, maxStreamsPerPair };
+  const written = control.write({ session: id, identity, streams: announced, limits }, { signal });
+  const link = new Link(established, host);
+  if (!registry.add(link)) link.abort();
+  await written;
+  transport.liftLimit();
+  return link;
 }
 
 /** A peer that knows of no small windows has the same number of streams, each with 256 KiB. */
@@ -185,7 +173,10 @@ function left(): ClosedError {
 }
 
 /** The error of a peer that does not speak the wire at all: this side ended the connection, and says why. */
-async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<AddressError | undefined> {
+async function otherProtocolOf(
+  mux: MuxSession,
+  gate: ReadLimitedTransport,
+): Promise<AddressError | undefined> {
   if (mux.status !== "ended") return undefined;
   // Not `closed`: that waits until the connection is gone, which the peer can delay.
   const cause = await mux.ping().catch((error) => error);
@@ -197,11 +188,20 @@ async function strangerOf(mux: MuxSession, gate: GatedTransport): Promise<Addres
   return new AddressError("ERR_NOT_OUR_PROTOCOL", text, { cause });
 }
 
-/** REFUSED, and the end. */
-async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRefusal): Promise<void> {
-  await control.write({ code }, { timeoutMs: LAST_WORDS_MS });
-  await control.mux.closeWrite();
-  await mux.close({ timeoutMs: LAST_WORDS_MS }).catch(() => {});
+/**
+ * Sends REFUSED, and closes the connection. Never rejects: a peer that was refused in order has
+ * done nothing wrong, though the time may run out meanwhile.
+ */
+async function refuse(mux: MuxSession, control: FrameChannel, code: SessionRefusal): Promise<void> {
+  try {
+    await control.write({ code }, { timeoutMs: LAST_WORDS_MS });
+    await control.mux.closeWrite();
+    await mux.close({ timeoutMs: LAST_WORDS_MS });
+  } catch {
+    // The peer has gone, or does not read.
+  } finally {
+    mux.abort();
+  }
 }
 
 /**
@@ -210,17 +210,10 @@ async function farewell(mux: MuxSession, control: FrameChannel, code: SessionRef
  * @throws {AuthError} when identity or token are not accepted
  * @throws {ProtocolError} when the far side is no server of ours
  */
-export async function greet(
+export async function handshakeAsClient(
   transport: Transport,
   hello: Omit<Hello, "parley" | "limits">,
-  options: {
-    readonly mux: Omit<MuxSessionOptions, "role">;
-    /** Streams that the server may have open. */
-    readonly maxStreams: number;
-    /** Memory for a server whose streams start with the window of yamux, where it may be raised. */
-    readonly plainBufferedBytes: number | undefined;
-    readonly signal: AbortSignal;
-  },
+  options: HandshakePlan & { readonly signal: AbortSignal },
 ): Promise<EstablishedSession> {
   const { signal } = options;
   const mux = new MuxSession(transport, { ...options.mux, role: "client" });
@@ -231,7 +224,7 @@ export async function greet(
     await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
     if (text === null) throw new ClosedError("ERR_RESET", "Cannot join: the server ended the connection");
-    const reply: Welcome | { readonly code: SessionRefusal } = readReply(text);
+    const reply = readReply(text);
     if ("code" in reply) throw sessionRefused(reply.code);
     if (reply.identity !== hello.identity) {
       const text = `Cannot join: ${JSON.stringify(hello.identity)} as the server took this side for ` +
@@ -249,6 +242,7 @@ export async function greet(
       id: reply.session,
       identity: reply.identity,
       token: hello.token,
+      peer: undefined,
       offers: reply.streams,
       limits: theirs,
       uncounted: CONTROL_STREAMS,

@@ -1,4 +1,5 @@
 // Lifetime: a signal and a time limit over the whole life of a stream, from its opening on.
+import { watchWait } from "../../async/wait.ts";
 import { TimeoutError } from "../../errors.ts";
 import { checkDurationMs } from "../../options/check.ts";
 import type { MuxStream } from "../../mux/stream.ts";
@@ -31,26 +32,29 @@ export function checkLifetime(action: string, lifetime: StreamLifetime): void {
   );
 }
 
-/** Watches over one stream: while it is opened by {@linkcode signal}, from then on by {@linkcode cover}. */
+/**
+ * Watches over one stream: while it is opened by {@linkcode signal}, from then on by {@linkcode cover}. Call
+ * {@linkcode end} when the opening failed.
+ */
 export class Lifetime {
   readonly #over = new AbortController();
-  readonly #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #stopWatching: () => void;
-  #opening: AbortSignal | undefined;
+  readonly #stopOpening: () => void;
 
   /** Begins; `opening` ends the opening alone. @throws the reason of a signal that has fired already */
-  constructor({ signal, timeoutMs }: StreamLifetime, opening: AbortSignal | undefined) {
-    signal?.throwIfAborted();
+  constructor(lifetime: StreamLifetime, opening: AbortSignal | undefined) {
+    lifetime.signal?.throwIfAborted();
     opening?.throwIfAborted();
-    this.#opening = opening;
-    opening?.addEventListener("abort", this.#onOpening, { once: true });
-    const onAbort = () => this.#over.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    this.#stopWatching = () => signal?.removeEventListener("abort", onAbort);
-    if (timeoutMs === undefined) return;
-    const text = `Cannot go on with the stream: its lifetime of ${timeoutMs} ms is over`;
-    const onTime = () => this.#over.abort(new TimeoutError("ERR_READ_TIMEOUT", text));
-    this.#timer = setTimeout(onTime, timeoutMs);
+    const cancel = (reason: unknown) => this.#over.abort(reason);
+    this.#stopWatching = watchWait(lifetime, {
+      cancel,
+      timeout: (ms) =>
+        new TimeoutError(
+          "ERR_READ_TIMEOUT",
+          `Cannot go on with the stream: its lifetime of ${ms} ms is over`,
+        ),
+    });
+    this.#stopOpening = watchWait({ signal: opening }, { cancel });
   }
 
   /** Fires when the lifetime is over, or the opening was given up. */
@@ -68,17 +72,9 @@ export class Lifetime {
     void mux.closed.then(() => this.end());
   }
 
-  /** Nothing is left to watch over. */
+  /** Stops watching. */
   end(): void {
     this.#stopOpening();
     this.#stopWatching();
-    clearTimeout(this.#timer);
-  }
-
-  readonly #onOpening = (): void => this.#over.abort(this.#opening?.reason);
-
-  #stopOpening(): void {
-    this.#opening?.removeEventListener("abort", this.#onOpening);
-    this.#opening = undefined;
   }
 }

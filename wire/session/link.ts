@@ -3,14 +3,15 @@ import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { pause } from "../../async/pause.ts";
-import { ControlSender } from "./control_sender.ts";
+import { type ControlHost, ControlSender } from "./control_sender.ts";
 import { timeLeft, withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { type Control, type Open, readAnswer, readControl } from "../protocol/frames.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
+import type { HandlerTable } from "./handlers.ts";
 import type { OpenLimits } from "./open_stream.ts";
 import { nameStream, openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
-import { Serving, type ServingHost } from "./serving.ts";
+import { type ServedLink, Serving, type ServingHost } from "./serving.ts";
 import { type SessionLink, WireSession } from "./session.ts";
 import { observeSession } from "./telemetry.ts";
 
@@ -28,16 +29,17 @@ const HOLD_SHARE = 0.9;
 
 /** What a {@linkcode Link} asks of its side, and reports to it: `MountHost` and `JoinHost` are the two. */
 export interface LinkHost extends ServingHost<Link> {
-  /** Returns who opens streams where OPEN does not say it; `undefined` stands for the server. */
-  defaultOpener(link: Link): string | undefined;
   /** A frame of the control stream has come. */
   onControl(link: Link, control: Control): void;
   /** Something of the session failed that the session outlives. */
   onSessionError(link: Link, error: unknown): void;
 }
 
-/** One session, from WELCOME to its end. */
-export class Link implements SessionLink {
+/**
+ * One session, from WELCOME to its end. Call {@linkcode run} once; all else may be called at any
+ * moment, and side by side.
+ */
+export class Link implements SessionLink, ServedLink, ControlHost {
   readonly established: EstablishedSession;
   readonly session: WireSession;
   readonly control: ControlSender;
@@ -67,18 +69,13 @@ export class Link implements SessionLink {
       this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"));
       return reason;
     });
-    this.control = new ControlSender(established.control, {
-      handlers: host.handlers,
-      signal: this.signal,
-      report: (error) => host.onSessionError(this, error),
-      abort: (reason) => this.abort(reason),
-    }, established.announced);
+    this.control = new ControlSender(established.control, this, established.announced);
     this.session = new WireSession(this);
   }
 
-  /** Who the other side is; `undefined` for the server. */
-  get peer(): string | undefined {
-    return this.#host.defaultOpener(this);
+  /** The handlers of this side. */
+  get handlers(): HandlerTable {
+    return this.#host.handlers;
   }
 
   /** Fires when the session is over, with what ended it. */
@@ -89,8 +86,8 @@ export class Link implements SessionLink {
   /** Takes streams from now on; settles when the session is over. Never rejects. */
   async run(): Promise<void> {
     void this.#followControl();
-    // Handlers may have come and gone since the greeting named them.
-    this.control.tellNames();
+    // Handlers may have come and gone since the handshake announced them.
+    this.control.announceNames();
     observeSession(this.established);
     const { mux } = this.established;
     for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
@@ -99,17 +96,17 @@ export class Link implements SessionLink {
     await mux.closed;
   }
 
-  /** Accepts more than the greeting said, and announces it to the peer. */
+  /** Takes more than the handshake said, and announces that to the peer. */
   raise(
     { maxStreams, maxHandlers }: {
       readonly maxStreams?: number | undefined;
       readonly maxHandlers?: number | undefined;
     },
   ): void {
-    if (maxHandlers !== undefined) this.#serving.turns.limit = maxHandlers;
+    if (maxHandlers !== undefined) this.#serving.places.limit = maxHandlers;
     if (maxStreams === undefined) return;
     this.established.mux.raiseMaxStreams(maxStreams);
-    this.control.tellLimits({ maxStreams });
+    this.control.announceLimits({ maxStreams });
   }
 
   /** Opens a stream: waits for a turn, sends OPEN, and waits for the answer. */
@@ -117,8 +114,8 @@ export class Link implements SessionLink {
     open: Partial<Open> & { readonly name: string },
     limits: OpenLimits,
   ): Promise<FrameChannel> {
-    const { signal, timeoutMs, givenMs = timeoutMs } = limits;
-    const stream = nameStream(open.name, open.to ?? this.peer);
+    const { signal, timeoutMs, givenMs = timeoutMs, turnMs = timeoutMs } = limits;
+    const stream = nameStream(open.name, open.to ?? this.established.peer);
     let mux: MuxStream | undefined;
     const late = () => {
       if (mux === undefined) return tooManyStreams(stream);
@@ -130,7 +127,7 @@ export class Link implements SessionLink {
     try {
       const opened = await withDeadline({ signal, timeoutMs, late }, async (signal) => {
         const startedMs = performance.now();
-        mux = await this.#turn(stream, limits, signal);
+        mux = await this.established.mux.openStream({ signal, timeoutMs: turnMs });
         const channel = new FrameChannel(mux);
         const leftMs = timeLeft(timeoutMs, startedMs);
         const waitMs = limits.waitForPeer ? Math.floor(leftMs * HOLD_SHARE) : undefined;
@@ -151,7 +148,9 @@ export class Link implements SessionLink {
     } catch (error) {
       if (open.from === undefined) this.#host.counters.streamsFailed++;
       mux?.reset(error);
-      throw openFailed(error, stream);
+      const gotNoTurn = mux === undefined && error instanceof TimeoutError &&
+        error.code === "ERR_CONNECT_TIMEOUT";
+      throw gotNoTurn ? tooManyStreams(stream, error) : openFailed(error, stream);
     }
   }
 
@@ -180,29 +179,21 @@ export class Link implements SessionLink {
     this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
   }
 
-  /** Ends it because a newer session took its place: informs the peer, which leaves or is cut. Never rejects. */
+  /** A frame of the control stream could not be sent; the session goes on. */
+  onControlError(error: unknown): void {
+    this.#host.onSessionError(this, error);
+  }
+
+  /**
+   * Ends it because a newer session took its place: says so to the peer, which leaves or is cut.
+   * Never rejects.
+   */
   async takeOver(error: ClosedError): Promise<void> {
     this.#takenOver = error;
     const startedMs = performance.now();
-    await this.control.last({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
+    await this.control.sendFinal({ ended: "ERR_NAME_TAKEN" }, LAST_WORDS_MS);
     await pause(timeLeft(LAST_WORDS_MS, startedMs), this.signal);
     this.abort(error);
-  }
-
-  /** Opens a stream of the mux, as soon as the peer takes one more. */
-  async #turn(
-    stream: string,
-    { timeoutMs, turnMs = timeoutMs }: OpenLimits,
-    signal: AbortSignal,
-  ): Promise<MuxStream> {
-    try {
-      return await this.established.mux.openStream({ signal, timeoutMs: turnMs });
-    } catch (error) {
-      if (error instanceof TimeoutError && error.code === "ERR_CONNECT_TIMEOUT") {
-        throw tooManyStreams(stream, error);
-      }
-      throw error;
-    }
   }
 
   #opens(name: string, mux: MuxStream): void {

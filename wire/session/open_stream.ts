@@ -7,7 +7,7 @@ import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
 import { checkMeta, checkName, type Meta, type Open } from "../protocol/frames.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import { checkLifetime, Lifetime, STREAM_LIFETIME_NAMES, type StreamLifetime } from "./lifetime.ts";
 import { WireStream } from "./stream.ts";
 import { openMeasured } from "./telemetry.ts";
@@ -22,7 +22,7 @@ export interface OpenOptions {
   /** Time in ms until the far side has answered. @default {10000} */
   timeoutMs?: number | undefined;
   /**
-   * Data about the stream for the handler: any JSON object; with the names at most 16 KiB.
+   * What the handler learns about the stream: any JSON object; with the names at most 16 KiB.
    *
    * @default {{}}
    */
@@ -63,8 +63,6 @@ export interface OpenLimits {
 /** A session that opens streams: `Link` is the only one. */
 export interface StreamOpener {
   readonly established: EstablishedSession;
-  /** Who the other side is; `undefined` for the server. */
-  readonly peer: string | undefined;
   /** Waits for a turn, sends OPEN, and waits for the answer. */
   open(open: Partial<Open> & { readonly name: string }, limits: OpenLimits): Promise<FrameChannel>;
 }
@@ -141,8 +139,8 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
         link.open(told, left))
       : link.open(open, left));
     lifetime?.cover(channel.mux);
-    const label = nameStream(name, to ?? link.peer);
-    return new WireStream(channel.mux, { name, from: undefined, meta }, channel.rest(), label);
+    const label = nameStream(name, to ?? link.established.peer);
+    return new WireStream(channel.mux, { name, from: undefined, meta }, label);
   } catch (error) {
     lifetime?.end();
     throw error;

@@ -1,4 +1,4 @@
-// GatedTransport: lets strangers send only so much until they are known.
+// ReadLimitedTransport: lets a stranger send only so much until it is known.
 import { ClosedError } from "../../errors.ts";
 import { FIRST_BYTES } from "../../net/transport/first_bytes.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "../../net/transport/transport.ts";
@@ -6,8 +6,11 @@ import type { Address, SocketTuning, TlsInfo, Transport } from "../../net/transp
 /** What a stranger may send: a HELLO of 16 KiB with its headers, and a read's worth more. */
 const STRANGER_BYTES = 32 * 1024;
 
-/** A transport that stops reading after 32 KiB until {@linkcode open} is called: the rest waits in the kernel. */
-export class GatedTransport implements Transport {
+/**
+ * A transport that stops reading after 32 KiB until {@linkcode liftLimit} is called. What a
+ * stranger sends beyond waits in the kernel.
+ */
+export class ReadLimitedTransport implements Transport {
   readonly #inner: Transport;
   #left = STRANGER_BYTES;
   #gate: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
@@ -30,13 +33,13 @@ export class GatedTransport implements Transport {
     return this.#inner.tls;
   }
 
-  /** The first bytes that came, a few: enough to recognise a stranger's protocol. */
+  /** The first few bytes that came: they show which protocol a stranger speaks. */
   get firstBytes(): Uint8Array {
     return this.#first;
   }
 
   /** The peer is known: read on without a limit. */
-  open(): void {
+  liftLimit(): void {
     this.#gate?.resolve();
     this.#gate = undefined;
   }

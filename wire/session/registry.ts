@@ -2,7 +2,7 @@
 import { ClosedError, TimeoutError } from "../../errors.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { sameToken } from "../protocol/token.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { Link } from "./link.ts";
 import { Waiters } from "../../async/waiters.ts";
 
@@ -18,11 +18,6 @@ export class Registry {
   /** All sessions, the oldest first. */
   get links(): IterableIterator<Link> {
     return this.#byId.values();
-  }
-
-  /** Number of sessions. */
-  get size(): number {
-    return this.#byId.size;
   }
 
   /** A session by its id, or by who it is with. */
@@ -65,8 +60,9 @@ export class Registry {
   }
 
   /**
-   * Assigns a name to its first owner, or to a peer that proves the same again: the same token, or the same client
-   * certificate. The old session is informed and closed then. `false` when another peer has it.
+   * Claims a name for its first owner, or for one that proves the same again: the same token, or
+   * the same client certificate. The old session learns that, and is closed. `false` when another
+   * peer has the name.
    */
   claim(established: EstablishedSession): boolean {
     const { identity, mux } = established;

@@ -8,18 +8,15 @@ import { withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
 import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
-import { type StreamInfo, unreadBytes, WireStream } from "./stream.ts";
+import { putBackUnused, type StreamInfo, WireStream } from "./stream.ts";
 import { serveMeasured } from "./telemetry.ts";
-import { Turns } from "../../async/turns.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 
 /** Time that the opener of a stream has for its OPEN, and `authorize` for its answer. */
 const OPEN_MS = 5000;
-
-/** How a stream was handled: a refusal, or the bytes that its handler left unused. */
-type Outcome = StreamRefusal | number;
 
 /** What a handler threw of its own. */
 class HandlerFailure {
@@ -35,8 +32,6 @@ export interface ServedLink {
   readonly established: EstablishedSession;
   /** The session, as handlers see it. */
   readonly session: WireSession;
-  /** Who the other side is; `undefined` for the server. */
-  readonly peer: string | undefined;
   /** Fires when the session is over, with what ended it. */
   readonly signal: AbortSignal;
 }
@@ -62,7 +57,7 @@ export interface ServingHost<L extends ServedLink> {
 /** The streams of one session that its peer opens. */
 export class Serving<L extends ServedLink> {
   /** Handlers that run; one counts for as long as it runs, even when its stream was reset long ago. */
-  readonly turns: Turns;
+  readonly places: Semaphore;
   readonly #link: L;
   readonly #host: ServingHost<L>;
   readonly #running = new Set<Promise<void>>();
@@ -70,7 +65,7 @@ export class Serving<L extends ServedLink> {
   constructor(link: L, host: ServingHost<L>) {
     this.#link = link;
     this.#host = host;
-    this.turns = new Turns(host.maxHandlers);
+    this.places = new Semaphore(host.maxHandlers);
   }
 
   /** Takes a stream of the peer's. */
@@ -96,11 +91,11 @@ export class Serving<L extends ServedLink> {
         return void mux.reset();
       }
       const open = readOpen(text);
-      const mayRun = this.turns.tryTake() || await this.turns.take(busyMs, mux.signal);
-      const outcome = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
-      if (typeof outcome === "number") return await mux.retire(outcome);
+      const mayRun = this.places.tryAcquire() || await this.places.acquire(busyMs, mux.signal);
+      const refusal = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
+      if (refusal === undefined) return await mux.retire();
       counters.streamsRefused++;
-      await refuse(channel, outcome);
+      await refuse(channel, refusal);
     } catch (error) {
       const isHandlers = error instanceof HandlerFailure;
       isHandlers ? counters.streamErrors++ : counters.streamsBroken++;
@@ -110,26 +105,28 @@ export class Serving<L extends ServedLink> {
     }
   }
 
-  /** Handles a stream until its handler returns, or sends why not. Releases the turn. */
-  async #handle(channel: FrameChannel, open: Open): Promise<Outcome> {
+  /**
+   * Handles a stream until its handler returns; returns the code when it cannot. Frees the place of
+   * the handler.
+   */
+  async #handle(channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
     try {
       const code = await this.#judge(open);
       if (code !== undefined) return code;
-      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open) ?? 0;
+      if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
-      const info = { name: open.name, from: open.from ?? this.#link.peer, meta: open.meta };
+      const info = { name: open.name, from: open.from ?? this.#link.established.peer, meta: open.meta };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
       return await accept(channel) ? await this.#run(channel, info, handler) : this.#left();
     } finally {
-      this.turns.give();
+      this.places.release();
     }
   }
 
-  /** The opener has gone before its stream was accepted; nothing is left unread. */
-  #left(): number {
+  /** The opener has gone before its stream was accepted. */
+  #left(): undefined {
     this.#host.counters.streamsBroken++;
-    return 0;
   }
 
   /** Has a handler prepare, and serve what it prepared for. */
@@ -137,13 +134,13 @@ export class Serving<L extends ServedLink> {
     channel: FrameChannel,
     info: StreamInfo,
     handler: PreparedHandler,
-  ): Promise<Outcome> {
+  ): Promise<StreamRefusal | undefined> {
     const { mux } = channel;
     let prepared: unknown;
     try {
       prepared = await handler.prepare(info, mux.signal);
     } catch (error) {
-      // The opener that gave up meanwhile gets nothing, and did nothing wrong.
+      // An opener that gave up meanwhile learns nothing, and did nothing wrong.
       if (!mux.signal.aborted) this.#host.onStreamError(this.#link, error);
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       return isStreamRefusal(code) ? code : "ERR_HANDLER";
@@ -155,22 +152,21 @@ export class Serving<L extends ServedLink> {
     return this.#left();
   }
 
-  /** Runs a handler; returns the bytes that it read off the stream and did not use. */
-  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<number> {
+  /** Runs a handler. What it did not use of the stream is back in it then. */
+  async #run(channel: FrameChannel, info: StreamInfo, handler: StreamHandler): Promise<undefined> {
     this.#host.counters.streamsServed++;
     this.#host.names.add(info.name, channel.mux);
     const { established, session } = this.#link;
     const stream = new WireStream(
       channel.mux,
       info,
-      channel.rest(),
       nameStream(info.name, info.from, "from"),
     );
     try {
       await (telemetryOn()
         ? serveMeasured(established, stream, () => handler(stream, session))
         : handler(stream, session));
-      return unreadBytes(stream);
+      putBackUnused(stream);
     } catch (error) {
       const isEnd = isStreamEnd(error, stream, channel.mux);
       channel.mux.reset(error, { failed: true });
@@ -211,7 +207,7 @@ async function accept(channel: FrameChannel): Promise<boolean> {
 async function refuse(channel: FrameChannel, code: StreamRefusal): Promise<void> {
   try {
     await channel.write({ code }, { timeoutMs: OPEN_MS });
-    await channel.mux.retire(channel.rest().length);
+    await channel.mux.retire();
   } catch (error) {
     channel.mux.reset(error);
   }

@@ -29,8 +29,8 @@ export interface WireCloseOptions {
 }
 
 /**
- * A session with a peer: either side opens streams, by name, to the other. All methods may be called concurrently:
- * streams open in the order of the calls.
+ * A session with a peer: either side opens streams, by name, to the other. All methods may be
+ * called concurrently: streams open in the order of the calls.
  *
  * ```text
  * HELLO ──▶ authorize ──▶ WELCOME ──▶ open ──▶ closing (streams finish) ──▶ closed
@@ -65,7 +65,7 @@ export class WireSession {
     return this.#link.established.transport.remoteAddr;
   }
 
-  /** Facts of TLS about the peer. */
+  /** What TLS knows about the peer. */
   get tls(): TlsInfo | undefined {
     return this.#link.established.transport.tls;
   }
@@ -75,7 +75,10 @@ export class WireSession {
     return sessionStatus(this.#link.established.mux.status);
   }
 
-  /** Resolves once the session is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
+  /**
+   * Resolves once the session is over: with `undefined` after an orderly end, else with what ended
+   * it. Never rejects.
+   */
   get closed(): Promise<ParleyError | undefined> {
     return this.#link.closed;
   }
@@ -89,13 +92,16 @@ export class WireSession {
    * Opens a stream to the peer's handler of this name; waits its turn where the peer takes no more streams
    * just now.
    *
-   * @throws {TypeError | RangeError} when the name or an option is wrong, or `meta` is no JSON object, or too large
+   * @throws {TypeError | RangeError} when the name or an option is wrong, or `meta` is no JSON
+   * object, or too large
    * @throws {RemoteError} `ERR_NO_HANDLER` when the peer has none, `ERR_HANDLER` when it failed
-   * @throws {RemoteError} `ERR_TARGET_REFUSED` or `ERR_TARGET_TIMEOUT` when the peer could not reach what is behind it
+   * @throws {RemoteError} `ERR_TARGET_REFUSED` or `ERR_TARGET_TIMEOUT` when the peer could not
+   * reach what is behind it
    * @throws {AuthError} `ERR_FORBIDDEN`
    * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when the stream got no turn
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when the peer did not answer within `timeoutMs`
-   * @throws {ClosedError} `ERR_GOING_AWAY` once either side is closing, `ERR_CLOSED` or `ERR_RESET` after the end
+   * @throws {ClosedError} `ERR_GOING_AWAY` once either side is closing, `ERR_CLOSED` or `ERR_RESET`
+   * after the end
    */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
     return await openStream(() => this.#link, checkOpen(name, undefined, options));
@@ -114,7 +120,7 @@ export class WireSession {
   /**
    * Ends the session in order: no new streams, open ones finish. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   async close(options: WireCloseOptions = {}): Promise<void> {

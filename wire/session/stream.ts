@@ -26,8 +26,11 @@ export interface StreamInfo {
   readonly meta: Meta;
 }
 
-/** Bytes that were read off a stream and not used, when its handler has ended. For use inside this module. */
-export let unreadBytes: (stream: WireStream) => number;
+/**
+ * Puts back what was read off a stream and not used, once its handler has returned: its opener
+ * learns that not all was used. For use inside this module.
+ */
+export let putBackUnused: (stream: WireStream) => void;
 
 /** Reads the next bytes of a stream, as many as are there and fit. For use inside this module. */
 export let readJoined: (stream: WireStream, limitBytes: number) => Promise<Uint8Array | null>;
@@ -39,8 +42,9 @@ export let readJoined: (stream: WireStream, limitBytes: number) => Promise<Uint8
 export let hasPeerEnded: (stream: WireStream) => boolean;
 
 /**
- * Ends a stream that is served, because what it was joined to has broken: the opener gets what was written, and
- * then learns of the break. The stream is reset when there is no way to send both. For use inside this module.
+ * Ends a stream that is served, because what it was joined to has broken: the opener gets what was
+ * written, and then learns of the break. The stream is reset when there is no way to send both. For
+ * use inside this module.
  */
 export let breakOff: (stream: WireStream, reason: unknown) => void;
 
@@ -52,12 +56,12 @@ type Mode = "unused" | "plain" | "segments";
  * {@linkcode readable}, {@linkcode write} and {@linkcode writable}, or in segments, with
  * {@linkcode readFrom} and {@linkcode writeTo}; the first use decides.
  *
- * When a handler returns, its stream is over: bytes that it wrote still arrive, and bytes that it did not read are
- * dropped. When the handler throws, the stream is reset. A stream that was read to its end and whose handler has
- * returned is over on the opener's side too.
+ * When a handler returns, its stream is over: bytes that it wrote still arrive, and bytes that it
+ * did not read are dropped. When the handler throws, the stream is reset. A stream that was read to
+ * its end and whose handler has returned is over on the opener's side too.
  *
- * One read at a time; `write` may be called concurrently with reads and other writes, and bytes leave in the order
- * of the calls.
+ * One read at a time; `write` may be called concurrently with reads and other writes, and bytes
+ * leave in the order of the calls.
  */
 export class WireStream implements AsyncDisposable {
   /** Name under which it was opened. */
@@ -70,8 +74,6 @@ export class WireStream implements AsyncDisposable {
   /** How errors name it. */
   readonly #label: string;
   #closed: Promise<ParleyError | undefined> | undefined;
-  /** Bytes that came in one chunk with the answer. */
-  #first: Uint8Array | undefined;
   #in: Mode = "unused";
   #out: Mode = "unused";
   #reader: SegmentReader | undefined;
@@ -82,7 +84,9 @@ export class WireStream implements AsyncDisposable {
   #signal: AbortSignal | undefined;
 
   static {
-    unreadBytes = (stream) => (stream.#first?.length ?? 0) + (stream.#reader?.heldBytes ?? 0);
+    putBackUnused = (stream) => {
+      if (stream.#reader !== undefined) stream.#mux.unread(stream.#reader.takeHeld());
+    };
     readJoined = (stream, limitBytes) => stream.#readJoined(limitBytes);
     hasPeerEnded = (stream) => stream.#mux.peerHasEnded;
     breakOff = (stream, reason) => {
@@ -91,13 +95,12 @@ export class WireStream implements AsyncDisposable {
   }
 
   /** @ignore streams come from `open` and go to handlers */
-  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, first: Uint8Array, label: string) {
+  constructor(mux: MuxStream, { name, from, meta }: StreamInfo, label: string) {
     this.#mux = mux;
     this.#label = label;
     this.name = name;
     this.from = from;
     this.meta = meta;
-    this.#first = first.length === 0 ? undefined : first;
   }
 
   /** Number of the stream in its session. */
@@ -110,7 +113,10 @@ export class WireStream implements AsyncDisposable {
     return this.#mux.status;
   }
 
-  /** Resolves once the stream is over: with `undefined` after an orderly end, else with what ended it. Never rejects. */
+  /**
+   * Resolves once the stream is over: with `undefined` after an orderly end, else with what ended
+   * it. Never rejects.
+   */
   get closed(): Promise<ParleyError | undefined> {
     this.#closed ??= this.#mux.closed.then((error) => this.#named(error));
     return this.#closed;
@@ -152,7 +158,7 @@ export class WireStream implements AsyncDisposable {
   /**
    * Sends all of `source` as one segment; more may follow. Returns the number of bytes. When the segment
    * cannot be ended, the stream is reset and the source cancelled, also while the source is silent;
-   * `timeoutMs` is for each chunk: until the source yields it, and until the peer accepts it.
+   * `timeoutMs` is for each chunk: until the source yields it, and until the peer takes it.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream ends before
    * @throws {TimeoutError} `ERR_WRITE_TIMEOUT` when a chunk did not come, or go, within `timeoutMs`
@@ -179,7 +185,8 @@ export class WireStream implements AsyncDisposable {
    * `timeoutMs` is for each chunk.
    *
    * @throws {ClosedError} `ERR_RESET` when the stream broke off, also while the sink takes nothing
-   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when a chunk did not come, or the sink did not take it, within `timeoutMs`
+   * @throws {TimeoutError} `ERR_READ_TIMEOUT` when a chunk did not come, or the sink did not take
+   * it, within `timeoutMs`
    * @throws {ProtocolError} `ERR_WIRE_SEGMENT` when the stream ends inside a segment, or holds none
    * @throws {TypeError} when the direction is used plain
    */
@@ -277,7 +284,6 @@ export class WireStream implements AsyncDisposable {
   }
 
   async #readJoined(limitBytes: number): Promise<Uint8Array | null> {
-    if (this.#first !== undefined) return await this.#pull(undefined);
     try {
       return await this.#mux.readJoined(limitBytes);
     } catch (error) {
@@ -286,11 +292,6 @@ export class WireStream implements AsyncDisposable {
   }
 
   async #pull(options: WaitOptions | undefined): Promise<Uint8Array | null> {
-    const first = this.#first;
-    if (first !== undefined) {
-      this.#first = undefined;
-      return first;
-    }
     try {
       return await this.#mux.read(options);
     } catch (error) {
@@ -306,7 +307,7 @@ export class WireStream implements AsyncDisposable {
     }
   }
 
-  /** An error of the stream with its name; a reason that the caller set in a signal stays as it is. */
+  /** An error of the stream with its name; the reason of a signal of the caller stays as it is. */
   #named<Given>(error: Given, options?: WaitOptions): Given | ParleyError {
     if (options?.signal?.aborted && error === options.signal.reason) return error;
     return nameError(error, this.#mux.id, this.#label);

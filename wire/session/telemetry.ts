@@ -1,4 +1,5 @@
-// Telemetry of the wire: spans of named streams, from their opener through a hub to their handler, and the counters of sessions.
+// Telemetry of the wire: spans of named streams, from their opener through a hub to their handler,
+// and the counters of sessions.
 import {
   begin,
   type Labels,
@@ -12,7 +13,7 @@ import {
 import { readTraceContext } from "../../stats/telemetry/trace_context.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
 import { MAX_FRAME_BYTES, type Meta, type Open, type StreamRefusal } from "../protocol/frames.ts";
-import type { EstablishedSession } from "./handshake.ts";
+import type { EstablishedSession } from "./established.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import type { WireStats } from "../../stats/data/snapshots.ts";
 
@@ -37,7 +38,10 @@ interface ObservedMount {
   stats(): WireStats;
 }
 
-/** Has the counters of a server exported until it has finished; what its sessions count themselves is not among them. */
+/**
+ * Has the counters of a server exported until it has finished; what its sessions count themselves
+ * is not among them.
+ */
 export function observeMount(wire: ObservedMount): void {
   if (!telemetryOn()) return;
   const labels = { "parley.protocol": "wire", "parley.role": "server", ...serverLabels(wire.addr) };
@@ -55,7 +59,10 @@ export function observeMount(wire: ObservedMount): void {
   void wire.finished.then(unobserve);
 }
 
-/** Opens a stream within a span that ends with it; the peer gets its context, so that the span of the handler becomes a child. */
+/**
+ * Opens a stream within a span that ends with it; the far side gets its context, so that the span
+ * of the handler becomes a child.
+ */
 export async function openMeasured(
   established: EstablishedSession,
   open: OurOpen,
@@ -102,7 +109,10 @@ export function serveMeasured(
   }, serve);
 }
 
-/** Brings a stream to another peer within a span, the child of the opener's and the parent of the handler's. */
+/**
+ * Brings a stream to another peer within a span, the child of the opener's and the parent of the
+ * handler's.
+ */
 export function routeMeasured(
   open: Open,
   to: string,

@@ -27,12 +27,14 @@ export interface ExposeOptions {
 const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: true, timeoutMs: true };
 
 /**
- * Lets others reach a local TCP port or unix socket under a name: through the hub, those whom its `authorize` allows the stream
- * `tcp:<name>`. Disposing the result ends that; connections that are open go on. Several names may be exposed over one wire.
+ * Lets others reach a local TCP port or unix socket under a name: through the hub, those whom its
+ * `authorize` allows the stream `tcp:<name>`. Disposing the result ends that; connections that are
+ * open go on. Several names may be exposed over one wire.
  *
- * The target is connected to before the stream is accepted: where that fails, the caller's `open` rejects with a
- * {@linkcode RemoteError}, `ERR_TARGET_REFUSED` or, after `timeoutMs`, `ERR_TARGET_TIMEOUT`, and `onError` of the wire is called
- * with the reason. A connection that breaks, here or anywhere on the way, is reset at both ends.
+ * The target is connected to before the stream is accepted: where that fails, the caller's `open`
+ * rejects with a {@linkcode RemoteError}, `ERR_TARGET_REFUSED` or, after `timeoutMs`,
+ * `ERR_TARGET_TIMEOUT`, and `onError` of the wire learns why. A connection that breaks, here or
+ * anywhere on the way, is reset at both ends.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
  *
@@ -53,7 +55,8 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
   checkDurationMs(action, "timeoutMs", timeoutMs);
   const handler: PreparedHandler<Transport> = {
     prepare: (_info, signal) => dialTarget(target, timeoutMs, signal),
-    serve: async (stream, _session, transport) => void await joinTunnel(stream, transport, "served"),
+    serve: async (stream, _session, transport) =>
+      void await joinTunnel(stream, transport, { role: "served" }),
     abandon: cut,
   };
   const handlers = handlersOf(wire);
@@ -66,7 +69,7 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
   };
 }
 
-/** Connects to a target. A failure has a code that is sent to the caller. */
+/** Connects to a target. Each error has a code that is sent to the caller. */
 async function dialTarget(target: Place, timeoutMs: number, signal: AbortSignal): Promise<Transport> {
   const shown = "path" in target ? `"${target.path}"` : `"${target.hostname}:${target.port}"`;
   const late = () =>

@@ -15,8 +15,7 @@ import type { WireCloseOptions } from "../session/session.ts";
 import type { WireStream } from "../session/stream.ts";
 import { cut, joinTunnel } from "./join_tunnel.ts";
 import { LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
-import { Turns } from "../../async/turns.ts";
-import { WaitingTransport } from "./waiting_transport.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 
 /** Connections that wait beside those that are open: each holds a descriptor. */
 const MAX_WAITING = 512;
@@ -51,14 +50,15 @@ export interface ForwardOptions {
   /** Permission bits of the socket's file. @default {0o600} */
   mode?: number | undefined;
   /**
-   * Connections at a time. More wait, as long as `timeoutMs` says and up to 512 of them; those beyond are reset.
+   * Connections at a time. More wait, as long as `timeoutMs` says and up to 512 of them; those
+   * beyond are reset.
    *
    * @default {64} as many streams as a hub lets one pair have
    */
   maxConnections?: number | undefined;
   /**
-   * Time in ms that a connection waits in all: for its turn, for a session with the hub, for the other side to be there, and
-   * for its answer. Then the connection is reset.
+   * Time in ms that a connection waits in all: for its turn, for a session with the hub, for the
+   * other side to be there, and for its answer. Then the connection is reset.
    *
    * @default {10000}
    */
@@ -79,12 +79,13 @@ const NAMES: OptionNames<ForwardOptions> = {
 };
 
 /**
- * Listens on a local port or socket and brings each connection to the port that the other side exposes under this name. It outlives
- * restarts of the hub and of the other side: connections that are open break, and new ones wait for up to `timeoutMs`
- * until all are there again.
+ * Listens on a local port or socket and brings each connection to the port that the other side
+ * exposes under this name. It outlives restarts of the hub and of the other side: connections that
+ * are open break, and new ones wait for up to `timeoutMs` until all are there again.
  *
- * A connection ends in order when both of its directions have. Any other end is a reset at the local socket: of the target, of a
- * session on the way, of the hub. A unix socket knows no reset: what reads there sees an end, and what writes an error.
+ * A connection ends in order when both of its directions have. Any other end is a reset at the
+ * local socket: of the target, of a session on the way, of the hub. A unix socket knows no reset:
+ * what reads there sees an end, and what writes an error.
  *
  * @throws {TypeError | RangeError} when the name or an option is wrong
  * @throws {AddressError} when the port or socket cannot be listened on
@@ -146,7 +147,7 @@ export class Forward implements AsyncDisposable {
   readonly finished: Promise<void>;
   readonly #listener: Listener;
   readonly #parts: ForwardParts;
-  readonly #turns: Turns;
+  readonly #turns: Semaphore;
   /** Each aborts one connection. */
   readonly #connections = new Set<AbortController>();
   readonly #stopping = new AbortController();
@@ -158,7 +159,7 @@ export class Forward implements AsyncDisposable {
   constructor(listener: Listener, parts: ForwardParts) {
     this.#listener = listener;
     this.#parts = parts;
-    this.#turns = new Turns(parts.maxConnections);
+    this.#turns = new Semaphore(parts.maxConnections);
     this.finished = this.#accept().finally(() => this.#state = "stopped");
     void parts.ended.then(() => this.#cut());
   }
@@ -272,7 +273,10 @@ export class Forward implements AsyncDisposable {
     }
   }
 
-  /** Brings a connection through. Returns what broke it, if anything did; rejects when it did not come so far. */
+  /**
+   * Brings a connection through. Returns what broke it, if anything did; rejects when it did not
+   * come so far.
+   */
   async #carry(local: Transport, ending: AbortController): Promise<unknown> {
     const { maxConnections, timeoutMs } = this.#parts;
     if (this.#connections.size > maxConnections + MAX_WAITING) {
@@ -281,8 +285,10 @@ export class Forward implements AsyncDisposable {
     const startedMs = performance.now();
     const { signal } = ending;
     // A client that leaves while it waits must not take the place of one that stays.
-    const waiting = new WaitingTransport(local, (error) => ending.abort(error));
-    if (!await this.#turns.take(timeoutMs, signal)) {
+    const first = local.read();
+    let isWaiting = true;
+    first.catch((error) => isWaiting && ending.abort(error));
+    if (!await this.#turns.acquire(timeoutMs, signal)) {
       signal.throwIfAborted();
       throw tooMany(`${maxConnections} others were open for ${timeoutMs} ms`);
     }
@@ -291,13 +297,17 @@ export class Forward implements AsyncDisposable {
       const onAbort = () => stream.abort(signal.reason);
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
-      return await joinTunnel(stream, waiting, "opened");
+      isWaiting = false;
+      return await joinTunnel(stream, local, { role: "opened", first });
     } finally {
-      this.#turns.give();
+      this.#turns.release();
     }
   }
 
-  /** Opens the stream, as often as it takes in what is left of the time, while the other side is not there. */
+  /**
+   * Opens the stream, as often as it takes in what is left of the time, while the other side is not
+   * there.
+   */
   async #reach(signal: AbortSignal, startedMs: number): Promise<WireStream> {
     const { open, timeoutMs } = this.#parts;
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {

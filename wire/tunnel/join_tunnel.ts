@@ -2,25 +2,47 @@
 import type { Transport } from "../../net/transport/transport.ts";
 import { breakOff, hasPeerEnded, readJoined, type WireStream } from "../session/stream.ts";
 
-/** Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its reading at once. */
+/**
+ * Time for the last words of a local end that takes nothing any more, in ms. Most platforms end its
+ * reading at once.
+ */
 const LAST_WORDS_MS = 1000;
 
 /** Most that is written to a local end at a time, in bytes: a write costs more than a copy of that. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** How a stream came about: its opener can only reset it; its server can report a break behind everything that was written. */
+/**
+ * How a stream came about. Its opener can only reset it; the side that serves it can pass a break
+ * on behind everything written.
+ */
 export type StreamRole = "opened" | "served";
 
-/**
- * Joins a stream and a connection until both are over. After an orderly end of both directions the connection is closed; any other
- * end, of either, resets both: what was cut must not pass for the whole. What a target said before it broke still arrives, as the
- * answer of a server that does not want all of a request. Returns what broke them, `undefined` where nothing did. Never rejects.
- */
-export function joinTunnel(stream: WireStream, local: Transport, role: StreamRole): Promise<unknown> {
-  return new Splice(stream, local, role).run();
+/** Options of {@linkcode joinTunnel}. */
+export interface JoinTunnelOptions {
+  /** How the stream came about. */
+  readonly role: StreamRole;
+  /** The first read of the connection, where it has begun already. @default {it begins now} */
+  readonly first?: Promise<Uint8Array | null> | undefined;
 }
 
-/** Ends a connection other than in order; where that cannot be told from an orderly end, as with a unix socket, at once. */
+/**
+ * Joins a stream and a connection until both are over. After an orderly end of both directions the
+ * connection is closed; any other end, of either, resets both: what was cut must not pass for the
+ * whole. What a target said before it broke still arrives, as the answer of a server that does not
+ * want all of a request. Returns what broke them, `undefined` where nothing did. Never rejects.
+ */
+export function joinTunnel(
+  stream: WireStream,
+  local: Transport,
+  options: JoinTunnelOptions,
+): Promise<unknown> {
+  return new Splice(stream, local, options).run();
+}
+
+/**
+ * Ends a connection other than in order; where that cannot be told from an orderly end, as with a
+ * unix socket, at once.
+ */
 export function cut(local: Transport): void {
   if (local.reset === undefined) local.close();
   else local.reset();
@@ -31,6 +53,7 @@ class Splice {
   readonly #stream: WireStream;
   readonly #local: Transport;
   readonly #role: StreamRole;
+  #first: Promise<Uint8Array | null> | undefined;
   #broken: { readonly error: unknown } | undefined;
   /** Whether everything that the peer said has come to the local end, or never will. */
   #isInwardOver = false;
@@ -39,10 +62,11 @@ class Splice {
   #isListening = false;
   #lastWords: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(stream: WireStream, local: Transport, role: StreamRole) {
+  constructor(stream: WireStream, local: Transport, { role, first }: JoinTunnelOptions) {
     this.#stream = stream;
     this.#local = local;
     this.#role = role;
+    this.#first = first;
   }
 
   async run(): Promise<unknown> {
@@ -101,7 +125,9 @@ class Splice {
 
   #listen(): Promise<Uint8Array | null> {
     this.#isListening = true;
-    return this.#local.read();
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? this.#local.read();
   }
 
   #onStreamBroken(error: unknown): void {

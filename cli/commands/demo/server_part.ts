@@ -12,7 +12,6 @@ import {
   JOB_HEAD_BYTES,
   jobId,
   jobSum,
-  SERVER_NAME,
   Sha256,
   type Task,
   tell,
@@ -124,6 +123,3 @@ async function handleJobs(conn: Connection, handled: number[], faults: Faults): 
     await conn.send(answer);
   }
 }
-
-/** Whom the server's certificate is for. */
-export const SERVER_HOSTS: readonly string[] = [SERVER_NAME, "127.0.0.1"];

@@ -1,6 +1,6 @@
 // Programs: starts the program that answers clients, without a shell; bounds how many run; leaves none
 // behind.
-import { Turns } from "../../../async/turns.ts";
+import { Semaphore } from "../../../async/semaphore.ts";
 import type { Connection } from "../../../connection.ts";
 import { escapeForLog, KindRateLimiter } from "../../../log/text.ts";
 import type { Logger } from "../../../log/logger.ts";
@@ -53,7 +53,7 @@ export interface ProgramsOptions {
 /** The program of a server, as often as it runs. */
 export class Programs implements AsyncDisposable {
   /** How many may run at a time; further clients wait. */
-  readonly turns: Turns;
+  readonly turns: Semaphore;
   readonly #options: ProgramsOptions;
   readonly #running = new Set<RunningProgram>();
   readonly #lines = new KindRateLimiter({ maxPerInterval: LINES_PER_INTERVAL });
@@ -66,7 +66,7 @@ export class Programs implements AsyncDisposable {
   /** Starts nothing yet. */
   constructor(options: ProgramsOptions) {
     this.#options = options;
-    this.turns = new Turns(options.maxPrograms);
+    this.turns = new Semaphore(options.maxPrograms);
   }
 
   /** How messages call the program. */

@@ -2,6 +2,8 @@
 // there.
 import { escapeForLog } from "../../../log/text.ts";
 import { type DurationStats, quantileMs } from "../../../stats/data/duration_histogram.ts";
+import type { LinkReport } from "../../../stats/export/report.ts";
+import type { Rates } from "../../../stats/page/track.ts";
 
 /** Longest text that is kept of a name, in characters. */
 const TEXT_LENGTH = 255;
@@ -19,28 +21,15 @@ const MAX_BUCKETS = 256;
 const MAX_SAMPLES = 300;
 
 /** One connection, session or backend. */
-export interface TopLink {
+export interface TopLink extends Omit<LinkReport, "peer"> {
+  /** Name of the source that it belongs to. */
   readonly source: string;
-  readonly id: string;
+  /** Who the far side is; "" where that is not known. */
   readonly peer: string;
-  readonly address: string;
-  readonly state: string;
-  /** `null` where it has no age. */
-  readonly ageMs: number | null;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly queuedBytes: number;
-  readonly streams: number | null;
-  readonly rttMs: number | null;
 }
 
 /** Changes a second. */
-export interface TopRates {
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly messagesIn: number;
-  readonly messagesOut: number;
-}
+export type TopRates = Omit<Rates, "opened" | "failed">;
 
 /** How long requests took, estimated: half of them, 95 and 99 of a hundred took no longer, in ms. */
 export interface TopLatency {

@@ -15,7 +15,7 @@ function sender(write: (frame: object) => Promise<void>) {
     {
       handlers: { names: [] } as unknown as HandlerTable,
       signal: over.signal,
-      report: (error) => void told.push(error),
+      onControlError: (error) => void told.push(error),
       abort: (reason: ParleyError) => void told.push(reason.code),
     },
     [],
@@ -31,9 +31,9 @@ Deno.test("ControlSender reports what cannot be told, and tells what comes behin
     frames.push(frame);
     return Promise.resolve();
   });
-  control.tellPeer("eve", ["x"]);
+  control.announcePeer("eve", ["x"]);
   await until("it was reported", () => told.length > 0);
-  control.tellPeer("bob", ["y"]);
+  control.announcePeer("bob", ["y"]);
   await until("bob is told", () => frames.length > 0);
   assertEquals([told, frames], [[broken], [{ peers: [{ identity: "bob", streams: ["y"] }], gone: [] }]]);
   over.abort();
@@ -46,13 +46,13 @@ Deno.test("ControlSender keeps the last state of each peer alone, and ends a ses
     frames.push(frame);
     await go.promise;
   });
-  for (let round = 0; round < 1000; round++) control.tellPeer("bob", [`${round}`]);
-  control.tellPeer("cid", null);
+  for (let round = 0; round < 1000; round++) control.announcePeer("bob", [`${round}`]);
+  control.announcePeer("cid", null);
   await until("a frame is under way", () => frames.length === 1);
   assertEquals(frames, [{ peers: [{ identity: "bob", streams: ["999"] }], gone: ["cid"] }]);
-  for (let index = 0; index < 65_536; index++) control.tellPeer(`${index}`, null);
+  for (let index = 0; index < 65_536; index++) control.announcePeer(`${index}`, null);
   assertEquals(told, []);
-  control.tellPeer("one more", null);
+  control.announcePeer("one more", null);
   assertEquals(told, ["ERR_SLOW_CONSUMER"]);
   go.resolve();
   over.abort();

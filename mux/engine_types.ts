@@ -35,7 +35,7 @@ export interface EngineHooks {
 }
 
 /** The error of a stream whose opening or end is late. */
-export function lateError(core: StreamCore, what: "open" | "halfClose"): ParleyError {
+export function streamTimeoutError(core: StreamCore, what: "open" | "halfClose"): ParleyError {
   const { id, sender: { pendingBytes } } = core;
   if (what === "open") {
     return new TimeoutError(
@@ -55,7 +55,7 @@ export function lateError(core: StreamCore, what: "open" | "halfClose"): ParleyE
 }
 
 /** The error of a session whose peer shows no sign of life. */
-export function deadError(timeoutMs: number): ParleyError {
+export function keepaliveError(timeoutMs: number): ParleyError {
   const text = `Cannot go on with the session: the peer did not answer a ping within ${timeoutMs} ms`;
   return new TimeoutError("ERR_KEEPALIVE_TIMEOUT", text);
 }

@@ -2,7 +2,10 @@
 import { ProtocolError } from "../errors.ts";
 import { MAX_U32 } from "./header.ts";
 
-/** Window of every stream when it opens, both ways, unless the sides agreed on another (yamux spec, "Flow Control"). */
+/**
+ * Window of every stream when it opens, both ways, unless the sides agreed on another (yamux spec,
+ * "Flow Control").
+ */
 export const INITIAL_WINDOW_BYTES: number = 256 * 1024;
 
 /** How many bytes the peer lets us send. */
@@ -58,8 +61,9 @@ export interface GrowthContext {
 const MIN_GROWTH_BYTES = 4096;
 
 /**
- * How many bytes the peer may send us. At all times `size` = what the peer may still send + what is buffered +
- * what was consumed and not given back yet. A window never shrinks: yamux cannot take credit back.
+ * How many bytes the peer may send us. At all times `size` = what the peer may still send + what is
+ * buffered + what was consumed and not given back yet. A window never shrinks: yamux cannot take
+ * credit back.
  */
 export class ReceiveWindow {
   readonly #maxBytes: number;
@@ -113,8 +117,19 @@ export class ReceiveWindow {
   }
 
   /**
-   * Returns credit for the consumed bytes, and more when the reader emptied half a window within two round trips: then
-   * the window, not the reader, holds the sender up. The result is the delta for the peer.
+   * <<<<<<< HEAD:mux/credit_window.ts
+   * Takes back that the application took `count` bytes. If the peer has had its credit for them,
+   * the next bytes that the application takes earn none.
+   */
+  unconsume(count: number): void {
+    this.#consumed -= count;
+  }
+
+  /**
+   * Returns credit for the consumed bytes, and more when the reader emptied half a window within
+   * two round trips: then ======= Returns credit for the consumed bytes, and more when the reader
+   * emptied half a window within two round trips: then >>>>>>> i12-lead:mux/window.ts the window,
+   * not the reader, holds the sender up. The result is the delta for the peer.
    */
   update({ now, rttMs, reserve }: GrowthContext): number {
     const fast = rttMs !== undefined && now - this.#lastUpdate <= 2 * rttMs;
@@ -126,7 +141,10 @@ export class ReceiveWindow {
     return back + growth;
   }
 
-  /** Brings a window that started small to what yamux starts with, as far as memory goes. The result is the delta for the peer. */
+  /**
+   * Brings a window that started small to what yamux starts with, as far as memory goes. The result
+   * is the delta for the peer.
+   */
   topUp(reserve: (bytes: number) => boolean): number {
     return this.#grow(INITIAL_WINDOW_BYTES - this.#size, reserve);
   }

@@ -1,49 +1,49 @@
-// Tests of turns and of waits for one thing: in order, bounded, and nothing stays behind.
+// Tests of semaphores and of waits for one thing: in order, bounded, and nothing stays behind.
 import { assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError } from "@parley/parley";
-import { Turns } from "../../async/turns.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 import { Waiters } from "../../async/waiters.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 
 const never = new AbortController().signal;
 
-Deno.test("Turns gives turns in the order in which they were asked for, and no more than its limit", async () => {
-  const turns = new Turns(2);
-  assertEquals([turns.tryTake(), turns.tryTake(), turns.tryTake()], [true, true, false]);
+Deno.test("Semaphore gives turns in the order in which they were asked for, and no more than its limit", async () => {
+  const turns = new Semaphore(2);
+  assertEquals([turns.tryAcquire(), turns.tryAcquire(), turns.tryAcquire()], [true, true, false]);
   const order: string[] = [];
   const waits = ["a", "b", "c"].map(async (name) => {
-    if (await turns.take(10_000, never)) order.push(name);
+    if (await turns.acquire(10_000, never)) order.push(name);
   });
-  turns.give();
+  turns.release();
   // A turn that others wait for is not taken from them.
-  assertEquals(turns.tryTake(), false);
+  assertEquals(turns.tryAcquire(), false);
   await waits[0];
   assertEquals(order, ["a"]);
   turns.limit = 4;
   await Promise.all(waits);
   assertEquals(order, ["a", "b", "c"]);
-  for (let count = 0; count < 4; count++) turns.give();
+  for (let count = 0; count < 4; count++) turns.release();
   assertEquals(turns.isIdle, true);
 });
 
-Deno.test("Turns loses no turn to one who has left, by time or by signal", async () => {
-  const turns = new Turns(1);
-  turns.tryTake();
+Deno.test("Semaphore loses no turn to one who has left, by time or by signal", async () => {
+  const turns = new Semaphore(1);
+  turns.tryAcquire();
   const controller = new AbortController();
-  const byTime = turns.take(1, never);
-  const bySignal = turns.take(10_000, controller.signal);
+  const byTime = turns.acquire(1, never);
+  const bySignal = turns.acquire(10_000, controller.signal);
   assertEquals(await byTime, false);
-  const staying = turns.take(10_000, never);
+  const staying = turns.acquire(10_000, never);
   controller.abort();
-  turns.give();
+  turns.release();
   assertEquals([await bySignal, await staying], [false, true]);
-  assertEquals(await turns.take(1, AbortSignal.abort()), false);
-  turns.give();
+  assertEquals(await turns.acquire(1, AbortSignal.abort()), false);
+  turns.release();
   assertEquals(turns.isIdle, true);
 });
 
-Deno.test("Turns lends a turn until it is disposed of, and throws the reason of a signal that aborts before", async () => {
-  const turns = new Turns(1);
+Deno.test("Semaphore lends a turn until it is disposed of, and throws the reason of a signal that aborts before", async () => {
+  const turns = new Semaphore(1);
   const controller = new AbortController();
   const held = await turns.hold(controller.signal);
   const next = turns.hold(never);
@@ -53,7 +53,7 @@ Deno.test("Turns lends a turn until it is disposed of, and throws the reason of 
   held[Symbol.dispose]();
   held[Symbol.dispose]();
   const second = await next;
-  assertEquals(turns.tryTake(), false);
+  assertEquals(turns.tryAcquire(), false);
   second[Symbol.dispose]();
   assertEquals(turns.isIdle, true);
   await assertRejects(() => turns.hold(controller.signal), Error, "enough");
