@@ -1,7 +1,7 @@
 /**
- * The server side: listens, accepts connections, runs a handler for each, and drains in order. For most uses call
- * {@linkcode serve}. Call {@linkcode listenTransport} to accept plain transports for a protocol of your own, such
- * as a yamux session.
+ * The server side: listens, accepts connections, runs a handler for each, and drains in order. For
+ * most uses call {@linkcode serve}. Call {@linkcode listenTransport} to accept plain transports for
+ * a protocol of your own, such as a yamux session.
  *
  * @example
  * ```ts
