@@ -1,7 +1,7 @@
 /**
- * The client side: connections that your program opens. For most uses call {@linkcode connect} for one connection,
- * or make a {@linkcode Client} for a link that reconnects by itself. Call {@linkcode connectTransport} for a plain
- * transport under a protocol of your own.
+ * The client side: connections that your program opens. For most uses call {@linkcode connect} for
+ * one connection, or make a {@linkcode Client} for a link that reconnects by itself. Call
+ * {@linkcode connectTransport} for a plain transport under a protocol of your own.
  *
  * @example
  * ```ts

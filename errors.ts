@@ -172,7 +172,7 @@ export class ClosedError extends ParleyError {
 
 /** Fields of a {@linkcode TimeoutError} beside its code. */
 export interface TimeoutErrorOptions extends ErrorOptions {
-  /** Connections that were cut as the time ran out. @default {0} */
+  /** Connections that were cut because the time ran out. @default {0} */
   cutConnections?: number | undefined;
   /** Bytes received or accepted for sending that were cut with them. @default {0} */
   cutBytes?: number | undefined;
@@ -182,7 +182,7 @@ export interface TimeoutErrorOptions extends ErrorOptions {
 export class TimeoutError extends ParleyError {
   /** What went wrong, stable across versions. */
   declare readonly code: TimeoutErrorCode;
-  /** Connections that were cut as the time ran out. */
+  /** Connections that were cut because the time ran out. */
   readonly cutConnections: number;
   /** Bytes received or accepted for sending that were cut with them. */
   readonly cutBytes: number;
@@ -220,7 +220,7 @@ export class LimitError extends ParleyError {
   }
 }
 
-/** The peer is not who it must be, or may not do what it asked for. The peer learns no more than that. */
+/** The peer could not authenticate, or may not do what it asked for. The peer learns no more than that. */
 export class AuthError extends ParleyError {
   /** What went wrong, stable across versions. */
   declare readonly code: AuthErrorCode;

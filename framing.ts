@@ -1,7 +1,8 @@
 /**
- * Framings: how messages become bytes and bytes become messages, with a size limit that is checked before memory is
- * allocated. For most uses call {@linkcode lengthPrefixed} for binary messages or {@linkcode delimited} for lines,
- * and pass the result as the option `framing` of `serve` and `connect`.
+ * Framings: how messages become bytes and bytes become messages, with a size limit that is checked
+ * before memory is allocated. For most uses call {@linkcode lengthPrefixed} for binary messages or
+ * {@linkcode delimited} for lines, and pass the result as the option `framing` of `serve` and
+ * `connect`.
  *
  * @example Messages out of any stream of bytes
  * ```ts

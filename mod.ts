@@ -1,14 +1,16 @@
 /**
- * Parley sends whole messages between processes over TLS, TCP and unix sockets, with backpressure, limits that hold
- * on a hostile network, and a shutdown that loses no message. For most uses call {@linkcode serve} on one side and
- * {@linkcode connect}, or a {@linkcode Client} that reconnects, on the other.
+ * Parley sends whole messages between processes over TLS, TCP and unix sockets, with backpressure,
+ * limits that hold on a hostile network, and a shutdown that loses no message. For most uses call
+ * {@linkcode serve} on one side and {@linkcode connect}, or a {@linkcode Client} that reconnects,
+ * on the other.
  *
  * - {@linkcode serve} runs a handler for each connection; {@linkcode connect} opens one connection;
  *   {@linkcode Client} keeps a link connected.
- * - Framings turn bytes into messages: {@linkcode delimited}, {@linkcode lengthPrefixed}, {@linkcode varintPrefixed},
- *   {@linkcode chunked}, {@linkcode fixedLength}, {@linkcode raw}, or your own {@linkcode Framing}.
- * - A mistake of the caller is a `TypeError` or `RangeError`. Every other error is a {@linkcode ParleyError} with a
- *   `code`.
+ * - Framings turn bytes into messages: {@linkcode delimited}, {@linkcode lengthPrefixed},
+ *   {@linkcode varintPrefixed}, {@linkcode chunked}, {@linkcode fixedLength}, {@linkcode raw}, or
+ *   your own {@linkcode Framing}.
+ * - A mistake of the caller is a `TypeError` or `RangeError`. Every other error is a
+ *   {@linkcode ParleyError} with a `code`.
  * - Streams by name, channels of one machine, pools, certificates and statistics have modules of their own:
  *   `./wire`, `./ipc`, `./pool`, `./tls`, `./stats`.
  *

@@ -1,7 +1,7 @@
 /**
- * Connections to several backends: a pool that leases them, balances and retries, and `splice`, which joins two
- * connections byte for byte. For most uses make a {@linkcode Pool} and call `pool.use`; call `pool.acquire` to hold
- * a connection yourself, and {@linkcode splice} in a proxy.
+ * Connections to several backends: a pool that leases them, balances and retries, and `splice`,
+ * which joins two connections byte for byte. For most uses make a {@linkcode Pool} and call
+ * `pool.use`; call `pool.acquire` to hold a connection yourself, and {@linkcode splice} in a proxy.
  *
  * @example
  * ```ts

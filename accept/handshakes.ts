@@ -186,6 +186,6 @@ export class Handshakes<Link> {
 function tooLate(timeoutMs: number): TimeoutError {
   return new TimeoutError(
     "ERR_HANDSHAKE_TIMEOUT",
-    `The connection was closed as its handshake took longer than ${timeoutMs} ms`,
+    `The connection was closed because its handshake took longer than ${timeoutMs} ms`,
   );
 }

@@ -58,7 +58,7 @@ export async function withDeadline<T>(
 }
 
 /**
- * A signal that aborts when another one does, or after a time. Whoever makes one must stop it, because its timer would keep the
+ * A signal that aborts when another one does, or after a time. Its creator must stop it, because its timer would keep the
  * process alive.
  */
 export class DeadlineSignal implements Disposable {

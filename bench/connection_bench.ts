@@ -8,7 +8,10 @@ const MESSAGES = 20_000;
 const CHUNK_BYTES = 65536;
 const ADDRESS: Address = { transport: "memory", name: "bench" };
 
-/** Takes all that is written, in the next turn of the event loop as a socket does, and reads from a list of chunks. */
+/**
+ * Takes all that is written, in the next turn of the event loop as a socket does, and reads from a
+ * list of chunks.
+ */
 class MockTransport implements Transport {
   readonly localAddr = ADDRESS;
   readonly remoteAddr = ADDRESS;

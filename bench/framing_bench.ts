@@ -73,7 +73,10 @@ function bareLengths(chunks: readonly Uint8Array[]): void {
   }
 }
 
-/** Benches of streams must be `async` functions: `deno bench` does not wait for what any other one returns. */
+/**
+ * Benches of streams must be `async` functions: `deno bench` does not wait for what any other one
+ * returns.
+ */
 async function throughStream(
   chunks: readonly Uint8Array[],
   stream: TransformStream<Uint8Array, Uint8Array>,

@@ -1,4 +1,5 @@
-// Mux: bulk over one stream and over 64, churn, and ping-pong beside idle streams, beside a raw copy and libp2p's yamux.
+// Mux: bulk over one stream and over 64, churn, and ping-pong beside idle streams, beside a raw
+// copy and libp2p's yamux.
 import { MuxSession, type MuxStream } from "../mux/mod.ts";
 import { memoryPair, type Transport } from "../net/transport/transport.ts";
 import { libp2pMux, type Libp2pMuxer } from "../tests/support/peers/libp2p_mux.ts";

@@ -44,7 +44,7 @@ function commandHint(given: string, { commands = [] }: Command): string {
   if (group !== undefined) return `: did you mean "${group.name} ${given}"?`;
   const names = commands.map(({ name }) => name);
   const meant = meantName(given, names);
-  return meant === undefined ? `, there are ${names.join(", ")}` : `: did you mean "${meant}"?`;
+  return meant === undefined ? `: there are ${names.join(", ")}` : `: did you mean "${meant}"?`;
 }
 
 /** Prints what went wrong and what to do. */

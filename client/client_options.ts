@@ -1,4 +1,4 @@
-// Options of Client: what they are, their defaults, and their check before any I/O.
+// Options of Client, their defaults, and their check before any I/O.
 import { checkBoolean, checkDurationMs, checkFunction, checkLogger } from "../options/check.ts";
 import { EventLog } from "../log/events.ts";
 import type { Logger } from "../log/logger.ts";
@@ -11,28 +11,28 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** When to dial again; `false` closes the client when the link is lost or the first attempt fails. */
   reconnect?: ReconnectOptions | false | undefined;
   /**
-   * Prepares each new link, such as by a login: called with the link before it counts as connected, and awaited. What it sends on
-   * the link goes out before all that waits for one, and it may receive from the link; {@linkcode Client.send} waits until it is
-   * done. When it throws or rejects, the attempt has failed by that error, and an `AuthError` ends the client. It has what is left
-   * of `timeoutMs` after dialling; then, and when the client is closed, the link is aborted, and `link.signal` with it.
+   * Prepares each new link, for example by a login. The client calls it before the link counts as connected, and awaits it. Messages that
+   * it sends on the link leave before all waiting messages, and it may receive from the link; {@linkcode Client.send} waits until it
+   * is done. When it throws or rejects, the attempt has failed with that error, and an `AuthError` ends the client. It may take the rest
+   * of `timeoutMs` after dialling; after that, or when the client is closed, the link is aborted and `link.signal` aborts.
    *
    * @default {nothing}
    */
   onConnect?: OnConnect<Data> | undefined;
   /**
-   * Time in ms that a new link on which the server says nothing must live before it counts as connected and takes messages; what
-   * the server says ends it at once. It lasts twice as long as dialling took where that is more, up to 1000 ms. So messages are
-   * never handed to a server that is full, to a balancer without a server, or to one that refuses our certificate after
-   * the handshake: these end a link at once. 0 sends without waiting.
+   * Time in ms of the trial of a new link: it counts as connected, and accepts messages, when the server has sent something or
+   * the trial is over. The trial lasts twice as long as dialling took where that is more, up to 1000 ms. It keeps messages from
+   * a full server, from a balancer without a server, and from a server that refuses our certificate after the
+   * handshake, because these end a link at once. 0 sends without waiting.
    *
-   * @default {50} a person does not notice it, and a refusal on the same machine or network comes sooner
+   * @default {50} too short for a person to notice, and a refusal on the same machine or network comes sooner
    */
   trialMs?: number | undefined;
-  /** Starts statistics over with each link. @default {false} */
+  /** Whether statistics start over with each link. @default {false} */
   dropOldStats?: boolean | undefined;
   /**
-   * Bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. A message counts
-   * 640 bytes more than it has, because keeping it costs that, here and for `highWaterBytes`. The client keeps as many bytes of
+   * Most bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. Each
+   * message counts 640 bytes more, here and for `highWaterBytes`, because keeping it costs that. The same limit holds for
    * unread messages from links that have ended.
    *
    * @default {8388608}
@@ -41,7 +41,7 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Abort closes the client, as {@linkcode Client.close} does. */
   signal?: AbortSignal | undefined;
   /**
-   * Logs links that come up and are lost, and of a `send` that was refused for a mistake of the caller's and was not awaited.
+   * Logs links that come up and are lost, and each `send` that was refused for a mistake of the caller and not awaited.
    *
    * @default {none; {@linkcode Client.statuses} announces links, and the console shows refused messages}
    */

@@ -60,7 +60,7 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
 
 /**
  * Connects as {@linkcode connect} does, and returns the bytes without messages around them: what `MuxSession` and `Connection` stand on,
- * for a protocol that is not Parley's own. Who calls closes the transport, or has the session that stands on it do so.
+ * for a protocol that is not Parley's own. The caller closes the transport, or lets the session on it do so.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
  * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached

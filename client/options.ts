@@ -1,4 +1,4 @@
-// Options of connect() and Client: what they are, their defaults, and their check before any I/O.
+// Options of connect() and Client, their defaults, and their check before any I/O.
 import {
   type ConnectionOptions,
   resolveConnectionOptions,
@@ -25,30 +25,30 @@ export interface ConnectTransportOptions {
   port?: number | undefined;
   /** Path of a unix socket to connect to instead. */
   path?: string | undefined;
-  /** Whom to trust, and our own certificate; without TLS options the connection is plain. */
+  /** Trusted certificates and our own certificate; without TLS options the connection is plain. */
   tls?: ClientTlsOptions | undefined;
   /** Sends small writes at once. @default {true} */
   noDelay?: boolean | undefined;
   /**
-   * Over plain TCP, ends broken connections by a reset, so that the peer can tell a break from an orderly end: for proxies and
-   * downloads. With TLS the peer always can.
+   * Over plain TCP, ends broken connections by a reset, so that the peer can distinguish a break from an orderly end: for proxies
+   * and downloads. With TLS the peer always can.
    *
-   * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
+   * @default {false} because it needs sockets of node:net, which are up to a fifth slower with small messages
    */
   canReset?: boolean | undefined;
-  /** Lets the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} `receiveTimeoutMs` sees more */
+  /** Lets the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} because `receiveTimeoutMs` detects more */
   keepAlive?: KeepAlive | undefined;
-  /** Longest time in ms for all of it: files, name, dialling, TLS. @default {10000} */
+  /** Longest time in ms for the whole attempt: files, name, dialling, TLS. @default {10000} */
   timeoutMs?: number | undefined;
-  /** Abort gives up; the call rejects with its reason. It has no effect on an open connection. */
+  /** Abort ends the attempt, and the call rejects with its reason. It has no effect on an open connection. */
   signal?: AbortSignal | undefined;
-  /** Kind of address, as in `server.addr`; not needed. */
+  /** Kind of address, as in `server.addr`; optional. */
   transport?: Address["transport"] | undefined;
 }
 
-/** Options of {@linkcode connect}: `server.addr` of the same process fits as well. */
+/** Options of {@linkcode connect}; `server.addr` of a server in the same process has the same form. */
 export interface ConnectOptions<Data = unknown> extends ConnectTransportOptions, ConnectionOptions {
-  /** Value that `connection.data` begins with. */
+  /** Initial value of `connection.data`. */
   data?: Data | undefined;
 }
 
@@ -141,7 +141,7 @@ function resolveTarget(
   return { target: { hostname, port }, targetText: JSON.stringify(`${shown}:${port}`) };
 }
 
-/** Refuses options that must fail, before any file is read: else a client would dial in vain for ever. */
+/** Refuses options that must fail, before any file is read; otherwise a client would dial in vain for ever. */
 function checkTls(tls: ClientTlsOptions): void {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(

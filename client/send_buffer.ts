@@ -1,4 +1,4 @@
-// SendBuffer: messages of a Client that are not in the kernel yet, so that a lost link loses as few as possible.
+// Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few messages as possible.
 import type { Connection } from "../connection.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
@@ -13,9 +13,9 @@ interface Entry {
   readonly message: Uint8Array;
   /** Whether its `send` has resolved, because a link has accepted it. */
   accepted: boolean;
-  /** The wait of its sender until a link takes it. */
+  /** The caller that waits until a link accepts it. */
   taken: PromiseWithResolvers<void> | null;
-  /** Where its frame begins and ends in the bytes of the current link; only for those given to it. */
+  /** Where its frame begins and ends in the bytes of the current link; only for messages on that link. */
   start: number;
   end: number;
 }
@@ -23,23 +23,23 @@ interface Entry {
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /**
- * What became of the messages that a link was given before it was lost. Each is in one of four counts. TCP does not say what has
- * reached the peer's program: a sender that has to know lets the peer answer.
+ * What became of the messages of a link that was lost. Each message is in one of four counts. TCP does not report what has reached
+ * the peer's program: a sender that must know needs an answer from the peer.
  */
 export interface LinkLoss {
   /**
-   * Messages that were wholly handed to the kernel after bytes last came from the server: it may have read them, or not. With
-   * {@linkcode uncertainMessages} these are what may be lost.
+   * Messages that were completely in the kernel, after bytes last came from the server: it may or may not have read them.
+   * These and the {@linkcode uncertainMessages} may be lost.
    */
   readonly handedMessages: number;
-  /** Messages that were being handed to the kernel; they are not sent again. */
+  /** Messages of which a part was in the kernel; they are not sent again. */
   readonly uncertainMessages: number;
-  /** Messages that no link has taken yet: they go out first on the next one. When the client is closed, they are dropped. */
+  /** Messages that no link has begun to write: they leave first on the next link. When the client is closed, they are dropped. */
   readonly keptMessages: number;
   /**
-   * Messages that were wholly handed to the kernel before bytes last came from the server: it was there after them, and most likely
-   * has read them. One that crossed those bytes on the way, or that the server left unread while it spoke of other things, may be
-   * lost all the same.
+   * Messages that were completely in the kernel before bytes last came from the server: it has most likely read
+   * them. A message that crossed those bytes, or that the server left unread while it sent other messages, may
+   * still be lost.
    */
   readonly earlierMessages: number;
 }
@@ -138,7 +138,7 @@ export class SendBuffer {
     this.#pump();
   }
 
-  /** The link is gone: sorts out what it was given. Returns `null` when there was none. */
+  /** The link is gone: counts what became of its messages. Returns `null` when there was no link. */
   detach(): LinkLoss | null {
     const link = this.#link;
     if (link === null) return null;
@@ -219,7 +219,7 @@ export class SendBuffer {
     return taken.promise;
   }
 
-  /** Whether the link may be given more. */
+  /** Whether the link may get more messages. */
   #hasRoom(link: Connection): boolean {
     if (this.#pause !== "none" || !isOpen(link)) return false;
     this.#forgetWritten(link.sending);

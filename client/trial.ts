@@ -6,12 +6,12 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 
 /** What {@linkcode OnConnect} gets beside the link. */
 export interface ConnectInfo {
-  /** Whether no link of this client has been up before. */
+  /** Whether this is the client's first link. */
   readonly first: boolean;
 }
 
 /**
- * Prepares each new link, such as by a login. Messages that it sends on the link leave before those that wait for one. Messages that
+ * Prepares each new link, for example by a login. Messages that it sends on the link leave before those that wait for one. Messages that
  * it receives go to no other reader.
  */
 export type OnConnect<Data = unknown> = (link: Connection<Data>, info: ConnectInfo) => unknown;
@@ -21,7 +21,7 @@ export interface Trial<Data> extends ConnectInfo {
   /** Where the link leads, for errors. */
   readonly targetText: string;
   readonly onConnect: OnConnect<Data> | undefined;
-  /** Longest time in ms that `onConnect` may take, and the same as it was set for the whole attempt. */
+  /** Longest time in ms that `onConnect` may take, and the time limit that was set for the whole attempt. */
   readonly leftMs: number;
   readonly timeoutMs: number;
   /** Time in ms for which a link that has received nothing must live. */

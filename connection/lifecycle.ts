@@ -89,7 +89,7 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     return new ClosedError("ERR_CLOSED", `Cannot ${action}: ${why}`);
   }
 
-  /** Whether a message is refused because of the caller, and not because the connection ends: nothing else reports that. */
+  /** Whether a message is refused for what the caller did, and not because the connection ends: nothing else reports that. */
   get isCallersFault(): boolean {
     return this.state === "open" && this.error === null;
   }

@@ -166,7 +166,7 @@ export class RateWait {
     const count = messages === 1 ? "1 message" : `${messages} messages`;
     return new LimitError(
       "ERR_RATE_LIMITED",
-      `Cannot hand over the last ${count} of ${bytes} bytes: the peer has left, and the rate limit does not let ` +
+      `Cannot deliver the last ${count} of ${bytes} bytes: the peer has left, and the rate limit does not let ` +
         `them through within ${this.#restTimeoutMs} ms. They were dropped`,
       { droppedMessages: messages, droppedBytes: bytes },
     );

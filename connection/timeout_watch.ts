@@ -78,7 +78,7 @@ export class TimeoutWatch {
       this.#connection.onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",
-          `The connection was closed as nothing moved on it for ${idleTimeoutMs} ms`,
+          `The connection was closed because nothing moved on it for ${idleTimeoutMs} ms`,
         ),
       );
     }
@@ -127,7 +127,7 @@ export class TimeoutWatch {
     this.#connection.onTimeout(
       new TimeoutError(
         "ERR_IDLE_TIMEOUT",
-        `The connection was closed as nothing was received on it for ${this.#options.receiveTimeoutMs} ms`,
+        `The connection was closed because nothing was received on it for ${this.#options.receiveTimeoutMs} ms`,
       ),
     );
   }
@@ -137,7 +137,7 @@ export class TimeoutWatch {
     this.#connection.onTimeout(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
-        `The connection was closed as the peer took none of the ${queuedBytes} bytes that wait for it within ` +
+        `The connection was closed because the peer read none of the ${queuedBytes} bytes that wait for it within ` +
           `${this.#options.writeTimeoutMs} ms`,
         { unsentBytes: queuedBytes },
       ),

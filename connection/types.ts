@@ -4,74 +4,74 @@ import type { Sweeper } from "../async/sweeper.ts";
 
 /** How a connection ended. */
 export interface ConnectionEnd {
-  /** Why it ended early; `null` when it ended in order. */
+  /** The error that ended it early; `null` after an orderly end. */
   readonly error: Error | null;
-  /** Bytes that were accepted for sending and never handed to the kernel. */
+  /** Bytes that were accepted for sending and never written to the kernel. */
   readonly unsentBytes: number;
 }
 
 /** Options that the creator of a connection passes. */
 export interface ConnectionSetup<Data> extends ConnectionOptions {
-  /** Value that the connection's `data` begins with. */
+  /** Initial value of the connection's `data`. */
   data?: Data | undefined;
   /** Name in logs and statistics. @default {a random UUID} */
   id?: string | undefined;
   /**
-   * Called with the error of a `send` that was refused for a mistake of the caller's and whose promise nothing waits for, at most ten
+   * Called with the error of a `send` that was refused for a mistake of the caller and whose promise no code awaits, at most ten
    * times for each connection.
    *
    * @default {the console}
    */
   onUnheard?: ((error: unknown) => void) | undefined;
-  /** Options that were checked before, in place of those here: for servers and clients that make many connections. */
+  /** Options that were checked before, in place of the others: for servers and clients that make many connections. */
   resolved?:
     | { readonly [Name in keyof ConnectionOptions]-?: NonNullable<ConnectionOptions[Name]> }
     | undefined;
-  /** Timer that looks after the timeouts. @default {one for the process} */
+  /** Timer that checks the timeouts. @default {one for the process} */
   sweeper?: Sweeper | undefined;
-  /** Called with what moved since the last call. */
+  /** Called with the traffic since the last call. */
   onTraffic?: ((traffic: Traffic) => void) | undefined;
-  /** Whether to call it after each read too, and not only once a second and at the end. @default {true} */
+  /** Whether to call it after each read as well as once a second and at the end. @default {true} */
   tellEachRead?: boolean | undefined;
-  /** Asked before each message is handed to the reader. @default {none} */
+  /** Asked before each message is delivered to the reader. @default {none} */
   rateGate?: MessageGate | undefined;
-  /** Called when a message has to wait for it. */
+  /** Called when a message has to wait for the gate. */
   onRatePause?: (() => void) | undefined;
   /** Called for each message, to take its time; `serve` makes one. @default {none} */
   observer?: MessageObserver | undefined;
 }
 
-/** Learns when messages of a connection come, are handed out and answered. It is called for each one: it must be quick. */
+/** Observes when messages of a connection come, are delivered and answered. It is called for each message, so it must be fast. */
 export interface MessageObserver {
-  /** Bytes were read: so many by now. */
+  /** Bytes were read: so many in total. */
   arrived(endBytes: number): void;
-  /** A message was decoded, to be handed out: so many of the bytes were used by now. */
+  /** A message was decoded for delivery: so many of the bytes are used in total. */
   taken(decodedBytes: number): void;
   /** The reader waits for what the peer has not sent yet. */
   waits(): void;
   /** A message was accepted for sending. */
   sent(): void;
-  /** A wait for a message ends by this error, as its time is over. */
+  /** A wait for a message ends by this error when its time is over. */
   timedOut(error: unknown): void;
 }
 
 /**
- * Decides when messages of a connection may be handed to its reader; `serve` makes one where it has `rateLimits`. All times are in
+ * Decides when messages of a connection may be delivered to its reader; `serve` makes one where it has `rateLimits`. All times are in
  * ms of one clock that does not go back.
  */
 export interface MessageGate {
-  /** Set by the connection; called when a message that got `Infinity` should be asked for again, though not from within the call. */
+  /** Set by the connection; called when a message that got `Infinity` should be asked for again, but not during the call itself. */
   onTurn: () => void;
   /**
    * Asks for a message of so many bytes. Returns 0 when it may pass, and counts it; else the ms after which to ask again,
    * `Infinity` to wait for {@linkcode onTurn}.
    */
   ask(bytes: number, nowMs: number): number;
-  /** The message that was asked for will not be handed out. */
+  /** The message that was asked for will not be delivered. */
   leave(): void;
-  /** Returns the ms in which so much would pass if no other connection wanted anything. */
+  /** Returns the ms in which so much would pass if no other connection were waiting. */
   restMs(messages: number, bytes: number, nowMs: number): number;
-  /** Lends bytes to hold beyond `readAheadBytes`; `false` when there are none to lend. */
+  /** Lends bytes of read-ahead beyond `readAheadBytes`; `false` when there are none. */
   borrow(bytes: number): boolean;
   /** Takes borrowed bytes back. */
   giveBack(bytes: number): void;

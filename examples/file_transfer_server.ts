@@ -1,4 +1,5 @@
-// A server that receives files: a message announces each, its bytes follow without frames, a hash in a message ends it.
+// A server that receives files: a message announces each, its bytes follow without frames, a hash
+// in a message ends it.
 //
 //   deno run --allow-net --allow-read --allow-write examples/file_transfer_server.ts 5557 received/
 //

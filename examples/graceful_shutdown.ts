@@ -2,8 +2,9 @@
 //
 //   deno run --allow-net --allow-write examples/graceful_shutdown.ts 5560 journal.txt
 //
-// A message is a job: its id and the ms that it takes, such as "42 250". Each job that was done is written to the journal, then
-// answered with "done 42". The program exits with 0 when all it had received was answered, with 1 when it had to cut.
+// A message is a job: its id and the ms that it takes, such as "42 250". Each job that was done is
+// written to the journal, then answered with "done 42". The program exits with 0 when all it had
+// received was answered, with 1 when it had to cut.
 import { ParleyError, serve } from "@parley/parley";
 
 const [port = "5560", journal = "journal.txt", deadlineMs = "10000"] = Deno.args;

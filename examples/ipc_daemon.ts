@@ -1,4 +1,5 @@
-// A daemon: hands out numbers to workers of the same user, collects what they make of them, and ends when all is done.
+// A daemon: hands out numbers to workers of the same user, collects what they make of them, and
+// ends when all is done.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_daemon.ts primes 2000
 //

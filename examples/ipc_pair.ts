@@ -1,4 +1,5 @@
-// A pair: start this twice. The first process listens, the second connects; when either is killed and started again, it goes on.
+// A pair: start this twice. The first process listens, the second connects; when either is killed
+// and started again, it goes on.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_pair.ts duo Ann 3
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_pair.ts duo Bob 3

@@ -1,4 +1,5 @@
-// A cipher of one's own: ChaCha20-Poly1305 in the place of the built-in AES-256-GCM, keyed by what only both sides know.
+// A cipher of one's own: ChaCha20-Poly1305 in the place of the built-in AES-256-GCM, keyed by what
+// only both sides know.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_provider.ts serve vault
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env=XDG_RUNTIME_DIR examples/ipc_provider.ts ask vault

@@ -1,9 +1,11 @@
-// A plain TCP server for a text protocol that old programs speak: lines that end with CR LF, no TLS, no frames of ours.
+// A plain TCP server for a text protocol that old programs speak: lines that end with CR LF, no
+// TLS, no frames of ours.
 //
 //   deno run --allow-net examples/legacy_tcp_server.ts 5559
 //   printf 'SET city Lisbon\r\nGET city\r\nQUIT\r\n' | nc 127.0.0.1 5559
 //
-// SIGTERM or Ctrl-C: every client gets a last line after the answers to what it has asked, then the program ends.
+// SIGTERM or Ctrl-C: every client gets a last line after the answers to what it has asked, then the
+// program ends.
 import { delimited, serve } from "@parley/parley";
 
 const values = new Map<string, string>();

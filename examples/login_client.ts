@@ -1,4 +1,5 @@
-// A client that logs in on each new link, before anything else is sent: restart login_server.ts, and it goes on.
+// A client that logs in on each new link, before anything else is sent: restart login_server.ts,
+// and it goes on.
 //
 //   deno run --allow-net examples/login_client.ts 5559 ann secret
 //

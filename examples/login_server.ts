@@ -2,8 +2,9 @@
 //
 //   deno run --allow-net examples/login_server.ts 5559 secret
 //
-// The first line of a connection must be {"user":"ann","password":"secret"}; the answer is "welcome ann" or "denied". Connect with
-// login_client.ts, stop this server with Ctrl-C and start it again: the client logs in anew by itself.
+// The first line of a connection must be {"user":"ann","password":"secret"}; the answer is "welcome
+// ann" or "denied". Connect with login_client.ts, stop this server with Ctrl-C and start it again:
+// the client logs in anew by itself.
 import { type Connection, delimited, serve } from "@parley/parley";
 
 const [port = "5559", password = "secret"] = Deno.args;

@@ -2,7 +2,8 @@
 //
 //   deno run --allow-net --allow-read --allow-write examples/mutual_tls_server.ts 5558 certificates/
 //
-// Where the folder has no certificates yet, it makes them: an authority, one for the server, one for a client.
+// Where the folder has no certificates yet, it makes them: an authority, one for the server, one
+// for a client.
 import { serve } from "@parley/parley";
 import { createCa, createCertificate, writeIdentity } from "@parley/parley/tls";
 

@@ -1,4 +1,5 @@
-// Asks several backends: each line of standard input is a question, the answers are printed in the same order.
+// Asks several backends: each line of standard input is a question, the answers are printed in the
+// same order.
 //
 //   deno run --allow-net examples/pooled_client.ts 7001 7002 7003 < questions.txt
 //

@@ -1,9 +1,11 @@
-// An echo server that shows what it does: a live page for people, metrics for Prometheus, probes for whatever runs it.
+// An echo server that shows what it does: a live page for people, metrics for Prometheus, probes
+// for whatever runs it.
 //
 //   deno run --allow-net examples/stats_page.ts 5555 9100
 //
-// Open http://127.0.0.1:9100/ in a browser; scrape http://127.0.0.1:9100/metrics; ask /healthz and /readyz. On SIGTERM or Ctrl-C
-// the server drains: /readyz says no from that moment on, and the page shows what is still open.
+// Open http://127.0.0.1:9100/ in a browser; scrape http://127.0.0.1:9100/metrics; ask /healthz and
+// /readyz. On SIGTERM or Ctrl-C the server drains: /readyz says no from that moment on, and the
+// page shows what is still open.
 import { delimited, ParleyError, serve } from "@parley/parley";
 import { serveStats } from "@parley/parley/stats";
 

@@ -1,4 +1,5 @@
-// A proxy that speaks TLS with clients and plain TCP with its backends, byte for byte: whatever protocol they use.
+// A proxy that speaks TLS with clients and plain TCP with its backends, byte for byte: whatever
+// protocol they use.
 //
 //   deno run --allow-net --allow-read examples/tls_proxy.ts 5560 certificates/ 7001 7002 7003
 //

@@ -1,4 +1,5 @@
-// One trace through two processes: start the server, then the client, and read the spans of both on standard error.
+// One trace through two processes: start the server, then the client, and read the spans of both on
+// standard error.
 //
 //   export OTEL_DENO=true OTEL_EXPORTER_OTLP_PROTOCOL=console
 //   deno run --allow-net --allow-read --allow-write --allow-sys=uid --allow-env examples/traces.ts server 7000

@@ -1,4 +1,5 @@
-// A hub: clients of it open streams to each other. Each client has its own token, from a file of "identity token" lines.
+// A hub: clients of it open streams to each other. Each client has its own token, from a file of
+// "identity token" lines.
 //
 //   deno run --allow-net --allow-read examples/wire_hub.ts 7000 tokens.txt
 //

@@ -1,4 +1,5 @@
-// A server that calls its clients: asks every sensor that joins for its temperature, though none can be connected to.
+// A server that calls its clients: asks every sensor that joins for its temperature, though none
+// can be connected to.
 //
 //   TOKEN=secret deno run --allow-net --allow-env examples/wire_server.ts 7000
 //

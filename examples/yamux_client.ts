@@ -1,8 +1,10 @@
-// Streams over another program's port: any program that speaks yamux there, such as a Go service with hashicorp/yamux.
+// Streams over another program's port: any program that speaks yamux there, such as a Go service
+// with hashicorp/yamux.
 //
 //   deno run --allow-net examples/yamux_client.ts 127.0.0.1 4000 "first question" "second question"
 //
-// Each question goes over a stream of its own, all at once; what comes back on it is printed. yamux_server.ts is such a program.
+// Each question goes over a stream of its own, all at once; what comes back on it is printed.
+// yamux_server.ts is such a program.
 import { connectTransport } from "@parley/parley";
 import { MuxSession } from "@parley/parley/mux";
 

@@ -69,7 +69,7 @@ class LengthEncoder implements FrameEncoder {
   body(message: Uint8Array): Uint8Array {
     checkSendable(message, this.#maxMessageBytes, `"maxMessageBytes" is`);
     if (message.length > this.#maxTold) {
-      checkSendable(message, this.#maxTold, `a prefix of ${this.maxOverhead} bytes tells at most`);
+      checkSendable(message, this.#maxTold, `a prefix of ${this.maxOverhead} bytes holds at most`);
     }
     return message;
   }

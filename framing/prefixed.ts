@@ -123,7 +123,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   #tooLarge(length: number): FramingError {
     return this.fail(
       "ERR_FRAME_TOO_LARGE",
-      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix tells ${length} bytes`,
+      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix says ${length} bytes`,
     );
   }
 

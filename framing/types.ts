@@ -1,6 +1,6 @@
 // The contract between a connection and a framing.
 
-/** The largest message that can be allowed: 1 GiB, what one buffer can safely hold everywhere. */
+/** The largest message that can be allowed: 1 GiB, because one buffer can safely hold that everywhere. */
 export const MAX_MESSAGE_BYTES: number = 2 ** 30;
 
 /** Limits that a framing keeps. */
@@ -31,11 +31,11 @@ export interface FrameEncoder {
 }
 
 /**
- * Finds messages in bytes. Pure: chunks are pushed, messages are taken one by one, and nothing is decoded before it is
- * asked for, so that the framing can change between two messages.
+ * Finds messages in bytes. Pure: the caller pushes chunks and takes messages one by one. No message is decoded before the caller
+ * asks for it, so that the framing can change between two messages.
  */
 export interface FrameDecoder {
-  /** Bytes pushed and not yet given out as messages. */
+  /** Bytes pushed and not yet returned as messages. */
   readonly heldBytes: number;
   /** Takes the next bytes. They belong to the decoder from now on: messages are views into them. */
   push(chunk: Uint8Array): void;
@@ -52,12 +52,12 @@ export interface FrameDecoder {
    * @throws {FramingError} `ERR_FRAME_TRUNCATED` when they ended inside a message
    */
   end(): void;
-  /** Gives up all held bytes, as they came, for another decoder to go on with, or for the same one: it holds nothing then. */
+  /** Returns all held bytes unchanged, for another decoder or the same one to continue with, and forgets them. */
   takeRest(): Uint8Array;
 }
 
 /**
- * A way to put messages on a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`, `varintPrefixed`,
+ * A way to send messages over a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`, `varintPrefixed`,
  * `chunked`, `fixedLength` and `raw`; write your own by implementing this interface.
  */
 export interface Framing {

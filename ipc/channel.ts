@@ -195,7 +195,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
-   * Closes in order: answers the queries that came, waits for the answers to its own, hands over
+   * Closes in order: answers the queries that came, waits for the answers to its own, writes
    * what was written, and waits until the other side has it. What was received can still be read.
    * Idempotent.
    *

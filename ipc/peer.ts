@@ -196,7 +196,7 @@ export class IpcPeer extends IpcChannel {
     const { current, linkOptions, tally } = this.#parts;
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
       const link = new IpcLink(frames, linkOptions);
-      if (current.link !== null) await probe(current.link); // a side that does not read does not see the other side leave
+      if (current.link !== null) await probe(current.link); // a link that does not read sees no end
       if (current.link !== null || this.#parts.stopping.signal.aborted || this.#parts.isClosing) {
         const reason = current.link !== null ? ClosingReason.busy : ClosingReason.done;
         tally.counters.connectionsRefused++;

@@ -20,7 +20,7 @@ export interface AdmissionOptions {
    * @default {`maxPending`} while there is room no handshake has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
    */
   readonly pendingDropStart?: number | undefined;
-  /** Pending connections of one source at a time; see `SourceExemptions` for who is not held to it. @default {16} */
+  /** Pending connections of one source at a time; see `SourceExemptions` for exempt sources. @default {16} */
   readonly maxPendingPerSource?: number | undefined;
   /**
    * What gives way when there are too many pending connections. `"oldest"`: the one that has been pending longest,

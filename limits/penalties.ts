@@ -1,4 +1,4 @@
-// Penalties: sources owe time for connections that failed, and are refused while they owe too much.
+// Penalties: sources owe time for failed connections, and are refused while they owe too much.
 import { checkBoolean, checkDurationMs, checkInteger } from "../options/check.ts";
 import { RecencyMap } from "../collections/recency_map.ts";
 import { SourceExemptions } from "./source_exemptions.ts";
@@ -40,7 +40,7 @@ export interface PenaltiesOptions {
 const GOOD_FOR_MS = 3_600_000;
 
 interface Account {
-  /** When everything is paid off: what is owed at another moment is the time until then. */
+  /** When the debt reaches zero; the debt at another moment is the time until then. */
   paidAtMs: number;
   /** When the last offence was counted. */
   countedAtMs: number;

@@ -15,7 +15,7 @@ export interface Logger {
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
-/** The logger where the user passed none: warnings and errors to the console, nothing else. */
+/** The logger where the user set none: warnings and errors to the console, nothing else. */
 export const consoleLogger: Logger = {
   debug() {},
   info() {},

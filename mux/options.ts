@@ -15,19 +15,19 @@ export interface MuxSessionOptions {
   /**
    * Streams that the peer may have open; more are refused.
    *
-   * @default {256} as yamux programs expect
+   * @default {256} the number that yamux programs expect
    */
   maxStreams?: number | undefined;
   /**
    * Streams that the peer opened and `acceptStream` did not take yet; more are refused.
    *
-   * @default {256} as yamux programs expect
+   * @default {256} the number that yamux programs expect
    */
   maxBacklog?: number | undefined;
   /**
    * Streams of ours that the peer has not answered yet; `openStream` waits for one of them beyond that.
    *
-   * @default {256} the backlog that yamux programs have
+   * @default {256} the backlog of yamux programs
    */
   maxOpening?: number | undefined;
   /**

@@ -71,8 +71,8 @@ export class PingTable {
   }
 
   /**
-   * Measures the milliseconds between a ping and its answer. Who asks while one is under way shares
-   * it, unless `fresh` asks for a ping that goes behind everything written so far.
+   * Measures the milliseconds between a ping and its answer. Calls during a ping share it, unless
+   * `fresh` asks for a ping that goes behind everything written so far.
    */
   ping({ fresh = false }: { readonly fresh?: boolean | undefined } = {}): SharedPing {
     const { promise, resolve, reject } = Promise.withResolvers<number>();

@@ -223,7 +223,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * Ends the session in order: sends go-away, resets streams that were not accepted, lets the others
    * finish, then closes the transport. Idempotent: later calls wait for the first.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close(options: MuxCloseOptions = {}): Promise<void> {

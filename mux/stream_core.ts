@@ -106,7 +106,7 @@ export class StreamCore {
     return this.#closed.promise;
   }
 
-  /** Fires when the stream ends other than in order. Made only for who asks. */
+  /** Fires when the stream ends other than in order. Made only on demand. */
   get signal(): AbortSignal {
     if (this.#aborting === undefined) {
       this.#aborting = new AbortController();

@@ -14,7 +14,7 @@ const NAMES: OptionNames<CloseOptions> = { timeoutMs: true };
  * Checks the options of a close, before anything ends.
  *
  * @param action What is tried, such as `Cannot close`
- * @param fallbackMs The time when the caller gave none
+ * @param fallbackMs The time when the caller set none
  * @returns the time in ms
  * @throws {TypeError} when there is no such option, or the time is no number
  * @throws {RangeError} when the time is out of range

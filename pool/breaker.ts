@@ -28,7 +28,7 @@ export interface BreakerOptions {
 /** {@linkcode BreakerOptions} without holes. */
 export type ResolvedBreakerOptions = Readonly<Resolved<BreakerOptions>>;
 
-/** Longest time in ms until a trial is given up as failed: its holder may do nothing, and others wait for how it ends. */
+/** Longest time in ms of a trial, which then counts as failed: its holder may do nothing, and other callers wait for its outcome. */
 const TRIAL_MS = 30_000;
 
 /** What a failed execution of the policy rejects with; no caller sees it. */

@@ -1,11 +1,8 @@
-// Dispatcher: hands links to the caller that waits longest, within limits, and decides when to dial. Pure: it performs nothing.
+// Dispatcher: assigns links to the caller that waits longest, and decides when to dial. Performs nothing.
 import { Fifo } from "../collections/fifo.ts";
 import type { Balancer, Candidate } from "./balance.ts";
 
-/**
- * Whether a member may get work. `ready`: yes. `trial`: one piece, to see whether it has recovered.
- * `pending`: that trial is under way. `down`: no.
- */
+/** Whether a member may get work. `trial`: one piece, to see if it has recovered; `pending`: that runs. */
 export type Readiness = "ready" | "trial" | "pending" | "down";
 
 /** Learns how a trial went; only the first time counts. */

@@ -11,14 +11,14 @@ export interface AcquireOptions {
 
 /** How the holder returns a connection. */
 export type Verdict =
-  /** To be used again, if it is fit for that. */
+  /** The pool may use it again if it is intact. */
   | { readonly kind: "released" }
-  /** Not to be used again, without a fault of the backend. */
+  /** The pool must not use it again; the backend is not at fault. */
   | { readonly kind: "discarded" }
-  /** Not to be used again, and the backend's fault. */
+  /** The pool must not use it again; the backend is at fault. */
   | { readonly kind: "failed"; readonly error: unknown };
 
-/** Where a lease comes from, and goes back to. */
+/** The pool, as a lease sees it. */
 export interface LeaseOrigin {
   readonly backend: string;
   readonly draining: AbortSignal;
@@ -54,13 +54,13 @@ export class Lease implements AsyncDisposable {
   /**
    * The connection, for as long as the lease lasts; `conn.closed` resolves when the lease ends, if not before.
    *
-   * When the backend ends it where an answer should come, `receive` and iteration reject with a `ClosedError` (`ERR_CLOSED`):
-   * `null` is an end at which nothing is owed. docs/pool.md says when an answer is missing.
+   * When the backend ends it where an answer is due, `receive` and iteration reject with a `ClosedError` (`ERR_CLOSED`):
+   * `null` is an end where no answer is due. docs/pool.md says when an answer is missing.
    */
   readonly conn: Connection;
   /** Name of the backend that it leads to. */
   readonly backend: string;
-  /** Aborts when this backend is drained, or the pool is closed: finish soon, and give it back. */
+  /** Aborts when this backend is drained, or the pool is closed: finish soon, and release the lease. */
   readonly draining: AbortSignal;
   readonly #onReturn: (verdict: Verdict) => void;
   #returned = false;
@@ -78,12 +78,12 @@ export class Lease implements AsyncDisposable {
     this.#return({ kind: "released" });
   }
 
-  /** Returns it and has it closed, because it must not be used again; the backend is not blamed. Idempotent. */
+  /** Returns it to be closed, because it must not be used again; the backend is not at fault. Idempotent. */
   discard(): void {
     this.#return({ kind: "discarded" });
   }
 
-  /** Returns it and has it cut: the backend failed, which its circuit breaker counts. Idempotent. */
+  /** Returns it to be cut: the backend failed, which its circuit breaker counts. Idempotent. */
   fail(error?: unknown): void {
     this.#return({ kind: "failed", error });
   }

@@ -1,4 +1,4 @@
-// Options of a Pool: what they are, their defaults, and their check before any I/O.
+// Options of a Pool, their defaults, and their check before any I/O.
 import { type ConnectOptions, resolveConnectOptions } from "../client/options.ts";
 import type { Connection } from "../connection.ts";
 import {
@@ -18,7 +18,7 @@ import { DEFAULT_OUTLIERS, type OutlierOptions, type ResolvedOutlierOptions } fr
 import type { PoolErrorContext } from "./reporter.ts";
 import type { RetryBudgetOptions } from "./retry_budget.ts";
 
-/** Where a pool can send work: `server.addr` of the same process fits as well. */
+/** Where a pool can send work; `server.addr` of a server in the same process has the same form. */
 export interface Backend {
   /** Name in statistics, and for `drain` and `remove`. @default {host and port, or the path} */
   name?: string | undefined;
@@ -32,17 +32,17 @@ export interface Backend {
   weight?: number | undefined;
   /** Most connections to it. @default {`maxPerBackend`} */
   maxConnections?: number | undefined;
-  /** Instead of the pool's `tls`. */
+  /** Options that replace the pool's `tls` for this backend. */
   tls?: ClientTlsOptions | undefined;
   /**
-   * Looks the name up again and again: each of its addresses becomes a backend of its own, `name/address`; those that
-   * vanish are drained. `true` asks the system; a function asks whomever it likes. A look-up that takes longer than the pool's
-   * `timeoutMs` is given up, its signal aborts, and the name is asked for again.
+   * Resolves the name repeatedly: each of its addresses becomes a backend, `name/address`; backends whose address vanishes
+   * are drained. `true` uses the system's resolver; a function can use any other. A look-up that takes longer than the pool's
+   * `timeoutMs` is given up, its signal aborts, and the look-up starts again.
    *
    * @default {false} the system picks one address at each dial
    */
   resolve?: boolean | Resolver | undefined;
-  /** Kind of address, as in `server.addr`; not needed. */
+  /** Kind of address, as in `server.addr`; optional. */
   transport?: "tcp" | "unix" | "memory" | undefined;
 }
 
@@ -52,7 +52,7 @@ export type Resolver = (
   options: { readonly signal: AbortSignal },
 ) => Promise<readonly string[]>;
 
-/** What went over a connection during one lease. */
+/** The traffic of a connection during one lease. */
 export interface LeaseUse {
   /** Messages that the holder sent. */
   readonly messagesOut: number;
@@ -63,16 +63,16 @@ export interface LeaseUse {
 /** Options of the health checks. */
 export interface HealthOptions {
   /**
-   * Asks a backend how it is, by a message of your protocol: it is well unless this throws, returns `false` or takes longer
-   * than `timeoutMs`. It runs on a connection of its own, which does not count as one of the pool's; each check may use it until it
-   * has returned. When a backend becomes unwell, `onError` learns why.
+   * Checks a backend with a message of your protocol: the backend is healthy unless this throws, returns `false` or takes longer than
+   * `timeoutMs`. Each backend has a separate connection for checks, which does not count as one of the pool's; each check may use it until it
+   * has returned. When a backend becomes unwell, `onError` gets the reason.
    */
   check: (conn: Connection, options: { readonly signal: AbortSignal }) => Promise<unknown>;
   /** Time in ms between two checks of a backend. @default {1000} */
   intervalMs?: number | undefined;
   /** Longest time in ms for one check, dialling included. @default {1000} */
   timeoutMs?: number | undefined;
-  /** Failed checks in a row until the backend gets no more work, 1 to 100. @default {1} */
+  /** Failed checks in a row after which the backend gets no more work, 1 to 100. @default {1} */
   failures?: number | undefined;
 }
 
@@ -82,7 +82,7 @@ export interface PoolOptions extends
     ConnectOptions,
     "hostname" | "port" | "path" | "transport" | "signal" | "data" | "timeoutMs" | "idleTimeoutMs"
   > {
-  /** Where work can go; more can be added later. */
+  /** The backends; more can be added later. */
   backends: readonly Backend[];
   /** How a backend is chosen. @default {"two-choices"} */
   balance?: Balance | undefined;
@@ -105,9 +105,9 @@ export interface PoolOptions extends
   /** An idle connection is closed after this time in ms. @default {60000} */
   idleTimeoutMs?: number | undefined;
   /**
-   * Whether a connection may be used again after a lease. It is asked for those that are whole: a connection that ended in either
-   * direction, holds bytes that were not read or not sent, has a reader that still waits, or was left with another framing or tuning
-   * is never used again. When it throws, the connection is not used again, and `onError` takes the error.
+   * Whether a connection may be used again after a lease. The pool asks only for intact connections: a connection that ended in
+   * either direction, holds unread or unsent bytes, has a reader that still waits, or was left with another framing or tuning is
+   * never used again. When it throws, the connection is not used again, and `onError` gets the error.
    *
    * @default when the holder received as many messages as it sent, or more: an answer for each question; never with `raw()`
    */
@@ -116,17 +116,17 @@ export interface PoolOptions extends
   breaker?: BreakerOptions | false | undefined;
   /** Ejection of backends that are worse than the others; `false` for none. */
   outliers?: OutlierOptions | false | undefined;
-  /** Health checks; none unless given. */
+  /** Health checks; none by default. */
   health?: HealthOptions | undefined;
-  /** Bounds retries, so that they cannot multiply a failure. */
+  /** Limits retries, so that they cannot multiply a failure. */
   retryBudget?: RetryBudgetOptions | undefined;
   /** Time in ms between two look-ups of a name with `resolve`. @default {30000} */
   resolveIntervalMs?: number | undefined;
   /** Time in ms for leases to end in order when a backend is drained or the pool is closed. @default {10000} */
   drainTimeoutMs?: number | undefined;
-  /** Takes errors that no caller can learn. @default {the logger} */
+  /** Takes errors that no caller can receive. @default {the logger} */
   onError?: ((error: unknown, context: PoolErrorContext) => void) | undefined;
-  /** Takes them otherwise. @default {the console} */
+  /** Takes these errors without `onError`. @default {the console} */
   logger?: Logger | undefined;
 }
 
@@ -188,7 +188,7 @@ export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
   checkFunction(ACTION, "isReusable", resolved.isReusable);
   if (given.onError !== undefined) checkFunction(ACTION, "onError", given.onError);
   if (given.logger !== undefined) checkLogger(ACTION, given.logger);
-  // What holds for every connection is checked even when there is no backend yet.
+  // Options of connections are checked even when there is no backend yet.
   resolveConnectOptions({ ...given, port: 1, timeoutMs: resolved.timeoutMs, idleTimeoutMs: 0 });
   return resolved;
 }

@@ -1,9 +1,9 @@
-// OutlierDetector: finds the backend that fails or dawdles where its fellows do not. Pure: time is passed in.
+// OutlierDetector: finds the backend that fails or is slow while the others are not. Pure: time is passed in.
 import type { Resolved } from "../options/resolved.ts";
 
 /** Options of outlier ejection. */
 export interface OutlierOptions {
-  /** How often backends are compared, 10 to 3600000 ms. @default {500} load moves away within a second */
+  /** How often backends are compared, 10 to 3600000 ms. @default {500} so that load moves away within a second */
   intervalMs?: number | undefined;
   /** Leases that must have ended in an interval before a backend is judged, 1 to 1000000. @default {5} */
   minLeases?: number | undefined;
@@ -15,7 +15,7 @@ export interface OutlierOptions {
   maxFailureRatio?: number | undefined;
   /** How many times as long as with the median of the others a lease may last, 1 to 1000000. @default {5} */
   slowFactor?: number | undefined;
-  /** And how much longer at least, 0 to 3600000 ms: a tiny difference is no reason. @default {50} */
+  /** How much longer it must last at least, 0 to 3600000 ms, because a tiny difference is no reason. @default {50} */
   slowMarginMs?: number | undefined;
   /** Share of the backends that may be out at a time, 0 to 1; one always stays. @default {0.5} */
   maxEjectedRatio?: number | undefined;
@@ -28,7 +28,7 @@ export interface OutlierOptions {
 /** {@linkcode OutlierOptions} without holes. */
 export type ResolvedOutlierOptions = Readonly<Resolved<OutlierOptions>>;
 
-/** What holds unless the user says otherwise. */
+/** The defaults. */
 export const DEFAULT_OUTLIERS: ResolvedOutlierOptions = {
   intervalMs: 500,
   minLeases: 5,
@@ -89,7 +89,7 @@ export class OutlierDetector<Key> {
     this.#conducts.delete(key);
   }
 
-  /** A lease ended: well or not, after `heldMs`. */
+  /** A lease ended, with success or not, after `heldMs`. */
   record(key: Key, ok: boolean, heldMs: number): void {
     const conduct = this.#conducts.get(key);
     if (conduct === undefined) return;

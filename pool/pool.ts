@@ -15,7 +15,7 @@ import { Roster } from "./roster.ts";
 import type { PoolStats } from "../stats/data/pool_stats.ts";
 import { runWork, type UseOptions, type Work } from "./use.ts";
 
-/** No backends that others are preferred to. */
+/** The backends that `acquire` should avoid: none. */
 const NONE: ReadonlySet<string> = new Set();
 
 /** How long a drain may take. */
@@ -89,7 +89,7 @@ export class Pool implements AsyncDisposable {
     this.#roster.sweep(performance.now());
   }
 
-  /** Where in its life the pool is. */
+  /** The state of the pool. */
   get status(): "open" | "closing" | "closed" {
     return this.#state;
   }
@@ -113,7 +113,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Leases a connection: an idle one, or a new one; or waits until one is free. First come, first served.
+   * Leases an idle or a new connection, or waits until one is free. First come, first served.
    *
    * @throws {LimitError} `ERR_QUEUE_FULL` when more than `maxWaiting` wait
    * @throws {TimeoutError} `ERR_ACQUIRE_TIMEOUT` when it took longer than `timeoutMs`
@@ -149,11 +149,11 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Leases a connection, does the work on it, and gives it back: as failed when the work throws an error that shows a failed backend
-   * (a `ClosedError`, a `TimeoutError`, bytes that break the protocol), else for the next. When the work fails so, it
-   * is done again on another connection as often as `retries` says, and as the budget allows: ask for that only if doing it twice
-   * does no harm. A backend that ends the connection without the answer has the work's `receive` reject: it never returns `null` in
-   * place of an answer. What the work leaves waiting on the connection rejects when the work has ended.
+   * Leases a connection, does the work on it, and releases it. The connection counts as failed when the work throws an error that
+   * shows a failed backend (a `ClosedError`, a `TimeoutError`, bytes that break the protocol). Then the work is
+   * done again on another connection, at most `retries` times, and as the budget allows: set `retries` only if doing the work
+   * twice does no harm. When the backend ends the connection without the answer, the work's `receive` rejects and never returns
+   * `null`. Calls that the work leaves waiting on the connection reject when the work has ended.
    *
    * @returns what the work returns
    * @throws what the work throws, and what {@linkcode acquire} throws
@@ -179,7 +179,7 @@ export class Pool implements AsyncDisposable {
 
   /**
    * Takes a backend out of work: it gets no new leases, idle connections are closed, `lease.draining` aborts. Resolves when
-   * the last lease has ended and its connection is closed in order. {@linkcode resume} takes it back in.
+   * the last lease has ended and its connection is closed in order. {@linkcode resume} reverses this.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
    * @throws {TypeError} when there is no such backend
@@ -217,7 +217,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Closes in order: no caller gets a lease any more, waits reject, leases that are out may end, connections are closed.
+   * Closes in order: no caller gets a lease any more, waiting calls reject, current leases may end, connections are closed.
    * Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut

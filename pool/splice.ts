@@ -12,7 +12,7 @@ export interface SpliceOptions {
   /** Abort cuts both connections; `splice` rejects with its reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Once one direction has ended, longest time in ms in which nothing moves in the other; then both are cut. 0 is off.
+   * Once one direction has ended, longest time in ms without traffic in the other; then both are cut. 0 is off.
    *
    * @default {60000}
    */
@@ -27,13 +27,13 @@ export interface SpliceResult {
   readonly bytesAToB: number;
   /** Bytes that went from the second connection to the first. */
   readonly bytesBToA: number;
-  /** Which connection failed first; `null` when both ended in order, or nothing moved for too long. */
+  /** Which connection failed first; `null` when both ended in order, or there was no traffic for too long. */
   readonly failed: "a" | "b" | null;
   /** Why it ended early; `null` when both ended in order. */
   readonly error: Error | null;
   /**
-   * Whether the peer of the connection that was cut could tell that from an orderly end; `true` as well when nothing was cut. Over
-   * plain TCP it cannot, unless that connection was made with `canReset`: then what it read may be taken for the whole.
+   * Whether the peer of the cut connection can distinguish the cut from an orderly end; `true` as well when nothing was cut. Over plain
+   * TCP a peer can do so only if the connection was made with `canReset`; otherwise it may take the bytes so far for the whole.
    */
   readonly wasTold: boolean;
 }
@@ -53,12 +53,12 @@ interface Failure {
 }
 
 /**
- * Joins two connections: what comes from one goes to the other, byte for byte, whatever their framing was; what was
- * received and not yet read goes first. A receiver that is slow slows its sender down. The end of one direction is handed
- * on, and the other direction goes on until it ends as well.
+ * Joins two connections: bytes from one go to the other, whatever their framing was, beginning with the
+ * received and unread bytes. A slow receiver slows its sender down. The end of one direction is passed on, and
+ * the other direction continues until it ends as well.
  *
- * When one connection fails, what had come from it is still written, then the other one is cut: its peer does not get an
- * orderly end where the transport can tell the two apart. TLS can; plain TCP can when the connection was made with `canReset`.
+ * When one connection fails, its bytes so far are still written, then the other connection is cut: its peer does not get
+ * an orderly end if the transport can distinguish the two. TLS can; plain TCP can when the connection was made with `canReset`.
  * Resolves when both are closed; the failure of a peer is a result, not a rejection.
  *
  * @throws the reason of `signal`, when it aborts
@@ -188,7 +188,7 @@ function cut(a: Connection, b: Connection, reason: unknown): void {
 function cutShort(cause: Error): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",
-    "The connection was cut as the one that it was spliced with broke, or stood still",
+    "The connection was cut because the connection that it was spliced with broke or stalled",
     { cause },
   );
 }
@@ -230,7 +230,8 @@ class Watch {
   #look(flow: Flow, bytes: number): void {
     this.#timer = setTimeout(() => {
       if (flow.bytes !== bytes) return this.#look(flow, flow.bytes);
-      const text = `The connections were cut as one direction had ended and nothing moved in the other for ` +
+      const text =
+        `The connections were cut because one direction had ended and nothing moved in the other for ` +
         `${this.#timeoutMs} ms`;
       this.fail({ failed: null, error: new TimeoutError("ERR_IDLE_TIMEOUT", text) });
     }, this.#timeoutMs);

@@ -21,17 +21,9 @@ import { certificateStats } from "../tls/expiry.ts";
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
-  /**
-   * Time in ms for connections to end in order; then the rest is cut. 0 waits without end.
-   *
-   * @default {`drainTimeoutMs`}
-   */
+  /** Ms for connections to end in order, then the rest is cut; 0 for no limit. @default {`drainTimeoutMs`} */
   timeoutMs?: number | undefined;
-  /**
-   * Time in ms before that, in which the server works on and is not ready any more.
-   *
-   * @default {`drainDelayMs`}
-   */
+  /** Ms before that, in which the server works on but is not ready. @default {`drainDelayMs`} */
   delayMs?: number | undefined;
 }
 

@@ -1,7 +1,8 @@
 /**
- * Statistics of servers, clients, wires, channels and pools, in total and per local calendar day, with a live page
- * and metrics. For most uses call {@linkcode serveStats}, which serves the page, `/metrics`, `/healthz` and
- * `/readyz` over HTTP. Call {@linkcode openMetrics} to write metrics for an HTTP server of your own.
+ * Statistics of servers, clients, wires, channels and pools, in total and per local calendar day,
+ * with a live page and metrics. For most uses call {@linkcode serveStats}, which serves the page,
+ * `/metrics`, `/healthz` and `/readyz` over HTTP. Call {@linkcode openMetrics} to write metrics for
+ * an HTTP server of your own.
  *
  * @example
  * ```ts

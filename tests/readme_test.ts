@@ -126,6 +126,9 @@ for (const path of PAGES) {
     for (const [code] of page.matchAll(/ERR_[A-Z_]+/g)) {
       assert(sources.includes(`"${code}"`), `no error ${code}`);
     }
+    for (const [, path] of page.matchAll(/`((?:bench|docs|examples|tests|tools)\/[\w./]+\.\w+)`/g)) {
+      assert((await Deno.stat(file(path!))).isFile, `no file ${path}`);
+    }
     for (const [, target] of page.matchAll(/\]\(([^)]+)\)/g)) {
       if (target!.startsWith("https://")) continue;
       const [name, anchor] = target!.split("#");

@@ -24,7 +24,7 @@ const maxNameLength = 64;
 
 /**
  * A certificate authority: what {@linkcode createCa} makes. An attacker with its key can pass for any host among
- * those who trust it.
+ * those that trust it.
  */
 export interface CertificateAuthority {
   /** CA certificate, PEM: for all that should trust it. */

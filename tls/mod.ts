@@ -1,8 +1,9 @@
 /**
- * Certificates for TLS: loads and checks them before anything listens, reloads them while servers run, makes them
- * for tests and private networks, and describes them. For most uses call {@linkcode createCa} and
- * {@linkcode createCertificate} once, and pass the results, or the paths of their files, in the option `tls` of
- * `serve` and `connect`. Call {@linkcode loadTls} for credentials that several servers share.
+ * Certificates for TLS: loads and checks them before anything listens, reloads them while servers
+ * run, makes them for tests and private networks, and describes them. For most uses call
+ * {@linkcode createCa} and {@linkcode createCertificate} once, and pass the results, or the paths
+ * of their files, in the option `tls` of `serve` and `connect`. Call {@linkcode loadTls} for
+ * credentials that several servers share.
  *
  * @example An authority, a server's certificate, and both ends' options
  * ```ts

@@ -1,7 +1,8 @@
-// Checks the compile task: that the program embeds what it needs and no more, and gets the permissions that are written there.
+// Checks the compile task: that the program embeds what it needs and no more, and gets the
+// permissions that are written there.
 //
-// Where the base binary cannot be fetched, Deno itself stands in for it: everything is embedded as usual, but the result does not
-// run. The workflow runs the real one.
+// Where the base binary cannot be fetched, Deno itself stands in for it: everything is embedded as
+// usual, but the result does not run. The workflow runs the real one.
 
 import { fail } from "./report.ts";
 import { ROOT } from "./source_files.ts";

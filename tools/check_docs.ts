@@ -1,5 +1,6 @@
-// Checks all that is exported: every entry point has an example, every symbol and member is documented, and every optional
-// property takes `undefined`, so that a caller with exactOptionalPropertyTypes can pass on an optional value.
+// Checks all that is exported: every entry point has an example, every symbol and member is
+// documented, and every optional property takes `undefined`, so that a caller with
+// exactOptionalPropertyTypes can pass on an optional value.
 
 import { fail } from "./report.ts";
 import { ROOT } from "./source_files.ts";
@@ -56,7 +57,8 @@ export function docCoverage(tree: DocTree, exampleless: readonly string[] = []):
     if (!hasExample && !exampleless.includes(path)) missing.push(`${path}: an example`);
     for (const { name, declarations } of symbols) {
       for (const { kind, declarationKind, jsDoc, def } of declarations) {
-        // What another entry point documents is referred to from here; of overloads, the one with a body is not shown.
+        // What another entry point documents is referred to from here; of overloads, the one with a
+        // body is not shown.
         if (declarationKind !== "export" || kind === "reference") continue;
         if (declarations.length > 1 && def?.["hasBody"] === true) continue;
         see(`${path}: ${name}`, jsDoc);
@@ -74,7 +76,7 @@ function membersOf(def: Readonly<Record<string, unknown>> | undefined): Document
   });
 }
 
-/** A type, as Deno tells it. */
+/** A type, as Deno reports it. */
 interface DocType {
   readonly kind: string;
   readonly value: unknown;
@@ -86,7 +88,10 @@ interface OptionalProperty {
   readonly tsType?: DocType | undefined;
 }
 
-/** The optional properties, in exported types and in the types of parameters, that do not take `undefined`. */
+/**
+ * The optional properties, in exported types and in the types of parameters, that do not take
+ * `undefined`.
+ */
 export function exactOptionals(tree: DocTree): string[] {
   return Object.values(tree.nodes).flatMap(({ symbols }) => symbols).flatMap(({ name, declarations }) =>
     propertiesIn(declarations)

@@ -1,12 +1,13 @@
-// Checks that imports only point down the layers and make no circle, that pure code is pure, and that files and folders stay small.
+// Checks that imports only point down the layers and make no circle, that pure code is pure, and
+// that files and folders stay small.
 
 import { fail } from "./report.ts";
 import { findLibraryFiles, ROOT } from "./source_files.ts";
 import { codeOnly, importsOf } from "./source_text.ts";
 
 /**
- * The layer of each file, or of all files below a folder; the longest path that fits counts. `docs/architecture.md` says what each
- * layer is for.
+ * The layer of each file, or of all files below a folder; the longest path that fits counts.
+ * `docs/architecture.md` says what each layer is for.
  */
 const LAYERS: Readonly<Record<string, number>> = {
   "async/clock.ts": 0,
@@ -153,7 +154,10 @@ function fileGraph(files: ReadonlyMap<string, string>): Graph {
   }));
 }
 
-/** The folder of a file. A file of the top folder, and the `mod.ts` of a folder, are faces: each is a place of its own. */
+/**
+ * The folder of a file. A file of the top folder, and the `mod.ts` of a folder, are faces: each is
+ * a place of its own.
+ */
 function roomOf(path: string): string {
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
   return folder === "" || path.endsWith("/mod.ts") ? path : folder;

@@ -1,6 +1,8 @@
-// Checks what a project sees that links this repository: with strict options of its own, an empty cache, and no JSR in reach.
+// Checks what a project sees that links this repository: with strict options of its own, an empty
+// cache, and no JSR in reach.
 //
-// Beside npm packages it needs nothing then, but for the command line. Deno checks linked sources by the options of the project.
+// Beside npm packages it needs nothing then, but for the command line. Deno checks linked sources
+// by the options of the project.
 
 import { fileURLToPath } from "node:url";
 import { fail } from "./report.ts";
@@ -9,7 +11,10 @@ import { ROOT } from "./source_files.ts";
 /** The program that the project runs: it uses each subpath but `./cli`. */
 const PROGRAM = new URL("tests/strict/consumer.ts", ROOT);
 
-/** Options that only this check sets: they would find fault with the imports that Deno adds to documented examples. */
+/**
+ * Options that only this check sets: they would find fault with the imports that Deno adds to
+ * documented examples.
+ */
 const STRICTER = { noUnusedLocals: true, noUnusedParameters: true };
 
 /** An address at which nothing answers. */

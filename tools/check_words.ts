@@ -17,6 +17,7 @@ const RULES: readonly WordRule[] = [
     word: /\b(?:whoever|(?:some|any|no|every)body|(?:some|any|every)one)\b/gi,
     instead: "the role: caller, peer, handler, client, source, user",
   },
+  { word: /\b(?:to|for|of|one|those)\s+who\b/gi, instead: 'the role, with "that": the caller that waits' },
   {
     word: /\b(?:he|him|his|she|hers?)\b/gi,
     instead: '"it" or "its", or name the role again',

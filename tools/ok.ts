@@ -26,8 +26,9 @@ function entryPoints(): string[] {
 }
 
 /**
- * Copies the static registry out of the package, into `folder`: publishing takes what it resolves inside the package for
- * files of ours that were left out. Where the real registry is in use there is nothing to copy.
+ * Copies the static registry out of the package, into `folder`: publishing takes what it resolves
+ * inside the package for files of ours that were left out. Where the real registry is in use there
+ * is nothing to copy.
  */
 function registryOutside(folder: string): Record<string, string> {
   const url = Deno.env.get("JSR_URL");

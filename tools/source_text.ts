@@ -29,8 +29,9 @@ export function codeOnly(source: string): string {
 }
 
 /**
- * The words of the comments and nothing else: code becomes `¦`, so that all words stay in their lines and columns.
- * Marks of comments become spaces, and the rest is as {@linkcode proseOnly} leaves it.
+ * The words of the comments and nothing else: code becomes `¦`, so that all words stay in their
+ * lines and columns. Marks of comments become spaces, and the rest is as {@linkcode proseOnly}
+ * leaves it.
  */
 export function commentsOnly(source: string): string {
   let prose = "";
@@ -54,7 +55,10 @@ function wordsOf(comment: string): string {
 const NO_PROSE =
   /^([ \t]*)```[\s\S]*?^[ \t]*```|`[^`]*`|\{@link\w* [^}]*\}|(?<=\])\([^)]*\)|https?:\/\/\S+/gm;
 
-/** Markdown without its code and addresses: within a line `·` takes their place; comments in blocks of code stay. */
+/**
+ * Markdown without its code and addresses: within a line `·` takes their place; comments in blocks
+ * of code stay.
+ */
 export function proseOnly(markdown: string): string {
   return markdown.replace(NO_PROSE, (code, indent?: string) => {
     if (indent === undefined) return code.replace(/\S/g, "·");

@@ -1,4 +1,5 @@
-// Runs every test and every documented example: one process for each processor, then what measures time, alone.
+// Runs every test and every documented example: one process for each processor, then what measures
+// time, alone.
 //
 // With arguments it is `deno test --doc` and hands them on: a path, --filter, --shuffle.
 
@@ -7,8 +8,8 @@ import { findFiles, ROOT } from "./source_files.ts";
 import { addCounts, type Counts, countsOf, NO_COUNTS, summaryLine, withoutSummary } from "./test_summary.ts";
 
 /**
- * Files whose tests compare times: they are made to pass on a busy machine, but measure best when they are alone. All others run
- * side by side.
+ * Files whose tests compare times: they are made to pass on a busy machine, but measure best when
+ * they are alone. All others run side by side.
  */
 const ALONE: readonly string[] = [
   "tests/attacks/input_test.ts",
@@ -18,7 +19,10 @@ const ALONE: readonly string[] = [
   "tests/wire/hostile_test.ts",
 ];
 
-/** Folders of tests that need servers of others and take long: a task of its own runs each, and `.ci/run` runs that too. */
+/**
+ * Folders of tests that need servers of others and take long: a task of its own runs each, and
+ * `.ci/run` runs that too.
+ */
 const OWN_TASKS: readonly string[] = ["tests/balancers/"];
 
 /** Most files of one process; each costs a start, and the last ones to end should not be long. */
@@ -98,7 +102,8 @@ async function testAll(): Promise<boolean> {
   // Loads what is needed and checks all types, those of the examples too, once.
   if (!await forward(["--no-run"])) return false;
   const examples: Batch = { name: "examples in the documentation", args: ["--doc", "--ignore=tests", "."] };
-  // One more than there are processors: tests wait half of their time, for timers, other processes and the kernel.
+  // One more than there are processors: tests wait half of their time, for timers, other processes
+  // and the kernel.
   const results = await runAll([examples, ...fileBatches()], availableParallelism() + 1);
   results.push(...await runAll(ALONE.map((path) => ({ name: path, args: [path] })), 1));
   for (const { output } of results) if (output !== "") console.error(output.trimEnd());

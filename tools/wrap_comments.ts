@@ -13,7 +13,7 @@ const COMMAND = /^\s{2,}\S/;
 const ITEM = /^\s*(?:[-*]|\d+\.)\s|^@\w+/;
 
 /** Words that would mean something else at the beginning of a line. */
-const NO_BEGINNING = /^(?:[-*#+|]|\d{1,3}\.$|@(?!default)|\/)/;
+const NO_BEGINNING = /^(?:[-*+|]|#+|\d{1,3}\.)$|^@(?!default)/;
 
 /** Text that stays on one line. */
 const ATOM = /[^\s{]*\{@\w+ [^}]*\}\S*|@default \{[^}]*\}\S*|\S+/g;

@@ -1,4 +1,5 @@
-// Sizing: what a server holds per connection that is idle after some traffic. `--connections 2000 --rounds 3 --json`
+// Sizing: what a server holds per connection that is idle after some traffic. `--connections 2000
+// --rounds 3 --json`
 import { parseArgs } from "@std/cli/parse-args";
 import { connect } from "../../mod.ts";
 import { createCa, createCertificate } from "../../tls/mod.ts";

@@ -1,4 +1,5 @@
-// A server whose size is measured: `server.ts <kind> <folder> <connections>` listens and prints where; it echoes messages or streams.
+// A server whose size is measured: `server.ts <kind> <folder> <connections>` listens and prints
+// where; it echoes messages or streams.
 import { serve } from "../../mod.ts";
 import { mount } from "../../wire/mod.ts";
 

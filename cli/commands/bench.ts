@@ -8,7 +8,7 @@ export const benchCommand: Command = {
   name: "bench",
   summary: "Load a server and measure its throughput and latency",
   about: `Sends messages to a server that answers each with one message, in order, such as "parley serve",
-    and tells throughput, latencies and errors. Every answer must be what was sent, unless --no-verify is given.
+    and prints throughput, latencies and errors. Every answer must be what was sent, unless --no-verify is given.
 
     Without --rate the loop is closed: each connection sends its next message when an answer has come. A stall then
     holds back the very requests that would have seen it, so latencies are told twice: as measured, and corrected for that.
@@ -40,10 +40,10 @@ export const benchCommand: Command = {
       about: "Longest wait for a connection, and for the last answers (default: 10s)",
     },
     { name: "message-file", value: "FILE", about: "Send the content of this file as each message" },
-    { name: "no-verify", about: "Let the server answer with something else than what was sent" },
+    { name: "no-verify", about: "Accept answers that differ from the message" },
     ...FRAMING_FLAGS,
     ...CLIENT_TLS_FLAGS,
-    { name: "json", about: "Tell the result as JSON on standard output" },
+    { name: "json", about: "Print the result as JSON on standard output" },
   ],
   examples: [
     "parley bench 5555 --connections 100 --in-flight 16",

@@ -6,7 +6,7 @@ import type { Command } from "../command/command.ts";
 /** `parley cert` */
 export const certCommand: Command = {
   name: "cert",
-  summary: "Make certificates, and tell what is in them",
+  summary: "Make certificates, and show what is in them",
   about:
     `Makes an authority of your own and the certificates of servers and clients that it signs, for networks where
     no public authority is wanted. Private keys are written so that only their owner can read them, and no file is

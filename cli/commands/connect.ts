@@ -19,12 +19,13 @@ export const connectCommand: Command = {
   name: "connect",
   summary: "Talk to a server: from a terminal, or through a pipe",
   about:
-    `Connects to ADDRESS, which is ${ADDRESS_FORMS}. Each line of standard input is sent as a message, each
-    message that comes is a line of standard output. At the end of input the server is told so, and what it still
-    sends is waited for; that nothing comes at all fails, as answers were waited for. Who reads or writes slowly slows the other side down; nothing piles up.
+    `Connects to ADDRESS, which is ${ADDRESS_FORMS}. Each line of standard input is sent as a message, and
+    each received message is a line of standard output. At the end of input the command ends its direction and waits
+    for the answers of the server; it fails when none comes at all. A slow reader or writer slows the other side down;
+    nothing piles up.
 
-    At a terminal, lines can be edited and called back, Ctrl-D ends the input and Ctrl-C leaves; what a terminal
-    would obey is escaped, and messages that are no text are shown in hexadecimal.`,
+    At a terminal, lines can be edited and recalled, Ctrl-D ends the input and Ctrl-C leaves; control characters are
+    escaped, and messages that are no text are shown in hexadecimal.`,
   operands: "ADDRESS",
   flags: [
     ...FRAMING_FLAGS,
@@ -48,13 +49,13 @@ export const connectCommand: Command = {
       value: "TIME",
       about: "After the end of input, wait so long for replies (default: until the server ends)",
     },
-    { name: "no-replies", about: "The server answers nothing: that no message comes is no failure" },
-    { name: "keep-open", about: "Do not tell the server that input has ended; needs --wait or --count" },
+    { name: "no-replies", about: "The server answers nothing: do not fail without a message" },
+    { name: "keep-open", about: "Keep our direction open when input has ended; needs --wait or --count" },
     { name: "connect-timeout", value: "TIME", about: "Longest time to connect (default: 10s)" },
     {
       name: "idle-timeout",
       value: "TIME",
-      about: "Fail when nothing moves for so long; 0s is never (default: 0s)",
+      about: "Fail after so long without traffic; 0s is never (default: 0s)",
     },
   ],
   examples: [

@@ -30,7 +30,7 @@ export const demoCommand: Command = {
   operands: "",
   flags: [
     { name: "text", value: "FILE", about: "Text file whose lines are sent (default: Parley's README)" },
-    { name: "json", about: "Tell the result as JSON on standard output" },
+    { name: "json", about: "Print the result as JSON on standard output" },
     // How the demo starts its own parts, and how a test sees that it can fail.
     { name: "part", value: "NAME", about: "Part to run", hidden: true },
     { name: "folder", value: "PATH", about: "Folder of the whole run", hidden: true },

@@ -14,11 +14,11 @@ export const exposeCommand: Command = {
   name: "expose",
   summary: "Let others reach local ports through a hub",
   about: `Joins the hub at HUB and lets others reach TARGET by NAME, if the hub allows them to: the rule is
-    FROM:IDENTITY:tcp:NAME. TARGET is ${ADDRESS_FORMS}; callers have no say in where it goes. Nothing needs to be open
-    to this machine from outside. NAME=TARGET exposes several at once: two processes of one IDENTITY would end each other.
+    FROM:IDENTITY:tcp:NAME. TARGET is ${ADDRESS_FORMS}; callers cannot choose another. This machine needs no port that is
+    open to the outside. NAME=TARGET exposes several at once: two processes of one IDENTITY would end each other.
 
-    TARGET is connected to for each connection that comes. Where that fails, the caller is told so at once; a connection
-    that breaks on the way is reset at both of its ends.
+    The command connects to TARGET for each connection. Where that fails, the caller gets the error at once; a
+    connection that breaks on the way is reset at both ends.
 
     Joins again by itself when the hub is lost, and ends with 1 when it refuses the token. Ends in order on SIGINT and
     SIGTERM: open connections end first.`,

@@ -102,7 +102,7 @@ function readService(where: string, listen: string): Service {
   return { to: where.slice(0, slash), name: where.slice(slash + 1), place: parseAddress(listen) };
 }
 
-/** Takes what went wrong with connections: limited per kind, as each client that hangs up brings it about. */
+/** Logs errors of connections, limited per kind, because each client that hangs up causes one. */
 function errorsTo({ lines, wire }: HubLink, { to, name }: Service): (error: unknown) => void {
   return (error) => {
     const fields = { ...reasonOf(error), ...forwardHint(error, `${wire.identity}:${to}:tcp:${name}`) };

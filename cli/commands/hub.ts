@@ -31,18 +31,18 @@ export const hubCommand: Command = {
   name: "hub",
   summary: "Join programs on different machines through one server",
   about:
-    `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and brings streams from one client
+    `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and relays streams from one client
     to another: "parley expose" and "parley forward", or programs of yours that join.
 
     Clients prove who they are by a token. A file of tokens has a line for each: an identity, a space, and its token of
     ${MIN_TOKEN_CHARACTERS} characters or more, or "sha256:" and the SHA-256 of it in hex, so that the file holds none. An
-    identity may have several lines while its token is replaced. Lines that start with # are left out. With one token
-    for all in place of a file, everybody who has it can call himself whatever he likes.
+    identity may have several lines while its token is replaced. Lines that start with # are ignored. With one token
+    for all in place of a file, every client that has it can take any identity.
 
-    Nobody may open anything unless a rule allows it: FROM:TO:NAME, where * stands for any characters, and the NAME of
+    No client may open a stream unless a rule allows it: FROM:TO:NAME, where * stands for any characters, and the NAME of
     a tunnel is "tcp:" and what "parley expose" calls it. A file of rules has lines of FROM TO NAME.
 
-    Files are read anew when they change, and on SIGHUP; sessions whose token is gone are ended. Ends in order on
+    Files are read again when they change, and on SIGHUP; sessions whose token was removed are ended. Ends in order on
     SIGINT and SIGTERM.`,
   operands: "[ADDRESS]",
   flags: [
@@ -50,7 +50,10 @@ export const hubCommand: Command = {
     { ...TOKEN_FILE_FLAG, about: "File of one token for all (default: the token in PARLEY_TOKEN)" },
     { name: "allow", value: "FROM:TO:NAME", about: "Allow streams; may be given often", many: true },
     { name: "rules", value: "FILE", about: "File of further rules" },
-    { name: "presence", about: "Tell clients who is there, of those to whom they may open something" },
+    {
+      name: "presence",
+      about: "Announce to clients which others have joined, of those to which they may open streams",
+    },
     ...SERVER_TLS_FLAGS,
     PLAIN_FLAG,
     ...STATS_FLAGS,
@@ -61,7 +64,7 @@ export const hubCommand: Command = {
       about: "Streams at a time between two clients (default: 64)",
     },
     drainFlag("streams"),
-    { name: "json", about: "Tell where it listens, who comes and who goes as JSON on standard output" },
+    { name: "json", about: "Print the address, and joining and leaving clients, as JSON on standard output" },
     ...LOG_FLAGS,
   ],
   examples: [

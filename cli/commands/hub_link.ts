@@ -134,7 +134,7 @@ class LinkTalk {
   /** Adds to an error what to do about it at a hub. */
   async explain(error: unknown): Promise<void> {
     if (error instanceof AuthError && error.code === "ERR_AUTH") {
-      return addHint(error, `see that the token is the one that the hub has for "${this.#identity}"`);
+      return addHint(error, `check that the token is the one that the hub has for "${this.#identity}"`);
     }
     if (!mayConcernTls(error, this.#situation)) return;
     const hint = await (this.#tlsHint ??= oneSidedTlsHint(this.#situation));

@@ -47,10 +47,10 @@ export const serveCommand: Command = {
   name: "serve",
   summary: "Answer messages: an echo, or a program of yours",
   about: `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and sends every message
-    back. With a PROGRAM behind --, that answers instead. It is started without a shell, once for each message, which
+    back. With a PROGRAM behind --, the program answers instead. It is started without a shell, once for each message, which
     is its standard input while its standard output is the answer, or once for each connection, whose messages it
-    reads from standard input and answers on standard output. It finds its client's address in PARLEY_PEER, and the
-    subject of its client's certificate in PARLEY_PEER_NAME. When it fails, its connection ends.
+    reads from standard input and answers on standard output. PARLEY_PEER in its environment is the client's address, and
+    PARLEY_PEER_NAME the subject of the client's certificate. When it fails, its connection ends.
 
     Ends in order on SIGINT and SIGTERM: what was received is answered first.`,
   operands: "[ADDRESS]",
@@ -67,7 +67,8 @@ export const serveCommand: Command = {
     {
       name: "program-framing",
       value: "NAME",
-      about: "With --per connection: how the program tells messages apart (default: that of --framing)",
+      about:
+        "With --per connection: the framing between messages of the program (default: that of --framing)",
       choices: FRAMING_NAMES,
     },
     ...programFlags("10s for a message, 0s for a connection"),
@@ -75,10 +76,18 @@ export const serveCommand: Command = {
     {
       name: "idle-timeout",
       value: "TIME",
-      about: "End connections on which nothing moves; 0s is never (default: 5m)",
+      about: "End connections without traffic for so long; 0s is never (default: 5m)",
     },
-    { name: "messages-per-second", value: "COUNT", about: "Slow down who sends more (default: no limit)" },
-    { name: "bytes-per-second", value: "BYTES", about: "Slow down who sends more (default: no limit)" },
+    {
+      name: "messages-per-second",
+      value: "COUNT",
+      about: "Slow down clients that send more (default: no limit)",
+    },
+    {
+      name: "bytes-per-second",
+      value: "BYTES",
+      about: "Slow down clients that send more (default: no limit)",
+    },
     {
       name: "rates-per",
       value: "WHAT",
@@ -87,7 +96,7 @@ export const serveCommand: Command = {
       choices: SCOPES,
     },
     drainFlag("connections"),
-    { name: "json", about: "Tell where it listens and the summary as JSON on standard output" },
+    { name: "json", about: "Print the address and the summary as JSON on standard output" },
     ...STATS_FLAGS,
     ...LOG_FLAGS,
   ],

@@ -7,17 +7,17 @@ export const topCommand: Command = {
   name: "top",
   summary: "Watch the statistics of a running program",
   about:
-    `Shows what a program tells that serves its statistics, as serveStats() does: rates, throughput, connections,
-    errors. The view is live; where standard output is no terminal, one look as plain text. When the program goes away, the view waits
-    for it to come back.
+    `Shows the statistics of a program that calls serveStats(): rates, throughput, connections, errors. The view is
+    live; where standard output is no terminal, it is one snapshot as plain text. When the program goes away, the view
+    waits for it to come back.
 
     Keys: r, b, w, a, n sort the connections by rate, bytes, waiting bytes, age and name; up and down scroll, p pauses,
     q quits.`,
   operands: "ADDRESS|URL",
   flags: [
-    { name: "once", about: "One look, as plain text" },
-    { name: "json", about: "A line of JSON for each look, as /stats.json gives it" },
-    { name: "interval", value: "TIME", about: "Time between two looks (default: 1s)" },
+    { name: "once", about: "One snapshot, as plain text" },
+    { name: "json", about: "A line of JSON for each snapshot, as in /stats.json" },
+    { name: "interval", value: "TIME", about: "Time between two snapshots (default: 1s)" },
     {
       name: "sort",
       value: "ORDER",

@@ -8,7 +8,7 @@ import { UsageError } from "../command/usage.ts";
 /** Option of a command that would send secrets. */
 export const PLAIN_FLAG: Flag = {
   name: "insecure-plain",
-  about: "Go without TLS beyond this machine: whoever is on the way can then read tokens and data",
+  about: "Go without TLS beyond this machine: an attacker on the way can then read tokens and data",
 };
 
 /**
@@ -26,8 +26,8 @@ export function checkPlain(
   throw new UsageError(
     `${
       addressText(address)
-    } is beyond this machine, and without TLS everybody on the way can read the tokens: ` +
-      `give ${need}, or --insecure-plain where the network is safe, as in a VPN`,
+    } is beyond this machine, and without TLS any attacker on the way can read the tokens: ` +
+      `add ${need}, or --insecure-plain where the network is safe, as in a VPN`,
   );
 }
 

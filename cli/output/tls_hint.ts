@@ -34,7 +34,7 @@ const TLS_CODES: ReadonlySet<ParleyErrorCode> = new Set([
 
 /** What to do at a server with TLS. */
 const GIVE =
-  "the other side speaks TLS: give --tls, or --ca FILE where an authority of your own signed its certificate";
+  "the other side speaks TLS: add --tls, or --ca FILE where an authority of your own signed its certificate";
 
 /** What to do at a server without TLS. */
 const LEAVE_OUT =

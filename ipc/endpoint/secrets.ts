@@ -1,4 +1,4 @@
-// The secrets of a channel: those the user gave, or the key file that its server makes.
+// The secrets of a channel: those of the options, or the key file that its server makes.
 import { AddressError, AuthError } from "../../errors.ts";
 import { markOf, removeQuietly } from "../../net/socket/unix_files.ts";
 import type { KeyKeeper } from "./claim.ts";

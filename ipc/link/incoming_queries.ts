@@ -25,11 +25,11 @@ export interface IncomingQueriesOptions {
   /** Handlers that run at a time; other queries wait. */
   readonly maxRunning: number;
   /**
-   * Bytes of waiting queries from which on no more is received. An asker that keeps the rules never
+   * Bytes of waiting queries from which on no more is received. A caller that keeps the rules never
    * has that many under way.
    */
   readonly highWaterBytes: number;
-  /** Bytes that the asker accepts in an answer. */
+  /** Bytes that the caller accepts in an answer. */
   readonly maxAnswerBytes: number;
   /** Where answers go, and the ping which says that we take cancel frames. */
   readonly outbox: Pick<Outbox, "full" | "queuedBytes" | "add">;
@@ -49,16 +49,16 @@ const QUERY_COST_BYTES = 64;
 /** Cancelled queries that may stay in the queue until it is made anew without them. */
 const MAX_CANCELLED_WAITING = 32;
 /**
- * Time in ms in which an asker takes no byte at all, after which finished answers are no longer
+ * Time in ms in which a caller reads no byte at all, after which finished answers are no longer
  * kept for it.
  */
 const TAKES_NOTHING_MS = 1000;
 const NO_HANDLER = new RemoteError("ERR_NO_HANDLER", "There is no handler for queries");
 const CLOSING = new RemoteError("ERR_GOING_AWAY", "This side closes");
-const CANCELLED = new RemoteError("ERR_CLOSED", "The asker gave up");
+const CANCELLED = new RemoteError("ERR_CLOSED", "The caller gave up");
 const NOT_TAKEN = new RemoteError(
   "ERR_QUEUE_FULL",
-  'The answer was dropped as the asker reads nothing and "maxQueuedBytes" wait for it',
+  'The answer was dropped because the other side reads nothing and "maxQueuedBytes" wait for it',
 );
 
 /** A query that waits for its turn. */
@@ -99,11 +99,11 @@ export class IncomingQueries {
   #cancelledWaiting = 0;
   #waitingBytes = 0;
   /**
-   * Bytes that failures count which were sent while the outbox was full: an asker that reads none
+   * Bytes that failures count which were sent while the outbox was full: a caller that reads none
    * of them must not go on.
    */
   #unreadBytes = 0;
-  /** Handlers that run; those whose asker has gone count here, and are no longer in `#contexts`. */
+  /** Handlers that run; those whose caller has gone count here, and are no longer in `#contexts`. */
   #running = 0;
   readonly #contexts = new Map<number, QueryContext>();
   /**
@@ -113,7 +113,7 @@ export class IncomingQueries {
   readonly #finished = new Map<number, FinishedAnswer>();
   #finishedBytes = 0;
   readonly #taking = new UnchangedTimer();
-  /** Whether the asker has taken no byte for {@linkcode TAKES_NOTHING_MS}. */
+  /** Whether the caller has read no byte for {@linkcode TAKES_NOTHING_MS}. */
   #takesNothing = false;
   #hasAnnounced = false;
   #refusing = false;
@@ -125,7 +125,7 @@ export class IncomingQueries {
     this.#options = options;
   }
 
-  /** Queries that are not answered yet and whose asker still waits. */
+  /** Queries that are not answered yet and whose caller still waits. */
   get size(): number {
     return this.#contexts.size + this.#waiting.size - this.#cancelledWaiting + this.#finished.size;
   }
@@ -140,7 +140,7 @@ export class IncomingQueries {
     return this.#waitingBytes + this.#unreadBytes >= this.#options.highWaterBytes;
   }
 
-  /** Takes a query, and what the asker says is its place in a trace. */
+  /** Takes a query, and what the caller says is its place in a trace. */
   take(id: number, data: Uint8Array, parent?: TraceParts): void {
     this.times.came(id);
     // A query that is refused is not held, because a side that closes reads on, however much comes.
@@ -154,12 +154,12 @@ export class IncomingQueries {
   }
 
   /**
-   * Takes a cancel frame: the asker of this query no longer waits. Each query has one answer, this
-   * too: by it the asker knows that the place and the bytes of its query are free. A cancel frame
+   * Takes a cancel frame: the caller of this query no longer waits. Each query has one answer, this
+   * too: by it the caller knows that the place and the bytes of its query are free. A cancel frame
    * that crossed the answer changes nothing.
    */
   cancel(id: number): void {
-    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its asker no longer waits");
+    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its caller no longer waits");
     const context = this.#contexts.get(id);
     const waiting = this.#waitingById.get(id);
     const finished = this.#finished.get(id);
@@ -199,7 +199,7 @@ export class IncomingQueries {
   }
 
   /**
-   * Compares with the time. For an asker that takes nothing, no more is kept than the outbox may
+   * Compares with the time. For a caller that reads nothing, no more is kept than the outbox may
    * hold.
    */
   tick(nowMs: number, writtenBytes: number): void {
@@ -234,7 +234,7 @@ export class IncomingQueries {
     this.#finishedBytes = 0;
     const gone = reason instanceof ClosedError ? reason : new ClosedError(
       "ERR_CLOSED",
-      "Cannot answer the query: the connection to its asker has ended",
+      "Cannot answer the query: the connection to its caller has ended",
       { cause: reason },
     );
     const contexts = [...this.#contexts.values()];

@@ -192,7 +192,7 @@ export class LinkLifecycle {
   async #drain(reason: number): Promise<void> {
     try {
       this.#parts.incoming.refuse();
-      this.#parts.link.resume(); // answers that this side waits for may stand behind what waits to be received
+      this.#parts.link.resume(); // its answers may stand behind unread messages
       this.checkIdle();
       await Promise.race([this.#idle.promise, this.closed]);
       this.#apply({ type: "drained" });

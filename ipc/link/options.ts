@@ -18,7 +18,7 @@ export interface LinkLimits extends LinkWatchOptions {
 }
 
 /**
- * Answers queries; an empty answer is an answer. The context's signal aborts when the asker no
+ * Answers queries; an empty answer is an answer. The context's signal aborts when the caller no
  * longer waits.
  */
 export type IpcQueryHandler = (

@@ -15,7 +15,7 @@ const JOINED_BYTES = 16 * 1024;
 /** Turns of the microtask queue without a new frame, after which what is there goes out. */
 const QUIET_TURNS = 4;
 
-/** What every push below the high-water mark gives: one promise for all. */
+/** What every push below the high-water mark returns: one promise for all. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** How an outbox works with its owner. */
@@ -132,7 +132,7 @@ export class Outbox {
     this.#empty?.reject(error);
   }
 
-  /** Adds a frame; gives a promise where its data is not copied. */
+  /** Adds a frame; returns a promise where its data is not copied. */
   #add(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> | null {
     const joined = data.length <= JOINED_BYTES;
     const size = FRAME_HEAD_BYTES + (joined ? data.length : 0);
@@ -170,8 +170,8 @@ export class Outbox {
   }
 
   /**
-   * Writes once a few turns of the microtask queue brought no new frame: whoever reads and answers in a loop gets its
-   * answers joined, and nobody waits for a timer.
+   * Writes once a few turns of the microtask queue brought no new frame: a program that reads and answers in a loop gets its
+   * answers joined, and no timer is involved.
    */
   #schedule(): void {
     this.#scheduled = true;
@@ -232,7 +232,7 @@ export class Outbox {
   };
 }
 
-/** A promise whose rejection may go unheard: the link tells of its end in other ways too. */
+/** A promise whose rejection may go unheard: the link reports its end in other ways too. */
 function settledQuietly(): PromiseWithResolvers<void> {
   const waiting = Promise.withResolvers<void>();
   ignoreRejection(waiting.promise);

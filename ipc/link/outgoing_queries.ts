@@ -192,7 +192,7 @@ export class OutgoingQueries {
     return true;
   }
 
-  /** Fails a query whose asker no longer waits, and says so to the other side if it has it. */
+  /** Fails a query whose caller no longer waits, and says so to the other side if it has it. */
   #giveUp(query: Query, error: unknown): void {
     if (!this.#sent.has(query.id)) this.#dropSettled();
     else if (this.#peerTakesCancels) {

@@ -96,7 +96,7 @@ export class Pings {
   /** Sends a ping and returns its tag. Tag 0 is for pongs that no ping asked for. */
   #send(): number {
     this.#lastTag++;
-    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // it and the tag above have meanings of their own
+    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // both tags have a meaning of their own
     this.#outbox.add(FrameKind.ping, this.#lastTag, NOTHING);
     return this.#lastTag;
   }

@@ -1,9 +1,9 @@
-// QueryContext: what a query handler gets beside the data: whether the asker still waits.
+// QueryContext: what a query handler gets beside the data: whether the caller still waits.
 
 /** What a query handler gets beside the data. */
 export interface IpcQueryContext {
   /**
-   * Aborts when the asker no longer waits: its time limit passed, its signal aborted, or the
+   * Aborts when the caller no longer waits: its time limit passed, its signal aborted, or the
    * connection ended. The reason is a `ClosedError`. The handler may stop then: its answer is
    * dropped, and the signal's reason, when it throws that, is not reported.
    */
@@ -18,7 +18,7 @@ export class QueryContext implements IpcQueryContext {
   #controller: AbortController | null = null;
   #gone: Error | null = null;
 
-  /** Why the asker no longer waits, or `null` while it does. */
+  /** Why the caller no longer waits, or `null` while it does. */
   get gone(): Error | null {
     return this.#gone;
   }
@@ -32,14 +32,14 @@ export class QueryContext implements IpcQueryContext {
     return this.#controller.signal;
   }
 
-  /** Aborts the signal, because the asker no longer waits. Later calls change nothing. */
+  /** Aborts the signal, because the caller no longer waits. Later calls change nothing. */
   giveUp(reason: Error): void {
     if (this.#gone !== null) return;
     this.#gone = reason;
     this.#controller?.abort(reason);
   }
 
-  /** Whether an error says only that the asker no longer waits. */
+  /** Whether an error says only that the caller no longer waits. */
   isOutcomeOf(error: unknown): boolean {
     return this.#gone !== null && (error === this.#gone || (error as Error | null)?.cause === this.#gone);
   }

@@ -27,7 +27,7 @@ export class QueryTimes {
     this.histogram.add(Math.max(0, performance.now() - cameMs));
   }
 
-  /** It gets no answer any more: its asker gave up. */
+  /** It gets no answer any more: its caller gave up. */
   forget(id: number): void {
     this.#cameMs.delete(id);
   }

@@ -71,7 +71,7 @@ export class LinkTelemetry {
     });
   }
 
-  /** Answers within a span, the child of the asker's. */
+  /** Answers within a span, the child of the caller's. */
   answer<T>(parent: TraceParts | undefined, answer: () => T | Promise<T>): Promise<T> {
     const operation = this.#operation("answer", "server", "rpc.server.call.duration");
     return measure({ ...operation, parent }, answer);

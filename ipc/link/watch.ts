@@ -100,7 +100,7 @@ export class LinkWatch {
     this.#link.abort(
       new ClosedError(
         "ERR_SLOW_CONSUMER",
-        `The connection was closed as the other side took none of ${queuedBytes} bytes within ${writeTimeoutMs} ms`,
+        `The connection was closed because the other side read none of ${queuedBytes} bytes within ${writeTimeoutMs} ms`,
         { unsentBytes: queuedBytes },
       ),
     );
@@ -147,7 +147,7 @@ export class LinkWatch {
     this.#link.abort(
       new TimeoutError(
         "ERR_KEEPALIVE_TIMEOUT",
-        `The connection was closed as the other side gave no sign of life within ${keepaliveTimeoutMs} ms`,
+        `The connection was closed because the other side gave no sign of life within ${keepaliveTimeoutMs} ms`,
       ),
     );
   }

@@ -20,7 +20,7 @@ export const TAKES_CANCELS_TAG: number = MAX_TAG - 1;
 export const FrameKind = {
   /** A message; the tag is its type, 1 or more. */
   message: 1,
-  /** A query; the tag is its id, chosen by the asker. */
+  /** A query; the tag is its id, chosen by the caller. */
   query: 2,
   /** The answer to the query of that id. */
   answer: 3,
@@ -41,7 +41,7 @@ export const FrameKind = {
    */
   context: 8,
   /**
-   * The asker of the query of that id no longer waits. No data. Sent only to a side that said that
+   * The caller of the query of that id no longer waits. No data. Sent only to a side that said that
    * it takes them.
    */
   cancel: 9,

@@ -213,7 +213,7 @@ export class RecordReader {
     this.#check = check;
   }
 
-  /** Takes the next bytes, once {@linkcode next} gave `null`. */
+  /** Takes the next bytes, once {@linkcode next} returned `null`. */
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#at = 0;
@@ -280,7 +280,7 @@ export class RecordOpener {
     return this.#reader.atBoundary;
   }
 
-  /** Takes the next bytes, once {@linkcode next} gave `null`. They must not be changed later. */
+  /** Takes the next bytes, once {@linkcode next} returned `null`. They must not be changed later. */
   push(chunk: Uint8Array): void {
     this.#reader.push(chunk);
   }

@@ -58,7 +58,7 @@ export async function addressesToListen({ hostname, port }: HostAndPort): Promis
 
 /**
  * Dials several addresses of one host until one answers. It dials the next as soon as one fails, or has not answered for 250 ms. It
- * returns the first that comes up, and gives the others up.
+ * returns the first that comes up, and gives up the others.
  *
  * @param attempt Dials one address, and gives up when its signal aborts.
  * @param discard Closes what comes up too late.

@@ -1,4 +1,4 @@
-// DenoListener: a Listener over one of Deno's, be it TCP, a unix socket or native TLS.
+// DenoListener: a Listener over one of Deno's: TCP, a unix socket or native TLS.
 import { watchWait } from "../../async/wait.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";

@@ -10,7 +10,7 @@ export interface SocketDescription {
   readonly localAddr: Address;
   /** The far end. */
   readonly remoteAddr: Address;
-  /** What the TLS handshake told, if there was one. */
+  /** Facts of the TLS handshake, if there was one. */
   readonly tls?: TlsInfo | undefined;
   /** Bytes of the peer that were read before: the first read returns them. */
   readonly first?: Uint8Array | undefined;

@@ -285,7 +285,7 @@ async function linkTo(own: string, path: string): Promise<void> {
   throw inUse(path, "its socket changes hands");
 }
 
-/** Whether `own` could be given the name `path`, as nothing had it. */
+/** Whether `own` could get the name `path`, because no file had it. */
 async function linked(own: string, path: string): Promise<boolean> {
   try {
     await Deno.link(own, path);

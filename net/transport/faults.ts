@@ -122,7 +122,7 @@ export function dialFault(address: Address, cause: unknown): unknown {
     isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
   if (isRefused) {
-    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where}: nobody listens there`, {
+    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where}: no program listens there`, {
       cause,
     });
   }

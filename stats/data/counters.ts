@@ -41,7 +41,7 @@ export interface ServerCounters extends TrafficCounters {
   handlerErrors: number;
   /** Times that a reader was paused by a rate limit. */
   rateLimitPauses: number;
-  /** Connections that lost messages of a peer that had left, as a rate limit would have let them through too late. */
+  /** Connections that lost messages of a peer that had left, because a rate limit would have delayed them for too long. */
   rateLimitDrops: number;
 }
 
@@ -131,12 +131,12 @@ export interface IpcCounters extends IpcTraffic {
   connectionsOpened: number;
   /** Connections that were open and have ended. */
   connectionsClosed: number;
-  /** Connections refused before their handshake, or as the server was full. */
+  /** Connections refused before their handshake, or because the server was full. */
   connectionsRefused: number;
   /** Handshakes that failed on the listening side. */
   handshakeFailures: number;
   /**
-   * Connections ended as the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
+   * Connections ended because the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
    * on the way or sealed by another provider, an end inside a message.
    */
   protocolErrors: number;

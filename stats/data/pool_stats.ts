@@ -51,7 +51,7 @@ export interface PoolCounters {
   queueFull: number;
   /** Those that failed as their dials did. */
   dialsExhausted: number;
-  /** Those that failed as no backend was up. */
+  /** Those that failed because no backend was up. */
   noBackend: number;
   /** Second and later attempts, of dials and of work. */
   retries: number;

@@ -46,10 +46,10 @@ export const COUNTERS: Readonly<
   handshakeFailures: ["handshake_failures", "Handshakes that failed"],
   handshakeTimeouts: ["handshake_timeouts", "Handshakes that ran out of time"],
   connectionsLost: ["connections_lost", "Connections that were set up and whose peer vanished or broke off"],
-  idleTimeouts: ["idle_timeouts", "Connections ended as nothing came, or a message was never finished"],
-  slowConsumers: ["slow_consumers", "Connections ended as the peer did not read"],
-  framingErrors: ["framing_errors", "Connections ended as the peer's bytes were no messages"],
-  protocolErrors: ["protocol_errors", "Connections ended as the other side broke the protocol"],
+  idleTimeouts: ["idle_timeouts", "Connections ended because nothing came, or a message was never finished"],
+  slowConsumers: ["slow_consumers", "Connections ended because the peer did not read"],
+  framingErrors: ["framing_errors", "Connections ended because the peer's bytes were no messages"],
+  protocolErrors: ["protocol_errors", "Connections ended because the other side broke the protocol"],
   handlerErrors: ["handler_errors", "Handlers that threw an error of their own"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
   rateLimitDrops: [
@@ -72,7 +72,7 @@ const POOL_COUNTERS: Readonly<Record<keyof PoolCounters, Metric>> = {
   waitTimeouts: ["pool_wait_timeouts", "Waits that took too long"],
   queueFull: ["pool_queue_full", "Calls refused as too many waited"],
   dialsExhausted: ["pool_dials_exhausted", "Calls that failed as their dials did"],
-  noBackend: ["pool_no_backend", "Calls that failed as no backend was up"],
+  noBackend: ["pool_no_backend", "Calls that failed because no backend was up"],
   retries: ["pool_retries", "Second and later attempts"],
   retriesRefused: ["pool_retries_refused", "Attempts that the budget did not allow"],
 };
@@ -214,7 +214,7 @@ function writePool(sink: MetricSink, labels: Labels, stats: PoolStats): void {
   }
 }
 
-const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet handed over"] as const;
+const QUEUED = ["queued_bytes", "Bytes accepted for sending and not yet written"] as const;
 
 function writeConnections(
   sink: MetricSink,

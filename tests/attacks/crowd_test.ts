@@ -63,7 +63,7 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   await server.warmUp();
   const calm = await server.goodRounds(5);
   const calmMs = Math.max(...calm);
-  // The last of these rounds may not be gone yet, and one who asks holds a descriptor.
+  // The last of these rounds may not be gone yet, and a client that asks holds a descriptor.
   const before = server.descriptors + 1;
   const coming = Promise.all([crowd.join(server.port, SILENT), crowd.join(server.port, GARBAGE, babble)]);
   // Together with 400 others, from a process that makes all of them: no more than its turn.

@@ -82,7 +82,7 @@ Deno.test({
     // What was ended is remembered for statistics, up to 10000: that is memory that is meant to be held.
     await visits(server, 5000, 1);
     await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
-    // The one who asks may not be gone yet when they are counted.
+    // The client that asks may not be gone yet when they are counted.
     const descriptors = server.descriptors + 1;
     const { heapBytes } = await server.report();
     let residentGrew = 0;

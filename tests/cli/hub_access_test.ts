@@ -113,7 +113,7 @@ Deno.test({
 const WRONG: readonly (readonly [command: Command, typed: readonly string[], message: string])[] = [
   [hubCommand, ["0.0.0.0:0"], "beyond this machine"],
   [hubCommand, ["[::]:0"], "beyond this machine"],
-  [hubCommand, ["hub.example:0"], "give --cert and --key, or --insecure-plain"],
+  [hubCommand, ["hub.example:0"], "add --cert and --key, or --insecure-plain"],
   [hubCommand, ["0"], "Who may join is missing"],
   [hubCommand, ["0", "1"], 'Unexpected argument "1"'],
   [hubCommand, ["0", "--tokens", "a", "--token-file", "b"], "exclude each other"],
@@ -131,7 +131,7 @@ const WRONG: readonly (readonly [command: Command, typed: readonly string[], mes
   [forwardCommand, ["7000", "a/b=1", "c=2"], 'such as office/web, not "c"'],
   [forwardCommand, ["7000", "a/b=1", "a/b=2"], 'The service "a/b" is there twice'],
   [forwardCommand, ["7000", "web", "0", "--identity", "a"], "such as office/web"],
-  [forwardCommand, ["192.0.2.1:7000", "a/b", "--identity", "c"], "give --tls or --ca"],
+  [forwardCommand, ["192.0.2.1:7000", "a/b", "--identity", "c"], "add --tls or --ca"],
   [forwardCommand, ["7000", "a/b", "0", "1"], 'Unexpected argument "1"'],
   [ipcListenCommand, [], "NAME is missing"],
   [ipcListenCommand, ["a/b"], '"name" must be'],

@@ -163,7 +163,7 @@ Deno.test("FrameDecoder tells in an error what was wanted and what there was", (
   const cases: readonly [Framing, string, string][] = [
     [lengthPrefixed(), "0000000a 0102", "wanted 10 bytes, got 2"],
     [lengthPrefixed(), "0000", "wanted its length, got 2 bytes of it"],
-    [lengthPrefixed(), "0000000b", `"maxMessageBytes" is 10: its prefix tells 11 bytes`],
+    [lengthPrefixed(), "0000000b", `"maxMessageBytes" is 10: its prefix says 11 bytes`],
     [varintPrefixed(), "8000", "not in the shortest form"],
     [varintPrefixed(), "8080808080", "more than 5 bytes"],
     [chunked(), "03 0102", "its chunk 1 lacks 1 bytes"],

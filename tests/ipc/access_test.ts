@@ -1,4 +1,4 @@
-// Who gets in: every way to connect, addresses, secrets, other programs at the address.
+// Access: every way to connect, addresses, secrets, other programs at the address.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError, AuthError, ParleyError, TimeoutError } from "../../errors.ts";
 import {

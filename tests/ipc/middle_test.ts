@@ -29,7 +29,7 @@ function flip(unit: Uint8Array, bit: number): Uint8Array {
   return withByte(unit, bit >> 3, unit[bit >> 3]! ^ (0x80 >> (bit & 7)));
 }
 
-/** Two processes and a folder for those who stand between them. */
+/** Two processes and a folder for what stands between them. */
 class Stage implements AsyncDisposable {
   readonly #dir: TempDir;
   readonly server: Child;

@@ -153,7 +153,7 @@ Deno.test("A handler gets what came together with the peer's end", async () => {
   assertEquals(got, ["one", "two", "three"]);
 });
 
-Deno.test("onError is told when what a handler sent could not be handed over", async () => {
+Deno.test("onError is told when what a handler sent could not be written", async () => {
   const sent = Promise.withResolvers<void>();
   await using test = await started({ closeTimeoutMs: 50 }, (conn) => {
     for (let i = 0; i < 16; i++) void conn.send("x".repeat(1_000_000)).catch(() => {});

@@ -11,6 +11,7 @@ function faultsOf(path: string, text: string): string[] {
 
 const FAULTS: readonly (readonly [string, string, ...string[]])[] = [
   ["a role", "// Whoever asks, and nobody else.", "1 Whoever", "1 nobody"],
+  ["who without a role", "// It belongs to who reads it, and says who reads.", "1 to who"],
   ["a thing that is a man", "/** The peer and his bytes. */", "1 his"],
   ["gives", "// Gives the size.", "1 Gives"],
   ["gives, where it is right", "// It gives up and gives way; to give one, give the name."],

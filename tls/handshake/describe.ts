@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 
 /**
  * Maps a certificate to a {@linkcode PeerCertificate}. Names are read from the DER bytes and
- * escaped, so that no name can pass for two; nothing is verified, as the handshake has done that.
+ * escaped, so that no name can pass for two; nothing is verified, because the handshake has done that.
  *
  * @param der The certificate; the result holds a copy.
  * @throws {TypeError} when the bytes are no X.509 certificate

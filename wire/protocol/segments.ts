@@ -79,7 +79,7 @@ export class SegmentWriter {
 function late(ms: number): TimeoutError {
   return new TimeoutError(
     "ERR_WRITE_TIMEOUT",
-    `Cannot send a segment: its source gave nothing for ${ms} ms`,
+    `Cannot send a segment: its source yielded nothing for ${ms} ms`,
   );
 }
 

@@ -198,7 +198,7 @@ export class Forward implements AsyncDisposable {
   /**
    * Stops listening, and lets the connections end by themselves. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when some were cut as the time ran out; it counts them
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when some were cut because the time ran out; it counts them
    */
   shutdown(options: WireCloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("shut down the tunnel", options, 10_000);

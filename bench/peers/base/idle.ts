@@ -1,4 +1,5 @@
-// Idle memory: `idle.ts <address> <backend> <folder> <connections>` opens connections, says so, and holds them until it is ended.
+// Idle memory: `idle.ts <address> <backend> <folder> <connections>` opens connections, says so, and
+// holds them until it is ended.
 const [address, backend, folder, count] = Deno.args as [string, string, string, string];
 const caCerts = backend.startsWith("tls") ? [Deno.readTextFileSync(`${folder}/ca.pem`)] : [];
 const held: Deno.Conn[] = [];

@@ -1,4 +1,5 @@
-// Load of the echo race: `load.ts <backend> <address> <folder> <json>` sends frames, checks what comes back, prints JSON.
+// Load of the echo race: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
+// comes back, prints JSON.
 
 /** What to do. */
 interface Plan {
@@ -41,7 +42,10 @@ const frame = makeFrame();
 const burst = new Uint8Array(frame.length * plan.inFlight);
 for (let at = 0; at < burst.length; at += frame.length) burst.set(frame, at);
 
-/** Whether `bytes` continue the echo at `offset`: all of it is compared, the whole burst at once when it came so. */
+/**
+ * Whether `bytes` continue the echo at `offset`: all of it is compared, the whole burst at once
+ * when it came so.
+ */
 function matches(bytes: Uint8Array, offset: number): boolean {
   for (let at = 0; at < bytes.length; at += 61) if (bytes[at] !== burst[offset + at]) return false;
   return bytes.length === 0 || bytes[bytes.length - 1] === burst[offset + bytes.length - 1];

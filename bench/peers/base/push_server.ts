@@ -7,7 +7,10 @@ const [contestant, backend, folder] = Deno.args as [string, string, string];
 const cert = Deno.readTextFileSync(`${folder}/cert.pem`);
 const key = Deno.readTextFileSync(`${folder}/key.pem`);
 
-/** Each message is the time at which it was due, in ms since the epoch: the client computes how late it is. */
+/**
+ * Each message is the time at which it was due, in ms since the epoch: the client computes how late
+ * it is.
+ */
 function message(dueMs: number): Uint8Array {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);

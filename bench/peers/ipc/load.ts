@@ -1,4 +1,5 @@
-// Load of the IPC race: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of it, prints JSON.
+// Load of the IPC race: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
+// it, prints JSON.
 import { createConnection } from "node:net";
 import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";

@@ -1,4 +1,5 @@
-// Runs the races of IPC against the raw loop, vscode-jsonrpc, and plain against encrypted. `--seconds 1 --pairs 5 --json --only 'one-way 64 B'`
+// Runs the races of IPC against the raw loop, vscode-jsonrpc, and plain against encrypted.
+// `--seconds 1 --pairs 5 --json --only 'one-way 64 B'`
 import { parseArgs } from "@std/cli/parse-args";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
 import type { Plan } from "./load.ts";

@@ -1,4 +1,5 @@
-// Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it reached, as JSON.
+// Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it
+// reached, as JSON.
 import { connect as connectNode } from "node:net";
 import { SocketTransport } from "../../../net/socket/socket_transport.ts";
 import { memoryPair, type Transport } from "../../../net/transport/transport.ts";

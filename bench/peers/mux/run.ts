@@ -1,4 +1,5 @@
-// Runs the races of mux: bulk, churn, idle streams. `--seconds 1 --pairs 5 --mib 256 --json --only "bulk tcp" --against "raw copy"`
+// Runs the races of mux: bulk, churn, idle streams. `--seconds 1 --pairs 5 --mib 256 --json --only
+// "bulk tcp" --against "raw copy"`
 import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";

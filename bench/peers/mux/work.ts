@@ -86,7 +86,10 @@ export async function churn(session: Session, width: number, seconds: number): P
   return done / ((performance.now() - begin) / 1000);
 }
 
-/** One message after the other over one flow, checked; each call of the result sends one and awaits its echo. */
+/**
+ * One message after the other over one flow, checked; each call of the result sends one and awaits
+ * its echo.
+ */
 function pingPong(flow: Flow): () => Promise<void> {
   const message = new Uint8Array(MESSAGE_BYTES);
   let missing = 0;
@@ -107,7 +110,10 @@ function pingPong(flow: Flow): () => Promise<void> {
   };
 }
 
-/** Plays ping-pong beside `idle` streams, each of which has carried a message before. Returns the turns per second. */
+/**
+ * Plays ping-pong beside `idle` streams, each of which has carried a message before. Returns the
+ * turns per second.
+ */
 export async function pingBesideIdle(session: Session, idle: number, seconds: number): Promise<number> {
   for (let open = 0; open < idle; open += 100) {
     await Promise.all(Array.from({ length: 100 }, async () => await pingPong(await session.open())()));

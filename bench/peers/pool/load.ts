@@ -1,4 +1,5 @@
-// The load of the proxy races: `load.ts bulk <port> <MiB>` or `load.ts short <port> <connections>`; prints JSON.
+// The load of the proxy races: `load.ts bulk <port> <MiB>` or `load.ts short <port> <connections>`;
+// prints JSON.
 const [plan, portText, amountText] = Deno.args;
 const port = Number(portText);
 const amount = Number(amountText);

@@ -1,4 +1,5 @@
-// A TCP proxy for races: ours, or the shortest read/write loop. `proxy.ts parley|loop <backend port>`; prints its port.
+// A TCP proxy for races: ours, or the shortest read/write loop. `proxy.ts parley|loop <backend
+// port>`; prints its port.
 import { connect } from "../../../client.ts";
 import { raw } from "../../../framing.ts";
 import { splice } from "../../../pool.ts";

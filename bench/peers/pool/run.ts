@@ -1,4 +1,5 @@
-// Races splice() against other TCP proxies: a raw loop, socat, nginx. `--mebibytes 256 --connections 1000 --pairs 5 --json`
+// Races splice() against other TCP proxies: a raw loop, socat, nginx. `--mebibytes 256
+// --connections 1000 --pairs 5 --json`
 import { parseArgs } from "@std/cli/parse-args";
 import { canPin, firstLine, type Outcome, race, result, row, start, stop } from "../race.ts";
 

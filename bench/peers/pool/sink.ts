@@ -1,4 +1,5 @@
-// The backend of the proxy races: reads to the end, answers with the count of bytes and their sum. Prints its port.
+// The backend of the proxy races: reads to the end, answers with the count of bytes and their sum.
+// Prints its port.
 const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
 console.log((listener.addr as Deno.NetAddr).port);
 

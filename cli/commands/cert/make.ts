@@ -19,7 +19,7 @@ import { jsonText } from "../../output/json_text.ts";
 
 const OUTPUT_FLAGS: readonly Flag[] = [
   { name: "force", about: "Replace files that are there already" },
-  { name: "json", about: "Tell about the certificate as JSON" },
+  { name: "json", about: "Print the certificate as JSON" },
 ];
 
 const SIGNING_FLAGS: readonly Flag[] = [
@@ -33,9 +33,8 @@ const MOST_DAYS = 3650;
 export const caCommand: Command = {
   name: "ca",
   summary: "Make an authority that signs certificates",
-  about:
-    `Makes an authority with a new key: its certificate, which is given to everybody who is to trust it, and its
-    private key, which only its owner can read. Whoever has that key can pass for any host among those who trust it.`,
+  about: `Makes an authority with a new key: its certificate, for all programs that should trust it, and its
+    private key, which only its owner can read. With that key an attacker can pass for any host.`,
   operands: "",
   flags: [
     { name: "name", value: "NAME", about: "Name of the authority (default: Parley CA)" },

@@ -20,10 +20,10 @@ import { jsonText } from "../../output/json_text.ts";
 /** `parley cert show` */
 export const showCommand: Command = {
   name: "show",
-  summary: "Tell what a certificate says, and what is wrong with it",
+  summary: "Show what a certificate says, and what is wrong with it",
   about:
-    `Tells of the certificates in a file, or of those that a server at an address shows, which are looked at and
-    not trusted. The first one is held against what the options name.
+    `Shows the certificates in a file, or those of a server at an address, without trusting them. The first one is
+    checked against the options.
 
     Exit code 1 when it has expired, or does not fit.`,
   operands: "FILE|ADDRESS",
@@ -36,7 +36,7 @@ export const showCommand: Command = {
       about: "Name that it should hold (default for a server: its host)",
     },
     { name: "timeout", value: "TIME", about: "Longest time to ask a server (default: 10s)" },
-    { name: "json", about: "Tell it as JSON" },
+    { name: "json", about: "Print the certificate as JSON" },
   ],
   examples: ["parley cert show server.pem --key server.key --ca ca.pem", "parley cert show example.com:443"],
   run: runShow,

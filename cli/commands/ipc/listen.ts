@@ -21,10 +21,9 @@ import { jsonText } from "../../output/json_text.ts";
 export const ipcListenCommand: Command = {
   name: "listen",
   summary: "Print what comes over a channel, and answer queries",
-  about:
-    `Listens on the channel NAME. Each message is printed, with a line feed behind it where it has none, or as an object on a line of
-    its own with --json: its type, the id of its client, and its text, or its bytes in base64 where it is none. While
-    nobody reads what is printed, clients have to wait.
+  about: `Listens on the channel NAME. Each message is printed, followed by a line feed where it has none,
+    or with --json as an object on a line: its type, the id of its client, and its text, or its bytes in base64 where
+    it is no text. While the output is not read, clients have to wait.
 
     Queries are refused unless --echo sends them back, or a PROGRAM behind -- answers: it is started without a shell
     once for each, with the query as its standard input; its standard output is the answer.

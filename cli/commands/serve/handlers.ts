@@ -94,7 +94,7 @@ async function readAll(pipes: Transport, maxBytes: number): Promise<Uint8Array> 
     length += chunk.length;
     // One line end more, which may be left out.
     if (length > maxBytes + 2) {
-      const text = `Cannot answer: the program gave more than ${maxBytes} bytes ("--max-message")`;
+      const text = `Cannot answer: the program answered with more than ${maxBytes} bytes ("--max-message")`;
       throw new FramingError("ERR_FRAME_TOO_LARGE", text);
     }
     chunks.push(chunk);

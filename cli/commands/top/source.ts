@@ -87,7 +87,7 @@ function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | Addres
     return new AddressError("ERR_ADDRESS_INVALID", `${action}: no HTTP client asks that port`, { cause });
   }
   if (!/\(Connect\)/.test(why)) return notStatistics(url, "what answers there does not speak HTTP");
-  return new AddressError("ERR_CONNECT_REFUSED", `${action}: nobody answers there`, { cause });
+  return new AddressError("ERR_CONNECT_REFUSED", `${action}: no program answers there`, { cause });
 }
 
 async function readBounded(response: Response): Promise<Uint8Array> {

@@ -192,9 +192,9 @@ Deno.test("parley bench tells wrong usage, a missing file and a refused connecti
     [
       ["bench", "5555", "--message-file", "no such file"],
       1,
-      /no such file.*\nHint: see that the path is right\n$/s,
+      /no such file.*\nHint: check that the path is right\n$/s,
     ],
-    [["bench", "1"], 1, /nobody listens there\nHint: nothing listens there/],
+    [["bench", "1"], 1, /no program listens there\nHint: nothing listens there/],
   ];
   await Promise.all(cases.map(async ([args, wanted, stderrWanted]) => {
     const { code, stdout, stderr } = await runProgram(PARLEY_MAIN, args);

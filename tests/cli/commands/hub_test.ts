@@ -120,7 +120,7 @@ Deno.test({
     assertMatch(metrics, /^parley_handshake_duration_seconds_count\{kind="wire",name="hub"\} 3$/m);
     const refused = await wrong;
     assertEquals(refused.code, 1, refused.stderr);
-    assertMatch(refused.stderr, /refused the session.*\nHint: see that the token/);
+    assertMatch(refused.stderr, /refused the session.*\nHint: check that the token/);
     await hub.said(/Client refused.*identity=home/);
 
     // A rule that is gone holds for the next stream.
@@ -246,7 +246,7 @@ Deno.test({
       ]);
       assertEquals([old.code, missing.code, own.code, once.code], [1, 1, 1, 1]);
       assertMatch(old.stderr, /parley expose: .*expired.*\nHint: see its dates/i);
-      assertMatch(missing.stderr, /none\.pem.*\nHint: see that the path is right/);
+      assertMatch(missing.stderr, /none\.pem.*\nHint: check that the path is right/);
       assertMatch(own.stderr, /parley hub: .*\nHint: see its dates/);
       assertMatch(once.stderr, /parley forward: .*\nHint: nothing listens there/);
       await trying.said(/trying again in[^\n]*attempt=1[^\n]*nothing listens[^]*attempt=2/);

@@ -53,7 +53,7 @@ Deno.test({
     assertEquals([whole, asked], [done(), done("what?")]);
     assertEquals(answered.stdout === big, true);
     assertEquals({ code: wrong.code, stdout: wrong.stdout }, { code: 1, stdout: "" });
-    assertMatch(wrong.stderr, /parley ipc send: .* secret\nHint: see that the token or key/);
+    assertMatch(wrong.stderr, /parley ipc send: .* secret\nHint: check that the token or key/);
 
     assertEquals(short.code, 2);
     assertMatch(short.stderr, /must have 16 characters or more\nTry "parley ipc send --help"/);

@@ -50,7 +50,7 @@ Deno.test("parley top --json tells each look on a line, waits for a page that is
   await using program = new Program(PARLEY_MAIN, ["top", `${port}`, "--json", "--interval", "100ms"]);
   await program.printed(/\n.*"title":"Top test".*\n/);
   await page.shutdown();
-  await program.said(/parley top: Cannot read statistics from .*: nobody answers there; trying again\n/);
+  await program.said(/parley top: Cannot read statistics from .*: no program answers there; trying again\n/);
   const before = program.stdout.length;
   await using _again = await pageOf(test, port);
   await program.printed(new RegExp(`^[^]{${before + 1},}\n$`));
@@ -73,15 +73,15 @@ Deno.test("parley top tells wrong usage, a refused connection, and that it found
     [["top"], 2, /The address of a statistics page is missing/],
     [["top", "unix:/tmp/x"], 2, /not over a unix socket/],
     [["top", "9100", "--sort", "beauty"], 2, /Option "--sort" is one of rate, bytes, waiting, age, name/],
-    [["top", `${gone.addr.port}`], 1, /nobody answers there\nHint: nothing listens there/],
+    [["top", `${gone.addr.port}`], 1, /no program answers there\nHint: nothing listens there/],
     [["top", "1"], 1, /: no HTTP client asks that port\nHint: /],
-    [["top", `${portOf(echo)}`], 1, /does not speak HTTP\nHint: something else listens there/],
+    [["top", `${portOf(echo)}`], 1, /does not speak HTTP\nHint: another program listens there/],
     [
       ["top", `http://127.0.0.1:${http.addr.port}/named/`],
       1,
       /not served under that name; ask by its address/,
     ],
-    [["top", `${http.addr.port}`], 1, /: the answer is 404\nHint: something else listens there/],
+    [["top", `${http.addr.port}`], 1, /: the answer is 404\nHint: another program listens there/],
     [["top", `http://127.0.0.1:${http.addr.port}/page/`], 1, /: the answer is something else\nHint: /],
   ];
   await Promise.all(cases.map(async ([args, wanted, told]) => {
@@ -123,7 +123,7 @@ Deno.test({
     await terminal.shows(/p \[paused\]/);
     await terminal.press("p");
     await page.shutdown();
-    await terminal.shows(/^! Cannot read statistics .* nobody answers there/m);
+    await terminal.shows(/^! Cannot read statistics .* no program answers there/m);
     await using _again = await pageOf(test, port);
     await terminal.shows(/^Top test/);
     await terminal.press("q");

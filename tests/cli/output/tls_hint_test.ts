@@ -25,7 +25,7 @@ Deno.test("oneSidedTlsHint() says what to do at either side, and nothing where b
   await using secure = serve({ tls: certs.server, logger: quiet }, () => {});
   await Promise.all([plain.ready, secure.ready]);
   const [atPlain, atTls] = [addressOf(plain.addr), addressOf(secure.addr)];
-  assertMatch(await oneSidedTlsHint({ address: atTls, tls: undefined }) ?? "", /give --tls, or --ca/);
+  assertMatch(await oneSidedTlsHint({ address: atTls, tls: undefined }) ?? "", /add --tls, or --ca/);
   assertMatch(await oneSidedTlsHint({ address: atPlain, tls: {} }) ?? "", /leave out --tls/);
   assertEquals(await oneSidedTlsHint({ address: atTls, tls: {} }), null);
   assertEquals(await oneSidedTlsHint({ address: atPlain, tls: undefined }), null);
@@ -50,7 +50,7 @@ Deno.test("oneSidedTlsHint() says what to do at either side, and nothing where b
   );
 });
 
-Deno.test("parley connect and parley expose without TLS tell at a side with it to give --tls or --ca", async () => {
+Deno.test("parley connect and parley expose without TLS tell at a side with it to add --tls or --ca", async () => {
   const certs = await testCerts();
   await using secure = serve({ tls: certs.server, framing: delimited("\n"), logger: quiet }, () => {});
   await using centre = hub({ tls: certs.server, insecureAnyone: true, logger: quiet });

@@ -121,11 +121,11 @@ Deno.test("topView() sorts connections by what is asked, and scrolls", () => {
 });
 
 Deno.test("topView() tells what is wrong above what was known before", () => {
-  const lines = topView(model({ report: report(1000, []), trouble: "nobody answers there" }), {
+  const lines = topView(model({ report: report(1000, []), trouble: "no program answers there" }), {
     columns: 80,
     rows: 10,
   });
-  assertEquals(lines[0], "! nobody answers there");
+  assertEquals(lines[0], "! no program answers there");
   assertMatch(lines[1]!, /^Test · process 7 · up 1m05s · 50\.0 MB of memory · timers late by 1 ms · ready/);
 });
 

@@ -1,4 +1,4 @@
-// Tests of IncomingQueries: what waits for an asker is bounded, and a query whose asker has gone is given up.
+// Tests of IncomingQueries: what waits for a caller is bounded, and a query whose caller has gone is given up.
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, ProtocolError } from "../../../errors.ts";
 import { IncomingQueries, type IncomingQueriesOptions } from "../../../ipc/link/incoming_queries.ts";

@@ -30,7 +30,7 @@ Deno.test("dial() tells who refused, and whom it could not find", async () => {
   const { port } = gone.addr;
   const refused = await assertRejects(() => dial({ port }, { signal: never }), AddressError);
   assertEquals(refused.code, "ERR_CONNECT_REFUSED");
-  assertEquals(refused.message, `Cannot connect to "127.0.0.1:${port}": nobody listens there`);
+  assertEquals(refused.message, `Cannot connect to "127.0.0.1:${port}": no program listens there`);
   const target = { hostname: "nobody.invalid", port };
   const lost = await assertRejects(() => dial(target, { signal: never }), AddressError);
   assertEquals(lost.code, "ERR_ADDRESS_INVALID");

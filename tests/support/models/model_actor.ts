@@ -118,7 +118,7 @@ export class Actor {
   readonly #stream: ModelStream;
   readonly #reading = Promise.withResolvers<void>();
   #hasStopped = false;
-  /** Where each lane is, for who asks why something hangs. */
+  /** Where each lane is, for finding out why something hangs. */
   readonly at: { out: string; in: string } = { out: "start", in: "start" };
   /** When both lanes were through. */
   doneAtMs: number | undefined;

@@ -11,7 +11,7 @@ interface Door {
 }
 
 /**
- * A network for the whole process, until it is disposed. Who dials a host comes from the address of that name: so
+ * A network for the whole process, until it is disposed. A dial of a host comes from the address of that name: so
  * many clients of one process stand behind as many addresses as a scene wants, and each reaches each listener.
  */
 export class ModelHosts implements Disposable {

@@ -140,7 +140,7 @@ class Direction {
     this.#transmit();
   }
 
-  /** RST: what has not been read is lost for who is sent it. */
+  /** RST: what has not been read is lost for its receiver. */
   reset(): void {
     if (this.#error !== undefined) return;
     this.#error = new Deno.errors.ConnectionReset("The connection was reset");

@@ -8,7 +8,7 @@ import { contentAt } from "./model_flow.ts";
 export interface Question {
   /** Who asks. */
   readonly who: string;
-  /** Its number among the questions of who asks, from 0. */
+  /** Its number among the questions of its caller, from 0. */
   readonly number: number;
   /** Bytes that it bears. */
   readonly bytes: number;

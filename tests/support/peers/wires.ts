@@ -22,7 +22,7 @@ export const TOKEN = "-secret";
 export const authorize: NonNullable<MountOptions["authorize"]> = ({ identity, token, name }) =>
   sameToken(token, identity + TOKEN) && name !== "forbidden";
 
-/** A server or a hub, and those who joined it. */
+/** A server or a hub, and the clients that joined it. */
 export class TestWire implements AsyncDisposable {
   readonly server: MountedWire;
   readonly #joined: JoinedWire[] = [];

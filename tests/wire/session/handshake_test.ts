@@ -1,4 +1,4 @@
-// Tests of who is let in, who is not and why, and of what is left behind by those that never come so far.
+// Tests of accepted and refused clients, and of what clients leave behind that never come so far.
 import { assertEquals, assertRejects } from "@std/assert";
 import { hub, mount, sameToken } from "@parley/parley/wire";
 import { MuxSession } from "@parley/parley/mux";

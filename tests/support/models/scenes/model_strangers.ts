@@ -96,7 +96,7 @@ const INSIDE: Readonly<Record<string, (random: Random) => Uint8Array[]>> = {
   controlReset: () => [frame(WINDOW, RST, 1, 0)],
 };
 
-/** All names, for who counts what was tried. */
+/** All names, for counting what was tried. */
 export const STRANGERS: readonly string[] = [...Object.keys(AT_THE_DOOR), ...Object.keys(INSIDE)];
 
 /** Draws a stranger. */
