@@ -31,6 +31,6 @@ export { Client } from "./client/client.ts";
 export type { ClientOptions } from "./client/client_options.ts";
 export type { ConnectInfo, OnConnect } from "./client/trial.ts";
 export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./async/backoff.ts";
-export type { LinkLoss } from "./client/outbox.ts";
+export type { LinkLoss } from "./client/send_buffer.ts";
 export type { ClientStatus, ClientStatusEvent } from "./client/status.ts";
 export { Connection } from "./connection.ts";

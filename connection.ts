@@ -3,8 +3,9 @@ import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport/transport.ts";
 import { checkInteger } from "./options/check.ts";
-import { Ending, goingAway } from "./connection/ending.ts";
-import { Inbox, type ReceiveOptions } from "./connection/inbox.ts";
+import { ConnectionLifecycle, goingAway } from "./connection/lifecycle.ts";
+import type { ReceiveQueue } from "./connection/receive_queue.ts";
+import type { ReceiveOptions } from "./connection/waiter.ts";
 import { toBytes } from "./connection/message_bytes.ts";
 import {
   checkFraming,
@@ -14,16 +15,13 @@ import {
 import { Refusals, rejected } from "./async/rejections.ts";
 import { resolveSetup } from "./connection/setup.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
-import { sharedSweeper, type Sweeper } from "./async/sweeper.ts";
-import { TimeoutWatch } from "./connection/timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, MessageObserver, SendProgress } from "./connection/types.ts";
-import { TrafficReport } from "./connection/traffic_report.ts";
 import type { ConnectionState, ConnectionStats } from "./stats/data/snapshots.ts";
 import { iterate } from "./connection/waiter.ts";
-import { WriteQueue } from "./connection/write_queue.ts";
+import type { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
-export type { ReceiveOptions } from "./connection/inbox.ts";
+export type { ReceiveOptions } from "./connection/waiter.ts";
 export type { Sweep, Sweeper } from "./async/sweeper.ts";
 export type {
   ConnectionEnd,
@@ -59,7 +57,7 @@ export type {
 export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Name in logs and statistics, made on this side. */
   readonly id: string;
-  /** Whatever belongs to this connection: set it, read it; Parley does not touch it. */
+  /** Value of the application's: Parley neither reads nor changes it. */
   data: Data;
   /** Resolves when no more bytes come from the peer: it ended its direction, or is gone. Never rejects. */
   readonly inputEnded: Promise<void>;
@@ -68,20 +66,16 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   readonly #transport: Transport;
   readonly #options: ResolvedConnectionOptions;
-  readonly #inbox: Inbox;
-  readonly #queue: WriteQueue;
+  readonly #receiveQueue: ReceiveQueue;
+  readonly #writeQueue: WriteQueue;
   readonly #openedAtMs = Date.now();
-  readonly #watch: TimeoutWatch;
-  readonly #sweeper: Sweeper;
-  readonly #traffic: TrafficReport | undefined;
-  readonly #ending: Ending;
+  readonly #lifecycle: ConnectionLifecycle;
   #draining = false;
   #drainingController: AbortController | undefined;
   #leavingController: AbortController | undefined;
   #refusals: Refusals | undefined;
   readonly #onUnheard: ConnectionSetup<Data>["onUnheard"];
   readonly #observer: MessageObserver | undefined;
-  #messagesOut = 0;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array | string> | undefined;
 
@@ -96,70 +90,32 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#options = options;
     this.id = setup.id ?? crypto.randomUUID();
     this.data = setup.data as Data;
-    this.#traffic = setup.onTraffic && new TrafficReport(setup.onTraffic);
     this.#onUnheard = setup.onUnheard;
     this.#observer = setup.observer;
-    this.#queue = new WriteQueue(transport, options.framing.encoder(options), {
-      highWaterBytes: options.highWaterBytes,
-      maxQueuedBytes: options.maxQueuedBytes,
-      onError: (error) => this.#ending.onWriteError(error),
-    });
-    this.#inbox = new Inbox(transport, () => options.framing.decoder(options), {
-      highWaterBytes: options.readAheadBytes,
-      idleTimeoutMs: options.idleTimeoutMs,
-      rateGate: setup.rateGate,
-      onRatePause: setup.onRatePause,
-      observer: setup.observer,
-      onIdle: () => this.#queue.flush(),
-      onRead: () => {
-        this.#queue.heardBytes = this.#queue.writtenBytes;
-        if (setup.tellEachRead !== false) this.#tellTraffic();
-      },
-      onEnd: (error) => this.#ending.onInputEnd(error),
-      onFault: (error) => this.#ending.failInOrder(error),
-    });
-    const watch = this.#watch = new TimeoutWatch(options, {
-      transport,
-      inbox: this.#inbox,
-      queue: this.#queue,
-      onTimeout: (error) => this.#ending.onTimeout(error),
-    });
-    this.#sweeper = setup.sweeper ?? sharedSweeper;
-    const unwatch = this.#sweeper.add((nowMs) => {
-      this.#tellTraffic();
-      watch.sweep(nowMs, this.#ending.state === "open");
-    }, watch.shortestMs);
-    this.#ending = new Ending({
-      transport,
-      inbox: this.#inbox,
-      queue: this.#queue,
-      closeTimeoutMs: options.closeTimeoutMs,
-      onClosed: () => {
-        unwatch();
-        this.#tellTraffic();
-      },
-    });
-    this.closed = this.#ending.closed;
-    this.inputEnded = this.#ending.inputEnded;
-    this.#inbox.start();
+    const lifecycle = this.#lifecycle = new ConnectionLifecycle(transport, options, setup);
+    this.#receiveQueue = lifecycle.receiveQueue;
+    this.#writeQueue = lifecycle.writeQueue;
+    this.closed = lifecycle.closed;
+    this.inputEnded = lifecycle.inputEnded;
+    lifecycle.start();
   }
 
-  /** The near end. */
+  /** Address of this side. */
   get localAddr(): Address {
     return this.#transport.localAddr;
   }
 
-  /** The far end. */
+  /** Address of the peer. */
   get remoteAddr(): Address {
     return this.#transport.remoteAddr;
   }
 
-  /** Facts of the TLS handshake; `undefined` without TLS. */
+  /** Result of the TLS handshake; `undefined` without TLS. */
   get tls(): TlsInfo | undefined {
     return this.#transport.tls;
   }
 
-  /** Whether a peer can tell a break from an orderly end: TLS of node, memory, TCP with `canReset`. */
+  /** Whether the peer can distinguish an early end from an end in order: with TLS of node, in memory, and over TCP with `canReset`. */
   get marksEnds(): boolean {
     return this.#transport.unsign !== undefined;
   }
@@ -173,7 +129,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** Bytes that may have arrived before {@linkcode drain} and were dropped, because its time was over. */
   get leftBytes(): number {
-    return this.#inbox.leftBytes;
+    return this.#receiveQueue.leftBytes;
   }
 
   /**
@@ -184,8 +140,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   get signal(): AbortSignal {
     if (this.#leavingController === undefined) {
       const controller = this.#leavingController = new AbortController();
-      const leave = () => controller.abort(this.#ending.departure());
-      if (this.#ending.hasInputEnded) leave();
+      const leave = () => controller.abort(this.#lifecycle.departure());
+      if (this.#lifecycle.hasInputEnded) leave();
       else void this.inputEnded.then(leave);
     }
     return this.#leavingController.signal;
@@ -193,21 +149,21 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** How far sending has come, in bytes on the wire, live: cheap to read for each message. */
   get sending(): SendProgress {
-    return this.#queue;
+    return this.#writeQueue;
   }
 
-  /** Where in its life the connection is. */
+  /** Current state of the connection. */
   get status(): ConnectionState {
-    const { state } = this.#ending;
+    const { state } = this.#lifecycle;
     return state === "open" && this.#draining ? "draining" : state;
   }
 
-  /** Counters as they are now. */
+  /** Returns the current counters. */
   stats(): ConnectionStats {
-    this.#tellTraffic();
+    this.#lifecycle.upkeep.reportTraffic();
     const nowMs = Date.now();
     const { tls } = this.#transport;
-    const { closedAtMs, error } = this.#ending;
+    const { closedAtMs, error } = this.#lifecycle;
     return {
       id: this.id,
       state: this.status,
@@ -217,13 +173,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
       openedAtMs: this.#openedAtMs,
       closedAtMs,
       onlineMs: Math.max(0, (closedAtMs ?? nowMs) - this.#openedAtMs),
-      idleMs: this.#watch.idleMs(this.#sweeper.nowMs()),
-      bytesIn: this.#inbox.bytesIn,
-      bytesOut: this.#queue.writtenBytes,
-      messagesIn: this.#inbox.messagesIn,
-      messagesOut: this.#messagesOut,
-      heldBytes: this.#inbox.heldBytes,
-      queuedBytes: this.#queue.queuedBytes,
+      idleMs: this.#lifecycle.upkeep.idleMs,
+      bytesIn: this.#receiveQueue.bytesIn,
+      bytesOut: this.#writeQueue.writtenBytes,
+      messagesIn: this.#receiveQueue.messagesIn,
+      messagesOut: this.#writeQueue.messagesOut,
+      heldBytes: this.#receiveQueue.heldBytes,
+      queuedBytes: this.#writeQueue.queuedBytes,
       errorCode: error instanceof ParleyError ? error.code : null,
     };
   }
@@ -238,13 +194,12 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`
    */
   send(message: Uint8Array | string): Promise<void> {
-    const ending = this.#ending;
-    if (!ending.sendable) {
-      return ending.isCallersFault ? this.#refuse(ending.refusal()) : rejected(ending.refusal());
+    const lifecycle = this.#lifecycle;
+    if (!lifecycle.sendable) {
+      return lifecycle.isCallersFault ? this.#refuse(lifecycle.refusal()) : rejected(lifecycle.refusal());
     }
     try {
-      const accepted = this.#queue.push(toBytes(message));
-      this.#messagesOut++;
+      const accepted = this.#writeQueue.push(toBytes(message));
       this.#observer?.sent();
       return accepted;
     } catch (error) {
@@ -263,7 +218,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError} when the connection ended before that, or by an error since; it counts unsent bytes
    */
   flush(): Promise<void> {
-    return this.#queue.flushed();
+    return this.#writeQueue.flushed();
   }
 
   /**
@@ -276,13 +231,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError} when another reader waits already
    */
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
-    return this.#inbox.receive(options);
+    return this.#receiveQueue.reader.receive(options);
   }
 
   /** Iterates over messages to their end; throws as {@linkcode receive} does. Leaving it closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    const inbox = this.#inbox;
-    return iterate(() => inbox.next());
+    const { reader } = this.#receiveQueue;
+    return iterate(() => reader.next());
   }
 
   /** Messages as a stream, read on demand. Cancelling it aborts the connection. */
@@ -306,8 +261,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     checkFraming("Cannot change the framing", framing);
     checkInteger("Cannot change the framing", "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
     const encoder = framing.encoder({ maxMessageBytes });
-    this.#inbox.setDecoder(() => framing.decoder({ maxMessageBytes }));
-    this.#queue.setEncoder(encoder);
+    this.#receiveQueue.setDecoder(() => framing.decoder({ maxMessageBytes }));
+    this.#writeQueue.setEncoder(encoder);
   }
 
   /**
@@ -322,16 +277,16 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#transport.tune(tuning);
   }
 
-  /** Lets the process live while this connection is open (the default). */
+  /** Keeps the process alive while this connection is open (the default). */
   ref(): void {
     this.#transport.ref?.();
-    this.#inbox.setReferenced(true);
+    this.#receiveQueue.setReferenced(true);
   }
 
   /** Lets the process end although this connection is open. */
   unref(): void {
     this.#transport.unref?.();
-    this.#inbox.setReferenced(false);
+    this.#receiveQueue.setReferenced(false);
   }
 
   /**
@@ -340,7 +295,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError} when the connection ended before that, or ends by an error
    */
   closeWrite(): Promise<void> {
-    return this.#ending.closeWrite();
+    return this.#lifecycle.closeWrite();
   }
 
   /**
@@ -352,7 +307,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
-    this.#inbox.drain();
+    this.#receiveQueue.drain();
     this.#drainingController?.abort(goingAway());
   }
 
@@ -363,12 +318,12 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written
    */
   close(): Promise<void> {
-    return this.#ending.close();
+    return this.#lifecycle.close();
   }
 
   /** Ends the connection now: what waits to be sent is dropped; what was received can still be read. */
   closeNow(): void {
-    this.#ending.closeNow();
+    this.#lifecycle.closeNow();
   }
 
   /**
@@ -379,21 +334,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     const error = reason instanceof Error
       ? reason
       : new ClosedError("ERR_CLOSED", "The connection was aborted on this side", { cause: reason });
-    this.#ending.abort(error);
+    this.#lifecycle.abort(error);
   }
 
   /** The same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** Reports what moved since the last time. */
-  #tellTraffic(): void {
-    this.#traffic?.tell({
-      bytesIn: this.#inbox.bytesIn,
-      bytesOut: this.#queue.writtenBytes,
-      messagesIn: this.#inbox.messagesIn,
-      messagesOut: this.#messagesOut,
-    });
   }
 }

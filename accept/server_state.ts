@@ -6,6 +6,7 @@
  *    │            └────────abort()───────────────────────────────▲
  *    └──cannot listen, abort()───────────────────────────────────┘
  * ```
- * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any more, and works as before.
+ * `"leaving"` is passed through only where a `drainDelayMs` is set: the server is not ready any
+ * more, and works as before.
  */
 export type ServerState = "created" | "listening" | "leaving" | "draining" | "stopped";

@@ -17,7 +17,7 @@ import { establish } from "./connect.ts";
 import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { ResolvedConnectOptions } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { SendBuffer } from "./send_buffer.ts";
 import { type ClientStatus, type ClientStatusEvent, howServerLeft, StatusFeed } from "./status.ts";
 import { ClientTally } from "./tally.ts";
 import { hasReceived, silenceFor, tryOut } from "./trial.ts";
@@ -61,7 +61,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   readonly #resolved: ResolvedClientOptions<Data>;
   readonly #refusals: Refusals;
   readonly #backoff: Backoff | null;
-  readonly #outbox: Outbox;
+  readonly #sendBuffer: SendBuffer;
   readonly #incoming: IncomingMessages;
   readonly #tally = new ClientTally();
   readonly #feed = new StatusFeed({ status: "connecting", at: new Date(), attempt: 0 });
@@ -92,7 +92,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#backoff = resolved.backoff;
     this.#refusals = new Refusals(resolved.onUnheard);
     const { connection, given: { signal } } = resolved.connect;
-    this.#outbox = new Outbox({
+    this.#sendBuffer = new SendBuffer({
       ...connection,
       encoder: connection.framing.encoder(connection),
       refuse: (error) => this.#refusals.reject(error),
@@ -141,8 +141,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    */
   send(message: Uint8Array | string): Promise<void> {
     if (this.#closing !== null || this.status === "closed") return rejected(closedError("send"));
-    if (typeof message === "string") return this.#outbox.push(textEncoder.encode(message));
-    if (message instanceof Uint8Array) return this.#outbox.push(message);
+    if (typeof message === "string") return this.#sendBuffer.push(textEncoder.encode(message));
+    if (message instanceof Uint8Array) return this.#sendBuffer.push(message);
     return this.#refusals.reject(
       new TypeError(`Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`),
     );
@@ -154,7 +154,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * @throws {ClosedError} when there is no link, or it is lost before that
    */
   flush(): Promise<void> {
-    return this.#outbox.flush();
+    return this.#sendBuffer.flush();
   }
 
   /**
@@ -235,7 +235,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     }, timeoutMs);
     try {
       // All of it fails when the link is lost; its end says why.
-      await Promise.race([this.#outbox.flush().catch(() => {}), link.closed]);
+      await Promise.race([this.#sendBuffer.flush().catch(() => {}), link.closed]);
       await link.close().catch(() => {});
       return (await link.closed).error;
     } finally {
@@ -330,20 +330,20 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     this.#link = link;
     this.#wasUp = true;
     this.#incoming.add(link);
-    // A link that the server has ended by now is only read: waiting messages go to the next link.
-    if (!link.signal.aborted) this.#outbox.attach(link);
+    // A link that the server has ended by now is there to be read: what waits is for the next one.
+    if (!link.signal.aborted) this.#sendBuffer.attach(link);
     this.#announce({ status: "connected" });
     this.#ready.resolve();
   }
 
   readonly #onTraffic = (traffic: Traffic): void => {
     this.#tally.moved(traffic);
-    this.#outbox.trim();
+    this.#sendBuffer.trim();
   };
 
   /** Parts with the link. Returns what became of its messages. */
   #settleLosses(): Pick<ClientStatusEvent, "loss" | "droppedBytes"> {
-    const loss = this.#outbox.detach();
+    const loss = this.#sendBuffer.detach();
     const droppedBytes = this.#incoming.dropExcess();
     return { ...loss !== null && { loss }, ...droppedBytes > 0 && { droppedBytes } };
   }
@@ -355,9 +355,9 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     whyNeverReady: unknown = error ?? closedError("connect"),
   ): void {
     this.#options.given.signal?.removeEventListener("abort", this.#onSignal);
-    this.#unsentBytes = this.#outbox.unsentBytes;
+    this.#unsentBytes = this.#sendBuffer.unsentBytes;
     const losses = this.#settleLosses();
-    this.#outbox.fail(closedError("send", error));
+    this.#sendBuffer.fail(closedError("send", error));
     this.#incoming.end(error);
     this.#tally.stop();
     this.#announce({ status: "closed", ...error != null && { error }, ...left, ...losses });

@@ -1,7 +1,7 @@
 // Statuses of a Client, and the feed that announces them to watchers.
 import type { ConnectionEnd } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
-import type { LinkLoss } from "./outbox.ts";
+import type { LinkLoss } from "./send_buffer.ts";
 
 /**
  * Whether a client has a link. A link counts once `onConnect` is done, and the server has sent something or the link has lived for `trialMs`.

@@ -41,6 +41,11 @@ export class Fifo<T> {
     this.#items.push(item);
   }
 
+  /** Puts `item` in the place of the first one. There must be one. */
+  replaceFirst(item: T): void {
+    this.#items[this.#head] = item;
+  }
+
   /** Puts `item` in the place of the last one. There must be one. */
   replaceLast(item: T): void {
     this.#items[this.#items.length - 1] = item;

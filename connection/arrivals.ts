@@ -26,7 +26,7 @@ const MAX_FLOOD_WAIT_MS = 1000;
 /** Bytes after which all was read that had arrived: kernels hold 6 MiB for a connection at most, unless they are set to hold more. */
 const MAX_ARRIVED_BYTES = 8 * 2 ** 20;
 
-/** Watches the reads of one connection from the beginning of its drain on. */
+/** Watches the reads of one connection from the beginning of its drain on. Not for concurrent use: one read at a time. */
 export class Arrivals {
   readonly #onOver: (isAll: boolean) => void;
   readonly #clock: Clock;

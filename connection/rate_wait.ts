@@ -1,4 +1,4 @@
-// RateWait: the message that waits for a rate limit, and the time after which its connection gives up.
+// RateWait: the message that waits for a rate limit, and the time after which its connection drops it.
 import { LimitError } from "../errors.ts";
 import { MAX_TIMER_MS } from "../options/check.ts";
 import type { Rest } from "./received.ts";
@@ -19,20 +19,27 @@ export interface RateWaitOptions {
   readonly gate: MessageGate;
   /** Time in ms without traffic after which the connection ends; 0 is off. */
   readonly idleTimeoutMs: number;
-  /** Called when a message has to wait. */
-  readonly onPause: () => void;
-  /** Called when the message that waited has passed. Not called within {@linkcode RateWait.pass}. */
-  readonly onPassed: () => void;
-  /** Called when the time of a peer that has left is over; see {@linkcode RateWait.judgeRest}. */
-  readonly onLate: () => void;
+}
+
+/** Learns what becomes of the message that waits. */
+export interface RateWaitListener {
+  /** A message has to wait. */
+  onRatePause(): void;
+  /** The message that waited has passed. Not called within {@linkcode RateWait.pass}. */
+  onRatePassed(): void;
+  /** The time of a peer that has left is over; see {@linkcode RateWait.judgeRest}. */
+  onRateLate(): void;
 }
 
 /**
  * Holds the one message that was decoded and may not be handed out yet. It passes as soon as the limits allow, whether or not a
  * reader waits for it just then: it is counted then, and others have their turn.
+ *
+ * Not for concurrent use: it belongs to one receive queue.
  */
 export class RateWait {
   readonly #options: RateWaitOptions;
+  readonly #listener: RateWaitListener;
   /** How long messages may wait once the peer has left. */
   readonly #restTimeoutMs: number;
   /** Bytes that may be held beyond the connection's own bound. */
@@ -49,8 +56,9 @@ export class RateWait {
   #allowedMs = Infinity;
   #isJudged = false;
 
-  constructor(options: RateWaitOptions) {
+  constructor(options: RateWaitOptions, listener: RateWaitListener) {
     this.#options = options;
+    this.#listener = listener;
     const { idleTimeoutMs } = options;
     this.#restTimeoutMs = idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, MAX_REST_MS) : MAX_REST_MS;
     // Not from within: the call comes from a gate that has just let a message of another connection through.
@@ -79,7 +87,7 @@ export class RateWait {
     if (waitMs === 0) return true;
     this.#message = message;
     this.#passed = false;
-    this.#options.onPause();
+    this.#listener.onRatePause();
     this.#wait(waitMs, nowMs);
     return false;
   }
@@ -101,7 +109,7 @@ export class RateWait {
     else Deno.unrefTimer(this.#timer);
   }
 
-  /** No reader may ever come for the message: it gives up its place and its timer until one does. */
+  /** Releases the message's place and timer until a reader comes, because none may ever come. */
   rest(): void {
     if (!this.waiting) return;
     this.#resting = true;
@@ -184,8 +192,8 @@ export class RateWait {
     if (waitMs === 0) {
       clearTimeout(this.#timer);
       this.#passed = true;
-      this.#options.onPassed();
-    } else if (this.#allowedMs <= 0) this.#options.onLate();
+      this.#listener.onRatePassed();
+    } else if (this.#allowedMs <= 0) this.#listener.onRateLate();
     else this.#wait(waitMs, nowMs);
   }
 

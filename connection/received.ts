@@ -9,7 +9,7 @@ export interface Rest {
   readonly bytes: number;
 }
 
-/** What a connection has received and not handed out. */
+/** What a connection has received and not handed out. Not for concurrent use: it belongs to one receive queue. */
 export class Received {
   #makeDecoder: () => FrameDecoder;
   #decoder: FrameDecoder;

@@ -3,7 +3,7 @@ import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
 import { atTurnEnd, turnNowMs } from "./turns.ts";
 import type { MessageObserver } from "./types.ts";
 
-/** Reads, and waits without an answer, that are told apart; older ones are joined. */
+/** Reads, and waits without an answer, that are counted apart; older ones are joined. */
 const MAX_APART = 32;
 
 /** What was read by then, and when. */
@@ -25,6 +25,8 @@ interface Batch {
  *
  * The clock is read once for each read and once for each turn of the event loop in which something was sent,
  * not for each message: what is sent goes out at the end of a turn anyway.
+ *
+ * Not for concurrent use: its connection calls it in the order of events.
  */
 export class RequestTimer implements MessageObserver {
   readonly #histogram: DurationHistogram;

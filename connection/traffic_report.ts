@@ -5,10 +5,11 @@ import type { Traffic } from "./types.ts";
 /** Failures of one `onTraffic` that are written to the console: it is called with each read. */
 const MAX_FAILURES = 10;
 
-/** Reports traffic. A report that fails ends nothing. */
+/** Reports traffic. A report that fails ends nothing. Calls may overlap: each reports what no earlier call did. */
 export class TrafficReport {
   readonly #onTraffic: (traffic: Traffic) => void;
-  #told: Traffic = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
+  /** The totals of the last report. */
+  #last: Traffic = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   #failures = 0;
 
   constructor(onTraffic: (traffic: Traffic) => void) {
@@ -16,14 +17,14 @@ export class TrafficReport {
   }
 
   /** Reports the difference between these totals and those of the last report. */
-  tell(totals: Traffic): void {
-    const told = this.#told;
-    this.#told = totals;
+  report(totals: Traffic): void {
+    const last = this.#last;
+    this.#last = totals;
     const traffic = {
-      bytesIn: totals.bytesIn - told.bytesIn,
-      bytesOut: totals.bytesOut - told.bytesOut,
-      messagesIn: totals.messagesIn - told.messagesIn,
-      messagesOut: totals.messagesOut - told.messagesOut,
+      bytesIn: totals.bytesIn - last.bytesIn,
+      bytesOut: totals.bytesOut - last.bytesOut,
+      messagesIn: totals.messagesIn - last.messagesIn,
+      messagesOut: totals.messagesOut - last.messagesOut,
     };
     callHook(() => this.#onTraffic(traffic), (error) => this.#failed(error));
   }

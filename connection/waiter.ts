@@ -20,7 +20,7 @@ export interface Waiter {
   fail(error: unknown): void;
 }
 
-/** Makes a waiter that gives up when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
+/** Returns a waiter that fails when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
 export function boundedWaiter(
   waiter: Waiter,
   { signal, timeoutMs = Infinity, observer }: ReceiveOptions & {

@@ -4,14 +4,12 @@ import type { FrameEncoder } from "../framing.ts";
 import { bufferGone } from "../net/transport/faults.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
-import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../collections/buffers.ts";
+import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
+import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
-/** Most bytes of a large message that go out in one write. */
-const SLICE_BYTES = 256 * 1024;
-
-/** The same to a peer that is slow, so that what it takes shows soon even where a transport reports whole writes only. */
+/** Most bytes that go out in one write to a peer that is slow, so that what it takes shows soon even where a transport reports whole writes only. */
 const SLOW_SLICE_BYTES = 16 * 1024;
 
 /** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
@@ -20,29 +18,18 @@ const DIRECT_BYTES = 16 * 1024;
 /** What every send below the high-water mark returns: one promise for all of them. */
 const ACCEPTED: Promise<void> = Promise.resolve();
 
-/** Bytes that wait for their write. */
-interface Segment {
-  readonly bytes: Uint8Array;
-  /** How many they are. The bytes of a sender that transfers its buffer too early become none. */
-  readonly length: number;
-  /** Buffer to return once they are written; `null` when the bytes are the sender's own. */
-  readonly buffer: Uint8Array | null;
-}
-
-/** Stands where a segment was taken out: a queue that is never empty must not hold on to what it has written. */
-const TAKEN: Segment = { bytes: new Uint8Array(0), length: 0, buffer: null };
-
-/** Segments taken out after which their places are given up. */
-const COMPACT_AT = 64;
-
 /** Options of a {@linkcode WriteQueue}. */
 export interface WriteQueueOptions {
   /** `push` makes its caller wait above this. */
   readonly highWaterBytes: number;
   /** Above this the connection ends: its peer is too slow. */
   readonly maxQueuedBytes: number;
+}
+
+/** Learns that writing is over. */
+export interface WriteListener {
   /** Called once, when a write fails or the queue overflows. */
-  readonly onError: (error: Error) => void;
+  onWriteError(error: Error): void;
 }
 
 /** A wait until `offset` bytes are written. */
@@ -53,17 +40,15 @@ interface FlushWait extends PromiseWithResolvers<void> {
 /**
  * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
  * comes while a write is under way joins the next one.
+ *
+ * Everything may be called at any time, and concurrently: frames leave in the order of the calls of {@linkcode push}.
  */
 export class WriteQueue implements SendProgress, TurnEnd {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
+  readonly #listener: WriteListener;
   #encoder: FrameEncoder;
-  /** Full buffers and large bodies, in order; `#head` is the first. */
-  #segments: Segment[] = [];
-  #head = 0;
-  /** The buffer being filled, behind all segments. */
-  #fill: Uint8Array | null = null;
-  #filled = 0;
+  readonly #pending = new PendingBytes();
   #writing: Segment | null = null;
   #ended = false;
   /** Why the queue has ended; made only when it is asked for where the end was in order. */
@@ -74,6 +59,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
   #scheduled = false;
   #belowHighWater: PromiseWithResolvers<void> | null = null;
   #flushes: FlushWait[] = [];
+  /** Messages that were accepted. */
+  messagesOut = 0;
   /** Bytes of all frames ever pushed. */
   pushedBytes = 0;
   /** Bytes given to the transport; `writtenBytes` of them are in the kernel. */
@@ -83,10 +70,16 @@ export class WriteQueue implements SendProgress, TurnEnd {
   /** Those of {@linkcode writtenBytes} that the kernel had when the peer was last heard. */
   heardBytes = 0;
 
-  constructor(transport: Transport, encoder: FrameEncoder, options: WriteQueueOptions) {
+  constructor(
+    transport: Transport,
+    encoder: FrameEncoder,
+    options: WriteQueueOptions,
+    listener: WriteListener,
+  ) {
     this.#transport = transport;
     this.#encoder = encoder;
     this.#options = options;
+    this.#listener = listener;
   }
 
   /** Bytes accepted and not yet in the kernel. */
@@ -121,6 +114,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
     else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
+    this.messagesOut++;
     const queued = this.pushedBytes - this.writtenBytes;
     if (queued >= LARGE_BYTES || queued > this.#options.highWaterBytes) this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
@@ -160,10 +154,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.#unsentBytes = this.queuedBytes;
     this.#ended = true;
     this.#failure = error;
-    this.#segments = [];
-    this.#head = 0;
-    this.#fill = null;
-    this.#filled = 0;
+    this.#pending.drop(null);
     this.#belowHighWater?.reject(this.#refusal());
     for (const wait of this.#flushes) wait.reject(this.#refusal());
     this.#flushes = [];
@@ -177,50 +168,21 @@ export class WriteQueue implements SendProgress, TurnEnd {
   }
 
   #pushJoined(body: Uint8Array, size: number): void {
-    let fill = this.#fill;
-    if (fill === null || this.#filled + size > fill.length) fill = this.#makeRoom(size);
-    const start = this.#encoder.writeHead(body, fill, this.#filled);
+    const pending = this.#pending;
+    const fill = pending.room(size);
+    const from = pending.filled;
+    const start = this.#encoder.writeHead(body, fill, from);
     fill.set(body, start);
     const end = this.#encoder.writeTail(body, fill, start + body.length);
-    this.pushedBytes += end - this.#filled;
-    this.#filled = end;
-  }
-
-  /** Returns a buffer with room for `size` more bytes: the small one grows once, then full ones line up. */
-  #makeRoom(size: number): Uint8Array {
-    const old = this.#fill;
-    if (old !== null && old.length === SMALL_BYTES && this.#filled + size <= LARGE_BYTES) {
-      this.#fill = takeBuffer(LARGE_BYTES);
-      this.#fill.set(old.subarray(0, this.#filled));
-      returnBuffer(old);
-      return this.#fill;
-    }
-    this.#seal();
-    return this.#fill = takeBuffer(size);
-  }
-
-  /** Closes the buffer being filled. */
-  #seal(): void {
-    const fill = this.#fill;
-    if (fill === null) return;
-    this.#segments.push({ bytes: fill.subarray(0, this.#filled), length: this.#filled, buffer: fill });
-    this.#fill = null;
-    this.#filled = 0;
+    this.pushedBytes += end - from;
+    pending.filled = end;
   }
 
   /** A body that nothing is added to goes out from where it lies: a proxy's chunks are not copied. */
   #pushDirect(body: Uint8Array): void {
-    if (this.#filled > 0) this.#seal();
-    this.#pushSlices(body, 0);
+    if (this.#pending.filled > 0) this.#pending.seal();
+    this.#pending.pushOwn(body, 0);
     this.pushedBytes += body.length;
-  }
-
-  /** Lines up the sender's own bytes, from `start` on. */
-  #pushSlices(body: Uint8Array, start: number): void {
-    for (let at = start; at < body.length; at += SLICE_BYTES) {
-      const bytes = body.subarray(at, at + SLICE_BYTES);
-      this.#segments.push({ bytes, length: bytes.length, buffer: null });
-    }
   }
 
   /**
@@ -228,19 +190,19 @@ export class WriteQueue implements SendProgress, TurnEnd {
    * write is tiny, and at most 64 KiB are copied.
    */
   #pushLarge(body: Uint8Array): void {
+    const pending = this.#pending;
     const { maxOverhead } = this.#encoder;
-    let fill = this.#fill;
-    if (fill === null || this.#filled + maxOverhead > fill.length) fill = this.#makeRoom(maxOverhead);
-    const from = this.#filled;
+    const fill = pending.room(maxOverhead);
+    const from = pending.filled;
     const start = this.#encoder.writeHead(body, fill, from);
     const copied = Math.min(body.length, fill.length - start);
     fill.set(body.subarray(0, copied), start);
-    this.#filled = start + copied;
-    this.#seal();
-    this.#pushSlices(body, copied);
-    const tail = this.#fill = takeBuffer(maxOverhead);
-    this.#filled = this.#encoder.writeTail(body, tail, 0);
-    this.pushedBytes += start - from + body.length + this.#filled;
+    pending.filled = start + copied;
+    pending.seal();
+    pending.pushOwn(body, copied);
+    const tailBytes = this.#encoder.writeTail(body, pending.room(maxOverhead), 0);
+    pending.filled = tailBytes;
+    this.pushedBytes += start - from + body.length + tailBytes;
   }
 
   #waitForRoom(queued: number, length: number): Promise<void> {
@@ -252,7 +214,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
           `read. Wait for each send to resolve before the next`,
         { unsentBytes: queued },
       );
-      this.#options.onError(error);
+      this.#listener.onWriteError(error);
       return rejected(error);
     }
     this.#belowHighWater ??= Promise.withResolvers<void>();
@@ -272,42 +234,21 @@ export class WriteQueue implements SendProgress, TurnEnd {
   }
 
   #writeNext(): void {
-    if (this.#head === this.#segments.length) {
-      this.#segments.length = 0;
-      this.#head = 0;
-      if (this.#filled === 0) {
+    const pending = this.#pending;
+    if (pending.size === 0) {
+      if (pending.filled === 0) {
         this.#isSlow = false;
-        this.#releaseFill();
+        pending.release();
         return;
       }
-      this.#seal();
+      pending.seal();
     }
-    const segment = this.#isSlow ? this.#takeLittle() : this.#take();
+    const segment = (this.#isSlow ? pending.takeAtMost(SLOW_SLICE_BYTES) : pending.take())!;
     // A write of no bytes would never end on some transports, and on others count as one of all.
-    if (segment.bytes.length !== segment.length) return this.#options.onError(bufferGone());
+    if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
     this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
-  }
-
-  /** Takes out the first segment. */
-  #take(): Segment {
-    const segment = this.#segments[this.#head]!;
-    this.#segments[this.#head++] = TAKEN;
-    if (this.#head === COMPACT_AT) {
-      this.#segments.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return segment;
-  }
-
-  /** Takes out the first bytes of the first segment. */
-  #takeLittle(): Segment {
-    const { bytes, length, buffer } = this.#segments[this.#head]!;
-    if (length <= SLOW_SLICE_BYTES || bytes.length !== length) return this.#take();
-    const rest = bytes.subarray(SLOW_SLICE_BYTES);
-    this.#segments[this.#head] = { bytes: rest, length: rest.length, buffer };
-    return { bytes: bytes.subarray(0, SLOW_SLICE_BYTES), length: SLOW_SLICE_BYTES, buffer: null };
   }
 
   readonly #onWritten = (): void => {
@@ -329,18 +270,12 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   readonly #onFailed = (error: Error): void => {
     this.#writing = null;
-    if (!this.#ended) this.#options.onError(error);
+    if (!this.#ended) this.#listener.onWriteError(error);
   };
 
   #settleFlushes(): void {
     while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {
       this.#flushes.shift()!.resolve();
     }
-  }
-
-  #releaseFill(): void {
-    if (this.#fill === null) return;
-    returnBuffer(this.#fill);
-    this.#fill = null;
   }
 }

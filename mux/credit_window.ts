@@ -117,7 +117,6 @@ export class ReceiveWindow {
   }
 
   /**
-   * <<<<<<< HEAD:mux/credit_window.ts
    * Takes back that the application took `count` bytes. If the peer has had its credit for them,
    * the next bytes that the application takes earn none.
    */
@@ -126,10 +125,9 @@ export class ReceiveWindow {
   }
 
   /**
-   * Returns credit for the consumed bytes, and more when the reader emptied half a window within
-   * two round trips: then ======= Returns credit for the consumed bytes, and more when the reader
-   * emptied half a window within two round trips: then >>>>>>> i12-lead:mux/window.ts the window,
-   * not the reader, holds the sender up. The result is the delta for the peer.
+   * Returns credit for the consumed bytes, and more when the reader emptied half a window within two
+   * round trips: then the window, not the reader, holds the sender up. The result is the delta for
+   * the peer.
    */
   update({ now, rttMs, reserve }: GrowthContext): number {
     const fast = rttMs !== undefined && now - this.#lastUpdate <= 2 * rttMs;

@@ -382,9 +382,7 @@ export class Engine implements FrameSink, StreamHost {
     this.#closing.resolve(error);
   }
 
-  /**
-   * Writes what is queued and lets the peer read it: closing a socket with unread bytes would take it back.
-   */
+  /** Writes what is queued and lets the peer read it: closing with unread bytes would take it back. */
   async #farewell(): Promise<void> {
     const lastWords = async () => {
       await this.writer.idle();

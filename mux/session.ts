@@ -42,8 +42,8 @@ export interface MuxCloseOptions {
  * Everything is bounded: see {@linkcode MuxSessionOptions}. A peer that breaks the protocol or floods
  * receives go-away 1 and is cut off; `closed` then resolves with the {@linkcode ProtocolError}.
  *
- * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream goes
- * to the call that has waited longest.
+ * All methods may be called concurrently: streams open in the order of the calls, and an accepted stream
+ * goes to the call that has waited longest.
  *
  * @example Both sides over a pair in memory
  * ```ts
@@ -107,23 +107,20 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Resolves once the session is over and the transport closed: with `undefined` after an orderly end, else
-   * with what ended it. Never rejects.
+   * Resolves once the session is over and the transport closed: with `undefined` after an orderly end,
+   * else with the error that ended it. Never rejects.
    */
   get closed(): Promise<ParleyError | undefined> {
     return this.#engine.closed;
   }
 
   /**
-   * Opens a stream. It can be written to at once; the peer may still refuse it, and reads then reject with
-   * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when it was going away. Waits its turn while the peer takes
-   * no more streams: as many as it announced ({@linkcode agree}), or as its refusals have shown; and while
-   * `maxOpening` have no answer.
+   * Opens a stream. It can be written to at once; if the peer refuses it, reads reject with
+   * `ERR_TOO_MANY_STREAMS`, or `ERR_GOING_AWAY` when the peer was going away. Waits for its turn while
+   * the peer accepts no more streams (by {@linkcode agree}, or by its refusals), or `maxOpening` wait.
    *
-   * @throws {ClosedError} `ERR_GOING_AWAY` once either side went away, `ERR_CLOSED` or `ERR_RESET` after the
-   * end
-   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when its turn did not come within `timeoutMs`, or no memory
-   * is left
+   * @throws {ClosedError} `ERR_GOING_AWAY` once a side went away, `ERR_CLOSED` or `ERR_RESET` after the end
+   * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when it got no turn within `timeoutMs`, or no memory
    * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when those before it had no answer within `timeoutMs`
    */
   async openStream(options: WaitOptions = {}): Promise<MuxStream> {
@@ -158,9 +155,8 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Measures the round trip, in milliseconds. It may be called as often as you like: who asks while a ping is
-   * under way shares its answer, and no more than 50 go in any ten seconds (40 at once), with those of the
-   * keepalive; others wait their turn.
+   * Measures the round trip, in milliseconds. Call it as often as you like: calls during a ping share its
+   * answer, and at most 50 pings leave in any ten seconds (40 at once), the keepalive's included.
    *
    * @throws {ClosedError} when the session is over or ends before the answer
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when no answer came within `timeoutMs`
@@ -189,14 +185,12 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   /**
-   * Takes note of what the peer announced that it accepts, by a protocol of yours. May be called again when
-   * that changes.
+   * Sets the terms that the peer announced, by a protocol of yours. Call it again when they change.
    *
-   * With `maxStreams`, {@linkcode openStream} waits its turn in place of being refused. With `windowBytes`,
-   * which holds only if {@linkcode terms} was announced to the peer as well, streams start with the small
-   * windows of the terms in place of 256 KiB and grow as memory allows, and the end of a handler
-   * ({@linkcode MuxStream.retire}) is known to both sides. Call it before the peer may open streams under
-   * these terms.
+   * With `maxStreams`, {@linkcode openStream} waits for its turn and is not refused. With `windowBytes`, and
+   * if {@linkcode terms} was announced to the peer as well, streams start with the small windows of the terms
+   * and grow as memory allows, and both sides know the end of a handler ({@linkcode MuxStream.retire}).
+   * Call it before the peer may open streams under these terms.
    *
    * @throws {RangeError} when a term is out of range
    */
@@ -207,10 +201,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.agree(theirs);
   }
 
-  /**
-   * Lets the peer have more streams open than `maxStreams` of the options. Announce it first. Fewer changes
-   * nothing.
-   */
+  /** Lets the peer have more streams open than `maxStreams`. Announce it first. Fewer changes nothing. */
   raiseMaxStreams(maxStreams: number): void {
     checkTerm("maxStreams", maxStreams, MAX_STREAMS);
     this.#engine.terms.raiseMaxStreams(maxStreams);
@@ -222,18 +213,15 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     this.#engine.memory.raise(maxBufferedBytes);
   }
 
-  /**
-   * Announces to the peer that the session accepts no new streams; neither side can open one any more, old
-   * ones finish.
-   */
+  /** Announces that the session accepts no new streams: neither side can open any, old ones finish. */
   goAway(): void {
     this.#engine.goAway();
     this.#opening.wakeAll();
   }
 
   /**
-   * Ends the session in order: go-away, streams that were not accepted are reset, the others finish, then the
-   * transport is closed. Idempotent: later calls wait for the first.
+   * Ends the session in order: sends go-away, resets streams that were not accepted, lets the others
+   * finish, then closes the transport. Idempotent: later calls wait for the first.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done

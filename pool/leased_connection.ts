@@ -2,7 +2,7 @@
 import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
-import { goingAway } from "../connection/ending.ts";
+import { goingAway } from "../connection/lifecycle.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
@@ -45,6 +45,8 @@ const GIVEN_BACK: ConnectionEnd = Object.freeze({ error: null, unsentBytes: 0 })
 /**
  * A connection of a pool, lent. It does all that a `Connection` does until {@linkcode revoke}, and takes note of what its holder
  * leaves behind. After that every call is refused, so that no holder can reach into the lease of the next.
+ *
+ * It may be used as a `Connection` may: one reader at a time, concurrent sends.
  *
  * The checker sees that no public member of `Connection` is missing; `instanceof Connection` holds.
  */

@@ -21,10 +21,13 @@ import type { Address, KeepAlive } from "../net/transport/transport.ts";
 import type { ClosedLogOptions } from "../stats/data/closed_log.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 
-/** How many connections that have ended are kept, and for how long; see `Server.closedConnections`. */
+/**
+ * How many connections that have ended are kept, and for how long; see `Server.closedConnections`.
+ */
 export interface ClosedConnectionsOptions {
   /**
-   * Connections that are kept, 0 to 16777216; the oldest go first. One takes some 600 bytes of memory.
+   * Connections that are kept, 0 to 16777216; the oldest go first. One takes some 600 bytes of
+   * memory.
    *
    * @default {10000} 6 MB at most
    */
@@ -36,15 +39,18 @@ export interface ClosedConnectionsOptions {
 /** Where in a server an error came up. */
 export interface ServeErrorContext<Data = unknown> {
   /**
-   * `"listen"`: the server cannot run, and its caller has asked neither for `ready` nor for `finished`. `"accept"`: the kernel refused a
-   * connection, the server goes on. `"refused"`: a limit refused a connection; the error names the limit (reported once in ten seconds
-   * for each reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time for it ran out.
-   * `"connection"`: a connection ended by its peer's fault, of which its handler did not complain. `"handler"`: the handler threw.
-   * `"close"`: what had been accepted for sending could not be written. `"hook"`: a hook threw. `"drain"`: a shutdown asked for
-   * by the signal had to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or a certificate ends
-   * soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
+   * `"listen"`: the server cannot run, and its caller has asked neither for `ready` nor for
+   * `finished`. `"accept"`: the kernel refused a connection, the server goes on. `"refused"`: a
+   * limit refused a connection; the error names the limit (reported once in ten seconds for each
+   * reason). `"handshake"`: a client failed its handshake, or left in the midst of it, or its time
+   * for it ran out. `"connection"`: a connection ended by its peer's fault, of which its handler
+   * did not complain. `"handler"`: the handler threw. `"close"`: what had been accepted for sending
+   * could not be written. `"hook"`: a hook threw. `"drain"`: a shutdown asked for by the signal had
+   * to cut. `"certificates"`: new certificate files cannot be used, the old ones stay in force; or
+   * a certificate ends soon or has ended (`ERR_CERT_EXPIRING`, `ERR_CERT_EXPIRED`).
    *
-   * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at most ten times a second, each.
+   * `"accept"`, `"handshake"` and `"connection"`, which strangers can bring about, are reported at
+   * most ten times a second, each.
    */
   readonly phase:
     | "listen"
@@ -71,7 +77,9 @@ export interface IncomingInfo {
   readonly remoteAddr: Address;
 }
 
-/** What is called as a server lives. The error of a hook goes to `onError` and changes nothing else. */
+/**
+ * What is called as a server lives. The error of a hook goes to `onError` and changes nothing else.
+ */
 export interface ServeHooks<Data = unknown> {
   /** The server listens. */
   onListen?: ((addr: Address) => void) | undefined;
@@ -88,15 +96,19 @@ export interface ServeHooks<Data = unknown> {
 }
 
 /**
- * Serves one connection. When it returns, what was sent is written and the connection closes in order; when it
- * throws, that connection ends the same way and `onError` is called.
+ * Serves one connection. When it returns, what was sent is written and the connection closes in
+ * order; when it throws, that connection ends the same way and `onError` is called.
  */
 export type Handler<Data = unknown> = (connection: Connection<Data>) => Promise<void> | void;
 
 /** Options of {@linkcode serve}. All are optional, all limits are finite. */
 export interface ServeOptions<Data = unknown>
   extends ConnectionOptions, ServeHooks<Data>, AdmissionOptions, SourceExemptionsOptions {
-  /** Address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
+  /**
+   * Address to listen on.
+   *
+   * @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those
+   */
   hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one, see `server.addr`. @default {0} */
   port?: number | undefined;
@@ -105,8 +117,8 @@ export interface ServeOptions<Data = unknown>
   /** Permissions of the unix socket. @default {0o600} the own user only */
   mode?: number | undefined;
   /**
-   * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag `--unstable-net` for it,
-   * except under TLS with the default backend.
+   * Let several listeners share the port, for one worker on each core (Linux). Deno wants its flag
+   * `--unstable-net` for it, except under TLS with the default backend.
    *
    * @default {false}
    */
@@ -114,8 +126,9 @@ export interface ServeOptions<Data = unknown>
   /**
    * Connections that may wait in the kernel to be accepted.
    *
-   * @default {511} when it is full, a client that comes next waits a second before it tries again. TLS by node takes connections off the
-   * kernel's hands: of those 128 may wait, or as many as this option says, and each holds a descriptor
+   * @default {511} when it is full, a client that comes next waits a second before it tries again.
+   * TLS by node takes connections off the kernel's hands: of those 128 may wait, or as many as this
+   * option says, and each holds a descriptor
    */
   backlog?: number | undefined;
   /** Certificates; without it the server speaks plain TCP. */
@@ -123,36 +136,48 @@ export interface ServeOptions<Data = unknown>
   /** Send small writes at once. @default {true} */
   noDelay?: boolean | undefined;
   /**
-   * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from the end: for proxies and downloads.
-   * With TLS the peer always can.
+   * Over plain TCP, end connections that break by a reset, so that the peer can tell a break from
+   * the end: for proxies and downloads. With TLS the peer always can.
    *
-   * @default {false} it needs sockets of node:net, which are up to a fifth slower with small messages
+   * @default {false} it needs sockets of node:net, which are up to a fifth slower with small
+   * messages
    */
   canReset?: boolean | undefined;
   /**
-   * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS by node only.
+   * Let the kernel probe silent peers; `{ delayMs }` sets how long a silence it waits for, with TLS
+   * by node only.
    *
    * @default {false}
    */
   keepAlive?: KeepAlive | undefined;
   /**
-   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real addresses of clients are shown, logged,
-   * limited and counted. Only listed sources are believed, and they must send it; see docs/operations.md, "Behind a balancer". Not with
-   * the `deno` backend of TLS.
+   * Read the PROXY protocol header, version 1 or 2, that balancers send first, so that the real
+   * addresses of clients are shown, logged, limited and counted. Only listed sources are believed,
+   * and they must send it; see docs/operations.md, "Behind a balancer". Not with the `deno` backend
+   * of TLS.
    *
    * @default {no header is read}
    */
   proxyProtocol?: ProxyProtocolOptions | undefined;
-  /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
+  /**
+   * Longest time in ms from accepting a connection to the end of its TLS handshake.
+   *
+   * @default {5000}
+   */
   handshakeTimeoutMs?: number | undefined;
   /**
-   * Time in ms between the moment at which a shutdown is asked for, and the server is not ready any more (state `"leaving"`, `/readyz`
-   * 503), and its drain. Meanwhile it accepts and works as before, so that a balancer has seen it before the first client is refused.
+   * Time in ms between the moment at which a shutdown is asked for, and the server is not ready any
+   * more (state `"leaving"`, `/readyz` 503), and its drain. Meanwhile it accepts and works as
+   * before, so that a balancer has seen it before the first client is refused.
    *
    * @default {0} no balancer is known of
    */
   drainDelayMs?: number | undefined;
-  /** Time in ms that connections have in a shutdown to end in order, counted from the drain. @default {10000} */
+  /**
+   * Time in ms that connections have in a shutdown to end in order, counted from the drain.
+   *
+   * @default {10000}
+   */
   drainTimeoutMs?: number | undefined;
   /** How many connections that have ended are kept, and for how long. */
   closedLog?: ClosedConnectionsOptions | undefined;
@@ -176,7 +201,9 @@ export interface ResolvedServeOptions<Data> {
   readonly connection: ResolvedConnectionOptions;
   /** Where and how to listen. */
   readonly listen: ListenPlan;
-  /** Limits of the connections that come in, fitted to the descriptors that the process may have. */
+  /**
+   * Limits of the connections that come in, fitted to the descriptors that the process may have.
+   */
   readonly door: DoorPlan;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;

@@ -13,10 +13,12 @@ import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 /** Where an error came up that no caller of a `TransportListener` can receive. */
 export interface TransportErrorContext {
   /**
-   * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`, and waits in no `accept`. `"accept"`: the
-   * process lacks what it takes to accept, it goes on. `"refused"`: a limit refused a connection (reported once in ten seconds for each
-   * reason). `"handshake"`: a client failed its handshake or its time for it ran out (reported at most ten times a second).
-   * `"certificates"`: a certificate ends soon or has ended, or new files cannot be used, the old ones stay in force.
+   * `"listen"`: it cannot listen, and its caller has asked neither for `ready` nor for `finished`,
+   * and waits in no `accept`. `"accept"`: the process lacks what it takes to accept, it goes on.
+   * `"refused"`: a limit refused a connection (reported once in ten seconds for each reason).
+   * `"handshake"`: a client failed its handshake or its time for it ran out (reported at most ten
+   * times a second). `"certificates"`: a certificate ends soon or has ended, or new files cannot be
+   * used, the old ones stay in force.
    */
   readonly phase: "listen" | "accept" | "refused" | "handshake" | "certificates";
   /** The far end, where there is one. */
@@ -25,7 +27,11 @@ export interface TransportErrorContext {
 
 /** Options of `listenTransport`. All are optional, all limits are finite. */
 export interface ListenTransportOptions extends SourceExemptionsOptions {
-  /** Name or address to listen on. @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those */
+  /**
+   * Name or address to listen on.
+   *
+   * @default {"127.0.0.1"} never all interfaces by accident; `"0.0.0.0"` and `"::"` are those
+   */
   hostname?: string | undefined;
   /** Port to listen on; 0 picks a free one, see `addr`. @default {0} */
   port?: number | undefined;
@@ -43,17 +49,29 @@ export interface ListenTransportOptions extends SourceExemptionsOptions {
   noDelay?: boolean | undefined;
   /** Let the kernel probe silent peers; see `ServeOptions`. @default {false} */
   keepAlive?: KeepAlive | undefined;
-  /** Read the PROXY protocol header of balancers; see `ServeOptions`. @default {no header is read} */
+  /**
+   * Read the PROXY protocol header of balancers; see `ServeOptions`.
+   *
+   * @default {no header is read}
+   */
   proxyProtocol?: ProxyProtocolOptions | undefined;
-  /** Longest time in ms from accepting a connection to the end of its TLS handshake. @default {5000} */
+  /**
+   * Longest time in ms from accepting a connection to the end of its TLS handshake.
+   *
+   * @default {5000}
+   */
   handshakeTimeoutMs?: number | undefined;
-  /** Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next. @default {100} as OpenSSH's MaxStartups */
+  /**
+   * Handshakes at a time, 1 to 65536; when they stall, the oldest gives way to the next.
+   *
+   * @default {100} as OpenSSH's MaxStartups
+   */
   maxPending?: number | undefined;
   /** Handshakes of one source at a time, 1 to 65536; loopback is exempt. @default {16} */
   maxPendingPerSource?: number | undefined;
   /**
-   * Transports that may wait to be taken, 1 to 65536: when so many wait, no further connection is accepted, and newcomers wait in the
-   * kernel.
+   * Transports that may wait to be taken, 1 to 65536: when so many wait, no further connection is
+   * accepted, and newcomers wait in the kernel.
    *
    * @default {64} a burst, and few descriptors where the application takes none
    */

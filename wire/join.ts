@@ -39,8 +39,7 @@ export interface WirePeer {
    * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
    * it until the peer is there.
    *
-   * @throws {RemoteError} `ERR_NO_PEER` when the peer is not there, or did not join in time, and as
-   * {@linkcode WireSession.open} does
+   * @throws {RemoteError} `ERR_NO_PEER` without the peer, and as {@linkcode WireSession.open} does
    */
   open(name: string, options?: OpenOptions): Promise<WireStream>;
 }
@@ -54,11 +53,10 @@ const CLOSE_MS = 10_000;
 const MAX_PAIR_STREAMS = 1 << 16;
 
 /**
- * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session
- * is lost. Returns at once: `wire.ready` resolves when the first session is open. Refused
- * credentials end it, and so does a newer session with the same ones, which takes the name over
- * (`ERR_NAME_TAKEN`: else two processes would take it from each other for ever). Nothing else does,
- * unless `reconnect` says so.
+ * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost.
+ * Returns at once: `wire.ready` resolves when the first session is open. Refused credentials end it, and so does
+ * a newer session with the same credentials, which takes the name over (`ERR_NAME_TAKEN`: else two processes
+ * would take it from each other for ever). Nothing else does, unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *
@@ -89,10 +87,7 @@ export function join(options: JoinOptions): JoinedWire {
 export class JoinedWire implements AsyncDisposable {
   /** Resolves when the first session is open; rejects when there will be none, with the reason. */
   readonly ready: Promise<void>;
-  /**
-   * Resolves when all is over and the descriptor is free: with what ended it, `undefined` after
-   * `close`. Never rejects.
-   */
+  /** Resolves when all is over: with the error that ended it, `undefined` after `close`. Never rejects. */
   readonly closed: Promise<unknown>;
   readonly #options: JoinOptions;
   readonly #connect: ResolvedConnectOptions<unknown>;
@@ -200,10 +195,7 @@ export class JoinedWire implements AsyncDisposable {
     return this.#handlers.delete(name);
   }
 
-  /**
-   * Opens a stream to the server's handler of this name; waits for a session. @throws as
-   * {@linkcode WireSession.open} does
-   */
+  /** Opens a stream to the server's handler of a name. @throws as {@linkcode WireSession.open} does */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
     return await this.#open(checkOpen(name, undefined, options));
   }

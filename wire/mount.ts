@@ -31,8 +31,7 @@ import { observeMount } from "./session/telemetry.ts";
 /**
  * Listens for peers that {@linkcode join}. Returns at once: `wire.ready` resolves when it listens.
  *
- * @throws {TypeError | RangeError} when an option is wrong, or neither `authorize` nor
- * `insecureAnyone` is given
+ * @throws {TypeError | RangeError} when an option is wrong, or `authorize` and `insecureAnyone` are missing
  *
  * @example The server calls a client that no connection can reach
  * ```ts

@@ -1,8 +1,9 @@
 // Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
-import { LARGE_BYTES, returnBuffer, takeBuffer } from "../../collections/buffers.ts";
+import { LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
 import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import { PendingBytes, type Segment } from "../../collections/pending_bytes.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
 import type { FrameLink } from "../secure/frame_link.ts";
 
@@ -11,8 +12,6 @@ import type { FrameLink } from "../secure/frame_link.ts";
  * have a size: there all is copied, as a full record is worth more than a copy costs.
  */
 const JOINED_BYTES = 16 * 1024;
-/** Most bytes of large data in one write: what a slow peer must take to count as alive. */
-const SLICE_BYTES = 256 * 1024;
 /** Turns of the microtask queue without a new frame, after which what is there goes out. */
 const QUIET_TURNS = 4;
 
@@ -31,23 +30,11 @@ export interface OutboxOptions {
   readonly onRoom: () => void;
 }
 
-/** Bytes that wait for their write. */
-interface Segment {
-  readonly bytes: Uint8Array;
-  /** Buffer to give back once they are written. */
-  readonly buffer: Uint8Array | null;
-  /** Called when they are written: the last piece of large data. */
-  readonly written: PromiseWithResolvers<void> | null;
-}
-
 /** The writing half of a link. */
 export class Outbox {
   readonly #link: FrameLink;
   readonly #options: OutboxOptions;
-  readonly #segments = new Fifo<Segment>();
-  /** The buffer being filled, behind all segments. */
-  #fill: Uint8Array | null = null;
-  #filled = 0;
+  readonly #pending = new PendingBytes();
   /** Segments being written, in order. */
   readonly #writes = new Fifo<Segment>();
   readonly #writeBytes: number | null;
@@ -137,11 +124,10 @@ export class Outbox {
   fail(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    for (const queue of [this.#writes, this.#segments]) {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) next.written?.reject(error);
+    for (let next = this.#writes.shift(); next !== undefined; next = this.#writes.shift()) {
+      next.written?.reject(error);
     }
-    this.#fill = null;
-    this.#filled = 0;
+    this.#pending.drop(error);
     this.#room?.reject(error);
     this.#empty?.reject(error);
   }
@@ -150,65 +136,37 @@ export class Outbox {
   #add(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> | null {
     const joined = data.length <= JOINED_BYTES;
     const size = FRAME_HEAD_BYTES + (joined ? data.length : 0);
-    let fill = this.#fill;
-    if (fill === null || this.#filled + size > fill.length) fill = this.#makeRoom(size);
-    writeFrameHead(fill, this.#filled, { kind, tag, dataBytes: data.length });
-    if (joined) fill.set(data, this.#filled + FRAME_HEAD_BYTES);
-    this.#filled += size;
+    const pending = this.#pending;
+    const fill = pending.room(size);
+    writeFrameHead(fill, pending.filled, { kind, tag, dataBytes: data.length });
+    if (joined) fill.set(data, pending.filled + FRAME_HEAD_BYTES);
+    pending.filled += size;
     this.pushedBytes += FRAME_HEAD_BYTES + data.length;
     let written: Promise<void> | null = null;
     if (!joined && this.#writeBytes === null) written = this.#addLarge(data);
     else if (!joined) this.#copyLarge(data, this.#writeBytes!);
-    if (this.#segments.size > 0 || this.#filled >= LARGE_BYTES / 2) this.#writeNext();
+    if (pending.size > 0 || pending.filled >= LARGE_BYTES / 2) this.#writeNext();
     else if (this.#writes.size === 0 && !this.#scheduled) this.#schedule();
     return written;
   }
 
   /** Copies data into one buffer after the other, each as full as a record may be. */
   #copyLarge(data: Uint8Array, writeBytes: number): void {
+    const pending = this.#pending;
     for (let at = 0; at < data.length;) {
-      if (this.#fill === null || this.#filled >= Math.min(writeBytes, this.#fill.length)) {
-        this.#makeRoom(LARGE_BYTES);
-        continue;
-      }
-      const count = Math.min(data.length - at, Math.min(writeBytes, this.#fill.length) - this.#filled);
-      this.#fill.set(data.subarray(at, at + count), this.#filled);
-      this.#filled += count;
+      if (pending.filled >= writeBytes) pending.seal();
+      const count = Math.min(data.length - at, writeBytes - pending.filled);
+      pending.room(count).set(data.subarray(at, at + count), pending.filled);
+      pending.filled += count;
       at += count;
     }
   }
 
   #addLarge(data: Uint8Array): Promise<void> {
-    this.#seal();
     const written = settledQuietly();
-    for (let at = 0; at < data.length; at += SLICE_BYTES) {
-      const isLast = at + SLICE_BYTES >= data.length;
-      const bytes = data.subarray(at, at + SLICE_BYTES);
-      this.#segments.push({ bytes, buffer: null, written: isLast ? written : null });
-    }
+    this.#pending.seal();
+    this.#pending.pushOwn(data, 0, written);
     return written.promise;
-  }
-
-  /** Returns a buffer with room for `size` more bytes: a small one first, then full ones line up. */
-  #makeRoom(size: number): Uint8Array {
-    const old = this.#fill;
-    if (old !== null && old.length < LARGE_BYTES) {
-      this.#fill = takeBuffer(LARGE_BYTES);
-      this.#fill.set(old.subarray(0, this.#filled));
-      returnBuffer(old);
-      if (this.#filled + size <= LARGE_BYTES || size === LARGE_BYTES) return this.#fill;
-    }
-    this.#seal();
-    return this.#fill = takeBuffer(size);
-  }
-
-  /** Closes the buffer being filled. */
-  #seal(): void {
-    const fill = this.#fill;
-    if (fill === null) return;
-    this.#segments.push({ bytes: fill.subarray(0, this.#filled), buffer: fill, written: null });
-    this.#fill = null;
-    this.#filled = 0;
   }
 
   /**
@@ -241,11 +199,11 @@ export class Outbox {
   /** Writes what is complete, as many at a time as the link takes; what is being filled only when nothing else is under way. */
   #writeNext(): void {
     while (this.#writes.size < this.#link.maxWrites) {
-      if (this.#segments.size === 0) {
-        if (this.#writes.size > 0 || this.#filled === 0) return;
-        this.#seal();
+      if (this.#pending.size === 0) {
+        if (this.#writes.size > 0 || this.#pending.filled === 0) return;
+        this.#pending.seal();
       }
-      const segment = this.#segments.shift()!;
+      const segment = this.#pending.take()!;
       this.#writes.push(segment);
       this.#link.write(segment.bytes).then(this.#onWritten, this.#onFailed);
     }

@@ -1,4 +1,4 @@
-// Tests of a listener with its certificates: both end together, and neither stays open when the other cannot be had.
+// Tests of Listening: the listener and its certificates end together, and none is left after a failure.
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Listening } from "../../accept/listening.ts";
 import { AddressError } from "../../errors.ts";

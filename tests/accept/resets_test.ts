@@ -1,4 +1,4 @@
-// Tests of servers of every kind whose clients reset before they are accepted: no pause, no complaint, the next client is served.
+// Tests of servers whose clients reset before they are accepted: the next client is served at once.
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, listenIpc, SecretKey } from "@parley/parley/ipc";
 import { expose, forward, hub, join, mount } from "@parley/parley/wire";

@@ -1,4 +1,4 @@
-// Tests of the waiting room, and of the accept loop before it: a source that has to wait holds up no other, and loses nothing.
+// Tests of connections that wait because their source has too many handshakes under way.
 import { assertEquals } from "@std/assert";
 import { Admission, type RefusalReason, type Ticket } from "../../limits/admission.ts";
 import type { Incoming, Listener, Transport } from "../../net/transport/transport.ts";

@@ -10,6 +10,8 @@ Deno.test("Fifo hands out what was put in, in order, and nothing once it is empt
   assertEquals([queue.size, queue.peek(), queue.at(0), queue.at(2), queue.at(3)], [3, 1, 1, 3, undefined]);
   queue.replaceLast(4);
   assertEquals([queue.shift(), queue.at(1), queue.size], [1, 4, 2]);
+  queue.replaceFirst(6);
+  assertEquals([queue.peek(), queue.at(1), queue.size], [6, 4, 2]);
   queue.clear();
   queue.push(5);
   assertEquals([queue.size, queue.shift(), queue.shift()], [1, 5, undefined]);

@@ -13,7 +13,7 @@ const totals = (count: number): Traffic => ({
 Deno.test("TrafficReport reports what moved since the last time", () => {
   const reported: Traffic[] = [];
   const report = new TrafficReport((traffic) => void reported.push(traffic));
-  for (const count of [1, 1, 3]) report.tell(totals(count));
+  for (const count of [1, 1, 3]) report.report(totals(count));
   assertEquals(reported, [totals(1), totals(0), totals(2)]);
 });
 
@@ -31,7 +31,7 @@ for (const [how, onTraffic] of failures) {
     console.error = (_text, given) => void (lines += given === fault ? 1 : 0);
     try {
       const report = new TrafficReport(onTraffic);
-      for (let count = 1; count <= 25; count++) report.tell(totals(count));
+      for (let count = 1; count <= 25; count++) report.report(totals(count));
       await Promise.resolve().then(() => {}).then(() => {});
     } finally {
       console.error = error;

@@ -1,5 +1,4 @@
-// WireReporter: brings errors that have no caller to onError or the logger, without a flood and
-// without a throw.
+// WireReporter: reports errors of a wire that no caller learns of, its refusals and its sessions.
 import { callHook } from "../../log/call_hook.ts";
 import { ParleyError } from "../../errors.ts";
 import { EventLog } from "../../log/events.ts";
@@ -14,7 +13,7 @@ import { RefusalReports } from "../../accept/refusals.ts";
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import type { WireSession } from "../session/session.ts";
 
-/** Where an error came up that has no caller. */
+/** Where an error came up that no caller can receive. */
 export interface WireErrorContext {
   /** What was under way. */
   readonly phase:
@@ -45,13 +44,14 @@ export interface WireReporterOptions {
 const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "stream"]);
 
 /**
- * Phases whose errors are logged as errors in any case: no peer can bring them about at will.
+ * Phases whose errors are always reported to the owner of this side: no peer can cause them at
+ * will.
  */
 const OURS: ReadonlySet<string> = new Set(["listen", "certificates", "session"]);
 
 /**
- * Phases in which something is wrong that the owner of this side can act on, though it is the
- * peer's: a wrong token, another protocol, a limit.
+ * Phases in which the peer is at fault and the owner of this side can act: a wrong token, another
+ * protocol, a limit.
  */
 const WARNED: ReadonlySet<string> = new Set(["handshake", "refused"]);
 
@@ -83,17 +83,14 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
     this.events.tell({ level: "info", kind: "closed", message: "A session ended", fields });
   }
 
-  /**
-   * Logs what its owner should know before harm comes of it: to the logger, else to the console. Never
-   * throws.
-   */
+  /** Warns the owner before harm is done: by the logger, without one by the console. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
     if (this.#hasLogger) this.events.tell({ level: "warn", kind: message, message, fields });
     // deno-lint-ignore no-console
     else console.warn(message);
   }
 
-  /** Reports an error. Never throws. */
+  /** Reports an error. */
   report(error: unknown, context: WireErrorContext): void {
     this.deliver(error, context);
   }

@@ -44,9 +44,9 @@ export interface LinkLoss {
   readonly earlierMessages: number;
 }
 
-/** Options of an {@linkcode Outbox}. */
-export interface OutboxOptions {
-  /** The link accepts messages until this many of its bytes are not in the kernel. */
+/** Options of an {@linkcode SendBuffer}. */
+export interface SendBufferOptions {
+  /** The link takes messages until this many bytes of it are not in the kernel. */
   readonly highWaterBytes: number;
   /** Bytes of messages that may wait for a link, or for room on it. */
   readonly maxQueuedBytes: number;
@@ -66,9 +66,11 @@ export interface OutboxOptions {
  *
  * When the link is lost, messages that its transport never saw go out first on the next link; those that were under way
  * are reported as uncertain and never sent twice.
+ *
+ * Everything may be called at any time, and concurrently: messages leave in the order of the calls of {@linkcode push}.
  */
-export class Outbox {
-  readonly #options: OutboxOptions;
+export class SendBuffer {
+  readonly #options: SendBufferOptions;
   #link: Connection | null = null;
   #entries: Entry[] = [];
   #head = 0;
@@ -89,7 +91,7 @@ export class Outbox {
   /** Ends each {@linkcode flush} that waits for its messages to be taken. */
   readonly #flushes = new Set<(error: Error) => void>();
 
-  constructor(options: OutboxOptions) {
+  constructor(options: SendBufferOptions) {
     this.#options = options;
   }
 
@@ -185,7 +187,7 @@ export class Outbox {
     return promise;
   }
 
-  /** Gives up everything; senders that still wait get `error`. There must be no link. */
+  /** Drops everything; sends that still wait reject with `error`. There must be no link. */
   fail(error: Error): void {
     for (const { taken } of this.#entries) taken?.reject(error);
     this.#entries = [];

@@ -1,8 +1,8 @@
-// Outbox against a model: random lives of links that come and go.
+// SendBuffer against a model: random lives of links that come and go.
 import { assertEquals } from "@std/assert";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import { settle } from "../support/simulation/memory_connections.ts";
-import { type Link, lose, makeOutbox, written } from "../support/peers/outboxes.ts";
+import { type Link, lose, makeSendBuffer, written } from "../support/peers/send_buffers.ts";
 import { forSeedsAsync, type Random } from "../support/random.ts";
 
 /** Lets the link receive something; returns how many messages were wholly written by then. */
@@ -18,7 +18,7 @@ async function hear({ connection, transport }: Link): Promise<number> {
 /** One random life: links come and go, writes stall, messages are numbered. */
 async function runModel(random: Random): Promise<void> {
   const highWaterBytes = random.int(1, 3000);
-  const { outbox, link } = makeOutbox({ highWaterBytes, maxQueuedBytes: 1 << 20 });
+  const { buffer, link } = makeSendBuffer({ highWaterBytes, maxQueuedBytes: 1 << 20 });
   const accepted = new Set<number>();
   const onWire: number[] = [];
   let pushed = 0;
@@ -28,7 +28,7 @@ async function runModel(random: Random): Promise<void> {
   let near: Link | null = null;
   const leave = async () => {
     if (near === null) return;
-    const loss = (await lose(outbox, near))!;
+    const loss = (await lose(buffer, near))!;
     // Whatever the transport saw the beginning of was either written or is uncertain: no more, no less.
     const seen = near.transport.writes.length === 0
       ? []
@@ -47,14 +47,14 @@ async function runModel(random: Random): Promise<void> {
       for (let i = random.int(1, 6); i > 0; i--) {
         const number = pushed++;
         const message = `${number}`.padEnd(8 + random.length(2000), ".");
-        outbox.push(utf8(message)).then(() => accepted.add(number));
+        buffer.push(utf8(message)).then(() => accepted.add(number));
       }
     } else if (dice === 6) {
       await leave();
     } else if (near === null) {
       near = link();
       if (random.chance(0.7)) near.transport.hold();
-      outbox.attach(near.connection);
+      buffer.attach(near.connection);
     } else if (dice === 7) near.transport.releaseAll();
     else if (dice === 8) near.transport.hold();
     else near.transport.release();
@@ -63,13 +63,13 @@ async function runModel(random: Random): Promise<void> {
   }
   await leave();
   near = link();
-  outbox.attach(near.connection);
-  await outbox.flush();
+  buffer.attach(near.connection);
+  await buffer.flush();
   await leave();
   assertEquals(onWire, Array.from({ length: pushed }, (_, i) => i));
   assertEquals(accepted.size, pushed);
 }
 
-Deno.test("Outbox loses nothing, sends nothing twice, keeps the order, and its counts are true", async () => {
+Deno.test("SendBuffer loses nothing, sends nothing twice, keeps the order, and its counts are true", async () => {
   await forSeedsAsync(60, runModel);
 });

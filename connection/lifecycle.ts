@@ -1,10 +1,13 @@
-// Ending: how a connection ends: in order, at once, by its peer or by a fault. Every pending promise settles.
+// ConnectionLifecycle: the parts of one connection, and how it ends: in order, at once, by its peer or by a fault.
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
-import type { Inbox } from "./inbox.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
-import type { ConnectionEnd } from "./types.ts";
-import type { WriteQueue } from "./write_queue.ts";
+import type { ResolvedConnectionOptions } from "./options.ts";
+import { type ReceiveListener, ReceiveQueue } from "./receive_queue.ts";
+import type { WatchedConnection } from "./timeout_watch.ts";
+import type { ConnectionEnd, ConnectionSetup } from "./types.ts";
+import { Upkeep, type UpkeepSetup } from "./upkeep.ts";
+import { type WriteListener, WriteQueue } from "./write_queue.ts";
 
 /** After our end of the connection is closed, how long the peer may take to close its own, in ms. */
 const LINGER_MS = 1000;
@@ -17,38 +20,56 @@ const LINGER_MS = 1000;
  */
 type State = "open" | "closing" | "closed";
 
-/** What an {@linkcode Ending} works on. */
-export interface EndingParts {
-  readonly transport: Transport;
-  readonly inbox: Inbox;
-  readonly queue: WriteQueue;
-  /** Longest time that writing the rest may take, in ms. */
-  readonly closeTimeoutMs: number;
-  /** Called once, as soon as the transport is closed. */
-  readonly onClosed: () => void;
-}
+/** What the creator of a connection passes for its parts. */
+export interface LifecycleSetup
+  extends UpkeepSetup, Pick<ConnectionSetup<unknown>, "rateGate" | "onRatePause" | "observer"> {}
 
-/** The state of one connection, and all that changes it. */
-export class Ending {
-  readonly #parts: EndingParts;
+/**
+ * The state of one connection, and all that changes it. It makes the parts, which report to it: the queue of each direction, and the
+ * upkeep that watches the timeouts. Every pending promise of theirs settles when the connection ends.
+ *
+ * Everything may be called at any time, and concurrently: the first call that ends the connection counts.
+ */
+export class ConnectionLifecycle implements WriteListener, ReceiveListener, WatchedConnection {
+  readonly transport: Transport;
+  readonly writeQueue: WriteQueue;
+  readonly receiveQueue: ReceiveQueue;
+  readonly upkeep: Upkeep;
+  readonly #closeTimeoutMs: number;
   readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** Where in its life the connection is. */
+  /** Current state of the connection. */
   state: State = "open";
   /** Whether messages are taken for sending. */
   sendable = true;
   /** Why the connection ends early. */
   error: Error | null = null;
-  /** When it was gone, in ms since 1970. */
+  /** When the transport was closed, in ms since 1970; `null` before that. */
   closedAtMs: number | null = null;
   /** Whether no more bytes come from the peer. */
   hasInputEnded = false;
 
-  constructor(parts: EndingParts) {
-    this.#parts = parts;
+  constructor(transport: Transport, options: ResolvedConnectionOptions, setup: LifecycleSetup) {
+    this.transport = transport;
+    this.#closeTimeoutMs = options.closeTimeoutMs;
+    this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
+    const { rateGate, onRatePause, observer } = setup;
+    const { readAheadBytes, idleTimeoutMs } = options;
+    this.receiveQueue = new ReceiveQueue(
+      transport,
+      () => options.framing.decoder(options),
+      { readAheadBytes, idleTimeoutMs, rateGate, onRatePause, observer },
+      this,
+    );
+    this.upkeep = new Upkeep(options, setup, this);
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.receiveQueue.start();
   }
 
   /** Resolves when no more bytes come from the peer. */
@@ -61,7 +82,7 @@ export class Ending {
     return this.#closed.promise;
   }
 
-  /** Why nothing is sent any more: `action` is what was tried. */
+  /** Returns the error of a call that is refused; `action` names what the caller tried. */
   refusal(action = "send"): Error {
     if (this.error !== null) return this.error;
     const why = this.state === "open" ? "its writing side was closed" : "the connection is closed";
@@ -73,7 +94,7 @@ export class Ending {
     return this.state === "open" && this.error === null;
   }
 
-  /** Why the peer counts as gone, once {@linkcode hasInputEnded}. */
+  /** Returns why the peer counts as gone, once {@linkcode hasInputEnded}. */
   departure(): Error {
     if (this.error !== null) return this.error;
     const who = this.state === "open" ? "The peer has ended its direction" : "The connection is closed";
@@ -95,7 +116,7 @@ export class Ending {
 
   /** Drops what waits to be sent; what was received can still be read. */
   closeNow(): void {
-    this.#parts.inbox.discard();
+    this.receiveQueue.end({ kind: "discarding" });
     this.#finish(this.error);
   }
 
@@ -103,8 +124,19 @@ export class Ending {
   abort(error: Error): void {
     // The caller of abort() knows that bytes are lost: a later close() need not say so.
     this.#closing ??= Promise.resolve();
-    this.#parts.inbox.cut(error);
+    this.receiveQueue.end({ kind: "cut", error });
     this.#finish(error);
+  }
+
+  /** Bytes were read. */
+  onRead(): void {
+    this.writeQueue.heardBytes = this.writeQueue.writtenBytes;
+    this.upkeep.onRead();
+  }
+
+  /** The reader waits: what was sent so far goes out now. */
+  onReaderIdle(): void {
+    this.writeQueue.flush();
   }
 
   /** No more input comes: the peer ended in order, or the transport failed. */
@@ -116,35 +148,35 @@ export class Ending {
   }
 
   /** The connection cannot go on; what was sent before is still written. */
-  failInOrder(error: Error): void {
+  onInputFault(error: Error): void {
     if (this.state === "closed") return;
     this.error ??= error;
-    if (isFault(error)) this.#parts.transport.unsign?.();
+    if (isFault(error)) this.transport.unsign?.();
     void this.close();
   }
 
   /** A time has run out. */
   onTimeout(error: Error): void {
-    this.#parts.inbox.end(error);
+    this.receiveQueue.end({ kind: "ended", error });
     if (error instanceof ClosedError) this.#finish(this.error ?? error);
-    else this.failInOrder(error);
+    else this.onInputFault(error);
   }
 
   /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
   onWriteError(error: Error): void {
-    const { queue } = this.#parts;
+    const { writeQueue } = this;
     if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
       return this.#finish(this.error ?? error);
     }
-    const told = withUnsent(error, queue.queuedBytes);
-    this.error ??= told;
-    queue.end(told);
+    const reported = withUnsent(error, writeQueue.queuedBytes);
+    this.error ??= reported;
+    writeQueue.end(reported);
     void this.#hearLastWords();
   }
 
   async #endWrites(): Promise<void> {
-    const { transport, queue } = this.#parts;
-    await queue.flushed();
+    const { transport, writeQueue } = this;
+    await writeQueue.flushed();
     await transport.closeWrite();
     // An end at once goes before: then the peer need not have read to the end.
     if (this.state === "closed") throw this.refusal("end the writing side");
@@ -157,10 +189,9 @@ export class Ending {
   }
 
   async #endInOrder(): Promise<void> {
-    const { inbox, closeTimeoutMs } = this.#parts;
     this.#setClosing();
-    inbox.discard();
-    const timer = setTimeout(() => this.#onCloseTimeout(), closeTimeoutMs);
+    this.receiveQueue.end({ kind: "discarding" });
+    const timer = setTimeout(() => this.#onCloseTimeout(), this.#closeTimeoutMs);
     try {
       await this.#handOver();
       await this.#linger();
@@ -172,22 +203,22 @@ export class Ending {
     }
   }
 
-  /** Writes what was sent, then the end of our direction: one in order is what `closeWrite` promises. */
+  /** Writes what was sent, then ends our direction: `closeWrite` promises an end in order. */
   async #handOver(): Promise<void> {
-    const { transport, queue } = this.#parts;
+    const { transport, writeQueue } = this;
     if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
     if (this.#writesEnding !== undefined) return await this.#writesEnding;
-    await queue.flushed();
+    await writeQueue.flushed();
     await transport.closeWrite();
   }
 
   #onCloseTimeout(): void {
-    const { closeTimeoutMs, queue: { queuedBytes } } = this.#parts;
+    const { queuedBytes } = this.writeQueue;
     if (queuedBytes === 0) return this.#finish(this.error);
     this.#finish(
       this.error ?? new TimeoutError(
         "ERR_WRITE_TIMEOUT",
-        `Cannot close in order within ${closeTimeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
+        `Cannot close in order within ${this.#closeTimeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
         { cutConnections: 1, cutBytes: queuedBytes },
       ),
     );
@@ -196,7 +227,7 @@ export class Ending {
   async #hearLastWords(): Promise<void> {
     if (this.state === "closed") return;
     this.#setClosing();
-    const { transport } = this.#parts;
+    const { transport } = this;
     transport.unsign?.();
     // The writing side may work still, and the peer wait for what will never come.
     transport.closeWrite().catch(() => {});
@@ -219,19 +250,19 @@ export class Ending {
 
   #finish(error: Error | null): void {
     if (this.state === "closed") return;
-    const { transport, inbox, queue, onClosed } = this.#parts;
+    const { transport, writeQueue } = this;
     this.state = "closed";
     this.sendable = false;
     this.error = error;
     this.closedAtMs = Date.now();
-    const unsentBytes = queue.queuedBytes;
+    const unsentBytes = writeQueue.queuedBytes;
     if (unsentBytes > 0 || (error !== null && isFault(error))) transport.unsign?.();
     transport.close();
-    queue.end(error);
-    inbox.end(error);
+    writeQueue.end(error);
+    this.receiveQueue.end({ kind: "ended", error });
     this.#endInput();
     this.#closed.resolve({ error, unsentBytes });
-    onClosed();
+    this.upkeep.stop();
   }
 
   #endInput(): void {
@@ -241,7 +272,7 @@ export class Ending {
   }
 }
 
-/** Whether the peer must learn that the end is none in order. That nothing moves is no fault, and nothing is lost by it. */
+/** Whether the peer must learn that the end is not in order. An idle connection is no fault, and nothing is lost by its end. */
 function isFault(error: Error): boolean {
   return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
 }

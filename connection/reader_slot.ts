@@ -1,0 +1,154 @@
+// ReaderSlot: the one reader of a connection, which takes a message at once or waits for it.
+import { setImmediate } from "node:timers";
+import { ignoreRejection, rejected } from "../async/rejections.ts";
+import { countTurn, TurnQuota } from "./turns.ts";
+import type { MessageObserver } from "./types.ts";
+import {
+  boundedWaiter,
+  checkReceive,
+  iteration,
+  readTimeout,
+  type ReceiveOptions,
+  secondReader,
+  type Waiter,
+} from "./waiter.ts";
+
+/**
+ * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
+ * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
+ */
+const MESSAGES_PER_TURN = 256;
+
+/** Where the reader takes its messages. */
+export interface MessageSource {
+  /** Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended the connection. */
+  take(): Uint8Array | null | undefined;
+  /** The reader begins to wait. */
+  onWait(): void;
+  /** The reader waits no longer, and got no message. */
+  onGivenUp(): void;
+  /** Others have had their turn: the reader, if it waits still, can be settled. */
+  onTurn(): void;
+}
+
+/** Holds the one wait that may be pending. Not for concurrent use: a second reader beside one that waits is rejected. */
+export class ReaderSlot {
+  readonly #source: MessageSource;
+  readonly #observer: MessageObserver | undefined;
+  readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
+  #waiter: Waiter | null = null;
+  #isYielding = false;
+
+  constructor(source: MessageSource, observer: MessageObserver | undefined) {
+    this.#source = source;
+    this.#observer = observer;
+  }
+
+  /** Whether a reader waits: for a message, or for others to have their turn. */
+  get isWaiting(): boolean {
+    return this.#waiter !== null;
+  }
+
+  /** Whether others have their turn before the next message. */
+  get isYielding(): boolean {
+    return this.#isYielding;
+  }
+
+  /** Resolves with the next message for iteration. */
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#waiter !== null) return rejected(secondReader());
+    try {
+      const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
+      if (message !== undefined) return Promise.resolve(iteration(message));
+    } catch (error) {
+      return rejected(error);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, undefined>>();
+    this.#wait({
+      deliver: (message) => resolve(iteration(message)),
+      fail(error) {
+        reject(error);
+        ignoreRejection(promise);
+      },
+    });
+    return promise;
+  }
+
+  /**
+   * Resolves with the next message, or with `null` at the end.
+   *
+   * @throws {TypeError | RangeError} when an option is wrong
+   */
+  receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
+    const { signal, timeoutMs = Infinity } = options ?? {};
+    if (signal?.aborted) return rejected(signal.reason);
+    if (this.#waiter !== null) return rejected(secondReader());
+    try {
+      if (options !== undefined) checkReceive(options);
+      const now = timeoutMs === 0 || this.#quota.hasRoom;
+      const message = now ? this.#take() : this.#yieldTurn();
+      if (message !== undefined) return Promise.resolve(message);
+    } catch (error) {
+      return rejected(error);
+    }
+    if (timeoutMs === 0) return rejected(readTimeout(0, this.#observer));
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
+    const fail = (error: unknown) => {
+      reject(error);
+      ignoreRejection(promise);
+    };
+    const waiter: Waiter = { deliver: resolve, fail };
+    const unbounded = signal === undefined && timeoutMs === Infinity;
+    const bounds = { signal, timeoutMs, observer: this.#observer };
+    this.#wait(unbounded ? waiter : boundedWaiter(waiter, bounds, () => this.#giveUp()));
+    return promise;
+  }
+
+  /** Passes what there is now to the reader that waits. Returns whether it waits on for a message that is not here yet. */
+  settle(): boolean {
+    const waiter = this.#waiter;
+    if (waiter === null || this.#isYielding) return false;
+    // There is no waiter while a message is taken: whether more must be read depends on what is left.
+    this.#waiter = null;
+    try {
+      const message = this.#take();
+      if (message === undefined) {
+        this.#waiter = waiter;
+        return true;
+      }
+      waiter.deliver(message);
+    } catch (error) {
+      waiter.fail(error);
+    }
+    return false;
+  }
+
+  #take(): Uint8Array | null | undefined {
+    const message = this.#source.take();
+    if (message !== undefined && message !== null) this.#quota.spend();
+    return message;
+  }
+
+  #wait(waiter: Waiter): void {
+    this.#waiter = waiter;
+    this.#quota.renew();
+    this.#source.onWait();
+  }
+
+  #giveUp(): void {
+    this.#waiter = null;
+    this.#source.onGivenUp();
+  }
+
+  /** Lets other connections have their turn before the next message. */
+  #yieldTurn(): undefined {
+    if (this.#isYielding) return;
+    this.#isYielding = true;
+    setImmediate(() => {
+      countTurn();
+      this.#quota.renew();
+      this.#isYielding = false;
+      this.#source.onTurn();
+    });
+  }
+}

@@ -1,0 +1,296 @@
+// ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
+import type { FrameDecoder } from "../framing.ts";
+import type { Transport } from "../net/transport/transport.ts";
+import { Arrivals } from "./arrivals.ts";
+import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
+import type { RateWaitListener } from "./rate_wait.ts";
+import { type MessageSource, ReaderSlot } from "./reader_slot.ts";
+import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
+
+/** Options of a {@linkcode ReceiveQueue}. */
+export interface ReceiveQueueOptions extends PacedMessagesOptions {
+  /** Reads ahead until this many bytes wait to be taken. */
+  readonly readAheadBytes: number;
+  /** Called when a message has to wait for the rate limit. */
+  readonly onRatePause?: (() => void) | undefined;
+}
+
+/** Learns what comes from the peer. */
+export interface ReceiveListener {
+  /** Bytes were read. */
+  onRead(): void;
+  /** The reader has nothing left to take: what was sent so far should go out now. */
+  onReaderIdle(): void;
+  /** Called once, when the transport has no more bytes: with `null` at an end in order. */
+  onInputEnd(error: Error | null): void;
+  /** Called once, when the bytes are no message, or may not be handed out. More may come, and are thrown away. */
+  onInputFault(error: Error): void;
+}
+
+/**
+ * The reading half of a connection, the twin of `WriteQueue`. After {@linkcode start} it reads on its own, one read at a time: the
+ * next one begins when there is room, or when the reader waits. Only that reader ever sleeps.
+ *
+ * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
+ */
+export class ReceiveQueue implements MessageSource, RateWaitListener {
+  readonly #transport: Transport;
+  readonly #options: ReceiveQueueOptions;
+  readonly #listener: ReceiveListener;
+  readonly #messages: PacedMessages;
+  #state: ReceiveState = { kind: "reading" };
+  /** Whether the next read may begin, one is under way or its chunk is not kept yet, or no more bytes come. */
+  #input: "idle" | "busy" | "over" = "idle";
+  /** Reads what had arrived when `drain` was called. */
+  #arrivals: Arrivals | null = null;
+  /** Whether bytes that had arrived may have been left when that was decided. */
+  #leavesSome = false;
+  /** Bytes that came and were thrown away although they may have arrived before `drain` was called. */
+  leftBytes = 0;
+  /** Messages handed out. */
+  messagesIn = 0;
+  /** The one reader: it takes messages here. */
+  readonly reader: ReaderSlot;
+  /** Bytes read. */
+  bytesIn = 0;
+
+  constructor(
+    transport: Transport,
+    makeDecoder: () => FrameDecoder,
+    options: ReceiveQueueOptions,
+    listener: ReceiveListener,
+  ) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#listener = listener;
+    this.#messages = new PacedMessages(makeDecoder, options, this);
+    this.reader = new ReaderSlot(this, options.observer);
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#readOn();
+  }
+
+  /** Bytes received and not yet handed out. */
+  get heldBytes(): number {
+    return this.#messages.heldBytes;
+  }
+
+  /** Whether a message has begun whose rest the reader waits for. */
+  get waitsForRest(): boolean {
+    return this.reader.isWaiting && this.#messages.undecodedBytes > 0 && !this.keepsRate;
+  }
+
+  /** Whether this side makes the peer wait, to keep a rate. */
+  get keepsRate(): boolean {
+    return this.#messages.keepsRate;
+  }
+
+  /** Whether a read waits for the peer: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  get isReading(): boolean {
+    const { kind } = this.#state;
+    return (kind === "reading" || kind === "discarding") && this.#input === "busy" && !this.keepsRate;
+  }
+
+  /** Sets whether a message that waits for a rate limit keeps the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    this.#messages.setReferenced(isReferenced);
+  }
+
+  /** Decodes from the next message on with other decoders. */
+  setDecoder(makeDecoder: () => FrameDecoder): void {
+    this.#messages.setDecoder(makeDecoder);
+    this.#settle();
+  }
+
+  /** Reads what has arrived, hands it out up to the end of a message that has begun, and then ends. */
+  drain(): void {
+    if (this.#arrivals !== null || this.#state.kind !== "reading") return;
+    const arrivals = this.#arrivals = new Arrivals((isAll) => {
+      this.#leavesSome = !isAll;
+      this.#messages.endHere();
+      this.#settle();
+    });
+    if (this.#input === "busy") arrivals.waits();
+  }
+
+  /** Keeps nothing that comes from here on; `end` says what becomes of what was received. The first end of a kind counts. */
+  end(end: ReceiveEnd): void {
+    if (!this.#enter(end)) return;
+    if (end.kind === "ended" && !this.reader.isWaiting) this.#messages.rest();
+    this.#settle();
+  }
+
+  /** A message has to wait for the rate limit. There may be a reason now to look whether the peer has left. */
+  onRatePause(): void {
+    this.#options.onRatePause?.();
+    this.#readAhead();
+  }
+
+  /** The message that waited for the rate limit has passed. */
+  onRatePassed(): void {
+    this.#settle();
+  }
+
+  /** The peer has left, and the rate limit held its messages back for too long. */
+  onRateLate(): void {
+    this.#fail(this.#messages.lateError());
+    this.#settle();
+  }
+
+  /** The reader waits. */
+  onWait(): void {
+    this.#readOn();
+    if (!this.reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
+    this.#listener.onReaderIdle();
+  }
+
+  /** The wait is over before a message came: the message will be the next reader's. */
+  onGivenUp(): void {
+    if (this.#state.kind === "ended") this.#messages.rest();
+  }
+
+  /** Others have had their turn. */
+  onTurn(): void {
+    this.#settle();
+  }
+
+  /** Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended the connection. */
+  take(): Uint8Array | null | undefined {
+    const state = this.#state;
+    if (state.kind === "cut") throw state.error;
+    const message = this.#decode();
+    if (message !== undefined) {
+      this.messagesIn++;
+      if (this.#input === "idle") this.#readOn();
+      return message;
+    }
+    if (this.#messages.isOver) return null;
+    switch (state.kind) {
+      case "reading":
+        return undefined;
+      case "discarding":
+        return this.keepsRate ? undefined : null;
+      case "ended":
+        if (this.keepsRate) return this.#judgeRest();
+        if (state.error !== null) throw state.error;
+        if (state.truncatable) this.#checkWhole();
+        return null;
+    }
+  }
+
+  /** The peer has left, and a message waits for the rate limit. Throws when what is left would take too long. */
+  #judgeRest(): undefined {
+    const late = this.#messages.judgeRest();
+    if (late === null) return undefined;
+    this.#fail(late);
+    throw late;
+  }
+
+  /** Decodes one message; bytes that are none end the input. */
+  #decode(): Uint8Array | undefined {
+    try {
+      return this.#messages.take();
+    } catch (error) {
+      throw this.#malformed(error as Error);
+    }
+  }
+
+  /** Fails when the input ended inside a message. */
+  #checkWhole(): void {
+    try {
+      this.#messages.checkWhole();
+    } catch (error) {
+      throw this.#malformed(error as Error);
+    }
+  }
+
+  /** What came is no message. */
+  #malformed(error: Error): Error {
+    if (this.messagesIn === 0) this.#messages.explain(error);
+    this.#fail(error);
+    return error;
+  }
+
+  #fail(error: Error): void {
+    this.#enter({ kind: "cut", error });
+    this.#listener.onInputFault(error);
+  }
+
+  /** Enters the state after `end`, unless receiving has come as far already. */
+  #enter(end: ReceiveEnd): boolean {
+    const state = endReceiving(this.#state, end);
+    if (state === null) return false;
+    this.#state = state;
+    if (state.kind === "cut") this.#messages.drop();
+    this.#arrivals?.stop();
+    this.#messages.giveBack();
+    this.#readOn();
+    return true;
+  }
+
+  /** Passes what there is now to the reader that waits. */
+  #settle(): void {
+    // More bytes are needed: reading may have paused while the reader let others have their turn.
+    if (this.reader.settle()) this.#readOn();
+  }
+
+  /** Begins the next read, unless one is under way or enough is here. */
+  #readOn(): void {
+    if (this.#input === "idle" && !this.#isFull()) this.#read();
+  }
+
+  /** The same, and reads on although enough is here where the rate limit holds that back for long. */
+  #readAhead(): void {
+    if (this.#input !== "idle") return;
+    const { readAheadBytes } = this.#options;
+    if (!this.#isFull() || this.#messages.looksAhead(this.messagesIn, readAheadBytes)) this.#read();
+  }
+
+  #read(): void {
+    this.#input = "busy";
+    this.#arrivals?.waits();
+    this.#transport.read().then(this.#onChunk, this.#onInputEnd);
+  }
+
+  readonly #onChunk = (chunk: Uint8Array | null): void => {
+    if (chunk === null) return this.#onInputEnd(null);
+    try {
+      this.bytesIn += chunk.length;
+      this.#listener.onRead();
+      this.#keep(chunk);
+      if (!this.#isFull()) this.#messages.giveBack();
+      this.#input = "idle";
+      this.#readAhead();
+    } catch (error) {
+      this.#onInputEnd(error as Error);
+    }
+  };
+
+  readonly #onInputEnd = (error: Error | null): void => {
+    this.#input = "over";
+    this.end({ kind: "ended", error });
+    this.#listener.onInputEnd(error);
+  };
+
+  /** Takes what was read, unless it comes too late. */
+  #keep(chunk: Uint8Array): void {
+    if (this.#state.kind !== "reading" || this.#messages.isOver) {
+      if (this.#leavesSome) this.leftBytes += chunk.length;
+      return;
+    }
+    this.#messages.push(chunk);
+    this.#arrivals?.came(chunk.length);
+    if (this.reader.isWaiting) this.#settle();
+  }
+
+  /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
+  #isFull(): boolean {
+    if (this.#state.kind !== "reading") return false;
+    // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
+    const sated = !this.reader.isWaiting || this.reader.isYielding || this.keepsRate;
+    if (this.#messages.hasEnd) return sated || this.#messages.isOver;
+    return sated && this.heldBytes >= this.#options.readAheadBytes;
+  }
+}
