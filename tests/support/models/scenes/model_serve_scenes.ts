@@ -82,10 +82,7 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
     };
   },
 
-  /**
-   * An office full of clients, and what balancers and lost phones do at the same address: they come and go
-   * without a word.
-   */
+  /** An office of clients, and balancers and lost phones at the same address, which come and go silently. */
   crowds(random: Random): ServeScene {
     const count = random.int(5, 40);
     return {
@@ -303,9 +300,7 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
     };
   },
 
-  /**
-   * What a rate holds back is not idle: a peer whose notes wait for their turn has nothing to say meanwhile.
-   */
+  /** Messages that a rate holds back are no idleness: their sender has nothing to send meanwhile. */
   held(random: Random): ServeScene {
     const messagesPerSecond = random.pick([1, 2, 5]);
     const count = random.int(10, 30);
