@@ -29,6 +29,7 @@ export { connect, connectTransport } from "./client/connect.ts";
 export type { ConnectOptions, ConnectTransportOptions } from "./client/options.ts";
 export { Client } from "./client/client.ts";
 export type { ClientOptions } from "./client/client_options.ts";
+export type { CloseOptions } from "./options/close.ts";
 export type { ConnectInfo, OnConnect } from "./client/trial.ts";
 export type { ReconnectInfo, ReconnectOptions, ReconnectPolicy } from "./async/backoff.ts";
 export type { LinkLoss } from "./client/send_buffer.ts";

@@ -115,7 +115,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#transport.tls;
   }
 
-  /** Whether the peer can distinguish an early end from an end in order: with TLS of node, in memory, and over TCP with `canReset`. */
+  /**
+   * Whether the peer can distinguish an early end from an end in order: with TLS of node, in
+   * memory, and over TCP with `canReset`.
+   */
   get marksEnds(): boolean {
     return this.#transport.unsign !== undefined;
   }
@@ -191,7 +194,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * handles is logged to the console, unless {@linkcode closed} reports it.
    *
    * @throws {FramingError} when the framing refuses the message; nothing was sent, the connection goes on
-   * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished, `ERR_SLOW_CONSUMER`
+   * @throws {ClosedError} `ERR_CLOSED` after `close()`, `ERR_RESET` when the peer vanished,
+   * `ERR_SLOW_CONSUMER`
    */
   send(message: Uint8Array | string): Promise<void> {
     const lifecycle = this.#lifecycle;

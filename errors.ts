@@ -71,7 +71,10 @@ export type AddressErrorCode =
 /** Codes of a question that the statistics cannot answer. */
 export type StatsErrorCode = "ERR_NO_STATS_FOR_DAY";
 
-/** Codes of a refusal or failure that Parley itself reports to a peer. A handler may report codes of its own. */
+/**
+ * Codes of a refusal or failure that Parley itself reports to a peer. A handler may report codes of
+ * its own.
+ */
 export type RemoteErrorCode =
   | "ERR_AUTH"
   | "ERR_BUSY"
@@ -88,8 +91,8 @@ export type RemoteErrorCode =
   | "ERR_VERSION";
 
 /**
- * Every code that Parley raises. A {@linkcode RemoteError} may hold a code beside these, which a handler of the peer
- * chose: see {@linkcode RemoteError.peerCode}.
+ * Every code that Parley raises. A {@linkcode RemoteError} may hold a code beside these, which a
+ * handler of the peer chose: see {@linkcode RemoteError.peerCode}.
  */
 export type ParleyErrorCode =
   | FramingErrorCode
@@ -104,8 +107,8 @@ export type ParleyErrorCode =
   | RemoteErrorCode;
 
 /**
- * The base of every error that Parley raises once I/O has begun. Match on `code`, never on the text: the type of `code`
- * is a union, so that the compiler finds a misspelt one.
+ * The base of every error that Parley raises once I/O has begun. Match on `code`, never on the
+ * text: the type of `code` is a union, so that the compiler finds a misspelt one.
  *
  * A caller's mistake is a `TypeError` or a `RangeError` instead, thrown before any I/O.
  *
@@ -261,8 +264,8 @@ export class StatsError extends ParleyError {
 }
 
 /**
- * The peer's handler failed: its code and a short text, never a stack. A handler throws one to choose what its peer
- * learns.
+ * The peer's handler failed: its code and a short text, never a stack. A handler throws one to
+ * choose what its peer learns.
  *
  * @example Matching on a code that a handler of the peer chose
  * ```ts
@@ -280,7 +283,10 @@ export class RemoteError extends ParleyError {
     super(code as ParleyErrorCode, message, options);
   }
 
-  /** The same as `code`, for codes of your own: those that handlers choose are not in {@linkcode ParleyErrorCode}. */
+  /**
+   * The same as `code`, for codes of your own: those that handlers choose are not in
+   * {@linkcode ParleyErrorCode}.
+   */
   get peerCode(): string {
     return this.code;
   }

@@ -58,6 +58,7 @@ export {
   type ClientOptions,
   type ClientStatus,
   type ClientStatusEvent,
+  type CloseOptions,
   connect,
   type ConnectInfo,
   type ConnectOptions,

@@ -5,8 +5,9 @@ import { checkDurationMs, checkFunction, MAX_TIMER_MS } from "../options/check.t
 /** What a {@linkcode ReconnectPolicy} may decide by. */
 export interface ReconnectInfo {
   /**
-   * Number of the attempt that comes next, counted from the last link that was of use: 1 after the loss of such a link, or
-   * after the very first attempt failed. A link is of use once it has received something, or has lasted `healthyAfterMs`.
+   * Number of the attempt that comes next, counted from the last link that was of use: 1 after the
+   * loss of such a link, or after the very first attempt failed. A link is of use once it has
+   * received something, or has lasted `healthyAfterMs`.
    */
   readonly attempt: number;
   /** Why the last attempt failed, or the link was lost. */
@@ -25,20 +26,25 @@ export type ReconnectPolicy = (info: ReconnectInfo) => number | null;
 export interface ReconnectOptions {
   /** Shortest delay, in milliseconds: a server that restarts is back soon. @default {100} */
   readonly minDelayMs?: number | undefined;
-  /** Longest delay, in milliseconds: a server that was away for long is found again within that. @default {30000} */
+  /**
+   * Longest delay, in milliseconds: a server that was away for long is found again within that.
+   * @default {30000}
+   */
   readonly maxDelayMs?: number | undefined;
   /**
-   * Attempts that may fail in a row, beside the first one, before giving up; `Infinity` for never. The loss of a link is no
-   * failed attempt: every link that comes up starts the count over.
+   * Attempts that may fail in a row, beside the first one, before giving up; `Infinity` for never.
+   * The loss of a link is no failed attempt: every link that comes up starts the count over.
    *
    * @default {Infinity}
    */
   readonly maxAttempts?: number | undefined;
   /**
-   * Time that a link which has received nothing must have lasted for the delays to start over, in milliseconds. One that has
-   * received something starts them over in any case. So a server that accepts and fails at once is not dialled every 100 ms.
+   * Time that a link which has received nothing must have lasted for the delays to start over, in
+   * milliseconds. One that has received something starts them over in any case. So a server that
+   * accepts and fails at once is not dialled every 100 ms.
    *
-   * @default {5000} shorter than any proxy lets a connection be idle; and one attempt in five seconds does no harm
+   * @default {5000} shorter than any proxy lets a connection be idle; and one attempt in five
+   * seconds does no harm
    */
   readonly healthyAfterMs?: number | undefined;
   /** Decides in place of the delays above. */
@@ -57,9 +63,9 @@ export interface DelayBounds {
 const MAX_DOUBLINGS = 32;
 
 /**
- * Returns the delay before an attempt, with full jitter: evenly spread from the shortest delay to a bound that doubles
- * with every attempt, up to the longest delay. A thousand clients that lost the same server come back spread
- * out, not all at once.
+ * Returns the delay before an attempt, with full jitter: evenly spread from the shortest delay to a
+ * bound that doubles with every attempt, up to the longest delay. A thousand clients that lost the
+ * same server come back spread out, not all at once.
  *
  * @param attempt Number of the attempt that is to come, from 1
  * @param random A number from 0 to below 1
@@ -89,8 +95,8 @@ export function nextDelay(attempt: number, random: number, bounds: DelayBounds =
  *     └────────────────────┘ counts on
  * ```
  *
- * It counts attempts that failed in a row, which `maxAttempts` limits and any link sets back to 0. It counts attempts since a link
- * was of use, too: by those, delays grow.
+ * It counts attempts that failed in a row, which `maxAttempts` limits and any link sets back to 0.
+ * It counts attempts since a link was of use, too: by those, delays grow.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`.
  *
@@ -127,7 +133,8 @@ export class Backoff {
     const { minDelayMs = 100, maxAttempts = Infinity, healthyAfterMs = 5000, policy } = options;
     const action = "Cannot reconnect";
     const min = checkDurationMs(action, "minDelayMs", minDelayMs);
-    // A caller that sets only a shortest delay above the default of the longest delay means that delay for both.
+    // A caller that sets only a shortest delay above the default of the longest delay means that
+    // delay for both.
     const { maxDelayMs = Math.max(30_000, min) } = options;
     const max = checkDurationMs(action, "maxDelayMs", maxDelayMs, { minMs: min });
     this.#bounds = { minDelayMs: min, maxDelayMs: max };
@@ -142,7 +149,10 @@ export class Backoff {
     return this.#attempt;
   }
 
-  /** Sets the time at which dialling begins, from which the first outage is counted. Later calls change nothing. */
+  /**
+   * Sets the time at which dialling begins, from which the first outage is counted. Later calls
+   * change nothing.
+   */
   started(nowMs: number): void {
     this.#outageSinceMs ??= nowMs;
   }

@@ -4,7 +4,10 @@
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   now(): number;
-  /** Calls `callback` once, after `delayMs`. Returns the function that cancels that, which may be called at any time. */
+  /**
+   * Calls `callback` once, after `delayMs`. Returns the function that cancels that, which may be
+   * called at any time.
+   */
   after(delayMs: number, callback: () => void): () => void;
 }
 

@@ -16,20 +16,25 @@ export interface Deadline {
 export interface DeadlineOptions<T> extends Deadline {
   /** Makes the error of work that took too long. */
   readonly late: (timeoutMs: number) => unknown;
-  /** Takes what the work makes after its deadline, to close it: the caller never sees it. @default {drops it} */
+  /**
+   * Takes what the work makes after its deadline, to close it: the caller never sees it.
+   * @default {drops it}
+   */
   readonly discard?: ((late: T) => void) | undefined;
 }
 
 /**
- * Runs `work` under one deadline, and rejects when the deadline ends it, whether the work has stopped by then or not. The signal
- * that the work gets aborts with the same reason. No timer and no listener stays.
+ * Runs `work` under one deadline, and rejects when the deadline ends it, whether the work has
+ * stopped by then or not. The signal that the work gets aborts with the same reason. No timer and
+ * no listener stays.
  *
- * Work that does not listen to the signal is left behind. It must not be a promise that outlives many waits, because that would
- * keep a reaction of each: `Waiters` are for those. Work that must have ended when the caller goes on takes the signal of a
- * {@linkcode DeadlineSignal} in place of this function.
+ * Work that does not listen to the signal is left behind. It must not be a promise that outlives
+ * many waits, because that would keep a reaction of each: `Waiters` are for those. Work that must
+ * have ended when the caller goes on takes the signal of a {@linkcode DeadlineSignal} in place of
+ * this function.
  *
- * @throws `signal.reason` when the signal aborts first, what `late` makes when the time is over first, and otherwise what `work`
- * throws
+ * @throws `signal.reason` when the signal aborts first, what `late` makes when the time is over
+ * first, and otherwise what `work` throws
  *
  * @example
  * ```ts
@@ -58,8 +63,8 @@ export async function withDeadline<T>(
 }
 
 /**
- * A signal that aborts when another one does, or after a time. Its creator must stop it, because its timer would keep the
- * process alive.
+ * A signal that aborts when another one does, or after a time. Its creator must stop it, because
+ * its timer would keep the process alive.
  */
 export class DeadlineSignal implements Disposable {
   /** Aborts at the deadline, with the reason of the other signal or with what `late` made. */
@@ -90,8 +95,8 @@ export class DeadlineSignal implements Disposable {
 /**
  * Waits for `work`, or for the abort of `signal`, whichever comes first. For work that cannot be ended.
  *
- * @param discard takes what `work` makes after the abort, because the caller never sees it: a socket that comes up late must be
- * closed
+ * @param discard takes what `work` makes after the abort, because the caller never sees it: a
+ * socket that comes up late must be closed
  * @throws `signal.reason` when the signal aborts first, and otherwise what `work` rejects with
  */
 export function unlessAborted<T>(
@@ -119,7 +124,10 @@ export function unlessAborted<T>(
   return promise;
 }
 
-/** Waits for `work`, for `timeoutMs` at most. Returns whether the work was done by then; rejects when it rejects before. */
+/**
+ * Waits for `work`, for `timeoutMs` at most. Returns whether the work was done by then; rejects
+ * when it rejects before.
+ */
 export async function endsWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const done = new AbortController();
   try {
@@ -135,7 +143,10 @@ export function timeLimit(action: string, options: WaitOptions, fallbackMs: numb
   return options.timeoutMs ?? fallbackMs;
 }
 
-/** Returns what is left of `timeoutMs` since `startedMs` by `performance.now`: whole milliseconds, 1 at least. */
+/**
+ * Returns what is left of `timeoutMs` since `startedMs` by `performance.now`: whole milliseconds, 1
+ * at least.
+ */
 export function timeLeft(timeoutMs: number, startedMs: number): number {
   return Math.max(1, Math.ceil(timeoutMs - (performance.now() - startedMs)));
 }

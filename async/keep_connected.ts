@@ -7,7 +7,10 @@ import { pause } from "./pause.ts";
 export interface LinkEnd {
   /** Why it ended; `null` when the peer ended it in order. */
   readonly error: unknown;
-  /** Whether it proved to be of use: then delays start over, however short it was. See {@linkcode Backoff.used}. */
+  /**
+   * Whether it proved to be of use: then delays start over, however short it was. See
+   * {@linkcode Backoff.used}.
+   */
   readonly wasUsed: boolean;
 }
 
@@ -27,7 +30,10 @@ export interface Verdict {
   readonly error: unknown;
   /** Whether no repetition heals it: then there is no further attempt. */
   readonly isPermanent: boolean;
-  /** Delay before the next attempt in ms, in place of that of the backoff, which does not count the failure then. */
+  /**
+   * Delay before the next attempt in ms, in place of that of the backoff, which does not count the
+   * failure then.
+   */
   readonly delayMs?: number | undefined;
 }
 
@@ -45,7 +51,10 @@ export interface Retry {
 export type LoopEnd =
   /** The signal aborted. `error` is the last failure, if there was one. */
   | { readonly kind: "aborted"; readonly error: unknown }
-  /** There is no backoff, so the first failure ended it. `error` is as it came: `null` after an orderly end. */
+  /**
+   * There is no backoff, so the first failure ended it. `error` is as it came: `null` after an
+   * orderly end.
+   */
   | { readonly kind: "notRetried"; readonly error: unknown }
   /** The failure is permanent, or the attempts are used up. */
   | { readonly kind: "gaveUp"; readonly error: unknown }
@@ -59,18 +68,22 @@ export interface KeepConnectedOptions<Link> {
   /** Delays once there was a link; `null` when a link that is lost is not replaced. */
   readonly backoff: Backoff | null;
   /**
-   * Delays before the first link, where those differ: a caller may wait for the first link for a time, and want no other bound.
+   * Delays before the first link, where those differ: a caller may wait for the first link for a
+   * time, and want no other bound.
    *
    * @default {backoff}
    */
   readonly firstBackoff?: Backoff | null | undefined;
-  /** Makes a link that counts as one, such as after its trial (decision 0024); throws why it could not. Rejects soon after an abort. */
+  /**
+   * Makes a link that counts as one, such as after its trial (decision 0024); throws why it could
+   * not. Rejects soon after an abort.
+   */
   readonly connect: (signal: AbortSignal) => Promise<Link>;
   /** Closes a link that came up as the signal aborted. */
   readonly discard: (link: Link) => unknown;
   /**
-   * Uses a link until it ends. Called in the same moment in which the link is known to be wanted, so that what a close of the caller
-   * must end is registered before its first `await`.
+   * Uses a link until it ends. Called in the same moment in which the link is known to be wanted,
+   * so that what a close of the caller must end is registered before its first `await`.
    */
   readonly use: (link: Link) => Promise<LinkEnd>;
   /** Judges a failure. */
@@ -84,15 +97,17 @@ export interface KeepConnectedOptions<Link> {
 }
 
 /**
- * Keeps a link up: one attempt at a time, until `signal` aborts or there is no further attempt. Never rejects. It knows nothing of
- * what is connected: a client, a wire and an IPC client differ in the functions that they pass.
+ * Keeps a link up: one attempt at a time, until `signal` aborts or there is no further attempt.
+ * Never rejects. It knows nothing of what is connected: a client, a wire and an IPC client differ
+ * in the functions that they pass.
  *
  * ```text
  *   connect ──link──▶ use ──end──▶ classify ──▶ delay ──▶ onRetry ──▶ pause ──▶ connect …
  *      └──────────error────────────────┘ └─▶ permanent    └─▶ null: no attempts left
  * ```
  *
- * The count of failed attempts starts over with each link, delays start over after a link that proved itself: see {@linkcode Backoff}.
+ * The count of failed attempts starts over with each link, delays start over after a link that
+ * proved itself: see {@linkcode Backoff}.
  *
  * @example
  * ```ts

@@ -1,10 +1,14 @@
-// Rejections that no caller needs to handle, because a connection reports its end in other ways too; and refusals, which one must.
+// Rejections that no caller needs to handle, because a connection reports its end in other ways
+// too; and refusals, which one must.
 import { setImmediate } from "node:timers";
 
 /** Most refusals that one connection reports: a caller that floods would fill the log. */
 const MAX_REPORTS = 10;
 
-/** Marks the rejection of a promise as handled, so that it does not end the process. Returns the same promise. */
+/**
+ * Marks the rejection of a promise as handled, so that it does not end the process. Returns the
+ * same promise.
+ */
 export function ignoreRejection<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
@@ -19,9 +23,9 @@ export function rejected(error: unknown): Promise<never> {
 export type UnheardReport = (error: unknown) => void;
 
 /**
- * Makes rejections for the caller's own mistakes, and reports each that no caller handles by the end of the turn of the event loop,
- * because a forgotten `await` loses a message. An unhandled rejection would end the process, and a peer could cause that where its
- * messages are passed on.
+ * Makes rejections for the caller's own mistakes, and reports each that no caller handles by the
+ * end of the turn of the event loop, because a forgotten `await` loses a message. An unhandled
+ * rejection would end the process, and a peer could cause that where its messages are passed on.
  */
 export class Refusals {
   readonly #report: UnheardReport;
@@ -70,7 +74,10 @@ class Heard<T> extends Promise<T> {
   }
 }
 
-/** Returns a promise with the same outcome. When it rejects and no caller handles that, `report` takes the error, and the process goes on. */
+/**
+ * Returns a promise with the same outcome. When it rejects and no caller handles that, `report`
+ * takes the error, and the process goes on.
+ */
 export function reportUnheard<T>(promise: Promise<T>, report: UnheardReport): Promise<T> {
   const result = new Heard<T>((resolve, reject) => promise.then(resolve, reject));
   promise.catch((error) => setImmediate(() => result.isHeard || report(error)));

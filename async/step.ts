@@ -2,8 +2,9 @@
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
 
 /**
- * The waits of a loop over promises that other code makes, such as the chunks of a source. One failure ends the current wait and all
- * later ones. `Promise.race` with a promise that lives as long as the loop would keep a reaction of each round. One wait at a time.
+ * The waits of a loop over promises that other code makes, such as the chunks of a source. One
+ * failure ends the current wait and all later ones. `Promise.race` with a promise that lives as
+ * long as the loop would keep a reaction of each round. One wait at a time.
  */
 export class Step {
   readonly #options: WaitOptions;
@@ -18,7 +19,10 @@ export class Step {
     this.#late = late;
   }
 
-  /** Waits for `work`. When the wait ends early, what becomes of `work` is ignored. @throws what ended the wait */
+  /**
+   * Waits for `work`. When the wait ends early, what becomes of `work` is ignored. @throws what
+   * ended the wait
+   */
   async wait<T>(work: Promise<T>): Promise<T> {
     // A later failure has no other handler.
     work.catch(() => {});
@@ -44,7 +48,8 @@ export class Step {
 }
 
 /**
- * Reports to a loop that the stream under it is over. It listens to the stream once, however many segments the stream carries.
+ * Reports to a loop that the stream under it is over. It listens to the stream once, however many
+ * segments the stream carries.
  */
 export class EndWatch {
   readonly #closed: () => Promise<Error | undefined>;

@@ -13,9 +13,10 @@ const ORDINARY_DELAY_MS = 100;
 export type Sweep = (nowMs: number) => void;
 
 /**
- * Calls every entry at intervals, so that a timeout needs no timer of its own. The timer does not keep the process alive, and runs
- * only while there are entries. A change of the interval does not start the current period over: else connections that come and go
- * would postpone the timeouts of all others for ever.
+ * Calls every entry at intervals, so that a timeout needs no timer of its own. The timer does not
+ * keep the process alive, and runs only while there are entries. A change of the interval does not
+ * start the current period over: else connections that come and go would postpone the timeouts of
+ * all others for ever.
  */
 export class Sweeper {
   readonly #entries = new Set<Sweep>();
@@ -26,10 +27,16 @@ export class Sweeper {
   /** When the last sweep was, or the first entry was added, and when the next sweep is due, by the clock. */
   #sweptAtMs = 0;
   #dueAtMs = 0;
-  /** How long the process stood still, in ms: it did not see what peers sent or took meanwhile, so that time counts against no peer. */
+  /**
+   * How long the process stood still, in ms: it did not see what peers sent or took meanwhile, so
+   * that time counts against no peer.
+   */
   #lostMs = 0;
 
-  /** The time that sweeps see, in ms: that of the clock, without the time in which the process stood still. */
+  /**
+   * The time that sweeps see, in ms: that of the clock, without the time in which the process stood
+   * still.
+   */
   nowMs(): number {
     return this.clockMs() - this.#lostMs;
   }
@@ -42,7 +49,8 @@ export class Sweeper {
   /**
    * Adds an entry. Returns the function that removes it.
    *
-   * @param shortestMs the shortest timeout that the entry checks, in ms: the entry is called each quarter of it, at 10 to 1000 ms
+   * @param shortestMs the shortest timeout that the entry checks, in ms: the entry is called each
+   * quarter of it, at 10 to 1000 ms
    */
   add(sweep: Sweep, shortestMs: number): () => void {
     const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));

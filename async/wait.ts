@@ -27,11 +27,13 @@ export interface WaitHooks {
 function nothing(): void {}
 
 /**
- * Watches over a wait that has begun, and calls `cancel` when its signal aborts or its time is over. The caller must call the
- * result when the wait ends by itself; it may be called more than once. A signal that has aborted before is not seen: check
- * `options.signal.aborted` first. `Infinity` is no time limit.
+ * Watches over a wait that has begun, and calls `cancel` when its signal aborts or its time is
+ * over. The caller must call the result when the wait ends by itself; it may be called more than
+ * once. A signal that has aborted before is not seen: check `options.signal.aborted` first.
+ * `Infinity` is no time limit.
  *
- * All waits that end early are built on this function, so that no other code pairs a timer with an abort listener.
+ * All waits that end early are built on this function, so that no other code pairs a timer with an
+ * abort listener.
  *
  * @example
  * ```ts

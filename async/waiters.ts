@@ -2,8 +2,9 @@
 import { type WaitOptions, watchWait } from "./wait.ts";
 
 /**
- * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a client that asks every second while
- * its server is away for a day would keep all of them. Any number of waits at a time.
+ * Waits for a value. A promise would keep a reaction of each wait until it settles, so that a
+ * client that asks every second while its server is away for a day would keep all of them. Any
+ * number of waits at a time.
  */
 export class Waiters<T> {
   readonly #waiting = new Set<PromiseWithResolvers<T>>();

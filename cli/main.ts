@@ -9,7 +9,10 @@ import { dispatch } from "./dispatch.ts";
 import { list } from "./help.ts";
 import { print } from "./output/talk.ts";
 
-/** The version of the command line: as in deno.json, which a published module cannot read everywhere; a test compares them. */
+/**
+ * The version of the command line: as in deno.json, which a published module cannot read
+ * everywhere; a test compares them.
+ */
 export const VERSION = "0.1.0";
 
 const HELP = `parley ${VERSION}: messages and streams between processes

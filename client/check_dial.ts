@@ -1,4 +1,5 @@
-// checkDialOptions(): finds mistakes in options that show only when certificates are parsed or a backend is chosen.
+// checkDialOptions(): finds mistakes in options that show only when certificates are parsed or a
+// backend is chosen.
 import { ParleyError, TlsError } from "../errors.ts";
 import { dial } from "../net/dial.ts";
 import { checkUnixPath } from "../net/socket/unix_path.ts";
@@ -10,9 +11,10 @@ import type { ResolvedConnectTransportOptions } from "./options.ts";
 const CHECKED = AbortSignal.abort("checked");
 
 /**
- * Checks what {@linkcode resolveConnectOptions} cannot: certificates and keys that the options hold as texts, and options that the
- * chosen TLS backend or kind of socket would refuse. It opens nothing and reads no file, because files may change. A client that dials
- * again and again calls this once, before its first attempt.
+ * Checks what {@linkcode resolveConnectOptions} cannot: certificates and keys that the options hold
+ * as texts, and options that the chosen TLS backend or kind of socket would refuse. It opens
+ * nothing and reads no file, because files may change. A client that dials again and again calls
+ * this once, before its first attempt.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  * @throws {TlsError} `ERR_CERT_KEY_MISMATCH` or `ERR_CERT_UNTRUSTED` when `cert` and `key` do not fit
@@ -37,7 +39,10 @@ async function resolveTexts(tls: ClientTlsOptions): Promise<ResolvedClientTls> {
   return "certFile" in tls && tls.certFile !== undefined ? { ...resolved, cert: "", key: "" } : resolved;
 }
 
-/** Whether no later attempt can succeed. A certificate that is not valid at this time may be: the clock may be wrong. */
+/**
+ * Whether no later attempt can succeed. A certificate that is not valid at this time may be: the
+ * clock may be wrong.
+ */
 function isMistake(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return true;
   if (error instanceof TlsError) return error.code !== "ERR_CERT_EXPIRED";

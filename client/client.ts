@@ -25,16 +25,16 @@ import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 const textEncoder = new TextEncoder();
 
 /**
- * Keeps a link to a server connected: dials, and dials again when the link is lost, after a random delay that grows.
- * Messages are sent when there is a link, and received from one link after the other. A server that ends its
- * direction ends the link. A link that ends at once counts as a failed attempt: see `trialMs`.
+ * Keeps a link to a server connected: dials, and dials again when the link is lost, after a random delay that
+ * grows. Messages are sent when there is a link, and received from one link after the other. A server that
+ * ends its direction ends the link. A link that ends at once counts as a failed attempt: see `trialMs`.
  *
- * The process lives while the client is open. Refused credentials (an `AuthError`), a wrong option and a missing
- * permission end the client; nothing else does, unless `reconnect` says so. After a TLS alert that refuses our
- * certificate the client dials again, because either side may get another certificate.
+ * The process lives while the client is open. Refused credentials (an `AuthError`), a wrong option and a
+ * missing permission end the client; nothing else does, unless `reconnect` says so. After a TLS alert that
+ * refuses our certificate the client dials again, because either side may get another certificate.
  *
- * One reader at a time; `send`, `flush` and `close` may be called concurrently, and messages leave in the order of
- * the calls.
+ * One reader at a time; `send`, `flush` and `close` may be called concurrently, and messages leave in the
+ * order of the calls.
  *
  * @example
  * ```ts
@@ -114,12 +114,17 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return this.#feed.current.status;
   }
 
-  /** The current link, to look at or to tune; `null` while there is none. Messages sent on it directly are not kept for the next link. */
+  /**
+   * The current link, to look at or to tune; `null` while there is none. Messages sent on it directly are not
+   * kept for the next link.
+   */
   get connection(): Connection<Data> | null {
     return this.#link;
   }
 
-  /** Iterates over statuses, from the current one to `closed`. A watcher that is 256 behind loses the oldest. */
+  /**
+   * Iterates over statuses, from the current one to `closed`. A watcher that is 256 behind loses the oldest.
+   */
   statuses(): AsyncIterableIterator<ClientStatusEvent, undefined> {
     return this.#feed.watch();
   }
@@ -130,10 +135,11 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has accepted the
-   * message. When that link is lost before the message was given to the kernel, it goes out first on the next link; when part of it
-   * was, it is not sent again, and the status that reports the loss counts it. The bytes must not be changed until
-   * {@linkcode flush} resolves. A refusal that nothing waits for is logged, to the console without a logger.
+   * Sends one message; a string goes as UTF-8. Waits for a link, and for room on it: resolves when a link has
+   * accepted the message. When that link is lost before the message was given to the kernel, it goes out
+   * first on the next link; when part of it was, it is not sent again, and the status that reports the loss
+   * counts it. The bytes must not be changed until {@linkcode flush} resolves. A refusal that nothing waits
+   * for is logged, to the console without a logger.
    *
    * @throws {FramingError} when the framing refuses the message
    * @throws {LimitError} `ERR_QUEUE_FULL` when `maxQueuedBytes` wait already
@@ -158,8 +164,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Receives the next message, across links. `null` once the client was closed in order and all is read; throws what made it give up.
-   * A wait that ends early loses nothing: the message goes to the next reader.
+   * Receives the next message, across links. `null` once the client was closed in order and all is read;
+   * throws what made it give up. A wait that ends early loses nothing: the message goes to the next reader.
    *
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` after `timeoutMs`
    * @throws {TypeError} when another reader waits already
@@ -168,18 +174,22 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return this.#incoming.receive(options);
   }
 
-  /** Iterates over messages, across links, until the client is closed. Throws what made it give up. Leaving the loop closes nothing. */
+  /**
+   * Iterates over messages, across links, until the client is closed. Throws what made it give up. Leaving
+   * the loop closes nothing.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const incoming = this.#incoming;
     return iterate(() => incoming.next());
   }
 
   /**
-   * Closes in order: writes what a link has accepted if there is one, within `timeoutMs` (`closeTimeoutMs` unless it is given),
-   * then closes it. Messages received so far can still be read. Idempotent: a later call shares the first one's time and outcome.
+   * Closes in order: writes what a link has accepted if there is one, within `timeoutMs` (`closeTimeoutMs`
+   * unless it is given), then closes it. Messages received so far can still be read. Idempotent: a later call
+   * shares the first one's time and outcome.
    *
-   * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave up; it counts
-   * their bytes
+   * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave
+   * up; it counts their bytes
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
   close(options: CloseOptions = {}): Promise<void> {
@@ -192,8 +202,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Ends now: the link is cut, what waits to be sent is dropped, and pending calls reject with an error whose cause is `reason`.
-   * Idempotent.
+   * Ends now: the link is cut, what waits to be sent is dropped, and pending calls reject with an error whose
+   * cause is `reason`. Idempotent.
    */
   abort(reason?: unknown): void {
     this.#isAborted = true;
@@ -297,7 +307,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Uses a link until it ends. */
   async #use(link: Connection<Data>): Promise<LinkEnd> {
     this.#onUp(link);
-    // When the peer ends its direction, the link ends: what the peer will not read any more goes to the next link.
+    // When the peer ends its direction, the link ends: what the peer will not read any more goes to the next
+    // link.
     await link.inputEnded;
     if (this.#closing === null) link.closeNow();
     const end = await link.closed;

@@ -11,19 +11,22 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** When to dial again; `false` closes the client when the link is lost or the first attempt fails. */
   reconnect?: ReconnectOptions | false | undefined;
   /**
-   * Prepares each new link, for example by a login. The client calls it before the link counts as connected, and awaits it. Messages that
-   * it sends on the link leave before all waiting messages, and it may receive from the link; {@linkcode Client.send} waits until it
-   * is done. When it throws or rejects, the attempt has failed with that error, and an `AuthError` ends the client. It may take the rest
-   * of `timeoutMs` after dialling; after that, or when the client is closed, the link is aborted and `link.signal` aborts.
+   * Prepares each new link, for example by a login. The client calls it before the link counts as
+   * connected, and awaits it. Messages that it sends on the link leave before all waiting messages,
+   * and it may receive from the link; {@linkcode Client.send} waits until it is done. When it
+   * throws or rejects, the attempt has failed with that error, and an `AuthError` ends the client.
+   * It may take the rest of `timeoutMs` after dialling; after that, or when the client is closed,
+   * the link is aborted and `link.signal` aborts.
    *
    * @default {nothing}
    */
   onConnect?: OnConnect<Data> | undefined;
   /**
-   * Time in ms of the trial of a new link: it counts as connected, and accepts messages, when the server has sent something or
-   * the trial is over. The trial lasts twice as long as dialling took where that is more, up to 1000 ms. It keeps messages from
-   * a full server, from a balancer without a server, and from a server that refuses our certificate after the
-   * handshake, because these end a link at once. 0 sends without waiting.
+   * Time in ms of the trial of a new link: it counts as connected, and accepts messages, when the
+   * server has sent something or the trial is over. The trial lasts twice as long as dialling took
+   * where that is more, up to 1000 ms. It keeps messages from a full server, from a balancer
+   * without a server, and from a server that refuses our certificate after the handshake, because
+   * these end a link at once. 0 sends without waiting.
    *
    * @default {50} too short for a person to notice, and a refusal on the same machine or network comes sooner
    */
@@ -31,9 +34,9 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Whether statistics start over with each link. @default {false} */
   dropOldStats?: boolean | undefined;
   /**
-   * Most bytes of messages that wait for a link or for room on it; above, `send` rejects with `ERR_QUEUE_FULL`. Each
-   * message counts 640 bytes more, here and for `highWaterBytes`, because keeping it costs that. The same limit holds for
-   * unread messages from links that have ended.
+   * Most bytes of messages that wait for a link or for room on it; above, `send` rejects with
+   * `ERR_QUEUE_FULL`. Each message counts 640 bytes more, here and for `highWaterBytes`, because
+   * keeping it costs that. The same limit holds for unread messages from links that have ended.
    *
    * @default {8388608}
    */
@@ -41,7 +44,8 @@ export interface ClientOptions<Data = unknown> extends ConnectOptions<Data> {
   /** Abort closes the client, as {@linkcode Client.close} does. */
   signal?: AbortSignal | undefined;
   /**
-   * Logs links that come up and are lost, and each `send` that was refused for a mistake of the caller and not awaited.
+   * Logs links that come up and are lost, and each `send` that was refused for a mistake of the
+   * caller and not awaited.
    *
    * @default {none; {@linkcode Client.statuses} announces links, and the console shows refused messages}
    */

@@ -29,11 +29,14 @@ import {
 } from "./options.ts";
 
 /**
- * Connects to a server. One deadline holds for all of it: reading certificate files, dialling and the TLS handshake.
+ * Connects to a server. One deadline holds for all of it: reading certificate files, dialling and
+ * the TLS handshake.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
- * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`; its text says what hung: the name, TCP or TLS
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID`
+ * when it cannot be reached
+ * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`; its text says
+ * what hung: the name, TCP or TLS
  * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
  *
  * @example
@@ -59,11 +62,13 @@ export async function connect<Data = unknown>(options: ConnectOptions<Data>): Pr
 }
 
 /**
- * Connects as {@linkcode connect} does, and returns the bytes without messages around them: what `MuxSession` and `Connection` stand on,
- * for a protocol that is not Parley's own. The caller closes the transport, or lets the session on it do so.
+ * Connects as {@linkcode connect} does, and returns the bytes without messages around them: what
+ * `MuxSession` and `Connection` stand on, for a protocol that is not Parley's own. The caller
+ * closes the transport, or lets the session on it do so.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID`
+ * when it cannot be reached
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
  * @throws {TlsError} when the handshake failed, or the server's certificate cannot be trusted
  *
@@ -147,7 +152,8 @@ async function dialInTime(
     const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: ${hungAt(stage)}`;
     return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
   };
-  // Waits for the attempt's own end: nothing of it is left when this rejects, and a client never dials twice at a time.
+  // Waits for the attempt's own end: nothing of it is left when this rejects, and a client never
+  // dials twice at a time.
   using deadline = new DeadlineSignal({ signal, timeoutMs, late });
   return await dialTarget(options, deadline.signal, (next) => stage = next);
 }

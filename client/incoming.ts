@@ -6,8 +6,9 @@ import { TimeoutError } from "../errors.ts";
 import { checkReceive } from "../connection/waiter.ts";
 
 /**
- * Reads the links of a client in order: the messages that a lost link had received come before those of the next link. The end of a
- * link ends nothing here; only {@linkcode end} does. One reader at a time.
+ * Reads the links of a client in order: the messages that a lost link had received come before
+ * those of the next link. The end of a link ends nothing here; only {@linkcode end} does. One
+ * reader at a time.
  */
 export class IncomingMessages {
   readonly #maxHeldBytes: number;
@@ -32,7 +33,8 @@ export class IncomingMessages {
   }
 
   /**
-   * Drops unread messages of the oldest links that have ended, where those hold too much in all. Returns how many bytes it dropped.
+   * Drops unread messages of the oldest links that have ended, where those hold too much in all.
+   * Returns how many bytes it dropped.
    */
   dropExcess(): number {
     let held = 0;
@@ -49,7 +51,10 @@ export class IncomingMessages {
     return dropped;
   }
 
-  /** Ends the messages: there will be no more links. `error` is thrown once all is read; `null` is an orderly end. */
+  /**
+   * Ends the messages: there will be no more links. `error` is thrown once all is read; `null` is
+   * an orderly end.
+   */
   end(error: unknown): void {
     this.#ended ??= { error };
     this.#wake?.();
@@ -143,7 +148,10 @@ export class IncomingMessages {
     }
   }
 
-  /** Goes on to the next link. The client's statuses report why a link ended; a mistake of the caller is thrown. */
+  /**
+   * Goes on to the next link. The client's statuses report why a link ended; a mistake of the
+   * caller is thrown.
+   */
   #leave(link: Connection | null, error: unknown, options: ReceiveOptions): void {
     if (link === null) return;
     // Another reader reads from the link itself; or there is no message now, and the caller does not wait.

@@ -30,13 +30,16 @@ export interface ConnectTransportOptions {
   /** Sends small writes at once. @default {true} */
   noDelay?: boolean | undefined;
   /**
-   * Over plain TCP, ends broken connections by a reset, so that the peer can distinguish a break from an orderly end: for proxies
-   * and downloads. With TLS the peer always can.
+   * Over plain TCP, ends broken connections by a reset, so that the peer can distinguish a break
+   * from an orderly end: for proxies and downloads. With TLS the peer always can.
    *
    * @default {false} because it needs sockets of node:net, which are up to a fifth slower with small messages
    */
   canReset?: boolean | undefined;
-  /** Lets the kernel probe a silent peer, after `delayMs` over TLS of node. @default {false} because `receiveTimeoutMs` detects more */
+  /**
+   * Lets the kernel probe a silent peer, after `delayMs` over TLS of node.
+   * @default {false} because `receiveTimeoutMs` detects more
+   */
   keepAlive?: KeepAlive | undefined;
   /** Longest time in ms for the whole attempt: files, name, dialling, TLS. @default {10000} */
   timeoutMs?: number | undefined;
@@ -141,7 +144,10 @@ function resolveTarget(
   return { target: { hostname, port }, targetText: JSON.stringify(`${shown}:${port}`) };
 }
 
-/** Refuses options that must fail, before any file is read; otherwise a client would dial in vain for ever. */
+/**
+ * Refuses options that must fail, before any file is read; otherwise a client would dial in vain
+ * for ever.
+ */
 function checkTls(tls: ClientTlsOptions): void {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(

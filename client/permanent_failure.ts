@@ -2,9 +2,10 @@
 import { AuthError } from "../errors.ts";
 
 /**
- * Returns whether it is of no use to dial again: the peer refused our credentials, or a permission is missing. No other failure of an
- * attempt ends a client: a file that is half written now is whole a moment later. Mistakes in the options are found before the first
- * attempt, by {@linkcode resolveConnectOptions} and {@linkcode checkDialOptions}.
+ * Returns whether it is of no use to dial again: the peer refused our credentials, or a permission
+ * is missing. No other failure of an attempt ends a client: a file that is half written now is
+ * whole a moment later. Mistakes in the options are found before the first attempt, by
+ * {@linkcode resolveConnectOptions} and {@linkcode checkDialOptions}.
  *
  * @example
  * ```ts

@@ -1,4 +1,5 @@
-// Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few messages as possible.
+// Outbox: messages of a Client that are not yet in the kernel, so that a lost link loses as few
+// messages as possible.
 import type { Connection } from "../connection.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
@@ -23,23 +24,27 @@ interface Entry {
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /**
- * What became of the messages of a link that was lost. Each message is in one of four counts. TCP does not report what has reached
- * the peer's program: a sender that must know needs an answer from the peer.
+ * What became of the messages of a link that was lost. Each message is in one of four counts. TCP
+ * does not report what has reached the peer's program: a sender that must know needs an answer from
+ * the peer.
  */
 export interface LinkLoss {
   /**
-   * Messages that were completely in the kernel, after bytes last came from the server: it may or may not have read them.
-   * These and the {@linkcode uncertainMessages} may be lost.
+   * Messages that were completely in the kernel, after bytes last came from the server: it may or
+   * may not have read them. These and the {@linkcode uncertainMessages} may be lost.
    */
   readonly handedMessages: number;
   /** Messages of which a part was in the kernel; they are not sent again. */
   readonly uncertainMessages: number;
-  /** Messages that no link has begun to write: they leave first on the next link. When the client is closed, they are dropped. */
+  /**
+   * Messages that no link has begun to write: they leave first on the next link. When the client is
+   * closed, they are dropped.
+   */
   readonly keptMessages: number;
   /**
-   * Messages that were completely in the kernel before bytes last came from the server: it has most likely read
-   * them. A message that crossed those bytes, or that the server left unread while it sent other messages, may
-   * still be lost.
+   * Messages that were completely in the kernel before bytes last came from the server: it has most
+   * likely read them. A message that crossed those bytes, or that the server left unread while it
+   * sent other messages, may still be lost.
    */
   readonly earlierMessages: number;
 }
@@ -64,10 +69,11 @@ export interface SendBufferOptions {
  *                    #head               #next
  * ```
  *
- * When the link is lost, messages that its transport never saw go out first on the next link; those that were under way
- * are reported as uncertain and never sent twice.
+ * When the link is lost, messages that its transport never saw go out first on the next link; those
+ * that were under way are reported as uncertain and never sent twice.
  *
- * Everything may be called at any time, and concurrently: messages leave in the order of the calls of {@linkcode push}.
+ * Everything may be called at any time, and concurrently: messages leave in the order of the calls
+ * of {@linkcode push}.
  */
 export class SendBuffer {
   readonly #options: SendBufferOptions;
@@ -78,7 +84,10 @@ export class SendBuffer {
   /** Cost of what was given and is not written, and of what waits. */
   #givenCost = 0;
   #waitingCost = 0;
-  /** Messages of the current link that the kernel got before the server was last heard, as far as looked at. */
+  /**
+   * Messages of the current link that the kernel got before the server was last heard, as far as
+   * looked at.
+   */
   #earlier = 0;
   /** Messages of the current link that the kernel has beside those. */
   #handed = 0;
@@ -226,7 +235,10 @@ export class SendBuffer {
     return this.#givenCost < this.#options.highWaterBytes;
   }
 
-  /** Passes waiting messages to the link, as far as it has room, and goes on when the link has written them. */
+  /**
+   * Passes waiting messages to the link, as far as it has room, and goes on when the link has
+   * written them.
+   */
   #pump(): void {
     const link = this.#link;
     if (link === null) return;
@@ -269,7 +281,10 @@ export class SendBuffer {
     entry.taken = null;
   }
 
-  /** The link's framing was changed to one that refuses the message; or nothing more can be sent on this link. */
+  /**
+   * The link's framing was changed to one that refuses the message; or nothing more can be sent on
+   * this link.
+   */
   #onRefused(link: Connection, error: unknown): void {
     if (this.#link !== link) return;
     if (error instanceof ClosedError || error instanceof TimeoutError) return;

@@ -4,7 +4,8 @@ import { ParleyError } from "../errors.ts";
 import type { LinkLoss } from "./send_buffer.ts";
 
 /**
- * Whether a client has a link. A link counts once `onConnect` is done, and the server has sent something or the link has lived for `trialMs`.
+ * Whether a client has a link. A link counts once `onConnect` is done, and the server has sent
+ * something or the link has lived for `trialMs`.
  *
  * ```text
  * connecting ──▶ connected ◀──▶ reconnecting
@@ -26,16 +27,18 @@ export interface ClientStatusEvent {
   /** Why the link was lost, an attempt failed, or the client gave up. */
   readonly error?: unknown | undefined;
   /**
-   * How the server left, if the server ended the link or the attempt: `"orderly"` after all that it had sent, `"vanished"` after a
-   * reset, or over TLS without the mark of an orderly end. Absent if this side ended the link, for example after a time-out. Over
-   * plain TCP and unix sockets the system ends the direction of a killed process in order, unless that process had left bytes unread.
+   * How the server left, if the server ended the link or the attempt: `"orderly"` after all that it
+   * had sent, `"vanished"` after a reset, or over TLS without the mark of an orderly end. Absent if
+   * this side ended the link, for example after a time-out. Over plain TCP and unix sockets the
+   * system ends the direction of a killed process in order, unless that process had left bytes
+   * unread.
    */
   readonly serverLeft?: "orderly" | "vanished" | undefined;
   /** What became of accepted messages, if a link was lost or closed. */
   readonly loss?: LinkLoss | undefined;
   /**
-   * Bytes of unread messages from links that have ended, which are dropped now because they exceeded `maxQueuedBytes`; absent when
-   * there are none.
+   * Bytes of unread messages from links that have ended, which are dropped now because they
+   * exceeded `maxQueuedBytes`; absent when there are none.
    */
   readonly droppedBytes?: number | undefined;
 }

@@ -46,7 +46,10 @@ export class ClientTally {
     this.#counters.connectFailures++;
   }
 
-  /** Counts a link that came up. With `dropOld`, nothing before it counts any more except for the attempt that led to it. */
+  /**
+   * Counts a link that came up. With `dropOld`, nothing before it counts any more except for the
+   * attempt that led to it.
+   */
   opened(dropOld: boolean): void {
     if (dropOld) {
       this.#counters = { ...newClientCounters(), connectAttempts: 1 };

@@ -11,8 +11,8 @@ export interface ConnectInfo {
 }
 
 /**
- * Prepares each new link, for example by a login. Messages that it sends on the link leave before those that wait for one. Messages that
- * it receives go to no other reader.
+ * Prepares each new link, for example by a login. Messages that it sends on the link leave before
+ * those that wait for one. Messages that it receives go to no other reader.
  */
 export type OnConnect<Data = unknown> = (link: Connection<Data>, info: ConnectInfo) => unknown;
 
@@ -37,8 +37,8 @@ const LAST_WORDS_MS = 1000;
 const MAX_SILENCE_MS = 1000;
 
 /**
- * Returns for how long a link that receives nothing must live, in ms: a refusal takes a round trip, and dialling took at least
- * one.
+ * Returns for how long a link that receives nothing must live, in ms: a refusal takes a round trip,
+ * and dialling took at least one.
  *
  * @example
  * ```ts
@@ -56,8 +56,9 @@ export function silenceFor(trialMs: number, dialMs: number): number {
 }
 
 /**
- * Resolves once the link counts as one: `onConnect` is done, and the link has received something or lived long enough. A link that
- * has ended meanwhile counts if it has received something, because that must be read.
+ * Resolves once the link counts as one: `onConnect` is done, and the link has received something or
+ * lived long enough. A link that has ended meanwhile counts if it has received something, because
+ * that must be read.
  *
  * @throws what `onConnect` throws, and why the link ended before it counted; the link is closed then
  */
@@ -96,7 +97,10 @@ async function prepare<Data>(
   );
 }
 
-/** Rejects some time after the link has ended: until then `onConnect` can read the last messages, and say what they mean. */
+/**
+ * Rejects some time after the link has ended: until then `onConnect` can read the last messages,
+ * and say what they mean.
+ */
 async function linkEnded<Data>(
   link: Connection<Data>,
   { targetText }: Trial<Data>,
@@ -116,7 +120,8 @@ async function linkEnded<Data>(
 /** Waits until the link has received something, or has lived for long enough. */
 async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: Trial<Data>): Promise<void> {
   let leftMs = silenceMs;
-  // In growing steps: an early end is seen early, and a process that stands still for long does not use up all the time at once.
+  // In growing steps: an early end is seen early, and a process that stands still for long does not
+  // use up all the time at once.
   for (let stepMs = 1; leftMs > 0 && !hasEnded(link) && !hasReceived(link); stepMs *= 2) {
     const ms = Math.min(stepMs, leftMs);
     leftMs -= ms;

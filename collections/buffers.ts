@@ -6,17 +6,26 @@ export const SMALL_BYTES: number = 8 * 1024;
 /** Most bytes that are joined into one write. */
 export const LARGE_BYTES: number = 64 * 1024;
 
-/** Most bytes that are joined into one write on a link that has proved to be fast: 256 KiB and some headers. */
+/**
+ * Most bytes that are joined into one write on a link that has proved to be fast: 256 KiB and some
+ * headers.
+ */
 export const HUGE_BYTES: number = 257 * 1024;
 
-/** Most bytes kept in buffers of each size: 512 small, 64 large, 15 huge buffers. The garbage collector gets the rest. */
+/**
+ * Most bytes kept in buffers of each size: 512 small, 64 large, 15 huge buffers. The garbage
+ * collector gets the rest.
+ */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
 const small: Uint8Array[] = [];
 const large: Uint8Array[] = [];
 const huge: Uint8Array[] = [];
 
-/** Returns a buffer for at least `bytes`, which must be 257 KiB at most. It still contains what it was used for before. */
+/**
+ * Returns a buffer for at least `bytes`, which must be 257 KiB at most. It still contains what it
+ * was used for before.
+ */
 export function takeBuffer(bytes: number): Uint8Array {
   if (bytes <= SMALL_BYTES) return small.pop() ?? new Uint8Array(SMALL_BYTES);
   if (bytes <= LARGE_BYTES) return large.pop() ?? new Uint8Array(LARGE_BYTES);

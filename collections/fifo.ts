@@ -1,11 +1,14 @@
 // Fifo: a first-in, first-out queue in constant time.
 
-/** Empty places at the front before the rest moves up: a queue that never runs empty must not grow with all it ever held. */
+/**
+ * Empty places at the front before the rest moves up: a queue that never runs empty must not grow
+ * with all it ever held.
+ */
 const MAX_GAP = 64;
 
 /**
- * A queue that forgets what was taken out of it. `Array.shift` moves all that follows, so that a long queue would cost the square of
- * its length.
+ * A queue that forgets what was taken out of it. `Array.shift` moves all that follows, so that a
+ * long queue would cost the square of its length.
  *
  * @example
  * ```ts

@@ -1,4 +1,5 @@
-// PendingBytes: bytes that wait to be written, in order: small frames joined in buffers, large data where it lies.
+// PendingBytes: bytes that wait to be written, in order: small frames joined in buffers, large data
+// where it lies.
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
 import { Fifo } from "./fifo.ts";
 
@@ -17,8 +18,8 @@ export interface Segment {
 }
 
 /**
- * The segments of a write side, and behind them the buffer being filled. The write side encodes into {@linkcode room}, from
- * {@linkcode filled} on, and then moves `filled`.
+ * The segments of a write side, and behind them the buffer being filled. The write side encodes
+ * into {@linkcode room}, from {@linkcode filled} on, and then moves `filled`.
  *
  * Not for concurrent use: it belongs to one write side.
  */
@@ -61,7 +62,10 @@ export class PendingBytes {
     this.filled = 0;
   }
 
-  /** Lines up the sender's own bytes, from `start` on, behind what was sealed. `written` goes with the last of them. */
+  /**
+   * Lines up the sender's own bytes, from `start` on, behind what was sealed. `written` goes with
+   * the last of them.
+   */
   pushOwn(data: Uint8Array, start: number, written: PromiseWithResolvers<void> | null = null): void {
     for (let at = start; at < data.length; at += SLICE_BYTES) {
       const bytes = data.subarray(at, at + SLICE_BYTES);

@@ -9,8 +9,9 @@ interface Entry<Key, Value> {
 }
 
 /**
- * A map in the order of last use. A plain `Map` keeps an order too, but finding its first key walks over every slot that was deleted
- * before it: at 65 536 entries a flood of new sources would cost 20 µs for each source.
+ * A map in the order of last use. A plain `Map` keeps an order too, but finding its first key walks
+ * over every slot that was deleted before it: at 65 536 entries a flood of new sources would cost
+ * 20 µs for each source.
  *
  * @example
  * ```ts

@@ -10,16 +10,19 @@ const TOLERANCE_MS = 0.001;
 export interface TokenBucketOptions {
   /** Tokens that come back per second; greater than 0. */
   readonly perSecond: number;
-  /** Most tokens that the bucket holds, and those that it starts with. @default {one second of the rate, at least 1} */
+  /**
+   * Most tokens that the bucket holds, and those that it starts with.
+   * @default {one second of the rate, at least 1}
+   */
   readonly burst?: number | undefined;
 }
 
 /**
- * A token bucket. A count above the burst passes when the bucket is full, because it could never pass otherwise. It leaves a debt of
- * 30 seconds of the rate at most.
+ * A token bucket. A count above the burst passes when the bucket is full, because it could never
+ * pass otherwise. It leaves a debt of 30 seconds of the rate at most.
  *
- * `nowMs` is the time of a clock that does not go back, such as `performance.now()`. If it does go back, no token is added until it
- * has moved on again.
+ * `nowMs` is the time of a clock that does not go back, such as `performance.now()`. If it does go
+ * back, no token is added until it has moved on again.
  *
  * @example
  * ```ts
@@ -70,8 +73,8 @@ export class TokenBucket {
   }
 
   /**
-   * Returns whether {@linkcode tryTake} would take `count`. A count above the burst passes when the bucket is full
-   * (it could never pass otherwise) and leaves a debt.
+   * Returns whether {@linkcode tryTake} would take `count`. A count above the burst passes when the
+   * bucket is full (it could never pass otherwise) and leaves a debt.
    */
   has(count: number, nowMs: number): boolean {
     this.#refill(nowMs);
@@ -92,7 +95,10 @@ export class TokenBucket {
     return waitMs < TOLERANCE_MS ? 0 : waitMs;
   }
 
-  /** Returns the milliseconds in which the bucket will have had `count` tokens in all, with those that it holds. Changes nothing. */
+  /**
+   * Returns the milliseconds in which the bucket will have had `count` tokens in all, with those
+   * that it holds. Changes nothing.
+   */
   drainMs(count: number, nowMs: number): number {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     const held = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);

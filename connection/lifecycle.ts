@@ -1,4 +1,5 @@
-// ConnectionLifecycle: the parts of one connection, and how it ends: in order, at once, by its peer or by a fault.
+// ConnectionLifecycle: the parts of one connection, and how it ends: in order, at once, by its peer
+// or by a fault.
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
@@ -25,8 +26,9 @@ export interface LifecycleSetup
   extends UpkeepSetup, Pick<ConnectionSetup<unknown>, "rateGate" | "onRatePause" | "observer"> {}
 
 /**
- * The state of one connection, and all that changes it. It makes the parts, which report to it: the queue of each direction, and the
- * upkeep that watches the timeouts. Every pending promise of theirs settles when the connection ends.
+ * The state of one connection, and all that changes it. It makes the parts, which report to it: the
+ * queue of each direction, and the upkeep that watches the timeouts. Every pending promise of
+ * theirs settles when the connection ends.
  *
  * Everything may be called at any time, and concurrently: the first call that ends the connection counts.
  */
@@ -89,7 +91,10 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     return new ClosedError("ERR_CLOSED", `Cannot ${action}: ${why}`);
   }
 
-  /** Whether a message is refused for what the caller did, and not because the connection ends: nothing else reports that. */
+  /**
+   * Whether a message is refused for what the caller did, and not because the connection ends:
+   * nothing else reports that.
+   */
   get isCallersFault(): boolean {
     return this.state === "open" && this.error === null;
   }
@@ -101,7 +106,10 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     return new ClosedError("ERR_CLOSED", who);
   }
 
-  /** Ends our direction once all that was sent is written. It resolves only if the peer reads to an end in order. */
+  /**
+   * Ends our direction once all that was sent is written. It resolves only if the peer reads to an
+   * end in order.
+   */
   closeWrite(): Promise<void> {
     if (this.#writesEnding !== undefined) return this.#writesEnding;
     if (this.state !== "open" || this.error !== null) return rejected(this.refusal("end the writing side"));
@@ -162,7 +170,10 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     else this.onInputFault(error);
   }
 
-  /** Writing is over. The peer may have said why before it left, so reading goes on until it ends, or for a moment. */
+  /**
+   * Writing is over. The peer may have said why before it left, so reading goes on until it ends,
+   * or for a moment.
+   */
   onWriteError(error: Error): void {
     const { writeQueue } = this;
     if (error instanceof ClosedError && error.code === "ERR_SLOW_CONSUMER") {
@@ -272,7 +283,10 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
   }
 }
 
-/** Whether the peer must learn that the end is not in order. An idle connection is no fault, and nothing is lost by its end. */
+/**
+ * Whether the peer must learn that the end is not in order. An idle connection is no fault, and
+ * nothing is lost by its end.
+ */
 function isFault(error: Error): boolean {
   return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
 }

@@ -10,7 +10,8 @@ export interface ConnectionOptions {
   /**
    * Most bytes in one message, either way, 1 to 1073741824.
    *
-   * @default {1048576} the default of NATS: enough for most records, and little memory for each of a thousand peers
+   * @default {1048576} the default of NATS: enough for most records, and little memory for each of
+   * a thousand peers
    */
   maxMessageBytes?: number | undefined;
   /**
@@ -20,14 +21,15 @@ export interface ConnectionOptions {
    */
   highWaterBytes?: number | undefined;
   /**
-   * Above this many bytes that are not yet in the kernel, the connection ends with `ERR_SLOW_CONSUMER`. Only a caller that sends without
-   * waiting reaches it.
+   * Above this many bytes that are not yet in the kernel, the connection ends with
+   * `ERR_SLOW_CONSUMER`. Only a caller that sends without waiting reaches it.
    *
    * @default {8388608}
    */
   maxQueuedBytes?: number | undefined;
   /**
-   * Most bytes that are read before a reader asks for them, 1024 to 1073741824. Beyond that the peer has to wait.
+   * Most bytes that are read before a reader asks for them, 1024 to 1073741824. Beyond that the
+   * peer has to wait.
    *
    * @default {65536} one full read
    */
@@ -35,8 +37,9 @@ export interface ConnectionOptions {
   /**
    * Longest time in ms in which the peer reads none of the bytes that wait for it; then `ERR_SLOW_CONSUMER`.
    *
-   * The kernel accepts up to 4 MB more than the peer has read, and then nothing until a third of that is gone: a steady peer must read
-   * 1.4 MB within this time. With `--allow-all` on Linux the connection checks the kernel's queue, and 100 kB are enough.
+   * The kernel accepts up to 4 MB more than the peer has read, and then nothing until a third of
+   * that is gone: a steady peer must read 1.4 MB within this time. With `--allow-all` on Linux the
+   * connection checks the kernel's queue, and 100 kB are enough.
    *
    * @default {60000} the same as nginx's `send_timeout`: a peer that reads 24 kB/s stays connected
    */
@@ -54,12 +57,14 @@ export interface ConnectionOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * Longest time in ms without a byte from the peer, whatever we send; then `ERR_IDLE_TIMEOUT`. 0 is off. It does not run while we
-   * do not read, because our reader pauses or a rate limit holds the peer back, while a write of ours waits for the peer, or once the
-   * peer has ended its direction.
+   * Longest time in ms without a byte from the peer, whatever we send; then `ERR_IDLE_TIMEOUT`. 0
+   * is off. It does not run while we do not read, because our reader pauses or a rate limit holds
+   * the peer back, while a write of ours waits for the peer, or once the peer has ended its
+   * direction.
    *
-   * It finds a peer that vanished silently, which our own sends hide from `idleTimeoutMs`. The price: the peer must send something more
-   * often than that, because a peer that only listens is cut.
+   * It finds a peer that vanished silently, which our own sends hide from `idleTimeoutMs`. The
+   * price: the peer must send something more often than that, because a peer that only listens is
+   * cut.
    *
    * @default {0} a peer may listen for ever
    */

@@ -15,7 +15,10 @@ export interface PacedMessagesOptions {
   readonly idleTimeoutMs: number;
 }
 
-/** The bytes that were received, their decoder, and the one message that waits for the rate limit. Not for concurrent use. */
+/**
+ * The bytes that were received, their decoder, and the one message that waits for the rate limit.
+ * Not for concurrent use.
+ */
 export class PacedMessages {
   readonly #received: Received;
   /** `null` where there is no rate limit. */
@@ -62,8 +65,8 @@ export class PacedMessages {
   }
 
   /**
-   * Returns the next message, or `undefined` when none is complete or it must wait for the rate limit. Throws what the decoder
-   * throws.
+   * Returns the next message, or `undefined` when none is complete or it must wait for the rate
+   * limit. Throws what the decoder throws.
    */
   take(): Uint8Array | undefined {
     const rate = this.#rate;
@@ -93,7 +96,10 @@ export class PacedMessages {
     this.#received.explain(error);
   }
 
-  /** The peer has left. Returns an error when the rate limit would hold back for too long what it has sent. */
+  /**
+   * The peer has left. Returns an error when the rate limit would hold back for too long what it
+   * has sent.
+   */
   judgeRest(): LimitError | null {
     return this.#rate?.judgeRest(() => this.#countRest()) ?? null;
   }
@@ -104,8 +110,9 @@ export class PacedMessages {
   }
 
   /**
-   * Returns whether to read on although enough is held, because the rate limit holds it back for long. `messagesIn` messages were
-   * handed out so far; the connection's own bound is `highWaterBytes`.
+   * Returns whether to read on although enough is held, because the rate limit holds it back for
+   * long. `messagesIn` messages were handed out so far; the connection's own bound is
+   * `highWaterBytes`.
    */
   looksAhead(messagesIn: number, highWaterBytes: number): boolean {
     if (this.#rate === null || this.#received.hasEnd) return false;

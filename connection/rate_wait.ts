@@ -4,7 +4,10 @@ import { MAX_TIMER_MS } from "../options/check.ts";
 import type { Rest } from "./received.ts";
 import type { MessageGate } from "./types.ts";
 
-/** Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that is shorter. */
+/**
+ * Longest time in ms that messages of a peer that has left may take to pass; the idle time, if that
+ * is shorter.
+ */
 const MAX_REST_MS = 30_000;
 
 /** Bytes that are borrowed at a time: room for one more chunk. */
@@ -32,8 +35,9 @@ export interface RateWaitListener {
 }
 
 /**
- * Holds the one message that was decoded and may not be handed out yet. It passes as soon as the limits allow, whether or not a
- * reader waits for it just then: it is counted then, and others have their turn.
+ * Holds the one message that was decoded and may not be handed out yet. It passes as soon as the
+ * limits allow, whether or not a reader waits for it just then: it is counted then, and others have
+ * their turn.
  *
  * Not for concurrent use: it belongs to one receive queue.
  */
@@ -80,7 +84,10 @@ export class RateWait {
     return this.#message?.length ?? 0;
   }
 
-  /** Returns whether a message may be handed out now; it is held otherwise. Call it only while none is held. */
+  /**
+   * Returns whether a message may be handed out now; it is held otherwise. Call it only while none
+   * is held.
+   */
   pass(message: Uint8Array): boolean {
     const nowMs = performance.now();
     const waitMs = this.#options.gate.ask(message.length, nowMs);
@@ -126,8 +133,9 @@ export class RateWait {
   }
 
   /**
-   * No more messages come than those that are held: they have a limited time to pass. Returns an error when that is certain to be
-   * too short for all of them, which the caller then drops. `count` is called once only, to find out how many there are.
+   * No more messages come than those that are held: they have a limited time to pass. Returns an
+   * error when that is certain to be too short for all of them, which the caller then drops.
+   * `count` is called once only, to find out how many there are.
    */
   judgeRest(count: () => Rest): LimitError | null {
     if (this.#isJudged) return null;
@@ -141,8 +149,9 @@ export class RateWait {
   }
 
   /**
-   * Returns whether to read on although enough is held: what is held will take so long that the peer may have left long before, and
-   * only reading to its end shows that. `held` may be an estimate; `overBytes` of it are beyond the connection's own bound.
+   * Returns whether to read on although enough is held: what is held will take so long that the
+   * peer may have left long before, and only reading to its end shows that. `held` may be an
+   * estimate; `overBytes` of it are beyond the connection's own bound.
    */
   looksAhead(held: Rest, overBytes: number): boolean {
     if (!this.waiting) return false;

@@ -14,14 +14,18 @@ import {
 } from "./waiter.ts";
 
 /**
- * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty messages must not hold up
- * other connections. While turns are full the platform looks for new bytes only every 61 turns, so a turn must be short.
+ * Messages handed out in one turn of the event loop before others get theirs: chunks full of empty
+ * messages must not hold up other connections. While turns are full the platform looks for new
+ * bytes only every 61 turns, so a turn must be short.
  */
 const MESSAGES_PER_TURN = 256;
 
 /** Where the reader takes its messages. */
 export interface MessageSource {
-  /** Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended the connection. */
+  /**
+   * Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended
+   * the connection.
+   */
   take(): Uint8Array | null | undefined;
   /** The reader begins to wait. */
   onWait(): void;
@@ -31,7 +35,10 @@ export interface MessageSource {
   onTurn(): void;
 }
 
-/** Holds the one wait that may be pending. Not for concurrent use: a second reader beside one that waits is rejected. */
+/**
+ * Holds the one wait that may be pending. Not for concurrent use: a second reader beside one that
+ * waits is rejected.
+ */
 export class ReaderSlot {
   readonly #source: MessageSource;
   readonly #observer: MessageObserver | undefined;
@@ -104,7 +111,10 @@ export class ReaderSlot {
     return promise;
   }
 
-  /** Passes what there is now to the reader that waits. Returns whether it waits on for a message that is not here yet. */
+  /**
+   * Passes what there is now to the reader that waits. Returns whether it waits on for a message
+   * that is not here yet.
+   */
   settle(): boolean {
     const waiter = this.#waiter;
     if (waiter === null || this.#isYielding) return false;

@@ -23,13 +23,17 @@ export interface ReceiveListener {
   onReaderIdle(): void;
   /** Called once, when the transport has no more bytes: with `null` at an end in order. */
   onInputEnd(error: Error | null): void;
-  /** Called once, when the bytes are no message, or may not be handed out. More may come, and are thrown away. */
+  /**
+   * Called once, when the bytes are no message, or may not be handed out. More may come, and are
+   * thrown away.
+   */
   onInputFault(error: Error): void;
 }
 
 /**
- * The reading half of a connection, the twin of `WriteQueue`. After {@linkcode start} it reads on its own, one read at a time: the
- * next one begins when there is room, or when the reader waits. Only that reader ever sleeps.
+ * The reading half of a connection, the twin of `WriteQueue`. After {@linkcode start} it reads on
+ * its own, one read at a time: the next one begins when there is room, or when the reader waits.
+ * Only that reader ever sleeps.
  *
  * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
  */
@@ -39,7 +43,10 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
   #state: ReceiveState = { kind: "reading" };
-  /** Whether the next read may begin, one is under way or its chunk is not kept yet, or no more bytes come. */
+  /**
+   * Whether the next read may begin, one is under way or its chunk is not kept yet, or no more
+   * bytes come.
+   */
   #input: "idle" | "busy" | "over" = "idle";
   /** Reads what had arrived when `drain` was called. */
   #arrivals: Arrivals | null = null;
@@ -87,7 +94,10 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     return this.#messages.keepsRate;
   }
 
-  /** Whether a read waits for the peer: no reader of ours pauses, no rate holds the peer back, its direction is open. */
+  /**
+   * Whether a read waits for the peer: no reader of ours pauses, no rate holds the peer back, its
+   * direction is open.
+   */
   get isReading(): boolean {
     const { kind } = this.#state;
     return (kind === "reading" || kind === "discarding") && this.#input === "busy" && !this.keepsRate;
@@ -115,14 +125,20 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     if (this.#input === "busy") arrivals.waits();
   }
 
-  /** Keeps nothing that comes from here on; `end` says what becomes of what was received. The first end of a kind counts. */
+  /**
+   * Keeps nothing that comes from here on; `end` says what becomes of what was received. The first
+   * end of a kind counts.
+   */
   end(end: ReceiveEnd): void {
     if (!this.#enter(end)) return;
     if (end.kind === "ended" && !this.reader.isWaiting) this.#messages.rest();
     this.#settle();
   }
 
-  /** A message has to wait for the rate limit. There may be a reason now to look whether the peer has left. */
+  /**
+   * A message has to wait for the rate limit. There may be a reason now to look whether the peer
+   * has left.
+   */
   onRatePause(): void {
     this.#options.onRatePause?.();
     this.#readAhead();
@@ -156,7 +172,10 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     this.#settle();
   }
 
-  /** Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended the connection. */
+  /**
+   * Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended
+   * the connection.
+   */
   take(): Uint8Array | null | undefined {
     const state = this.#state;
     if (state.kind === "cut") throw state.error;
@@ -180,7 +199,10 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     }
   }
 
-  /** The peer has left, and a message waits for the rate limit. Throws when what is left would take too long. */
+  /**
+   * The peer has left, and a message waits for the rate limit. Throws when what is left would take
+   * too long.
+   */
   #judgeRest(): undefined {
     const late = this.#messages.judgeRest();
     if (late === null) return undefined;
@@ -288,7 +310,8 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   /** Whether no more may be read now: enough waits for a reader, or all that will be handed out is here. */
   #isFull(): boolean {
     if (this.#state.kind !== "reading") return false;
-    // A reader that waits for a limit or lets others have their turn has enough to take: else a flood would be read without bound.
+    // A reader that waits for a limit or lets others have their turn has enough to take: else a
+    // flood would be read without bound.
     const sated = !this.reader.isWaiting || this.reader.isYielding || this.keepsRate;
     if (this.#messages.hasEnd) return sated || this.#messages.isOver;
     return sated && this.heldBytes >= this.#options.readAheadBytes;

@@ -10,7 +10,10 @@
 export type ReceiveState =
   /** What comes is kept, up to the end of a drain. */
   | { readonly kind: "reading" }
-  /** What was received is handed out. What comes now is read and thrown away, so that the peer is not reset. */
+  /**
+   * What was received is handed out. What comes now is read and thrown away, so that the peer is
+   * not reset.
+   */
   | { readonly kind: "discarding" }
   /** What was received is handed out, then the error, or for `null` the end. */
   | { readonly kind: "ended"; readonly error: Error | null; readonly truncatable: boolean }

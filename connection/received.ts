@@ -9,7 +9,10 @@ export interface Rest {
   readonly bytes: number;
 }
 
-/** What a connection has received and not handed out. Not for concurrent use: it belongs to one receive queue. */
+/**
+ * What a connection has received and not handed out. Not for concurrent use: it belongs to one
+ * receive queue.
+ */
 export class Received {
   #makeDecoder: () => FrameDecoder;
   #decoder: FrameDecoder;
@@ -56,12 +59,18 @@ export class Received {
     this.#observer?.arrived(this.#pushedBytes);
   }
 
-  /** Says in the error of a first message that is none what the peer speaks, where its first bytes show it. */
+  /**
+   * Says in the error of a first message that is none what the peer speaks, where its first bytes
+   * show it.
+   */
   explain(error: Error): void {
     if (this.#firstBytes !== null) explainFirstBytes(error, this.#firstBytes);
   }
 
-  /** Decodes the next message; `undefined` when there is none, or it began too late. Throws what the decoder throws. */
+  /**
+   * Decodes the next message; `undefined` when there is none, or it began too late. Throws what the
+   * decoder throws.
+   */
   next(): Uint8Array | undefined {
     if (this.isOver) return undefined;
     const message = this.#decoder.next();

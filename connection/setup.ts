@@ -7,8 +7,8 @@ import type { ConnectionSetup } from "./types.ts";
 const ACTION = "Cannot make the connection";
 
 /**
- * Fills in defaults and checks everything, but for options that a server or client has checked once for all its
- * connections: accepting one must not cost that again.
+ * Fills in defaults and checks everything, but for options that a server or client has checked once
+ * for all its connections: accepting one must not cost that again.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  */

@@ -1,4 +1,5 @@
-// TimeoutWatch: finds out that a connection is idle, its peer silent or too slow to read, or a message too slow to come.
+// TimeoutWatch: finds out that a connection is idle, its peer silent or too slow to read, or a
+// message too slow to come.
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
@@ -6,7 +7,10 @@ import type { ReceiveQueue } from "./receive_queue.ts";
 import { UnchangedTimer } from "../async/unchanged_timer.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
-/** How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear, and most waits are short. */
+/**
+ * How long a write may wait before the kernel is asked what it still holds, in ms: asking is dear,
+ * and most waits are short.
+ */
 const ASK_AFTER_MS = 1000;
 
 /** The connection that a {@linkcode TimeoutWatch} looks at and reports to. */
@@ -21,8 +25,8 @@ export interface WatchedConnection {
 }
 
 /**
- * Compares counters from one sweep to the next, so that nothing is spent on a message. Times are exact to the interval of
- * the sweep.
+ * Compares counters from one sweep to the next, so that nothing is spent on a message. Times are
+ * exact to the interval of the sweep.
  *
  * Not for concurrent use: the sweep of its connection calls it.
  */
@@ -35,7 +39,10 @@ export class TimeoutWatch {
   readonly #messages = new UnchangedTimer();
   /** When a rate limit was last seen to hold the peer back. */
   #heldBackAtMs = -Infinity;
-  /** What the kernel held when it was last asked during the write that waits; `null` before that, and where it does not say. */
+  /**
+   * What the kernel held when it was last asked during the write that waits; `null` before that,
+   * and where it does not say.
+   */
   #held: number | null = null;
   /** Bytes that left the kernel while a write waited. */
   #drainedBytes = 0;
@@ -58,7 +65,10 @@ export class TimeoutWatch {
     return this.#traffic.unchangedMs(receiveQueue.bytesIn + writeQueue.takenBytes, nowMs);
   }
 
-  /** Looks at the counters. Once the connection is being closed the peer owes no more than to take the rest. */
+  /**
+   * Looks at the counters. Once the connection is being closed the peer owes no more than to take
+   * the rest.
+   */
   sweep(nowMs: number): void {
     if (this.#isSlowConsumer(nowMs)) return this.#slowConsumer();
     if (this.#connection.state !== "open") return;
@@ -71,7 +81,8 @@ export class TimeoutWatch {
       }
     } else this.#messages.unchangedMs(-1, nowMs);
     if (this.#isSilent(nowMs)) return this.#silentPeer();
-    // Silence that our limit asked for is no silence: the time begins anew once the limit lets the peer go on.
+    // Silence that our limit asked for is no silence: the time begins anew once the limit lets the
+    // peer go on.
     if (receiveQueue.keepsRate) this.#heldBackAtMs = nowMs;
     const idleMs = Math.min(this.idleMs(nowMs), nowMs - this.#heldBackAtMs);
     if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !writeQueue.writing) {
@@ -102,7 +113,10 @@ export class TimeoutWatch {
     return this.#writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
   }
 
-  /** The kernel takes the next bytes only once it is rid of many: what left it meanwhile is what the peer took. */
+  /**
+   * The kernel takes the next bytes only once it is rid of many: what left it meanwhile is what the
+   * peer took.
+   */
   #countDrained(): void {
     const held = this.#askKernel() ?? this.#held!;
     if (held < this.#held!) this.#drainedBytes += this.#held! - held;

@@ -5,7 +5,10 @@ import type { Traffic } from "./types.ts";
 /** Failures of one `onTraffic` that are written to the console: it is called with each read. */
 const MAX_FAILURES = 10;
 
-/** Reports traffic. A report that fails ends nothing. Calls may overlap: each reports what no earlier call did. */
+/**
+ * Reports traffic. A report that fails ends nothing. Calls may overlap: each reports what no
+ * earlier call did.
+ */
 export class TrafficReport {
   readonly #onTraffic: (traffic: Traffic) => void;
   /** The totals of the last report. */

@@ -1,7 +1,10 @@
 // Turns: how much may be done in one turn of the event loop, and what is known of when one begins.
 import { setImmediate } from "node:timers";
 
-/** Turns that were seen to begin. Some are missed; within one turn it may grow by each callback that counts it. */
+/**
+ * Turns that were seen to begin. Some are missed; within one turn it may grow by each callback that
+ * counts it.
+ */
 let turns = 0;
 
 /** Notes that a turn has begun: for callbacks of `setImmediate`. */
@@ -45,7 +48,10 @@ const waiting = new Map<() => void, number>();
 /** Whether {@linkcode passTurn} will be called. */
 let scheduled = false;
 
-/** Calls back after so many turns of the event loop; the result cancels that. Each callback is a function of its own. */
+/**
+ * Calls back after so many turns of the event loop; the result cancels that. Each callback is a
+ * function of its own.
+ */
 export function afterTurns(count: number, callback: () => void): () => void {
   waiting.set(callback, count);
   schedule();
@@ -72,8 +78,8 @@ function passTurn(): void {
 }
 
 /**
- * What one user may do in a turn before others get theirs. A turn that another user saw beginning counts as well: a user that waits
- * between turns anyway need not be sent round once more.
+ * What one user may do in a turn before others get theirs. A turn that another user saw beginning
+ * counts as well: a user that waits between turns anyway need not be sent round once more.
  */
 export class TurnQuota {
   readonly #most: number;

@@ -17,13 +17,16 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   /** Name in logs and statistics. @default {a random UUID} */
   id?: string | undefined;
   /**
-   * Called with the error of a `send` that was refused for a mistake of the caller and whose promise no code awaits, at most ten
-   * times for each connection.
+   * Called with the error of a `send` that was refused for a mistake of the caller and whose
+   * promise no code awaits, at most ten times for each connection.
    *
    * @default {the console}
    */
   onUnheard?: ((error: unknown) => void) | undefined;
-  /** Options that were checked before, in place of the others: for servers and clients that make many connections. */
+  /**
+   * Options that were checked before, in place of the others: for servers and clients that make
+   * many connections.
+   */
   resolved?:
     | { readonly [Name in keyof ConnectionOptions]-?: NonNullable<ConnectionOptions[Name]> }
     | undefined;
@@ -41,7 +44,10 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   observer?: MessageObserver | undefined;
 }
 
-/** Observes when messages of a connection come, are delivered and answered. It is called for each message, so it must be fast. */
+/**
+ * Observes when messages of a connection come, are delivered and answered. It is called for each
+ * message, so it must be fast.
+ */
 export interface MessageObserver {
   /** Bytes were read: so many in total. */
   arrived(endBytes: number): void;
@@ -56,15 +62,18 @@ export interface MessageObserver {
 }
 
 /**
- * Decides when messages of a connection may be delivered to its reader; `serve` makes one where it has `rateLimits`. All times are in
- * ms of one clock that does not go back.
+ * Decides when messages of a connection may be delivered to its reader; `serve` makes one where it
+ * has `rateLimits`. All times are in ms of one clock that does not go back.
  */
 export interface MessageGate {
-  /** Set by the connection; called when a message that got `Infinity` should be asked for again, but not during the call itself. */
+  /**
+   * Set by the connection; called when a message that got `Infinity` should be asked for again, but
+   * not during the call itself.
+   */
   onTurn: () => void;
   /**
-   * Asks for a message of so many bytes. Returns 0 when it may pass, and counts it; else the ms after which to ask again,
-   * `Infinity` to wait for {@linkcode onTurn}.
+   * Asks for a message of so many bytes. Returns 0 when it may pass, and counts it; else the ms
+   * after which to ask again, `Infinity` to wait for {@linkcode onTurn}.
    */
   ask(bytes: number, nowMs: number): number;
   /** The message that was asked for will not be delivered. */
@@ -90,8 +99,8 @@ export interface Traffic {
 }
 
 /**
- * How far the frames of a connection have come on their way out, in bytes since its beginning. They are bytes of whole frames, head and
- * tail included; what TLS adds is not among them.
+ * How far the frames of a connection have come on their way out, in bytes since its beginning. They
+ * are bytes of whole frames, head and tail included; what TLS adds is not among them.
  */
 export interface SendProgress {
   /** Accepted for sending: it grows by the size of the frame within `send`. */
@@ -101,8 +110,8 @@ export interface SendProgress {
   /** Handed to the kernel, by writes that are finished. */
   readonly writtenBytes: number;
   /**
-   * What {@linkcode writtenBytes} was when bytes last came from the peer. The peer was there after these; that it has read them is
-   * likely, and not certain.
+   * What {@linkcode writtenBytes} was when bytes last came from the peer. The peer was there after
+   * these; that it has read them is likely, and not certain.
    */
   readonly heardBytes: number;
 }

@@ -8,7 +8,10 @@ import type { ConnectionSetup } from "./types.ts";
 /** What the creator of a connection passes for its upkeep. */
 export type UpkeepSetup = Pick<ConnectionSetup<unknown>, "sweeper" | "onTraffic" | "tellEachRead">;
 
-/** Looks after one connection with each sweep, until {@linkcode stop}. Everything may be called at any time. */
+/**
+ * Looks after one connection with each sweep, until {@linkcode stop}. Everything may be called at
+ * any time.
+ */
 export class Upkeep {
   readonly #connection: WatchedConnection;
   readonly #watch: TimeoutWatch;

@@ -20,7 +20,10 @@ export interface Waiter {
   fail(error: unknown): void;
 }
 
-/** Returns a waiter that fails when `signal` aborts or the time is over; `onGiveUp` is called before it fails then. */
+/**
+ * Returns a waiter that fails when `signal` aborts or the time is over; `onGiveUp` is called before
+ * it fails then.
+ */
 export function boundedWaiter(
   waiter: Waiter,
   { signal, timeoutMs = Infinity, observer }: ReceiveOptions & {

@@ -9,7 +9,10 @@ import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
-/** Most bytes that go out in one write to a peer that is slow, so that what it takes shows soon even where a transport reports whole writes only. */
+/**
+ * Most bytes that go out in one write to a peer that is slow, so that what it takes shows soon even
+ * where a transport reports whole writes only.
+ */
 const SLOW_SLICE_BYTES = 16 * 1024;
 
 /** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
@@ -38,10 +41,11 @@ interface FlushWait extends PromiseWithResolvers<void> {
 }
 
 /**
- * Collects frames and writes them in order. Small frames are copied into one buffer that goes out in one write; what
- * comes while a write is under way joins the next one.
+ * Collects frames and writes them in order. Small frames are copied into one buffer that goes out
+ * in one write; what comes while a write is under way joins the next one.
  *
- * Everything may be called at any time, and concurrently: frames leave in the order of the calls of {@linkcode push}.
+ * Everything may be called at any time, and concurrently: frames leave in the order of the calls of
+ * {@linkcode push}.
  */
 export class WriteQueue implements SendProgress, TurnEnd {
   readonly #transport: Transport;
@@ -134,7 +138,10 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.#isSlow = true;
   }
 
-  /** Resolves when all that was pushed before is in the kernel. After an end by an error it rejects in any case. */
+  /**
+   * Resolves when all that was pushed before is in the kernel. After an end by an error it rejects
+   * in any case.
+   */
   flushed(): Promise<void> {
     if (this.#failure !== null) return rejected(this.#failure);
     if (this.pushedBytes === this.writtenBytes) return ACCEPTED;
@@ -148,7 +155,10 @@ export class WriteQueue implements SendProgress, TurnEnd {
     return ignoreRejection(wait.promise);
   }
 
-  /** Ends the queue: drops what is not written and settles every wait with `error`, which is `null` at an end in order. */
+  /**
+   * Ends the queue: drops what is not written and settles every wait with `error`, which is `null`
+   * at an end in order.
+   */
   end(error: Error | null): void {
     if (this.#ended) return;
     this.#unsentBytes = this.queuedBytes;
@@ -186,8 +196,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
   }
 
   /**
-   * The head and the first bytes of a large body go out with what waits before it; the rest from where it lies. So no
-   * write is tiny, and at most 64 KiB are copied.
+   * The head and the first bytes of a large body go out with what waits before it; the rest from
+   * where it lies. So no write is tiny, and at most 64 KiB are copied.
    */
   #pushLarge(body: Uint8Array): void {
     const pending = this.#pending;

@@ -7,8 +7,9 @@ import { MAX_VARINT_BYTES, varintBytes, writeVarint } from "./varint.ts";
 /** Options of {@linkcode chunked}. */
 export interface ChunkedOptions {
   /**
-   * What each `send` is: a whole message, or a part of one. Parts become one chunk each, in the order in which they are sent; an
-   * empty part ends the message. What is received are whole messages in either case.
+   * What each `send` is: a whole message, or a part of one. Parts become one chunk each, in the
+   * order in which they are sent; an empty part ends the message. What is received are whole
+   * messages in either case.
    *
    * @default {"messages"}
    */
@@ -16,18 +17,20 @@ export interface ChunkedOptions {
 }
 
 /**
- * Messages in chunks: a message can begin before its length is known, as in the chunked transfer coding of HTTP/1.1 (RFC 9112,
- * section 7.1), with the lengths of protobuf.
+ * Messages in chunks: a message can begin before its length is known, as in the chunked transfer
+ * coding of HTTP/1.1 (RFC 9112, section 7.1), with the lengths of protobuf.
  *
  * ```
  * message = *( length bytes ) 00        length: of the bytes that follow, 1 and more, an unsigned LEB128 varint in its shortest form
  * ```
  *
- * The receiver gets whole messages: `maxMessageBytes` limits the sum of the chunks, and is checked before a chunk's bytes are held.
- * Chunks of a few bytes each may take as much memory again for their lengths, until the message is whole.
+ * The receiver gets whole messages: `maxMessageBytes` limits the sum of the chunks, and is checked
+ * before a chunk's bytes are held. Chunks of a few bytes each may take as much memory again for
+ * their lengths, until the message is whole.
  *
- * A sender of whole messages writes one chunk for each. To send a message whose total is not known, send its parts under
- * `chunked({ sends: "parts" })`, and an empty one at its end: see the second example. Nothing else can be sent in between.
+ * A sender of whole messages writes one chunk for each. To send a message whose total is not known,
+ * send its parts under `chunked({ sends: "parts" })`, and an empty one at its end: see the second
+ * example. Nothing else can be sent in between.
  *
  * @throws {TypeError} when `sends` is neither `"messages"` nor `"parts"`
  *
@@ -125,7 +128,10 @@ class PartEncoder implements FrameEncoder {
   }
 }
 
-/** Finds messages. What is incomplete is kept as it came, lengths included, so that it can be given up as it came. */
+/**
+ * Finds messages. What is incomplete is kept as it came, lengths included, so that it can be given
+ * up as it came.
+ */
 class ChunkedDecoder extends ChunkDecoder {
   readonly #maxMessageBytes: number;
   /** Chunks of the current message whose lengths are known, and their bytes together. */
@@ -152,7 +158,10 @@ class ChunkedDecoder extends ChunkDecoder {
     return isWhole ? this.#finish(carry.take(carry.length), true) : undefined;
   }
 
-  /** Moves `at` to the end of the message, or of the input that is here: returns whether the message is whole. */
+  /**
+   * Moves `at` to the end of the message, or of the input that is here: returns whether the message
+   * is whole.
+   */
   #scan(start: number): boolean {
     const { chunk } = this;
     while (this.at < chunk.length) {

@@ -7,8 +7,8 @@ import type { FrameDecoder } from "./types.ts";
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
 /**
- * Up to this size a message's memory is taken as soon as its length is known; beyond, it grows with the bytes that
- * really came, so that a length alone costs a peer's word and not our memory.
+ * Up to this size a message's memory is taken as soon as its length is known; beyond, it grows with
+ * the bytes that really came, so that a length alone costs a peer's word and not our memory.
  */
 const TRUSTED_BYTES = 65536;
 
@@ -49,7 +49,10 @@ export class Carry {
   }
 }
 
-/** Chunks below this size are copied together while they wait: a peer that sends single bytes must not cost objects. */
+/**
+ * Chunks below this size are copied together while they wait: a peer that sends single bytes must
+ * not cost objects.
+ */
 const TINY_BYTES = 256;
 
 /** Room that tiny chunks are copied into. */
@@ -58,7 +61,10 @@ const GATHER_BYTES = 4096;
 /** Chunks that wait their turn. A chunk that was taken is let go at once. */
 class ChunkQueue {
   readonly #chunks = new Fifo<Uint8Array>();
-  /** What the last chunk is a view of when tiny ones were copied together; the part behind the view is free. */
+  /**
+   * What the last chunk is a view of when tiny ones were copied together; the part behind the view
+   * is free.
+   */
   #gather = EMPTY;
   /** Bytes in all. */
   length = 0;
@@ -97,8 +103,9 @@ class ChunkQueue {
 }
 
 /**
- * The base of the built-in decoders: keeps pushed chunks in order and shows them one at a time. A decoder takes whole
- * messages as views out of `chunk` and puts what is incomplete at its end into `carry`.
+ * The base of the built-in decoders: keeps pushed chunks in order and shows them one at a time. A
+ * decoder takes whole messages as views out of `chunk` and puts what is incomplete at its end into
+ * `carry`.
  */
 export abstract class ChunkDecoder implements FrameDecoder {
   /** The chunk being decoded. */
@@ -160,8 +167,8 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   /**
-   * Takes one message out of `carry` and `chunk`, or uses `chunk` up and returns `undefined`. Called only with at least
-   * one undecoded byte.
+   * Takes one message out of `carry` and `chunk`, or uses `chunk` up and returns `undefined`.
+   * Called only with at least one undecoded byte.
    */
   protected abstract decode(): Uint8Array | undefined;
 

@@ -17,8 +17,8 @@ const NAMES: OptionNames<LengthPrefixedOptions> = {
 };
 
 /**
- * Messages that begin with their length as an unsigned integer. The default framing: it carries any bytes, and a
- * message that is too large is refused from its prefix alone.
+ * Messages that begin with their length as an unsigned integer. The default framing: it carries any
+ * bytes, and a message that is too large is refused from its prefix alone.
  *
  * @throws {RangeError} when `bytes` is not 1, 2, 4 or 8, or `endian` neither `"big"` nor `"little"`
  *

@@ -30,7 +30,8 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   /**
-   * Reads the prefix in `bytes` at `at`: returns the body's length and sets `prefixLength`, or returns `INCOMPLETE`.
+   * Reads the prefix in `bytes` at `at`: returns the body's length and sets `prefixLength`, or
+   * returns `INCOMPLETE`.
    *
    * @throws {FramingError} `ERR_FRAME_MALFORMED` by `fail`
    */

@@ -15,11 +15,11 @@ export interface FrameStreamOptions {
 const DEFAULT_MAX_MESSAGE_BYTES = 2 ** 20;
 
 /**
- * Turns a stream of bytes into a stream of messages. The bytes may be cut into chunks in any way. Chunks that were
- * written belong to the stream: messages are views into them.
+ * Turns a stream of bytes into a stream of messages. The bytes may be cut into chunks in any way.
+ * Chunks that were written belong to the stream: messages are views into them.
  *
- * Errors the stream with a `FramingError`: `ERR_FRAME_TOO_LARGE`, `ERR_FRAME_MALFORMED`, or `ERR_FRAME_TRUNCATED` when the
- * bytes end inside a message.
+ * Errors the stream with a `FramingError`: `ERR_FRAME_TOO_LARGE`, `ERR_FRAME_MALFORMED`, or
+ * `ERR_FRAME_TRUNCATED` when the bytes end inside a message.
  *
  * @example
  * ```ts
@@ -55,8 +55,8 @@ export class FrameDecoderStream extends TransformStream<Uint8Array, Uint8Array> 
 }
 
 /**
- * Turns a stream of messages into a stream of bytes, one chunk for each message. Errors the stream with a `FramingError`
- * when a message cannot be sent under the framing.
+ * Turns a stream of messages into a stream of bytes, one chunk for each message. Errors the stream
+ * with a `FramingError` when a message cannot be sent under the framing.
  *
  * @example
  * ```ts

@@ -31,8 +31,8 @@ export interface FrameEncoder {
 }
 
 /**
- * Finds messages in bytes. Pure: the caller pushes chunks and takes messages one by one. No message is decoded before the caller
- * asks for it, so that the framing can change between two messages.
+ * Finds messages in bytes. Pure: the caller pushes chunks and takes messages one by one. No message
+ * is decoded before the caller asks for it, so that the framing can change between two messages.
  */
 export interface FrameDecoder {
   /** Bytes pushed and not yet returned as messages. */
@@ -52,13 +52,17 @@ export interface FrameDecoder {
    * @throws {FramingError} `ERR_FRAME_TRUNCATED` when they ended inside a message
    */
   end(): void;
-  /** Returns all held bytes unchanged, for another decoder or the same one to continue with, and forgets them. */
+  /**
+   * Returns all held bytes unchanged, for another decoder or the same one to continue with, and
+   * forgets them.
+   */
   takeRest(): Uint8Array;
 }
 
 /**
- * A way to send messages over a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`, `varintPrefixed`,
- * `chunked`, `fixedLength` and `raw`; write your own by implementing this interface.
+ * A way to send messages over a flow of bytes. The built-in ones are `delimited`, `lengthPrefixed`,
+ * `varintPrefixed`, `chunked`, `fixedLength` and `raw`; write your own by implementing this
+ * interface.
  */
 export interface Framing {
   /** Name for logs, errors and statistics. */

@@ -1,11 +1,12 @@
-// varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's delimited messages.
+// varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's
+// delimited messages.
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 import { MAX_VARINT_BYTES, writeVarint } from "./varint.ts";
 
 /**
- * Messages that begin with their length as an unsigned LEB128 varint: the delimited messages of protobuf. Only the
- * shortest form of a length is taken, so that each message has one encoding.
+ * Messages that begin with their length as an unsigned LEB128 varint: the delimited messages of
+ * protobuf. Only the shortest form of a length is taken, so that each message has one encoding.
  *
  * @example
  * ```ts

@@ -41,13 +41,18 @@ export type AdmitResult<Owner> =
     readonly replaced: Ticket<Owner> | null;
   }
   | {
-    /** Accept nothing more and ask again after `waitMs`, or as soon as a ticket was released or established. */
+    /**
+     * Accept nothing more and ask again after `waitMs`, or as soon as a ticket was released or established.
+     */
     readonly kind: "wait";
     /** At most `stallMs`. */
     readonly waitMs: number;
   }
   | {
-    /** Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others meanwhile. */
+    /**
+     * Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others
+     * meanwhile.
+     */
     readonly kind: "hold";
     /** At most ten times `stallMs`. */
     readonly waitMs: number;
@@ -63,8 +68,8 @@ export type AdmitResult<Owner> =
 const SLOW_STALLS = 20;
 
 /**
- * Times `stallMs` without a finished handshake of its source after which a connection gives way to another of the same source: handshakes of
- * a burst all run at once, so that for a while none finishes.
+ * Times `stallMs` without a finished handshake of its source after which a connection gives way to another of
+ * the same source: handshakes of a burst all run at once, so that for a while none finishes.
  */
 const SOURCE_STALLS = 10;
 
@@ -83,8 +88,8 @@ interface MutableTicket<Owner> extends Ticket<Owner> {
 }
 
 /**
- * Decides which connections are let in. Every operation takes constant time; memory is bounded by `maxConnections`
- * and `maxSources`.
+ * Decides which connections are let in. Every operation takes constant time; memory is bounded by
+ * `maxConnections` and `maxSources`.
  *
  * ```text
  *            admit()           established()
@@ -189,8 +194,8 @@ export class Admission<Owner = unknown> {
   }
 
   /**
-   * Assigns to a pending connection the source that the header of a balancer names, and decides on it anew: penalties,
-   * rates and caps of that source hold for it. A ticket that is refused has been released.
+   * Assigns to a pending connection the source that the header of a balancer names, and decides on it anew:
+   * penalties, rates and caps of that source hold for it. A ticket that is refused has been released.
    *
    * @param ticket A pending ticket, let in under another source or none
    */
@@ -250,7 +255,8 @@ export class Admission<Owner = unknown> {
     // An address with open connections brings good clients, whatever others behind it do.
     const isProven = state !== undefined && state.total > state.pending.size;
     if (!isProven && (this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return refused("penalized");
-    // Behind a balancer that was listed stand all its clients: what holds for one source must not hold for it.
+    // Behind a balancer that was listed stand all its clients: what holds for one source must not hold for
+    // it.
     const isListed = this.#exemptions.lists(source);
     const bucket = isListed ? undefined : this.#rateOf(source, nowMs);
     if (bucket !== undefined && !bucket.has(1, nowMs)) return refused("rate_limited");
@@ -260,8 +266,8 @@ export class Admission<Owner = unknown> {
     if (!isListed && state.total >= maxConnectionsPerSource) return refused("too_many_from_source");
     if (state.pending.size < maxPendingPerSource || this.#exemptions.has(source)) return found;
     if (pendingDrop === "newest") return refused("too_many_pending_from_source");
-    // A flooding source loses its own slots; other sources keep theirs. While its handshakes finish, its newcomers wait:
-    // behind one address may stand an office that comes back after an outage.
+    // A flooding source loses its own slots; other sources keep theirs. While its handshakes finish, its
+    // newcomers wait: behind one address may stand an office that comes back after an outage.
     const [own] = state.pending;
     if (own === undefined) return refused("too_many_pending_from_source");
     const waitMs = this.#untilStalled(own, state.establishedAtMs, nowMs, SOURCE_STALLS);

@@ -4,36 +4,43 @@ import type { TokenBucketOptions } from "../collections/token_bucket.ts";
 
 /** Options of an `Admission`. A connection is pending until its handshake has finished. */
 export interface AdmissionOptions {
-  /** Connections at a time, pending ones included. @default {1000, what a process with few descriptors can hold} */
+  /**
+   * Connections at a time, pending ones included.
+   * @default {1000, what a process with few descriptors can hold}
+   */
   readonly maxConnections?: number | undefined;
   /**
    * Pending connections at a time. At most `maxConnections` count.
    *
-   * @default {500} room for a burst of honest clients after a restart, whose handshakes all run at once, so that for a while
-   * none finishes; with `pendingDrop: "newest"` 100, as OpenSSH's MaxStartups
+   * @default {500} room for a burst of honest clients after a restart, whose handshakes all run at
+   * once, so that for a while none finishes; with `pendingDrop: "newest"` 100, as OpenSSH's
+   * MaxStartups
    */
   readonly maxPending?: number | undefined;
   /**
    * Pending connections from which on early drop may strike: with a chance that grows from 0 here to 1 at
    * `maxPending`. As much as `maxPending` or more: never before that is reached.
    *
-   * @default {`maxPending`} while there is room no handshake has to give way; with `pendingDrop: "newest"` 30, as in OpenSSH
+   * @default {`maxPending`} while there is room no handshake has to give way; with `pendingDrop:
+   * "newest"` 30, as in OpenSSH
    */
   readonly pendingDropStart?: number | undefined;
   /** Pending connections of one source at a time; see `SourceExemptions` for exempt sources. @default {16} */
   readonly maxPendingPerSource?: number | undefined;
   /**
-   * What gives way when there are too many pending connections. `"oldest"`: the one that has been pending longest,
-   * once handshakes have stalled (see `stallMs`); a flood of silent clients then cannot lock other clients out.
-   * `"newest"`: the one that just came, as in OpenSSH; silent clients hold the door until their deadline.
+   * What gives way when there are too many pending connections. `"oldest"`: the one that has been
+   * pending longest, once handshakes have stalled (see `stallMs`); a flood of silent clients then
+   * cannot lock other clients out. `"newest"`: the one that just came, as in OpenSSH; silent
+   * clients hold the door until their deadline.
    *
    * @default {"oldest"}
    */
   readonly pendingDrop?: "oldest" | "newest" | undefined;
   /**
-   * Time without a finished handshake, in milliseconds, after which the oldest pending connection gives way; it has
-   * itself had at least this long. While handshakes finish, a burst of newcomers waits instead, and is taken in as
-   * fast as handshakes can be done; only what has been pending twenty times as long gives way even then.
+   * Time without a finished handshake, in milliseconds, after which the oldest pending connection
+   * gives way; it has itself had at least this long. While handshakes finish, a burst of newcomers
+   * waits instead, and is taken in as fast as handshakes can be done; only what has been pending
+   * twenty times as long gives way even then.
    *
    * @default {50, several times what a handshake takes on a busy machine}
    */

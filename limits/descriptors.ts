@@ -14,15 +14,15 @@ const MOST = 2 ** 24;
 const DEFAULT_MAX_CONNECTIONS = 1000;
 
 /**
- * Connections that may hold a descriptor before they are accepted where the user asked for no number. The kernel's own queue, of 511,
- * takes no descriptors of the process.
+ * Connections that may hold a descriptor before they are accepted where the user asked for no
+ * number. The kernel's own queue, of 511, takes no descriptors of the process.
  */
 const DEFAULT_WAITING = 128;
 
 /**
- * Returns how many file descriptors this process may have open. It never asks for a permission: Deno lets only a
- * process with all permissions (`--allow-all`) read the limit, and it is not known otherwise, nor where there is
- * no `/proc`.
+ * Returns how many file descriptors this process may have open. It never asks for a permission:
+ * Deno lets only a process with all permissions (`--allow-all`) read the limit, and it is not known
+ * otherwise, nor where there is no `/proc`.
  *
  * @returns the limit; `Infinity` when there is none, `null` when it is not known
  *
@@ -70,8 +70,8 @@ export interface DescriptorWishes {
   /** Most connections at a time as the user set it; as many as fit, up to 1000, when absent. */
   readonly maxConnections?: number | undefined;
   /**
-   * Connections that may hold a descriptor before the server has accepted them, as it was set; as many as fit, up to
-   * 128, when absent.
+   * Connections that may hold a descriptor before the server has accepted them, as it was set; as
+   * many as fit, up to 128, when absent.
    */
   readonly backlog?: number | undefined;
   /** Descriptors for everything else. @default {64, at most half of those allowed} */
@@ -89,9 +89,10 @@ export interface DescriptorBudget {
 }
 
 /**
- * Fits a server into the descriptors of its process: backlog, connections and reserve together must not be more than
- * are allowed, or a flood leaves none for files, outgoing connections, or the listener itself. What the user set
- * is kept or refused, options that the user left open shrink to fit.
+ * Fits a server into the descriptors of its process: backlog, connections and reserve together must
+ * not be more than are allowed, or a flood leaves none for files, outgoing connections, or the
+ * listener itself. What the user set is kept or refused, options that the user left open shrink to
+ * fit.
  *
  * The reserve is 64, or half of what is allowed where that is less, so that a small server runs under
  * `ulimit -n 64` (Deno itself holds more than 20 descriptors before the first connection).
@@ -132,14 +133,18 @@ export function checkDescriptorBudget(wishes: DescriptorWishes): DescriptorBudge
   return { maxConnections, backlog, reserve };
 }
 
-/** A backlog that was not set: 128, or a quarter of the room, or what an explicit number of connections leaves. */
+/**
+ * A backlog that was not set: 128, or a quarter of the room, or what an explicit number of
+ * connections leaves.
+ */
 function smallerBacklog(left: number, maxConnections: number | undefined): number {
   const share = maxConnections === undefined ? Math.floor(left / 4) : left;
   return Math.max(1, Math.min(DEFAULT_WAITING, share));
 }
 
 /**
- * What the owner of a server should read whose limit was lowered for lack of descriptors; `undefined` when it was not.
+ * What the owner of a server should read whose limit was lowered for lack of descriptors;
+ * `undefined` when it was not.
  *
  * @example
  * ```ts

@@ -11,13 +11,16 @@ export interface PenaltiesOptions {
   /** Whether there are penalties at all. @default {true} */
   readonly enabled?: boolean | undefined;
   /**
-   * Time that a source owes for a failed handshake or a failed authentication, in milliseconds. A good handshake of the same
-   * source pays it off again.
+   * Time that a source owes for a failed handshake or a failed authentication, in milliseconds. A
+   * good handshake of the same source pays it off again.
    *
    * @default {5000} guessing and scanning become slow
    */
   readonly failureMs?: number | undefined;
-  /** Time that a source owes for a handshake that ran out of time, in milliseconds. @default {10000} it cost a slot */
+  /**
+   * Time that a source owes for a handshake that ran out of time, in milliseconds.
+   * @default {10000} it cost a slot
+   */
   readonly timeoutMs?: number | undefined;
   /**
    * Time that a source may owe before it is refused, in milliseconds; 0 refuses it from the first offence on.
@@ -25,11 +28,14 @@ export interface PenaltiesOptions {
    * @default {15000} as OpenSSH has it: a mistake or two cost nothing
    */
   readonly graceMs?: number | undefined;
-  /** Most time that a source can owe, and so the longest time of a refusal, in milliseconds. @default {600000} */
+  /**
+   * Most time that a source can owe, and so the longest time of a refusal, in milliseconds.
+   * @default {600000}
+   */
   readonly maxMs?: number | undefined;
   /**
-   * Sources that are remembered, of IPv4 and of IPv6 each, the least recent ones forgotten first. The families are
-   * kept apart so that the plenty of IPv6 networks cannot push IPv4 addresses out.
+   * Sources that are remembered, of IPv4 and of IPv6 each, the least recent ones forgotten first.
+   * The families are kept apart so that the plenty of IPv6 networks cannot push IPv4 addresses out.
    *
    * @default {65536}
    */
@@ -49,12 +55,14 @@ interface Account {
 }
 
 /**
- * What sources owe. Each offence adds its time, which passes; once more than `graceMs` is owed, the source is refused until all of it has
- * passed. Good handshakes of the same source pay off, and a source that has brought a good client within the last hour is not
- * refused at all: behind one address (NAT, a balancer) stand many clients, and the failures of one must not lock out the others.
+ * What sources owe. Each offence adds its time, which passes; once more than `graceMs` is owed, the
+ * source is refused until all of it has passed. Good handshakes of the same source pay off, and a
+ * source that has brought a good client within the last hour is not refused at all: behind one
+ * address (NAT, a balancer) stand many clients, and the failures of one must not lock out the
+ * others.
  *
- * Offences of connections that ran side by side are one: what a network outage does to sixteen clients of one office is not sixteen
- * attempts.
+ * Offences of connections that ran side by side are one: what a network outage does to sixteen
+ * clients of one office is not sixteen attempts.
  *
  * Time comes in as `nowMs` from a clock that does not go back, such as `performance.now()`.
  *
@@ -130,7 +138,10 @@ export class Penalties {
     return this.remainingMs(source, nowMs);
   }
 
-  /** Counts a good handshake: it pays off one that failed, and shows that the source brings good clients too. */
+  /**
+   * Counts a good handshake: it pays off one that failed, and shows that the source brings good
+   * clients too.
+   */
   credit(source: string | null, nowMs: number): void {
     if (!this.#enabled || source === null || this.#exemptions.has(source)) return;
     const { accounts, good, maxSources } = this.#family(source);

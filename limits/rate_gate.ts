@@ -1,4 +1,5 @@
-// RateGate: lets the messages of one connection through one by one, as its own limits and those that it shares with others allow.
+// RateGate: lets the messages of one connection through one by one, as its own limits and those
+// that it shares with others allow.
 import type { TokenBucket } from "../collections/token_bucket.ts";
 
 /** Bytes that all gates of a server together may borrow; see {@linkcode ByteLoan}. */
@@ -17,8 +18,9 @@ export interface MeteredBucket {
 }
 
 /**
- * One set of limits: of a connection, of a source, or of a whole server. Gates that share it take turns: each lets one message
- * through and then joins the queue again, so that a flood of one delays the others by one message each time.
+ * One set of limits: of a connection, of a source, or of a whole server. Gates that share it take
+ * turns: each lets one message through and then joins the queue again, so that a flood of one
+ * delays the others by one message each time.
  */
 export class RateStage {
   readonly #buckets: readonly MeteredBucket[];
@@ -30,9 +32,9 @@ export class RateStage {
   }
 
   /**
-   * Returns the milliseconds until a message of `bytes` may pass, 0 for now. `Infinity` while others are first: its gate's
-   * {@linkcode RateGate.onTurn} is called then. Nothing is counted. The gate keeps its place until {@linkcode count} or
-   * {@linkcode leave}.
+   * Returns the milliseconds until a message of `bytes` may pass, 0 for now. `Infinity` while
+   * others are first: its gate's {@linkcode RateGate.onTurn} is called then. Nothing is counted.
+   * The gate keeps its place until {@linkcode count} or {@linkcode leave}.
    */
   admit(gate: RateGate, bytes: number, nowMs: number): number {
     this.#queue.add(gate);
@@ -86,11 +88,13 @@ export class ByteLoan {
 }
 
 /**
- * The limits that the messages of one connection pass: its own, then those of its source, then those of the server. A message is
- * counted when it passes, in all of them at once: what never passes is no debt.
+ * The limits that the messages of one connection pass: its own, then those of its source, then
+ * those of the server. A message is counted when it passes, in all of them at once: what never
+ * passes is no debt.
  *
- * Made by `RateLimits.gate`. How to drive it: {@linkcode ask} for the next message. After a wait, or when {@linkcode onTurn} is
- * called, ask for the same message again; {@linkcode leave} when that message will not be handed out.
+ * Made by `RateLimits.gate`. How to drive it: {@linkcode ask} for the next message. After a wait,
+ * or when {@linkcode onTurn} is called, ask for the same message again; {@linkcode leave} when that
+ * message will not be handed out.
  */
 export class RateGate {
   /** Called when no other gate is before this one any more: ask again, though not from within the call. */
@@ -109,8 +113,8 @@ export class RateGate {
   }
 
   /**
-   * Asks whether a message may pass now. Returns 0 if so, and it is counted; else the milliseconds after which to ask again,
-   * `Infinity` to wait for {@linkcode onTurn}.
+   * Asks whether a message may pass now. Returns 0 if so, and it is counted; else the milliseconds
+   * after which to ask again, `Infinity` to wait for {@linkcode onTurn}.
    */
   ask(bytes: number, nowMs: number): number {
     // A timer that was late takes nothing away: the rate is kept over many messages.
@@ -136,7 +140,10 @@ export class RateGate {
     for (const stage of this.#stages) stage.leave(this);
   }
 
-  /** Lends bytes to read ahead, to see whether the peer of a long backlog is still there; `false` when none are left. */
+  /**
+   * Lends bytes to read ahead, to see whether the peer of a long backlog is still there; `false`
+   * when none are left.
+   */
   borrow(bytes: number): boolean {
     return this.#loan.borrow(bytes);
   }

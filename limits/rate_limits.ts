@@ -11,8 +11,9 @@ const MAX_RATE = 2 ** 50;
 const MIN_RATE = 0.0001;
 
 /**
- * A limit on the rate at which messages are handed to the reader. What is absent is not limited. A message is counted when it is
- * delivered: messages over the limit wait, then the peer waits, and none is lost.
+ * A limit on the rate at which messages are handed to the reader. What is absent is not limited. A
+ * message is counted when it is delivered: messages over the limit wait, then the peer waits, and
+ * none is lost.
  */
 export interface RateLimit {
   /** Messages per second. */
@@ -20,8 +21,9 @@ export interface RateLimit {
   /** Messages that may come at once after a rest. @default {one second of the rate, at least 1} */
   readonly burstMessages?: number | undefined;
   /**
-   * Bytes of messages per second, without what their framing adds. A message larger than `burstBytes` passes when none was
-   * delivered for as long as that burst takes; the next one waits until it is paid for, though 30 seconds at most.
+   * Bytes of messages per second, without what their framing adds. A message larger than
+   * `burstBytes` passes when none was delivered for as long as that burst takes; the next one waits
+   * until it is paid for, though 30 seconds at most.
    */
   readonly bytesPerSecond?: number | undefined;
   /** Bytes that may come at once after a rest. @default {one second of the rate, at least 1} */
@@ -33,18 +35,23 @@ export interface RateLimitsOptions {
   /** Limit for each connection by itself. @default {none} */
   readonly perConnection?: RateLimit | undefined;
   /**
-   * Limit for all connections of one source together, loopback included. They take turns, one message each. Connections
-   * without a source (unix sockets, memory) are not counted together. @default {none}
+   * Limit for all connections of one source together, loopback included. They take turns, one
+   * message each. Connections without a source (unix sockets, memory) are not counted together.
+   * @default {none}
    */
   readonly perSource?: RateLimit | undefined;
-  /** Limit for all connections of the server together. Their sources take turns, one message each. @default {none} */
+  /**
+   * Limit for all connections of the server together. Their sources take turns, one message each.
+   * @default {none}
+   */
   readonly perServer?: RateLimit | undefined;
   /** Sources that are remembered, the least recently used ones forgotten first. @default {65536} */
   readonly maxSources?: number | undefined;
 }
 
 /**
- * Rate limits of a server. A connection asks for its {@linkcode RateGate} once, and the gate with every message.
+ * Rate limits of a server. A connection asks for its {@linkcode RateGate} once, and the gate with
+ * every message.
  *
  * @example A reader that waits for as long as the limit asks
  * ```ts

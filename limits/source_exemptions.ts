@@ -7,19 +7,21 @@ import { isLoopbackSource } from "./source_key.ts";
 /** Options of {@linkcode SourceExemptions}. */
 export interface SourceExemptionsOptions {
   /**
-   * Hold loopback to penalties and to the cap of pending connections per source as well. Off by default: behind
-   * 127.0.0.1 stand many principals (every local program, and every remote one that comes through a local proxy,
-   * tunnel or sidecar), and the failure of one must not lock out the others. The limits over all sources hold
-   * for loopback in any case, and so do rates that were set.
+   * Hold loopback to penalties and to the cap of pending connections per source as well. Off by
+   * default: behind 127.0.0.1 stand many principals (every local program, and every remote one that
+   * comes through a local proxy, tunnel or sidecar), and the failure of one must not lock out the
+   * others. The limits over all sources hold for loopback in any case, and so do rates that were
+   * set.
    *
    * @default {false}
    */
   readonly limitLoopback?: boolean | undefined;
   /**
-   * Addresses and networks that no limit per source holds for, such as a load balancer that stands before the server, or an
-   * office with many clients behind one address: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither
-   * caps nor rates of connections per source refuse them. An IPv6 prefix is at most 64 bits long. Where the balancer can send the real
-   * addresses, limits are worth more with the PROXY protocol.
+   * Addresses and networks that no limit per source holds for, such as a load balancer that stands
+   * before the server, or an office with many clients behind one address: `"10.0.0.5"`,
+   * `"10.0.0.0/8"`, `"2001:db8::/32"`. They owe no penalties, and neither caps nor rates of
+   * connections per source refuse them. An IPv6 prefix is at most 64 bits long. Where the balancer
+   * can send the real addresses, limits are worth more with the PROXY protocol.
    *
    * @default {[]}
    */

@@ -1,4 +1,5 @@
-// Names the source of a connection for limits per source: an IPv4 address, an IPv6 /64, a link-local address, or none.
+// Names the source of a connection for limits per source: an IPv4 address, an IPv6 /64, a
+// link-local address, or none.
 import type { Address } from "../net/transport/transport.ts";
 import { parseIpAddress } from "../net/address/ip_address.ts";
 
@@ -9,10 +10,10 @@ const LOOPBACK_V6 = "::1";
 const MAX_OTHER_LENGTH = 128;
 
 /**
- * Returns the key under which limits per source count a peer: an IPv4 address as it is, the /64 network of an IPv6
- * address (one customer commonly holds all of it, so a limit per address would be none). IPv4-mapped and NAT64
- * addresses count as the IPv4 address that they carry. A link-local address counts whole, with its zone: `fe80::/64` is
- * every machine on a cable, and on every cable.
+ * Returns the key under which limits per source count a peer: an IPv4 address as it is, the /64
+ * network of an IPv6 address (one customer commonly holds all of it, so a limit per address would
+ * be none). IPv4-mapped and NAT64 addresses count as the IPv4 address that they carry. A link-local
+ * address counts whole, with its zone: `fe80::/64` is every machine on a cable, and on every cable.
  *
  * @returns the key, or `null` where there is no source to tell apart: unix sockets and memory
  *

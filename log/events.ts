@@ -16,7 +16,8 @@ export interface LogEvent {
 }
 
 /**
- * Writes lines to a logger. Ten of a kind in ten seconds at most; the next line counts in `leftOut` those that were not.
+ * Writes lines to a logger. Ten of a kind in ten seconds at most; the next line counts in `leftOut`
+ * those that were not.
  *
  * @example
  * ```ts
@@ -64,7 +65,10 @@ function plainValue(value: unknown): unknown {
   return code === undefined ? errorText(value) : escapeForLog(`${code}: ${value.message}`);
 }
 
-/** The code of an error whose code and message can be read: those of the application may have getters that throw. */
+/**
+ * The code of an error whose code and message can be read: those of the application may have
+ * getters that throw.
+ */
 function codeOf(error: Error): string | undefined {
   try {
     const { code, message } = error as { code?: unknown; message: unknown };

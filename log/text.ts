@@ -1,9 +1,9 @@
 // Makes text from a peer fit for a log: escaped, cut, and not too often.
 
 /**
- * What is escaped: control characters (ESC and the C1 ones too, which terminals obey), line and paragraph
- * separators, invisible and bidirectional marks, lone surrogates. The backslash as well, or a peer could write
- * what looks like an escape.
+ * What is escaped: control characters (ESC and the C1 ones too, which terminals obey), line and
+ * paragraph separators, invisible and bidirectional marks, lone surrogates. The backslash as well,
+ * or a peer could write what looks like an escape.
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\\]/u;
 
@@ -21,9 +21,9 @@ const SHORT_ESCAPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Makes text that came from a peer fit for a log line or a terminal: one line, nothing that a terminal obeys or that
- * hides or turns text around, and at most `maxCharacters` long. Whatever its length, only as much of it is read
- * as is shown.
+ * Makes text that came from a peer fit for a log line or a terminal: one line, nothing that a
+ * terminal obeys or that hides or turns text around, and at most `maxCharacters` long. Whatever its
+ * length, only as much of it is read as is shown.
  *
  * @param maxCharacters Most characters (UTF-16 units) that come back; a cut text ends with `…`
  *
@@ -52,8 +52,8 @@ export function escapeForLog(text: string, maxCharacters: number = 256): string 
 }
 
 /**
- * Returns the name and the message of an error, or the text of what else was thrown, fit for a log line. Never throws: application
- * code may throw what has no text, or a getter that throws itself.
+ * Returns the name and the message of an error, or the text of what else was thrown, fit for a log
+ * line. Never throws: application code may throw what has no text, or a getter that throws itself.
  *
  * @example
  * ```ts
@@ -72,8 +72,9 @@ export function errorText(error: unknown): string {
 }
 
 /**
- * Makes text that came from a peer fit to be shown on a terminal as it is read by people: nothing that a terminal obeys or that
- * hides or turns text around. Unlike {@linkcode escapeForLog} it keeps tabs and backslashes, and cuts nothing.
+ * Makes text that came from a peer fit to be shown on a terminal as it is read by people: nothing
+ * that a terminal obeys or that hides or turns text around. Unlike {@linkcode escapeForLog} it
+ * keeps tabs and backslashes, and cuts nothing.
  *
  * @param keepLines Whether line feeds stay as well
  *
@@ -94,7 +95,8 @@ export function escapeForTerminal(text: string, keepLines: boolean = false): str
 }
 
 /**
- * Describes an error on one line of a log: its class, its message, and how many more like it were left out before it.
+ * Describes an error on one line of a log: its class, its message, and how many more like it were
+ * left out before it.
  *
  * @example
  * ```ts

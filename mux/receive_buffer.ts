@@ -2,9 +2,9 @@
 import { Fifo } from "../collections/fifo.ts";
 
 /**
- * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a fifth of that
- * buffer is copied: else one byte held could cost 64 KiB. A fifth, because our own slices are a little less than a
- * quarter of a full read.
+ * A view keeps the whole buffer of the read it came from alive. So a part that is smaller than a
+ * fifth of that buffer is copied: else one byte held could cost 64 KiB. A fifth, because our own
+ * slices are a little less than a quarter of a full read.
  */
 const MIN_SHARE = 5;
 const FIRST_TAIL_BYTES = 256;

@@ -216,8 +216,9 @@ export class MuxStream implements AsyncDisposable {
   }
 
   /**
-   * Ends a stream other than in order, but behind everything written: the opener can read that to its end, and then learns that it
-   * was not all. `false`, with nothing done, where the sides have not agreed on terms, because yamux cannot say that.
+   * Ends a stream other than in order, but behind everything written: the opener can read that to
+   * its end, and then learns that it was not all. `false`, with nothing done, where the sides have
+   * not agreed on terms, because yamux cannot say that.
    */
   breakOff(): boolean {
     return this.#core.breakOff();

@@ -32,8 +32,8 @@ export type DialTarget =
  * Connects. `backend: "auto"` is `node:tls`; docs/decisions/0010-tls-backend.md says why.
  *
  * @throws {TypeError} when the chosen TLS backend cannot do what is wanted; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID` when it cannot be reached,
- * `ERR_SOCKET_PATH_TOO_LONG`
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when nothing listens there, `ERR_ADDRESS_INVALID`
+ * when it cannot be reached, `ERR_SOCKET_PATH_TOO_LONG`
  * @throws {TlsError} when the handshake fails
  *
  * @example

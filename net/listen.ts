@@ -28,7 +28,10 @@ export interface ListenTls {
 /** Where to listen. */
 export type ListenTarget =
   | {
-    /** Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6. @default {"127.0.0.1"} never all interfaces by accident */
+    /**
+     * Name or IP address; a name stands for the first of its addresses, IPv4 before IPv6.
+     * @default {"127.0.0.1"} never all interfaces by accident
+     */
     readonly hostname?: string | undefined;
     /** 0 picks a free port. */
     readonly port: number;

@@ -1,4 +1,5 @@
-// Checks of option values: a wrong type is a TypeError, a value out of range a RangeError, both before any I/O.
+// Checks of option values: a wrong type is a TypeError, a value out of range a RangeError, both
+// before any I/O.
 import type { Logger } from "../log/logger.ts";
 
 /** Longest time that a timer of the platform can wait, in milliseconds (about 24.8 days). */

@@ -4,7 +4,10 @@ import { checkOptionNames, type OptionNames } from "./names.ts";
 
 /** How a link closes, or a server shuts down. */
 export interface CloseOptions {
-  /** Longest time in ms for everything to end in order, 0 to 2147483647; then the rest is cut. @default {see the class} */
+  /**
+   * Longest time in ms for everything to end in order, 0 to 2147483647; then the rest is cut.
+   * @default {see the class}
+   */
   timeoutMs?: number | undefined;
 }
 

@@ -1,8 +1,8 @@
 // editDistance(): how far apart two words are.
 
 /**
- * Returns the Levenshtein distance of two texts: the fewest characters to add, remove or replace that turn one into
- * the other. Takes time in proportion to the product of their lengths.
+ * Returns the Levenshtein distance of two texts: the fewest characters to add, remove or replace
+ * that turn one into the other. Takes time in proportion to the product of their lengths.
  *
  * @example
  * ```ts

@@ -10,8 +10,9 @@ interface NameTree {
 }
 
 /**
- * The names of all options of a type: the compiler refuses a list that lacks one or has one too many. An option that is
- * an object with options of its own has the names of those in place of `true`.
+ * The names of all options of a type: the compiler refuses a list that lacks one or has one too
+ * many. An option that is an object with options of its own has the names of those in place of
+ * `true`.
  */
 export type OptionNames<Options> = { readonly [Name in KeysOf<Options> & string]: true | NameTree };
 
@@ -34,7 +35,8 @@ const MAX_LISTED = 12;
  * Checks that a caller passed no option that does not exist: a misspelt limit would be no limit.
  *
  * @param action What is tried, such as `Cannot listen`; the error message begins with it
- * @param given The options that the caller passed. Anything but an object passes: the check of its type is elsewhere
+ * @param given The options that the caller passed. Anything but an object passes: the check of its
+ * type is elsewhere
  * @param path What stands before the name in the message, such as `tls.`
  * @throws {TypeError} when there is no such option
  *
@@ -67,8 +69,8 @@ export function checkOptionNames(action: string, given: unknown, names: NameTree
 const WAIT_NAMES = ["signal", "timeoutMs"] as const;
 
 /**
- * Checks that a caller passed a wait no option that does not exist: as {@linkcode checkOptionNames}, for what is called with each
- * message.
+ * Checks that a caller passed a wait no option that does not exist: as
+ * {@linkcode checkOptionNames}, for what is called with each message.
  *
  * @throws {TypeError} when there is no such option
  *

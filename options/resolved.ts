@@ -1,8 +1,9 @@
 // Resolved: an options type with a value for each option.
 
 /**
- * The options of `T` once each has its value: none is optional, none is `undefined`. `Required` would keep the
- * `undefined` that each option admits, so that callers can pass on an optional value.
+ * The options of `T` once each has its value: none is optional, none is `undefined`. `Required`
+ * would keep the `undefined` that each option admits, so that callers can pass on an optional
+ * value.
  *
  * @example
  * ```ts

@@ -150,8 +150,8 @@ export class PoolBackend extends Member<Link> {
 }
 
 /**
- * Whether a link can be leased: open, and after its first lease with nothing received and nothing to be sent. Before that,
- * what came is a greeting.
+ * Whether a link can be leased: open, and after its first lease with nothing received and nothing
+ * to be sent. Before that, what came is a greeting.
  */
 export function isUsable({ conn, ended, used }: Link): boolean {
   if (ended || conn.status !== "open") return false;

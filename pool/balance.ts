@@ -1,8 +1,9 @@
 // Balancing: which of several backends gets the next piece of work. Pure: randomness is passed in.
 
 /**
- * How a backend is chosen. `two-choices`: two at random, the less busy of them; it spreads evenly and never sends a
- * crowd to the one that is free just now. `round-robin`: in turns. `least-busy`: the least busy of all.
+ * How a backend is chosen. `two-choices`: two at random, the less busy of them; it spreads evenly
+ * and never sends a crowd to the one that is free just now. `round-robin`: in turns. `least-busy`:
+ * the least busy of all.
  */
 export type Balance = "two-choices" | "round-robin" | "least-busy";
 
@@ -81,8 +82,8 @@ class LeastBusy implements Balancer {
 }
 
 /**
- * Smooth weighted round robin: each turn every candidate gains its weight, the richest is taken and pays what all gained. So
- * the turns of a heavy one are spread, not in a row.
+ * Smooth weighted round robin: each turn every candidate gains its weight, the richest is taken and
+ * pays what all gained. So the turns of a heavy one are spread, not in a row.
  */
 class RoundRobin implements Balancer {
   readonly #credits = new WeakMap<Candidate, number>();

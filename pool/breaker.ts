@@ -28,7 +28,10 @@ export interface BreakerOptions {
 /** {@linkcode BreakerOptions} without holes. */
 export type ResolvedBreakerOptions = Readonly<Resolved<BreakerOptions>>;
 
-/** Longest time in ms of a trial, which then counts as failed: its holder may do nothing, and other callers wait for its outcome. */
+/**
+ * Longest time in ms of a trial, which then counts as failed: its holder may do nothing, and other
+ * callers wait for its outcome.
+ */
 const TRIAL_MS = 30_000;
 
 /** What a failed execution of the policy rejects with; no caller sees it. */
@@ -89,7 +92,10 @@ export class Breaker {
     return this.#opened;
   }
 
-  /** Work ended. While the circuit is open it counts for nothing: only a trial does. Resolves when it has been counted. */
+  /**
+   * Work ended. While the circuit is open it counts for nothing: only a trial does. Resolves when
+   * it has been counted.
+   */
   record(ok: boolean): Promise<void> {
     // One good end after another changes nothing: spare the policy the work.
     if (this.state !== "closed" || ok && !this.#failed) return Promise.resolve();

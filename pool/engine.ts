@@ -172,7 +172,8 @@ export class PoolEngine {
       lent.revoke(stats, false);
       backend.counters.leasesSpoiled++;
       this.dispatcher.releasedBroken(backend);
-      // A failed one is cut: waiting for its end would hold its place. What was sent without asking for an answer goes out.
+      // A failed one is cut: waiting for its end would hold its place. What was sent without asking
+      // for an answer goes out.
       const cut = hasFailed && !hasLeft && (verdict.kind === "failed" || stats.queuedBytes === 0);
       if (cut) conn.abort(new ClosedError("ERR_CLOSED", "The lease on the connection had failed"));
       void this.closeLink(link);
@@ -272,8 +273,9 @@ function noBackend(cause: unknown): AddressError {
 }
 
 /**
- * Whether a lease failed only as the backend left: it ended the connection in order, or ended one that was kept for reuse before
- * anything came on it in this lease. What the holder makes of the connection's own error is no verdict of its own.
+ * Whether a lease failed only as the backend left: it ended the connection in order, or ended one
+ * that was kept for reuse before anything came on it in this lease. What the holder makes of the
+ * connection's own error is no verdict of its own.
  */
 function hasLeftInOrder(lent: LeasedConnection, { errorCode }: ConnectionStats, verdict: Verdict): boolean {
   if (verdict.kind === "failed" && !(verdict.error instanceof ClosedError)) return false;

@@ -76,7 +76,10 @@ export class HealthCheck {
     this.#context.onResult();
   }
 
-  /** Checks; a connection that had ended before the check began says nothing of the backend, and is replaced. */
+  /**
+   * Checks; a connection that had ended before the check began says nothing of the backend, and is
+   * replaced.
+   */
   async #check(signal: AbortSignal): Promise<unknown> {
     try {
       return await this.#checkOnce(signal);
@@ -106,7 +109,10 @@ export class HealthCheck {
     }
   }
 
-  /** Opens the connection for this check and those that follow. A check that was given up meanwhile leaves none behind. */
+  /**
+   * Opens the connection for this check and those that follow. A check that was given up meanwhile
+   * leaves none behind.
+   */
   async #open(signal: AbortSignal): Promise<Connection> {
     const { target } = this.#backend;
     const conn = await establish<unknown>(target, {}, signal);

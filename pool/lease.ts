@@ -26,12 +26,13 @@ export interface LeaseOrigin {
 }
 
 /**
- * A connection that belongs to its holder until `await using` or {@linkcode release} returns it to the pool. From
- * then on every call on {@linkcode conn} is refused, and calls that still wait there reject. The pool uses the
- * connection again only if it is intact, and if the option `isReusable` of the pool allows it.
+ * A connection that belongs to its holder until `await using` or {@linkcode release} returns it to
+ * the pool. From then on every call on {@linkcode conn} is refused, and calls that still wait there
+ * reject. The pool uses the connection again only if it is intact, and if the option `isReusable`
+ * of the pool allows it.
  *
- * `conn` may be used as a `Connection` may: one reader at a time, concurrent sends. The first call that ends the
- * lease decides; later ones change nothing.
+ * `conn` may be used as a `Connection` may: one reader at a time, concurrent sends. The first call
+ * that ends the lease decides; later ones change nothing.
  *
  * @example
  * ```ts
@@ -52,10 +53,12 @@ export interface LeaseOrigin {
  */
 export class Lease implements AsyncDisposable {
   /**
-   * The connection, for as long as the lease lasts; `conn.closed` resolves when the lease ends, if not before.
+   * The connection, for as long as the lease lasts; `conn.closed` resolves when the lease ends, if
+   * not before.
    *
-   * When the backend ends it where an answer is due, `receive` and iteration reject with a `ClosedError` (`ERR_CLOSED`):
-   * `null` is an end where no answer is due. docs/pool.md says when an answer is missing.
+   * When the backend ends it where an answer is due, `receive` and iteration reject with a
+   * `ClosedError` (`ERR_CLOSED`): `null` is an end where no answer is due. docs/pool.md says when
+   * an answer is missing.
    */
   readonly conn: Connection;
   /** Name of the backend that it leads to. */

@@ -12,8 +12,9 @@ import type { Address, SocketTuning, TlsInfo } from "../net/transport/transport.
 import type { ConnectionState, ConnectionStats } from "../stats/data/snapshots.ts";
 
 /**
- * When the end of the backend's messages leaves the holder without an answer. `each`: fewer messages came than were sent.
- * `last`: none came since the last one was sent. `never`: messages mean nothing, as with `raw()`.
+ * When the end of the backend's messages leaves the holder without an answer. `each`: fewer
+ * messages came than were sent. `last`: none came since the last one was sent. `never`: messages
+ * mean nothing, as with `raw()`.
  */
 export type AnswerRule = "each" | "last" | "never";
 
@@ -31,10 +32,16 @@ export interface LeaseTerms {
   readonly onFirstMessage: (() => void) | null;
 }
 
-/** Errors of connections that had ended before anything came on them in this lease: the end was on its way as the lease began. */
+/**
+ * Errors of connections that had ended before anything came on them in this lease: the end was on
+ * its way as the lease began.
+ */
 const STALE = new WeakSet<object>();
 
-/** Whether an error says that a connection kept for reuse had ended already: its work belongs on another one, and was no attempt. */
+/**
+ * Whether an error says that a connection kept for reuse had ended already: its work belongs on
+ * another one, and was no attempt.
+ */
 export function isStaleEnd(error: unknown): boolean {
   return typeof error === "object" && error !== null && STALE.has(error);
 }
@@ -43,8 +50,9 @@ export function isStaleEnd(error: unknown): boolean {
 const GIVEN_BACK: ConnectionEnd = Object.freeze({ error: null, unsentBytes: 0 });
 
 /**
- * A connection of a pool, lent. It does all that a `Connection` does until {@linkcode revoke}, and takes note of what its holder
- * leaves behind. After that every call is refused, so that no holder can reach into the lease of the next.
+ * A connection of a pool, lent. It does all that a `Connection` does until {@linkcode revoke}, and
+ * takes note of what its holder leaves behind. After that every call is refused, so that no holder
+ * can reach into the lease of the next.
  *
  * It may be used as a `Connection` may: one reader at a time, concurrent sends.
  *
@@ -89,7 +97,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     this.#terms = terms;
   }
 
-  /** Whether the next caller finds the connection as this one did: nothing waits on it, and nothing was changed. */
+  /**
+   * Whether the next caller finds the connection as this one did: nothing waits on it, and nothing
+   * was changed.
+   */
   get isWhole(): boolean {
     return this.#isIntact && this.#hasGivenFraming && this.#reads === 0;
   }
@@ -110,8 +121,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   /**
-   * Ends it for its holder. `isReturned` says whether the connection goes to others now; else it is being closed, and its end is
-   * still reported here.
+   * Ends it for its holder. `isReturned` says whether the connection goes to others now; else it is
+   * being closed, and its end is still reported here.
    */
   revoke(stats: ConnectionStats, isReturned: boolean): void {
     this.#isLive = false;

@@ -35,9 +35,10 @@ export interface Backend {
   /** Options that replace the pool's `tls` for this backend. */
   tls?: ClientTlsOptions | undefined;
   /**
-   * Resolves the name repeatedly: each of its addresses becomes a backend, `name/address`; backends whose address vanishes
-   * are drained. `true` uses the system's resolver; a function can use any other. A look-up that takes longer than the pool's
-   * `timeoutMs` is given up, its signal aborts, and the look-up starts again.
+   * Resolves the name repeatedly: each of its addresses becomes a backend, `name/address`; backends
+   * whose address vanishes are drained. `true` uses the system's resolver; a function can use any
+   * other. A look-up that takes longer than the pool's `timeoutMs` is given up, its signal aborts,
+   * and the look-up starts again.
    *
    * @default {false} the system picks one address at each dial
    */
@@ -63,9 +64,10 @@ export interface LeaseUse {
 /** Options of the health checks. */
 export interface HealthOptions {
   /**
-   * Checks a backend with a message of your protocol: the backend is healthy unless this throws, returns `false` or takes longer than
-   * `timeoutMs`. Each backend has a separate connection for checks, which does not count as one of the pool's; each check may use it until it
-   * has returned. When a backend becomes unwell, `onError` gets the reason.
+   * Checks a backend with a message of your protocol: the backend is healthy unless this throws,
+   * returns `false` or takes longer than `timeoutMs`. Each backend has a separate connection for
+   * checks, which does not count as one of the pool's; each check may use it until it has returned.
+   * When a backend becomes unwell, `onError` gets the reason.
    */
   check: (conn: Connection, options: { readonly signal: AbortSignal }) => Promise<unknown>;
   /** Time in ms between two checks of a backend. @default {1000} */
@@ -88,7 +90,10 @@ export interface PoolOptions extends
   balance?: Balance | undefined;
   /** Most connections to one backend, 1 to 1000000. @default {16} */
   maxPerBackend?: number | undefined;
-  /** Most connections in all, 1 to 1000000. @default {256} a quarter of the descriptors that a process usually has */
+  /**
+   * Most connections in all, 1 to 1000000.
+   * @default {256} a quarter of the descriptors that a process usually has
+   */
   maxConnections?: number | undefined;
   /**
    * Most callers that wait for a connection, 1 to 1000000; the next one gets `ERR_QUEUE_FULL`.
@@ -105,11 +110,13 @@ export interface PoolOptions extends
   /** An idle connection is closed after this time in ms. @default {60000} */
   idleTimeoutMs?: number | undefined;
   /**
-   * Whether a connection may be used again after a lease. The pool asks only for intact connections: a connection that ended in
-   * either direction, holds unread or unsent bytes, has a reader that still waits, or was left with another framing or tuning is
-   * never used again. When it throws, the connection is not used again, and `onError` gets the error.
+   * Whether a connection may be used again after a lease. The pool asks only for intact
+   * connections: a connection that ended in either direction, holds unread or unsent bytes, has a
+   * reader that still waits, or was left with another framing or tuning is never used again. When
+   * it throws, the connection is not used again, and `onError` gets the error.
    *
-   * @default when the holder received as many messages as it sent, or more: an answer for each question; never with `raw()`
+   * @default when the holder received as many messages as it sent, or more: an answer for each
+   * question; never with `raw()`
    */
   isReusable?: ((use: LeaseUse) => boolean) | undefined;
   /** Circuit breaker of each backend; `false` for none. */
@@ -122,7 +129,10 @@ export interface PoolOptions extends
   retryBudget?: RetryBudgetOptions | undefined;
   /** Time in ms between two look-ups of a name with `resolve`. @default {30000} */
   resolveIntervalMs?: number | undefined;
-  /** Time in ms for leases to end in order when a backend is drained or the pool is closed. @default {10000} */
+  /**
+   * Time in ms for leases to end in order when a backend is drained or the pool is closed.
+   * @default {10000}
+   */
   drainTimeoutMs?: number | undefined;
   /** Takes errors that no caller can receive. @default {the logger} */
   onError?: ((error: unknown, context: PoolErrorContext) => void) | undefined;

@@ -3,7 +3,10 @@ import type { Resolved } from "../options/resolved.ts";
 
 /** Options of outlier ejection. */
 export interface OutlierOptions {
-  /** How often backends are compared, 10 to 3600000 ms. @default {500} so that load moves away within a second */
+  /**
+   * How often backends are compared, 10 to 3600000 ms.
+   * @default {500} so that load moves away within a second
+   */
   intervalMs?: number | undefined;
   /** Leases that must have ended in an interval before a backend is judged, 1 to 1000000. @default {5} */
   minLeases?: number | undefined;
@@ -15,11 +18,18 @@ export interface OutlierOptions {
   maxFailureRatio?: number | undefined;
   /** How many times as long as with the median of the others a lease may last, 1 to 1000000. @default {5} */
   slowFactor?: number | undefined;
-  /** How much longer it must last at least, 0 to 3600000 ms, because a tiny difference is no reason. @default {50} */
+  /**
+   * How much longer it must last at least, 0 to 3600000 ms, because a tiny difference is no reason.
+   * @default {50}
+   */
   slowMarginMs?: number | undefined;
   /** Share of the backends that may be out at a time, 0 to 1; one always stays. @default {0.5} */
   maxEjectedRatio?: number | undefined;
-  /** How long the first ejection lasts, 1 to 3600000 ms; each one that follows soon is twice as long. @default {1000} */
+  /**
+   * How long the first ejection lasts, 1 to 3600000 ms; each one that follows soon is twice as
+   * long.
+   * @default {1000}
+   */
   ejectMs?: number | undefined;
   /** The longest ejection, `ejectMs` to 3600000 ms. @default {30000} */
   maxEjectMs?: number | undefined;
@@ -51,8 +61,8 @@ interface Conduct {
 }
 
 /**
- * Compares backends with each other, interval by interval. An outlier is left out for a while, the longer the more often
- * it happens; each good interval takes one back.
+ * Compares backends with each other, interval by interval. An outlier is left out for a while, the
+ * longer the more often it happens; each good interval takes one back.
  *
  * @example
  * ```ts

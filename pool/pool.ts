@@ -29,8 +29,8 @@ const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 /**
  * Leases connections to several backends, which it opens on demand and uses again.
  *
- * Work goes to healthy backends: a circuit breaker, a comparison with the other backends and, if you set one, a
- * health check find those that are not.
+ * Work goes to healthy backends: a circuit breaker, a comparison with the other backends and, if
+ * you set one, a health check find those that are not.
  *
  * All methods may be called concurrently; callers are served in the order of their calls.
  *
@@ -117,7 +117,8 @@ export class Pool implements AsyncDisposable {
    *
    * @throws {LimitError} `ERR_QUEUE_FULL` when more than `maxWaiting` wait
    * @throws {TimeoutError} `ERR_ACQUIRE_TIMEOUT` when it took longer than `timeoutMs`
-   * @throws {AddressError} `ERR_NO_BACKEND` when no backend is up; `ERR_CONNECT_REFUSED` and others when dialling failed
+   * @throws {AddressError} `ERR_NO_BACKEND` when no backend is up; `ERR_CONNECT_REFUSED` and others
+   * when dialling failed
    * @throws {ClosedError} `ERR_CLOSED` when the pool is closed
    * @throws {TypeError | RangeError} when an option is wrong
    */
@@ -149,11 +150,13 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Leases a connection, does the work on it, and releases it. The connection counts as failed when the work throws an error that
-   * shows a failed backend (a `ClosedError`, a `TimeoutError`, bytes that break the protocol). Then the work is
-   * done again on another connection, at most `retries` times, and as the budget allows: set `retries` only if doing the work
-   * twice does no harm. When the backend ends the connection without the answer, the work's `receive` rejects and never returns
-   * `null`. Calls that the work leaves waiting on the connection reject when the work has ended.
+   * Leases a connection, does the work on it, and releases it. The connection counts as failed when
+   * the work throws an error that shows a failed backend (a `ClosedError`, a `TimeoutError`, bytes
+   * that break the protocol). Then the work is done again on another connection, at most `retries`
+   * times, and as the budget allows: set `retries` only if doing the work twice does no harm. When
+   * the backend ends the connection without the answer, the work's `receive` rejects and never
+   * returns `null`. Calls that the work leaves waiting on the connection reject when the work has
+   * ended.
    *
    * @returns what the work returns
    * @throws what the work throws, and what {@linkcode acquire} throws
@@ -178,10 +181,12 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Takes a backend out of work: it gets no new leases, idle connections are closed, `lease.draining` aborts. Resolves when
-   * the last lease has ended and its connection is closed in order. {@linkcode resume} reverses this.
+   * Takes a backend out of work: it gets no new leases, idle connections are closed,
+   * `lease.draining` aborts. Resolves when the last lease has ended and its connection is closed in
+   * order. {@linkcode resume} reverses this.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts
+   * those that were cut
    * @throws {TypeError} when there is no such backend
    */
   drain(name: string, options: PoolDrainOptions = {}): Promise<void> {
@@ -204,7 +209,8 @@ export class Pool implements AsyncDisposable {
   /**
    * Drains a backend and forgets it; its name is free at once.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts
+   * those that were cut
    * @throws {TypeError} when there is no such backend
    */
   remove(name: string, options: PoolDrainOptions = {}): Promise<void> {
@@ -217,10 +223,11 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Closes in order: no caller gets a lease any more, waiting calls reject, current leases may end, connections are closed.
-   * Idempotent.
+   * Closes in order: no caller gets a lease any more, waiting calls reject, current leases may end,
+   * connections are closed. Idempotent.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts those that were cut
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts
+   * those that were cut
    */
   close(options: PoolDrainOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;

@@ -1,4 +1,5 @@
-// RetryBudget: how much may be tried again, so that retries cannot multiply a failure. Pure: time is passed in.
+// RetryBudget: how much may be tried again, so that retries cannot multiply a failure. Pure: time
+// is passed in.
 import type { Resolved } from "../options/resolved.ts";
 
 /** Options of the budget for retries. */
@@ -24,8 +25,8 @@ const KEPT_SECONDS = 10;
 const KEPT_REQUESTS = 1000;
 
 /**
- * A purse of retries. Requests pay in, retries take out, and time brings a little. What is not used is kept for 10
- * seconds, or 1000 requests' worth, whichever is more.
+ * A purse of retries. Requests pay in, retries take out, and time brings a little. What is not used
+ * is kept for 10 seconds, or 1000 requests' worth, whichever is more.
  *
  * @example
  * ```ts

@@ -12,7 +12,8 @@ export interface SpliceOptions {
   /** Abort cuts both connections; `splice` rejects with its reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Once one direction has ended, longest time in ms without traffic in the other; then both are cut. 0 is off.
+   * Once one direction has ended, longest time in ms without traffic in the other; then both are
+   * cut. 0 is off.
    *
    * @default {60000}
    */
@@ -32,8 +33,9 @@ export interface SpliceResult {
   /** Why it ended early; `null` when both ended in order. */
   readonly error: Error | null;
   /**
-   * Whether the peer of the cut connection can distinguish the cut from an orderly end; `true` as well when nothing was cut. Over plain
-   * TCP a peer can do so only if the connection was made with `canReset`; otherwise it may take the bytes so far for the whole.
+   * Whether the peer of the cut connection can distinguish the cut from an orderly end; `true` as
+   * well when nothing was cut. Over plain TCP a peer can do so only if the connection was made with
+   * `canReset`; otherwise it may take the bytes so far for the whole.
    */
   readonly wasTold: boolean;
 }
@@ -53,13 +55,14 @@ interface Failure {
 }
 
 /**
- * Joins two connections: bytes from one go to the other, whatever their framing was, beginning with the
- * received and unread bytes. A slow receiver slows its sender down. The end of one direction is passed on, and
- * the other direction continues until it ends as well.
+ * Joins two connections: bytes from one go to the other, whatever their framing was, beginning with
+ * the received and unread bytes. A slow receiver slows its sender down. The end of one direction is
+ * passed on, and the other direction continues until it ends as well.
  *
- * When one connection fails, its bytes so far are still written, then the other connection is cut: its peer does not get
- * an orderly end if the transport can distinguish the two. TLS can; plain TCP can when the connection was made with `canReset`.
- * Resolves when both are closed; the failure of a peer is a result, not a rejection.
+ * When one connection fails, its bytes so far are still written, then the other connection is cut:
+ * its peer does not get an orderly end if the transport can distinguish the two. TLS can; plain TCP
+ * can when the connection was made with `canReset`. Resolves when both are closed; the failure of a
+ * peer is a result, not a rejection.
  *
  * @throws the reason of `signal`, when it aborts
  * @throws {RangeError} when `halfCloseTimeoutMs` is out of range
@@ -154,7 +157,10 @@ async function pump(flow: Flow): Promise<Failure | null> {
   }
 }
 
-/** Moves bytes one way, and watches what comes after that: the peer may vanish, or never end the `other` direction. */
+/**
+ * Moves bytes one way, and watches what comes after that: the peer may vanish, or never end the
+ * `other` direction.
+ */
 async function follow(flow: Flow, other: Flow, watch: Watch): Promise<void> {
   const failure = await pump(flow);
   if (failure !== null) return watch.fail(failure);
@@ -184,7 +190,10 @@ function cut(a: Connection, b: Connection, reason: unknown): void {
   b.abort(reason);
 }
 
-/** The error that both connections end with. An idle time-out alone would count as an end in order: nothing is lost by that. */
+/**
+ * The error that both connections end with. An idle time-out alone would count as an end in order:
+ * nothing is lost by that.
+ */
 function cutShort(cause: Error): ClosedError {
   return new ClosedError(
     "ERR_CLOSED",

@@ -24,7 +24,10 @@ export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T
 export interface WorkContext {
   /** The signal that was given to `use`, or one that never aborts. */
   readonly signal: AbortSignal;
-  /** 1 the first time, 2 the second. Work on a connection that had ended already, see `retries`, was no attempt. */
+  /**
+   * 1 the first time, 2 the second. Work on a connection that had ended already, see `retries`, was
+   * no attempt.
+   */
   readonly attempt: number;
   /** The lease, for its name and its signal. */
   readonly lease: Lease;
@@ -33,15 +36,17 @@ export interface WorkContext {
 /** Options of `pool.use`. */
 export interface UseOptions extends AcquireOptions {
   /**
-   * How often failed work may be done again, 0 to 100; another backend is preferred then. An end without an answer is a failure.
-   * When more than 0, work that finds its connection ended before anything came on it is done on another one at once, up to four
-   * times, and that counts as no retry.
+   * How often failed work may be done again, 0 to 100; another backend is preferred then. An end
+   * without an answer is a failure. When more than 0, work that finds its connection ended before
+   * anything came on it is done on another one at once, up to four times, and that counts as no
+   * retry.
    *
    * @default {0} since the pool cannot know whether that does harm
    */
   retries?: number | undefined;
   /**
-   * Whether an error of the work is worth another attempt. When it throws, there is none, and `onError` takes the error.
+   * Whether an error of the work is worth another attempt. When it throws, there is none, and
+   * `onError` takes the error.
    *
    * @default those by which a backend failed
    */
@@ -52,10 +57,16 @@ const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries:
 
 const ACTION = "Cannot use the pool";
 
-/** Pauses before work is done again: 5 to 10 ms at first, up to 1 s later. Other callers get the backends meanwhile. */
+/**
+ * Pauses before work is done again: 5 to 10 ms at first, up to 1 s later. Other callers get the
+ * backends meanwhile.
+ */
 const PAUSES: DelayBounds = { minDelayMs: 5, maxDelayMs: 1000 };
 
-/** Most connections that had ended already on which the work of one attempt is tried: a backend may end all that are kept for reuse. */
+/**
+ * Most connections that had ended already on which the work of one attempt is tried: a backend may
+ * end all that are kept for reuse.
+ */
 const MAX_STALE = 4;
 
 /** Leases a connection, if possible not to a backend of these names. */

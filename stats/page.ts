@@ -34,8 +34,8 @@ export type { DayReport, LinkReport, SourceSnapshot } from "./export/report.ts";
  * | `/readyz` | 200 while it can be given work, 503 while it drains or is about to, or once its certificate has ended |
  * | `/events` | what the page reads: server-sent events of the same shape as `/stats.json` |
  *
- * It shows addresses and names of peers to every client that can reach it: there is no password. It has no TLS; put a
- * proxy before it where it must be reached from elsewhere.
+ * It shows addresses and names of peers to every client that can reach it: there is no password. It
+ * has no TLS; put a proxy before it where it must be reached from elsewhere.
  *
  * @param sources What to show: one source, several, or several by name
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then

@@ -1,4 +1,5 @@
-// Logger: console, the logger of @std/log and that of LogTape are loggers as they are, and their lines are useful.
+// Logger: console, the logger of @std/log and that of LogTape are loggers as they are, and their
+// lines are useful.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
 import { Client, connect, type Logger, serve } from "@parley/parley";
@@ -9,7 +10,10 @@ import { addressText } from "../net/transport/faults.ts";
 import { Channel } from "./ipc/channels.ts";
 import { until } from "./support/wait.ts";
 
-/** The methods that the `Logger` of `@std/log` 0.224 declares; the package is not maintained any more, and is not imported. */
+/**
+ * The methods that the `Logger` of `@std/log` 0.224 declares; the package is not maintained any
+ * more, and is not imported.
+ */
 declare class StdLogger {
   debug<T>(message: () => T, ...args: unknown[]): T | undefined;
   debug<T>(message: T extends (...args: unknown[]) => unknown ? never : T, ...args: unknown[]): T;

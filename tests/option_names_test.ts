@@ -1,4 +1,5 @@
-// Misspelt options, outer and nested ones: whatever takes options refuses them, and names the one that was meant.
+// Misspelt options, outer and nested ones: whatever takes options refuses them, and names the one
+// that was meant.
 import { assertRejects, assertThrows } from "@std/assert";
 import {
   Client,

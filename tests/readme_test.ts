@@ -1,4 +1,5 @@
-// README and docs: their snippets without `ignore` are run by `deno test --doc`; here is the rest of what they say.
+// README and docs: their snippets without `ignore` are run by `deno test --doc`; here is the rest
+// of what they say.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { resolveConnectOptions } from "../client/options.ts";
 import { resolveAdmission } from "../limits/admission_options.ts";

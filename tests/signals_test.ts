@@ -1,4 +1,5 @@
-// Signals of users: whatever takes one for its life leaves no listener on it once it is over. A signal often lives as long as its program.
+// Signals of users: whatever takes one for its life leaves no listener on it once it is over. A
+// signal often lives as long as its program.
 import { assertEquals } from "@std/assert";
 import { Client, listenTransport, serve } from "@parley/parley";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";

@@ -1,4 +1,5 @@
-// Checks an identity before it is used: readable, in order, currently valid, for its purpose, with key and certificate that match.
+// Checks an identity before it is used: readable, in order, currently valid, for its purpose, with
+// key and certificate that match.
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { TlsError } from "../errors.ts";
 import { parseCertificate, type ParsedCertificate } from "./certificate/certificate.ts";
@@ -205,7 +206,8 @@ function verifies(signed: X509Certificate, signer: X509Certificate): boolean {
   try {
     return signed.verify(signer.publicKey);
   } catch {
-    // The platform cannot check this kind of signature (P-521). The names agree, and peers check for themselves.
+    // The platform cannot check this kind of signature (P-521). The names agree, and peers check
+    // for themselves.
     return true;
   }
 }

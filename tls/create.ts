@@ -23,8 +23,8 @@ const keyAlgorithm = { name: "ECDSA", namedCurve: "P-256" } as const;
 const maxNameLength = 64;
 
 /**
- * A certificate authority: what {@linkcode createCa} makes. An attacker with its key can pass for any host among
- * those that trust it.
+ * A certificate authority: what {@linkcode createCa} makes. An attacker with its key can pass for
+ * any host among those that trust it.
  */
 export interface CertificateAuthority {
   /** CA certificate, PEM: for all that should trust it. */
@@ -322,8 +322,9 @@ function makeValidity(days: number, now: Date): Validity {
 }
 
 /**
- * Returns the validity of a certificate. A certificate that outlives its authority would fail before its own end, so a default is cut to
- * that of the authority, and so is a given time that exceeds it by less than a day.
+ * Returns the validity of a certificate. A certificate that outlives its authority would fail
+ * before its own end, so a default is cut to that of the authority, and so is a given time that
+ * exceeds it by less than a day.
  */
 function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertificate): Validity {
   const { notBefore, notAfter } = makeValidity(days ?? 90, now);
@@ -339,7 +340,10 @@ function wholeSeconds(time: number): Date {
   return new Date(Math.floor(time / 1000) * 1000);
 }
 
-/** Makes a serial number: 126 random bits in 16 bytes, positive by RFC 5280 (section 4.1.2.2), and never shorter. */
+/**
+ * Makes a serial number: 126 random bits in 16 bytes, positive by RFC 5280 (section 4.1.2.2), and
+ * never shorter.
+ */
 function randomSerial(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;

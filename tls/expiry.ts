@@ -7,15 +7,19 @@ import type { WatchClock } from "./watch.ts";
 const DAY_MS = 86_400_000;
 
 /**
- * When to report that a certificate expires: this long before, or, for a certificate with a shorter life, when this part of its life is
- * left. Else a certificate that is renewed each day would cause a warning each day.
+ * When to report that a certificate expires: this long before, or, for a certificate with a shorter
+ * life, when this part of its life is left. Else a certificate that is renewed each day would cause
+ * a warning each day.
  */
 const WARNINGS: readonly (readonly [ms: number, ofLife: number])[] = [[14 * DAY_MS, 1 / 3], [
   3 * DAY_MS,
   1 / 10,
 ], [0, 0]];
 
-/** Longest time between two looks at the clock, in ms: it may be set, machines sleep, and timers take no more than 24 days. */
+/**
+ * Longest time between two looks at the clock, in ms: it may be set, machines sleep, and timers
+ * take no more than 24 days.
+ */
 const LOOK_MS = DAY_MS / 2;
 
 /** The current certificate that expires first. */
@@ -34,7 +38,10 @@ export interface ExpiryWatchOptions {
   readonly current: () => CertificateEnd;
   /** Source of time. */
   readonly clock: WatchClock;
-  /** Called with `ERR_CERT_EXPIRING` 14 and 3 days before the end, and with `ERR_CERT_EXPIRED` when it has come. */
+  /**
+   * Called with `ERR_CERT_EXPIRING` 14 and 3 days before the end, and with `ERR_CERT_EXPIRED` when
+   * it has come.
+   */
   readonly onEnding: (error: TlsError) => void;
 }
 
@@ -119,7 +126,10 @@ export function certificateStats(
   return { certificate: Object.freeze({ notAfterMs, remainingMs: notAfterMs - Date.now() }) };
 }
 
-/** Returns how long before the end a warning is due, in ms; below 0 for the end itself, because a certificate is valid in its last ms. */
+/**
+ * Returns how long before the end a warning is due, in ms; below 0 for the end itself, because a
+ * certificate is valid in its last ms.
+ */
 function leadMs({ notBefore, notAfter }: CertificateEnd, ms: number, ofLife: number): number {
   if (ms === 0) return -1;
   return Math.min(ms, (notAfter.getTime() - notBefore.getTime()) * ofLife);

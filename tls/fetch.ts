@@ -44,11 +44,13 @@ export interface FetchedCertificates {
 }
 
 /**
- * Asks a server for its certificates, by a TLS handshake that ends there. Nothing is verified and nothing is sent: look at them with
- * `inspectCertificate`, and connect with `connect`, which verifies.
+ * Asks a server for its certificates, by a TLS handshake that ends there. Nothing is verified and
+ * nothing is sent: look at them with `inspectCertificate`, and connect with `connect`, which
+ * verifies.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
- * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID` when it cannot be reached
+ * @throws {AddressError} `ERR_CONNECT_REFUSED` when no program listens there, `ERR_ADDRESS_INVALID`
+ * when it cannot be reached
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when it took longer than `timeoutMs`
  * @throws {TlsError} `ERR_TLS_HANDSHAKE` when it speaks no TLS
  *

@@ -16,7 +16,10 @@ const MAX_STEPS = 8;
 export interface InspectCertificateOptions {
   /** Private key that should belong to it, PEM. */
   readonly key?: string | undefined;
-  /** Certificates of authorities, PEM: one of them should have signed it, directly or through others in the text. */
+  /**
+   * Certificates of authorities, PEM: one of them should have signed it, directly or through others
+   * in the text.
+   */
   readonly ca?: string | undefined;
   /** Name or address that it should be for. */
   readonly hostname?: string | undefined;

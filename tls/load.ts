@@ -23,9 +23,10 @@ export interface ReloadOptions {
   /** Called when new credentials have come into force. */
   onReload?: (() => void) | undefined;
   /**
-   * Called when changed files cannot be used; the old credentials stay in force and the files are tried again
-   * at each look. It also learns that a certificate in force ends, whether files are watched or not: `ERR_CERT_EXPIRING` 14 and 3 days
-   * before (for one that lives less than 42 days, when a third and a tenth of its life are left), `ERR_CERT_EXPIRED` when it has ended.
+   * Called when changed files cannot be used; the old credentials stay in force and the files are
+   * tried again at each look. It also learns that a certificate in force ends, whether files are
+   * watched or not: `ERR_CERT_EXPIRING` 14 and 3 days before (for one that lives less than 42 days,
+   * when a third and a tenth of its life are left), `ERR_CERT_EXPIRED` when it has ended.
    *
    * @default {a warning to the console}
    */
@@ -33,7 +34,8 @@ export interface ReloadOptions {
   /**
    * Time between two looks at watched files in ms, 10 to 3600000.
    *
-   * @default {2000} a rotation has days, a person who tries it waits for seconds, and two `stat` calls cost next to nothing
+   * @default {2000} a rotation has days, a person who tries it waits for seconds, and two `stat`
+   * calls cost next to nothing
    */
   watchIntervalMs?: number | undefined;
   /**
@@ -60,8 +62,9 @@ const NAMES: OptionNames<LoadTlsOptions> = {
 };
 
 /**
- * Credentials that were checked before anything listens. Pass them as `tls` to one server or several, which then
- * follow the same files. Closing a server leaves them open. Any number of servers may use them concurrently.
+ * Credentials that were checked before anything listens. Pass them as `tls` to one server or
+ * several, which then follow the same files. Closing a server leaves them open. Any number of
+ * servers may use them concurrently.
  */
 export class LoadedTls {
   /** Lowest version spoken. */
@@ -129,7 +132,10 @@ export class LoadedTls {
     return clientCa.length === 0 ? undefined : clientCa;
   }
 
-  /** Fingerprints of the only client certificates that are let in; `undefined` where authorities decide, or none is asked for. */
+  /**
+   * Fingerprints of the only client certificates that are let in; `undefined` where authorities
+   * decide, or none is asked for.
+   */
   get pin(): readonly string[] | undefined {
     const { pins } = this.#source.current;
     return pins && [...pins];
@@ -158,9 +164,10 @@ export class LoadedTls {
  * never does.
  *
  * @throws {TypeError} when options contradict each other, or the text of an option is not what it must be
- * @throws {TlsError} `ERR_CERT_MALFORMED` when the content of a file is not what it must be: it may be whole again a moment later;
- * `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`, `ERR_CERT_UNTRUSTED`
- * (chain out of order, or not for servers), `ERR_CERT_WRONG_HOST` (one of `sni` is not for its name)
+ * @throws {TlsError} `ERR_CERT_MALFORMED` when the content of a file is not what it must be: it may
+ * be whole again a moment later; `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_KEY_MISMATCH`,
+ * `ERR_CERT_UNTRUSTED` (chain out of order, or not for servers), `ERR_CERT_WRONG_HOST` (one of
+ * `sni` is not for its name)
  * @throws {Deno.errors.NotFound} when a file is absent; other errors of the file system keep their class as
  * well
  *

@@ -79,7 +79,8 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
 }
 
 /**
- * Loads and checks what a client needs. It reads files at each call: so a client that calls it before each dial follows changed files.
+ * Loads and checks what a client needs. It reads files at each call: so a client that calls it
+ * before each dial follows changed files.
  *
  * @param now Current time, in milliseconds since 1970.
  * @throws as {@linkcode loadTls} does
@@ -117,7 +118,8 @@ interface IdentityPlan {
 function planIdentity(origin: IdentityOrigin, path: string): IdentityPlan {
   const watched = origin.kind === "files" && origin.watch;
   const load = (now: number) => loadIdentity(origin, path, { role: "server", now });
-  // An identity that is not watched was checked at the start. When it expires, the others must still be reloaded.
+  // An identity that is not watched was checked at the start. When it expires, the others must
+  // still be reloaded.
   return watched
     ? { watchedFiles: [origin.certFile, origin.keyFile], load }
     : { watchedFiles: [], load: once(load) };
@@ -181,8 +183,9 @@ async function loadAuthorities(path: string, option: string, now: number): Promi
 }
 
 /**
- * Checks what was read from files. It throws no TypeError, which would say that the caller's options are wrong and that no repetition
- * helps: the file may have been read while it was being replaced.
+ * Checks what was read from files. It throws no TypeError, which would say that the caller's
+ * options are wrong and that no repetition helps: the file may have been read while it was being
+ * replaced.
  */
 async function ofFile<T>(check: () => Promise<T> | T): Promise<T> {
   try {

@@ -1,4 +1,5 @@
-// Checks TLS options before anything is read: it refuses options that contradict each other, or would be ignored.
+// Checks TLS options before anything is read: it refuses options that contradict each other, or
+// would be ignored.
 import { normalizeHost } from "./handshake/host.ts";
 import { parsePem } from "./certificate/pem.ts";
 import type {
@@ -172,7 +173,8 @@ export function resolveClientName(name: unknown): void {
 const FINGERPRINT = /^(?:[0-9a-f]{64}|[0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i;
 
 /**
- * Checks what is pinned: fingerprints are returned as they are, certificates as DER bytes; `undefined` when nothing is pinned.
+ * Checks what is pinned: fingerprints are returned as they are, certificates as DER bytes;
+ * `undefined` when nothing is pinned.
  *
  * @param excluded Names of options that decide in another way what to trust.
  * @throws {TypeError} when it is neither, when it is empty, or when a CA is given as well

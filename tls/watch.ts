@@ -1,13 +1,17 @@
 // Watches files by polling, and reloads what was made of them.
 //
-// Polling sees every change: editors that replace files, links that are swapped (certbot, Kubernetes), network file systems that send no
-// events. It needs no permission for the directory, and its timer, unlike Deno.watchFs, does not keep the process alive.
+// Polling sees every change: editors that replace files, links that are swapped (certbot,
+// Kubernetes), network file systems that send no events. It needs no permission for the directory,
+// and its timer, unlike Deno.watchFs, does not keep the process alive.
 
 /** Time as a watcher needs it; a test passes one that it moves by hand. */
 export interface WatchClock {
   /** Returns the current time, in milliseconds since 1970. */
   now(): number;
-  /** Calls `run` once, after `delayMs`. Returns the function that cancels that. Must not keep the process alive. */
+  /**
+   * Calls `run` once, after `delayMs`. Returns the function that cancels that. Must not keep the
+   * process alive.
+   */
   schedule(run: () => Promise<void>, delayMs: number): () => void;
 }
 
@@ -70,7 +74,8 @@ export class FileWatcher {
   }
 
   /**
-   * Ends watching. A reload under way runs out; {@linkcode closed} keeps it from having an effect. Idempotent.
+   * Ends watching. A reload under way runs out; {@linkcode closed} keeps it from having an effect.
+   * Idempotent.
    */
   close(): void {
     this.#state = { kind: "closed" };

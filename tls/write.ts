@@ -9,8 +9,8 @@ export interface WriteIdentityOptions extends Credentials {
   /** File for the private key; only its owner may read it (mode 0600). */
   readonly keyFile: string;
   /**
-   * Put the new files in the place of existing ones, each in one step, so that a server that watches them takes
-   * over.
+   * Put the new files in the place of existing ones, each in one step, so that a server that
+   * watches them takes over.
    *
    * @default {false} existing files are an error
    */
@@ -26,10 +26,11 @@ const NAMES: OptionNames<WriteIdentityOptions> = {
 };
 
 /**
- * Writes a certificate chain and its private key. No other user can read the key, not even for a moment: the
- * file is made with mode 0600. If it fails, nothing new is left behind, and old files are what they were. A program that ends in the
- * midst of a replacement, as by a power cut, can leave the new key beside the old certificate, and the old key beside both, as
- * `keyFile` with the ending `.old`.
+ * Writes a certificate chain and its private key. No other user can read the key, not even for a
+ * moment: the file is made with mode 0600. If it fails, nothing new is left behind, and old files
+ * are what they were. A program that ends in the midst of a replacement, as by a power cut, can
+ * leave the new key beside the old certificate, and the old key beside both, as `keyFile` with the
+ * ending `.old`.
  *
  * @throws {Deno.errors.AlreadyExists} when a file exists and `replace` is not set
  *
@@ -68,7 +69,10 @@ async function writeNew(certFile: string, keyFile: string, { cert, key }: Creden
   }
 }
 
-/** Replaces two files, each in one step, or none: when the second cannot be replaced, the first is restored. */
+/**
+ * Replaces two files, each in one step, or none: when the second cannot be replaced, the first is
+ * restored.
+ */
 async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOptions): Promise<void> {
   const id = crypto.randomUUID();
   const [newCert, newKey, oldKey] = [`${certFile}.${id}.new`, `${keyFile}.${id}.new`, `${keyFile}.${id}.old`];
@@ -96,7 +100,10 @@ async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOption
   }
 }
 
-/** Links a file to a second name, or copies it where names cannot be shared. Returns whether there is such a file. */
+/**
+ * Links a file to a second name, or copies it where names cannot be shared. Returns whether there
+ * is such a file.
+ */
 async function keepCopy(file: string, copy: string): Promise<boolean> {
   try {
     await Deno.link(file, copy);

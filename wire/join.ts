@@ -53,10 +53,11 @@ const CLOSE_MS = 10_000;
 const MAX_PAIR_STREAMS = 1 << 16;
 
 /**
- * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session is lost.
- * Returns at once: `wire.ready` resolves when the first session is open. Refused credentials end it, and so does
- * a newer session with the same credentials, which takes the name over (`ERR_NAME_TAKEN`: else two processes
- * would take it from each other for ever). Nothing else does, unless `reconnect` says so.
+ * Joins a server that {@linkcode mount} or {@linkcode hub} made, and joins again when the session
+ * is lost. Returns at once: `wire.ready` resolves when the first session is open. Refused
+ * credentials end it, and so does a newer session with the same credentials, which takes the name
+ * over (`ERR_NAME_TAKEN`: else two processes would take it from each other for ever). Nothing else
+ * does, unless `reconnect` says so.
  *
  * @throws {TypeError | RangeError} when an option is wrong
  *

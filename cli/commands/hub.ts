@@ -165,7 +165,10 @@ function endUnless(access: HubAccess, session: WireSession, logger: Logger): voi
 /** Most offers of one client that a line of the log names. */
 const MOST_OFFERS = 8;
 
-/** What a hub reports about its clients. Each of them can come, go and ask as often as it likes: lines are limited per kind. */
+/**
+ * What a hub reports about its clients. Each of them can come, go and ask as often as it likes:
+ * lines are limited per kind.
+ */
 class HubTalk {
   readonly #lines: LimitedLines;
   readonly #json: boolean;
@@ -212,7 +215,10 @@ class HubTalk {
   }
 }
 
-/** The offers of a client as fields of a line: the first ones, and how many there are in all where there are more. */
+/**
+ * The offers of a client as fields of a line: the first ones, and how many there are in all where
+ * there are more.
+ */
 function offersOf(offers: readonly string[]): Record<string, unknown> {
   if (offers.length <= MOST_OFFERS) return { offers };
   return { offers: offers.slice(0, MOST_OFFERS), offersInAll: offers.length };

@@ -71,7 +71,10 @@ function peerOf(address: Address | undefined): { readonly peer?: string | undefi
   return address === undefined ? {} : { peer: addressText(address) };
 }
 
-/** Writes lines; those with errors of one code are limited together, so that none of another code is missed. */
+/**
+ * Writes lines; those with errors of one code are limited together, so that none of another code is
+ * missed.
+ */
 function teller(lines: LimitedLines): (line: Line, error: unknown, fields: Record<string, unknown>) => void {
   return (line, error, fields) => {
     if (line === null) return;

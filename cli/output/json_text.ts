@@ -4,8 +4,9 @@
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Returns a value as JSON without anything that a terminal obeys, or that hides or turns text around: texts of peers are in it, and
- * people look at it. Each such character is an escape, which every reader of JSON reads back as it was.
+ * Returns a value as JSON without anything that a terminal obeys, or that hides or turns text
+ * around: texts of peers are in it, and people look at it. Each such character is an escape, which
+ * every reader of JSON reads back as it was.
  *
  * @param indent Spaces of each level, for people. @default {0, one line}
  *

@@ -1,8 +1,12 @@
-// LimitedLines: lines of a log that others can bring about: so many of each kind, then how many were left out.
+// LimitedLines: lines of a log that others can bring about: so many of each kind, then how many
+// were left out.
 import { KindRateLimiter } from "../../log/text.ts";
 import type { Logger } from "../../log/logger.ts";
 
-/** Length of the interval in which lines of a kind are limited, in ms; at its end one line counts the rest. */
+/**
+ * Length of the interval in which lines of a kind are limited, in ms; at its end one line counts
+ * the rest.
+ */
 const INTERVAL_MS = 10_000;
 
 /** Level of a line. */
@@ -15,7 +19,11 @@ export interface LimitedLine {
   readonly text: string;
   /** What is behind it; may hold text from peers. */
   readonly fields: Record<string, unknown>;
-  /** What tells it apart from lines with the same text, such as the code of an error; never text from a peer. @default {""} */
+  /**
+   * What tells it apart from lines with the same text, such as the code of an error; never text
+   * from a peer.
+   * @default {""}
+   */
   readonly kind?: string | undefined;
 }
 
@@ -28,8 +36,9 @@ interface LeftOut {
 }
 
 /**
- * Writes lines that peers can bring about as often as they like: ten of each kind in ten seconds, then one line
- * that says how many were left out. So no peer fills a disk, and none hides one kind of line among another.
+ * Writes lines that peers can bring about as often as they like: ten of each kind in ten seconds,
+ * then one line that says how many were left out. So no peer fills a disk, and none hides one kind
+ * of line among another.
  *
  * @example
  * ```ts

@@ -6,8 +6,8 @@ import { count, duration, print, say } from "./talk.ts";
 import { jsonText } from "./json_text.ts";
 
 /**
- * Says where a command listens; with `json` also as an object on standard output. `leadsTo` is what is reached there, of a command
- * that listens at several places.
+ * Says where a command listens; with `json` also as an object on standard output. `leadsTo` is what
+ * is reached there, of a command that listens at several places.
  */
 export function tellListening(
   address: Address,

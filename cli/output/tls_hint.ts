@@ -48,8 +48,9 @@ export interface TlsSituation {
 }
 
 /**
- * Returns the error, with a hint where only one side speaks TLS. What failed says too little of that: so the address is looked at by
- * a TLS handshake of its own, once, and only for errors that may come of it.
+ * Returns the error, with a hint where only one side speaks TLS. What failed says too little of
+ * that: so the address is looked at by a TLS handshake of its own, once, and only for errors that
+ * may come of it.
  */
 export async function withTlsHint(error: unknown, situation: TlsSituation): Promise<unknown> {
   if (!mayConcernTls(error, situation)) return error;

@@ -1,4 +1,5 @@
-// StopSignals: SIGINT and SIGTERM ask to stop in order, a second one ends at once; SIGHUP does too, or has files read anew.
+// StopSignals: SIGINT and SIGTERM ask to stop in order, a second one ends at once; SIGHUP does too,
+// or has files read anew.
 import { say } from "../output/talk.ts";
 
 /** Exit code of a program that a second Ctrl-C ended: 128 and the number of SIGINT. */
@@ -9,8 +10,8 @@ export interface StopSignalsOptions {
   /** Must be quick: called when a second signal ends the program. @default {nothing} */
   readonly beforeExit?: (() => void) | undefined;
   /**
-   * Called on SIGHUP, of a command that serves until it is stopped: it goes on, and reads its files anew where it has any. For all
-   * others SIGHUP is a signal to stop: their terminal has gone.
+   * Called on SIGHUP, of a command that serves until it is stopped: it goes on, and reads its files
+   * anew where it has any. For all others SIGHUP is a signal to stop: their terminal has gone.
    *
    * @default {SIGHUP asks to stop}
    */
@@ -58,7 +59,10 @@ export class StopSignals implements Disposable {
   };
 }
 
-/** What commands do on SIGHUP that serve until they are stopped, and have no files to read but those that are watched anyway. */
+/**
+ * What commands do on SIGHUP that serve until they are stopped, and have no files to read but those
+ * that are watched anyway.
+ */
 export function goOn(): void {
   say("SIGHUP came: going on; certificates are read anew whenever their files change");
 }

@@ -8,8 +8,9 @@ import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/fr
 import type { FrameLink } from "../secure/frame_link.ts";
 
 /**
- * Data up to this size is copied and joined with its neighbours. Larger data is sent from where it lies, but where records
- * have a size: there all is copied, as a full record is worth more than a copy costs.
+ * Data up to this size is copied and joined with its neighbours. Larger data is sent from where it
+ * lies, but where records have a size: there all is copied, as a full record is worth more than a
+ * copy costs.
  */
 const JOINED_BYTES = 16 * 1024;
 /** Turns of the microtask queue without a new frame, after which what is there goes out. */
@@ -77,7 +78,8 @@ export class Outbox {
   }
 
   /**
-   * Adds a frame. Resolves once `data` may be changed again and the outbox is at its high-water mark or below.
+   * Adds a frame. Resolves once `data` may be changed again and the outbox is at its high-water
+   * mark or below.
    *
    * @throws {ClosedError} `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    */
@@ -85,8 +87,8 @@ export class Outbox {
     if (this.#failure !== null) return rejected(this.#failure);
     const before = this.queuedBytes;
     const { maxQueuedBytes } = this.#options;
-    // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and answers that are queued
-    // are not the writer's: it has waited for its own.
+    // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and
+    // answers that are queued are not the writer's: it has waited for its own.
     if (this.#room !== null && before + data.length > maxQueuedBytes) {
       const error = slowConsumer(before, maxQueuedBytes);
       this.#options.onError(error);
@@ -170,8 +172,8 @@ export class Outbox {
   }
 
   /**
-   * Writes once a few turns of the microtask queue brought no new frame: a program that reads and answers in a loop gets its
-   * answers joined, and no timer is involved.
+   * Writes once a few turns of the microtask queue brought no new frame: a program that reads and
+   * answers in a loop gets its answers joined, and no timer is involved.
    */
   #schedule(): void {
     this.#scheduled = true;
@@ -196,7 +198,10 @@ export class Outbox {
     queueMicrotask(this.#onTurn);
   };
 
-  /** Writes what is complete, as many at a time as the link takes; what is being filled only when nothing else is under way. */
+  /**
+   * Writes what is complete, as many at a time as the link takes; what is being filled only when
+   * nothing else is under way.
+   */
   #writeNext(): void {
     while (this.#writes.size < this.#link.maxWrites) {
       if (this.#pending.size === 0) {

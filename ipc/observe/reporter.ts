@@ -126,7 +126,10 @@ export class IpcReporter extends ErrorChannel<IpcErrorContext> {
     this.recent.add(error, { phase, peer, count });
   }
 
-  /** Limits what reaches `onError` as well: a peer can bring about each of these errors as often as it likes. */
+  /**
+   * Limits what reaches `onError` as well: a peer can bring about each of these errors as often as
+   * it likes.
+   */
   protected override limit(error: unknown, context: IpcErrorContext, nowMs: number): LogDecision {
     const limiter = context.phase === "refused" ? this.#refused : this.#limiter;
     return limiter.ask(this.kindOf(error, context), nowMs);

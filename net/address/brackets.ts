@@ -1,7 +1,8 @@
 // withoutBrackets(): takes the brackets off an IPv6 address, as URLs have them.
 
 /**
- * Takes the brackets off an IPv6 address, as URLs have them: `[::1]` becomes `::1`. Everything else stays as it is.
+ * Takes the brackets off an IPv6 address, as URLs have them: `[::1]` becomes `::1`. Everything else
+ * stays as it is.
  *
  * @example
  * ```ts

@@ -19,10 +19,11 @@ export type IpAddress =
 const MAX_TEXT_LENGTH = 128;
 
 /**
- * Reads an address: IPv4 in dotted form, IPv6 in every form of RFC 4291, section 2.2, also with an IPv4 tail, in
- * brackets or with a zone id (which is left out). IPv4-mapped addresses (`::ffff:192.0.2.1`) and those of the
- * well-known NAT64 prefix (`64:ff9b::192.0.2.1`, RFC 6052) are returned as the IPv4 address that they carry: on a
- * dual-stack or NAT64 host all of IPv4 would share a single /64 otherwise.
+ * Reads an address: IPv4 in dotted form, IPv6 in every form of RFC 4291, section 2.2, also with an
+ * IPv4 tail, in brackets or with a zone id (which is left out). IPv4-mapped addresses
+ * (`::ffff:192.0.2.1`) and those of the well-known NAT64 prefix (`64:ff9b::192.0.2.1`, RFC 6052)
+ * are returned as the IPv4 address that they carry: on a dual-stack or NAT64 host all of IPv4 would
+ * share a single /64 otherwise.
  *
  * @returns the address, or `null` when `text` is none
  *

@@ -1,8 +1,12 @@
-// NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and node:tls lack.
+// NodeLink: a socket of node:net, with or without a TLS session on it, and what Deno's node:net and
+// node:tls lack.
 import type net from "node:net";
 import type { Address, SocketTuning } from "../transport/transport.ts";
 
-/** The part of node:net's handles that is used here. It is not public: `tests/net/canary_test.ts` checks that it still is there. */
+/**
+ * The part of node:net's handles that is used here. It is not public: `tests/net/canary_test.ts`
+ * checks that it still is there.
+ */
 interface StreamHandle {
   onread: (...args: unknown[]) => unknown;
   readStart(): number;
@@ -16,19 +20,23 @@ const NO_ROOM = new Uint8Array(new ArrayBuffer(1), 0, 0);
 /** Makes the platform allocate its own read buffers again. */
 const OWN_ROOM = new Uint8Array(0);
 
-/** How long a peer is silent before the kernel probes it, in ms, where probes are on: Linux would wait for two hours. */
+/**
+ * How long a peer is silent before the kernel probes it, in ms, where probes are on: Linux would
+ * wait for two hours.
+ */
 const KEEPALIVE_DELAY_MS = 60_000;
 
 /**
  * A socket of node:net, which may carry a TLS session.
  *
- * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that a peer that sends without pause
- * fills our memory; and the end of the socket, even by a reset, counts as the end of the session, so that an attacker on the way can
- * cut it short unseen. A link stops the reading itself, and tells the end of the socket from the end of the session.
+ * In Deno 2.9 `tlsSocket.pause()` stops the delivery of bytes but not the reading of them, so that
+ * a peer that sends without pause fills our memory; and the end of the socket, even by a reset,
+ * counts as the end of the session, so that an attacker on the way can cut it short unseen. A link
+ * stops the reading itself, and tells the end of the socket from the end of the session.
  *
- * And a write that has to wait fails with EPIPE when the peer has ended its direction without having sent a byte, before or
- * meanwhile: the platform takes that for a broken connection, unless it is reading. So it is kept reading, without room for bytes:
- * see {@linkcode hold}.
+ * And a write that has to wait fails with EPIPE when the peer has ended its direction without
+ * having sent a byte, before or meanwhile: the platform takes that for a broken connection, unless
+ * it is reading. So it is kept reading, without room for bytes: see {@linkcode hold}.
  */
 export class NodeLink {
   /** The socket; a session on it owns its life. */
@@ -77,8 +85,9 @@ export class NodeLink {
   }
 
   /**
-   * Passes what the peer sends to `take`, before the platform's streams see any of it, until the returned function is called; `null` is
-   * the end or an error. Bytes that are not for `take` go back by `socket.unshift`. Call it before {@linkcode watch}.
+   * Passes what the peer sends to `take`, before the platform's streams see any of it, until the
+   * returned function is called; `null` is the end or an error. Bytes that are not for `take` go
+   * back by `socket.unshift`. Call it before {@linkcode watch}.
    */
   intercept(take: (bytes: Uint8Array | null) => void): () => void {
     const handle = this.#handle;
@@ -147,8 +156,9 @@ export class NodeLink {
   }
 
   /**
-   * Takes nothing from the kernel until {@linkcode release}, not even an end, although the platform is reading. The platform looks for
-   * room again and again while there is something to read, so this is for the time of a write only.
+   * Takes nothing from the kernel until {@linkcode release}, not even an end, although the platform
+   * is reading. The platform looks for room again and again while there is something to read, so
+   * this is for the time of a write only.
    */
   hold(): void {
     if (this.#isHeld || this.socket.destroyed) return;
@@ -166,7 +176,10 @@ export class NodeLink {
     else this.#restart();
   }
 
-  /** Makes the platform read at once. A start alone would do nothing where a part of the platform assumes that reading has begun. */
+  /**
+   * Makes the platform read at once. A start alone would do nothing where a part of the platform
+   * assumes that reading has begun.
+   */
   #restart(): void {
     this.#handle.readStop();
     this.#handle.readStart();
@@ -190,7 +203,10 @@ export class NodeLink {
     else this.socket.unref();
   }
 
-  /** Frees the descriptor and resets the connection. Unix sockets have no resets: there it closes with unread bytes. */
+  /**
+   * Frees the descriptor and resets the connection. Unix sockets have no resets: there it closes
+   * with unread bytes.
+   */
   reset(): void {
     if (this.#isTcp) this.socket.resetAndDestroy();
     else this.socket.destroy();

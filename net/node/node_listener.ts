@@ -1,4 +1,5 @@
-// Listens by node:net: accepts sockets, with TLS or without, and reads nothing from them until they are opened.
+// Listens by node:net: accepts sockets, with TLS or without, and reads nothing from them until they
+// are opened.
 import { unlessAborted } from "../../async/deadline.ts";
 import net from "node:net";
 import type { CredentialSource } from "../../tls/handshake/options.ts";
@@ -13,14 +14,15 @@ import type { Address, Incoming, Listener, SocketTuning, Transport } from "../tr
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "../socket/unix_path.ts";
 
 /**
- * How often a listener that may have stopped accepting is woken, in ms. In Deno 2.9 a listener of node:net that once ran out of
- * descriptors never looks at its queue again, and emits no event. Waking a listener that works does nothing.
+ * How often a listener that may have stopped accepting is woken, in ms. In Deno 2.9 a listener of
+ * node:net that once ran out of descriptors never looks at its queue again, and emits no event.
+ * Waking a listener that works does nothing.
  */
 const WAKE_MS = 500;
 
 /**
- * How soon it is woken after a connection came, in ms. It takes some connections of a flood before it runs out of descriptors again,
- * and the rest would wait for half a second each time.
+ * How soon it is woken after a connection came, in ms. It takes some connections of a flood before
+ * it runs out of descriptors again, and the rest would wait for half a second each time.
  */
 const WAKE_SOON_MS = 20;
 
@@ -201,7 +203,8 @@ class Acceptor implements Listener {
 
   #admit(socket: net.Socket): void {
     this.#wakeSoon();
-    // The platform accepts every connection: those that the kernel's backlog would hold back are refused here.
+    // The platform accepts every connection: those that the kernel's backlog would hold back are
+    // refused here.
     if (this.#closed || this.#queue.length >= this.#maxWaiting) {
       drop(socket);
       return;
@@ -231,7 +234,10 @@ class Acceptor implements Listener {
     return null;
   }
 
-  /** Reports a fault of the process to the waiting `accept`. Without one it is dropped, because it will show again. */
+  /**
+   * Reports a fault of the process to the waiting `accept`. Without one it is dropped, because it
+   * will show again.
+   */
   #fail(error: unknown): void {
     if (isConnectionFault(error)) return;
     this.#waiter?.reject(error);
@@ -254,7 +260,8 @@ class Acceptor implements Listener {
       handle.listen?.(this.#backlog);
       return;
     }
-    // A second `listen` fails on a unix socket. A listener has nothing to read, but a read makes the platform look at it.
+    // A second `listen` fails on a unix socket. A listener has nothing to read, but a read makes
+    // the platform look at it.
     handle.onread ??= () => {};
     handle.readStart?.();
     handle.readStop?.();
@@ -293,7 +300,10 @@ class NodeIncoming implements Incoming {
   }
 }
 
-/** A connection of a balancer, which first sends the address of its client: before the TLS handshake, if there is one. */
+/**
+ * A connection of a balancer, which first sends the address of its client: before the TLS
+ * handshake, if there is one.
+ */
 class ProxiedIncoming extends NodeIncoming {
   #isIdentified = false;
 

@@ -19,7 +19,10 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** How long a write to a peer that has sent nothing may hold up reading, in ms: an answer may wait there. */
 const HOLD_MS = 250;
 
-/** How long a write may wait for a peer that has ended its direction without having sent anything, in ms: the platform polls meanwhile. */
+/**
+ * How long a write may wait for a peer that has ended its direction without having sent anything,
+ * in ms: the platform polls meanwhile.
+ */
 const ENDED_MS = 60_000;
 
 /** The state of the reading side. */
@@ -31,8 +34,9 @@ type Incoming =
 /**
  * Bytes over a socket of node:net, or over a session of node:tls.
  *
- * It takes bytes where the platform delivers them (`push`), before node's streams: that is faster, and the only place where the end of
- * a session differs from the end of its socket. One read and one write at a time.
+ * It takes bytes where the platform delivers them (`push`), before node's streams: that is faster,
+ * and the only place where the end of a session differs from the end of its socket. One read and
+ * one write at a time.
  */
 export class NodeTransport implements Transport {
   readonly localAddr: Address;
@@ -53,7 +57,10 @@ export class NodeTransport implements Transport {
   #deaf: { readonly cause: unknown } | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
-  /** The bytes of the current write, and their number at its start: the buffer is empty when it is transferred meanwhile. */
+  /**
+   * The bytes of the current write, and their number at its start: the buffer is empty when it is
+   * transferred meanwhile.
+   */
   #writing: Uint8Array | undefined;
   #length = 0;
 
@@ -130,7 +137,8 @@ export class NodeTransport implements Transport {
     this.#ended = true;
     if (this.#incoming.kind === "failed") throw transportFault("close", this.#incoming.cause);
     if (this.#deaf !== undefined) throw transportFault("close", this.#deaf.cause);
-    // Without a session on it, the end of the socket is the only one. Under a session it is one that an attacker on the way could make.
+    // Without a session on it, the end of the socket is the only one. Under a session it is one
+    // that an attacker on the way could make.
     const ending = this.#signed ? this.#session : this.#link.socket;
     const cause = await new Promise<unknown>((resolve) => {
       ending.end((error?: unknown) => resolve(error));
@@ -148,8 +156,8 @@ export class NodeTransport implements Transport {
       session.destroy();
       return;
     }
-    // Sends the mark of an orderly end without waiting: the platform's queue is written within two turns of the event loop, or never.
-    // That `end` has finished says less.
+    // Sends the mark of an orderly end without waiting: the platform's queue is written within two
+    // turns of the event loop, or never. That `end` has finished says less.
     session.end();
     setImmediate(() => setImmediate(() => session.destroy()));
   }
@@ -186,8 +194,9 @@ export class NodeTransport implements Transport {
   }
 
   /**
-   * A write fails when the peer has reset the connection, and what it said before waits to be read: a server's answer to more than it
-   * wants to take. The platform would free the socket with all that.
+   * A write fails when the peer has reset the connection, and what it said before waits to be read:
+   * a server's answer to more than it wants to take. The platform would free the socket with all
+   * that.
    */
   #keepReading(): void {
     const session = this.#session;
@@ -212,7 +221,10 @@ export class NodeTransport implements Transport {
     this.#writer = undefined;
   }
 
-  /** Writes to a peer that has sent nothing yet, which could break the write by ending its direction: see {@linkcode NodeLink}. */
+  /**
+   * Writes to a peer that has sent nothing yet, which could break the write by ending its
+   * direction: see {@linkcode NodeLink}.
+   */
   #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
     const link = this.#link;
     const write = () => {
@@ -254,7 +266,10 @@ export class NodeTransport implements Transport {
     this.#writing = undefined;
   };
 
-  /** The platform writes from the sender's memory: what it wrote of memory that belongs to another by now is unknown. */
+  /**
+   * The platform writes from the sender's memory: what it wrote of memory that belongs to another
+   * by now is unknown.
+   */
   #isBufferGone(): boolean {
     return this.#writing !== undefined && this.#writing.length !== this.#length;
   }

@@ -4,7 +4,10 @@ import { RecencyMap } from "../../collections/recency_map.ts";
 /** Client certificates that are remembered for resumed sessions: some 150 bytes each. */
 const MAX_PROVEN = 10_000;
 
-/** Fingerprints of the client certificates that were last checked in full. Beyond the limit it forgets the least recently seen. */
+/**
+ * Fingerprints of the client certificates that were last checked in full. Beyond the limit it
+ * forgets the least recently seen.
+ */
 export class ProvenCertificates {
   readonly #fingerprints = new RecencyMap<string, true>();
 

@@ -1,4 +1,5 @@
-// TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions, server names, unix sockets.
+// TLS by node:tls: no stalls of small writes, descriptors freed at once, mutual TLS, versions,
+// server names, unix sockets.
 import { DeadlineSignal, unlessAborted } from "../../async/deadline.ts";
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
@@ -24,7 +25,10 @@ import { nameOptions, peekTls } from "./tls_peek.ts";
 import { refuseByAlert } from "./tls_refusal.ts";
 import type { PeerCertificate, TlsInfo, Transport } from "../transport/transport.ts";
 
-/** Turns node's own handshake timer off, whose two minutes outlive the connection. The caller sets the deadline. */
+/**
+ * Turns node's own handshake timer off, whose two minutes outlive the connection. The caller sets
+ * the deadline.
+ */
 const NO_TIMER = -1;
 
 /** Time for a look at a certificate that was refused: the caller waits for it, only to learn why. */
@@ -38,11 +42,17 @@ export interface NodeServerTls {
   readonly minVersion: TlsVersion;
   /** Highest version spoken. */
   readonly maxVersion: TlsVersion;
-  /** Application protocols, in order of preference. If there are any, a client that shares none is refused. */
+  /**
+   * Application protocols, in order of preference. If there are any, a client that shares none is
+   * refused.
+   */
   readonly alpnProtocols: readonly string[];
 }
 
-/** Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost` unless set otherwise. */
+/**
+ * Dials with node:tls, over TCP or a unix socket. The name of a server behind a path is `localhost`
+ * unless set otherwise.
+ */
 export async function dialTlsNode(
   target: TcpTarget | { readonly path: string },
   client: ResolvedClientTls,
@@ -71,7 +81,10 @@ export async function dialTlsNode(
   }
 }
 
-/** Fetches the certificate of a server over a connection of its own; `undefined` when the server does not show it soon. */
+/**
+ * Fetches the certificate of a server over a connection of its own; `undefined` when the server
+ * does not show it soon.
+ */
 async function peekBriefly(
   target: TcpTarget | { readonly path: string },
   hostname: string,
@@ -120,8 +133,9 @@ export class ServerTls {
       ...sni.size > 0 && { SNICallback: chooseByName(sni, common) },
       ...alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] },
     });
-    // The platform refuses a client without a certificate by an alert, and ends one whose certificate it does not trust without a
-    // word. With neither true nor false here it still wants a certificate, checks it, and leaves the end to #establish.
+    // The platform refuses a client without a certificate by an alert, and ends one whose
+    // certificate it does not trust without a word. With neither true nor false here it still wants
+    // a certificate, checks it, and leaves the end to #establish.
     if (this.#mutual) (this.#server as unknown as { rejectUnauthorized: unknown }).rejectUnauthorized = null;
     this.#server.on(
       "secureConnection",
@@ -163,8 +177,9 @@ export class ServerTls {
   }
 
   /**
-   * A resumed session skips the check of the client's certificate, and Deno resumes sessions of any listener of the process, even of
-   * one that trusts other authorities. So a resumed session counts only for a certificate that these credentials have accepted before.
+   * A resumed session skips the check of the client's certificate, and Deno resumes sessions of any
+   * listener of the process, even of one that trusts other authorities. So a resumed session counts
+   * only for a certificate that these credentials have accepted before.
    */
   #checkProof(certificate: PeerCertificate, resumed: boolean): void {
     const { fingerprint256, notAfter } = certificate;
@@ -178,7 +193,10 @@ export class ServerTls {
   }
 }
 
-/** Chooses a certificate by the name that a client asks for; the main certificate when there is none for that name. */
+/**
+ * Chooses a certificate by the name that a client asks for; the main certificate when there is none
+ * for that name.
+ */
 function chooseByName(
   sni: ReadonlyMap<string, Credentials>,
   common: tls.SecureContextOptions,
@@ -196,7 +214,10 @@ function chooseByName(
   };
 }
 
-/** Returns the socket under a session. The property is not public, but has been the same in node for many years. */
+/**
+ * Returns the socket under a session. The property is not public, but has been the same in node for
+ * many years.
+ */
 function socketOf(session: tls.TLSSocket): object {
   return (session as unknown as { _parent?: object | undefined })._parent ?? session;
 }
@@ -223,7 +244,8 @@ async function beginClient(
         ...nameOptions(hostname),
         minVersion,
         maxVersion,
-        // Which certificate it must be is checked below, names aside; that the server has its key is checked by the platform all the same.
+        // Which certificate it must be is checked below, names aside; that the server has its key
+        // is checked by the platform all the same.
         rejectUnauthorized: pins === undefined,
         ...caCerts !== undefined && { ca: [...caCerts] },
         ...cert !== undefined && { cert, key },
@@ -256,7 +278,10 @@ async function beginClient(
   );
 }
 
-/** Runs a handshake to its end: returns the transport of `finish`, or throws the error of `fail` or the reason of an abort. */
+/**
+ * Runs a handshake to its end: returns the transport of `finish`, or throws the error of `fail` or
+ * the reason of an abort.
+ */
 async function settle(
   link: NodeLink,
   { signal, left }: { signal: AbortSignal; left: () => Error },
@@ -271,7 +296,8 @@ async function settle(
     // A refused peer leaves; the reason of the refusal is known.
     if (!isRefused) reject(handshakeFault(left()));
   };
-  // The platform does not notice that the peer has left. Its error for the last bytes, such as an alert, comes first.
+  // The platform does not notice that the peer has left. Its error for the last bytes, such as an
+  // alert, comes first.
   link.onEnd = () => setImmediate(onClose);
   link.socket.once("close", onClose);
   try {

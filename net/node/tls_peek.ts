@@ -51,7 +51,10 @@ export async function peekTls(
   }
 }
 
-/** The names for which node asks: an address is compared, but never sent as a server name (RFC 6066, section 3). */
+/**
+ * The names for which node asks: an address is compared, but never sent as a server name (RFC 6066,
+ * section 3).
+ */
 export function nameOptions(hostname: string): { host: string; servername?: string | undefined } {
   const host = normalizeHost(hostname);
   return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };

@@ -3,10 +3,16 @@ import { AddressError } from "../../errors.ts";
 import { listenFault } from "../transport/faults.ts";
 import { unlessAborted } from "../../async/deadline.ts";
 
-/** What "localhost" means, whatever the machine's files say (RFC 6761, section 6.3). IPv4 first: most servers listen there. */
+/**
+ * What "localhost" means, whatever the machine's files say (RFC 6761, section 6.3). IPv4 first:
+ * most servers listen there.
+ */
 const LOOPBACK: readonly string[] = ["127.0.0.1", "::1"];
 
-/** How long an address has to answer before the next one is dialled beside it, in ms (RFC 8305, section 5). */
+/**
+ * How long an address has to answer before the next one is dialled beside it, in ms (RFC 8305,
+ * section 5).
+ */
 const NEXT_ADDRESS_MS = 250;
 
 /** An address to dial or to listen on, as the caller named it. */
@@ -23,9 +29,10 @@ export function isAddress(hostname: string): boolean {
 }
 
 /**
- * Returns the addresses to dial for a host, in order: an address itself, the two loopback addresses for "localhost" and names below it,
- * and the resolver's answer for other names. Where the program may dial the name alone (`--allow-net=example.com`), it is the name:
- * then the platform resolves it, in its own way.
+ * Returns the addresses to dial for a host, in order: an address itself, the two loopback addresses
+ * for "localhost" and names below it, and the resolver's answer for other names. Where the program
+ * may dial the name alone (`--allow-net=example.com`), it is the name: then the platform resolves
+ * it, in its own way.
  *
  * @throws the resolver's error, and `signal.reason` when the signal aborts first
  */
@@ -40,8 +47,8 @@ export async function addressesToDial(
 }
 
 /**
- * Returns the addresses to try for a listener, in order: it listens on the first that this machine has. IPv4 comes first, so that one
- * name means one address for every backend.
+ * Returns the addresses to try for a listener, in order: it listens on the first that this machine
+ * has. IPv4 comes first, so that one name means one address for every backend.
  *
  * @throws the resolver's error
  */
@@ -57,8 +64,8 @@ export async function addressesToListen({ hostname, port }: HostAndPort): Promis
 }
 
 /**
- * Dials several addresses of one host until one answers. It dials the next as soon as one fails, or has not answered for 250 ms. It
- * returns the first that comes up, and gives up the others.
+ * Dials several addresses of one host until one answers. It dials the next as soon as one fails, or
+ * has not answered for 250 ms. It returns the first that comes up, and gives up the others.
  *
  * @param attempt Dials one address, and gives up when its signal aborts.
  * @param discard Closes what comes up too late.
@@ -77,8 +84,8 @@ export async function dialFirst<T>(
 }
 
 /**
- * Listens on the first of a host's addresses that this machine has. An address in use is an error: another address of the same name
- * would be found by some callers only.
+ * Listens on the first of a host's addresses that this machine has. An address in use is an error:
+ * another address of the same name would be found by some callers only.
  *
  * @param bind Listens on one address.
  * @throws {AddressError} `ERR_ADDRESS_IN_USE`, `ERR_ADDRESS_INVALID`
@@ -177,7 +184,10 @@ function permitted(addresses: readonly string[], hostname: string, port: number)
   return allowed.length === 0 ? [hostname] : allowed;
 }
 
-/** Queries the permission without a prompt: an address that the caller did not name must not appear in one. */
+/**
+ * Queries the permission without a prompt: an address that the caller did not name must not appear
+ * in one.
+ */
 function isGranted(host?: string): boolean {
   return Deno.permissions.querySync({ name: "net", ...host !== undefined && { host } }).state === "granted";
 }

@@ -6,13 +6,19 @@ import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transp
 import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
 import type { Address, Incoming, Listener, Transport } from "../transport/transport.ts";
 
-/** Connections in a row that ended before they were accepted, after which the rest of the process gets a turn. */
+/**
+ * Connections in a row that ended before they were accepted, after which the rest of the process
+ * gets a turn.
+ */
 const FAULTS_PER_TURN = 64;
 
 /** Length of that turn in ms: no call waits for it, so it costs little. */
 const TURN_MS = 5;
 
-/** Bytes that one read of a PROXY header takes: the header fits into the smallest packet that every host takes. */
+/**
+ * Bytes that one read of a PROXY header takes: the header fits into the smallest packet that every
+ * host takes.
+ */
 const HEADER_READ_BYTES = 536;
 
 /** The part of Deno's listeners that is used here. */
@@ -37,15 +43,22 @@ export interface ListenerKind<Conn> {
   readonly proxySources?: ProxySources | undefined;
   /** Returns the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
-  /** Makes a transport of an accepted socket, with its TLS handshake. The socket is closed when this rejects. */
+  /**
+   * Makes a transport of an accepted socket, with its TLS handshake. The socket is closed when this
+   * rejects.
+   */
   open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
-  /** Called right after closing: with `true`, or, where an `accept` waits, with `false` and then with `true` when that has ended. */
+  /**
+   * Called right after closing: with `true`, or, where an `accept` waits, with `false` and then
+   * with `true` when that has ended.
+   */
   onClose?(isSettled: boolean): void;
 }
 
 /**
- * Accepts sockets of Deno. It passes over all connections that ended before they were accepted, because a client that hangs up must
- * not keep the next one waiting. A fault of the process rejects one `accept`; the next may succeed. One `accept` at a time.
+ * Accepts sockets of Deno. It passes over all connections that ended before they were accepted,
+ * because a client that hangs up must not keep the next one waiting. A fault of the process rejects
+ * one `accept`; the next may succeed. One `accept` at a time.
  */
 export class DenoListener<Conn extends AcceptedConn> implements Listener {
   readonly addr: Address;

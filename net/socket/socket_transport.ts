@@ -16,7 +16,10 @@ export interface SocketDescription {
   readonly first?: Uint8Array | undefined;
 }
 
-/** Bytes over a socket of Deno. A read costs one operation, and so does a write that the kernel takes at once. One read and one write at a time. */
+/**
+ * Bytes over a socket of Deno. A read costs one operation, and so does a write that the kernel
+ * takes at once. One read and one write at a time.
+ */
 export class SocketTransport implements Transport {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
@@ -90,7 +93,8 @@ export class SocketTransport implements Transport {
     closeQuietly(this.#conn);
   }
 
-  // One closure for each connection: a promise and a closure for each message would cost more than the rest of this class.
+  // One closure for each connection: a promise and a closure for each message would cost more than
+  // the rest of this class.
   readonly #onRead = (length: number | null): Uint8Array | null => {
     this.#reading = false;
     if (this.#closed) throw closedHere("read");

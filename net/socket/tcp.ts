@@ -31,8 +31,8 @@ export interface ListenOptions {
    */
   readonly backlog?: number | undefined;
   /**
-   * Most connections that hold a descriptor of ours before they are accepted, because `node:tls` accepts them from the kernel as they
-   * come. Further connections are refused.
+   * Most connections that hold a descriptor of ours before they are accepted, because `node:tls`
+   * accepts them from the kernel as they come. Further connections are refused.
    *
    * @default {`backlog`}
    */
@@ -41,9 +41,15 @@ export interface ListenOptions {
   readonly noDelay?: boolean | undefined;
   /** Lets the kernel probe silent peers (SO_KEEPALIVE). @default {false} our own keepalive sees more */
   readonly keepAlive?: KeepAlive | undefined;
-  /** Let connections be reset (see {@linkcode Transport}); with TLS they always can. @default {false} node:net, which it needs, is a fifth slower */
+  /**
+   * Let connections be reset (see {@linkcode Transport}); with TLS they always can.
+   * @default {false} node:net, which it needs, is a fifth slower
+   */
   readonly canReset?: boolean | undefined;
-  /** Sources whose connections begin with a PROXY protocol header; see `Incoming.identify`. @default {none} */
+  /**
+   * Sources whose connections begin with a PROXY protocol header; see `Incoming.identify`.
+   * @default {none}
+   */
   readonly proxySources?: ProxySources | undefined;
 }
 
@@ -60,7 +66,10 @@ export interface DialOptions {
   readonly noDelay?: boolean | undefined;
   /** Lets the kernel probe a silent peer (SO_KEEPALIVE). @default {false} */
   readonly keepAlive?: KeepAlive | undefined;
-  /** Let the connection be reset (see {@linkcode Transport}); with TLS it always can. @default {false} node:net, which it needs, is a fifth slower */
+  /**
+   * Let the connection be reset (see {@linkcode Transport}); with TLS it always can.
+   * @default {false} node:net, which it needs, is a fifth slower
+   */
   readonly canReset?: boolean | undefined;
 }
 
@@ -117,9 +126,10 @@ export async function connectTcp(target: TcpTarget, options: DialOptions): Promi
 }
 
 /**
- * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when its signal aborts as the socket comes up: it throws the
- * signal's reason in place of the socket. So it gets a signal of its own, whose abort ends the attempt, and a socket that comes up all
- * the same is closed here. `tests/net/dial_abort_test.ts` checks that the platform still does so.
+ * Connects to one address. In Deno 2.9 `Deno.connect` loses the socket when its signal aborts as
+ * the socket comes up: it throws the signal's reason in place of the socket. So it gets a signal of
+ * its own, whose abort ends the attempt, and a socket that comes up all the same is closed here.
+ * `tests/net/dial_abort_test.ts` checks that the platform still does so.
  */
 async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
   const stop = new AbortController();

@@ -1,4 +1,5 @@
-// TLS by Deno itself: fast with small messages, and simple; options that it lacks are refused before anything is opened.
+// TLS by Deno itself: fast with small messages, and simple; options that it lacks are refused
+// before anything is opened.
 import { watchWait } from "../../async/wait.ts";
 import type { ResolvedClientTls } from "../../tls/handshake/options.ts";
 import {
@@ -30,13 +31,17 @@ export interface NativeListenTls {
   readonly cert: string;
   /** Private key, PEM. */
   readonly key: string;
-  /** Application protocols, in order of preference. If there are any, a client that shares none is refused. */
+  /**
+   * Application protocols, in order of preference. If there are any, a client that shares none is
+   * refused.
+   */
   readonly alpnProtocols: readonly string[];
 }
 
 /**
- * Dials with native TLS. Without a client certificate the socket's options are set, and dialling can be aborted at any time. With one,
- * Deno offers neither: the socket has no no-delay, and an abort frees it once Deno has connected.
+ * Dials with native TLS. Without a client certificate the socket's options are set, and dialling
+ * can be aborted at any time. With one, Deno offers neither: the socket has no no-delay, and an
+ * abort frees it once Deno has connected.
  *
  * An abort during the handshake rejects at once, but Deno keeps the descriptor until the peer leaves.
  */
@@ -55,7 +60,10 @@ export async function dialTlsNative(
   });
 }
 
-/** Listens with native TLS. Nagle's algorithm delays small writes of its connections: Deno has no way to turn that off. */
+/**
+ * Listens with native TLS. Nagle's algorithm delays small writes of its connections: Deno has no
+ * way to turn that off.
+ */
 export function listenTlsNative(
   target: TcpListenTarget,
   tls: NativeListenTls,

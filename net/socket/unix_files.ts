@@ -8,9 +8,10 @@ export const MAX_PATH_BYTES = 107;
 const RETRY_LOCK_MS = 10;
 
 /**
- * Makes starters take turns at removing a stale file: else one could move the live socket of another aside for a moment, and a third
- * take the name. The lock is on the directory, so it leaves nothing behind, and goes with the process. `null` where directories cannot
- * be locked, or not within `maxMs`.
+ * Makes starters take turns at removing a stale file: else one could move the live socket of
+ * another aside for a moment, and a third take the name. The lock is on the directory, so it leaves
+ * nothing behind, and goes with the process. `null` where directories cannot be locked, or not
+ * within `maxMs`.
  */
 export async function lockDirectory(path: string, maxMs: number = Infinity): Promise<Deno.FsFile | null> {
   const directory = directoryOf(path);
@@ -63,8 +64,9 @@ export function isSame(path: string, own: FileId): boolean {
 }
 
 /**
- * What the file at a path is like now; `null` when there is none. Another text says that it was replaced, written to, or given
- * another mode: numbers of files are used again, so {@linkcode isSame} alone does not recognise one that is not kept open.
+ * What the file at a path is like now; `null` when there is none. Another text says that it was
+ * replaced, written to, or given another mode: numbers of files are used again, so
+ * {@linkcode isSame} alone does not recognise one that is not kept open.
  */
 export function markOf(path: string): string | null {
   try {
@@ -80,7 +82,10 @@ export function directoryOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1) || ".";
 }
 
-/** A name in the same directory that hardly any other process uses, no longer than is needed, with room for so many bytes more. */
+/**
+ * A name in the same directory that hardly any other process uses, no longer than is needed, with
+ * room for so many bytes more.
+ */
 export function nameBeside(path: string, more = 0): string {
   const slash = path.lastIndexOf("/") + 1;
   const directory = path.slice(0, slash);

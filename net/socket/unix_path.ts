@@ -38,8 +38,9 @@ export interface ClaimedPath<T> {
   /** What was bound. */
   readonly listener: T;
   /**
-   * Removes the file if it still is ours: a successor may have taken the path over. Call it right after closing the listener; where an
-   * `accept` waits on the listener, call it with `false` then, and again when that has ended.
+   * Removes the file if it still is ours: a successor may have taken the path over. Call it right
+   * after closing the listener; where an `accept` waits on the listener, call it with `false` then,
+   * and again when that has ended.
    */
   release(isSettled?: boolean): void;
 }
@@ -68,18 +69,23 @@ export function checkUnixPath(action: string, path: string): void {
 }
 
 /**
- * Makes a path ours: of several that start at once exactly one gets it, no program sees the socket half made, and at no time may more
- * programs connect than `mode` says. A socket file that no program listens on is taken over. In this order:
+ * Makes a path ours: of several that start at once exactly one gets it, no program sees the socket
+ * half made, and at no time may more programs connect than `mode` says. A socket file that no
+ * program listens on is taken over. In this order:
  *
- * 1. Bound at `path` itself, where the directory can be locked against other starters, and the mode can be set by the umask
- *    (`--allow-sys=umask`) or only its owner can enter the directory. Then the system lists the socket under its own path, and programs
- *    such as systemd-tmpfiles see that it is in use.
+ * 1. Bound at `path` itself, where the directory can be locked against other starters, and the mode
+ *    can be set by the umask (`--allow-sys=umask`) or only its owner can enter the directory. Then
+ *    the system lists the socket under its own path, and programs such as systemd-tmpfiles see that
+ *    it is in use.
  * 2. Bound in a private directory beside `path`, its mode set there, and then linked to `path`.
- * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone (`--allow-write=/run/app.sock`).
+ * 3. Bound at `path` and its mode set after that, where the program may touch `path` alone
+ *    (`--allow-write=/run/app.sock`).
  *
- * @param bind Makes a listener on the name it is given, before it awaits anything: the umask holds until then.
- * @throws {AddressError} `ERR_ADDRESS_IN_USE` when a program listens there, or the file is no socket; `ERR_SOCKET_PATH_TOO_LONG` when
- * there is no room for a private directory that the mode needs
+ * @param bind Makes a listener on the name it is given, before it awaits anything: the umask holds
+ * until then.
+ * @throws {AddressError} `ERR_ADDRESS_IN_USE` when a program listens there, or the file is no
+ * socket; `ERR_SOCKET_PATH_TOO_LONG` when there is no room for a private directory that the mode
+ * needs
  */
 export async function claimUnixPath<T extends { close(): void }>(
   target: UnixListenTarget,
@@ -133,7 +139,10 @@ function bindByUmask<T>(
   }
 }
 
-/** Takes over the socket that was bound at `path`, whose mode is right. Its closing removes no other socket. */
+/**
+ * Takes over the socket that was bound at `path`, whose mode is right. Its closing removes no other
+ * socket.
+ */
 async function claimed<T extends { close(): void }>(
   listener: T,
   { path, mode }: UnixListenTarget,
@@ -149,8 +158,9 @@ async function claimed<T extends { close(): void }>(
 }
 
 /**
- * The platform removes the file of the path that it bound, whosever it is by then, and does so late where an `accept` waits: so
- * another's file gets a second name when the listener is closed, and is put back. Returns the function to call then.
+ * The platform removes the file of the path that it bound, whosever it is by then, and does so late
+ * where an `accept` waits: so another's file gets a second name when the listener is closed, and is
+ * put back. Returns the function to call then.
  */
 function spareSuccessor(
   listener: { close(): void },
@@ -212,8 +222,9 @@ interface Place {
 }
 
 /**
- * Makes a private directory for a socket whose mode must be set: no other user can reach the socket in it. Without a mode, or where
- * the directory is private already, a name beside the path will do; `null` when even that has no room.
+ * Makes a private directory for a socket whose mode must be set: no other user can reach the socket
+ * in it. Without a mode, or where the directory is private already, a name beside the path will do;
+ * `null` when even that has no room.
  */
 async function makePlace({ path, mode }: UnixListenTarget): Promise<Place | null> {
   const own = nameBeside(path, INSIDE.length);
@@ -250,7 +261,10 @@ async function isPrivate(directory: string): Promise<boolean> {
   return mode !== null && (mode & 0o011) === 0;
 }
 
-/** Binds, then sets the mode, where the umask cannot be set: until then the mode that the umask left holds. */
+/**
+ * Binds, then sets the mode, where the umask cannot be set: until then the mode that the umask left
+ * holds.
+ */
 async function bindInPlace<T extends { close(): void }>(
   target: UnixListenTarget,
   bind: (path: string) => T | Promise<T>,
@@ -270,7 +284,10 @@ async function mayWrite(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "write", path })).state === "granted";
 }
 
-/** Links the socket at `own` to the name `path`. Linking fails where a name exists, so no live one is ever replaced. */
+/**
+ * Links the socket at `own` to the name `path`. Linking fails where a name exists, so no live one
+ * is ever replaced.
+ */
 async function linkTo(own: string, path: string): Promise<void> {
   if (await linked(own, path)) return;
   const lock = await lockDirectory(path);

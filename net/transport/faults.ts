@@ -23,8 +23,9 @@ type Operation = "read" | "write" | "close";
 const closed: Partial<Record<Operation, ClosedError>> = {};
 
 /**
- * Returns the error of an operation after our own `close()`. It is the same object each time and has no stack: it ends the current
- * read whenever a connection is closed, where mostly no code looks at it, and a stack would be the dearest part of that.
+ * Returns the error of an operation after our own `close()`. It is the same object each time and
+ * has no stack: it ends the current read whenever a connection is closed, where mostly no code
+ * looks at it, and a stack would be the dearest part of that.
  */
 export function closedHere(what: Operation): ClosedError {
   return closed[what] ??= withoutStack(
@@ -39,7 +40,10 @@ export function peerVanished(what: Operation, cause: unknown): ClosedError {
   });
 }
 
-/** What the alerts mean that a peer sends when it refuses us; the others are named as the platform names them. */
+/**
+ * What the alerts mean that a peer sends when it refuses us; the others are named as the platform
+ * names them.
+ */
 const ALERTS: Readonly<Record<string, string>> = {
   certificaterequired: "it wants a client certificate: set `cert` and `key`",
   badcertificate: "it refuses our certificate as a bad one",
@@ -49,13 +53,15 @@ const ALERTS: Readonly<Record<string, string>> = {
   certificateunknown: "it refuses our certificate",
   unknownca: "it does not know the authority that issued our certificate",
   accessdenied: "it refuses access to the owner of our certificate",
-  // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate that it does not trust.
+  // What a server on Deno's node:tls can say, and says right after the handshake, of a certificate
+  // that it does not trust.
   unexpectedmessage: "right after the handshake it means that our certificate is refused",
 };
 
 /**
- * Makes the error of an operation on a connection that the peer ended by a TLS alert; `undefined` when there was none. With TLS 1.3 a
- * server refuses a client's certificate only after the client has finished its handshake: so it shows at the first read or write.
+ * Makes the error of an operation on a connection that the peer ended by a TLS alert; `undefined`
+ * when there was none. With TLS 1.3 a server refuses a client's certificate only after the client
+ * has finished its handshake: so it shows at the first read or write.
  */
 export function alertFault(what: Operation, cause: unknown): TlsError | undefined {
   const name = /fatal alert:? "?([A-Za-z_]+)/i.exec(reasonOf(cause))?.[1];
@@ -131,13 +137,19 @@ export function dialFault(address: Address, cause: unknown): unknown {
   return new AddressError("ERR_ADDRESS_INVALID", message, { cause });
 }
 
-/** Whether both ends of a TCP connection have the same address. Ends of another kind may well have the same name. */
+/**
+ * Whether both ends of a TCP connection have the same address. Ends of another kind may well have
+ * the same name.
+ */
 export function isSelf(near: Address, far: Address): boolean {
   return near.transport === "tcp" && far.transport === "tcp" && near.port === far.port &&
     near.hostname === far.hostname;
 }
 
-/** Makes the error of a dial that connected to itself: the kernel chose the dialled port as the port to dial from. */
+/**
+ * Makes the error of a dial that connected to itself: the kernel chose the dialled port as the port
+ * to dial from.
+ */
 export function selfConnected(address: Address): AddressError {
   const where = JSON.stringify(addressText(address));
   const text = `Cannot connect to ${where}: nothing listens there: the socket was connected to itself`;
@@ -145,8 +157,8 @@ export function selfConnected(address: Address): AddressError {
 }
 
 /**
- * Codes of `accept` for a connection that ended before it was accepted: accept(2) on Linux, "Error handling", and on macOS `EINVAL`
- * for the address of a connection that was reset.
+ * Codes of `accept` for a connection that ended before it was accepted: accept(2) on Linux, "Error
+ * handling", and on macOS `EINVAL` for the address of a connection that was reset.
  */
 const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
   "ECONNABORTED",
@@ -165,8 +177,9 @@ const CONNECTION_FAULTS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether an `accept` failed for one connection only, such as a connection that was reset while it waited; then the next connection can
- * be accepted at once. All other errors, such as no free descriptor, are faults of the process: the next attempt would fail as well.
+ * Whether an `accept` failed for one connection only, such as a connection that was reset while it
+ * waited; then the next connection can be accepted at once. All other errors, such as no free
+ * descriptor, are faults of the process: the next attempt would fail as well.
  */
 export function isConnectionFault(cause: unknown): boolean {
   return CONNECTION_FAULTS.has(codeOf(cause)) || cause instanceof Deno.errors.NotConnected ||
@@ -183,7 +196,8 @@ export function alpnMismatch(wanted: readonly string[]): TlsError {
 }
 
 /**
- * Makes the error of a failed TLS handshake. Failures of certificates have codes of their own, each with what to look at.
+ * Makes the error of a failed TLS handshake. Failures of certificates have codes of their own, each
+ * with what to look at.
  *
  * @param hostname The name that the server's certificate must be for; absent on a server.
  */
@@ -222,8 +236,8 @@ export class HangUp extends Error {
 }
 
 /**
- * Whether a handshake failed because the peer hung up: a probe that connects and leaves, or a client that gave up. Unlike wrong bytes
- * or a wrong certificate, that is no offence.
+ * Whether a handshake failed because the peer hung up: a probe that connects and leaves, or a
+ * client that gave up. Unlike wrong bytes or a wrong certificate, that is no offence.
  */
 export function isHangUp(error: unknown): boolean {
   if (error instanceof ClosedError) return true;
@@ -259,7 +273,10 @@ function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** Returns the text of a platform's error as one line of bounded length, because a peer may control parts of it. */
+/**
+ * Returns the text of a platform's error as one line of bounded length, because a peer may control
+ * parts of it.
+ */
 function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message || cause.name : String(cause);
   // deno-lint-ignore no-control-regex -- keeping them out is the purpose

@@ -1,13 +1,20 @@
-// describeFirstBytes(): names the protocol that a peer speaks in place of the expected one, by its first bytes.
+// describeFirstBytes(): names the protocol that a peer speaks in place of the expected one, by its
+// first bytes.
 import { escapeForLog } from "../../log/text.ts";
 
 /** How many bytes from the start are looked at; more bytes decide nothing further. */
 export const FIRST_BYTES = 32;
 
-/** Most characters of a peer's text that are quoted: enough to know a protocol by, too few to hold a secret. */
+/**
+ * Most characters of a peer's text that are quoted: enough to know a protocol by, too few to hold a
+ * secret.
+ */
 const MAX_QUOTED_CHARACTERS = 16;
 
-/** Fewest printable characters that count as text: any binary protocol begins with three of them now and then. */
+/**
+ * Fewest printable characters that count as text: any binary protocol begins with three of them now
+ * and then.
+ */
 const MIN_TEXT_BYTES = 4;
 
 /** Protocols that these first bytes identify, as characters of Latin-1. */
@@ -31,8 +38,8 @@ const SIGNATURES: readonly (readonly [start: RegExp, name: string])[] = [
   // The hello of our encrypted IPC: 8 bytes of magic.
   // deno-lint-ignore no-control-regex -- a binary protocol
   [/^\x00EIPC\r\n/, "a hello of Parley's encrypted IPC"],
-  // yamux, "Framing": version 0, type 0 to 3, flags up to 15, and the number of one of the first streams, or 0 of the session. Four
-  // bytes alone could be the length of a short message.
+  // yamux, "Framing": version 0, type 0 to 3, flags up to 15, and the number of one of the first
+  // streams, or 0 of the session. Four bytes alone could be the length of a short message.
   // deno-lint-ignore no-control-regex -- a binary protocol
   [/^\x00[\x00-\x03]\x00[\x00-\x0f]\x00\x00/, "a yamux frame"],
   // RFC 1928, section 3: version, number of methods, the first of them.
@@ -44,10 +51,12 @@ const SIGNATURES: readonly (readonly [start: RegExp, name: string])[] = [
 const TEXT = /^[\t\r\n\x20-\x7e]+$/;
 
 /**
- * Names what a peer speaks by the first bytes that it sent: TLS, HTTP, SSH, the PROXY protocol, and the like, or text, of which the
- * start is quoted. A noun phrase, such as `a TLS handshake`, for messages that go on "… as the peer sent a TLS handshake".
+ * Names what a peer speaks by the first bytes that it sent: TLS, HTTP, SSH, the PROXY protocol, and
+ * the like, or text, of which the start is quoted. A noun phrase, such as `a TLS handshake`, for
+ * messages that go on "… as the peer sent a TLS handshake".
  *
- * @param bytes The start of what came; at most {@linkcode FIRST_BYTES} are looked at, and some protocols need 12 of them
+ * @param bytes The start of what came; at most {@linkcode FIRST_BYTES} are looked at, and some
+ * protocols need 12 of them
  * @returns `undefined` when the bytes show no protocol
  *
  * @example
@@ -80,8 +89,9 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds to the error of a peer's first message which protocol the peer speaks, where its first bytes show that, and what to do about
- * it. Only errors are explained: bytes that are a valid message are one, whatever they look like.
+ * Adds to the error of a peer's first message which protocol the peer speaks, where its first bytes
+ * show that, and what to do about it. Only errors are explained: bytes that are a valid message are
+ * one, whatever they look like.
  *
  * @param error The error, whose message and stack are changed
  * @param bytes The start of all that the peer sent

@@ -1,12 +1,17 @@
-// ProxyHeaderDecoder: reads the PROXY protocol header, v1 and v2, that a balancer sends before a client's own bytes.
+// ProxyHeaderDecoder: reads the PROXY protocol header, v1 and v2, that a balancer sends before a
+// client's own bytes.
 import { ProtocolError } from "../../errors.ts";
 import { parseIpAddress } from "../address/ip_address.ts";
 import { describeFirstBytes } from "./first_bytes.ts";
 import type { Address } from "./transport.ts";
 
-// All sections are those of "The PROXY protocol, Versions 1 & 2" by Willy Tarreau, doc/proxy-protocol.txt of HAProxy.
+// All sections are those of "The PROXY protocol, Versions 1 & 2" by Willy Tarreau,
+// doc/proxy-protocol.txt of HAProxy.
 
-/** Longest header of version 1 with its CRLF, in bytes (section 2.1); the addresses of version 2 end before that, too. */
+/**
+ * Longest header of version 1 with its CRLF, in bytes (section 2.1); the addresses of version 2 end
+ * before that, too.
+ */
 const MAX_LINE_BYTES = 107;
 
 /** First characters of version 1 (section 2.1). */
@@ -15,7 +20,10 @@ const LINE_START = bytesOf("PROXY ");
 /** Signature of version 2 (section 2.2). */
 const SIGNATURE = bytesOf("\r\n\r\n\0\r\nQUIT\n");
 
-/** Bytes of version 2 before its addresses: signature, version and command, family and protocol, length (section 2.2). */
+/**
+ * Bytes of version 2 before its addresses: signature, version and command, family and protocol,
+ * length (section 2.2).
+ */
 const FIXED_BYTES = 16;
 
 /** Families with transport protocol, and bytes of one address, of those that are TCP (section 2.2). */
@@ -40,8 +48,9 @@ export interface ProxiedAddresses {
 /** A complete header. */
 export interface ProxyHeader {
   /**
-   * What the header says; `null` where the addresses of the socket itself hold: the balancer's own connections (LOCAL, such as its
-   * health checks) and clients whose addresses it does not know or that came by no TCP (UNKNOWN, UNSPEC).
+   * What the header says; `null` where the addresses of the socket itself hold: the balancer's own
+   * connections (LOCAL, such as its health checks) and clients whose addresses it does not know or
+   * that came by no TCP (UNKNOWN, UNSPEC).
    */
   readonly addresses: ProxiedAddresses | null;
   /** What came after the header: the first bytes of the client. */
@@ -49,8 +58,9 @@ export interface ProxyHeader {
 }
 
 /**
- * Reads one header, however it is cut into pieces. It holds at most 107 bytes: of version 2, whose header is up to 65 551 bytes long,
- * it counts and drops what follows the addresses (TLVs, section 2.2).
+ * Reads one header, however it is cut into pieces. It holds at most 107 bytes: of version 2, whose
+ * header is up to 65 551 bytes long, it counts and drops what follows the addresses (TLVs, section
+ * 2.2).
  *
  * Call `push` with the bytes that come until it returns a header; after that the decoder is of no more use.
  *
@@ -107,7 +117,8 @@ function broken(why: string): ProtocolError {
 }
 
 /**
- * Makes the error of a connection that ended before its header was complete (section 2.2: partial headers must be rejected).
+ * Makes the error of a connection that ended before its header was complete (section 2.2: partial
+ * headers must be rejected).
  */
 export function truncatedHeader(): ProtocolError {
   return broken("the connection ended within the header");
@@ -153,7 +164,10 @@ function textAddress(family: string, text: string, port: number): Address {
   return { transport: "tcp", hostname: family === "4" ? text : canonicalIpv6(text), port };
 }
 
-/** Returns the length of a binary header; `undefined` before its fixed part is complete. Checks that part (section 2.2). */
+/**
+ * Returns the length of a binary header; `undefined` before its fixed part is complete. Checks that
+ * part (section 2.2).
+ */
 function binaryLength(head: Uint8Array): number | undefined {
   const [versionAndCommand, familyAndProtocol = 0] = head.subarray(SIGNATURE.length);
   if (versionAndCommand === undefined) return undefined;
@@ -174,7 +188,10 @@ function binaryLength(head: Uint8Array): number | undefined {
   return lengthBytes;
 }
 
-/** Reads the addresses of a complete header. All but TCP over IPv4 and IPv6 counts as UNSPEC, which section 2.2 allows. */
+/**
+ * Reads the addresses of a complete header. All but TCP over IPv4 and IPv6 counts as UNSPEC, which
+ * section 2.2 allows.
+ */
 function binaryAddresses(head: Uint8Array): ProxiedAddresses | null {
   const isLocal = (head[12]! & 0xf) === 0;
   const kind = [TCP4, TCP6].find(({ code }) => code === head[13]);
@@ -194,7 +211,10 @@ function groupsOf(bytes: Uint8Array): string[] {
   return Array.from({ length: bytes.length / 2 }, (_, index) => uint16(bytes, 2 * index).toString(16));
 }
 
-/** Returns an IPv6 address in the form of RFC 5952; an IPv4-mapped address as the IPv4 address that it carries. */
+/**
+ * Returns an IPv6 address in the form of RFC 5952; an IPv4-mapped address as the IPv4 address that
+ * it carries.
+ */
 function canonicalIpv6(text: string): string {
   const short = new URL(`http://[${text}]/`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short);

@@ -12,12 +12,14 @@ const MAX_QUOTED = 64;
 /** Options that name the sources whose PROXY protocol headers a server reads. */
 export interface ProxyProtocolOptions {
   /**
-   * Addresses and networks of the balancers in front of the server: `"10.0.0.5"`, `"10.0.0.0/8"`, `"2001:db8::5"`. For a
-   * balancer on the same machine list `"127.0.0.1"` and `"::1"`, or `"127.0.0.0/8"`: loopback is not implied. For a server on a unix
-   * `path` it is `["unix"]`: the socket's mode decides who can connect.
+   * Addresses and networks of the balancers in front of the server: `"10.0.0.5"`, `"10.0.0.0/8"`,
+   * `"2001:db8::5"`. For a balancer on the same machine list `"127.0.0.1"` and `"::1"`, or
+   * `"127.0.0.0/8"`: loopback is not implied. For a server on a unix `path` it is `["unix"]`: the
+   * socket's mode decides who can connect.
    *
-   * A listed source must begin each connection with a header of the PROXY protocol, version 1 or 2; without one it is refused. From
-   * all other sources no header is read. List balancers only: a listed source can name any address as its client's.
+   * A listed source must begin each connection with a header of the PROXY protocol, version 1 or 2;
+   * without one it is refused. From all other sources no header is read. List balancers only: a
+   * listed source can name any address as its client's.
    */
   readonly sources: readonly string[];
 }

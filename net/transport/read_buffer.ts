@@ -19,8 +19,9 @@ const MIN_ROOM_BYTES = 1024;
 const SHRINK_AFTER = 8;
 
 /**
- * Returns places to read into, one after the other in one buffer, so that no read writes to a chunk that was taken before. The buffer
- * doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB while a few reads use it up, and halves while reads are nearly empty.
+ * Returns places to read into, one after the other in one buffer, so that no read writes to a chunk
+ * that was taken before. The buffer doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB
+ * while a few reads use it up, and halves while reads are nearly empty.
  *
  * @example
  * ```ts
@@ -43,7 +44,10 @@ export class ReadBuffer {
   #reads = 0;
   #last = 0;
 
-  /** Returns a place to read into: twice as large as the last read was, where there is that much. It is valid until {@linkcode take}. */
+  /**
+   * Returns a place to read into: twice as large as the last read was, where there is that much. It
+   * is valid until {@linkcode take}.
+   */
   space(): Uint8Array<ArrayBuffer> {
     const size = this.#bytes.length;
     const usedUp = this.#used > 0 && size - this.#used < Math.max(MIN_ROOM_BYTES, 2 * this.#last);

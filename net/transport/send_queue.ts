@@ -1,4 +1,5 @@
-// What the kernel still holds of what was written to a TCP connection, where the system says so: Linux does, in /proc/net.
+// What the kernel still holds of what was written to a TCP connection, where the system says so:
+// Linux does, in /proc/net.
 import { parseIpAddress } from "../address/ip_address.ts";
 import type { Address } from "./transport.ts";
 
@@ -17,8 +18,9 @@ let readAtMs = -Infinity;
 let isReadable: boolean | undefined;
 
 /**
- * The bytes of one TCP connection that the peer's kernel has not acknowledged. `null` where that cannot be found out: not on Linux, without
- * all permissions (Deno wants `--allow-all` for /proc), not over TCP, or not listed.
+ * The bytes of one TCP connection that the peer's kernel has not acknowledged. `null` where that
+ * cannot be found out: not on Linux, without all permissions (Deno wants `--allow-all` for /proc),
+ * not over TCP, or not listed.
  */
 export function unacknowledgedBytes(localAddr: Address, remoteAddr: Address): number | null {
   const key = connectionKey(localAddr, remoteAddr);
@@ -73,7 +75,10 @@ export function parseQueues(text: string): Queues {
   return found;
 }
 
-/** The kernel's form of an address, words of four bytes in the order of the machine, as {@linkcode plainHost} writes it. */
+/**
+ * The kernel's form of an address, words of four bytes in the order of the machine, as
+ * {@linkcode plainHost} writes it.
+ */
 function hostText(hex: string): string {
   const bytes: number[] = [];
   for (let word = 0; word < hex.length; word += 8) {
@@ -87,7 +92,10 @@ function hostText(hex: string): string {
   return plainHost(groups.join(":"));
 }
 
-/** Returns the same form of an address, however it is written: an IPv4 address within IPv6 is an IPv4 address. */
+/**
+ * Returns the same form of an address, however it is written: an IPv4 address within IPv6 is an
+ * IPv4 address.
+ */
 function plainHost(text: string): string {
   const address = parseIpAddress(text);
   if (address === null) return text;

@@ -42,9 +42,10 @@ export interface TlsInfo {
 /**
  * Whether the kernel probes a silent peer (SO_KEEPALIVE), and after how long a silence it begins.
  *
- * `{ delayMs }` sets the silence before the first probe, in whole seconds, 1000 to 32 767 000 ms. Only sockets of `node:net` take
- * it, TLS by the `node` backend included; where a socket is one of Deno's, it is refused. `true` is 60 s where it can be set, and
- * else the system's time: two hours on Linux. After the first probe the system decides: Linux probes nine times, every 75 s
+ * `{ delayMs }` sets the silence before the first probe, in whole seconds, 1000 to 32 767 000 ms.
+ * Only sockets of `node:net` take it, TLS by the `node` backend included; where a socket is one of
+ * Deno's, it is refused. `true` is 60 s where it can be set, and else the system's time: two hours
+ * on Linux. After the first probe the system decides: Linux probes nine times, every 75 s
  * (`net.ipv4.tcp_keepalive_probes` and `_intvl`), and then resets the connection.
  */
 export type KeepAlive = boolean | { readonly delayMs: number };
@@ -52,8 +53,8 @@ export type KeepAlive = boolean | { readonly delayMs: number };
 /**
  * Socket options that can be changed on a live connection. What a transport lacks is refused.
  *
- * Sizes of the socket's buffers, the user timeout of TCP, the number of keepalive probes and cipher suites are not among them: Deno
- * passes none of them on.
+ * Sizes of the socket's buffers, the user timeout of TCP, the number of keepalive probes and cipher
+ * suites are not among them: Deno passes none of them on.
  */
 export interface SocketTuning {
   /** Sends small writes at once (TCP_NODELAY). */
@@ -87,26 +88,32 @@ export interface Transport {
    */
   write(bytes: Uint8Array): Promise<void>;
   /**
-   * Bytes of the current write that the kernel has taken so far: the rest waits for the peer. Absent where a write is all or nothing.
+   * Bytes of the current write that the kernel has taken so far: the rest waits for the peer.
+   * Absent where a write is all or nothing.
    */
   readonly takenBytes?: number | undefined;
   /**
-   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the system does not report them.
-   * Expensive: it searches the system's list of all sockets. Absent where there is no kernel in between.
+   * Bytes that the kernel holds until the peer's kernel has acknowledged them; `null` where the
+   * system does not report them. Expensive: it searches the system's list of all sockets. Absent
+   * where there is no kernel in between.
    */
   unacknowledgedBytes?(): number | null;
   /** Ends our direction: the peer reads to the end. Reading goes on. No write may be under way. */
   closeWrite(): Promise<void>;
   /**
-   * Removes the mark of an orderly end from our direction: after that, {@linkcode closeWrite} and {@linkcode close} end it so that the
-   * peer's `read` rejects once it has read what was written before. Called when a fault ends the connection. Absent where an end
-   * carries no mark: plain TCP without `canReset` and unix sockets have one kind of end only. Over plain TCP with `canReset` the end is
-   * a reset at {@linkcode close}, which may overtake the last bytes.
+   * Removes the mark of an orderly end from our direction: after that, {@linkcode closeWrite} and
+   * {@linkcode close} end it so that the peer's `read` rejects once it has read what was written
+   * before. Called when a fault ends the connection. Absent where an end carries no mark: plain TCP
+   * without `canReset` and unix sockets have one kind of end only. Over plain TCP with `canReset`
+   * the end is a reset at {@linkcode close}, which may overtake the last bytes.
    */
   unsign?(): void;
   /** Frees the descriptor now. Current reads and writes reject with `ERR_CLOSED`. Idempotent. */
   close(): void;
-  /** Frees the descriptor and resets the connection, so that the peer reads no orderly end. Absent where there are no resets. */
+  /**
+   * Frees the descriptor and resets the connection, so that the peer reads no orderly end. Absent
+   * where there are no resets.
+   */
   reset?(): void;
   /** Changes socket options; absent where there are none. */
   tune?(tuning: SocketTuning): void;
@@ -123,12 +130,15 @@ export interface Incoming {
   /** The far end. */
   readonly remoteAddr: Address;
   /**
-   * Reads the PROXY protocol header, after which `remoteAddr` and `localAddr` are those of the client's own connection; call it once,
-   * before {@linkcode open}. Absent where no header is expected. When `signal` aborts, the descriptor is freed at once and the call
-   * rejects with `signal.reason`.
+   * Reads the PROXY protocol header, after which `remoteAddr` and `localAddr` are those of the
+   * client's own connection; call it once, before {@linkcode open}. Absent where no header is
+   * expected. When `signal` aborts, the descriptor is freed at once and the call rejects with
+   * `signal.reason`.
    *
-   * @throws {ProtocolError} `ERR_PROXY_HEADER` when it is missing, wrong or cut short; the descriptor is free by then
-   * @throws {ClosedError} `ERR_RESET` when the source left without a byte, as health checks do; the descriptor is free by then
+   * @throws {ProtocolError} `ERR_PROXY_HEADER` when it is missing, wrong or cut short; the
+   * descriptor is free by then
+   * @throws {ClosedError} `ERR_RESET` when the source left without a byte, as health checks do; the
+   * descriptor is free by then
    */
   identify?: ((options: { signal: AbortSignal }) => Promise<void>) | undefined;
   /**
@@ -147,11 +157,15 @@ export interface Listener {
   /** Where it listens; the port is the real one. */
   readonly addr: Address;
   /**
-   * Waits for the next connection; `null` once {@linkcode close} was called. Connections that end before they are accepted are passed
-   * over. A rejection is a passing fault of the process, such as no free descriptor: wait a moment and call again. One call at a time.
+   * Waits for the next connection; `null` once {@linkcode close} was called. Connections that end
+   * before they are accepted are passed over. A rejection is a passing fault of the process, such
+   * as no free descriptor: wait a moment and call again. One call at a time.
    */
   accept(): Promise<Incoming | null>;
-  /** Stops listening now and frees the descriptor. A waiting {@linkcode accept} resolves with `null`. Idempotent. */
+  /**
+   * Stops listening now and frees the descriptor. A waiting {@linkcode accept} resolves with
+   * `null`. Idempotent.
+   */
   close(): void;
   /** Keeps the process alive (the default). */
   ref(): void;
@@ -162,7 +176,8 @@ export interface Listener {
 /** Options of {@linkcode memoryPair}. */
 export interface MemoryPairOptions {
   /**
-   * Bytes in one direction that the reader has not read, above which `write` waits, such as the socket buffer of a kernel has.
+   * Bytes in one direction that the reader has not read, above which `write` waits, such as the
+   * socket buffer of a kernel has.
    *
    * @default {65536}
    */
@@ -172,8 +187,8 @@ export interface MemoryPairOptions {
 }
 
 /**
- * Makes two transports that are joined in memory: what one writes the other reads. For tests, benches and processes that talk to
- * themselves.
+ * Makes two transports that are joined in memory: what one writes the other reads. For tests,
+ * benches and processes that talk to themselves.
  *
  * @example
  * ```ts
@@ -202,7 +217,10 @@ class MemoryPipe {
   #bytes = 0;
   #ended = false;
   #signed = true;
-  /** Makes the error of later calls. It is made on demand, because after an orderly end mostly no code looks at it. */
+  /**
+   * Makes the error of later calls. It is made on demand, because after an orderly end mostly no
+   * code looks at it.
+   */
   #broken: (() => ClosedError) | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
@@ -324,7 +342,10 @@ class MemoryTransport implements Transport {
   }
 }
 
-/** Made once, because it ends the current read whenever a transport is closed, where mostly no code looks at it. */
+/**
+ * Made once, because it ends the current read whenever a transport is closed, where mostly no code
+ * looks at it.
+ */
 const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
 
 function closedHere(what: "read" | "write"): ClosedError {

@@ -37,11 +37,17 @@ export interface ServerCounters extends TrafficCounters {
   slowConsumers: number;
   /** Connections ended because the peer's bytes were no messages, or too large ones. */
   framingErrors: number;
-  /** Handlers that threw an error of their own: not how their connection, or their wait for a message, ended. */
+  /**
+   * Handlers that threw an error of their own: not how their connection, or their wait for a
+   * message, ended.
+   */
   handlerErrors: number;
   /** Times that a reader was paused by a rate limit. */
   rateLimitPauses: number;
-  /** Connections that lost messages of a peer that had left, because a rate limit would have delayed them for too long. */
+  /**
+   * Connections that lost messages of a peer that had left, because a rate limit would have delayed
+   * them for too long.
+   */
   rateLimitDrops: number;
 }
 
@@ -89,7 +95,10 @@ export interface WireCounters {
   handshakeTimeouts: number;
   /** Streams that this side opened and the peer took. */
   streamsOpened: number;
-  /** Streams that this side wanted to open in vain: refused, too late, or for a peer or a server that was not there. */
+  /**
+   * Streams that this side wanted to open in vain: refused, too late, or for a peer or a server
+   * that was not there.
+   */
   streamsFailed: number;
   /** Streams of peers that a handler of this side got. */
   streamsServed: number;
@@ -136,8 +145,9 @@ export interface IpcCounters extends IpcTraffic {
   /** Handshakes that failed on the listening side. */
   handshakeFailures: number;
   /**
-   * Connections ended because the other side broke the protocol: a frame that does not exist or is too large, a record that was changed
-   * on the way or sealed by another provider, an end inside a message.
+   * Connections ended because the other side broke the protocol: a frame that does not exist or is
+   * too large, a record that was changed on the way or sealed by another provider, an end inside a
+   * message.
    */
   protocolErrors: number;
   /** Queries of the other side whose handler threw, and clients whose hook `onClient` threw. */

@@ -5,9 +5,9 @@ import type { TrafficCounters } from "./counters.ts";
 export type BreakerState = "closed" | "open" | "half-open";
 
 /**
- * Where a backend is. `ready`: it gets work. `ejected`: it was worse than the others, and rests. `unwell`: its health
- * check failed. `open`: its circuit breaker is open; `half-open`: a trial is under way. `draining`: it gets no more work;
- * `drained`: nor has any.
+ * Where a backend is. `ready`: it gets work. `ejected`: it was worse than the others, and rests.
+ * `unwell`: its health check failed. `open`: its circuit breaker is open; `half-open`: a trial is
+ * under way. `draining`: it gets no more work; `drained`: nor has any.
  */
 export type BackendState = "ready" | "ejected" | "unwell" | "open" | "half-open" | "draining" | "drained";
 

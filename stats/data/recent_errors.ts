@@ -1,4 +1,5 @@
-// RecentErrors: the last errors of a server, a client, a wire or a channel: a fixed number, no matter which peer causes them.
+// RecentErrors: the last errors of a server, a client, a wire or a channel: a fixed number, no
+// matter which peer causes them.
 import { errorText, escapeForLog } from "../../log/text.ts";
 import { addressText } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";

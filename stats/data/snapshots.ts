@@ -207,7 +207,10 @@ export interface WireStats extends CountedStats<WireCounters> {
   readonly kind: "wire";
   /** Which side it is. */
   readonly role: "mount" | "hub" | "join";
-  /** A listening side is `created`, `listening`, `leaving`, `draining`, `stopped`; a joining side what a client is. */
+  /**
+   * A listening side is `created`, `listening`, `leaving`, `draining`, `stopped`; a joining side
+   * what a client is.
+   */
   readonly state: "created" | "listening" | "leaving" | "draining" | "stopped" | ClientStats["state"];
   /** Where it listens; `null` before it does, and on the joining side. */
   readonly address: Address | null;

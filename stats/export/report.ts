@@ -143,7 +143,10 @@ export function reportOf(name: string, stats: Stats, { before, maxLinks }: Repor
   };
 }
 
-/** Whether a source can be given work: it listens, has its link, or is open, and its certificate has not ended. */
+/**
+ * Whether a source can be given work: it listens, has its link, or is open, and its certificate has
+ * not ended.
+ */
 export function isReady(stats: Stats): boolean {
   if ("certificate" in stats && stats.certificate !== undefined && stats.certificate.remainingMs < 0) {
     return false;

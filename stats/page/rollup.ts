@@ -12,8 +12,9 @@ export interface RollupColumn {
 }
 
 /**
- * Joins samples to rows, and keeps the last rows. A row has the time of the last sample of its step, in ms
- * since the epoch, then one number for each column. `NaN` stands for what was not measured; JSON makes `null` of it.
+ * Joins samples to rows, and keeps the last rows. A row has the time of the last sample of its
+ * step, in ms since the epoch, then one number for each column. `NaN` stands for what was not
+ * measured; JSON makes `null` of it.
  *
  * @example
  * ```ts

@@ -185,8 +185,8 @@ export class Routes {
 }
 
 /**
- * Whether the answer is yes: a process that cannot answer is not ready either. Never throws: samples are taken where
- * no caller could catch it.
+ * Whether the answer is yes: a process that cannot answer is not ready either. Never throws:
+ * samples are taken where no caller could catch it.
  */
 function saysYes(ask: () => boolean): boolean {
   let said: unknown;

@@ -1,6 +1,9 @@
 // The part of the page's script that fills tables and tiles.
 
-/** Class `Table`: rows that are kept and only changed where something is new; it can be sorted and searched. */
+/**
+ * Class `Table`: rows that are kept and only changed where something is new; it can be sorted and
+ * searched.
+ */
 export const TABLE_SCRIPT: string = String.raw`
 class Table {
   /**

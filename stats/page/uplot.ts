@@ -1,4 +1,5 @@
-// uPlot, the library that draws the page's plots, as one script with its licence: the page asks nothing of elsewhere.
+// uPlot, the library that draws the page's plots, as one script with its licence: the page asks
+// nothing of elsewhere.
 
 /** Licence of uPlot, which must go with every copy. */
 const LICENCE = `/*!

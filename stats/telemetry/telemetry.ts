@@ -152,7 +152,8 @@ export class Measured {
     const { api, metering } = this.#providers;
     const { duration } = this.#operation;
     if (error !== undefined) {
-      // A span may say what the peer or the handler chose; of a metric each value is a series that is kept for ever.
+      // A span may say what the peer or the handler chose; of a metric each value is a series that
+      // is kept for ever.
       this.add({ "error.type": errorCode(error) }, { "error.type": chosenCode(error) });
       this.#span.setStatus({ code: api.SpanStatusCode.ERROR });
     }

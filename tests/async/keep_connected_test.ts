@@ -1,4 +1,5 @@
-// Tests of the reconnect loop: what ends it, which delays it waits, and what becomes of a link that comes up too late.
+// Tests of the reconnect loop: what ends it, which delays it waits, and what becomes of a link that
+// comes up too late.
 import { assertEquals } from "@std/assert";
 import { Backoff, type ReconnectOptions } from "../../async/backoff.ts";
 import {

@@ -1,4 +1,5 @@
-// A client that sends without end to a server that never reads, and reports how much it held. Its one argument is JSON.
+// A client that sends without end to a server that never reads, and reports how much it held. Its
+// one argument is JSON.
 import { connect } from "@parley/parley";
 
 const { mode, port, options } = JSON.parse(Deno.args[0] ?? "{}");

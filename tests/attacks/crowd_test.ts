@@ -17,7 +17,10 @@ interface Stage {
   readonly name: string;
   readonly backend?: "auto" | "deno" | "node" | undefined;
   readonly options: ServerSetup["options"];
-  /** Time in ms within which descriptors must be back; `null` where the platform keeps them until the peer leaves. */
+  /**
+   * Time in ms within which descriptors must be back; `null` where the platform keeps them until
+   * the peer leaves.
+   */
   readonly backWithinMs: number | null;
 }
 

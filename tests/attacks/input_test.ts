@@ -86,13 +86,15 @@ Deno.test({
     const calm = await server.goodRounds(5);
     using crowd = new Crowd();
     await crowd.join(server.port, 4);
-    // 16384 empty messages in each chunk, and a reader for the answers, or the flooders would stall themselves.
+    // 16384 empty messages in each chunk, and a reader for the answers, or the flooders would stall
+    // themselves.
     const chunk = new Uint8Array(64 * 1024);
     const flooding = crowd.sockets.flatMap((socket) => [pour(socket, Infinity, chunk), forget(socket)]);
     await until("the flood is on", async () => (await server.report()).overall.messagesIn > 100_000);
     const calmMs = Math.max(...calm);
     let slowestMs = Infinity;
-    // Four flooders, a process that makes their flood, and two processors at the least: some turns of 2048 messages each.
+    // Four flooders, a process that makes their flood, and two processors at the least: some turns
+    // of 2048 messages each.
     await staysBelow(Math.max(250, 20 * calmMs), async () => {
       slowestMs = Math.max(...await server.goodRounds(10));
       return slowestMs;

@@ -16,10 +16,16 @@ const MAX_QUEUED = 2 * MIB;
 const MESSAGE = 64 * KIB;
 const LIMITS = { highWaterBytes: HIGH_WATER, maxQueuedBytes: MAX_QUEUED };
 
-/** What a connection costs beside its queue, generously: buffers of the runtime and of TLS, garbage not yet collected. */
+/**
+ * What a connection costs beside its queue, generously: buffers of the runtime and of TLS, garbage
+ * not yet collected.
+ */
 const EACH = 512 * KIB;
 
-/** What the process may grow by beside that while it is busy and its garbage waits; without limits it would be a gigabyte and more. */
+/**
+ * What the process may grow by beside that while it is busy and its garbage waits; without limits
+ * it would be a gigabyte and more.
+ */
 const SLACK = 64 * MIB;
 
 /** Waits until all of the server's queues are full and its connections stand still. */

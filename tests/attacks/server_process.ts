@@ -9,7 +9,10 @@ import { until } from "../support/wait.ts";
 
 /** Arguments of server_program.ts. */
 export interface ServerSetup {
-  /** `echo` answers; `push` and `spill` send without end once they got a message, with and without waiting for each send. */
+  /**
+   * `echo` answers; `push` and `spill` send without end once they got a message, with and without
+   * waiting for each send.
+   */
   readonly mode: "echo" | "push" | "spill";
   /** Options of the server that survive JSON. */
   readonly options?: ServeOptions | undefined;
@@ -84,7 +87,10 @@ export class ServerProcess implements AsyncDisposable {
     return tookMs;
   }
 
-  /** Lets it do all once: what it takes to load and compile code may be longer than the deadlines of a test. */
+  /**
+   * Lets it do all once: what it takes to load and compile code may be longer than the deadlines of
+   * a test.
+   */
   async warmUp(): Promise<void> {
     for (let done = 0; done < 2; done++) {
       await until("it serves", () => this.goodRound().then(() => true, () => false));

@@ -1,4 +1,5 @@
-// A server to be attacked, in a process of its own. Its one argument is JSON; see ServerSetup in server_process.ts.
+// A server to be attacked, in a process of its own. Its one argument is JSON; see ServerSetup in
+// server_process.ts.
 import { type Connection, lengthPrefixed, serve } from "@parley/parley";
 import type { ServerReport, ServerSetup } from "./server_process.ts";
 
@@ -61,8 +62,8 @@ function tick(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-// As servers do; and Deno 2.9, which opens a pair of sockets for signals half a second after its start, panics when it finds no
-// descriptor for them: here it has them before the flood.
+// As servers do; and Deno 2.9, which opens a pair of sockets for signals half a second after its
+// start, panics when it finds no descriptor for them: here it has them before the flood.
 Deno.addSignalListener("SIGTERM", () => void server.shutdown().then(() => Deno.exit(0)));
 
 const server = serve({

@@ -1,4 +1,5 @@
-// Sources: one that fails is refused for a while, and no other is; loopback is exempt unless an option says otherwise.
+// Sources: one that fails is refused for a while, and no other is; loopback is exempt unless an
+// option says otherwise.
 import net from "node:net";
 import { assert, assertEquals } from "@std/assert";
 import { connect, type ServeOptions } from "@parley/parley";
@@ -10,7 +11,10 @@ const ignore = Deno.build.os !== "linux";
 const name = (sentence: string) =>
   ignore ? `${sentence} (ignored: needs several loopback addresses)` : sentence;
 
-/** Connects from one of the addresses of loopback, sends garbage, and reports whether the server took a look at it. */
+/**
+ * Connects from one of the addresses of loopback, sends garbage, and reports whether the server
+ * took a look at it.
+ */
 async function babble(test: TestServer, source: string): Promise<boolean> {
   assert(test.server.addr.transport === "tcp");
   const before = test.server.stats().overall;

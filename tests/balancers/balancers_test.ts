@@ -1,4 +1,5 @@
-// Servers behind nginx and HAProxy, with the configurations of docs/operations.md: checks, real addresses, restarts.
+// Servers behind nginx and HAProxy, with the configurations of docs/operations.md: checks, real
+// addresses, restarts.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Address, connect, type Connection, delimited } from "@parley/parley";
 import { testCerts } from "../support/programs/certs.ts";
@@ -122,7 +123,10 @@ interface Tally {
   askedAgain: number;
 }
 
-/** A client that asks without pause, and again on a new connection when the old one ends without an answer. */
+/**
+ * A client that asks without pause, and again on a new connection when the old one ends without an
+ * answer.
+ */
 async function askWithoutPause(
   name: number,
   port: number,

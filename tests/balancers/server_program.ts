@@ -1,6 +1,8 @@
-// A server behind a balancer, as docs/operations.md has it: it answers what it is asked, and drains at SIGTERM.
+// A server behind a balancer, as docs/operations.md has it: it answers what it is asked, and drains
+// at SIGTERM.
 //
-// deno run -A tests/balancers/server_program.ts PORT STATS_PORT DRAIN_DELAY_MS; it prints both ports, and at its end what it has answered.
+// deno run -A tests/balancers/server_program.ts PORT STATS_PORT DRAIN_DELAY_MS; it prints both
+// ports, and at its end what it has answered.
 import { delimited, serve } from "@parley/parley";
 import { serveStats } from "@parley/parley/stats";
 

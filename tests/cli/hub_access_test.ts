@@ -1,4 +1,5 @@
-// Tests of the files that say who may join a hub and open what: tokens, rules, and what is refused before it listens.
+// Tests of the files that say who may join a hub and open what: tokens, rules, and what is refused
+// before it listens.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Arguments } from "../../cli/command/arguments.ts";
 import type { Command } from "../../cli/command/command.ts";

@@ -1,4 +1,5 @@
-// Tests of the limits of commands that listen: sources that are exempt, the delay before a drain, and what is said of them.
+// Tests of the limits of commands that listen: sources that are exempt, the delay before a drain,
+// and what is said of them.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Arguments } from "../../cli/command/arguments.ts";
 import { connectionLimits } from "../../cli/flags/limits.ts";

@@ -1,4 +1,5 @@
-// connect(): options checked before I/O, one deadline over everything, abort, failures, and no descriptor left behind.
+// connect(): options checked before I/O, one deadline over everything, abort, failures, and no
+// descriptor left behind.
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   AddressError,

@@ -1,7 +1,8 @@
-// A program for the memory test: a Client that sends without waiting, to a server that never reads or to none.
+// A program for the memory test: a Client that sends without waiting, to a server that never reads
+// or to none.
 //
-// Argument: "linked" or "unlinked". It prints how much it sent, and how much memory was in use for it at most. It runs with
-// --v8-flags=--expose-gc, so that garbage does not count.
+// Argument: "linked" or "unlinked". It prints how much it sent, and how much memory was in use for
+// it at most. It runs with --v8-flags=--expose-gc, so that garbage does not count.
 import { Client } from "@parley/parley";
 
 const MIB = 1 << 20;

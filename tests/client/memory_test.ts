@@ -3,8 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { runProgram } from "../support/programs/program.ts";
 
 /**
- * In MiB: 8 are configured to wait and 1 to be on the link, which holds a copy of small messages beside what is kept to be
- * sent again; the rest is the runtime's.
+ * In MiB: 8 are configured to wait and 1 to be on the link, which holds a copy of small messages
+ * beside what is kept to be sent again; the rest is the runtime's.
  */
 const MAX_GROWTH_MIB = 16;
 

@@ -1,6 +1,7 @@
 // A server for the restart test: takes numbered messages and logs each number when it has handled it.
 //
-// Arguments: port, file of the log. It listens on SIGUSR2 (Deno's inspector has SIGUSR1), and drains on SIGTERM.
+// Arguments: port, file of the log. It listens on SIGUSR2 (Deno's inspector has SIGUSR1), and
+// drains on SIGTERM.
 import { AddressError, type Connection, serve, type Server } from "@parley/parley";
 
 /** Messages after which it says that it is at work. */

@@ -1,4 +1,5 @@
-// A Client whose server is killed or drained again and again, in real processes: no accepted message is lost silently.
+// A Client whose server is killed or drained again and again, in real processes: no accepted
+// message is lost silently.
 import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientStatusEvent, type LinkLoss } from "@parley/parley";
 import { DialWatch } from "../support/dial_watch.ts";
@@ -73,8 +74,9 @@ function numbered(number: number): Uint8Array {
 }
 
 /**
- * Links take numbers in order, so each link has a range of them: what it was given and did not give back. What servers handled
- * must be the beginning of each range, in order, and nothing else. Returns how many of the accepted ones were not handled.
+ * Links take numbers in order, so each link has a range of them: what it was given and did not give
+ * back. What servers handled must be the beginning of each range, in order, and nothing else.
+ * Returns how many of the accepted ones were not handled.
  */
 function checkLinks(handled: readonly number[], losses: readonly LinkLoss[], accepted: number): number {
   let from = 0;

@@ -1,4 +1,5 @@
-// Tests of clients at a port that speaks something else, or that does not answer: each error says what to do about it.
+// Tests of clients at a port that speaks something else, or that does not answer: each error says
+// what to do about it.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import dns from "node:dns/promises";
 import {

@@ -1,4 +1,5 @@
-// Buffers that a caller transfers before they are sent: the connection ends and says so, and counts nothing that was not written.
+// Buffers that a caller transfers before they are sent: the connection ends and says so, and counts
+// nothing that was not written.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect } from "../../client/connect.ts";
 import { ClosedError } from "../../errors.ts";

@@ -135,7 +135,8 @@ Deno.test("Connection.drain() ends after 200 ms of waiting for a peer that never
   await time.clock.runUntil(() => false, 1000);
   await settle();
   await all;
-  // The one that ended it is answered as well: nothing is on its way then from a peer that waits for each answer.
+  // The one that ended it is answered as well: nothing is on its way then from a peer that waits
+  // for each answer.
   assertEquals(got, 200 / 5 + 1);
   await settle();
   assertEquals(connection.leftBytes, 0);

@@ -1,4 +1,5 @@
-// Random schedules of everything a connection can do, over a slicing transport, against a naive model: two lists.
+// Random schedules of everything a connection can do, over a slicing transport, against a naive
+// model: two lists.
 import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";

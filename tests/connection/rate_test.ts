@@ -1,4 +1,5 @@
-// Rate limits of a connection: delivered messages are counted, waiting ones are not, and a peer that has left is noticed.
+// Rate limits of a connection: delivered messages are counted, waiting ones are not, and a peer
+// that has left is noticed.
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { LimitError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";

@@ -1,4 +1,5 @@
-// Refusals: a message that is lost for a mistake of the caller's is heard of, even where the `await` was forgotten.
+// Refusals: a message that is lost for a mistake of the caller's is heard of, even where the
+// `await` was forgotten.
 import { assertEquals, assertRejects } from "@std/assert";
 import { FramingError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";

@@ -14,7 +14,10 @@ import { closeAll, connectedPair, receiveAll } from "../support/simulation/memor
 
 const KIB = 1024;
 
-/** Around the sizes of buffers (8 and 64 KiB) and of slices (256 KiB, behind up to 64 KiB that are copied). */
+/**
+ * Around the sizes of buffers (8 and 64 KiB) and of slices (256 KiB, behind up to 64 KiB that are
+ * copied).
+ */
 const sizes = [
   ...[0, 1, 2, 255, 256],
   ...[8, 64, 128, 256, 320].flatMap((kib) =>

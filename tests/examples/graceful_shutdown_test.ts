@@ -8,7 +8,10 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 const CLIENTS = 200;
 const IN_FLIGHT = 16;
 
-/** Sends a job that takes an hour, and returns when the server is at it: what it never received would be no reason to wait. */
+/**
+ * Sends a job that takes an hour, and returns when the server is at it: what it never received
+ * would be no reason to wait.
+ */
 async function keepBusy(conn: Connection): Promise<void> {
   // One write carries both, and the server works off a connection's jobs in order.
   await Promise.all([conn.send("first 0"), conn.send("stuck 3600000")]);
@@ -18,7 +21,10 @@ async function keepBusy(conn: Connection): Promise<void> {
 /** Signals that end programs are a matter of POSIX. */
 const ignore = Deno.build.os === "windows";
 
-/** Sends jobs without pause, some on their way at any time, until the server ends the connection; collects what was answered. */
+/**
+ * Sends jobs without pause, some on their way at any time, until the server ends the connection;
+ * collects what was answered.
+ */
 async function load(
   conn: Connection,
   client: number,

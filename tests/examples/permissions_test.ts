@@ -1,4 +1,5 @@
-// The documented permissions are enough: in the heads of the examples, and for channels in docs/operations.md.
+// The documented permissions are enough: in the heads of the examples, and for channels in
+// docs/operations.md.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { file, runProgram } from "../support/programs/program.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";

@@ -1,4 +1,5 @@
-// Children: programs of the tests as processes that take commands line by line, and report what they did as JSON lines.
+// Children: programs of the tests as processes that take commands line by line, and report what
+// they did as JSON lines.
 import { TextLineStream } from "@std/streams";
 import { file } from "../support/programs/program.ts";
 

@@ -51,7 +51,8 @@ Deno.test("RepeatedFailure ends attempts for what no repetition heals, and for n
     "ENETDOWN",
     "ETIMEDOUT",
   ];
-  // Name, failure, and the attempt that ends: of the first connection of a client and of a pair, and after a loss.
+  // Name, failure, and the attempt that ends: of the first connection of a client and of a pair,
+  // and after a loss.
   const cases: [string, unknown, number, number, number][] = [
     ...system.map((code): [string, unknown, number, number, number] => [
       `${code} of a dial`,
@@ -197,7 +198,10 @@ Deno.test("connectIpc connects again when the key file was half written for a wh
   assertEquals(text(await settles("an answer", client.query(""))), "answered");
 });
 
-/** A channel whose server is reached through a middle that cuts the proof of the connections that `isCut` chooses. */
+/**
+ * A channel whose server is reached through a middle that cuts the proof of the connections that
+ * `isCut` chooses.
+ */
 function behindCuts(channel: Channel, path: string, isCut: (connection: number) => boolean): Middle {
   let connection = 0;
   return new Middle(path, channel.path, {

@@ -1,4 +1,5 @@
-// What a listening side, and a connecting one, hears of the other side's faults: each is reported once and counted.
+// What a listening side, and a connecting one, hears of the other side's faults: each is reported
+// once and counted.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, ParleyError } from "../../errors.ts";
 import {

@@ -1,4 +1,5 @@
-// Links whose application does not read: they see their other side leave, answers pass, nothing is lost, and rest is no offence.
+// Links whose application does not read: they see their other side leave, answers pass, nothing is
+// lost, and rest is no offence.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import { Inbox } from "../../ipc/link/inbox.ts";

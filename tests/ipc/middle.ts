@@ -1,6 +1,10 @@
-// Middle: a man in the middle between two processes, which sees whole handshake messages and records and may change them.
+// Middle: a man in the middle between two processes, which sees whole handshake messages and
+// records and may change them.
 
-/** What is done with a unit: passed on changed, in several pieces, not at all, or the line is cut (`null`). */
+/**
+ * What is done with a unit: passed on changed, in several pieces, not at all, or the line is cut
+ * (`null`).
+ */
 export type Change = (unit: Uint8Array, index: number) => Uint8Array | readonly Uint8Array[] | null;
 
 /** What is done in each direction. */
@@ -96,7 +100,10 @@ async function copy(
   }
 }
 
-/** Bytes of the unit that begins `held`: hello, proof, then records; more than there are when its head is not whole. */
+/**
+ * Bytes of the unit that begins `held`: hello, proof, then records; more than there are when its
+ * head is not whole.
+ */
 function unitBytes(held: Uint8Array, index: number): number {
   if (index === 0) return 149;
   if (index === 1) return 49;

@@ -1,4 +1,5 @@
-// A man in the middle between two processes: no session or a typed error, never wrong data, and nothing sent back.
+// A man in the middle between two processes: no session or a typed error, never wrong data, and
+// nothing sent back.
 import { assert, assertEquals } from "@std/assert";
 import { SecretKey } from "../../ipc/mod.ts";
 import { effort } from "../support/random.ts";
@@ -142,7 +143,8 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   await inTurns(cases, async ([name, plan]) => {
     const { event, sentBytes, connections } = await stage.talk(plan);
     assert(HANDSHAKE_CODES.includes(event["code"]), `${name}: ${JSON.stringify(event)}`);
-    // A hello for each attempt at most, and after a wrong one nothing; M4 only where the client had proven itself.
+    // A hello for each attempt at most, and after a wrong one nothing; M4 only where the client had
+    // proven itself.
     const most = name.includes("M4") || name.includes("M2") || name.includes("server") ? 198 : 149;
     assert(sentBytes <= most * connections, `${name}: the server sent ${sentBytes} bytes`);
   });
@@ -150,7 +152,8 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
 });
 
 Deno.test("a middleman who flips any bit of the handshake of two processes gets no session", async () => {
-  // All bits are tried against the machines alone; here a sample between processes, all with PARLEY_FUZZ_RUNS=40.
+  // All bits are tried against the machines alone; here a sample between processes, all with
+  // PARLEY_FUZZ_RUNS=40.
   await using stage = await Stage.make();
   const random = new Random(newSeed());
   const units = [["client", 0, 149], ["server", 0, 149], ["client", 1, 49], ["server", 1, 49]] as const;
@@ -170,7 +173,8 @@ Deno.test("a middleman in the records of two processes makes errors, and never w
   await using stage = await Stage.make();
   const random = new Random(newSeed());
   const cases: [string, Plan][] = [];
-  // The first records of the client are its ping and its messages, those of the server its pong and the messages sent back.
+  // The first records of the client are its ping and its messages, those of the server its pong and
+  // the messages sent back.
   for (const side of ["client", "server"] as const) {
     for (const index of [2, 3, 4]) {
       cases.push(

@@ -1,4 +1,5 @@
-// Another user of the machine: cannot connect, read, replace or squat. Needs root and setpriv to be another user.
+// Another user of the machine: cannot connect, read, replace or squat. Needs root and setpriv to be
+// another user.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AddressError } from "../../errors.ts";
 import { connectIpc, listenIpc, SecretKey } from "../../ipc/mod.ts";

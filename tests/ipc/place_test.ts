@@ -1,4 +1,5 @@
-// The place of a channel: its lock, key and socket, what becomes of them when they are removed, and that two servers never have it.
+// The place of a channel: its lock, key and socket, what becomes of them when they are removed, and
+// that two servers never have it.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ParleyError } from "../../errors.ts";
 import { ChannelLock } from "../../ipc/endpoint/channel_lock.ts";
@@ -56,7 +57,8 @@ Deno.test("ChannelLock.take does not take the lock of a file that its holder rem
   const path = `${dir.path}/lock`;
   const { tryLock } = Deno.FsFile.prototype;
   let second: ChannelLock | null = null;
-  // Between our opening and locking the file, its holder removes it, and another starter makes one and locks that.
+  // Between our opening and locking the file, its holder removes it, and another starter makes one
+  // and locks that.
   Deno.FsFile.prototype.tryLock = async function (exclusive) {
     Deno.FsFile.prototype.tryLock = tryLock;
     await Deno.remove(path);

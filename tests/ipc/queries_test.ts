@@ -1,4 +1,5 @@
-// Queries over real sockets: which side asks, whether it still waits, and what a caller that reads nothing costs.
+// Queries over real sockets: which side asks, whether it still waits, and what a caller that reads
+// nothing costs.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ParleyError, RemoteError } from "../../errors.ts";
 import { connectIpc, type IpcQueryContext, listenIpc, pairIpc } from "../../ipc/mod.ts";

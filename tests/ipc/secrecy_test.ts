@@ -1,4 +1,5 @@
-// Secrets appear nowhere: not in logs, errors, stats, printed objects, the list of processes or the text of a crash.
+// Secrets appear nowhere: not in logs, errors, stats, printed objects, the list of processes or the
+// text of a crash.
 import { assert, assertEquals } from "@std/assert";
 import { secretBytes, SecretKey } from "../../ipc/endpoint/keys.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";

@@ -1,4 +1,5 @@
-// A storm: a hundred clients, all sizes, random disconnects; every message arrives once and in order, or its sender learns of the loss.
+// A storm: a hundred clients, all sizes, random disconnects; every message arrives once and in
+// order, or its sender learns of the loss.
 import { assert, assertEquals } from "@std/assert";
 import { connectIpc, type IpcClient, listenIpc } from "../../ipc/mod.ts";
 import { bytesInUse } from "../support/peers/garbage.ts";
@@ -33,7 +34,10 @@ interface Sender {
   losses: number;
 }
 
-/** Sends all messages, in groups; begins a group anew under new numbers when a flush says that the last may be lost. */
+/**
+ * Sends all messages, in groups; begins a group anew under new numbers when a flush says that the
+ * last may be lost.
+ */
 async function send(client: IpcClient, id: number, sender: Sender, random: Random): Promise<void> {
   for (let done = 0; done < MESSAGES;) {
     const group = Math.min(1 + random.below(4), MESSAGES - done);

@@ -1,4 +1,5 @@
-// What the tests of IPC share: seeded randomness, hex, channels of their own, and a transport that is watched.
+// What the tests of IPC share: seeded randomness, hex, channels of their own, and a transport that
+// is watched.
 import { memoryPair, type Transport } from "../../net/transport/transport.ts";
 
 /** Bytes as lower-case hex. */

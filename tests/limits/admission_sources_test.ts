@@ -1,4 +1,5 @@
-// Admission by source: penalties, addresses from a balancer, listed networks, and many clients behind one address.
+// Admission by source: penalties, addresses from a balancer, listed networks, and many clients
+// behind one address.
 import { assert, assertEquals } from "@std/assert";
 import { Admission, type AdmitResult, type RefusalReason, type Ticket } from "../../limits/admission.ts";
 import type { AdmissionOptions } from "../../limits/admission_options.ts";

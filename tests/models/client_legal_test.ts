@@ -1,5 +1,5 @@
-// Programs that keep a link up by Client, through restarts, crashes and full servers: each message is counted once or
-// counted as lost, each answer goes to its caller, and no client gives up.
+// Programs that keep a link up by Client, through restarts, crashes and full servers: each message
+// is counted once or counted as lost, each answer goes to its caller, and no client gives up.
 import { assert } from "@std/assert";
 import { CLIENT_SCENES } from "../support/models/scenes/model_client_scenes.ts";
 import { type ClientTally, newClientTally, simulateClients } from "../support/models/model_clients.ts";

@@ -1,5 +1,5 @@
-// Processes that listen, connect and pair over IPC, come and go, rest, restart and are killed: nothing legal is cut,
-// and nothing is lost untold.
+// Processes that listen, connect and pair over IPC, come and go, rest, restart and are killed:
+// nothing legal is cut, and nothing is lost untold.
 import { assert } from "@std/assert";
 import { type IpcTally, newIpcTally, simulateIpc } from "../support/models/model_ipc.ts";
 import { IPC_SCENES } from "../support/models/scenes/model_ipc_scenes.ts";

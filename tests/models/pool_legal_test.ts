@@ -1,5 +1,5 @@
-// Programs that lease connections of a Pool, in every state and through all that befalls backends: no answer goes to
-// another, none is null that was owed, and the pool gets over everything.
+// Programs that lease connections of a Pool, in every state and through all that befalls backends:
+// no answer goes to another, none is null that was owed, and the pool gets over everything.
 import { assert } from "@std/assert";
 import { POOL_SCENES } from "../support/models/scenes/model_pool_scenes.ts";
 import { newPoolTally, type PoolTally, simulatePool } from "../support/models/model_pools.ts";

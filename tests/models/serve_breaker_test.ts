@@ -1,5 +1,5 @@
-// Intruders at serve() beside honest programs: these notice nothing, and the intruders get no more than their budget,
-// for a while.
+// Intruders at serve() beside honest programs: these notice nothing, and the intruders get no more
+// than their budget, for a while.
 import { assert, assertEquals } from "@std/assert";
 import { intrude, type Intruders, INTRUSIONS, STAY_MS } from "../support/models/scenes/model_intruders.ts";
 import type { PeerPlan } from "../support/models/model_peers.ts";

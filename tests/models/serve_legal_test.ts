@@ -1,5 +1,5 @@
-// Legal programs at serve(), over simulated kernels: none is cut, refused or left to wait, and each end is what it
-// is called.
+// Legal programs at serve(), over simulated kernels: none is cut, refused or left to wait, and each
+// end is what it is called.
 import { assert } from "@std/assert";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 import { newServeTally, type ServeTally, simulateServe } from "../support/models/model_serve.ts";

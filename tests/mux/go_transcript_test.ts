@@ -1,4 +1,5 @@
-// A recorded session of a Go program whose goroutines open streams at once: their ids come out of order, and nothing is lost.
+// A recorded session of a Go program whose goroutines open streams at once: their ids come out of
+// order, and nothing is lost.
 import { assert, assertEquals } from "@std/assert";
 import { MuxSession, type MuxStream } from "@parley/parley/mux";
 import { memoryPair, type Transport } from "../../net/transport/transport.ts";

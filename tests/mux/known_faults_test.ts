@@ -1,5 +1,5 @@
-// Faults that other multiplexers had, each tried on ours over a raw socket. hostile_test.ts has those with a CVE,
-// idle_streams_test.ts the cost of a frame beside many streams.
+// Faults that other multiplexers had, each tried on ours over a raw socket. hostile_test.ts has
+// those with a CVE, idle_streams_test.ts the cost of a frame beside many streams.
 import { assert, assertEquals } from "@std/assert";
 import type { MuxStream } from "@parley/parley/mux";
 import { concat, pattern } from "../support/bytes.ts";

@@ -1,4 +1,5 @@
-// Random schedules over a simulated link against a naive model: bytes in order, ends in order, everything settles.
+// Random schedules over a simulated link against a naive model: bytes in order, ends in order,
+// everything settles.
 import { assert, assertEquals } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import { MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";

@@ -1,4 +1,5 @@
-// Tests of MuxSession with a reader that stops: its sender stalls, memory stays flat, the others keep their rate.
+// Tests of MuxSession with a reader that stops: its sender stalls, memory stays flat, the others
+// keep their rate.
 import { assert, assertEquals, fail } from "@std/assert";
 import { ParleyError } from "../../errors.ts";
 import {
@@ -170,7 +171,10 @@ Deno.test("MuxStream whose reader stops holds its sender within the window, and 
   assertEquals([written, fabric.server.stats().bufferedBytes], [total, 0]);
 });
 
-/** Milliseconds in which 63 streams move their bytes over TCP, beside one more that is read before or after that. */
+/**
+ * Milliseconds in which 63 streams move their bytes over TCP, beside one more that is read before
+ * or after that.
+ */
 async function msBeside(fabric: Fabric, others: readonly Flow[], firstIsRead: boolean): Promise<number> {
   const first = await fabric.open();
   const beyond = INITIAL_WINDOW_BYTES + CHUNK.length;
@@ -193,8 +197,8 @@ Deno.test("MuxStream whose reader stops leaves 63 others 0.9 of their rate over 
   await using fabric = new Fabric(await tcpTransports());
   const [, others] = await fabric.openAll();
   const shares: number[] = [];
-  // What other programs take away falls on either of a pair alike: some row of pairs soon tells the truth, which a stalled
-  // stream that held up the others would never let come near to this.
+  // What other programs take away falls on either of a pair alike: some row of pairs soon tells the
+  // truth, which a stalled stream that held up the others would never let come near to this.
   for (let pair = 0; pair < 200; pair++) {
     const usualMs = await msBeside(fabric, others, true);
     shares.push(usualMs / await msBeside(fabric, others, false));

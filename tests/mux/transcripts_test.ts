@@ -79,8 +79,9 @@ function logOf(lines: readonly TranscriptLine[]): LoggedFrame[] {
 }
 
 /**
- * What the protocol leaves no choice about in what we sent: the flags and bytes of each stream in their order,
- * answers to pings, go-aways. Credit, pings of our own and the size of frames are our own affair.
+ * What the protocol leaves no choice about in what we sent: the flags and bytes of each stream in
+ * their order, answers to pings, go-aways. Credit, pings of our own and the size of frames are our
+ * own affair.
  */
 function fixedBy(frames: readonly LoggedFrame[]): Record<string, string[]> {
   const fixed: Record<string, string[]> = {};

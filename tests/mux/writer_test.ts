@@ -1,4 +1,5 @@
-// Tests of FrameWriter: nothing that is ready is forgotten, and no buffer goes round while a write may still read it.
+// Tests of FrameWriter: nothing that is ready is forgotten, and no buffer goes round while a write
+// may still read it.
 import { assert, assertEquals } from "@std/assert";
 import { takeBuffer } from "../../collections/buffers.ts";
 import { ClosedError } from "../../errors.ts";
@@ -25,7 +26,10 @@ function heldWrites(): {
   return { transport, writes };
 }
 
-/** Whether the store passes the buffer of `bytes` to some next user: all of that size are taken out, and left to the collector. */
+/**
+ * Whether the store passes the buffer of `bytes` to some next user: all of that size are taken out,
+ * and left to the collector.
+ */
 function isInStore(bytes: Uint8Array): boolean {
   const size = bytes.buffer.byteLength;
   return Array.from({ length: 600 }, () => takeBuffer(size)).some(({ buffer }) => buffer === bytes.buffer);

@@ -1,4 +1,5 @@
-// Tests of accept(): what is the fault of one connection is passed over, what is the fault of the process is reported.
+// Tests of accept(): what is the fault of one connection is passed over, what is the fault of the
+// process is reported.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";

@@ -1,5 +1,6 @@
-// Canaries: how Deno behaves where net/ builds on it. When one of these fails, the platform has changed: read what stands beside
-// it, and docs/decisions/0010-tls-backend.md, before anything else is changed.
+// Canaries: how Deno behaves where net/ builds on it. When one of these fails, the platform has
+// changed: read what stands beside it, and docs/decisions/0010-tls-backend.md, before anything else
+// is changed.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";

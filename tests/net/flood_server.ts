@@ -1,9 +1,11 @@
-// A server for tests that run out of descriptors: echoes over the transport that its argument names, and reports where it listens.
+// A server for tests that run out of descriptors: echoes over the transport that its argument
+// names, and reports where it listens.
 import { listen, type ListenTarget } from "../../net/listen.ts";
 import type { Incoming, Listener } from "../../net/transport/transport.ts";
 import { sourceOf, testCerts } from "../support/programs/certs.ts";
 
-// Deno sets up its handling of signals in the background and panics when no descriptor is free then: have it done now.
+// Deno sets up its handling of signals in the background and panics when no descriptor is free
+// then: have it done now.
 Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
 
 const [kind = "tcp", path = ""] = Deno.args;

@@ -1,4 +1,5 @@
-// A buffer that its owner transfers during a write: the write ends with an error that says so, and never hangs.
+// A buffer that its owner transfers during a write: the write ends with an error that says so, and
+// never hangs.
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";

@@ -1,4 +1,5 @@
-// Tests of listeners behind balancers: the header is read before anything else, on every kind of socket, and never elsewhere.
+// Tests of listeners behind balancers: the header is read before anything else, on every kind of
+// socket, and never elsewhere.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import net from "node:net";
 import tls from "node:tls";

@@ -1,4 +1,5 @@
-// Three backends as processes of their own, fifty callers without pause, and what happens to backends in real life.
+// Three backends as processes of their own, fifty callers without pause, and what happens to
+// backends in real life.
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";

@@ -1,4 +1,5 @@
-// A world for the dispatcher: members, links and callers under a clock that the test advances, with all that goes wrong.
+// A world for the dispatcher: members, links and callers under a clock that the test advances, with
+// all that goes wrong.
 import { assert, assertEquals } from "@std/assert";
 import { newBalancer } from "../../pool/balance.ts";
 import {
@@ -27,7 +28,10 @@ export class SimMember extends Member<SimLink> {
   trials = 0;
   /** Trials whose outcome was not reported yet. */
   readonly openTrials: Set<Trial> = new Set<Trial>();
-  /** Failures in a row; at the third it is down, until a trial is due. `-Infinity`: it has no circuit breaker. */
+  /**
+   * Failures in a row; at the third it is down, until a trial is due. `-Infinity`: it has no
+   * circuit breaker.
+   */
   failures: number = -Infinity;
   /** Until when it refuses every dial, as it is being restarted. */
   absentUntilMs = 0;
@@ -150,7 +154,10 @@ export class World {
     this.#performAll();
   }
 
-  /** A member is restarted: its idle links end, its leased ones cannot be used again, and dials are refused for a while. */
+  /**
+   * A member is restarted: its idle links end, its leased ones cannot be used again, and dials are
+   * refused for a while.
+   */
   restart(member: SimMember, absentMs: number): void {
     member.absentUntilMs = this.nowMs + absentMs;
     for (const link of this.#links) if (link.member === member) link.usable = false;

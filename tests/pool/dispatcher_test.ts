@@ -100,7 +100,8 @@ Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and 
       round < 200 && world.members.some(({ readiness }) => readiness !== "ready");
       round++
     ) {
-      // Idle links time out, and callers come one at a time: else links of the others may take all the room there is.
+      // Idle links time out, and callers come one at a time: else links of the others may take all
+      // the room there is.
       for (const member of world.members) world.dispatcher.closeIdle(member, () => true);
       world.arrive();
       world.run(world.nowMs + 200);
@@ -126,7 +127,8 @@ Deno.test("Dispatcher finishes a decision before it looks at a member that chang
     world.run();
     assertEquals(member!.idle.length, 1);
     member!.readiness = "trial";
-    // The trial takes the idle link, or the one that comes back; its beginning rejects all others, and none twice.
+    // The trial takes the idle link, or the one that comes back; its beginning rejects all others,
+    // and none twice.
     for (let i = 0; i < 5; i++) world.arrive();
     assertEquals([member!.trials, member!.busy, member!.dialling], [1, 1, 0]);
     world.run();
@@ -167,7 +169,8 @@ Deno.test("Dispatcher lets no caller wait longer than those before it take: no w
     };
     const world = new World(options, random);
     const slots = Math.min(options.maxLinks, 4);
-    // Callers who come again at once, as impatient ones do, for a long time; each wait is bounded by a round of all.
+    // Callers who come again at once, as impatient ones do, for a long time; each wait is bounded
+    // by a round of all.
     const callers = random.int(5, 30);
     const comeAgain = (times: number) => {
       world.arrive();

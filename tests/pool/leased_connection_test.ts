@@ -1,4 +1,5 @@
-// Tests of LeasedConnection: what a holder may do while its lease lasts, what it leaves behind, and that nothing is left to it after.
+// Tests of LeasedConnection: what a holder may do while its lease lasts, what it leaves behind, and
+// that nothing is left to it after.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Connection, delimited, lengthPrefixed, raw } from "@parley/parley";
 import { isStaleEnd, LeasedConnection, type LeaseTerms } from "../../pool/leased_connection.ts";

@@ -289,7 +289,10 @@ Deno.test("splice over sockets: a client that vanishes frees the server's connec
   }
 });
 
-/** A backend that breaks in mid-answer, a proxy in front of it, and what a client reads there: its text, and the code of its end. */
+/**
+ * A backend that breaks in mid-answer, a proxy in front of it, and what a client reads there: its
+ * text, and the code of its end.
+ */
 async function readThroughBreak(
   canReset: boolean,
 ): Promise<{ read: string; code: string; wasTold: boolean }> {
@@ -350,7 +353,8 @@ Deno.test("splice over a pool leaves neither memory nor descriptors behind after
   await many(count);
   const after = await settledMemory();
   await until(() => descriptorsOf(proxy.pid) <= before.descriptors);
-  // The server's statistics remember the last 10 000 connections that ended: 2 kB each at most. Code and buffers settle in 4 MB.
+  // The server's statistics remember the last 10 000 connections that ended: 2 kB each at most.
+  // Code and buffers settle in 4 MB.
   const remembered = 2000 * Math.min(count, 10_000) + 4_000_000;
   assert(
     after.bytes - before.bytes < remembered,

@@ -1,4 +1,5 @@
-// Draining under load, in two processes: what was answered was handled, what was handled was answered, nothing twice.
+// Draining under load, in two processes: what was answered was handled, what was handled was
+// answered, nothing twice.
 import { connect, type Connection } from "@parley/parley";
 import { assert, assertEquals } from "@std/assert";
 import { text } from "../support/bytes.ts";

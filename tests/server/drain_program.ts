@@ -1,4 +1,5 @@
-// A server that drains on SIGTERM and reports what it handled. Its argument is JSON: TLS options, or {}. Run by drain_load_test.ts.
+// A server that drains on SIGTERM and reports what it handled. Its argument is JSON: TLS options,
+// or {}. Run by drain_load_test.ts.
 import { delimited, serve } from "@parley/parley";
 import { text } from "../support/bytes.ts";
 

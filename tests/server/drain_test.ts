@@ -1,4 +1,5 @@
-// shutdown(): what was received is handled and answered, what is late is refused, what never ends is cut and counted.
+// shutdown(): what was received is handled and answered, what is late is refused, what never ends
+// is cut and counted.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, connect, type Connection, raw, TimeoutError } from "@parley/parley";
 import { text, utf8 } from "../support/bytes.ts";
@@ -89,7 +90,8 @@ Deno.test("Server.shutdown() answers what lies in the kernel when it begins, for
     );
     await Promise.all(conns.map((conn) => ask(conn, "ready")));
     const answers = conns.map((conn) => receiveAll(conn));
-    // The same thread sends and is then busy: the bytes leave it, and nothing is read before the drain begins.
+    // The same thread sends and is then busy: the bytes leave it, and nothing is read before the
+    // drain begins.
     for (const conn of conns) {
       void conn.send("x".repeat(60_000)).catch(() => {});
       void conn.send("question").catch(() => {});

@@ -1,4 +1,5 @@
-// What a peer may do to the framing: too large, cut short, malformed. A typed error, that connection ends, the server lives.
+// What a peer may do to the framing: too large, cut short, malformed. A typed error, that
+// connection ends, the server lives.
 import { assert, assertEquals } from "@std/assert";
 import {
   chunked,

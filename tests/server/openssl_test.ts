@@ -1,4 +1,5 @@
-// openssl s_client as a peer that knows nothing of Parley: lines over TLS, and client certificates of every kind.
+// openssl s_client as a peer that knows nothing of Parley: lines over TLS, and client certificates
+// of every kind.
 import { assert, assertEquals } from "@std/assert";
 import type { Connection, ServeOptions } from "@parley/parley";
 import { createCa, createCertificate } from "@parley/parley/tls";

@@ -1,4 +1,5 @@
-// Tests of servers behind balancers: real addresses are reported and counted, and the balancer pays for none of its clients.
+// Tests of servers behind balancers: real addresses are reported and counted, and the balancer pays
+// for none of its clients.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Address, connectTransport, listenTransport, serve, type ServeOptions } from "@parley/parley";
 import { join, mount } from "@parley/parley/wire";

@@ -1,4 +1,5 @@
-// Tests of the served connections of a server over transports in memory: moments that no socket can be held at.
+// Tests of the served connections of a server over transports in memory: moments that no socket can
+// be held at.
 import { RecentErrors } from "../../stats/data/recent_errors.ts";
 import { assertEquals } from "@std/assert";
 import { memoryPair } from "@parley/parley";

@@ -1,4 +1,5 @@
-// What a server says at default settings, to the console, of what goes wrong with its clients: one warning each, with the reason.
+// What a server says at default settings, to the console, of what goes wrong with its clients: one
+// warning each, with the reason.
 import { assertEquals, assertMatch } from "@std/assert";
 import { connect, delimited, raw, serve, type Server } from "@parley/parley";
 import { testCerts } from "../support/programs/certs.ts";

@@ -1,4 +1,5 @@
-// Tests of listenTransport() and connectTransport(): bare transports both ways, and clients that hold up no other.
+// Tests of listenTransport() and connectTransport(): bare transports both ways, and clients that
+// hold up no other.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { AddressError, ClosedError, TimeoutError } from "../../errors.ts";
 import {

@@ -1,4 +1,5 @@
-// Attacks on the statistics page: the message server beside it goes on as if nothing were, and descriptors come back.
+// Attacks on the statistics page: the message server beside it goes on as if nothing were, and
+// descriptors come back.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, type Connection } from "@parley/parley";
 import { descriptorsOf, hasProcessStats, processStats } from "../support/programs/process_stats.ts";

@@ -32,7 +32,10 @@ const tile = (source: number, name: string) =>
   `[...document.querySelectorAll("#source-${source} .tiles div")]` +
   `.find((tile) => tile.firstChild.textContent === ${JSON.stringify(name)})?.lastChild.textContent ?? ""`;
 
-/** What the canvas of a plot shows: how many of its points have a colour of the style sheet, and at how many heights. */
+/**
+ * What the canvas of a plot shows: how many of its points have a colour of the style sheet, and at
+ * how many heights.
+ */
 const drawn = (source: number, plot: string, colour: string) =>
   `(() => {
   const figure = [...document.querySelectorAll("#source-${source} .plot")]

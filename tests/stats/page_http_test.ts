@@ -1,4 +1,5 @@
-// serveStats() as an HTTP server: what RFC 9110 and 9112 ask for, and what proxies, balancers and scrapers rely on.
+// serveStats() as an HTTP server: what RFC 9110 and 9112 ask for, and what proxies, balancers and
+// scrapers rely on.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { serveStats } from "@parley/parley/stats";
 import { started } from "../support/peers/servers.ts";

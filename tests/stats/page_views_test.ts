@@ -1,4 +1,5 @@
-// What the statistics page shows beside its plots, in a real browser: tables that sort and find, errors, calls, ranges.
+// What the statistics page shows beside its plots, in a real browser: tables that sort and find,
+// errors, calls, ranges.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ServerStats, serveStats, type WireStats } from "@parley/parley/stats";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";

@@ -1,4 +1,5 @@
-// A program of a strict user: it has optional limits, and passes them on to each public function that takes some.
+// A program of a strict user: it has optional limits, and passes them on to each public function
+// that takes some.
 //
 // tools/check_linked.ts runs it outside the repository, and consumer_test.ts within.
 import { Client, connect, connectTransport, listenTransport, memoryPair, serve } from "@parley/parley";

@@ -1,4 +1,5 @@
-// Optional limits are passed on to every public function: both kinds compile, and none is taken for a limit of its own.
+// Optional limits are passed on to every public function: both kinds compile, and none is taken for
+// a limit of its own.
 import { assertEquals } from "@std/assert";
 import { useEverySubpath } from "./consumer.ts";
 

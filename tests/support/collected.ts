@@ -1,4 +1,5 @@
-// Collected: counts the objects that the garbage collector has taken, to find those that something holds on to.
+// Collected: counts the objects that the garbage collector has taken, to find those that something
+// holds on to.
 
 /** Memory that is made and dropped so that the collector looks, in bytes. */
 const PRESSURE_BYTES = 20 * 2 ** 20;
@@ -17,7 +18,10 @@ export class Collected {
     this.#registry.register(object, undefined);
   }
 
-  /** Waits until so many have been collected, or the collector has had every chance; returns how many were. */
+  /**
+   * Waits until so many have been collected, or the collector has had every chance; returns how
+   * many were.
+   */
   async reached(wanted: number): Promise<number> {
     for (let round = 0; round < MAX_ROUNDS && this.count < wanted; round++) {
       new Uint8Array(PRESSURE_BYTES).fill(round);

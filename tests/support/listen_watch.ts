@@ -1,4 +1,5 @@
-// ListenWatch: does something at the moment at which a process begins to listen, and reports whether it still does.
+// ListenWatch: does something at the moment at which a process begins to listen, and reports
+// whether it still does.
 import net from "node:net";
 
 /** Sees every listener of Deno and of node:net while it lives. */

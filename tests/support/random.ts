@@ -14,7 +14,10 @@ export const effort: number = Number(
   Deno.env.get("PARLEY_FUZZ_RUNS") ?? (Deno.env.has("PARLEY_FUZZ") ? LONG_EFFORT : 1),
 );
 
-/** A generator of random values (mulberry32): good enough for tests, and the same for the same seed everywhere. */
+/**
+ * A generator of random values (mulberry32): good enough for tests, and the same for the same seed
+ * everywhere.
+ */
 export class Random {
   #state: number;
 

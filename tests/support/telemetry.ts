@@ -1,4 +1,5 @@
-// TestTelemetry: providers of OpenTelemetry that keep in memory what they receive, registered until they are disposed of.
+// TestTelemetry: providers of OpenTelemetry that keep in memory what they receive, registered until
+// they are disposed of.
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   type Attributes,

@@ -1,4 +1,5 @@
-// Waiting in tests: for something to come about, or for things to come to rest; and what may take so long and no longer.
+// Waiting in tests: for something to come about, or for things to come to rest; and what may take
+// so long and no longer.
 
 /** What takes milliseconds may take this long on a machine that is busy with other things. */
 const PATIENCE_MS = 20_000;
@@ -45,8 +46,8 @@ export async function settles<T>(
 }
 
 /**
- * Fails unless `work` returns less than `limit`, in one of up to `tries`. What a busy machine takes away from some of them says
- * nothing; a fault spoils all.
+ * Fails unless `work` returns less than `limit`, in one of up to `tries`. What a busy machine takes
+ * away from some of them says nothing; a fault spoils all.
  */
 export async function staysBelow(
   limit: number,

@@ -1,4 +1,5 @@
-// Tests of inspectCertificate() and fetchCertificates(): what is wrong with a certificate, by what a peer would say.
+// Tests of inspectCertificate() and fetchCertificates(): what is wrong with a certificate, by what
+// a peer would say.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError, TlsError } from "../../errors.ts";
 import { serve } from "../../server.ts";

@@ -13,9 +13,17 @@ Deno.test("checkLayers accepts imports that point down or stay in their layer", 
       "errors.ts": "export class ParleyError extends Error {}\n",
       "framing.ts": 'export * from "./framing/raw.ts";\n',
       "framing/raw.ts": 'import { ParleyError } from "../errors.ts";\nexport const x = ParleyError;\n',
-      "server.ts": 'import { x } from "./framing.ts";\nimport { assert } from "@std/assert";\nassert(x);\n',
+      "server.ts": 'export { x } from "./framing.ts";\n',
+      "cli/main.ts": 'import { x } from "../server.ts";\nimport { assert } from "@std/assert";\nassert(x);\n',
     }),
     [],
+  );
+});
+
+Deno.test("checkLayers refuses a package from JSR outside of cli/", () => {
+  assertEquals(
+    check({ "server.ts": 'import { assert } from "@std/assert";\nassert(1);\n' }),
+    ['server.ts: imports "@std/assert" from JSR, which only cli/ may'],
   );
 });
 

@@ -1,4 +1,5 @@
-// Tests of how sessions and streams end: within one deadline, with their reason, and without hiding another error.
+// Tests of how sessions and streams end: within one deadline, with their reason, and without hiding
+// another error.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, RemoteError, TimeoutError } from "@parley/parley";
 import { join, type JoinOptions, type WireStream } from "@parley/parley/wire";

@@ -1,7 +1,8 @@
-// A program for the test of memory: a forward one below its limit, through which short connections pass one after the other.
+// A program for the test of memory: a forward one below its limit, through which short connections
+// pass one after the other.
 //
-// It prints how many passed, and by how many bytes each made the heap grow. It runs with the flag --v8-flags=--expose-gc, so that
-// garbage does not count.
+// It prints how many passed, and by how many bytes each made the heap grow. It runs with the flag
+// --v8-flags=--expose-gc, so that garbage does not count.
 import { expose, forward, join, mount } from "@parley/parley/wire";
 
 const LIMIT = 16;

@@ -4,7 +4,10 @@ import { join } from "@parley/parley/wire";
 import { until } from "../support/wait.ts";
 import { hubbed, TOKEN } from "../support/peers/wires.ts";
 
-/** A hook that fails, at once or later; declared as one that returns nothing, which async functions fit as well. */
+/**
+ * A hook that fails, at once or later; declared as one that returns nothing, which async functions
+ * fit as well.
+ */
 const failing = (name: string, later: boolean): () => void => () => {
   if (!later) throw new Error(name);
   return Promise.reject(new Error(name));

@@ -1,4 +1,5 @@
-// Tests of limits that both sides know: announced in the greeting, kept to by waiting, refused by a code that names them.
+// Tests of limits that both sides know: announced in the greeting, kept to by waiting, refused by a
+// code that names them.
 import { assertEquals, assertRejects } from "@std/assert";
 import { LimitError, TimeoutError } from "@parley/parley";
 import { HubRouter } from "../../wire/hub_router.ts";

@@ -1,4 +1,5 @@
-// One of the processes of netns_test.ts: a hub, a client that receives, one that sends, or one that tries to connect.
+// One of the processes of netns_test.ts: a hub, a client that receives, one that sends, or one that
+// tries to connect.
 import { hub, join } from "@parley/parley/wire";
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";

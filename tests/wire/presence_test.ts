@@ -1,4 +1,5 @@
-// Tests of presence: a peer that changes pays for what the hub announces about it, and nothing silences a control stream.
+// Tests of presence: a peer that changes pays for what the hub announces about it, and nothing
+// silences a control stream.
 import { assertEquals } from "@std/assert";
 import type { Link } from "../../wire/session/link.ts";
 import { fitNames } from "../../wire/session/control_sender.ts";

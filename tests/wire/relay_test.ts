@@ -1,4 +1,5 @@
-// Tests of streams through a hub: what ends one side ends the other in the same way, and nothing that was said is lost.
+// Tests of streams through a hub: what ends one side ends the other in the same way, and nothing
+// that was said is lost.
 import { assertEquals } from "@std/assert";
 import { RemoteError } from "@parley/parley";
 import { codeOf, errorOf } from "../support/peers/servers.ts";

@@ -1,4 +1,5 @@
-// Tests of a name that is taken over: by a second process, from a dead session, from one that does not listen.
+// Tests of a name that is taken over: by a second process, from a dead session, from one that does
+// not listen.
 import { assertEquals } from "@std/assert";
 import { FreezingProxy } from "../support/peers/freezing_proxy.ts";
 import { RawHubPeer } from "../support/peers/raw_hub_peer.ts";

@@ -1,5 +1,6 @@
-// A program for the test of many short connections: they go through a hub to one machine, half of them end by a reset of their
-// client, and beside them another caller talks over one connection and a third one downloads, from the same machine.
+// A program for the test of many short connections: they go through a hub to one machine, half of
+// them end by a reset of their client, and beside them another caller talks over one connection and
+// a third one downloads, from the same machine.
 //
 // Arguments: how many connections, and how many MiB are downloaded. It prints what became of all as JSON.
 import { createHash, type Hash } from "node:crypto";

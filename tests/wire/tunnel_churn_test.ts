@@ -1,4 +1,5 @@
-// Test of many short connections through a hub, half of them reset by their clients, beside connections of other callers.
+// Test of many short connections through a hub, half of them reset by their clients, beside
+// connections of other callers.
 import { assert, assertEquals } from "@std/assert";
 import { runProgram } from "../support/programs/program.ts";
 import { effort } from "../support/random.ts";

@@ -1,4 +1,5 @@
-// Tests of how tunnels end: what broke anywhere on the way is a reset at both local sockets, and no other connection's loss.
+// Tests of how tunnels end: what broke anywhere on the way is a reset at both local sockets, and no
+// other connection's loss.
 import { assertEquals } from "@std/assert";
 import { expose, type Forward, forward, type JoinedWire } from "@parley/parley/wire";
 import type { Transport } from "../../net/transport/transport.ts";

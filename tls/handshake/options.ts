@@ -48,9 +48,10 @@ export type ServerTlsOptions = TlsCommonOptions & TlsIdentity & {
    */
   readonly clientCaFile?: string | undefined;
   /**
-   * Accepts exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an
-   * array. Its issuer and names do not matter, its dates do. Excludes {@linkcode clientCa} and `clientCaFile`. The `"deno"` backend
-   * cannot ask for client certificates.
+   * Accepts exactly these clients: the certificate itself, PEM, or its SHA-256 fingerprint, hex
+   * with or without colons; several as an array. Its issuer and names do not matter, its dates do.
+   * Excludes {@linkcode clientCa} and `clientCaFile`. The `"deno"` backend cannot ask for client
+   * certificates.
    */
   readonly pin?: string | readonly string[] | undefined;
   /** Other identities by the server name that a client asks for (SNI); `*.example.com` matches one label. */
@@ -69,10 +70,11 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
   /** Name that the server's certificate must be for. @default {the hostname that is dialled} */
   readonly serverName?: string | undefined;
   /**
-   * Trusts exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without colons; several as an array, for the
-   * time of a change. Its issuer and names do not matter, its dates do: so a self-signed certificate without names will do. Excludes
-   * {@linkcode caCerts} and `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend refuses
-   * this option, because it does not report which certificate the server showed.
+   * Trusts exactly this certificate: itself, PEM, or its SHA-256 fingerprint, hex with or without
+   * colons; several as an array, for the time of a change. Its issuer and names do not matter, its
+   * dates do: so a self-signed certificate without names will do. Excludes {@linkcode caCerts} and
+   * `caFile`; `serverName` is then only the name that the server is asked for. The `"deno"` backend
+   * refuses this option, because it does not report which certificate the server showed.
    */
   readonly pin?: string | readonly string[] | undefined;
 };
@@ -81,7 +83,10 @@ export type ClientTlsOptions = TlsCommonOptions & Partial<TlsIdentity> & {
 export interface ResolvedClientTls {
   /** CA certificates to trust, PEM; `undefined` for the system's. */
   readonly caCerts: readonly string[] | undefined;
-  /** SHA-256 fingerprints of the only certificates to trust, lower-case hex; absent where authorities decide. */
+  /**
+   * SHA-256 fingerprints of the only certificates to trust, lower-case hex; absent where
+   * authorities decide.
+   */
   readonly pins?: ReadonlySet<string> | undefined;
   /** Our certificate chain, PEM, leaf first; absent when we show none. */
   readonly cert?: string | undefined;
@@ -111,7 +116,10 @@ export interface Credentials {
 export interface ServerCredentials extends Credentials {
   /** CA certificates of clients, PEM; empty when no client certificate is asked for. */
   readonly clientCa: readonly string[];
-  /** SHA-256 fingerprints of the only client certificates that are accepted, lower-case hex; absent where authorities decide. */
+  /**
+   * SHA-256 fingerprints of the only client certificates that are accepted, lower-case hex; absent
+   * where authorities decide.
+   */
   readonly pins?: ReadonlySet<string> | undefined;
   /** Other identities by server name. */
   readonly sni: ReadonlyMap<string, Credentials>;

@@ -31,7 +31,8 @@ export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<
 }
 
 /**
- * Returns the SHA-256 fingerprints of pins in the form in which they are compared: lower-case hex without colons.
+ * Returns the SHA-256 fingerprints of pins in the form in which they are compared: lower-case hex
+ * without colons.
  *
  * @param pins Fingerprints as they were given, and certificates as DER bytes.
  */

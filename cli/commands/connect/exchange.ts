@@ -7,7 +7,8 @@ import { aborted } from "../../process/stop.ts";
 import type { Local } from "./local.ts";
 
 /**
- * How long an interrupted exchange waits for replies to what was sent, in ms: a user who stops it wants to go.
+ * How long an interrupted exchange waits for replies to what was sent, in ms: a user who stops it
+ * wants to go.
  */
 const DRAIN_MS = 3000;
 

@@ -9,7 +9,10 @@ import { showMessage, type ShowOptions } from "./show.ts";
 /** Lines that can be called back with the arrow keys. */
 const HISTORY = 200;
 
-/** Marks before what is typed and sent, and before each line of what is received: both would look the same otherwise. */
+/**
+ * Marks before what is typed and sent, and before each line of what is received: both would look
+ * the same otherwise.
+ */
 const [SENT, RECEIVED] = ["> ", "< "] as const;
 
 /** Characters of typed or pasted lines that wait to be sent. */
@@ -82,7 +85,8 @@ export class LineEditor implements Local, Disposable {
   stopInput(): void {
     if (this.#ended) return;
     this.#ended = true;
-    // What comes next does not belong behind a line that was never finished; a mark without anything behind it goes.
+    // What comes next does not belong behind a line that was never finished; a mark without
+    // anything behind it goes.
     if (this.#editor.line !== "") {
       process.stdout.write("\n");
     } else {

@@ -2,8 +2,8 @@
 import type { PartOrder } from "./protocol.ts";
 
 /**
- * Iterates over orders. It ends when the process that sends them is gone, for any reason: then no process waits for
- * this process any more.
+ * Iterates over orders. It ends when the process that sends them is gone, for any reason: then no
+ * process waits for this process any more.
  */
 export async function* orders(): AsyncGenerator<PartOrder, void> {
   let rest = "";

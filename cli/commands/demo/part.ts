@@ -87,7 +87,10 @@ function programArgs(): string[] {
   return ["run", "--quiet", "--allow-all", new URL("../../main.ts", import.meta.url).href];
 }
 
-/** In a checkout, where the standard library is: a command that was installed from it does not hand on how it finds that. */
+/**
+ * In a checkout, where the standard library is: a command that was installed from it does not hand
+ * on how it finds that.
+ */
 function registryOfCheckout(): Record<string, string> {
   const registry = new URL("../../../tools/registry/", import.meta.url);
   if (Deno.build.standalone || registry.protocol !== "file:" || Deno.env.has("JSR_URL")) return {};

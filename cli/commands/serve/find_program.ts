@@ -1,4 +1,5 @@
-// findProgram(): where a program is, so that a wrong name is an error at the start and not for the first client.
+// findProgram(): where a program is, so that a wrong name is an error at the start and not for the
+// first client.
 
 /**
  * Finds a program as a shell does: by its path, or by its name in the folders of `PATH`. Nothing is run by a

@@ -10,7 +10,10 @@ const [LEAST_MS, MOST_MS] = [20, 250];
 /** Time in ms to the next look where there was nothing to end. */
 const AGAIN_MS = 100;
 
-/** Looks after the grace at processes that do not end, such as those of another user; then they are left alone. */
+/**
+ * Looks after the grace at processes that do not end, such as those of another user; then they are
+ * left alone.
+ */
 const MOST_LOOKS = 20;
 
 /** One process that a run of a program has started, itself included. */
@@ -23,9 +26,10 @@ interface Marked {
 }
 
 /**
- * Finds and ends what programs leave behind. A process group does not hold all of it: `setsid` leaves the group, and a process whose
- * parent has ended is no child of ours. So each run has a mark in its environment, which all that it starts inherits; on Linux the
- * environments of processes can be read. What clears its environment on purpose is not found.
+ * Finds and ends what programs leave behind. A process group does not hold all of it: `setsid`
+ * leaves the group, and a process whose parent has ended is no child of ours. So each run has a
+ * mark in its environment, which all that it starts inherits; on Linux the environments of
+ * processes can be read. What clears its environment on purpose is not found.
  */
 export class Leftovers {
   readonly #name = `PARLEY_RUN_${crypto.randomUUID().replaceAll("-", "")}`;
@@ -74,7 +78,10 @@ export class Leftovers {
     }
   }
 
-  /** Looks, and ends what it finds, until there is none. One at a time: who asks meanwhile waits for one more look. */
+  /**
+   * Looks, and ends what it finds, until there is none. One at a time: who asks meanwhile waits for
+   * one more look.
+   */
   #sweep(): Promise<void> {
     this.#again = true;
     return this.#sweeping ??= this.#sweepAll();
@@ -133,7 +140,10 @@ export class Leftovers {
     }
   }
 
-  /** Reads the environments of all processes. By a program: the platform lets us read them only with all permissions. */
+  /**
+   * Reads the environments of all processes. By a program: the platform lets us read them only with
+   * all permissions.
+   */
   #look(): Deno.Command {
     const script = `exec grep -HzosE '^${this.#name}=[0-9]+:[0-9]+' /proc/[0-9]*/environ`;
     // In this locale, whatever bytes an environment holds are text.

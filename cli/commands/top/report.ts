@@ -1,5 +1,5 @@
-// readReport(): the answer of a statistics address, checked member by member, because any program may have sent it
-// there.
+// readReport(): the answer of a statistics address, checked member by member, because any program
+// may have sent it there.
 import { escapeForLog } from "../../../log/text.ts";
 import { type DurationStats, quantileMs } from "../../../stats/data/duration_histogram.ts";
 import type { LinkReport } from "../../../stats/export/report.ts";

@@ -185,8 +185,8 @@ function tableLine(columns: readonly Column[], text: (column: Column) => string)
 }
 
 /**
- * The columns for which there is room. Names come first, each as wide as its longest text; then the others, in order. Where not even
- * the peers fit, they take all there is.
+ * The columns for which there is room. Names come first, each as wide as its longest text; then the
+ * others, in order. Where not even the peers fit, they take all there is.
  */
 function fitting(columns: number, rows: readonly Row[]): Column[] {
   const widths = new Map<string, number>();

@@ -5,7 +5,10 @@ import { Requests } from "../../../cli/commands/bench/requests.ts";
 import { lengthPrefixed } from "../../../framing.ts";
 import { rawLoad } from "../../support/peers/raw_load.ts";
 
-/** Rounds after which it is first decided, and the most there are: other programs on the machine disturb some. */
+/**
+ * Rounds after which it is first decided, and the most there are: other programs on the machine
+ * disturb some.
+ */
 const [FEWEST_ROUNDS, MOST_ROUNDS] = [3, 25];
 
 const phases = { warmUpMs: 60, durationMs: 350 };
@@ -14,8 +17,9 @@ const phases = { warmUpMs: 60, durationMs: 350 };
 const [CONNECTIONS, PER_SECOND] = [4, 300];
 
 /**
- * A server that sends back what it gets, by the clock: so many frames a second on each connection, and what is late at once. So a
- * slow machine changes nothing of the rate, as long as it has a little time.
+ * A server that sends back what it gets, by the clock: so many frames a second on each connection,
+ * and what is late at once. So a slow machine changes nothing of the rate, as long as it has a
+ * little time.
  */
 class PacedServer implements AsyncDisposable {
   readonly port: number;

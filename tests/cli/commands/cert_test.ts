@@ -1,4 +1,5 @@
-// Tests of parley cert and parley keygen: files that only their owner reads, and what is printed about certificates.
+// Tests of parley cert and parley keygen: files that only their owner reads, and what is printed
+// about certificates.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SecretKey } from "../../../ipc/mod.ts";
 import { serve } from "../../../server.ts";

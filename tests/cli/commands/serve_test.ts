@@ -300,7 +300,10 @@ Deno.test("parley serve hands limits on to the library", () => {
   });
 });
 
-/** Names a file in its first line, and ends with its input; what it started goes on, as a child of no process that we know. */
+/**
+ * Names a file in its first line, and ends with its input; what it started goes on, as a child of
+ * no process that we know.
+ */
 const LEAVING = `
 read -r file
 setsid sleep 600 </dev/null >/dev/null 2>&1 &

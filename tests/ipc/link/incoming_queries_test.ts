@@ -1,4 +1,5 @@
-// Tests of IncomingQueries: what waits for a caller is bounded, and a query whose caller has gone is given up.
+// Tests of IncomingQueries: what waits for a caller is bounded, and a query whose caller has gone
+// is given up.
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, ProtocolError } from "../../../errors.ts";
 import { IncomingQueries, type IncomingQueriesOptions } from "../../../ipc/link/incoming_queries.ts";
@@ -7,7 +8,10 @@ import { FrameKind, TAKES_CANCELS_TAG } from "../../../ipc/protocol/frames.ts";
 import type { IpcQueryContext } from "../../../ipc/link/query_context.ts";
 
 const ONE = new Uint8Array(1);
-/** How a test says what was sent: the ping by which a side says that it takes cancel frames is one of them. */
+/**
+ * How a test says what was sent: the ping by which a side says that it takes cancel frames is one
+ * of them.
+ */
 const ANNOUNCED = `${FrameKind.ping} ${TAKES_CANCELS_TAG}`;
 
 /** A handler's call in the test's hands. */
@@ -16,7 +20,10 @@ interface Call extends PromiseWithResolvers<Uint8Array> {
   readonly context: IpcQueryContext;
 }
 
-/** An queries half whose outbox holds 100 bytes, is full above 50, and whose handler answers when the test says so. */
+/**
+ * An queries half whose outbox holds 100 bytes, is full above 50, and whose handler answers when
+ * the test says so.
+ */
 class Desk {
   readonly calls: Call[] = [];
   readonly sent: string[] = [];

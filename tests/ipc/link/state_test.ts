@@ -24,8 +24,9 @@ const EVENTS: readonly LinkEvent[] = [
 ];
 
 /**
- * A state as a word: `open`, `drain`, `close`, `unwr` (unwritable), `UNWR` (the same while this side closes), `ended`. `1` says that
- * the other side's closing frame came, with that reason; `!` that messages are dropped.
+ * A state as a word: `open`, `drain`, `close`, `unwr` (unwritable), `UNWR` (the same while this
+ * side closes), `ended`. `1` says that the other side's closing frame came, with that reason; `!`
+ * that messages are dropped.
  */
 function word(state: LinkState | undefined): string {
   if (state === undefined) return "-";

@@ -1,4 +1,5 @@
-// Listens on a channel, asks on it once, and prints the answer: by name, or with a port over TCP and with a secret of its own.
+// Listens on a channel, asks on it once, and prints the answer: by name, or with a port over TCP
+// and with a secret of its own.
 import { connectIpc, listenIpc, SecretKey } from "@parley/parley/ipc";
 
 const [name = "", port] = Deno.args;

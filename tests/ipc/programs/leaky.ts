@@ -1,4 +1,5 @@
-// Does everything that may show a secret: logs at debug level, prints its objects, fails in all ways, and crashes at the end.
+// Does everything that may show a secret: logs at debug level, prints its objects, fails in all
+// ways, and crashes at the end.
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../../ipc/mod.ts";
 import { commands, tell } from "./tell.ts";
 

@@ -77,7 +77,8 @@ Deno.test("ClientHandshake never proves itself as for the true M2 when any singl
 });
 
 Deno.test("both handshakes refuse a proof with any single bit flipped", () => {
-  // The suite without key agreement: the proofs are made and compared by the same code, a thousand times as fast.
+  // The suite without key agreement: the proofs are made and compared by the same code, a thousand
+  // times as fast.
   const plain = { suite: Suite.plain };
   for (let bit = 0; bit < 49 * 8; bit++) {
     const ours = client(plain);

@@ -1,4 +1,5 @@
-// Tests of ProvenCertificates: remembered up to a bound, and the one that was not seen for longest goes first.
+// Tests of ProvenCertificates: remembered up to a bound, and the one that was not seen for longest
+// goes first.
 import { assertEquals } from "@std/assert";
 import { ProvenCertificates } from "../../../net/node/proven.ts";
 

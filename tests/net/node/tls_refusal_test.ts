@@ -63,7 +63,8 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     ];
     for (const [what, code, credentials, identity, name] of cases) {
       const { said, refusal } = await told(credentials, identity, maxVersion, name);
-      // A name that the certificate lacks is the client's own complaint, which comes with TLS 1.2 before the alert.
+      // A name that the certificate lacks is the client's own complaint, which comes with TLS 1.2
+      // before the alert.
       if (name === undefined) assertMatch(said, /ALERT/, what);
       assertEquals(refusal.code, code, what);
     }

@@ -1,4 +1,5 @@
-// Tests of the protocol names for a peer's first bytes: tables of bytes sent to a wrong port, and of bytes that show nothing.
+// Tests of the protocol names for a peer's first bytes: tables of bytes sent to a wrong port, and
+// of bytes that show nothing.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describeFirstBytes, explainFirstBytes, FIRST_BYTES } from "../../../net/transport/first_bytes.ts";
 

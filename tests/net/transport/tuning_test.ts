@@ -1,4 +1,5 @@
-// Tuning of sockets: what is checked, what the kernel gets, and what is refused where nothing would come of it.
+// Tuning of sockets: what is checked, what the kernel gets, and what is refused where nothing would
+// come of it.
 import { until } from "../../support/wait.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { dial } from "../../../net/dial.ts";
@@ -81,7 +82,8 @@ async function timerOf(transport: Transport): Promise<{ readonly kind: string; r
 
 /** Seconds to the first probe of a connection, as the kernel has it; `null` when it will send none. */
 async function secondsToProbe(transport: Transport): Promise<number | null> {
-  // While bytes are not acknowledged yet, such as those of a handshake, the timer is that of their repetition.
+  // While bytes are not acknowledged yet, such as those of a handshake, the timer is that of their
+  // repetition.
   let timer = await timerOf(transport);
   await until("all bytes are acknowledged", async () => (timer = await timerOf(transport)).kind !== "01");
   return timer.kind === "02" ? timer.seconds : null;

@@ -1,4 +1,5 @@
-// A backend for the tests of the proxy: reads all that comes, slowly on request, and answers with its SHA-256.
+// A backend for the tests of the proxy: reads all that comes, slowly on request, and answers with
+// its SHA-256.
 import { createHash } from "node:crypto";
 
 const [pauseMs = "0", port = "0"] = Deno.args;

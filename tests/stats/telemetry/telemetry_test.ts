@@ -1,4 +1,5 @@
-// Telemetry with providers in memory: which spans there are and whose children, what is counted, and that nothing is when off.
+// Telemetry with providers in memory: which spans there are and whose children, what is counted, and that
+// nothing is when off.
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect, RemoteError, serve } from "@parley/parley";
 import { connectIpc, listenIpc } from "@parley/parley/ipc";

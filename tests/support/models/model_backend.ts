@@ -1,5 +1,5 @@
-// ModelBackend: a server that answers, with the outages that servers have: it restarts in order, crashes, or a balancer
-// ends its connections.
+// ModelBackend: a server that answers, with the outages that servers have: it restarts in order,
+// crashes, or a balancer ends its connections.
 import type { Connection } from "../../../connection.ts";
 import { serve, type ServeOptions, type Server } from "../../../server.ts";
 import { codeOf } from "./model_flow.ts";
@@ -12,7 +12,10 @@ const DRAIN_MS = 600_000;
 /** What befalls a server. */
 export interface Outage {
   readonly atMs: number;
-  /** `"orderly"`: shutdown, and again. `"crash"`: all is reset. `"expire"`: its connections are ended in order from between. */
+  /**
+   * `"orderly"`: shutdown, and again. `"crash"`: all is reset. `"expire"`: its connections are
+   * ended in order from between.
+   */
   readonly kind: "orderly" | "crash" | "expire";
   /** Time until it listens again. @default {0} */
   readonly goneMs?: number | undefined;

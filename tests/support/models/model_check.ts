@@ -6,8 +6,8 @@ import { codeOf, type Flow } from "./model_flow.ts";
 /** A peer that never closes its half may be cut after a minute; what is slower than this excuses it. */
 const PATIENCE_AFTER_CLOSE_MS = 50_000;
 /**
- * A peer whose reader loses by a reset what it has not read gets a second before it, if it sends what the other
- * does not want.
+ * A peer whose reader loses by a reset what it has not read gets a second before it, if it sends
+ * what the other does not want.
  */
 const LINGER_MS = 900;
 

@@ -26,7 +26,10 @@ export interface ClientPlan {
   readonly atMs?: number | undefined;
   /** Notes have no parts, and are not answered. */
   readonly messages: readonly Question[];
-  /** `"asks"`: one question after the other, again until it is answered. `"tells"`: all, and reads what comes. */
+  /**
+   * `"asks"`: one question after the other, again until it is answered. `"tells"`: all, and reads
+   * what comes.
+   */
   readonly habit: "asks" | "tells";
   readonly gapMs?: number | undefined;
   /** Closes at that time, whatever it does. */

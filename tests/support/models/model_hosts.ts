@@ -11,14 +11,15 @@ interface Door {
 }
 
 /**
- * A network for the whole process, until it is disposed. A dial of a host comes from the address of that name: so
- * many clients of one process stand behind as many addresses as a scene wants, and each reaches each listener.
+ * A network for the whole process, until it is disposed. A dial of a host comes from the address of
+ * that name: so many clients of one process stand behind as many addresses as a scene wants, and
+ * each reaches each listener.
  */
 export class ModelHosts implements Disposable {
   readonly links: Set<KernelLink> = new Set<KernelLink>();
   /**
-   * Address of a balancer in front of all listeners: it sends them the client's address, by the header of the PROXY protocol, and comes
-   * itself without one.
+   * Address of a balancer in front of all listeners: it sends them the client's address, by the
+   * header of the PROXY protocol, and comes itself without one.
    */
   balancer: string | undefined;
   readonly #options: KernelOptions;

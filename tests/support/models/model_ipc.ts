@@ -213,7 +213,8 @@ class IpcProgram {
       encryption: false,
       ...this.#world.scene.options,
       onError: (error: unknown) => {
-        // A process that is killed while it sends is reported, as one that breaks the protocol looks the same.
+        // A process that is killed while it sends is reported, as one that breaks the protocol
+        // looks the same.
         if (this.#world.isViolent && codeOf(error) === "ERR_FRAME_TRUNCATED") return;
         this.#fail(`onError was told of ${codeOf(error)}`);
       },
@@ -307,7 +308,10 @@ class IpcProgram {
     }
   }
 
-  /** Some questions are asked before the answer to the last one is there, so that some have to wait their turn. */
+  /**
+   * Some questions are asked before the answer to the last one is there, so that some have to wait
+   * their turn.
+   */
   async #ask(party: IpcParty): Promise<void> {
     const { clock, random } = this.#world.stage;
     const asked: Promise<void>[] = [];

@@ -117,7 +117,10 @@ class Direction {
     return part.length;
   }
 
-  /** Takes as much as there is room for, once there is any. A full buffer is shown as writable when a third is free. */
+  /**
+   * Takes as much as there is room for, once there is any. A full buffer is shown as writable when
+   * a third is free.
+   */
   async write(bytes: Uint8Array): Promise<number> {
     const { sendBytes } = this.#options;
     if (this.#unacknowledged >= sendBytes) {

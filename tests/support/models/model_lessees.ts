@@ -1,4 +1,5 @@
-// Lessee: a program that works through a Pool, and returns its leases in every state that a program can leave them in.
+// Lessee: a program that works through a Pool, and returns its leases in every state that a program
+// can leave them in.
 import { assert, assertEquals } from "@std/assert";
 import type { Connection } from "../../../connection.ts";
 import { ClosedError, ParleyError } from "../../../errors.ts";

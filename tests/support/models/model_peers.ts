@@ -1,5 +1,5 @@
-// ModelPeer: a legal program at the far end of a server: it asks, reads at its pace, pauses, and leaves in one of
-// the ways that programs have.
+// ModelPeer: a legal program at the far end of a server: it asks, reads at its pace, pauses, and
+// leaves in one of the ways that programs have.
 import { connect, type ConnectOptions } from "../../../client.ts";
 import type { Connection } from "../../../connection.ts";
 import { ParleyError } from "../../../errors.ts";

@@ -1,4 +1,5 @@
-// The world of one seed over serve(): a server, legal peers that come, ask and leave, and what must hold of each.
+// The world of one seed over serve(): a server, legal peers that come, ask and leave, and what must
+// hold of each.
 import { assert, assertEquals } from "@std/assert";
 import { serve, type ServeErrorContext, type ServeOptions } from "../../../server.ts";
 import type { Server } from "../../../server.ts";
@@ -320,7 +321,8 @@ export class ServeWorld {
     if (served !== undefined) {
       assertEquals(served.closed, "in order", "a drain ended a connection by an error");
     }
-    // What is sent to a server that reads no more may be answered by a reset; what came before it is not lost by that.
+    // What is sent to a server that reads no more may be answered by a reset; what came before it
+    // is not lost by that.
     if (end !== "closed" && end !== "ERR_RESET") {
       assertEquals(end, "null", "a drain was told to a legal peer as something else");
     }

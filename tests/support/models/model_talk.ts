@@ -1,5 +1,5 @@
-// Questions and answers of the models of messages: each names its sender, and bears bytes that show whether it
-// came whole.
+// Questions and answers of the models of messages: each names its sender, and bears bytes that show
+// whether it came whole.
 import { Buffer } from "node:buffer";
 import { assert } from "@std/assert";
 import { contentAt } from "./model_flow.ts";

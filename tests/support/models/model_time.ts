@@ -6,7 +6,10 @@ import { TestClock } from "../simulation/test_clock.ts";
 const NAMES = ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] as const;
 /** Timers of a model get ids from here on; clearing another clears nothing. */
 const FIRST_ID = 1_000_000_000;
-/** What `performance.now()` is ahead, in ms, of the model before: what the process remembers must not lie in the future. */
+/**
+ * What `performance.now()` is ahead, in ms, of the model before: what the process remembers must
+ * not lie in the future.
+ */
 const APART_MS = 100_000_000;
 let begun = 0;
 

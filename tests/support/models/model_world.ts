@@ -174,7 +174,10 @@ class World {
     await new Actor(this.#clock, plan, "opener", stream).run();
   }
 
-  /** An opener that got no terms may come over a limit, and memory may be short for it. It must be so, then. */
+  /**
+   * An opener that got no terms may come over a limit, and memory may be short for it. It must be
+   * so, then.
+   */
   #allowRefusal(end: End, plan: StreamPlan): void {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
     const live = (plans: readonly StreamPlan[]) =>

@@ -1,4 +1,5 @@
-// FreezingProxy: brings connections to a port until it is frozen; then bytes are swallowed, as on a dead link.
+// FreezingProxy: brings connections to a port until it is frozen; then bytes are swallowed, as on a
+// dead link.
 import { dial } from "../../../net/dial.ts";
 import { listen } from "../../../net/listen.ts";
 import type { Listener, Transport } from "../../../net/transport/transport.ts";

@@ -10,7 +10,10 @@ export function collectGarbage(): void {
   gc();
 }
 
-/** Bytes that this process has in use once its garbage is gone. Buffers are freed behind a collection, so that it takes two. */
+/**
+ * Bytes that this process has in use once its garbage is gone. Buffers are freed behind a
+ * collection, so that it takes two.
+ */
 export async function bytesInUse(): Promise<number> {
   gc();
   await new Promise((resolve) => setTimeout(resolve));

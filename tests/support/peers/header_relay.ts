@@ -1,4 +1,5 @@
-// HeaderRelay: a balancer of a few lines: it puts a PROXY header before what a client sends, at once or together with its first bytes.
+// HeaderRelay: a balancer of a few lines: it puts a PROXY header before what a client sends, at
+// once or together with its first bytes.
 import { once } from "node:events";
 import net from "node:net";
 import type { Address } from "../../../net/transport/transport.ts";

@@ -78,8 +78,8 @@ type Libp2pChunk = Parameters<Libp2pStream["send"]>[0];
 export type Libp2pStream = Awaited<ReturnType<Libp2pMuxer["createStream"]>>;
 
 /**
- * Starts libp2p's muxer over a transport; it echoes, swallows or leaves alone what comes on streams that are opened
- * to it.
+ * Starts libp2p's muxer over a transport; it echoes, swallows or leaves alone what comes on streams
+ * that are opened to it.
  */
 export function libp2pMux(
   transport: Transport,

@@ -62,9 +62,9 @@ export class MuxServer implements AsyncDisposable {
 }
 
 /**
- * Runs `attack`, which ends with its connection closed, beside a session in good order, which must be served all
- * the time; see {@linkcode servedWhile}. Then the accounts of memory must be empty (stalled_memory_test.ts measures
- * resident memory).
+ * Runs `attack`, which ends with its connection closed, beside a session in good order, which must
+ * be served all the time; see {@linkcode servedWhile}. Then the accounts of memory must be empty
+ * (stalled_memory_test.ts measures resident memory).
  */
 export async function besideOthers(server: MuxServer, attack: () => Promise<void>): Promise<void> {
   const [transport, served] = await server.connect();

@@ -2,8 +2,8 @@
 import net from "node:net";
 
 /**
- * Connects so many times, one after the other, and resets each connection at once. A listener whose `accept` is not under way has
- * them all in its queue.
+ * Connects so many times, one after the other, and resets each connection at once. A listener whose
+ * `accept` is not under way has them all in its queue.
  */
 export async function connectAndReset(
   target: { port: number } | { path: string },

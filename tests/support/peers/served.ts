@@ -10,8 +10,8 @@ const MIN_PINGS = 10;
 const MAX_PINGS = 35;
 
 /**
- * Runs `attack` and measures pings all the time. Two of three must take less than 50 ms: the machine may be busy with
- * other things. Then the descriptors must be as many as before.
+ * Runs `attack` and measures pings all the time. Two of three must take less than 50 ms: the
+ * machine may be busy with other things. Then the descriptors must be as many as before.
  */
 export async function servedWhile(ping: () => Promise<number>, attack: () => Promise<void>): Promise<void> {
   await ping();

@@ -15,7 +15,10 @@ export interface TransportPair {
 
 /** What one kind of transport can do. */
 export interface ConformanceOptions {
-  /** Bytes that may be under way in one direction while no reader reads. @default {24 MiB} what kernels buffer at most */
+  /**
+   * Bytes that may be under way in one direction while no reader reads.
+   * @default {24 MiB} what kernels buffer at most
+   */
   maxBufferedBytes?: number | undefined;
   /** `close()` frees the descriptor at once, whatever is under way. @default {true} */
   closesAtOnce?: boolean | undefined;

@@ -115,7 +115,10 @@ export class RawWire implements AsyncDisposable {
     return channel;
   }
 
-  /** Opens a stream, sends a frame, and returns the answer; `null` when the stream or session ended instead. */
+  /**
+   * Opens a stream, sends a frame, and returns the answer; `null` when the stream or session ended
+   * instead.
+   */
   async ask(frame: object | Uint8Array): Promise<Record<string, unknown> | null> {
     return await answer(await this.send(frame));
   }

@@ -1,4 +1,5 @@
-// parleyProgram: how tests run the command line; from its source, or as the one program that `deno task compile` makes.
+// parleyProgram: how tests run the command line; from its source, or as the one program that `deno
+// task compile` makes.
 import { fileURLToPath } from "node:url";
 
 /** A command, and the arguments that come before those of the command line. */
@@ -13,8 +14,9 @@ export const PARLEY_MAIN = "cli/main.ts";
 const ROOT = new URL("../../../", import.meta.url);
 
 /**
- * The command line of Parley: `PARLEY_BIN` names a program to test instead of the source.
- * The source runs with the permissions that the program has. Flags for Deno itself are left out where there is no Deno to take them.
+ * The command line of Parley: `PARLEY_BIN` names a program to test instead of the source. The
+ * source runs with the permissions that the program has. Flags for Deno itself are left out where
+ * there is no Deno to take them.
  */
 export function parleyProgram(flags: readonly string[] = []): ParleyProgram {
   const program = Deno.env.get("PARLEY_BIN");

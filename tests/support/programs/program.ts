@@ -36,8 +36,9 @@ export interface ProgramOptions {
 const ROOT = new URL("../../../", import.meta.url);
 
 /**
- * A file of the project, run by this Deno with the permissions that its comments name in a line with `deno run`, or with all
- * permissions where there is none; for the command line see {@linkcode parleyProgram}. It is killed when the test is done with it.
+ * A file of the project, run by this Deno with the permissions that its comments name in a line
+ * with `deno run`, or with all permissions where there is none; for the command line see
+ * {@linkcode parleyProgram}. It is killed when the test is done with it.
  */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;

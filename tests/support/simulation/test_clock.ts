@@ -3,7 +3,10 @@ import type { Clock } from "../../../async/clock.ts";
 
 /** Turns of the microtask queue that let everything awake come to rest between two timers. */
 const SETTLE_HOPS = 100;
-/** A jump so long, in ms, must not overtake what is still awake: many chunks of one moment take more turns. */
+/**
+ * A jump so long, in ms, must not overtake what is still awake: many chunks of one moment take more
+ * turns.
+ */
 const LONG_JUMP_MS = 1000;
 const LONG_SETTLE_HOPS = 2000;
 
@@ -70,7 +73,10 @@ export class TestClock implements Clock {
     await this.settle(SETTLE_HOPS);
   }
 
-  /** Lets time pass until `done()`; false when `limitMs` have passed first, or nothing is left to wait for. */
+  /**
+   * Lets time pass until `done()`; false when `limitMs` have passed first, or nothing is left to
+   * wait for.
+   */
   async runUntil(done: () => boolean, limitMs: number): Promise<boolean> {
     const end = this.#now + limitMs;
     await this.settle(SETTLE_HOPS);

@@ -1,4 +1,5 @@
-// What a mounted wire says at default settings, to the console: what its owner can act on, once, and nothing of healthy probes.
+// What a mounted wire says at default settings, to the console: what its owner can act on, once,
+// and nothing of healthy probes.
 import { assert, assertEquals } from "@std/assert";
 import { join, mount, type MountOptions } from "@parley/parley/wire";
 import { ClosedError, TimeoutError } from "../../../errors.ts";

@@ -1,4 +1,5 @@
-// Tests of what a session announces to its peer: the newest state, bounded, and not silenced by what cannot be sent.
+// Tests of what a session announces to its peer: the newest state, bounded, and not silenced by
+// what cannot be sent.
 import { assertEquals } from "@std/assert";
 import type { ParleyError } from "@parley/parley";
 import { ControlSender } from "../../../wire/session/control_sender.ts";

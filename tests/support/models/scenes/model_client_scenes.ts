@@ -121,7 +121,10 @@ export const CLIENT_SCENES: Readonly<Record<ClientSceneName, (random: Random) =>
     };
   },
 
-  /** A balancer ends each connection after its own idle time: links that work are no failures, however often they end. */
+  /**
+   * A balancer ends each connection after its own idle time: links that work are no failures,
+   * however often they end.
+   */
   balancer(random: Random): ClientScene {
     const everyMs = random.int(5000, 55_000);
     return {

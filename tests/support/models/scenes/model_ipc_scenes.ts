@@ -109,7 +109,8 @@ function pauses(random: Random): IpcScene {
     options: {
       ...options,
       queryTimeoutMs: 300_000,
-      // A side that takes nothing for that long is ended, as documented: the options of these programs allow more.
+      // A side that takes nothing for that long is ended, as documented: the options of these
+      // programs allow more.
       writeTimeoutMs: 200_000,
       messageTimeoutMs: 200_000,
       keepaliveMs: random.int(1000, 15_000),

@@ -79,7 +79,10 @@ export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => Poo
     };
   },
 
-  /** Backends restart in order, one after the other: no caller that may ask again fails, or gets null for an answer. */
+  /**
+   * Backends restart in order, one after the other: no caller that may ask again fails, or gets
+   * null for an answer.
+   */
   rolling(random: Random): PoolScene {
     const count = random.int(2, 3);
     let atMs = 0;
@@ -101,7 +104,10 @@ export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => Poo
     };
   },
 
-  /** Backends crash, all at once at times: calls may fail with the errors that they get, and the pool gets over it. */
+  /**
+   * Backends crash, all at once at times: calls may fail with the errors that they get, and the
+   * pool gets over it.
+   */
   crashes(random: Random): PoolScene {
     return {
       backends: many(random.int(1, 3), () => {

@@ -1,5 +1,5 @@
-// Passers-by: bare connections as balancers, kubelets and phones make them, programs that come for a moment, and programs
-// that give up.
+// Passers-by: bare connections as balancers, kubelets and phones make them, programs that come for
+// a moment, and programs that give up.
 import { assertEquals } from "@std/assert";
 import { connect } from "../../../../client.ts";
 import type { ServeWorld } from "../model_serve.ts";

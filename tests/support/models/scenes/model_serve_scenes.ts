@@ -9,8 +9,8 @@ import type { Random } from "../../random.ts";
 
 const OFFICE = "192.0.2.7";
 /**
- * A peer that waits for a reader may be cut after 60 s (`writeTimeoutMs`), and a reader that pauses before each message may find
- * two in what was read ahead.
+ * A peer that waits for a reader may be cut after 60 s (`writeTimeoutMs`), and a reader that pauses before
+ * each message may find two in what was read ahead.
  */
 const LONG_PAUSE_MS = 28_000;
 const LEAVINGS: readonly Leaving[] = ["half-close", "half-close", "close", "close", "abort", "reset"];
@@ -82,7 +82,7 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
     };
   },
 
-  /** An office full of clients, and what balancers and lost phones do at the same address: they come and go without a word. */
+  /** An office of clients, and balancers and lost phones at the same address, which come and go silently. */
   crowds(random: Random): ServeScene {
     const count = random.int(5, 40);
     return {
@@ -300,7 +300,7 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
     };
   },
 
-  /** What a rate holds back is not idle: a peer whose notes wait for their turn has nothing to say meanwhile. */
+  /** Messages that a rate holds back are no idleness: their sender has nothing to send meanwhile. */
   held(random: Random): ServeScene {
     const messagesPerSecond = random.pick([1, 2, 5]);
     const count = random.int(10, 30);

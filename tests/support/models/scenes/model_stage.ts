@@ -34,8 +34,8 @@ export interface Stage {
 }
 
 /**
- * Lives one life and checks what is left of it. Code that never waits for the end of a turn may have a clock of its own,
- * whose steps cost less.
+ * Lives one life and checks what is left of it. Code that never waits for the end of a turn may
+ * have a clock of its own, whose steps cost less.
  */
 export async function onStage(
   random: Random,
