@@ -10,8 +10,8 @@ import {
   type Server,
 } from "@parley/parley";
 import { text } from "../bytes.ts";
-import { lines } from "./servers.ts";
-import { settles } from "../wait.ts";
+import { codeOf, lines } from "./servers.ts";
+import { settles, until } from "../wait.ts";
 
 /** Takes connections, which the test asks for one after the other. */
 export class ClientPeer implements AsyncDisposable {
@@ -43,8 +43,16 @@ export class ClientPeer implements AsyncDisposable {
     return this.#server?.stats().overall.connectionsOpened ?? 0;
   }
 
-  /** Listens, on the same port as before. */
+  /** Listens, on the same port as before: again when another connection of this machine has it for a moment. */
   async listen(): Promise<void> {
+    await until("the port is free", async () => {
+      const error = await this.#listen().catch((error) => error);
+      if (error !== undefined && codeOf(error) !== "ERR_ADDRESS_IN_USE") throw error;
+      return error === undefined;
+    });
+  }
+
+  async #listen(): Promise<void> {
     const server = serve(
       { ...lines, onError: () => {}, ...this.#options, port: this.#port },
       async (link) => {
