@@ -1,4 +1,5 @@
 // Connection: one peer; messages in, messages out, and an end in order.
+import { type CloseOptions, closeTimeout } from "./options/close.ts";
 import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport/transport.ts";
@@ -316,13 +317,19 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Closes in order: writes what was sent, ends our direction, waits a moment for the peer to close its
-   * side. Messages received so far can still be read. Idempotent.
+   * Closes in order: writes what was sent within `timeoutMs` (`closeTimeoutMs` unless it is given), ends
+   * our direction, waits a moment for the peer to close its side. Messages received so far can still be
+   * read. Idempotent: a later call shares the first one's time and outcome.
    *
    * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
-  close(): Promise<void> {
-    return this.#lifecycle.close();
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      return this.#lifecycle.close(closeTimeout("Cannot close", options, this.#options.closeTimeoutMs));
+    } catch (mistake) {
+      return rejected(mistake);
+    }
   }
 
   /** Ends the connection now: what waits to be sent is dropped; what was received can still be read. */

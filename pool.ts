@@ -22,6 +22,7 @@
  *
  * @module
  */
+export type { CloseOptions } from "./options/close.ts";
 export { Pool, type PoolDrainOptions } from "./pool/pool.ts";
 export { type AcquireOptions, Lease } from "./pool/lease.ts";
 export type { UseOptions, Work, WorkContext } from "./pool/use.ts";

@@ -118,8 +118,8 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
   }
 
   /** Closes in order; rejects when bytes that were accepted could not be written. */
-  close(): Promise<void> {
-    return this.#closing ??= ignoreRejection(this.#closeInOrder());
+  close(timeoutMs: number = this.#closeTimeoutMs): Promise<void> {
+    return this.#closing ??= ignoreRejection(this.#closeInOrder(timeoutMs));
   }
 
   /** Drops what waits to be sent; what was received can still be read. */
@@ -193,16 +193,16 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     if (this.state === "closed") throw this.refusal("end the writing side");
   }
 
-  async #closeInOrder(): Promise<void> {
-    if (this.state !== "closed") await this.#endInOrder();
+  async #closeInOrder(timeoutMs: number): Promise<void> {
+    if (this.state !== "closed") await this.#endInOrder(timeoutMs);
     const { error, unsentBytes } = await this.closed;
     if (unsentBytes > 0 && error !== null) throw error;
   }
 
-  async #endInOrder(): Promise<void> {
+  async #endInOrder(timeoutMs: number): Promise<void> {
     this.#setClosing();
     this.receiveQueue.end({ kind: "discarding" });
-    const timer = setTimeout(() => this.#onCloseTimeout(), this.#closeTimeoutMs);
+    const timer = setTimeout(() => this.#onCloseTimeout(timeoutMs), timeoutMs);
     try {
       await this.#handOver();
       await this.#linger();
@@ -223,13 +223,13 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     await transport.closeWrite();
   }
 
-  #onCloseTimeout(): void {
+  #onCloseTimeout(timeoutMs: number): void {
     const { queuedBytes } = this.writeQueue;
     if (queuedBytes === 0) return this.#finish(this.error);
     this.#finish(
       this.error ?? new TimeoutError(
         "ERR_WRITE_TIMEOUT",
-        `Cannot close in order within ${this.#closeTimeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
+        `Cannot close in order within ${timeoutMs} ms: the peer did not take ${queuedBytes} bytes`,
         { cutConnections: 1, cutBytes: queuedBytes },
       ),
     );

@@ -43,7 +43,8 @@ export {
 } from "./header.ts";
 export { MuxMemory, type MuxMemoryOptions, processMemory, type SessionMemory } from "./memory.ts";
 export { type MuxRole, type MuxSessionOptions } from "./options.ts";
-export { type MuxCloseOptions, MuxSession, type MuxSessionStats } from "./session.ts";
+export type { CloseOptions } from "../options/close.ts";
+export { MuxSession, type MuxSessionStats } from "./session.ts";
 export { type LinkStatus, type SessionState, type StreamState } from "./state.ts";
 export { MuxStream, type MuxStreamStats } from "./stream.ts";
 export type { MuxTerms, PeerTerms } from "./terms.ts";

@@ -1,4 +1,5 @@
 // MuxSession: many streams over one transport, as the application sees it.
+import type { CloseOptions } from "../options/close.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { MUX_SESSION_NAMES } from "./option_names.ts";
 import { ClosedError, LimitError, ParleyError, TimeoutError } from "../errors.ts";
@@ -27,12 +28,6 @@ export interface MuxSessionStats extends Readonly<EngineCounters> {
   readonly bufferedBytes: number;
   /** Round trip measured last, milliseconds. */
   readonly rttMs: number | undefined;
-}
-
-/** Options of {@linkcode MuxSession.close}. */
-export interface MuxCloseOptions {
-  /** Time that open streams get to end by themselves before they are cut. @default {10_000} */
-  timeoutMs?: number | undefined;
 }
 
 /**
@@ -226,7 +221,7 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut because the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
-  close(options: MuxCloseOptions = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     checkWait("close the session", options);
     this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
     return this.#closing;
@@ -263,9 +258,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     }
   }
 
-  /** The same as {@linkcode close}. */
+  /** The same as {@linkcode close}; waits for {@linkcode closed} when the session has ended already. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await (this.status === "ended" ? this.closed : this.close());
   }
 
   async #close(timeoutMs: number): Promise<void> {

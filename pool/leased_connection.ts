@@ -1,4 +1,5 @@
 // LeasedConnection: the connection of one lease, as its holder sees it; it is dead once the lease has ended.
+import type { CloseOptions } from "../options/close.ts";
 import { Connection } from "../connection.ts";
 import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
@@ -292,10 +293,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     this.#draining?.abort(goingAway());
   }
 
-  close(): Promise<void> {
-    if (!this.#isLive) return this.#isReturned ? Promise.resolve() : this.#conn.close();
+  close(options?: CloseOptions): Promise<void> {
+    if (!this.#isLive) return this.#isReturned ? Promise.resolve() : this.#conn.close(options);
     this.#endHere();
-    return this.#conn.close();
+    return this.#conn.close(options);
   }
 
   closeNow(): void {

@@ -1,4 +1,5 @@
 // Pool: leases of connections to several backends.
+import type { CloseOptions } from "../options/close.ts";
 import { watchWait } from "../async/wait.ts";
 import { endsWithin } from "../async/deadline.ts";
 import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
@@ -61,6 +62,7 @@ export class Pool implements AsyncDisposable {
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   #state: "open" | "closing" | "closed" = "open";
   #closing: Promise<void> | undefined;
+  #isAborted = false;
 
   /**
    * Opens no connection yet.
@@ -229,7 +231,7 @@ export class Pool implements AsyncDisposable {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when leases were still out in the end: it counts
    * those that were cut
    */
-  close(options: PoolDrainOptions = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
     checkOptionNames("Cannot close the pool", options, DRAIN_NAMES);
     checkDurationMs("Cannot close the pool", "timeoutMs", timeoutMs);
@@ -238,13 +240,14 @@ export class Pool implements AsyncDisposable {
 
   /** Closes now: leases are cut. */
   abort(reason: unknown = closed()): void {
+    this.#isAborted = true;
     this.#closing ??= ignoreRejection(this.#close(1));
     for (const backend of this.#engine.dispatcher.members) cutLeases(backend, reason);
   }
 
-  /** The same as {@linkcode close}. */
+  /** The same as {@linkcode close}; waits for {@linkcode closed} after an abort. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#isAborted ? this.closed : this.close();
   }
 
   async #close(timeoutMs: number): Promise<void> {

@@ -1,4 +1,5 @@
 // listenTransport(): accepts connections as bare transports, each after its TLS handshake.
+import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { ignoreRejection } from "../async/rejections.ts";
 import { iterate } from "../connection/waiter.ts";
 import { checkOptionNames } from "../options/names.ts";
@@ -213,9 +214,13 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   /**
    * Stops listening, and closes what was not taken: handshakes under way, and transports that wait.
-   * Iterations end. Resolves when the descriptors are free. Idempotent.
+   * Iterations end. Resolves when the descriptors are free: there is nothing that takes long, whatever `timeoutMs`.
+   * Idempotent.
+   *
+   * @throws {TypeError | RangeError} when an option is wrong
    */
-  async shutdown(): Promise<void> {
+  async shutdown(options: CloseOptions = {}): Promise<void> {
+    closeTimeout("Cannot shut down", options, 0);
     this.#stop(new ClosedError("ERR_GOING_AWAY", "The listener was shut down"));
     await this.#finished.promise.catch(() => {});
   }

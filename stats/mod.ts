@@ -34,6 +34,7 @@ export type {
   WireCounters,
 } from "./data/counters.ts";
 export type { DayStats } from "./data/day_ledger.ts";
+export type { CloseOptions } from "../options/close.ts";
 export type { ServerState } from "../accept/server_state.ts";
 export { type DurationStats, quantileMs } from "./data/duration_histogram.ts";
 export { openMetrics, type OpenMetricsOptions } from "./export/openmetrics.ts";

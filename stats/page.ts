@@ -1,4 +1,5 @@
 // serveStats(): a page with live statistics, on an address of its own.
+import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { ClosedError } from "../errors.ts";
 import type { Address } from "../net/transport/transport.ts";
@@ -140,8 +141,18 @@ export class StatsPage implements AsyncDisposable {
     this.#http.setReferenced(false);
   }
 
-  /** Closes it and all its connections; resolves when the descriptors are free. Idempotent. */
-  shutdown(): Promise<void> {
+  /**
+   * Closes the page and all its connections: there is nothing to wait for, whatever `timeoutMs`. Resolves when the
+   * descriptors are free. Idempotent.
+   *
+   * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
+   */
+  shutdown(options: CloseOptions = {}): Promise<void> {
+    try {
+      closeTimeout("Cannot shut down", options, 0);
+    } catch (mistake) {
+      return Promise.reject(mistake);
+    }
     this.#closing ??= this.#close();
     return this.#closing;
   }

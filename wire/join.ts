@@ -1,4 +1,5 @@
 // join(): the joining side of the wire: one session with a server, kept up.
+import type { CloseOptions } from "../options/close.ts";
 import { Backoff } from "../async/backoff.ts";
 import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
 import type { ClientStatus } from "../client/status.ts";
@@ -25,7 +26,7 @@ import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { WireTally } from "./observe/tally.ts";
 import { checkOpen, type OpenOptions, openStream, type Wanted } from "./session/open_stream.ts";
-import type { WireCloseOptions, WireSession } from "./session/session.ts";
+import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { joinMeasured } from "./session/telemetry.ts";
 import { Waiters } from "../async/waiters.ts";
@@ -231,7 +232,7 @@ export class JoinedWire implements AsyncDisposable {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
-  close(options: WireCloseOptions = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;

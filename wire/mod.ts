@@ -62,5 +62,6 @@ export { type Authorize, type AuthorizeRequest } from "./session/authorize.ts";
 export { type StreamHandler } from "./session/handlers.ts";
 export { type StreamLifetime } from "./session/lifetime.ts";
 export { type OpenOptions } from "./session/open_stream.ts";
-export { type WireCloseOptions, WireSession } from "./session/session.ts";
+export type { CloseOptions } from "../options/close.ts";
+export { WireSession } from "./session/session.ts";
 export { type StreamInfo, WireStream } from "./session/stream.ts";

@@ -1,4 +1,5 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
+import type { CloseOptions } from "../options/close.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import { pause } from "../async/pause.ts";
@@ -23,7 +24,7 @@ import { nameStream, streamRefused } from "./protocol/refusals.ts";
 import { Registry } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import { checkOpen, type OpenOptions, openStream } from "./session/open_stream.ts";
-import type { WireCloseOptions, WireSession } from "./session/session.ts";
+import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { WireTally } from "./observe/tally.ts";
 import { observeMount } from "./session/telemetry.ts";
@@ -214,7 +215,7 @@ export class MountedWire implements AsyncDisposable {
    *
    * @throws {AggregateError} with the error of every session that could not end in order
    */
-  shutdown(options: WireCloseOptions = {}): Promise<void> {
+  shutdown(options: CloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
     this.#closing ??= this.#leave().then(() => this.#close(timeoutMs));
     return this.#closing;

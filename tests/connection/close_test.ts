@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
-import { delimited } from "../../framing.ts";
+import { delimited, raw } from "../../framing.ts";
 import { memoryPair } from "../../net/transport/transport.ts";
 import { pattern, text, utf8 } from "../support/bytes.ts";
 import {
@@ -389,4 +389,16 @@ Deno.test("Connection is disposed of in order", async () => {
   }
   assertEquals(await closed, { error: null, unsentBytes: 0 });
   await answered;
+});
+
+Deno.test("Connection.close({ timeoutMs }) cuts a peer that does not read, and refuses wrong options", async () => {
+  const [a, b] = memoryPair({ bufferBytes: 1024 });
+  const connection = new Connection(a, { framing: raw(), highWaterBytes: 2 ** 20 });
+  await assertRejects(() => connection.close({ timeoutMs: Infinity }), RangeError, '"timeoutMs"');
+  await assertRejects(() => connection.close({ within: 5 } as object), TypeError, '"within"');
+  assertEquals(connection.status, "open");
+  await connection.send(new Uint8Array(65_536));
+  const error = await assertRejects(() => connection.close({ timeoutMs: 20 }), TimeoutError);
+  assertEquals([error.code, error.message.includes("within 20 ms")], ["ERR_WRITE_TIMEOUT", true]);
+  b.close();
 });

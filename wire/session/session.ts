@@ -1,4 +1,5 @@
 // WireSession: one peer, as the application sees it.
+import type { CloseOptions } from "../../options/close.ts";
 import { timeLimit } from "../../async/deadline.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { ParleyError } from "../../errors.ts";
@@ -22,12 +23,6 @@ export interface SessionLink extends StreamOpener {
   abort(reason?: unknown): void;
 }
 
-/** Options of {@linkcode WireSession.close}. */
-export interface WireCloseOptions {
-  /** Time in ms for open streams and handlers to end by themselves. @default {10000} */
-  timeoutMs?: number | undefined;
-}
-
 /**
  * A session with a peer: either side opens streams, by name, to the other. All methods may be
  * called concurrently: streams open in the order of the calls.
@@ -37,7 +32,7 @@ export interface WireCloseOptions {
  *               └────────▶ REFUSED, closed, nothing registered
  * ```
  */
-export class WireSession {
+export class WireSession implements AsyncDisposable {
   readonly #link: SessionLink;
 
   /** @ignore sessions come from `mount` and `join` */
@@ -118,17 +113,22 @@ export class WireSession {
   }
 
   /**
-   * Ends the session in order: no new streams, open ones finish. Idempotent.
+   * Ends the session in order: no new streams, open ones finish, within 10 s unless `timeoutMs` is given. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
-  async close(options: WireCloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     await this.#link.close(timeLimit("close the session", options, 10_000));
   }
 
   /** Ends the session now. */
   abort(reason?: unknown): void {
     this.#link.abort(reason);
+  }
+
+  /** The same as {@linkcode close}; waits for {@linkcode closed} when the session has ended by itself or by an abort. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (this.status === "closed" ? this.closed : this.close());
   }
 }

@@ -1,4 +1,5 @@
 // forward(): a local port or socket that leads to what another side exposes.
+import type { CloseOptions } from "../../options/close.ts";
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
@@ -11,7 +12,6 @@ import type { Address, Incoming, Listener, Transport } from "../../net/transport
 import { timeLeft, timeLimit, withDeadline } from "../../async/deadline.ts";
 import { checkName } from "../protocol/frames.ts";
 import type { JoinedWire } from "../join.ts";
-import type { WireCloseOptions } from "../session/session.ts";
 import type { WireStream } from "../session/stream.ts";
 import { cut, joinTunnel } from "./join_tunnel.ts";
 import { LOCAL_SOCKETS, PREFIX, resolvePlace } from "./tunnel.ts";
@@ -200,7 +200,7 @@ export class Forward implements AsyncDisposable {
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when some were cut because the time ran out; it counts them
    */
-  shutdown(options: WireCloseOptions = {}): Promise<void> {
+  shutdown(options: CloseOptions = {}): Promise<void> {
     const timeoutMs = timeLimit("shut down the tunnel", options, 10_000);
     this.#closing ??= this.#shutdown(timeoutMs);
     return this.#closing;
