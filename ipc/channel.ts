@@ -1,6 +1,7 @@
 // IpcChannel: what a client and a process of a pair have in common: one other process.
 import { sharedSweeper } from "../async/sweeper.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
+import { ClosedError } from "../errors.ts";
 import { CurrentLink } from "./current_link.ts";
 import { type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
@@ -24,12 +25,13 @@ export class ChannelParts {
   readonly repeatedFailure: RepeatedFailure;
   /** The same for every link of this channel. */
   readonly linkOptions: LinkOptions;
-  /** Aborts attempts to connect, and the pauses between them. */
+  /**
+   * Aborts when this side ends, before its link does: ends attempts to connect and the pauses
+   * between them, and the link is not replaced.
+   */
   readonly stopping: AbortController = new AbortController();
   /** Handshakes that failed while it listened, by reason. */
   readonly failedHandshakes: Partial<Record<HandshakeReason, number>> = {};
-  /** Whether `close` was called. */
-  isClosing = false;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** Makes the parts of a channel that has no link yet. */
@@ -71,6 +73,11 @@ export class ChannelParts {
     stopSweeping();
     this.current.detach(outcome);
     return outcome;
+  }
+
+  /** Ends attempts to connect: there will be no further link. `error` is `null` for an orderly end. */
+  stop(error: Error | null): void {
+    this.stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
   }
 
   /** Calls `close` when `signal` aborts, until the channel has ended. */
@@ -234,7 +241,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
 
   async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     const { current, statuses } = this.#parts;
-    this.#parts.isClosing = true;
+    this.#parts.stop(null);
     statuses.push("closing");
     current.refuse(null);
     this.stopAccepting();

@@ -4,7 +4,7 @@ import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
 import { pause } from "../async/pause.ts";
 import { ChannelParts, IpcChannel } from "./channel.ts";
-import { ClosedError, type ParleyError } from "../errors.ts";
+import type { ParleyError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
 import type { Incoming } from "../net/transport/transport.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
@@ -197,7 +197,7 @@ export class IpcPeer extends IpcChannel {
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
       const link = new IpcLink(frames, linkOptions);
       if (current.link !== null) await probe(current.link); // a link that does not read sees no end
-      if (current.link !== null || this.#parts.stopping.signal.aborted || this.#parts.isClosing) {
+      if (current.link !== null || this.#parts.stopping.signal.aborted) {
         const reason = current.link !== null ? ClosingReason.busy : ClosingReason.done;
         tally.counters.connectionsRefused++;
         await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
@@ -206,7 +206,7 @@ export class IpcPeer extends IpcChannel {
       this.#attach(link);
       link.start();
       const end = await this.#parts.watch(link);
-      if (this.#parts.isClosing) return;
+      if (this.#parts.stopping.signal.aborted) return;
       if (given.reconnect === false) over.resolve(end);
       else {this.#parts.statuses.push("listening", {
           error: end.error ?? undefined,
@@ -232,7 +232,7 @@ export class IpcPeer extends IpcChannel {
     try {
       for (;;) {
         const end = await this.#roleState!.over;
-        if (this.#parts.isClosing || signal.aborted) return;
+        if (signal.aborted) return;
         const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
         if (given.reconnect === false) return await this.leave("disconnected", end.error);
         if (isPermanentFailure(end.error)) throw end.error; // turned out by a server
@@ -246,7 +246,7 @@ export class IpcPeer extends IpcChannel {
         this.#roleState = await this.#decide({ first: false });
       }
     } catch (error) {
-      if (this.#parts.isClosing || signal.aborted) return;
+      if (signal.aborted) return;
       this.#parts.resolved.reporter.report(error, "connect");
       await this.leave("error", error as Error);
     }
@@ -259,9 +259,7 @@ export class IpcPeer extends IpcChannel {
 
   /** @ignore leaves the pair */
   protected async leave(status: IpcStatus, error: Error | null): Promise<void> {
-    this.#parts.stopping.abort(
-      error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"),
-    );
+    this.#parts.stop(error);
     this.stopAccepting();
     if (this.#roleState?.role === "server") await this.#roleState.acceptor.finished();
     this.#parts.end(status, error);
