@@ -64,6 +64,13 @@ export interface KeepConnectedOptions<Link> {
    * @default {backoff}
    */
   readonly firstBackoff?: Backoff | null | undefined;
+  /**
+   * Whether a link starts the count of failed attempts over as soon as it is made. `false` where what is made is a role, such as that of
+   * the process that listens: then `use` calls {@linkcode Backoff.connected} when there is a link.
+   *
+   * @default {true}
+   */
+  readonly countsLinks?: boolean | undefined;
   /** Makes a link that counts as one, such as after its trial (decision 0024); throws why it could not. Rejects soon after an abort. */
   readonly connect: (signal: AbortSignal) => Promise<Link>;
   /** Closes a link that came up as the signal aborted. */
@@ -152,7 +159,7 @@ class ConnectLoop<Link> {
 
   /** Connects, and uses the link until it ends. Returns why there is none. Never rejects. */
   async #runLink(): Promise<ConnectFailure> {
-    const { signal, backoff, connect, discard, use } = this.#options;
+    const { signal, backoff, countsLinks = true, connect, discard, use } = this.#options;
     const isFirst = this.#isFirst;
     let link: Link;
     try {
@@ -165,7 +172,7 @@ class ConnectLoop<Link> {
       return { phase: "connect", isFirst, error: signal.reason };
     }
     this.#isFirst = false;
-    backoff?.connected(this.#clock.now());
+    if (countsLinks) backoff?.connected(this.#clock.now());
     const { error, wasUsed } = await use(link);
     if (wasUsed) backoff?.used();
     return { phase: "link", isFirst: false, error };
