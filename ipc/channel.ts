@@ -12,7 +12,7 @@ import { shortestMs } from "./link/watch.ts";
 import { RepeatedFailure } from "./connect_failures.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { IpcTally } from "./observe/tally.ts";
-import { refuseClose, type ResolvedIpcOptions } from "./options.ts";
+import { abortError, refuseClose, type ResolvedIpcOptions } from "./options.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import { sendMessage, sendQuery } from "./sending.ts";
 
@@ -110,6 +110,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   readonly #parts: ChannelParts;
   readonly #role: IpcStats["role"];
   #close: Promise<void> | null = null;
+  #isAborted = false;
 
   /** @ignore use `connectIpc` or `pairIpc` */
   constructor(role: IpcStats["role"], parts: ChannelParts) {
@@ -218,16 +219,21 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     return this.#close;
   }
 
-  /** Ends now. Every wait rejects with `reason`. */
-  abort(reason: Error): void {
-    this.#parts.stopping.abort(reason);
-    this.#parts.current.link?.abort(reason);
-    void this.leave("error", reason);
+  /**
+   * Ends now. Every wait rejects with `reason` when it is an `Error`, else with a `ClosedError`
+   * `ERR_CLOSED` whose cause it is. Idempotent.
+   */
+  abort(reason?: unknown): void {
+    this.#isAborted = true;
+    const error = abortError(reason);
+    this.#parts.stop(error);
+    this.#parts.current.link?.abort(error);
+    void this.leave("error", error);
   }
 
-  /** Closes in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  /** The same as {@linkcode close}; waits for {@linkcode closed} after an abort, and never rejects then. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#isAborted ? this.closed : this.close();
   }
 
   /**
