@@ -64,13 +64,6 @@ export interface KeepConnectedOptions<Link> {
    * @default {backoff}
    */
   readonly firstBackoff?: Backoff | null | undefined;
-  /**
-   * Whether a link starts the count of failed attempts over as soon as it is made. `false` where what is made is a role, such as that of
-   * the process that listens: then `use` calls {@linkcode Backoff.connected} when there is a link.
-   *
-   * @default {true}
-   */
-  readonly countsLinks?: boolean | undefined;
   /** Makes a link that counts as one, such as after its trial (decision 0024); throws why it could not. Rejects soon after an abort. */
   readonly connect: (signal: AbortSignal) => Promise<Link>;
   /** Closes a link that came up as the signal aborted. */
@@ -88,6 +81,14 @@ export interface KeepConnectedOptions<Link> {
   readonly clock?: Clock | undefined;
   /** Numbers from 0 to below 1, which spread the delays. @default {Math.random} */
   readonly random?: (() => number) | undefined;
+  /**
+   * Whether a link starts the count of failed attempts over as soon as it is made. `false` where a
+   * role is made, such as that of the process that listens: then `use` calls
+   * {@linkcode Backoff.connected} when there is a link.
+   *
+   * @default {true}
+   */
+  readonly countsLinks?: boolean | undefined;
 }
 
 /**

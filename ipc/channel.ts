@@ -75,7 +75,7 @@ export class ChannelParts {
     return outcome;
   }
 
-  /** Ends attempts to connect: there will be no further link. `error` is `null` for an orderly end. */
+  /** Ends attempts to connect: no further link is made. `error` is `null` for an orderly end. */
   stop(error: Error | null): void {
     this.stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
   }
@@ -231,7 +231,10 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     void this.leave("error", error);
   }
 
-  /** The same as {@linkcode close}; waits for {@linkcode closed} after an abort, and never rejects then. */
+  /**
+   * The same as {@linkcode close}; after an abort it waits for {@linkcode closed}, and never
+   * rejects.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#isAborted ? this.closed : this.close();
   }

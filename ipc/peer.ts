@@ -74,7 +74,7 @@ interface PeerParts {
   readonly onQuery: IpcQueryHandler;
 }
 
-/** What decides the role of this process: a link to the process that listens, or the place to listen. */
+/** What decides the role of this process: a link to the one that listens, or a place to listen. */
 type WonRole =
   | { readonly role: "client"; readonly link: IpcLink }
   | { readonly role: "server"; readonly claim: Claim };
@@ -192,7 +192,7 @@ export class IpcPeer extends IpcChannel {
     return this.#parts.watch(link);
   }
 
-  /** Resolves when another process listens, or when the other process is lost and that ends the pair. */
+  /** Resolves when another process listens, or when a loss of the other process ends the pair. */
   #listen(claim: Claim): Promise<LinkOutcome> {
     const over = Promise.withResolvers<LinkOutcome>();
     const acceptor = this.#receive(claim, over);

@@ -158,7 +158,10 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     this.link.abort(abortError(reason));
   }
 
-  /** The same as {@linkcode close}; waits for {@linkcode closed} after an abort, and never rejects then. */
+  /**
+   * The same as {@linkcode close}; after an abort it waits for {@linkcode closed}, and never
+   * rejects.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#isAborted ? this.closed : this.close();
   }

@@ -1,4 +1,4 @@
-// Aborts of all four kinds of endpoint: their reasons, and what disposal does after them. The states of a server.
+// Aborts of each kind of endpoint, and disposal after them. The states of a server.
 import { assert, assertEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
 import {
