@@ -94,6 +94,14 @@ export interface KeepConnectedOptions<Link> {
   readonly clock?: Clock | undefined;
   /** Numbers from 0 to below 1, which spread the delays. @default {Math.random} */
   readonly random?: (() => number) | undefined;
+  /**
+   * Whether a link starts the count of failed attempts over as soon as it is made. `false` where a
+   * role is made, such as that of the process that listens: then `use` calls
+   * {@linkcode Backoff.connected} when there is a link.
+   *
+   * @default {true}
+   */
+  readonly countsLinks?: boolean | undefined;
 }
 
 /**
@@ -167,7 +175,7 @@ class ConnectLoop<Link> {
 
   /** Connects, and uses the link until it ends. Returns why there is none. Never rejects. */
   async #runLink(): Promise<ConnectFailure> {
-    const { signal, backoff, connect, discard, use } = this.#options;
+    const { signal, backoff, countsLinks = true, connect, discard, use } = this.#options;
     const isFirst = this.#isFirst;
     let link: Link;
     try {
@@ -180,7 +188,7 @@ class ConnectLoop<Link> {
       return { phase: "connect", isFirst, error: signal.reason };
     }
     this.#isFirst = false;
-    backoff?.connected(this.#clock.now());
+    if (countsLinks) backoff?.connected(this.#clock.now());
     const { error, wasUsed } = await use(link);
     if (wasUsed) backoff?.used();
     return { phase: "link", isFirst: false, error };

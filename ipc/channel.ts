@@ -1,6 +1,7 @@
 // IpcChannel: what a client and a process of a pair have in common: one other process.
 import { sharedSweeper } from "../async/sweeper.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
+import { ClosedError } from "../errors.ts";
 import { CurrentLink } from "./current_link.ts";
 import { type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
@@ -11,7 +12,7 @@ import { shortestMs } from "./link/watch.ts";
 import { RepeatedFailure } from "./connect_failures.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { IpcTally } from "./observe/tally.ts";
-import { refuseClose, type ResolvedIpcOptions } from "./options.ts";
+import { abortError, refuseClose, type ResolvedIpcOptions } from "./options.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 import { sendMessage, sendQuery } from "./sending.ts";
 
@@ -24,12 +25,13 @@ export class ChannelParts {
   readonly repeatedFailure: RepeatedFailure;
   /** The same for every link of this channel. */
   readonly linkOptions: LinkOptions;
-  /** Aborts attempts to connect, and the pauses between them. */
+  /**
+   * Aborts when this side ends, before its link does: ends attempts to connect and the pauses
+   * between them, and the link is not replaced.
+   */
   readonly stopping: AbortController = new AbortController();
   /** Handshakes that failed while it listened, by reason. */
   readonly failedHandshakes: Partial<Record<HandshakeReason, number>> = {};
-  /** Whether `close` was called. */
-  isClosing = false;
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** Makes the parts of a channel that has no link yet. */
@@ -73,6 +75,11 @@ export class ChannelParts {
     return outcome;
   }
 
+  /** Ends attempts to connect: no further link is made. `error` is `null` for an orderly end. */
+  stop(error: Error | null): void {
+    this.stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
+  }
+
   /** Calls `close` when `signal` aborts, until the channel has ended. */
   closeOnAbort(signal: AbortSignal | undefined, close: () => Promise<void>): void {
     if (signal === undefined) return;
@@ -103,6 +110,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   readonly #parts: ChannelParts;
   readonly #role: IpcStats["role"];
   #close: Promise<void> | null = null;
+  #isAborted = false;
 
   /** @ignore use `connectIpc` or `pairIpc` */
   constructor(role: IpcStats["role"], parts: ChannelParts) {
@@ -211,16 +219,24 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     return this.#close;
   }
 
-  /** Ends now. Every wait rejects with `reason`. */
-  abort(reason: Error): void {
-    this.#parts.stopping.abort(reason);
-    this.#parts.current.link?.abort(reason);
-    void this.leave("error", reason);
+  /**
+   * Ends now. Every wait rejects with `reason` when it is an `Error`, else with a `ClosedError`
+   * `ERR_CLOSED` whose cause it is. Idempotent.
+   */
+  abort(reason?: unknown): void {
+    this.#isAborted = true;
+    const error = abortError(reason);
+    this.#parts.stop(error);
+    this.#parts.current.link?.abort(error);
+    void this.leave("error", error);
   }
 
-  /** Closes in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  /**
+   * The same as {@linkcode close}; after an abort it waits for {@linkcode closed}, and never
+   * rejects.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#isAborted ? this.closed : this.close();
   }
 
   /**
@@ -234,7 +250,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
 
   async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
     const { current, statuses } = this.#parts;
-    this.#parts.isClosing = true;
+    this.#parts.stop(null);
     statuses.push("closing");
     current.refuse(null);
     this.stopAccepting();

@@ -5,15 +5,15 @@ import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { CLIENT_TLS_NAMES } from "../tls/option_names.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
 import { Backoff, type ReconnectOptions } from "../async/backoff.ts";
-import { pause } from "../async/pause.ts";
-import { ClosedError, ParleyError, TimeoutError } from "../errors.ts";
+import { keepConnected, type LinkEnd, type LoopEnd } from "../async/keep_connected.ts";
+import { ParleyError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import type { ClientTlsOptions } from "../tls/handshake/options.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { ChannelParts, IpcChannel } from "./channel.ts";
 import { openLink } from "./connect.ts";
-import type { Failure } from "./connect_failures.ts";
+import type { IpcLink } from "./link/link.ts";
 import type { IpcQueryHandler } from "./link/options.ts";
 import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
@@ -145,80 +145,60 @@ export class IpcClient extends IpcChannel {
     const late = connectTimeout(this.#dial.endpoint, connectTimeoutMs);
     const timer = connectTimeoutMs > 0 ? setTimeout(() => stop(late), connectTimeoutMs) : undefined;
     this.#parts.statuses.push("connecting");
-    try {
-      await this.#connect({ first: true });
-    } catch (error) {
+    const connected = Promise.withResolvers<null>();
+    const loop = this.#runConnectLoop(() => connected.resolve(null));
+    const end = await Promise.race([connected.promise, loop]);
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+    if (end !== null) {
+      const error = errorOf(end, this.#parts.stopping.signal);
       this.#end(error === late ? "timed-out" : "error", error as Error);
       throw error;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
     }
     this.#parts.closeOnAbort(signal, () => this.close());
-    this.#keeping = this.#keepUp();
+    this.#keeping = loop.then((end) => this.#onLoopEnd(end));
   }
 
-  /** Tries until a link is up; throws the error that ends the attempts. */
-  async #connect({ first }: { first: boolean }): Promise<void> {
+  /** Keeps a link up, and calls `onUp` for each. Resolves with why it ended. Never rejects. */
+  async #runConnectLoop(onUp: () => void): Promise<LoopEnd> {
     const { given, backoff } = this.#dial;
-    const { linkOptions, tally, stopping: { signal } } = this.#parts;
-    // The first connection is limited by its time, not by a number of attempts.
-    const delays = first || backoff === null
-      ? new Backoff({ ...RECONNECT_DEFAULTS, ...given.reconnect, maxAttempts: Infinity })
-      : backoff;
-    for (;;) {
-      let failure: Failure;
-      try {
-        const link = await openLink({ ...this.#dial, tls: given.tls, linkOptions, tally }, signal);
-        if (signal.aborted) {
-          link.abort(signal.reason);
-          throw signal.reason;
-        }
-        backoff?.connected(performance.now());
-        this.#parts.attach(link);
-        return;
-      } catch (error) {
-        if (signal.aborted) throw withCause(signal.reason, error);
-        failure = this.#parts.repeatedFailure.classify(error, { first, limited: true });
-      }
-      if (failure.final) throw failure.error;
-      const delayMs = failure.delayMs ?? delays.failed(failure.error, performance.now(), Math.random());
-      if (delayMs === null) throw failure.error;
-      await pause(delayMs, signal);
-      if (signal.aborted) throw withCause(signal.reason, failure.error);
-    }
+    const { linkOptions, tally, repeatedFailure, stopping: { signal } } = this.#parts;
+    return await keepConnected<IpcLink>({
+      signal,
+      backoff,
+      // The first connection is limited by its time, not by a number of attempts.
+      firstBackoff: new Backoff({ ...RECONNECT_DEFAULTS, ...given.reconnect, maxAttempts: Infinity }),
+      connect: () => openLink({ ...this.#dial, tls: given.tls, linkOptions, tally }, signal),
+      discard: (link) => link.abort(signal.reason),
+      use: (link) => this.#use(link, onUp),
+      classify: ({ phase, isFirst, error }) => {
+        // The server turned this client out, and would do so again.
+        if (phase === "link") return { error, isPermanent: isPermanentFailure(error) };
+        const failure = repeatedFailure.classify(error, { first: isFirst, limited: true });
+        return { error: failure.error, isPermanent: failure.final, delayMs: failure.delayMs };
+      },
+      onRetry: () => {}, // RepeatedFailure logs attempts that failed
+    });
   }
 
-  /** Watches the link, and connects again when it is lost. */
-  async #keepUp(): Promise<void> {
-    const { backoff } = this.#dial;
-    for (;;) {
-      const end = await this.#parts.watch(this.#parts.current.link!);
-      if (this.#parts.isClosing || this.#parts.stopping.signal.aborted) return;
-      const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
-      if (backoff === null) {
-        this.#parts.statuses.push("disconnected", details);
-        this.#end("disconnected", end.error);
-        return;
-      }
-      // The server turned this client out, and would do so again.
-      if (isPermanentFailure(end.error)) return this.#endForGood(end.error!);
-      this.#parts.statuses.push("reconnecting", details);
-      try {
-        const delayMs = backoff.failed(end.error, performance.now(), Math.random());
-        if (delayMs === null) throw end.error ?? new Error("Cannot reconnect");
-        await pause(delayMs, this.#parts.stopping.signal);
-        if (this.#parts.stopping.signal.aborted) return;
-        await this.#connect({ first: false });
-      } catch (error) {
-        if (!this.#parts.stopping.signal.aborted) this.#endForGood(error as Error);
-        return;
-      }
-    }
+  /** Uses a link until it ends. */
+  async #use(link: IpcLink, onUp: () => void): Promise<LinkEnd> {
+    const { statuses, stopping: { signal } } = this.#parts;
+    this.#parts.attach(link);
+    onUp();
+    const { error, unsentBytes } = await this.#parts.watch(link);
+    const details = { error: error ?? undefined, unsentBytes };
+    if (signal.aborted) return { error, wasUsed: false };
+    if (this.#dial.backoff === null) statuses.push("disconnected", details);
+    else if (!isPermanentFailure(error)) statuses.push("reconnecting", details);
+    return { error, wasUsed: false };
   }
 
-  /** No call waits for it: what ended it is reported. */
-  #endForGood(error: Error): void {
+  /** No call waits for another link: what ended the attempts is reported. */
+  #onLoopEnd(end: LoopEnd): void {
+    if (end.kind === "aborted") return;
+    if (end.kind === "notRetried") return this.#end("disconnected", end.error as Error | null);
+    const error = errorOf(end, this.#parts.stopping.signal) as Error | null ?? new Error("Cannot reconnect");
     this.#parts.resolved.reporter.report(error, "connect");
     this.#end("error", error);
   }
@@ -230,9 +210,7 @@ export class IpcClient extends IpcChannel {
   }
 
   #end(status: IpcStatus, error: Error | null): void {
-    this.#parts.stopping.abort(
-      error ?? new ClosedError("ERR_CLOSED", "Cannot connect: the client was closed"),
-    );
+    this.#parts.stop(error);
     this.#parts.end(status, error);
   }
 }
@@ -242,9 +220,23 @@ function connectTimeout(endpoint: Endpoint, timeoutMs: number): TimeoutError {
   return new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot connect to ${where} within ${timeoutMs} ms`);
 }
 
+/** Returns the error to end with. */
+function errorOf(end: LoopEnd, { reason }: AbortSignal): unknown {
+  switch (end.kind) {
+    case "aborted":
+      return withCause(reason, end.error);
+    case "policyFailed":
+      return end.mistake;
+    default:
+      return end.error;
+  }
+}
+
 /** Adds the last failure to the error of a time limit, because it says what was wrong. */
 function withCause(reason: unknown, cause: unknown): unknown {
-  if (reason instanceof ParleyError && cause !== reason && reason.cause === undefined) {
+  if (
+    reason instanceof ParleyError && cause !== undefined && cause !== reason && reason.cause === undefined
+  ) {
     Object.defineProperty(reason, "cause", { value: cause, configurable: true, writable: true });
   }
   return reason;

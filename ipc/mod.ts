@@ -43,3 +43,4 @@ export type { IpcLinkStats, IpcStats } from "../stats/data/snapshots.ts";
 export type { IpcErrorContext, IpcErrorHandler } from "./observe/reporter.ts";
 export type { EncryptionContext, EncryptionProvider } from "./secure/provider_link.ts";
 export type { HandshakeReason } from "./secure/hello.ts";
+export type { ServerState } from "../accept/server_state.ts";

@@ -1,6 +1,7 @@
 // Options of servers, clients and pairs, their defaults, and their check before any I/O.
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../options/check.ts";
 import { checkOptionNames } from "../options/names.ts";
+import { ClosedError } from "../errors.ts";
 import type { Logger } from "../log/logger.ts";
 import { checkName, type IpcAddressOptions } from "./endpoint/endpoint.ts";
 import { MAX_SECRETS, SecretKey } from "./endpoint/keys.ts";
@@ -263,4 +264,10 @@ export function refuseClose(
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/** Returns what waits reject with after an abort: the reason itself when it is an error. */
+export function abortError(reason: unknown): Error {
+  if (reason instanceof Error) return reason;
+  return new ClosedError("ERR_CLOSED", "Cannot go on: it was aborted on this side", { cause: reason });
 }

@@ -2,9 +2,9 @@
 import { isPermanentFailure } from "../client/permanent_failure.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { Backoff } from "../async/backoff.ts";
-import { pause } from "../async/pause.ts";
+import { keepConnected, type LinkEnd, type LoopEnd } from "../async/keep_connected.ts";
 import { ChannelParts, IpcChannel } from "./channel.ts";
-import { ClosedError, type ParleyError } from "../errors.ts";
+import type { ParleyError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
 import type { Incoming } from "../net/transport/transport.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
@@ -74,10 +74,15 @@ interface PeerParts {
   readonly onQuery: IpcQueryHandler;
 }
 
-/** The role of this process. `over` resolves when the roles must be decided anew. */
+/** What decides the role of this process: a link to the one that listens, or a place to listen. */
+type WonRole =
+  | { readonly role: "client"; readonly link: IpcLink }
+  | { readonly role: "server"; readonly claim: Claim };
+
+/** The current role. */
 type RoleState =
-  | { readonly role: "client"; readonly link: IpcLink; readonly over: Promise<LinkOutcome> }
-  | { readonly role: "server"; readonly acceptor: ClientAcceptor; readonly over: Promise<LinkOutcome> };
+  | { readonly role: "client" }
+  | { readonly role: "server"; readonly acceptor: ClientAcceptor };
 
 /** One process of a pair; {@linkcode pairIpc} makes it. Its calls may be made concurrently. */
 export class IpcPeer extends IpcChannel {
@@ -114,71 +119,84 @@ export class IpcPeer extends IpcChannel {
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#parts.statuses.push("connecting");
-    try {
-      this.#roleState = await this.#decide({ first: true });
-    } catch (error) {
+    const decided = Promise.withResolvers<null>();
+    const loop = this.#runRoleLoop(() => decided.resolve(null));
+    const end = await Promise.race([decided.promise, loop]);
+    signal?.removeEventListener("abort", onAbort);
+    if (end !== null) {
+      const error = end.kind === "aborted" ? this.#parts.stopping.signal.reason : errorOf(end);
       await this.leave("error", error as Error);
       throw error;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
     }
     this.#parts.closeOnAbort(signal, () => this.close());
-    void this.#keepUp();
+    void loop.then((end) => this.#onLoopEnd(end));
   }
 
-  /** Tries to connect, and to listen where no process does, until one of the two works. */
-  async #decide({ first }: { first: boolean }): Promise<RoleState> {
-    const { backoff } = this.#pairing;
-    const { signal } = this.#parts.stopping;
-    for (;;) {
-      let problem: unknown;
-      try {
-        return await this.#tryToConnect();
-      } catch (error) {
-        problem = error;
-      }
-      if (!signal.aborted && (problem as ParleyError).code === "ERR_CONNECT_REFUSED") {
-        try {
-          return await this.#tryToListen();
-        } catch (error) {
-          problem = error; // another process was faster: connect to it
-        }
-      }
-      signal.throwIfAborted();
-      const failure = this.#parts.repeatedFailure.classify(problem, { first, limited: false });
-      if (failure.final) throw failure.error;
-      const delayMs = failure.delayMs ?? backoff.failed(failure.error, performance.now(), Math.random());
-      if (delayMs === null) throw failure.error;
-      await pause(delayMs, signal);
-      signal.throwIfAborted();
-    }
+  /**
+   * Decides the roles, and decides them anew when the listening process has gone. Calls `onRole`
+   * for each role of this process. Resolves with why it ended. Never rejects.
+   */
+  #runRoleLoop(onRole: () => void): Promise<LoopEnd> {
+    const { backoff, given } = this.#pairing;
+    const { repeatedFailure, stopping: { signal } } = this.#parts;
+    return keepConnected<WonRole>({
+      signal,
+      // Delays are random: the processes must not all try at once.
+      backoff: given.reconnect === false ? null : backoff,
+      firstBackoff: backoff,
+      countsLinks: false, // a process that listens alone has no link yet
+      connect: () => this.#connectOrListen(),
+      discard: (won) => won.role === "client" ? won.link.abort(signal.reason) : won.claim.release(),
+      use: (won) => this.#play(won, onRole),
+      classify: ({ phase, isFirst, error }) => {
+        // A server turned this process out.
+        if (phase === "link") return { error, isPermanent: isPermanentFailure(error) };
+        const failure = repeatedFailure.classify(error, { first: isFirst, limited: false });
+        return { error: failure.error, isPermanent: failure.final, delayMs: failure.delayMs };
+      },
+      onRetry: () => {}, // RepeatedFailure logs attempts that failed
+    });
   }
 
-  async #tryToConnect(): Promise<RoleState> {
+  /** Connects, or listens where no process does. */
+  async #connectOrListen(): Promise<WonRole> {
+    const { given: { tls } } = this.#pairing;
     const { linkOptions, tally, stopping: { signal } } = this.#parts;
-    const tls = this.#pairing.given.tls?.client;
-    const link = await openLink({ ...this.#pairing, tls, linkOptions, tally }, signal);
-    if (signal.aborted) {
-      link.abort(signal.reason);
-      throw signal.reason;
+    try {
+      const link = await openLink({ ...this.#pairing, tls: tls?.client, linkOptions, tally }, signal);
+      return { role: "client", link };
+    } catch (error) {
+      if (signal.aborted || (error as ParleyError).code !== "ERR_CONNECT_REFUSED") throw error;
     }
-    const over = this.#parts.watch(link);
-    this.#roleState = { role: "client", link, over }; // before the status that goes with it
-    this.#attach(link);
-    return this.#roleState;
+    // Throws when another process was faster: the next attempt connects to it.
+    return { role: "server", claim: await claimEndpoint({ ...this.#pairing, tls: tls?.server }) };
   }
 
-  async #tryToListen(): Promise<RoleState> {
-    const { signal } = this.#parts.stopping;
-    const claim = await claimEndpoint({ ...this.#pairing, tls: this.#pairing.given.tls?.server });
-    if (signal.aborted) {
-      claim.release();
-      throw signal.reason;
+  /** Plays a role until the roles must be decided anew. */
+  async #play(won: WonRole, onRole: () => void): Promise<LinkEnd> {
+    const playing = won.role === "client" ? this.#connectTo(won.link) : this.#listen(won.claim);
+    onRole();
+    const { error, unsentBytes } = await playing;
+    const goesOn = !this.#parts.stopping.signal.aborted && !isPermanentFailure(error);
+    if (goesOn && this.#pairing.given.reconnect !== false) {
+      this.#roleState = null;
+      this.#parts.statuses.push("reconnecting", { error: error ?? undefined, unsentBytes });
     }
+    return { error, wasUsed: false };
+  }
+
+  /** Resolves when the link has ended. */
+  #connectTo(link: IpcLink): Promise<LinkOutcome> {
+    this.#roleState = { role: "client" }; // before the status that goes with it
+    this.#attach(link);
+    return this.#parts.watch(link);
+  }
+
+  /** Resolves when another process listens, or when a loss of the other process ends the pair. */
+  #listen(claim: Claim): Promise<LinkOutcome> {
     const over = Promise.withResolvers<LinkOutcome>();
     const acceptor = this.#receive(claim, over);
     void claim.lost.then(async (error) => {
-      // Another process listens: the roles are decided anew.
       const link = this.#parts.current.link;
       link?.abort(error);
       await link?.closed;
@@ -186,9 +204,9 @@ export class IpcPeer extends IpcChannel {
       over.resolve({ error, unsentBytes: 0, cutInside: false });
     });
     this.#parts.repeatedFailure.clear();
-    this.#roleState = { role: "server", acceptor, over: over.promise }; // before the status that goes with it
+    this.#roleState = { role: "server", acceptor }; // before the status that goes with it
     this.#parts.statuses.push("listening");
-    return this.#roleState;
+    return over.promise;
   }
 
   #receive(claim: Claim, over: PromiseWithResolvers<LinkOutcome>): ClientAcceptor {
@@ -197,7 +215,7 @@ export class IpcPeer extends IpcChannel {
     const onFrames = async (frames: FrameLink, _incoming: Incoming) => {
       const link = new IpcLink(frames, linkOptions);
       if (current.link !== null) await probe(current.link); // a link that does not read sees no end
-      if (current.link !== null || this.#parts.stopping.signal.aborted || this.#parts.isClosing) {
+      if (current.link !== null || this.#parts.stopping.signal.aborted) {
         const reason = current.link !== null ? ClosingReason.busy : ClosingReason.done;
         tally.counters.connectionsRefused++;
         await link.refuse(reason, resolved.handshakeTimeoutMs).catch(() => {});
@@ -206,7 +224,7 @@ export class IpcPeer extends IpcChannel {
       this.#attach(link);
       link.start();
       const end = await this.#parts.watch(link);
-      if (this.#parts.isClosing) return;
+      if (this.#parts.stopping.signal.aborted) return;
       if (given.reconnect === false) over.resolve(end);
       else {this.#parts.statuses.push("listening", {
           error: end.error ?? undefined,
@@ -225,31 +243,13 @@ export class IpcPeer extends IpcChannel {
     this.#parts.attach(link);
   }
 
-  /** Decides the roles anew whenever the listening process has gone. */
-  async #keepUp(): Promise<void> {
-    const { backoff, given } = this.#pairing;
-    const { signal } = this.#parts.stopping;
-    try {
-      for (;;) {
-        const end = await this.#roleState!.over;
-        if (this.#parts.isClosing || signal.aborted) return;
-        const details = { error: end.error ?? undefined, unsentBytes: end.unsentBytes };
-        if (given.reconnect === false) return await this.leave("disconnected", end.error);
-        if (isPermanentFailure(end.error)) throw end.error; // turned out by a server
-        this.#roleState = null;
-        this.#parts.statuses.push("reconnecting", details);
-        // A random moment: the others must not all try at once.
-        const delayMs = backoff.failed(end.error, performance.now(), Math.random());
-        if (delayMs === null) throw end.error ?? new Error("Cannot connect again");
-        await pause(delayMs, signal);
-        if (signal.aborted) return;
-        this.#roleState = await this.#decide({ first: false });
-      }
-    } catch (error) {
-      if (this.#parts.isClosing || signal.aborted) return;
-      this.#parts.resolved.reporter.report(error, "connect");
-      await this.leave("error", error as Error);
-    }
+  /** No call waits for another role: what ended the attempts is reported. */
+  async #onLoopEnd(end: LoopEnd): Promise<void> {
+    if (end.kind === "aborted") return;
+    if (end.kind === "notRetried") return await this.leave("disconnected", end.error as Error | null);
+    const error = errorOf(end) as Error | null ?? new Error("Cannot connect again");
+    this.#parts.resolved.reporter.report(error, "connect");
+    await this.leave("error", error);
   }
 
   /** @ignore lets no other process in */
@@ -259,11 +259,14 @@ export class IpcPeer extends IpcChannel {
 
   /** @ignore leaves the pair */
   protected async leave(status: IpcStatus, error: Error | null): Promise<void> {
-    this.#parts.stopping.abort(
-      error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"),
-    );
+    this.#parts.stop(error);
     this.stopAccepting();
     if (this.#roleState?.role === "server") await this.#roleState.acceptor.finished();
     this.#parts.end(status, error);
   }
+}
+
+/** Returns why the attempts ended. */
+function errorOf(end: LoopEnd): unknown {
+  return end.kind === "policyFailed" ? end.mistake : end.error;
 }

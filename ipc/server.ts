@@ -1,4 +1,5 @@
 // listenIpc(): the listening endpoint of a channel, and the messages of all its clients.
+import type { ServerState } from "../accept/server_state.ts";
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import { callHook } from "../log/call_hook.ts";
@@ -23,7 +24,13 @@ import { observeServer } from "./observe/server_telemetry.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { IpcTally } from "./observe/tally.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
-import { type IpcCommonOptions, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
+import {
+  abortError,
+  type IpcCommonOptions,
+  refuseClose,
+  type ResolvedIpcOptions,
+  resolveIpcOptions,
+} from "./options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
@@ -132,6 +139,8 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   readonly name: string;
   /** Where it listens, with the real port. */
   readonly addr: Address;
+  /** Resolved: {@linkcode listenIpc} returns when the server listens, and rejects when it cannot. */
+  readonly ready: Promise<void> = Promise.resolve();
   /** Resolves when the server has ended for good. Never rejects. */
   readonly finished: Promise<void>;
   readonly #parts: ServerParts;
@@ -181,6 +190,12 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const onAbort = () => void this.shutdown().catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });
     void this.finished.then(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** `listening` while it takes clients, `draining` while it shuts down, `stopped` after that. */
+  get state(): ServerState {
+    if (this.status === "closed") return "stopped";
+    return this.status === "closing" ? "draining" : "listening";
   }
 
   /** What the server is doing: `listening` without clients, `connected` with some. */
@@ -287,16 +302,21 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     return this.#close;
   }
 
-  /** Ends now. Every wait at a client rejects with `reason`. */
-  abort(reason: Error): void {
+  /**
+   * Ends now: frees the channel, and cuts every client. Every wait at a client rejects with
+   * `reason` when it is an `Error`, else with a `ClosedError` `ERR_CLOSED` whose cause it is.
+   * {@linkcode finished} resolves when it is done. Idempotent.
+   */
+  abort(reason?: unknown): void {
     this.#acceptor.stop();
-    for (const client of this.#clients.values()) client.abort(reason);
+    const error = abortError(reason);
+    for (const client of this.#clients.values()) client.abort(error);
     void this.shutdown().catch(() => {});
   }
 
-  /** Closes in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
+  /** The same as {@linkcode shutdown}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
   }
 
   /** Serves one client to its end. Never rejects. */

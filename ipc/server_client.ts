@@ -8,7 +8,7 @@ import type { LinkLimits } from "./link/options.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { IpcQueryContext } from "./link/query_context.ts";
 import type { IpcTally } from "./observe/tally.ts";
-import { CLIENT_CLOSE_NAMES, refuseClose } from "./options.ts";
+import { abortError, CLIENT_CLOSE_NAMES, refuseClose } from "./options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import { sendMessage, sendQuery } from "./sending.ts";
@@ -62,6 +62,7 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   /** @ignore between the server and its client */
   readonly link: IpcLink;
   readonly #host: ClientHost;
+  #isAborted = false;
 
   /** @ignore part of a server */
   constructor(frames: FrameLink, remoteAddr: Address, host: ClientHost) {
@@ -148,14 +149,21 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return this.link.close(forGood ? { ...rest, reason: ClosingReason.turnedOut } : rest);
   }
 
-  /** Ends now. Every wait rejects with `reason`. */
-  abort(reason: Error): void {
-    this.link.abort(reason);
+  /**
+   * Ends now. Every wait rejects with `reason` when it is an `Error`, else with a `ClosedError`
+   * `ERR_CLOSED` whose cause it is. Idempotent.
+   */
+  abort(reason?: unknown): void {
+    this.#isAborted = true;
+    this.link.abort(abortError(reason));
   }
 
-  /** Closes in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  /**
+   * The same as {@linkcode close}; after an abort it waits for {@linkcode closed}, and never
+   * rejects.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#isAborted ? this.closed : this.close();
   }
 }
 

@@ -1,34 +1,30 @@
 // join(): the joining side of the wire: one session with a server, kept up.
 import type { CloseOptions } from "../options/close.ts";
 import { Backoff } from "../async/backoff.ts";
-import { resolveConnectOptions, type ResolvedConnectOptions } from "../client/options.ts";
+import { keepConnected, type LinkEnd, type Retry } from "../async/keep_connected.ts";
+import { checkDialOptions } from "../client/check_dial.ts";
+import { resolveConnectOptions } from "../client/options.ts";
+import { isPermanentFailure } from "../client/permanent_failure.ts";
 import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
-import { dial, type DialStage } from "../net/dial.ts";
-import { hungAt } from "../net/socket/stages.ts";
-import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
-import { resolveClientTls } from "../tls/load.ts";
-import { timeLimit, withDeadline } from "../async/deadline.ts";
-import { pause } from "../async/pause.ts";
+import { timeLimit } from "../async/deadline.ts";
 import { checkName, checkToken } from "./protocol/frames.ts";
 import type { EstablishedSession } from "./session/established.ts";
-import { handshakeAsClient } from "./session/handshake.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
+import { attemptJoin, type JoinAttempt } from "./join_attempt.ts";
 import { JoinHost } from "./join_host.ts";
 import { Link } from "./session/link.ts";
 import { MAX_STREAMS, resolveWire } from "./plan.ts";
 import type { JoinOptions } from "./options.ts";
 import { PeerList } from "./peer_list.ts";
 import { nameStream } from "./protocol/refusals.ts";
-import { Rejoin } from "./rejoin.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { WireTally } from "./observe/tally.ts";
 import { checkOpen, type OpenOptions, openStream, type Wanted } from "./session/open_stream.ts";
 import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
-import { joinMeasured } from "./session/telemetry.ts";
 import { Waiters } from "../async/waiters.ts";
 import type { WaitOptions } from "../async/wait.ts";
 
@@ -92,9 +88,8 @@ export class JoinedWire implements AsyncDisposable {
   /** Resolves when all is over: with the error that ended it, `undefined` after `close`. Never rejects. */
   readonly closed: Promise<unknown>;
   readonly #options: JoinOptions;
-  readonly #connect: ResolvedConnectOptions<unknown>;
-  readonly #wire: ReturnType<typeof resolveWire>;
-  readonly #rejoin: Rejoin;
+  readonly #attempt: JoinAttempt;
+  readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;
   readonly #handlers = new HandlerTable(this, () => this.#link?.control.announceNames());
   readonly #peers = new PeerList();
@@ -118,21 +113,21 @@ export class JoinedWire implements AsyncDisposable {
   constructor(options: JoinOptions) {
     const { identity, token = "", reconnect, signal } = options;
     this.#options = options;
-    this.#connect = resolveConnectOptions(options);
-    this.#wire = resolveWire(ACTION, options, "client");
+    const connect = resolveConnectOptions(options);
+    const wire = resolveWire(ACTION, options, "client");
+    this.#attempt = { connect, wire, identity, token, names: () => this.#handlers.names };
     checkName(ACTION, "identity", identity);
     checkToken(ACTION, token);
     for (const name of ["authorize", "onRetry", "onPeers"] as const) {
       if (options[name] !== undefined) checkFunction(ACTION, name, options[name]);
     }
-    const backoff = reconnect === false ? null : new Backoff(reconnect);
+    this.#backoff = reconnect === false ? null : new Backoff(reconnect);
     this.#reporter = new WireReporter(options);
-    this.#rejoin = new Rejoin(backoff, this.#reporter, (info) => options.onRetry?.(info));
     for (const [name, handler] of Object.entries(options.handlers ?? {})) this.#handlers.set(name, handler);
     this.#host = new JoinHost({
       options,
       handlers: this.#handlers,
-      maxHandlers: this.#wire.maxHandlers,
+      maxHandlers: wire.maxHandlers,
       tally: this.#tally,
       reporter: this.#reporter,
       peers: this.#peers,
@@ -282,19 +277,12 @@ export class JoinedWire implements AsyncDisposable {
     }
   }
 
-  /** Joins, waits for the end of the session, and joins again. Never rejects. */
+  /** Keeps a session up, and then ends. Never rejects. */
   async #keepUp(): Promise<void> {
     await Promise.resolve();
     const { signal } = this.#ending;
     this.#tally.start();
-    const mistake = await this.#rejoin.started(this.#connect);
-    let error = mistake;
-    while (!signal.aborted && mistake === undefined) {
-      error = await this.#runSession();
-      const delayMs = this.#host.dismissed === undefined ? this.#rejoin.decide(error, signal) : null;
-      if (delayMs === null) break;
-      await pause(delayMs, signal);
-    }
+    const error = await this.#runConnectLoop();
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#status = "closed";
     this.#tally.stop();
@@ -306,33 +294,59 @@ export class JoinedWire implements AsyncDisposable {
     this.#closed.resolve(signal.aborted ? undefined : error);
   }
 
-  /** Runs one session, from dialling to its end. Returns why there was none, or why it was lost. */
-  async #runSession(): Promise<unknown> {
+  /** Joins, and joins again. Returns why the last session or attempt ended. Never rejects. */
+  async #runConnectLoop(): Promise<unknown> {
     const { signal } = this.#ending;
-    let established: EstablishedSession;
+    try {
+      await checkDialOptions(this.#attempt.connect);
+    } catch (mistake) {
+      this.#reporter.report(mistake, { phase: "connect" });
+      return mistake;
+    }
+    // As it came: `undefined` when the server ended the session in order.
+    let lastError: unknown;
+    const end = await keepConnected<EstablishedSession>({
+      signal,
+      backoff: this.#backoff,
+      connect: () => this.#establish(),
+      discard: ({ mux }) => (mux.abort(signal.reason), mux.closed),
+      use: (established) => this.#use(established),
+      classify: ({ error }) => {
+        lastError = error;
+        return {
+          error: error ?? new ClosedError("ERR_CLOSED", "The server closed the session"),
+          isPermanent: this.#host.dismissed !== undefined || isPermanentFailure(error),
+        };
+      },
+      onRetry: (retry) => this.#announceRetry(retry),
+    });
+    if (end.kind === "policyFailed") this.#reporter.report(end.mistake, { phase: "hook" });
+    return end.kind === "notRetried" ? end.error : lastError;
+  }
+
+  /** Makes one attempt to join; counts and reports it when it fails. */
+  async #establish(): Promise<EstablishedSession> {
+    const { signal } = this.#ending;
     const startedMs = performance.now();
     this.#tally.counters.connectAttempts++;
     try {
-      if (lookForTelemetry()) await loadTelemetry();
-      const { target } = this.#connect;
-      const join = () => this.#join(signal);
-      established = await (telemetryOn() ? joinMeasured(serverLabels(target), this.identity, join) : join());
+      const established = await attemptJoin(this.#attempt, signal);
       this.#tally.handshakes.add(performance.now() - startedMs);
+      return established;
     } catch (error) {
-      if (signal.aborted) return error;
-      this.#tally.counters.connectFailures++;
-      this.#reporter.report(error, { phase: "connect" });
-      return error;
+      if (!signal.aborted) {
+        this.#tally.counters.connectFailures++;
+        this.#reporter.report(error, { phase: "connect" });
+      }
+      throw error;
     }
-    if (signal.aborted) {
-      established.mux.abort(signal.reason);
-      await established.mux.closed;
-      return signal.reason;
-    }
+  }
+
+  /** Uses a session until it ends. */
+  async #use(established: EstablishedSession): Promise<LinkEnd> {
     const link = this.#link = new Link(established, this.#host);
     const closed = this.#tally.opened(link);
     this.#status = "connected";
-    this.#rejoin.connected();
     const running = link.run();
     this.#fit(link);
     this.#linkUp.resolve(link);
@@ -341,33 +355,19 @@ export class JoinedWire implements AsyncDisposable {
     this.#reporter.guard(() => this.#options.onOpen?.(link.session));
     await running;
     const error = await link.closed;
-    if (closed()) this.#rejoin.used();
+    const wasUsed = closed();
     this.#link = null;
     this.#status = "reconnecting";
     if (this.#peers.clear()) this.#host.announcePeers();
     this.#reporter.closed(link.session, error);
     this.#reporter.guard(() => this.#options.onClose?.(link.session, error));
-    return error;
+    return { error, wasUsed };
   }
 
-  async #join(signal: AbortSignal): Promise<EstablishedSession> {
-    const { target, targetText, timeoutMs, noDelay, keepAlive, given } = this.#connect;
-    const { identity, token = "" } = this.#options;
-    let at = hungAt("files");
-    const onStage = (stage: DialStage) => at = hungAt(stage);
-    const late = (ms: number) =>
-      new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot join ${targetText} within ${ms} ms: ${at}`);
-    return await withDeadline({ signal, timeoutMs, late }, async (signal) => {
-      const tls = given.tls === undefined ? undefined : await resolveClientTls(given.tls);
-      const transport = await dial({ ...target, tls }, { signal, noDelay, keepAlive, onStage });
-      at = "the hub has not answered the greeting";
-      if (signal.aborted) {
-        transport.close();
-        throw signal.reason;
-      }
-      const streams = this.#handlers.names;
-      return await handshakeAsClient(transport, { identity, token, streams }, { ...this.#wire, signal });
-    });
+  #announceRetry(retry: Retry): void {
+    const fields = { ...retry };
+    this.#reporter.events.tell({ level: "warn", kind: "retry", message: "Joining again", fields });
+    this.#reporter.guard(() => this.#options.onRetry?.(retry));
   }
 
   /** A hub that allows a pair more streams than this side takes by default: takes as many. */

@@ -133,6 +133,17 @@ Deno.test("keepConnected gives up after maxAttempts in a row, and any link start
   bed.assertEnd({ kind: "gaveUp", error: REFUSED });
 });
 
+Deno.test("keepConnected without countsLinks gives up although links come up in between", async () => {
+  const bed = new Bed();
+  bed.run({ minDelayMs: 1, maxDelayMs: 1, maxAttempts: 1 }, { countsLinks: false });
+  await bed.link();
+  await bed.lose();
+  await bed.clock.advance(1);
+  await bed.link();
+  await bed.lose();
+  bed.assertEnd({ kind: "gaveUp", error: LOST });
+});
+
 Deno.test("keepConnected without a backoff ends with the first failure as it came", async () => {
   const refused = new Bed();
   refused.run(null);
