@@ -214,8 +214,8 @@ export class TransportListener implements AsyncDisposable, AsyncIterable<Transpo
 
   /**
    * Stops listening, and closes what was not taken: handshakes under way, and transports that wait.
-   * Iterations end. Resolves when the descriptors are free: there is nothing that takes long, whatever `timeoutMs`.
-   * Idempotent.
+   * Iterations end. Resolves when the descriptors are free: there is nothing that takes long,
+   * whatever `timeoutMs`. Idempotent.
    *
    * @throws {TypeError | RangeError} when an option is wrong
    */

@@ -142,8 +142,8 @@ export class StatsPage implements AsyncDisposable {
   }
 
   /**
-   * Closes the page and all its connections: there is nothing to wait for, whatever `timeoutMs`. Resolves when the
-   * descriptors are free. Idempotent.
+   * Closes the page and all its connections: there is nothing to wait for, whatever `timeoutMs`.
+   * Resolves when the descriptors are free. Idempotent.
    *
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */

@@ -113,7 +113,8 @@ export class WireSession implements AsyncDisposable {
   }
 
   /**
-   * Ends the session in order: no new streams, open ones finish, within 10 s unless `timeoutMs` is given. Idempotent.
+   * Ends the session in order: no new streams, open ones finish, within 10 s unless `timeoutMs` is
+   * given. Idempotent.
    *
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when streams were cut as the time ran out
    * @throws {ParleyError} what ended the session, when that came before everything was done
@@ -127,7 +128,10 @@ export class WireSession implements AsyncDisposable {
     this.#link.abort(reason);
   }
 
-  /** The same as {@linkcode close}; waits for {@linkcode closed} when the session has ended by itself or by an abort. */
+  /**
+   * The same as {@linkcode close}; waits for {@linkcode closed} when the session has ended by
+   * itself or by an abort.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await (this.status === "closed" ? this.closed : this.close());
   }

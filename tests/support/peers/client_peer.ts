@@ -43,7 +43,10 @@ export class ClientPeer implements AsyncDisposable {
     return this.#server?.stats().overall.connectionsOpened ?? 0;
   }
 
-  /** Listens, on the same port as before: again when another connection of this machine has it for a moment. */
+  /**
+   * Listens, on the same port as before: again when another connection of this machine has it for a
+   * moment.
+   */
   async listen(): Promise<void> {
     await until("the port is free", async () => {
       const error = await this.#listen().catch((error) => error);
