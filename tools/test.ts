@@ -1,9 +1,11 @@
 // Runs every test and every documented example: one process for each processor, then what measures
 // time, alone.
 //
-// With arguments it is `deno test --doc` and hands them on: a path, --filter, --shuffle.
+// With `--no-check` alone it leaves out the types, which the gate has checked before. With other
+// arguments it is `deno test --doc` and hands them on: a path, --filter, --shuffle.
 
 import { availableParallelism } from "node:os";
+import { findExamples, writeExamples } from "./examples.ts";
 import { findFiles, ROOT } from "./source_files.ts";
 import { addCounts, type Counts, countsOf, NO_COUNTS, summaryLine, withoutSummary } from "./test_summary.ts";
 
@@ -25,8 +27,11 @@ const ALONE: readonly string[] = [
  */
 const OWN_TASKS: readonly string[] = ["tests/balancers/"];
 
-/** Most files of one process; each costs a start, and the last ones to end should not be long. */
-const FILES_AT_ONCE = 6;
+/** Rooms of tests that take long: they come first, so that none of them runs alone at the end. */
+const LONG: readonly string[] = ["tests/models", "tests/cli", "tests/ipc", "tests/net"];
+
+/** Most files of one process; each process costs a start, and the last ones to end should not be long. */
+const FILES_AT_ONCE = 8;
 
 /** Longest time in ms that one process may run, so that a hanging one is reported. */
 const LIMIT_MS = 480_000;
@@ -34,7 +39,8 @@ const LIMIT_MS = 480_000;
 /** What one process runs. */
 interface Batch {
   readonly name: string;
-  readonly args: readonly string[];
+  /** A module with tests. */
+  readonly path: string;
 }
 
 interface BatchResult {
@@ -42,26 +48,37 @@ interface BatchResult {
   readonly output: string;
 }
 
-/** Test files of each folder in small batches. */
-function fileBatches(): Batch[] {
+/**
+ * Test files of each room in small batches, each by a module in `folder` that imports them: Deno
+ * starts anew for each file that it is given, and most of what a test file costs is to load the
+ * library.
+ */
+function fileBatches(folder: string): Batch[] {
+  const isOurs = (path: string) =>
+    !ALONE.includes(path) && !OWN_TASKS.some((start) => path.startsWith(start));
   const byFolder = Map.groupBy(
-    findFiles("_test.ts").filter((path) =>
-      !ALONE.includes(path) && !OWN_TASKS.some((folder) => path.startsWith(folder))
-    ),
-    (path) => path.slice(0, path.lastIndexOf("/")),
+    findFiles("_test.ts").filter(isOurs),
+    (path) => path.split("/").slice(0, -1).slice(0, 2).join("/"),
   );
-  return [...byFolder].flatMap(([folder, files]) =>
-    Array.from({ length: Math.ceil(files.length / FILES_AT_ONCE) }, (_, i) => ({
-      name: folder,
-      args: files.slice(i * FILES_AT_ONCE, (i + 1) * FILES_AT_ONCE),
-    }))
-  );
+  const rank = (name: string) => LONG.includes(name) ? LONG.indexOf(name) : LONG.length;
+  const folders = [...byFolder].sort(([a], [b]) => rank(a) - rank(b));
+  return folders.flatMap(([name, files]) => {
+    const count = Math.ceil(files.length / FILES_AT_ONCE);
+    return Array.from({ length: count }, (_, i) => {
+      const path = `${folder}/${name.replaceAll("/", "_")}_${i}_test.ts`;
+      const imports = files.filter((_, at) => at % count === i).map((file) =>
+        `import "${new URL(file, ROOT)}";\n`
+      );
+      Deno.writeTextFileSync(path, imports.join(""));
+      return { name, path };
+    });
+  });
 }
 
-async function runBatch({ name, args }: Batch): Promise<BatchResult> {
+async function runBatch({ name, path }: Batch): Promise<BatchResult> {
   const start = performance.now();
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", ...args],
+    args: ["test", "-A", "--no-check", "--config", "deno.json", path],
     cwd: ROOT,
     env: { NO_COLOR: "1" }, // the summaries are read
     stdin: "null",
@@ -97,22 +114,31 @@ async function forward(args: readonly string[]): Promise<boolean> {
   return success;
 }
 
-async function testAll(): Promise<boolean> {
+async function testAll(hasTypes: boolean): Promise<boolean> {
   const start = performance.now();
   // Loads what is needed and checks all types, those of the examples too, once.
-  if (!await forward(["--no-run"])) return false;
-  const examples: Batch = { name: "examples in the documentation", args: ["--doc", "--ignore=tests", "."] };
-  // One more than there are processors: tests wait half of their time, for timers, other processes
-  // and the kernel.
-  const results = await runAll([examples, ...fileBatches()], availableParallelism() + 1);
-  results.push(...await runAll(ALONE.map((path) => ({ name: path, args: [path] })), 1));
+  if (!hasTypes && !await forward(["--no-run"])) return false;
+  const folder = Deno.makeTempDirSync({ prefix: "parley-test-" });
+  const results = await runBatches(folder).finally(() => Deno.removeSync(folder, { recursive: true }));
   for (const { output } of results) if (output !== "") console.error(output.trimEnd());
   const counts = results.map((result) => result.counts).reduce(addCounts, NO_COUNTS);
   console.log(`\n${summaryLine(counts, performance.now() - start)}`);
   return counts.failed === 0;
 }
 
+/** Runs everything; its modules are written to `folder`. */
+async function runBatches(folder: string): Promise<BatchResult[]> {
+  const examples = { name: "examples in the documentation", path: writeExamples(findExamples(), folder) };
+  // One more than there are processors: tests wait half of their time, for timers, other processes
+  // and the kernel.
+  const results = await runAll([...fileBatches(folder), examples], availableParallelism() + 1);
+  results.push(...await runAll(ALONE.map((path) => ({ name: path, path })), 1));
+  return results;
+}
+
 if (import.meta.main) {
-  const ok = Deno.args.length > 0 ? await forward(["-A", ...Deno.args]) : await testAll();
+  const hasTypes = Deno.args.length === 1 && Deno.args[0] === "--no-check";
+  const runsAll = Deno.args.length === 0 || hasTypes;
+  const ok = runsAll ? await testAll(hasTypes) : await forward(["-A", ...Deno.args]);
   if (!ok) Deno.exit(1);
 }

@@ -65,9 +65,9 @@ Deno.test("parley ends with 2 and a hint for what it does not know", async () =>
     [["demo", "--text"], `parley demo: Option "--text" needs a value\nTry "parley demo --help"\n`],
     [["demo", "now"], `parley demo: Unexpected argument "now"\nTry "parley demo --help"\n`],
   ];
-  for (const [args, stderr] of cases) {
+  await Promise.all(cases.map(async ([args, stderr]) => {
     assertEquals(await runProgram(MAIN, args), { code: 2, stdout: "", stderr });
-  }
+  }));
 });
 
 Deno.test("parley help COMMAND is the same as its --help", async () => {

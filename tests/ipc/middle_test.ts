@@ -56,8 +56,14 @@ class Stage implements AsyncDisposable {
     await this.#dir[Symbol.asyncDispose]();
   }
 
-  /** Lets the client talk through a middle; returns how that ended, and what the server sent. */
-  async talk(plan: Plan): Promise<{ event: ChildEvent; sentBytes: number; connections: number }> {
+  /**
+   * Lets the client talk through a middle; returns how that ended, and what the server sent.
+   * With patience where all is well.
+   */
+  async talk(
+    plan: Plan,
+    how: "patiently" | "briefly" = "briefly",
+  ): Promise<{ event: ChildEvent; sentBytes: number; connections: number }> {
     await using middle = new Middle(
       `${this.#dir.path}/m${this.#middles++}`,
       `${this.#dir.path}/real.sock`,
@@ -71,7 +77,7 @@ class Stage implements AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     })();
-    await this.client.tell(middle.path);
+    await this.client.tell(how === "patiently" ? `patiently ${middle.path}` : middle.path);
     const event = await settles("the client's end", ended, 30_000);
     return { event, sentBytes: middle.fromServerBytes, connections: middle.connections };
   }
@@ -96,7 +102,7 @@ Deno.test("a middleman who only passes on is not noticed, whatever pieces he mak
   await using stage = await Stage.make();
   const slices: Change = (unit) => [unit.subarray(0, 1), unit.subarray(1, 7), unit.subarray(7)];
   for (const plan of [{}, { client: slices, server: slices }]) {
-    const { event } = await stage.talk(plan);
+    const { event } = await stage.talk(plan, "patiently");
     assertEquals(event["ok"], true, JSON.stringify(event));
   }
   stage.assertNothingWrong();
@@ -106,7 +112,8 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   await using stage = await Stage.make();
   const seen: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] };
   const record = (side: "client" | "server"): Change => (unit) => (seen[side].push(unit), unit);
-  assertEquals((await stage.talk({ client: record("client"), server: record("server") })).event["ok"], true);
+  const { event } = await stage.talk({ client: record("client"), server: record("server") }, "patiently");
+  assertEquals(event["ok"], true, JSON.stringify(event));
   const old = (side: "client" | "server", from: number): Change => (unit, i) =>
     i >= from ? seen[side][i] ?? [] : unit;
   const swapKey = (side: "client" | "server"): Change =>

@@ -1,6 +1,6 @@
 // The statistics page in a real browser: what users see, and what no page can make it do.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Connection } from "@parley/parley";
+import type { Connection, Server } from "@parley/parley";
 import { serveStats, type StatsPage, type WireStats } from "@parley/parley/stats";
 import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/programs/browser.ts";
 import { ask, echo, started } from "../support/peers/servers.ts";
@@ -175,6 +175,71 @@ async function checkAccessible(view: BrowserPage): Promise<void> {
   }
 }
 
+/** What the keyboard reaches, and what it reads there. */
+async function checkKeyboard(view: BrowserPage): Promise<void> {
+  assertEquals((await tabThrough(view, 7)).map((name) => name.replace(/:.*/, "")), [
+    "Skip to the statistics",
+    "",
+    "Sources",
+    "orders",
+    await view.evaluate("document.querySelector('#source-1 h2').textContent"),
+    "Throughput over the last 5 minutes",
+    "Messages over the last 5 minutes",
+  ]);
+  await view.press("ArrowLeft", 37);
+  await view.until(
+    "/^\\d\\d:\\d\\d:\\d\\d · in /.test(document.querySelector('.readout:not([hidden])')?.textContent)",
+  );
+}
+
+/** On large and small screens, by day and by night: nothing scrolls sideways, all can be read. */
+async function checkLooks(view: BrowserPage): Promise<void> {
+  for (const size of [DESKTOP, PHONE]) {
+    for (const scheme of ["light", "dark"] as const) {
+      await view.resize(size);
+      await view.prefer(scheme);
+      const { width } = size;
+      await view.until(`innerWidth === ${width}`);
+      assertEquals(
+        await view.evaluate("document.documentElement.scrollWidth"),
+        width,
+        "It scrolls sideways",
+      );
+      const { ratio, text } = await view.evaluate<{ ratio: number; text: string }>(LEAST_CONTRAST);
+      assert(ratio >= 4.5, `${scheme}: contrast ${ratio} of "${text}"`);
+    }
+  }
+}
+
+/** The page follows a drain to its end. */
+async function checkDrain(view: BrowserPage, server: Server, release: () => void): Promise<void> {
+  const drained = server.shutdown();
+  await view.until("document.querySelector('#source-0 .lamp').textContent === 'draining'");
+  assertEquals(
+    await view.evaluate("document.getElementById('live').textContent"),
+    "Live: orders is draining",
+  );
+  release();
+  await drained;
+  await view.until("document.querySelector('#source-0 .lamp').textContent === 'stopped'");
+  assertEquals(await view.evaluate("document.getElementById('ready').textContent"), "Not ready");
+  assertEquals(
+    await view.evaluate("document.getElementById('live').textContent"),
+    "Live: orders is stopped",
+  );
+}
+
+/** The page says so when nothing answers any more. */
+async function checkSilence(view: BrowserPage): Promise<void> {
+  await view.until(
+    "/^No answer since .*: trying again$/.test(document.getElementById('live').textContent)",
+  );
+  assert(
+    Number(await view.evaluate("getComputedStyle(document.querySelector('main')).opacity")) < 1,
+    "It is not dimmed",
+  );
+}
+
 Deno.test({
   name: "the statistics page is live, draws, is accessible, stays at home and runs nothing of a peer's" +
     noBrowser,
@@ -209,60 +274,13 @@ Deno.test({
     }
     await checkHarmless(view);
     await checkAccessible(view);
-    assertEquals((await tabThrough(view, 7)).map((name) => name.replace(/:.*/, "")), [
-      "Skip to the statistics",
-      "",
-      "Sources",
-      "orders",
-      await view.evaluate("document.querySelector('#source-1 h2').textContent"),
-      "Throughput over the last 5 minutes",
-      "Messages over the last 5 minutes",
-    ]);
-    await view.press("ArrowLeft", 37);
-    await view.until(
-      "/^\\d\\d:\\d\\d:\\d\\d · in /.test(document.querySelector('.readout:not([hidden])')?.textContent)",
-    );
-
-    for (const size of [DESKTOP, PHONE]) {
-      for (const scheme of ["light", "dark"] as const) {
-        await view.resize(size);
-        await view.prefer(scheme);
-        const { width } = size;
-        await view.until(`innerWidth === ${width}`);
-        assertEquals(
-          await view.evaluate("document.documentElement.scrollWidth"),
-          width,
-          "It scrolls sideways",
-        );
-        const { ratio, text } = await view.evaluate<{ ratio: number; text: string }>(LEAST_CONTRAST);
-        assert(ratio >= 4.5, `${scheme}: contrast ${ratio} of "${text}"`);
-      }
-    }
-
-    const drained = test.server.shutdown();
-    await view.until("document.querySelector('#source-0 .lamp').textContent === 'draining'");
-    assertEquals(
-      await view.evaluate("document.getElementById('live').textContent"),
-      "Live: orders is draining",
-    );
-    release.resolve();
-    await drained;
-    await view.until("document.querySelector('#source-0 .lamp').textContent === 'stopped'");
-    assertEquals(await view.evaluate("document.getElementById('ready').textContent"), "Not ready");
-    assertEquals(
-      await view.evaluate("document.getElementById('live').textContent"),
-      "Live: orders is stopped",
-    );
+    await checkKeyboard(view);
+    await checkLooks(view);
+    await checkDrain(view, test.server, release.resolve);
     assertEquals(view.complaints, []);
     assertEquals(view.requests.filter((url) => !url.startsWith(page.url)), []);
     await page.shutdown();
-    await view.until(
-      "/^No answer since .*: trying again$/.test(document.getElementById('live').textContent)",
-    );
-    assert(
-      Number(await view.evaluate("getComputedStyle(document.querySelector('main')).opacity")) < 1,
-      "It is not dimmed",
-    );
+    await checkSilence(view);
     await Promise.all(conns.map((conn) => conn.close()));
   },
 });

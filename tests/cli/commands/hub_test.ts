@@ -83,6 +83,56 @@ function serveWeb(finish: Promise<void>) {
   });
 }
 
+type Get = (path: string) => Promise<Response>;
+
+async function checkRules(files: Files, hub: Program, toWeb: Program, get: Get): Promise<void> {
+  // A rule that is gone holds for the next stream.
+  files.writeRules("home shop tcp:*");
+  hub.kill("SIGHUP");
+  await hub.said(/read anew/);
+  await assertRejects(() => get("/big"));
+  await toWeb.said(/not brought through.*--allow 'home:office:tcp:web'/);
+  files.writeRules("home office tcp:web", "home shop tcp:*");
+  hub.kill("SIGHUP");
+  await until("the rule is back", () => hub.stderr.match(/read anew/g)?.length === 2);
+}
+
+async function checkDrain(toWeb: Program, get: Get, finishSlow: () => void): Promise<void> {
+  // SIGINT lets what is under way come to its end.
+  const slow = await get("/slow");
+  toWeb.kill("SIGINT");
+  await toWeb.said(/draining 1 connection/);
+  await assertRejects(() => get("/big"));
+  finishSlow();
+  assertEquals(await slow.text(), "begun, ended");
+  assertEquals((await toWeb.finish()).code, 0, toWeb.stderr);
+  assertEquals(toWeb.stdout.split("\n").slice(0, 2).map((line) => JSON.parse(line).event).sort(), [
+    "connected",
+    "listening",
+  ]);
+}
+
+/** Another hub takes the place of the one that is gone: at the same address it is found again. */
+async function checkHealing(
+  hubArgs: readonly string[],
+  toUpper: Program,
+  shop: Program,
+  local: string,
+): Promise<void> {
+  await using again = new Program(PARLEY_MAIN, hubArgs);
+  await again.said(/listening on unix:/);
+  await until(
+    "both are back",
+    () => [toUpper, shop].every(({ stderr }) => stderr.match(/Connected to the hub/g)?.length === 2),
+  );
+  assertEquals(await upperThrough(local, "healed"), "HEALED");
+  for (const program of [toUpper, shop, again]) {
+    program.kill("SIGINT");
+    const { code, stderr } = await settles("its end", program.finish());
+    assertEquals(code, 0, stderr);
+  }
+}
+
 Deno.test({
   name:
     "parley hub, expose and forward carry HTTP and half-closed connections, follow their files, heal, and drain on SIGINT",
@@ -123,28 +173,8 @@ Deno.test({
     assertMatch(refused.stderr, /refused the session.*\nHint: check that the token/);
     await hub.said(/Client refused.*identity=home/);
 
-    // A rule that is gone holds for the next stream.
-    files.writeRules("home shop tcp:*");
-    hub.kill("SIGHUP");
-    await hub.said(/read anew/);
-    await assertRejects(() => get("/big"));
-    await toWeb.said(/not brought through.*--allow 'home:office:tcp:web'/);
-    files.writeRules("home office tcp:web", "home shop tcp:*");
-    hub.kill("SIGHUP");
-    await until("the rule is back", () => hub.stderr.match(/read anew/g)?.length === 2);
-
-    // SIGINT lets what is under way come to its end.
-    const slow = await get("/slow");
-    toWeb.kill("SIGINT");
-    await toWeb.said(/draining 1 connection/);
-    await assertRejects(() => get("/big"));
-    finishSlow();
-    assertEquals(await slow.text(), "begun, ended");
-    assertEquals((await toWeb.finish()).code, 0, toWeb.stderr);
-    assertEquals(toWeb.stdout.split("\n").slice(0, 2).map((line) => JSON.parse(line).event).sort(), [
-      "connected",
-      "listening",
-    ]);
+    await checkRules(files, hub, toWeb, get);
+    await checkDrain(toWeb, get, finishSlow);
 
     // The name is free again: a second one of the same identity, over unix sockets.
     await using toUpper = client("forward", hubAt, "home", ["shop/upper", `unix:${local}`]);
@@ -163,19 +193,7 @@ Deno.test({
     const events = hub.stdout.trim().split("\n").map((line) => JSON.parse(line));
     assert(events.some(({ event, identity }) => event === "joined" && identity === "shop"));
     await toUpper.said(/trying again in.*nothing listens there/);
-    // At the same address it is found again.
-    await using again = new Program(PARLEY_MAIN, ["hub", hubAt, ...hubArgs]);
-    await again.said(/listening on unix:/);
-    await until(
-      "both are back",
-      () => [toUpper, shop].every(({ stderr }) => stderr.match(/Connected to the hub/g)?.length === 2),
-    );
-    assertEquals(await upperThrough(local, "healed"), "HEALED");
-    for (const program of [toUpper, shop, again]) {
-      program.kill("SIGINT");
-      const { code, stderr } = await settles("its end", program.finish());
-      assertEquals(code, 0, stderr);
-    }
+    await checkHealing(["hub", hubAt, ...hubArgs], toUpper, shop, local);
     await assertRejects(() => Deno.stat(local), Deno.errors.NotFound);
   },
 });

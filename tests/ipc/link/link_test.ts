@@ -281,6 +281,37 @@ Deno.test("IpcLink stops to receive while its application does not read, and goe
   await line.end();
 });
 
+/** An inbox that one message fills, and that holds one. */
+function fullInbox(): Inbox<{ type: number; data: Uint8Array }> {
+  const inbox = new Inbox({ highWaterBytes: 1, toMessage: (type, data) => ({ type, data }) });
+  inbox.receive(1, EMPTY);
+  return inbox;
+}
+
+Deno.test("IpcLink whose inbox is full at its start says so at once, so that the other side is in", async () => {
+  const line = new Line({ inbox: fullInbox() });
+  await until(
+    "a sign of life that no tick sent",
+    () => line.frames.some(([kind]) => kind === FrameKind.pong),
+  );
+  assertEquals(line.frames.find(([kind]) => kind === FrameKind.pong)?.[1], 0);
+  line.link.abort(new Error("done"));
+  await line.end();
+});
+
+Deno.test("close of a link that rests reads what it has ahead: an answer to a query stands there", async () => {
+  const line = new Line({ inbox: fullInbox() });
+  const asked = line.link.query(new Uint8Array([1]), 60_000);
+  await line.send(FrameKind.answer, 1, new Uint8Array([2]));
+  await until("a link that rests", () => line.link.resting);
+  const close = line.link.close({ timeoutMs: 15_000 });
+  assertEquals(await settles("the answer", asked), new Uint8Array([2]));
+  await line.send(FrameKind.closing, 0);
+  await line.far.closeWrite();
+  await settles("the close", close);
+  await line.end();
+});
+
 Deno.test("IpcLink ends with a peer that pings and never reads", async () => {
   const line = new Line({ highWaterBytes: 100, maxQueuedBytes: 100 });
   const pings = new Uint8Array(9 * 5000);

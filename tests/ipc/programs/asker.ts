@@ -6,17 +6,21 @@ import { codeOf, commands, tell } from "./tell.ts";
 const [keyFile = ""] = Deno.args;
 const secret = await SecretKey.fromFile(keyFile);
 tell({ ready: true });
-for await (const path of commands()) void talk(path);
+for await (const command of commands()) {
+  const [, patiently, path = ""] = /^(patiently )?(.*)$/.exec(command) ?? [];
+  void talk(path, patiently !== undefined);
+}
 
-async function talk(path: string): Promise<void> {
+/** With patience, what takes long on a busy machine is not given up. */
+async function talk(path: string, patiently: boolean): Promise<void> {
   try {
     const client = await connectIpc({
       name: "test",
       path,
       secret,
       reconnect: false,
-      handshakeTimeoutMs: 400,
-      connectTimeoutMs: 4000,
+      handshakeTimeoutMs: patiently ? 20_000 : 400,
+      connectTimeoutMs: patiently ? 25_000 : 4000,
     });
     const reading = (async () => {
       for (let type = 1; type <= 6; type++) {

@@ -9,6 +9,7 @@ import {
   Suite,
 } from "../../../ipc/secure/hello.ts";
 import vector from "../../vectors/secure-ipc-vector.json" with { type: "json" };
+import { effort, propertySeed, Random } from "../../support/random.ts";
 import { hex, unhex } from "../support.ts";
 
 const BASE = {
@@ -48,9 +49,24 @@ function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   return copy;
 }
 
+/** Bytes before the random and the point: each of their bits has a rule of its own. */
+const HEAD_BYTES = 20;
+
+/**
+ * Bits to flip, of one hello: all of its head, and one of each byte behind it; `deno task fuzz`
+ * flips all. A bit behind the head costs a key agreement, and all of a byte are treated alike.
+ */
+function bitsToFlip(hello: Uint8Array): number[] {
+  const random = new Random(propertySeed);
+  const all = Array.from({ length: hello.length * 8 }, (_, bit) => bit);
+  if (effort > 1) return all;
+  const chosen = Array.from(hello, () => random.int(0, 7));
+  return all.filter((bit) => bit < HEAD_BYTES * 8 || chosen[bit >> 3] === (bit & 7));
+}
+
 Deno.test("ServerHandshake refuses M1 with any single bit flipped, at once or by the proof", () => {
   const m1 = unhex(vector.m1);
-  for (let bit = 0; bit < m1.length * 8; bit++) {
+  for (const bit of bitsToFlip(m1)) {
     const machine = server();
     assertRefused(null, () => {
       machine.receiveHello(flipped(m1, bit));
@@ -61,7 +77,7 @@ Deno.test("ServerHandshake refuses M1 with any single bit flipped, at once or by
 
 Deno.test("ClientHandshake never proves itself as for the true M2 when any single bit of it is flipped", () => {
   const m2 = unhex(vector.m2);
-  for (let bit = 0; bit < m2.length * 8; bit++) {
+  for (const bit of bitsToFlip(m2)) {
     const machine = client();
     let m3 = "";
     try {

@@ -41,7 +41,7 @@ Deno.test("forward resets a connection for which the other side did not come wit
   const told: string[] = [];
   const onError = (error: unknown) => void told.push(codeOf(error));
   const ann = await test.join("ann");
-  await using tunnel = await forward(ann, "upper", { to: "bob", onError, timeoutMs: 1500 });
+  await using tunnel = await forward(ann, "upper", { to: "bob", onError, timeoutMs: 3000 });
   const local = await dialLocal(tunnel);
   await assertCode("ERR_RESET", local.read());
   assertEquals(told, ["ERR_NO_PEER"]);
