@@ -15,6 +15,8 @@ const HIGH_WATER = 256 * KIB;
 const MAX_QUEUED = 2 * MIB;
 const MESSAGE = 64 * KIB;
 const LIMITS = { highWaterBytes: HIGH_WATER, maxQueuedBytes: MAX_QUEUED };
+/** A server that is busy with what it pushes must not cut those who ask it how it stands. */
+const PATIENCE = { writeTimeoutMs: 60_000, handshakeTimeoutMs: 60_000 };
 
 /**
  * What a connection costs beside its queue, generously: buffers of the runtime and of TLS, garbage
@@ -50,7 +52,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
     async fn() {
       const tls = backend === undefined ? undefined : await identities(backend);
       await using server = await ServerProcess.start(
-        { mode: "push", tls: tls?.server, options: { ...LIMITS, writeTimeoutMs: 60_000 } },
+        { mode: "push", tls: tls?.server, options: { ...LIMITS, ...PATIENCE } },
         tls?.client,
       );
       const { heapBytes } = await server.report();
@@ -86,7 +88,7 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
     async fn() {
       const tls = backend === undefined ? undefined : await identities(backend);
       await using server = await ServerProcess.start(
-        { mode: "spill", tls: tls?.server, options: { ...LIMITS, writeTimeoutMs: 60_000 } },
+        { mode: "spill", tls: tls?.server, options: { ...LIMITS, ...PATIENCE } },
         tls?.client,
       );
       await server.report();
