@@ -27,7 +27,7 @@ const ALONE: readonly string[] = [
  */
 const OWN_TASKS: readonly string[] = ["tests/balancers/"];
 
-/** Folders of tests that take long: they come first, so that none of them runs alone at the end. */
+/** Rooms of tests that take long: they come first, so that none of them runs alone at the end. */
 const LONG: readonly string[] = ["tests/models", "tests/cli", "tests/ipc", "tests/net"];
 
 /** Most files of one process; each process costs a start, and the last ones to end should not be long. */
@@ -49,7 +49,7 @@ interface BatchResult {
 }
 
 /**
- * Test files of each folder in small batches, each by a module in `folder` that imports them: Deno
+ * Test files of each room in small batches, each by a module in `folder` that imports them: Deno
  * starts anew for each file that it is given, and most of what a test file costs is to load the
  * library.
  */
@@ -58,7 +58,7 @@ function fileBatches(folder: string): Batch[] {
     !ALONE.includes(path) && !OWN_TASKS.some((start) => path.startsWith(start));
   const byFolder = Map.groupBy(
     findFiles("_test.ts").filter(isOurs),
-    (path) => path.slice(0, path.lastIndexOf("/")),
+    (path) => path.split("/").slice(0, -1).slice(0, 2).join("/"),
   );
   const rank = (name: string) => LONG.includes(name) ? LONG.indexOf(name) : LONG.length;
   const folders = [...byFolder].sort(([a], [b]) => rank(a) - rank(b));

@@ -57,8 +57,8 @@ class Stage implements AsyncDisposable {
   }
 
   /**
-   * Lets the client talk through a middle; returns how that ended, and what the server sent. With
-   * patience where all is well.
+   * Lets the client talk through a middle; returns how that ended, and what the server sent.
+   * With patience where all is well.
    */
   async talk(
     plan: Plan,

@@ -229,7 +229,7 @@ async function checkDrain(view: BrowserPage, server: Server, release: () => void
   );
 }
 
-/** It is told that nothing answers any more. */
+/** The page says so when nothing answers any more. */
 async function checkSilence(view: BrowserPage): Promise<void> {
   await view.until(
     "/^No answer since .*: trying again$/.test(document.getElementById('live').textContent)",
