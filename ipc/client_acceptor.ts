@@ -6,7 +6,7 @@ import { Door, type DoorReporter } from "../accept/door.ts";
 import { Listening } from "../accept/listening.ts";
 import { type IpcCounters, newServerCounters } from "../stats/data/counters.ts";
 import { DurationHistogram } from "../stats/data/duration_histogram.ts";
-import { ClientHandshake } from "./client_handshake.ts";
+import { IpcHandshake } from "./ipc_handshake.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import type { ResolvedIpcOptions } from "./options.ts";
 import type { SecretSource } from "./endpoint/secrets.ts";
@@ -55,7 +55,7 @@ export class ClientAcceptor implements DoorReporter {
       exemptions: {},
       handshakeTimeoutMs: resolved.handshakeTimeoutMs,
     }, {
-      handshake: new ClientHandshake({ resolved, secrets, onFailure: (reason) => this.#count(reason) }),
+      handshake: new IpcHandshake({ resolved, secrets, onFailure: (reason) => this.#count(reason) }),
       reporter: this,
       // A channel counts by reason, in its own tally.
       tally: { counters: newServerCounters(), handshakes: new DurationHistogram() },

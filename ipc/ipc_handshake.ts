@@ -1,4 +1,4 @@
-// ClientHandshake: brings an accepted connection through TLS and the handshake of the channel.
+// IpcHandshake: brings an accepted connection through TLS and the handshake of the channel.
 import { TimeoutError } from "../errors.ts";
 import type { Incoming } from "../net/transport/transport.ts";
 import type { Handshake } from "../accept/handshake.ts";
@@ -9,8 +9,8 @@ import { secure } from "./secure/secure_link.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
 
-/** What a {@linkcode ClientHandshake} works with. */
-export interface ClientHandshakeOptions {
+/** What an {@linkcode IpcHandshake} works with. */
+export interface IpcHandshakeOptions {
   readonly resolved: ResolvedIpcOptions;
   readonly secrets: SecretSource;
   /** Called when a handshake failed for a reason that is counted. */
@@ -18,12 +18,12 @@ export interface ClientHandshakeOptions {
 }
 
 /** The handshakes of one endpoint of a channel. They run side by side. */
-export class ClientHandshake implements Handshake<FrameLink> {
+export class IpcHandshake implements Handshake<FrameLink> {
   readonly isInstant = false;
-  readonly #options: ClientHandshakeOptions;
+  readonly #options: IpcHandshakeOptions;
 
   /** Makes the handshake of one endpoint. */
-  constructor(options: ClientHandshakeOptions) {
+  constructor(options: IpcHandshakeOptions) {
     this.#options = options;
   }
 
