@@ -34,6 +34,8 @@ export interface DoorReporter {
   ): void;
   /** Reports a connection that a limit refused. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void;
+  /** Reports a connection whose handshake stalled, and was cut for a newcomer. @default {silent} */
+  replaced?(remoteAddr: Address): void;
 }
 
 /** Where a door counts. */
@@ -137,6 +139,7 @@ export class Door<Link> {
       stopping: this.#givingUp.signal,
       onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
       onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
+      onReplaced: ({ remoteAddr }) => reporter.replaced?.(remoteAddr),
     });
   }
 

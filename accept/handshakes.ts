@@ -39,6 +39,8 @@ export interface HandshakesOptions<Link> {
   readonly onFailed: (error: unknown, incoming: Incoming) => void;
   /** Called when a connection is refused because of the source that a balancer's header named. */
   readonly onRefused: (incoming: Incoming, reason: RefusalReason) => void;
+  /** Called when a handshake was cut because it stalled while newcomers waited for its place. */
+  readonly onReplaced: (incoming: Incoming) => void;
 }
 
 /**
@@ -115,9 +117,11 @@ export class Handshakes<Link> {
         }
       } else if (link !== null) handshake.discard(link);
     } catch (error) {
-      const isOurs = stopping.aborted || error === REPLACED;
-      // A fault of a balancer is no offence of its clients.
-      if (!isOurs) this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
+      if (!stopping.aborted) {
+        if (error === REPLACED) this.#options.onReplaced(incoming);
+        // A fault of a balancer is no offence of its clients.
+        else this.#fail(error, incoming, error === signal.reason, isKnown ? ticket : undefined);
+      }
     } finally {
       this.#deadlines.delete(controller);
       ticket.owner = undefined;

@@ -43,6 +43,7 @@ function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false 
   const stopping = new AbortController();
   const failures: unknown[] = [];
   const refusals: RefusalReason[] = [];
+  const replaced: Incoming[] = [];
   const handshake: Handshake<Transport> = {
     isInstant,
     async perform(incoming, signal) {
@@ -57,6 +58,7 @@ function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false 
     stopping: stopping.signal,
     onFailed: (error) => failures.push(error),
     onRefused: (_incoming, reason) => refusals.push(reason),
+    onReplaced: (incoming) => replaced.push(incoming),
   });
   const admit = (): Ticket<AbortController> => {
     const result = admission.admit(SOURCE, performance.now());
@@ -64,17 +66,28 @@ function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false 
     return result.ticket;
   };
   const owedMs = () => penalties.remainingMs(SOURCE, performance.now());
-  return { admission, penalties, counters, stopping, failures, refusals, handshakes, admit, owedMs };
+  return {
+    admission,
+    penalties,
+    counters,
+    stopping,
+    failures,
+    refusals,
+    replaced,
+    handshakes,
+    admit,
+    owedMs,
+  };
 }
 
 Deno.test("Handshakes.replace() ends a handshake, counts it, and punishes no source for it", async () => {
-  const { admission, counters, failures, handshakes, admit, owedMs } = bench();
+  const { admission, counters, failures, replaced, handshakes, admit, owedMs } = bench();
   const ticket = admit();
   const finishing = handshakes.finish(silent, ticket);
   handshakes.replace(ticket);
   assertEquals(await finishing, null);
   assertEquals(owedMs(), 0);
-  assertEquals(failures, []);
+  assertEquals([failures, replaced], [[], [silent]]);
   assertEquals(counters, { connectionsReplaced: 1, handshakeFailures: 0, handshakeTimeouts: 0 });
   assertEquals(admission.connections, 0);
 });
@@ -94,12 +107,13 @@ Deno.test("Handshakes.replace() closes a connection whose handshake finishes at 
 });
 
 Deno.test("Handshakes punish no source when the server stops", async () => {
-  const { admission, counters, stopping, failures, handshakes, admit, owedMs } = bench();
+  const { admission, counters, stopping, failures, replaced, handshakes, admit, owedMs } = bench();
   const finishing = handshakes.finish(silent, admit());
   stopping.abort(new Error("The server is draining"));
   assertEquals(await finishing, null);
   assertEquals([owedMs(), failures, admission.connections], [0, [], 0]);
   assertEquals(counters.handshakeFailures, 0);
+  assertEquals(replaced, []);
 });
 
 Deno.test("Handshakes punish who fails, and tell why", async () => {
