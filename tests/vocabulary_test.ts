@@ -139,7 +139,8 @@ const LINKS: Readonly<Record<string, (stack: AsyncDisposableStack, folder: strin
   async IpcServerClient(stack, folder) {
     const channel = { name: "vocabulary", path: `${folder}/sc.sock` };
     const server = stack.use(await listenIpc(channel));
-    stack.use(await connectIpc(channel));
+    const client = await connectIpc(channel);
+    stack.defer(async () => (client.abort(), await client.closed));
     return server.clients.values().next().value!;
   },
 };
@@ -155,7 +156,7 @@ for (const [kind, make] of Object.entries(LINKS)) {
       if (end.endsWith("abort")) link.abort(new Error("enough"));
       if (end.startsWith("disposal")) await settles("disposal", Promise.resolve(link[Symbol.asyncDispose]()));
       await settles("the end", link.closed);
-      assert(["closed", "error"].includes(link.status), link.status);
+      assert(["closed", "error", "ended"].includes(link.status), link.status);
     });
   }
 }

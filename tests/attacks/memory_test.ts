@@ -15,7 +15,7 @@ const HIGH_WATER = 256 * KIB;
 const MAX_QUEUED = 2 * MIB;
 const MESSAGE = 64 * KIB;
 const LIMITS = { highWaterBytes: HIGH_WATER, maxQueuedBytes: MAX_QUEUED };
-/** A server that is busy with what it pushes must not cut those who ask it how it stands. */
+/** A server that is busy with what it pushes must not cut a client that asks for its state. */
 const PATIENCE = { writeTimeoutMs: 60_000, handshakeTimeoutMs: 60_000 };
 
 /**
