@@ -1,4 +1,5 @@
 // IpcChannel: what a client and a process of a pair have in common: one other process.
+import type { CloseOptions } from "../options/close.ts";
 import { sharedSweeper } from "../async/sweeper.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { ClosedError } from "../errors.ts";
@@ -211,7 +212,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    * @throws {ClosedError} when the connection was lost before the other side had everything
    */
-  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -248,7 +249,7 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   /** @ignore lets no other process in from here on; a client accepts none */
   protected stopAccepting(): void {}
 
-  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
+  async #drain(options: CloseOptions): Promise<void> {
     const { current, statuses } = this.#parts;
     this.#parts.stop(null);
     statuses.push("closing");

@@ -19,6 +19,7 @@
  *
  * @module
  */
+export type { CloseOptions } from "../options/close.ts";
 export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
 export { IpcServerClient, type IpcServerMessage, type IpcServerQueryContext } from "./server_client.ts";
 export { IpcChannel } from "./channel.ts";

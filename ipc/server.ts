@@ -1,4 +1,5 @@
 // listenIpc(): the listening endpoint of a channel, and the messages of all its clients.
+import type { CloseOptions } from "../options/close.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
@@ -294,7 +295,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`; it counts
    * what was cut
    */
-  shutdown(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
+  shutdown(options: CloseOptions = {}): Promise<void> {
     const refused = refuseClose(options);
     if (refused !== null) return refused;
     this.#close ??= this.#drain(options);
@@ -358,7 +359,7 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     inbox.end(null);
   }
 
-  async #drain(options: { timeoutMs?: number | undefined }): Promise<void> {
+  async #drain(options: CloseOptions): Promise<void> {
     this.#statuses.push("closing");
     this.#acceptor.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
