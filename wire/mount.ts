@@ -95,7 +95,7 @@ export class MountedWire implements AsyncDisposable {
     const { signal: stopping } = this.#stopping;
     const host = new MountHost({ plan, tally, reporter, handlers, router: this.#router, stopping });
     for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
-    const { admission, handshakeTimeoutMs } = plan;
+    const { admission, listen: { handshakeTimeoutMs } } = plan;
     this.#door = new Door({ admission, penalties: given.penalties, exemptions: given, handshakeTimeoutMs }, {
       handshake: new MountHandshake({ plan, host, registry }),
       reporter,
@@ -251,8 +251,7 @@ export class MountedWire implements AsyncDisposable {
     try {
       if (lookForTelemetry()) await loadTelemetry();
       this.#plan.given.signal?.throwIfAborted();
-      const { where, listenOptions } = this.#plan;
-      await this.#door.listen({ where, tls: this.#plan.given.tls, listenOptions });
+      await this.#door.listen(this.#plan.listen.plan);
       this.#door.throwIfClosed();
     } catch (error) {
       this.#failToStart(error);
@@ -261,7 +260,8 @@ export class MountedWire implements AsyncDisposable {
     this.#state = "listening";
     this.#ready.resolve();
     observeMount(this);
-    if (this.#plan.warning !== undefined) this.#reporter.warn(this.#plan.warning, {});
+    const { warning } = this.#plan.listen;
+    if (warning !== undefined) this.#reporter.warn(warning, {});
     const fields = { address: this.addr };
     this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
     if (this.#door.credentials === null && isOpenToOthers(this.addr)) {

@@ -86,7 +86,7 @@ export class MountHost implements SessionHost {
     if (stopping.aborted) return "ERR_BUSY";
     const { identity, token } = hello;
     const { remoteAddr, tls } = transport;
-    const timeoutMs = timeLeft(plan.handshakeTimeoutMs * VERDICT_SHARE, startedMs);
+    const timeoutMs = timeLeft(plan.listen.handshakeTimeoutMs * VERDICT_SHARE, startedMs);
     const late = (ms: number) =>
       new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the session within ${ms} ms`);
     try {

@@ -1,12 +1,10 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../options/check.ts";
-import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
-import { ProxySources } from "../net/transport/proxy_sources.ts";
+import { type ResolvedListen, resolveListen } from "../accept/listen_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";
 import { INITIAL_WINDOW_BYTES } from "../mux/credit_window.ts";
-import { planServer } from "../tls/plan.ts";
 import { CONTROL_STREAMS } from "./protocol/frames.ts";
 import { JOIN_NAMES, MOUNT_NAMES, type MountOptions, type WireOptions } from "./options.ts";
 
@@ -15,20 +13,10 @@ const ACTION = "Cannot mount";
 /** {@linkcode MountOptions}, checked, with the defaults in. */
 export interface MountPlan {
   readonly given: MountOptions;
-  readonly where:
-    | { readonly hostname?: string | undefined; readonly port: number }
-    | { readonly path: string; readonly mode: number };
-  readonly listenOptions: {
-    readonly backlog?: number | undefined;
-    readonly maxWaiting: number;
-    readonly noDelay: boolean;
-    readonly proxySources: ProxySources | undefined;
-  };
+  /** Where and how to listen, and the limits of that. */
+  readonly listen: ResolvedListen;
   readonly admission: AdmissionOptions;
-  readonly handshakeTimeoutMs: number;
   readonly drainDelayMs: number;
-  /** What the owner should know about the limits; `undefined` when the options hold as they are. */
-  readonly warning: string | undefined;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
@@ -51,9 +39,7 @@ export function resolveMount(
   maxStreamsPerPair?: number,
   names: OptionNames<MountOptions> = MOUNT_NAMES,
 ): MountPlan {
-  const { handshakeTimeoutMs = 5000, authorize, insecureAnyone = false, backlog } = options;
-  const { drainDelayMs = 0 } = options;
-  checkDurationMs(ACTION, "handshakeTimeoutMs", handshakeTimeoutMs);
+  const { authorize, insecureAnyone = false, drainDelayMs = 0 } = options;
   checkDurationMs(ACTION, "drainDelayMs", drainDelayMs, { allowOff: true });
   checkBoolean(ACTION, "insecureAnyone", insecureAnyone);
   if (authorize !== undefined) checkFunction(ACTION, "authorize", authorize);
@@ -62,26 +48,16 @@ export function resolveMount(
       `${ACTION}: either "authorize" must say who may join, or "insecureAnyone" that everybody may`,
     );
   }
-  if (options.tls !== undefined) planServer(options.tls);
-  const proxySources = ProxySources.from(
-    ACTION,
-    options.proxyProtocol,
-    options.path === undefined ? "tcp" : "unix",
-    options.tls?.backend,
-  );
-  const wishes = { allowed: descriptorLimit(), maxConnections: options.maxConnections, backlog };
-  const budget = checkDescriptorBudget(wishes);
+  const wire = resolveWire(ACTION, options, "server", maxStreamsPerPair, names);
+  const listen = resolveListen(ACTION, options);
   return {
     given: options,
-    where: resolveWhere(options),
-    listenOptions: { backlog, maxWaiting: budget.backlog, noDelay: true, proxySources },
-    admission: { ...options, maxConnections: budget.maxConnections },
-    handshakeTimeoutMs,
+    listen,
+    admission: { ...options, maxConnections: listen.maxConnections },
     drainDelayMs,
-    warning: descriptorWarning(wishes, budget),
     maxStreamsPerPair,
     busyMs: BUSY_MS,
-    ...resolveWire(ACTION, options, "server", maxStreamsPerPair, names),
+    ...wire,
   };
 }
 
@@ -152,20 +128,4 @@ export function resolveWire(
   // The control stream is none of those that are counted.
   const counted = Math.min(room + CONTROL_STREAMS, 1 << 24);
   return { ...plan, mux: { ...mux, maxStreams: counted, maxBufferedBytes } };
-}
-
-function resolveWhere(options: MountOptions): MountPlan["where"] {
-  const { hostname, port, path, mode = 0o600 } = options;
-  if (path === undefined) {
-    if (port !== undefined) checkInteger(ACTION, "port", port, 0, 65535);
-    if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
-      throw new TypeError(`${ACTION}: "hostname" must be a name or an address`);
-    }
-    return { hostname, port: port ?? 0 };
-  }
-  if (hostname !== undefined || port !== undefined) {
-    throw new TypeError(`${ACTION}: "path" excludes "hostname" and "port"`);
-  }
-  checkInteger(ACTION, "mode", mode, 0, 0o777);
-  return { path, mode };
 }

@@ -226,6 +226,11 @@ Deno.test("mount and join refuse wrong options before any I/O", () => {
   assertThrows(() => mount({ insecureAnyone: true, authorize: () => true }), TypeError);
   assertThrows(() => mount({ insecureAnyone: true, handshakeTimeoutMs: 0 }), RangeError);
   assertThrows(() => mount({ insecureAnyone: true, mux: { maxStreams: 0 } }), RangeError);
+  assertThrows(() => mount({ insecureAnyone: true, mode: 0o600 }), TypeError, '"mode" needs a "path"');
+  assertThrows(() => mount({ insecureAnyone: true, path: "" }), TypeError, '"path" must be');
+  assertThrows(() => mount({ insecureAnyone: true, path: "/x", port: 1 }), TypeError, "excludes");
+  assertThrows(() => mount({ insecureAnyone: true, hostname: "" }), TypeError, '"hostname" must be');
+  assertThrows(() => mount({ insecureAnyone: true, port: 65536 }), RangeError, '"port"');
   assertThrows(() => mount({ insecureAnyone: true, handlers: { "a b": () => {} } }), TypeError, '"name"');
   assertThrows(() => join({ port: 1, identity: "a b" }), TypeError, '"identity"');
   assertThrows(() => join({ port: 1, identity: "a", token: "x".repeat(5000) }), TypeError, '"token"');
