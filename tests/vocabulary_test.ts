@@ -124,10 +124,8 @@ const LINKS: Readonly<Record<string, (stack: AsyncDisposableStack, folder: strin
       server.abort();
       await Promise.all([client.closed, server.closed]);
     });
-    const [stream] = await Promise.all([
-      client.openStream(),
-      server.acceptStream().then((there) => there?.close()),
-    ]);
+    const [stream, there] = await Promise.all([client.openStream(), server.acceptStream()]);
+    void there!.close().catch(() => {}); // waits for the end of the other direction
     return stream;
   },
   async IpcClient(stack, folder) {
