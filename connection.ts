@@ -16,7 +16,12 @@ import {
 import { Refusals, rejected } from "./async/rejections.ts";
 import { resolveSetup } from "./connection/setup.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
-import type { ConnectionEnd, ConnectionSetup, MessageObserver, SendProgress } from "./connection/types.ts";
+import type {
+  ConnectionEnd,
+  ConnectionSetup,
+  MessageObserver,
+  SendProgress,
+} from "./connection/types.ts";
 import type { ConnectionState, ConnectionStats } from "./stats/data/snapshots.ts";
 import { iterate } from "./connection/waiter.ts";
 import type { WriteQueue } from "./connection/write_queue.ts";
@@ -201,7 +206,9 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   send(message: Uint8Array | string): Promise<void> {
     const lifecycle = this.#lifecycle;
     if (!lifecycle.sendable) {
-      return lifecycle.isCallersFault ? this.#refuse(lifecycle.refusal()) : rejected(lifecycle.refusal());
+      return lifecycle.isCallersFault
+        ? this.#refuse(lifecycle.refusal())
+        : rejected(lifecycle.refusal());
     }
     try {
       const accepted = this.#writeQueue.push(toBytes(message));
@@ -264,7 +271,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   setFraming(framing: Framing, options: Pick<ConnectionOptions, "maxMessageBytes"> = {}): void {
     const { maxMessageBytes = this.#options.maxMessageBytes } = options;
     checkFraming("Cannot change the framing", framing);
-    checkInteger("Cannot change the framing", "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
+    checkInteger(
+      "Cannot change the framing",
+      "maxMessageBytes",
+      maxMessageBytes,
+      1,
+      MAX_MESSAGE_BYTES,
+    );
     const encoder = framing.encoder({ maxMessageBytes });
     this.#receiveQueue.setDecoder(() => framing.decoder({ maxMessageBytes }));
     this.#writeQueue.setEncoder(encoder);
@@ -326,7 +339,9 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
-      return this.#lifecycle.close(closeTimeout("Cannot close", options, this.#options.closeTimeoutMs));
+      return this.#lifecycle.close(
+        closeTimeout("Cannot close", options, this.#options.closeTimeoutMs),
+      );
     } catch (mistake) {
       return rejected(mistake);
     }

@@ -24,5 +24,6 @@ export function anyInChain(
   if (test(error)) return true;
   if (depth === 0 || !(error instanceof Error)) return false;
   if (error.cause !== undefined && anyInChain(error.cause, test, depth - 1)) return true;
-  return error instanceof AggregateError && error.errors.some((inner) => anyInChain(inner, test, depth - 1));
+  return error instanceof AggregateError &&
+    error.errors.some((inner) => anyInChain(inner, test, depth - 1));
 }

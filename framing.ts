@@ -24,4 +24,8 @@ export { lengthPrefixed, type LengthPrefixedOptions } from "./framing/length_pre
 export { varintPrefixed } from "./framing/varint_prefixed.ts";
 export { chunked, type ChunkedOptions } from "./framing/chunked.ts";
 export { fixedLength, raw } from "./framing/plain.ts";
-export { FrameDecoderStream, FrameEncoderStream, type FrameStreamOptions } from "./framing/streams.ts";
+export {
+  FrameDecoderStream,
+  FrameEncoderStream,
+  type FrameStreamOptions,
+} from "./framing/streams.ts";

@@ -1,7 +1,9 @@
 // acceptLoop(): admits connections until their listener is closed; its faults do not end it.
 import { pause } from "../async/pause.ts";
 import { AcceptBackoff } from "./accept_backoff.ts";
-import type { Admission, AdmitResult, RefusalReason, Ticket } from "../limits/admission.ts";
+import type { Admission, RefusalReason } from "../limits/admission.ts";
+import type { AdmitResult } from "../limits/ticket.ts";
+import type { Ticket } from "../limits/ticket.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Listener } from "../net/transport/transport.ts";
 import { WaitingRoom } from "./waiting_room.ts";
@@ -48,8 +50,9 @@ export async function acceptLoop(
     if (incoming === null) return;
     const later = admit(incoming, admission, events);
     if (later === null) continue;
-    if (later.kind === "wait") await admitLater(incoming, later.waitMs, admission, events, { signal, wait });
-    else admitAside(incoming, later.waitMs, admission, events, room);
+    if (later.kind === "wait") {
+      await admitLater(incoming, later.waitMs, admission, events, { signal, wait });
+    } else admitAside(incoming, later.waitMs, admission, events, room);
   }
 }
 

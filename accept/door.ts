@@ -1,5 +1,6 @@
 // Door: accepts for every listening side: listener, limits, handshakes, and the order of ending.
-import { Admission, type RefusalReason, type Ticket } from "../limits/admission.ts";
+import { Admission, type RefusalReason } from "../limits/admission.ts";
+import type { Ticket } from "../limits/ticket.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { Penalties, type PenaltiesOptions } from "../limits/penalties.ts";
 import { SourceExemptions, type SourceExemptionsOptions } from "../limits/source_exemptions.ts";
@@ -30,7 +31,10 @@ export interface DoorReporter {
   /** Reports a fault of the listener, a failed handshake, or certificates that are unfit. */
   report(
     error: unknown,
-    context: { readonly phase: "accept" | "handshake" | "certificates"; readonly remoteAddr?: Address },
+    context: {
+      readonly phase: "accept" | "handshake" | "certificates";
+      readonly remoteAddr?: Address;
+    },
   ): void;
   /** Reports a connection that a limit refused. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void;
@@ -137,7 +141,8 @@ export class Door<Link> {
       handshake,
       timeoutMs: plan.handshakeTimeoutMs,
       stopping: this.#givingUp.signal,
-      onFailed: (error, { remoteAddr }) => reporter.report(error, { phase: "handshake", remoteAddr }),
+      onFailed: (error, { remoteAddr }) =>
+        reporter.report(error, { phase: "handshake", remoteAddr }),
       onRefused: (incoming, reason) => this.#onRefused(incoming, reason),
       onReplaced: ({ remoteAddr }) => reporter.replaced?.(remoteAddr),
     });

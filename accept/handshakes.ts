@@ -1,7 +1,8 @@
 // Handshakes: performs the handshakes of admitted connections, each within its deadline.
 import { pause } from "../async/pause.ts";
 import { AuthError, ClosedError, TimeoutError } from "../errors.ts";
-import type { Admission, RefusalReason, Ticket } from "../limits/admission.ts";
+import type { Admission, RefusalReason } from "../limits/admission.ts";
+import type { Ticket } from "../limits/ticket.ts";
 import type { Penalties } from "../limits/penalties.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import { isHangUp } from "../net/transport/faults.ts";
@@ -64,7 +65,10 @@ export class Handshakes<Link> {
     this.#tally = tally;
     this.#options = options;
     const { stopping, timeoutMs } = options;
-    this.#deadlines = new Deadlines(timeoutMs, (controller) => controller.abort(tooLate(timeoutMs)));
+    this.#deadlines = new Deadlines(
+      timeoutMs,
+      (controller) => controller.abort(tooLate(timeoutMs)),
+    );
     stopping.addEventListener("abort", () => {
       for (const controller of this.#deadlines.works) controller.abort(stopping.reason);
     }, { once: true });
@@ -145,7 +149,11 @@ export class Handshakes<Link> {
         incoming.refuse();
         throw signal.reason;
       }
-      const result = this.#admission.rekey(ticket, sourceKey(incoming.remoteAddr), performance.now());
+      const result = this.#admission.rekey(
+        ticket,
+        sourceKey(incoming.remoteAddr),
+        performance.now(),
+      );
       switch (result.kind) {
         case "wait":
         case "hold":
@@ -172,7 +180,12 @@ export class Handshakes<Link> {
    * Counts, reports, and penalizes the source, if it is known. Hanging up costs nothing: probes do
    * it, and clients that give up.
    */
-  #fail(error: unknown, incoming: Incoming, isLate = false, ticket?: Ticket<AbortController>): void {
+  #fail(
+    error: unknown,
+    incoming: Incoming,
+    isLate = false,
+    ticket?: Ticket<AbortController>,
+  ): void {
     if (isLate) this.#tally.counters.handshakeTimeouts++;
     else this.#tally.counters.handshakeFailures++;
     if (ticket !== undefined && (isLate || !isHangUp(error))) {

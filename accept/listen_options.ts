@@ -1,6 +1,10 @@
 // resolveListen(): checks the options of a listening side before any I/O, once per server.
 import { checkBoolean, checkDurationMs, checkInteger, checkLogger } from "../options/check.ts";
-import { checkDescriptorBudget, descriptorLimit, descriptorWarning } from "../limits/descriptors.ts";
+import {
+  checkDescriptorBudget,
+  descriptorLimit,
+  descriptorWarning,
+} from "../limits/descriptors.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ListenTarget } from "../net/listen.ts";
 import { type ProxyProtocolOptions, ProxySources } from "../net/transport/proxy_sources.ts";
@@ -73,7 +77,14 @@ export function resolveListen(action: string, options: ListenGiven): ResolvedLis
   const proxySources = ProxySources.from(action, options.proxyProtocol, transport, tls?.backend);
   const wishes = { allowed: descriptorLimit(), maxConnections, backlog };
   const budget = checkDescriptorBudget(wishes);
-  const listenOptions = { backlog, maxWaiting: budget.backlog, noDelay, keepAlive, canReset, proxySources };
+  const listenOptions = {
+    backlog,
+    maxWaiting: budget.backlog,
+    noDelay,
+    keepAlive,
+    canReset,
+    proxySources,
+  };
   return {
     plan: { where, tls, listenOptions },
     handshakeTimeoutMs,
@@ -122,7 +133,9 @@ function checkSockets(action: string, options: ListenGiven): void {
   }
   if (tls === undefined) return;
   if (typeof tls !== "object" || tls === null) {
-    throw new TypeError(`${action}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`);
+    throw new TypeError(
+      `${action}: "tls" must be an object, got ${tls === null ? "null" : typeof tls}`,
+    );
   }
   planServer(tls);
 }

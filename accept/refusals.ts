@@ -25,7 +25,11 @@ export class RefusalReports {
    * Returns the report of a refusal, or `null` when it is not reported. The owner knows of a drain
    * already.
    */
-  next(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): RefusalReport | null {
+  next(
+    reason: RefusalReason,
+    remoteAddr: Address,
+    admission: Admission<unknown>,
+  ): RefusalReport | null {
     if (reason === "draining") return null;
     const decision = this.#limiter.ask(reason, performance.now());
     if (!decision.write) return null;

@@ -41,7 +41,12 @@ export class WaitingRoom {
    * Asks again until there is a decision. Calls `refuse` when the server stops before that. Never
    * rejects.
    */
-  async hold(source: string | null, waitMs: number, askAgain: AskAgain, refuse: () => void): Promise<void> {
+  async hold(
+    source: string | null,
+    waitMs: number,
+    askAgain: AskAgain,
+    refuse: () => void,
+  ): Promise<void> {
     this.#count(source, 1);
     for (let ms = waitMs; ms > 0;) {
       await this.#wait(Math.min(MAX_PAUSE_MS, Math.max(1, ms)), this.#signal);

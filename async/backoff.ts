@@ -188,7 +188,11 @@ export class Backoff {
     this.#failures++;
     const attempt = ++this.#attempt;
     if (this.#policy === undefined) return nextDelay(attempt, random, this.#bounds);
-    const delayMs: unknown = this.#policy({ attempt, error, elapsedMs: nowMs - this.#outageSinceMs });
+    const delayMs: unknown = this.#policy({
+      attempt,
+      error,
+      elapsedMs: nowMs - this.#outageSinceMs,
+    });
     if (delayMs === null) return null;
     // The policy must answer at once. What the promise of an async one rejects with must not end the process.
     if (delayMs instanceof Promise) ignoreRejection(delayMs);
@@ -203,6 +207,8 @@ function checkAttempts(action: string, value: unknown): number {
   }
   const Kind = typeof value === "number" ? RangeError : TypeError;
   throw new Kind(
-    `${action}: "maxAttempts" must be a whole number from 0, or Infinity, current value is ${String(value)}`,
+    `${action}: "maxAttempts" must be a whole number from 0, or Infinity, current value is ${
+      String(value)
+    }`,
   );
 }

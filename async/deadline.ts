@@ -76,9 +76,10 @@ export class DeadlineSignal implements Disposable {
     const controller = new AbortController();
     this.signal = controller.signal;
     if (signal?.aborted) controller.abort(signal.reason);
-    this.#stop = signal?.aborted
-      ? () => {}
-      : watchWait({ signal, timeoutMs }, { cancel: (reason) => controller.abort(reason), timeout: late });
+    this.#stop = signal?.aborted ? () => {} : watchWait({ signal, timeoutMs }, {
+      cancel: (reason) => controller.abort(reason),
+      timeout: late,
+    });
   }
 
   /** Lifts the deadline. A signal that has aborted stays so. Idempotent. */
@@ -131,7 +132,10 @@ export function unlessAborted<T>(
 export async function endsWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const done = new AbortController();
   try {
-    return await Promise.race([work.then(() => true), pause(timeoutMs, done.signal).then(() => false)]);
+    return await Promise.race([
+      work.then(() => true),
+      pause(timeoutMs, done.signal).then(() => false),
+    ]);
   } finally {
     done.abort();
   }

@@ -86,5 +86,8 @@ export function reportUnheard<T>(promise: Promise<T>, report: UnheardReport): Pr
 
 function toConsole(error: unknown): void {
   // deno-lint-ignore no-console -- the caller is gone, and a message is lost: this is the last place that can say so
-  console.error("A message was not sent, and the promise of send() that says so was not awaited:", error);
+  console.error(
+    "A message was not sent, and the promise of send() that says so was not awaited:",
+    error,
+  );
 }

@@ -53,7 +53,10 @@ export class Sweeper {
    * quarter of it, at 10 to 1000 ms
    */
   add(sweep: Sweep, shortestMs: number): () => void {
-    const intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)));
+    const intervalMs = Math.min(
+      MAX_INTERVAL_MS,
+      Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)),
+    );
     if (this.#entries.size === 0) this.#sweptAtMs = this.clockMs();
     this.#entries.add(sweep);
     this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);

@@ -2,7 +2,11 @@
 import type { Clock } from "./clock.ts";
 
 /** Waits for `work`, but no longer than `ms`. Returns whether it has settled by then. Never rejects. */
-export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+export async function waitAtMost(
+  clock: Clock,
+  ms: number,
+  work: Promise<unknown>,
+): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const cancel = clock.after(ms, () => resolve(false));
   const onSettled = () => resolve(true);

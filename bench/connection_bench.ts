@@ -160,7 +160,9 @@ for (const size of [64, 1024]) {
 async function echoBare(message: Uint8Array): Promise<void> {
   const [near, far] = memoryPair();
   const serving = (async () => {
-    for (let chunk = await far.read(); chunk !== null; chunk = await far.read()) await far.write(chunk);
+    for (let chunk = await far.read(); chunk !== null; chunk = await far.read()) {
+      await far.write(chunk);
+    }
     far.close();
   })();
   const batch = new Uint8Array(64 * message.length);

@@ -2,7 +2,13 @@
 //
 // The bare loops are the baseline: they trust their input, know that no message is cut, and keep no limit.
 import { DelimiterStream } from "@std/streams/delimiter-stream";
-import { delimited, FrameDecoderStream, type Framing, lengthPrefixed, varintPrefixed } from "../framing.ts";
+import {
+  delimited,
+  FrameDecoderStream,
+  type Framing,
+  lengthPrefixed,
+  varintPrefixed,
+} from "../framing.ts";
 
 const CHUNK_BYTES = 65536;
 const LIMITS = { maxMessageBytes: 2 ** 20 };
@@ -66,7 +72,8 @@ function naiveLines(chunks: readonly Uint8Array[]): void {
 function bareLengths(chunks: readonly Uint8Array[]): void {
   for (const chunk of chunks) {
     for (let at = 0; at < chunk.length;) {
-      const length = (chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) | chunk[at + 3]!;
+      const length = (chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) |
+        chunk[at + 3]!;
       sink += chunk.subarray(at + 4, at + 4 + length).length;
       at += 4 + length;
     }
@@ -81,13 +88,19 @@ async function throughStream(
   chunks: readonly Uint8Array[],
   stream: TransformStream<Uint8Array, Uint8Array>,
 ): Promise<void> {
-  for await (const message of ReadableStream.from(chunks).pipeThrough(stream)) sink += message.length;
+  for await (const message of ReadableStream.from(chunks).pipeThrough(stream)) {
+    sink += message.length;
+  }
 }
 
 for (const size of [16, 64, 1024, 16384, 65000]) {
   const lines = chunksOf(delimited("\n"), size);
   const group = `decode delimited, ${size} B`;
-  Deno.bench(`bare indexOf and subarray, ${size} B`, { group, baseline: true }, () => bareLines(lines));
+  Deno.bench(
+    `bare indexOf and subarray, ${size} B`,
+    { group, baseline: true },
+    () => bareLines(lines),
+  );
   Deno.bench(`delimited("\\n"), ${size} B`, { group }, () => decode(delimited("\n"), lines));
   Deno.bench(`FrameDecoderStream, ${size} B`, { group }, async () => {
     await throughStream(lines, new FrameDecoderStream(delimited("\n")));
@@ -106,7 +119,11 @@ for (const size of [16, 64, 1024, 16384, 65000]) {
   const frames = chunksOf(lengthPrefixed(), size);
   const varints = chunksOf(varintPrefixed(), size);
   const group = `decode u32 prefix, ${size} B`;
-  Deno.bench(`bare prefix and subarray, ${size} B`, { group, baseline: true }, () => bareLengths(frames));
+  Deno.bench(
+    `bare prefix and subarray, ${size} B`,
+    { group, baseline: true },
+    () => bareLengths(frames),
+  );
   Deno.bench(`lengthPrefixed(), ${size} B`, { group }, () => decode(lengthPrefixed(), frames));
   Deno.bench(`varintPrefixed(), ${size} B`, { group }, () => decode(varintPrefixed(), varints));
 }
@@ -162,8 +179,16 @@ for (const size of [64, 1024]) {
   const messages = Array.from({ length: MESSAGES }, () => new Uint8Array(size).fill(97));
   const prefixed = `encode with a prefix, ${size} B`;
   Deno.bench(`bare set, ${size} B`, { group: prefixed, baseline: true }, () => bareSets(messages));
-  Deno.bench(`lengthPrefixed(), ${size} B`, { group: prefixed }, () => encode(lengthPrefixed(), messages));
-  Deno.bench(`varintPrefixed(), ${size} B`, { group: prefixed }, () => encode(varintPrefixed(), messages));
+  Deno.bench(
+    `lengthPrefixed(), ${size} B`,
+    { group: prefixed },
+    () => encode(lengthPrefixed(), messages),
+  );
+  Deno.bench(
+    `varintPrefixed(), ${size} B`,
+    { group: prefixed },
+    () => encode(varintPrefixed(), messages),
+  );
   Deno.bench(
     `a prefix of its own for each message, ${size} B`,
     { group: prefixed },
@@ -177,5 +202,9 @@ for (const size of [64, 1024]) {
     { group: lines, baseline: true },
     () => bareScansAndSets(messages),
   );
-  Deno.bench(`delimited("\\n"), ${size} B`, { group: lines }, () => encode(delimited("\n"), messages));
+  Deno.bench(
+    `delimited("\\n"), ${size} B`,
+    { group: lines },
+    () => encode(delimited("\n"), messages),
+  );
 }

@@ -100,7 +100,12 @@ Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
           maxQueuedBytes: 1 << 23,
           readAheadBytes: 1 << 18,
         },
-        ...{ channel: "bench", maxQueriesInFlight: 1024, maxQueriesRunning: 256, closeTimeoutMs: 1000 },
+        ...{
+          channel: "bench",
+          maxQueriesInFlight: 1024,
+          maxQueriesRunning: 256,
+          closeTimeoutMs: 1000,
+        },
         ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       },
       onQuery: (data) => data,

@@ -73,45 +73,59 @@ async function sendAllTheirs(client: Libp2pMuxer, bytes: number): Promise<void> 
 }
 
 for (const link of ["memory", "tcp"] as const) {
-  Deno.bench({ name: `raw copy, 64 MiB over ${link}`, group: `bulk ${link}`, baseline: true }, async (b) => {
-    const [near, far] = await LINKS[link]();
-    b.start();
-    const reading = (async () => {
-      for (let got = 0; got < BULK_BYTES;) got += (await far.read())?.length ?? BULK_BYTES;
-    })();
-    for (let sent = 0; sent < BULK_BYTES; sent += CHUNK.length) await near.write(CHUNK);
-    await reading;
-    b.end();
-    near.close();
-    far.close();
-  });
+  Deno.bench(
+    { name: `raw copy, 64 MiB over ${link}`, group: `bulk ${link}`, baseline: true },
+    async (b) => {
+      const [near, far] = await LINKS[link]();
+      b.start();
+      const reading = (async () => {
+        for (let got = 0; got < BULK_BYTES;) got += (await far.read())?.length ?? BULK_BYTES;
+      })();
+      for (let sent = 0; sent < BULK_BYTES; sent += CHUNK.length) await near.write(CHUNK);
+      await reading;
+      b.end();
+      near.close();
+      far.close();
+    },
+  );
   for (const streams of [1, 64]) {
-    Deno.bench({ name: `Parley, ${streams} streams over ${link}`, group: `bulk ${link}` }, async (b) => {
-      const { client, end } = await ours(link, swallow);
-      b.start();
-      await Promise.all(Array.from({ length: streams }, async () => {
-        await sendAll(await client.openStream(), BULK_BYTES / streams);
-      }));
-      b.end();
-      end();
-    });
-    Deno.bench({ name: `libp2p, ${streams} streams over ${link}`, group: `bulk ${link}` }, async (b) => {
-      const { client, end } = await theirs(link);
-      b.start();
-      await Promise.all(Array.from({ length: streams }, () => sendAllTheirs(client, BULK_BYTES / streams)));
-      b.end();
-      end();
-    });
+    Deno.bench(
+      { name: `Parley, ${streams} streams over ${link}`, group: `bulk ${link}` },
+      async (b) => {
+        const { client, end } = await ours(link, swallow);
+        b.start();
+        await Promise.all(Array.from({ length: streams }, async () => {
+          await sendAll(await client.openStream(), BULK_BYTES / streams);
+        }));
+        b.end();
+        end();
+      },
+    );
+    Deno.bench(
+      { name: `libp2p, ${streams} streams over ${link}`, group: `bulk ${link}` },
+      async (b) => {
+        const { client, end } = await theirs(link);
+        b.start();
+        await Promise.all(
+          Array.from({ length: streams }, () => sendAllTheirs(client, BULK_BYTES / streams)),
+        );
+        b.end();
+        end();
+      },
+    );
   }
 }
 
-Deno.bench({ name: `Parley, ${CHURN} streams of 64 bytes`, group: "churn", baseline: true }, async (b) => {
-  const { client, end } = await ours("tcp", echo);
-  b.start();
-  await inTurns(async () => await sendSmall(await client.openStream()));
-  b.end();
-  end();
-});
+Deno.bench(
+  { name: `Parley, ${CHURN} streams of 64 bytes`, group: "churn", baseline: true },
+  async (b) => {
+    const { client, end } = await ours("tcp", echo);
+    b.start();
+    await inTurns(async () => await sendSmall(await client.openStream()));
+    b.end();
+    end();
+  },
+);
 
 Deno.bench({ name: `libp2p, ${CHURN} streams of 64 bytes`, group: "churn" }, async (b) => {
   const { client, end } = await theirs("tcp");

@@ -32,7 +32,9 @@ const SPAN = {
 
 /** Registers providers that keep nothing, for as long as they are not disposed of. */
 function register(): Disposable {
-  trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan: () => SPAN, startActiveSpan: () => {} }) });
+  trace.setGlobalTracerProvider({
+    getTracer: () => ({ startSpan: () => SPAN, startActiveSpan: () => {} }),
+  });
   // Another than the API's own no-op, which counts as none.
   metrics.setGlobalMeterProvider({ getMeter: () => Object.create(createNoopMeter()) });
   return {

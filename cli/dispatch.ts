@@ -11,7 +11,11 @@ import { print, say } from "./output/talk.ts";
  * Runs a command, or the one of its group that is named; returns the exit code: 0 done, 1 failed, 2 wrong
  * usage.
  */
-export async function dispatch(typed: string, command: Command, args: readonly string[]): Promise<number> {
+export async function dispatch(
+  typed: string,
+  command: Command,
+  args: readonly string[],
+): Promise<number> {
   const inner = command.commands?.find(({ name }) => name === args[0]);
   if (inner !== undefined) return await dispatch(`${typed} ${inner.name}`, inner, args.slice(1));
   try {
@@ -26,7 +30,10 @@ export async function dispatch(typed: string, command: Command, args: readonly s
     }
     if (command.run === undefined) {
       if (first === undefined || first === "--") throw new UsageError("A command is missing");
-      const meant = meantName(first.replace(/^-+/, ""), typed.includes(" ") ? ["help"] : ["help", "version"]);
+      const meant = meantName(
+        first.replace(/^-+/, ""),
+        typed.includes(" ") ? ["help"] : ["help", "version"],
+      );
       throw new UsageError(
         `Unknown option "${first}"${meant === undefined ? "" : `: did you mean "--${meant}"?`}`,
       );

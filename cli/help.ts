@@ -30,7 +30,10 @@ export function helpText(typed: string, command: Command): string {
 }
 
 /** A titled list of names and what they mean. */
-export function list(title: string, rows: readonly (readonly [name: string, about: string])[]): string {
+export function list(
+  title: string,
+  rows: readonly (readonly [name: string, about: string])[],
+): string {
   const longest = Math.max(...rows.map(([name]) => name.length));
   const width = Math.min(longest, NAME_COLUMNS) + 4;
   const lines = rows.map(([name, about]) => {
@@ -41,7 +44,9 @@ export function list(title: string, rows: readonly (readonly [name: string, abou
   return `${title}:\n${lines.join("\n")}`;
 }
 
-function flagName({ name, value }: { readonly name: string; readonly value?: string | undefined }): string {
+function flagName(
+  { name, value }: { readonly name: string; readonly value?: string | undefined },
+): string {
   return value === undefined ? `--${name}` : `--${name} ${value}`;
 }
 

@@ -35,7 +35,9 @@ Results go to standard output, talk to standard error.`;
 export async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   // "parley help serve" is "parley serve --help".
-  if (first === "help" && rest.length > 0) return await dispatch(PARLEY.name, PARLEY, [...rest, "--help"]);
+  if (first === "help" && rest.length > 0) {
+    return await dispatch(PARLEY.name, PARLEY, [...rest, "--help"]);
+  }
   if (first === "--help" || first === "-h" || first === "help") {
     print(HELP);
     return 0;

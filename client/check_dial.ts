@@ -34,9 +34,17 @@ export async function checkDialOptions(options: ResolvedConnectTransportOptions)
 
 /** The TLS options without the contents of files. It keeps whether there is a certificate. */
 async function resolveTexts(tls: ClientTlsOptions): Promise<ResolvedClientTls> {
-  const texts = { ...tls, certFile: undefined, keyFile: undefined, caFile: undefined, watch: undefined };
+  const texts = {
+    ...tls,
+    certFile: undefined,
+    keyFile: undefined,
+    caFile: undefined,
+    watch: undefined,
+  };
   const resolved = await resolveClientTls(texts as ClientTlsOptions);
-  return "certFile" in tls && tls.certFile !== undefined ? { ...resolved, cert: "", key: "" } : resolved;
+  return "certFile" in tls && tls.certFile !== undefined
+    ? { ...resolved, cert: "", key: "" }
+    : resolved;
 }
 
 /**

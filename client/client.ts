@@ -7,12 +7,17 @@ import type { Connection, ReceiveOptions } from "../connection.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import type { Traffic } from "../connection/types.ts";
 import { iterate } from "../connection/waiter.ts";
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { ClosedError } from "../errors.ts";
 import type { ClientStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import type { Backoff } from "../async/backoff.ts";
-import { type ClientOptions, resolveClientOptions, type ResolvedClientOptions } from "./client_options.ts";
+import {
+  type ClientOptions,
+  resolveClientOptions,
+  type ResolvedClientOptions,
+} from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
+import { closeLink } from "./close_link.ts";
 import { establish } from "./connect.ts";
 import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
@@ -150,7 +155,9 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     if (typeof message === "string") return this.#sendBuffer.push(textEncoder.encode(message));
     if (message instanceof Uint8Array) return this.#sendBuffer.push(message);
     return this.#refusals.reject(
-      new TypeError(`Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`),
+      new TypeError(
+        `Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`,
+      ),
     );
   }
 
@@ -194,7 +201,11 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
-      const timeoutMs = closeTimeout("Cannot close", options, this.#options.connection.closeTimeoutMs);
+      const timeoutMs = closeTimeout(
+        "Cannot close",
+        options,
+        this.#options.connection.closeTimeoutMs,
+      );
       return this.#closing ??= ignoreRejection(this.#close(null, timeoutMs));
     } catch (mistake) {
       return Promise.reject(mistake);
@@ -208,7 +219,9 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   abort(reason?: unknown): void {
     this.#isAborted = true;
     if (this.status === "closed") return;
-    const error = new ClosedError("ERR_CLOSED", "Cannot go on: the client was aborted", { cause: reason });
+    const error = new ClosedError("ERR_CLOSED", "Cannot go on: the client was aborted", {
+      cause: reason,
+    });
     this.#closing ??= ignoreRejection(this.#close(error, 0));
     this.#link?.abort(error);
   }
@@ -227,30 +240,17 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     let cause: unknown = reason;
     if (this.status !== "closed") {
       this.#ending.abort(closedError("connect"));
-      if (this.#link !== null) cause = await this.#closeLink(this.#link, timeoutMs) ?? reason;
+      if (this.#link !== null) {
+        cause = await closeLink(this.#link, this.#sendBuffer, timeoutMs) ?? reason;
+      }
       await this.#keeping;
       this.#finish(null, {}, reason ?? closedError("connect"));
     }
     if (this.#unsentBytes === 0) return;
     const unsentBytes = this.#unsentBytes;
-    const text = `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;
+    const text =
+      `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;
     throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
-  }
-
-  /** Writes what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
-  async #closeLink(link: Connection<Data>, timeoutMs: number): Promise<Error | null> {
-    const timer = setTimeout(() => {
-      const text = `Cannot close in order within ${timeoutMs} ms: the server does not read`;
-      link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
-    }, timeoutMs);
-    try {
-      // All of it fails when the link is lost; its end says why.
-      await Promise.race([this.#sendBuffer.flush().catch(() => {}), link.closed]);
-      await link.close().catch(() => {});
-      return (await link.closed).error;
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /** Keeps a link up until the client is closed or gives up. Never rejects. */

@@ -3,7 +3,11 @@ import { checkBoolean, checkDurationMs, checkFunction, checkLogger } from "../op
 import { EventLog } from "../log/events.ts";
 import type { Logger } from "../log/logger.ts";
 import { Backoff, type ReconnectOptions } from "../async/backoff.ts";
-import { type ConnectOptions, resolveConnectOptions, type ResolvedConnectOptions } from "./options.ts";
+import {
+  type ConnectOptions,
+  resolveConnectOptions,
+  type ResolvedConnectOptions,
+} from "./options.ts";
 import type { OnConnect } from "./trial.ts";
 
 /** Options of {@linkcode Client}. */
@@ -73,13 +77,16 @@ const ACTION = "Cannot connect";
  * @throws {TypeError} when an option has the wrong type, or two of them exclude each other
  * @throws {RangeError} when a number is out of range
  */
-export function resolveClientOptions<Data>(options: ClientOptions<Data>): ResolvedClientOptions<Data> {
+export function resolveClientOptions<Data>(
+  options: ClientOptions<Data>,
+): ResolvedClientOptions<Data> {
   const connect = resolveConnectOptions(options);
   const { dropOldStats = false, logger, onConnect, trialMs = 50 } = options;
   const log = new EventLog(checkLogger(ACTION, logger));
   if (onConnect !== undefined) checkFunction(ACTION, "onConnect", onConnect);
   const onUnheard = (error: unknown) => {
-    const message = "A message was not sent, and the promise of send() that says so was not awaited";
+    const message =
+      "A message was not sent, and the promise of send() that says so was not awaited";
     log.tell({ level: "warn", kind: "unheard", message, fields: { error } });
   };
   return {
@@ -96,5 +103,7 @@ export function resolveClientOptions<Data>(options: ClientOptions<Data>): Resolv
 function makeBackoff(reconnect: ReconnectOptions | false = {}): Backoff | null {
   if (reconnect === false) return null;
   if (typeof reconnect === "object" && reconnect !== null) return new Backoff(reconnect);
-  throw new TypeError(`Cannot connect: "reconnect" must be an object or false, got ${typeof reconnect}`);
+  throw new TypeError(
+    `Cannot connect: "reconnect" must be an object or false, got ${typeof reconnect}`,
+  );
 }

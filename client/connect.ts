@@ -53,7 +53,9 @@ import {
  * assertEquals(await conn.receive(), null);
  * ```
  */
-export async function connect<Data = unknown>(options: ConnectOptions<Data>): Promise<Connection<Data>> {
+export async function connect<Data = unknown>(
+  options: ConnectOptions<Data>,
+): Promise<Connection<Data>> {
   checkOptionNames("Cannot connect", options, CONNECT_NAMES);
   const resolved = resolveConnectOptions(options);
   const connection = await establish(resolved, {});
@@ -100,7 +102,8 @@ export async function establish<Data>(
   signal: AbortSignal | undefined = options.given.signal,
 ): Promise<Connection<Data>> {
   if (lookForTelemetry()) await loadTelemetry();
-  const transport = await (telemetryOn() ? dialMeasured(options, signal) : dialInTime(options, signal));
+  const transport =
+    await (telemetryOn() ? dialMeasured(options, signal) : dialInTime(options, signal));
   try {
     return new Connection<Data>(transport, {
       resolved: options.connection,
@@ -130,8 +133,15 @@ function dialMeasured<Data>(
 }
 
 /** Exports the counters of a connection that belongs to no client or server. */
-function observe<Data>(connection: Connection<Data>, { target }: ResolvedConnectOptions<Data>): void {
-  const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
+function observe<Data>(
+  connection: Connection<Data>,
+  { target }: ResolvedConnectOptions<Data>,
+): void {
+  const labels = {
+    "parley.protocol": "messages",
+    "parley.role": "client",
+    ...serverLabels(target),
+  };
   const unobserve = observeCounters(labels, () => {
     const { state, bytesIn, bytesOut, messagesIn, messagesOut } = connection.stats();
     const connectionsClosed = state === "closed" ? 1 : 0;
@@ -163,7 +173,9 @@ async function dialTarget(
   signal: AbortSignal,
   onStage: (stage: DialStage) => void,
 ): Promise<Transport> {
-  const tls = given.tls === undefined ? undefined : await unlessAborted(resolveClientTls(given.tls), signal);
+  const tls = given.tls === undefined
+    ? undefined
+    : await unlessAborted(resolveClientTls(given.tls), signal);
   const transport = await dial({ ...target, tls }, {
     signal,
     noDelay,

@@ -85,11 +85,15 @@ export class IncomingMessages {
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
     return ignoreRejection(
-      link === null ? this.#readOn({}).then(toResult) : link.receive().then(this.#onNext, this.#onNextError),
+      link === null
+        ? this.#readOn({}).then(toResult)
+        : link.receive().then(this.#onNext, this.#onNextError),
     );
   }
 
-  readonly #onMessage = (message: Uint8Array | null): Uint8Array | null | Promise<Uint8Array | null> => {
+  readonly #onMessage = (
+    message: Uint8Array | null,
+  ): Uint8Array | null | Promise<Uint8Array | null> => {
     if (message === null) return this.#readOn({});
     this.#reading = false;
     return message;
@@ -108,7 +112,10 @@ export class IncomingMessages {
   readonly #onNextError = (error: unknown): Promise<IteratorResult<Uint8Array, undefined>> =>
     this.#readOn({}, error).then(toResult);
 
-  async #receiveInTime(signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array | null> {
+  async #receiveInTime(
+    signal: AbortSignal | undefined,
+    timeoutMs: number,
+  ): Promise<Uint8Array | null> {
     signal?.throwIfAborted();
     if (this.#reading) throw secondReader();
     this.#reading = true;
@@ -181,5 +188,8 @@ function secondReader(): TypeError {
 }
 
 function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
+  return new TimeoutError(
+    "ERR_READ_TIMEOUT",
+    `Cannot receive: no message came within ${timeoutMs} ms`,
+  );
 }

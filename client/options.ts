@@ -83,7 +83,9 @@ const ACTION = "Cannot connect";
  * @throws {TypeError} when an option has the wrong type, or two of them exclude each other
  * @throws {RangeError} when a number is out of range
  */
-export function resolveConnectOptions<Data>(options: ConnectOptions<Data>): ResolvedConnectOptions<Data> {
+export function resolveConnectOptions<Data>(
+  options: ConnectOptions<Data>,
+): ResolvedConnectOptions<Data> {
   const resolved = resolveConnectTransportOptions(options);
   return { ...resolved, given: options, connection: resolveConnectionOptions(ACTION, options, 0) };
 }

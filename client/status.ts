@@ -46,7 +46,9 @@ export interface ClientStatusEvent {
 /** Returns how the server left, by the end of a connection; nothing when this side ended it. */
 export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent, "serverLeft"> {
   if (error === null) return { serverLeft: "orderly" };
-  return error instanceof ParleyError && error.code === "ERR_RESET" ? { serverLeft: "vanished" } : {};
+  return error instanceof ParleyError && error.code === "ERR_RESET"
+    ? { serverLeft: "vanished" }
+    : {};
 }
 
 /** Most events that wait for a slow watcher; then it loses old ones. */

@@ -22,7 +22,11 @@ export class ClientTally {
   /** Begins to export the counters; does nothing without a provider. */
   start(target: Parameters<typeof serverLabels>[0]): void {
     if (!telemetryOn()) return;
-    const labels = { "parley.protocol": "messages", "parley.role": "client", ...serverLabels(target) };
+    const labels = {
+      "parley.protocol": "messages",
+      "parley.role": "client",
+      ...serverLabels(target),
+    };
     this.#observe = () => {
       this.#unobserve?.();
       const counters = this.#counters;
@@ -84,7 +88,9 @@ export class ClientTally {
     else if (end.error instanceof ClosedError && end.error.code === "ERR_RESET") {
       this.#counters.connectionsLost++;
     }
-    if (this.#linkSinceMs !== null) this.#connectedMs += Math.max(0, Date.now() - this.#linkSinceMs);
+    if (this.#linkSinceMs !== null) {
+      this.#connectedMs += Math.max(0, Date.now() - this.#linkSinceMs);
+    }
     this.#linkSinceMs = null;
   }
 

@@ -88,7 +88,8 @@ async function prepare<Data>(
 ): Promise<void> {
   const { signal, first, targetText, leftMs, timeoutMs } = trial;
   const late = () => {
-    const text = `Cannot connect to ${targetText} within ${timeoutMs} ms: "onConnect" had not finished`;
+    const text =
+      `Cannot connect to ${targetText} within ${timeoutMs} ms: "onConnect" had not finished`;
     return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
   };
   await withDeadline(
@@ -118,7 +119,10 @@ async function linkEnded<Data>(
 }
 
 /** Waits until the link has received something, or has lived for long enough. */
-async function outlive<Data>(link: Connection<Data>, { silenceMs, targetText }: Trial<Data>): Promise<void> {
+async function outlive<Data>(
+  link: Connection<Data>,
+  { silenceMs, targetText }: Trial<Data>,
+): Promise<void> {
   let leftMs = silenceMs;
   // In growing steps: an early end is seen early, and a process that stands still for long does not
   // use up all the time at once.

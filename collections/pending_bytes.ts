@@ -66,11 +66,20 @@ export class PendingBytes {
    * Lines up the sender's own bytes, from `start` on, behind what was sealed. `written` goes with
    * the last of them.
    */
-  pushOwn(data: Uint8Array, start: number, written: PromiseWithResolvers<void> | null = null): void {
+  pushOwn(
+    data: Uint8Array,
+    start: number,
+    written: PromiseWithResolvers<void> | null = null,
+  ): void {
     for (let at = start; at < data.length; at += SLICE_BYTES) {
       const bytes = data.subarray(at, at + SLICE_BYTES);
       const isLast = at + SLICE_BYTES >= data.length;
-      this.#segments.push({ bytes, length: bytes.length, buffer: null, written: isLast ? written : null });
+      this.#segments.push({
+        bytes,
+        length: bytes.length,
+        buffer: null,
+        written: isLast ? written : null,
+      });
     }
   }
 
@@ -88,7 +97,12 @@ export class PendingBytes {
     }
     const rest = first.bytes.subarray(maxBytes);
     this.#segments.replaceFirst({ ...first, bytes: rest, length: rest.length });
-    return { bytes: first.bytes.subarray(0, maxBytes), length: maxBytes, buffer: null, written: null };
+    return {
+      bytes: first.bytes.subarray(0, maxBytes),
+      length: maxBytes,
+      buffer: null,
+      written: null,
+    };
   }
 
   /** Returns the buffer being filled, which must be empty, to those that are shared. */

@@ -102,7 +102,9 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
   /** Returns why the peer counts as gone, once {@linkcode hasInputEnded}. */
   departure(): Error {
     if (this.error !== null) return this.error;
-    const who = this.state === "open" ? "The peer has ended its direction" : "The connection is closed";
+    const who = this.state === "open"
+      ? "The peer has ended its direction"
+      : "The connection is closed";
     return new ClosedError("ERR_CLOSED", who);
   }
 
@@ -112,7 +114,9 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
    */
   closeWrite(): Promise<void> {
     if (this.#writesEnding !== undefined) return this.#writesEnding;
-    if (this.state !== "open" || this.error !== null) return rejected(this.refusal("end the writing side"));
+    if (this.state !== "open" || this.error !== null) {
+      return rejected(this.refusal("end the writing side"));
+    }
     this.sendable = false;
     return this.#writesEnding = ignoreRejection(this.#endWrites());
   }

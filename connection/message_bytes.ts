@@ -15,5 +15,7 @@ export function toBytes(message: Uint8Array | string): Uint8Array {
       "Cannot send: the buffer of the message was transferred to another owner: send a copy",
     );
   }
-  throw new TypeError(`Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`);
+  throw new TypeError(
+    `Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`,
+  );
 }

@@ -24,7 +24,11 @@ export class PacedMessages {
   /** `null` where there is no rate limit. */
   readonly #rate: RateWait | null;
 
-  constructor(makeDecoder: () => FrameDecoder, options: PacedMessagesOptions, listener: RateWaitListener) {
+  constructor(
+    makeDecoder: () => FrameDecoder,
+    options: PacedMessagesOptions,
+    listener: RateWaitListener,
+  ) {
     const { rateGate: gate, idleTimeoutMs, observer } = options;
     this.#received = new Received(makeDecoder, observer);
     this.#rate = gate === undefined ? null : new RateWait({ gate, idleTimeoutMs }, listener);
@@ -147,6 +151,9 @@ export class PacedMessages {
   /** Counts whole messages that were received and not handed out. */
   #countRest(): Rest {
     const { messages, bytes } = this.#received.count();
-    return { messages: messages + (this.#holdsMessage ? 1 : 0), bytes: bytes + this.#rate!.heldBytes };
+    return {
+      messages: messages + (this.#holdsMessage ? 1 : 0),
+      bytes: bytes + this.#rate!.heldBytes,
+    };
   }
 }

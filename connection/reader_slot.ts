@@ -70,7 +70,9 @@ export class ReaderSlot {
     } catch (error) {
       return rejected(error);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, undefined>>();
+    const { promise, resolve, reject } = Promise.withResolvers<
+      IteratorResult<Uint8Array, undefined>
+    >();
     this.#wait({
       deliver: (message) => resolve(iteration(message)),
       fail(error) {

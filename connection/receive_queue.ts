@@ -100,7 +100,8 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
    */
   get isReading(): boolean {
     const { kind } = this.#state;
-    return (kind === "reading" || kind === "discarding") && this.#input === "busy" && !this.keepsRate;
+    return (kind === "reading" || kind === "discarding") && this.#input === "busy" &&
+      !this.keepsRate;
   }
 
   /** Sets whether a message that waits for a rate limit keeps the process alive. */

@@ -85,8 +85,9 @@ export class RequestTimer implements MessageObserver {
   sent(): void {
     const isPlain = this.#older.length === 0;
     if (this.#openCount === 0 && isPlain) return;
-    if (isPlain && this.#dueCount > 0 && this.#dueAtMs === this.#openAtMs) this.#dueCount += this.#openCount;
-    else this.#moveToDue();
+    if (isPlain && this.#dueCount > 0 && this.#dueAtMs === this.#openAtMs) {
+      this.#dueCount += this.#openCount;
+    } else this.#moveToDue();
     this.#openCount = 0;
   }
 
@@ -104,7 +105,9 @@ export class RequestTimer implements MessageObserver {
   /** Counts what was answered in the turn that is over. */
   onTurnEnd(): void {
     const nowMs = turnNowMs();
-    for (const { atMs, count } of this.#dueOlder) this.#histogram.add(Math.max(0, nowMs - atMs), count);
+    for (const { atMs, count } of this.#dueOlder) {
+      this.#histogram.add(Math.max(0, nowMs - atMs), count);
+    }
     this.#dueOlder.length = 0;
     if (this.#dueCount > 0) this.#histogram.add(Math.max(0, nowMs - this.#dueAtMs), this.#dueCount);
     this.#dueCount = 0;

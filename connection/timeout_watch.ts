@@ -110,7 +110,8 @@ export class TimeoutWatch {
     if (this.#held === null) {
       if (waitedMs >= Math.min(ASK_AFTER_MS, writeTimeoutMs / 4)) this.#held = this.#askKernel();
     } else if (waitedMs >= writeTimeoutMs) this.#countDrained();
-    return this.#writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
+    return this.#writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs) >=
+      writeTimeoutMs;
   }
 
   /**
@@ -133,7 +134,8 @@ export class TimeoutWatch {
     const { receiveTimeoutMs } = this.#options;
     if (receiveTimeoutMs === 0) return false;
     const counts = receiveQueue.isReading && !writeQueue.writing;
-    return this.#received.unchangedMs(counts ? receiveQueue.bytesIn : -1, nowMs) >= receiveTimeoutMs &&
+    return this.#received.unchangedMs(counts ? receiveQueue.bytesIn : -1, nowMs) >=
+        receiveTimeoutMs &&
       counts;
   }
 

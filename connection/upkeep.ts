@@ -20,7 +20,11 @@ export class Upkeep {
   readonly #reportsReads: boolean;
   readonly #unwatch: () => void;
 
-  constructor(options: ResolvedConnectionOptions, setup: UpkeepSetup, connection: WatchedConnection) {
+  constructor(
+    options: ResolvedConnectionOptions,
+    setup: UpkeepSetup,
+    connection: WatchedConnection,
+  ) {
     const { onTraffic, tellEachRead = true, sweeper = sharedSweeper } = setup;
     this.#connection = connection;
     this.#traffic = onTraffic && new TrafficReport(onTraffic);

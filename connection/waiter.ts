@@ -79,7 +79,9 @@ export function readTimeout(timeoutMs: number, observer?: MessageObserver): Time
 
 /** The error of a second wait beside one that is pending. */
 export function secondReader(): TypeError {
-  return new TypeError("Cannot receive: another reader waits on this connection: one reader at a time");
+  return new TypeError(
+    "Cannot receive: another reader waits on this connection: one reader at a time",
+  );
 }
 
 /** The result of an iteration: `null` is its end. */

@@ -269,7 +269,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.writtenBytes += length;
     if (this.#flushes.length > 0) this.#settleFlushes();
     if (
-      this.#belowHighWater !== null && this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes
+      this.#belowHighWater !== null &&
+      this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes
     ) {
       const wait = this.#belowHighWater;
       this.#belowHighWater = null;

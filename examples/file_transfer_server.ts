@@ -33,7 +33,9 @@ async function* body(conn: Connection, size: number): AsyncGenerator<Uint8Array>
 async function receiveFile(conn: Connection, header: Record<string, unknown>): Promise<string> {
   const { name, size } = header as { name: string; size: number };
   // A stranger chose these: a plain name in our folder and a size that we have room for, or nothing.
-  if (!/^\w[\w.-]{0,200}$/.test(name)) throw new Error("The client sent a name that is no plain file name");
+  if (!/^\w[\w.-]{0,200}$/.test(name)) {
+    throw new Error("The client sent a name that is no plain file name");
+  }
   if (!Number.isInteger(size) || size < 0 || size > MAX_FILE_BYTES) {
     throw new Error("The size is out of range");
   }
@@ -48,7 +50,9 @@ async function receiveFile(conn: Connection, header: Record<string, unknown>): P
     }
     await writer.close(); // small pieces may wait in the writer until then
     const { sha256 } = fromJson(await conn.receive());
-    if (hash.digest("hex") !== sha256) return JSON.stringify({ error: "The hash is wrong: send it again" });
+    if (hash.digest("hex") !== sha256) {
+      return JSON.stringify({ error: "The hash is wrong: send it again" });
+    }
     await Deno.rename(unfinished, `${folder}/${name}`);
     console.log(`Received ${name}, ${size} bytes, SHA-256 ${sha256}`);
     return JSON.stringify({ stored: size, sha256 });

@@ -13,7 +13,9 @@ await using client = await connectIpc({ name });
 console.log("Connected");
 
 const sending = (async () => {
-  for await (const line of createInterface({ input: stdin })) await client.send(LINE, `${nick}: ${line}`);
+  for await (const line of createInterface({ input: stdin })) {
+    await client.send(LINE, `${nick}: ${line}`);
+  }
 })();
 
 let heard = 0;

@@ -11,7 +11,11 @@ if (role === "keygen") {
   Deno.exit();
 }
 
-const options = { name: "demo", transport: "tcp", secret: await SecretKey.fromFile(keyFile) } as const;
+const options = {
+  name: "demo",
+  transport: "tcp",
+  secret: await SecretKey.fromFile(keyFile),
+} as const;
 if (role === "serve") {
   const server = await listenIpc({
     ...options,

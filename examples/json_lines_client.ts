@@ -49,7 +49,11 @@ class JsonLines {
 }
 
 const [port = "5556", method = "time", ...params] = Deno.args;
-await using conn = await connect({ port: Number(port), framing: delimited("\n"), timeoutMs: 3_000 });
+await using conn = await connect({
+  port: Number(port),
+  framing: delimited("\n"),
+  timeoutMs: 3_000,
+});
 try {
   const values = params.map((text) => Number.isNaN(Number(text)) ? text : Number(text));
   console.log(await new JsonLines(conn).call(method, values));

@@ -20,7 +20,9 @@ await using client = new Client({
     const answer = await link.receive({ timeoutMs: 3_000 });
     if (answer === null) throw new Error("The server left before it answered"); // so it is tried again
     // This one ends the client: the same password is refused the next time as well.
-    if (decoder.decode(answer) === "denied") throw new AuthError("ERR_AUTH", "The server refuses the login");
+    if (decoder.decode(answer) === "denied") {
+      throw new AuthError("ERR_AUTH", "The server refuses the login");
+    }
     console.log(first ? "Logged in" : "Logged in again");
   },
 });

@@ -15,7 +15,11 @@ async function makeCertificates(): Promise<void> {
   const server = await createCertificate({ ca, hosts: ["localhost", "127.0.0.1"] });
   const client = await createCertificate({ ca, client: true, name: "agent-7" });
   for (const [name, identity] of Object.entries({ server, client })) {
-    await writeIdentity({ ...identity, certFile: `${folder}/${name}.pem`, keyFile: `${folder}/${name}.key` });
+    await writeIdentity({
+      ...identity,
+      certFile: `${folder}/${name}.pem`,
+      keyFile: `${folder}/${name}.key`,
+    });
   }
   await Deno.writeTextFile(`${folder}/ca.pem`, ca.cert); // the key is not kept: no more clients
 }
@@ -30,7 +34,8 @@ serve({
     clientCaFile: `${folder}/ca.pem`, // who has no certificate of this authority is refused
   },
   onListen: (addr) => console.log("Listening on", addr),
-  onError: (error, { phase }) => console.error(`${phase}: ${error instanceof Error ? error.message : error}`),
+  onError: (error, { phase }) =>
+    console.error(`${phase}: ${error instanceof Error ? error.message : error}`),
 }, async (conn) => {
   const who = conn.tls?.peerCertificate?.subject;
   for await (const message of conn) {

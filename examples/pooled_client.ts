@@ -31,7 +31,9 @@ async function ask(question: string): Promise<string> {
 }
 
 const inFlight: Promise<string>[] = [];
-const questions = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+const questions = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(
+  new TextLineStream(),
+);
 for await (const question of questions) {
   inFlight.push(ask(question));
   if (inFlight.length === MAX_IN_FLIGHT) console.log(await inFlight.shift());

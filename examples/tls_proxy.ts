@@ -25,7 +25,8 @@ const server = serve({
   tls: { certFile: `${folder}/server.pem`, keyFile: `${folder}/server.key`, watch: true },
   maxConnections: 900,
   onListen: (addr) => console.log("Listening on", addr),
-  onError: (error, { phase }) => console.error(phase, error instanceof Error ? error.message : error),
+  onError: (error, { phase }) =>
+    console.error(phase, error instanceof Error ? error.message : error),
 }, async (conn) => {
   const lease = await pool.acquire();
   const end = await splice(conn, lease.conn);

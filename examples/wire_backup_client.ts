@@ -15,4 +15,6 @@ for (const path of paths) {
   console.log("Sent", path, await stream.readFrom(file.readable));
 }
 await stream.closeWrite();
-console.log(await new Response(stream.readable).text() === "kept" ? "All kept" : "Not all was kept");
+console.log(
+  await new Response(stream.readable).text() === "kept" ? "All kept" : "Not all was kept",
+);

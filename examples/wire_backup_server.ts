@@ -13,7 +13,9 @@ const wire = mount({ port: Number(port), authorize: ({ token }) => sameToken(tok
 wire.handle("backup", async (stream, { identity }) => {
   // Names come from the peer: nothing but plain ones.
   const names = (stream.meta["names"] as unknown[]).map(String);
-  if (![identity, ...names].every((name) => /^\w[\w.-]*$/.test(name))) throw new Error("Not a plain name");
+  if (![identity, ...names].every((name) => /^\w[\w.-]*$/.test(name))) {
+    throw new Error("Not a plain name");
+  }
   await Deno.mkdir(`${folder}/${identity}`, { recursive: true });
   for (const name of names) {
     const file = await Deno.open(`${folder}/${identity}/${name}`, {

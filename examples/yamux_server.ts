@@ -8,7 +8,8 @@ import { MuxSession, type MuxStream } from "@parley/parley/mux";
 
 const listener = listenTransport({
   port: Number(Deno.args[0] ?? 4000),
-  onError: (error, { phase }) => console.error(phase, error instanceof Error ? error.message : error),
+  onError: (error, { phase }) =>
+    console.error(phase, error instanceof Error ? error.message : error),
 });
 const sessions = new Set<MuxSession>();
 
@@ -35,4 +36,6 @@ Deno.addSignalListener("SIGINT", async () => {
 
 await listener.ready;
 console.log("Listening on", listener.addr);
-for await (const transport of listener) serve(transport).catch((error) => console.error(error.message));
+for await (const transport of listener) {
+  serve(transport).catch((error) => console.error(error.message));
+}

@@ -114,7 +114,11 @@ class PartEncoder implements FrameEncoder {
 
   body(part: Uint8Array): Uint8Array {
     const { maxMessageBytes } = this.#limits;
-    checkSendable(part, maxMessageBytes - this.#sum, `"maxMessageBytes" is ${maxMessageBytes} and leaves`);
+    checkSendable(
+      part,
+      maxMessageBytes - this.#sum,
+      `"maxMessageBytes" is ${maxMessageBytes} and leaves`,
+    );
     this.#sum = part.length === 0 ? 0 : this.#sum + part.length;
     return part;
   }
@@ -153,7 +157,9 @@ class ChunkedDecoder extends ChunkDecoder {
     const isWhole = this.#scan(start);
     if (isWhole && carry.length === 0) return this.#finish(chunk.subarray(start, this.at), false);
     // The total is known as long as no other chunk has begun.
-    const total = this.#chunks === 1 && this.#missing > 0 ? varintBytes(this.#sum) + this.#sum + 1 : 0;
+    const total = this.#chunks === 1 && this.#missing > 0
+      ? varintBytes(this.#sum) + this.#sum + 1
+      : 0;
     carry.append(chunk.subarray(start, this.at), total);
     return isWhole ? this.#finish(carry.take(carry.length), true) : undefined;
   }
@@ -187,7 +193,10 @@ class ChunkedDecoder extends ChunkDecoder {
     this.#length += (byte & 0x7f) * 128 ** this.#lengthBytes++;
     if (byte >= 0x80) {
       if (this.#lengthBytes < MAX_VARINT_BYTES) return false;
-      throw this.#malformed(start, `the length of a chunk takes more than ${MAX_VARINT_BYTES} bytes`);
+      throw this.#malformed(
+        start,
+        `the length of a chunk takes more than ${MAX_VARINT_BYTES} bytes`,
+      );
     }
     if (byte === 0 && this.#lengthBytes > 1) {
       throw this.#malformed(start, "the length of a chunk is not in the shortest form");

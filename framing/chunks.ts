@@ -85,7 +85,9 @@ class ChunkQueue {
   }
 
   #pushTiny(chunk: Uint8Array): void {
-    const used = this.#gather.length === 0 ? GATHER_BYTES : this.#chunks.at(this.#chunks.size - 1)!.length;
+    const used = this.#gather.length === 0
+      ? GATHER_BYTES
+      : this.#chunks.at(this.#chunks.size - 1)!.length;
     if (used + chunk.length > GATHER_BYTES) {
       const gather = new Uint8Array(GATHER_BYTES);
       gather.set(chunk);
@@ -152,7 +154,9 @@ export abstract class ChunkDecoder implements FrameDecoder {
 
   takeRest(): Uint8Array {
     const parts = [this.heldHead(), this.chunk.subarray(this.at)];
-    for (let part = this.#waiting.shift(); part !== undefined; part = this.#waiting.shift()) parts.push(part);
+    for (let part = this.#waiting.shift(); part !== undefined; part = this.#waiting.shift()) {
+      parts.push(part);
+    }
     this.chunk = EMPTY;
     this.at = 0;
     const filled = parts.filter((part) => part.length > 0);

@@ -37,7 +37,9 @@ export function delimited(delimiter: string | Uint8Array): Framing {
   const bytes = typeof delimiter === "string"
     ? new TextEncoder().encode(delimiter)
     : new Uint8Array(delimiter);
-  if (bytes.length === 0) throw new TypeError(`Cannot make the framing: "delimiter" must not be empty`);
+  if (bytes.length === 0) {
+    throw new TypeError(`Cannot make the framing: "delimiter" must not be empty`);
+  }
   if (bytes.length > MAX_DELIMITER_BYTES) {
     throw new RangeError(
       `Cannot make the framing: "delimiter" must be 1 to ${MAX_DELIMITER_BYTES} bytes, current length is ${bytes.length}`,

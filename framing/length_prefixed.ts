@@ -117,15 +117,19 @@ class LengthDecoder extends PrefixedDecoder {
     if (size === 4) return this.#little ? u32little(bytes, at) : u32big(bytes, at);
     let length = 0;
     // As a double: exact up to 2^53, and whatever lies above is far over every limit.
-    for (let i = 0; i < size; i++) length = length * 256 + bytes[this.#little ? at + size - 1 - i : at + i]!;
+    for (let i = 0; i < size; i++) {
+      length = length * 256 + bytes[this.#little ? at + size - 1 - i : at + i]!;
+    }
     return length;
   }
 }
 
 function u32big(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>>
+    0;
 }
 
 function u32little(bytes: Uint8Array, at: number): number {
-  return ((bytes[at + 3]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 1]! << 8) | bytes[at]!) >>> 0;
+  return ((bytes[at + 3]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 1]! << 8) | bytes[at]!) >>>
+    0;
 }

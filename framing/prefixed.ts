@@ -110,7 +110,9 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   protected override heldHead(): Uint8Array {
-    const prefix = this.#lacks === "body" ? this.#prefixTaken : this.#prefix.slice(0, this.#prefixBytes);
+    const prefix = this.#lacks === "body"
+      ? this.#prefixTaken
+      : this.#prefix.slice(0, this.#prefixBytes);
     const body = super.heldHead();
     this.#lacks = "nothing";
     this.#prefixBytes = 0;

@@ -78,7 +78,9 @@ export class ChannelParts {
 
   /** Ends attempts to connect: no further link is made. `error` is `null` for an orderly end. */
   stop(error: Error | null): void {
-    this.stopping.abort(error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"));
+    this.stopping.abort(
+      error ?? new ClosedError("ERR_CLOSED", "Cannot connect: this side was closed"),
+    );
   }
 
   /** Calls `close` when `signal` aborts, until the channel has ended. */

@@ -59,7 +59,11 @@ const NAMES: OptionNames<IpcClientOptions> = {
   signal: true,
 };
 
-const RECONNECT_DEFAULTS: IpcReconnectOptions = { minDelayMs: 20, maxDelayMs: 1000, healthyAfterMs: 5000 };
+const RECONNECT_DEFAULTS: IpcReconnectOptions = {
+  minDelayMs: 20,
+  maxDelayMs: 1000,
+  healthyAfterMs: 5000,
+};
 
 /**
  * Connects to the server of a channel, and connects again after each loss. Waits for a server that
@@ -167,7 +171,11 @@ export class IpcClient extends IpcChannel {
       signal,
       backoff,
       // The first connection is limited by its time, not by a number of attempts.
-      firstBackoff: new Backoff({ ...RECONNECT_DEFAULTS, ...given.reconnect, maxAttempts: Infinity }),
+      firstBackoff: new Backoff({
+        ...RECONNECT_DEFAULTS,
+        ...given.reconnect,
+        maxAttempts: Infinity,
+      }),
       connect: () => openLink({ ...this.#dial, tls: given.tls, linkOptions, tally }, signal),
       discard: (link) => link.abort(signal.reason),
       use: (link) => this.#use(link, onUp),
@@ -198,7 +206,8 @@ export class IpcClient extends IpcChannel {
   #onLoopEnd(end: LoopEnd): void {
     if (end.kind === "aborted") return;
     if (end.kind === "notRetried") return this.#end("disconnected", end.error as Error | null);
-    const error = errorOf(end, this.#parts.stopping.signal) as Error | null ?? new Error("Cannot reconnect");
+    const error = errorOf(end, this.#parts.stopping.signal) as Error | null ??
+      new Error("Cannot reconnect");
     this.#parts.resolved.reporter.report(error, "connect");
     this.#end("error", error);
   }
@@ -216,8 +225,13 @@ export class IpcClient extends IpcChannel {
 }
 
 function connectTimeout(endpoint: Endpoint, timeoutMs: number): TimeoutError {
-  const where = endpoint.kind === "unix" ? `"${endpoint.path}"` : `${endpoint.hostname}:${endpoint.port}`;
-  return new TimeoutError("ERR_CONNECT_TIMEOUT", `Cannot connect to ${where} within ${timeoutMs} ms`);
+  const where = endpoint.kind === "unix"
+    ? `"${endpoint.path}"`
+    : `${endpoint.hostname}:${endpoint.port}`;
+  return new TimeoutError(
+    "ERR_CONNECT_TIMEOUT",
+    `Cannot connect to ${where} within ${timeoutMs} ms`,
+  );
 }
 
 /** Returns the error to end with. */
@@ -235,7 +249,8 @@ function errorOf(end: LoopEnd, { reason }: AbortSignal): unknown {
 /** Adds the last failure to the error of a time limit, because it says what was wrong. */
 function withCause(reason: unknown, cause: unknown): unknown {
   if (
-    reason instanceof ParleyError && cause !== undefined && cause !== reason && reason.cause === undefined
+    reason instanceof ParleyError && cause !== undefined && cause !== reason &&
+    reason.cause === undefined
   ) {
     Object.defineProperty(reason, "cause", { value: cause, configurable: true, writable: true });
   }

@@ -55,7 +55,11 @@ export class ClientAcceptor implements DoorReporter {
       exemptions: {},
       handshakeTimeoutMs: resolved.handshakeTimeoutMs,
     }, {
-      handshake: new IpcHandshake({ resolved, secrets, onFailure: (reason) => this.#count(reason) }),
+      handshake: new IpcHandshake({
+        resolved,
+        secrets,
+        onFailure: (reason) => this.#count(reason),
+      }),
       reporter: this,
       // A channel counts by reason, in its own tally.
       tally: { counters: newServerCounters(), handshakes: new DurationHistogram() },

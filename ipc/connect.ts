@@ -68,7 +68,10 @@ async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promis
   const controller = new AbortController();
   const onAbort = () => controller.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(handshakeTimeout(handshakeTimeoutMs)), handshakeTimeoutMs);
+  const timer = setTimeout(
+    () => controller.abort(handshakeTimeout(handshakeTimeoutMs)),
+    handshakeTimeoutMs,
+  );
   try {
     signal.throwIfAborted();
     return await dialEndpoint(action, endpoint, { tls, signal: controller.signal });

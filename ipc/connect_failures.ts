@@ -143,7 +143,9 @@ function classifyFailure(error: unknown, failures: RepeatedFailure, when: Failed
 function ends(error: unknown, code: string, first: boolean): boolean {
   if (USUAL.has(code) || isPassing(error)) return false;
   if (isUnfinishedKey(error)) return first;
-  if (isPermanentFailure(error) || error instanceof TypeError || error instanceof RangeError) return true;
+  if (isPermanentFailure(error) || error instanceof TypeError || error instanceof RangeError) {
+    return true;
+  }
   // A fault of the system has a cause; that a directory or a socket is not safe is our own
   // judgement.
   const isUnsafe = code === "ERR_ADDRESS_INVALID" && (error as Error).cause === undefined;

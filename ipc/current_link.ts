@@ -138,7 +138,11 @@ export class CurrentLink implements Sender {
     await link.send(type, data);
   }
 
-  async #queryLater(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+  async #queryLater(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
     const startedMs = performance.now();
     const link = await this.#waitForLink({ timeoutMs, ...(signal && { signal }) }, noLink);
     return await link.query(data, Math.max(1, timeoutMs - (performance.now() - startedMs)), signal);
@@ -173,5 +177,8 @@ function noLink(timeoutMs: number): TimeoutError {
 }
 
 function noLinkToSend(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_WRITE_TIMEOUT", `Cannot write: there was no connection for ${timeoutMs} ms`);
+  return new TimeoutError(
+    "ERR_WRITE_TIMEOUT",
+    `Cannot write: there was no connection for ${timeoutMs} ms`,
+  );
 }

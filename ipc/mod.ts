@@ -20,10 +20,20 @@
  * @module
  */
 export type { CloseOptions } from "../options/close.ts";
-export { IpcServer, type IpcServerOptions, listenIpc } from "./server.ts";
-export { IpcServerClient, type IpcServerMessage, type IpcServerQueryContext } from "./server_client.ts";
+export { IpcServer, listenIpc } from "./server.ts";
+export type { IpcServerOptions } from "./server_options.ts";
+export {
+  IpcServerClient,
+  type IpcServerMessage,
+  type IpcServerQueryContext,
+} from "./server_client.ts";
 export { IpcChannel } from "./channel.ts";
-export { connectIpc, IpcClient, type IpcClientOptions, type IpcReconnectOptions } from "./client.ts";
+export {
+  connectIpc,
+  IpcClient,
+  type IpcClientOptions,
+  type IpcReconnectOptions,
+} from "./client.ts";
 export { IpcPeer, pairIpc } from "./peer.ts";
 export type { IpcPairOptions, IpcRole } from "./pair_options.ts";
 export { SecretKey } from "./endpoint/keys.ts";

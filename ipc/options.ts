@@ -1,5 +1,11 @@
 // Options of servers, clients and pairs, their defaults, and their check before any I/O.
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkText } from "../options/check.ts";
+import {
+  checkBoolean,
+  checkDurationMs,
+  checkFunction,
+  checkInteger,
+  checkText,
+} from "../options/check.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { ClosedError } from "../errors.ts";
 import type { Logger } from "../log/logger.ts";
@@ -170,14 +176,21 @@ export function resolveIpcOptions(
     },
     anonymous,
     secret,
-    handshakeTimeoutMs: checkDurationMs(action, "handshakeTimeoutMs", options.handshakeTimeoutMs ?? 5000),
+    handshakeTimeoutMs: checkDurationMs(
+      action,
+      "handshakeTimeoutMs",
+      options.handshakeTimeoutMs ?? 5000,
+    ),
     queryTimeoutMs,
     link: resolveLimits(action, { ...options, keepaliveMs, maxMessageBytes }),
     reporter: new IpcReporter(options.onError, resolveLogger(action, options.logger)),
   };
 }
 
-function resolveLimits(action: string, options: IpcCommonOptions & { maxMessageBytes: number }): LinkLimits {
+function resolveLimits(
+  action: string,
+  options: IpcCommonOptions & { maxMessageBytes: number },
+): LinkLimits {
   const off = { allowOff: true };
   const highWaterBytes = checkInteger(
     action,
@@ -192,7 +205,13 @@ function resolveLimits(action: string, options: IpcCommonOptions & { maxMessageB
     maxMessageBytes: options.maxMessageBytes,
     highWaterBytes,
     maxQueuedBytes: checkInteger(action, "maxQueuedBytes", maxQueuedBytes, highWaterBytes, 2 ** 31),
-    readAheadBytes: checkInteger(action, "readAheadBytes", options.readAheadBytes ?? 2 ** 18, 1024, 2 ** 30),
+    readAheadBytes: checkInteger(
+      action,
+      "readAheadBytes",
+      options.readAheadBytes ?? 2 ** 18,
+      1024,
+      2 ** 30,
+    ),
     maxQueriesInFlight: checkInteger(
       action,
       "maxQueriesInFlight",
@@ -208,9 +227,18 @@ function resolveLimits(action: string, options: IpcCommonOptions & { maxMessageB
       2 ** 20,
     ),
     keepaliveMs: checkDurationMs(action, "keepaliveMs", options.keepaliveMs, off),
-    keepaliveTimeoutMs: checkDurationMs(action, "keepaliveTimeoutMs", options.keepaliveTimeoutMs ?? 10_000),
+    keepaliveTimeoutMs: checkDurationMs(
+      action,
+      "keepaliveTimeoutMs",
+      options.keepaliveTimeoutMs ?? 10_000,
+    ),
     writeTimeoutMs: checkDurationMs(action, "writeTimeoutMs", options.writeTimeoutMs ?? 10_000),
-    messageTimeoutMs: checkDurationMs(action, "messageTimeoutMs", options.messageTimeoutMs ?? 30_000, off),
+    messageTimeoutMs: checkDurationMs(
+      action,
+      "messageTimeoutMs",
+      options.messageTimeoutMs ?? 30_000,
+      off,
+    ),
     closeTimeoutMs: checkDurationMs(action, "closeTimeoutMs", options.closeTimeoutMs ?? 10_000),
   };
 }
@@ -225,7 +253,9 @@ function checkSecret(action: string, secret: unknown): readonly SecretKey[] | st
   }
   const keys: unknown[] = Array.isArray(secret) ? secret : [secret];
   if (keys.length < 1 || keys.length > MAX_SECRETS) {
-    throw new RangeError(`${action}: "secret" must be 1 to ${MAX_SECRETS} keys, there are ${keys.length}`);
+    throw new RangeError(
+      `${action}: "secret" must be 1 to ${MAX_SECRETS} keys, there are ${keys.length}`,
+    );
   }
   if (!keys.every((key) => key instanceof SecretKey)) {
     throw new TypeError(`${action}: "secret" must be a SecretKey, some of them, or a passphrase`);
@@ -258,7 +288,9 @@ export function refuseClose(
   const { timeoutMs, forGood } = options;
   try {
     checkOptionNames("Cannot close", options, names);
-    if (timeoutMs !== undefined) checkDurationMs("Cannot close", "timeoutMs", timeoutMs, { minMs: 0 });
+    if (timeoutMs !== undefined) {
+      checkDurationMs("Cannot close", "timeoutMs", timeoutMs, { minMs: 0 });
+    }
     if (forGood !== undefined) checkBoolean("Cannot close", "forGood", forGood);
     return null;
   } catch (error) {
@@ -269,5 +301,7 @@ export function refuseClose(
 /** Returns what waits reject with after an abort: the reason itself when it is an error. */
 export function abortError(reason: unknown): Error {
   if (reason instanceof Error) return reason;
-  return new ClosedError("ERR_CLOSED", "Cannot go on: it was aborted on this side", { cause: reason });
+  return new ClosedError("ERR_CLOSED", "Cannot go on: it was aborted on this side", {
+    cause: reason,
+  });
 }

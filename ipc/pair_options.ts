@@ -37,4 +37,8 @@ export const PAIR_NAMES: OptionNames<IpcPairOptions> = {
 export type IpcRole = "server" | "client";
 
 /** How the roles are decided anew, unless the options say otherwise. */
-export const PAIR_RECONNECT: IpcReconnectOptions = { minDelayMs: 10, maxDelayMs: 250, healthyAfterMs: 1000 };
+export const PAIR_RECONNECT: IpcReconnectOptions = {
+  minDelayMs: 10,
+  maxDelayMs: 250,
+  healthyAfterMs: 1000,
+};

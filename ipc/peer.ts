@@ -163,7 +163,10 @@ export class IpcPeer extends IpcChannel {
     const { given: { tls } } = this.#pairing;
     const { linkOptions, tally, stopping: { signal } } = this.#parts;
     try {
-      const link = await openLink({ ...this.#pairing, tls: tls?.client, linkOptions, tally }, signal);
+      const link = await openLink(
+        { ...this.#pairing, tls: tls?.client, linkOptions, tally },
+        signal,
+      );
       return { role: "client", link };
     } catch (error) {
       if (signal.aborted || (error as ParleyError).code !== "ERR_CONNECT_REFUSED") throw error;
@@ -246,7 +249,9 @@ export class IpcPeer extends IpcChannel {
   /** No call waits for another role: what ended the attempts is reported. */
   async #onLoopEnd(end: LoopEnd): Promise<void> {
     if (end.kind === "aborted") return;
-    if (end.kind === "notRetried") return await this.leave("disconnected", end.error as Error | null);
+    if (end.kind === "notRetried") {
+      return await this.leave("disconnected", end.error as Error | null);
+    }
     const error = errorOf(end) as Error | null ?? new Error("Cannot connect again");
     this.#parts.resolved.reporter.report(error, "connect");
     await this.leave("error", error);

@@ -15,7 +15,10 @@ export interface Sender {
 /** Checks a message and sends it. What is wrong with it rejects. */
 export function sendMessage(to: Sender, type: number, data: Uint8Array | string): Promise<void> {
   try {
-    return to.send(checkInteger("Cannot write", "type", type, 1, MAX_TAG), toBytes("Cannot write", data));
+    return to.send(
+      checkInteger("Cannot write", "type", type, 1, MAX_TAG),
+      toBytes("Cannot write", data),
+    );
   } catch (error) {
     return Promise.reject(error);
   }
@@ -46,6 +49,8 @@ function toBytes(action: string, data: unknown): Uint8Array {
   if (data instanceof Uint8Array) return data;
   if (typeof data === "string") return new TextEncoder().encode(data);
   throw new TypeError(
-    `${action}: "data" must be a Uint8Array or a text, it is ${data === null ? "null" : typeof data}`,
+    `${action}: "data" must be a Uint8Array or a text, it is ${
+      data === null ? "null" : typeof data
+    }`,
   );
 }

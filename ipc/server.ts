@@ -6,17 +6,14 @@ import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import { callHook } from "../log/call_hook.ts";
 import type { Address, Incoming } from "../net/transport/transport.ts";
 import { checkFunction, checkInteger } from "../options/check.ts";
-import { checkOptionNames, type OptionNames } from "../options/names.ts";
+import { checkOptionNames } from "../options/names.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
-import type { ServerTlsOptions } from "../tls/handshake/options.ts";
-import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
 import { ClientAcceptor } from "./client_acceptor.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
-import type { IpcAnswer } from "./link/incoming_queries.ts";
 import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { probe } from "./link/pings.ts";
@@ -24,59 +21,13 @@ import { shortestMs } from "./link/watch.ts";
 import { observeServer } from "./observe/server_telemetry.ts";
 import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/status.ts";
 import { IpcTally } from "./observe/tally.ts";
-import { IPC_COMMON_NAMES } from "./option_names.ts";
-import {
-  abortError,
-  type IpcCommonOptions,
-  refuseClose,
-  type ResolvedIpcOptions,
-  resolveIpcOptions,
-} from "./options.ts";
+import { IPC_SERVER_NAMES, type IpcServerOptions } from "./server_options.ts";
+import { abortError, refuseClose, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
-import {
-  type ClientHost,
-  IpcServerClient,
-  type IpcServerMessage,
-  type IpcServerQueryContext,
-} from "./server_client.ts";
+import { type ClientHost, IpcServerClient, type IpcServerMessage } from "./server_client.ts";
 import { type IpcRoundOptions, receiveRound, SharedInbox } from "./shared_inbox.ts";
-
-/** Options of {@linkcode listenIpc}. */
-export interface IpcServerOptions extends IpcCommonOptions {
-  /** TLS beneath the handshake. */
-  tls?: ServerTlsOptions | undefined;
-  /** Clients at a time, 1 to 65536; others fail with `ERR_BUSY`. @default {1000} */
-  maxClients?: number | undefined;
-  /** Handshakes at a time, 1 to 65536. @default {100} like OpenSSH */
-  maxPending?: number | undefined;
-  /**
-   * Called with each new client, before any of its messages and queries is taken. The client's
-   * `closed` resolves when it has gone. What the hook throws, or its promise rejects with, goes to
-   * `onError`; the client stays.
-   */
-  onClient?: ((client: IpcServerClient) => void | Promise<void>) | undefined;
-  /**
-   * Answers the clients' queries; an empty answer is an answer. The context has the `client` that
-   * asks, and a `signal` that aborts when that client no longer waits.
-   */
-  onQuery?:
-    | ((data: Uint8Array, context: IpcServerQueryContext) => IpcAnswer | Promise<IpcAnswer>)
-    | undefined;
-  /** Its abort closes in order. */
-  signal?: AbortSignal | undefined;
-}
-
-const NAMES: OptionNames<IpcServerOptions> = {
-  ...IPC_COMMON_NAMES,
-  tls: SERVER_TLS_NAMES,
-  maxClients: true,
-  maxPending: true,
-  onClient: true,
-  onQuery: true,
-  signal: true,
-};
 
 /**
  * Listens on a channel. It takes over the socket of a server that died, and never that of a live
@@ -103,7 +54,7 @@ const NAMES: OptionNames<IpcServerOptions> = {
  * ```
  */
 export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
-  checkOptionNames("Cannot listen", options, NAMES);
+  checkOptionNames("Cannot listen", options, IPC_SERVER_NAMES);
   const resolved = resolveIpcOptions("Cannot listen", options);
   const { maxClients = 1000, maxPending = 100, signal } = options;
   checkInteger(resolved.action, "maxClients", maxClients, 1, 65536);
@@ -119,7 +70,13 @@ export async function listenIpc(options: IpcServerOptions): Promise<IpcServer> {
     claim.release();
     throw signal.reason;
   }
-  return new IpcServer({ resolved, endpoint, secrets, claim, given: { ...options, maxClients, maxPending } });
+  return new IpcServer({
+    resolved,
+    endpoint,
+    secrets,
+    claim,
+    given: { ...options, maxClients, maxPending },
+  });
 }
 
 /** What {@linkcode listenIpc} passes to an {@linkcode IpcServer}. */
@@ -165,7 +122,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#parts = parts;
     this.#tally = new IpcTally(resolved.reporter);
     this.name = given.name;
-    this.addr = endpoint.kind === "unix" ? { transport: "unix", path: endpoint.path } : claim.listener.addr;
+    this.addr = endpoint.kind === "unix"
+      ? { transport: "unix", path: endpoint.path }
+      : claim.listener.addr;
     this.finished = this.#closed.promise;
     const { maxClients, maxPending, onQuery, signal } = given;
     const { link: limits, queryTimeoutMs } = resolved;
@@ -218,7 +177,14 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
   stats(): IpcStats {
     const { name, status: state, addr: address } = this;
     const { recent } = this.#parts.resolved.reporter;
-    return this.#tally.snapshot({ role: "server", name, state, address, failed: this.#failed, recent });
+    return this.#tally.snapshot({
+      role: "server",
+      name,
+      state,
+      address,
+      failed: this.#failed,
+      recent,
+    });
   }
 
   /**
@@ -249,7 +215,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
     const writes = [...this.#clients.values()].map((client) => client.send(type, bytes));
     for (const result of await Promise.allSettled(writes)) {
-      if (result.status === "rejected" && !(result.reason instanceof ClosedError)) throw result.reason;
+      if (result.status === "rejected" && !(result.reason instanceof ClosedError)) {
+        throw result.reason;
+      }
     }
   }
 
@@ -326,7 +294,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     const client = new IpcServerClient(frames, remoteAddr, this.#host);
     const { link } = client;
     if (this.#clients.size >= maxClients) await this.#probeClients();
-    if (this.#close !== null || this.#clients.size >= maxClients) return await this.#turnAway(client);
+    if (this.#close !== null || this.#clients.size >= maxClients) {
+      return await this.#turnAway(client);
+    }
     this.#clients.set(client.id, client);
     this.#tally.opened(link, remoteAddr);
     if (this.#clients.size === 1) this.#statuses.push("connected");
@@ -363,10 +333,14 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.#statuses.push("closing");
     this.#acceptor.stop();
     const closing = [...this.#clients.values()].map((client) => client.close(options));
-    const failures = (await Promise.allSettled(closing)).filter((result) => result.status === "rejected");
+    const failures = (await Promise.allSettled(closing)).filter((result) =>
+      result.status === "rejected"
+    );
     await this.#acceptor.finished();
     this.#messages.end();
-    const late = failures.map(({ reason }) => reason).filter((reason) => reason instanceof TimeoutError);
+    const late = failures.map(({ reason }) => reason).filter((reason) =>
+      reason instanceof TimeoutError
+    );
     this.#tally.stop();
     this.#statuses.push("closed", late.length === 0 ? {} : { error: late[0] });
     this.#closed.resolve();

@@ -142,7 +142,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when that took longer than `timeoutMs`
    */
-  close(options: { timeoutMs?: number | undefined; forGood?: boolean | undefined } = {}): Promise<void> {
+  close(
+    options: { timeoutMs?: number | undefined; forGood?: boolean | undefined } = {},
+  ): Promise<void> {
     const refused = refuseClose(options, CLIENT_CLOSE_NAMES);
     if (refused !== null) return refused;
     const { forGood = false, ...rest } = options;

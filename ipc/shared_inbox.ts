@@ -85,7 +85,11 @@ export async function receiveRound<T extends IpcMessage>(
   const refused = refuseWait(options);
   if (refused !== null) return await refused;
   const early = Promise.withResolvers<never>();
-  const stop = watchWait(options, { clock: systemClock, cancel: early.reject, timeout: () => ROUND_OVER });
+  const stop = watchWait(options, {
+    clock: systemClock,
+    cancel: early.reject,
+    timeout: () => ROUND_OVER,
+  });
   try {
     await Promise.race([Promise.all(inboxes.map((inbox) => inbox.whenSome())), early.promise]);
   } catch (error) {

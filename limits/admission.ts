@@ -1,5 +1,10 @@
 // Admission: decides which accepted connections are let in, and who makes room for them.
-import { type AdmissionLimits, type AdmissionOptions, resolveAdmission } from "./admission_options.ts";
+import {
+  type AdmissionLimits,
+  type AdmissionOptions,
+  resolveAdmission,
+} from "./admission_options.ts";
+import type { AdmitResult, Ticket } from "./ticket.ts";
 import type { Penalties } from "./penalties.ts";
 import { noRefusals, type RefusalReason } from "./refusal.ts";
 import { RecencyMap } from "../collections/recency_map.ts";
@@ -17,52 +22,6 @@ export interface AdmissionParts {
   /** Returns a number from 0 to below 1. @default {Math.random} */
   readonly random?: (() => number) | undefined;
 }
-
-/** A connection that was let in. */
-export interface Ticket<Owner> {
-  /** Key of its source; see `sourceKey`. */
-  readonly source: string | null;
-  /** When it was let in. */
-  readonly admittedAtMs: number;
-  /** Where it is: `"pending"` until its handshake has finished, `"gone"` once released or cut for another. */
-  readonly state: "pending" | "established" | "gone";
-  /** What the server needs to cut it, such as an `AbortController`; set by the server. */
-  owner: Owner | undefined;
-}
-
-/** What the caller must do with a connection that the kernel accepted. */
-export type AdmitResult<Owner> =
-  | {
-    /** Go on with its handshake. */
-    readonly kind: "admitted";
-    /** To be given back with {@linkcode Admission.release}. */
-    readonly ticket: Ticket<Owner>;
-    /** A pending connection to be cut now; it has been released already. */
-    readonly replaced: Ticket<Owner> | null;
-  }
-  | {
-    /**
-     * Accept nothing more and ask again after `waitMs`, or as soon as a ticket was released or established.
-     */
-    readonly kind: "wait";
-    /** At most `stallMs`. */
-    readonly waitMs: number;
-  }
-  | {
-    /**
-     * Its source has no room just now, while others have: ask again for it after `waitMs`, and accept others
-     * meanwhile.
-     */
-    readonly kind: "hold";
-    /** At most ten times `stallMs`. */
-    readonly waitMs: number;
-  }
-  | {
-    /** Close it without a word. */
-    readonly kind: "refused";
-    /** Why. */
-    readonly reason: RefusalReason;
-  };
 
 /** A connection that has been pending this many times `stallMs` gives way even while handshakes finish. */
 const SLOW_STALLS = 20;
@@ -190,7 +149,11 @@ export class Admission<Owner = unknown> {
     if (room.kind === "refused") return this.#refuse(room.reason);
     if (room.kind === "wait") return room;
     entry.bucket?.spend(1);
-    return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced: this.#replace(room.replace) };
+    return {
+      kind: "admitted",
+      ticket: this.#letIn(source, nowMs),
+      replaced: this.#replace(room.replace),
+    };
   }
 
   /**
@@ -254,7 +217,9 @@ export class Admission<Owner = unknown> {
     const state = this.#sources.get(source);
     // An address with open connections brings good clients, whatever others behind it do.
     const isProven = state !== undefined && state.total > state.pending.size;
-    if (!isProven && (this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) return refused("penalized");
+    if (!isProven && (this.#penalties?.remainingMs(source, nowMs) ?? 0) > 0) {
+      return refused("penalized");
+    }
     // Behind a balancer that was listed stand all its clients: what holds for one source must not hold for
     // it.
     const isListed = this.#exemptions.lists(source);
@@ -327,7 +292,12 @@ export class Admission<Owner = unknown> {
   }
 
   #letIn(source: string | null, nowMs: number): MutableTicket<Owner> {
-    const ticket: MutableTicket<Owner> = { source, admittedAtMs: nowMs, state: "pending", owner: undefined };
+    const ticket: MutableTicket<Owner> = {
+      source,
+      admittedAtMs: nowMs,
+      state: "pending",
+      owner: undefined,
+    };
     this.#connections++;
     this.#pending.set(ticket, true);
     this.#joinSource(ticket);
@@ -391,6 +361,8 @@ type Entry<Owner> =
     readonly bucket: TokenBucket | undefined;
   };
 
-function refused(reason: RefusalReason): { readonly kind: "refused"; readonly reason: RefusalReason } {
+function refused(
+  reason: RefusalReason,
+): { readonly kind: "refused"; readonly reason: RefusalReason } {
   return { kind: "refused", reason };
 }

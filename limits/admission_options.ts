@@ -104,7 +104,10 @@ export function resolveAdmission(options: AdmissionOptions): AdmissionLimits {
   return {
     maxConnections: connections,
     maxPending: pending,
-    pendingDropStart: Math.min(checkInteger(action, "pendingDropStart", pendingDropStart, 0, MOST), pending),
+    pendingDropStart: Math.min(
+      checkInteger(action, "pendingDropStart", pendingDropStart, 0, MOST),
+      pending,
+    ),
     maxPendingPerSource: checkInteger(action, "maxPendingPerSource", maxPendingPerSource, 1, MOST),
     pendingDrop: checkOneOf(action, "pendingDrop", pendingDrop, ["oldest", "newest"]),
     stallMs: checkDurationMs(action, "stallMs", stallMs, { maxMs: 60_000 }),

@@ -155,7 +155,10 @@ function smallerBacklog(left: number, maxConnections: number | undefined): numbe
  * assertEquals(text?.startsWith("Connections are limited to 144 in place of 1000"), true);
  * ```
  */
-export function descriptorWarning(wishes: DescriptorWishes, budget: DescriptorBudget): string | undefined {
+export function descriptorWarning(
+  wishes: DescriptorWishes,
+  budget: DescriptorBudget,
+): string | undefined {
   if (wishes.maxConnections !== undefined || budget.maxConnections >= DEFAULT_MAX_CONNECTIONS) {
     return undefined;
   }

@@ -93,7 +93,10 @@ export class Penalties {
    * @throws {TypeError} when an option has the wrong type
    * @throws {RangeError} when an option is out of range
    */
-  constructor(options: PenaltiesOptions = {}, exemptions: SourceExemptions = new SourceExemptions()) {
+  constructor(
+    options: PenaltiesOptions = {},
+    exemptions: SourceExemptions = new SourceExemptions(),
+  ) {
     const { enabled = true, failureMs = 5_000, timeoutMs = 10_000, maxMs = 600_000 } = options;
     const { graceMs = Math.min(15_000, maxMs), maxSources = 65_536 } = options;
     const action = "Cannot set penalties";

@@ -146,11 +146,23 @@ function plan(scope: string, limit: RateLimit): BucketPlan[] {
         `Cannot limit rates: "${scope}.${burstName}" needs "${scope}.${rateName}" beside it`,
       );
     }
-    const perSecond = checkNumber("Cannot limit rates", `${scope}.${rateName}`, rate, MIN_RATE, MAX_RATE);
+    const perSecond = checkNumber(
+      "Cannot limit rates",
+      `${scope}.${rateName}`,
+      rate,
+      MIN_RATE,
+      MAX_RATE,
+    );
     if (burst === undefined) {
       plans.push({ unit, options: { perSecond } });
     } else {
-      const checked = checkNumber("Cannot limit rates", `${scope}.${burstName}`, burst, 1, MAX_RATE);
+      const checked = checkNumber(
+        "Cannot limit rates",
+        `${scope}.${burstName}`,
+        burst,
+        1,
+        MAX_RATE,
+      );
       plans.push({ unit, options: { perSecond, burst: checked } });
     }
   }

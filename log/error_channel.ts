@@ -68,7 +68,10 @@ export const REPORT: LogDecision = { write: true, leftOut: 0 };
  * assertEquals(lines, ["Cannot look up a name: Error: no\\nanswer"]);
  * ```
  */
-export abstract class ErrorChannel<Context extends ErrorContext, Level extends keyof Logger = keyof Logger> {
+export abstract class ErrorChannel<
+  Context extends ErrorContext,
+  Level extends keyof Logger = keyof Logger,
+> {
   readonly #onError: ((error: unknown, context: Context) => void) | undefined;
   readonly #logger: Pick<Logger, Level>;
   readonly #lines = new KindRateLimiter();

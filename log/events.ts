@@ -54,7 +54,9 @@ export class EventLog {
 
 /** Fields as a log can have them; those that are absent are left out. */
 function plain(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const entries = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  const entries = Object.entries(fields).filter(([, value]) =>
+    value !== undefined && value !== null
+  );
   return Object.fromEntries(entries.map(([name, value]) => [name, plainValue(value)]));
 }
 

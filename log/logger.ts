@@ -19,8 +19,10 @@ export interface Logger {
 export const consoleLogger: Logger = {
   debug() {},
   info() {},
-  // deno-lint-ignore no-console
-  warn: (message, fields) => fields === undefined ? console.warn(message) : console.warn(message, fields),
-  // deno-lint-ignore no-console
-  error: (message, fields) => fields === undefined ? console.error(message) : console.error(message, fields),
+  warn: (message, fields) =>
+    // deno-lint-ignore no-console
+    fields === undefined ? console.warn(message) : console.warn(message, fields),
+  error: (message, fields) =>
+    // deno-lint-ignore no-console
+    fields === undefined ? console.error(message) : console.error(message, fields),
 };

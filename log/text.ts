@@ -90,7 +90,8 @@ export function escapeForTerminal(text: string, keepLines: boolean = false): str
   const kept = keepLines ? "\\\t\n" : "\\\t";
   return text.replace(
     UNSAFE_ALL,
-    (character) => kept.includes(character) ? character : escape(character, character.codePointAt(0) ?? 0),
+    (character) =>
+      kept.includes(character) ? character : escape(character, character.codePointAt(0) ?? 0),
   );
 }
 

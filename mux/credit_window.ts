@@ -131,7 +131,9 @@ export class ReceiveWindow {
    */
   update({ now, rttMs, reserve }: GrowthContext): number {
     const fast = rttMs !== undefined && now - this.#lastUpdate <= 2 * rttMs;
-    const growth = fast ? this.#grow(Math.min(this.#size, this.#maxBytes - this.#size), reserve) : 0;
+    const growth = fast
+      ? this.#grow(Math.min(this.#size, this.#maxBytes - this.#size), reserve)
+      : 0;
     const back = this.#consumed;
     this.#lastUpdate = now;
     this.#consumed = 0;
@@ -151,7 +153,8 @@ export class ReceiveWindow {
   rebase(initialBytes: number): void {
     const less = this.#initial - initialBytes;
     if (less > this.#available) {
-      const text = `Cannot go on with a stream that sent more than the ${initialBytes} bytes agreed on`;
+      const text =
+        `Cannot go on with a stream that sent more than the ${initialBytes} bytes agreed on`;
       throw new ProtocolError("ERR_MUX_WINDOW", text);
     }
     this.#initial = initialBytes;

@@ -10,12 +10,25 @@ import {
   unconfirmedError,
 } from "./engine_types.ts";
 import { FloodGuard } from "./flood.ts";
-import { Flag, type FrameHeader, FrameReader, type FrameSink, FrameType, GoAwayCode } from "./header.ts";
+import {
+  Flag,
+  type FrameHeader,
+  FrameReader,
+  type FrameSink,
+  FrameType,
+  GoAwayCode,
+} from "./header.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import type { SessionMemory } from "./memory.ts";
 import type { ResolvedMuxOptions } from "./options.ts";
 import { PingTable } from "./ping_table.ts";
-import { isOpening, isOver, nextSessionState, type SessionState, type StreamState } from "./state.ts";
+import {
+  isOpening,
+  isOver,
+  nextSessionState,
+  type SessionState,
+  type StreamState,
+} from "./state.ts";
 import { StreamCore, type StreamHost } from "./stream_core.ts";
 import { StreamTable } from "./stream_table.ts";
 import { type PeerTerms, SessionTerms } from "./terms.ts";
@@ -129,7 +142,9 @@ export class Engine implements FrameSink, StreamHost {
     const { terms } = this;
     if (terms.agree(theirs)) {
       // The peer may know the terms earlier than we do: what it has opened by then is subject to them.
-      for (const core of this.streams.backlog) core.rebase(terms.sendWindowBytes, terms.receiveWindowBytes);
+      for (const core of this.streams.backlog) {
+        core.rebase(terms.sendWindowBytes, terms.receiveWindowBytes);
+      }
     }
     this.#hooks.onOpeningChanged();
   }
@@ -150,7 +165,9 @@ export class Engine implements FrameSink, StreamHost {
 
   /** Announces to the peer that no streams are taken or opened any more. */
   goAway(): void {
-    if (this.#state === "goAwaySent" || this.#state === "goAwayBoth" || this.#state === "ended") return;
+    if (this.#state === "goAwaySent" || this.#state === "goAwayBoth" || this.#state === "ended") {
+      return;
+    }
     this.#state = nextSessionState(this.#state, "sendGoAway");
     this.#sessionFrame(FrameType.goAway, 0, GoAwayCode.normal);
     this.#finishWhenIdle();
@@ -318,7 +335,9 @@ export class Engine implements FrameSink, StreamHost {
   #onPeerEnd(): void {
     if (this.isPeerGoing && this.#reader.atBoundary) {
       for (const core of this.streams.all()) {
-        if (isOpening(core.state) && core.receiver.receivedBytes === 0) core.fail(goneError(core.id));
+        if (isOpening(core.state) && core.receiver.receivedBytes === 0) {
+          core.fail(goneError(core.id));
+        }
       }
     }
     if (this.streams.live > 0 || !this.#reader.atBoundary) this.#lose(undefined);
@@ -336,7 +355,10 @@ export class Engine implements FrameSink, StreamHost {
 
   /** Once either side has gone away, the last stream ends the session. */
   #finishWhenIdle(): void {
-    if (this.streams.live > 0 || this.#isFinishing || this.#state === "open" || this.#state === "ended") {
+    if (
+      this.streams.live > 0 || this.#isFinishing || this.#state === "open" ||
+      this.#state === "ended"
+    ) {
       return;
     }
     this.#isFinishing = true;
@@ -374,7 +396,11 @@ export class Engine implements FrameSink, StreamHost {
     this.#hooks.onEnd(end);
     if (how === "tell") {
       const ours = error?.code === "ERR_MUX_INTERNAL";
-      this.#sessionFrame(FrameType.goAway, 0, ours ? GoAwayCode.internalError : GoAwayCode.protocolError);
+      this.#sessionFrame(
+        FrameType.goAway,
+        0,
+        ours ? GoAwayCode.internalError : GoAwayCode.protocolError,
+      );
     }
     if (how !== "cut") await this.#farewell();
     this.writer.stop();

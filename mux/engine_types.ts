@@ -56,7 +56,8 @@ export function streamTimeoutError(core: StreamCore, what: "open" | "halfClose")
 
 /** The error of a session whose peer shows no sign of life. */
 export function keepaliveError(timeoutMs: number): ParleyError {
-  const text = `Cannot go on with the session: the peer did not answer a ping within ${timeoutMs} ms`;
+  const text =
+    `Cannot go on with the session: the peer did not answer a ping within ${timeoutMs} ms`;
   return new TimeoutError("ERR_KEEPALIVE_TIMEOUT", text);
 }
 
@@ -70,5 +71,8 @@ export function unconfirmedError(cutBytes: number, timeoutMs: number): TimeoutEr
 
 /** The error of a stream that was on its way to a peer which went away. */
 export function goneError(id: number): ClosedError {
-  return new ClosedError("ERR_GOING_AWAY", `Cannot open stream ${id}: the peer went away before it saw it`);
+  return new ClosedError(
+    "ERR_GOING_AWAY",
+    `Cannot open stream ${id}: the peer went away before it saw it`,
+  );
 }

@@ -92,10 +92,16 @@ export function decodeHeader(source: Uint8Array, offset = 0): FrameHeader {
   const streamId = readU32(source, offset + 4);
   const length = readU32(source, offset + 8);
   if (version !== VERSION) {
-    throw new ProtocolError("ERR_MUX_VERSION", `Cannot read a frame of version ${version}: only 0 is known`);
+    throw new ProtocolError(
+      "ERR_MUX_VERSION",
+      `Cannot read a frame of version ${version}: only 0 is known`,
+    );
   }
   if (type > FrameType.goAway) {
-    throw new ProtocolError("ERR_MUX_TYPE", `Cannot read a frame of type ${type}: only 0 to 3 are known`);
+    throw new ProtocolError(
+      "ERR_MUX_TYPE",
+      `Cannot read a frame of type ${type}: only 0 to 3 are known`,
+    );
   }
   checkFlags(type, flags);
   const forSession = type >= FrameType.ping;
@@ -107,7 +113,9 @@ export function decodeHeader(source: Uint8Array, offset = 0): FrameHeader {
 }
 
 function checkFlags(type: number, flags: number): void {
-  if (type === FrameType.ping ? flags === Flag.syn || flags === Flag.ack : isStreamFlags(type, flags)) return;
+  if (
+    type === FrameType.ping ? flags === Flag.syn || flags === Flag.ack : isStreamFlags(type, flags)
+  ) return;
   const text = `Cannot read a frame of type ${type} with flags 0x${flags.toString(16)}`;
   throw new ProtocolError("ERR_MUX_FLAGS", text);
 }
@@ -119,7 +127,8 @@ function isStreamFlags(type: number, flags: number): boolean {
 }
 
 function readU32(source: Uint8Array, offset: number): number {
-  return ((source[offset] ?? 0) << 24 | (source[offset + 1] ?? 0) << 16 | (source[offset + 2] ?? 0) << 8 |
+  return ((source[offset] ?? 0) << 24 | (source[offset + 1] ?? 0) << 16 |
+    (source[offset + 2] ?? 0) << 8 |
     (source[offset + 3] ?? 0)) >>> 0;
 }
 

@@ -99,7 +99,9 @@ export class LateFrames {
       throw new ProtocolError("ERR_MUX_WINDOW", text);
     }
     if (flags & Flag.syn) return;
-    if (left === undefined || !this.#recentlyReset.take(streamId, data)) flood.deadFrame(clock.now());
+    if (left === undefined || !this.#recentlyReset.take(streamId, data)) {
+      flood.deadFrame(clock.now());
+    }
     if (flags & (Flag.fin | Flag.rst)) this.#recentlyReset.forget(streamId);
   }
 }

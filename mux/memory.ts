@@ -79,7 +79,8 @@ export class MuxMemory {
         reserved + bytes <= GUARANTEED_BYTES || reserved + bytes <= this.maxBytes - this.#reserved,
       // Half is for growth, so that grown windows leave room for those that every stream starts with.
       mayGrow: (bytes, grown) =>
-        this.#reserved + bytes <= this.maxBytes && grown + bytes <= (this.maxBytes / 2 - this.#grown) / 2,
+        this.#reserved + bytes <= this.maxBytes &&
+        grown + bytes <= (this.maxBytes / 2 - this.#grown) / 2,
       add: (used, reserved, grown) => {
         this.#used += used;
         this.#reserved += reserved;

@@ -42,7 +42,11 @@ export class PeerIds {
   }
 
   #skip(id: number): void {
-    for (let skipped = Math.max(this.#highest + 2, id - 2 * MAX_SKIPPED_IDS); skipped < id; skipped += 2) {
+    for (
+      let skipped = Math.max(this.#highest + 2, id - 2 * MAX_SKIPPED_IDS);
+      skipped < id;
+      skipped += 2
+    ) {
       this.#skipped.add(skipped);
     }
     for (const old of this.#skipped) {

@@ -62,7 +62,10 @@ export class PingTable {
 
   constructor(hooks: PingHooks) {
     this.#hooks = hooks;
-    this.#budget = new TokenBucket({ burst: PINGS_AT_ONCE, perSecond: 1000 / REFILL_MS }, hooks.clock.now());
+    this.#budget = new TokenBucket(
+      { burst: PINGS_AT_ONCE, perSecond: 1000 / REFILL_MS },
+      hooks.clock.now(),
+    );
   }
 
   /** Round trip measured last, milliseconds. */
@@ -143,7 +146,9 @@ export class PingTable {
       return;
     }
     // No caller would see an answer to these any more.
-    for (const [value, { waiters }] of this.#pending) if (waiters.size === 0) this.#pending.delete(value);
+    for (const [value, { waiters }] of this.#pending) {
+      if (waiters.size === 0) this.#pending.delete(value);
+    }
     const value = this.#next;
     this.#next = value === MAX_U32 ? 0 : value + 1;
     this.#latest = { sentAt: clock.now(), waiters: this.#queued };

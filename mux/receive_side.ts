@@ -150,7 +150,9 @@ export class ReceiveSide {
   /** Returns the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
   read(options?: WaitOptions, joinBytes = 0): Promise<Uint8Array | null> {
     if (this.#reader !== undefined) {
-      return Promise.reject(new TypeError("Cannot read from the stream: another read is under way"));
+      return Promise.reject(
+        new TypeError("Cannot read from the stream: another read is under way"),
+      );
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     const chunk = joinBytes === 0 ? this.#buffer.shift() : this.#buffer.shiftJoined(joinBytes);
@@ -223,7 +225,10 @@ export class ReceiveSide {
         reject(error);
       },
       timeout: (ms) =>
-        new TimeoutError("ERR_READ_TIMEOUT", `Cannot read from the stream: nothing came in ${ms} ms`),
+        new TimeoutError(
+          "ERR_READ_TIMEOUT",
+          `Cannot read from the stream: nothing came in ${ms} ms`,
+        ),
     });
     this.#reader = {
       resolve: (chunk) => (stop(), resolve(chunk)),

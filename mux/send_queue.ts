@@ -87,7 +87,12 @@ export class SendQueue implements FrameSource {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (bytes.length === 0) return DONE;
     if (this.#pendingBytes === 0 && bytes.length <= this.#window.credit) {
-      const header = { type: FrameType.data, flags: 0, streamId: this.#streamId, length: bytes.length };
+      const header = {
+        type: FrameType.data,
+        flags: 0,
+        streamId: this.#streamId,
+        length: bytes.length,
+      };
       if (this.#writer.direct(header, bytes)) {
         this.#window.take(bytes.length);
         this.#sentBytes += bytes.length;
@@ -138,7 +143,12 @@ export class SendQueue implements FrameSource {
   }
 
   fill(batch: Batch): boolean {
-    const length = Math.min(batch.size.sliceBytes, this.#window.credit, this.#pendingBytes, batch.room);
+    const length = Math.min(
+      batch.size.sliceBytes,
+      this.#window.credit,
+      this.#pendingBytes,
+      batch.room,
+    );
     if (length > 0) {
       batch.header({ type: FrameType.data, flags: 0, streamId: this.#streamId, length });
       this.#copy(batch, length);
@@ -155,7 +165,8 @@ export class SendQueue implements FrameSource {
     const stop = watchWait(options, {
       clock: this.#clock,
       cancel: (error) => this.#cancel(write, error),
-      timeout: (ms) => new TimeoutError("ERR_WRITE_TIMEOUT", `Cannot write to the stream within ${ms} ms`),
+      timeout: (ms) =>
+        new TimeoutError("ERR_WRITE_TIMEOUT", `Cannot write to the stream within ${ms} ms`),
     });
     const write: PendingWrite = {
       bytes,

@@ -145,7 +145,8 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
     return await this.#accepting.wait(options, {
       clock: this.#options.clock,
       attempt: () => this.#accept(),
-      timeout: (ms) => new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`),
+      timeout: (ms) =>
+        new TimeoutError("ERR_READ_TIMEOUT", `Cannot accept a stream: none came in ${ms} ms`),
     });
   }
 
@@ -165,7 +166,10 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
       clock: this.#options.clock,
       cancel: fail,
       timeout: (ms) =>
-        new TimeoutError("ERR_READ_TIMEOUT", `Cannot measure the round trip: no answer in ${ms} ms`),
+        new TimeoutError(
+          "ERR_READ_TIMEOUT",
+          `Cannot measure the round trip: no answer in ${ms} ms`,
+        ),
     });
     try {
       return await answer;
@@ -253,7 +257,11 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
 
   /** Incoming streams, until the session is over. Leaving the loop leaves the session as it is. */
   async *[Symbol.asyncIterator](): AsyncGenerator<MuxStream, void, void> {
-    for (let stream = await this.acceptStream(); stream !== null; stream = await this.acceptStream()) {
+    for (
+      let stream = await this.acceptStream();
+      stream !== null;
+      stream = await this.acceptStream()
+    ) {
       yield stream;
     }
   }
@@ -288,13 +296,19 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   #drainError(timeoutMs: number): TimeoutError {
     const { streams: { live }, writer: { queuedBytes } } = this.#engine;
     if (live === 0) return unconfirmedError(queuedBytes, timeoutMs);
-    const text = `Cannot close the session in order: ${live} streams were still open after ${timeoutMs} ms`;
-    return new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutConnections: live, cutBytes: queuedBytes });
+    const text =
+      `Cannot close the session in order: ${live} streams were still open after ${timeoutMs} ms`;
+    return new TimeoutError("ERR_DRAIN_TIMEOUT", text, {
+      cutConnections: live,
+      cutBytes: queuedBytes,
+    });
   }
 
   /** True once no stream is left, false when that took too long. */
   #drained(timeoutMs: number): Promise<boolean> {
-    if (this.#engine.streams.live === 0 || this.#engine.state === "ended") return Promise.resolve(true);
+    if (this.#engine.streams.live === 0 || this.#engine.state === "ended") {
+      return Promise.resolve(true);
+    }
     const { promise: idle, resolve } = Promise.withResolvers<void>();
     this.#idle.push(resolve);
     return waitAtMost(this.#options.clock, timeoutMs, idle);
@@ -318,7 +332,9 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
       const side = this.#engine.isPeerGoing ? "the peer" : "this side";
       throw new ClosedError("ERR_GOING_AWAY", `Cannot open a stream: ${side} is going away`);
     }
-    return this.#engine.openingWaitsFor === "nothing" ? this.#offer(this.#engine.open()) : undefined;
+    return this.#engine.openingWaitsFor === "nothing"
+      ? this.#offer(this.#engine.open())
+      : undefined;
   }
 
   #lateOpen(ms: number): Error {

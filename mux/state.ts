@@ -100,7 +100,12 @@ const TABLE: Readonly<Record<StreamState, Row>> = {
     sendFin: "writeClosed",
     reset: "reset",
   },
-  writeClosed: { ack: "writeClosed", receiveData: "writeClosed", receiveFin: "closed", reset: "reset" },
+  writeClosed: {
+    ack: "writeClosed",
+    receiveData: "writeClosed",
+    receiveFin: "closed",
+    reset: "reset",
+  },
   readClosed: { ack: "readClosed", sendFin: "closed", reset: "reset" },
   // Frames that crossed our end on the wire are not the peer's fault.
   closed: { ack: "closed", reset: "closed" },

@@ -257,7 +257,10 @@ export class MuxStream implements AsyncDisposable {
    * `failed` shows a peer that agreed on terms that the handler failed: its error then has a
    * `RemoteError` with `ERR_HANDLER` as cause.
    */
-  reset(reason?: unknown, { failed = false }: { readonly failed?: boolean | undefined } = {}): void {
+  reset(
+    reason?: unknown,
+    { failed = false }: { readonly failed?: boolean | undefined } = {},
+  ): void {
     this.#core.reset(reason, failed);
   }
 
@@ -316,7 +319,9 @@ export class MuxStream implements AsyncDisposable {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
     const { receiver } = this.#core;
     try {
-      for (let chunk = await receiver.read(); chunk !== null; chunk = await receiver.read()) yield chunk;
+      for (let chunk = await receiver.read(); chunk !== null; chunk = await receiver.read()) {
+        yield chunk;
+      }
     } finally {
       this.#core.cancel();
     }
@@ -335,7 +340,8 @@ export class MuxStream implements AsyncDisposable {
 
   #lateClose(ms: number): TimeoutError {
     const cutBytes = this.#core.sender.pendingBytes;
-    const text = `Cannot close stream ${this.id} in order within ${ms} ms: ${cutBytes} bytes were not taken`;
+    const text =
+      `Cannot close stream ${this.id} in order within ${ms} ms: ${cutBytes} bytes were not taken`;
     return new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutBytes });
   }
 }

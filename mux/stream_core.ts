@@ -1,5 +1,11 @@
 // One stream as its session sees it: state, both halves, and what frames do to them.
-import { ClosedError, LimitError, type ParleyError, ProtocolError, RemoteError } from "../errors.ts";
+import {
+  ClosedError,
+  LimitError,
+  type ParleyError,
+  ProtocolError,
+  RemoteError,
+} from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
 import { Flag, FrameType, MAX_U32 } from "./header.ts";
 import type { SessionMemory } from "./memory.ts";
@@ -136,7 +142,9 @@ export class StreamCore {
   onFrame(type: number, flags: number, length: number): void {
     if (flags & Flag.ack) this.#move("ack");
     if (type === FrameType.data) this.#onData(length);
-    else if (length > 0 && !(flags & Flag.rst) && !isWriteOver(this.#state)) this.sender.grant(length);
+    else if (length > 0 && !(flags & Flag.rst) && !isWriteOver(this.#state)) {
+      this.sender.grant(length);
+    }
   }
 
   /** The body of the frame is through; ends come after it. `length` is that of a frame without a body. */
@@ -176,7 +184,10 @@ export class StreamCore {
       cause: reason,
       unsentBytes: this.sender.pendingBytes,
     });
-    this.#endWith(error, { drop: true, tell: failed && this.#host.terms.hasAgreed ? HANDLER_FAILED : 0 });
+    this.#endWith(error, {
+      drop: true,
+      tell: failed && this.#host.terms.hasAgreed ? HANDLER_FAILED : 0,
+    });
   }
 
   /** Ends it with RST and a given error. */
@@ -213,7 +224,9 @@ export class StreamCore {
   retire(unreadBytes: number): void {
     // Never less than before: a stream that was broken off is so for good.
     this.#retiredUnread = Math.max(unreadBytes, this.#retiredUnread ?? 0);
-    if (this.#state === "writeClosed" && this.#host.terms.hasAgreed) this.#sendCountedEnd(unreadBytes);
+    if (this.#state === "writeClosed" && this.#host.terms.hasAgreed) {
+      this.#sendCountedEnd(unreadBytes);
+    }
     this.close();
   }
 
@@ -247,7 +260,10 @@ export class StreamCore {
     const { id } = this;
     if (isOpening(this.#state) && this.receiver.receivedBytes === 0) {
       if (this.#host.isPeerGoing) {
-        return new ClosedError("ERR_GOING_AWAY", `Cannot open stream ${id}: the peer is going away`);
+        return new ClosedError(
+          "ERR_GOING_AWAY",
+          `Cannot open stream ${id}: the peer is going away`,
+        );
       }
       if (this.#host.refusesByReset) {
         const text = `Cannot open stream ${id}: the peer takes no more streams at a time`;
@@ -276,7 +292,9 @@ export class StreamCore {
     }
     const text =
       `Cannot go on with stream ${this.id}: the peer's handler returned before it had read everything`;
-    this.#endWith(new ClosedError("ERR_RESET", text, { unsentBytes: pendingBytes }), { drop: false });
+    this.#endWith(new ClosedError("ERR_RESET", text, { unsentBytes: pendingBytes }), {
+      drop: false,
+    });
   }
 
   /**
@@ -313,7 +331,9 @@ export class StreamCore {
    * and for a second then.
    */
   #refuseUnwanted(): void {
-    if (this.receiver.discardedBytes === 0 || !isWriteOver(this.#state) || isReadOver(this.#state)) return;
+    if (
+      this.receiver.discardedBytes === 0 || !isWriteOver(this.#state) || isReadOver(this.#state)
+    ) return;
     if (this.#host.terms.hasAgreed || this.#hasLingered) return this.#endUnwanted();
     if (this.receiver.availableBytes > 0) return;
     this.#cancelLinger ??= this.#host.clock.after(LINGER_MS, () => {

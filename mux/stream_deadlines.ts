@@ -24,7 +24,10 @@ export class StreamDeadlines {
 
   constructor(options: StreamDeadlinesOptions) {
     this.#options = options;
-    this.#sweepMs = Math.max(1, Math.min(5000, options.openTimeoutMs / 10, options.halfCloseTimeoutMs / 10));
+    this.#sweepMs = Math.max(
+      1,
+      Math.min(5000, options.openTimeoutMs / 10, options.halfCloseTimeoutMs / 10),
+    );
   }
 
   /** Begins to watch a stream, or begins anew. */

@@ -96,7 +96,10 @@ export class StreamTable {
   takeId(): number {
     const id = this.#nextId;
     if (id > MAX_U32) {
-      throw new ClosedError("ERR_GOING_AWAY", "Cannot open a stream: the session has used up its stream ids");
+      throw new ClosedError(
+        "ERR_GOING_AWAY",
+        "Cannot open a stream: the session has used up its stream ids",
+      );
     }
     this.#nextId += 2;
     return id;

@@ -192,7 +192,9 @@ export class FrameWriter {
    */
   direct(header: FrameHeader, body: Uint8Array): boolean {
     const fits = body.length <= MAX_DIRECT_BYTES && this.#open.used <= DIRECT_LIMIT_BYTES;
-    if (!fits || this.#stopped || this.#firstReady !== undefined || this.#control.length > 0) return false;
+    if (!fits || this.#stopped || this.#firstReady !== undefined || this.#control.length > 0) {
+      return false;
+    }
     this.#queued += 1;
     this.#open.header(header);
     this.#open.body(body);
@@ -285,7 +287,11 @@ export class FrameWriter {
   /** Fills the open batch. Taking a write over wakes its writer, who may have more. */
   async #gather(): Promise<void> {
     this.#assemble();
-    for (let round = 0; round < MAX_ROUNDS && this.#open.used * 2 <= this.#size.limitBytes; round++) {
+    for (
+      let round = 0;
+      round < MAX_ROUNDS && this.#open.used * 2 <= this.#size.limitBytes;
+      round++
+    ) {
       await this.#settle();
       if (this.#firstReady === undefined && this.#control.length === 0) return;
       this.#assemble();

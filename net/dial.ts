@@ -79,9 +79,14 @@ function checkNative(tls: ResolvedClientTls, options: DialOptions): void {
   if (tls.pins !== undefined) throw lacks("does not tell which certificate a server showed", "pin");
   if (tls.cert === undefined) return;
   if (tls.serverName !== undefined) {
-    throw lacks("cannot check another name than the one it dials while it shows a certificate", "serverName");
+    throw lacks(
+      "cannot check another name than the one it dials while it shows a certificate",
+      "serverName",
+    );
   }
-  if (options.keepAlive) throw lacks("cannot tune a socket while it shows a certificate", "keepAlive");
+  if (options.keepAlive) {
+    throw lacks("cannot tune a socket while it shows a certificate", "keepAlive");
+  }
 }
 
 function lacks(what: string, option: string): TypeError {

@@ -124,5 +124,7 @@ function checkNative(tls: Resolved<ListenTls>, options: ListenOptions): void {
 }
 
 function lacks(what: string, option: string): TypeError {
-  return new TypeError(`Cannot listen: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`);
+  return new TypeError(
+    `Cannot listen: the "deno" TLS backend ${what} ("${option}"): use "auto" or "node"`,
+  );
 }

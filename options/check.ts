@@ -59,7 +59,13 @@ export function checkInteger(
  * assertEquals(checkNumber("Cannot listen", "messagesPerSecond", 0.5, 0.001, 1e9), 0.5);
  * ```
  */
-export function checkNumber(action: string, name: string, value: unknown, min: number, max: number): number {
+export function checkNumber(
+  action: string,
+  name: string,
+  value: unknown,
+  min: number,
+  max: number,
+): number {
   const number = checkType(action, name, value, "number");
   if (!(number >= min && number <= max)) {
     throw new RangeError(complaint(action, name, `${min} to ${max}`, value));
@@ -174,7 +180,13 @@ export function checkOneOf<Text extends string>(
  * assertThrows(() => checkText("Cannot dial", "hostname", "", 1, 253), RangeError, `"hostname" must be`);
  * ```
  */
-export function checkText(action: string, name: string, value: unknown, min: number, max: number): string {
+export function checkText(
+  action: string,
+  name: string,
+  value: unknown,
+  min: number,
+  max: number,
+): string {
   const text = checkType(action, name, value, "string");
   if (text.length < min || text.length > max) {
     throw new RangeError(complaint(action, name, `a text of ${min} to ${max} characters`, value));
@@ -230,7 +242,10 @@ export function checkSignal(action: string, value: unknown): void {
  * checkLogger("Cannot listen", console);
  * ```
  */
-export function checkLogger<Given extends Logger | undefined>(action: string, logger: Given): Given {
+export function checkLogger<Given extends Logger | undefined>(
+  action: string,
+  logger: Given,
+): Given {
   if (logger === undefined) return logger;
   for (const level of ["debug", "info", "warn", "error"] as const) {
     if (typeof logger?.[level] === "function") continue;
@@ -281,6 +296,8 @@ function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";
   if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (typeof value === "object" && value !== null) {
+    return Array.isArray(value) ? "an array" : "an object";
+  }
   return String(value);
 }

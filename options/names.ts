@@ -60,7 +60,9 @@ export function checkOptionNames(action: string, given: unknown, names: NameTree
   if (typeof given !== "object" || given === null || Array.isArray(given)) return;
   for (const [name, value] of Object.entries(given)) {
     const nested = Object.hasOwn(names, name) ? names[name] : undefined;
-    if (nested === undefined) throw new TypeError(complaint(action, name, Object.keys(names), path));
+    if (nested === undefined) {
+      throw new TypeError(complaint(action, name, Object.keys(names), path));
+    }
     if (nested !== true) checkOptionNames(action, value, nested, `${path}${name}.`);
   }
 }
@@ -121,6 +123,7 @@ export function meantName(given: string, known: readonly string[]): string | und
   }
   if (nearest === undefined) return undefined;
   const allowed = MAX_WRONG_RATIO * Math.max(given.length, nearest.length);
-  const isMeant = distance <= allowed || distance <= MIN_WRONG && given.length >= MIN_NAME_CHARACTERS;
+  const isMeant = distance <= allowed ||
+    distance <= MIN_WRONG && given.length >= MIN_NAME_CHARACTERS;
   return isMeant ? nearest : undefined;
 }

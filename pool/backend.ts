@@ -4,7 +4,7 @@ import type { Connection } from "../connection.ts";
 import { checkInteger, checkNumber, checkText } from "../options/check.ts";
 import type { Traffic } from "../connection/types.ts";
 import { Breaker } from "./breaker.ts";
-import { Member, type Trial } from "./dispatcher.ts";
+import { Member, type Trial } from "./member.ts";
 import type { Lease } from "./lease.ts";
 import type { LeasedConnection } from "./leased_connection.ts";
 import type { Backend, ResolvedPoolOptions } from "./options.ts";

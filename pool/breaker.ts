@@ -8,7 +8,7 @@ import {
   handleAll,
 } from "cockatiel";
 import type { Resolved } from "../options/resolved.ts";
-import type { Trial } from "./dispatcher.ts";
+import type { Trial } from "./member.ts";
 import type { BreakerState } from "../stats/data/pool_stats.ts";
 
 /** Options of the circuit breaker of each backend. */

@@ -1,63 +1,7 @@
 // Dispatcher: assigns links to the caller that waits longest, and decides when to dial. Performs nothing.
 import { Fifo } from "../collections/fifo.ts";
-import type { Balancer, Candidate } from "./balance.ts";
-
-/** Whether a member may get work. `trial`: one piece, to see if it has recovered; `pending`: that runs. */
-export type Readiness = "ready" | "trial" | "pending" | "down";
-
-/** Learns how a trial went; only the first time counts. */
-export type Trial = (ok: boolean) => void;
-
-/** One backend, as far as the dispatcher knows it. */
-export abstract class Member<Link> implements Candidate {
-  /** Its share of the work, compared with others. */
-  abstract readonly weight: number;
-  /** Most links to it, whatever they do. */
-  abstract readonly maxLinks: number;
-  /** Whether it may get work now. */
-  abstract readonly readiness: Readiness;
-  /** Whether returned links must be closed. */
-  abstract readonly leaving: boolean;
-  /** Links that are not in use; the one used last is at the end, and is taken first. */
-  readonly idle: Link[] = [];
-  /** Links that are leased. */
-  busy = 0;
-  /** Links that are being opened. */
-  dialling = 0;
-  /** Links that are being closed. */
-  closing = 0;
-
-  /** Called when it gets work; returns the trial when that is one. */
-  abstract begin(): Trial | null;
-
-  /** Pieces of work in hand. */
-  get load(): number {
-    return this.busy + this.dialling;
-  }
-
-  /** Links of all kinds. */
-  get links(): number {
-    return this.idle.length + this.busy + this.dialling + this.closing;
-  }
-}
-
-/** A caller that waits for a link. */
-export class Waiter<M> {
-  /** Dials for it that failed. */
-  attempts = 0;
-  /** Members whose dial failed for it: others come first. */
-  readonly tried: Set<M> = new Set();
-  /** The dial that is under way for it. */
-  dial: Dial<M> | null = null;
-}
-
-/** A link that is being opened. */
-export interface Dial<M> {
-  readonly member: M;
-  readonly trial: Trial | null;
-  /** Whom a failure concerns; `null` when no caller waits for it any more. */
-  waiter: Waiter<M> | null;
-}
+import type { Balancer } from "./balance.ts";
+import type { Dial, Member, Trial, Waiter } from "./member.ts";
 
 /** What the owner of the links must do. */
 export type Action<Link, M, W> =
@@ -270,7 +214,9 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   }
 
   #firstUndecided(): W | undefined {
-    for (const waiter of this.#queue) if (waiter.dial === null && !this.#awaitsBusy(waiter)) return waiter;
+    for (const waiter of this.#queue) {
+      if (waiter.dial === null && !this.#awaitsBusy(waiter)) return waiter;
+    }
     return undefined;
   }
 
@@ -278,7 +224,8 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
   #awaitsBusy({ tried }: W): boolean {
     if (tried.size === 0 || this.links >= this.#options.maxLinks) return false;
     const working = [...this.#members].filter(mayWork);
-    const isFree = (each: M) => each.idle.length > 0 || !tried.has(each) && each.links < each.maxLinks;
+    const isFree = (each: M) =>
+      each.idle.length > 0 || !tried.has(each) && each.links < each.maxLinks;
     return !working.some(isFree) && working.some((each) => !tried.has(each));
   }
 
@@ -307,7 +254,9 @@ export class Dispatcher<Link, M extends Member<Link>, W extends Waiter<M>> {
     const full = this.links >= this.#options.maxLinks;
     for (const member of this.#members) {
       if (!mayWork(member)) continue;
-      if (member.idle.length > 0 || !full && member.links < member.maxLinks) candidates.push(member);
+      if (member.idle.length > 0 || !full && member.links < member.maxLinks) {
+        candidates.push(member);
+      }
     }
     const { balancer } = this.#options;
     const untried = candidates.filter((member) => !waiter.tried.has(member));

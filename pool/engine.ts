@@ -6,7 +6,8 @@ import { AddressError, ClosedError } from "../errors.ts";
 import type { ConnectionStats } from "../stats/data/snapshots.ts";
 import { isUsable, type Link, type PoolBackend } from "./backend.ts";
 import { newBalancer } from "./balance.ts";
-import { type Dial, Dispatcher, type Trial, Waiter } from "./dispatcher.ts";
+import { type Dial, type Trial, Waiter } from "./member.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import { Lease, type Verdict } from "./lease.ts";
 import { type AnswerRule, LeasedConnection } from "./leased_connection.ts";
 import type { ResolvedPoolOptions } from "./options.ts";
@@ -101,7 +102,10 @@ export class PoolEngine {
     const idleBefore = nowMs - options.idleTimeoutMs;
     for (const backend of dispatcher.members) {
       backend.sweep();
-      dispatcher.closeIdle(backend, ({ idleSinceMs }) => !backend.healthy || idleSinceMs <= idleBefore);
+      dispatcher.closeIdle(
+        backend,
+        ({ idleSinceMs }) => !backend.healthy || idleSinceMs <= idleBefore,
+      );
     }
     if (outliers !== null && nowMs >= this.#judgeAtMs) {
       this.#judgeAtMs = nowMs + options.outliers!.intervalMs;
@@ -160,7 +164,8 @@ export class PoolEngine {
     const stats = conn.stats();
     const isReusable = verdict.kind === "released" && this.#isReusable(loan);
     const hasFailed = verdict.kind === "failed" ||
-      verdict.kind === "released" && (stats.errorCode !== null || this.answers === "each" && !isReusable);
+      verdict.kind === "released" &&
+        (stats.errorCode !== null || this.answers === "each" && !isReusable);
     const hasLeft = hasFailed && hasLeftInOrder(lent, stats, verdict);
     this.#judge(loan, verdict, hasFailed, hasLeft);
     link.idleSinceMs = performance.now();
@@ -183,7 +188,11 @@ export class PoolEngine {
 
   #isReusable({ link, lent: { messagesIn, messagesOut } }: Loan): boolean {
     const { isReusable } = this.options;
-    return this.reporter.ask("isReusable", () => isReusable({ messagesIn, messagesOut }), link.backend.name);
+    return this.reporter.ask(
+      "isReusable",
+      () => isReusable({ messagesIn, messagesOut }),
+      link.backend.name,
+    );
   }
 
   /** Reports to breaker and outlier detection how a lease went. */
@@ -231,7 +240,8 @@ export class PoolEngine {
     else await backend.record(false, trial, 0);
     const waiter = dial.waiter as Acquirer | null;
     if (waiter !== null) waiter.lastError = error;
-    const again = waiter !== null && waiter.attempts + 1 < this.options.maxDialAttempts && this.mayRetry();
+    const again = waiter !== null && waiter.attempts + 1 < this.options.maxDialAttempts &&
+      this.mayRetry();
     this.dispatcher.dialFailed(dial, again);
     this.perform();
   }
@@ -268,7 +278,8 @@ export class PoolEngine {
 }
 
 function noBackend(cause: unknown): AddressError {
-  const text = "Cannot acquire a connection: no backend is up: all are drained, ejected, unwell or failing";
+  const text =
+    "Cannot acquire a connection: no backend is up: all are drained, ejected, unwell or failing";
   return new AddressError("ERR_NO_BACKEND", text, { cause });
 }
 
@@ -277,7 +288,11 @@ function noBackend(cause: unknown): AddressError {
  * that was kept for reuse before anything came on it in this lease. What the holder makes of the
  * connection's own error is no verdict of its own.
  */
-function hasLeftInOrder(lent: LeasedConnection, { errorCode }: ConnectionStats, verdict: Verdict): boolean {
+function hasLeftInOrder(
+  lent: LeasedConnection,
+  { errorCode }: ConnectionStats,
+  verdict: Verdict,
+): boolean {
   if (verdict.kind === "failed" && !(verdict.error instanceof ClosedError)) return false;
   return lent.isEndedInOrder || lent.isUntouched && errorCode === "ERR_RESET";
 }

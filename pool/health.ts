@@ -59,11 +59,15 @@ export class HealthCheck {
   async #run(): Promise<void> {
     const { timeoutMs } = this.#context.options;
     const { signal } = this.#running = new AbortController();
-    const late = () => new TimeoutError("ERR_READ_TIMEOUT", `No answer came within ${timeoutMs} ms`);
+    const late = () =>
+      new TimeoutError("ERR_READ_TIMEOUT", `No answer came within ${timeoutMs} ms`);
     const trial = this.#backend.begin();
     let failure: unknown = null;
     try {
-      const result = await withDeadline({ signal, timeoutMs, late }, (signal) => this.#check(signal));
+      const result = await withDeadline(
+        { signal, timeoutMs, late },
+        (signal) => this.#check(signal),
+      );
       if (result === false) failure = new Error("The health check returned false");
     } catch (error) {
       failure = error ?? new Error("The health check threw nothing");

@@ -370,7 +370,10 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   #departed(): ClosedError {
-    return new ClosedError("ERR_CLOSED", `The backend "${this.#terms.backend}" has ended the connection`);
+    return new ClosedError(
+      "ERR_CLOSED",
+      `The backend "${this.#terms.backend}" has ended the connection`,
+    );
   }
 }
 

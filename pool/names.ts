@@ -47,7 +47,8 @@ export class NameWatch {
 
   /** Whether nothing is known yet, and an answer may come soon. */
   get isPending(): boolean {
-    return this.#addresses.size === 0 && !this.#stopped && (this.#running !== null || this.#wasLate);
+    return this.#addresses.size === 0 && !this.#stopped &&
+      (this.#running !== null || this.#wasLate);
   }
 
   /** Looks the name up if it is time to. */
@@ -74,7 +75,8 @@ export class NameWatch {
     }
     this.#running = null;
     if (this.#stopped) return;
-    this.#nextAtMs = performance.now() + (error === undefined ? intervalMs : Math.min(RETRY_MS, intervalMs));
+    this.#nextAtMs = performance.now() +
+      (error === undefined ? intervalMs : Math.min(RETRY_MS, intervalMs));
     this.#events.onLookup(error);
   }
 
@@ -114,7 +116,9 @@ export class NameWatch {
 
 function noAddress(hostname: string, address: unknown): TypeError {
   return new TypeError(
-    `Cannot use an address of "${hostname}": it must be a non-empty string, got ${JSON.stringify(address)}`,
+    `Cannot use an address of "${hostname}": it must be a non-empty string, got ${
+      JSON.stringify(address)
+    }`,
   );
 }
 

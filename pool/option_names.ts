@@ -54,8 +54,15 @@ export const RETRY_BUDGET_NAMES: OptionNames<RetryBudgetOptions> = {
 };
 
 /** Names in the options of `connect` that hold for each connection of a pool. */
-const { hostname: _, port: _1, path: _2, transport: _3, signal: _4, data: _5, ...POOLED_CONNECTION_NAMES } =
-  CONNECT_NAMES;
+const {
+  hostname: _,
+  port: _1,
+  path: _2,
+  transport: _3,
+  signal: _4,
+  data: _5,
+  ...POOLED_CONNECTION_NAMES
+} = CONNECT_NAMES;
 
 /** Names in {@linkcode PoolOptions}. */
 export const POOL_NAMES: OptionNames<PoolOptions> = {

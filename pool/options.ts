@@ -192,7 +192,11 @@ export function resolvePoolOptions(given: PoolOptions): ResolvedPoolOptions {
     outliers: given.outliers === false ? null : resolveOutliers(given.outliers ?? {}),
     health: given.health === undefined ? null : resolveHealth(given.health),
     retryBudget: resolveBudget(given.retryBudget ?? {}),
-    resolveIntervalMs: checkDurationMs(ACTION, "resolveIntervalMs", given.resolveIntervalMs ?? 30_000),
+    resolveIntervalMs: checkDurationMs(
+      ACTION,
+      "resolveIntervalMs",
+      given.resolveIntervalMs ?? 30_000,
+    ),
     drainTimeoutMs: checkDurationMs(ACTION, "drainTimeoutMs", given.drainTimeoutMs ?? 10_000),
   };
   checkFunction(ACTION, "isReusable", resolved.isReusable);
@@ -213,16 +217,24 @@ function resolveBreaker(given: BreakerOptions): ResolvedBreakerOptions {
 
 function resolveOutliers(given: OutlierOptions): ResolvedOutlierOptions {
   const resolved = { ...DEFAULT_OUTLIERS, ...definedOf(given) };
-  if (given.maxEjectMs === undefined) resolved.maxEjectMs = Math.max(resolved.maxEjectMs, resolved.ejectMs);
+  if (given.maxEjectMs === undefined) {
+    resolved.maxEjectMs = Math.max(resolved.maxEjectMs, resolved.ejectMs);
+  }
   const { ejectMs } = resolved;
-  checkDurationMs(ACTION, "outliers.intervalMs", resolved.intervalMs, { minMs: 10, maxMs: HOUR_MS });
+  checkDurationMs(ACTION, "outliers.intervalMs", resolved.intervalMs, {
+    minMs: 10,
+    maxMs: HOUR_MS,
+  });
   checkInteger(ACTION, "outliers.minLeases", resolved.minLeases, 1, MOST);
   checkNumber(ACTION, "outliers.maxFailureRatio", resolved.maxFailureRatio, 0, 1);
   checkNumber(ACTION, "outliers.slowFactor", resolved.slowFactor, 1, MOST);
   checkNumber(ACTION, "outliers.slowMarginMs", resolved.slowMarginMs, 0, HOUR_MS);
   checkNumber(ACTION, "outliers.maxEjectedRatio", resolved.maxEjectedRatio, 0, 1);
   checkDurationMs(ACTION, "outliers.ejectMs", ejectMs, { maxMs: HOUR_MS });
-  checkDurationMs(ACTION, "outliers.maxEjectMs", resolved.maxEjectMs, { minMs: ejectMs, maxMs: HOUR_MS });
+  checkDurationMs(ACTION, "outliers.maxEjectMs", resolved.maxEjectMs, {
+    minMs: ejectMs,
+    maxMs: HOUR_MS,
+  });
   return resolved;
 }
 
@@ -244,7 +256,9 @@ function resolveBudget(given: RetryBudgetOptions): Resolved<RetryBudgetOptions> 
 
 /** The members that are there; `undefined` must not hide a default. */
 function definedOf<T extends object>(given: T): Partial<Resolved<T>> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as Partial<
     Resolved<T>
   >;
 }

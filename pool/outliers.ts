@@ -91,7 +91,13 @@ export class OutlierDetector<Key> {
 
   /** Begins to watch a backend. */
   add(key: Key): void {
-    this.#conducts.set(key, { leases: 0, failures: 0, heldMs: 0, ejections: 0, ejectedUntilMs: -Infinity });
+    this.#conducts.set(key, {
+      leases: 0,
+      failures: 0,
+      heldMs: 0,
+      ejections: 0,
+      ejectedUntilMs: -Infinity,
+    });
   }
 
   /** Forgets a backend. */
@@ -138,7 +144,8 @@ export class OutlierDetector<Key> {
   /** How many more may be left out. */
   #room(nowMs: number): number {
     const all = this.#conducts.size;
-    const out = [...this.#conducts.values()].filter(({ ejectedUntilMs }) => nowMs < ejectedUntilMs).length;
+    const out =
+      [...this.#conducts.values()].filter(({ ejectedUntilMs }) => nowMs < ejectedUntilMs).length;
     return Math.min(Math.floor(all * this.#options.maxEjectedRatio), all - 1) - out;
   }
 
@@ -151,7 +158,9 @@ export class OutlierDetector<Key> {
     const failures = others.reduce((sum, each) => sum + each.failures, 0);
     const leases = others.reduce((sum, each) => sum + each.leases, 0);
     const ratio = conduct.failures / conduct.leases;
-    if (ratio > 0 && ratio >= maxFailureRatio && failures / leases < maxFailureRatio / 2) return true;
+    if (ratio > 0 && ratio >= maxFailureRatio && failures / leases < maxFailureRatio / 2) {
+      return true;
+    }
     const mean = conduct.heldMs / conduct.leases;
     const usual = median(others.map((each) => each.heldMs / each.leases));
     return mean > usual * slowFactor && mean > usual + slowMarginMs;
@@ -159,7 +168,8 @@ export class OutlierDetector<Key> {
 
   #eject(conduct: Conduct, nowMs: number): void {
     const { ejectMs, maxEjectMs } = this.#options;
-    conduct.ejectedUntilMs = nowMs + Math.min(maxEjectMs, ejectMs * 2 ** Math.min(conduct.ejections, 30));
+    conduct.ejectedUntilMs = nowMs +
+      Math.min(maxEjectMs, ejectMs * 2 ** Math.min(conduct.ejections, 30));
     conduct.ejections++;
   }
 }

@@ -139,7 +139,9 @@ export class Pool implements AsyncDisposable {
     budget.request();
     const acquirer = new Acquirer();
     if (avoided.size > 0) {
-      for (const backend of dispatcher.members) if (avoided.has(backend.name)) acquirer.tried.add(backend);
+      for (const backend of dispatcher.members) {
+        if (avoided.has(backend.name)) acquirer.tried.add(backend);
+      }
     }
     dispatcher.expectsMembers = this.#roster.isPending;
     if (!dispatcher.wait(acquirer)) {
@@ -195,7 +197,9 @@ export class Pool implements AsyncDisposable {
     const { timeoutMs = this.#engine.options.drainTimeoutMs } = options;
     checkOptionNames("Cannot drain the backend", options, DRAIN_NAMES);
     checkDurationMs("Cannot drain the backend", "timeoutMs", timeoutMs);
-    return ignoreRejection(this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`));
+    return ignoreRejection(
+      this.#drain(this.#roster.find(name), timeoutMs, `the backend "${name}"`),
+    );
   }
 
   /**
@@ -284,9 +288,13 @@ export class Pool implements AsyncDisposable {
     counters.waits++;
     const stop = watchWait({ signal, timeoutMs }, {
       timeout: () =>
-        new TimeoutError("ERR_ACQUIRE_TIMEOUT", `Cannot acquire a connection within ${timeoutMs} ms`, {
-          cause: acquirer.lastError ?? this.#engine.lastError,
-        }),
+        new TimeoutError(
+          "ERR_ACQUIRE_TIMEOUT",
+          `Cannot acquire a connection within ${timeoutMs} ms`,
+          {
+            cause: acquirer.lastError ?? this.#engine.lastError,
+          },
+        ),
       cancel: (error) => {
         if (signal?.aborted) counters.waitsAborted++;
         else counters.waitTimeouts++;

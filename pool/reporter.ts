@@ -50,7 +50,9 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
         return Boolean(answer);
       }
       ignoreRejection(Promise.resolve(answer));
-      failed(new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`));
+      failed(
+        new TypeError(`Cannot use what "${name}" returned: it must be a boolean, got a promise`),
+      );
     } catch (error) {
       failed(error);
     }
@@ -62,10 +64,17 @@ export class PoolReporter extends ErrorChannel<PoolErrorContext, "warn"> {
     return `${phase} ${backend}`;
   }
 
-  protected override lineOf(error: unknown, context: PoolErrorContext | HookContext): ErrorLine<"warn"> {
+  protected override lineOf(
+    error: unknown,
+    context: PoolErrorContext | HookContext,
+  ): ErrorLine<"warn"> {
     const { phase, backend }: PoolErrorContext = context;
     // A fault in the application's own code needs its stack.
     const isOwn = phase === "hook" || phase === "use";
-    return { level: "warn", message: TEXTS[phase], fields: { phase, backend, ...isOwn && { error } } };
+    return {
+      level: "warn",
+      message: TEXTS[phase],
+      fields: { phase, backend, ...isOwn && { error } },
+    };
   }
 }

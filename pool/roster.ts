@@ -87,7 +87,9 @@ export class Roster {
   find(name: string): PoolBackend[] {
     const group = this.#groups.get(name);
     if (group !== undefined) return [...group.backends.values()];
-    for (const backend of this.#engine.dispatcher.members) if (backend.name === name) return [backend];
+    for (const backend of this.#engine.dispatcher.members) {
+      if (backend.name === name) return [backend];
+    }
     throw new TypeError(`Cannot find a backend named "${name}"`);
   }
 
@@ -192,7 +194,9 @@ export class Roster {
   /** The backend at one address of a name; its certificate must still be for the name. */
   #makeAt(given: Backend, name: string, address: string): PoolBackend {
     const tls = given.tls ?? this.#engine.options.given.tls;
-    const named = tls === undefined ? undefined : { ...tls, serverName: tls.serverName ?? given.hostname };
+    const named = tls === undefined
+      ? undefined
+      : { ...tls, serverName: tls.serverName ?? given.hostname };
     return this.#make({ ...given, name: `${name}/${address}`, hostname: address, tls: named });
   }
 

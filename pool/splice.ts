@@ -87,7 +87,11 @@ interface Failure {
  * assertEquals(await conn.receive(), new TextEncoder().encode("Through it"));
  * ```
  */
-export function splice(a: Connection, b: Connection, options: SpliceOptions = {}): Promise<SpliceResult> {
+export function splice(
+  a: Connection,
+  b: Connection,
+  options: SpliceOptions = {},
+): Promise<SpliceResult> {
   const { signal, halfCloseTimeoutMs = 60_000 } = options;
   checkOptionNames("Cannot splice", options, NAMES);
   checkDurationMs("Cannot splice", "halfCloseTimeoutMs", halfCloseTimeoutMs, { allowOff: true });
@@ -203,7 +207,10 @@ function cutShort(cause: Error): ClosedError {
 }
 
 function closedMeanwhile(): ClosedError {
-  return new ClosedError("ERR_CLOSED", "The connection was closed on this side while it was spliced");
+  return new ClosedError(
+    "ERR_CLOSED",
+    "The connection was closed on this side while it was spliced",
+  );
 }
 
 /** Takes note of the first failure, and of a half-closed pair on which nothing moves. */

@@ -53,7 +53,12 @@ export interface UseOptions extends AcquireOptions {
   isRetriable?: ((error: unknown) => boolean) | undefined;
 }
 
-const NAMES: OptionNames<UseOptions> = { signal: true, timeoutMs: true, retries: true, isRetriable: true };
+const NAMES: OptionNames<UseOptions> = {
+  signal: true,
+  timeoutMs: true,
+  retries: true,
+  isRetriable: true,
+};
 
 const ACTION = "Cannot use the pool";
 
@@ -79,8 +84,12 @@ export async function runWork<T>(
   work: Work<T>,
   options: UseOptions,
 ): Promise<T> {
-  const { retries = 0, isRetriable = blamesBackend, signal = new AbortController().signal, timeoutMs } =
-    options;
+  const {
+    retries = 0,
+    isRetriable = blamesBackend,
+    signal = new AbortController().signal,
+    timeoutMs,
+  } = options;
   checkOptionNames(ACTION, options, NAMES);
   checkFunction(ACTION, "work", work);
   checkFunction(ACTION, "isRetriable", isRetriable);
@@ -88,7 +97,8 @@ export async function runWork<T>(
   const failed = new Set<string>();
   let attempt = 0;
   let worked = false;
-  const isWorthIt = (error: unknown) => engine.reporter.ask("isRetriable", () => isRetriable(error));
+  const isWorthIt = (error: unknown) =>
+    engine.reporter.ask("isRetriable", () => isRetriable(error));
   const mayTryElsewhere = (error: unknown, stale: number) =>
     retries > 0 && stale < MAX_STALE && !signal.aborted && isStaleEnd(error) && isWorthIt(error);
   const once = async () => {
@@ -128,7 +138,7 @@ function giveBack(lease: Lease, signal: AbortSignal): void {
 function blamesBackend(error: unknown): boolean {
   if (error instanceof LimitError) return false;
   if (error instanceof DOMException) return error.name === "TimeoutError";
-  return [ClosedError, TimeoutError, FramingError, ProtocolError, AddressError, TlsError].some((each) =>
-    error instanceof each
-  );
+  return [ClosedError, TimeoutError, FramingError, ProtocolError, AddressError, TlsError].some((
+    each,
+  ) => error instanceof each);
 }

@@ -19,7 +19,9 @@ export function drainedLate(timeoutMs: number, running: number, held: Held): Tim
  * The error of a drain in which peers sent more than is read; `null` when no connection left bytes
  * unread.
  */
-export function drainLeft({ connections: cutConnections, bytes: cutBytes }: Held): TimeoutError | null {
+export function drainLeft(
+  { connections: cutConnections, bytes: cutBytes }: Held,
+): TimeoutError | null {
   if (cutConnections === 0) return null;
   return new TimeoutError(
     "ERR_DRAIN_TIMEOUT",

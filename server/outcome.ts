@@ -59,7 +59,9 @@ const MAX_FRAMES = 3;
 export function callerOf(constructor: new (...args: never[]) => unknown): string {
   const here = { stack: "" };
   Error.captureStackTrace(here, constructor);
-  return here.stack.split("\n").filter((line) => /^\s+at /.test(line)).slice(0, MAX_FRAMES).join("\n");
+  return here.stack.split("\n").filter((line) => /^\s+at /.test(line)).slice(0, MAX_FRAMES).join(
+    "\n",
+  );
 }
 
 /**
@@ -68,7 +70,11 @@ export function callerOf(constructor: new (...args: never[]) => unknown): string
  * keep their stack.
  */
 export function pointToCaller(error: unknown, caller: string): void {
-  for (let each: unknown = error, isFirst = true; each instanceof Error; each = each.cause, isFirst = false) {
+  for (
+    let each: unknown = error, isFirst = true;
+    each instanceof Error;
+    each = each.cause, isFirst = false
+  ) {
     if (isFirst && !saysAll(each)) return;
     each.stack = `${each.name}: ${each.message}${isFirst && caller !== "" ? `\n${caller}` : ""}`;
   }

@@ -76,13 +76,20 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
   /** Reports a refused connection: once in ten seconds for each reason. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<AbortController>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    if (report !== null) {
+      this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    }
   }
 
   /** Logs that the server has entered a state. */
   entered(state: ServerState, address: Address | null, connections: number): void {
     const message = STATES[state];
-    this.events.tell({ level: "info", kind: "state", message, fields: { state, address, connections } });
+    this.events.tell({
+      level: "info",
+      kind: "state",
+      message,
+      fields: { state, address, connections },
+    });
   }
 
   /** Warns the owner of the server. */
@@ -113,8 +120,12 @@ export class ServerReporter<Data> extends ErrorChannel<ServeErrorContext<Data>> 
     return LIMITED.has(phase) && !this.#calls.ask(phase, nowMs).write ? { write: false } : REPORT;
   }
 
-  protected override lineOf(error: unknown, context: ServeErrorContext<Data> | HookContext): ErrorLine {
-    const { phase, connection, remoteAddr = connection?.remoteAddr }: ServeErrorContext<Data> = context;
+  protected override lineOf(
+    error: unknown,
+    context: ServeErrorContext<Data> | HookContext,
+  ): ErrorLine {
+    const { phase, connection, remoteAddr = connection?.remoteAddr }: ServeErrorContext<Data> =
+      context;
     const { level, message } = levelOf(error, context);
     return {
       level,

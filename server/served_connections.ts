@@ -7,7 +7,13 @@ import { ParleyError } from "../errors.ts";
 import { RateLimits } from "../limits/rate_limits.ts";
 import { sourceKey } from "../limits/source_key.ts";
 import type { Incoming, Transport } from "../net/transport/transport.ts";
-import { measure, peerDetails, serverLabels, telemetryOn, tlsLabels } from "../stats/telemetry/telemetry.ts";
+import {
+  measure,
+  peerDetails,
+  serverLabels,
+  telemetryOn,
+  tlsLabels,
+} from "../stats/telemetry/telemetry.ts";
 import { blameOf } from "./blame.ts";
 import { isPeerFault, type ServerReporter } from "./reporter.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
@@ -36,7 +42,10 @@ export interface Held {
  * ```
  * The state holds for connections that are set up later, too.
  */
-type State = { readonly kind: "open" | "draining" } | { readonly kind: "cut"; readonly error: Error };
+type State = { readonly kind: "open" | "draining" } | {
+  readonly kind: "cut";
+  readonly error: Error;
+};
 
 /**
  * Microtask turns in which a handler may throw the error of its connection: enough for a few nested
@@ -99,7 +108,11 @@ export class ServedConnections<Data> {
   }
 
   /** Reports an error, unless it was reported for this connection already. */
-  #report(error: unknown, phase: "handler" | "close" | "connection", connection: Connection<Data>): void {
+  #report(
+    error: unknown,
+    phase: "handler" | "close" | "connection",
+    connection: Connection<Data>,
+  ): void {
     const before = this.#reported.get(connection);
     if (before !== undefined && isSameEvent(before, error)) return;
     this.#reported.set(connection, error);
@@ -199,7 +212,9 @@ export class ServedConnections<Data> {
       tellEachRead: onTraffic !== undefined,
       onTraffic: (traffic: Traffic): void => {
         tally.moved(traffic);
-        if (onTraffic !== undefined) reporter.guard(() => onTraffic(connection, traffic), connection);
+        if (onTraffic !== undefined) {
+          reporter.guard(() => onTraffic(connection, traffic), connection);
+        }
       },
       ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
@@ -222,7 +237,9 @@ export class ServedConnections<Data> {
       this.#left = { connections: this.#left.connections + 1, bytes: this.#left.bytes + leftBytes };
     }
     tally.closed(connection, end);
-    if (isPeerFault(end.error) && !this.#cut.has(connection)) void this.#reportEnd(end.error, connection);
+    if (isPeerFault(end.error) && !this.#cut.has(connection)) {
+      void this.#reportEnd(end.error, connection);
+    }
     reporter.guard(() => this.#options.given.onDisconnect?.(connection, end), connection);
   }
 }
@@ -233,7 +250,8 @@ export class ServedConnections<Data> {
  */
 function isSameEvent(before: unknown, error: unknown): boolean {
   if (before === error || causeOf(before) === error || causeOf(error) === before) return true;
-  return before instanceof ParleyError && error instanceof ParleyError && before.code === error.code;
+  return before instanceof ParleyError && error instanceof ParleyError &&
+    before.code === error.code;
 }
 
 function causeOf(error: unknown): unknown {

@@ -67,7 +67,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const tally = this.#tally = new ServerTally(sweeper, reporter.recent, options.closedLog);
     this.#connections = new ServedConnections(options, { handler, reporter, tally, sweeper });
     this.#door = new Door(options.door, {
-      handshake: new TransportHandshake({ isTls: options.given.tls !== undefined, protocol: "messages" }),
+      handshake: new TransportHandshake({
+        isTls: options.given.tls !== undefined,
+        protocol: "messages",
+      }),
       reporter,
       tally,
       serve: (transport, incoming) => this.#connections.serve(transport, incoming),
@@ -158,7 +161,8 @@ export class Server<Data = unknown> implements AsyncDisposable {
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
-    const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } = options;
+    const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } =
+      options;
     checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
     checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
     checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
@@ -265,7 +269,10 @@ export class Server<Data = unknown> implements AsyncDisposable {
       return await this.#finished.promise.catch(() => {});
     }
     this.#setState("draining");
-    this.#stopListening(reason, Math.min(HANDSHAKE_GRACE_MS, timeoutMs > 0 ? timeoutMs / 2 : Infinity));
+    this.#stopListening(
+      reason,
+      Math.min(HANDSHAKE_GRACE_MS, timeoutMs > 0 ? timeoutMs / 2 : Infinity),
+    );
     this.#connections.drain();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const deadline = new Promise<"late">((resolve) => {

@@ -61,7 +61,11 @@ export class ServerTally {
   start(address: Address): void {
     this.#startedAtMs = Date.now();
     if (telemetryOn()) {
-      const labels = { "parley.protocol": "messages", "parley.role": "server", ...serverLabels(address) };
+      const labels = {
+        "parley.protocol": "messages",
+        "parley.role": "server",
+        ...serverLabels(address),
+      };
       this.#unobserve = observeCounters(labels, () => ({ ...this.counters }));
     }
     this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);

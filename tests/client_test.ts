@@ -29,7 +29,11 @@ Deno.test("Client talks over TCP, unix and TLS as connect() does", async () => {
     ] as const
   ) {
     await using listening = await started(serverOptions, echo);
-    await using client = new Client({ ...listening.server.addr as object, ...lines, ...clientOptions });
+    await using client = new Client({
+      ...listening.server.addr as object,
+      ...lines,
+      ...clientOptions,
+    });
     assertEquals([client.status, client.connection], ["connecting", null]);
     await client.ready;
     assertEquals([client.status, client.connection?.status], ["connected", "open"]);
@@ -72,7 +76,11 @@ Deno.test("Client.statuses() tells of every step in order, to each watcher", asy
   });
   assertEquals([events[lost]!.attempt, codeOf(events[lost]!.error)], [1, "ERR_CLOSED"]);
   const failed = events[lost + 1]!;
-  assertEquals([failed.loss, failed.attempt, codeOf(failed.error)], [undefined, 2, "ERR_CONNECT_REFUSED"]);
+  assertEquals([failed.loss, failed.attempt, codeOf(failed.error)], [
+    undefined,
+    2,
+    "ERR_CONNECT_REFUSED",
+  ]);
   assert(events.every(({ at }, i) => i === 0 || at >= events[i - 1]!.at));
   assertEquals(client.status, "closed");
   await peer.stop();
@@ -119,7 +127,11 @@ Deno.test("Client.send() is bounded, refuses at once what the framing refuses, a
   const full = await assertRejects(() => client.send("x"), LimitError, `"maxQueuedBytes" is 2000`);
   assertEquals(full.code, "ERR_QUEUE_FULL");
   await assertRejects(() => client.send("a\nb"), FramingError);
-  await assertRejects(() => client.send(5 as unknown as string), TypeError, "a string or a Uint8Array");
+  await assertRejects(
+    () => client.send(5 as unknown as string),
+    TypeError,
+    "a string or a Uint8Array",
+  );
   await assertRejects(() => client.flush(), ClosedError, "no link");
   await client.close();
   for (const send of [...waiting, client.send("late")]) {
@@ -354,7 +366,10 @@ Deno.test("Client.stats() counts over all links, or anew with each", async () =>
       framingErrors: 0,
     });
     await client.close();
-    assertEquals([client.stats().overall.connectionsClosed, client.stats().connection], [links, null]);
+    assertEquals([client.stats().overall.connectionsClosed, client.stats().connection], [
+      links,
+      null,
+    ]);
     await peer.stop();
   }
 });

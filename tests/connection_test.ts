@@ -1,5 +1,11 @@
 // Connection: its face. What it reports about itself, its options, and what its creator passes.
-import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { Connection, type ConnectionOptions, type Traffic } from "../connection.ts";
 import { delimited, fixedLength, type Framing, raw } from "../framing.ts";
 import { memoryPair, type SocketTuning, type TlsInfo } from "../net/transport/transport.ts";
@@ -53,7 +59,12 @@ Deno.test("Connection tells its addresses and its TLS session, if it has one", (
   assertEquals([connection.tls, connection.stats().tls], [undefined, null]);
   connection.abort();
 
-  const tls: TlsInfo = { backend: "node", protocol: "TLSv1.3", alpnProtocol: null, peerCertificate: null };
+  const tls: TlsInfo = {
+    backend: "node",
+    protocol: "TLSv1.3",
+    alpnProtocol: null,
+    peerCertificate: null,
+  };
   const secured = new Connection(Object.assign(new ScriptedTransport(), { tls }), {
     sweeper: new ManualSweeper(),
   });
@@ -93,8 +104,9 @@ Deno.test("Connection.stats() counts messages and bytes, held and queued ones", 
   connection.send("");
   await settle();
   await connection.receive();
-  const { id, state, bytesIn, bytesOut, messagesIn, messagesOut, heldBytes, queuedBytes } = connection
-    .stats();
+  const { id, state, bytesIn, bytesOut, messagesIn, messagesOut, heldBytes, queuedBytes } =
+    connection
+      .stats();
   assertEquals(
     { id, state, bytesIn, bytesOut, messagesIn, messagesOut, heldBytes, queuedBytes },
     {
@@ -140,7 +152,9 @@ Deno.test("Connection.sending tells how far what was sent has come", async () =>
 Deno.test("Connection tells its maker all that moved, once", async () => {
   const sum = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
   const onTraffic = (traffic: Traffic) => {
-    for (const key of ["bytesIn", "bytesOut", "messagesIn", "messagesOut"] as const) sum[key] += traffic[key];
+    for (const key of ["bytesIn", "bytesOut", "messagesIn", "messagesOut"] as const) {
+      sum[key] += traffic[key];
+    }
     return 0;
   };
   const [a, b] = connectedPair({ ...lines, onTraffic }, lines);
@@ -202,10 +216,20 @@ Deno.test("Connection refuses wrong options before it touches its transport", ()
         `Cannot make the connection: "${name}" must be`,
       );
     }
-    assertThrows(() => new Connection(untouched, { [name]: "5" }), TypeError, `"${name}" must be a number`);
+    assertThrows(
+      () => new Connection(untouched, { [name]: "5" }),
+      TypeError,
+      `"${name}" must be a number`,
+    );
   }
-  for (const name of ["maxMessageBytes", "highWaterBytes", "writeTimeoutMs", "closeTimeoutMs"] as const) {
-    assertThrows(() => new Connection(untouched, { [name]: 0 }), RangeError, `"${name}" must be 1 to`);
+  for (
+    const name of ["maxMessageBytes", "highWaterBytes", "writeTimeoutMs", "closeTimeoutMs"] as const
+  ) {
+    assertThrows(
+      () => new Connection(untouched, { [name]: 0 }),
+      RangeError,
+      `"${name}" must be 1 to`,
+    );
   }
   assertThrows(
     () => new Connection(untouched, { highWaterBytes: 1000, maxQueuedBytes: 999 }),

@@ -51,7 +51,12 @@ const made: readonly ParleyError[] = [
     "ERR_WRITE_TIMEOUT",
     "ERR_DRAIN_TIMEOUT",
   ] as const).map((code) => new TimeoutError(code, "Cannot wait")),
-  ...(["ERR_TOO_MANY_CONNECTIONS", "ERR_TOO_MANY_STREAMS", "ERR_QUEUE_FULL", "ERR_RATE_LIMITED"] as const)
+  ...([
+    "ERR_TOO_MANY_CONNECTIONS",
+    "ERR_TOO_MANY_STREAMS",
+    "ERR_QUEUE_FULL",
+    "ERR_RATE_LIMITED",
+  ] as const)
     .map((code) => new LimitError(code, "Cannot accept")),
   ...(["ERR_AUTH", "ERR_FORBIDDEN"] as const).map((code) => new AuthError(code, "Refused")),
   ...([
@@ -101,7 +106,9 @@ function codesIn(text: string, pattern: RegExp): Set<string> {
 /** The codes that the types of `errors.ts` know. */
 async function knownCodes(): Promise<Set<string>> {
   const source = await Deno.readTextFile(file("errors.ts"));
-  const types = source.split("\n").filter((line) => /^(?:export type| {2}\|) /.test(line)).join("\n");
+  const types = source.split("\n").filter((line) => /^(?:export type| {2}\|) /.test(line)).join(
+    "\n",
+  );
   return codesIn(types, /"(ERR_[A-Z_]+)"/g);
 }
 
@@ -185,6 +192,9 @@ Deno.test("ClosedError tells what was not sent", () => {
 Deno.test("TimeoutError tells what was cut", () => {
   const plain = new TimeoutError("ERR_DRAIN_TIMEOUT", "Cannot drain");
   assertEquals([plain.cutConnections, plain.cutBytes], [0, 0]);
-  const cut = new TimeoutError("ERR_DRAIN_TIMEOUT", "Cannot drain", { cutConnections: 3, cutBytes: 70 });
+  const cut = new TimeoutError("ERR_DRAIN_TIMEOUT", "Cannot drain", {
+    cutConnections: 3,
+    cutBytes: 70,
+  });
   assertEquals([cut.cutConnections, cut.cutBytes], [3, 70]);
 });

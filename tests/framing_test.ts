@@ -15,7 +15,12 @@ import {
 } from "../framing.ts";
 import { hex, utf8 } from "./support/bytes.ts";
 
-function assertRefused(framing: Framing, message: Uint8Array, code: string, maxMessageBytes = 16): void {
+function assertRefused(
+  framing: Framing,
+  message: Uint8Array,
+  code: string,
+  maxMessageBytes = 16,
+): void {
   const encoder = framing.encoder({ maxMessageBytes });
   const error = assertThrows(() => encoder.body(message), FramingError);
   assertEquals(error.code, code);
@@ -51,7 +56,11 @@ Deno.test("delimited() refuses a delimiter that is empty, too long, or of anothe
   assertThrows(() => delimited("x".repeat(65)), RangeError, "1 to 64 bytes");
   assertEquals(frame(delimited("x".repeat(64)), utf8("a")).length, 65);
   for (const wrong of [undefined, null, 10, [10], {}, new ArrayBuffer(1)]) {
-    assertThrows(() => delimited(wrong as unknown as string), TypeError, "must be a string or bytes");
+    assertThrows(
+      () => delimited(wrong as unknown as string),
+      TypeError,
+      "must be a string or bytes",
+    );
   }
 });
 
@@ -89,8 +98,16 @@ Deno.test("delimited() refuses a message that holds its delimiter or would end i
 
 Deno.test("delimited() tells where a message holds its delimiter", () => {
   const encoder = delimited("aba").encoder({ maxMessageBytes: 16 });
-  assertThrows(() => encoder.body(utf8("xxabax")), FramingError, "holds its own delimiter at byte 2");
-  assertThrows(() => encoder.body(utf8("xxab")), FramingError, "holds its own delimiter across its end");
+  assertThrows(
+    () => encoder.body(utf8("xxabax")),
+    FramingError,
+    "holds its own delimiter at byte 2",
+  );
+  assertThrows(
+    () => encoder.body(utf8("xxab")),
+    FramingError,
+    "holds its own delimiter across its end",
+  );
 });
 
 Deno.test("lengthPrefixed() refuses other sizes and byte orders", () => {
@@ -110,7 +127,12 @@ Deno.test("lengthPrefixed() refuses other sizes and byte orders", () => {
 
 Deno.test("lengthPrefixed() refuses what its prefix cannot tell", () => {
   assertRefused(lengthPrefixed({ bytes: 1 }), new Uint8Array(256), "ERR_FRAME_TOO_LARGE", 1000);
-  assertRefused(lengthPrefixed({ bytes: 2 }), new Uint8Array(65536), "ERR_FRAME_TOO_LARGE", 100_000);
+  assertRefused(
+    lengthPrefixed({ bytes: 2 }),
+    new Uint8Array(65536),
+    "ERR_FRAME_TOO_LARGE",
+    100_000,
+  );
   assertEquals(frame(lengthPrefixed({ bytes: 1 }), new Uint8Array(255), 1000).length, 256);
   assertEquals(frame(lengthPrefixed({ bytes: 2 }), new Uint8Array(65535), 100_000).length, 65537);
 });
@@ -138,7 +160,10 @@ Deno.test("lengthPrefixed() and varintPrefixed() tell every length in the right 
     const into = new Uint8Array(16).fill(0xee);
     const end = encoder.writeHead(encoder.body(new Uint8Array(length)), into, 4);
     assertEquals([framing.name, into.subarray(4, end).toHex()], [framing.name, prefix]);
-    assertEquals(into.subarray(0, 4).toHex() + into.subarray(end, end + 4).toHex(), "eeeeeeeeeeeeeeee");
+    assertEquals(
+      into.subarray(0, 4).toHex() + into.subarray(end, end + 4).toHex(),
+      "eeeeeeeeeeeeeeee",
+    );
   }
 });
 
@@ -185,8 +210,16 @@ Deno.test("fixedLength() refuses a size out of range, and one over the limit of 
   for (const size of [0, -1, 1.5, NaN, Infinity, MAX_MESSAGE_BYTES + 1, "4" as unknown as number]) {
     assertThrows(() => fixedLength(size), RangeError, `"messageBytes" must be 1 to`);
   }
-  assertThrows(() => fixedLength(17).encoder({ maxMessageBytes: 16 }), RangeError, "raise the limit");
-  assertThrows(() => fixedLength(17).decoder({ maxMessageBytes: 16 }), RangeError, "raise the limit");
+  assertThrows(
+    () => fixedLength(17).encoder({ maxMessageBytes: 16 }),
+    RangeError,
+    "raise the limit",
+  );
+  assertThrows(
+    () => fixedLength(17).decoder({ maxMessageBytes: 16 }),
+    RangeError,
+    "raise the limit",
+  );
   fixedLength(16).decoder({ maxMessageBytes: 16 });
   fixedLength(MAX_MESSAGE_BYTES).decoder({ maxMessageBytes: MAX_MESSAGE_BYTES });
 });
@@ -199,7 +232,15 @@ Deno.test("fixedLength() refuses messages of another size", () => {
 });
 
 Deno.test("FrameEncoder refuses a message over the limit and takes one at it", () => {
-  for (const framing of [delimited("\n"), delimited("\r\n"), lengthPrefixed(), varintPrefixed(), chunked()]) {
+  for (
+    const framing of [
+      delimited("\n"),
+      delimited("\r\n"),
+      lengthPrefixed(),
+      varintPrefixed(),
+      chunked(),
+    ]
+  ) {
     assertRefused(framing, new Uint8Array(17), "ERR_FRAME_TOO_LARGE");
     frame(framing, new Uint8Array(16));
     frame(framing, new Uint8Array(15));
@@ -213,7 +254,12 @@ Deno.test("raw() adds nothing", () => {
 
 Deno.test("Framing has a name that tells its options", () => {
   assertEquals(
-    [delimited("\r\n"), lengthPrefixed(), lengthPrefixed({ bytes: 2, endian: "little" }), varintPrefixed()]
+    [
+      delimited("\r\n"),
+      lengthPrefixed(),
+      lengthPrefixed({ bytes: 2, endian: "little" }),
+      varintPrefixed(),
+    ]
       .map((framing) => framing.name),
     ["delimited(0d 0a)", "lengthPrefixed(4, big)", "lengthPrefixed(2, little)", "varintPrefixed"],
   );

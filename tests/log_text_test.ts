@@ -51,7 +51,10 @@ Deno.test("escapeForLog() is safe, short and unambiguous for any text", () => {
     assert(escaped.isWellFormed());
     assert(!/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(escaped));
     const whole = escapeForLog(given, 10_000);
-    assert(escaped === whole || max === 0 || escaped.endsWith("…") && whole.startsWith(escaped.slice(0, -1)));
+    assert(
+      escaped === whole || max === 0 ||
+        escaped.endsWith("…") && whole.startsWith(escaped.slice(0, -1)),
+    );
     assertEquals(readBack(whole), given);
   }));
 });

@@ -92,7 +92,9 @@ Deno.test("Logger takes LogTape and a logger in the shape of @std/log, with stru
   const tape = records.map((
     { level, message, properties },
   ) => [level, message.join(""), properties["state"]]);
-  const shape = std.records.map(({ level, msg, args }) => [level, msg, (args[0] as { state: string }).state]);
+  const shape = std.records.map((
+    { level, msg, args },
+  ) => [level, msg, (args[0] as { state: string }).state]);
   const states = [["info", "Listening", "listening"], ["info", "Draining", "draining"], [
     "info",
     "Stopped",
@@ -178,7 +180,12 @@ Deno.test("EventLog writes ten lines of a kind in ten seconds, escapes texts, an
   const log = new EventLog(kept);
   const error = new TypeError("a\nb");
   for (let i = 0; i < 100; i++) {
-    log.tell({ level: "info", kind: "x", message: "X", fields: { text: "\x1b", error, none: undefined } });
+    log.tell({
+      level: "info",
+      kind: "x",
+      message: "X",
+      fields: { text: "\x1b", error, none: undefined },
+    });
   }
   log.tell({ level: "warn", kind: "y", message: "Y" });
   assertEquals(kept.lines, [...Array(10).fill("info X"), "warn Y"]);
@@ -202,7 +209,12 @@ Deno.test("EventLog tells of an error that cannot be read", () => {
     return Object.defineProperty(new Error("x"), name, { get });
   };
   for (const name of ["code", "message", "name"]) {
-    new EventLog(kept).tell({ level: "info", kind: "x", message: "X", fields: { error: unreadable(name) } });
+    new EventLog(kept).tell({
+      level: "info",
+      kind: "x",
+      message: "X",
+      fields: { error: unreadable(name) },
+    });
   }
   const none = "what was thrown has no text";
   assertEquals(kept.fields.map((fields) => fields?.["error"]), ["Error: x", none, none]);

@@ -15,7 +15,13 @@ import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
 import { Pool } from "@parley/parley/pool";
 import { serveStats } from "@parley/parley/stats";
-import { createCa, createCertificate, inspectCertificate, loadTls, writeIdentity } from "@parley/parley/tls";
+import {
+  createCa,
+  createCertificate,
+  inspectCertificate,
+  loadTls,
+  writeIdentity,
+} from "@parley/parley/tls";
 import { expose, forward, hub, join, mount } from "@parley/parley/wire";
 
 // deno-lint-ignore no-explicit-any -- what plain JavaScript may pass
@@ -55,7 +61,10 @@ const AT_ONCE: ReadonlyArray<readonly [meant: string, call: () => unknown]> = [
   ["mux.maxStreams", () => join({ ...PORT, identity: "x", mux: { maxStream: 5 } } as Wrong)],
   ["authorize", () => mount({ insecureAnyone: true, authorise: WORK } as Wrong)],
   ["maxStreamsPerPair", () => hub({ insecureAnyone: true, maxStreamPerPair: 5 } as Wrong)],
-  ["keepAliveMs", () => new MuxSession(memoryPair()[0], { role: "client", keepAlivMs: 5 } as Wrong)],
+  [
+    "keepAliveMs",
+    () => new MuxSession(memoryPair()[0], { role: "client", keepAlivMs: 5 } as Wrong),
+  ],
   ["endian", () => lengthPrefixed({ endean: "big" } as Wrong)],
   ["maxViewers", () => serveStats({ stats: WORK } as Wrong, { maxViewer: 5 } as Wrong)],
 ];
@@ -83,7 +92,11 @@ for (const [meant, call] of AT_ONCE) {
 
 for (const [meant, call] of LATER) {
   Deno.test(`A misspelt option is refused by a rejection: "${meant}" was meant`, async () => {
-    await assertRejects(async () => await call(), TypeError, `did you mean ${JSON.stringify(meant)}?`);
+    await assertRejects(
+      async () => await call(),
+      TypeError,
+      `did you mean ${JSON.stringify(meant)}?`,
+    );
   });
 }
 
@@ -94,9 +107,17 @@ Deno.test("A misspelt option of a wait is refused, and loses no message", async 
   await server.ready;
   await using conn = await connect(server.addr);
   await conn.send("kept");
-  await assertRejects(() => conn.receive({ timeout: 5 } as Wrong), TypeError, `did you mean "timeoutMs"?`);
+  await assertRejects(
+    () => conn.receive({ timeout: 5 } as Wrong),
+    TypeError,
+    `did you mean "timeoutMs"?`,
+  );
   await conn.receive();
-  assertThrows(() => void server.shutdown({ timeout: 5 } as Wrong), TypeError, `did you mean "timeoutMs"?`);
+  assertThrows(
+    () => void server.shutdown({ timeout: 5 } as Wrong),
+    TypeError,
+    `did you mean "timeoutMs"?`,
+  );
 });
 
 Deno.test("A misspelt option of a tunnel or a stream is refused", async () => {
@@ -105,7 +126,11 @@ Deno.test("A misspelt option of a tunnel or a stream is refused", async () => {
   await using wire = join({ ...server.addr, identity: "x" });
   await wire.ready;
   assertThrows(() => expose(wire, "a", { prot: 5 } as Wrong), TypeError, `did you mean "port"?`);
-  await assertRejects(() => forward(wire, "a", { maxConection: 5 } as Wrong), TypeError, `"maxConnections"?`);
+  await assertRejects(
+    () => forward(wire, "a", { maxConection: 5 } as Wrong),
+    TypeError,
+    `"maxConnections"?`,
+  );
   await assertRejects(() => wire.open("a", { timeout: 5 } as Wrong), TypeError, `"timeoutMs"?`);
   await assertRejects(
     () => wire.open("a", { lifetime: { timout: 5 } } as Wrong),

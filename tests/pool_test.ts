@@ -2,7 +2,15 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { delimited, raw } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
-import { askOnce, backendOf, poolOf, question, statsOf, type TestBackend, until } from "./pool/backends.ts";
+import {
+  askOnce,
+  backendOf,
+  poolOf,
+  question,
+  statsOf,
+  type TestBackend,
+  until,
+} from "./pool/backends.ts";
 import { codeOf, errorOf, lines } from "./support/peers/servers.ts";
 
 Deno.test("Pool opens no connection before one is wanted, and uses it again", async () => {
@@ -153,7 +161,10 @@ Deno.test("Pool uses raw connections once, unless isReusable says more", async (
   await using pool = poolOf([backend], { framing });
   for (let i = 0; i < 3; i++) assertEquals(await askOnce(pool, "?"), "a ?");
   assertEquals([statsOf(pool, "a").dials, statsOf(pool, "a").leasesFailed], [3, 0]);
-  await using again = poolOf([backend], { framing, isReusable: ({ messagesIn }) => messagesIn === 1 });
+  await using again = poolOf([backend], {
+    framing,
+    isReusable: ({ messagesIn }) => messagesIn === 1,
+  });
   for (let i = 0; i < 3; i++) assertEquals(await askOnce(again, "?"), "a ?");
   assertEquals(statsOf(again, "a").dials, 1);
 });
@@ -215,7 +226,8 @@ Deno.test("Pool keeps maxPerBackend, maxConnections and maxWaiting: at, below an
   const { queueFull, waiting: left, backends } = pool.stats();
   assertEquals([queueFull, left], [1, 0]);
   assertEquals(backends.reduce((sum, { idle }) => sum + idle, 0), 3);
-  const most = a.server.stats().overall.connectionsOpened + b.server.stats().overall.connectionsOpened;
+  const most = a.server.stats().overall.connectionsOpened +
+    b.server.stats().overall.connectionsOpened;
   assertEquals(most, 3);
 });
 

@@ -70,7 +70,8 @@ Deno.test("docs/limits.md tells the defaults as they are", async () => {
   const page = await Deno.readTextFile(file("docs/limits.md"));
   const server = resolveServeOptions({});
   const admission = resolveAdmission({});
-  const size = (bytes: number) => bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`;
+  const size = (bytes: number) =>
+    bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`;
   const time = (ms: number) => ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;
   const wanted: Record<string, string> = {
     maxMessageBytes: size(server.connection.maxMessageBytes),
@@ -105,16 +106,17 @@ function anchors(page: string): string[] {
 }
 
 /** Text of the library: a code that a page names must be in it. */
-const sources = (await Array.fromAsync(await findLibraryFiles(), (path) => Deno.readTextFile(file(path))))
-  .join("\n");
+const sources =
+  (await Array.fromAsync(await findLibraryFiles(), (path) => Deno.readTextFile(file(path))))
+    .join("\n");
 
 const PAGES = [
   "README.md",
   "CONTRIBUTING.md",
   "SECURITY.md",
-  ...[...Deno.readDirSync(file("docs"))].filter((entry) => entry.name.endsWith(".md")).map(({ name }) =>
-    `docs/${name}`
-  ),
+  ...[...Deno.readDirSync(file("docs"))].filter((entry) => entry.name.endsWith(".md")).map((
+    { name },
+  ) => `docs/${name}`),
 ];
 
 for (const path of PAGES) {
@@ -127,7 +129,9 @@ for (const path of PAGES) {
     for (const [code] of page.matchAll(/ERR_[A-Z_]+/g)) {
       assert(sources.includes(`"${code}"`), `no error ${code}`);
     }
-    for (const [, path] of page.matchAll(/`((?:bench|docs|examples|tests|tools)\/[\w./]+\.\w+)`/g)) {
+    for (
+      const [, path] of page.matchAll(/`((?:bench|docs|examples|tests|tools)\/[\w./]+\.\w+)`/g)
+    ) {
       assert((await Deno.stat(file(path!))).isFile, `no file ${path}`);
     }
     for (const [, target] of page.matchAll(/\]\(([^)]+)\)/g)) {
@@ -136,7 +140,10 @@ for (const path of PAGES) {
       const other = name === "" ? path : join(dirname(path), name!);
       const info = await Deno.stat(file(other));
       if (anchor === undefined || info.isDirectory) continue;
-      assert(anchors(await Deno.readTextFile(file(other))).includes(anchor), `no section ${target}`);
+      assert(
+        anchors(await Deno.readTextFile(file(other))).includes(anchor),
+        `no section ${target}`,
+      );
     }
   });
 }

@@ -67,7 +67,11 @@ Deno.test("serve() answers many connections at a time, each in order", async () 
     for (let i = 0; i < 20; i++) assertEquals(text((await conn.receive())!), `${client} ${i}`);
   }));
   const { overall, connectionsPeak } = test.server.stats();
-  assertEquals([overall.connectionsOpened, overall.messagesIn, overall.messagesOut], [100, 2000, 2000]);
+  assertEquals([overall.connectionsOpened, overall.messagesIn, overall.messagesOut], [
+    100,
+    2000,
+    2000,
+  ]);
   assertEquals(connectionsPeak, 100);
 });
 
@@ -76,7 +80,9 @@ Deno.test("serve() hands on a large input without change", async () => {
   await using test = await started({ framing: raw() });
   await using conn = await test.connect({ framing: raw() });
   const sending = (async () => {
-    for (let at = 0; at < input.length; at += 100_000) await conn.send(input.subarray(at, at + 100_000));
+    for (let at = 0; at < input.length; at += 100_000) {
+      await conn.send(input.subarray(at, at + 100_000));
+    }
     await conn.closeWrite();
   })();
   const chunks: Uint8Array[] = [];
@@ -88,7 +94,10 @@ Deno.test("serve() hands on a large input without change", async () => {
 });
 
 /** The same exchange over any server: small, empty and large messages, and an orderly end. */
-async function converse(options: ServeOptions, clientOptions: Partial<ConnectOptions> = {}): Promise<void> {
+async function converse(
+  options: ServeOptions,
+  clientOptions: Partial<ConnectOptions> = {},
+): Promise<void> {
   await using test = await started({ framing: lengthPrefixed(), ...options });
   const conn = await test.connect({ framing: lengthPrefixed(), ...clientOptions });
   for (const message of [utf8("Hi!"), new Uint8Array(0), pattern(2 ** 20)]) {
@@ -136,7 +145,11 @@ Deno.test({
   },
 });
 
-const hasCurl = await new Deno.Command("curl", { args: ["--version"], stdout: "null", stderr: "null" })
+const hasCurl = await new Deno.Command("curl", {
+  args: ["--version"],
+  stdout: "null",
+  stderr: "null",
+})
   .output().then(({ success }) => success, () => false);
 
 Deno.test({
@@ -151,7 +164,13 @@ Deno.test({
     });
     assert(test.server.addr.transport === "tcp");
     const child = new Deno.Command("curl", {
-      args: ["--silent", "--no-buffer", "--max-time", "10", `telnet://127.0.0.1:${test.server.addr.port}`],
+      args: [
+        "--silent",
+        "--no-buffer",
+        "--max-time",
+        "10",
+        `telnet://127.0.0.1:${test.server.addr.port}`,
+      ],
       stdin: "piped",
       stdout: "piped",
       stderr: "null",

@@ -33,20 +33,22 @@ interface AnyLink extends AsyncDisposable {
 const anyone = { insecureAnyone: true, onError: () => {} };
 
 /** Makes one server of each kind; `stack` ends what it needs. */
-const SERVERS: Readonly<Record<string, (stack: AsyncDisposableStack, folder: string) => Promise<AnyServer>>> =
-  {
-    serve: () => Promise.resolve(serve({ port: 0 }, echo)),
-    listenTransport: () => Promise.resolve(listenTransport({ port: 0 })),
-    mount: () => Promise.resolve(mount(anyone)),
-    hub: () => Promise.resolve(hub(anyone)),
-    listenIpc: (_, folder) => listenIpc({ name: "vocabulary", path: `${folder}/s.sock` }),
-    serveStats: (stack) => Promise.resolve(serveStats(stack.use(serve({ port: 0 }, echo)), { port: 0 })),
-    async forward(stack) {
-      const server = stack.use(mount(anyone));
-      await server.ready;
-      return await forward(stack.use(join({ ...server.addr, identity: "one" })), "service");
-    },
-  };
+const SERVERS: Readonly<
+  Record<string, (stack: AsyncDisposableStack, folder: string) => Promise<AnyServer>>
+> = {
+  serve: () => Promise.resolve(serve({ port: 0 }, echo)),
+  listenTransport: () => Promise.resolve(listenTransport({ port: 0 })),
+  mount: () => Promise.resolve(mount(anyone)),
+  hub: () => Promise.resolve(hub(anyone)),
+  listenIpc: (_, folder) => listenIpc({ name: "vocabulary", path: `${folder}/s.sock` }),
+  serveStats: (stack) =>
+    Promise.resolve(serveStats(stack.use(serve({ port: 0 }, echo)), { port: 0 })),
+  async forward(stack) {
+    const server = stack.use(mount(anyone));
+    await server.ready;
+    return await forward(stack.use(join({ ...server.addr, identity: "one" })), "service");
+  },
+};
 
 for (const [kind, make] of Object.entries(SERVERS)) {
   for (const end of ["shutdown", "abort", "disposal"] as const) {
@@ -69,7 +71,9 @@ for (const [kind, make] of Object.entries(SERVERS)) {
 }
 
 /** Makes one link of each kind; `stack` ends what it needs. */
-const LINKS: Readonly<Record<string, (stack: AsyncDisposableStack, folder: string) => Promise<AnyLink>>> = {
+const LINKS: Readonly<
+  Record<string, (stack: AsyncDisposableStack, folder: string) => Promise<AnyLink>>
+> = {
   async Connection(stack) {
     const server = stack.use(serve({ port: 0 }, echo));
     await server.ready;
@@ -152,7 +156,9 @@ for (const [kind, make] of Object.entries(LINKS)) {
       assert(["open", "connected", "listening"].includes(link.status), link.status);
       if (end === "close") await link.close({ timeoutMs: 5000 });
       if (end.endsWith("abort")) link.abort(new Error("enough"));
-      if (end.startsWith("disposal")) await settles("disposal", Promise.resolve(link[Symbol.asyncDispose]()));
+      if (end.startsWith("disposal")) {
+        await settles("disposal", Promise.resolve(link[Symbol.asyncDispose]()));
+      }
       await settles("the end", link.closed);
       assert(["closed", "error", "ended"].includes(link.status), link.status);
     });

@@ -55,7 +55,10 @@ export interface CheckedIdentity extends Credentials {
  * @throws {TlsError} `ERR_CERT_EXPIRED`, `ERR_CERT_KEY_MISMATCH` or `ERR_CERT_UNTRUSTED` (peers would not
  * trust the chain)
  */
-export async function checkIdentity(text: IdentityText, use: IdentityUse): Promise<CheckedIdentity> {
+export async function checkIdentity(
+  text: IdentityText,
+  use: IdentityUse,
+): Promise<CheckedIdentity> {
   // Imported only here: programs without TLS start 15 ms sooner.
   const crypto = await import("node:crypto");
   const blocks = readCertificateBlocks(text.cert, text.certName);
@@ -63,7 +66,9 @@ export async function checkIdentity(text: IdentityText, use: IdentityUse): Promi
   const leaf = chain[0];
   if (leaf === undefined) throw new TypeError(`Cannot use ${text.certName}: it is empty`);
   const key = readKey(crypto, text);
-  const certificates = blocks.map(({ der }) => new crypto.X509Certificate(formatPem("CERTIFICATE", der)));
+  const certificates = blocks.map(({ der }) =>
+    new crypto.X509Certificate(formatPem("CERTIFICATE", der))
+  );
   checkKeyPair(certificates, key, text);
   checkChain(chain, certificates, text.certName);
   checkValidity(chain, use.now, text.certName);
@@ -103,7 +108,10 @@ export function checkAuthorities(text: string, name: string, now: number): strin
   const authorities = blocks.map(({ der }, i) => parseOne(der, i, blocks.length, name));
   const last = authorities.reduce((a, b) => a.notAfter > b.notAfter ? a : b);
   if (last.notAfter.getTime() < now) {
-    throw new TlsError("ERR_CERT_EXPIRED", `${expired(last, name, "the last CA certificate")} (${at(now)})`);
+    throw new TlsError(
+      "ERR_CERT_EXPIRED",
+      `${expired(last, name, "the last CA certificate")} (${at(now)})`,
+    );
   }
   return blocks.map(({ der }) => formatPem("CERTIFICATE", der));
 }
@@ -113,7 +121,9 @@ function readCertificateBlocks(text: string, name: string): PemBlock[] {
   const certificates = blocks.filter(({ label }) => label === "CERTIFICATE");
   if (certificates.length > 0) return certificates;
   const held = blocks[0] === undefined ? "no PEM block" : `a "${blocks[0].label}" block`;
-  throw new TypeError(`Cannot use ${name}: it must hold a "CERTIFICATE" block in PEM, it holds ${held}`);
+  throw new TypeError(
+    `Cannot use ${name}: it must hold a "CERTIFICATE" block in PEM, it holds ${held}`,
+  );
 }
 
 function parseOne(der: Uint8Array, index: number, count: number, name: string): ParsedCertificate {
@@ -135,7 +145,9 @@ function readKeyBlock(text: Pick<IdentityText, "key" | "keyName">): PemBlock {
     throw new TypeError(`Cannot use ${name}: it must hold a private key in PEM, it holds ${held}`);
   }
   if (second !== undefined) {
-    throw new TypeError(`Cannot use ${name}: it must hold one private key, it holds ${keys.length}`);
+    throw new TypeError(
+      `Cannot use ${name}: it must hold one private key, it holds ${keys.length}`,
+    );
   }
   if (key.encrypted) {
     throw new TypeError(
@@ -151,7 +163,11 @@ function readKeyBlock(text: Pick<IdentityText, "key" | "keyName">): PemBlock {
 }
 
 function keyInput(block: PemBlock) {
-  return { key: block.der as unknown as Buffer, format: "der" as const, type: keyForms[block.label] };
+  return {
+    key: block.der as unknown as Buffer,
+    format: "der" as const,
+    type: keyForms[block.label],
+  };
 }
 
 /** Makes the key, and refuses kinds that some backend does not know. */
@@ -167,20 +183,31 @@ function importKey(make: () => KeyObject, name: string): KeyObject {
   if (type === "ed25519") return key;
   if (type === "ec" && curves.includes(namedCurve)) return key;
   if (type === "rsa" && modulusLength >= minRsaBits) return key;
-  const detail = type === "rsa" ? ` of ${modulusLength} bits` : type === "ec" ? ` on "${namedCurve}"` : "";
+  const detail = type === "rsa"
+    ? ` of ${modulusLength} bits`
+    : type === "ec"
+    ? ` on "${namedCurve}"`
+    : "";
   throw new TypeError(
     `Cannot use ${name}: it must be EC (P-256, P-384, P-521), Ed25519 or RSA of ${minRsaBits} bits or more: ` +
       `it is "${type}"${detail}`,
   );
 }
 
-function checkKeyPair(certificates: readonly X509Certificate[], key: KeyObject, text: IdentityText): void {
+function checkKeyPair(
+  certificates: readonly X509Certificate[],
+  key: KeyObject,
+  text: IdentityText,
+): void {
   const owner = certificates.findIndex((certificate) => certificate.checkPrivateKey(key));
   if (owner === 0) return;
   const hint = owner < 0
     ? "none of its certificates is for that key"
     : `the key is for certificate ${owner + 1}, and the server's or client's own must come first`;
-  throw new TlsError("ERR_CERT_KEY_MISMATCH", `Cannot use ${text.certName} with ${text.keyName}: ${hint}`);
+  throw new TlsError(
+    "ERR_CERT_KEY_MISMATCH",
+    `Cannot use ${text.certName} with ${text.keyName}: ${hint}`,
+  );
 }
 
 /** Checks that each certificate was issued by the next one: else peers have to guess the path. */
@@ -190,8 +217,15 @@ function checkChain(
   name: string,
 ): void {
   for (let i = 0; i + 1 < chain.length; i++) {
-    const [child, parent, signed, signer] = [chain[i], chain[i + 1], certificates[i], certificates[i + 1]];
-    if (child === undefined || parent === undefined || signed === undefined || signer === undefined) return;
+    const [child, parent, signed, signer] = [
+      chain[i],
+      chain[i + 1],
+      certificates[i],
+      certificates[i + 1],
+    ];
+    if (
+      child === undefined || parent === undefined || signed === undefined || signer === undefined
+    ) return;
     if (equalBytes(child.issuerDer, parent.subjectDer) && verifies(signed, signer)) continue;
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",

@@ -254,7 +254,9 @@ async function openAuthority(ca: CertificateAuthority, now: Date): Promise<OpenA
   const root = equalBytes(leaf.subjectDer, leaf.issuerDer);
   return {
     certificate: leaf,
-    key: await crypto.subtle.importKey("pkcs8", der ?? new Uint8Array(), algorithm, false, ["sign"]),
+    key: await crypto.subtle.importKey("pkcs8", der ?? new Uint8Array(), algorithm, false, [
+      "sign",
+    ]),
     algorithm,
     chain: root ? "" : cert,
   };
@@ -272,7 +274,9 @@ async function identifyIssuer(x509: Library, issuer: ParsedCertificate): Promise
 function checkName(name: string): string {
   // deno-lint-ignore no-control-regex -- finding them is the purpose
   const controls = /[\u0000-\u001f\u007f]/;
-  if (typeof name === "string" && name !== "" && name.length <= maxNameLength && !controls.test(name)) {
+  if (
+    typeof name === "string" && name !== "" && name.length <= maxNameLength && !controls.test(name)
+  ) {
     return name;
   }
   throw new TypeError(
@@ -293,7 +297,9 @@ function defaultName([first]: readonly string[]): string {
 
 function toGeneralName(host: string): JsonGeneralName {
   const wildcard = typeof host === "string" && host.startsWith("*.");
-  const found = typeof host === "string" ? normalizeHost(wildcard ? host.slice(2) : host) : undefined;
+  const found = typeof host === "string"
+    ? normalizeHost(wildcard ? host.slice(2) : host)
+    : undefined;
   if (found === undefined || (wildcard && found.isIp)) {
     throw new TypeError(
       `Cannot create a certificate: each of "hosts" must be a DNS name or an IP address, current value is ${
@@ -317,7 +323,9 @@ function makeValidity(days: number, now: Date): Validity {
     );
   }
   const start = now.getTime();
-  if (Number.isNaN(start)) throw new RangeError(`Cannot create a certificate: "now" is no moment in time`);
+  if (Number.isNaN(start)) {
+    throw new RangeError(`Cannot create a certificate: "now" is no moment in time`);
+  }
   return { notBefore: wholeSeconds(start - skewMs), notAfter: wholeSeconds(start + days * dayMs) };
 }
 
@@ -332,7 +340,9 @@ function fitValidity(days: number | undefined, now: Date, issuer: ParsedCertific
   if (beyondMs <= 0) return { notBefore, notAfter };
   if (days === undefined || beyondMs < dayMs) return { notBefore, notAfter: issuer.notAfter };
   const left = Math.floor((issuer.notAfter.getTime() - now.getTime()) / dayMs);
-  throw new RangeError(`Cannot create a certificate for ${days} days: its authority has ${left} days left`);
+  throw new RangeError(
+    `Cannot create a certificate for ${days} days: its authority has ${left} days left`,
+  );
 }
 
 /** Rounds to seconds, the unit of certificates. */

@@ -103,7 +103,8 @@ export class ExpiryWatch {
     const end = current();
     const now = clock.now();
     const due =
-      WARNINGS.filter(([ms, ofLife]) => leadMs(end, ms, ofLife) >= end.notAfter.getTime() - now).length;
+      WARNINGS.filter(([ms, ofLife]) => leadMs(end, ms, ofLife) >= end.notAfter.getTime() - now)
+        .length;
     if (due > this.#given) {
       this.#given = due;
       onEnding(endingError(end, now));
@@ -119,7 +120,9 @@ export class ExpiryWatch {
 /** Returns how long the server's certificate that expires first has left; nothing without TLS. */
 export function certificateStats(
   credentials: CredentialSource | null,
-): { readonly certificate?: { readonly notAfterMs: number; readonly remainingMs: number } | undefined } {
+): {
+  readonly certificate?: { readonly notAfterMs: number; readonly remainingMs: number } | undefined;
+} {
   const notAfter = credentials?.notAfter;
   if (notAfter === undefined) return {};
   const notAfterMs = notAfter.getTime();

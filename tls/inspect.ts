@@ -101,7 +101,9 @@ export async function inspectCertificate(
     : isSigned(open(own), others.map(open), readCertificates(ca).map(open), now);
   if (signed === "no") {
     const text =
-      `Cannot trust the certificate ${quote(own.subject)}: none of the valid authorities signed it: ` +
+      `Cannot trust the certificate ${
+        quote(own.subject)
+      }: none of the valid authorities signed it: ` +
       `it was issued by ${quote(own.issuer)}`;
     faults.push(new TlsError("ERR_CERT_UNTRUSTED", text));
   }

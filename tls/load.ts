@@ -253,7 +253,10 @@ class LiveCredentials implements CredentialSource {
   }
 }
 
-async function openLive(options: ServerTlsOptions, reload: ReloadOptions): Promise<LiveCredentials> {
+async function openLive(
+  options: ServerTlsOptions,
+  reload: ReloadOptions,
+): Promise<LiveCredentials> {
   const resolved = resolveReload(reload);
   const plan = planServer(options);
   // The signature is taken before reading, so that a change in between shows at the first look.
@@ -270,7 +273,13 @@ function resolveReload(options: ReloadOptions): Resolved<ReloadOptions> {
   const given = options.onError ?? warnOnConsole;
   // Timers call it: an error that it throws, or rejects with, would end the process.
   const onError = (error: unknown) => callHook(() => given(error), tellFailedHook);
-  return { onReload: options.onReload ?? (() => {}), onError, watchIntervalMs, watchGraceMs, clock };
+  return {
+    onReload: options.onReload ?? (() => {}),
+    onError,
+    watchIntervalMs,
+    watchGraceMs,
+    clock,
+  };
 }
 
 function checkRange(value: number, name: string, min: number): void {
@@ -282,7 +291,9 @@ function checkRange(value: number, name: string, min: number): void {
 
 function warnOnConsole(error: unknown): void {
   const isEnding = error instanceof TlsError && error.code === "ERR_CERT_EXPIRING";
-  const text = isEnding ? "A certificate ends soon:" : "Certificates cannot be used, those in force stay so:";
+  const text = isEnding
+    ? "A certificate ends soon:"
+    : "Certificates cannot be used, those in force stay so:";
   // deno-lint-ignore no-console -- a rotation that fails in silence ends in an outage
   console.warn(text, error);
 }

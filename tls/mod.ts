@@ -29,7 +29,11 @@ export {
   peerCertificate,
   readCertificates,
 } from "./handshake/describe.ts";
-export { fetchCertificates, type FetchCertificatesOptions, type FetchedCertificates } from "./fetch.ts";
+export {
+  fetchCertificates,
+  type FetchCertificatesOptions,
+  type FetchedCertificates,
+} from "./fetch.ts";
 export { checkHost } from "./handshake/host.ts";
 export {
   type CertificateReport,

@@ -59,7 +59,9 @@ export function planServer(options: ServerTlsOptions): LoadPlan {
     : (now: number) => loadAuthorities(clientCaFile, "clientCaFile", now);
   const loadFileCa = watchCa ? fileCa : once(fileCa);
   return {
-    watchedFiles: [main, ...names].flatMap((one) => one.watchedFiles).concat(watchCa ? [clientCaFile] : []),
+    watchedFiles: [main, ...names].flatMap((one) => one.watchedFiles).concat(
+      watchCa ? [clientCaFile] : [],
+    ),
     async load(now) {
       const own = await main.load(now);
       const clientCa = [...await inlineCa(now), ...await loadFileCa(now)];
@@ -151,7 +153,9 @@ function planName(name: string, identity: TlsIdentity): IdentityPlan & { readonl
       if (covered) return checked;
       throw new TlsError(
         "ERR_CERT_WRONG_HOST",
-        `Cannot use "${path}": its certificate is not for that name, it is for "${names.join(`", "`)}"`,
+        `Cannot use "${path}": its certificate is not for that name, it is for "${
+          names.join(`", "`)
+        }"`,
       );
     },
   };
@@ -162,7 +166,9 @@ async function loadIdentity(
   path: string,
   use: { role: "server" | "client"; now: number },
 ): Promise<CheckedIdentity> {
-  const [cert, key] = origin.kind === "text" ? ["cert", "key"] as const : ["certFile", "keyFile"] as const;
+  const [cert, key] = origin.kind === "text"
+    ? ["cert", "key"] as const
+    : ["certFile", "keyFile"] as const;
   const [certOption, keyOption] = [`"${path}${cert}"`, `"${path}${key}"`];
   if (origin.kind === "text") {
     const text = { cert: origin.cert, key: origin.key, certName: certOption, keyName: keyOption };
@@ -205,8 +211,12 @@ async function readNamedFile(path: string, option: string): Promise<string> {
     const kinds: Readonly<Record<string, new (message: string, options: ErrorOptions) => Error>> =
       Deno.errors;
     const Kind = (Object.hasOwn(kinds, name) ? kinds[name] : undefined) ?? Error;
-    const reason = cause instanceof Deno.errors.NotFound ? "there is no such file" : "it cannot be read";
-    throw new Kind(`Cannot use the file of ${option}: ${reason}: ${JSON.stringify(path)}`, { cause });
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : "it cannot be read";
+    throw new Kind(`Cannot use the file of ${option}: ${reason}: ${JSON.stringify(path)}`, {
+      cause,
+    });
   }
 }
 
@@ -215,7 +225,9 @@ function fileName(option: string, path: string): string {
 }
 
 /** Remembers the first result that is not an error. */
-function once<A extends unknown[], R>(call: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
+function once<A extends unknown[], R>(
+  call: (...args: A) => Promise<R>,
+): (...args: A) => Promise<R> {
   let result: { value: R } | undefined;
   return async (...args) => (result ??= { value: await call(...args) }).value;
 }

@@ -21,7 +21,12 @@ export interface ResolvedCommonTls {
 /** Where the texts of an identity come from. */
 export type IdentityOrigin =
   | { readonly kind: "text"; readonly cert: string; readonly key: string }
-  | { readonly kind: "files"; readonly certFile: string; readonly keyFile: string; readonly watch: boolean };
+  | {
+    readonly kind: "files";
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly watch: boolean;
+  };
 
 /** An identity as it may come from plain JavaScript. */
 export interface LooseIdentity {
@@ -53,7 +58,9 @@ export function resolveCommonTls(options: TlsCommonOptions): ResolvedCommonTls {
     );
   }
   if (backend === "deno" && (minVersion !== "TLSv1.2" || maxVersion !== "TLSv1.3")) {
-    throw new TypeError(`${cannot} the "deno" backend always speaks TLSv1.2 and TLSv1.3: ${useAnother}`);
+    throw new TypeError(
+      `${cannot} the "deno" backend always speaks TLSv1.2 and TLSv1.3: ${useAnother}`,
+    );
   }
   const alpnProtocols = options.alpnProtocols ?? [];
   if (!Array.isArray(alpnProtocols)) {
@@ -62,7 +69,9 @@ export function resolveCommonTls(options: TlsCommonOptions): ResolvedCommonTls {
   for (const protocol of alpnProtocols) {
     // One byte holds the length on the wire (RFC 7301, section 3.1).
     if (typeof protocol === "string" && /^[\x21-\x7e]{1,255}$/.test(protocol)) continue;
-    throw new TypeError(`${cannot} each of "alpnProtocols" must be 1 to 255 visible ASCII characters`);
+    throw new TypeError(
+      `${cannot} each of "alpnProtocols" must be 1 to 255 visible ASCII characters`,
+    );
   }
   return { minVersion, maxVersion, alpnProtocols: [...alpnProtocols], backend };
 }
@@ -84,7 +93,9 @@ export function checkServerBackend(options: ServerTlsOptions): void {
     : (options as LooseIdentity).watch === true
     ? `cannot change certificates while it listens ("watch")`
     : undefined;
-  if (lacking !== undefined) throw new TypeError(`${cannot} the "deno" backend ${lacking}: ${useAnother}`);
+  if (lacking !== undefined) {
+    throw new TypeError(`${cannot} the "deno" backend ${lacking}: ${useAnother}`);
+  }
 }
 
 /**
@@ -98,21 +109,29 @@ export function resolveIdentity(identity: LooseIdentity, path: string): Identity
   const name = (option: string) => `"${path}${option}"`;
   for (const [option, value] of Object.entries({ cert, key, certFile, keyFile })) {
     if (value !== undefined && typeof value !== "string") {
-      throw new TypeError(`${cannot} ${name(option)} must be a string: it is of type ${typeof value}`);
+      throw new TypeError(
+        `${cannot} ${name(option)} must be a string: it is of type ${typeof value}`,
+      );
     }
   }
   const text = cert !== undefined || key !== undefined;
   const files = certFile !== undefined || keyFile !== undefined;
   if (text && files) {
     throw new TypeError(
-      `${cannot} ${name("cert")} and ${name("key")} exclude ${name("certFile")} and ${name("keyFile")}`,
+      `${cannot} ${name("cert")} and ${name("key")} exclude ${name("certFile")} and ${
+        name("keyFile")
+      }`,
     );
   }
   if (watch !== undefined && typeof watch !== "boolean") {
-    throw new TypeError(`${cannot} ${name("watch")} must be a boolean: it is of type ${typeof watch}`);
+    throw new TypeError(
+      `${cannot} ${name("watch")} must be a boolean: it is of type ${typeof watch}`,
+    );
   }
   if (watch && !files) {
-    throw new TypeError(`${cannot} ${name("watch")} needs ${name("certFile")} and ${name("keyFile")}`);
+    throw new TypeError(
+      `${cannot} ${name("watch")} needs ${name("certFile")} and ${name("keyFile")}`,
+    );
   }
   if (typeof cert === "string" && typeof key === "string") {
     refusePath(cert, name("cert"), name("certFile"));
@@ -122,7 +141,9 @@ export function resolveIdentity(identity: LooseIdentity, path: string): Identity
   if (typeof certFile === "string" && typeof keyFile === "string") {
     return { kind: "files", certFile, keyFile, watch: watch === true };
   }
-  if (text) throw new TypeError(lacksHalf(name, cert === undefined ? ["key", "cert"] : ["cert", "key"]));
+  if (text) {
+    throw new TypeError(lacksHalf(name, cert === undefined ? ["key", "cert"] : ["cert", "key"]));
+  }
   if (files) {
     throw new TypeError(
       lacksHalf(name, certFile === undefined ? ["keyFile", "certFile"] : ["certFile", "keyFile"]),
@@ -152,7 +173,9 @@ export function resolveServerName(name: string, option: string): string {
   const wildcard = name.startsWith("*.");
   const host = normalizeHost(wildcard ? name.slice(2) : name);
   if (host === undefined || host.isIp) {
-    throw new TypeError(`${cannot} ${option} must be a DNS name, current value is ${JSON.stringify(name)}`);
+    throw new TypeError(
+      `${cannot} ${option} must be a DNS name, current value is ${JSON.stringify(name)}`,
+    );
   }
   return wildcard ? `*.${host.host}` : host.host;
 }
@@ -165,7 +188,9 @@ export function resolveServerName(name: string, option: string): string {
 export function resolveClientName(name: unknown): void {
   if (name === undefined || (typeof name === "string" && normalizeHost(name) !== undefined)) return;
   throw new TypeError(
-    `${cannot} "serverName" must be a DNS name or an IP address, current value is ${JSON.stringify(name)}`,
+    `${cannot} "serverName" must be a DNS name or an IP address, current value is ${
+      JSON.stringify(name)
+    }`,
   );
 }
 
@@ -235,7 +260,9 @@ function resolvePin(text: unknown): (string | Uint8Array<ArrayBuffer>)[] {
 function refusePath(text: string, name: string, file: string): void {
   if (text === "" || text.includes("-----BEGIN") || /[\r\n]/.test(text.trim())) return;
   // Not quoted: it may be a key.
-  throw new TypeError(`${cannot} ${name} must be PEM text: it looks like a path, which ${file} takes`);
+  throw new TypeError(
+    `${cannot} ${name} must be PEM text: it looks like a path, which ${file} takes`,
+  );
 }
 
 /** CA certificates as an array of texts. */
@@ -248,7 +275,9 @@ export function resolveTexts(value: unknown, option: string): readonly string[] 
     }
     return texts;
   }
-  throw new TypeError(`${cannot} "${option}" must be PEM text, or an array of it that is not empty`);
+  throw new TypeError(
+    `${cannot} "${option}" must be PEM text, or an array of it that is not empty`,
+  );
 }
 
 function lacksHalf(name: (option: string) => string, [has, lacks]: [string, string]): string {

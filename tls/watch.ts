@@ -41,7 +41,12 @@ export interface FileWatcherOptions {
  */
 type WatchState =
   | { readonly kind: "steady"; readonly signature: string }
-  | { readonly kind: "unfit"; readonly signature: string; readonly sinceMs: number; readonly told: boolean }
+  | {
+    readonly kind: "unfit";
+    readonly signature: string;
+    readonly sinceMs: number;
+    readonly told: boolean;
+  }
   | { readonly kind: "closed" };
 
 /**

@@ -48,7 +48,9 @@ export async function writeIdentity(options: WriteIdentityOptions): Promise<void
   const { cert, key, certFile, keyFile, replace = false } = options;
   if (certFile === keyFile) {
     throw new TypeError(
-      `Cannot write an identity: "certFile" and "keyFile" must differ, both are ${JSON.stringify(certFile)}`,
+      `Cannot write an identity: "certFile" and "keyFile" must differ, both are ${
+        JSON.stringify(certFile)
+      }`,
     );
   }
   if (replace) await replaceBoth(options);
@@ -56,7 +58,11 @@ export async function writeIdentity(options: WriteIdentityOptions): Promise<void
 }
 
 /** Writes two files that do not exist, or none. */
-async function writeNew(certFile: string, keyFile: string, { cert, key }: Credentials): Promise<void> {
+async function writeNew(
+  certFile: string,
+  keyFile: string,
+  { cert, key }: Credentials,
+): Promise<void> {
   const made: string[] = [];
   try {
     for (const [file, text, mode] of [[keyFile, key, 0o600], [certFile, cert, 0o644]] as const) {
@@ -75,7 +81,11 @@ async function writeNew(certFile: string, keyFile: string, { cert, key }: Creden
  */
 async function replaceBoth({ certFile, keyFile, cert, key }: WriteIdentityOptions): Promise<void> {
   const id = crypto.randomUUID();
-  const [newCert, newKey, oldKey] = [`${certFile}.${id}.new`, `${keyFile}.${id}.new`, `${keyFile}.${id}.old`];
+  const [newCert, newKey, oldKey] = [
+    `${certFile}.${id}.new`,
+    `${keyFile}.${id}.new`,
+    `${keyFile}.${id}.old`,
+  ];
   try {
     await writeNew(newCert, newKey, { cert, key });
     const existed = await keepCopy(keyFile, oldKey);

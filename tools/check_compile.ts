@@ -82,7 +82,9 @@ async function checkCompile(folder: string): Promise<string[]> {
   const program = Deno.readFileSync(file);
   const faults = checkPermissions(program, args);
   const readme = Deno.readFileSync(new URL("README.md", ROOT));
-  if (!includes(program, readme)) faults.push("The program does not embed README.md, which the demo sends");
+  if (!includes(program, readme)) {
+    faults.push("The program does not embed README.md, which the demo sends");
+  }
   // A folder that is embedded whole is listed without its files.
   if (!/─ (?:main\.ts|cli\/\*)/.test(told)) faults.push("The program does not embed cli/main.ts");
   for (const name of NOT_OURS) if (told.includes(name)) faults.push(`The program embeds ${name}`);
@@ -99,6 +101,8 @@ function includes(all: Uint8Array, part: Uint8Array): boolean {
 
 if (import.meta.main) {
   const folder = Deno.makeTempDirSync({ prefix: "parley-compile-" });
-  const faults = await checkCompile(folder).finally(() => Deno.removeSync(folder, { recursive: true }));
+  const faults = await checkCompile(folder).finally(() =>
+    Deno.removeSync(folder, { recursive: true })
+  );
   if (faults.length > 0) fail(faults.join("\n"));
 }

@@ -29,7 +29,10 @@ interface DocSymbol {
 /** What `deno doc --json` prints. */
 export interface DocTree {
   readonly nodes: Readonly<
-    Record<string, { readonly module_doc?: JsDoc | undefined; readonly symbols: readonly DocSymbol[] }>
+    Record<
+      string,
+      { readonly module_doc?: JsDoc | undefined; readonly symbols: readonly DocSymbol[] }
+    >
   >;
 }
 
@@ -72,7 +75,9 @@ export function docCoverage(tree: DocTree, exampleless: readonly string[] = []):
 function membersOf(def: Readonly<Record<string, unknown>> | undefined): Documented[] {
   return MEMBERS.flatMap((kind) => {
     const members = def?.[kind];
-    return Array.isArray(members) ? members.filter(({ accessibility }) => accessibility !== "private") : [];
+    return Array.isArray(members)
+      ? members.filter(({ accessibility }) => accessibility !== "private")
+      : [];
   });
 }
 
@@ -93,7 +98,9 @@ interface OptionalProperty {
  * `undefined`.
  */
 export function exactOptionals(tree: DocTree): string[] {
-  return Object.values(tree.nodes).flatMap(({ symbols }) => symbols).flatMap(({ name, declarations }) =>
+  return Object.values(tree.nodes).flatMap(({ symbols }) => symbols).flatMap((
+    { name, declarations },
+  ) =>
     propertiesIn(declarations)
       .filter(({ optional, tsType }) => optional === true && !takesUndefined(tsType))
       .map((property) => `${name}.${property.name}`)

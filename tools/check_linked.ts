@@ -34,7 +34,10 @@ function unusedSubpaths({ name, exports }: Config, program: string): string[] {
 }
 
 /** Runs the program in a project in `folder`; returns its output when it failed. */
-async function runLinked({ name, version, compilerOptions }: Config, folder: string): Promise<string | null> {
+async function runLinked(
+  { name, version, compilerOptions }: Config,
+  folder: string,
+): Promise<string | null> {
   const project = {
     links: [fileURLToPath(ROOT)],
     imports: { [name]: `jsr:${name}@^${version}` },

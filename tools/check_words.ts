@@ -17,7 +17,10 @@ const RULES: readonly WordRule[] = [
     word: /\b(?:whoever|(?:some|any|no|every)body|(?:some|any|every)one)\b/gi,
     instead: "the role: caller, peer, handler, client, source, user",
   },
-  { word: /\b(?:to|for|of|one|those)\s+who\b/gi, instead: 'the role, with "that": the caller that waits' },
+  {
+    word: /\b(?:to|for|of|one|those)\s+who\b/gi,
+    instead: 'the role, with "that": the caller that waits',
+  },
   {
     word: /\b(?:he|him|his|she|hers?)\b/gi,
     instead: '"it" or "its", or name the role again',
@@ -68,7 +71,9 @@ export function checkWords(path: string, text: string): WordFault[] {
 }
 
 function findWords(prose: string, { word, instead, allowed }: WordRule): WordFault[] {
-  const text = allowed === undefined ? prose : prose.replace(allowed, (phrase) => phrase.replace(/\S/g, " "));
+  const text = allowed === undefined
+    ? prose
+    : prose.replace(allowed, (phrase) => phrase.replace(/\S/g, " "));
   return [...text.matchAll(word)].map((match) => ({
     line: text.slice(0, match.index).split("\n").length,
     text: `"${match[0].replace(/\s+/g, " ")}": write ${instead}`,

@@ -14,7 +14,8 @@ export interface Example {
 const COMMENT = /\/\*\*[\s\S]*?\*\//g;
 const BLOCK = /^[ \t]*(?:\* ?)?```([^\n`]*)\n([\s\S]*?)^[ \t]*(?:\* ?)?```[ \t]*$/gm;
 const LANGUAGES = ["ts", "typescript", "js", "javascript"];
-const EXPORTED_VALUE = /^export (?:abstract )?(?:async )?(?:function\*?|class|const|let|enum) (\w+)/gm;
+const EXPORTED_VALUE =
+  /^export (?:abstract )?(?:async )?(?:function\*?|class|const|let|enum) (\w+)/gm;
 const IMPORT = /^import [\s\S]*?;$/gm;
 const RELATIVE = /(?<=\b(?:from|import) ?\(?)"(\.\.?\/[^"]*)"/g;
 
@@ -29,7 +30,9 @@ export function examplesIn(path: string, text: string): Example[] {
       if (!LANGUAGES.includes(language) || attributes.includes("ignore")) return [];
       const code = isMarkdown ? inside : inside.replace(/^[ \t]*\* ?/gm, "");
       const at = start + index;
-      const [first, last] = [at, at + block.length].map((end) => text.slice(0, end).split("\n").length);
+      const [first, last] = [at, at + block.length].map((end) =>
+        text.slice(0, end).split("\n").length
+      );
       return [{ name: `${path}#${first}-${last}.ts`, code: moduleOf(code, path, exported) }];
     })
   );
@@ -51,7 +54,9 @@ function mentions(code: string, name: string): boolean {
 
 /** All examples but those of the tests. */
 export function findExamples(): Example[] {
-  const paths = [...findFiles(".ts"), ...findFiles(".md")].filter((path) => !path.startsWith("tests/"));
+  const paths = [...findFiles(".ts"), ...findFiles(".md")].filter((path) =>
+    !path.startsWith("tests/")
+  );
   return paths.flatMap((path) => examplesIn(path, Deno.readTextFileSync(new URL(path, ROOT))));
 }
 

@@ -10,7 +10,9 @@ function standardLibrary(): Record<string, string> {
   const imports: Record<string, string> = {};
   for (const { name } of Deno.readDirSync(REGISTRY)) {
     const folder = new URL(`${name}/`, REGISTRY);
-    const [meta] = [...Deno.readDirSync(folder)].filter((entry) => entry.name.endsWith("_meta.json"));
+    const [meta] = [...Deno.readDirSync(folder)].filter((entry) =>
+      entry.name.endsWith("_meta.json")
+    );
     if (meta === undefined) {
       throw new Error(`Cannot install: @std/${name} has no version in tools/registry`);
     }

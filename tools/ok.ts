@@ -79,7 +79,10 @@ function staticSteps(folder: string): Step[] {
 }
 
 /** Checks that measure time; they run alone. */
-const TEST_STEP: Step = { name: "tests and examples", args: ["run", "-A", "tools/test.ts", "--no-check"] };
+const TEST_STEP: Step = {
+  name: "tests and examples",
+  args: ["run", "-A", "tools/test.ts", "--no-check"],
+};
 
 async function runStep(step: Step): Promise<StepResult> {
   const start = performance.now();
@@ -95,7 +98,9 @@ async function runStep(step: Step): Promise<StepResult> {
     seconds: (performance.now() - start) / 1000,
     output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr),
   };
-  console.log(`${result.ok ? "ok  " : "FAIL"} ${result.seconds.toFixed(1).padStart(6)} s  ${step.name}`);
+  console.log(
+    `${result.ok ? "ok  " : "FAIL"} ${result.seconds.toFixed(1).padStart(6)} s  ${step.name}`,
+  );
   return result;
 }
 
@@ -117,7 +122,9 @@ if (import.meta.main) {
   if (!Deno.args.includes("--no-test")) results.push(await runStep(TEST_STEP));
   const failed = results.filter((result) => !result.ok);
   for (const { step, output } of failed) {
-    console.error(`\n===== ${step.name}: deno ${step.args.slice(0, 4).join(" ")}\n${output.trimEnd()}`);
+    console.error(
+      `\n===== ${step.name}: deno ${step.args.slice(0, 4).join(" ")}\n${output.trimEnd()}`,
+    );
   }
   if (failed.length > 0) {
     console.error(`\nFailed: ${failed.map((result) => result.step.name).join(", ")}`);

@@ -14,7 +14,10 @@ export interface ImportStatement {
 
 /** The source without its comments, texts kept. */
 export function withoutComments(source: string): string {
-  return source.replace(TOKEN, (token) => token.startsWith("/*") || token.startsWith("//") ? " " : token);
+  return source.replace(
+    TOKEN,
+    (token) => token.startsWith("/*") || token.startsWith("//") ? " " : token,
+  );
 }
 
 /** The source without comments, texts and regular expressions: names, numbers and signs only. */
@@ -79,7 +82,10 @@ export function importsOf(source: string): ImportStatement[] {
   const statements = /^\s*(?:import|export)\s+(type\s)?(?:[\w*{}\s,$]+?\sfrom\s+)?"([^"]+)"/gm;
   const calls = /\bimport\(\s*"([^"]+)"/g;
   return [
-    ...[...code.matchAll(statements)].map((match) => ({ specifier: match[2]!, typeOnly: !!match[1] })),
+    ...[...code.matchAll(statements)].map((match) => ({
+      specifier: match[2]!,
+      typeOnly: !!match[1],
+    })),
     ...[...code.matchAll(calls)].map((match) => ({ specifier: match[1]!, typeOnly: false })),
   ];
 }

@@ -7,7 +7,14 @@
 import { availableParallelism } from "node:os";
 import { findExamples, writeExamples } from "./examples.ts";
 import { findFiles, ROOT } from "./source_files.ts";
-import { addCounts, type Counts, countsOf, NO_COUNTS, summaryLine, withoutSummary } from "./test_summary.ts";
+import {
+  addCounts,
+  type Counts,
+  countsOf,
+  NO_COUNTS,
+  summaryLine,
+  withoutSummary,
+} from "./test_summary.ts";
 
 /**
  * Files whose tests compare times: they are made to pass on a busy machine, but measure best when
@@ -119,7 +126,9 @@ async function testAll(hasTypes: boolean): Promise<boolean> {
   // Loads what is needed and checks all types, those of the examples too, once.
   if (!hasTypes && !await forward(["--no-run"])) return false;
   const folder = Deno.makeTempDirSync({ prefix: "parley-test-" });
-  const results = await runBatches(folder).finally(() => Deno.removeSync(folder, { recursive: true }));
+  const results = await runBatches(folder).finally(() =>
+    Deno.removeSync(folder, { recursive: true })
+  );
   for (const { output } of results) if (output !== "") console.error(output.trimEnd());
   const counts = results.map((result) => result.counts).reduce(addCounts, NO_COUNTS);
   console.log(`\n${summaryLine(counts, performance.now() - start)}`);
@@ -128,7 +137,10 @@ async function testAll(hasTypes: boolean): Promise<boolean> {
 
 /** Runs everything; its modules are written to `folder`. */
 async function runBatches(folder: string): Promise<BatchResult[]> {
-  const examples = { name: "examples in the documentation", path: writeExamples(findExamples(), folder) };
+  const examples = {
+    name: "examples in the documentation",
+    path: writeExamples(findExamples(), folder),
+  };
   // One more than there are processors: tests wait half of their time, for timers, other processes
   // and the kernel.
   const results = await runAll([...fileBatches(folder), examples], availableParallelism() + 1);

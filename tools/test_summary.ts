@@ -26,7 +26,11 @@ export function withoutSummary(text: string): string {
 
 /** Sum of two. */
 export function addCounts(a: Counts, b: Counts): Counts {
-  return { passed: a.passed + b.passed, failed: a.failed + b.failed, ignored: a.ignored + b.ignored };
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    ignored: a.ignored + b.ignored,
+  };
 }
 
 /** The summary as Deno words it, which `.ci/run` reads. */

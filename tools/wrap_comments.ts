@@ -105,8 +105,10 @@ function paragraphs(text: readonly string[], isBlock: boolean): Paragraph[] {
     const isFence = line.trimStart().startsWith("```");
     const last = found.at(-1);
     const isItem = ITEM.test(line);
-    const isCommand = !isBlock && COMMAND.test(line) && !(last?.isProse && ITEM.test(last.lines[0]!));
-    const isProse = !(isCode || isFence || isCommand || line.trim() === "" || VERBATIM.test(line) && !isItem);
+    const isCommand = !isBlock && COMMAND.test(line) &&
+      !(last?.isProse && ITEM.test(last.lines[0]!));
+    const isProse =
+      !(isCode || isFence || isCommand || line.trim() === "" || VERBATIM.test(line) && !isItem);
     const goesOn = isProse && last?.isProse && !isItem && !endsEarly(last.lines.at(-1)!, line);
     if (goesOn) last.lines.push(line);
     else found.push({ lines: [line], isProse });
@@ -143,7 +145,9 @@ function wrapParagraph(lines: readonly string[], columns: number): string[] {
 
 if (import.meta.main) {
   const made = "tools/registry/";
-  const paths = Deno.args.length > 0 ? Deno.args : findFiles(".ts").filter((path) => !path.startsWith(made));
+  const paths = Deno.args.length > 0
+    ? Deno.args
+    : findFiles(".ts").filter((path) => !path.startsWith(made));
   for (const path of paths) {
     const file = new URL(path, ROOT);
     const source = Deno.readTextFileSync(file);

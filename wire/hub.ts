@@ -33,7 +33,11 @@ export interface HubOptions extends MountOptions {
   maxStreamsPerPair?: number | undefined;
 }
 
-const HUB_NAMES: OptionNames<HubOptions> = { ...MOUNT_NAMES, presence: true, maxStreamsPerPair: true };
+const HUB_NAMES: OptionNames<HubOptions> = {
+  ...MOUNT_NAMES,
+  presence: true,
+  maxStreamsPerPair: true,
+};
 
 /**
  * Makes a hub: a {@linkcode mount} whose clients also open streams to each other, with

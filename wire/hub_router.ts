@@ -103,7 +103,11 @@ export class HubRouter implements Router, PresenceHost {
 
   /** Whether one client may see another: asks `presence`. */
   isVisible(to: Link, of: Link): boolean {
-    const request = { identity: to.established.identity, of: of.established.identity, offers: of.offers };
+    const request = {
+      identity: to.established.identity,
+      of: of.established.identity,
+      offers: of.offers,
+    };
     let verdict: unknown;
     callHook(() => verdict = this.#plan.presence?.(request), (error) => this.report(error, of));
     return verdict === true;
@@ -123,7 +127,9 @@ export class HubRouter implements Router, PresenceHost {
     if (waitMs === 0 || link?.established.mux.status === "open") return link;
     const timeoutMs = Math.min(waitMs, MAX_HOLD_MS);
     // The peer does not come, or the caller gave up.
-    return await this.registry.waitFor(to, { signal, timeoutMs }).catch(() => this.registry.named(to));
+    return await this.registry.waitFor(to, { signal, timeoutMs }).catch(() =>
+      this.registry.named(to)
+    );
   }
 
   /** Opens the stream at its target, and joins both until they are over. */
@@ -138,7 +144,9 @@ export class HubRouter implements Router, PresenceHost {
       far = await target.open(open, limits);
     } catch (error) {
       const isThere = this.registry.named(target.established.identity) !== undefined;
-      if (target.established.mux.status === "ended") return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
+      if (target.established.mux.status === "ended") {
+        return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
+      }
       return refusalOf(error);
     }
     try {

@@ -123,7 +123,9 @@ export class JoinedWire implements AsyncDisposable {
     }
     this.#backoff = reconnect === false ? null : new Backoff(reconnect);
     this.#reporter = new WireReporter(options);
-    for (const [name, handler] of Object.entries(options.handlers ?? {})) this.#handlers.set(name, handler);
+    for (const [name, handler] of Object.entries(options.handlers ?? {})) {
+      this.#handlers.set(name, handler);
+    }
     this.#host = new JoinHost({
       options,
       handlers: this.#handlers,
@@ -166,7 +168,13 @@ export class JoinedWire implements AsyncDisposable {
   stats(): WireStats {
     const links = this.#link === null ? [] : [this.#link];
     const { recent } = this.#reporter;
-    return this.#tally.snapshot({ role: "join", state: this.#status, address: null, links, recent });
+    return this.#tally.snapshot({
+      role: "join",
+      state: this.#status,
+      address: null,
+      links,
+      recent,
+    });
   }
 
   /** Names that this side handles. */
@@ -260,7 +268,9 @@ export class JoinedWire implements AsyncDisposable {
     return await openStream(({ signal, timeoutMs, givenMs }) => {
       if (this.#over !== undefined) throw this.#over.reason;
       return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
-        const text = `Cannot open ${nameStream(name, to)} within ${givenMs} ms: there is no session`;
+        const text = `Cannot open ${
+          nameStream(name, to)
+        } within ${givenMs} ms: there is no session`;
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     }, { ...wanted, counters: this.#tally.counters });

@@ -4,7 +4,12 @@ import type { ResolvedConnectOptions } from "../client/options.ts";
 import { TimeoutError } from "../errors.ts";
 import { dial, type DialStage } from "../net/dial.ts";
 import { hungAt } from "../net/socket/stages.ts";
-import { loadTelemetry, lookForTelemetry, serverLabels, telemetryOn } from "../stats/telemetry/telemetry.ts";
+import {
+  loadTelemetry,
+  lookForTelemetry,
+  serverLabels,
+  telemetryOn,
+} from "../stats/telemetry/telemetry.ts";
 import { resolveClientTls } from "../tls/load.ts";
 import type { resolveWire } from "./plan.ts";
 import type { EstablishedSession } from "./session/established.ts";
@@ -31,14 +36,20 @@ export interface JoinAttempt {
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT`, which says what hung
  * @throws {ParleyError} as the dial and the handshake do
  */
-export async function attemptJoin(attempt: JoinAttempt, signal: AbortSignal): Promise<EstablishedSession> {
+export async function attemptJoin(
+  attempt: JoinAttempt,
+  signal: AbortSignal,
+): Promise<EstablishedSession> {
   if (lookForTelemetry()) await loadTelemetry();
   const join = () => dialAndGreet(attempt, signal);
   if (!telemetryOn()) return await join();
   return await joinMeasured(serverLabels(attempt.connect.target), attempt.identity, join);
 }
 
-async function dialAndGreet(attempt: JoinAttempt, signal: AbortSignal): Promise<EstablishedSession> {
+async function dialAndGreet(
+  attempt: JoinAttempt,
+  signal: AbortSignal,
+): Promise<EstablishedSession> {
   const { connect, wire, identity, token, names } = attempt;
   const { target, targetText, timeoutMs, noDelay, keepAlive, given } = connect;
   let at = hungAt("files");
@@ -53,6 +64,9 @@ async function dialAndGreet(attempt: JoinAttempt, signal: AbortSignal): Promise<
       transport.close();
       throw signal.reason;
     }
-    return await handshakeAsClient(transport, { identity, token, streams: names() }, { ...wire, signal });
+    return await handshakeAsClient(transport, { identity, token, streams: names() }, {
+      ...wire,
+      signal,
+    });
   });
 }

@@ -50,7 +50,14 @@ export class JoinHost implements LinkHost {
     const { authorize, identity } = this.#parts.options;
     if (authorize === undefined) return undefined;
     const { remoteAddr, tls } = link.session;
-    const request = { kind: "stream" as const, identity: from ?? "", token: "", name, from, to: identity };
+    const request = {
+      kind: "stream" as const,
+      identity: from ?? "",
+      token: "",
+      name,
+      from,
+      to: identity,
+    };
     return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
   }
 

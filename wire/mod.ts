@@ -31,7 +31,11 @@
  *
  * @module
  */
-export { type ReconnectInfo, type ReconnectOptions, type ReconnectPolicy } from "../async/backoff.ts";
+export {
+  type ReconnectInfo,
+  type ReconnectOptions,
+  type ReconnectPolicy,
+} from "../async/backoff.ts";
 export { connectTransport } from "../client/connect.ts";
 export { type ConnectTransportOptions } from "../client/options.ts";
 export { type ClientStatus } from "../client/status.ts";

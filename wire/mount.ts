@@ -94,9 +94,16 @@ export class MountedWire implements AsyncDisposable {
     const [handlers, registry] = [this.#handlers, this.#registry];
     const { signal: stopping } = this.#stopping;
     const host = new MountHost({ plan, tally, reporter, handlers, router: this.#router, stopping });
-    for (const [name, handler] of Object.entries(given.handlers ?? {})) this.#handlers.set(name, handler);
+    for (const [name, handler] of Object.entries(given.handlers ?? {})) {
+      this.#handlers.set(name, handler);
+    }
     const { admission, listen: { handshakeTimeoutMs } } = plan;
-    this.#door = new Door({ admission, penalties: given.penalties, exemptions: given, handshakeTimeoutMs }, {
+    this.#door = new Door({
+      admission,
+      penalties: given.penalties,
+      exemptions: given,
+      handshakeTimeoutMs,
+    }, {
       handshake: new MountHandshake({ plan, host, registry }),
       reporter,
       tally,
@@ -162,7 +169,10 @@ export class MountedWire implements AsyncDisposable {
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
     return await openStream(async (limits) => {
       const link = this.#registry.find(idOrIdentity);
-      if (link !== undefined && (link.established.mux.status === "open" || limits.waitForPeer !== true)) {
+      if (
+        link !== undefined &&
+        (link.established.mux.status === "open" || limits.waitForPeer !== true)
+      ) {
         return link;
       }
       if (limits.waitForPeer !== true) throw noPeer();
@@ -265,7 +275,10 @@ export class MountedWire implements AsyncDisposable {
     const fields = { address: this.addr };
     this.#reporter.events.tell({ level: "info", kind: "listening", message: "Listening", fields });
     if (this.#door.credentials === null && isOpenToOthers(this.addr)) {
-      this.#reporter.warn("Listening beyond this machine without TLS: tokens can be read on the way", fields);
+      this.#reporter.warn(
+        "Listening beyond this machine without TLS: tokens can be read on the way",
+        fields,
+      );
     }
     this.#door.start();
   }
@@ -314,7 +327,9 @@ export class MountedWire implements AsyncDisposable {
   /** The time in which a balancer sees that the wire is leaving. */
   #leave(): Promise<void> {
     const { drainDelayMs } = this.#plan;
-    if (drainDelayMs === 0 || this.#state !== "listening") return this.#leaving ?? Promise.resolve();
+    if (drainDelayMs === 0 || this.#state !== "listening") {
+      return this.#leaving ?? Promise.resolve();
+    }
     this.#state = "leaving";
     return this.#leaving = pause(drainDelayMs, this.#hurry.signal);
   }

@@ -107,7 +107,16 @@ export class MountHost implements SessionHost {
     if (open.from !== undefined) return "ERR_FORBIDDEN";
     const { identity, token, transport: { remoteAddr, tls } } = link.established;
     const { name, to } = open;
-    const request = { kind: "stream" as const, identity, token, name, from: identity, to, remoteAddr, tls };
+    const request = {
+      kind: "stream" as const,
+      identity,
+      token,
+      name,
+      from: identity,
+      to,
+      remoteAddr,
+      tls,
+    };
     return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
   }
 

@@ -108,7 +108,9 @@ export interface JoinOptions extends WireOptions {
   authorize?: Authorize | undefined;
   /** Called before each further attempt. */
   onRetry?:
-    | ((info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown }) => void)
+    | ((
+      info: { readonly attempt: number; readonly delayMs: number; readonly error: unknown },
+    ) => void)
     | undefined;
   /** Called when the hub announces who is there: see `wire.peers`. */
   onPeers?: ((peers: ReadonlyMap<string, readonly string[]>) => void) | undefined;

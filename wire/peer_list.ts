@@ -45,7 +45,9 @@ export class PeerList {
         return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
       });
     } finally {
-      if (waiters.size === 0 && this.#awaited.get(identity) === waiters) this.#awaited.delete(identity);
+      if (waiters.size === 0 && this.#awaited.get(identity) === waiters) {
+        this.#awaited.delete(identity);
+      }
     }
   }
 

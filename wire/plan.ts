@@ -1,6 +1,12 @@
 // The plan of a mounted wire: options with their defaults, checked before any I/O.
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { checkBoolean, checkDurationMs, checkFunction, checkInteger, checkLogger } from "../options/check.ts";
+import {
+  checkBoolean,
+  checkDurationMs,
+  checkFunction,
+  checkInteger,
+  checkLogger,
+} from "../options/check.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { type ResolvedListen, resolveListen } from "../accept/listen_options.ts";
 import { type MuxSessionOptions, resolveMuxOptions } from "../mux/options.ts";

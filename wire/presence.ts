@@ -90,7 +90,9 @@ export class PresenceBoard {
     const size = JSON.stringify({ identity, names }).length;
     let bytes = 0;
     for (const other of registry.links) {
-      if (other.established.identity === identity || !this.#host.isVisible(other, now ?? link)) continue;
+      if (other.established.identity === identity || !this.#host.isVisible(other, now ?? link)) {
+        continue;
+      }
       other.control.announcePeer(identity, names);
       bytes += size;
     }
@@ -121,7 +123,10 @@ export class PresenceBoard {
     const names = fitNames(link.established.identity, link.offers);
     if (names !== link.offers && !this.#cut.has(link)) {
       this.#cut.add(link);
-      this.#host.report(namesCut(link.established.identity, names.length, link.offers.length), link);
+      this.#host.report(
+        namesCut(link.established.identity, names.length, link.offers.length),
+        link,
+      );
     }
     return names;
   }

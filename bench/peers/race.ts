@@ -10,7 +10,8 @@ export function canPin(): boolean {
   if (taskset === undefined) {
     try {
       taskset =
-        new Deno.Command("taskset", { args: ["-V"], stdout: "null", stderr: "null" }).outputSync().success &&
+        new Deno.Command("taskset", { args: ["-V"], stdout: "null", stderr: "null" }).outputSync()
+          .success &&
         navigator.hardwareConcurrency > 1;
     } catch {
       taskset = false;
@@ -24,7 +25,8 @@ export function start(core: Core, file: string, args: readonly string[]): Deno.C
   const path = new URL(file, import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "-A", "--no-check", path, ...args];
   const line = core !== null && canPin() ? ["taskset", "-c", String(core), ...deno] : deno;
-  return new Deno.Command(line[0]!, { args: line.slice(1), stdout: "piped", stderr: "inherit" }).spawn();
+  return new Deno.Command(line[0]!, { args: line.slice(1), stdout: "piped", stderr: "inherit" })
+    .spawn();
 }
 
 /** Reads the first line that a program prints. */

@@ -36,7 +36,9 @@ function descriptors(pid: number): number {
 
 /** A client that has been answered once; returns the function that ends it. */
 async function client(kind: string, address: string, number: number): Promise<() => void> {
-  const target = kind === "unix" ? { path: address } : { hostname: "localhost", port: Number(address) };
+  const target = kind === "unix"
+    ? { path: address }
+    : { hostname: "localhost", port: Number(address) };
   const tls = kind.includes("TLS") ? { tls: { caCerts: [ca.cert] } } : {};
   if (!kind.startsWith("wire")) {
     const conn = await connect({ ...target, ...tls });
@@ -69,7 +71,11 @@ async function measure(kind: string): Promise<Size> {
       ends.push(...await Promise.all(some));
     }
     const bytesEach = (residentBytes(server.pid) - startBytes) / connections;
-    return { startBytes, bytesEach, descriptorsEach: (descriptors(server.pid) - before) / connections };
+    return {
+      startBytes,
+      bytesEach,
+      descriptorsEach: (descriptors(server.pid) - before) / connections,
+    };
   } finally {
     for (const end of ends) end();
     await stop(server);
@@ -92,7 +98,9 @@ else {
     const spread = `${Math.min(...each).toFixed(0)}–${Math.max(...each).toFixed(0)}`;
     const startMib = median(list.map(({ startBytes }) => startBytes / 2 ** 20)).toFixed(0);
     const fds = median(list.map(({ descriptorsEach }) => descriptorsEach)).toFixed(2);
-    console.log(`| ${kind} | ${startMib} MiB | ${median(each).toFixed(0)} KiB (${spread}) | ${fds} |`);
+    console.log(
+      `| ${kind} | ${startMib} MiB | ${median(each).toFixed(0)} KiB (${spread}) | ${fds} |`,
+    );
   }
 }
 Deno.exit(0);

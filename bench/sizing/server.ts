@@ -27,7 +27,9 @@ if (kind.startsWith("wire")) {
   const server = serve({
     ...roomy,
     ...(kind === "unix" ? { path } : { port: 0 }),
-    ...(kind.startsWith("TLS") ? { tls: { ...tls, backend: kind === "TLS, deno" ? "deno" : "auto" } } : {}),
+    ...(kind.startsWith("TLS")
+      ? { tls: { ...tls, backend: kind === "TLS, deno" ? "deno" : "auto" } }
+      : {}),
   }, async (conn) => {
     for await (const message of conn) await conn.send(message);
   });

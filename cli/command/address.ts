@@ -19,7 +19,8 @@ const LOOPBACK = "127.0.0.1";
  */
 export function parseAddress(text: string): TypedAddress {
   if (text.startsWith("unix:") && text.length > 5) return { path: text.slice(5) };
-  const [, six, name, digits] = /^(?:(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]/\s]*)):)?(\d{1,5})$/.exec(text) ?? [];
+  const [, six, name, digits] =
+    /^(?:(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]/\s]*)):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits ?? NaN);
   if (!(port <= 65_535)) {
     throw new UsageError(`An address is ${ADDRESS_FORMS}, not "${text}"${addressHint(text)}`);

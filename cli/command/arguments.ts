@@ -80,7 +80,11 @@ export class Arguments {
   }
 
   /** Value of an option that must be one of a few. */
-  choice<Choice extends string>(name: string, choices: readonly Choice[], byDefault: Choice): Choice {
+  choice<Choice extends string>(
+    name: string,
+    choices: readonly Choice[],
+    byDefault: Choice,
+  ): Choice {
     const given = this.text(name) ?? byDefault;
     const choice = choices.find((candidate) => candidate === given);
     if (choice === undefined) {
@@ -128,11 +132,15 @@ export class Arguments {
   someOperands<Names extends readonly string[]>(
     ...names: Names
   ): { readonly [Index in keyof Names]: string } {
-    const missing = names.find((name, index) => !name.startsWith("[") && (this.operands[index] ?? "") === "");
+    const missing = names.find((name, index) =>
+      !name.startsWith("[") && (this.operands[index] ?? "") === ""
+    );
     if (missing !== undefined) throw new UsageError(`${missing} is missing`);
     const more = this.operands[names.length];
     if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
-    return names.map((_, index) => this.operands[index] ?? "") as { [Index in keyof Names]: string };
+    return names.map((_, index) => this.operands[index] ?? "") as {
+      [Index in keyof Names]: string;
+    };
   }
 
   /**

@@ -24,5 +24,7 @@ export function asTyped<Result>(make: () => Result): Result {
 
 /** An error of the library, as one of usage where it finds fault with the options that it was given. */
 export function usageOf(error: unknown): unknown {
-  return error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
+  return error instanceof TypeError || error instanceof RangeError
+    ? new UsageError(error.message)
+    : error;
 }

@@ -7,7 +7,8 @@ import { CLIENT_TLS_FLAGS } from "../flags/tls.ts";
 export const benchCommand: Command = {
   name: "bench",
   summary: "Load a server and measure its throughput and latency",
-  about: `Sends messages to a server that answers each with one message, in order, such as "parley serve",
+  about:
+    `Sends messages to a server that answers each with one message, in order, such as "parley serve",
     and prints throughput, latencies and errors. Every answer must be what was sent, unless --no-verify is given.
 
     Without --rate the loop is closed: each connection sends its next message when an answer has come. A stall then

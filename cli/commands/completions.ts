@@ -27,7 +27,9 @@ export function completionsCommand(root: () => Command): Command {
     run(args) {
       const shell = args.operand("The shell");
       if (!Object.hasOwn(SHELLS, shell)) {
-        throw new UsageError(`The shell is one of ${Object.keys(SHELLS).join(", ")}, not "${shell}"`);
+        throw new UsageError(
+          `The shell is one of ${Object.keys(SHELLS).join(", ")}, not "${shell}"`,
+        );
       }
       print(SHELLS[shell]!(entriesOf(root())).trimEnd());
       return Promise.resolve(0);

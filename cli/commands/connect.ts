@@ -43,14 +43,21 @@ export const connectCommand: Command = {
     },
     { name: "hex", about: "Show every message in hexadecimal" },
     ...CLIENT_TLS_FLAGS,
-    { name: "count", value: "COUNT", about: "End after so many received messages (default: no end)" },
+    {
+      name: "count",
+      value: "COUNT",
+      about: "End after so many received messages (default: no end)",
+    },
     {
       name: "wait",
       value: "TIME",
       about: "After the end of input, wait so long for replies (default: until the server ends)",
     },
     { name: "no-replies", about: "The server answers nothing: do not fail without a message" },
-    { name: "keep-open", about: "Keep our direction open when input has ended; needs --wait or --count" },
+    {
+      name: "keep-open",
+      about: "Keep our direction open when input has ended; needs --wait or --count",
+    },
     { name: "connect-timeout", value: "TIME", about: "Longest time to connect (default: 10s)" },
     {
       name: "idle-timeout",
@@ -111,7 +118,8 @@ async function runConnect(args: Arguments): Promise<number> {
   // Not before the editor has the terminal: it would not know of what is typed until then.
   if (interactive) tellConnected(connection);
   editor?.begin();
-  const local: Local = editor ?? openPipes({ input, output, maxMessageBytes: framing.maxMessageBytes, show });
+  const local: Local = editor ??
+    openPipes({ input, output, maxMessageBytes: framing.maxMessageBytes, show });
   leave = () => editor?.[Symbol.dispose]();
   const exchanging = exchange(connection, local, { ...wanted, stop: stop.signal });
   const result = await failsWithTlsHint(exchanging, situation);
@@ -155,7 +163,9 @@ function tellEnd(
   }
   if (unsentBytes > 0) {
     say(
-      `parley connect: The server ended before it had taken ${count(unsentBytes)} bytes of input: ${tally}`,
+      `parley connect: The server ended before it had taken ${
+        count(unsentBytes)
+      } bytes of input: ${tally}`,
     );
     return 1;
   }

@@ -29,7 +29,11 @@ export const demoCommand: Command = {
     Exit code 0 only if every check held.`,
   operands: "",
   flags: [
-    { name: "text", value: "FILE", about: "Text file whose lines are sent (default: Parley's README)" },
+    {
+      name: "text",
+      value: "FILE",
+      about: "Text file whose lines are sent (default: Parley's README)",
+    },
     { name: "json", about: "Print the result as JSON on standard output" },
     // How the demo starts its own parts, and how a test sees that it can fail.
     { name: "part", value: "NAME", about: "Part to run", hidden: true },
@@ -47,7 +51,12 @@ async function runDemo(args: Arguments): Promise<number> {
   }
   const part = args.text("part");
   if (part !== undefined) {
-    return await runPart(part, args.text("folder") ?? "", new Set(faults as DemoFault[]), args.operands);
+    return await runPart(
+      part,
+      args.text("folder") ?? "",
+      new Set(faults as DemoFault[]),
+      args.operands,
+    );
   }
   if (args.operands.length > 0) throw new UsageError(`Unexpected argument "${args.operands[0]}"`);
   return await runWhole({ text: args.text("text"), json: args.has("json"), faults });

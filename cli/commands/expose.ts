@@ -13,7 +13,8 @@ import { say } from "../output/talk.ts";
 export const exposeCommand: Command = {
   name: "expose",
   summary: "Let others reach local ports through a hub",
-  about: `Joins the hub at HUB and lets others reach TARGET by NAME, if the hub allows them to: the rule is
+  about:
+    `Joins the hub at HUB and lets others reach TARGET by NAME, if the hub allows them to: the rule is
     FROM:IDENTITY:tcp:NAME. TARGET is ${ADDRESS_FORMS}; callers cannot choose another. This machine needs no port that is
     open to the outside. NAME=TARGET exposes several at once: two processes of one IDENTITY would end each other.
 
@@ -66,7 +67,10 @@ function readOperands(
   const [hub = "", ...rest] = args.operands;
   const several = severalServices(rest);
   if (several !== null) {
-    return { hub, services: several.map(({ name, address }) => ({ name, target: readTarget(address) })) };
+    return {
+      hub,
+      services: several.map(({ name, address }) => ({ name, target: readTarget(address) })),
+    };
   }
   const [, name, address] = args.someOperands("HUB", "NAME", "TARGET");
   return { hub, services: [{ name, target: readTarget(address) }] };

@@ -70,7 +70,12 @@ async function runForward(args: Arguments): Promise<number> {
     const tunnels: Forward[] = [];
     for (const service of services) {
       const { to, name, place } = service;
-      const tunnel = await forward(wire, name, { ...place, ...limits, to, onError: errorsTo(link, service) });
+      const tunnel = await forward(wire, name, {
+        ...place,
+        ...limits,
+        to,
+        onError: errorsTo(link, service),
+      });
       tunnels.push(tunnel);
       const leadsTo = services.length > 1 ? `${to}/${name}` : undefined;
       tellListening(tunnel.addr, { json: args.has("json"), leadsTo });
@@ -84,7 +89,9 @@ async function runForward(args: Arguments): Promise<number> {
 }
 
 /** The hub, and what is forwarded from there. */
-function readOperands(args: Arguments): { readonly hub: string; readonly services: readonly Service[] } {
+function readOperands(
+  args: Arguments,
+): { readonly hub: string; readonly services: readonly Service[] } {
   const [hub = "", ...rest] = args.operands;
   const several = severalServices(rest);
   if (several !== null) {
@@ -105,7 +112,10 @@ function readService(where: string, listen: string): Service {
 /** Logs errors of connections, limited per kind, because each client that hangs up causes one. */
 function errorsTo({ lines, wire }: HubLink, { to, name }: Service): (error: unknown) => void {
   return (error) => {
-    const fields = { ...reasonOf(error), ...forwardHint(error, `${wire.identity}:${to}:tcp:${name}`) };
+    const fields = {
+      ...reasonOf(error),
+      ...forwardHint(error, `${wire.identity}:${to}:tcp:${name}`),
+    };
     const text = "A connection was not brought through, or broke";
     lines.write({ level: "warn", text, fields, kind: kindOf(error) });
   };
@@ -122,7 +132,11 @@ function forwardHint(error: unknown, rule: string): { readonly hint?: string | u
   return {};
 }
 
-async function drain(tunnels: readonly Forward[], { wire }: HubLink, timeoutMs: number): Promise<number> {
+async function drain(
+  tunnels: readonly Forward[],
+  { wire }: HubLink,
+  timeoutMs: number,
+): Promise<number> {
   sayDraining(tunnels.reduce((sum, { connections }) => sum + connections, 0), "connection");
   const startMs = performance.now();
   await Promise.all(tunnels.map((tunnel) => tunnel.shutdown({ timeoutMs })));

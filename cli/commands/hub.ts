@@ -48,11 +48,17 @@ export const hubCommand: Command = {
   flags: [
     { name: "tokens", value: "FILE", about: "File of identities and tokens, readable by you only" },
     { ...TOKEN_FILE_FLAG, about: "File of one token for all (default: the token in PARLEY_TOKEN)" },
-    { name: "allow", value: "FROM:TO:NAME", about: "Allow streams; may be given often", many: true },
+    {
+      name: "allow",
+      value: "FROM:TO:NAME",
+      about: "Allow streams; may be given often",
+      many: true,
+    },
     { name: "rules", value: "FILE", about: "File of further rules" },
     {
       name: "presence",
-      about: "Announce to clients which others have joined, of those to which they may open streams",
+      about:
+        "Announce to clients which others have joined, of those to which they may open streams",
     },
     ...SERVER_TLS_FLAGS,
     PLAIN_FLAG,
@@ -64,7 +70,10 @@ export const hubCommand: Command = {
       about: "Streams at a time between two clients (default: 64)",
     },
     drainFlag("streams"),
-    { name: "json", about: "Print the address, and joining and leaving clients, as JSON on standard output" },
+    {
+      name: "json",
+      about: "Print the address, and joining and leaving clients, as JSON on standard output",
+    },
     ...LOG_FLAGS,
   ],
   examples: [
@@ -81,7 +90,11 @@ async function runHub(args: Arguments): Promise<number> {
   const logger = openLogger(loggingOf(args));
   const limits = {
     ...connectionLimits(args),
-    maxStreamsPerPair: args.count("max-streams-per-pair", { byDefault: 64, least: 1, most: 65_536 }),
+    maxStreamsPerPair: args.count("max-streams-per-pair", {
+      byDefault: 64,
+      least: 1,
+      most: 65_536,
+    }),
   };
   const timeoutMs = drainTimeout(args);
   const place = statsPlace(args);
@@ -97,12 +110,15 @@ async function runHub(args: Arguments): Promise<number> {
       logger.info("Tokens and rules were read anew", { rules: access.rules });
       for (const session of sessions) endUnless(access, session, logger);
     },
-    onUnfit: (error) => logger.error("Changed tokens or rules cannot be used; the old ones hold", { error }),
+    onUnfit: (error) =>
+      logger.error("Changed tokens or rules cannot be used; the old ones hold", { error }),
     onRefused: (request) => talk.refused(request),
     onStream: (stream, allowed) => talk.stream(stream, allowed),
   });
   if (access.rules === 0) {
-    logger.warn("No rule allows any stream: give --allow or --rules, or no client can open anything");
+    logger.warn(
+      "No rule allows any stream: give --allow or --rules, or no client can open anything",
+    );
   }
   const wire = asTyped(() =>
     hub({
@@ -147,10 +163,14 @@ async function sourcesOf(args: Arguments): Promise<AccessSources> {
   }
   const shared = await tokenOf(args);
   if (shared === undefined) {
-    throw new UsageError("Who may join is missing: give --tokens FILE, --token-file FILE or PARLEY_TOKEN");
+    throw new UsageError(
+      "Who may join is missing: give --tokens FILE, --token-file FILE or PARLEY_TOKEN",
+    );
   }
   if ([...shared].length < MIN_TOKEN_CHARACTERS) {
-    throw new RangeError(`Cannot use the token: it must have ${MIN_TOKEN_CHARACTERS} characters or more`);
+    throw new RangeError(
+      `Cannot use the token: it must have ${MIN_TOKEN_CHARACTERS} characters or more`,
+    );
   }
   return { tokens: { shared }, rules, rulesFile };
 }

@@ -92,7 +92,9 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
   );
   const failed = wire.closed.then(async (error): Promise<never> => {
     if (token === undefined && error instanceof AuthError) {
-      throw new UsageError("The token is missing: the hub wants one; give --token-file FILE or PARLEY_TOKEN");
+      throw new UsageError(
+        "The token is missing: the hub wants one; give --token-file FILE or PARLEY_TOKEN",
+      );
     }
     await talk.explain(error);
     throw error ?? new ClosedError("ERR_CLOSED", "The hub closed the session");
@@ -134,7 +136,10 @@ class LinkTalk {
   /** Adds to an error what to do about it at a hub. */
   async explain(error: unknown): Promise<void> {
     if (error instanceof AuthError && error.code === "ERR_AUTH") {
-      return addHint(error, `check that the token is the one that the hub has for "${this.#identity}"`);
+      return addHint(
+        error,
+        `check that the token is the one that the hub has for "${this.#identity}"`,
+      );
     }
     if (!mayConcernTls(error, this.#situation)) return;
     const hint = await (this.#tlsHint ??= oneSidedTlsHint(this.#situation));
@@ -146,7 +151,10 @@ class LinkTalk {
   ): Promise<void> {
     await this.explain(error);
     const again = duration(delayMs);
-    this.#logger.warn(`Not connected to the hub; trying again in ${again}`, { attempt, ...reasonOf(error) });
+    this.#logger.warn(`Not connected to the hub; trying again in ${again}`, {
+      attempt,
+      ...reasonOf(error),
+    });
     this.#event({ event: "retrying", attempt, delayMs: Math.round(delayMs), ...eventOf(error) });
   }
 
@@ -158,5 +166,8 @@ class LinkTalk {
 /** An error as machines read it. */
 function eventOf(error: unknown): Record<string, unknown> {
   if (error === undefined) return { code: null };
-  return { code: error instanceof ParleyError ? error.code : null, reason: reasonOf(error)["reason"] };
+  return {
+    code: error instanceof ParleyError ? error.code : null,
+    reason: reasonOf(error)["reason"],
+  };
 }

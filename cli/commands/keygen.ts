@@ -39,7 +39,10 @@ const tokenCommand: Command = {
       print(token);
       return 0;
     }
-    await unlessThere(file, Deno.writeTextFile(file, `${token}\n`, { createNew: true, mode: 0o600 }));
+    await unlessThere(
+      file,
+      Deno.writeTextFile(file, `${token}\n`, { createNew: true, mode: 0o600 }),
+    );
     say(`wrote a new token to ${file}; only its owner can read it`);
     return 0;
   },

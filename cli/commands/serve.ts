@@ -46,7 +46,8 @@ const SCOPES = ["connection", "source", "server"] as const;
 export const serveCommand: Command = {
   name: "serve",
   summary: "Answer messages: an echo, or a program of yours",
-  about: `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and sends every message
+  about:
+    `Listens on ADDRESS, which is ${ADDRESS_FORMS} (default: ${DEFAULT_ADDRESS}), and sends every message
     back. With a PROGRAM behind --, the program answers instead. It is started without a shell, once for each message, which
     is its standard input while its standard output is the answer, or once for each connection, whose messages it
     reads from standard input and answers on standard output. PARLEY_PEER in its environment is the client's address, and
@@ -211,7 +212,10 @@ function tellsOf(logger: Logger) {
       const { id, messagesIn, messagesOut, onlineMs, errorCode } = connection.stats();
       const ms = Math.round(onlineMs);
       const fields = { connection: id, messagesIn, messagesOut, ms };
-      logger.debug("Connection ended", errorCode === null ? fields : { ...fields, code: errorCode });
+      logger.debug(
+        "Connection ended",
+        errorCode === null ? fields : { ...fields, code: errorCode },
+      );
     },
   };
 }
@@ -232,9 +236,17 @@ async function drain(server: Server, programs: Programs | undefined): Promise<nu
 
 function tellSummary(server: Server, { json }: { readonly json: boolean }): void {
   const { overall, onlineMs } = server.stats();
-  const { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut } = overall;
+  const { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut } =
+    overall;
   if (json) {
-    const counters = { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut };
+    const counters = {
+      connectionsOpened,
+      connectionsRefused,
+      messagesIn,
+      messagesOut,
+      bytesIn,
+      bytesOut,
+    };
     print(jsonText({ event: "summary", ms: Math.round(onlineMs), ...counters }));
     return;
   }

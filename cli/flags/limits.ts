@@ -20,7 +20,8 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
   {
     name: "drain-delay",
     value: "TIME",
-    about: "Work on for so long after a signal, with 503 at /readyz, before it ends in order (default: 0s)",
+    about:
+      "Work on for so long after a signal, with 503 at /readyz, before it ends in order (default: 0s)",
   },
 ];
 

@@ -1,5 +1,10 @@
 // openLogger(): what commands log, through LogTape, to standard error: text for people or JSON for machines.
-import { configureSync, getLogger, type LogLevel as TapeLevel, type LogRecord } from "@logtape/logtape";
+import {
+  configureSync,
+  getLogger,
+  type LogLevel as TapeLevel,
+  type LogRecord,
+} from "@logtape/logtape";
 import type { Logger } from "../../log/logger.ts";
 import type { LOG_FORMATS, LOG_LEVELS } from "./logging.ts";
 import { jsonText, visible } from "../output/json_text.ts";
@@ -32,13 +37,20 @@ const MAX_DEPTH = 4;
 const MAX_ENTRIES = 64;
 
 /** Names of fields whose values must not appear in a log. */
-const SECRET_NAME = /secret|token|passw|passphrase|credential|authorization|cookie|private|psk|^keys?$/i;
+const SECRET_NAME =
+  /secret|token|passw|passphrase|credential|authorization|cookie|private|psk|^keys?$/i;
 
 /** What stands where a secret would. */
 const HIDDEN = "[hidden]";
 
 /** Colours by level, as numbers of the terminal's escapes. */
-const COLOURS: Readonly<Record<LogLevel, number>> = { debug: 90, info: 36, warn: 33, error: 31, off: 0 };
+const COLOURS: Readonly<Record<LogLevel, number>> = {
+  debug: 90,
+  info: 36,
+  warn: 33,
+  error: 31,
+  off: 0,
+};
 
 /**
  * Opens the log of the process: a second call replaces the first. A line is written when its method returns.
@@ -155,11 +167,17 @@ function plain(value: unknown, depth: number): unknown {
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
   if (value === undefined || value === null || typeof value === "boolean") return value;
   if (typeof value !== "object") return `[${typeof value}]`;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "[no date]" : value.toISOString();
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return `[${value.byteLength} bytes]`;
+  }
+  if (value instanceof Date) {
+    return Number.isNaN(value.getTime()) ? "[no date]" : value.toISOString();
+  }
   if (depth === 0) return "[…]";
   if (value instanceof Error) return plainError(value, depth);
-  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((entry) => plain(entry, depth - 1));
+  if (Array.isArray(value)) {
+    return value.slice(0, MAX_ENTRIES).map((entry) => plain(entry, depth - 1));
+  }
   const entries = Object.entries(value).slice(0, MAX_ENTRIES);
   return Object.fromEntries(entries.map(([name, inner]) => [
     cut(name),
@@ -179,5 +197,7 @@ function plainError(error: Error, depth: number): Record<string, unknown> {
 }
 
 function cut(text: string): string {
-  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH - 1).toWellFormed()}…`;
+  return text.length <= MAX_TEXT_LENGTH
+    ? text
+    : `${text.slice(0, MAX_TEXT_LENGTH - 1).toWellFormed()}…`;
 }

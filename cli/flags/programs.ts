@@ -14,7 +14,11 @@ export function programFlags(byDefault: string): readonly Flag[] {
       value: "TIME",
       about: `Longest run of a program; 0s is no limit (default: ${byDefault})`,
     },
-    { name: "max-programs", value: "COUNT", about: "Programs at a time; more have to wait (default: 64)" },
+    {
+      name: "max-programs",
+      value: "COUNT",
+      about: "Programs at a time; more have to wait (default: 64)",
+    },
   ];
 }
 
@@ -52,5 +56,8 @@ export async function programOf(
   const maxPrograms = args.count("max-programs", { byDefault: 64, least: 1, most: 10_000 });
   const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
   const command = await findProgram(name);
-  return { programs: new Programs({ command, args: rest, lastEnd, maxPrograms, logger }), timeoutMs };
+  return {
+    programs: new Programs({ command, args: rest, lastEnd, maxPrograms, logger }),
+    timeoutMs,
+  };
 }

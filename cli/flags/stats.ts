@@ -12,12 +12,14 @@ export const STATS_FLAGS: readonly Flag[] = [
   {
     name: "stats",
     value: "ADDRESS",
-    about: "Show statistics by HTTP there: a live page, /metrics, /stats.json, /readyz (default: nowhere)",
+    about:
+      "Show statistics by HTTP there: a live page, /metrics, /stats.json, /readyz (default: nowhere)",
   },
   {
     name: "stats-host",
     value: "NAME",
-    about: "Name by which browsers and probes ask there, besides the address; may be given more than once",
+    about:
+      "Name by which browsers and probes ask there, besides the address; may be given more than once",
     many: true,
   },
 ];
@@ -45,7 +47,9 @@ export function statsPlace(args: Arguments): StatsPlace | undefined {
     return undefined;
   }
   const address = parseAddress(typed);
-  if ("path" in address) throw new UsageError(`Option "--stats" is HOST:PORT or PORT, not "${typed}"`);
+  if ("path" in address) {
+    throw new UsageError(`Option "--stats" is HOST:PORT or PORT, not "${typed}"`);
+  }
   return { ...address, allowedHosts };
 }
 
@@ -74,6 +78,8 @@ export async function openStats(
     throw error;
   }
   say(`statistics on ${page.url}`);
-  if (json) print(jsonText({ event: "statistics", url: page.url, address: addressText(page.addr) }));
+  if (json) {
+    print(jsonText({ event: "statistics", url: page.url, address: addressText(page.addr) }));
+  }
   return page;
 }

@@ -41,7 +41,9 @@ const SERVER_LINES: Readonly<Record<ServeErrorContext["phase"], Line>> = {
 const LEFT: Line = ["debug", "A client left in its handshake"];
 
 /** Takes errors of a wire, for its `onError`. */
-export function wireErrorsTo(lines: LimitedLines): (error: unknown, context: WireErrorContext) => void {
+export function wireErrorsTo(
+  lines: LimitedLines,
+): (error: unknown, context: WireErrorContext) => void {
   const tell = teller(lines);
   return (error, { phase, session, remoteAddr }) => {
     // The code that decides logs whose token was wrong.
@@ -52,10 +54,15 @@ export function wireErrorsTo(lines: LimitedLines): (error: unknown, context: Wir
 }
 
 /** Takes errors of a server, for its `onError`. */
-export function serverErrorsTo(lines: LimitedLines): (error: unknown, context: ServeErrorContext) => void {
+export function serverErrorsTo(
+  lines: LimitedLines,
+): (error: unknown, context: ServeErrorContext) => void {
   const tell = teller(lines);
   return (error, { phase, connection, remoteAddr = connection?.remoteAddr }) => {
-    const fields = { ...connection !== undefined && { connection: connection.id }, ...peerOf(remoteAddr) };
+    const fields = {
+      ...connection !== undefined && { connection: connection.id },
+      ...peerOf(remoteAddr),
+    };
     tell(lineOf(error, phase), error, fields);
   };
 }
@@ -75,7 +82,9 @@ function peerOf(address: Address | undefined): { readonly peer?: string | undefi
  * Writes lines; those with errors of one code are limited together, so that none of another code is
  * missed.
  */
-function teller(lines: LimitedLines): (line: Line, error: unknown, fields: Record<string, unknown>) => void {
+function teller(
+  lines: LimitedLines,
+): (line: Line, error: unknown, fields: Record<string, unknown>) => void {
   return (line, error, fields) => {
     if (line === null) return;
     const [level, text] = line;

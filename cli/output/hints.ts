@@ -4,8 +4,10 @@ import { escapeForTerminal } from "../../log/text.ts";
 import { say } from "./talk.ts";
 
 const HINTS: Readonly<Partial<Record<ParleyErrorCode, string>>> = {
-  ERR_ADDRESS_IN_USE: "another program listens there; choose another address, or port 0 for a free one",
-  ERR_CERT_EXPIRED: 'see its dates with "parley cert show FILE"; make a new one with "parley cert server"',
+  ERR_ADDRESS_IN_USE:
+    "another program listens there; choose another address, or port 0 for a free one",
+  ERR_CERT_EXPIRED:
+    'see its dates with "parley cert show FILE"; make a new one with "parley cert server"',
   ERR_CERT_EXPIRING: 'make a new one with "parley cert server", or see why it was not renewed',
   ERR_CERT_MALFORMED:
     "check that the file is complete, and in PEM: is it the right file, or is it being written?",
@@ -25,25 +27,34 @@ const HINTS: Readonly<Partial<Record<ParleyErrorCode, string>>> = {
   ERR_AUTH: "check that the token or key is the one that the other side expects",
   ERR_TLS_HANDSHAKE:
     "check that both sides use TLS, or leave out --tls; a client certificate may be needed: --cert and --key",
-  ERR_ADDRESS_INVALID: "check that the name or address is right, and that the folder of a socket is yours",
+  ERR_ADDRESS_INVALID:
+    "check that the name or address is right, and that the folder of a socket is yours",
   ERR_SOCKET_PATH_TOO_LONG: "choose a shorter path: the system allows little more than 100 bytes",
-  ERR_FORBIDDEN: "check who may do that on the other side, or who may read the file: chmod 600 FILE",
+  ERR_FORBIDDEN:
+    "check who may do that on the other side, or who may read the file: chmod 600 FILE",
   ERR_BUSY: "the other side has as many clients as it accepts; end one, or allow more there",
   ERR_TOO_MANY_CONNECTIONS:
     "the other side accepts no more now: allow more there, or find out there why it is busy",
-  ERR_TOO_MANY_STREAMS: "end some, wait longer, or allow more at the hub with --max-streams-per-pair",
-  ERR_NAME_TAKEN: "another client has this identity: end that one, or choose another with --identity",
-  ERR_NO_PEER: 'no client of that name is at the hub: does "parley expose" run, with that --identity?',
+  ERR_TOO_MANY_STREAMS:
+    "end some, wait longer, or allow more at the hub with --max-streams-per-pair",
+  ERR_NAME_TAKEN:
+    "another client has this identity: end that one, or choose another with --identity",
+  ERR_NO_PEER:
+    'no client of that name is at the hub: does "parley expose" run, with that --identity?',
   ERR_NO_HANDLER: "the other side has joined but does not offer that: is the name right?",
-  ERR_TARGET_REFUSED: "the exposed target accepts no connections: does it run, and is its address right?",
-  ERR_TARGET_TIMEOUT: "the exposed target does not answer in time: is it busy, and is its address right?",
+  ERR_TARGET_REFUSED:
+    "the exposed target accepts no connections: does it run, and is its address right?",
+  ERR_TARGET_TIMEOUT:
+    "the exposed target does not answer in time: is it busy, and is its address right?",
   ERR_VERSION: "use the same version of Parley on both sides",
   ERR_WIRE_VERSION: "use the same version of Parley on both sides",
-  ERR_HANDSHAKE_TIMEOUT: "a program is there and sends nothing: is it the right one, and is it busy?",
+  ERR_HANDSHAKE_TIMEOUT:
+    "a program is there and sends nothing: is it the right one, and is it busy?",
   ERR_READ_TIMEOUT: "allow more time with --timeout",
   ERR_WRITE_TIMEOUT: "the other side reads nothing: is it stopped or busy?",
   ERR_SLOW_CONSUMER: "the other side reads too little: is it stopped or busy?",
-  ERR_KEEPALIVE_TIMEOUT: "no sign of life comes from the other side: is it stopped, or the network down?",
+  ERR_KEEPALIVE_TIMEOUT:
+    "no sign of life comes from the other side: is it stopped, or the network down?",
   ERR_IDLE_TIMEOUT: "there was no traffic for too long; allow more with --idle-timeout",
   ERR_DRAIN_TIMEOUT: "the rest was cut; allow more time with --drain-timeout",
   ERR_RESET: "the other side went away: does it still run, and what does it log?",
@@ -67,10 +78,14 @@ export function hintFor(error: unknown): string | null {
   const own = error instanceof Error ? OWN_HINTS.get(error) : undefined;
   if (own !== undefined) return own;
   // What failed all the time is behind what took too long.
-  if (error instanceof TimeoutError && error.cause instanceof ParleyError) return hintFor(error.cause);
+  if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
+    return hintFor(error.cause);
+  }
   if (error instanceof ParleyError) return HINTS[error.code] ?? protocolHint(error.code);
   if (error instanceof Deno.errors.NotFound) return "check that the path is right";
-  if (error instanceof Deno.errors.PermissionDenied) return "check who may read and write it: ls -l";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "check who may read and write it: ls -l";
+  }
   return null;
 }
 

@@ -25,7 +25,10 @@ export function jsonText(value: unknown, indent: number = 0): string {
 /** Returns text with each unsafe character as `\uHHHH`, which JSON reads back as it was. */
 export function visible(text: string): string {
   return text.replace(UNSAFE, (character) => {
-    const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
+    const units = Array.from(
+      { length: character.length },
+      (_, index) => character.charCodeAt(index),
+    );
     return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
   });
 }

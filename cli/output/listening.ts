@@ -21,7 +21,9 @@ export function tellListening(
 /** Says that what is open has to end first, where anything is. */
 export function sayDraining(open: number, what: string): void {
   if (open > 0) {
-    say(`draining ${count(open)} ${what}${open === 1 ? "" : "s"}; press Ctrl-C again to end at once`);
+    say(
+      `draining ${count(open)} ${what}${open === 1 ? "" : "s"}; press Ctrl-C again to end at once`,
+    );
   }
 }
 

@@ -33,7 +33,9 @@ export async function readPrivateFile(path: string, what: string): Promise<strin
   for await (const chunk of file.readable) {
     bytes += chunk.length;
     if (bytes > MAX_BYTES) {
-      throw new RangeError(`Cannot read the ${what} "${path}": it must have ${MAX_BYTES} bytes at most`);
+      throw new RangeError(
+        `Cannot read the ${what} "${path}": it must have ${MAX_BYTES} bytes at most`,
+      );
     }
     chunks.push(chunk);
   }

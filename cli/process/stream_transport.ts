@@ -105,9 +105,13 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 
 function gone(what: string, cause: unknown): ClosedError {
   const why = cause instanceof Error ? `: ${cause.message}` : "";
-  return new ClosedError("ERR_RESET", `Cannot ${what}: the other side of the pipe has failed${why}`, {
-    cause,
-  });
+  return new ClosedError(
+    "ERR_RESET",
+    `Cannot ${what}: the other side of the pipe has failed${why}`,
+    {
+      cause,
+    },
+  );
 }
 
 function closedHere(what: string): ClosedError {

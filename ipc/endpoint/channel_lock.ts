@@ -47,7 +47,9 @@ export class ChannelLock {
         const id = { dev, ino };
         if (isSame(path, id)) {
           // The umask may have taken bits, and an earlier server may have given others.
-          if (found !== null && (found & 0o777) !== mode && uid === Deno.uid()) await Deno.chmod(path, mode);
+          if (found !== null && (found & 0o777) !== mode && uid === Deno.uid()) {
+            await Deno.chmod(path, mode);
+          }
           return new ChannelLock({ path, file, id });
         }
       } catch (error) {

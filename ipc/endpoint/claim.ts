@@ -115,7 +115,10 @@ export async function claimSocket(
 }
 
 /** Makes or checks the directory of an endpoint. */
-export async function prepareDirectory(action: string, endpoint: Endpoint & { kind: "unix" }): Promise<void> {
+export async function prepareDirectory(
+  action: string,
+  endpoint: Endpoint & { kind: "unix" },
+): Promise<void> {
   const { directory } = endpoint;
   if (endpoint.makeDirectory) return await makeDirectory(action, directory);
   if (!await checkDirectory(action, directory)) {
@@ -178,7 +181,10 @@ class SocketClaim implements Claim {
   }
 
   check(): Promise<void> {
-    this.#checking ??= this.#look().then(() => void (this.#lastFault = ""), (error) => this.#tell(error))
+    this.#checking ??= this.#look().then(
+      () => void (this.#lastFault = ""),
+      (error) => this.#tell(error),
+    )
       .finally(() => void (this.#checking = null));
     return this.#checking;
   }
@@ -238,10 +244,13 @@ class SocketClaim implements Claim {
    */
   async #contest(): Promise<void> {
     const { action, endpoint: { path }, net } = this.#parts;
-    const isOther = !isSame(path, this.#socket) && await lstat(path) !== null && await net.isLive(path);
+    const isOther = !isSame(path, this.#socket) && await lstat(path) !== null &&
+      await net.isLive(path);
     if (!this.#isHeld || !isOther && ++this.#contested < MAX_CONTESTED) return;
     this.release();
-    this.#lost.resolve(inUse(action, path, "its files were removed, and another server has it now"));
+    this.#lost.resolve(
+      inUse(action, path, "its files were removed, and another server has it now"),
+    );
   }
 
   #tell(error: unknown): void {
@@ -268,7 +277,9 @@ async function lockChannel(
   };
   const lock = await take();
   try {
-    if (!await net.isListed(path) || await lstat(path) !== null && await net.isLive(path)) return lock;
+    if (!await net.isListed(path) || await lstat(path) !== null && await net.isLive(path)) {
+      return lock;
+    }
   } catch (error) {
     lock.release();
     throw error;
@@ -277,7 +288,11 @@ async function lockChannel(
   // server makes its files anew. Else it belongs to another place of this name, such as the /tmp of
   // a service that has its own.
   lock.release();
-  for (let waitedMs = 0; waitedMs < GRACE_MS && await lstat(lockPath) === null; waitedMs += GRACE_STEP_MS) {
+  for (
+    let waitedMs = 0;
+    waitedMs < GRACE_MS && await lstat(lockPath) === null;
+    waitedMs += GRACE_STEP_MS
+  ) {
     await new Promise((resolve) => setTimeout(resolve, GRACE_STEP_MS));
   }
   return await take();
@@ -299,7 +314,10 @@ async function refuseLive(action: string, path: string, net: ClaimNet): Promise<
 }
 
 /** Listens; the network takes care that the socket never has a looser mode than this. */
-async function bind({ path, socketMode }: Endpoint & { kind: "unix" }, net: ClaimNet): Promise<Socket> {
+async function bind(
+  { path, socketMode }: Endpoint & { kind: "unix" },
+  net: ClaimNet,
+): Promise<Socket> {
   const listener = await net.listen(path, socketMode);
   try {
     const { dev, ino } = await Deno.lstat(path);

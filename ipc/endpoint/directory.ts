@@ -61,7 +61,10 @@ export async function checkDirectory(action: string, rule: DirectoryRule): Promi
   }
   const mode = info.mode! & 0o7777;
   if ((mode & rule.forbidden) !== 0) {
-    refuse(`give others no more than 0${rule.mode.toString(8)} does`, `current mode is 0${mode.toString(8)}`);
+    refuse(
+      `give others no more than 0${rule.mode.toString(8)} does`,
+      `current mode is 0${mode.toString(8)}`,
+    );
   }
   return true;
 }
@@ -112,7 +115,10 @@ export async function ownDirectory(
     return { rule: { path: `${runtime}/parley`, ...rule }, elsewhere: inTmp };
   }
   await checkTmp(action);
-  return { rule: { path: inTmp, ...rule }, elsewhere: hasRuntime ? `/run/user/${owner}/parley` : null };
+  return {
+    rule: { path: inTmp, ...rule },
+    elsewhere: hasRuntime ? `/run/user/${owner}/parley` : null,
+  };
 }
 
 /**

@@ -1,7 +1,13 @@
 // Endpoint: from the name of a channel to its place.
 import { AddressError } from "../../errors.ts";
 import { checkInteger, checkOneOf, checkText } from "../../options/check.ts";
-import { type DirectoryRule, type IpcPermissions, MODES, OTHERS_WRITE, ownDirectory } from "./directory.ts";
+import {
+  type DirectoryRule,
+  type IpcPermissions,
+  MODES,
+  OTHERS_WRITE,
+  ownDirectory,
+} from "./directory.ts";
 
 /** Where the two processes meet: a unix socket, or TCP with either or one version of IP. */
 export type IpcTransport = "unix" | "tcp" | "tcp4" | "tcp6";
@@ -97,7 +103,10 @@ const DEFAULT_PORT = 7300;
  * @throws {TypeError | RangeError} when an option is wrong
  * @throws {AddressError} `ERR_SOCKET_PATH_TOO_LONG`, `ERR_ADDRESS_INVALID`
  */
-export async function findEndpoint(action: string, options: FindEndpointOptions): Promise<Endpoint> {
+export async function findEndpoint(
+  action: string,
+  options: FindEndpointOptions,
+): Promise<Endpoint> {
   checkName(action, options.name);
   const { permissions = "user", transport = "unix" } = options;
   checkOneOf(action, "permissions", permissions, ["user", "group", "all"]);
@@ -105,7 +114,9 @@ export async function findEndpoint(action: string, options: FindEndpointOptions)
   if (options.owner !== undefined) checkInteger(action, "owner", options.owner, 0, 2 ** 32 - 1);
   if (transport !== "unix") return await findTcp(action, transport, options);
   for (const wrong of ["hostname", "port"] as const) {
-    if (options[wrong] !== undefined) throw new TypeError(`${action}: "${wrong}" needs "transport": "tcp"`);
+    if (options[wrong] !== undefined) {
+      throw new TypeError(`${action}: "${wrong}" needs "transport": "tcp"`);
+    }
   }
   const uid = Deno.uid();
   if (uid === null) {
@@ -128,11 +139,18 @@ export async function findEndpoint(action: string, options: FindEndpointOptions)
     checkText(action, "path", path, 1, 4096);
     if (!path.startsWith("/") || path.endsWith("/") || path.includes("\0")) {
       throw new RangeError(
-        `${action}: "path" must be absolute and name a file, current value is ${JSON.stringify(path)}`,
+        `${action}: "path" must be absolute and name a file, current value is ${
+          JSON.stringify(path)
+        }`,
       );
     }
     const parent = path.slice(0, path.lastIndexOf("/")) || "/";
-    directory = { path: parent, owners: [uid, owner, 0], forbidden: OTHERS_WRITE, mode: modes.directory };
+    directory = {
+      path: parent,
+      owners: [uid, owner, 0],
+      forbidden: OTHERS_WRITE,
+      mode: modes.directory,
+    };
   }
   checkPathLength(action, path);
   return {
@@ -175,7 +193,9 @@ async function findTcp(
   transport: "tcp" | "tcp4" | "tcp6",
   options: FindEndpointOptions,
 ): Promise<Endpoint> {
-  if (options.path !== undefined) throw new TypeError(`${action}: "path" needs "transport": "unix"`);
+  if (options.path !== undefined) {
+    throw new TypeError(`${action}: "path" needs "transport": "unix"`);
+  }
   const loopback = transport === "tcp6" ? "::1" : "127.0.0.1";
   let hostname = options.hostname ?? Deno.env.get("PARLEY_IPC_HOST") ?? loopback;
   checkText(action, "hostname", hostname, 1, 253);
@@ -190,8 +210,17 @@ async function findTcp(
   const port = options.port ?? readPort(action, Deno.env.get("PARLEY_IPC_PORT"));
   checkInteger(action, "port", port, 0, 65535);
   const isLoopback = isIpv6 ? hostname === "::1" : isIpv4 && hostname.startsWith("127.");
-  const place = { kind: "tcp", hostname, port, keyPath: null, directory: null, elsewhere: null } as const;
-  if (!isLoopback || options.secret !== undefined || options.insecureAnonymous === true) return place;
+  const place = {
+    kind: "tcp",
+    hostname,
+    port,
+    keyPath: null,
+    directory: null,
+    elsewhere: null,
+  } as const;
+  if (!isLoopback || options.secret !== undefined || options.insecureAnonymous === true) {
+    return place;
+  }
   const uid = Deno.uid();
   if (uid === null) return place;
   const { rule, elsewhere } = await ownDirectory(action, "user", options.owner ?? uid);

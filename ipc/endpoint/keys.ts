@@ -62,7 +62,9 @@ export class SecretKey {
    */
   static fromBytes(bytes: Uint8Array): SecretKey {
     if (bytes.length !== SECRET_BYTES) {
-      throw new RangeError(`Cannot make a key: it must have ${SECRET_BYTES} bytes, got ${bytes.length}`);
+      throw new RangeError(
+        `Cannot make a key: it must have ${SECRET_BYTES} bytes, got ${bytes.length}`,
+      );
     }
     return new SecretKey(bytes.slice());
   }
@@ -181,9 +183,15 @@ export function secretBytes(key: SecretKey): Uint8Array {
 export function checkPrivate(path: string, info: Deno.FileInfo): void {
   if (info.mode === null || info.uid === null) return;
   const uid = Deno.uid();
-  if (info.uid !== uid) throw forbidden(path, `its owner must be ${uid}`, `current owner is ${info.uid}`);
+  if (info.uid !== uid) {
+    throw forbidden(path, `its owner must be ${uid}`, `current owner is ${info.uid}`);
+  }
   if ((info.mode & OTHERS) !== 0) {
-    throw forbidden(path, "its mode must be 0600", `current mode is 0${(info.mode & 0o777).toString(8)}`);
+    throw forbidden(
+      path,
+      "its mode must be 0600",
+      `current mode is 0${(info.mode & 0o777).toString(8)}`,
+    );
   }
 }
 

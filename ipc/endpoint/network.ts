@@ -5,7 +5,11 @@ import { unlessAborted } from "../../async/deadline.ts";
 import { listen } from "../../net/listen.ts";
 import type { Listener, Transport } from "../../net/transport/transport.ts";
 import { openServerCredentials, resolveClientTls } from "../../tls/load.ts";
-import type { ClientTlsOptions, CredentialSource, ServerTlsOptions } from "../../tls/handshake/options.ts";
+import type {
+  ClientTlsOptions,
+  CredentialSource,
+  ServerTlsOptions,
+} from "../../tls/handshake/options.ts";
 import {
   type Claim,
   type ClaimNet,
@@ -61,7 +65,11 @@ export async function claimEndpoint(options: ClaimEndpointOptions): Promise<Clai
     };
     const claim = endpoint.kind === "unix"
       ? await claimSocket(action, endpoint, unixNet(tls), keeping)
-      : await claimPort(await listen({ ...where(endpoint), tls }, { noDelay: true }), secrets, keeping);
+      : await claimPort(
+        await listen({ ...where(endpoint), tls }, { noDelay: true }),
+        secrets,
+        keeping,
+      );
     return {
       listener: claim.listener,
       lost: claim.lost,
@@ -100,7 +108,10 @@ export async function dialEndpoint(
 
 type Unix = Endpoint & { kind: "unix" };
 type Tcp = Endpoint & { kind: "tcp" };
-type DialEndpointOptions = { readonly tls: ClientTlsOptions | undefined; readonly signal: AbortSignal };
+type DialEndpointOptions = {
+  readonly tls: ClientTlsOptions | undefined;
+  readonly signal: AbortSignal;
+};
 
 async function dialSocket({ path }: Unix, options: DialEndpointOptions): Promise<Transport> {
   const { signal } = options;
@@ -123,7 +134,11 @@ function where({ hostname, port }: Tcp): { hostname: string; port: number } {
 }
 
 /** A port has no files but the channel's key; only the kernel hands it to another program. */
-async function claimPort(listener: Listener, secrets: PlaceSecrets, options: ClaimOptions): Promise<Claim> {
+async function claimPort(
+  listener: Listener,
+  secrets: PlaceSecrets,
+  options: ClaimOptions,
+): Promise<Claim> {
   try {
     await secrets.claim();
   } catch (error) {
@@ -168,13 +183,17 @@ async function isListed(path: string): Promise<boolean> {
   if (Deno.build.os !== "linux") return false;
   try {
     const list = await Deno.readTextFile(SOCKET_LIST);
-    return list.split("\n").some((line) => line.endsWith(` ${path}`) && line.split(" ", 4)[3] === LISTENING);
+    return list.split("\n").some((line) =>
+      line.endsWith(` ${path}`) && line.split(" ", 4)[3] === LISTENING
+    );
   } catch {
     return false;
   }
 }
 
-function unixNet(tls: (Partial<ServerTlsOptions> & { credentials: CredentialSource }) | undefined): ClaimNet {
+function unixNet(
+  tls: (Partial<ServerTlsOptions> & { credentials: CredentialSource }) | undefined,
+): ClaimNet {
   return {
     listen: (path, mode) => listen({ path, mode, tls }),
     isListed,

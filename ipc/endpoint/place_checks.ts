@@ -9,7 +9,10 @@ import type { Endpoint } from "./endpoint.ts";
  * @returns `false` when there is nothing
  * @throws {AddressError} `ERR_ADDRESS_INVALID`, `ERR_NOT_OUR_PROTOCOL`
  */
-export async function checkSocket(action: string, endpoint: Endpoint & { kind: "unix" }): Promise<boolean> {
+export async function checkSocket(
+  action: string,
+  endpoint: Endpoint & { kind: "unix" },
+): Promise<boolean> {
   if (!await checkDirectory(action, endpoint.directory)) return false;
   const info = await lstat(endpoint.path);
   if (info === null) return false;
@@ -36,7 +39,8 @@ export async function checkSocket(action: string, endpoint: Endpoint & { kind: "
 export async function elsewhereText({ kind, elsewhere }: Endpoint): Promise<string> {
   if (elsewhere === null) return "";
   const what = kind === "unix" ? elsewhere : `${elsewhere}.key`;
-  const isThere = await mayRead(what) && await lstat(what).then((info) => info !== null, () => false);
+  const isThere = await mayRead(what) &&
+    await lstat(what).then((info) => info !== null, () => false);
   return isThere
     ? `; there is "${what}", of a process with another XDG_RUNTIME_DIR: set it alike for both, or "path"`
     : `, nor at "${what}", where processes with another XDG_RUNTIME_DIR look`;
@@ -53,7 +57,9 @@ export async function keptFrom(action: string, path: string, cause: unknown): Pr
   for (let place = path; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
     const info = await Deno.lstat(place).catch(() => null);
     if (info === null) continue;
-    found = `"${place}" belongs to user ${info.uid} and has mode 0${(info.mode! & 0o7777).toString(8)}`;
+    found = `"${place}" belongs to user ${info.uid} and has mode 0${
+      (info.mode! & 0o7777).toString(8)
+    }`;
     break;
   }
   return new AddressError(

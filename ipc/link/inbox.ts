@@ -249,7 +249,9 @@ export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
   const { signal, timeoutMs } = options;
   try {
     checkWaitNames("Cannot receive", options);
-    if (timeoutMs !== undefined) checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0 });
+    if (timeoutMs !== undefined) {
+      checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0 });
+    }
   } catch (error) {
     return Promise.reject(error);
   }
@@ -258,5 +260,8 @@ export function refuseWait(options: IpcReceiveOptions): Promise<never> | null {
 
 /** The error of a read for which no message came in time. */
 export function readTimeout(timeoutMs: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot receive: no message came within ${timeoutMs} ms`);
+  return new TimeoutError(
+    "ERR_READ_TIMEOUT",
+    `Cannot receive: no message came within ${timeoutMs} ms`,
+  );
 }

@@ -159,7 +159,10 @@ export class IncomingQueries {
    * that crossed the answer changes nothing.
    */
   cancel(id: number): void {
-    const reason = new ClosedError("ERR_CLOSED", "Cannot answer the query: its caller no longer waits");
+    const reason = new ClosedError(
+      "ERR_CLOSED",
+      "Cannot answer the query: its caller no longer waits",
+    );
     const context = this.#contexts.get(id);
     const waiting = this.#waitingById.get(id);
     const finished = this.#finished.get(id);
@@ -263,7 +266,9 @@ export class IncomingQueries {
    * once.
    */
   #announce(): void {
-    if (this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined) return;
+    if (
+      this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined
+    ) return;
     this.#hasAnnounced = true;
     this.#options.outbox.add(FrameKind.ping, TAKES_CANCELS_TAG, EMPTY);
   }

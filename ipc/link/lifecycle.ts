@@ -153,7 +153,8 @@ export class LinkLifecycle {
     // A side that was refused or turned out gets that error, however the transport ended after it.
     const error = refusalOf(theirReasonOf(this.#state)) ?? cause;
     const unsentBytes = this.#unsentBytes;
-    const cutInside = this.writeError === null && (this.#parts.reader.inFrame || this.#parts.frames.inRecord);
+    const cutInside = this.writeError === null &&
+      (this.#parts.reader.inFrame || this.#parts.frames.inRecord);
     this.#apply({ type: "end" });
     this.#parts.frames.close();
     const gone = error ?? this.gone;

@@ -97,7 +97,8 @@ export class IpcLink {
 
   /** 32 hex digits, the same on both sides. */
   get sessionId(): string {
-    return Array.from(this.#frames.info.sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return Array.from(this.#frames.info.sessionId, (byte) => byte.toString(16).padStart(2, "0"))
+      .join("");
   }
 
   /** How long queries of the other side took. */

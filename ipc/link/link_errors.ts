@@ -22,7 +22,10 @@ export function refusalOf(reason: number | null): ParleyError | null {
         "Cannot connect: the other side has as many connections as it may have",
       );
     case ClosingReason.turnedOut:
-      return new AuthError("ERR_FORBIDDEN", "Cannot go on: the server turned this client out for good");
+      return new AuthError(
+        "ERR_FORBIDDEN",
+        "Cannot go on: the server turned this client out for good",
+      );
     default:
       return null;
   }

@@ -181,7 +181,8 @@ export class OutgoingQueries {
 
   #send(query: Query): boolean {
     const { maxInFlight, outbox } = this.#options;
-    const tooMuch = this.#sentBytes > 0 && this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
+    const tooMuch = this.#sentBytes > 0 &&
+      this.#sentBytes + query.dataBytes > MAX_QUERY_BYTES_IN_FLIGHT;
     if (tooMuch || this.#sent.size + this.#cancelled.size >= maxInFlight) return false;
     if (outbox.full) return false;
     if (query.context !== undefined) outbox.add(FrameKind.context, query.id, query.context);
@@ -254,7 +255,10 @@ export class OutgoingQueries {
   #setTimer(atMs: number, delayMs: number): void {
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
-    this.#timer = setTimeout(this.#onTimer, Math.min(Math.max(1, Math.ceil(delayMs)), MAX_TIMER_MS));
+    this.#timer = setTimeout(
+      this.#onTimer,
+      Math.min(Math.max(1, Math.ceil(delayMs)), MAX_TIMER_MS),
+    );
   }
 
   /** Fails queries that are late, and waits for the next. */
@@ -272,8 +276,12 @@ export class OutgoingQueries {
 
 /** What a failed answer says. Its text is the peer's: escaped and cut. */
 function remoteError(data: Uint8Array): RemoteError {
-  const [, code = "ERR_HANDLER", text = ""] = FAILURE_PATTERN.exec(new TextDecoder().decode(data)) ?? [];
-  return new RemoteError(code, text === "" ? "The other side could not answer" : escapeForLog(text));
+  const [, code = "ERR_HANDLER", text = ""] =
+    FAILURE_PATTERN.exec(new TextDecoder().decode(data)) ?? [];
+  return new RemoteError(
+    code,
+    text === "" ? "The other side could not answer" : escapeForLog(text),
+  );
 }
 
 /**

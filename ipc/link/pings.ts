@@ -69,7 +69,10 @@ export class Pings {
   /** Takes a ping. */
   onPing(tag: number): void {
     if (this.#outbox.full && ++this.#pongsQueued > MAX_PONGS_QUEUED) {
-      throw new ProtocolError("ERR_IPC_FRAME", "Cannot answer any more pings: none of the answers is read");
+      throw new ProtocolError(
+        "ERR_IPC_FRAME",
+        "Cannot answer any more pings: none of the answers is read",
+      );
     }
     this.#outbox.add(FrameKind.pong, tag, NOTHING);
   }

@@ -41,6 +41,7 @@ export class QueryContext implements IpcQueryContext {
 
   /** Whether an error says only that the caller no longer waits. */
   isOutcomeOf(error: unknown): boolean {
-    return this.#gone !== null && (error === this.#gone || (error as Error | null)?.cause === this.#gone);
+    return this.#gone !== null &&
+      (error === this.#gone || (error as Error | null)?.cause === this.#gone);
   }
 }

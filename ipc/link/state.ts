@@ -93,7 +93,13 @@ export function nextLinkState(state: LinkState, event: LinkEvent): LinkState | u
       return { ...state, theirReason: event.reason };
     case "writeFailed":
       if (state.kind === "unwritable") return state;
-      return { kind: "unwritable", theirReason, drops, error: event.error, closes: isClosing(state) };
+      return {
+        kind: "unwritable",
+        theirReason,
+        drops,
+        error: event.error,
+        closes: isClosing(state),
+      };
     case "inboxFull":
       return state.kind !== "open" && isClosing(state) ? { ...state, drops: true } : state;
     case "end":
@@ -121,7 +127,8 @@ export function dropsMessages(state: LinkState): boolean {
 
 /** Whether this side closes: it does not answer the closing frame of the other side. */
 export function isClosing(state: LinkState): boolean {
-  return state.kind === "draining" || state.kind === "closing" || state.kind === "unwritable" && state.closes;
+  return state.kind === "draining" || state.kind === "closing" ||
+    state.kind === "unwritable" && state.closes;
 }
 
 /** Whether both sides are done: how the transport ends means nothing then. */

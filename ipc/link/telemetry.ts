@@ -65,10 +65,13 @@ export class LinkTelemetry {
 
   /** Asks within a span. `ask` gets the trace context to send, if the other side takes any. */
   ask(ask: (context: Uint8Array | undefined) => Promise<Uint8Array>): Promise<Uint8Array> {
-    return measure(this.#operation("query", "client", "rpc.client.call.duration"), (measured: Measured) => {
-      const context = this.#peerTakesContexts ? measured.traceContext : undefined;
-      return ask(context && encodeTraceContext(context));
-    });
+    return measure(
+      this.#operation("query", "client", "rpc.client.call.duration"),
+      (measured: Measured) => {
+        const context = this.#peerTakesContexts ? measured.traceContext : undefined;
+        return ask(context && encodeTraceContext(context));
+      },
+    );
   }
 
   /** Answers within a span, the child of the caller's. */
@@ -79,7 +82,11 @@ export class LinkTelemetry {
 
   #operation(name: string, kind: Operation["kind"], duration: Operation["duration"]): Operation {
     const channel = this.#labels["parley.ipc.channel"];
-    const labels = { "rpc.system.name": "parley", "rpc.method": `${channel}/query`, ...this.#labels };
+    const labels = {
+      "rpc.system.name": "parley",
+      "rpc.method": `${channel}/query`,
+      ...this.#labels,
+    };
     return { name: `${name} ${channel}`, kind, labels, duration };
   }
 }

@@ -121,7 +121,8 @@ export class LinkWatch {
 
   #sendSigns(nowMs: number, { paused, writing }: LinkLook): void {
     if (
-      !paused || writing || nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
+      !paused || writing ||
+      nowMs - this.#signAtMs < Math.min(SIGN_MS, this.#options.keepaliveMs || SIGN_MS)
     ) return;
     this.#signAtMs = nowMs;
     this.#link.pings.sendUnsolicitedPong();

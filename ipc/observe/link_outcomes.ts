@@ -48,5 +48,7 @@ export function reportOutcome(reporter: IpcReporter, end: LinkOutcome, peer: str
  * The other side as logs name it: by its address, or by the session where a unix socket has none.
  */
 export function peerName(remoteAddr: Address | null, sessionId: string): string {
-  return remoteAddr === null || remoteAddr.transport === "unix" ? sessionId : addressText(remoteAddr);
+  return remoteAddr === null || remoteAddr.transport === "unix"
+    ? sessionId
+    : addressText(remoteAddr);
 }

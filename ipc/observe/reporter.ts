@@ -75,7 +75,14 @@ export interface IpcErrorContext {
    * attempt to connect again would heal what is wrong. `"query"`: a query handler threw something
    * other than a `RemoteError`, which is an answer.
    */
-  readonly phase: "accept" | "refused" | "handshake" | "client" | "connection" | "connect" | "query";
+  readonly phase:
+    | "accept"
+    | "refused"
+    | "handshake"
+    | "client"
+    | "connection"
+    | "connect"
+    | "query";
   /**
    * The other side, where it is known: its address for TCP, the `sessionId` of the connection for a
    * unix socket.

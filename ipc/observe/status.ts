@@ -41,7 +41,8 @@ const MAX_BEHIND = 256;
 
 /** Whether nothing comes after a status. */
 export function isFinalStatus(status: IpcStatus): boolean {
-  return status === "closed" || status === "error" || status === "timed-out" || status === "disconnected";
+  return status === "closed" || status === "error" || status === "timed-out" ||
+    status === "disconnected";
 }
 
 /** Publishes each event to every watcher. */
@@ -61,7 +62,10 @@ export class StatusFeed {
   }
 
   /** Publishes a new status. Nothing follows a final one. */
-  push(status: IpcStatus, details: { error?: unknown; unsentBytes?: number | undefined } = {}): void {
+  push(
+    status: IpcStatus,
+    details: { error?: unknown; unsentBytes?: number | undefined } = {},
+  ): void {
     if (isFinalStatus(this.#current.status)) return;
     this.#current = { status, at: new Date(), ...details };
     this.#onEvent(this.#current);
@@ -121,6 +125,8 @@ class StatusWatcher implements AsyncIterableIterator<IpcStatusEvent, undefined> 
   #leave(): void {
     this.#left = true;
     this.#onReturn();
-    for (const waiting of this.#waiting.splice(0)) waiting.resolve({ value: undefined, done: true });
+    for (const waiting of this.#waiting.splice(0)) {
+      waiting.resolve({ value: undefined, done: true });
+    }
   }
 }

@@ -83,7 +83,8 @@ export class IpcTally {
   /** One connection, while it is open. */
   linkStats(link: IpcLink): IpcLinkStats {
     const known = this.#links.get(link);
-    const { remoteAddr = null, openedAtMs = Date.now(), openedMs = performance.now() } = known ?? {};
+    const { remoteAddr = null, openedAtMs = Date.now(), openedMs = performance.now() } = known ??
+      {};
     return {
       id: link.sessionId,
       remoteAddr,

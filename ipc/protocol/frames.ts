@@ -161,7 +161,10 @@ export class IpcFrameReader {
   /** The input ended: fails when that was inside a frame. */
   end(): void {
     if (this.#part === "none") return;
-    throw new FramingError("ERR_FRAME_TRUNCATED", "Cannot read the frame: the input ended inside it");
+    throw new FramingError(
+      "ERR_FRAME_TRUNCATED",
+      "Cannot read the frame: the input ended inside it",
+    );
   }
 
   /**

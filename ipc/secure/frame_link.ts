@@ -95,7 +95,10 @@ export function cutShort(): ClosedError {
     "ERR_RESET",
     "The other side went away without closing: it ended, or the connection was cut",
     {
-      cause: new FramingError("ERR_FRAME_TRUNCATED", "Cannot read on: the input ended without a close"),
+      cause: new FramingError(
+        "ERR_FRAME_TRUNCATED",
+        "Cannot read on: the input ended without a close",
+      ),
     },
   );
 }

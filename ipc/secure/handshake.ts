@@ -208,8 +208,9 @@ export class ServerHandshake {
     let handshake: Uint8Array | null = null;
     for (const secret of parameters.secrets.length === 0 ? [null] : parameters.secrets) {
       const candidate = handshakeSecret(secret, th0, z);
-      if (isProof(MessageType.clientProof, m3, finished(candidate, "client", th2))) handshake = candidate;
-      else wipe(candidate);
+      if (isProof(MessageType.clientProof, m3, finished(candidate, "client", th2))) {
+        handshake = candidate;
+      } else wipe(candidate);
     }
     wipe(z);
     if (handshake === null) throw new HandshakeFailure("wrong proof");

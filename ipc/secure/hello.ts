@@ -5,7 +5,12 @@ import { equalInConstantTime } from "./key_schedule.ts";
 export const MAGIC: Uint8Array = new Uint8Array([0x00, 0x45, 0x49, 0x50, 0x43, 0x0d, 0x0a, 0x01]);
 
 /** Types of handshake messages, byte 8 of a hello and byte 0 of a proof. */
-export const MessageType = { clientHello: 1, serverHello: 2, clientProof: 3, serverProof: 4 } as const;
+export const MessageType = {
+  clientHello: 1,
+  serverHello: 2,
+  clientProof: 3,
+  serverProof: 4,
+} as const;
 
 /** How the bytes after the handshake are carried. */
 export const Suite = {
@@ -106,7 +111,9 @@ export function decodeHello(type: 1 | 2, suite: Suite, bytes: Uint8Array): Hello
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!startsWithMagic(bytes)) throw new HandshakeFailure("not our protocol");
   if (bytes[8] !== type) throw new HandshakeFailure("wrong type");
-  if (bytes[9] !== suite || bytes.length !== helloBytes(suite)) throw new HandshakeFailure("other suite");
+  if (bytes[9] !== suite || bytes.length !== helloBytes(suite)) {
+    throw new HandshakeFailure("other suite");
+  }
   if (view.getUint16(10) !== 0) throw new HandshakeFailure("unknown flag");
   const maxRecordBytes = view.getUint32(12);
   const maxMessageBytes = view.getUint32(16);
@@ -127,7 +134,9 @@ export function decodeHello(type: 1 | 2, suite: Suite, bytes: Uint8Array): Hello
 export function refuseReflection(ours: Hello, theirs: Hello): void {
   const samePoint = ours.point !== null && theirs.point !== null &&
     equalInConstantTime(ours.point, theirs.point);
-  if (samePoint || equalInConstantTime(ours.random, theirs.random)) throw new HandshakeFailure("reflected");
+  if (samePoint || equalInConstantTime(ours.random, theirs.random)) {
+    throw new HandshakeFailure("reflected");
+  }
 }
 
 /**

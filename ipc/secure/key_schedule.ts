@@ -82,7 +82,11 @@ export function startTranscript(context: Uint8Array): Uint8Array {
  * HS, from the shared secret (`null` for none: 48 zero bytes, as RFC 8446 does) and the ECDH
  * result.
  */
-export function handshakeSecret(secret: Uint8Array | null, th0: Uint8Array, z: Uint8Array): Uint8Array {
+export function handshakeSecret(
+  secret: Uint8Array | null,
+  th0: Uint8Array,
+  z: Uint8Array,
+): Uint8Array {
   const early = extract(th0, secret ?? ZEROS);
   const salt = expandLabel(early, "derived", th0, HASH_BYTES);
   const result = extract(salt, z);
@@ -92,14 +96,23 @@ export function handshakeSecret(secret: Uint8Array | null, th0: Uint8Array, z: U
 
 /** The proof of one side over the transcript so far: the body of M3 or M4. */
 export function finished(handshake: Uint8Array, role: Role, transcript: Uint8Array): Uint8Array {
-  const key = expandLabel(handshake, role === "client" ? "c finished" : "s finished", transcript, HASH_BYTES);
+  const key = expandLabel(
+    handshake,
+    role === "client" ? "c finished" : "s finished",
+    transcript,
+    HASH_BYTES,
+  );
   const proof = hmac(key, transcript);
   wipe(key);
   return proof;
 }
 
 /** All that lasts longer than the handshake. */
-export function sessionSecrets(handshake: Uint8Array, th0: Uint8Array, th4: Uint8Array): SessionSecrets {
+export function sessionSecrets(
+  handshake: Uint8Array,
+  th0: Uint8Array,
+  th4: Uint8Array,
+): SessionSecrets {
   const salt = expandLabel(handshake, "derived", th0, HASH_BYTES);
   const master = extract(salt, ZEROS);
   const secrets: SessionSecrets = {

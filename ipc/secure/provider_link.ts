@@ -117,9 +117,13 @@ export class ProviderLink implements FrameLink {
     try {
       sealed = await this.#provider.seal(plain, this.#context(type, this.#role, this.#sealed++));
     } catch (error) {
-      throw new ProtocolError("ERR_IPC_PROVIDER", "Cannot send: the provider failed to seal a record", {
-        cause: error,
-      });
+      throw new ProtocolError(
+        "ERR_IPC_PROVIDER",
+        "Cannot send: the provider failed to seal a record",
+        {
+          cause: error,
+        },
+      );
     }
     const most = plain.length + MAX_PROVIDER_OVERHEAD_BYTES;
     if (!(sealed instanceof Uint8Array) || sealed.length < 1 || sealed.length > most) {
@@ -147,7 +151,9 @@ export class ProviderLink implements FrameLink {
     }
     const fits = plain instanceof Uint8Array && plain.length >= 1 &&
       plain.length <= (type === RecordType.close ? 1 : this.info.maxRecordBytes);
-    if (!fits) throw new ProtocolError("ERR_IPC_RECORD", "Cannot open a record: its size is out of range");
+    if (!fits) {
+      throw new ProtocolError("ERR_IPC_RECORD", "Cannot open a record: its size is out of range");
+    }
     return plain;
   }
 
@@ -155,6 +161,12 @@ export class ProviderLink implements FrameLink {
     const additionalData = new Uint8Array(9);
     additionalData[0] = type;
     new DataView(additionalData.buffer).setBigUint64(1, BigInt(sequence));
-    return { sessionId: this.info.sessionId, exporter: this.info.exporter, sender, sequence, additionalData };
+    return {
+      sessionId: this.info.sessionId,
+      exporter: this.info.exporter,
+      sender,
+      sequence,
+      additionalData,
+    };
   }
 }

@@ -126,7 +126,9 @@ export class RecordSealer {
   /** A KEY_UPDATE when one is due; it must be sent before the next record. */
   updateIfDue(nowMs: number): Uint8Array | null {
     const { records, bytes, ageMs } = this.#limits;
-    if (this.#epoch.sequence < records && this.#bytes < bytes && nowMs - this.#since < ageMs) return null;
+    if (this.#epoch.sequence < records && this.#bytes < bytes && nowMs - this.#since < ageMs) {
+      return null;
+    }
     const record = this.seal(RecordType.keyUpdate, new Uint8Array(0));
     const old = this.#epoch;
     this.#epoch = old.next();
@@ -272,7 +274,9 @@ export class RecordOpener {
    */
   constructor(traffic: Uint8Array, maxRecordBytes: number) {
     this.#epoch = new Epoch(traffic);
-    this.#reader = new RecordReader((type, length) => isLegal(type, length - TAG_BYTES, maxRecordBytes));
+    this.#reader = new RecordReader((type, length) =>
+      isLegal(type, length - TAG_BYTES, maxRecordBytes)
+    );
   }
 
   /** Whether the input ended between records. */
@@ -297,7 +301,9 @@ export class RecordOpener {
       switch (record.type) {
         case RecordType.data:
           this.#idleUpdates = 0;
-          if (record.body.length > ASYNC_BYTES) return { type: "data later", plain: this.#openAsync(record) };
+          if (record.body.length > ASYNC_BYTES) {
+            return { type: "data later", plain: this.#openAsync(record) };
+          }
           return { type: "data", plain: this.#open(record) };
         case RecordType.close:
           return { type: "close", reason: this.#open(record)[0]! };

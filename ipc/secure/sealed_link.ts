@@ -158,7 +158,8 @@ export class SealedLink implements FrameLink {
   #openAhead(wanted: boolean): Uint8Array | null {
     // While a read is under way, all that came before is being opened.
     while (
-      this.#reading === null && this.#opening.length < MAX_AHEAD && this.#failure === null && !this.#closing
+      this.#reading === null && this.#opening.length < MAX_AHEAD && this.#failure === null &&
+      !this.#closing
     ) {
       const opened = this.#next();
       if (opened === null) {

@@ -160,7 +160,9 @@ function makeLink(
     maxRecordBytes,
   };
   if (encryption === false) return new PlainLink(transport, info, rest);
-  if (encryption !== true) return new ProviderLink(transport, info, { role, provider: encryption, rest });
+  if (encryption !== true) {
+    return new ProviderLink(transport, info, { role, provider: encryption, rest });
+  }
   const now = () => performance.now();
   return new SealedLink(transport, info, {
     role,
@@ -251,14 +253,20 @@ function explain(error: unknown, options: SecureOptions): unknown {
   }
   if (error.reason === "closed early") {
     if (options.role === "server") {
-      return new ClosedError("ERR_RESET", `Cannot ${what}: it went away before the handshake ended`);
+      return new ClosedError(
+        "ERR_RESET",
+        `Cannot ${what}: it went away before the handshake ended`,
+      );
     }
     return new AddressError(
       "ERR_NOT_OUR_PROTOCOL",
       `Cannot ${what}: the other side closed without a hello, it is another program, wants other encryption, or is full`,
     );
   }
-  return new AuthError("ERR_AUTH", `Cannot ${what}: the other side did not prove that it knows the secret`);
+  return new AuthError(
+    "ERR_AUTH",
+    `Cannot ${what}: the other side did not prove that it knows the secret`,
+  );
 }
 
 function handshakeTimeout(timeoutMs: number): TimeoutError {

@@ -31,7 +31,11 @@ export function parseNetwork(text: string, longestIpv6: number): Network | null 
   const address = parseIpAddress(addressText);
   if (address === null || rest.length > 0) return null;
   const longest = address.family === 4 ? 32 : longestIpv6;
-  const bits = bitsText === undefined ? longest : /^[0-9]{1,3}$/.test(bitsText) ? Number(bitsText) : NaN;
+  const bits = bitsText === undefined
+    ? longest
+    : /^[0-9]{1,3}$/.test(bitsText)
+    ? Number(bitsText)
+    : NaN;
   return bits <= longest ? { family: address.family, words: wordsOf(address), bits } : null;
 }
 

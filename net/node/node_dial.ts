@@ -43,13 +43,18 @@ async function connectHost(
   return await dialFirst(
     addresses,
     signal,
-    (host, signal) => connectSocket(net.connect({ host, port, allowHalfOpen: true }), address, signal),
+    (host, signal) =>
+      connectSocket(net.connect({ host, port, allowHalfOpen: true }), address, signal),
     (late) => late.destroy(),
   );
 }
 
 /** Waits until a socket is connected. When this rejects, its descriptor is free. */
-async function connectSocket(socket: net.Socket, address: Address, signal: AbortSignal): Promise<NodeLink> {
+async function connectSocket(
+  socket: net.Socket,
+  address: Address,
+  signal: AbortSignal,
+): Promise<NodeLink> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once("connect", resolve);
   socket.on("error", (cause) => reject(dialFault(address, cause)));

@@ -222,7 +222,8 @@ export class NodeLink {
 export const nothing = (): void => {};
 
 function handleOf(socket: net.Socket): StreamHandle | undefined {
-  const handle = (socket as unknown as { _handle?: Partial<StreamHandle> | null | undefined })._handle;
+  const handle =
+    (socket as unknown as { _handle?: Partial<StreamHandle> | null | undefined })._handle;
   const needed = ["readStart", "readStop", "useUserBuffer"] as const;
   const fit = needed.every((name) => typeof handle?.[name] === "function");
   return fit ? handle as StreamHandle : undefined;

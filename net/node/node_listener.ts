@@ -7,10 +7,20 @@ import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, listenFault, peerVanished } from "../transport/faults.ts";
 import { NodeLink, nothing } from "./node_link.ts";
 import { NodeTransport } from "./node_transport.ts";
-import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
+import {
+  type ProxyHeader,
+  ProxyHeaderDecoder,
+  truncatedHeader,
+} from "../transport/proxy_header.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, type TcpListenTarget } from "../socket/tcp.ts";
 import { type NodeServerTls, ServerTls } from "./tls_node.ts";
-import type { Address, Incoming, Listener, SocketTuning, Transport } from "../transport/transport.ts";
+import type {
+  Address,
+  Incoming,
+  Listener,
+  SocketTuning,
+  Transport,
+} from "../transport/transport.ts";
 import { checkUnixPath, claimUnixPath, type UnixListenTarget } from "../socket/unix_path.ts";
 
 /**
@@ -42,7 +52,10 @@ export async function listenTlsNode(
 }
 
 /** Listens on TCP without TLS, for connections that can be reset. */
-export async function listenNode(target: TcpListenTarget, options: ListenOptions): Promise<Listener> {
+export async function listenNode(
+  target: TcpListenTarget,
+  options: ListenOptions,
+): Promise<Listener> {
   return await listenOn(target, new Acceptor(PLAIN_OPENING, options));
 }
 
@@ -219,7 +232,8 @@ class Acceptor implements Listener {
 
   /** Returns `null` for a connection that was reset before it was accepted. */
   #take(socket: net.Socket): NodeIncoming | null {
-    const isGone = socket.destroyed || (this.#path === undefined && socket.remoteAddress === undefined);
+    const isGone = socket.destroyed ||
+      (this.#path === undefined && socket.remoteAddress === undefined);
     try {
       if (!isGone) {
         const link = new NodeLink(socket, this.#path);
@@ -254,7 +268,8 @@ class Acceptor implements Listener {
   }
 
   #wake(): void {
-    const handle = (this.#server as unknown as { _handle?: ListenHandle | null | undefined })._handle;
+    const handle =
+      (this.#server as unknown as { _handle?: ListenHandle | null | undefined })._handle;
     if (!handle) return;
     if (this.#path === undefined) {
       handle.listen?.(this.#backlog);

@@ -104,7 +104,9 @@ export class NodeTransport implements Transport {
       return Promise.resolve(chunk);
     }
     if (this.#incoming.kind === "ended") return Promise.resolve(null);
-    if (this.#incoming.kind === "failed") return Promise.reject(transportFault("read", this.#incoming.cause));
+    if (this.#incoming.kind === "failed") {
+      return Promise.reject(transportFault("read", this.#incoming.cause));
+    }
     this.#reader = Promise.withResolvers();
     return this.#reader.promise;
   }
@@ -288,7 +290,9 @@ export class NodeTransport implements Transport {
     this.#bytes += bytes.length;
     if (this.#bytes < PAUSE_BYTES) return;
     this.#link.pause();
-    if (this.#bytes > MAX_BYTES) this.#session.destroy(new Error("bytes came that were not asked for"));
+    if (this.#bytes > MAX_BYTES) {
+      this.#session.destroy(new Error("bytes came that were not asked for"));
+    }
   }
 
   #end(): void {

@@ -117,7 +117,10 @@ export class ServerTls {
   readonly #proven = new ProvenCertificates();
 
   /** Checks and takes the credentials. */
-  constructor(credentials: ServerCredentials, { minVersion, maxVersion, alpnProtocols }: NodeServerTls) {
+  constructor(
+    credentials: ServerCredentials,
+    { minVersion, maxVersion, alpnProtocols }: NodeServerTls,
+  ) {
     const { cert, key, clientCa, pins = NO_PINS, sni } = credentials;
     const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
     this.#mutual = clientCa.length > 0 || pins.size > 0;
@@ -136,7 +139,9 @@ export class ServerTls {
     // The platform refuses a client without a certificate by an alert, and ends one whose
     // certificate it does not trust without a word. With neither true nor false here it still wants
     // a certificate, checks it, and leaves the end to #establish.
-    if (this.#mutual) (this.#server as unknown as { rejectUnauthorized: unknown }).rejectUnauthorized = null;
+    if (this.#mutual) {
+      (this.#server as unknown as { rejectUnauthorized: unknown }).rejectUnauthorized = null;
+    }
     this.#server.on(
       "secureConnection",
       (session) => this.#handshakes.get(socketOf(session))?.finish(session),
@@ -209,7 +214,8 @@ function chooseByName(
   const exact = new Map(contexts.map(({ pattern, context }) => [pattern, context]));
   return (name, done) => {
     const wanted = name.toLowerCase();
-    const found = exact.get(wanted) ?? contexts.find(({ pattern }) => matchesName(pattern, wanted))?.context;
+    const found = exact.get(wanted) ??
+      contexts.find(({ pattern }) => matchesName(pattern, wanted))?.context;
     done(null, found);
   };
 }
@@ -271,7 +277,9 @@ async function beginClient(
       );
       session.on("error", (cause: Error) => {
         if (cause instanceof TlsError) return fail(cause);
-        fail(handshakeFault(isReset(cause) && link.socket.bytesRead === 0 ? left() : cause, hostname));
+        fail(
+          handshakeFault(isReset(cause) && link.socket.bytesRead === 0 ? left() : cause, hostname),
+        );
       });
       link.watch();
     },
@@ -332,7 +340,10 @@ function untrusted(certificate: PeerCertificate, reason: unknown): TlsError {
 function establish(
   link: NodeLink,
   session: tls.TLSSocket,
-  { alpnProtocols, certificate }: { alpnProtocols: readonly string[]; certificate: PeerCertificate | null },
+  { alpnProtocols, certificate }: {
+    alpnProtocols: readonly string[];
+    certificate: PeerCertificate | null;
+  },
 ): Transport {
   const alpnProtocol = session.alpnProtocol || null;
   if (alpnProtocols.length > 0 && alpnProtocol === null) throw alpnMismatch(alpnProtocols);

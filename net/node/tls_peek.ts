@@ -34,10 +34,15 @@ export async function peekTls(
   const link = await connectNode(target, options);
   const { promise, resolve, reject } = Promise.withResolvers<PeekedTls>();
   options.onStage?.("secure");
-  const onEnd = () => reject(handshakeFault(new Error("the server closed the connection"), hostname));
+  const onEnd = () =>
+    reject(handshakeFault(new Error("the server closed the connection"), hostname));
   link.onEnd = onEnd;
   try {
-    const session = tls.connect({ socket: link.socket, ...nameOptions(hostname), rejectUnauthorized: false });
+    const session = tls.connect({
+      socket: link.socket,
+      ...nameOptions(hostname),
+      rejectUnauthorized: false,
+    });
     session.once(
       "secureConnect",
       () => resolve({ protocol: session.getProtocol(), chain: chainOf(session) }),
@@ -57,7 +62,9 @@ export async function peekTls(
  */
 export function nameOptions(hostname: string): { host: string; servername?: string | undefined } {
   const host = normalizeHost(hostname);
-  return host === undefined || host.isIp ? { host: hostname } : { host: hostname, servername: host.host };
+  return host === undefined || host.isIp
+    ? { host: hostname }
+    : { host: hostname, servername: host.host };
 }
 
 function chainOf(session: tls.TLSSocket): PeerCertificate[] {

@@ -30,7 +30,11 @@ interface EngineHandle {
  * handshake must be answered by the alert unexpected_message; TLS 1.2 without renegotiation does
  * the same. Resolves when the peer has left, or had time to read the alert.
  */
-export async function refuseByAlert(link: NodeLink, session: TLSSocket, signal: AbortSignal): Promise<void> {
+export async function refuseByAlert(
+  link: NodeLink,
+  session: TLSSocket,
+  signal: AbortSignal,
+): Promise<void> {
   session.on("error", nothing);
   const { promise, resolve } = Promise.withResolvers<void>();
   const onEnd = () => resolve();

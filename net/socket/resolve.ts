@@ -52,7 +52,9 @@ export async function addressesToDial(
  *
  * @throws the resolver's error
  */
-export async function addressesToListen({ hostname, port }: HostAndPort): Promise<readonly string[]> {
+export async function addressesToListen(
+  { hostname, port }: HostAndPort,
+): Promise<readonly string[]> {
   if (isAddress(hostname)) return [hostname];
   if (isLocalhost(hostname)) return permitted(LOOPBACK, hostname, port);
   if (!isGranted()) return [hostname];
@@ -152,16 +154,21 @@ class DialRace<T> {
       this.#result.resolve(made);
     }, (error) => {
       this.#errors.push(error);
-      if (this.#errors.length === this.#addresses.length) this.#result.reject(mostTelling(this.#errors));
-      else this.#next();
+      if (this.#errors.length === this.#addresses.length) {
+        this.#result.reject(mostTelling(this.#errors));
+      } else this.#next();
     });
-    if (this.#begun < this.#addresses.length) this.#timer = setTimeout(() => this.#next(), NEXT_ADDRESS_MS);
+    if (this.#begun < this.#addresses.length) {
+      this.#timer = setTimeout(() => this.#next(), NEXT_ADDRESS_MS);
+    }
   }
 }
 
 /** Returns the error that says most: a refusal says more than that the machine has no route to an address. */
 function mostTelling(errors: readonly unknown[]): unknown {
-  return errors.find((error) => !(error instanceof AddressError && error.code === "ERR_ADDRESS_INVALID")) ??
+  return errors.find((error) =>
+    !(error instanceof AddressError && error.code === "ERR_ADDRESS_INVALID")
+  ) ??
     errors[0];
 }
 
@@ -177,7 +184,11 @@ async function lookUp(hostname: string): Promise<readonly string[]> {
 }
 
 /** The addresses that the program may use; the name itself where it may use none of them. */
-function permitted(addresses: readonly string[], hostname: string, port: number): readonly string[] {
+function permitted(
+  addresses: readonly string[],
+  hostname: string,
+  port: number,
+): readonly string[] {
   const allowed = addresses.filter((address) =>
     isGranted(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)
   );
@@ -189,5 +200,6 @@ function permitted(addresses: readonly string[], hostname: string, port: number)
  * in one.
  */
 function isGranted(host?: string): boolean {
-  return Deno.permissions.querySync({ name: "net", ...host !== undefined && { host } }).state === "granted";
+  return Deno.permissions.querySync({ name: "net", ...host !== undefined && { host } }).state ===
+    "granted";
 }

@@ -2,7 +2,11 @@
 import { watchWait } from "../../async/wait.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { busyAccept, isConnectionFault, peerVanished } from "../transport/faults.ts";
-import { type ProxyHeader, ProxyHeaderDecoder, truncatedHeader } from "../transport/proxy_header.ts";
+import {
+  type ProxyHeader,
+  ProxyHeaderDecoder,
+  truncatedHeader,
+} from "../transport/proxy_header.ts";
 import { closeQuietly, type SocketDescription } from "./socket_transport.ts";
 import type { Address, Incoming, Listener, Transport } from "../transport/transport.ts";
 
@@ -219,7 +223,9 @@ async function readHeader(conn: AcceptedConn): Promise<ProxyHeader> {
       throw decoder.isEmpty ? peerVanished("read", cause) : truncatedHeader();
     }
     if (length === null) {
-      throw decoder.isEmpty ? peerVanished("read", new Error("it left without a byte")) : truncatedHeader();
+      throw decoder.isEmpty
+        ? peerVanished("read", new Error("it left without a byte"))
+        : truncatedHeader();
     }
     const header = decoder.push(buffer.subarray(0, length));
     if (header !== null) return header;

@@ -118,7 +118,10 @@ export class SocketTransport implements Transport {
       this.#writing = null;
       throw bufferGone();
     }
-    return this.#conn.write(bytes.subarray(this.#length - left)).then(this.#onWritten, this.#onWriteFailed);
+    return this.#conn.write(bytes.subarray(this.#length - left)).then(
+      this.#onWritten,
+      this.#onWriteFailed,
+    );
   };
 
   readonly #onWriteFailed = (cause: unknown): never => {
@@ -148,5 +151,7 @@ export function closeQuietly(conn: { close(): void }): void {
 }
 
 function refOf(conn: Deno.Conn): { ref(): void; unref(): void } | undefined {
-  return "ref" in conn && "unref" in conn ? conn as unknown as { ref(): void; unref(): void } : undefined;
+  return "ref" in conn && "unref" in conn
+    ? conn as unknown as { ref(): void; unref(): void }
+    : undefined;
 }

@@ -5,7 +5,13 @@ import { addressesToDial, dialFirst, isAddress } from "./resolve.ts";
 import type { ProxySources } from "../transport/proxy_sources.ts";
 import { closeQuietly, type SocketDescription, SocketTransport } from "./socket_transport.ts";
 import { DenoListener } from "./socket_listener.ts";
-import type { Address, KeepAlive, Listener, SocketTuning, Transport } from "../transport/transport.ts";
+import type {
+  Address,
+  KeepAlive,
+  Listener,
+  SocketTuning,
+  Transport,
+} from "../transport/transport.ts";
 import { checkTuning, refuseDelay } from "../transport/tuning.ts";
 
 /** A TCP address to dial or to listen on. */
@@ -131,7 +137,11 @@ export async function connectTcp(target: TcpTarget, options: DialOptions): Promi
  * its own, whose abort ends the attempt, and a socket that comes up all the same is closed here.
  * `tests/net/dial_abort_test.ts` checks that the platform still does so.
  */
-async function connectAddress(target: TcpTarget, shown: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
+async function connectAddress(
+  target: TcpTarget,
+  shown: Address,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
   const stop = new AbortController();
   Object.defineProperty(stop.signal, "throwIfAborted", { value: () => {} });
   const connecting = Deno.connect({ ...target, signal: stop.signal });

@@ -33,7 +33,10 @@ export async function dialUnix(
 }
 
 /** Listens on a unix socket. */
-export async function listenUnix(target: UnixListenTarget, options: ListenOptions): Promise<Listener> {
+export async function listenUnix(
+  target: UnixListenTarget,
+  options: ListenOptions,
+): Promise<Listener> {
   checkUnixPath("listen", target.path);
   const { listener, release } = await claimUnixPath(
     target,

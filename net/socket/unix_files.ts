@@ -13,7 +13,10 @@ const RETRY_LOCK_MS = 10;
  * nothing behind, and goes with the process. `null` where directories cannot be locked, or not
  * within `maxMs`.
  */
-export async function lockDirectory(path: string, maxMs: number = Infinity): Promise<Deno.FsFile | null> {
+export async function lockDirectory(
+  path: string,
+  maxMs: number = Infinity,
+): Promise<Deno.FsFile | null> {
   const directory = directoryOf(path);
   try {
     const permission = await Deno.permissions.query({ name: "read", path: directory });

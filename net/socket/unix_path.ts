@@ -54,7 +54,9 @@ export interface ClaimedPath<T> {
 export function checkUnixPath(action: string, path: string): void {
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new TypeError(
-      `Cannot ${action}: "path" must be a path that is not empty, current value is ${JSON.stringify(path)}`,
+      `Cannot ${action}: "path" must be a path that is not empty, current value is ${
+        JSON.stringify(path)
+      }`,
     );
   }
   const bytes = byteLength(path);
@@ -149,7 +151,9 @@ async function claimed<T extends { close(): void }>(
 ): Promise<ClaimedPath<T>> {
   try {
     const { dev, ino, mode: found } = await Deno.lstat(path);
-    if (mode !== undefined && found !== null && (found & 0o777) !== mode) await Deno.chmod(path, mode);
+    if (mode !== undefined && found !== null && (found & 0o777) !== mode) {
+      await Deno.chmod(path, mode);
+    }
     return { listener, release: spareSuccessor(listener, path, { dev, ino }) };
   } catch (error) {
     closeQuietly(listener);
@@ -339,7 +343,8 @@ async function isAlive(path: string): Promise<boolean> {
     closeQuietly(await Deno.connect({ transport: "unix", path }));
     return true;
   } catch (error) {
-    return !(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound);
+    return !(error instanceof Deno.errors.ConnectionRefused ||
+      error instanceof Deno.errors.NotFound);
   }
 }
 

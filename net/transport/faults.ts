@@ -35,9 +35,13 @@ export function closedHere(what: Operation): ClosedError {
 
 /** Makes the error of an operation on a connection whose peer vanished. */
 export function peerVanished(what: Operation, cause: unknown): ClosedError {
-  return new ClosedError("ERR_RESET", `Cannot ${verbOf(what)}: the peer vanished: ${reasonOf(cause)}`, {
-    cause,
-  });
+  return new ClosedError(
+    "ERR_RESET",
+    `Cannot ${verbOf(what)}: the peer vanished: ${reasonOf(cause)}`,
+    {
+      cause,
+    },
+  );
 }
 
 /**
@@ -111,9 +115,13 @@ export function busyAccept(): TypeError {
 export function listenFault(address: Address, cause: unknown): unknown {
   const where = JSON.stringify(addressText(address));
   if (isKind(cause, Deno.errors.AddrInUse, "EADDRINUSE")) {
-    return new AddressError("ERR_ADDRESS_IN_USE", `Cannot listen on ${where}: the address is in use`, {
-      cause,
-    });
+    return new AddressError(
+      "ERR_ADDRESS_IN_USE",
+      `Cannot listen on ${where}: the address is in use`,
+      {
+        cause,
+      },
+    );
   }
   if (isPermission(cause) || !(cause instanceof Error)) return cause;
   const message = `Cannot listen on ${where}: ${reasonOf(cause)}`;
@@ -128,9 +136,13 @@ export function dialFault(address: Address, cause: unknown): unknown {
     isKind(cause, Deno.errors.ConnectionReset, "ECONNRESET") ||
     (address.transport === "unix" && isKind(cause, Deno.errors.NotFound, "ENOENT"));
   if (isRefused) {
-    return new AddressError("ERR_CONNECT_REFUSED", `Cannot connect to ${where}: no program listens there`, {
-      cause,
-    });
+    return new AddressError(
+      "ERR_CONNECT_REFUSED",
+      `Cannot connect to ${where}: no program listens there`,
+      {
+        cause,
+      },
+    );
   }
   if (isPermission(cause) || !(cause instanceof Error)) return cause;
   const message = `Cannot connect to ${where}: it cannot be reached: ${reasonOf(cause)}`;
@@ -152,7 +164,8 @@ export function isSelf(near: Address, far: Address): boolean {
  */
 export function selfConnected(address: Address): AddressError {
   const where = JSON.stringify(addressText(address));
-  const text = `Cannot connect to ${where}: nothing listens there: the socket was connected to itself`;
+  const text =
+    `Cannot connect to ${where}: nothing listens there: the socket was connected to itself`;
   return new AddressError("ERR_CONNECT_REFUSED", text);
 }
 
@@ -211,12 +224,18 @@ export function handshakeFault(cause: unknown, hostname?: string): TlsError {
     return certificateFault("ERR_CERT_WRONG_HOST", `it is not for ${shown}`, cause);
   }
   if (UNTRUSTED.test(text)) {
-    return certificateFault("ERR_CERT_UNTRUSTED", "none of the trusted authorities issued it", cause);
+    return certificateFault(
+      "ERR_CERT_UNTRUSTED",
+      "none of the trusted authorities issued it",
+      cause,
+    );
   }
   const reason = reasonOf(cause);
   const message = NO_TLS.test(text)
     ? `Cannot finish the TLS handshake: the peer does not speak TLS: ${
-      hostname === undefined ? "a client of this port must be given `tls`" : "leave out `tls` for this port"
+      hostname === undefined
+        ? "a client of this port must be given `tls`"
+        : "leave out `tls` for this port"
     } (${reason})`
     : `Cannot finish the TLS handshake: ${reason}${
       hostname !== undefined && cause instanceof Deno.errors.UnexpectedEof
@@ -260,7 +279,11 @@ function certificateFault(
 }
 
 /** Whether it is an error of this class of Deno, or one of node with this code. */
-export function isKind(error: unknown, kind: new (message: string) => Error, code: string): boolean {
+export function isKind(
+  error: unknown,
+  kind: new (message: string) => Error,
+  code: string,
+): boolean {
   return error instanceof kind || codeOf(error) === code;
 }
 

@@ -101,6 +101,8 @@ export function explainFirstBytes(error: Error, bytes: Uint8Array): void {
   if (what === undefined) return;
   const advice = ADVICE[what];
   const { message } = error;
-  error.message = `${message}. The peer sent ${what}${advice === undefined ? "" : `, so ${advice}`}`;
+  error.message = `${message}. The peer sent ${what}${
+    advice === undefined ? "" : `, so ${advice}`
+  }`;
   if (error.stack !== undefined) error.stack = error.stack.replace(message, () => error.message);
 }

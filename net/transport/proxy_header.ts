@@ -31,7 +31,8 @@ const TCP4 = { code: 0x11, addressBytes: 4 } as const;
 const TCP6 = { code: 0x21, addressBytes: 16 } as const;
 
 /** A line of version 1 without its CRLF (section 2.1); no leading zeros, exactly one space between fields. */
-const LINE = /^PROXY (?:UNKNOWN(?: .*)?|TCP([46]) (\S+) (\S+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4}))$/s;
+const LINE =
+  /^PROXY (?:UNKNOWN(?: .*)?|TCP([46]) (\S+) (\S+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4}))$/s;
 
 const MAX_PORT = 65_535;
 const CR = 0x0d;
@@ -103,7 +104,9 @@ export class ProxyHeaderDecoder {
     checkStart(head, isBinary ? SIGNATURE : LINE_START);
     const lengthBytes = isBinary ? binaryLength(head) : lineLength(head);
     if (lengthBytes === undefined || this.#receivedBytes < lengthBytes) return null;
-    const addresses = isBinary ? binaryAddresses(head) : lineAddresses(head.subarray(0, lengthBytes - 2));
+    const addresses = isBinary
+      ? binaryAddresses(head)
+      : lineAddresses(head.subarray(0, lengthBytes - 2));
     return { addresses, rest: bytes.subarray(bytes.length - (this.#receivedBytes - lengthBytes)) };
   }
 }
@@ -142,7 +145,9 @@ function lineLength(head: Uint8Array): number | undefined {
   const hasLoneCr = cr >= 0 && cr + 1 < head.length && lf !== cr + 1;
   if (hasLoneLf || hasLoneCr) throw broken("its line does not end with CR and LF");
   if (lf >= 0) return lf + 1;
-  if (head.length === MAX_LINE_BYTES) throw broken(`its line is longer than ${MAX_LINE_BYTES} bytes`);
+  if (head.length === MAX_LINE_BYTES) {
+    throw broken(`its line is longer than ${MAX_LINE_BYTES} bytes`);
+  }
   return undefined;
 }
 
@@ -159,7 +164,9 @@ function lineAddresses(line: Uint8Array): ProxiedAddresses | null {
 
 function textAddress(family: string, text: string, port: number): Address {
   const isFit = family === "4" ? !text.includes(":") : /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text);
-  if (!isFit || parseIpAddress(text) === null) throw broken(`its address is no IPv${family} address`);
+  if (!isFit || parseIpAddress(text) === null) {
+    throw broken(`its address is no IPv${family} address`);
+  }
   if (port > MAX_PORT) throw broken("its port is beyond 65535");
   return { transport: "tcp", hostname: family === "4" ? text : canonicalIpv6(text), port };
 }
@@ -172,13 +179,17 @@ function binaryLength(head: Uint8Array): number | undefined {
   const [versionAndCommand, familyAndProtocol = 0] = head.subarray(SIGNATURE.length);
   if (versionAndCommand === undefined) return undefined;
   const command = versionAndCommand & 0xf;
-  if (versionAndCommand >> 4 !== 2) throw broken(`its version is ${versionAndCommand >> 4} and not 2`);
+  if (versionAndCommand >> 4 !== 2) {
+    throw broken(`its version is ${versionAndCommand >> 4} and not 2`);
+  }
   if (command > 1) throw broken(`its command is ${command} and neither LOCAL nor PROXY`);
   if (head.length < FIXED_BYTES) return undefined;
   const lengthBytes = FIXED_BYTES + uint16(head, 14);
   if (command === 0) return lengthBytes; // LOCAL: the family is ignored, the length is not
   if (familyAndProtocol >> 4 > 3 || (familyAndProtocol & 0xf) > 2) {
-    throw broken(`its family and protocol are 0x${familyAndProtocol.toString(16).padStart(2, "0")}`);
+    throw broken(
+      `its family and protocol are 0x${familyAndProtocol.toString(16).padStart(2, "0")}`,
+    );
   }
   for (const { code, addressBytes } of [TCP4, TCP6]) {
     if (familyAndProtocol === code && lengthBytes < FIXED_BYTES + 2 * addressBytes + 4) {
@@ -208,7 +219,10 @@ function binaryAddresses(head: Uint8Array): ProxiedAddresses | null {
 }
 
 function groupsOf(bytes: Uint8Array): string[] {
-  return Array.from({ length: bytes.length / 2 }, (_, index) => uint16(bytes, 2 * index).toString(16));
+  return Array.from(
+    { length: bytes.length / 2 },
+    (_, index) => uint16(bytes, 2 * index).toString(16),
+  );
 }
 
 /**

@@ -67,10 +67,16 @@ export function parseQueues(text: string): Queues {
     const bytes = parseInt(waiting, 16);
     const [, localPort] = local.split(":");
     const [remoteHost, remotePort] = remote.split(":");
-    if (!(bytes > 0) || localPort === undefined || remoteHost === undefined || remotePort === undefined) {
+    if (
+      !(bytes > 0) || localPort === undefined || remoteHost === undefined ||
+      remotePort === undefined
+    ) {
       continue;
     }
-    found.set(`${parseInt(localPort, 16)} ${hostText(remoteHost)} ${parseInt(remotePort, 16)}`, bytes);
+    found.set(
+      `${parseInt(localPort, 16)} ${hostText(remoteHost)} ${parseInt(remotePort, 16)}`,
+      bytes,
+    );
   }
   return found;
 }
@@ -82,7 +88,9 @@ export function parseQueues(text: string): Queues {
 function hostText(hex: string): string {
   const bytes: number[] = [];
   for (let word = 0; word < hex.length; word += 8) {
-    for (let at = 6; at >= 0; at -= 2) bytes.push(parseInt(hex.slice(word + at, word + at + 2), 16));
+    for (let at = 6; at >= 0; at -= 2) {
+      bytes.push(parseInt(hex.slice(word + at, word + at + 2), 16));
+    }
   }
   if (bytes.length === 4) return bytes.join(".");
   const groups = Array.from(

@@ -346,7 +346,10 @@ class MemoryTransport implements Transport {
  * Made once, because it ends the current read whenever a transport is closed, where mostly no code
  * looks at it.
  */
-const closed: Record<"read" | "write", ClosedError | undefined> = { read: undefined, write: undefined };
+const closed: Record<"read" | "write", ClosedError | undefined> = {
+  read: undefined,
+  write: undefined,
+};
 
 function closedHere(what: "read" | "write"): ClosedError {
   return closed[what] ??= new ClosedError(
@@ -364,5 +367,8 @@ function peerReset(): ClosedError {
 }
 
 function unsignedEnd(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read on: the peer did not end the connection in order");
+  return new ClosedError(
+    "ERR_RESET",
+    "Cannot read on: the peer did not end the connection in order",
+  );
 }

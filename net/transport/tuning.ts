@@ -23,7 +23,10 @@ const MAX_DELAY_MS = 32_767_000;
 export function checkKeepAlive(action: string, value: unknown): KeepAlive {
   if (typeof value !== "object" || value === null) return checkBoolean(action, "keepAlive", value);
   const { delayMs } = value as { delayMs?: unknown };
-  const number = checkDurationMs(action, "keepAlive.delayMs", delayMs, { minMs: 1000, maxMs: MAX_DELAY_MS });
+  const number = checkDurationMs(action, "keepAlive.delayMs", delayMs, {
+    minMs: 1000,
+    maxMs: MAX_DELAY_MS,
+  });
   if (number % 1000 !== 0) {
     throw new RangeError(
       `${action}: "keepAlive.delayMs" must be whole seconds, as the kernel counts them, current value is ${number}`,

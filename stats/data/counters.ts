@@ -302,5 +302,7 @@ export function addCounters<Counters extends NumericRecord<Counters>>(
   factor: 1 | -1 = 1,
 ): void {
   const target: NumericRecord<Counters> = sum;
-  for (const name of Object.keys(addend) as (keyof Counters)[]) target[name] += factor * addend[name];
+  for (const name of Object.keys(addend) as (keyof Counters)[]) {
+    target[name] += factor * addend[name];
+  }
 }

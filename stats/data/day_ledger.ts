@@ -226,7 +226,9 @@ export function findDay<Counters extends NumericRecord<Counters>>(
   const first = days[0];
   const last = days.at(-1);
   if (first === undefined || last === undefined || day < first.day || day > last.day) {
-    const kept = first === undefined ? "no days" : `only the days from "${first.day}" to "${last?.day}"`;
+    const kept = first === undefined
+      ? "no days"
+      : `only the days from "${first.day}" to "${last?.day}"`;
     throw new StatsError(
       "ERR_NO_STATS_FOR_DAY",
       `Cannot give statistics: ${kept} are kept, current value is ${shown}`,

@@ -65,7 +65,12 @@ export class DurationHistogram {
 
   /** All of it as plain data. */
   stats(): DurationStats {
-    return { count: this.#count, sumMs: this.#sumMs, boundsMs: BOUNDS_MS, counts: [...this.#counts] };
+    return {
+      count: this.#count,
+      sumMs: this.#sumMs,
+      boundsMs: BOUNDS_MS,
+      counts: [...this.#counts],
+    };
   }
 }
 
@@ -83,7 +88,11 @@ export class DurationHistogram {
  * assertEquals(quantileMs(new DurationHistogram().stats(), 0.99), null);
  * ```
  */
-export function quantileMs(stats: DurationStats, quantile: number, since?: DurationStats): number | null {
+export function quantileMs(
+  stats: DurationStats,
+  quantile: number,
+  since?: DurationStats,
+): number | null {
   const total = stats.count - (since?.count ?? 0);
   if (total <= 0) return null;
   let left = quantile * total;

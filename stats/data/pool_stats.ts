@@ -9,7 +9,14 @@ export type BreakerState = "closed" | "open" | "half-open";
  * `unwell`: its health check failed. `open`: its circuit breaker is open; `half-open`: a trial is
  * under way. `draining`: it gets no more work; `drained`: nor has any.
  */
-export type BackendState = "ready" | "ejected" | "unwell" | "open" | "half-open" | "draining" | "drained";
+export type BackendState =
+  | "ready"
+  | "ejected"
+  | "unwell"
+  | "open"
+  | "half-open"
+  | "draining"
+  | "drained";
 
 /** What is counted for each backend. */
 export interface BackendCounters extends TrafficCounters {

@@ -61,12 +61,21 @@ export class RecentErrors {
     const source = peer !== null && typeof peer !== "string" && peer.transport === "tcp"
       ? peer.hostname
       : shown ?? "";
-    const known = this.#entries.findIndex((entry) => entry.kind === kind && entry.source === source);
+    const known = this.#entries.findIndex((entry) =>
+      entry.kind === kind && entry.source === source
+    );
     const before = known === -1 ? 0 : this.#entries.splice(known, 1)[0]!.error.count;
     if (this.#entries.length === MAX_ENTRIES) this.#dropOne();
     const text = errorText(error);
     this.#entries.push({
-      error: Object.freeze({ atMs: Date.now(), phase, code, text, peer: shown, count: before + count }),
+      error: Object.freeze({
+        atMs: Date.now(),
+        phase,
+        code,
+        text,
+        peer: shown,
+        count: before + count,
+      }),
       kind,
       source,
     });

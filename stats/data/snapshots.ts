@@ -211,7 +211,13 @@ export interface WireStats extends CountedStats<WireCounters> {
    * A listening side is `created`, `listening`, `leaving`, `draining`, `stopped`; a joining side
    * what a client is.
    */
-  readonly state: "created" | "listening" | "leaving" | "draining" | "stopped" | ClientStats["state"];
+  readonly state:
+    | "created"
+    | "listening"
+    | "leaving"
+    | "draining"
+    | "stopped"
+    | ClientStats["state"];
   /** Where it listens; `null` before it does, and on the joining side. */
   readonly address: Address | null;
   /** When it began. */

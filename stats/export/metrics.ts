@@ -1,6 +1,11 @@
 // The metrics: which number of which snapshot goes by which name, with its help and its labels.
 import type { BackendCounters, PoolCounters, PoolStats } from "../data/pool_stats.ts";
-import type { ClientCounters, IpcCounters, ServerCounters, WireCounters } from "../data/counters.ts";
+import type {
+  ClientCounters,
+  IpcCounters,
+  ServerCounters,
+  WireCounters,
+} from "../data/counters.ts";
 import type { DurationStats } from "../data/duration_histogram.ts";
 import type { ClientStats, IpcStats, ServerStats, Stats, WireStats } from "../data/snapshots.ts";
 
@@ -19,7 +24,12 @@ export interface MetricSink {
   /** Durations, in seconds. */
   histogram(name: string, help: string, labels: Labels, value: DurationStats): void;
   /** Which one of `states` holds. */
-  state(name: string, help: string, labels: Labels, value: { now: string; all: readonly string[] }): void;
+  state(
+    name: string,
+    help: string,
+    labels: Labels,
+    value: { now: string; all: readonly string[] },
+  ): void;
 }
 
 /** Name without `parley_` and `_total`, and what it counts. */
@@ -27,7 +37,10 @@ type Metric = readonly [name: string, help: string];
 
 /** Counters of all kinds of snapshots, and their metrics: what has one name counts the same. */
 export const COUNTERS: Readonly<
-  Record<keyof ServerCounters | keyof ClientCounters | keyof WireCounters | keyof IpcCounters, Metric>
+  Record<
+    keyof ServerCounters | keyof ClientCounters | keyof WireCounters | keyof IpcCounters,
+    Metric
+  >
 > = {
   bytesIn: ["received_bytes", "Bytes received"],
   bytesOut: ["sent_bytes", "Bytes sent"],
@@ -45,11 +58,20 @@ export const COUNTERS: Readonly<
   connectionsReplaced: ["connections_replaced", "Handshakes cut to make room for newer ones"],
   handshakeFailures: ["handshake_failures", "Handshakes that failed"],
   handshakeTimeouts: ["handshake_timeouts", "Handshakes that ran out of time"],
-  connectionsLost: ["connections_lost", "Connections that were set up and whose peer vanished or broke off"],
-  idleTimeouts: ["idle_timeouts", "Connections ended because nothing came, or a message was never finished"],
+  connectionsLost: [
+    "connections_lost",
+    "Connections that were set up and whose peer vanished or broke off",
+  ],
+  idleTimeouts: [
+    "idle_timeouts",
+    "Connections ended because nothing came, or a message was never finished",
+  ],
   slowConsumers: ["slow_consumers", "Connections ended because the peer did not read"],
   framingErrors: ["framing_errors", "Connections ended because the peer's bytes were no messages"],
-  protocolErrors: ["protocol_errors", "Connections ended because the other side broke the protocol"],
+  protocolErrors: [
+    "protocol_errors",
+    "Connections ended because the other side broke the protocol",
+  ],
   handlerErrors: ["handler_errors", "Handlers that threw an error of their own"],
   rateLimitPauses: ["rate_limit_pauses", "Times that a reader was paused by a rate limit"],
   rateLimitDrops: [
@@ -148,7 +170,12 @@ function writeState(sink: MetricSink, labels: Labels, stats: Stats): void {
     const help = "Time until the first of the certificates in force ends, below zero after that";
     sink.gauge("certificate_remaining_seconds", help, labels, stats.certificate.remainingMs / 1000);
   }
-  sink.gauge("start_time_seconds", "When it began, since the epoch", labels, stats.startedAtMs / 1000);
+  sink.gauge(
+    "start_time_seconds",
+    "When it began, since the epoch",
+    labels,
+    stats.startedAtMs / 1000,
+  );
 }
 
 function writeServer(sink: MetricSink, labels: Labels, stats: ServerStats): void {
@@ -204,7 +231,12 @@ function writePool(sink: MetricSink, labels: Labels, stats: PoolStats): void {
   }
   for (const backend of stats.backends) {
     const own = { ...labels, backend: backend.name };
-    sink.gauge("pool_backend_up", "Whether the backend gets work", own, backend.state === "ready" ? 1 : 0);
+    sink.gauge(
+      "pool_backend_up",
+      "Whether the backend gets work",
+      own,
+      backend.state === "ready" ? 1 : 0,
+    );
     for (const use of LINKS) {
       sink.gauge("pool_connections", "Connections, by what they do", { ...own, use }, backend[use]);
     }
@@ -223,7 +255,12 @@ function writeConnections(
 ): void {
   sink.gauge("connections", "Connections that are open", labels, now.open);
   if (now.pending === undefined) return;
-  sink.gauge("connections_pending", "Connections whose handshake has not finished", labels, now.pending);
+  sink.gauge(
+    "connections_pending",
+    "Connections whose handshake has not finished",
+    labels,
+    now.pending,
+  );
 }
 
 /** Refusals are counted by reason where the reasons are known: their sum would count them twice. */
@@ -238,8 +275,9 @@ function writeCounters(
   for (const [counter, [name, help]] of entries(COUNTERS)) {
     const value = overall[counter];
     if (value === undefined) continue;
-    if (counter !== "connectionsRefused" || refusedBy === undefined) sink.counter(name, help, labels, value);
-    else {
+    if (counter !== "connectionsRefused" || refusedBy === undefined) {
+      sink.counter(name, help, labels, value);
+    } else {
       for (const [reason, count] of Object.entries(refusedBy)) {
         sink.counter(name, help, { ...labels, reason }, count);
       }
@@ -253,7 +291,8 @@ function writeHandshakes(sink: MetricSink, labels: Labels, stats: ServerStats | 
 }
 
 function writeRequests(sink: MetricSink, labels: Labels, stats: ServerStats | IpcStats): void {
-  const help = "Time from a message's or a query's arrival to what its handler sent next, or to its return";
+  const help =
+    "Time from a message's or a query's arrival to what its handler sent next, or to its return";
   sink.histogram("request_duration_seconds", help, labels, stats.requests);
 }
 

@@ -39,7 +39,9 @@ export function openMetrics(
   options: OpenMetricsOptions = {},
 ): string {
   const families = new Families();
-  for (const [name, stats] of Object.entries(byName(snapshots))) writeMetrics(families, name, stats);
+  for (const [name, stats] of Object.entries(byName(snapshots))) {
+    writeMetrics(families, name, stats);
+  }
   return families.text(options.format ?? "openmetrics");
 }
 
@@ -114,7 +116,12 @@ class Families implements MetricSink {
     samples.push(["_count", labels, value.count], ["_sum", labels, value.sumMs / 1000]);
   }
 
-  state(name: string, help: string, labels: Labels, value: { now: string; all: readonly string[] }): void {
+  state(
+    name: string,
+    help: string,
+    labels: Labels,
+    value: { now: string; all: readonly string[] },
+  ): void {
     const { samples } = this.#family("state", name, help);
     for (const state of value.all) {
       samples.push(["", { ...labels, [`parley_${name}`]: state }, state === value.now ? 1 : 0]);
@@ -151,7 +158,10 @@ function labelText(labels: Labels): string {
 }
 
 function escape(text: string): string {
-  return text.toWellFormed().replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+  return text.toWellFormed().replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll(
+    "\n",
+    "\\n",
+  );
 }
 
 /** A number as OpenMetrics wants bounds: with a point. */

@@ -115,7 +115,11 @@ export interface ReportOptions {
 }
 
 /** Brings a snapshot into the one shape. */
-export function reportOf(name: string, stats: Stats, { before, maxLinks }: ReportOptions): SourceSnapshot {
+export function reportOf(
+  name: string,
+  stats: Stats,
+  { before, maxLinks }: ReportOptions,
+): SourceSnapshot {
   const own = partsOf(stats);
   const { overall } = own;
   const earlier = before !== undefined && "handshakes" in before ? before.handshakes : undefined;
@@ -136,7 +140,9 @@ export function reportOf(name: string, stats: Stats, { before, maxLinks }: Repor
       null,
     ),
     overall,
-    days: "days" in stats ? stats.days.map(({ day, counters }) => ({ day, counters: { ...counters } })) : [],
+    days: "days" in stats
+      ? stats.days.map(({ day, counters }) => ({ day, counters: { ...counters } }))
+      : [],
     refusals: { ...chosen(overall, REFUSALS), ...withoutZeros(own.refusedBy) },
     errors: errorsOf(own),
     links: busiest(own.links, maxLinks),
@@ -148,7 +154,9 @@ export function reportOf(name: string, stats: Stats, { before, maxLinks }: Repor
  * not ended.
  */
 export function isReady(stats: Stats): boolean {
-  if ("certificate" in stats && stats.certificate !== undefined && stats.certificate.remainingMs < 0) {
+  if (
+    "certificate" in stats && stats.certificate !== undefined && stats.certificate.remainingMs < 0
+  ) {
     return false;
   }
   return stats.state === "listening" || stats.state === "connected" || stats.state === "open";
@@ -280,7 +288,9 @@ function errorsOf({ overall, failedBy }: Parts): Record<string, number> {
   const { handshakeFailures, ...others } = chosen(overall, ERRORS);
   if (handshakeFailures === undefined) return others;
   if (failedBy === undefined) return { handshakeFailures, ...others };
-  const reasons = Object.entries(failedBy).map(([reason, count]) => [`handshake: ${reason}`, count]);
+  const reasons = Object.entries(failedBy).map((
+    [reason, count],
+  ) => [`handshake: ${reason}`, count]);
   return { ...Object.fromEntries(reasons), ...others };
 }
 

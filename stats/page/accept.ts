@@ -31,7 +31,9 @@ interface MediaRange {
  * assertEquals(metricsFormat(undefined), "prometheus");
  * ```
  */
-export function metricsFormat(accept: string | undefined): NonNullable<OpenMetricsOptions["format"]> {
+export function metricsFormat(
+  accept: string | undefined,
+): NonNullable<OpenMetricsOptions["format"]> {
   const ranges = (accept ?? "").toLowerCase().split(",").map(rangeOf);
   const named = ranges.filter(({ type, version }) =>
     type === "application/openmetrics-text" && VERSIONS.includes(version)

@@ -54,7 +54,8 @@ export function requestsOf(stats: Stats): DurationStats | null {
  * @param maxListed Calls and peers that are listed, at most
  */
 export function detailsOf(stats: Stats, maxListed: number): SourceDetails {
-  const { recentErrors = [], calls = [], trafficByName = [], sessions = [] } = stats as DetailedStats;
+  const { recentErrors = [], calls = [], trafficByName = [], sessions = [] } =
+    stats as DetailedStats;
   const offers = sessions.filter(({ offers = [] }) => offers.length > 0).slice(0, maxListed);
   const bytes = ({ bytesIn, bytesOut }: WireNameStats) => bytesIn + bytesOut;
   return {
@@ -66,6 +67,9 @@ export function detailsOf(stats: Stats, maxListed: number): SourceDetails {
       names: offers.slice(0, MAX_OFFERS),
       count: offers.length,
     })),
-    trafficByName: trafficByName.toSorted((left, right) => bytes(right) - bytes(left)).slice(0, maxListed),
+    trafficByName: trafficByName.toSorted((left, right) => bytes(right) - bytes(left)).slice(
+      0,
+      maxListed,
+    ),
   };
 }

@@ -54,11 +54,15 @@ export class HttpServer {
   listen(): Promise<Address> {
     const { hostname, port } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Address>();
-    this.#server.on("error", (cause) => reject(listenFault({ transport: "tcp", hostname, port }, cause)));
+    this.#server.on(
+      "error",
+      (cause) => reject(listenFault({ transport: "tcp", hostname, port }, cause)),
+    );
     this.#server.listen(port, hostname, () => {
       const bound = this.#server.address();
-      if (bound === null || typeof bound === "string") reject(new TypeError("Cannot tell the address"));
-      else resolve({ transport: "tcp", hostname: bound.address, port: bound.port });
+      if (bound === null || typeof bound === "string") {
+        reject(new TypeError("Cannot tell the address"));
+      } else resolve({ transport: "tcp", hostname: bound.address, port: bound.port });
     });
     this.setReferenced(this.#referenced);
     return promise;
@@ -67,7 +71,9 @@ export class HttpServer {
   /** Whether it keeps the process alive. */
   setReferenced(referenced: boolean): void {
     this.#referenced = referenced;
-    for (const handle of [this.#server, ...this.#sockets]) referenced ? handle.ref() : handle.unref();
+    for (const handle of [this.#server, ...this.#sockets]) {
+      referenced ? handle.ref() : handle.unref();
+    }
   }
 
   /** Stops to listen and cuts every connection; resolves when the descriptors are free. */

@@ -99,7 +99,10 @@ export function resolveServeStats(options: ServeStatsOptions): ResolvedServeStat
   checkInteger(ACTION, "intervalMs", intervalMs, 100, 60_000);
   checkInteger(ACTION, "maxListed", maxListed, 0, 65_536);
   if (isReady !== undefined) checkFunction(ACTION, "isReady", isReady);
-  if (!Array.isArray(allowedHosts) || allowedHosts.some((host) => typeof host !== "string" || host === "")) {
+  if (
+    !Array.isArray(allowedHosts) ||
+    allowedHosts.some((host) => typeof host !== "string" || host === "")
+  ) {
     throw new TypeError(`${ACTION}: "allowedHosts" must be a list of names`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {

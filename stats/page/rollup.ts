@@ -36,7 +36,11 @@ export class Rollup {
 
   /** @param options `maxRows`: rows that are kept, the last ones */
   constructor(
-    options: { readonly stepMs: number; readonly maxRows: number; readonly columns: readonly RollupColumn[] },
+    options: {
+      readonly stepMs: number;
+      readonly maxRows: number;
+      readonly columns: readonly RollupColumn[];
+    },
   ) {
     this.stepMs = options.stepMs;
     this.#maxRows = options.maxRows;

@@ -17,7 +17,8 @@ import { STYLE } from "./style.ts";
 /** Headers of every answer: nothing from elsewhere, nothing kept, nothing guessed, no other site's frames. */
 const HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
@@ -179,7 +180,9 @@ export class Routes {
   #report(size: ReportSize): StatsReport {
     const { title, isReady } = this.#options;
     const report = this.#sampler().report(title, true, size);
-    const ready = isReady === undefined ? report.sources.every((source) => source.ready) : saysYes(isReady);
+    const ready = isReady === undefined
+      ? report.sources.every((source) => source.ready)
+      : saysYes(isReady);
     return { ...report, ready };
   }
 }

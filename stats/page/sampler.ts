@@ -3,7 +3,14 @@ import { TokenBucket } from "../../collections/token_bucket.ts";
 import type { Stats } from "../data/snapshots.ts";
 import type { StatsSource } from "./options.ts";
 import { Rollup } from "./rollup.ts";
-import { type ReportSize, ROW_NAMES, type SourceReport, SourceTrack, type Span, SPANS } from "./track.ts";
+import {
+  type ReportSize,
+  ROW_NAMES,
+  type SourceReport,
+  SourceTrack,
+  type Span,
+  SPANS,
+} from "./track.ts";
 
 /** Samples that are kept: five minutes of one each second. */
 const MAX_SAMPLES = 300;
@@ -68,7 +75,10 @@ export interface HistoryReport {
   /** Rows of the process, the oldest first. */
   readonly process: readonly (readonly number[])[];
   /** Rows of each source, the oldest first. */
-  readonly sources: readonly { readonly name: string; readonly rows: readonly (readonly number[])[] }[];
+  readonly sources: readonly {
+    readonly name: string;
+    readonly rows: readonly (readonly number[])[];
+  }[];
 }
 
 /** Columns of the longer histories of the process. */
@@ -211,7 +221,11 @@ export class Sampler {
 
   #processSample(): ProcessSample {
     const residentBytes = Deno.memoryUsage().rss;
-    return { atMs: this.#takenAtMs, eventLoopDelayMs: Math.round(this.#delayMs * 10) / 10, residentBytes };
+    return {
+      atMs: this.#takenAtMs,
+      eventLoopDelayMs: Math.round(this.#delayMs * 10) / 10,
+      residentBytes,
+    };
   }
 
   #measureDelay(): void {

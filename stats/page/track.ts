@@ -76,7 +76,14 @@ export interface ReportSize {
   readonly maxSamples: number;
 }
 
-const NO_RATES: Rates = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, opened: 0, failed: 0 };
+const NO_RATES: Rates = {
+  bytesIn: 0,
+  bytesOut: 0,
+  messagesIn: 0,
+  messagesOut: 0,
+  opened: 0,
+  failed: 0,
+};
 
 /** Columns of the longer histories; those of request times are computed over the whole step. */
 const COLUMNS = [
@@ -138,10 +145,15 @@ export class SourceTrack {
   /** The last snapshot. */
   stats: Stats;
   readonly #history: SourceSample[] = [];
-  readonly #spans: Readonly<Record<Span, History>> = { hour: new History("hour"), day: new History("day") };
+  readonly #spans: Readonly<Record<Span, History>> = {
+    hour: new History("hour"),
+    day: new History("day"),
+  };
   #rates: Rates = NO_RATES;
   /** Sample before the last, for rates. */
-  #before: { readonly stats: Stats; readonly report: SourceSnapshot; readonly atMs: number } | null = null;
+  #before:
+    | { readonly stats: Stats; readonly report: SourceSnapshot; readonly atMs: number }
+    | null = null;
 
   constructor(name: string, source: StatsSource) {
     this.name = name;
@@ -200,7 +212,8 @@ export function ratesOf(before: SourceSnapshot, now: SourceSnapshot, spanMs: num
     return spanMs <= 0 ? 0 : Math.round(Math.max(0, sum(now) - sum(before)) * 10_000 / spanMs) / 10;
   };
   const failures = ({ errors, refusals }: SourceSnapshot) =>
-    Object.values(errors).reduce((a, b) => a + b, 0) + Object.values(refusals).reduce((a, b) => a + b, 0);
+    Object.values(errors).reduce((a, b) => a + b, 0) +
+    Object.values(refusals).reduce((a, b) => a + b, 0);
   return {
     bytesIn: perSecond("bytesIn"),
     bytesOut: perSecond("bytesOut"),

@@ -4,7 +4,12 @@ import type * as Api from "@opentelemetry/api";
 import { chosenCode, errorCode } from "../data/error_codes.ts";
 import type { Address, TlsInfo } from "../../net/transport/transport.ts";
 import { formatTraceContext, type TraceContext, type TraceParts } from "./trace_context.ts";
-import { createMetering, type DurationName, type Labels, type Metering } from "./telemetry_metrics.ts";
+import {
+  createMetering,
+  type DurationName,
+  type Labels,
+  type Metering,
+} from "./telemetry_metrics.ts";
 
 export type { DurationName, Labels } from "./telemetry_metrics.ts";
 export { observeCounters } from "./telemetry_metrics.ts";
@@ -94,7 +99,9 @@ function inspect(api: typeof Api): void {
   }
   const metered = meters.getMeter(SCOPE) !== api.createNoopMeter();
   on = traced || metered;
-  const metering = known?.meters === meters ? known.metering : createMetering(meters.getMeter(SCOPE));
+  const metering = known?.meters === meters
+    ? known.metering
+    : createMetering(meters.getMeter(SCOPE));
   providers = { api, traced, metered, meters, tracers, tracer: tracers.getTracer(SCOPE), metering };
 }
 
@@ -158,7 +165,12 @@ export class Measured {
       this.#span.setStatus({ code: api.SpanStatusCode.ERROR });
     }
     if (duration !== undefined) {
-      metering.record(duration, (performance.now() - this.#startMs) / 1000, this.#labels, this.#context);
+      metering.record(
+        duration,
+        (performance.now() - this.#startMs) / 1000,
+        this.#labels,
+        this.#context,
+      );
     }
     this.#span.end();
   }
@@ -214,7 +226,10 @@ export function peerDetails(address: Address): Labels {
 export function tlsLabels(tls: TlsInfo | undefined): Labels {
   if (tls === undefined) return {};
   const version = /^TLSv(\d(?:\.\d)?)$/.exec(tls.protocol ?? "")?.[1];
-  return { "tls.protocol.name": "tls", ...version !== undefined && { "tls.protocol.version": version } };
+  return {
+    "tls.protocol.name": "tls",
+    ...version !== undefined && { "tls.protocol.version": version },
+  };
 }
 
 function remoteContext(api: typeof Api, parent: TraceParts | undefined): Api.Context {

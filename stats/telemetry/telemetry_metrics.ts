@@ -30,13 +30,20 @@ interface Instrument {
 }
 
 const INSTRUMENTS = {
-  "parley.connection.active": { now: true, unit: "{connection}", description: "Connections that are open" },
+  "parley.connection.active": {
+    now: true,
+    unit: "{connection}",
+    description: "Connections that are open",
+  },
   "parley.connection.opened": { unit: "{connection}", description: "Connections that came up" },
   "parley.connection.closed": {
     unit: "{connection}",
     description: "Connections that were up and have ended",
   },
-  "parley.connection.failed": { unit: "{connection}", description: "Connections that did not come up" },
+  "parley.connection.failed": {
+    unit: "{connection}",
+    description: "Connections that did not come up",
+  },
   "parley.connection.cut": {
     unit: "{connection}",
     description: "Connections ended for what the peer did, or lost",
@@ -48,8 +55,14 @@ const INSTRUMENTS = {
     description: "Handlers of connections that threw an error of their own",
   },
   "parley.stream.active": { now: true, unit: "{stream}", description: "Streams that are not over" },
-  "parley.stream.opened": { unit: "{stream}", description: "Streams that were opened, by either side" },
-  "parley.stream.refused": { unit: "{stream}", description: "Streams of the peer that were reset at once" },
+  "parley.stream.opened": {
+    unit: "{stream}",
+    description: "Streams that were opened, by either side",
+  },
+  "parley.stream.refused": {
+    unit: "{stream}",
+    description: "Streams of the peer that were reset at once",
+  },
   "parley.stream.reset": { unit: "{stream}", description: "Streams that the peer reset" },
   "parley.certificate.remaining": {
     now: true,
@@ -155,7 +168,9 @@ function addUp(sums: Record<string, number>, reading: Reading, { now }: { now: b
     if (series === undefined || typeof value !== "number") continue;
     const instrument: Instrument = INSTRUMENTS[series[0]];
     if (!now && instrument.now === true) continue;
-    sums[name] = instrument.least ? Math.min(sums[name] ?? Infinity, value) : (sums[name] ?? 0) + value;
+    sums[name] = instrument.least
+      ? Math.min(sums[name] ?? Infinity, value)
+      : (sums[name] ?? 0) + value;
   }
 }
 
@@ -176,14 +191,20 @@ export function createMetering(meter: Api.Meter): Metering {
       : meter.createObservableCounter(name, { unit, description });
     instruments.set(name as InstrumentName, made);
   }
-  meter.addBatchObservableCallback((result) => observeAll(instruments, result), [...instruments.values()]);
+  meter.addBatchObservableCallback((result) => observeAll(instruments, result), [
+    ...instruments.values(),
+  ]);
   const durations = new Map<DurationName, Api.Histogram>();
   return {
     record: (name, seconds, labels, context) => {
       let histogram = durations.get(name);
       if (histogram === undefined) {
         const advice = { explicitBucketBoundaries: BOUNDS };
-        histogram = meter.createHistogram(name, { unit: "s", description: DURATIONS[name], advice });
+        histogram = meter.createHistogram(name, {
+          unit: "s",
+          description: DURATIONS[name],
+          advice,
+        });
         durations.set(name, histogram);
       }
       histogram.record(seconds, labels, context);

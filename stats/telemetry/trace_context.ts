@@ -84,7 +84,9 @@ export function readTraceContext(
   carrier: { readonly traceparent?: unknown; readonly tracestate?: unknown },
 ): TraceParts | undefined {
   const { traceparent, tracestate } = carrier;
-  if (typeof traceparent !== "string" || traceparent.length > MAX_TRACEPARENT_LENGTH) return undefined;
+  if (typeof traceparent !== "string" || traceparent.length > MAX_TRACEPARENT_LENGTH) {
+    return undefined;
+  }
   const match = TRACEPARENT.exec(traceparent);
   if (match === null) return undefined;
   const [, version = "", traceId = "", spanId = "", flags = "", more] = match;
@@ -96,7 +98,9 @@ export function readTraceContext(
 
 /** Bytes for where there is no object to put it in: traceparent, and behind a line feed the tracestate. */
 export function encodeTraceContext({ traceparent, tracestate }: TraceContext): Uint8Array {
-  return new TextEncoder().encode(tracestate === undefined ? traceparent : `${traceparent}\n${tracestate}`);
+  return new TextEncoder().encode(
+    tracestate === undefined ? traceparent : `${traceparent}\n${tracestate}`,
+  );
 }
 
 /** Reads {@linkcode encodeTraceContext}; `undefined` for all that is no trace context. */
@@ -114,5 +118,6 @@ export function decodeTraceContext(bytes: Uint8Array): TraceParts | undefined {
 export const MAX_TRACE_CONTEXT_BYTES: number = MAX_TRACEPARENT_LENGTH + 1 + MAX_TRACESTATE_LENGTH;
 
 function isTracestate(value: unknown): value is string {
-  return typeof value === "string" && value.length <= MAX_TRACESTATE_LENGTH && PRINTABLE.test(value);
+  return typeof value === "string" && value.length <= MAX_TRACESTATE_LENGTH &&
+    PRINTABLE.test(value);
 }

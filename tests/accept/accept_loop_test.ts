@@ -73,7 +73,12 @@ Deno.test("acceptLoop() waits twice as long after each fault in a row, and at mo
 });
 
 Deno.test("acceptLoop() starts over with short waits once a connection was accepted", async () => {
-  const steps = [...outOfDescriptors(6), "connection", ...outOfDescriptors(3), "connection"] as const;
+  const steps = [
+    ...outOfDescriptors(6),
+    "connection",
+    ...outOfDescriptors(3),
+    "connection",
+  ] as const;
   const { waits, admitted } = await run(steps);
   assertEquals(waits.slice(6), [5, 10, 20]);
   assertEquals(admitted, 2);

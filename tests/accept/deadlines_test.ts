@@ -23,7 +23,10 @@ Deno.test("Deadlines gives work that begins later its whole time", async () => {
   deadlines.add("later", second);
   await until("both are late", () => lateAtMs.size === 2);
   // Timers of the platform count whole milliseconds.
-  assertEquals([lateAtMs.get("early")! - began >= 59, lateAtMs.get("later")! - second >= 59], [true, true]);
+  assertEquals([lateAtMs.get("early")! - began >= 59, lateAtMs.get("later")! - second >= 59], [
+    true,
+    true,
+  ]);
 });
 
 Deno.test("Deadlines makes one timer for work of one moment, and leaves none behind", () => {

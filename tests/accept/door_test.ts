@@ -33,7 +33,12 @@ class TestListener implements Listener {
       state.refused = true;
       near.close();
     };
-    const incoming = { localAddr: HERE, remoteAddr: PEER, open: () => Promise.resolve(near), refuse };
+    const incoming = {
+      localAddr: HERE,
+      remoteAddr: PEER,
+      open: () => Promise.resolve(near),
+      refuse,
+    };
     if (this.#waiter === null) this.#arrivals.push(incoming);
     this.#waiter?.resolve(incoming);
     this.#waiter = null;

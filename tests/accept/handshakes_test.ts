@@ -1,7 +1,8 @@
 // Tests of handshakes: who is punished for one that came to nothing, and who is not.
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { ClosedError, TlsError } from "../../errors.ts";
-import { Admission, type RefusalReason, type Ticket } from "../../limits/admission.ts";
+import { Admission, type RefusalReason } from "../../limits/admission.ts";
+import type { Ticket } from "../../limits/ticket.ts";
 import { Penalties } from "../../limits/penalties.ts";
 import { handshakeFault, HangUp } from "../../net/transport/faults.ts";
 import { memoryPair } from "../../net/transport/transport.ts";
@@ -17,7 +18,12 @@ const ADDRESS: Address = { transport: "tcp", hostname: SOURCE, port: 1 };
 
 /** A connection whose handshake does what `open` does. */
 function incomingOf(open: (signal: AbortSignal) => Promise<Transport>): Incoming {
-  return { localAddr: ADDRESS, remoteAddr: ADDRESS, open: ({ signal }) => open(signal), refuse() {} };
+  return {
+    localAddr: ADDRESS,
+    remoteAddr: ADDRESS,
+    open: ({ signal }) => open(signal),
+    refuse() {},
+  };
 }
 
 /** A client that says nothing: its handshake lasts until it is ended. */
@@ -36,7 +42,9 @@ interface BenchOptions {
 }
 
 /** Handshakes of one server, and what came of them. */
-function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false }: BenchOptions = {}) {
+function bench(
+  { timeoutMs = 60_000, isInstant = false, isRefused = () => false }: BenchOptions = {},
+) {
   const penalties = new Penalties({ graceMs: 0 });
   const admission = new Admission<AbortController>({}, { penalties });
   const counters = { connectionsReplaced: 0, handshakeFailures: 0, handshakeTimeouts: 0 };
@@ -52,7 +60,10 @@ function bench({ timeoutMs = 60_000, isInstant = false, isRefused = () => false 
     },
     discard: (transport) => transport.close(),
   };
-  const handshakes = new Handshakes(admission, penalties, { counters, handshakes: new DurationHistogram() }, {
+  const handshakes = new Handshakes(admission, penalties, {
+    counters,
+    handshakes: new DurationHistogram(),
+  }, {
     handshake,
     timeoutMs,
     stopping: stopping.signal,
@@ -160,7 +171,9 @@ Deno.test("Handshakes hand over the transport of a handshake that succeeds", asy
 
 Deno.test("Handshakes pay off for a good one what a failed one owed, unless it was refused in order", async () => {
   const refused: Incoming[] = [];
-  const { handshakes, admit, owedMs } = bench({ isRefused: (incoming) => refused.includes(incoming) });
+  const { handshakes, admit, owedMs } = bench({
+    isRefused: (incoming) => refused.includes(incoming),
+  });
   const error = new TlsError("ERR_TLS_HANDSHAKE", "Cannot finish the TLS handshake: it is no TLS");
   const early = [admit(), admit()];
   await handshakes.finish(incomingOf(() => Promise.reject(error)), admit());
@@ -192,7 +205,10 @@ Deno.test("Handshakes that are none make no timer and no controller", async () =
         made.push("controller");
       }
     };
-    assertStrictEquals(await handshakes.finish(incomingOf(() => Promise.resolve(near)), admit()), near);
+    assertStrictEquals(
+      await handshakes.finish(incomingOf(() => Promise.resolve(near)), admit()),
+      near,
+    );
   } finally {
     Object.assign(globalThis, { setTimeout, AbortController });
   }
@@ -202,7 +218,10 @@ Deno.test("Handshakes that are none make no timer and no controller", async () =
 });
 
 /** A connection of a balancer, which says that it stands for `hostname`. */
-function proxied(hostname: string, identify?: () => Promise<void>): Incoming & { refused: boolean } {
+function proxied(
+  hostname: string,
+  identify?: () => Promise<void>,
+): Incoming & { refused: boolean } {
   let remoteAddr = ADDRESS;
   return {
     refused: false,

@@ -17,9 +17,15 @@ Deno.test("resolveListen() fills in defaults", () => {
 Deno.test("resolveListen() checks each option, and names what was tried", () => {
   const cases: [ListenGiven, string][] = [
     [{ path: "" }, 'Cannot mount: "path" must be the path of a unix socket, got ""'],
-    [{ path: "/run/a", port: 1 }, 'Cannot mount: "path" excludes "hostname", "port" and "reusePort"'],
+    [
+      { path: "/run/a", port: 1 },
+      'Cannot mount: "path" excludes "hostname", "port" and "reusePort"',
+    ],
     [{ mode: 0o600 }, 'Cannot mount: "mode" needs a "path": a TCP port has no permissions'],
-    [{ path: "/run/a", mode: 0o1000 }, 'Cannot mount: "mode" must be 0 to 511, current value is 512'],
+    [
+      { path: "/run/a", mode: 0o1000 },
+      'Cannot mount: "mode" must be 0 to 511, current value is 512',
+    ],
     [{ hostname: "" }, 'Cannot mount: "hostname" must be a name or an address, got ""'],
     [{ port: 65536 }, 'Cannot mount: "port" must be 0 to 65535, current value is 65536'],
     [{ port: -1 }, 'Cannot mount: "port" must be 0 to 65535, current value is -1'],

@@ -25,7 +25,10 @@ Deno.test("Listening.open() leaves nothing open where the port is taken", async 
   const { signal } = new AbortController();
   const plan = { where: { port }, tls: certificate, listenOptions: {} };
   // The watch of the certificate's end is a timer: the test fails if it were left.
-  await assertRejects(() => Listening.open(plan, { signal, onCertificateError() {} }), AddressError);
+  await assertRejects(
+    () => Listening.open(plan, { signal, onCertificateError() {} }),
+    AddressError,
+  );
 });
 
 Deno.test("Listening.open() rejects with the reason of its signal, whenever it aborts", async () => {

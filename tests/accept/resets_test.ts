@@ -81,13 +81,19 @@ Deno.test({
 });
 
 Deno.test({
-  name: "listenIpc() over TCP has nothing to complain of clients that reset before they are accepted",
+  name:
+    "listenIpc() over TCP has nothing to complain of clients that reset before they are accepted",
   ignore: !linux,
   async fn() {
     const warnings: string[] = [];
     const warn = (text: string) => void warnings.push(text);
     const logger = { ...quiet, warn, error: warn };
-    const channel = { name: "resets", transport: "tcp" as const, secret: SecretKey.generate(), logger };
+    const channel = {
+      name: "resets",
+      transport: "tcp" as const,
+      secret: SecretKey.generate(),
+      logger,
+    };
     await using server = await listenIpc({ ...channel, port: 0, onQuery: (data) => data });
     resetBeforeAccept(portOf(server), 10);
     await using client = await connectIpc({ ...channel, port: portOf(server) });

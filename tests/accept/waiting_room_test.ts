@@ -1,6 +1,7 @@
 // Tests of connections that wait because their source has too many handshakes under way.
 import { assertEquals } from "@std/assert";
-import { Admission, type RefusalReason, type Ticket } from "../../limits/admission.ts";
+import { Admission, type RefusalReason } from "../../limits/admission.ts";
+import type { Ticket } from "../../limits/ticket.ts";
 import type { Incoming, Listener, Transport } from "../../net/transport/transport.ts";
 import { acceptLoop } from "../../accept/accept_loop.ts";
 import { WaitingRoom } from "../../accept/waiting_room.ts";
@@ -118,7 +119,10 @@ Deno.test("acceptLoop() lets other sources in while one has to wait for its hand
 });
 
 Deno.test("acceptLoop() counts a balancer's connection for no source until its header has been read", async () => {
-  const admission = new Admission<AbortController>({ maxPendingPerSource: 1, pendingDrop: "newest" });
+  const admission = new Admission<AbortController>({
+    maxPendingPerSource: 1,
+    pendingDrop: "newest",
+  });
   const arrivals: (Incoming | null)[] = [1, 2, 3].map(() => ({
     ...incomingFrom("192.0.2.7"),
     identify: () => Promise.resolve(),

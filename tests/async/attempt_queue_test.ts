@@ -30,7 +30,11 @@ Deno.test("AttemptQueue ends a wait by its time, its signal, and what its attemp
   const never = { clock, attempt: () => undefined, timeout };
   const late = assertRejects(() => queue.wait({ timeoutMs: 5 }, never), Error, "late after 5 ms");
   const controller = new AbortController();
-  const aborted = assertRejects(() => queue.wait({ signal: controller.signal }, never), Error, "enough");
+  const aborted = assertRejects(
+    () => queue.wait({ signal: controller.signal }, never),
+    Error,
+    "enough",
+  );
   await clock.advance(5);
   await late;
   controller.abort(new Error("enough"));

@@ -2,7 +2,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { settle } from "../support/simulation/memory_connections.ts";
-import { Backoff, nextDelay, type ReconnectInfo, type ReconnectOptions } from "../../async/backoff.ts";
+import {
+  Backoff,
+  nextDelay,
+  type ReconnectInfo,
+  type ReconnectOptions,
+} from "../../async/backoff.ts";
 
 const ERROR = new Error("refused");
 
@@ -23,11 +28,17 @@ Deno.test("nextDelay() stays within its bounds for any attempt and any bounds", 
   const bound = fc.integer({ min: 1, max: 2 ** 31 - 1 });
   const random = fc.double({ min: 0, max: ALMOST_ONE, noNaN: true });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 1e6 }), random, bound, bound, (attempt, draw, one, other) => {
-      const [minDelayMs, maxDelayMs] = one < other ? [one, other] : [other, one];
-      const delayMs = nextDelay(attempt, draw, { minDelayMs, maxDelayMs });
-      assert(delayMs >= minDelayMs && delayMs <= maxDelayMs);
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 1e6 }),
+      random,
+      bound,
+      bound,
+      (attempt, draw, one, other) => {
+        const [minDelayMs, maxDelayMs] = one < other ? [one, other] : [other, one];
+        const delayMs = nextDelay(attempt, draw, { minDelayMs, maxDelayMs });
+        assert(delayMs >= minDelayMs && delayMs <= maxDelayMs);
+      },
+    ),
   );
 });
 
@@ -59,7 +70,13 @@ Deno.test("Backoff starts over after a link that was of use, however short it wa
     if (wasUsed) backoff.used();
     return backoff.failed(ERROR, 1, 0.5);
   };
-  assertEquals([lose(false), lose(false), lose(true), lose(false), lose(true)], [150, 250, 150, 250, 150]);
+  assertEquals([lose(false), lose(false), lose(true), lose(false), lose(true)], [
+    150,
+    250,
+    150,
+    250,
+    150,
+  ]);
   assertEquals(backoff.attempts, 1);
 });
 
@@ -77,7 +94,11 @@ Deno.test("Backoff counts attempts that failed for maxAttempts, and no link that
 
 Deno.test("Backoff refuses an async policy, whose rejection then ends no process", async () => {
   const asynchronous = () => Promise.reject(new Error("Later")) as unknown as number;
-  assertThrows(() => new Backoff({ policy: asynchronous }).failed(ERROR, 0, 0), TypeError, "policy");
+  assertThrows(
+    () => new Backoff({ policy: asynchronous }).failed(ERROR, 0, 0),
+    TypeError,
+    "policy",
+  );
   await settle();
 });
 

@@ -1,7 +1,13 @@
 // Tests of deadlines: what ends a wait, what becomes of work that is late, and that nothing stays behind.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError } from "@parley/parley";
-import { DeadlineSignal, endsWithin, timeLeft, unlessAborted, withDeadline } from "../../async/deadline.ts";
+import {
+  DeadlineSignal,
+  endsWithin,
+  timeLeft,
+  unlessAborted,
+  withDeadline,
+} from "../../async/deadline.ts";
 import { pause } from "../../async/pause.ts";
 import { watchWait } from "../../async/wait.ts";
 import { settle, TestClock } from "../support/simulation/test_clock.ts";
@@ -21,7 +27,11 @@ Deno.test("watchWait ends a wait once: by its time, by its signal, or not at all
     ["at the time", () => clock.advance(100), ["late after 100"]],
     ["by the signal", ({ controller }) => controller.abort("enough"), ["enough"]],
     ["by itself", (_, stop) => (stop(), stop(), clock.advance(1000)), []],
-    ["by the signal after the end", ({ controller }, stop) => (stop(), controller.abort("enough")), []],
+    [
+      "by the signal after the end",
+      ({ controller }, stop) => (stop(), controller.abort("enough")),
+      [],
+    ],
   ];
   for (const [name, act, expected] of table) {
     const watched = watchedSignal();
@@ -105,7 +115,10 @@ Deno.test("withDeadline discards what the work makes too late, and does not mind
   const made = Promise.withResolvers<string>();
   const discarded: string[] = [];
   const discard = (each: string) => void discarded.push(each);
-  await assertRejects(() => withDeadline({ timeoutMs: 1, late, discard }, () => made.promise), TimeoutError);
+  await assertRejects(
+    () => withDeadline({ timeoutMs: 1, late, discard }, () => made.promise),
+    TimeoutError,
+  );
   made.resolve("a socket");
   await settle();
   assertEquals(discarded, ["a socket"]);
@@ -127,16 +140,21 @@ Deno.test("unlessAborted discards what comes after the abort, also when the abor
   ][] = [
     ["resolved", (_, resolve) => resolve(1), 1],
     ["aborted", (abort) => abort(), "enough"],
-    ["resolved, and aborted before that was seen", (abort, resolve) => (resolve(1), abort()), "enough"],
+    [
+      "resolved, and aborted before that was seen",
+      (abort, resolve) => (resolve(1), abort()),
+      "enough",
+    ],
     ["aborted, then resolved", (abort, resolve) => (abort(), resolve(1)), "enough"],
   ];
   for (const [name, act, outcome] of table) {
     const watched = watchedSignal();
     const work = Promise.withResolvers<number>();
     const discarded: number[] = [];
-    const result = unlessAborted(work.promise, watched.signal, (made) => discarded.push(made)).catch((
-      error,
-    ) => error);
+    const result = unlessAborted(work.promise, watched.signal, (made) => discarded.push(made))
+      .catch((
+        error,
+      ) => error);
     act(() => watched.controller.abort("enough"), work.resolve);
     assertEquals(await result, outcome, name);
     work.resolve(1);
@@ -173,7 +191,11 @@ Deno.test("DeadlineSignal aborts by its time or by the other signal, until it is
 Deno.test("endsWithin says whether work was done in time, and rejects when it does", async () => {
   assertEquals(await endsWithin(Promise.resolve(), 60_000), true);
   assertEquals(await endsWithin(never, 1), false);
-  await assertRejects(() => endsWithin(Promise.reject(new Error("broken")), 60_000), Error, "broken");
+  await assertRejects(
+    () => endsWithin(Promise.reject(new Error("broken")), 60_000),
+    Error,
+    "broken",
+  );
 });
 
 Deno.test("timeLeft is whole and never less than 1", () => {

@@ -11,7 +11,9 @@ const residentBytes = Deno.memoryUsage().rss;
 function report(error: unknown): void {
   (globalThis as { gc?: () => void }).gc?.();
   const code = (error as { code?: string } | null)?.code ?? null;
-  console.log(`report ${JSON.stringify({ queuedBytes: conn.stats().queuedBytes, code, residentBytes })}`);
+  console.log(
+    `report ${JSON.stringify({ queuedBytes: conn.stats().queuedBytes, code, residentBytes })}`,
+  );
 }
 
 /** Whether a send waits and nothing moves any more. */

@@ -28,8 +28,18 @@ const STAGES: readonly Stage[] = [
   { name: "TLS with every default", backend: "auto", options: {}, backWithinMs: 12_000 },
   // A server on TCP cannot tell a silent client from one that waits for us: the idle timeout ends it.
   { name: "TCP", options: { idleTimeoutMs: 1500 }, backWithinMs: 8000 },
-  { name: "TLS, backend node", backend: "node", options: { handshakeTimeoutMs: 1500 }, backWithinMs: 8000 },
-  { name: "TLS, backend deno", backend: "deno", options: { handshakeTimeoutMs: 1500 }, backWithinMs: null },
+  {
+    name: "TLS, backend node",
+    backend: "node",
+    options: { handshakeTimeoutMs: 1500 },
+    backWithinMs: 8000,
+  },
+  {
+    name: "TLS, backend deno",
+    backend: "deno",
+    options: { handshakeTimeoutMs: 1500 },
+    backWithinMs: null,
+  },
 ];
 
 /** Bytes that are no TLS and no message: at random, or nearly right. */
@@ -42,7 +52,10 @@ async function babble(socket: Deno.TcpConn, i: number): Promise<void> {
     0xff,
     0xff,
   ]];
-  await writeAll(socket, new Uint8Array([...random.pick(starts), ...random.bytes(random.int(1, 300))]));
+  await writeAll(
+    socket,
+    new Uint8Array([...random.pick(starts), ...random.bytes(random.int(1, 300))]),
+  );
 }
 
 /** Garbage clients that keep coming until `signal` aborts. */
@@ -60,7 +73,10 @@ type Aftermath = () => Promise<string>;
 async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<Aftermath> {
   const tls = stage.backend === undefined ? undefined : await identities(stage.backend);
   const server = stack.use(
-    await ServerProcess.start({ mode: "echo", options: stage.options, tls: tls?.server }, tls?.client),
+    await ServerProcess.start(
+      { mode: "echo", options: stage.options, tls: tls?.server },
+      tls?.client,
+    ),
   );
   const crowd = stack.use(new Crowd());
   await server.warmUp();
@@ -68,7 +84,10 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   const calmMs = Math.max(...calm);
   // The last of these rounds may not be gone yet, and a client that asks holds a descriptor.
   const before = server.descriptors + 1;
-  const coming = Promise.all([crowd.join(server.port, SILENT), crowd.join(server.port, GARBAGE, babble)]);
+  const coming = Promise.all([
+    crowd.join(server.port, SILENT),
+    crowd.join(server.port, GARBAGE, babble),
+  ]);
   // Together with 400 others, from a process that makes all of them: no more than its turn.
   const burstMs = await server.goodRound();
   await coming;
@@ -86,7 +105,10 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
   siege.abort();
   await more;
   const ended = performance.now();
-  assert(slowestMs < 5 * allowedMs, `a good client waited ${slowestMs} ms; without the crowd ${calmMs} ms`);
+  assert(
+    slowestMs < 5 * allowedMs,
+    `a good client waited ${slowestMs} ms; without the crowd ${calmMs} ms`,
+  );
   // Were it served behind the silent ones, their deadlines would pass first, one after the other.
   assert(
     burstMs < 2000 + allowedMs,
@@ -109,7 +131,10 @@ async function besiege(stage: Stage, stack: AsyncDisposableStack): Promise<After
       const { pendingNow, connectionsNow } = await server.report();
       return pendingNow === 0 && connectionsNow === 1;
     });
-    await until(`${stage.name}: descriptors are back to ${before}`, () => server.descriptors <= before);
+    await until(
+      `${stage.name}: descriptors are back to ${before}`,
+      () => server.descriptors <= before,
+    );
     await server.goodRound();
     const { handshakeFailures, handshakeTimeouts, idleTimeouts, framingErrors } =
       (await server.report()).overall;

@@ -8,14 +8,23 @@ import { Crowd, identities, ServerProcess } from "./server_process.ts";
 
 const ignore = !hasProcessStats;
 
-for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backend deno", "deno"]] as const) {
+for (
+  const [name, backend] of [["TCP", undefined], ["TLS", "auto"], [
+    "TLS, backend deno",
+    "deno",
+  ]] as const
+) {
   Deno.test({
     name: `serve() over ${name} under ulimit -n 64 recovers after a flood${processStats}`,
     ignore,
     async fn() {
       const tls = backend === undefined ? undefined : await identities(backend);
       await using server = await ServerProcess.start(
-        { mode: "echo", tls: tls?.server, options: { handshakeTimeoutMs: 1000, idleTimeoutMs: 1000 } },
+        {
+          mode: "echo",
+          tls: tls?.server,
+          options: { handshakeTimeoutMs: 1000, idleTimeoutMs: 1000 },
+        },
         tls?.client,
         { maxDescriptors: 64 },
       );
@@ -30,7 +39,10 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
         );
       }
       const began = performance.now();
-      await until("a good client is served", () => server.goodRound().then(() => true, () => false));
+      await until(
+        "a good client is served",
+        () => server.goodRound().then(() => true, () => false),
+      );
       const tookMs = performance.now() - began;
       assert(tookMs < 10_000, `it took ${tookMs} ms`);
       await until(`descriptors are back to ${before}`, () => server.descriptors <= before);
@@ -90,7 +102,10 @@ Deno.test({
     await staysBelow(32 * 2 ** 20, async () => {
       const residentBytes = server.residentBytes;
       await visits(server, 5000, 2);
-      await until("no connection is open", async () => (await server.report()).connectionsNow === 1);
+      await until(
+        "no connection is open",
+        async () => (await server.report()).connectionsNow === 1,
+      );
       residentGrew = server.residentBytes - residentBytes;
       return residentGrew;
     }, 4);
@@ -108,7 +123,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: `serve() over TLS after 300 clients that came and went has the descriptors of before${processStats}`,
+  name:
+    `serve() over TLS after 300 clients that came and went has the descriptors of before${processStats}`,
   ignore,
   async fn() {
     const tls = await identities();

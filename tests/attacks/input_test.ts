@@ -13,7 +13,10 @@ Deno.test({
     `serve() holds no memory for lengths that are only promised: 200 clients promise 64 MiB each${processStats}`,
   ignore,
   async fn() {
-    await using server = await ServerProcess.start({ mode: "echo", options: { maxMessageBytes: 64 * MIB } });
+    await using server = await ServerProcess.start({
+      mode: "echo",
+      options: { maxMessageBytes: 64 * MIB },
+    });
     await server.goodRounds(5);
     const { heapBytes } = await server.report();
     const residentBytes = server.residentBytes;
@@ -89,8 +92,13 @@ Deno.test({
     // 16384 empty messages in each chunk, and a reader for the answers, or the flooders would stall
     // themselves.
     const chunk = new Uint8Array(64 * 1024);
-    const flooding = crowd.sockets.flatMap((socket) => [pour(socket, Infinity, chunk), forget(socket)]);
-    await until("the flood is on", async () => (await server.report()).overall.messagesIn > 100_000);
+    const flooding = crowd.sockets.flatMap((
+      socket,
+    ) => [pour(socket, Infinity, chunk), forget(socket)]);
+    await until(
+      "the flood is on",
+      async () => (await server.report()).overall.messagesIn > 100_000,
+    );
     const calmMs = Math.max(...calm);
     let slowestMs = Infinity;
     // Four flooders, a process that makes their flood, and two processors at the least: some turns
@@ -104,9 +112,9 @@ Deno.test({
     await Promise.all(flooding);
     if (Deno.env.has("PARLEY_TELL")) {
       console.log(
-        `${overall.messagesIn} empty messages: a good round took ${slowestMs.toFixed(1)} ms at most, ${
-          calmMs.toFixed(1)
-        } ms alone`,
+        `${overall.messagesIn} empty messages: a good round took ${
+          slowestMs.toFixed(1)
+        } ms at most, ${calmMs.toFixed(1)} ms alone`,
       );
     }
   },

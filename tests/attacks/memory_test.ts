@@ -1,6 +1,10 @@
 // Memory: what a peer that never reads can make us hold, on a server and on a client.
 import { assert, assertEquals } from "@std/assert";
-import { hasProcessStats, processStats, residentBytesOf } from "../support/programs/process_stats.ts";
+import {
+  hasProcessStats,
+  processStats,
+  residentBytesOf,
+} from "../support/programs/process_stats.ts";
 import { Program } from "../support/programs/program.ts";
 import { writeAll } from "../support/peers/raw_peer.ts";
 import { until } from "../support/wait.ts";
@@ -43,7 +47,12 @@ async function atRest(server: ServerProcess): Promise<ServerReport> {
   return before;
 }
 
-for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backend deno", "deno"]] as const) {
+for (
+  const [name, backend] of [["TCP", undefined], ["TLS", "auto"], [
+    "TLS, backend deno",
+    "deno",
+  ]] as const
+) {
   Deno.test({
     name:
       `serve() over ${name}: a handler that waits for each send holds highWaterBytes and one message for each of ${PEERS} ` +
@@ -63,13 +72,19 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
       const report = await atRest(server);
       const residentGrew = server.residentBytes - residentBytes;
       assertEquals(report.connectionsNow, PEERS + 1);
-      assert(report.maxQueuedBytes <= HIGH_WATER + MESSAGE + 4, `${report.maxQueuedBytes} bytes are queued`);
+      assert(
+        report.maxQueuedBytes <= HIGH_WATER + MESSAGE + 4,
+        `${report.maxQueuedBytes} bytes are queued`,
+      );
       assert(
         report.maxQueuedBytes > HIGH_WATER,
         `only ${report.maxQueuedBytes} bytes are queued: the test tests nothing`,
       );
       const heapGrew = report.heapBytes - heapBytes;
-      assert(heapGrew < PEERS * (HIGH_WATER + MESSAGE + EACH), `the heap grew by ${heapGrew} bytes`);
+      assert(
+        heapGrew < PEERS * (HIGH_WATER + MESSAGE + EACH),
+        `the heap grew by ${heapGrew} bytes`,
+      );
       const allowed = PEERS * (HIGH_WATER + MESSAGE + EACH) + SLACK;
       if (Deno.env.has("PARLEY_TELL")) {
         console.log(
@@ -120,7 +135,11 @@ class DeafPeers implements Disposable {
   readonly #sessions: Deno.TlsConn[] = [];
 
   async join(port: number): Promise<void> {
-    await this.#crowd.join(port, PEERS, (socket) => writeAll(socket, new Uint8Array([0, 0, 0, 1, 7])));
+    await this.#crowd.join(
+      port,
+      PEERS,
+      (socket) => writeAll(socket, new Uint8Array([0, 0, 0, 1, 7])),
+    );
   }
 
   async joinTls(port: number, caCerts: readonly string[]): Promise<void> {
@@ -153,7 +172,9 @@ for (const mode of ["push", "spill"] as const) {
       const [, told] = await client.printed(/^report (.+)$/m);
       const { queuedBytes, code, residentBytes: before } = JSON.parse(told!);
       const residentGrew = residentBytesOf(client.pid) - before;
-      if (Deno.env.has("PARLEY_TELL")) console.log(`client, ${mode}: ${told}, in RAM +${residentGrew}`);
+      if (Deno.env.has("PARLEY_TELL")) {
+        console.log(`client, ${mode}: ${told}, in RAM +${residentGrew}`);
+      }
       if (mode === "push") {
         assertEquals(code, null);
         assert(
@@ -161,7 +182,10 @@ for (const mode of ["push", "spill"] as const) {
           queuedBytes > HIGH_WATER - MESSAGE && queuedBytes <= HIGH_WATER + MESSAGE + 4,
           `${queuedBytes} bytes are queued`,
         );
-        assert(residentGrew < HIGH_WATER + MESSAGE + SLACK, `the process grew by ${residentGrew} bytes`);
+        assert(
+          residentGrew < HIGH_WATER + MESSAGE + SLACK,
+          `the process grew by ${residentGrew} bytes`,
+        );
       } else {
         assertEquals(code, "ERR_SLOW_CONSUMER");
         assert(residentGrew < MAX_QUEUED + SLACK, `the process grew by ${residentGrew} bytes`);

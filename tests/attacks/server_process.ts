@@ -83,7 +83,9 @@ export class ServerProcess implements AsyncDisposable {
     await conn.send("a good question");
     const answer = await conn.receive();
     const tookMs = performance.now() - began;
-    if (answer === null || text(answer) !== "a good question") throw new Error("It was not answered");
+    if (answer === null || text(answer) !== "a good question") {
+      throw new Error("It was not answered");
+    }
     return tookMs;
   }
 

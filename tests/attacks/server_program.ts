@@ -15,7 +15,8 @@ function collect(): void {
 
 function report(): ServerReport {
   collect();
-  const { queuedBytes, connectionsNow, pendingNow, overall, refusedBy, connections } = server.stats();
+  const { queuedBytes, connectionsNow, pendingNow, overall, refusedBy, connections } = server
+    .stats();
   const heldBytes = connections.reduce((sum, one) => sum + one.heldBytes, 0);
   const maxQueuedBytes = connections.reduce((most, one) => Math.max(most, one.queuedBytes), 0);
   const { heapUsed, external } = Deno.memoryUsage();

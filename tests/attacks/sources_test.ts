@@ -18,7 +18,11 @@ const name = (sentence: string) =>
 async function babble(test: TestServer, source: string): Promise<boolean> {
   assert(test.server.addr.transport === "tcp");
   const before = test.server.stats().overall;
-  const socket = net.connect({ host: "127.0.0.1", port: test.server.addr.port, localAddress: source });
+  const socket = net.connect({
+    host: "127.0.0.1",
+    port: test.server.addr.port,
+    localAddress: source,
+  });
   socket.on("error", () => {});
   socket.write("this is no client hello");
   socket.resume();
@@ -26,7 +30,8 @@ async function babble(test: TestServer, source: string): Promise<boolean> {
   const after = () => test.server.stats().overall;
   await until("it is refused or looked at", () => {
     const { connectionsRefused, handshakeFailures } = after();
-    return connectionsRefused + handshakeFailures > before.connectionsRefused + before.handshakeFailures;
+    return connectionsRefused + handshakeFailures >
+      before.connectionsRefused + before.handshakeFailures;
   });
   return after().handshakeFailures > before.handshakeFailures;
 }
@@ -52,12 +57,18 @@ Deno.test({
 
 for (const backend of ["node", "deno"] as const) {
   Deno.test({
-    name: name(`serve() over TLS by ${backend} refuses no source for probes that connect and leave`),
+    name: name(
+      `serve() over TLS by ${backend} refuses no source for probes that connect and leave`,
+    ),
     ignore,
     async fn() {
       const { cert, key } = (await testCerts()).server;
       const tls = { cert, key, backend };
-      await using test = await started({ limitLoopback: true, penalties: { failureMs: 60_000 }, tls });
+      await using test = await started({
+        limitLoopback: true,
+        penalties: { failureMs: 60_000 },
+        tls,
+      });
       assert(test.server.addr.transport === "tcp");
       const { port } = test.server.addr;
       for (const end of ["end", "resetAndDestroy", "end", "resetAndDestroy"] as const) {
@@ -80,7 +91,10 @@ Deno.test({
   name: name("serve() forgives a source when its penalty is over"),
   ignore,
   async fn() {
-    await using test = await listen({ limitLoopback: true, penalties: { failureMs: 30, graceMs: 0 } });
+    await using test = await listen({
+      limitLoopback: true,
+      penalties: { failureMs: 30, graceMs: 0 },
+    });
     assertEquals(await babble(test, "127.0.0.2"), true);
     await until("it is forgiven", () => babble(test, "127.0.0.2"));
   },
@@ -103,7 +117,11 @@ Deno.test({
   ignore,
   async fn() {
     // No handshake gives way before the test is over.
-    await using test = await listen({ limitLoopback: true, maxPendingPerSource: 3, stallMs: 60_000 });
+    await using test = await listen({
+      limitLoopback: true,
+      maxPendingPerSource: 3,
+      stallMs: 60_000,
+    });
     assert(test.server.addr.transport === "tcp");
     const { port } = test.server.addr;
     const sockets = ["127.0.0.2", "127.0.0.3"].flatMap((localAddress) =>

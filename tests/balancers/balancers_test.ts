@@ -49,7 +49,10 @@ function pass(ms: number): Promise<void> {
 function plainChecks(kind: BalancerKind): (config: string) => string {
   if (kind === "nginx") return (config) => config;
   return (config) =>
-    config.replace(/^.*(?:httpchk|http-check).*\n/gm, "").replace("inter 500ms", `inter ${CHECK_EVERY_MS}ms`);
+    config.replace(/^.*(?:httpchk|http-check).*\n/gm, "").replace(
+      "inter 500ms",
+      `inter ${CHECK_EVERY_MS}ms`,
+    );
 }
 
 for (const kind of ["haproxy", "nginx"] as const) {
@@ -97,7 +100,9 @@ for (const kind of ["haproxy", "nginx"] as const) {
         assert(told.has(shown(localAddr)), `${shown(localAddr)} is unknown`);
       }
       for (const { server } of [a, b]) assertEquals(server.stats().overall.connectionsRefused, 0);
-      for (const { server } of [a, b]) assert(server.connections.size > 0, "one server has no clients");
+      for (const { server } of [a, b]) {
+        assert(server.connections.size > 0, "one server has no clients");
+      }
     } finally {
       endChecks();
       for (const client of clients) client.abort();
@@ -189,7 +194,10 @@ for (const kind of ["haproxy", "nginx"] as const) {
       asking.catch(() => isOver = true);
       for (const [index, { program, port, statsPort }] of servers.entries()) {
         const before = tally.answered;
-        await until("many questions are answered", () => isOver || tally.answered > before + 20 * CLIENTS);
+        await until(
+          "many questions are answered",
+          () => isOver || tally.answered > before + 20 * CLIENTS,
+        );
         program.kill("SIGTERM");
         const { code, stdout, stderr } = await program.finish();
         assertEquals(code, 0, stderr);
@@ -218,17 +226,23 @@ for (const kind of ["haproxy", "nginx"] as const) {
 }
 
 Deno.test("parley connect behind nginx gets its answers after the end of input, and fails without proxy_half_close", async () => {
-  await using server = await started({ proxyProtocol: { sources: ["127.0.0.1"] } }, async (conn) => {
-    let count = 0;
-    for await (const _ of conn) count++;
-    await conn.send(`${count} lines`);
-  });
+  await using server = await started(
+    { proxyProtocol: { sources: ["127.0.0.1"] } },
+    async (conn) => {
+      let count = 0;
+      for await (const _ of conn) count++;
+      await conn.send(`${count} lines`);
+    },
+  );
   const backends = [{ port: portOf(server) }, { port: portOf(server) }] as const;
   const outcomes = await Promise.all([true, false].map(async (halfClose) => {
-    const change = (config: string) => halfClose ? config : config.replace("proxy_half_close on;", "");
+    const change = (config: string) =>
+      halfClose ? config : config.replace("proxy_half_close on;", "");
     await using balancer = await Balancer.start("nginx", backends, change);
     const stdin = "one\ntwo\n";
-    return await runProgram(PARLEY_MAIN, ["connect", `${balancer.port}`, "--framing", "lines"], { stdin });
+    return await runProgram(PARLEY_MAIN, ["connect", `${balancer.port}`, "--framing", "lines"], {
+      stdin,
+    });
   }));
   const [good, bad] = outcomes.map(({ code, stdout, stderr }) => ({ code, stdout, stderr }));
   assertEquals(good, { code: 0, stdout: "2 lines\n", stderr: "" });

@@ -45,7 +45,11 @@ test("parley connect at a terminal shows messages above the line that is being t
   await terminal.shows(/behind t\nhe edge\n< a long/);
   await terminal.press("C-d");
   const end = await terminal.shows(/\[exit \d+\]/);
-  assertEquals(end.split("\n").slice(-3), ["< goodbye", "the server ended the connection", "[exit 0]"]);
+  assertEquals(end.split("\n").slice(-3), [
+    "< goodbye",
+    "the server ended the connection",
+    "[exit 0]",
+  ]);
 });
 
 test("parley connect at a terminal shows what is no text in hexadecimal, and Ctrl-C leaves", async () => {

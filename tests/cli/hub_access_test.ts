@@ -7,7 +7,13 @@ import { UsageError } from "../../cli/command/usage.ts";
 import { exposeCommand } from "../../cli/commands/expose.ts";
 import { forwardCommand } from "../../cli/commands/forward.ts";
 import { hubCommand } from "../../cli/commands/hub.ts";
-import { isAllowed, isAnyAllowed, matches, parseRule, parseRules } from "../../cli/commands/hub/rules.ts";
+import {
+  isAllowed,
+  isAnyAllowed,
+  matches,
+  parseRule,
+  parseRules,
+} from "../../cli/commands/hub/rules.ts";
 import { TokenList } from "../../cli/commands/hub/tokens.ts";
 import { ipcListenCommand } from "../../cli/commands/ipc/listen.ts";
 import { ipcQueryCommand } from "../../cli/commands/ipc/query.ts";
@@ -27,8 +33,12 @@ Deno.test("matches knows texts with and without wildcards", () => {
     "a*b*c",
     "acb",
   ]];
-  for (const [pattern, text] of good) assertEquals(matches(pattern!, text!), true, `${pattern} ${text}`);
-  for (const [pattern, text] of bad) assertEquals(matches(pattern!, text!), false, `${pattern} ${text}`);
+  for (const [pattern, text] of good) {
+    assertEquals(matches(pattern!, text!), true, `${pattern} ${text}`);
+  }
+  for (const [pattern, text] of bad) {
+    assertEquals(matches(pattern!, text!), false, `${pattern} ${text}`);
+  }
 });
 
 Deno.test("parseRule and parseRules read what is typed and what is in a file, and refuse others", () => {
@@ -37,7 +47,10 @@ Deno.test("parseRule and parseRules read what is typed and what is in a file, an
   const text = "# who may what\n\n  home   office tcp:web\r\n*\tshop *";
   const rules = parseRules(text, "rules");
   assertEquals(rules, [rule, { from: "*", to: "shop", name: "*" }]);
-  assertEquals([isAllowed(rules, rule), isAllowed(rules, { ...rule, name: "tcp:db" })], [true, false]);
+  assertEquals([isAllowed(rules, rule), isAllowed(rules, { ...rule, name: "tcp:db" })], [
+    true,
+    false,
+  ]);
   assertEquals(isAllowed(rules, { from: "office", to: "home", name: "tcp:web" }), false);
   assertEquals(isAnyAllowed(rules, { from: "home", to: "office" }), true);
   assertEquals(isAnyAllowed(rules, { from: "office", to: "home" }), false);
@@ -53,7 +66,10 @@ Deno.test("parseRule and parseRules read what is typed and what is in a file, an
 Deno.test("TokenList takes tokens and hashes, several of one identity, and nobody else's", async () => {
   const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode("the token of bob"));
   const hash = new Uint8Array(bytes).toHex();
-  const list = TokenList.parse(`# x\nann the-token-of-ann\nann the-next-of-ann-1\nbob sha256:${hash}\n`, "t");
+  const list = TokenList.parse(
+    `# x\nann the-token-of-ann\nann the-next-of-ann-1\nbob sha256:${hash}\n`,
+    "t",
+  );
   const cases: [string, string, boolean][] = [
     ["ann", "the-token-of-ann", true],
     ["ann", "the-next-of-ann-1", true],
@@ -147,6 +163,10 @@ const WRONG: readonly (readonly [command: Command, typed: readonly string[], mes
 
 for (const [command, typed, message] of WRONG) {
   Deno.test(`parley ${command.name} refuses ${JSON.stringify(typed)} before it opens anything`, async () => {
-    await assertRejects(async () => await command.run!(new Arguments(command, typed)), UsageError, message);
+    await assertRejects(
+      async () => await command.run!(new Arguments(command, typed)),
+      UsageError,
+      message,
+    );
   });
 }

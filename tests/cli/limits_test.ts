@@ -17,10 +17,13 @@ Deno.test("parley serve and parley hub hand exempt sources and the delay of a dr
   for (const command of [serveCommand, hubCommand]) {
     const limits = (...typed: string[]) => connectionLimits(new Arguments(command, typed));
     assertEquals(limits(), {});
-    assertEquals(limits("--exempt", "10.0.0.5", "--exempt", "2001:db8::/32", "--drain-delay", "5s"), {
-      exemptSources: ["10.0.0.5", "2001:db8::/32"],
-      drainDelayMs: 5000,
-    });
+    assertEquals(
+      limits("--exempt", "10.0.0.5", "--exempt", "2001:db8::/32", "--drain-delay", "5s"),
+      {
+        exemptSources: ["10.0.0.5", "2001:db8::/32"],
+        drainDelayMs: 5000,
+      },
+    );
     assertEquals(limits("--drain-delay", "0s"), {});
   }
 });
@@ -28,20 +31,34 @@ Deno.test("parley serve and parley hub hand exempt sources and the delay of a dr
 Deno.test("parley serve refuses a network that cannot be read, before it listens", async () => {
   const { code, stderr } = await runProgram(PARLEY_MAIN, ["serve", "0", "--exempt", "10.0.0.0/33"]);
   assertEquals(code, 2);
-  assertMatch(stderr, /"exemptSources" must hold IPv4 networks.*current value is "10\.0\.0\.0\/33"/);
+  assertMatch(
+    stderr,
+    /"exemptSources" must hold IPv4 networks.*current value is "10\.0\.0\.0\/33"/,
+  );
 });
 
 Deno.test({
-  name: "parley serve works on for --drain-delay after a signal, not ready any more; a second signal ends it",
+  name:
+    "parley serve works on for --drain-delay after a signal, not ready any more; a second signal ends it",
   ignore: noSignals,
   async fn() {
-    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--stats", "0", "--drain-delay", "10m"]);
+    await using server = new Program(PARLEY_MAIN, [
+      "serve",
+      "0",
+      "--stats",
+      "0",
+      "--drain-delay",
+      "10m",
+    ]);
     const [, page] = await server.said(/^statistics on (http:.*)$/m);
     const port = Number((await server.said(/^listening on .*:(\d+)$/m))[1]);
     server.kill("SIGTERM");
     await server.said(/not ready any more, ending in 600\.0 s/);
     const response = await fetch(`${page}readyz`);
-    assertEquals([response.status, await response.text()], [503, 'not ready\n"serve" is leaving\n']);
+    assertEquals([response.status, await response.text()], [
+      503,
+      'not ready\n"serve" is leaving\n',
+    ]);
     const late = await connect({ port, framing });
     await late.send("still here");
     assertEquals(new TextDecoder().decode((await late.receive())!), "still here");

@@ -12,7 +12,11 @@ const MAIN = "cli/main.ts";
 Deno.test("parley --version tells the version of deno.json on standard output", async () => {
   const config = JSON.parse(await Deno.readTextFile(file("deno.json")));
   assertEquals(VERSION, config.version);
-  assertEquals(await runProgram(MAIN, ["--version"]), { code: 0, stdout: `${VERSION}\n`, stderr: "" });
+  assertEquals(await runProgram(MAIN, ["--version"]), {
+    code: 0,
+    stdout: `${VERSION}\n`,
+    stderr: "",
+  });
 });
 
 Deno.test("parley --help names every command", async () => {
@@ -46,8 +50,14 @@ Deno.test("parley ends with 2 and a hint for what it does not know", async () =>
   const cases: [string[], string][] = [
     [[], `parley: A command is missing\nTry "parley --help"\n`],
     [["dmeo"], `parley: There is no command "dmeo": did you mean "demo"?\nTry "parley --help"\n`],
-    [["listen"], `parley: There is no command "listen": did you mean "ipc listen"?\nTry "parley --help"\n`],
-    [["dmeo", "--help"], `parley: There is no command "dmeo": did you mean "demo"?\nTry "parley --help"\n`],
+    [
+      ["listen"],
+      `parley: There is no command "listen": did you mean "ipc listen"?\nTry "parley --help"\n`,
+    ],
+    [
+      ["dmeo", "--help"],
+      `parley: There is no command "dmeo": did you mean "demo"?\nTry "parley --help"\n`,
+    ],
     [
       ["ipc", "quary"],
       `parley ipc: There is no command "quary": did you mean "query"?\nTry "parley ipc --help"\n`,
@@ -56,7 +66,10 @@ Deno.test("parley ends with 2 and a hint for what it does not know", async () =>
       ["ipc", "zzzzzz"],
       `parley ipc: There is no command "zzzzzz": there are listen, send, query\nTry "parley ipc --help"\n`,
     ],
-    [["--verion"], `parley: Unknown option "--verion": did you mean "--version"?\nTry "parley --help"\n`],
+    [
+      ["--verion"],
+      `parley: Unknown option "--verion": did you mean "--version"?\nTry "parley --help"\n`,
+    ],
     [["demo", "--swiftly"], `parley demo: Unknown option "--swiftly"\nTry "parley demo --help"\n`],
     [
       ["serve", "--framming=lines"],

@@ -77,7 +77,12 @@ Deno.test("Client hangs up when its server ends its direction: what was not begu
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const size = 1 << 24;
   const bounds = { maxMessageBytes: size, highWaterBytes: 2 * size };
-  await using client = new Client({ port: listener.addr.port, ...lines, ...bounds, reconnect: soon });
+  await using client = new Client({
+    port: listener.addr.port,
+    ...lines,
+    ...bounds,
+    reconnect: soon,
+  });
   const statuses = client.statuses();
   const first = await listener.accept();
   await client.send("x".repeat(size));
@@ -90,7 +95,10 @@ Deno.test("Client hangs up when its server ends its direction: what was not begu
   assertEquals([loss?.uncertainMessages, loss?.keptMessages, serverLeft], [1, 1, "orderly"]);
   const second = await settles("the next link", listener.accept());
   const bytes = new Uint8Array(100);
-  assertEquals(text(bytes.subarray(0, (await settles("what was kept", second.read(bytes)))!)), "kept\n");
+  assertEquals(
+    text(bytes.subarray(0, (await settles("what was kept", second.read(bytes)))!)),
+    "kept\n",
+  );
   await reading;
   second.close();
   listener.close();
@@ -146,7 +154,11 @@ Deno.test("Client.close() leaves what was received to be read", async () => {
 
 Deno.test("Client.close() rejects with what was accepted and not handed over", async () => {
   await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
-  const client = clientOf(peer, { closeTimeoutMs: 40, maxMessageBytes: 1 << 25, highWaterBytes: 1 << 25 });
+  const client = clientOf(peer, {
+    closeTimeoutMs: 40,
+    maxMessageBytes: 1 << 25,
+    highWaterBytes: 1 << 25,
+  });
   const link = await peer.link();
   const statuses = client.statuses();
   await client.send("handed");
@@ -156,13 +168,22 @@ Deno.test("Client.close() rejects with what was accepted and not handed over", a
   assertEquals([error.code, error.unsentBytes], ["ERR_CLOSED", 1 << 24]);
   assertEquals(codeOf(error.cause), "ERR_WRITE_TIMEOUT");
   const { loss } = await next(statuses, "closed");
-  assertEquals(loss, { handedMessages: 1, uncertainMessages: 1, keptMessages: 0, earlierMessages: 0 });
+  assertEquals(loss, {
+    handedMessages: 1,
+    uncertainMessages: 1,
+    keptMessages: 0,
+    earlierMessages: 0,
+  });
   link.abort();
 });
 
 Deno.test("Client.close() takes no longer than closeTimeoutMs when messages still wait for room on the link", async () => {
   await using peer = await ClientPeer.start({ readAheadBytes: 1024 });
-  const client = clientOf(peer, { closeTimeoutMs: 30, maxMessageBytes: 1 << 25, maxQueuedBytes: 1 << 26 });
+  const client = clientOf(peer, {
+    closeTimeoutMs: 30,
+    maxMessageBytes: 1 << 25,
+    maxQueuedBytes: 1 << 26,
+  });
   const link = await peer.link();
   await client.send("x".repeat(1 << 24));
   const waiting = client.send("waits");
@@ -188,7 +209,12 @@ Deno.test("Client.close() rejects when the client had given up on accepted messa
   await peer.stop();
   await client.closed;
   const [{ loss }] = (await Array.fromAsync(client.statuses())) as [ClientStatusEvent];
-  assertEquals(loss, { handedMessages: 0, uncertainMessages: 1, keptMessages: 1, earlierMessages: 0 });
+  assertEquals(loss, {
+    handedMessages: 0,
+    uncertainMessages: 1,
+    keptMessages: 1,
+    earlierMessages: 0,
+  });
   const error = await assertRejects(() => client.close(), ClosedError);
   assertEquals(error.unsentBytes, (1 << 24) + 4);
 });
@@ -257,7 +283,11 @@ Deno.test("Client keeps its process alive while it is open, and not after", asyn
      })();`),
   );
   const { code, stdout } = await runProgram(new URL(`file://${dir.path}/closes.ts`).href);
-  assertEquals([code, stdout.includes("failed 3"), stdout.includes("never ready")], [0, true, true]);
+  assertEquals([code, stdout.includes("failed 3"), stdout.includes("never ready")], [
+    0,
+    true,
+    true,
+  ]);
 });
 
 /** Options with which a message can be larger than any buffer of the kernel. */

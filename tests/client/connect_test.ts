@@ -44,12 +44,24 @@ const WRONG: readonly (readonly [unknown, typeof TypeError | typeof RangeError, 
   [{ port: 1, timeoutMs: "3s" }, TypeError, `"timeoutMs"`],
   [{ port: 1, noDelay: "yes" }, TypeError, `"noDelay"`],
   [{ port: 1, keepAlive: 1 }, TypeError, `"keepAlive"`],
-  [{ port: 1, keepAlive: { delayMs: 1500 } }, RangeError, `"keepAlive.delayMs" must be whole seconds`],
-  [{ port: 1, keepAlive: { delayMs: 5000 } }, TypeError, `"keepAlive.delayMs" cannot be set on this socket`],
+  [
+    { port: 1, keepAlive: { delayMs: 1500 } },
+    RangeError,
+    `"keepAlive.delayMs" must be whole seconds`,
+  ],
+  [
+    { port: 1, keepAlive: { delayMs: 5000 } },
+    TypeError,
+    `"keepAlive.delayMs" cannot be set on this socket`,
+  ],
   [{ port: 1, signal: {} }, TypeError, `"signal"`],
   [{ port: 1, signal: null }, TypeError, `"signal"`],
   [{ port: 1, framing: "\n" }, TypeError, `"framing"`],
-  [{ port: 1, framing: fixedLength(100), maxMessageBytes: 99 }, RangeError, `"maxMessageBytes" is 99`],
+  [
+    { port: 1, framing: fixedLength(100), maxMessageBytes: 99 },
+    RangeError,
+    `"maxMessageBytes" is 99`,
+  ],
   [{ port: 1, maxMessageBytes: 0 }, RangeError, `"maxMessageBytes"`],
   [{ port: 1, highWaterBytes: 0 }, RangeError, `"highWaterBytes"`],
   [{ port: 1, maxQueuedBytes: 1 }, RangeError, `"maxQueuedBytes"`],
@@ -127,7 +139,10 @@ Deno.test("connect() tells what cannot be reached apart", async () => {
   const port = await unusedPort();
   const refused = await assertRejects(() => connect({ port }), AddressError, `127.0.0.1:${port}`);
   assertEquals(refused.code, "ERR_CONNECT_REFUSED");
-  const unknown = await assertRejects(() => connect({ hostname: "nowhere.invalid", port: 80 }), AddressError);
+  const unknown = await assertRejects(
+    () => connect({ hostname: "nowhere.invalid", port: 80 }),
+    AddressError,
+  );
   assertEquals(unknown.code, "ERR_ADDRESS_INVALID");
 });
 
@@ -136,12 +151,18 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     await using dir = new TempDir();
-    const missing = await assertRejects(() => connect({ path: `${dir.path}/none.sock` }), AddressError);
+    const missing = await assertRejects(
+      () => connect({ path: `${dir.path}/none.sock` }),
+      AddressError,
+    );
     assertEquals(missing.code, "ERR_CONNECT_REFUSED");
     await Deno.writeTextFile(`${dir.path}/file`, "");
     const stale = await assertRejects(() => connect({ path: `${dir.path}/file` }), AddressError);
     assertEquals(stale.code, "ERR_CONNECT_REFUSED");
-    const long = await assertRejects(() => connect({ path: `${dir.path}/${"x".repeat(108)}` }), AddressError);
+    const long = await assertRejects(
+      () => connect({ path: `${dir.path}/${"x".repeat(108)}` }),
+      AddressError,
+    );
     assertEquals(long.code, "ERR_SOCKET_PATH_TOO_LONG");
   },
 });
@@ -212,7 +233,11 @@ Deno.test({
     assertEquals([late.code, silent.connections], ["ERR_CONNECT_TIMEOUT", 0]);
     const controller = new AbortController();
     const reason = new Error("Enough");
-    const connecting = connect({ port: silent.port, tls: { caFile: pipe }, signal: controller.signal });
+    const connecting = connect({
+      port: silent.port,
+      tls: { caFile: pipe },
+      signal: controller.signal,
+    });
     controller.abort(reason);
     assertStrictEquals(await connecting.catch((why) => why), reason);
     assertEquals(reads.pending, 2);

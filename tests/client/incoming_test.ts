@@ -19,7 +19,10 @@ function linkWith(...received: string[]): Link {
 }
 
 /** Ends a link as its client does. */
-async function end({ connection, transport }: Link, how: "in order" | "reset" = "in order"): Promise<void> {
+async function end(
+  { connection, transport }: Link,
+  how: "in order" | "reset" = "in order",
+): Promise<void> {
   await settle();
   if (how === "reset") transport.failInput();
   else transport.endInput();
@@ -42,7 +45,11 @@ Deno.test("IncomingMessages hands out what a lost link held before the next link
     await end(first, how);
     const second = linkWith("4\n");
     incoming.add(second.connection);
-    assertEquals([await take(incoming), await take(incoming), await take(incoming)], ["2", "3", "4"]);
+    assertEquals([await take(incoming), await take(incoming), await take(incoming)], [
+      "2",
+      "3",
+      "4",
+    ]);
     const waiting = take(incoming);
     await end(second, how);
     incoming.end(null);
@@ -124,7 +131,11 @@ Deno.test("IncomingMessages.receive() that ends early loses nothing", async () =
   const first = linkWith();
   for (const linked of [false, true]) {
     if (linked) incoming.add(first.connection);
-    const late = await assertRejects(() => incoming.receive({ timeoutMs: 5 }), TimeoutError, "within 5 ms");
+    const late = await assertRejects(
+      () => incoming.receive({ timeoutMs: 5 }),
+      TimeoutError,
+      "within 5 ms",
+    );
     assertEquals(late.code, "ERR_READ_TIMEOUT");
     await assertRejects(() => incoming.receive({ timeoutMs: 0 }), TimeoutError, "within 0 ms");
     const controller = new AbortController();
@@ -133,7 +144,10 @@ Deno.test("IncomingMessages.receive() that ends early loses nothing", async () =
     const reason = new Error("Enough");
     controller.abort(reason);
     assertStrictEquals(await waiting.catch((why) => why), reason);
-    assertStrictEquals(await incoming.receive({ signal: controller.signal }).catch((why) => why), reason);
+    assertStrictEquals(
+      await incoming.receive({ signal: controller.signal }).catch((why) => why),
+      reason,
+    );
     await assertRejects(() => incoming.receive({ timeoutMs: -1 }), RangeError, `"timeoutMs"`);
   }
   first.transport.feed(utf8("1\n2\n3\n"));
@@ -178,7 +192,9 @@ Deno.test("IncomingMessages polled without waiting gives all that is there, howe
   const link = linkWith("x\n".repeat(5000));
   incoming.add(link.connection);
   await settle();
-  for (let i = 0; i < 5000; i++) assertEquals(text((await incoming.receive({ timeoutMs: 0 }))!), "x");
+  for (let i = 0; i < 5000; i++) {
+    assertEquals(text((await incoming.receive({ timeoutMs: 0 }))!), "x");
+  }
   await end(link);
 });
 
@@ -191,7 +207,11 @@ Deno.test("IncomingMessages.end() throws its error once all is read", async () =
   incoming.end(error);
   assertEquals(await take(incoming), "1");
   for (
-    const call of [() => incoming.receive(), () => incoming.next(), () => incoming.receive({ timeoutMs: 9 })]
+    const call of [
+      () => incoming.receive(),
+      () => incoming.next(),
+      () => incoming.receive({ timeoutMs: 9 }),
+    ]
   ) {
     assertStrictEquals(await call().catch((why) => why), error);
   }

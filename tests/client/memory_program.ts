@@ -12,7 +12,12 @@ const { port } = listener.addr;
 const linked = Deno.args[0] === "linked";
 if (!linked) listener.close();
 
-const client = new Client({ port, maxQueuedBytes: 8 * MIB, highWaterBytes: MIB, closeTimeoutMs: 10 });
+const client = new Client({
+  port,
+  maxQueuedBytes: 8 * MIB,
+  highWaterBytes: MIB,
+  closeTimeoutMs: 10,
+});
 // It is never read from.
 const held = linked ? await listener.accept() : null;
 if (linked) await client.ready;

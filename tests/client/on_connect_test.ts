@@ -1,6 +1,12 @@
 // Client's onConnect: first on each link, may fail, is bounded by time, by the link's end and by close().
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { AuthError, Client, type ClientStatusEvent, ClosedError, type Connection } from "@parley/parley";
+import {
+  AuthError,
+  Client,
+  type ClientStatusEvent,
+  ClosedError,
+  type Connection,
+} from "@parley/parley";
 import { text } from "../support/bytes.ts";
 import { clientOf, ClientPeer, next, soon, take } from "../support/peers/client_peer.ts";
 import { codeOf } from "../support/peers/servers.ts";
@@ -12,7 +18,9 @@ async function read(link: Connection): Promise<string> {
 }
 
 /** The next event that has an error. */
-async function failure(statuses: AsyncIterator<ClientStatusEvent, undefined>): Promise<ClientStatusEvent> {
+async function failure(
+  statuses: AsyncIterator<ClientStatusEvent, undefined>,
+): Promise<ClientStatusEvent> {
   for (;;) {
     const { value } = await settles("a failure", statuses.next());
     if (value === undefined) throw new Error("No failure came");

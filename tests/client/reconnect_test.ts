@@ -71,9 +71,15 @@ Deno.test("Client dials one at a time, after the delays that it tells, which are
 Deno.test("Client never dials a second time while an attempt hangs, and gives each up at its deadline", async () => {
   // An attempt that is not answered, and that takes a moment to end.
   using dials = new DialWatch((signal) =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => setTimeout(reject, 5, signal.reason)))
+    new Promise((_, reject) =>
+      signal.addEventListener("abort", () => setTimeout(reject, 5, signal.reason))
+    )
   );
-  const client = new Client({ port: 9, timeoutMs: 15, reconnect: { minDelayMs: 1, maxDelayMs: 2 } });
+  const client = new Client({
+    port: 9,
+    timeoutMs: 15,
+    reconnect: { minDelayMs: 1, maxDelayMs: 2 },
+  });
   const statuses = client.statuses();
   await announcements(statuses, 6);
   client.send("x");
@@ -81,7 +87,11 @@ Deno.test("Client never dials a second time while an attempt hangs, and gives ea
   await until("the next attempt is under way", () => dials.now === 1);
   await client.close();
   // Nothing is left when it is closed.
-  assertEquals([dials.mostAtOnce, dials.now, client.stats().overall.connectFailures >= 6], [1, 0, true]);
+  assertEquals([dials.mostAtOnce, dials.now, client.stats().overall.connectFailures >= 6], [
+    1,
+    0,
+    true,
+  ]);
   const { beganMs } = dials;
   assert(beganMs.slice(1).every((at, i) => at - beganMs[i]! >= 14));
 });
@@ -121,7 +131,8 @@ Deno.test("Client counts attempts anew after a link that has received something,
   const useless = () => {};
   assertEquals([await lose(useless), await lose(useless), await lose(useless)], [1, 2, 3]);
   assertEquals([await lose((link) => link.send("An answer")), await lose(useless)], [1, 2]);
-  const last = () => until("it has lasted", () => (client.stats().connection?.onlineMs ?? 0) > 1500);
+  const last = () =>
+    until("it has lasted", () => (client.stats().connection?.onlineMs ?? 0) > 1500);
   assertEquals([await lose(last), await lose(useless)], [1, 2]);
 });
 
@@ -150,7 +161,10 @@ Deno.test("Client gives up after maxAttempts, with the last error", async () => 
       events.map(({ attempt }) => attempt),
       Array.from({ length: maxAttempts + 1 }, (_, i) => i).concat(maxAttempts),
     );
-    assertEquals([events.at(-1)!.status, codeOf(events.at(-1)!.error)], ["closed", "ERR_CONNECT_REFUSED"]);
+    assertEquals([events.at(-1)!.status, codeOf(events.at(-1)!.error)], [
+      "closed",
+      "ERR_CONNECT_REFUSED",
+    ]);
     assertEquals(codeOf(await client.receive().catch((why) => why)), "ERR_CONNECT_REFUSED");
   }
 });
@@ -249,7 +263,10 @@ Deno.test("Client ends by a mistake in its options before it dials, wherever tha
     [{ port, tls: { caCerts: [ca.cert.slice(0, 300)] } }, "TypeError"],
     [{ port, tls: { cert, key: "-----BEGIN PRIVATE KEY-----" } }, "TypeError"],
     [{ port, tls: { cert, key: other.key } }, "ERR_CERT_KEY_MISMATCH"],
-    [{ port, tls: { certFile: "/a", keyFile: "/b", backend: "deno", serverName: "other" } }, "TypeError"],
+    [
+      { port, tls: { certFile: "/a", keyFile: "/b", backend: "deno", serverName: "other" } },
+      "TypeError",
+    ],
   ];
   using dials = new DialWatch();
   for (const [options, expected] of wrong) {

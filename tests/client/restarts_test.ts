@@ -78,7 +78,11 @@ function numbered(number: number): Uint8Array {
  * back. What servers handled must be the beginning of each range, in order, and nothing else.
  * Returns how many of the accepted ones were not handled.
  */
-function checkLinks(handled: readonly number[], losses: readonly LinkLoss[], accepted: number): number {
+function checkLinks(
+  handled: readonly number[],
+  losses: readonly LinkLoss[],
+  accepted: number,
+): number {
   let from = 0;
   let at = 0;
   for (const { handedMessages, uncertainMessages } of losses) {
@@ -132,7 +136,8 @@ Deno.test({
     await servers.end(RESTARTS, "SIGTERM");
 
     const losses = events.flatMap(({ loss }) => loss === undefined ? [] : [loss]);
-    const handled = Array.from({ length: RESTARTS + 1 }, (_, index) => servers.handled(index)).flat();
+    const handled = Array.from({ length: RESTARTS + 1 }, (_, index) => servers.handled(index))
+      .flat();
     const unhandled = checkLinks(handled, losses, accepted);
     // A server that was killed had messages in its kernel: the loss must have counted them.
     assert(unhandled > 0 && handled.length > 300 * RESTARTS);

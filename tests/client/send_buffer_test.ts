@@ -1,6 +1,13 @@
 // SendBuffer: what is kept, sent, lost and reported, over scripted links.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { ClosedError, delimited, FramingError, lengthPrefixed, LimitError, raw } from "@parley/parley";
+import {
+  ClosedError,
+  delimited,
+  FramingError,
+  lengthPrefixed,
+  LimitError,
+  raw,
+} from "@parley/parley";
 import { utf8 } from "../support/bytes.ts";
 import { isSettled, settle } from "../support/simulation/memory_connections.ts";
 import { lose, makeSendBuffer, written } from "../support/peers/send_buffers.ts";
@@ -150,7 +157,11 @@ Deno.test("SendBuffer.push() is bounded with and without a link, by bytes and by
       const last = await results.at(-1);
       assertEquals(last, "ERR_QUEUE_FULL");
     }
-    const error = await assertRejects(() => buffer.push(utf8("x")), LimitError, `"maxQueuedBytes" is 10000`);
+    const error = await assertRejects(
+      () => buffer.push(utf8("x")),
+      LimitError,
+      `"maxQueuedBytes" is 10000`,
+    );
     assertEquals(error.code, "ERR_QUEUE_FULL");
     // A message that is too large for the whole queue may wait alone.
     buffer.detach();
@@ -191,7 +202,11 @@ Deno.test("SendBuffer goes on after a message that the link's own framing refuse
   near.connection.setFraming(delimited("\n"), { maxMessageBytes: 5 });
   buffer.attach(near.connection);
   const [first, second, third] = await Promise.allSettled(sends);
-  assertEquals([first!.status, second!.status, third!.status], ["fulfilled", "rejected", "fulfilled"]);
+  assertEquals([first!.status, second!.status, third!.status], [
+    "fulfilled",
+    "rejected",
+    "fulfilled",
+  ]);
   await buffer.flush();
   assertEquals(written(near), "good\nfine\n");
   assertEquals((await lose(buffer, near))?.uncertainMessages, 0);

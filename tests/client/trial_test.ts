@@ -17,7 +17,9 @@ Deno.test("silenceFor() is the option, or twice the time of dialling up to a sec
     100,
     0,
   ]];
-  for (const [trialMs, dialMs, expected] of cases) assertEquals(silenceFor(trialMs!, dialMs!), expected);
+  for (const [trialMs, dialMs, expected] of cases) {
+    assertEquals(silenceFor(trialMs!, dialMs!), expected);
+  }
 });
 
 Deno.test("Client hands nothing to a full server, and everything to it once there is room", async () => {
@@ -46,7 +48,10 @@ Deno.test("Client hands nothing to a full server, and everything to it once ther
 });
 
 Deno.test("Client delivers what a server said that closes at once: such a link counts", async () => {
-  await using server = serve({ ...lines, logger: quiet }, async (conn) => await conn.send("Too busy"));
+  await using server = serve(
+    { ...lines, logger: quiet },
+    async (conn) => await conn.send("Too busy"),
+  );
   await server.ready;
   await using client = new Client({ ...server.addr, ...lines, reconnect: { minDelayMs: 5000 } });
   const statuses = client.statuses();

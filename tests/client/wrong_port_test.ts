@@ -31,7 +31,10 @@ for (const backend of backends) {
     const certs = await testCerts();
     for (const framing of [undefined, delimited("\n")]) {
       const options = framing === undefined ? {} : { framing };
-      await using server = serve({ tls: { ...certs.server, backend }, logger: silent, ...options }, () => {});
+      await using server = serve(
+        { tls: { ...certs.server, backend }, logger: silent, ...options },
+        () => {},
+      );
       await server.ready;
       const asking = () => firstMessage({ ...server.addr, ...options } as ConnectOptions);
       const error = await assertRejects(
@@ -57,7 +60,10 @@ for (const backend of backends) {
       await conn.send("220 mail.example.net ESMTP");
     });
     await talking.ready;
-    const error = await assertRejects(() => connect({ ...talking.addr, tls } as ConnectOptions), TlsError);
+    const error = await assertRejects(
+      () => connect({ ...talking.addr, tls } as ConnectOptions),
+      TlsError,
+    );
     assertStringIncludes(error.message, "leave out `tls`");
   });
 }
@@ -71,7 +77,10 @@ Deno.test("connect() says whether the name, TCP or TLS hung", async () => {
   const { lookup } = dns;
   Object.assign(dns, { lookup: () => new Promise(() => {}) });
   try {
-    assertStringIncludes(await hung({ hostname: "db.example", port: 9 }), "no name server answered");
+    assertStringIncludes(
+      await hung({ hostname: "db.example", port: 9 }),
+      "no name server answered",
+    );
   } finally {
     Object.assign(dns, { lookup });
   }
@@ -117,9 +126,12 @@ Deno.test("Client goes on when its certificate's files are half written at the m
   const identity = await createCertificate({ ca, hosts: ["localhost", "127.0.0.1"] });
   const { cert, key } = await createCertificate({ ca, client: true, name: "a" });
   const other = await createCertificate({ ca, client: true, name: "b" });
-  await using server = serve({ tls: { ...identity, clientCa: ca.cert }, logger: silent }, async (conn) => {
-    for await (const message of conn) await conn.send(message);
-  });
+  await using server = serve(
+    { tls: { ...identity, clientCa: ca.cert }, logger: silent },
+    async (conn) => {
+      for await (const message of conn) await conn.send(message);
+    },
+  );
   await server.ready;
   const moments: Record<string, [string, string]> = {
     "certificate empty": ["", key],

@@ -1,6 +1,12 @@
 // Write buffers: shared by the process, given back, so that an idle connection holds none.
 import { assert, assertEquals } from "@std/assert";
-import { HUGE_BYTES, LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "../../collections/buffers.ts";
+import {
+  HUGE_BYTES,
+  LARGE_BYTES,
+  returnBuffer,
+  SMALL_BYTES,
+  takeBuffer,
+} from "../../collections/buffers.ts";
 import { lengthPrefixed } from "../../framing.ts";
 import { pattern } from "../support/bytes.ts";
 import { scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
@@ -23,7 +29,14 @@ function takeAll(): Set<Uint8Array> {
 Deno.test("takeBuffer() gives a small, a large or a huge buffer, and one that was given back again", () => {
   const lengths = [1, SMALL_BYTES, SMALL_BYTES + 1, LARGE_BYTES, LARGE_BYTES + 1, HUGE_BYTES]
     .map((bytes) => takeBuffer(bytes).length);
-  assertEquals(lengths, [SMALL_BYTES, SMALL_BYTES, LARGE_BYTES, LARGE_BYTES, HUGE_BYTES, HUGE_BYTES]);
+  assertEquals(lengths, [
+    SMALL_BYTES,
+    SMALL_BYTES,
+    LARGE_BYTES,
+    LARGE_BYTES,
+    HUGE_BYTES,
+    HUGE_BYTES,
+  ]);
   for (const size of [SMALL_BYTES, LARGE_BYTES, HUGE_BYTES]) {
     const buffer = takeBuffer(size);
     returnBuffer(buffer);

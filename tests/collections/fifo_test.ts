@@ -5,9 +5,20 @@ import { Random } from "../support/random.ts";
 
 Deno.test("Fifo hands out what was put in, in order, and nothing once it is empty", () => {
   const queue = new Fifo<number>();
-  assertEquals([queue.size, queue.peek(), queue.at(0), queue.shift()], [0, undefined, undefined, undefined]);
+  assertEquals([queue.size, queue.peek(), queue.at(0), queue.shift()], [
+    0,
+    undefined,
+    undefined,
+    undefined,
+  ]);
   for (const item of [1, 2, 3]) queue.push(item);
-  assertEquals([queue.size, queue.peek(), queue.at(0), queue.at(2), queue.at(3)], [3, 1, 1, 3, undefined]);
+  assertEquals([queue.size, queue.peek(), queue.at(0), queue.at(2), queue.at(3)], [
+    3,
+    1,
+    1,
+    3,
+    undefined,
+  ]);
   queue.replaceLast(4);
   assertEquals([queue.shift(), queue.at(1), queue.size], [1, 4, 2]);
   queue.replaceFirst(6);
@@ -31,6 +42,10 @@ Deno.test("Fifo agrees with an array over long random use, also while it never r
       model[model.length - 1] = -step;
     } else assertEquals(queue.shift(), model.shift());
     const index = random.int(0, 200);
-    assertEquals([queue.size, queue.peek(), queue.at(index)], [model.length, model[0], model[index]]);
+    assertEquals([queue.size, queue.peek(), queue.at(index)], [
+      model.length,
+      model[0],
+      model[index],
+    ]);
   }
 });

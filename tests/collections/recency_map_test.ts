@@ -5,7 +5,11 @@ import { RecencyMap } from "../../collections/recency_map.ts";
 
 Deno.test("RecencyMap keeps the order of use, through any sequence of operations", () => {
   const key = fc.integer({ min: 0, max: 6 });
-  const operation = fc.tuple(fc.constantFrom("set", "touch", "get", "delete", "drop"), key, fc.nat(99));
+  const operation = fc.tuple(
+    fc.constantFrom("set", "touch", "get", "delete", "drop"),
+    key,
+    fc.nat(99),
+  );
   fc.assert(fc.property(fc.array(operation, { maxLength: 80 }), (operations) => {
     const map = new RecencyMap<number, number>();
     let model: [number, number][] = [];

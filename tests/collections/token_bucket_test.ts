@@ -44,7 +44,11 @@ Deno.test("TokenBucket.drainMs() tells how long many would take, and changes not
   const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, 0);
   assertEquals([bucket.drainMs(5, 0), bucket.drainMs(15, 0)], [0, 1000]);
   bucket.spend(5);
-  assertEquals([bucket.drainMs(5, 0), bucket.drainMs(5, 100), bucket.drainMs(5, 9999)], [500, 400, 0]);
+  assertEquals([bucket.drainMs(5, 0), bucket.drainMs(5, 100), bucket.drainMs(5, 9999)], [
+    500,
+    400,
+    0,
+  ]);
   assertEquals(bucket.tokens(0), 0);
 });
 
@@ -80,25 +84,36 @@ Deno.test("TokenBucket keeps a user that waits as asked to the rate, at any size
   });
   // No debt above 30 seconds, which would be forgiven.
   const rate = fc.integer({ min: 2, max: 2000 });
-  fc.assert(fc.property(rate, fc.integer({ min: 1, max: 100 }), fc.array(step), (perSecond, burst, steps) => {
-    const bucket = new TokenBucket({ perSecond, burst }, 0);
-    let nowMs = 0;
-    let passed = 0;
-    for (const { count, restMs } of steps) {
-      nowMs += bucket.waitMs(count, nowMs);
-      assertAlmostEquals(bucket.waitMs(count, nowMs), 0, 0.001);
-      bucket.spend(count);
-      passed += count;
-      // No more has passed than the rate and one burst allow, but for what is above the burst of a last one.
-      const over = Math.max(0, count - burst);
-      assert(passed <= burst + over + perSecond * (nowMs + 0.01) / 1000 + 1e-6);
-      nowMs += restMs;
-    }
-  }));
+  fc.assert(
+    fc.property(
+      rate,
+      fc.integer({ min: 1, max: 100 }),
+      fc.array(step),
+      (perSecond, burst, steps) => {
+        const bucket = new TokenBucket({ perSecond, burst }, 0);
+        let nowMs = 0;
+        let passed = 0;
+        for (const { count, restMs } of steps) {
+          nowMs += bucket.waitMs(count, nowMs);
+          assertAlmostEquals(bucket.waitMs(count, nowMs), 0, 0.001);
+          bucket.spend(count);
+          passed += count;
+          // No more has passed than the rate and one burst allow, but for what is above the burst
+          // of a last one.
+          const over = Math.max(0, count - burst);
+          assert(passed <= burst + over + perSecond * (nowMs + 0.01) / 1000 + 1e-6);
+          nowMs += restMs;
+        }
+      },
+    ),
+  );
 });
 
 Deno.test("TokenBucket.tryTake() agrees with a model that counts in small steps of time", () => {
-  const step = fc.record({ count: fc.integer({ min: 1, max: 4 }), restMs: fc.integer({ min: 0, max: 40 }) });
+  const step = fc.record({
+    count: fc.integer({ min: 1, max: 4 }),
+    restMs: fc.integer({ min: 0, max: 40 }),
+  });
   fc.assert(fc.property(fc.array(step), (steps) => {
     // 125 tokens a second are an eighth of a token per millisecond: exact in binary.
     const bucket = new TokenBucket({ perSecond: 125, burst: 4 }, 0);

@@ -114,7 +114,10 @@ for (const tls of [undefined, "node", "deno"] as const) {
 
 Deno.test("Connection.flush() and send() that find the first bytes gone say so at once", async () => {
   for (const act of ["flush", "send", "closeWrite"] as const) {
-    const { connection, transport } = scriptedConnection({ framing: raw(), highWaterBytes: 30_000 });
+    const { connection, transport } = scriptedConnection({
+      framing: raw(),
+      highWaterBytes: 30_000,
+    });
     const bytes = new Uint8Array(20_000);
     await connection.send(bytes);
     giveAway(bytes);

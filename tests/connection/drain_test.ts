@@ -1,7 +1,14 @@
 // Draining: what was received is delivered, up to a message boundary; then the iteration ends.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ClosedError } from "../../errors.ts";
-import { chunked, delimited, type Framing, lengthPrefixed, raw, varintPrefixed } from "../../framing.ts";
+import {
+  chunked,
+  delimited,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "../../framing.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,
@@ -354,7 +361,11 @@ Deno.test("Connection.drain() reads one chunk more at most while its handler is 
     transport.feed(utf8("late\n"));
     await settle(1);
   }
-  assertEquals([transport.readBytes, connection.stats().heldBytes], [5, 0], "the read that was under way");
+  assertEquals(
+    [transport.readBytes, connection.stats().heldBytes],
+    [5, 0],
+    "the read that was under way",
+  );
   const closing = connection.close();
   for (let count = 0; count < 10; count++) {
     transport.feed(utf8("late\n"));

@@ -114,7 +114,11 @@ interface EndCase {
 
 const ends: readonly EndCase[] = [
   { name: "close()", signed: true, act: ({ connection }) => void connection.close() },
-  { name: "closeNow() with nothing unsent", signed: true, act: ({ connection }) => connection.closeNow() },
+  {
+    name: "closeNow() with nothing unsent",
+    signed: true,
+    act: ({ connection }) => connection.closeNow(),
+  },
   {
     name: "idleness",
     signed: true,
@@ -184,7 +188,10 @@ for (const { name, signed, setup, act } of ends) {
 }
 
 Deno.test("Connection hands over what it sent before it ends for the peer's fault, and the peer gets an error then", async () => {
-  const [a, b] = connectedPair({ ...lines, maxMessageBytes: 1000 }, { ...lines, maxMessageBytes: 10 });
+  const [a, b] = connectedPair({ ...lines, maxMessageBytes: 1000 }, {
+    ...lines,
+    maxMessageBytes: 10,
+  });
   await a.send("x".repeat(500));
   await b.send("last word");
   await assertRejects(() => b.receive(), ParleyError);
@@ -253,7 +260,10 @@ Deno.test("Connection.signal ends a wait of the handler that pushes", async () =
 });
 
 Deno.test("receiveTimeoutMs ends a connection whose peer says nothing, whatever we send", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, receiveTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    receiveTimeoutMs: 1000,
+  });
   const receiving = connection.receive();
   for (let i = 0; i < 9; i++) {
     await connection.send("are you there");
@@ -265,7 +275,11 @@ Deno.test("receiveTimeoutMs ends a connection whose peer says nothing, whatever 
   sweeper.advance(1000);
   assert(!(await isSettled(connection.closed)));
   sweeper.advance(200);
-  const error = await assertRejects(() => receiving, TimeoutError, "nothing was received on it for 1000 ms");
+  const error = await assertRejects(
+    () => receiving,
+    TimeoutError,
+    "nothing was received on it for 1000 ms",
+  );
   assertEquals(error.code, "ERR_IDLE_TIMEOUT");
   transport.endInput();
   assertEquals((await connection.closed).error, error);

@@ -20,7 +20,11 @@ Deno.test("Connection.closed tells the first fault when a write fails while it e
 });
 
 Deno.test("Connection.closed tells the first fault when the peer takes nothing while it ends", async () => {
-  const { connection, transport } = scriptedConnection({ ...lines, maxMessageBytes: 4, closeTimeoutMs: 20 });
+  const { connection, transport } = scriptedConnection({
+    ...lines,
+    maxMessageBytes: 4,
+    closeTimeoutMs: 20,
+  });
   transport.hold();
   connection.send("bye");
   transport.feed(utf8("far too long\n"));

@@ -44,7 +44,13 @@ Deno.test("Connection.setFraming() holds from the next message on, both ways", a
 });
 
 Deno.test("Connection.setFraming() decodes anew what was read ahead, however it was cut", async () => {
-  const input = concat([utf8("file 6\n"), hex("00ff 0a0a 0d00"), hex("04"), utf8("next"), utf8("end\r\n")]);
+  const input = concat([
+    utf8("file 6\n"),
+    hex("00ff 0a0a 0d00"),
+    hex("04"),
+    utf8("next"),
+    utf8("end\r\n"),
+  ]);
   for (const chunks of everyCut(input)) {
     const { connection, transport } = scriptedConnection(lines);
     for (const chunk of chunks) transport.feed(chunk);

@@ -51,7 +51,9 @@ class End {
     else if (kind < 94) this.#track(this.connection.closeWrite());
     else if (kind < 96) this.#deed("drain", () => this.connection.drain());
     else if (kind < 97) this.#deed("close", () => this.#track(this.connection.close()));
-    else if (kind < 98 && this.random.chance(0.5)) this.#deed("abort", () => this.connection.abort());
+    else if (kind < 98 && this.random.chance(0.5)) {
+      this.#deed("abort", () => this.connection.abort());
+    }
   }
 
   /** Says that no more comes and receives to the end. */
@@ -77,7 +79,9 @@ class End {
     if (this.#receiving) return;
     this.#receiving = true;
     const controller = new AbortController();
-    const options = this.random.pick([{}, { timeoutMs: 0 }, { timeoutMs: 1 }, { signal: controller.signal }]);
+    const options = this.random.pick([{}, { timeoutMs: 0 }, { timeoutMs: 1 }, {
+      signal: controller.signal,
+    }]);
     const received = this.connection.receive(options).then((message) => {
       if (message !== null) this.got.push(text(message));
     }, (error) => this.#check(error)).finally(() => this.#receiving = false);
@@ -109,7 +113,9 @@ class End {
 function compare(sender: End, receiver: End, error: Error | null): void {
   assertEquals(receiver.got, sender.sent.slice(0, receiver.got.length));
   const mayMiss = receiver.deeds.size > 0 || sender.deeds.has("abort") || error !== null;
-  if (!mayMiss) assertEquals(receiver.got.length, sender.sent.length, `${sender.name} sent more than came`);
+  if (!mayMiss) {
+    assertEquals(receiver.got.length, sender.sent.length, `${sender.name} sent more than came`);
+  }
 }
 
 Deno.test("Connection gives what its peer sent, in order, whatever both do", async () => {
@@ -124,8 +130,16 @@ Deno.test("Connection gives what its peer sent, in order, whatever both do", asy
     };
     const [near, far] = memoryPair({ bufferBytes: random.pick([1, 100, 65536]) });
     const seed = random.int(0, 2 ** 30);
-    const a = new End("a", new Connection(new SlicedTransport(near, new Random(seed)), options), random);
-    const b = new End("b", new Connection(new SlicedTransport(far, new Random(seed + 1)), options), random);
+    const a = new End(
+      "a",
+      new Connection(new SlicedTransport(near, new Random(seed)), options),
+      random,
+    );
+    const b = new End(
+      "b",
+      new Connection(new SlicedTransport(far, new Random(seed + 1)), options),
+      random,
+    );
     for (let steps = random.int(1, 150); steps > 0; steps--) {
       random.pick([a, b]).step();
       if (random.chance(0.3)) await settle(random.int(1, 2));

@@ -1,6 +1,12 @@
 // Rate limits of a connection: delivered messages are counted, waiting ones are not, and a peer
 // that has left is noticed.
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { LimitError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
 import { RateLimits, type RateLimitsOptions } from "../../limits/rate_limits.ts";
@@ -36,7 +42,9 @@ function reading(connection: AsyncIterable<Uint8Array>) {
   const startedMs = performance.now();
   const seen: string[] = [];
   const done = (async () => {
-    for await (const message of connection) seen.push(`${performance.now() - startedMs} ${text(message)}`);
+    for await (const message of connection) {
+      seen.push(`${performance.now() - startedMs} ${text(message)}`);
+    }
   })();
   done.catch(() => {});
   return { seen, done };
@@ -91,7 +99,11 @@ Deno.test("Connection under a limit drops what a peer that has left would take t
   assertEquals(seen.length, 10);
   transport.endInput();
   const error = await assertRejects(() => done, LimitError, "the last 990 messages of 2880 bytes");
-  assertEquals([error.code, error.droppedMessages, error.droppedBytes], ["ERR_RATE_LIMITED", 990, 2880]);
+  assertEquals([error.code, error.droppedMessages, error.droppedBytes], [
+    "ERR_RATE_LIMITED",
+    990,
+    2880,
+  ]);
   assertStrictEquals((await connection.closed).error, error);
   assertEquals([seen.length, connection.stats().messagesIn], [10, 10]);
   assertStrictEquals(await connection.receive().catch((why) => why), error);
@@ -140,8 +152,13 @@ Deno.test("Connection under a limit that others use up drops what did not pass i
   const error = await outcome;
   assertInstanceOf(error, LimitError);
   // Half of the rate was its own, for half a minute.
-  assertEquals([error.code, leftReader.seen.length + error.droppedMessages], ["ERR_RATE_LIMITED", 250]);
-  assert(Math.abs(leftReader.seen.length - 150) <= 2 && Math.abs(otherReader.seen.length - 150) <= 2);
+  assertEquals([error.code, leftReader.seen.length + error.droppedMessages], [
+    "ERR_RATE_LIMITED",
+    250,
+  ]);
+  assert(
+    Math.abs(leftReader.seen.length - 150) <= 2 && Math.abs(otherReader.seen.length - 150) <= 2,
+  );
   // Now the other has all of it.
   const before = otherReader.seen.length;
   await time.clock.advance(5000);
@@ -181,7 +198,10 @@ Deno.test("Connection under a limit ends at once when its peer vanished, and its
 Deno.test("Connection under a limit is not idle while the limit holds its peer back, nor right afterwards", async () => {
   using time = modelTime();
   const options = { ...lines, idleTimeoutMs: 1000 };
-  const { connection, transport, sweeper } = limited({ perConnection: { messagesPerSecond: 0.1 } }, options);
+  const { connection, transport, sweeper } = limited(
+    { perConnection: { messagesPerSecond: 0.1 } },
+    options,
+  );
   transport.feed(utf8("one\ntwo\n"));
   assertEquals(text((await connection.receive())!), "one");
   const receiving = connection.receive();
@@ -204,7 +224,10 @@ Deno.test("Connection under a limit is not idle while the limit holds its peer b
 Deno.test("Connection under a limit blames no peer for a message whose rest it does not read", async () => {
   using time = modelTime();
   const options = { ...lines, messageTimeoutMs: 1000 };
-  const { connection, transport, sweeper } = limited({ perConnection: { messagesPerSecond: 0.1 } }, options);
+  const { connection, transport, sweeper } = limited(
+    { perConnection: { messagesPerSecond: 0.1 } },
+    options,
+  );
   transport.feed(utf8("one\ntwo\nhal"));
   assertEquals(text((await connection.receive())!), "one");
   const receiving = connection.receive();
@@ -266,7 +289,9 @@ Deno.test("Connection under a limit keeps the framing of a message that waits wh
 
 Deno.test("Connection under a limit lets a message above the burst pass, one at a time, with 30 seconds of debt at most", async () => {
   using time = modelTime();
-  const { connection, transport } = limited({ perConnection: { bytesPerSecond: 100, burstBytes: 10 } }, {
+  const { connection, transport } = limited({
+    perConnection: { bytesPerSecond: 100, burstBytes: 10 },
+  }, {
     framing: raw(),
   });
   const { seen } = reading(connection);
@@ -283,7 +308,9 @@ Deno.test("Connection under a limit lets a message above the burst pass, one at 
 
 Deno.test("Connection under a limit drains at the pace of the limit", async () => {
   using time = modelTime();
-  const { connection, transport } = limited({ perConnection: { messagesPerSecond: 10, burstMessages: 1 } });
+  const { connection, transport } = limited({
+    perConnection: { messagesPerSecond: 10, burstMessages: 1 },
+  });
   const { seen, done } = reading(connection);
   transport.feed(numbers(5));
   await settle();
@@ -327,7 +354,9 @@ Deno.test("Connection under a limit reads on to see whether the peer of a long b
   const chunk = utf8("x\n".repeat(16_384));
   const flooders = Array.from({ length: 17 }, () => limited(limits));
   const readers = flooders.map(({ connection }) => reading(connection));
-  for (const { transport } of flooders) for (let count = 0; count < 64; count++) transport.feed(chunk);
+  for (const { transport } of flooders) {
+    for (let count = 0; count < 64; count++) transport.feed(chunk);
+  }
   await settle(200);
   // 64 KiB each, beyond it 1 MiB at most, and 16 MiB for all.
   const held = flooders.map(({ connection }) => Math.round(connection.stats().heldBytes / 65_536));
@@ -350,7 +379,9 @@ Deno.test("Connection under a limit reads on to see whether the peer of a long b
 
 Deno.test("Connection under a limit does not read on when what is held will be handled soon", async () => {
   using _time = modelTime();
-  const { connection, transport } = limited({ perConnection: { messagesPerSecond: 100, burstMessages: 1 } }, {
+  const { connection, transport } = limited({
+    perConnection: { messagesPerSecond: 100, burstMessages: 1 },
+  }, {
     ...lines,
     readAheadBytes: 1024,
   });

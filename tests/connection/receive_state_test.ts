@@ -1,6 +1,10 @@
 // endReceiving(): each state beside each end, and what may leave a message half received.
 import { assertEquals } from "@std/assert";
-import { endReceiving, type ReceiveEnd, type ReceiveState } from "../../connection/receive_state.ts";
+import {
+  endReceiving,
+  type ReceiveEnd,
+  type ReceiveState,
+} from "../../connection/receive_state.ts";
 
 const error = new Error("The peer vanished");
 const reading: ReceiveState = { kind: "reading" };

@@ -45,8 +45,16 @@ Deno.test("Connection.receive() refuses a second reader and leaves the first one
   const { connection, transport } = scriptedConnection(lines);
   const first = connection.receive();
   await assertRejects(() => connection.receive(), TypeError, "one reader at a time");
-  await assertRejects(() => connection[Symbol.asyncIterator]().next(), TypeError, "one reader at a time");
-  await assertRejects(() => connection.readable.getReader().read(), TypeError, "one reader at a time");
+  await assertRejects(
+    () => connection[Symbol.asyncIterator]().next(),
+    TypeError,
+    "one reader at a time",
+  );
+  await assertRejects(
+    () => connection.readable.getReader().read(),
+    TypeError,
+    "one reader at a time",
+  );
   transport.feed(utf8("one\n"));
   assertEquals(text((await first)!), "one");
   connection.abort();
@@ -57,7 +65,9 @@ Deno.test("Connection.receive() rejects with the signal's own reason, at once wh
   const reason = { any: "thing" };
   transport.feed(utf8("one\n"));
   await settle();
-  const early = await connection.receive({ signal: AbortSignal.abort(reason) }).catch((error) => error);
+  const early = await connection.receive({ signal: AbortSignal.abort(reason) }).catch((error) =>
+    error
+  );
   assertStrictEquals(early, reason);
   assertEquals(text((await connection.receive())!), "one");
 
@@ -101,7 +111,11 @@ Deno.test("Connection.receive() takes its listener off the signal however the wa
 Deno.test("Connection.receive() rejects with ERR_READ_TIMEOUT when no message comes in time", async () => {
   const { connection, transport } = scriptedConnection(lines);
   transport.feed(utf8("half"));
-  const error = await assertRejects(() => connection.receive({ timeoutMs: 5 }), TimeoutError, "within 5 ms");
+  const error = await assertRejects(
+    () => connection.receive({ timeoutMs: 5 }),
+    TimeoutError,
+    "within 5 ms",
+  );
   assertEquals(error.code, "ERR_READ_TIMEOUT");
   transport.feed(utf8(" and half\n"));
   assertEquals(text((await connection.receive({ timeoutMs: 60_000 }))!), "half and half");

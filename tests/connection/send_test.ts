@@ -113,7 +113,10 @@ Deno.test("Connection.send() of nothing by raw() writes nothing", async () => {
 });
 
 Deno.test("Connection.send() waits above highWaterBytes and goes on at or below it", async () => {
-  const { connection, transport } = scriptedConnection({ framing: raw(), highWaterBytes: 100 * KIB });
+  const { connection, transport } = scriptedConnection({
+    framing: raw(),
+    highWaterBytes: 100 * KIB,
+  });
   transport.hold();
   await connection.send(new Uint8Array(50 * KIB));
   await connection.send(new Uint8Array(50 * KIB));
@@ -191,7 +194,12 @@ Deno.test("Connection ends with ERR_SLOW_CONSUMER above maxQueuedBytes, and tell
 });
 
 Deno.test("Connection takes one message that is larger than its whole queue, and no second one", async () => {
-  const options = { framing: raw(), highWaterBytes: 1000, maxQueuedBytes: 2000, maxMessageBytes: 100_000 };
+  const options = {
+    framing: raw(),
+    highWaterBytes: 1000,
+    maxQueuedBytes: 2000,
+    maxMessageBytes: 100_000,
+  };
   const { connection, transport } = scriptedConnection(options);
   transport.hold();
   const large = connection.send(new Uint8Array(100_000));
@@ -243,7 +251,11 @@ Deno.test("Connection.send() rejects with ERR_CLOSED once our direction has ende
   assertEquals(transport.writes.map(text), ["last\n"]);
   transport.endInput();
   await connection.close();
-  const closed = await assertRejects(() => connection.send("more"), ClosedError, "the connection is closed");
+  const closed = await assertRejects(
+    () => connection.send("more"),
+    ClosedError,
+    "the connection is closed",
+  );
   assertEquals(closed.code, "ERR_CLOSED");
 });
 

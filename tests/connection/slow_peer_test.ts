@@ -81,7 +81,10 @@ Deno.test("Connection writes less at once to a peer that is slow, until all is s
 });
 
 Deno.test("Connection writes the joined messages to a slow peer in order, and gives each buffer back once", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...slow, framing: delimited("\n") });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...slow,
+    framing: delimited("\n"),
+  });
   transport.hold();
   let wanted = "";
   const send = (count: number) => {
@@ -125,7 +128,10 @@ for (const messages of [40, 400]) {
     }
     // A queue that holds on to what it has written lets go of none; the collector may leave some for later.
     const wanted = messages / 2;
-    assert(await collected.reached(wanted) >= wanted, `${collected.count} of ${messages} were let go`);
+    assert(
+      await collected.reached(wanted) >= wanted,
+      `${collected.count} of ${messages} were let go`,
+    );
     connection.abort();
     far.close();
   });

@@ -141,7 +141,9 @@ Deno.test("Connection pipes messages through transforms", async () => {
   const [a, b] = connectedPair(lines);
   const shouted = ReadableStream.from(["one", "two"])
     .pipeThrough(
-      new TransformStream<string, string>({ transform: (word, to) => to.enqueue(word.toUpperCase()) }),
+      new TransformStream<string, string>({
+        transform: (word, to) => to.enqueue(word.toUpperCase()),
+      }),
     )
     .pipeTo(a.writable);
   const got = await Array.fromAsync(b.readable.pipeThrough(new TextDecoderStream()));

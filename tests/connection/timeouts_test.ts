@@ -20,12 +20,17 @@ Deno.test("Connection ends with ERR_SLOW_CONSUMER when its peer takes nothing fo
   const { error, unsentBytes } = await connection.closed;
   assertEquals([(error as ClosedError).code, unsentBytes], ["ERR_SLOW_CONSUMER", 4]);
   assertEquals((error as ClosedError).unsentBytes, 4);
-  for (const pending of [flushing, receiving]) assertStrictEquals(await pending.catch((why) => why), error);
+  for (const pending of [flushing, receiving]) {
+    assertStrictEquals(await pending.catch((why) => why), error);
+  }
   assert(transport.closed);
 });
 
 Deno.test("Connection gives a peer that takes something in time all the time it needs", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ framing: raw(), writeTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    framing: raw(),
+    writeTimeoutMs: 1000,
+  });
   transport.hold();
   const bytes = 2 ** 20;
   connection.send(new Uint8Array(bytes));
@@ -56,7 +61,10 @@ Deno.test("Connection starts the time of each write anew", async () => {
 });
 
 Deno.test("Connection ends with ERR_READ_TIMEOUT when a message that has begun does not end in messageTimeoutMs", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, messageTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    messageTimeoutMs: 1000,
+  });
   transport.feed(utf8("one\nh"));
   assertEquals(text((await connection.receive())!), "one");
   const receiving = connection.receive();
@@ -78,7 +86,10 @@ Deno.test("Connection ends with ERR_READ_TIMEOUT when a message that has begun d
 });
 
 Deno.test("Connection does not blame the peer for a message that nobody waits for", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, messageTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    messageTimeoutMs: 1000,
+  });
   transport.feed(utf8("one\ntwo\nhalf"));
   await settle();
   sweeper.advance(5000);
@@ -94,7 +105,10 @@ Deno.test("Connection does not blame the peer for a message that nobody waits fo
 });
 
 Deno.test("Connection waits for a message that has not begun for as long as it takes", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, messageTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    messageTimeoutMs: 1000,
+  });
   const receiving = connection.receive();
   sweeper.advance(10_000);
   assert(!(await isSettled(receiving)));
@@ -104,7 +118,10 @@ Deno.test("Connection waits for a message that has not begun for as long as it t
 });
 
 Deno.test("Connection lets messages that end in time follow each other without a pause", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, messageTimeoutMs: 1000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    messageTimeoutMs: 1000,
+  });
   for (let i = 0; i < 20; i++) {
     const receiving = connection.receive();
     transport.feed(utf8(`${i}`));
@@ -139,7 +156,11 @@ Deno.test("Connection closes in order with ERR_IDLE_TIMEOUT when nothing moves f
   sweeper.advance(1000);
   assert(!(await isSettled(receiving)));
   sweeper.advance(200);
-  const error = await assertRejects(() => receiving, TimeoutError, "nothing moved on it for 1000 ms");
+  const error = await assertRejects(
+    () => receiving,
+    TimeoutError,
+    "nothing moved on it for 1000 ms",
+  );
   assertEquals(error.code, "ERR_IDLE_TIMEOUT");
   await settle();
   assert(transport.writeEnded);
@@ -207,7 +228,10 @@ Deno.test("Connection is not idle by default", async () => {
 });
 
 Deno.test("Connection.stats() tells for how long nothing has moved, by the sweeper's clock", async () => {
-  const { connection, transport, sweeper } = scriptedConnection({ ...lines, idleTimeoutMs: 10_000 });
+  const { connection, transport, sweeper } = scriptedConnection({
+    ...lines,
+    idleTimeoutMs: 10_000,
+  });
   sweeper.advance(3000);
   assert(connection.stats().idleMs >= 2900 && connection.stats().idleMs <= 3000);
   transport.feed(utf8("x"));

@@ -46,7 +46,9 @@ Deno.test({
 
 Deno.test("alerts are each tried by a case", async () => {
   const cases = await Deno.readTextFile(file("tests/docs/alerts_cases.yml"));
-  const names = [...(await Deno.readTextFile(RULES)).matchAll(/- alert: (\w+)/g)].map((match) => match[1]!);
+  const names = [...(await Deno.readTextFile(RULES)).matchAll(/- alert: (\w+)/g)].map((match) =>
+    match[1]!
+  );
   assert(names.length > 10);
   assertEquals(names.filter((name) => !cases.includes(name)), []);
 });
@@ -64,12 +66,19 @@ Deno.test({
     await server.ready;
     await using wire = mount({ insecureAnyone: true });
     await using client = new Client(
-      { ...server.addr, tls: { pin: readCertificates(tls.cert)[0]!.fingerprint256 } } as ClientOptions,
+      {
+        ...server.addr,
+        tls: { pin: readCertificates(tls.cert)[0]!.fingerprint256 },
+      } as ClientOptions,
     );
     await client.ready;
     await using pool = new Pool({ backends: [server.addr] });
-    const sources = [server, client, wire, pool] as readonly unknown[] as readonly { stats(): unknown }[];
-    const text: string = openMetrics(sources.map((source) => source.stats()), { format: "prometheus" });
+    const sources = [server, client, wire, pool] as readonly unknown[] as readonly {
+      stats(): unknown;
+    }[];
+    const text: string = openMetrics(sources.map((source) => source.stats()), {
+      format: "prometheus",
+    });
     const known = new Set([...text.matchAll(/^(parley_\w+)[{ ]/gm)].map((match) => match[1]!));
     assert(known.size > 20);
     const rules = await Deno.readTextFile(RULES);

@@ -7,7 +7,9 @@ Deno.test("echo_client gets every line of a file back from echo_server, in order
   const port = await server.port();
   const text = await Deno.readTextFile(file("LICENSE"));
 
-  const client = await runProgram("examples/echo_client.ts", [`${port}`], { stdin: text.repeat(50) });
+  const client = await runProgram("examples/echo_client.ts", [`${port}`], {
+    stdin: text.repeat(50),
+  });
   assertEquals(client.stderr, "");
   assertEquals(client.stdout, text.repeat(50));
   assertEquals(client.code, 0);

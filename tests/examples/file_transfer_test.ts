@@ -16,7 +16,10 @@ Deno.test("file_transfer_client sends files of every size over one connection, a
   const paths = SIZES.map((size) => `${source.path}/file-${size}.bin`);
   for (const [i, size] of SIZES.entries()) await Deno.writeFile(paths[i]!, pattern(size, i));
 
-  const { code, stdout, stderr } = await runProgram("examples/file_transfer_client.ts", [port, ...paths]);
+  const { code, stdout, stderr } = await runProgram("examples/file_transfer_client.ts", [
+    port,
+    ...paths,
+  ]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   assertEquals(stdout.match(/"stored":\d+/g), SIZES.map((size) => `"stored":${size}`));
   for (const [i, size] of SIZES.entries()) {

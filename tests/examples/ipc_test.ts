@@ -45,7 +45,11 @@ Deno.test("ipc_pair makes a pair of two processes that run the same code", async
   );
   for (const [i, { code, stdout, stderr }] of results.entries()) {
     const [me, other] = i === 0 ? ["Ann", "Bob"] : ["Bob", "Ann"];
-    assertEquals([code, stdout.split(`${other} says hello to ${me}`).length - 1], [0, 3], stdout + stderr);
+    assertEquals(
+      [code, stdout.split(`${other} says hello to ${me}`).length - 1],
+      [0, 3],
+      stdout + stderr,
+    );
   }
   const roles = results.map(({ stdout }) => /is the (\w+)/.exec(stdout)?.[1]).sort();
   assertEquals(roles, ["client", "server"]);
@@ -55,7 +59,11 @@ Deno.test("ipc_provider carries queries through a cipher of its own", async () =
   await using dir = new TempDir();
   await using server = new Program("examples/ipc_provider.ts", ["serve", "vault"], env(dir));
   await server.printed(/Serving/);
-  const { code, stdout, stderr } = await runProgram("examples/ipc_provider.ts", ["ask", "vault"], env(dir));
+  const { code, stdout, stderr } = await runProgram(
+    "examples/ipc_provider.ts",
+    ["ask", "vault"],
+    env(dir),
+  );
   assertEquals([code, stdout], [0, "stressed\n"], stderr);
 });
 

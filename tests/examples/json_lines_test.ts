@@ -16,7 +16,11 @@ Deno.test("json_lines_client prints results, and the code of a request that fail
   assertEquals(sum, { code: 0, stdout: "42\n", stderr: "" });
   assertEquals(upper.stdout, '[ "É", "B" ]\n');
   assertMatch(time.stdout, /^\d{4}-\d\d-\d\dT/);
-  assertEquals(unknown, { code: 1, stdout: "", stderr: "NO_SUCH_METHOD: There are add, upper, time\n" });
+  assertEquals(unknown, {
+    code: 1,
+    stdout: "",
+    stderr: "NO_SUCH_METHOD: There are add, upper, time\n",
+  });
   assertEquals(wrong, { code: 1, stdout: "", stderr: 'BAD_PARAMS: Wanted numbers, got "one"\n' });
 });
 
@@ -34,8 +38,14 @@ Deno.test("json_lines_server answers each line of a raw peer, and bad JSON with 
   ];
   const bytes = Uint8Array.from(requests.join("\n") + "\n", (character) => character.charCodeAt(0));
   const answers = await tcpExchange(await server.port(), bytes);
-  const badJson = { id: null, error: { code: "BAD_JSON", message: "The line is no JSON object in UTF-8" } };
-  const noMethod = { id: null, error: { code: "NO_SUCH_METHOD", message: "There are add, upper, time" } };
+  const badJson = {
+    id: null,
+    error: { code: "BAD_JSON", message: "The line is no JSON object in UTF-8" },
+  };
+  const noMethod = {
+    id: null,
+    error: { code: "NO_SUCH_METHOD", message: "There are add, upper, time" },
+  };
   assertEquals(answers.split("\n").slice(0, -1).map((line) => JSON.parse(line)), [
     { id: 7, result: 3 },
     badJson,

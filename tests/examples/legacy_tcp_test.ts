@@ -7,7 +7,8 @@ import { readToEnd, tcpExchange, writeAll } from "../support/peers/raw_peer.ts";
 Deno.test("legacy_tcp_server speaks CR LF lines with a raw peer, however they are cut", async () => {
   await using server = new Program("examples/legacy_tcp_server.ts", ["0"]);
   const port = await server.port();
-  const asked = "SET city Lisbon on the Tejo\r\nget city\r\nGET nothing\r\nHELP\r\nQUIT\r\nGET city\r\n";
+  const asked =
+    "SET city Lisbon on the Tejo\r\nget city\r\nGET nothing\r\nHELP\r\nQUIT\r\nGET city\r\n";
   const answers = ["+READY", "+OK", "+Lisbon on the Tejo", "-ERR no such key"];
   const wanted = [...answers, "-ERR commands are SET, GET, QUIT", "+BYE", ""].join("\r\n");
   assertEquals(await tcpExchange(port, utf8(asked), 1), wanted);
@@ -15,7 +16,8 @@ Deno.test("legacy_tcp_server speaks CR LF lines with a raw peer, however they ar
 });
 
 Deno.test({
-  name: "legacy_tcp_server answers what was asked before SIGTERM, says that it goes down, and ends with 0",
+  name:
+    "legacy_tcp_server answers what was asked before SIGTERM, says that it goes down, and ends with 0",
   ignore: Deno.build.os === "windows", // no SIGTERM there
   async fn() {
     await using server = new Program("examples/legacy_tcp_server.ts", ["0"]);

@@ -25,7 +25,11 @@ Deno.test("mutual_tls_server refuses a client whose certificate is of another au
   await Deno.mkdir(wrong);
   const ca = await createCa();
   const stranger = await createCertificate({ ca, client: true, name: "agent-7" });
-  await writeIdentity({ ...stranger, certFile: `${wrong}/client.pem`, keyFile: `${wrong}/client.key` });
+  await writeIdentity({
+    ...stranger,
+    certFile: `${wrong}/client.pem`,
+    keyFile: `${wrong}/client.key`,
+  });
   await Deno.copyFile(`${right}/ca.pem`, `${wrong}/ca.pem`);
   const refused = await runProgram("examples/mutual_tls_client.ts", [port, wrong, "Let me in"]);
   assertEquals({ code: refused.code, stdout: refused.stdout }, { code: 1, stdout: "" });

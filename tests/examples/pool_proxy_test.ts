@@ -18,7 +18,11 @@ const IS_LINUX = Deno.build.os === "linux";
 async function certificatesIn(folder: string): Promise<string> {
   const ca = await createCa({ name: "Test CA" });
   const server = await createCertificate({ ca, hosts: ["localhost"] });
-  await writeIdentity({ ...server, certFile: `${folder}/server.pem`, keyFile: `${folder}/server.key` });
+  await writeIdentity({
+    ...server,
+    certFile: `${folder}/server.pem`,
+    keyFile: `${folder}/server.key`,
+  });
   return ca.cert;
 }
 
@@ -48,7 +52,11 @@ class Site implements AsyncDisposable {
     const site = new Site(pauseMs);
     site.caCert = await certificatesIn(site.folder.path);
     const ports = await Promise.all(site.backends.map((backend) => backend.port()));
-    site.proxy = new Program("examples/tls_proxy.ts", ["0", site.folder.path, ...ports.map(String)]);
+    site.proxy = new Program("examples/tls_proxy.ts", [
+      "0",
+      site.folder.path,
+      ...ports.map(String),
+    ]);
     site.port = await site.proxy.port();
     return site;
   }
@@ -56,7 +64,13 @@ class Site implements AsyncDisposable {
   /** A connection through the proxy. */
   connect(): Promise<Connection> {
     const tls = { caCerts: [this.caCert] };
-    return connect({ hostname: "localhost", port: this.port, tls, framing: raw(), writeTimeoutMs: 60_000 });
+    return connect({
+      hostname: "localhost",
+      port: this.port,
+      tls,
+      framing: raw(),
+      writeTimeoutMs: 60_000,
+    });
   }
 
   /** Sends bytes through the proxy; returns their hash as the backend has it. */
@@ -81,7 +95,9 @@ class Site implements AsyncDisposable {
 function* hashed(mebibytes: number, hash: ReturnType<typeof createHash>): Generator<Uint8Array> {
   const words = new Uint32Array(MIB / 8);
   for (let piece = 0; piece < mebibytes * 2; piece++) {
-    for (let i = 0; i < words.length; i++) words[i] = Math.imul(i + piece * words.length, 0x9e3779b1);
+    for (let i = 0; i < words.length; i++) {
+      words[i] = Math.imul(i + piece * words.length, 0x9e3779b1);
+    }
     const bytes = new Uint8Array(words.buffer.slice(0));
     hash.update(bytes);
     yield bytes;
@@ -109,7 +125,9 @@ Deno.test(
       const seconds = (performance.now() - begin) / 1000;
       const [from, to] = [before, most].map((bytes) => Math.round(bytes / MIB));
       console.log(
-        `${mebibytes} MiB in ${seconds.toFixed(1)} s; resident: ${from} MiB before, ${to} MiB at most`,
+        `${mebibytes} MiB in ${
+          seconds.toFixed(1)
+        } s; resident: ${from} MiB before, ${to} MiB at most`,
       );
     }
   },
@@ -141,24 +159,28 @@ Deno.test("tls_proxy stops its sender when a receiver stops", { ignore: !IS_LINU
   assertEquals(await textOf(conn), hash.digest("hex"));
 });
 
-Deno.test("tls_proxy frees every descriptor of many short connections", { ignore: !IS_LINUX }, async () => {
-  await using site = await Site.open();
-  const hello = new TextEncoder().encode("hello");
-  const wanted = createHash("sha256").update(hello).digest("hex");
-  const many = async (count: number) => {
-    let left = count;
-    await Promise.all(Array.from({ length: 16 }, async () => {
-      while (left-- > 0) assertEquals(await site.send([hello]), wanted);
-    }));
-  };
-  const { pid } = site.proxy;
-  await many(50);
-  await until(() => descriptorsOf(pid) < 100);
-  const before = descriptorsOf(pid);
-  await many(200 * effort); // PARLEY_FUZZ_RUNS=50 makes 10 000
-  await until(() => descriptorsOf(pid) <= before);
-  for (const backend of site.backends) await until(() => descriptorsOf(backend.pid) < 40);
-});
+Deno.test(
+  "tls_proxy frees every descriptor of many short connections",
+  { ignore: !IS_LINUX },
+  async () => {
+    await using site = await Site.open();
+    const hello = new TextEncoder().encode("hello");
+    const wanted = createHash("sha256").update(hello).digest("hex");
+    const many = async (count: number) => {
+      let left = count;
+      await Promise.all(Array.from({ length: 16 }, async () => {
+        while (left-- > 0) assertEquals(await site.send([hello]), wanted);
+      }));
+    };
+    const { pid } = site.proxy;
+    await many(50);
+    await until(() => descriptorsOf(pid) < 100);
+    const before = descriptorsOf(pid);
+    await many(200 * effort); // PARLEY_FUZZ_RUNS=50 makes 10 000
+    await until(() => descriptorsOf(pid) <= before);
+    for (const backend of site.backends) await until(() => descriptorsOf(backend.pid) < 40);
+  },
+);
 
 Deno.test("tls_proxy serves on when a backend is killed, drains at SIGTERM, and tells its numbers", async () => {
   await using site = await Site.open();

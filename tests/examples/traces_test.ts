@@ -19,7 +19,10 @@ interface Span {
 }
 
 function spanOf(output: string, name: string): Span {
-  const pattern = new RegExp(`^SPAN ${name} \\[(\\w+)/(\\w+)\\] (\\w+) .*\\n(?: {2}parent: (\\w+)\\n)?`, "m");
+  const pattern = new RegExp(
+    `^SPAN ${name} \\[(\\w+)/(\\w+)\\] (\\w+) .*\\n(?: {2}parent: (\\w+)\\n)?`,
+    "m",
+  );
   const [whole, trace = "", id = "", kind = "", parent] = pattern.exec(output) ?? [];
   assert(whole !== undefined, `There is no span "${name}" in:\n${output}`);
   return { trace, id, kind, parent };
@@ -32,7 +35,9 @@ Deno.test("traces shows one trace through a stream and a query into another proc
     keepStdin: true,
   });
   const port = await server.port();
-  await using client = new Program("examples/traces.ts", ["client", `${port}`, name], { env: OTEL });
+  await using client = new Program("examples/traces.ts", ["client", `${port}`, name], {
+    env: OTEL,
+  });
   const near = await client.finish();
   await server.said(/METRIC parley\.query\.count [^]*? value=1\n/);
   assertEquals([near.stdout, near.code], ["Hello!\n", 0]);
@@ -57,5 +62,8 @@ Deno.test("traces shows one trace through a stream and a query into another proc
   ]);
   assertMatch(near.stderr, /METRIC rpc\.client\.call\.duration [^]*?count=1 /);
   assertMatch(far.stderr, /METRIC rpc\.server\.call\.duration [^]*?count=1 /);
-  assertMatch(far.stderr, /METRIC parley\.connection\.opened [^]*?parley\.protocol=wire[^\n]* value=1\n/);
+  assertMatch(
+    far.stderr,
+    /METRIC parley\.connection\.opened [^]*?parley\.protocol=wire[^\n]* value=1\n/,
+  );
 });

@@ -35,7 +35,10 @@ Deno.test("wire_backup_client sends files that wire_backup_server keeps, byte fo
   await using folder = new TempDir();
   const large = crypto.getRandomValues(new Uint8Array(50_000));
   const name = `${folder.path}/large.bin`;
-  await Deno.writeFile(name, new Uint8Array(3_000_000).map((_, index) => large[index % 49_999] ?? 0));
+  await Deno.writeFile(
+    name,
+    new Uint8Array(3_000_000).map((_, index) => large[index % 49_999] ?? 0),
+  );
   await using server = new Program("examples/wire_backup_server.ts", ["0", `${folder.path}/kept`]);
   const port = await server.port();
   const client = await runProgram("examples/wire_backup_client.ts", [
@@ -48,7 +51,10 @@ Deno.test("wire_backup_client sends files that wire_backup_server keeps, byte fo
   assertEquals(client.stdout.endsWith("All kept\n"), true);
   for (const path of [file("LICENSE"), name]) {
     const kept = await Deno.readFile(`${folder.path}/kept/laptop/${path.replace(/^.*[\\/]/, "")}`);
-    assertEquals([path, await digest(kept) === await digest(await Deno.readFile(path))], [path, true]);
+    assertEquals([path, await digest(kept) === await digest(await Deno.readFile(path))], [
+      path,
+      true,
+    ]);
   }
 });
 
@@ -69,7 +75,9 @@ Deno.test("wire_chat brings lines through wire_hub to everybody else", async () 
   await alice.printed(/Here: bob/);
   await alice.type("hello, world\n");
   await bob.printed(/alice: hello, world/);
-  const thief = await runProgram("examples/wire_chat.ts", [`${port}`, "bob"], { env: { TOKEN: "guess" } });
+  const thief = await runProgram("examples/wire_chat.ts", [`${port}`, "bob"], {
+    env: { TOKEN: "guess" },
+  });
   assertEquals(thief.stdout.includes("Here"), false);
   assertEquals([...server.stdout.matchAll(/joined/g)].length, 2);
 });
@@ -91,7 +99,8 @@ Deno.test("wire_expose and wire_forward bring a web page through wire_hub, and h
     env: { TOKEN: "h-secret" },
   });
   const local = await home.port();
-  const get = () => fetch(`http://127.0.0.1:${local}/`).then((response) => response.text(), () => "");
+  const get = () =>
+    fetch(`http://127.0.0.1:${local}/`).then((response) => response.text(), () => "");
   {
     await using office = expose();
     await office.printed(/Joined/);

@@ -1,5 +1,11 @@
 // What every decoder keeps to: who owns the bytes, what an error leaves, what memory and work it takes.
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { FramingError } from "../../errors.ts";
 import {
   chunked,
@@ -20,7 +26,9 @@ const MIB = 2 ** 20;
 
 function takeAll(decoder: FrameDecoder): Uint8Array[] {
   const messages: Uint8Array[] = [];
-  for (let message = decoder.next(); message !== undefined; message = decoder.next()) messages.push(message);
+  for (let message = decoder.next(); message !== undefined; message = decoder.next()) {
+    messages.push(message);
+  }
   return messages;
 }
 
@@ -121,7 +129,15 @@ Deno.test("FrameDecoder throws the same error for ever once it has failed", () =
 });
 
 Deno.test("FrameDecoder throws the same error for ever once the input ended inside a message", () => {
-  for (const framing of [delimited("\n"), lengthPrefixed(), varintPrefixed(), chunked(), fixedLength(4)]) {
+  for (
+    const framing of [
+      delimited("\n"),
+      lengthPrefixed(),
+      varintPrefixed(),
+      chunked(),
+      fixedLength(4),
+    ]
+  ) {
     const decoder = framing.decoder({ maxMessageBytes: 10 });
     decoder.push(hex("03 02"));
     assertEquals(decoder.next(), undefined);
@@ -133,7 +149,13 @@ Deno.test("FrameDecoder throws the same error for ever once the input ended insi
 
 Deno.test("FrameDecoder ends in order before the first byte and between messages", () => {
   for (
-    const framing of [delimited("\n"), lengthPrefixed({ bytes: 1 }), varintPrefixed(), fixedLength(2), raw()]
+    const framing of [
+      delimited("\n"),
+      lengthPrefixed({ bytes: 1 }),
+      varintPrefixed(),
+      fixedLength(2),
+      raw(),
+    ]
   ) {
     const decoder = framing.decoder({ maxMessageBytes: 10 });
     decoder.end();
@@ -168,7 +190,11 @@ Deno.test("FrameDecoder tells in an error what was wanted and what there was", (
     [varintPrefixed(), "8080808080", "more than 5 bytes"],
     [chunked(), "03 0102", "its chunk 1 lacks 1 bytes"],
     [chunked(), "02 0102 02 0102", "wanted another chunk or the end after 4 bytes"],
-    [chunked(), "08 0102030405060708 03", `"maxMessageBytes" is 10: its 2 chunks so far tell 11 bytes`],
+    [
+      chunked(),
+      "08 0102030405060708 03",
+      `"maxMessageBytes" is 10: its 2 chunks so far tell 11 bytes`,
+    ],
     [chunked(), "8000", "the length of a chunk is not in the shortest form"],
     [chunked(), "8080808080", "the length of a chunk takes more than 5 bytes"],
     [delimited("\n"), "0102", "wanted the delimiter, got 2 bytes without it"],
@@ -236,11 +262,16 @@ Deno.test("FrameDecoder looks at each byte a fixed number of times while a delim
         );
         const pieces = cutEvery(input, size).map((piece) => new CountedBytes(piece));
         CountedBytes.scanned = 0;
-        const copied = countNewBytes(() => assertEquals(decodeChunks(decoder, pieces).messages, []));
+        const copied = countNewBytes(() =>
+          assertEquals(decodeChunks(decoder, pieces).messages, [])
+        );
         return CountedBytes.scanned + copied;
       };
       const [small, large] = [cost(8192), cost(32768)];
-      assert(large < 4 * small * 1.5, `${delimiter.length} bytes cut at ${size}: ${small}, then ${large}`);
+      assert(
+        large < 4 * small * 1.5,
+        `${delimiter.length} bytes cut at ${size}: ${small}, then ${large}`,
+      );
     }
   }
 });
@@ -333,7 +364,10 @@ for (const chunks of [50, 500]) {
     }
     assertEquals(decoder.heldBytes, 2 * size);
     const wanted = chunks / 2;
-    assert(await collected.reached(wanted) >= wanted, `${collected.count} of ${chunks} were let go`);
+    assert(
+      await collected.reached(wanted) >= wanted,
+      `${collected.count} of ${chunks} were let go`,
+    );
     assertEquals(decoder.heldBytes, 2 * size);
   });
 }

@@ -70,7 +70,10 @@ for (const model of models) {
       fc.property(bytesOf(model, 80), limits, cuts, (input, maxMessageBytes, fractions) => {
         const expected = decodeWithModel(model, input, maxMessageBytes);
         const decoder = framing.decoder({ maxMessageBytes });
-        assertEquals(decodeChunks(decoder, cutAtFractions(input, fractions), expected.ends), expected);
+        assertEquals(
+          decodeChunks(decoder, cutAtFractions(input, fractions), expected.ends),
+          expected,
+        );
       }),
       { ...parameters, numRuns: 3 * parameters.numRuns },
     );

@@ -48,7 +48,11 @@ export function decodeWithModel(model: Model, bytes: Uint8Array, maxMessageBytes
 }
 
 /** Pushes chunk after chunk, takes all messages each time, and checks `heldBytes` on the way. */
-export function decodeChunks(decoder: FrameDecoder, chunks: readonly Uint8Array[], ends?: number[]): Decoded {
+export function decodeChunks(
+  decoder: FrameDecoder,
+  chunks: readonly Uint8Array[],
+  ends?: number[],
+): Decoded {
   const messages: Uint8Array[] = [];
   let pushed = 0;
   try {
@@ -69,7 +73,12 @@ export function decodeChunks(decoder: FrameDecoder, chunks: readonly Uint8Array[
   return { messages, ends: ends ?? [], outcome: "whole" };
 }
 
-function checkHeld(decoder: FrameDecoder, pushed: number, taken: number, ends: number[] | undefined): void {
+function checkHeld(
+  decoder: FrameDecoder,
+  pushed: number,
+  taken: number,
+  ends: number[] | undefined,
+): void {
   if (ends === undefined) return;
   const held = pushed - (taken === 0 ? 0 : ends[taken - 1]!);
   if (decoder.heldBytes !== held) {
@@ -81,9 +90,12 @@ function checkHeld(decoder: FrameDecoder, pushed: number, taken: number, ends: n
 
 /** `delimited(...)`, by trying every offset. */
 export function delimitedModel(delimiter: Uint8Array): Model {
-  const matches = (bytes: Uint8Array, at: number) => delimiter.every((byte, i) => bytes[at + i] === byte);
+  const matches = (bytes: Uint8Array, at: number) =>
+    delimiter.every((byte, i) => bytes[at + i] === byte);
   const find = (bytes: Uint8Array, from: number) => {
-    for (let at = from; at <= bytes.length - delimiter.length; at++) if (matches(bytes, at)) return at;
+    for (let at = from; at <= bytes.length - delimiter.length; at++) {
+      if (matches(bytes, at)) return at;
+    }
     return -1;
   };
   return {
@@ -164,7 +176,8 @@ export function chunkedModel(): Model {
   return {
     framing: chunked(),
     alphabet: new Uint8Array([0, 0, 0, 1, 2, 3, 128, 129, 255]),
-    encode: (message) => new Uint8Array([...message.length === 0 ? [] : prefix.encode(message)!, 0]),
+    encode: (message) =>
+      new Uint8Array([...message.length === 0 ? [] : prefix.encode(message)!, 0]),
     decodeOne(input, at, maxMessageBytes) {
       const parts: number[] = [];
       for (let end = at;;) {
@@ -194,10 +207,12 @@ export function fixedModel(messageBytes: number): Model {
 
 /** Every framing with a model, in the variants that tests go through. */
 export const models: readonly Model[] = [
-  ...["\n", "\0", "\r\n", "aa", "aab", "aba", "abab", "aaaa", "\r\n\r\n", "abcabcabd"].map((delimiter) =>
-    delimitedModel(new TextEncoder().encode(delimiter))
-  ),
-  ...([1, 2, 4, 8] as const).flatMap((bytes) => [lengthModel(bytes, "big"), lengthModel(bytes, "little")]),
+  ...["\n", "\0", "\r\n", "aa", "aab", "aba", "abab", "aaaa", "\r\n\r\n", "abcabcabd"].map((
+    delimiter,
+  ) => delimitedModel(new TextEncoder().encode(delimiter))),
+  ...([1, 2, 4, 8] as const).flatMap((
+    bytes,
+  ) => [lengthModel(bytes, "big"), lengthModel(bytes, "little")]),
   varintModel(),
   chunkedModel(),
   fixedModel(1),

@@ -15,13 +15,18 @@ import { models } from "./models.ts";
 
 const u8 = lengthPrefixed({ bytes: 1 });
 
-async function decodeAll(chunks: readonly Uint8Array[], stream: FrameDecoderStream): Promise<Uint8Array[]> {
+async function decodeAll(
+  chunks: readonly Uint8Array[],
+  stream: FrameDecoderStream,
+): Promise<Uint8Array[]> {
   return await Array.fromAsync(ReadableStream.from(chunks).pipeThrough(stream));
 }
 
 Deno.test("FrameEncoderStream and FrameDecoderStream give back what went in, for every framing", async () => {
   for (const { framing, encode } of models) {
-    const messages = ["abc", "xyz", "\n\t\r"].map(utf8).filter((message) => encode(message) !== undefined);
+    const messages = ["abc", "xyz", "\n\t\r"].map(utf8).filter((message) =>
+      encode(message) !== undefined
+    );
     const out = ReadableStream.from(messages)
       .pipeThrough(new FrameEncoderStream(framing))
       .pipeThrough(new FrameDecoderStream(framing));
@@ -39,7 +44,11 @@ Deno.test("FrameEncoderStream gives one chunk for each message", async () => {
 Deno.test("FrameDecoderStream gives the same messages however the bytes are cut", async () => {
   const input = hex("02aabb 00 01cc");
   for (const chunks of everyCut(input)) {
-    assertEquals(await decodeAll(chunks, new FrameDecoderStream(u8)), [hex("aabb"), hex(""), hex("cc")]);
+    assertEquals(await decodeAll(chunks, new FrameDecoderStream(u8)), [
+      hex("aabb"),
+      hex(""),
+      hex("cc"),
+    ]);
   }
 });
 
@@ -61,7 +70,10 @@ Deno.test("FrameDecoderStream errs when the bytes are no message, after the mess
 
 Deno.test("FrameDecoderStream errs with ERR_FRAME_TRUNCATED when the bytes end inside a message", async () => {
   for (
-    const [framing, input] of [[u8, "02aa"], [fixedLength(2), "aabbcc"], [delimited("\n"), "aa0abb"]] as const
+    const [framing, input] of [[u8, "02aa"], [fixedLength(2), "aabbcc"], [
+      delimited("\n"),
+      "aa0abb",
+    ]] as const
   ) {
     const error = await assertRejects(
       () => decodeAll([hex(input)], new FrameDecoderStream(framing)),
@@ -116,7 +128,10 @@ Deno.test("FrameDecoderStream and FrameEncoderStream refuse a limit out of range
   );
   // The default is 1 MiB.
   const large = concat([hex("00100000"), pattern(2 ** 20)]);
-  assertEquals((await decodeAll([large], new FrameDecoderStream(lengthPrefixed())))[0]!.length, 2 ** 20);
+  assertEquals(
+    (await decodeAll([large], new FrameDecoderStream(lengthPrefixed())))[0]!.length,
+    2 ** 20,
+  );
   const error = await assertRejects(
     () => decodeAll([hex("00100001")], new FrameDecoderStream(lengthPrefixed())),
     FramingError,
@@ -145,7 +160,9 @@ Deno.test("FrameDecoderStream takes no further chunk while nobody reads its mess
 Deno.test("FrameDecoderStream passes on errors and cancellation of its neighbours", async () => {
   const broken = new Error("Broken");
   const source = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(broken) });
-  const got = await Array.fromAsync(source.pipeThrough(new FrameDecoderStream(u8))).catch((error) => error);
+  const got = await Array.fromAsync(source.pipeThrough(new FrameDecoderStream(u8))).catch((error) =>
+    error
+  );
   assertStrictEquals(got, broken);
 
   const cancelled = Promise.withResolvers<unknown>();

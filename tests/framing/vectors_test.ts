@@ -35,7 +35,13 @@ function lines(
   messages: readonly string[],
   outcome?: FramingErrorCode,
 ): Vector {
-  return { about, framing: delimited(delimiter), input: utf8(input), messages: messages.map(utf8), outcome };
+  return {
+    about,
+    framing: delimited(delimiter),
+    input: utf8(input),
+    messages: messages.map(utf8),
+    outcome,
+  };
 }
 
 function prefixed(
@@ -177,7 +183,9 @@ const vectors: readonly Vector[] = [
   },
 ];
 
-for (const { about, framing, input, messages, outcome = "whole", maxMessageBytes = 16 } of vectors) {
+for (
+  const { about, framing, input, messages, outcome = "whole", maxMessageBytes = 16 } of vectors
+) {
   Deno.test(`${framing.name} decodes ${about}: ${outcome}`, () => {
     // A long vector is cut near its ends and its prefix only.
     const ways = input.length > 1000 ? longCuts(input) : everyCut(input);

@@ -17,7 +17,8 @@ import { newSeed, Random } from "./support.ts";
 /** XORs with bytes made of what only both sides know. */
 const XOR: EncryptionProvider = {
   name: "xor",
-  seal: (plain, { exporter, sequence }) => plain.map((byte, i) => byte ^ exporter[(i + sequence) % 48]!),
+  seal: (plain, { exporter, sequence }) =>
+    plain.map((byte, i) => byte ^ exporter[(i + sequence) % 48]!),
   open: (sealed, { exporter, sequence }) =>
     Promise.resolve(sealed.map((byte, i) => byte ^ exporter[(i + sequence) % 48]!)),
 };
@@ -31,7 +32,10 @@ const WAYS: [
 ][] = [
   ["encrypted, key file", () => ({ server: {}, client: {} })],
   ["plain, key file", () => ({ server: { encryption: false }, client: { encryption: false } })],
-  ["anonymous", () => ({ server: { insecureAnonymous: true }, client: { insecureAnonymous: true } })],
+  [
+    "anonymous",
+    () => ({ server: { insecureAnonymous: true }, client: { insecureAnonymous: true } }),
+  ],
   ["anonymous and plain", () => {
     const both = { insecureAnonymous: true, encryption: false };
     return { server: both, client: both };
@@ -61,7 +65,11 @@ for (const [name, make] of WAYS) {
       ...ways.client,
       onQuery: (data) => Promise.resolve(`client heard ${text(data)}`),
     });
-    assertEquals([server.status, client.status, server.clients.size], ["connected", "connected", 1]);
+    assertEquals([server.status, client.status, server.clients.size], [
+      "connected",
+      "connected",
+      1,
+    ]);
     assertEquals(await client.query(new Uint8Array([1, 2, 3])), new Uint8Array([3, 2, 1]));
     assertEquals(await client.query(""), new Uint8Array(0));
     assertEquals(text(await server.query("hi")), "client heard hi");
@@ -132,7 +140,11 @@ Deno.test("connectIpc gives up at its time limit, on its signal, and never with 
   assertEquals(error.code, "ERR_CONNECT_TIMEOUT");
   assertEquals((error.cause as ParleyError).code, "ERR_CONNECT_REFUSED");
   const controller = new AbortController();
-  const forEver = connectIpc({ ...channel.options, connectTimeoutMs: 0, signal: controller.signal });
+  const forEver = connectIpc({
+    ...channel.options,
+    connectTimeoutMs: 0,
+    signal: controller.signal,
+  });
   const reason = new Error("enough");
   controller.abort(reason);
   assertEquals(await forEver.catch((error) => error), reason);
@@ -140,21 +152,26 @@ Deno.test("connectIpc gives up at its time limit, on its signal, and never with 
 
 Deno.test("connectIpc tells wrong secrets, missing ones and other programs apart, and so does the server", async () => {
   const secret = SecretKey.generate();
-  const cases: [string, Partial<IpcServerOptions>, Partial<IpcClientOptions>, string, string[]][] = [
-    ["wrong secret", { secret }, { secret: SecretKey.generate() }, "ERR_AUTH", ["wrong proof"]],
-    ["no secret", { secret }, { insecureAnonymous: true }, "ERR_AUTH", ["wrong proof"]],
-    ["server without", { insecureAnonymous: true }, { secret }, "ERR_AUTH", ["wrong proof"]],
-    ["other channel name", { secret }, { secret, name: "other" }, "ERR_AUTH", ["wrong proof"]],
-    ["plain client", { secret }, { secret, encryption: false }, "ERR_NOT_OUR_PROTOCOL", ["other suite"]],
-    ["plain server", { secret, encryption: false }, { secret }, "ERR_NOT_OUR_PROTOCOL", ["other suite"]],
+  const cases: [string, Partial<IpcServerOptions>, Partial<IpcClientOptions>, string, string[]][] =
     [
-      "plain, no secret",
-      { secret, encryption: false },
-      { insecureAnonymous: true, encryption: false },
-      "ERR_AUTH",
-      ["wrong proof", "closed early", "timed out"],
-    ],
-  ];
+      ["wrong secret", { secret }, { secret: SecretKey.generate() }, "ERR_AUTH", ["wrong proof"]],
+      ["no secret", { secret }, { insecureAnonymous: true }, "ERR_AUTH", ["wrong proof"]],
+      ["server without", { insecureAnonymous: true }, { secret }, "ERR_AUTH", ["wrong proof"]],
+      ["other channel name", { secret }, { secret, name: "other" }, "ERR_AUTH", ["wrong proof"]],
+      ["plain client", { secret }, { secret, encryption: false }, "ERR_NOT_OUR_PROTOCOL", [
+        "other suite",
+      ]],
+      ["plain server", { secret, encryption: false }, { secret }, "ERR_NOT_OUR_PROTOCOL", [
+        "other suite",
+      ]],
+      [
+        "plain, no secret",
+        { secret, encryption: false },
+        { insecureAnonymous: true, encryption: false },
+        "ERR_AUTH",
+        ["wrong proof", "closed early", "timed out"],
+      ],
+    ];
   for (const [name, server, client, code, reasons] of cases) {
     await using channel = new Channel();
     const errors: unknown[] = [];
@@ -196,7 +213,10 @@ Deno.test("connectIpc recognises another program at the address, whether it talk
     // Short where it must pass; on a busy machine even what answers takes its time.
     const handshakeTimeoutMs = greeting === null ? 200 : 10_000;
     const options = { ...channel.options, secret: SecretKey.generate(), handshakeTimeoutMs };
-    const error = await settles("the refusal", assertRejects(() => connectIpc(options), ParleyError));
+    const error = await settles(
+      "the refusal",
+      assertRejects(() => connectIpc(options), ParleyError),
+    );
     assert(
       greeting === null
         ? error.code === "ERR_HANDSHAKE_TIMEOUT"
@@ -230,7 +250,9 @@ Deno.test("listenIpc outlives garbage and silence, and lets the good in meanwhil
   );
   await using client = await connectIpc(channel.options);
   assertEquals(text(await client.query("good")), "good");
-  for (const conn of silent) assertEquals(await settles("a silent one's end", conn.read(buffer)), null);
+  for (const conn of silent) {
+    assertEquals(await settles("a silent one's end", conn.read(buffer)), null);
+  }
   for (const conn of [...silent, noisy]) conn.close();
   await until("all are counted", () => server.stats().failed["timed out"] === 3);
   assertEquals(server.stats().failed, { "not our protocol": 1, "timed out": 3 });
@@ -284,7 +306,11 @@ Deno.test("the channel's key file is made for this user alone, gone with the ser
   await Deno.chmod(keyPath, 0o644);
   await assertCode("ERR_FORBIDDEN", () => listenIpc(channel.options));
   await assertCode("ERR_FORBIDDEN", () => connectIpc(channel.options));
-  await assertRejects(() => listenIpc({ ...channel.options, permissions: "group" }), TypeError, "secret");
+  await assertRejects(
+    () => listenIpc({ ...channel.options, permissions: "group" }),
+    TypeError,
+    "secret",
+  );
   await assertRejects(
     () => listenIpc({ name: "x", transport: "tcp", hostname: "0.0.0.0", port: 0 }),
     TypeError,
@@ -322,6 +348,9 @@ Deno.test("listenIpc and connectIpc refuse options that are out of range, before
     await assertRejects(() => listenIpc({ ...channel.options, ...options }), kind, undefined, what);
   }
   await assertRejects(() => connectIpc({ ...channel.options, connectTimeoutMs: -1 }), RangeError);
-  await assertRejects(() => connectIpc({ ...channel.options, reconnect: { minDelayMs: -1 } }), RangeError);
+  await assertRejects(
+    () => connectIpc({ ...channel.options, reconnect: { minDelayMs: -1 } }),
+    RangeError,
+  );
   assertEquals([...Deno.readDirSync(channel.path.slice(0, channel.path.lastIndexOf("/")))], []);
 });

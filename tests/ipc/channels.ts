@@ -54,7 +54,11 @@ export function text(data: Uint8Array | undefined): string {
 }
 
 /** Runs what must fail with this code, and soon. */
-export async function assertCode(code: string, run: () => Promise<unknown>, what?: string): Promise<void> {
+export async function assertCode(
+  code: string,
+  run: () => Promise<unknown>,
+  what?: string,
+): Promise<void> {
   const error = await settles(what ?? code, assertRejects(run, ParleyError, undefined, what));
   assertEquals(error.code, code, what);
 }

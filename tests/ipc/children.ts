@@ -111,7 +111,9 @@ export class Child implements AsyncDisposable {
       }
     };
     const err = async () => {
-      for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) this.output += text;
+      for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
+        this.output += text;
+      }
     };
     await Promise.all([out(), err(), this.#process.status]);
     await this.#stdin.close().catch(() => {});

@@ -1,6 +1,13 @@
 // Which failures to connect end a client or a pair, and which are tried again.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { AddressError, AuthError, ClosedError, RemoteError, TimeoutError, TlsError } from "../../errors.ts";
+import {
+  AddressError,
+  AuthError,
+  ClosedError,
+  RemoteError,
+  TimeoutError,
+  TlsError,
+} from "../../errors.ts";
 import { connectIpc, listenIpc, pairIpc, SecretKey } from "../../ipc/mod.ts";
 import { IpcReporter } from "../../ipc/observe/reporter.ts";
 import { RepeatedFailure } from "../../ipc/connect_failures.ts";
@@ -22,7 +29,9 @@ function systemError(code: string): Error {
 /** Which of a row of the same failure ends the attempts; 0 for none of twenty. */
 function endsAt(make: () => unknown, when: { first: boolean; limited: boolean }): number {
   const suspicion = new RepeatedFailure("test", new IpcReporter(undefined, new MemoryLogger()));
-  for (let count = 1; count <= 20; count++) if (suspicion.classify(make(), when).final) return count;
+  for (let count = 1; count <= 20; count++) {
+    if (suspicion.classify(make(), when).final) return count;
+  }
   return 0;
 }
 
@@ -126,7 +135,13 @@ for (const code of ["ENETUNREACH", "EHOSTUNREACH", "EMFILE", "ENOBUFS"]) {
   Deno.test(`connectIpc connects again after ${code}, over TCP and over a unix socket`, async () => {
     await using channel = new Channel();
     const secret = SecretKey.generate();
-    const tcp = { name: "test", transport: "tcp", port: 0, secret, logger: channel.logger } as const;
+    const tcp = {
+      name: "test",
+      transport: "tcp",
+      port: 0,
+      secret,
+      logger: channel.logger,
+    } as const;
     for (const options of [tcp, { ...channel.options, secret }]) {
       await using server = await listenIpc({ ...options, onQuery: () => "answered" });
       const port = server.addr.transport === "tcp" ? { port: server.addr.port } : {};
@@ -191,7 +206,8 @@ Deno.test("connectIpc connects again when the key file was half written for a wh
   await using client = await connectIpc(channel.options);
   await Deno.writeFile(path, key.subarray(0, 9));
   for (const here of server.clients.values()) here.abort(new Error("lost"));
-  const tried = (line: string) => line.includes("trying again") && line.includes("it must hold 32 bytes");
+  const tried = (line: string) =>
+    line.includes("trying again") && line.includes("it must hold 32 bytes");
   await until("an attempt has failed", () => channel.logger.lines.some(tried));
   assertEquals(client.status, "reconnecting");
   await Deno.writeFile(path, key);
@@ -202,7 +218,11 @@ Deno.test("connectIpc connects again when the key file was half written for a wh
  * A channel whose server is reached through a middle that cuts the proof of the connections that
  * `isCut` chooses.
  */
-function behindCuts(channel: Channel, path: string, isCut: (connection: number) => boolean): Middle {
+function behindCuts(
+  channel: Channel,
+  path: string,
+  isCut: (connection: number) => boolean,
+): Middle {
   let connection = 0;
   return new Middle(path, channel.path, {
     client: (unit, index) => {
@@ -216,7 +236,11 @@ Deno.test("connectIpc takes two servers that die in the handshake for that, and 
   await using channel = new Channel();
   await using dir = new TempDir();
   const options = { ...channel.options, secret: SecretKey.generate() };
-  await using server = await listenIpc({ ...options, onError: () => {}, onQuery: () => "answered" });
+  await using server = await listenIpc({
+    ...options,
+    onError: () => {},
+    onQuery: () => "answered",
+  });
   // Twice at first, twice after the loss, then without end.
   const cut = (connection: number) => connection !== 3 && connection !== 6;
   await using middle = behindCuts(channel, `${dir.path}/middle`, cut);
@@ -230,7 +254,9 @@ Deno.test("connectIpc takes two servers that die in the handshake for that, and 
   await settles("the end", client.closed);
   assertEquals([client.status, middle.connections], ["error", 9]);
   await assertCode("ERR_AUTH", () => client.receive());
-  const line = channel.logger.lines.find((line) => line.startsWith("warn The channel ended for good"));
+  const line = channel.logger.lines.find((line) =>
+    line.startsWith("warn The channel ended for good")
+  );
   assert(line !== undefined, channel.logger.lines.join("\n"));
   await assertRejects(() => connectIpc({ ...options, path: middle.path }), AuthError);
   assertEquals(middle.connections, 12);

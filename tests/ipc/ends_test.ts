@@ -39,10 +39,17 @@ Deno.test("close of a server ends its clients in order, and both can close at on
   await server.send(5, "last words");
   await settles("all closes", Promise.all([server.shutdown(), clients[0]!.close()]));
   for (const client of clients) {
-    assertEquals([text((await client.receive())?.data), await client.receive()], ["last words", null]);
+    assertEquals([text((await client.receive())?.data), await client.receive()], [
+      "last words",
+      null,
+    ]);
     await client.closed;
   }
-  assertEquals([server.status, clients[1]!.status, await server.receive()], ["closed", "disconnected", null]);
+  assertEquals([server.status, clients[1]!.status, await server.receive()], [
+    "closed",
+    "disconnected",
+    null,
+  ]);
   await server.shutdown();
 });
 
@@ -53,7 +60,10 @@ Deno.test("close at its deadline cuts, and counts what it cut", async () => {
   const client = await connectIpc({ ...channel.options, reconnect: false });
   const asked = client.query("?");
   asked.catch(() => {});
-  await until("the query has arrived", () => [...server.clients.values()][0]!.stats().queriesIn === 1);
+  await until(
+    "the query has arrived",
+    () => [...server.clients.values()][0]!.stats().queriesIn === 1,
+  );
   const error = await assertRejects(() => server.shutdown({ timeoutMs: 50 }), TimeoutError);
   assertEquals([error.code, error.cutConnections], ["ERR_DRAIN_TIMEOUT", 1]);
   await assertCode("ERR_RESET", () => asked);
@@ -77,13 +87,21 @@ Deno.test("a signal closes a server and a client in order", async () => {
 
 Deno.test("abort ends now: everything pending rejects with the reason", async () => {
   await using channel = new Channel();
-  await using server = await listenIpc({ ...channel.options, onQuery: () => new Promise<string>(() => {}) });
+  await using server = await listenIpc({
+    ...channel.options,
+    onQuery: () => new Promise<string>(() => {}),
+  });
   const client = await connectIpc(channel.options);
   const reason = new Error("stop");
   const pending = [client.receive(), client.query("x"), client.receive({ timeoutMs: 5000 })];
   client.abort(reason);
-  for (const wait of pending) assertEquals(await settles("a wait", wait.catch((error) => error)), reason);
-  assertEquals([client.status, await client.send(1, "").catch((error) => error)], ["error", reason]);
+  for (const wait of pending) {
+    assertEquals(await settles("a wait", wait.catch((error) => error)), reason);
+  }
+  assertEquals([client.status, await client.send(1, "").catch((error) => error)], [
+    "error",
+    reason,
+  ]);
   await until("the server notices", () => server.status === "listening");
 });
 
@@ -111,7 +129,9 @@ Deno.test("a client connects again, tells of it, and goes on; queries wait for t
 
 Deno.test("a client whose secret is no longer accepted ends with ERR_AUTH", async () => {
   await using channel = new Channel();
-  const first = await listenIpc({ ...channel.options, secret: SecretKey.generate() }).catch(() => null);
+  const first = await listenIpc({ ...channel.options, secret: SecretKey.generate() }).catch(() =>
+    null
+  );
   await first?.shutdown();
   const secret = SecretKey.generate();
   const good = await listenIpc({ ...channel.options, secret });
@@ -184,9 +204,17 @@ Deno.test("close refuses options that are wrong, and closes nothing then", async
   const [there] = server.clients.values();
   const closes = [client, pair, there!].map((link) => (options: object) => link.close(options));
   for (const close of [...closes, (options: object) => server.shutdown(options)]) {
-    await assertRejects(() => close({ forgood: true }), TypeError, "Cannot close: there is no option");
+    await assertRejects(
+      () => close({ forgood: true }),
+      TypeError,
+      "Cannot close: there is no option",
+    );
     await assertRejects(() => close({ timeoutMs: -1 }), RangeError, '"timeoutMs"');
   }
   await assertRejects(() => there!.close({ forGood: 1 as never }), TypeError, '"forGood"');
-  assertEquals([client.status, there!.status, pair.status], ["connected", "connected", "listening"]);
+  assertEquals([client.status, there!.status, pair.status], [
+    "connected",
+    "connected",
+    "listening",
+  ]);
 });

@@ -151,7 +151,11 @@ for (const [what, code, change] of TAMPERINGS) {
     await using dir = new TempDir();
     const told = new Told();
     const options = { ...channel.options, secret: SecretKey.generate() };
-    await using server = await listenIpc({ ...options, onError: told.onError, onQuery: (data) => data });
+    await using server = await listenIpc({
+      ...options,
+      onError: told.onError,
+      onQuery: (data) => data,
+    });
     await using steady = await connectIpc(options);
     let tamper = false;
     let passed = 0;
@@ -192,13 +196,23 @@ Deno.test("connectIpc settles with a reason when the server cannot open what its
   assert(error.message.includes('cannot open what the provider "ours" seals'), error.message);
   await until("all were reported", () => told.all.length >= 3);
   assertEquals(told.all, Array(3).fill("connection ERR_IPC_RECORD"));
-  assertEquals([server.stats().overall.protocolErrors, server.stats().overall.connectionsOpened], [3, 3]);
+  assertEquals([server.stats().overall.protocolErrors, server.stats().overall.connectionsOpened], [
+    3,
+    3,
+  ]);
 });
 
 Deno.test("connectIpc rejects with ERR_IPC_RECORD when it cannot open what the server seals", async () => {
   await using channel = new Channel();
-  await using _server = await listenIpc({ ...channel.options, encryption: OURS, onError: () => {} });
-  await assertCode("ERR_IPC_RECORD", () => connectIpc({ ...channel.options, encryption: CANNOT_OPEN }));
+  await using _server = await listenIpc({
+    ...channel.options,
+    encryption: OURS,
+    onError: () => {},
+  });
+  await assertCode(
+    "ERR_IPC_RECORD",
+    () => connectIpc({ ...channel.options, encryption: CANNOT_OPEN }),
+  );
 });
 
 for (const reconnect of [false, undefined] as const) {
@@ -275,9 +289,14 @@ Deno.test("IpcServer that is full reports the limit once, not once a client", as
     },
   });
   await using _first = await connectIpc(channel.options);
-  for (let count = 0; count < 2; count++) await assertCode("ERR_BUSY", () => connectIpc(channel.options));
+  for (let count = 0; count < 2; count++) {
+    await assertCode("ERR_BUSY", () => connectIpc(channel.options));
+  }
   assertEquals(told.all, ["refused ERR_TOO_MANY_CONNECTIONS"]);
-  assert((errors[0] as Error).message.includes('"maxClients" allows, 1'), (errors[0] as Error).message);
+  assert(
+    (errors[0] as Error).message.includes('"maxClients" allows, 1'),
+    (errors[0] as Error).message,
+  );
 });
 
 Deno.test("IpcServer with as many handshakes as it may have reports that once, and counts those that gave way", async () => {

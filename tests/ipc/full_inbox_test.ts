@@ -27,9 +27,24 @@ class RestingSide {
   constructor(transport: Transport) {
     this.link = new IpcLink(new PlainLink(transport, INFO, new Uint8Array(0)), {
       limits: {
-        ...{ maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 5000, readAheadBytes: 1024 },
-        ...{ channel: "resting", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
-        ...{ keepaliveMs: 1000, keepaliveTimeoutMs: 1000, writeTimeoutMs: 2000, messageTimeoutMs: 1000 },
+        ...{
+          maxMessageBytes: 1000,
+          highWaterBytes: 5000,
+          maxQueuedBytes: 5000,
+          readAheadBytes: 1024,
+        },
+        ...{
+          channel: "resting",
+          maxQueriesInFlight: 1,
+          maxQueriesRunning: 1,
+          closeTimeoutMs: 1000,
+        },
+        ...{
+          keepaliveMs: 1000,
+          keepaliveTimeoutMs: 1000,
+          writeTimeoutMs: 2000,
+          messageTimeoutMs: 1000,
+        },
       },
       onQuery: undefined,
       inbox: this.inbox,
@@ -217,7 +232,11 @@ Deno.test("IpcClient that writes one way, as fast as the other side reads, is no
 Deno.test("write passes a message that is larger than the whole queue, alone", async () => {
   await using channel = new Channel();
   await using server = await listenIpc(channel.options);
-  await using client = await connectIpc({ ...channel.options, highWaterBytes: 1024, maxQueuedBytes: 4096 });
+  await using client = await connectIpc({
+    ...channel.options,
+    highWaterBytes: 1024,
+    maxQueuedBytes: 4096,
+  });
   await client.send(1, new Uint8Array(1_000_000));
   assertEquals((await settles("the message", server.receive()))?.data.length, 1_000_000);
 });

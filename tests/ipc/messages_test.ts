@@ -15,7 +15,9 @@ Deno.test("read gives up at its time limit or signal and loses no message, in a 
   const sending = (async () => {
     for (let i = 1; i <= total; i++) {
       await client.send(i, new Uint8Array(random.below(50)));
-      if (random.below(4) === 0) await new Promise((resolve) => setTimeout(resolve, random.below(3)));
+      if (random.below(4) === 0) {
+        await new Promise((resolve) => setTimeout(resolve, random.below(3)));
+      }
     }
   })();
   const types: number[] = [];
@@ -25,7 +27,10 @@ Deno.test("read gives up at its time limit or signal and loses no message, in a 
     const waits = Array.from({ length: 1 + random.below(8) }, () => {
       const kind = random.below(3);
       const signal = kind === 0 ? AbortSignal.timeout(random.below(2)) : undefined;
-      return server.receive({ timeoutMs: random.below(3), ...(signal === undefined ? {} : { signal }) });
+      return server.receive({
+        timeoutMs: random.below(3),
+        ...(signal === undefined ? {} : { signal }),
+      });
     });
     for (const result of await Promise.allSettled(waits)) {
       if (result.status === "fulfilled") {
@@ -51,7 +56,10 @@ Deno.test("read with 0 ms never waits, and an aborted signal rejects with its re
   await client.flush();
   assertEquals((await server.receive({ timeoutMs: 0 }))?.type, 1);
   const reason = new Error("no");
-  assertEquals(await server.receive({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason);
+  assertEquals(
+    await server.receive({ signal: AbortSignal.abort(reason) }).catch((error) => error),
+    reason,
+  );
   await assertRejects(() => server.receive({ timeoutMs: -1 }), RangeError);
 });
 
@@ -170,7 +178,11 @@ Deno.test("query tells how the other side failed, and nothing it did not mean to
 
 Deno.test("a message of the other side's limit passes, one byte more is refused before it is sent", async () => {
   await using channel = new Channel();
-  await using server = await listenIpc({ ...channel.options, maxMessageBytes: 2000, onQuery: () => "ok" });
+  await using server = await listenIpc({
+    ...channel.options,
+    maxMessageBytes: 2000,
+    onQuery: () => "ok",
+  });
   await using client = await connectIpc(channel.options);
   await client.send(1, new Uint8Array(2000));
   assertEquals((await server.receive())?.data.length, 2000);
@@ -178,7 +190,9 @@ Deno.test("a message of the other side's limit passes, one byte more is refused 
   assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
   await assertRejects(() => client.query(new Uint8Array(2001)), FramingError);
   assertEquals(text(await client.query("")), "ok");
-  for (const type of [0, -1, 1.5, 2 ** 32]) await assertRejects(() => client.send(type, ""), RangeError);
+  for (const type of [0, -1, 1.5, 2 ** 32]) {
+    await assertRejects(() => client.send(type, ""), RangeError);
+  }
   await assertRejects(() => client.send(1, 5 as unknown as string), TypeError);
 });
 
@@ -219,8 +233,12 @@ Deno.test("large queries and answers both ways at once do not block each other",
   await using client = await connectIpc({ ...channel.options, onQuery });
   const ask = (side: { query(data: Uint8Array): Promise<Uint8Array> }) =>
     Promise.all(Array.from({ length: 60 }, () => side.query(new Uint8Array(50_000))));
-  const answers = (await settles("the answers", Promise.all([ask(client), ask(server)]), 20_000)).flat();
-  assert(answers.length === 120 && answers.every((data) => data.length === 300_000 && data[299_999] === 3));
+  const answers = (await settles("the answers", Promise.all([ask(client), ask(server)]), 20_000))
+    .flat();
+  assert(
+    answers.length === 120 &&
+      answers.every((data) => data.length === 300_000 && data[299_999] === 3),
+  );
 });
 
 Deno.test("a writer that never waits is told that it is too fast", async () => {

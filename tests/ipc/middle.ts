@@ -81,7 +81,9 @@ async function copy(
         const changed = change === undefined ? unit : change(unit, index);
         index++;
         if (changed === null) break;
-        for (const piece of changed instanceof Uint8Array ? [changed] : changed) await writeAll(to, piece);
+        for (const piece of changed instanceof Uint8Array ? [changed] : changed) {
+          await writeAll(to, piece);
+        }
         continue;
       }
       const count = await from.read(buffer);

@@ -112,7 +112,10 @@ Deno.test("a middleman in the handshake of two processes gets no session, and no
   await using stage = await Stage.make();
   const seen: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] };
   const record = (side: "client" | "server"): Change => (unit) => (seen[side].push(unit), unit);
-  const { event } = await stage.talk({ client: record("client"), server: record("server") }, "patiently");
+  const { event } = await stage.talk(
+    { client: record("client"), server: record("server") },
+    "patiently",
+  );
   assertEquals(event["ok"], true, JSON.stringify(event));
   const old = (side: "client" | "server", from: number): Change => (unit, i) =>
     i >= from ? seen[side][i] ?? [] : unit;
@@ -163,15 +166,25 @@ Deno.test("a middleman who flips any bit of the handshake of two processes gets 
   // PARLEY_FUZZ_RUNS=40.
   await using stage = await Stage.make();
   const random = new Random(newSeed());
-  const units = [["client", 0, 149], ["server", 0, 149], ["client", 1, 49], ["server", 1, 49]] as const;
+  const units = [["client", 0, 149], ["server", 0, 149], ["client", 1, 49], [
+    "server",
+    1,
+    49,
+  ]] as const;
   const cases = units.flatMap(([side, index, bytes]) => {
     const count = Math.min(bytes * 8, 12 * effort);
     const step = Math.floor(bytes * 8 / count);
-    return Array.from({ length: count }, (_, i) => ({ side, index, bit: i * step + random.below(step) }));
+    return Array.from(
+      { length: count },
+      (_, i) => ({ side, index, bit: i * step + random.below(step) }),
+    );
   });
   await inTurns(cases, async ({ side, index, bit }) => {
     const { event } = await stage.talk({ [side]: at(index, (unit) => flip(unit, bit)) });
-    assert(HANDSHAKE_CODES.includes(event["code"]), `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`);
+    assert(
+      HANDSHAKE_CODES.includes(event["code"]),
+      `${side} ${index} bit ${bit}: ${JSON.stringify(event)}`,
+    );
   });
   stage.assertNothingWrong();
 });
@@ -188,13 +201,17 @@ Deno.test("a middleman in the records of two processes makes errors, and never w
         [`${side} ${index} flipped`, {
           [side]: at(index, (unit) => flip(unit, random.below(unit.length * 8))),
         }],
-        [`${side} ${index} head flipped`, { [side]: at(index, (unit) => flip(unit, random.below(40))) }],
+        [`${side} ${index} head flipped`, {
+          [side]: at(index, (unit) => flip(unit, random.below(40))),
+        }],
         [`${side} ${index} tag flipped`, {
           [side]: at(index, (unit) => flip(unit, unit.length * 8 - 1 - random.below(128))),
         }],
         [`${side} ${index} dropped`, { [side]: at(index, () => []) }],
         [`${side} ${index} twice`, { [side]: at(index, (unit) => [unit, unit]) }],
-        [`${side} ${index} truncated`, { [side]: at(index, (unit) => unit.subarray(0, unit.length - 1)) }],
+        [`${side} ${index} truncated`, {
+          [side]: at(index, (unit) => unit.subarray(0, unit.length - 1)),
+        }],
         [`${side} ${index} cut`, { [side]: at(index, () => null) }],
       );
     }

@@ -37,7 +37,11 @@ function asOther(args: string[]): string[] {
 const reason = await reasonNotTo();
 
 function test(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: reason === null ? name : `${name} (ignored: ${reason})`, ignore: reason !== null, fn });
+  Deno.test({
+    name: reason === null ? name : `${name} (ignored: ${reason})`,
+    ignore: reason !== null,
+    fn,
+  });
 }
 
 /** A folder that every user can enter, with the intruder's program in it. */
@@ -131,7 +135,10 @@ test("another user's squatting is recognised: folder, link, socket, all in its p
   const secret = SecretKey.generate();
   const refused = async (run: () => Promise<unknown>, what: string) => {
     const error = await assertRejects(run, AddressError, undefined, what);
-    assert(["ERR_ADDRESS_INVALID", "ERR_ADDRESS_IN_USE"].includes(error.code), `${what}: ${error.code}`);
+    assert(
+      ["ERR_ADDRESS_INVALID", "ERR_ADDRESS_IN_USE"].includes(error.code),
+      `${what}: ${error.code}`,
+    );
   };
   // A folder of theirs, where a channel of ours is looked for.
   const squat = `/tmp/parley-${NOBODY_AT_ALL}-all`;
@@ -152,7 +159,13 @@ test("another user's squatting is recognised: folder, link, socket, all in its p
   try {
     await refused(
       () =>
-        connectIpc({ name: "test", permissions: "all", owner: NOBODY_AT_ALL, secret, connectTimeoutMs: 500 }),
+        connectIpc({
+          name: "test",
+          permissions: "all",
+          owner: NOBODY_AT_ALL,
+          secret,
+          connectTimeoutMs: 500,
+        }),
       "link",
     );
   } finally {
@@ -169,10 +182,14 @@ test("another user's squatting is recognised: folder, link, socket, all in its p
     await told.read();
     await Deno.rename(inTheirs, `${dir.path}/test.sock`);
     await refused(
-      () => connectIpc({ name: "test", path: `${dir.path}/test.sock`, secret, connectTimeoutMs: 500 }),
+      () =>
+        connectIpc({ name: "test", path: `${dir.path}/test.sock`, secret, connectTimeoutMs: 500 }),
       "their socket",
     );
-    await refused(() => listenIpc({ name: "test", path: `${dir.path}/test.sock`, secret }), "their socket");
+    await refused(
+      () => listenIpc({ name: "test", path: `${dir.path}/test.sock`, secret }),
+      "their socket",
+    );
     // A client that means them can say so; whether they know the secret is another matter.
     const meant = await assertRejects(() =>
       connectIpc({

@@ -138,7 +138,10 @@ Deno.test("pairIpc recognises a wrong secret and another program", async () => {
     { ...channel.options, secret: SecretKey.generate(), onError: () => {} },
     () => "",
   );
-  await assertCode("ERR_AUTH", () => pairIpc({ ...channel.options, secret: SecretKey.generate() }, () => ""));
+  await assertCode(
+    "ERR_AUTH",
+    () => pairIpc({ ...channel.options, secret: SecretKey.generate() }, () => ""),
+  );
   await assertRejects(
     () => pairIpc({ ...channel.options, secret: SecretKey.generate() }, () => ""),
     AuthError,
@@ -164,7 +167,9 @@ Deno.test("pairIpc gives up on its signal, and a later one closes in order", asy
   await using channel = new Channel();
   const reason = new Error("enough");
   assertEquals(
-    await pairIpc({ ...channel.options, signal: AbortSignal.abort(reason) }, () => "").catch((e) => e),
+    await pairIpc({ ...channel.options, signal: AbortSignal.abort(reason) }, () => "").catch((e) =>
+      e
+    ),
     reason,
   );
   const controller = new AbortController();

@@ -1,6 +1,12 @@
 // The place of a channel: its lock, key and socket, what becomes of them when they are removed, and
 // that two servers never have it.
-import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import type { ParleyError } from "../../errors.ts";
 import { ChannelLock } from "../../ipc/endpoint/channel_lock.ts";
 import { claimSocket } from "../../ipc/endpoint/claim.ts";
@@ -17,7 +23,10 @@ import { assertCode, Channel, text } from "./channels.ts";
 import { inEnv } from "./support.ts";
 
 const isLive = (path: string) =>
-  dial({ path }, { signal: new AbortController().signal }).then((t) => (t.close(), true), () => false);
+  dial({ path }, { signal: new AbortController().signal }).then(
+    (t) => (t.close(), true),
+    () => false,
+  );
 
 /** The network as it is for a program that cannot see which sockets the system lists. */
 const NET = {
@@ -31,7 +40,10 @@ async function unix(path: string): Promise<Endpoint & { kind: "unix" }> {
 }
 
 /** Removes what is there of a channel. */
-async function removeFiles(path: string, kinds: readonly string[] = ["", ".lock", ".key"]): Promise<void> {
+async function removeFiles(
+  path: string,
+  kinds: readonly string[] = ["", ".lock", ".key"],
+): Promise<void> {
   for (const kind of kinds) await Deno.remove(path + kind).catch(() => {});
 }
 
@@ -78,9 +90,16 @@ Deno.test("claimSocket makes socket, lock and key anew, whichever of them is rem
   await using dir = new TempDir();
   const endpoint = await unix(`${dir.path}/a.sock`);
   let keys = 0;
-  const key = { claim: () => Promise.resolve(), keep: () => Promise.resolve(void keys++), drop: () => {} };
+  const key = {
+    claim: () => Promise.resolve(),
+    keep: () => Promise.resolve(void keys++),
+    drop: () => {},
+  };
   const faults: unknown[] = [];
-  const claim = await claimSocket("Cannot test", endpoint, NET, { key, onFault: (e) => faults.push(e) });
+  const claim = await claimSocket("Cannot test", endpoint, NET, {
+    key,
+    onFault: (e) => faults.push(e),
+  });
   const { path, lockPath } = endpoint;
   for (const gone of [[path], [lockPath], [path, lockPath]]) {
     for (const file of gone) await Deno.remove(file);
@@ -172,7 +191,10 @@ Deno.test("listenIpc refuses a second server at once after all files of the firs
   const second = errorOf(listenIpc({ ...channel.options, onQuery: () => "second" }));
   await using client = await connectIpc(channel.options);
   assertEquals(text(await client.query("who?")), "first");
-  assertEquals((await settles("the second server", second) as { code?: string }).code, "ERR_ADDRESS_IN_USE");
+  assertEquals(
+    (await settles("the second server", second) as { code?: string }).code,
+    "ERR_ADDRESS_IN_USE",
+  );
 });
 
 Deno.test("listenIpc ends, and pairIpc decides its role anew, when another server holds the channel", async () => {
@@ -225,7 +247,10 @@ Deno.test("listenIpc makes the key anew with its bytes, follows one that was put
 Deno.test("listenIpc notices a key file that was changed in place or made again, and removes it at the end", async () => {
   const other = new Uint8Array(32).fill(9);
   const changes: [string, (path: string) => void][] = [
-    ["made again", (path) => (Deno.removeSync(path), Deno.writeFileSync(path, other, { mode: 0o600 }))],
+    [
+      "made again",
+      (path) => (Deno.removeSync(path), Deno.writeFileSync(path, other, { mode: 0o600 })),
+    ],
     ["written to", (path) => Deno.writeFileSync(path, other)],
     ["emptied", (path) => Deno.truncateSync(path)],
     ["opened to others", (path) => Deno.chmodSync(path, 0o644)],
@@ -287,7 +312,11 @@ Deno.test("listenIpc leaves nothing of ended channels behind", async () => {
 });
 
 const TMPFILES = "systemd-tmpfiles";
-const hasTmpfiles = await new Deno.Command(TMPFILES, { args: ["--version"], stdout: "null", stderr: "null" })
+const hasTmpfiles = await new Deno.Command(TMPFILES, {
+  args: ["--version"],
+  stdout: "null",
+  stderr: "null",
+})
   .output().then(({ code }) => code === 0, () => false);
 
 Deno.test({
@@ -301,7 +330,8 @@ Deno.test({
       await Deno.writeTextFile(`${dir.path}/parley/old`, "");
       await Deno.writeTextFile(`${dir.path}/rules.conf`, `d ${dir.path}/parley 0700 - - 0\n`);
       const args = ["--clean", `${dir.path}/rules.conf`];
-      const { code } = await new Deno.Command(TMPFILES, { args, stdout: "null", stderr: "null" }).output();
+      const { code } = await new Deno.Command(TMPFILES, { args, stdout: "null", stderr: "null" })
+        .output();
       assertEquals(code, 0);
       // It did remove what is not in use, and keeps a socket that is.
       assert(!names(`${dir.path}/parley`).includes("old"));
@@ -319,15 +349,24 @@ Deno.test("connectIpc names the other place where processes with another XDG_RUN
   const uid = Deno.uid();
   await inEnv({ XDG_RUNTIME_DIR: dir.path }, async () => {
     const error = await assertRejects(() => connectIpc(options)) as Error;
-    assertStringIncludes((error.cause as Error).message, `nor at "/tmp/parley-${uid}/${name}.sock"`);
+    assertStringIncludes(
+      (error.cause as Error).message,
+      `nor at "/tmp/parley-${uid}/${name}.sock"`,
+    );
   });
   await inEnv({ XDG_RUNTIME_DIR: undefined }, async () => {
     const endpoint = await findEndpoint("Cannot test", { name });
-    assertStringIncludes(await elsewhereText(endpoint), `nor at "/run/user/${uid}/parley/${name}.sock"`);
+    assertStringIncludes(
+      await elsewhereText(endpoint),
+      `nor at "/run/user/${uid}/parley/${name}.sock"`,
+    );
     await using _server = await listenIpc({ name });
     await inEnv({ XDG_RUNTIME_DIR: dir.path }, async () => {
       const error = await assertRejects(() => connectIpc(options)) as Error;
-      assertStringIncludes((error.cause as Error).message, `there is "/tmp/parley-${uid}/${name}.sock"`);
+      assertStringIncludes(
+        (error.cause as Error).message,
+        `there is "/tmp/parley-${uid}/${name}.sock"`,
+      );
     });
   });
 });
@@ -358,7 +397,9 @@ Deno.test("a channel for the group has a lock that the group may look at, one fo
   await using dir = new TempDir();
   const path = `${dir.path}/a.sock`;
   const secret = SecretKey.generate();
-  for (const [permissions, socket, lock] of [["group", 0o660, 0o660], ["all", 0o666, 0o600]] as const) {
+  for (
+    const [permissions, socket, lock] of [["group", 0o660, 0o660], ["all", 0o666, 0o600]] as const
+  ) {
     await using _server = await listenIpc({ name: "test", path, permissions, secret });
     assertEquals([path, `${path}.lock`].map((file) => Deno.statSync(file).mode! & 0o777), [
       socket,
@@ -372,7 +413,9 @@ Deno.test({
   ignore: Deno.build.os === "windows" || Deno.uid() !== 0, // only root can become another user
   async fn() {
     await using dir = new TempDir();
-    const { code, stdout, stderr } = await runProgram("tests/ipc/programs/others_channel.ts", [dir.path]);
+    const { code, stdout, stderr } = await runProgram("tests/ipc/programs/others_channel.ts", [
+      dir.path,
+    ]);
     assertEquals(code, 0, stderr);
     const lines = stdout.trim().split("\n");
     assertEquals(lines.length, 4, stdout);

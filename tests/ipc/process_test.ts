@@ -82,7 +82,9 @@ Deno.test("pairIpc survives 50 random kills of either side: roles decided anew w
     await settles(`${where}: joined`, next.next((event) => event["role"]), 20_000);
     const startedMs = performance.now();
     const works = (child: Child, other: Child) =>
-      child.next((event) => event["answered"] && event["answer"].startsWith(`p${all.indexOf(other)} heard`));
+      child.next((event) =>
+        event["answered"] && event["answer"].startsWith(`p${all.indexOf(other)} heard`)
+      );
     await settles(
       `${where}: both ask and hear`,
       Promise.all([works(stays, next), works(next, stays)]),

@@ -54,7 +54,11 @@ Deno.test("onQuery hears of an asker that gave up by its signal, its time limit 
   await using two = await pairIpc(pairs.options, onQuery);
   await settles("the pair", one.connected());
   let at = 0;
-  const run = async (ask: Promise<unknown>, giveUp: () => void, code = "ERR_CLOSED"): Promise<unknown> => {
+  const run = async (
+    ask: Promise<unknown>,
+    giveUp: () => void,
+    code = "ERR_CLOSED",
+  ): Promise<unknown> => {
     await until("the handler runs", () => slow.contexts.length > at);
     const { signal } = slow.contexts[at++]!;
     giveUp();
@@ -104,7 +108,11 @@ Deno.test("no more answers than maxQueuedBytes and one wait for an asker that do
       return new Uint8Array(300_000);
     },
   });
-  await using client = await connectIpc({ ...channel.options, readAheadBytes: 1024, reconnect: false });
+  await using client = await connectIpc({
+    ...channel.options,
+    readAheadBytes: 1024,
+    reconnect: false,
+  });
   const there = [...server.clients.values()][0]!;
   const answers = Array.from({ length: 40 }, () => client.query("?", { timeoutMs: 60_000 }));
   const ends = Promise.allSettled(answers);
@@ -192,7 +200,11 @@ Deno.test("onClient that throws or rejects is reported, and the client stays", a
 Deno.test("onClient is not called with a client that is turned away, and may close or abort one that comes", async () => {
   await using channel = new Channel();
   let count = 0;
-  await using server = await listenIpc({ ...channel.options, maxClients: 1, onClient: () => void count++ });
+  await using server = await listenIpc({
+    ...channel.options,
+    maxClients: 1,
+    onClient: () => void count++,
+  });
   await using _client = await connectIpc(channel.options);
   await assertRejects(() => connectIpc({ ...channel.options, connectTimeoutMs: 500 }), RemoteError);
   assertEquals([count, server.clients.size], [1, 1]);

@@ -25,7 +25,11 @@ function forms(bytes: Uint8Array): string[] {
   ].map((form) => form.slice(0, 24));
 }
 
-function assertHidden(where: string, text: string, secrets: Record<string, readonly string[]>): void {
+function assertHidden(
+  where: string,
+  text: string,
+  secrets: Record<string, readonly string[]>,
+): void {
   for (const [name, shown] of Object.entries(secrets)) {
     for (const form of shown) assert(!text.includes(form), `${name} is shown in ${where}`);
   }
@@ -40,10 +44,18 @@ Deno.test("secrets are shown nowhere in a run with debug logs, failures of all k
   const derived = await SecretKey.fromPassphrase(passphrase, { name: "other" });
   const secrets = {
     "the key": forms(secretBytes(key)),
-    "the passphrase": [passphrase, passphrase.slice(0, 12), ...forms(new TextEncoder().encode(passphrase))],
+    "the passphrase": [
+      passphrase,
+      passphrase.slice(0, 12),
+      ...forms(new TextEncoder().encode(passphrase)),
+    ],
     "the derived key": forms(secretBytes(derived)),
   };
-  await using child = new Child("leaky", [`${dir.path}/s`, `${dir.path}/key`, `${dir.path}/passphrase`], {
+  await using child = new Child("leaky", [
+    `${dir.path}/s`,
+    `${dir.path}/key`,
+    `${dir.path}/passphrase`,
+  ], {
     env: { PARLEY_LOG: "debug" },
   });
   await child.next((event) => event["ready"]);
@@ -59,7 +71,16 @@ Deno.test("secrets are shown nowhere in a run with debug logs, failures of all k
   await child.ended();
   assertHidden("what the program said", child.output, secrets);
   // It did say what it was meant to.
-  for (const said of ["SecretKey(hidden)", "ERR_AUTH", "parley debug", "wrong proof", "crash", "handshake"]) {
+  for (
+    const said of [
+      "SecretKey(hidden)",
+      "ERR_AUTH",
+      "parley debug",
+      "wrong proof",
+      "crash",
+      "handshake",
+    ]
+  ) {
     assert(child.output.includes(said), `${said} is missing in:\n${child.output}`);
   }
   assertEquals(forms(new Uint8Array(32)).length, 10);

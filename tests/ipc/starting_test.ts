@@ -7,17 +7,24 @@ import { errorOf } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 
-const KINDS: readonly (readonly [name: string, options: () => Promise<Partial<IpcServerOptions>>])[] = [
-  ["a unix socket", () => Promise.resolve({})],
-  [
-    "TCP",
-    () => Promise.resolve({ transport: "tcp", port: 0, path: undefined, secret: SecretKey.generate() }),
-  ],
-  ["TLS", async () => {
-    const { cert, key } = (await testCerts()).server;
-    return { tls: { cert, key } };
-  }],
-];
+const KINDS:
+  readonly (readonly [name: string, options: () => Promise<Partial<IpcServerOptions>>])[] = [
+    ["a unix socket", () => Promise.resolve({})],
+    [
+      "TCP",
+      () =>
+        Promise.resolve({
+          transport: "tcp",
+          port: 0,
+          path: undefined,
+          secret: SecretKey.generate(),
+        }),
+    ],
+    ["TLS", async () => {
+      const { cert, key } = (await testCerts()).server;
+      return { tls: { cert, key } };
+    }],
+  ];
 
 for (const [kind, options] of KINDS) {
   Deno.test(`listenIpc over ${kind} that is given up while it begins to listen leaves nothing open`, async () => {

@@ -78,7 +78,11 @@ Deno.test("IpcServer.stats() counts no handler error for a RemoteError that is t
   });
   await using client = await connectIpc(channel.options);
   for (
-    const [query, code, count] of [["purpose", "ERR_NOT_TODAY", 0], ["fault", "ERR_HANDLER", 1]] as const
+    const [query, code, count] of [["purpose", "ERR_NOT_TODAY", 0], [
+      "fault",
+      "ERR_HANDLER",
+      1,
+    ]] as const
   ) {
     const error = await assertRejects(() => client.query(query), RemoteError);
     assertEquals([error.code, server.stats().overall.handlerErrors], [code, count]);

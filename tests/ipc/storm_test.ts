@@ -52,7 +52,10 @@ async function send(client: IpcClient, id: number, sender: Sender, random: Rando
       done += group;
     } catch (error) {
       const { code } = error as { code?: string };
-      assert(code === "ERR_RESET" || code === "ERR_CLOSED" || code === "ERR_GOING_AWAY", String(error));
+      assert(
+        code === "ERR_RESET" || code === "ERR_CLOSED" || code === "ERR_GOING_AWAY",
+        String(error),
+      );
       sender.losses++;
       await client.flush().catch(() => {}); // what was reported already
     }
@@ -65,7 +68,10 @@ Deno.test("a hundred clients with random disconnects: each message arrives once,
   await using channel = new Channel();
   const descriptors = openDescriptors();
   const received = Array.from({ length: CLIENTS }, () => [] as number[]);
-  const senders = Array.from({ length: CLIENTS }, (): Sender => ({ confirmed: 0, sent: 0, losses: 0 }));
+  const senders = Array.from(
+    { length: CLIENTS },
+    (): Sender => ({ confirmed: 0, sent: 0, losses: 0 }),
+  );
   {
     await using server = await listenIpc(channel.options);
     const reading = (async () => {
@@ -101,7 +107,8 @@ Deno.test("a hundred clients with random disconnects: each message arrives once,
     await cutter;
     await until(
       "all are read",
-      () => senders.every(({ confirmed }, id) => confirmed === 0 || received[id]!.includes(confirmed)),
+      () =>
+        senders.every(({ confirmed }, id) => confirmed === 0 || received[id]!.includes(confirmed)),
     );
     await server.shutdown();
     await reading;
@@ -109,10 +116,15 @@ Deno.test("a hundred clients with random disconnects: each message arrives once,
   for (const [id, sender] of senders.entries()) {
     const numbers = received[id]!;
     for (let i = 1; i < numbers.length; i++) {
-      assert(numbers[i]! > numbers[i - 1]!, `client ${id}, seed ${seed}: ${numbers} not once and in order`);
+      assert(
+        numbers[i]! > numbers[i - 1]!,
+        `client ${id}, seed ${seed}: ${numbers} not once and in order`,
+      );
     }
     // What is missing was reported: with no loss, nothing is.
-    if (sender.losses === 0) assertEquals(numbers.length, sender.sent, `client ${id}, seed ${seed}`);
+    if (sender.losses === 0) {
+      assertEquals(numbers.length, sender.sent, `client ${id}, seed ${seed}`);
+    }
     assertEquals(numbers.at(-1), sender.confirmed, `client ${id}, seed ${seed}`);
   }
   assert(senders.some(({ losses }) => losses > 0), "nobody was ever cut off");
@@ -123,7 +135,9 @@ Deno.test("memory returns after clients with large messages have come and gone",
   await using channel = new Channel();
   const round = async () => {
     await using server = await listenIpc({ ...channel.options, onQuery: (data) => data });
-    const clients = await Promise.all(Array.from({ length: 10 }, () => connectIpc(channel.options)));
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, () => connectIpc(channel.options)),
+    );
     await Promise.all(clients.map((client) => client.query(new Uint8Array(LARGEST), PATIENT)));
     await Promise.all(clients.map((client) => client.close()));
     await until("all have gone", () => server.clients.size === 0);

@@ -52,7 +52,10 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** What a man in the middle does with each piece of bytes; `null` cuts the line. */
-export type Tamper = (bytes: Uint8Array, index: number) => Uint8Array | readonly Uint8Array[] | null;
+export type Tamper = (
+  bytes: Uint8Array,
+  index: number,
+) => Uint8Array | readonly Uint8Array[] | null;
 
 /** A client and a server transport with a man in the middle who sees and may change every write. */
 export interface TappedLine {
@@ -72,7 +75,12 @@ export function tappedLine(tamper: { client?: Tamper; server?: Tamper } = {}): T
   const [server, serverEnd] = memoryPair({ bufferBytes: 1 << 22 });
   const fromClient: Uint8Array[] = [];
   const fromServer: Uint8Array[] = [];
-  const pass = async (from: Transport, to: Transport, seen: Uint8Array[], change: Tamper | undefined) => {
+  const pass = async (
+    from: Transport,
+    to: Transport,
+    seen: Uint8Array[],
+    change: Tamper | undefined,
+  ) => {
     try {
       for (;;) {
         const bytes = await from.read();
@@ -80,7 +88,9 @@ export function tappedLine(tamper: { client?: Tamper; server?: Tamper } = {}): T
         seen.push(bytes);
         const changed = change === undefined ? bytes : change(bytes, seen.length - 1);
         if (changed === null) break;
-        for (const piece of changed instanceof Uint8Array ? [changed] : changed) await to.write(piece);
+        for (const piece of changed instanceof Uint8Array ? [changed] : changed) {
+          await to.write(piece);
+        }
       }
     } catch {
       // an end is an end

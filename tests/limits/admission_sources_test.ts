@@ -1,7 +1,9 @@
 // Admission by source: penalties, addresses from a balancer, listed networks, and many clients
 // behind one address.
 import { assert, assertEquals } from "@std/assert";
-import { Admission, type AdmitResult, type RefusalReason, type Ticket } from "../../limits/admission.ts";
+import { Admission, type RefusalReason } from "../../limits/admission.ts";
+import type { AdmitResult } from "../../limits/ticket.ts";
+import type { Ticket } from "../../limits/ticket.ts";
 import type { AdmissionOptions } from "../../limits/admission_options.ts";
 import { Penalties } from "../../limits/penalties.ts";
 import { SourceExemptions } from "../../limits/source_exemptions.ts";
@@ -43,7 +45,11 @@ Deno.test("Admission cuts and refuses none of an office that comes back all at o
 Deno.test("Admission.rekey() moves a pending connection to the source that a balancer told", () => {
   const admission = make({ maxConnectionsPerSource: 2 });
   const [first, second, third] = [1, 2, 3].map(() => admit(admission, null, 0));
-  assertEquals(admission.rekey(first!, SOURCE, 1), { kind: "admitted", ticket: first!, replaced: null });
+  assertEquals(admission.rekey(first!, SOURCE, 1), {
+    kind: "admitted",
+    ticket: first!,
+    replaced: null,
+  });
   assertEquals([first!.source, admission.sources], [SOURCE, 1]);
   assertEquals(admission.rekey(second!, SOURCE, 1).kind, "admitted");
   assertEquals(admission.rekey(third!, SOURCE, 1), refused("too_many_from_source"));
@@ -56,7 +62,10 @@ Deno.test("Admission.rekey() moves a pending connection to the source that a bal
 Deno.test("Admission.rekey() asks penalties, rates and the cap of handshakes of the source that was told", () => {
   const penalties = new Penalties({ graceMs: 0 });
   penalties.punish("192.0.2.9", "failed_auth", 0);
-  const admission = new Admission<string>({ maxPendingPerSource: 1, connectionsPerSecondPerSource: 1 }, {
+  const admission = new Admission<string>({
+    maxPendingPerSource: 1,
+    connectionsPerSecondPerSource: 1,
+  }, {
     penalties,
     random: lucky,
   });
@@ -64,7 +73,11 @@ Deno.test("Admission.rekey() asks penalties, rates and the cap of handshakes of 
   assertEquals(admission.rekey(admit(admission, null, 0), SOURCE, 1).kind, "admitted");
   assertEquals(admission.rekey(admit(admission, null, 0), SOURCE, 2), refused("rate_limited"));
   const second = admit(admission, null, 1000);
-  assertEquals(admission.rekey(second, SOURCE, 1020).kind, "admitted", "the one before has stalled");
+  assertEquals(
+    admission.rekey(second, SOURCE, 1020).kind,
+    "admitted",
+    "the one before has stalled",
+  );
   assertEquals(admission.replaced, 1);
   const third = admit(admission, null, 2030);
   admission.established(second, 2030);

@@ -1,7 +1,9 @@
 // Admission: every limit at, below and above, who gives way, and random histories against a naive model.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { Admission, type AdmitResult, type RefusalReason, type Ticket } from "../../limits/admission.ts";
+import { Admission, type RefusalReason } from "../../limits/admission.ts";
+import type { AdmitResult } from "../../limits/ticket.ts";
+import type { Ticket } from "../../limits/ticket.ts";
 import type { AdmissionOptions } from "../../limits/admission_options.ts";
 import { SourceExemptions } from "../../limits/source_exemptions.ts";
 
@@ -154,7 +156,11 @@ Deno.test("Admission holds maxPending with pendingDrop newest, and refuses those
 });
 
 Deno.test("Admission drops early from pendingDropStart on, with a chance that grows to 1 at maxPending", () => {
-  const options: AdmissionOptions = { pendingDrop: "newest", maxPending: 100, pendingDropStart: 30 };
+  const options: AdmissionOptions = {
+    pendingDrop: "newest",
+    maxPending: 100,
+    pendingDropStart: 30,
+  };
   for (const pending of [0, 29, 30, 31, 65, 99]) {
     let draw = lucky();
     const admission = make(options, () => draw);
@@ -162,7 +168,11 @@ Deno.test("Admission drops early from pendingDropStart on, with a chance that gr
     const chance = Math.max(0, (pending - 30) / 70);
     if (chance > 0) {
       draw = chance - 1e-9;
-      assertEquals(admission.admit(SOURCE, 0), refused("early_drop"), `${pending} below the chance`);
+      assertEquals(
+        admission.admit(SOURCE, 0),
+        refused("early_drop"),
+        `${pending} below the chance`,
+      );
     }
     draw = chance;
     assertEquals(admission.admit(SOURCE, 0).kind, "admitted", `${pending} at the chance`);
@@ -258,7 +268,11 @@ Deno.test("Admission holds a source to its rate of connections, at, below and ab
     return result.kind === "refused" ? result.reason : result.kind;
   };
   assertEquals([attempt(0), attempt(0), attempt(0)], ["admitted", "admitted", "rate_limited"]);
-  assertEquals([attempt(99), attempt(100), attempt(100)], ["rate_limited", "admitted", "rate_limited"]);
+  assertEquals([attempt(99), attempt(100), attempt(100)], [
+    "rate_limited",
+    "admitted",
+    "rate_limited",
+  ]);
   assertEquals(admission.admit("192.0.2.8", 100).kind, "admitted");
   assertEquals(admission.admit(null, 100).kind, "admitted");
 });
@@ -266,7 +280,9 @@ Deno.test("Admission holds a source to its rate of connections, at, below and ab
 Deno.test("Admission takes no token from a source's rate for a connection that it makes wait", () => {
   const admission = make({ maxPending: 1, stallMs: 50, connectionsPerSecondPerSource: 1 });
   admit(admission, "192.0.2.8", 0);
-  for (let nowMs = 0; nowMs < 50; nowMs += 10) assertEquals(admission.admit(SOURCE, nowMs).kind, "wait");
+  for (let nowMs = 0; nowMs < 50; nowMs += 10) {
+    assertEquals(admission.admit(SOURCE, nowMs).kind, "wait");
+  }
   assertEquals(admission.admit(SOURCE, 50).kind, "admitted");
   assertEquals(admission.admit(SOURCE, 51), refused("rate_limited"));
 });
@@ -303,7 +319,10 @@ Deno.test("Admission refuses options out of range", () => {
     [{ stallMs: 0 }, `"stallMs"`],
     [{ maxConnectionsPerSource: 0 }, `"maxConnectionsPerSource"`],
     [{ connectionsPerSecondPerSource: 0 }, `"connectionsPerSecondPerSource"`],
-    [{ connectionsPerSecondPerSource: 1, connectionBurstPerSource: 0 }, `"connectionBurstPerSource"`],
+    [
+      { connectionsPerSecondPerSource: 1, connectionBurstPerSource: 0 },
+      `"connectionBurstPerSource"`,
+    ],
     [{ maxSources: 0 }, `"maxSources"`],
   ];
   for (const [options, text] of cases) assertThrows(() => make(options), RangeError, text);
@@ -312,8 +331,12 @@ Deno.test("Admission refuses options out of range", () => {
     TypeError,
     `needs "connectionsPerSecondPerSource"`,
   );
-  // deno-lint-ignore no-explicit-any
-  assertThrows(() => make({ pendingDrop: "random" as any }), RangeError, `must be "oldest" or "newest"`);
+  assertThrows(
+    // deno-lint-ignore no-explicit-any
+    () => make({ pendingDrop: "random" as any }),
+    RangeError,
+    `must be "oldest" or "newest"`,
+  );
 });
 
 Deno.test("Admission keeps every limit and counts right, through any history", () => {
@@ -356,7 +379,10 @@ Deno.test("Admission keeps every limit and counts right, through any history", (
         if (result.kind === "admitted") {
           if (result.replaced !== null) {
             const victim = held.find((candidate) => candidate.ticket === result.replaced);
-            assert(pendingDrop === "oldest" && victim?.pending && nowMs - victim.ticket.admittedAtMs >= 50);
+            assert(
+              pendingDrop === "oldest" && victim?.pending &&
+                nowMs - victim.ticket.admittedAtMs >= 50,
+            );
             held = held.filter((candidate) => candidate !== victim);
           }
           held.push({ ticket: result.ticket, pending: true });
@@ -365,7 +391,10 @@ Deno.test("Admission keeps every limit and counts right, through any history", (
           assertEquals(held.filter(({ pending }) => pending).length, 4);
         } else if (result.kind === "hold") {
           assert(pendingDrop === "oldest" && result.waitMs > 0 && result.waitMs <= 500);
-          assertEquals(held.filter(({ pending, ticket }) => pending && ticket.source === source).length, 2);
+          assertEquals(
+            held.filter(({ pending, ticket }) => pending && ticket.source === source).length,
+            2,
+          );
         } else {
           turnedAway++;
         }
@@ -380,7 +409,10 @@ Deno.test("Admission keeps every limit and counts right, through any history", (
         assert(limited === "127.0.0.1" || own.filter((candidate) => candidate.pending).length <= 2);
       }
     }
-    assertEquals(Object.values(admission.refused).reduce((sum, count) => sum + count, 0), turnedAway);
+    assertEquals(
+      Object.values(admission.refused).reduce((sum, count) => sum + count, 0),
+      turnedAway,
+    );
     for (const { ticket } of held) admission.release(ticket);
     assertEquals([admission.connections, admission.pending, admission.sources], [0, 0, 0]);
   }));

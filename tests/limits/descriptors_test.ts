@@ -21,7 +21,12 @@ Deno.test("parseDescriptorLimit() reads the soft limit of open files", () => {
 
 Deno.test("parseDescriptorLimit() gives null for a text that does not tell", () => {
   for (
-    const text of ["", "Max open files", "Max open files   many  4096 files", "x Max open files 5 5 files"]
+    const text of [
+      "",
+      "Max open files",
+      "Max open files   many  4096 files",
+      "x Max open files 5 5 files",
+    ]
   ) {
     assertEquals(parseDescriptorLimit(text), null, JSON.stringify(text));
   }
@@ -34,7 +39,16 @@ async function limitSeenWith(flags: readonly string[]): Promise<string> {
     JSON.stringify(source)
   }; console.log(descriptorLimit());`;
   const command = new Deno.Command("sh", {
-    args: ["-c", `ulimit -n 200; exec "$@"`, "sh", Deno.execPath(), "run", "--no-lock", ...flags, "-"],
+    args: [
+      "-c",
+      `ulimit -n 200; exec "$@"`,
+      "sh",
+      Deno.execPath(),
+      "run",
+      "--no-lock",
+      ...flags,
+      "-",
+    ],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -97,9 +111,21 @@ Deno.test("checkDescriptorBudget() keeps the defaults where the limit is large, 
 
 Deno.test("checkDescriptorBudget() shrinks the default number of connections to fit", () => {
   assertEquals(checkDescriptorBudget({ allowed: 1191 }).maxConnections, 999);
-  assertEquals(checkDescriptorBudget({ allowed: 1024 }), { maxConnections: 832, backlog: 128, reserve: 64 });
-  assertEquals(checkDescriptorBudget({ allowed: 256 }), { maxConnections: 144, backlog: 48, reserve: 64 });
-  assertEquals(checkDescriptorBudget({ allowed: 64 }), { maxConnections: 24, backlog: 8, reserve: 32 });
+  assertEquals(checkDescriptorBudget({ allowed: 1024 }), {
+    maxConnections: 832,
+    backlog: 128,
+    reserve: 64,
+  });
+  assertEquals(checkDescriptorBudget({ allowed: 256 }), {
+    maxConnections: 144,
+    backlog: 48,
+    reserve: 64,
+  });
+  assertEquals(checkDescriptorBudget({ allowed: 64 }), {
+    maxConnections: 24,
+    backlog: 8,
+    reserve: 32,
+  });
   assertEquals(checkDescriptorBudget({ allowed: 1024, backlog: 511 }).maxConnections, 449);
 });
 
@@ -145,33 +171,38 @@ Deno.test("checkDescriptorBudget() refuses wishes that are no whole numbers abov
       `"backlog" must be`,
     );
   }
-  // deno-lint-ignore no-explicit-any
-  assertThrows(() => checkDescriptorBudget({ allowed: null, maxConnections: "5" as any }), TypeError);
+  assertThrows(
+    // deno-lint-ignore no-explicit-any
+    () => checkDescriptorBudget({ allowed: null, maxConnections: "5" as any }),
+    TypeError,
+  );
 });
 
 Deno.test("checkDescriptorBudget() gives a budget that fits, or refuses, whatever is wished", () => {
   const some = fc.integer({ min: 1, max: 3000 });
   const optional = fc.option(some, { nil: undefined });
-  fc.assert(fc.property(some, optional, optional, optional, (allowed, maxConnections, backlog, reserve) => {
-    const wishes = {
-      allowed,
-      ...(maxConnections === undefined ? {} : { maxConnections }),
-      ...(backlog === undefined ? {} : { backlog }),
-      ...(reserve === undefined ? {} : { reserve }),
-    };
-    let budget;
-    try {
-      budget = checkDescriptorBudget(wishes);
-    } catch (error) {
-      assert(error instanceof RangeError);
-      return;
-    }
-    assert(budget.maxConnections >= 1 && budget.backlog >= 1);
-    assert(budget.maxConnections + budget.backlog + budget.reserve <= allowed);
-    for (const [name, wished] of Object.entries({ maxConnections, backlog, reserve })) {
-      if (wished !== undefined) assertEquals(budget[name as keyof typeof budget], wished);
-    }
-  }));
+  fc.assert(
+    fc.property(some, optional, optional, optional, (allowed, maxConnections, backlog, reserve) => {
+      const wishes = {
+        allowed,
+        ...(maxConnections === undefined ? {} : { maxConnections }),
+        ...(backlog === undefined ? {} : { backlog }),
+        ...(reserve === undefined ? {} : { reserve }),
+      };
+      let budget;
+      try {
+        budget = checkDescriptorBudget(wishes);
+      } catch (error) {
+        assert(error instanceof RangeError);
+        return;
+      }
+      assert(budget.maxConnections >= 1 && budget.backlog >= 1);
+      assert(budget.maxConnections + budget.backlog + budget.reserve <= allowed);
+      for (const [name, wished] of Object.entries({ maxConnections, backlog, reserve })) {
+        if (wished !== undefined) assertEquals(budget[name as keyof typeof budget], wished);
+      }
+    }),
+  );
 });
 
 Deno.test("descriptorWarning() says that a limit was lowered, by how much and what to raise; else nothing", () => {

@@ -90,7 +90,10 @@ Deno.test("Penalties.credit() opens an address again whose good client was let i
 });
 
 Deno.test("Penalties leaves alone what has no source, loopback, and exempt networks", () => {
-  const penalties = new Penalties({ graceMs: 0 }, new SourceExemptions({ exemptSources: ["10.0.0.0/8"] }));
+  const penalties = new Penalties(
+    { graceMs: 0 },
+    new SourceExemptions({ exemptSources: ["10.0.0.0/8"] }),
+  );
   for (const source of [null, "127.0.0.1", "::1", "10.1.2.3"]) {
     assertEquals(penalties.punish(source, "failed_auth", 0), 0);
     assertEquals(penalties.remainingMs(source, 0), 0);
@@ -119,14 +122,18 @@ Deno.test("Penalties keeps maxSources of each family, the least recent ones forg
   assertEquals(penalties.size, 2);
   assert(penalties.remainingMs("192.0.2.1", 4) > 0);
   assertEquals(penalties.remainingMs("192.0.2.2", 4), 0);
-  for (let network = 0; network < 100; network++) punish(`2001:db8:0:${network.toString(16)}::/64`, 4);
+  for (let network = 0; network < 100; network++) {
+    punish(`2001:db8:0:${network.toString(16)}::/64`, 4);
+  }
   assertEquals(penalties.size, 4);
   assert(penalties.remainingMs("192.0.2.1", 4) > 0);
 });
 
 Deno.test("Penalties remembers maxSources good ones of each family, the least recent ones forgotten first", () => {
   const penalties = new Penalties({ maxSources: 2, graceMs: 0 });
-  for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"]) penalties.credit(source, 0);
+  for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"]) {
+    penalties.credit(source, 0);
+  }
   const isRefused = (source: string) => penalties.punish(source, "failed_auth", 1) > 0;
   assertEquals(["192.0.2.2", "192.0.2.1", "192.0.2.3"].map(isRefused), [true, false, false]);
 });

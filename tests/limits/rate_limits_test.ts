@@ -25,7 +25,12 @@ Deno.test("RateGate.ask() lets a burst pass, and then the rate", () => {
 
 Deno.test("RateGate.ask() waits for the slower one of messages and bytes", () => {
   const limits = new RateLimits({
-    perConnection: { messagesPerSecond: 10, burstMessages: 1, bytesPerSecond: 1000, burstBytes: 100 },
+    perConnection: {
+      messagesPerSecond: 10,
+      burstMessages: 1,
+      bytesPerSecond: 1000,
+      burstBytes: 100,
+    },
   });
   const connection = gate(limits, null);
   assertEquals(connection.ask(100, 0), 0);
@@ -90,7 +95,10 @@ Deno.test("RateLimits gives no new burst to a source that connects anew", () => 
 function queueOf(limits: RateLimits, sources: readonly (string | null)[]) {
   const passed: string[] = [];
   const due = new Map<string, number>();
-  const gates = sources.map((source, index) => ({ name: `${source}#${index}`, gate: gate(limits, source) }));
+  const gates = sources.map((source, index) => ({
+    name: `${source}#${index}`,
+    gate: gate(limits, source),
+  }));
   let nowMs = 0;
   const start = (index: number, messages: number) => {
     const { name, gate } = gates[index]!;
@@ -185,7 +193,9 @@ Deno.test("RateLimits refuses rates and bursts out of range, by the name of the 
     [{ perSource: { bytesPerSecond: 5, burstBytes: NaN } }, `"perSource.burstBytes"`],
     [{ maxSources: 0 }, `"maxSources"`],
   ];
-  for (const [options, name] of cases) assertThrows(() => new RateLimits(options), RangeError, name);
+  for (const [options, name] of cases) {
+    assertThrows(() => new RateLimits(options), RangeError, name);
+  }
   assertThrows(
     () => new RateLimits({ perSource: { burstBytes: 5 } }),
     TypeError,

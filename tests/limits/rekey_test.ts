@@ -1,13 +1,17 @@
 // Tests of Admission.rekey(): a connection through a balancer counts for the source that its header named.
 import { assert, assertEquals } from "@std/assert";
-import { Admission, type Ticket } from "../../limits/admission.ts";
+import { Admission } from "../../limits/admission.ts";
+import type { Ticket } from "../../limits/ticket.ts";
 import type { AdmissionOptions } from "../../limits/admission_options.ts";
 import { Penalties } from "../../limits/penalties.ts";
 import { SourceExemptions } from "../../limits/source_exemptions.ts";
 
 /** A door, and a balancer before it. */
 function bench(options: AdmissionOptions, penalties = new Penalties()) {
-  const admission = new Admission<never>(options, { penalties, exemptions: new SourceExemptions() });
+  const admission = new Admission<never>(options, {
+    penalties,
+    exemptions: new SourceExemptions(),
+  });
   const admit = (nowMs = 0): Ticket<never> => {
     const result = admission.admit(null, nowMs);
     assert(result.kind === "admitted");
@@ -29,7 +33,10 @@ Deno.test("Admission.rekey() counts a pending connection for its real source, an
   assertEquals(admission.sources, 0);
   assertEquals(admission.rekey(first, "192.0.2.7", 1).kind, "admitted");
   assertEquals(first.source, "192.0.2.7");
-  assertEquals(admission.rekey(second, "192.0.2.7", 1), { kind: "refused", reason: "too_many_from_source" });
+  assertEquals(admission.rekey(second, "192.0.2.7", 1), {
+    kind: "refused",
+    reason: "too_many_from_source",
+  });
   assertEquals([second.state, admission.connections], ["gone", 2]);
   assertEquals(admission.rekey(other, "192.0.2.8", 1).kind, "admitted");
   assertEquals([admission.sources, admission.refused.too_many_from_source], [2, 1]);

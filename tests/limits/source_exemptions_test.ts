@@ -40,7 +40,9 @@ Deno.test("SourceExemptions matches networks by their first bits, just inside an
   ];
   for (const [network, inside, outside] of cases) {
     const exemptions = new SourceExemptions({ exemptSources: [network] });
-    for (const hostname of inside) assertEquals(has(exemptions, hostname), true, `${hostname} in ${network}`);
+    for (const hostname of inside) {
+      assertEquals(has(exemptions, hostname), true, `${hostname} in ${network}`);
+    }
     for (const hostname of outside) {
       assertEquals(has(exemptions, hostname), false, `${hostname} in ${network}`);
     }
@@ -74,7 +76,9 @@ Deno.test("SourceExemptions refuses networks that it could not honour", () => {
 
 Deno.test("SourceExemptions refuses options of wrong types", () => {
   // deno-lint-ignore no-explicit-any
-  const wrong: any[] = [{ exemptSources: "10.0.0.0/8" }, { exemptSources: [8] }, { limitLoopback: 1 }];
+  const wrong: any[] = [{ exemptSources: "10.0.0.0/8" }, { exemptSources: [8] }, {
+    limitLoopback: 1,
+  }];
   for (const options of wrong) {
     assertThrows(() => new SourceExemptions(options), TypeError, "Cannot set limits:");
   }

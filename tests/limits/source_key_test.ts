@@ -104,7 +104,9 @@ Deno.test("parseIpAddress() reads the same groups from every way of writing them
     const expected = { family: 6 as const, groups };
     assertEquals(parseIpAddress(groups.map((group) => group.toString(16)).join(":")), expected);
     assertEquals(
-      parseIpAddress(groups.map((group) => group.toString(16).toUpperCase().padStart(4, "0")).join(":")),
+      parseIpAddress(
+        groups.map((group) => group.toString(16).toUpperCase().padStart(4, "0")).join(":"),
+      ),
       expected,
     );
     let to = from;
@@ -128,7 +130,14 @@ Deno.test("isLoopbackSource() knows 127.0.0.0/8 and ::1, and nothing that looks 
     assertEquals(isLoopbackSource(keyOf(hostname) ?? ""), true, hostname);
   }
   for (
-    const hostname of ["128.0.0.1", "12.7.0.1", "::2", "1::1", "127.example.com", "127.0.0.1.example.com"]
+    const hostname of [
+      "128.0.0.1",
+      "12.7.0.1",
+      "::2",
+      "1::1",
+      "127.example.com",
+      "127.0.0.1.example.com",
+    ]
   ) {
     assertEquals(isLoopbackSource(keyOf(hostname) ?? ""), false, hostname);
   }

@@ -26,11 +26,17 @@ class TestChannel extends ErrorChannel<Context> {
 
   protected override limit(_error: unknown, { phase }: Context): LogDecision {
     if (phase !== "flood") return REPORT;
-    return this.#floods++ % 3 === 0 ? { write: true, leftOut: this.#floods === 1 ? 0 : 2 } : { write: false };
+    return this.#floods++ % 3 === 0
+      ? { write: true, leftOut: this.#floods === 1 ? 0 : 2 }
+      : { write: false };
   }
 
   protected override lineOf(_error: unknown, { phase }: Context | HookContext): ErrorLine {
-    return { level: phase === "hook" ? "error" : "info", message: `In ${phase}`, fields: { phase } };
+    return {
+      level: phase === "hook" ? "error" : "info",
+      message: `In ${phase}`,
+      fields: { phase },
+    };
   }
 }
 
@@ -39,7 +45,12 @@ function channelOf(onError?: (error: unknown, context: Context) => void) {
   const lines: string[] = [];
   const write = (level: string) => (message: string, fields?: Record<string, unknown>) =>
     void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
-  const logger = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+  const logger = {
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
+  };
   return { channel: new TestChannel(onError, logger), lines };
 }
 
@@ -98,5 +109,7 @@ Deno.test("ErrorChannel.deliver() keeps and logs an error that stands for severa
   const { channel, lines } = channelOf();
   channel.report(new Error("lost"), { phase: "read" }, 3);
   assertEquals(channel.kept, [["read", 4]]);
-  assertEquals(lines, ['info In read: Error: lost (3 more like it were left out) {"phase":"read"}']);
+  assertEquals(lines, [
+    'info In read: Error: lost (3 more like it were left out) {"phase":"read"}',
+  ]);
 });

@@ -2,10 +2,16 @@
 // is counted once or counted as lost, each answer goes to its caller, and no client gives up.
 import { assert } from "@std/assert";
 import { CLIENT_SCENES } from "../support/models/scenes/model_client_scenes.ts";
-import { type ClientTally, newClientTally, simulateClients } from "../support/models/model_clients.ts";
+import {
+  type ClientTally,
+  newClientTally,
+  simulateClients,
+} from "../support/models/model_clients.ts";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
-const RUNS: Readonly<Record<keyof typeof CLIENT_SCENES, { seeds: number; least: Partial<ClientTally> }>> = {
+const RUNS: Readonly<
+  Record<keyof typeof CLIENT_SCENES, { seeds: number; least: Partial<ClientTally> }>
+> = {
   restarts: { seeds: 100, least: { links: 300, answers: 500 } },
   backlogs: { seeds: 40, least: { links: 80 } },
   crashes: { seeds: 100, least: { links: 300, answers: 500, lost: 1 } },
@@ -26,7 +32,10 @@ for (const [name, { seeds, least }] of Object.entries(RUNS)) {
     await modelSeeds(test, (random) => simulateClients(random, scene(random), tally));
     if (!runsAllSeeds) return;
     for (const [key, value] of Object.entries(least)) {
-      assert(tally[key as keyof ClientTally] >= value, `${key} is too low: ${JSON.stringify(tally)}`);
+      assert(
+        tally[key as keyof ClientTally] >= value,
+        `${key} is too low: ${JSON.stringify(tally)}`,
+      );
     }
   });
 }

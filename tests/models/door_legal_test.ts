@@ -4,7 +4,11 @@ import { modelSeeds } from "../support/models/scenes/model_seeds.ts";
 import { simulateStart } from "../support/models/scenes/model_starts.ts";
 
 Deno.test("serve can be ended at any moment of its start", async () => {
-  const test = { file: "tests/models/door_legal_test.ts", filter: "moment of its start", seeds: 150 };
+  const test = {
+    file: "tests/models/door_legal_test.ts",
+    filter: "moment of its start",
+    seeds: 150,
+  };
   await modelSeeds(test, simulateStart);
 });
 

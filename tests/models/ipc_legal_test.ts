@@ -5,19 +5,24 @@ import { type IpcTally, newIpcTally, simulateIpc } from "../support/models/model
 import { IPC_SCENES } from "../support/models/scenes/model_ipc_scenes.ts";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
-const RUNS: Readonly<Record<keyof typeof IPC_SCENES, { seeds: number; least: Partial<IpcTally> }>> = {
-  talk: { seeds: 200, least: { messages: 4000, answers: 1500, links: 600 } },
-  restarts: { seeds: 150, least: { messages: 2000, links: 500 } },
-  crashes: { seeds: 200, least: { messages: 2500, links: 700, losses: 100, kills: 120 } },
-  pairs: { seeds: 150, least: { messages: 4000, answers: 1500, links: 450 } },
-  takeovers: { seeds: 200, least: { messages: 5000, links: 600, losses: 100, kills: 150 } },
-  pauses: { seeds: 100, least: { messages: 1000, links: 200 } },
-};
+const RUNS: Readonly<Record<keyof typeof IPC_SCENES, { seeds: number; least: Partial<IpcTally> }>> =
+  {
+    talk: { seeds: 200, least: { messages: 4000, answers: 1500, links: 600 } },
+    restarts: { seeds: 150, least: { messages: 2000, links: 500 } },
+    crashes: { seeds: 200, least: { messages: 2500, links: 700, losses: 100, kills: 120 } },
+    pairs: { seeds: 150, least: { messages: 4000, answers: 1500, links: 450 } },
+    takeovers: { seeds: 200, least: { messages: 5000, links: 600, losses: 100, kills: 150 } },
+    pauses: { seeds: 100, least: { messages: 1000, links: 200 } },
+  };
 
 for (const [name, { seeds, least }] of Object.entries(RUNS)) {
   Deno.test(`listenIpc(), connectIpc() and pairIpc() serve legal programs: ${name}`, async () => {
     const tally = newIpcTally();
-    const test = { file: "tests/models/ipc_legal_test.ts", filter: `serve legal programs: ${name}`, seeds };
+    const test = {
+      file: "tests/models/ipc_legal_test.ts",
+      filter: `serve legal programs: ${name}`,
+      seeds,
+    };
     const scene = IPC_SCENES[name as keyof typeof IPC_SCENES];
     await modelSeeds(test, (random) => simulateIpc(random, scene(random), tally));
     if (!runsAllSeeds) return;

@@ -128,7 +128,11 @@ class Attacked {
 
   async #read(): Promise<void> {
     try {
-      for (let chunk = await this.link.left.read(); chunk !== null; chunk = await this.link.left.read()) {
+      for (
+        let chunk = await this.link.left.read();
+        chunk !== null;
+        chunk = await this.link.left.read()
+      ) {
         this.#received += chunk.length;
       }
     } catch {
@@ -195,7 +199,9 @@ class Honest {
     const ends = [await this.#client.closed, await this.#server.closed];
     assertEquals(ends, [undefined, undefined], "the honest session did not end in order");
     const sessionErrors = { opener: undefined, acceptor: undefined };
-    for (const plan of this.plans) checkPlan(plan, { cut: undefined, goneAway: false, sessionErrors });
+    for (const plan of this.plans) {
+      checkPlan(plan, { cut: undefined, goneAway: false, sessionErrors });
+    }
   }
 }
 
@@ -203,7 +209,10 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
   const clock = new TestClock();
   const count = options.flood ? 1 : random.int(1, 3);
   const memory = new MuxMemory({ maxBytes: (count + 2) * BUDGET });
-  const attacked = Array.from({ length: count }, () => new Attacked(clock, memory, random, options));
+  const attacked = Array.from(
+    { length: count },
+    () => new Attacked(clock, memory, random, options),
+  );
   for (const name of attacked.flatMap(({ offences }) => offences)) tally.kinds.add(name);
   const honest = new Honest(clock, memory, random);
   const work = { isOver: false, failure: undefined as unknown };
@@ -221,7 +230,9 @@ async function attack(random: Random, options: AttackOptions, tally: Tally): Pro
   try {
     for (const victim of attacked) void victim.offend();
     await clock.advance(9000);
-    for (const victim of attacked) victim.session.status === "ended" ? tally.ended++ : tally.harmless++;
+    for (const victim of attacked) {
+      victim.session.status === "ended" ? tally.ended++ : tally.harmless++;
+    }
     for (const victim of attacked) victim.listen();
     await clock.advance(3000);
     for (const victim of attacked) victim.check();
@@ -252,11 +263,18 @@ Deno.test("MuxSession gives rule-breakers no more than their budget, and lets no
   await modelSeeds(test, (random) => attack(random, {}, tally));
   if (!runsAllSeeds) return;
   assertEquals(tally.kinds.size, Object.keys(OFFENCES).length, "some offences were never tried");
-  assert(tally.ended > 100 && tally.harmless > 30, `${tally.ended} ended, ${tally.harmless} harmless`);
+  assert(
+    tally.ended > 100 && tally.harmless > 30,
+    `${tally.ended} ended, ${tally.harmless} harmless`,
+  );
 });
 
 Deno.test("MuxSession bounds what waits for a peer that floods it and does not read", async () => {
   const tally: Tally = { ended: 0, harmless: 0, kinds: new Set() };
-  const test = { file: "tests/models/mux_breaker_test.ts", filter: "does not read", seeds: FLOOD_SEEDS };
+  const test = {
+    file: "tests/models/mux_breaker_test.ts",
+    filter: "does not read",
+    seeds: FLOOD_SEEDS,
+  };
   await modelSeeds(test, (random) => attack(random, { flood: true }, tally));
 });

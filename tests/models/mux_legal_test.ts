@@ -22,7 +22,10 @@ for (const [name, { seeds, least }] of Object.entries(RUNS)) {
   Deno.test(`MuxSession is fair to legal peers: ${name}`, async () => {
     const tally = newTally();
     const test = { file: "tests/models/mux_legal_test.ts", filter: name, seeds };
-    await modelSeeds(test, (random) => simulate(random, SCENES[name as keyof typeof SCENES](random), tally));
+    await modelSeeds(
+      test,
+      (random) => simulate(random, SCENES[name as keyof typeof SCENES](random), tally),
+    );
     if (!runsAllSeeds) return;
     for (const [key, value] of Object.entries(least)) {
       assert(tally[key as keyof Tally] >= value, `${key} is too low: ${JSON.stringify(tally)}`);

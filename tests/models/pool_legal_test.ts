@@ -5,7 +5,9 @@ import { POOL_SCENES } from "../support/models/scenes/model_pool_scenes.ts";
 import { newPoolTally, type PoolTally, simulatePool } from "../support/models/model_pools.ts";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 
-const RUNS: Readonly<Record<keyof typeof POOL_SCENES, { seeds: number; least: Partial<PoolTally> }>> = {
+const RUNS: Readonly<
+  Record<keyof typeof POOL_SCENES, { seeds: number; least: Partial<PoolTally> }>
+> = {
   leases: { seeds: 100, least: { answers: 1500, reused: 800 } },
   rolling: { seeds: 100, least: { answers: 1500, retries: 20 } },
   crashes: { seeds: 100, least: { answers: 1000, failures: 50, opened: 40 } },

@@ -1,7 +1,12 @@
 // Intruders at serve() beside honest programs: these notice nothing, and the intruders get no more
 // than their budget, for a while.
 import { assert, assertEquals } from "@std/assert";
-import { intrude, type Intruders, INTRUSIONS, STAY_MS } from "../support/models/scenes/model_intruders.ts";
+import {
+  intrude,
+  type Intruders,
+  INTRUSIONS,
+  STAY_MS,
+} from "../support/models/scenes/model_intruders.ts";
 import type { PeerPlan } from "../support/models/model_peers.ts";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 import {
@@ -38,7 +43,9 @@ function sceneOf(random: Random, intruders: Intruders): ServeScene {
       closeTimeoutMs: LIMIT_MS / 2,
       ...isRated &&
         {
-          rateLimits: { perConnection: { messagesPerSecond: random.pick([2, 20, 100]), burstMessages: 10 } },
+          rateLimits: {
+            perConnection: { messagesPerSecond: random.pick([2, 20, 100]), burstMessages: 10 },
+          },
         },
     },
     peers: Array.from({ length: random.int(1, 4) }, (_, index) => honest(random, index)),
@@ -73,7 +80,9 @@ function watch({ server, stage }: ServeWorld): () => void {
   let cancel = () => {};
   const look = () => {
     for (const { heldBytes, queuedBytes } of server.stats().connections) {
-      if (heldBytes > 2 * READ_BYTES + MAX_MESSAGE_BYTES) stage.fail(`a connection holds ${heldBytes} bytes`);
+      if (heldBytes > 2 * READ_BYTES + MAX_MESSAGE_BYTES) {
+        stage.fail(`a connection holds ${heldBytes} bytes`);
+      }
       if (queuedBytes > HIGH_WATER_BYTES + 2 * ANSWER_BYTES) {
         stage.fail(`${queuedBytes} bytes wait for one connection`);
       }
@@ -106,7 +115,10 @@ Deno.test("serve gives intruders no more than their budget, and honest programs 
   const kinds = new Set<string>();
   const test = { file: "tests/models/serve_breaker_test.ts", filter: "intruders", seeds: SEEDS };
   await modelSeeds(test, async (random) => {
-    const offences = Array.from({ length: random.int(1, 3) }, () => random.pick(Object.keys(INTRUSIONS)));
+    const offences = Array.from(
+      { length: random.int(1, 3) },
+      () => random.pick(Object.keys(INTRUSIONS)),
+    );
     for (const offence of offences) kinds.add(offence);
     const intruders = {
       hosts: HOSTS,
@@ -117,7 +129,9 @@ Deno.test("serve gives intruders no more than their budget, and honest programs 
     try {
       await simulateServe(random, sceneOf(random, intruders), tally);
     } catch (error) {
-      if (error instanceof Error) error.message += `\nbeside ${intruders.count} of ${offences.join(", ")}`;
+      if (error instanceof Error) {
+        error.message += `\nbeside ${intruders.count} of ${offences.join(", ")}`;
+      }
       throw error;
     }
   });

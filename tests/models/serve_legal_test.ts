@@ -6,7 +6,9 @@ import { newServeTally, type ServeTally, simulateServe } from "../support/models
 import { SERVE_SCENES } from "../support/models/scenes/model_serve_scenes.ts";
 
 /** Seeds of each scene, and what they must have done together so that they try something. */
-const RUNS: Readonly<Record<keyof typeof SERVE_SCENES, { seeds: number; least: Partial<ServeTally> }>> = {
+const RUNS: Readonly<
+  Record<keyof typeof SERVE_SCENES, { seeds: number; least: Partial<ServeTally> }>
+> = {
   ordinary: { seeds: 200, least: { peers: 500, answers: 1000, left: 100 } },
   crowds: { seeds: 40, least: { peers: 600, answers: 1200 } },
   pauses: { seeds: 60, least: { answers: 100 } },
@@ -33,7 +35,10 @@ for (const [name, { seeds, least }] of Object.entries(RUNS)) {
     await modelSeeds(test, (random) => simulateServe(random, scene(random), tally));
     if (!runsAllSeeds) return;
     for (const [key, value] of Object.entries(least)) {
-      assert(tally[key as keyof ServeTally] >= value, `${key} is too low: ${JSON.stringify(tally)}`);
+      assert(
+        tally[key as keyof ServeTally] >= value,
+        `${key} is too low: ${JSON.stringify(tally)}`,
+      );
     }
   });
 }

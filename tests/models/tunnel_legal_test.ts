@@ -36,7 +36,14 @@ class Tunnels {
   constructor(time: ModelTime, random: Random) {
     this.#time = time;
     this.#random = random;
-    const style = { ...ORDINARY, resets: 0.15, closes: 0, impatience: 0, rests: 0.3, maxRestMs: 90_000 };
+    const style = {
+      ...ORDINARY,
+      resets: 0.15,
+      closes: 0,
+      impatience: 0,
+      rests: 0.3,
+      maxRestMs: 90_000,
+    };
     const rest = { afterBytes: random.int(1, 100_000), ms: random.int(100, 130_000) };
     const plans = [
       random.pick([upload, download])(random.int(100_000, 800_000), rest),

@@ -1,7 +1,11 @@
 // Strangers that break the rules of the wire at a hub where honest peers are at work: these notice nothing,
 // and the strangers get no more than their slot.
 import { assert, assertEquals } from "@std/assert";
-import { drawStranger, type Stranger, STRANGERS } from "../support/models/scenes/model_strangers.ts";
+import {
+  drawStranger,
+  type Stranger,
+  STRANGERS,
+} from "../support/models/scenes/model_strangers.ts";
 import { modelSeeds, runsAllSeeds } from "../support/models/scenes/model_seeds.ts";
 import { longTalk, shortCall, upload } from "../support/models/scenes/model_plans.ts";
 import { simulateWire, type WireScene } from "../support/models/model_wire.ts";
@@ -59,7 +63,9 @@ Deno.test("a hub gives strangers that break the rules no more than their slot, a
     try {
       await simulateWire(random, sceneOf(random, strangers), tally);
     } catch (error) {
-      if (error instanceof Error) error.message += `\nbeside ${strangers.map(({ name }) => name).join(", ")}`;
+      if (error instanceof Error) {
+        error.message += `\nbeside ${strangers.map(({ name }) => name).join(", ")}`;
+      }
       throw error;
     }
   });

@@ -20,7 +20,8 @@ for (const [name, { seeds, least }] of Object.entries(RUNS)) {
     const test = { file: "tests/models/wire_legal_test.ts", filter: `/: ${name}$/`, seeds };
     await modelSeeds(
       test,
-      (random) => simulateWire(random, WIRE_SCENES[name as keyof typeof WIRE_SCENES](random), tally),
+      (random) =>
+        simulateWire(random, WIRE_SCENES[name as keyof typeof WIRE_SCENES](random), tally),
     );
     if (!runsAllSeeds) return;
     for (const [key, value] of Object.entries(least)) {

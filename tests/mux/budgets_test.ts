@@ -83,9 +83,17 @@ Deno.test("MuxMemory lets windows grow within half of either budget and takes gr
   const memory = new MuxMemory({ maxBytes: 4 * MIB });
   const [one, two] = [memory.open(MIB), memory.open(100 * MIB)];
   assertEquals([one.grow(MIB / 2), one.grow(1)], [true, false]);
-  assertEquals([two.grow(MIB), two.grow(MIB / 2)], [false, true], "half of what is left for growth");
+  assertEquals(
+    [two.grow(MIB), two.grow(MIB / 2)],
+    [false, true],
+    "half of what is left for growth",
+  );
   one.release(MIB / 2, MIB / 2);
-  assertEquals([two.grow(1), memory.grownBytes, memory.reservedBytes], [true, MIB / 2 + 1, MIB / 2 + 1]);
+  assertEquals([two.grow(1), memory.grownBytes, memory.reservedBytes], [
+    true,
+    MIB / 2 + 1,
+    MIB / 2 + 1,
+  ]);
 });
 
 Deno.test("MuxMemory gets everything back when a session closes, and counts nothing of it after", () => {
@@ -178,7 +186,11 @@ Deno.test("RecentlyReset remembers what may still come, and only so many streams
     false,
   ]);
   for (let count = 0; count < 64; count++) assertEquals(recentlyReset.take(1, 0), true);
-  assertEquals(recentlyReset.take(1, 0), false, "more window updates than can have been on their way");
+  assertEquals(
+    recentlyReset.take(1, 0),
+    false,
+    "more window updates than can have been on their way",
+  );
   recentlyReset.forget(1);
   assertEquals(recentlyReset.bytesLeft(1), undefined);
   for (let id = 3; id < 3 + 2 * 8193; id += 2) recentlyReset.add(id, 1);

@@ -47,7 +47,10 @@ async function collect(transport: Transport, log: FrameLog): Promise<void> {
 
 Deno.test("the transcript of a Go program holds ids out of order, each once", () => {
   const ids = idsOf(theirs);
-  assertEquals(ids.toSorted((a, b) => a - b), Array.from({ length: STREAMS }, (_, index) => 2 * index + 1));
+  assertEquals(
+    ids.toSorted((a, b) => a - b),
+    Array.from({ length: STREAMS }, (_, index) => 2 * index + 1),
+  );
   const backwards = ids.filter((id, index) => index > 0 && id < ids[index - 1]!);
   assert(backwards.length > 10, `${backwards.length} ids came after a later one`);
 });

@@ -5,16 +5,36 @@ import { decodeHeader, encodeHeader, type FrameHeader, FrameReader } from "../..
 
 const GOOD: readonly [string, FrameHeader, string][] = [
   ["a data frame", { type: 0, flags: 0, streamId: 1, length: 5 }, "00 00 0000 00000001 00000005"],
-  ["an opening window update", { type: 1, flags: 1, streamId: 3, length: 0 }, "00 01 0001 00000003 00000000"],
+  [
+    "an opening window update",
+    { type: 1, flags: 1, streamId: 3, length: 0 },
+    "00 01 0001 00000003 00000000",
+  ],
   [
     "an accepting window update",
     { type: 1, flags: 2, streamId: 2, length: 262144 },
     "00 01 0002 00000002 00040000",
   ],
-  ["data, opening and ending", { type: 0, flags: 5, streamId: 9, length: 1 }, "00 00 0005 00000009 00000001"],
-  ["a reset", { type: 1, flags: 8, streamId: 4294967295, length: 0 }, "00 01 0008 ffffffff 00000000"],
-  ["a ping", { type: 2, flags: 1, streamId: 0, length: 4294967295 }, "00 02 0001 00000000 ffffffff"],
-  ["an answer to a ping", { type: 2, flags: 2, streamId: 0, length: 7 }, "00 02 0002 00000000 00000007"],
+  [
+    "data, opening and ending",
+    { type: 0, flags: 5, streamId: 9, length: 1 },
+    "00 00 0005 00000009 00000001",
+  ],
+  [
+    "a reset",
+    { type: 1, flags: 8, streamId: 4294967295, length: 0 },
+    "00 01 0008 ffffffff 00000000",
+  ],
+  [
+    "a ping",
+    { type: 2, flags: 1, streamId: 0, length: 4294967295 },
+    "00 02 0001 00000000 ffffffff",
+  ],
+  [
+    "an answer to a ping",
+    { type: 2, flags: 2, streamId: 0, length: 7 },
+    "00 02 0002 00000000 00000007",
+  ],
   ["a go-away", { type: 3, flags: 0, streamId: 0, length: 1 }, "00 03 0000 00000000 00000001"],
 ];
 
@@ -106,7 +126,10 @@ Deno.test("FrameReader judges a header before any byte of its body", () => {
 Deno.test("FrameReader is poisoned by an error and repeats it", () => {
   const reader = new FrameReader({ onHeader: () => {}, onBody: () => {} });
   const first = assertThrows(() => reader.push(fromHex("010000000000000100000000")), ProtocolError);
-  const second = assertThrows(() => reader.push(fromHex("000100010000000100000000")), ProtocolError);
+  const second = assertThrows(
+    () => reader.push(fromHex("000100010000000100000000")),
+    ProtocolError,
+  );
   assertEquals(second, first);
 });
 

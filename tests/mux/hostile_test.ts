@@ -26,7 +26,11 @@ const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
   ["a ping that neither asks nor answers", [header(PING, 0, 0, 1)], "ERR_MUX_FLAGS"],
   ["a go-away with flags", [header(GO_AWAY, SYN, 0, 0)], "ERR_MUX_FLAGS"],
   ["a ping of a stream", [header(PING, SYN, 1, 1)], "ERR_MUX_STREAM_ID"],
-  ["a request in HTTP/1.1", [new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")], "ERR_MUX_VERSION"],
+  [
+    "a request in HTTP/1.1",
+    [new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")],
+    "ERR_MUX_VERSION",
+  ],
   // Ids.
   ["a stream of our parity", [syn(2)], "ERR_MUX_STREAM_ID"],
   ["a stream id used again", [syn(1), syn(1)], "ERR_MUX_STREAM_ID"],
@@ -35,17 +39,33 @@ const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
     [syn(1), header(UPDATE, RST, 1, 0), syn(1)],
     "ERR_MUX_STREAM_ID",
   ],
-  ["a stream id that was taken out of order and comes again", [syn(5), syn(3), syn(3)], "ERR_MUX_STREAM_ID"],
+  [
+    "a stream id that was taken out of order and comes again",
+    [syn(5), syn(3), syn(3)],
+    "ERR_MUX_STREAM_ID",
+  ],
   ["a stream id that is far behind", [syn(3), syn(3 + 2 * 1026), syn(1)], "ERR_MUX_STREAM_ID"],
   ["data for a stream that never was", [frame(DATA, 0, 7, 1)], "ERR_MUX_STREAM_ID"],
   ["credit for a stream that we never opened", [header(UPDATE, 0, 2, 1)], "ERR_MUX_STREAM_ID"],
   ["data on stream 0", [frame(DATA, 0, 0, 1)], "ERR_MUX_STREAM_ID"],
   ["credit for stream 0", [header(UPDATE, 0, 0, 1)], "ERR_MUX_STREAM_ID"],
   // Order.
-  ["data after FIN", [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, 0, 1, 1)], "ERR_MUX_STREAM_STATE"],
-  ["FIN after FIN", [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, FIN, 1, 0)], "ERR_MUX_STREAM_STATE"],
+  [
+    "data after FIN",
+    [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, 0, 1, 1)],
+    "ERR_MUX_STREAM_STATE",
+  ],
+  [
+    "FIN after FIN",
+    [syn(1), frame(DATA, FIN, 1, 0), frame(DATA, FIN, 1, 0)],
+    "ERR_MUX_STREAM_STATE",
+  ],
   // Windows.
-  ["data over the window, in one header", [syn(1), header(DATA, 0, 1, WINDOW + 1)], "ERR_MUX_WINDOW"],
+  [
+    "data over the window, in one header",
+    [syn(1), header(DATA, 0, 1, WINDOW + 1)],
+    "ERR_MUX_WINDOW",
+  ],
   [
     "data over the window, in two frames",
     [syn(1), frame(DATA, 0, 1, WINDOW), frame(DATA, 0, 1, 1)],
@@ -57,14 +77,26 @@ const ATTACKS: readonly [name: string, parts: Uint8Array[], code: string][] = [
     "ERR_MUX_WINDOW",
   ],
   ["SYN with oversized data (CVE-2026-32314)", [header(DATA, SYN, 1, 2 ** 31)], "ERR_MUX_WINDOW"],
-  ["SYN with one byte too many (CVE-2026-32314)", [header(DATA, SYN, 1, WINDOW + 1)], "ERR_MUX_WINDOW"],
-  ["a window over 2^32 (CVE-2026-31814)", [syn(1), header(UPDATE, 0, 1, 2 ** 32 - 1)], "ERR_MUX_WINDOW"],
+  [
+    "SYN with one byte too many (CVE-2026-32314)",
+    [header(DATA, SYN, 1, WINDOW + 1)],
+    "ERR_MUX_WINDOW",
+  ],
+  [
+    "a window over 2^32 (CVE-2026-31814)",
+    [syn(1), header(UPDATE, 0, 1, 2 ** 32 - 1)],
+    "ERR_MUX_WINDOW",
+  ],
   [
     "a window over 2^32 by steps (CVE-2026-31814)",
     [syn(1), header(UPDATE, 0, 1, 2 ** 31), header(UPDATE, 0, 1, 2 ** 31)],
     "ERR_MUX_WINDOW",
   ],
-  ["a window over 2^32 with SYN (CVE-2026-31814)", [header(UPDATE, SYN, 1, 2 ** 32 - 1)], "ERR_MUX_WINDOW"],
+  [
+    "a window over 2^32 with SYN (CVE-2026-31814)",
+    [header(UPDATE, SYN, 1, 2 ** 32 - 1)],
+    "ERR_MUX_WINDOW",
+  ],
   // Floods.
   ["a flood of pings", many(300, (index) => frame(PING, SYN, 0, index)), "ERR_MUX_FLOOD"],
   [
@@ -179,7 +211,10 @@ Deno.test("MuxSession shares the memory of the process: hoarders leave others ro
         "open",
       ]);
     }
-    assert(server.memory.reservedBytes <= 5 << 20, `${server.memory.reservedBytes} bytes are reserved`);
+    assert(
+      server.memory.reservedBytes <= 5 << 20,
+      `${server.memory.reservedBytes} bytes are reserved`,
+    );
     for (const [peer, session] of [...attackers, [modest, modestSession] as const]) {
       peer.transport.close();
       await session.closed;

@@ -55,14 +55,22 @@ Deno.test("MuxSession plays ping-pong beside 10 000 idle streams as beside none"
   for (const [index, pair] of [quiet, crowded].entries()) {
     const { framesIn, framesOut, bytesIn, bytesOut } = pair.client.stats();
     const before = frames[index]!;
-    assert(framesOut - before.framesOut <= ROUNDS * TURNS + 100, "frames beyond one for each message");
-    assert(framesIn - before.framesIn <= ROUNDS * TURNS + 100, "frames beyond one for each message");
+    assert(
+      framesOut - before.framesOut <= ROUNDS * TURNS + 100,
+      "frames beyond one for each message",
+    );
+    assert(
+      framesIn - before.framesIn <= ROUNDS * TURNS + 100,
+      "frames beyond one for each message",
+    );
     assert(bytesIn - before.bytesIn <= ROUNDS * TURNS * 80, "bytes beyond header and message");
     assert(bytesOut - before.bytesOut <= ROUNDS * TURNS * 80, "bytes beyond header and message");
   }
   // A walk over the streams for each frame, even one of 2 ns a stream, would make it several times slower.
   assert(
     bestBeside <= best * 3 + 1,
-    `${TURNS} turns take ${bestBeside.toFixed(2)} ms beside idle streams and ${best.toFixed(2)} ms alone`,
+    `${TURNS} turns take ${bestBeside.toFixed(2)} ms beside idle streams and ${
+      best.toFixed(2)
+    } ms alone`,
   );
 });

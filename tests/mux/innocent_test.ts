@@ -3,7 +3,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError } from "../../errors.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { pattern, utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/peers/mux_pair.ts";
+import {
+  codeOf,
+  MuxPair,
+  readAll,
+  sessionWithRawPeer,
+  timedPair,
+} from "../support/peers/mux_pair.ts";
 import { frame } from "../support/peers/raw_mux.ts";
 import { simLink } from "../support/simulation/sim_link.ts";
 import { settle, TestClock } from "../support/simulation/test_clock.ts";
@@ -161,14 +167,21 @@ Deno.test("MuxSession.close on a slow link rejects at its time with what was lef
     .then((thrown) => error = thrown);
   await clock.runUntil(() => error !== undefined, 10_000);
   const { code, cutBytes } = await closing;
-  assertEquals([code, cutBytes > 0, clock.now() - startMs <= 1000], ["ERR_DRAIN_TIMEOUT", true, true]);
+  assertEquals([code, cutBytes > 0, clock.now() - startMs <= 1000], [
+    "ERR_DRAIN_TIMEOUT",
+    true,
+    true,
+  ]);
   assertEquals((await pair.client.closed)?.code, "ERR_CLOSED");
   pair.server.abort();
   await pair.server.closed;
 });
 
 Deno.test("MuxSession pings every keepAliveMs, and finds a link dead keepAliveTimeoutMs after a ping", async () => {
-  const { client, server, clock, link, end } = timedPair({ keepAliveMs: 15_000, keepAliveTimeoutMs: 10_000 });
+  const { client, server, clock, link, end } = timedPair({
+    keepAliveMs: 15_000,
+    keepAliveTimeoutMs: 10_000,
+  });
   await clock.advance(150_500);
   assertEquals(
     [client.stats().framesOut, server.stats().framesOut],
@@ -218,7 +231,11 @@ Deno.test("MuxSession whose answers are not read is bounded: streams opened and 
 
 Deno.test("MuxSession gives no credit after the peer's FIN: the stream may be gone there", async () => {
   const [session, peer] = sessionWithRawPeer();
-  await peer.send(frame(UPDATE, SYN, 1, 0), frame(DATA, 0, 1, INITIAL_WINDOW_BYTES), frame(DATA, FIN, 1, 0));
+  await peer.send(
+    frame(UPDATE, SYN, 1, 0),
+    frame(DATA, 0, 1, INITIAL_WINDOW_BYTES),
+    frame(DATA, FIN, 1, 0),
+  );
   const stream = await session.acceptStream() as MuxStream;
   assertEquals((await readAll(stream)).length, INITIAL_WINDOW_BYTES);
   await peer.send(frame(PING, SYN, 0, 1));

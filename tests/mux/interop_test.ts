@@ -35,7 +35,9 @@ class Content {
 }
 
 /** Hash and length of what comes. */
-async function digest(chunks: AsyncIterable<Uint8Array | { subarray(): Uint8Array }>): Promise<string> {
+async function digest(
+  chunks: AsyncIterable<Uint8Array | { subarray(): Uint8Array }>,
+): Promise<string> {
   const hash = createHash("sha256");
   let count = 0;
   for await (const chunk of chunks) {
@@ -100,7 +102,9 @@ for (const role of ["client", "server"] as const) {
     await Promise.all([pair.ours.ping(), pair.theirs.ping()]);
     const stream = await pair.ours.openStream();
     const reading = readAll(stream);
-    for (let sent = 0; sent < 4 << 20; sent += CHUNK_BYTES) await stream.write(new Uint8Array(CHUNK_BYTES));
+    for (let sent = 0; sent < 4 << 20; sent += CHUNK_BYTES) {
+      await stream.write(new Uint8Array(CHUNK_BYTES));
+    }
     await stream.closeWrite();
     assertEquals((await reading).length, 4 << 20);
     const ours = stream.stats().windowBytes;
@@ -152,7 +156,11 @@ for (const role of ["client", "server"] as const) {
     assertEquals((await wasReset.closed)?.code, "ERR_RESET");
     // Neither harms the session.
     assert(await pair.ours.ping() >= 0);
-    assertEquals([pair.ours.status, pair.theirs.status, pair.ours.stats().streams], ["open", "open", 0]);
+    assertEquals([pair.ours.status, pair.theirs.status, pair.ours.stats().streams], [
+      "open",
+      "open",
+      0,
+    ]);
   });
 
   Deno.test(`${both} answer each other's pings`, async () => {

@@ -16,14 +16,19 @@ const header = (type: number, flags: number, id: number, length: number) =>
   frame(type, flags, id, length, new Uint8Array(0));
 const syn = (id: number) => header(UPDATE, SYN, id, 0);
 
-async function accepted(session: { acceptStream(): Promise<MuxStream | null> }): Promise<MuxStream> {
+async function accepted(
+  session: { acceptStream(): Promise<MuxStream | null> },
+): Promise<MuxStream> {
   const stream = await settles("a stream", session.acceptStream());
   assert(stream !== null);
   return stream;
 }
 
 /** Reads the bytes of one stream until its FIN or RST. */
-async function bytesUntilEnd(peer: RawPeer, id: number): Promise<[bytes: Uint8Array, flags: number]> {
+async function bytesUntilEnd(
+  peer: RawPeer,
+  id: number,
+): Promise<[bytes: Uint8Array, flags: number]> {
   const parts: Uint8Array[] = [];
   for (;;) {
     const next = await settles("a frame", peer.find(({ streamId }) => streamId === id));
@@ -156,7 +161,10 @@ Deno.test("MuxStream, iterated by a loop that stands still, holds a window and n
       await peer.send(header(UPDATE, FIN, 1, 0));
     })();
     await atRest(() => session.stats().bytesIn);
-    assert(session.stats().bufferedBytes <= WINDOW, `${session.stats().bufferedBytes} bytes are held`);
+    assert(
+      session.stats().bufferedBytes <= WINDOW,
+      `${session.stats().bufferedBytes} bytes are held`,
+    );
     assert(sent <= WINDOW, `${sent} bytes were let in`);
     go.resolve();
     await settles("the rest", Promise.all([sending, looping]));

@@ -3,7 +3,13 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { ClosedError, ProtocolError, TimeoutError } from "../../errors.ts";
 import { MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
-import { codeOf, MuxPair, readAll, sessionWithRawPeer, timedPair } from "../support/peers/mux_pair.ts";
+import {
+  codeOf,
+  MuxPair,
+  readAll,
+  sessionWithRawPeer,
+  timedPair,
+} from "../support/peers/mux_pair.ts";
 import { FrameType } from "../../mux/header.ts";
 import { frame, RawPeer } from "../support/peers/raw_mux.ts";
 import { simLink } from "../support/simulation/sim_link.ts";
@@ -39,7 +45,10 @@ Deno.test("MuxSession resets a closed stream whose peer never ends it, but not o
 });
 
 Deno.test("MuxSession with a keepalive ends when the link is dead, and not while it is only idle", async () => {
-  const { client, server, clock, link, end } = timedPair({ keepAliveMs: 15_000, keepAliveTimeoutMs: 10_000 });
+  const { client, server, clock, link, end } = timedPair({
+    keepAliveMs: 15_000,
+    keepAliveTimeoutMs: 10_000,
+  });
   const stream = await client.openStream();
   const read = codeOf(stream.read());
   await clock.advance(20);

@@ -36,7 +36,11 @@ Deno.test("MuxSession refuses options out of range before any I/O", () => {
     assertThrows(() => new MuxSession(left, { role: "client", ...options }), RangeError, message);
   }
   const role = "middle" as "client";
-  assertThrows(() => new MuxSession(left, { role }), TypeError, '"role" must be "client" or "server"');
+  assertThrows(
+    () => new MuxSession(left, { role }),
+    TypeError,
+    '"role" must be "client" or "server"',
+  );
 });
 
 Deno.test("MuxSession numbers the client's streams odd and the server's even", async () => {
@@ -64,7 +68,10 @@ Deno.test("MuxSession.ping ends early by signal and by time", async () => {
   link.stall();
   const reason = new Error("changed my mind");
   const controller = new AbortController();
-  const [aborted, late] = [client.ping({ signal: controller.signal }), client.ping({ timeoutMs: 50 })];
+  const [aborted, late] = [
+    client.ping({ signal: controller.signal }),
+    client.ping({ timeoutMs: 50 }),
+  ];
   controller.abort(reason);
   assertStrictEquals(await aborted.catch((error) => error), reason);
   const lateCode = codeOf(late);

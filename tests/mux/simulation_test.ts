@@ -66,7 +66,11 @@ function assertExcused(world: World, id: number, error: unknown): void {
   );
 }
 
-async function writeSome(world: World, stream: MuxStream, side: "client" | "server"): Promise<void> {
+async function writeSome(
+  world: World,
+  stream: MuxStream,
+  side: "client" | "server",
+): Promise<void> {
   const { random, clock } = world;
   const direction = directionOf(world, stream.id, side);
   const rounds = random.int(0, 6);
@@ -119,7 +123,10 @@ async function readSome(world: World, stream: MuxStream, side: "client" | "serve
         }
       }
       direction.read += chunk.length;
-      assert(direction.read <= direction.written, `stream ${stream.id} gave bytes that nobody wrote`);
+      assert(
+        direction.read <= direction.written,
+        `stream ${stream.id} gave bytes that nobody wrote`,
+      );
     }
     assert(direction.finished, `stream ${stream.id} ended though its writer did not`);
     assertEquals(direction.read, direction.written, `stream ${stream.id} ended early`);
@@ -154,7 +161,11 @@ async function openMany(
   await Promise.all(running);
 }
 
-async function acceptMany(world: World, session: MuxSession, side: "client" | "server"): Promise<void> {
+async function acceptMany(
+  world: World,
+  session: MuxSession,
+  side: "client" | "server",
+): Promise<void> {
   const running: Promise<void>[] = [];
   for await (const stream of session) {
     running.push(run(world, stream, side));
@@ -264,7 +275,10 @@ function check(world: World): void {
 Deno.test(`MuxSession holds to a naive model over ${SEEDS} random schedules`, async () => {
   const tally: Tally = { bytes: 0, streams: 0, ended: 0, broken: 0, cut: 0 };
   await forSeedsAsync(SEEDS, (random) => simulate(random, tally));
-  assert(tally.bytes > 10_000_000 && tally.streams > 2500 && tally.ended > 4000, JSON.stringify(tally));
+  assert(
+    tally.bytes > 10_000_000 && tally.streams > 2500 && tally.ended > 4000,
+    JSON.stringify(tally),
+  );
   assert(tally.broken > 100 && tally.cut > 50, JSON.stringify(tally));
 });
 

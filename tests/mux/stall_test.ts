@@ -153,7 +153,10 @@ Deno.test("MuxStream whose reader stops holds its sender within the window, and 
     for (; written < total; written += CHUNK.length) await stalled.from.write(CHUNK);
   })();
   writing.catch(() => {});
-  await until("the window is full", () => stalled.to.stats().bufferedBytes === INITIAL_WINDOW_BYTES);
+  await until(
+    "the window is full",
+    () => stalled.to.stats().bufferedBytes === INITIAL_WINDOW_BYTES,
+  );
   for (let round = 0; round < 6; round++) {
     await moveBytes(others, INITIAL_WINDOW_BYTES);
     const { bytesOut, pendingBytes } = stalled.from.stats();
@@ -164,7 +167,10 @@ Deno.test("MuxStream whose reader stops holds its sender within the window, and 
     ]);
     assertEquals(fabric.server.stats().bufferedBytes, INITIAL_WINDOW_BYTES);
     assertEquals(fabric.client.stats().bufferedBytes, 0);
-    assertEquals(others.map(({ from }) => from.stats().pendingBytes).filter((bytes) => bytes > 0), []);
+    assertEquals(
+      others.map(({ from }) => from.stats().pendingBytes).filter((bytes) => bytes > 0),
+      [],
+    );
   }
   await readBytes(stalled, total);
   await writing;
@@ -175,7 +181,11 @@ Deno.test("MuxStream whose reader stops holds its sender within the window, and 
  * Milliseconds in which 63 streams move their bytes over TCP, beside one more that is read before
  * or after that.
  */
-async function msBeside(fabric: Fabric, others: readonly Flow[], firstIsRead: boolean): Promise<number> {
+async function msBeside(
+  fabric: Fabric,
+  others: readonly Flow[],
+  firstIsRead: boolean,
+): Promise<number> {
   const first = await fabric.open();
   const beyond = INITIAL_WINDOW_BYTES + CHUNK.length;
   const writing = writeBytes(first, beyond);
@@ -204,7 +214,11 @@ Deno.test("MuxStream whose reader stops leaves 63 others 0.9 of their rate over 
     shares.push(usualMs / await msBeside(fabric, others, false));
     if (shares.length >= ROW_OF_PAIRS && median(shares.slice(-ROW_OF_PAIRS)) >= LEAST_SHARE) return;
   }
-  fail(`The others kept ${median(shares).toFixed(2)} of their rate, in the middle of ${shares.length} pairs`);
+  fail(
+    `The others kept ${
+      median(shares).toFixed(2)
+    } of their rate, in the middle of ${shares.length} pairs`,
+  );
 });
 
 function median(values: readonly number[]): number {
@@ -216,7 +230,11 @@ async function waitOnAll(fabric: Fabric): Promise<Promise<unknown>[]> {
   const [first, others] = await fabric.openAll();
   const waits: Promise<unknown>[] = [];
   for (const { from } of [first, ...others]) {
-    waits.push(from.write(new Uint8Array(2 * INITIAL_WINDOW_BYTES)), from.closeWrite(), from.read());
+    waits.push(
+      from.write(new Uint8Array(2 * INITIAL_WINDOW_BYTES)),
+      from.closeWrite(),
+      from.read(),
+    );
   }
   // The peer accepts none of these, so the last one waits for its turn.
   for (let count = 0; count < 256; count++) await fabric.client.openStream();
@@ -249,7 +267,9 @@ for (const [how, kill, code] of KILLS) {
     const codes = new Set<string>();
     for (const result of results) {
       if (result.status === "fulfilled") codes.add(String(result.value));
-      else codes.add(result.reason instanceof ParleyError ? result.reason.code : String(result.reason));
+      else {codes.add(
+          result.reason instanceof ParleyError ? result.reason.code : String(result.reason),
+        );}
     }
     // acceptStream returns null at the end.
     assertEquals([...codes].sort(), [code, "null"]);

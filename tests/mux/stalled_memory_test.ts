@@ -1,7 +1,11 @@
 // Memory of two processes while readers of one do not read: neither grows by more than the windows.
 import { assert } from "@std/assert";
 import { INITIAL_WINDOW_BYTES } from "@parley/parley/mux";
-import { hasProcessStats, processStats, residentBytesOf } from "../support/programs/process_stats.ts";
+import {
+  hasProcessStats,
+  processStats,
+  residentBytesOf,
+} from "../support/programs/process_stats.ts";
 import { Program } from "../support/programs/program.ts";
 import { until } from "../support/wait.ts";
 
@@ -35,10 +39,17 @@ Deno.test({
     }, 60_000);
     const taken = Number(done.exec(sender.stdout)?.[1]);
     // A window of each is under way, and one write waits behind it.
-    assert(taken <= STALLED * (INITIAL_WINDOW_BYTES + 65_536), `${taken} bytes were taken from the senders`);
+    assert(
+      taken <= STALLED * (INITIAL_WINDOW_BYTES + 65_536),
+      `${taken} bytes were taken from the senders`,
+    );
     assert(taken >= STALLED * (INITIAL_WINDOW_BYTES - 65_536), `only ${taken} bytes were taken`);
     const grew = most.map((bytes, index) => bytes - before[index]!);
-    if (Deno.env.has("PARLEY_TELL")) console.log(`receiver and sender grew by ${grew} bytes, from ${before}`);
-    for (const bytes of grew) assert(bytes < GROWTH_BYTES, `receiver and sender grew by ${grew} bytes`);
+    if (Deno.env.has("PARLEY_TELL")) {
+      console.log(`receiver and sender grew by ${grew} bytes, from ${before}`);
+    }
+    for (const bytes of grew) {
+      assert(bytes < GROWTH_BYTES, `receiver and sender grew by ${grew} bytes`);
+    }
   },
 });

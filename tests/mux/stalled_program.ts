@@ -27,7 +27,9 @@ async function receive(): Promise<void> {
 async function take(stream: MuxStream): Promise<void> {
   const [kind] = await stream.read() ?? [];
   if (kind === "s".charCodeAt(0)) return void await stream.closed;
-  for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) collect(chunk.length);
+  for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) {
+    collect(chunk.length);
+  }
   await stream.closeWrite();
 }
 

@@ -45,7 +45,12 @@ Deno.test("nextState never leads out of an end", () => {
 Deno.test("isReadOver, isWriteOver, isOpening and isOver name the right states", () => {
   const states = Object.keys(TABLE) as StreamState[];
   assertEquals(states.filter(isReadOver), ["offeredReadClosed", "readClosed", "closed", "reset"]);
-  assertEquals(states.filter(isWriteOver), ["openingWriteClosed", "writeClosed", "closed", "reset"]);
+  assertEquals(states.filter(isWriteOver), [
+    "openingWriteClosed",
+    "writeClosed",
+    "closed",
+    "reset",
+  ]);
   assertEquals(states.filter(isOpening), ["opening", "openingWriteClosed"]);
   assertEquals(states.filter(isOver), ["closed", "reset"]);
 });

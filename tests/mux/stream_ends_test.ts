@@ -80,7 +80,9 @@ Deno.test("MuxStream.close of a stream whose peer takes nothing ends after halfC
 
 Deno.test("MuxStream.cancel after closeWrite resets at once, so that a write of the peer does not wait", async () => {
   await using pair = new MuxPair();
-  for (const stop of [(near: MuxStream) => near.cancel(), (near: MuxStream) => near.readable.cancel()]) {
+  for (
+    const stop of [(near: MuxStream) => near.cancel(), (near: MuxStream) => near.readable.cancel()]
+  ) {
     const [near, far] = await pair.open();
     await near.closeWrite();
     const waiting = codeOf(far.write(new Uint8Array(2 * INITIAL_WINDOW_BYTES)));

@@ -33,7 +33,11 @@ Deno.test("MuxStream carries 1 MiB in writes of all sizes, unharmed", async () =
   const stream = await pair.client.openStream();
   const all = new Uint8Array(1 << 20).map((_, index) => (index * 31) ^ (index >> 8));
   const writing = (async () => {
-    for (let offset = 0, size = 1; offset < all.length; offset += size, size = size * 3 % 70_001 + 1) {
+    for (
+      let offset = 0, size = 1;
+      offset < all.length;
+      offset += size, size = size * 3 % 70_001 + 1
+    ) {
       await stream.write(all.subarray(offset, offset + size));
     }
     await stream.closeWrite();
@@ -74,7 +78,11 @@ Deno.test("MuxStream.read that ends early loses nothing", async () => {
   await using pair = new MuxPair();
   const [near, far] = await pair.open();
   const reason = new Error("changed my mind");
-  await assertRejects(() => far.read({ signal: AbortSignal.abort(reason) }), Error, "changed my mind");
+  await assertRejects(
+    () => far.read({ signal: AbortSignal.abort(reason) }),
+    Error,
+    "changed my mind",
+  );
   const controller = new AbortController();
   const waiting = far.read({ signal: controller.signal });
   controller.abort(reason);
@@ -89,7 +97,11 @@ Deno.test("MuxStream refuses a time limit that is none, before any I/O", async (
   await using pair = new MuxPair();
   const [near] = await pair.open();
   for (const timeoutMs of [-1, NaN, 2 ** 31]) {
-    await assertRejects(async () => await near.read({ timeoutMs }), RangeError, '"timeoutMs" must be');
+    await assertRejects(
+      async () => await near.read({ timeoutMs }),
+      RangeError,
+      '"timeoutMs" must be',
+    );
     await assertRejects(
       async () => await near.write(utf8("x"), { timeoutMs }),
       RangeError,
@@ -104,7 +116,11 @@ Deno.test("MuxStream.write stalls at the window of a peer that does not read, an
   let done = false;
   const writing = near.write(new Uint8Array(INITIAL_WINDOW_BYTES + 1)).then(() => done = true);
   await settle(3000);
-  assertEquals([done, near.stats().bytesOut, near.stats().pendingBytes], [false, INITIAL_WINDOW_BYTES, 1]);
+  assertEquals([done, near.stats().bytesOut, near.stats().pendingBytes], [
+    false,
+    INITIAL_WINDOW_BYTES,
+    1,
+  ]);
   assertEquals(far.stats().bufferedBytes, INITIAL_WINDOW_BYTES);
   for (let left = INITIAL_WINDOW_BYTES + 1; left > 0;) left -= (await far.read())?.length ?? 0;
   await writing;
@@ -126,7 +142,9 @@ Deno.test("MuxStream.write that ends after a part of it went resets the stream",
   await using pair = new MuxPair();
   const [near, far] = await pair.open();
   const controller = new AbortController();
-  const writing = near.write(new Uint8Array(INITIAL_WINDOW_BYTES + 1), { signal: controller.signal });
+  const writing = near.write(new Uint8Array(INITIAL_WINDOW_BYTES + 1), {
+    signal: controller.signal,
+  });
   await settle(3000);
   controller.abort(new Error("enough"));
   await assertRejects(() => writing, Error, "enough");
@@ -179,7 +197,12 @@ Deno.test("MuxStream.reset settles everything that waits on both sides with ERR_
 
 Deno.test("MuxStream that was reset before anybody took it is not offered", async () => {
   const [session, peer] = sessionWithRawPeer();
-  await peer.send(frame(1, 1, 1, 0), frame(0, 0, 1, 3, utf8("abc")), frame(1, 4, 1, 0), frame(1, 8, 1, 0));
+  await peer.send(
+    frame(1, 1, 1, 0),
+    frame(0, 0, 1, 3, utf8("abc")),
+    frame(1, 4, 1, 0),
+    frame(1, 8, 1, 0),
+  );
   await peer.send(frame(1, 1, 3, 0), frame(1, 8, 3, 0), frame(1, 1, 5, 0));
   assertEquals((await session.acceptStream())?.id, 5);
   assertEquals(session.stats().bufferedBytes, 0);
@@ -280,7 +303,10 @@ Deno.test("MuxStream can be iterated; leaving the loop stops reading", async () 
 Deno.test("MuxStream keeps the order of writes that wait together", async () => {
   await using pair = new MuxPair();
   const [near, far] = await pair.open();
-  const writes = Array.from({ length: 50 }, (_, index) => near.write(new Uint8Array(7000).fill(index)));
+  const writes = Array.from(
+    { length: 50 },
+    (_, index) => near.write(new Uint8Array(7000).fill(index)),
+  );
   const finished = near.closeWrite();
   const all = await readAll(far);
   await Promise.all([...writes, finished]);

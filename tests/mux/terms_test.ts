@@ -52,7 +52,9 @@ Deno.test("MuxSession learns from refusals how many streams a peer takes that di
   await using pair = new MuxPair({}, { maxStreams: 20 });
   void serveEcho(pair.server);
   const streams = await Promise.all(Array.from({ length: 30 }, () => pair.client.openStream()));
-  const codes = await Promise.all(streams.slice(20).map(async (stream) => (await stream.closed)?.code));
+  const codes = await Promise.all(
+    streams.slice(20).map(async (stream) => (await stream.closed)?.code),
+  );
   assertEquals(codes, Array(10).fill("ERR_TOO_MANY_STREAMS"));
   const next = pair.client.openStream();
   assertEquals(await codeOf(pair.client.openStream({ timeoutMs: 1 })), "ERR_TOO_MANY_STREAMS");
@@ -108,7 +110,9 @@ Deno.test("MuxSession that agreed on terms starts with small windows and tops th
   const { maxStreams, windowBytes } = pair.server.terms;
   assertEquals([maxStreams, windowBytes], [256, 16 * KIB]);
   const windows: number[] = [];
-  for (let count = 0; count < 256; count++) windows.push((await pair.open())[1].stats().windowBytes);
+  for (let count = 0; count < 256; count++) {
+    windows.push((await pair.open())[1].stats().windowBytes);
+  }
   assertEquals([windows[0], windows.at(-1)], [256 * KIB, 16 * KIB]);
   assert(memory.reservedBytes <= 32 << 20, `${memory.reservedBytes} bytes are reserved`);
   await pair[Symbol.asyncDispose]();

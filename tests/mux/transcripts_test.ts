@@ -1,14 +1,28 @@
 // Recorded sessions with libp2p's yamux: the header module reads them, and our session answers as it did.
 import { assertEquals } from "@std/assert";
-import { decodeHeader, encodeHeader, Flag, FrameReader, FrameType, MuxSession } from "@parley/parley/mux";
+import {
+  decodeHeader,
+  encodeHeader,
+  Flag,
+  FrameReader,
+  FrameType,
+  MuxSession,
+} from "@parley/parley/mux";
 import type { Address, Transport } from "../../net/transport/transport.ts";
 import { concat, cutEvery, everyCut } from "../support/bytes.ts";
-import { bytesOf, FrameLog, type LoggedFrame, type TranscriptLine } from "../support/simulation/frame_log.ts";
+import {
+  bytesOf,
+  FrameLog,
+  type LoggedFrame,
+  type TranscriptLine,
+} from "../support/simulation/frame_log.ts";
 import { TRANSCRIPTS, type YamuxTranscript } from "../support/peers/record_yamux.ts";
 import { settles } from "../support/wait.ts";
 import { YAMUX_SCENARIOS } from "../support/peers/yamux_scenarios.ts";
 
-const { sessions }: { sessions: YamuxTranscript[] } = JSON.parse(Deno.readTextFileSync(TRANSCRIPTS));
+const { sessions }: { sessions: YamuxTranscript[] } = JSON.parse(
+  Deno.readTextFileSync(TRANSCRIPTS),
+);
 
 /** Sessions up to this size are cut at every point, larger ones into pieces. */
 const EVERY_CUT_UP_TO_BYTES = 500;
@@ -17,7 +31,8 @@ const EVERY_CUT_UP_TO_BYTES = 500;
 function say(header: ReturnType<typeof decodeHeader>): string {
   const type = ["data", "window", "ping", "goaway"][header.type];
   const flags = (["syn", "ack", "fin", "rst"] as const).filter((flag) => header.flags & Flag[flag]);
-  return [type, ...flags.map((flag) => flag.toUpperCase()), `#${header.streamId}`, header.length].join(" ");
+  return [type, ...flags.map((flag) => flag.toUpperCase()), `#${header.streamId}`, header.length]
+    .join(" ");
 }
 
 Deno.test("decodeHeader reads every recorded frame of both sides, and encodeHeader writes the same bytes", () => {
@@ -38,7 +53,9 @@ Deno.test("FrameReader cuts recorded flows of both sides into their frames, howe
       const lines = frames.filter(([from]) => from === side);
       const bytes = concat(lines.map(bytesOf));
       const bodies = lines.reduce((sum, line) => sum + bytesOf(line).length - 12, 0);
-      const cuts = bytes.length <= EVERY_CUT_UP_TO_BYTES ? everyCut(bytes) : [[bytes], cutEvery(bytes, 4099)];
+      const cuts = bytes.length <= EVERY_CUT_UP_TO_BYTES
+        ? everyCut(bytes)
+        : [[bytes], cutEvery(bytes, 4099)];
       for (const pieces of cuts) {
         const said: string[] = [];
         let count = 0;
@@ -47,7 +64,11 @@ Deno.test("FrameReader cuts recorded flows of both sides into their frames, howe
           onBody: (body) => count += body.length,
         });
         for (const piece of pieces) reader.push(piece);
-        assertEquals([said, count, reader.atBoundary], [lines.map(([, says]) => says), bodies, true]);
+        assertEquals([said, count, reader.atBoundary], [
+          lines.map(([, says]) => says),
+          bodies,
+          true,
+        ]);
       }
     }
   }
@@ -88,7 +109,9 @@ function fixedBy(frames: readonly LoggedFrame[]): Record<string, string[]> {
   for (const { type, flags, stream, length, bytes } of frames) {
     if (type === "ping" && !flags.includes("ACK")) continue;
     const list = fixed[`#${stream}`] ??= [];
-    if (type === "goaway" || type === "ping" && flags.includes("ACK")) list.push(`${type} ${length}`);
+    if (type === "goaway" || type === "ping" && flags.includes("ACK")) {
+      list.push(`${type} ${length}`);
+    }
     if (stream === 0) continue;
     list.push(...flags.filter((flag) => flag === "SYN" || flag === "ACK"));
     if (type === "data" && length > 0) {
@@ -107,7 +130,9 @@ function progress(frames: readonly LoggedFrame[]): Record<string, number> {
   const count = (what: string, by = 1) => counts[what] = (counts[what] ?? 0) + by;
   for (const { type, flags, length } of frames) {
     if (type === "data") count("data", length);
-    for (const flag of flags) if (type !== "ping" || flag === "ACK") count(`${type === "ping"} ${flag}`);
+    for (const flag of flags) {
+      if (type !== "ping" || flag === "ACK") count(`${type === "ping"} ${flag}`);
+    }
     if (type === "goaway") count("goaway");
   }
   return counts;

@@ -69,19 +69,26 @@ Deno.test("MuxStream.unread earns the peer no credit twice: what it may send sta
   const [near, far] = await pair.open();
   let sent = 0;
   const sending = (async () => {
-    for (; sent < 4 << 20; sent += 16_384) await far.write(new Uint8Array(16_384).fill(sent / 16_384));
+    for (; sent < 4 << 20; sent += 16_384) {
+      await far.write(new Uint8Array(16_384).fill(sent / 16_384));
+    }
     await far.closeWrite();
   })();
   let read = 0;
   for (let round = 0;; round++) {
     const chunk = await near.read();
     if (chunk === null) break;
-    for (const [index, byte] of chunk.entries()) assert(byte === (((read + index) / 16_384) | 0) % 256);
+    for (const [index, byte] of chunk.entries()) {
+      assert(byte === (((read + index) / 16_384) | 0) % 256);
+    }
     // Puts a part back each time, of another size.
     const kept = Math.max(1, chunk.length - (round * 977) % chunk.length);
     near.unread(chunk.subarray(kept));
     read += kept;
-    assert(near.stats().bytesIn - read <= 262_144 + 65_536, "more came than the window and one chunk");
+    assert(
+      near.stats().bytesIn - read <= 262_144 + 65_536,
+      "more came than the window and one chunk",
+    );
   }
   assertEquals(read, 4 << 20);
   await sending;

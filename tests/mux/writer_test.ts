@@ -32,7 +32,9 @@ function heldWrites(): {
  */
 function isInStore(bytes: Uint8Array): boolean {
   const size = bytes.buffer.byteLength;
-  return Array.from({ length: 600 }, () => takeBuffer(size)).some(({ buffer }) => buffer === bytes.buffer);
+  return Array.from({ length: 600 }, () => takeBuffer(size)).some(({ buffer }) =>
+    buffer === bytes.buffer
+  );
 }
 
 /** A source with one small frame. */

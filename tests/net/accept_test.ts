@@ -64,10 +64,21 @@ function listenerOf(steps: readonly (FakeConn | Error)[]): DenoListener<FakeConn
 }
 
 for (
-  const code of ["ECONNABORTED", "ECONNRESET", "ENOTCONN", "EPROTO", "EHOSTUNREACH", "ENETDOWN", "ETIMEDOUT"]
+  const code of [
+    "ECONNABORTED",
+    "ECONNRESET",
+    "ENOTCONN",
+    "EPROTO",
+    "EHOSTUNREACH",
+    "ENETDOWN",
+    "ETIMEDOUT",
+  ]
 ) {
   Deno.test(`Listener.accept() passes over connections that failed with ${code}`, async () => {
-    const listener = listenerOf([...Array.from({ length: 5 }, () => platformError(code)), fakeConn(ADDRESS)]);
+    const listener = listenerOf([
+      ...Array.from({ length: 5 }, () => platformError(code)),
+      fakeConn(ADDRESS),
+    ]);
     assertEquals((await listener.accept())?.remoteAddr, ADDRESS);
     listener.close();
   });
@@ -164,7 +175,8 @@ async function acceptGood(listener: Listener): Promise<Transport> {
 }
 
 Deno.test({
-  name: "Listener.accept() of every kind goes on at once after connections that were reset before it",
+  name:
+    "Listener.accept() of every kind goes on at once after connections that were reset before it",
   ignore: !linux,
   async fn() {
     await using directory = new TempDir();
@@ -190,11 +202,15 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Listener.accept() by node passes over connections that were reset before the platform took them",
+  name:
+    "Listener.accept() by node passes over connections that were reset before the platform took them",
   ignore: !linux,
   async fn() {
     const certs = await testCerts();
-    const listener = await listen({ port: 0, tls: { credentials: sourceOf(certs.server), backend: "node" } });
+    const listener = await listen({
+      port: 0,
+      tls: { credentials: sourceOf(certs.server), backend: "node" },
+    });
     assert(listener.addr.transport === "tcp");
     const { port } = listener.addr;
     resetBeforeAccept(port, 20);

@@ -26,7 +26,10 @@ Deno.test({
   fn: async () => {
     const { cert, key } = (await testCerts()).server;
     const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
-    const client = await Deno.connect({ hostname: "127.0.0.1", port: (listener.addr as Deno.NetAddr).port });
+    const client = await Deno.connect({
+      hostname: "127.0.0.1",
+      port: (listener.addr as Deno.NetAddr).port,
+    });
     const conn = await listener.accept();
     const before = openDescriptors();
     conn.close();
@@ -78,13 +81,17 @@ Deno.test({
     await Deno.rename(`${path}.was`, path);
     gone.close();
     assertThrows(() => Deno.listen({ transport: "unix", path }), Deno.errors.AddrInUse);
-    await assertRejects(() => Deno.connect({ transport: "unix", path }), Deno.errors.ConnectionRefused);
+    await assertRejects(
+      () => Deno.connect({ transport: "unix", path }),
+      Deno.errors.ConnectionRefused,
+    );
     await Deno.remove(directory, { recursive: true });
   },
 });
 
 Deno.test({
-  name: "Deno.UnixListener.close() removes whatever has its path, which is why ours bind a name of their own",
+  name:
+    "Deno.UnixListener.close() removes whatever has its path, which is why ours bind a name of their own",
   ignore: !unix,
   fn: async () => {
     const directory = await Deno.makeTempDir();
@@ -136,7 +143,8 @@ Deno.test("net.Socket breaks a write that waits when its peer has ended without 
     await near.closeWrite();
     await ended;
     let written = 0;
-    const next = (): void => void far.write(new Uint8Array(65536), (error) => error || (written++, next()));
+    const next = (): void =>
+      void far.write(new Uint8Array(65536), (error) => error || (written++, next()));
     next();
     await atRest(() => written, 150);
     if (!word) assertEquals(await settles("the failure", failed.promise), "EPIPE");
@@ -151,7 +159,9 @@ Deno.test("tls.TLSSocket.pause() does not stop the reading, which is why NodeLin
     const { far, raw } = session;
     far.pause();
     await writeUntilStuck(session, 16 << 20, (written) => assertEquals(written, 16 << 20));
-    assert(typeof handleOf(raw).readStop === "function" && typeof handleOf(raw).readStart === "function");
+    assert(
+      typeof handleOf(raw).readStop === "function" && typeof handleOf(raw).readStart === "function",
+    );
   });
 });
 
@@ -242,15 +252,20 @@ async function withNode(
   });
   const secured = once(sessions, "secureConnection");
   const port = await via((server.address() as net.AddressInfo).port);
-  const near = tls.connect({ host: "127.0.0.1", port, servername: "localhost", ca: [certs.ca.cert] });
+  const near = tls.connect({
+    host: "127.0.0.1",
+    port,
+    servername: "localhost",
+    ca: [certs.ca.cert],
+  });
   const [raw, [far]] = await Promise.all([accepted, secured, once(near, "secureConnect")]);
   for (const socket of [near, far, raw]) socket.on("error", () => {});
   try {
     await body({ near, far, raw });
   } finally {
-    const closed = [server, near, raw].filter((one) => !("closed" in one && one.closed)).map((one) =>
-      once(one, "close")
-    );
+    const closed = [server, near, raw].filter((one) => !("closed" in one && one.closed)).map((
+      one,
+    ) => once(one, "close"));
     near.destroy();
     far.destroy();
     server.close();
@@ -279,7 +294,9 @@ async function writeUntilStuck(
   check(written);
 }
 
-async function withNative(body: (near: Deno.TlsConn, far: Deno.TlsConn) => Promise<void>): Promise<void> {
+async function withNative(
+  body: (near: Deno.TlsConn, far: Deno.TlsConn) => Promise<void>,
+): Promise<void> {
   const certs = await testCerts();
   const { cert, key } = certs.server;
   const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });

@@ -96,7 +96,10 @@ for (const way of ["plain", "plain that can reset", "TLS by node"] as const) {
 Deno.test("dial() tells what it is at, stage by stage", async () => {
   const certs = await testCerts();
   for (const backend of ["node", "deno"] as const) {
-    const listener = await listen({ port: 0, tls: { credentials: sourceOf(certs.server), backend } });
+    const listener = await listen({
+      port: 0,
+      tls: { credentials: sourceOf(certs.server), backend },
+    });
     assert(listener.addr.transport === "tcp");
     const opening = listener.accept().then((incoming) =>
       incoming!.open({ signal: new AbortController().signal })

@@ -29,7 +29,9 @@ for (const kind of ["tcp", "unix", "deno", "node", "node-unix"]) {
         env: { DENO_NO_UPDATE_CHECK: "1" },
         stdout: "piped",
       }).spawn();
-      const lines = server.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+      const lines = server.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
+        new TextLineStream(),
+      );
       const reader = lines.getReader();
       try {
         const { value = "" } = await reader.read();
@@ -63,7 +65,10 @@ async function flood(pid: number, connect: () => Promise<Deno.Conn>): Promise<vo
   for (const conn of conns) conn.close();
 }
 
-function targetOf(kind: string, { port, path, ca }: { port: number; path: string; ca: string }): DialTarget {
+function targetOf(
+  kind: string,
+  { port, path, ca }: { port: number; path: string; ca: string },
+): DialTarget {
   const tls = {
     caCerts: [ca],
     minVersion: "TLSv1.2",

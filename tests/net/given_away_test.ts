@@ -29,7 +29,9 @@ for (const way of ["Deno", "node", "TLS of Deno", "TLS of node"] as const) {
     const writing = near.write(bytes).then(() => null, (error: Error) => error);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     const reading = (async () => {
-      for (let read = 0, chunk; read < SIZE && (chunk = await far.read()) !== null;) read += chunk.length;
+      for (let read = 0, chunk; read < SIZE && (chunk = await far.read()) !== null;) {
+        read += chunk.length;
+      }
     })().catch(() => {});
     const error = await settles("write", writing);
     assertInstanceOf(error, ClosedError);

@@ -55,7 +55,10 @@ class Bench implements AsyncDisposable {
     const folder = new TempDir();
     const certs = await testCerts();
     const where = onPath ? { path: `${folder.path}/socket` } : { port: 0 };
-    const target: ListenTarget = { ...where, ...secure && { tls: { credentials: sourceOf(certs.server) } } };
+    const target: ListenTarget = {
+      ...where,
+      ...secure && { tls: { credentials: sourceOf(certs.server) } },
+    };
     const listed = { sources: [onPath ? "unix" : source] };
     const proxySources = ProxySources.from("Cannot listen", listed, onPath ? "unix" : "tcp");
     return new Bench(await listen(target, { ...options, proxySources }), folder, secure);
@@ -74,7 +77,11 @@ class Bench implements AsyncDisposable {
   /** The socket as a client of the listener uses it. */
   async speak(socket: net.Socket): Promise<net.Socket> {
     if (!this.#secure) return socket;
-    const session = tls.connect({ socket, ca: [(await testCerts()).ca.cert], servername: "localhost" });
+    const session = tls.connect({
+      socket,
+      ca: [(await testCerts()).ca.cert],
+      servername: "localhost",
+    });
     session.on("error", () => {});
     return session;
   }
@@ -104,13 +111,18 @@ async function readText(transport: Transport, length: number): Promise<string> {
 /** Waits until the far end has closed or reset the socket. */
 function gone(socket: net.Socket): Promise<void> {
   socket.resume();
-  return settles("the socket is gone", new Promise((resolve) => socket.once("close", () => resolve())));
+  return settles(
+    "the socket is gone",
+    new Promise((resolve) => socket.once("close", () => resolve())),
+  );
 }
 
 for (const kind of KINDS) {
   Deno.test(`listen() on ${kind.name} tells the client's addresses, and loses none of its bytes, however they come`, async () => {
     await using bench = await Bench.open(kind);
-    for (const header of [lineTcp4("192.0.2.7", 40_000), binaryTcp4("192.0.2.7", 40_000, [4, 0, 1, 0])]) {
+    for (
+      const header of [lineTcp4("192.0.2.7", 40_000), binaryTcp4("192.0.2.7", 40_000, [4, 0, 1, 0])]
+    ) {
       for (const together of [false, true]) {
         await using relay = await HeaderRelay.open(bench.listener.addr, header, { together });
         const accepting = bench.accept();
@@ -126,7 +138,9 @@ for (const kind of KINDS) {
         transport.tune?.({ noDelay: true });
         client.write(" again");
         assertEquals(await readText(transport, 6), " again");
-        const answer = new Promise((resolve) => client.once("data", (data) => resolve(String(data))));
+        const answer = new Promise((resolve) =>
+          client.once("data", (data) => resolve(String(data)))
+        );
         await transport.write(utf8("yes"));
         assertEquals(await settles("the answer", answer), "yes");
         transport.close();
@@ -164,7 +178,9 @@ for (const kind of KINDS) {
     const incoming = await accepting;
     const identifying = incoming.identify!({ signal: never });
     for (const byte of lineTcp4("192.0.2.7", 40_000)) {
-      await new Promise((resolve) => socket.write(new Uint8Array([byte]), () => resolve(undefined)));
+      await new Promise((resolve) =>
+        socket.write(new Uint8Array([byte]), () => resolve(undefined))
+      );
     }
     await settles("the header", identifying);
     assertEquals(incoming.remoteAddr, CLIENT);
@@ -284,7 +300,9 @@ Deno.test("listen() refuses to look for headers with native TLS", async () => {
   const proxySources = ProxySources.from("Cannot listen", { sources: ["127.0.0.1"] }, "tcp");
   await assertRejects(
     () =>
-      listen({ port: 0, tls: { credentials: sourceOf(certs.server), backend: "deno" } }, { proxySources }),
+      listen({ port: 0, tls: { credentials: sourceOf(certs.server), backend: "deno" } }, {
+        proxySources,
+      }),
     TypeError,
     "cannot read a header before its handshake",
   );
@@ -302,7 +320,9 @@ Deno.test("listen() by node keeps no more than maxWaiting sockets that are not a
     });
     await until("what is over the limit is refused", () => refused >= 6);
     assertEquals(await atRest(() => refused), 6);
-    for (let taken = 0; taken < 4; taken++) (await settles("one that waits", listener.accept()))!.refuse();
+    for (let taken = 0; taken < 4; taken++) {
+      (await settles("one that waits", listener.accept()))!.refuse();
+    }
     await Promise.all(ended);
     // There is room again.
     const next = net.connect(port, "127.0.0.1");

@@ -10,7 +10,8 @@ import { hasOpenssl, openssl } from "../tls/openssl.ts";
 
 for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
   Deno.test({
-    name: `listen() with clientCa resumes its own ${maxVersion} sessions and no other server's${openssl}`,
+    name:
+      `listen() with clientCa resumes its own ${maxVersion} sessions and no other server's${openssl}`,
     ignore: !hasOpenssl,
     fn: () => checkResumption(maxVersion),
   });
@@ -34,7 +35,10 @@ async function checkExpired(maxVersion: TlsVersion): Promise<void> {
   const server = await listen({ port: 0, tls: { credentials, maxVersion } });
   const { now } = Date;
   try {
-    assertEquals(await connect(directory, server, ["-cert", "client.pem", "-sess_out", "session"]), "guest");
+    assertEquals(
+      await connect(directory, server, ["-cert", "client.pem", "-sess_out", "session"]),
+      "guest",
+    );
     const resume = ["-cert", "client.pem", "-sess_in", "session", "-sess_out", "session"];
     assertEquals(await connect(directory, server, resume), "guest");
     // The platform looks at the clock of the machine, and at a resumed certificate not at all.
@@ -56,7 +60,10 @@ async function checkResumption(maxVersion: TlsVersion): Promise<void> {
   const directory = await Deno.makeTempDir();
   await Deno.writeTextFile(`${directory}/client.pem`, stranger.cert + "\n" + stranger.key);
   const open = (clientCa: string) =>
-    listen({ port: 0, tls: { credentials: sourceOf(certs.server, { clientCa: [clientCa] }), maxVersion } });
+    listen({
+      port: 0,
+      tls: { credentials: sourceOf(certs.server, { clientCa: [clientCa] }), maxVersion },
+    });
   const [theirs, ours] = await Promise.all([open(otherCa.cert), open(certs.ca.cert)]);
   try {
     const save = ["-cert", "client.pem", "-sess_out", "session"];
@@ -73,7 +80,11 @@ async function checkResumption(maxVersion: TlsVersion): Promise<void> {
 }
 
 /** Lets openssl connect and waits for one byte of the server; returns the name that the server saw. */
-async function connect(directory: string, listener: Listener, args: string[]): Promise<string | undefined> {
+async function connect(
+  directory: string,
+  listener: Listener,
+  args: string[],
+): Promise<string | undefined> {
   assert(listener.addr.transport === "tcp");
   const child = new Deno.Command("openssl", {
     args: [

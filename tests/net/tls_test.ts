@@ -1,5 +1,11 @@
 // TLS of both backends: who is let in, what is refused, and how failures are reported.
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { AddressError, ClosedError, TlsError } from "../../errors.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTls } from "../../net/listen.ts";
@@ -61,14 +67,19 @@ Deno.test("listen() with clientCa lets in who shows a certificate of it, and tel
   const credentials = sourceOf(certs.server, { clientCa: [certs.ca.cert] });
   await withListener({ credentials }, async (port, listener) => {
     for (const backend of backends) {
-      await meet(listener, port, clientTls(certs, { ...certs.client, backend }), async (near, far) => {
-        const seen = far.tls?.peerCertificate;
-        assertEquals(seen?.subject, "CN=agent-7");
-        assertEquals(seen?.issuer, "CN=Test CA");
-        assertEquals(far.tls?.protocol, "TLSv1.3");
-        await near.write(new Uint8Array([1]));
-        assertEquals(await far.read(), new Uint8Array([1]));
-      });
+      await meet(
+        listener,
+        port,
+        clientTls(certs, { ...certs.client, backend }),
+        async (near, far) => {
+          const seen = far.tls?.peerCertificate;
+          assertEquals(seen?.subject, "CN=agent-7");
+          assertEquals(seen?.issuer, "CN=Test CA");
+          assertEquals(far.tls?.protocol, "TLSv1.3");
+          await near.write(new Uint8Array([1]));
+          assertEquals(await far.read(), new Uint8Array([1]));
+        },
+      );
     }
   });
 });
@@ -89,7 +100,11 @@ Deno.test("listen() with clientCa refuses who shows none, another authority's, o
       "ERR_CERT_EXPIRED",
       await createCertificate({ ca: oldCa, client: true, days: 30, now: past }),
     ],
-    ["a server's", "ERR_CERT_UNTRUSTED", await createCertificate({ ca: certs.ca, hosts: ["localhost"] })],
+    [
+      "a server's",
+      "ERR_CERT_UNTRUSTED",
+      await createCertificate({ ca: certs.ca, hosts: ["localhost"] }),
+    ],
   ];
   const credentials = sourceOf(certs.server, { clientCa: [certs.ca.cert, oldCa.cert] });
   await withListener({ credentials }, async (port, listener) => {
@@ -111,7 +126,10 @@ Deno.test("listen() with clientCa refuses who shows none, another authority's, o
           }
         };
         const error = await assertRejects(attempt);
-        assert(error instanceof TlsError || error instanceof ClosedError, `${name} by ${backend}: ${error}`);
+        assert(
+          error instanceof TlsError || error instanceof ClosedError,
+          `${name} by ${backend}: ${error}`,
+        );
         assertEquals((await settles(`refusal of ${name}`, refused)).code, code);
       }
     }
@@ -125,8 +143,14 @@ for (const backend of backends) {
     const oldCa = await createCa({ name: "Old CA", now: past });
     const cases: [string, Credentials][] = [
       ["ERR_CERT_WRONG_HOST", await createCertificate({ ca: certs.ca, hosts: ["example.com"] })],
-      ["ERR_CERT_EXPIRED", await createCertificate({ ca: oldCa, hosts: ["localhost"], days: 30, now: past })],
-      ["ERR_CERT_UNTRUSTED", await createCertificate({ ca: await createCa(), hosts: ["localhost"] })],
+      [
+        "ERR_CERT_EXPIRED",
+        await createCertificate({ ca: oldCa, hosts: ["localhost"], days: 30, now: past }),
+      ],
+      [
+        "ERR_CERT_UNTRUSTED",
+        await createCertificate({ ca: await createCa(), hosts: ["localhost"] }),
+      ],
     ];
     for (const [code, identity] of cases) {
       await withListener({ credentials: sourceOf(identity) }, async (port, listener) => {
@@ -146,9 +170,12 @@ for (const backend of backends) {
     const certs = await testCerts();
     await withListener({ credentials: sourceOf(certs.server) }, async (port, listener) => {
       const accepting = acceptAll(listener);
-      const client = await dial({ hostname: "127.0.0.1", port, tls: clientTls(certs, { backend }) }, {
-        signal: never,
-      });
+      const client = await dial(
+        { hostname: "127.0.0.1", port, tls: clientTls(certs, { backend }) },
+        {
+          signal: never,
+        },
+      );
       client.close();
       listener.close();
       await accepting;
@@ -175,7 +202,11 @@ for (const backend of backends) {
       while (await conn.read(new Uint8Array(4096)).catch(() => null) !== null);
       conn.close();
     })();
-    const target = { hostname: "127.0.0.1", port: listener.addr.port, tls: clientTls(certs, { backend }) };
+    const target = {
+      hostname: "127.0.0.1",
+      port: listener.addr.port,
+      tls: clientTls(certs, { backend }),
+    };
     assertTls(await assertRejects(() => dial(target, { signal: never })), "ERR_TLS_HANDSHAKE");
     await serving;
     listener.close();
@@ -186,7 +217,8 @@ for (const backend of backends) {
       const certs = await testCerts();
       const tls = { credentials: sourceOf(certs.server), alpnProtocols: ["two", "one"], backend };
       await withListener(tls, async (port, listener) => {
-        const wanting = (alpnProtocols: string[]) => clientTls(certs, { alpnProtocols, backend: client });
+        const wanting = (alpnProtocols: string[]) =>
+          clientTls(certs, { alpnProtocols, backend: client });
         const agreed = await meet(listener, port, wanting(["one"]));
         assertEquals((agreed.near as Transport).tls?.alpnProtocol, "one");
         assertEquals((agreed.far as Transport).tls?.alpnProtocol, "one");
@@ -216,28 +248,36 @@ async function cutShort(
   side: "client" | "server",
 ): Promise<void> {
   const certs = await testCerts();
-  await withListener({ credentials: sourceOf(certs.server), backend: server }, async (port, listener) => {
-    const proxy = await CutProxy.open(port);
-    try {
-      await meet(listener, proxy.port, clientTls(certs, { backend: client }), async (near, far) => {
-        await near.write(new Uint8Array([1]));
-        assertEquals(await far.read(), new Uint8Array([1]));
-        await far.write(new Uint8Array([2]));
-        assertEquals(await near.read(), new Uint8Array([2]));
-        const reading = (side === "client" ? near : far).read();
-        reading.catch(() => {});
-        if (cut === "fin") proxy.fin();
-        else proxy.reset();
-        const transport = side === "client" ? near : far;
-        const end = async () => {
-          for (let chunk = await reading; chunk !== null; chunk = await transport.read());
-        };
-        await assertCode("ERR_RESET", end());
-      });
-    } finally {
-      await proxy.close();
-    }
-  });
+  await withListener(
+    { credentials: sourceOf(certs.server), backend: server },
+    async (port, listener) => {
+      const proxy = await CutProxy.open(port);
+      try {
+        await meet(
+          listener,
+          proxy.port,
+          clientTls(certs, { backend: client }),
+          async (near, far) => {
+            await near.write(new Uint8Array([1]));
+            assertEquals(await far.read(), new Uint8Array([1]));
+            await far.write(new Uint8Array([2]));
+            assertEquals(await near.read(), new Uint8Array([2]));
+            const reading = (side === "client" ? near : far).read();
+            reading.catch(() => {});
+            if (cut === "fin") proxy.fin();
+            else proxy.reset();
+            const transport = side === "client" ? near : far;
+            const end = async () => {
+              for (let chunk = await reading; chunk !== null; chunk = await transport.read());
+            };
+            await assertCode("ERR_RESET", end());
+          },
+        );
+      } finally {
+        await proxy.close();
+      }
+    },
+  );
 }
 
 Deno.test("listen() by node honours versions", async () => {

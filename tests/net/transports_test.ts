@@ -90,7 +90,11 @@ async function pairOver(
 }
 
 function sourcesOf(source: "unix" | "127.0.0.1"): ProxySources | undefined {
-  return ProxySources.from("Cannot listen", { sources: [source] }, source === "unix" ? "unix" : "tcp");
+  return ProxySources.from(
+    "Cannot listen",
+    { sources: [source] },
+    source === "unix" ? "unix" : "tcp",
+  );
 }
 
 async function onPath(make: (path: string) => Promise<TransportPair>): Promise<TransportPair> {

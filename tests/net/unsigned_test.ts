@@ -26,7 +26,10 @@ async function readAll(transport: Transport): Promise<[bytes: number, end: strin
   }
 }
 
-async function pairOver(target: ListenTarget, tls: ResolvedClientTls): Promise<[Transport, Transport]> {
+async function pairOver(
+  target: ListenTarget,
+  tls: ResolvedClientTls,
+): Promise<[Transport, Transport]> {
   const listener = await listen(target);
   try {
     const accepting = listener.accept().then((incoming) => incoming!.open({ signal }));
@@ -61,7 +64,8 @@ async function unixPair(): Promise<[Transport, Transport]> {
 const kinds: Readonly<Record<string, () => Promise<[Transport, Transport]>>> = {
   "memory": () => Promise.resolve(memoryPair()),
   "TLS of node": () => tlsPair("node", "node"),
-  "TLS of node, turned": async () => (await tlsPair("node", "node")).toReversed() as [Transport, Transport],
+  "TLS of node, turned": async () =>
+    (await tlsPair("node", "node")).toReversed() as [Transport, Transport],
   "TLS from node to Deno": () => tlsPair("node", "deno"),
   "TLS from Deno to node, turned": async () =>
     (await tlsPair("deno", "node")).toReversed() as [Transport, Transport],
@@ -136,7 +140,9 @@ for (const backend of ["node", "deno"] as const) {
     const tls = { credentials: sourceOf(certs.server, { clientCa: [certs.ca.cert] }) };
     const listener = await listen({ port: 0, tls });
     const { port } = listener.addr as { port: number };
-    const opening = listener.accept().then((incoming) => incoming!.open({ signal })).catch(() => {});
+    const opening = listener.accept().then((incoming) => incoming!.open({ signal })).catch(
+      () => {},
+    );
     const client = await dial({ hostname: "localhost", port, tls: clientTls(certs, { backend }) }, {
       signal,
     });

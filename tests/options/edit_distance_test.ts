@@ -33,6 +33,8 @@ function defined(from: string, to: string): number {
 }
 
 Deno.test("editDistance() is the Levenshtein distance of random words", () => {
-  const word = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 6 }).map((letters) => letters.join(""));
+  const word = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 6 }).map((letters) =>
+    letters.join("")
+  );
   fc.assert(fc.property(word, word, (from, to) => editDistance(from, to) === defined(from, to)));
 });

@@ -1,5 +1,11 @@
 // Backends for tests: servers that answer with their name, and misbehave on a command.
-import { type Connection, type Handler, serve, type ServeOptions, type Server } from "@parley/parley";
+import {
+  type Connection,
+  type Handler,
+  serve,
+  type ServeOptions,
+  type Server,
+} from "@parley/parley";
 import { type BackendStats, Pool, type PoolOptions } from "@parley/parley/pool";
 import { text } from "../support/bytes.ts";
 import { lines } from "../support/peers/servers.ts";
@@ -24,7 +30,8 @@ export class TestBackend implements AsyncDisposable {
     };
     this.server = serve({
       ...lines,
-      onDisconnect: (_conn, { error }) => this.ends.push(error === null ? "in order" : `${error.message}`),
+      onDisconnect: (_conn, { error }) =>
+        this.ends.push(error === null ? "in order" : `${error.message}`),
       onError: () => {},
       ...options,
     }, handler ?? answer);

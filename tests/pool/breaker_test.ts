@@ -21,7 +21,11 @@ Deno.test("Breaker opens at its count of failures in a row, not below", async ()
   assertEquals([breaker.state, breaker.isDue, breaker.opened, changes], ["open", false, 1, 1]);
   await breaker.record(true);
   await breaker.record(false);
-  assertEquals([breaker.state, breaker.opened], ["open", 1], "While it is open only a trial counts");
+  assertEquals(
+    [breaker.state, breaker.opened],
+    ["open", 1],
+    "While it is open only a trial counts",
+  );
 });
 
 Deno.test("Breaker closes after a trial that went well, and rests twice as long after each that failed", async () => {

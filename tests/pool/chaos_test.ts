@@ -28,7 +28,10 @@ class Fleet implements AsyncDisposable {
   readonly ports = new Map<Name, number>();
 
   async start(name: Name): Promise<void> {
-    const program = new Program("tests/pool/programs/backend.ts", [name, `${this.ports.get(name) ?? 0}`]);
+    const program = new Program("tests/pool/programs/backend.ts", [
+      name,
+      `${this.ports.get(name) ?? 0}`,
+    ]);
     this.#programs.set(name, program);
     this.ports.set(name, await program.port());
   }
@@ -50,7 +53,9 @@ class Fleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of this.#programs.keys()) this.signal(name, "SIGCONT");
-    await Promise.all([...this.#programs.values()].map((program) => program[Symbol.asyncDispose]()));
+    await Promise.all(
+      [...this.#programs.values()].map((program) => program[Symbol.asyncDispose]()),
+    );
   }
 }
 
@@ -148,7 +153,8 @@ Deno.test("Pool under 50 callers: a backend killed, stopped, made slow, restarte
     const atMs = performance.now();
     await begin();
     await until(() => state.includes(statsOf(pool, name).state));
-    const others = () => NAMES.filter((each) => each !== name).reduce((sum, each) => sum + answered(each), 0);
+    const others = () =>
+      NAMES.filter((each) => each !== name).reduce((sum, each) => sum + answered(each), 0);
     const before = others();
     await until(() => others() > before + 500); // the others go on
     const lastLeaseMs = load.lastLeaseAtMs.get(name)! - atMs;
@@ -178,7 +184,13 @@ Deno.test("Pool under 50 callers: a backend killed, stopped, made slow, restarte
     ...down,
     "ejected",
   ]);
-  await fault("restarted", "red", () => fleet.end("red", "SIGTERM"), () => fleet.start("red"), down);
+  await fault(
+    "restarted",
+    "red",
+    () => fleet.end("red", "SIGTERM"),
+    () => fleet.start("red"),
+    down,
+  );
   await load.stop();
 
   assertEquals(load.wrong, []);

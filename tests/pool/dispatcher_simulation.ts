@@ -2,15 +2,8 @@
 // all that goes wrong.
 import { assert, assertEquals } from "@std/assert";
 import { newBalancer } from "../../pool/balance.ts";
-import {
-  type Action,
-  type Dial,
-  Dispatcher,
-  Member,
-  type Readiness,
-  type Trial,
-  Waiter,
-} from "../../pool/dispatcher.ts";
+import { type Action, Dispatcher } from "../../pool/dispatcher.ts";
+import { type Dial, Member, type Readiness, type Trial, Waiter } from "../../pool/member.ts";
 import type { Random } from "../support/random.ts";
 
 /** A connection that is none. */
@@ -161,7 +154,9 @@ export class World {
   restart(member: SimMember, absentMs: number): void {
     member.absentUntilMs = this.nowMs + absentMs;
     for (const link of this.#links) if (link.member === member) link.usable = false;
-    for (const link of [...member.idle]) if (this.dispatcher.idleLost(member, link)) this.#close(member);
+    for (const link of [...member.idle]) {
+      if (this.dispatcher.idleLost(member, link)) this.#close(member);
+    }
     this.dispatcher.settle();
     this.perform();
   }
@@ -223,7 +218,11 @@ export class World {
   }
 
   #performAll(): void {
-    for (let action = this.dispatcher.take(); action !== undefined; action = this.dispatcher.take()) {
+    for (
+      let action = this.dispatcher.take();
+      action !== undefined;
+      action = this.dispatcher.take()
+    ) {
       this.#perform(action);
     }
   }
@@ -305,7 +304,11 @@ export class World {
       total += member.open;
       if (this.#options.breaks === true) {
         const pending = member.readiness === "pending" ? 1 : 0;
-        assertEquals(member.openTrials.size, pending, "A trial that nothing can end, or two at a time");
+        assertEquals(
+          member.openTrials.size,
+          pending,
+          "A trial that nothing can end, or two at a time",
+        );
       }
     }
     assert(total <= maxLinks, `${total} links, of at most ${maxLinks}`);

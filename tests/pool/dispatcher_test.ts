@@ -121,7 +121,10 @@ Deno.test("Dispatcher outlives circuits that change in mid-decision, trials and 
 
 Deno.test("Dispatcher finishes a decision before it looks at a member that changes in the middle of it", () => {
   forSeeds(20, (random) => {
-    const world = new World({ ...CALM, members: [3], maxLinks: 3, breaks: true, minLeaseMs: 5 }, random);
+    const world = new World(
+      { ...CALM, members: [3], maxLinks: 3, breaks: true, minLeaseMs: 5 },
+      random,
+    );
     const [member] = world.members;
     world.arrive();
     world.run();
@@ -138,7 +141,10 @@ Deno.test("Dispatcher finishes a decision before it looks at a member that chang
 
 Deno.test("Dispatcher closes one idle link at a time to make room, however often it looks", () => {
   forSeeds(5, (random) => {
-    const world = new World({ ...CALM, members: [3, 1], maxLinks: 3, minLeaseMs: 2, maxLeaseMs: 2 }, random);
+    const world = new World(
+      { ...CALM, members: [3, 1], maxLinks: 3, minLeaseMs: 2, maxLeaseMs: 2 },
+      random,
+    );
     const [rich, poor] = world.members;
     poor!.readiness = "down";
     for (let i = 0; i < 3; i++) world.arrive();
@@ -213,7 +219,11 @@ Deno.test("Dispatcher dials no more often than callers wait", () => {
     const first = world.arrive()!;
     world.leave(first);
     world.arrive();
-    assertEquals(world.members[0]!.dialling, 1, "The second caller takes over the dial of the first");
+    assertEquals(
+      world.members[0]!.dialling,
+      1,
+      "The second caller takes over the dial of the first",
+    );
     world.arrive();
     assertEquals(world.members[0]!.dialling, 2);
   });

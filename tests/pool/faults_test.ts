@@ -55,7 +55,11 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
       now--;
     }
   });
-  await using pool = poolOf([backend], { breaker: BREAKER, outliers: false, maxMessageBytes: 1000 });
+  await using pool = poolOf([backend], {
+    breaker: BREAKER,
+    outliers: false,
+    maxMessageBytes: 1000,
+  });
   const ask = () => pool.use((conn) => question(conn, "?"));
   for (let i = 0; i < 3; i++) assertEquals(codeOf(await errorOf(ask())), "ERR_FRAME_TOO_LARGE");
   await until(() => statsOf(pool, "a").state === "open");
@@ -64,7 +68,9 @@ Deno.test("Pool tries a broken backend again with one caller at a time, and take
   most = 0;
   await new Promise((resolve) => setTimeout(resolve, 40)); // the circuit's own time
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, ask));
-  const codes = outcomes.map((outcome) => outcome.status === "rejected" ? codeOf(outcome.reason) : "served");
+  const codes = outcomes.map((outcome) =>
+    outcome.status === "rejected" ? codeOf(outcome.reason) : "served"
+  );
   assertEquals(codes.toSorted(), ["ERR_FRAME_TOO_LARGE", ...Array(9).fill("ERR_NO_BACKEND")]);
   assertEquals(most, 1, "One is the trial, nine are told");
   assertEquals(statsOf(pool, "a").breakerOpened, 2);
@@ -118,8 +124,14 @@ Deno.test("Pool closes no circuit for a trial that ends in order without an answ
 });
 
 Deno.test("Pool without a breaker goes on dialling", async () => {
-  await using pool = new Pool({ backends: [{ port: deadPort() }], breaker: false, maxDialAttempts: 1 });
-  for (let i = 0; i < 8; i++) assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_CONNECT_REFUSED");
+  await using pool = new Pool({
+    backends: [{ port: deadPort() }],
+    breaker: false,
+    maxDialAttempts: 1,
+  });
+  for (let i = 0; i < 8; i++) {
+    assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_CONNECT_REFUSED");
+  }
   assertEquals(pool.stats().backends[0]?.breaker, null);
 });
 
@@ -131,7 +143,9 @@ Deno.test("Pool keeps attempts within the budget: retries do not multiply a fail
     maxDialAttempts: 100,
     retryBudget: { ratio: 0.1, minPerSecond: 0 },
   });
-  for (let i = 0; i < 100; i++) assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_CONNECT_REFUSED");
+  for (let i = 0; i < 100; i++) {
+    assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_CONNECT_REFUSED");
+  }
   const dials = pool.stats().backends.reduce((sum, each) => sum + each.dials, 0);
   assert(dials >= 105 && dials <= 110, `${dials} dials for 100 calls`);
   assert(pool.stats().retriesRefused >= 90);
@@ -164,7 +178,9 @@ Deno.test("Pool ejects the backend that is slower than the others, and takes it 
   if (statsOf(pool, "slow").state === "ejected") assertEquals(statsOf(pool, "slow").leases, begun);
   slowMs = 0;
   const before = statsOf(pool, "slow").leases;
-  await until(() => statsOf(pool, "slow").state === "ready" && statsOf(pool, "slow").leases > before + 20);
+  await until(() =>
+    statsOf(pool, "slow").state === "ready" && statsOf(pool, "slow").leases > before + 20
+  );
   going = false;
   await Promise.all(callers);
   assert(statsOf(pool, "slow").ejections >= 1);
@@ -174,7 +190,9 @@ Deno.test("health checks find a backend that accepts and never answers, and no c
   let silent = false;
   await using a = await backendOf("a");
   await using b = await backendOf("b", async (conn) => {
-    for await (const message of conn) if (!silent) await conn.send(`b ${new TextDecoder().decode(message)}`);
+    for await (const message of conn) {
+      if (!silent) await conn.send(`b ${new TextDecoder().decode(message)}`);
+    }
   });
   await using pool = poolOf([a, b], {
     health: {
@@ -235,7 +253,10 @@ Deno.test("health checks close an open circuit: the check is the trial", async (
   });
   await using pool = poolOf([backend], {
     breaker: { failures: 2, openMs: 20 },
-    health: { intervalMs: 10, check: (conn) => question(conn, "ping").then((answer) => answer === "ping") },
+    health: {
+      intervalMs: 10,
+      check: (conn) => question(conn, "ping").then((answer) => answer === "ping"),
+    },
   });
   await until(() => statsOf(pool, "a").state === "unwell");
   assertEquals(codeOf(await errorOf(pool.acquire())), "ERR_NO_BACKEND");
@@ -312,7 +333,11 @@ Deno.test("use passes on what the work throws, does not blame the backend for it
     throw mistake;
   }, { retries: 5 });
   assertStrictEquals(await errorOf(attempt), mistake);
-  assertEquals([statsOf(pool, "a").leases, statsOf(pool, "a").leasesFailed, statsOf(pool, "a").state], [
+  assertEquals([
+    statsOf(pool, "a").leases,
+    statsOf(pool, "a").leasesFailed,
+    statsOf(pool, "a").state,
+  ], [
     1,
     0,
     "ready",

@@ -123,25 +123,29 @@ Deno.test("LeasedConnection rejects what still waits when its lease ends, and le
 });
 
 /** What a holder may leave behind, and whether the connection is whole then. */
-const LEFT: Record<string, [whole: boolean, deed: (conn: Connection, far: Connection) => unknown]> = {
-  "a receive() that waits": [false, (conn) => void conn.receive()],
-  "an iteration that waits": [false, (conn) => void conn[Symbol.asyncIterator]().next()],
-  "a reader of readable that waits": [false, (conn) => void conn.readable.getReader().read().catch(() => {})],
-  "a receive() that gave up": [true, (conn) => errorOf(conn.receive({ timeoutMs: 1 }))],
-  "a writer that was closed": [false, (conn) => conn.writable.getWriter().close()],
-  "a writer that does nothing": [true, (conn) => void conn.writable.getWriter()],
-  "another framing": [false, (conn) => conn.setFraming(raw())],
-  "another limit": [false, (conn) => conn.setFraming(lines.framing, { maxMessageBytes: 5 })],
-  "the framing as it was, after another": [true, (conn) => {
-    conn.setFraming(lengthPrefixed());
-    conn.setFraming(lines.framing);
-  }],
-  "its direction ended": [false, (conn) => conn.closeWrite()],
-  "it drained": [false, (conn) => conn.drain()],
-  "other tuning": [false, (conn) => assertThrows(() => conn.tune({ noDelay: false }))],
-  "data of its own": [true, (conn) => conn.data = "secret"],
-  "it unreferenced": [true, (conn) => conn.unref()],
-};
+const LEFT: Record<string, [whole: boolean, deed: (conn: Connection, far: Connection) => unknown]> =
+  {
+    "a receive() that waits": [false, (conn) => void conn.receive()],
+    "an iteration that waits": [false, (conn) => void conn[Symbol.asyncIterator]().next()],
+    "a reader of readable that waits": [
+      false,
+      (conn) => void conn.readable.getReader().read().catch(() => {}),
+    ],
+    "a receive() that gave up": [true, (conn) => errorOf(conn.receive({ timeoutMs: 1 }))],
+    "a writer that was closed": [false, (conn) => conn.writable.getWriter().close()],
+    "a writer that does nothing": [true, (conn) => void conn.writable.getWriter()],
+    "another framing": [false, (conn) => conn.setFraming(raw())],
+    "another limit": [false, (conn) => conn.setFraming(lines.framing, { maxMessageBytes: 5 })],
+    "the framing as it was, after another": [true, (conn) => {
+      conn.setFraming(lengthPrefixed());
+      conn.setFraming(lines.framing);
+    }],
+    "its direction ended": [false, (conn) => conn.closeWrite()],
+    "it drained": [false, (conn) => conn.drain()],
+    "other tuning": [false, (conn) => assertThrows(() => conn.tune({ noDelay: false }))],
+    "data of its own": [true, (conn) => conn.data = "secret"],
+    "it unreferenced": [true, (conn) => conn.unref()],
+  };
 
 for (const [what, [whole, deed]] of Object.entries(LEFT)) {
   Deno.test(`LeasedConnection is ${whole ? "whole" : "not whole"} with ${what} left behind`, async () => {

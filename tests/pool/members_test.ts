@@ -47,7 +47,11 @@ Deno.test("drain ends a backend's leases in order and loses nothing, under load"
 
   const before = b.questions;
   await until(() => b.questions > before + 200);
-  assertEquals([a.questions, statsOf(pool, "a").leases], [questions, leases], "Not one more after the drain");
+  assertEquals(
+    [a.questions, statsOf(pool, "a").leases],
+    [questions, leases],
+    "Not one more after the drain",
+  );
 
   pool.resume("a");
   await until(() => a.questions > questions + 200);

@@ -18,7 +18,8 @@ function watched(timeoutMs: number) {
   const watch = new NameWatch("svc", { resolver, intervalMs: 1, timeoutMs }, {
     onAdd: (address) => told.push(`+${address}`),
     onRemove: (address) => told.push(`-${address}`),
-    onLookup: (error) => told.push(error === undefined ? "done" : codeOf(error) || (error as Error).name),
+    onLookup: (error) =>
+      told.push(error === undefined ? "done" : codeOf(error) || (error as Error).name),
   });
   return { watch, asked, told };
 }
@@ -74,7 +75,8 @@ Deno.test("Pool asks a resolver again that hung, while its callers wait, and tel
   await using a = await backendOf("a");
   const told: [string, PoolErrorContext][] = [];
   let asked = 0;
-  const resolve = () => ++asked === 1 ? new Promise<string[]>(() => {}) : Promise.resolve(["127.0.0.1"]);
+  const resolve = () =>
+    ++asked === 1 ? new Promise<string[]>(() => {}) : Promise.resolve(["127.0.0.1"]);
   await using pool = new Pool({
     ...lines,
     backends: [{ ...a.backend, resolve }],
@@ -97,5 +99,8 @@ Deno.test("acquire says that names could not be looked up when it waited for tha
     onError: () => {},
   });
   const error = await errorOf(pool.acquire({ timeoutMs: 200 }));
-  assertEquals([codeOf(error), codeOf(error.cause)], ["ERR_ACQUIRE_TIMEOUT", "ERR_CONNECT_TIMEOUT"]);
+  assertEquals([codeOf(error), codeOf(error.cause)], [
+    "ERR_ACQUIRE_TIMEOUT",
+    "ERR_CONNECT_TIMEOUT",
+  ]);
 });

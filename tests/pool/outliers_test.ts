@@ -98,7 +98,10 @@ Deno.test("OutlierDetector never ejects more than its share, nor the last one", 
       }
       detector.judge(at);
       const out = names.filter((name) => detector.isEjected(name, at)).length;
-      assert(out <= Math.floor(names.length * maxEjectedRatio) && out < names.length, `${out} are out`);
+      assert(
+        out <= Math.floor(names.length * maxEjectedRatio) && out < names.length,
+        `${out} are out`,
+      );
     }
   });
 });

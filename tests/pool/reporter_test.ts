@@ -6,7 +6,9 @@ Deno.test("PoolReporter logs ten lines of a kind in ten seconds, and onError hea
   const lines: string[] = [];
   const logger = { warn: (message: string) => void lines.push(message) };
   const silent = new PoolReporter(undefined, logger);
-  for (let i = 0; i < 100; i++) silent.report(new Error(`number ${i}`), { phase: "health", backend: "a" });
+  for (let i = 0; i < 100; i++) {
+    silent.report(new Error(`number ${i}`), { phase: "health", backend: "a" });
+  }
   silent.report(new Error("another"), { phase: "health", backend: "b" });
   assertEquals(lines.length, 11);
   assertEquals(lines[0], "A backend of the pool is unwell: Error: number 0");
@@ -34,7 +36,10 @@ Deno.test("PoolReporter goes on when onError and the logger fail, at once or lat
       },
     };
     for (const onError of [undefined, fail]) {
-      new PoolReporter(onError, logger).report(new Error("lost"), { phase: "lookup", backend: "a" });
+      new PoolReporter(onError, logger).report(new Error("lost"), {
+        phase: "lookup",
+        backend: "a",
+      });
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
   }

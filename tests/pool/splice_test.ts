@@ -42,7 +42,9 @@ Deno.test("splice hands on every byte both ways, however they are cut, each way 
     const [client, near] = memoryPair({ bufferBytes: random.int(1, 5000) });
     const [far, server] = memoryPair({ bufferBytes: random.int(1, 5000) });
     const setup = { ...RAW, highWaterBytes: random.int(1, 5000), readAheadBytes: 1024 };
-    const ends = [client, server].map((end) => new Connection(new SlicedTransport(end, random), RAW));
+    const ends = [client, server].map((end) =>
+      new Connection(new SlicedTransport(end, random), RAW)
+    );
     const a = new Connection(new SlicedTransport(near, random), setup);
     const b = new Connection(new SlicedTransport(far, random), setup);
     const end = splice(a, b);
@@ -122,7 +124,9 @@ Deno.test("splice slows a sender down to its receiver, and holds no more than it
   const received = await receiveBytes(server);
   await sending;
   assertEquals(received.length, 500_000);
-  for (let at = 0; at < received.length; at += 1000) assertEquals(received.subarray(at, at + 1000), chunk);
+  for (let at = 0; at < received.length; at += 1000) {
+    assertEquals(received.subarray(at, at + 1000), chunk);
+  }
   await server.close();
   await end;
   await client.close();
@@ -137,8 +141,16 @@ for (const first of ["a", "b"] as const) {
     const end = await world.end;
     assertEquals([end.failed, codeOf(end.error)], [first, "ERR_RESET"]);
     assertEquals(text(concat(world[second].writes)), "last words");
-    assertEquals([world[second].writeEnded, world[second].closed, world[first].closed], [false, true, true]);
-    assertEquals([world[second].unsigned, end.wasTold], [true, true], "Its peer reads no end in order");
+    assertEquals([world[second].writeEnded, world[second].closed, world[first].closed], [
+      false,
+      true,
+      true,
+    ]);
+    assertEquals(
+      [world[second].unsigned, end.wasTold],
+      [true, true],
+      "Its peer reads no end in order",
+    );
   });
 
   Deno.test(`splice ends both when ${first} takes no more bytes`, async () => {
@@ -255,7 +267,11 @@ Deno.test("splice refuses a connection with itself, and a time that is none", as
   connection.abort();
   other.abort();
   const end = await splice(connection, other);
-  assertEquals([end.failed, end.bytesAToB], ["a", 0], "A connection that is gone already has failed");
+  assertEquals(
+    [end.failed, end.bytesAToB],
+    ["a", 0],
+    "A connection that is gone already has failed",
+  );
 });
 
 Deno.test("splice over sockets: a client that vanishes frees the server's connection, and the other way round", async () => {
@@ -315,53 +331,65 @@ async function readThroughBreak(
 }
 
 Deno.test("splice resets a plain TCP client with canReset when its backend breaks in mid-answer, and says otherwise that it cannot", async () => {
-  assertEquals(await readThroughBreak(true), { read: "half an ans", code: "ERR_RESET", wasTold: true });
-  assertEquals(await readThroughBreak(false), { read: "half an ans", code: "in order", wasTold: false });
+  assertEquals(await readThroughBreak(true), {
+    read: "half an ans",
+    code: "ERR_RESET",
+    wasTold: true,
+  });
+  assertEquals(await readThroughBreak(false), {
+    read: "half an ans",
+    code: "in order",
+    wasTold: false,
+  });
 });
 
-Deno.test("splice over a pool leaves neither memory nor descriptors behind after many short connections", {
-  ignore: Deno.build.os !== "linux",
-}, async () => {
-  await using sink = new Program("tests/pool/programs/sink.ts");
-  await using proxy = new Program("tests/pool/programs/proxy.ts", [`${await sink.port()}`], {
-    env: { DENO_V8_FLAGS: "--expose-gc" },
-  });
-  const port = await proxy.port();
-  let leases = 0;
-  const many = async (count: number) => {
-    leases += count;
-    let left = count;
-    await Promise.all(Array.from({ length: 16 }, async () => {
-      while (left-- > 0) {
-        await using conn = await connect({ port, ...RAW });
-        await conn.send("hello");
-        await conn.closeWrite();
-        assertEquals((await receiveBytes(conn)).length, 64);
-      }
-    }));
-  };
-  const settledMemory = async () => {
-    await until(() => descriptorsOf(sink.pid) < 40 && descriptorsOf(proxy.pid) < 60);
-    proxy.kill("SIGUSR2");
-    const done = `"leases":${leases},"busy":0,"closing":0}`;
-    const [, bytes] = await proxy.printed(new RegExp(`memory \\d+ \\{"bytes":(\\d+),${done}`));
-    return { bytes: Number(bytes), descriptors: descriptorsOf(proxy.pid) };
-  };
-  await many(300);
-  const before = await settledMemory();
-  const count = 1500 * effort; // PARLEY_FUZZ_RUNS=7 makes 10 500
-  await many(count);
-  const after = await settledMemory();
-  await until(() => descriptorsOf(proxy.pid) <= before.descriptors);
-  // The server's statistics remember the last 10 000 connections that ended: 2 kB each at most.
-  // Code and buffers settle in 4 MB.
-  const remembered = 2000 * Math.min(count, 10_000) + 4_000_000;
-  assert(
-    after.bytes - before.bytes < remembered,
-    `${after.bytes - before.bytes} bytes stay after ${count} connections`,
-  );
-  if (Deno.env.has("PARLEY_REPORT")) console.log(`${count} connections`, before, after);
-});
+Deno.test(
+  "splice over a pool leaves neither memory nor descriptors behind after many short connections",
+  {
+    ignore: Deno.build.os !== "linux",
+  },
+  async () => {
+    await using sink = new Program("tests/pool/programs/sink.ts");
+    await using proxy = new Program("tests/pool/programs/proxy.ts", [`${await sink.port()}`], {
+      env: { DENO_V8_FLAGS: "--expose-gc" },
+    });
+    const port = await proxy.port();
+    let leases = 0;
+    const many = async (count: number) => {
+      leases += count;
+      let left = count;
+      await Promise.all(Array.from({ length: 16 }, async () => {
+        while (left-- > 0) {
+          await using conn = await connect({ port, ...RAW });
+          await conn.send("hello");
+          await conn.closeWrite();
+          assertEquals((await receiveBytes(conn)).length, 64);
+        }
+      }));
+    };
+    const settledMemory = async () => {
+      await until(() => descriptorsOf(sink.pid) < 40 && descriptorsOf(proxy.pid) < 60);
+      proxy.kill("SIGUSR2");
+      const done = `"leases":${leases},"busy":0,"closing":0}`;
+      const [, bytes] = await proxy.printed(new RegExp(`memory \\d+ \\{"bytes":(\\d+),${done}`));
+      return { bytes: Number(bytes), descriptors: descriptorsOf(proxy.pid) };
+    };
+    await many(300);
+    const before = await settledMemory();
+    const count = 1500 * effort; // PARLEY_FUZZ_RUNS=7 makes 10 500
+    await many(count);
+    const after = await settledMemory();
+    await until(() => descriptorsOf(proxy.pid) <= before.descriptors);
+    // The server's statistics remember the last 10 000 connections that ended: 2 kB each at most.
+    // Code and buffers settle in 4 MB.
+    const remembered = 2000 * Math.min(count, 10_000) + 4_000_000;
+    assert(
+      after.bytes - before.bytes < remembered,
+      `${after.bytes - before.bytes} bytes stay after ${count} connections`,
+    );
+    if (Deno.env.has("PARLEY_REPORT")) console.log(`${count} connections`, before, after);
+  },
+);
 
 Deno.test("splice holds as little after many megabytes to a slow receiver as after few", {
   ignore: Deno.build.os !== "linux",
@@ -379,7 +407,9 @@ Deno.test("splice holds as little after many megabytes to a slow receiver as aft
     await conn.flush();
     if (sent % 64 !== 63) continue;
     proxy.kill("SIGUSR2");
-    const [, bytes] = await proxy.printed(new RegExp(`memory ${held.length + 1} \\{"bytes":(\\d+)`));
+    const [, bytes] = await proxy.printed(
+      new RegExp(`memory ${held.length + 1} \\{"bytes":(\\d+)`),
+    );
     held.push(Number(bytes));
   }
   await conn.closeWrite();

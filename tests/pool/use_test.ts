@@ -19,7 +19,10 @@ function endingWhile(isEnding: () => boolean): Handler {
 Deno.test("use never returns null for an answer: an orderly end without one is a failure, and is done again elsewhere", async () => {
   await using good = await backendOf("good");
   await using leaving = await backendOf("leaving", endingWhile(() => true));
-  await using pool = poolOf([good, leaving], { balance: "round-robin", retryBudget: { minPerSecond: 1000 } });
+  await using pool = poolOf([good, leaving], {
+    balance: "round-robin",
+    retryBudget: { minPerSecond: 1000 },
+  });
   for (let i = 0; i < 20; i++) {
     const answer = await pool.use(async (conn) => {
       await conn.send(`${i}`);
@@ -48,7 +51,10 @@ Deno.test("use has receive, iteration and streams reject where an answer is miss
       return await read(conn);
     }));
     assertEquals(codeOf(error), "ERR_CLOSED");
-    assert(error.message.includes('"a" ended the connection in order before it answered'), error.message);
+    assert(
+      error.message.includes('"a" ended the connection in order before it answered'),
+      error.message,
+    );
   }
 });
 
@@ -147,7 +153,9 @@ Deno.test("use does not take a failed acquire for failed work: it is not tried a
     maxDialAttempts: 1,
   });
   let works = 0;
-  const error = await errorOf(pool.use(() => void works++, { retries: 5, isRetriable: () => true }));
+  const error = await errorOf(
+    pool.use(() => void works++, { retries: 5, isRetriable: () => true }),
+  );
   assertEquals([codeOf(error), works, statsOf(pool, "dead").dials], ["ERR_CONNECT_REFUSED", 0, 1]);
   assertEquals(pool.stats().retries, 0);
 
@@ -203,7 +211,9 @@ Deno.test("onError hears of functions that throw or return a promise, and the po
 Deno.test("use that was abandoned tells onError how it failed, and one that was not tells its caller only", async () => {
   await using backend = await backendOf("a");
   const told: [unknown, PoolErrorContext][] = [];
-  await using pool = poolOf([backend], { onError: (error, context) => void told.push([error, context]) });
+  await using pool = poolOf([backend], {
+    onError: (error, context) => void told.push([error, context]),
+  });
   const own = new Error("Of the work");
   void pool.use(() => Promise.reject(own));
   await until(() => told.length === 1);

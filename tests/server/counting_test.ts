@@ -88,7 +88,9 @@ Deno.test("Server counts an end that a handler passes on inside an error of its 
     }
   };
   const peer = (conn: Connection) => conn.send("x".repeat(5000));
-  assertEquals(await counted({ options: { maxMessageBytes: 1000 }, handler, peer }), ["framingErrors"]);
+  assertEquals(await counted({ options: { maxMessageBytes: 1000 }, handler, peer }), [
+    "framingErrors",
+  ]);
 });
 
 Deno.test("Server counts a peer that left while its handler worked for it as no error of the handler", async () => {
@@ -124,7 +126,9 @@ Deno.test("Server counts a message of its handler that is too large as an error 
     await conn.send("x".repeat(5000));
   };
   const options = { maxMessageBytes: 1000 };
-  assertEquals(await counted({ options, handler, peer: (conn) => conn.send("?") }), ["handlerErrors"]);
+  assertEquals(await counted({ options, handler, peer: (conn) => conn.send("?") }), [
+    "handlerErrors",
+  ]);
 });
 
 Deno.test("Server counts a peer that is reset in mid-message as lost, and once", async () => {

@@ -41,7 +41,9 @@ class Presser {
 
   /** Sends some messages, which may be on their way when the end comes. */
   ask(count: number): void {
-    for (let i = 0; i < count; i++) void this.#conn.send(`${this.#name}.${this.#next++}`).catch(() => {});
+    for (let i = 0; i < count; i++) {
+      void this.#conn.send(`${this.#name}.${this.#next++}`).catch(() => {});
+    }
   }
 
   /** Sends more than the server can do at once, to the kernel. */
@@ -51,7 +53,12 @@ class Presser {
   }
 }
 
-for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backend deno", "deno"]] as const) {
+for (
+  const [name, backend] of [["TCP", undefined], ["TLS", "auto"], [
+    "TLS, backend deno",
+    "deno",
+  ]] as const
+) {
   Deno.test({
     name:
       `Server over ${name} drains under ${CLIENTS} clients that send without pause: every answer is true, nothing is lost, ` +
@@ -64,7 +71,10 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
       const port = await server.port();
       const tls = backend === undefined ? undefined : { caCerts: [ca.cert], backend };
       const conns = await Promise.all(
-        Array.from({ length: CLIENTS }, () => connect({ ...lines, hostname: "localhost", port, tls })),
+        Array.from(
+          { length: CLIENTS },
+          () => connect({ ...lines, hostname: "localhost", port, tls }),
+        ),
       );
       const answered: string[] = [];
       const busy = Promise.withResolvers<void>();
@@ -83,7 +93,9 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
       const { code, stdout, stderr } = await server.finish();
       const tookMs = performance.now() - began;
       assertEquals([code, stderr], [0, ""]);
-      const { handled, late, errors, state } = JSON.parse(/^told (.+)$/m.exec(stdout)?.[1] ?? "{}") as {
+      const { handled, late, errors, state } = JSON.parse(
+        /^told (.+)$/m.exec(stdout)?.[1] ?? "{}",
+      ) as {
         handled: string[];
         late: number;
         errors: string[];
@@ -104,7 +116,11 @@ for (const [name, backend] of [["TCP", undefined], ["TLS", "auto"], ["TLS, backe
         new Set(handled).difference(new Set(answered)),
         new Set(answered).difference(new Set(handled)),
       ];
-      assertEquals([[...owed], [...lied]], [[], []], "handled and not answered, answered and not handled");
+      assertEquals(
+        [[...owed], [...lied]],
+        [[], []],
+        "handled and not answered, answered and not handled",
+      );
       assert(answered.length > owedFrom, "nothing was owed when it drained");
     },
   });

@@ -27,7 +27,11 @@ async function gated(options: Parameters<typeof started>[0] = {}) {
 }
 
 /** Sends words and waits until the server has read them all. */
-async function sendAll(test: TestServer, conn: Connection, words: readonly string[]): Promise<void> {
+async function sendAll(
+  test: TestServer,
+  conn: Connection,
+  words: readonly string[],
+): Promise<void> {
   for (const word of words) await conn.send(word);
   await conn.flush();
   const bytes = words.reduce((sum, word) => sum + word.length + 1, 0);
@@ -44,7 +48,9 @@ Deno.test("Server.shutdown() lets handlers finish with what was received, and an
   await sendAll(test, conn, ["one", "two", "three"]);
   const shutdown = test.server.shutdown();
   assertEquals(test.server.state, "draining");
-  assertEquals([...test.server.connections.values()].map(({ status: state }) => state), ["draining"]);
+  assertEquals([...test.server.connections.values()].map(({ status: state }) => state), [
+    "draining",
+  ]);
   assert(!(await isSettled(shutdown)));
   release();
   assertEquals((await receiveAll(conn)).map(text), ["re one", "re two", "re three"]);
@@ -61,7 +67,9 @@ Deno.test("Server.shutdown() waits for the rest of a message that has begun, and
   await writeAll(socket, utf8("one\nha"));
   await until(
     "the message has begun",
-    () => test.server.stats().overall.messagesIn === 1 && test.server.stats().connections[0]!.heldBytes === 2,
+    () =>
+      test.server.stats().overall.messagesIn === 1 &&
+      test.server.stats().connections[0]!.heldBytes === 2,
   );
   const shutdown = test.server.shutdown();
   assert(!(await isSettled(shutdown)));
@@ -79,7 +87,10 @@ Deno.test("Server.shutdown() waits for the rest of a message that has begun, and
 
 Deno.test("Server.shutdown() answers what lies in the kernel when it begins, for every kind of transport", async () => {
   const { ca, server: identity } = await testCerts();
-  const setups = [{}, ...(["node", "deno"] as const).map((backend) => ({ tls: { ...identity, backend } }))];
+  const setups = [
+    {},
+    ...(["node", "deno"] as const).map((backend) => ({ tls: { ...identity, backend } })),
+  ];
   for (const setup of setups) {
     await using test = await started(setup);
     const tls = "tls" in setup ? { caCerts: [ca.cert] } : undefined;
@@ -146,7 +157,10 @@ Deno.test("Server.shutdown() ends idle connections at once", async () => {
   await test.server.shutdown();
   await Promise.all(closing);
   assert(performance.now() - began < AT_ONCE_MS);
-  assertEquals(test.server.closedConnections().map(({ errorCode }) => errorCode), Array(20).fill(null));
+  assertEquals(
+    test.server.closedConnections().map(({ errorCode }) => errorCode),
+    Array(20).fill(null),
+  );
 });
 
 Deno.test("Server.shutdown() aborts conn.draining, and a handler can say goodbye", async () => {

@@ -163,5 +163,8 @@ Deno.test("onError is told when what a handler sent could not be written", async
   using _deaf = await Deno.connect({ port: test.server.addr.port });
   await sent.promise;
   await until("onError is told", () => test.complaints.length > 0);
-  assert(["close ERR_WRITE_TIMEOUT", "close ERR_SLOW_CONSUMER"].includes(test.codes[0]!), test.codes[0]);
+  assert(
+    ["close ERR_WRITE_TIMEOUT", "close ERR_SLOW_CONSUMER"].includes(test.codes[0]!),
+    test.codes[0],
+  );
 });

@@ -12,10 +12,13 @@ Deno.test("serve() calls its hooks in order for each connection", async () => {
       order.push(`data ${remoteAddr.transport}`);
       return { name: "made" };
     },
-    onConnect: (conn) => order.push(`connect ${conn.data.name} ${test.server.connections.has(conn.id)}`),
+    onConnect: (conn) =>
+      order.push(`connect ${conn.data.name} ${test.server.connections.has(conn.id)}`),
     onDisconnect: (conn, { error, unsentBytes }) =>
       order.push(
-        `disconnect ${conn.data.name} ${error} ${unsentBytes} ${test.server.connections.has(conn.id)}`,
+        `disconnect ${conn.data.name} ${error} ${unsentBytes} ${
+          test.server.connections.has(conn.id)
+        }`,
       ),
   }, async (conn) => {
     order.push(`handler ${conn.data.name}`);
@@ -128,8 +131,13 @@ Deno.test("Hooks that reject, a logger and onError included, are reported, and e
       await conn.close();
       await test.server.shutdown();
       if (onError !== "keep") continue;
-      const told = new Set(test.complaints.map(({ error, phase }) => `${phase} ${(error as Error).message}`));
-      assertEquals(told, new Set([...names.map((name) => `hook ${name}`), "handler the handler's own"]));
+      const told = new Set(
+        test.complaints.map(({ error, phase }) => `${phase} ${(error as Error).message}`),
+      );
+      assertEquals(
+        told,
+        new Set([...names.map((name) => `hook ${name}`), "handler the handler's own"]),
+      );
     }
     // Rejections that nothing hears of are announced in the next turn of the event loop.
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -146,7 +154,12 @@ Deno.test("Hooks and handlers that throw what has no text are reported, and end 
     }]
   ) {
     const logged: string[] = [];
-    const logger: Logger = { ...console, debug() {}, info() {}, error: (message) => logged.push(message) };
+    const logger: Logger = {
+      ...console,
+      debug() {},
+      info() {},
+      error: (message) => logged.push(message),
+    };
     await using test = await started({
       ...Object.fromEntries(["onListen", "onStateChange", "onConnect"].map((name) => [name, fail])),
       logger,
@@ -162,7 +175,9 @@ Deno.test("Hooks and handlers that throw what has no text are reported, and end 
     assertEquals(
       new Set(logged),
       new Set(
-        ["hook", "handler"].map((phase) => `Server error in phase "${phase}": what was thrown has no text`),
+        ["hook", "handler"].map((phase) =>
+          `Server error in phase "${phase}": what was thrown has no text`
+        ),
       ),
     );
   }
@@ -267,7 +282,9 @@ Deno.test("Server logs little of what peers bring about: ten warnings in ten sec
   assertEquals(lines.shift(), "info Listening");
   assertEquals(lines.length, 10);
   assert(
-    lines.every((line) => /^warn A connection ended early: FramingError: .* 127\.0\.0\.1:\d+$/.test(line)),
+    lines.every((line) =>
+      /^warn A connection ended early: FramingError: .* 127\.0\.0\.1:\d+$/.test(line)
+    ),
     lines[0],
   );
 });
@@ -278,7 +295,9 @@ Deno.test("Server calls onError ten times a second for what strangers bring abou
     await conn.receive().catch(() => {});
   });
   const began = performance.now();
-  const conns = await Promise.all(Array.from({ length: 60 }, () => test.connect({ maxMessageBytes: 100 })));
+  const conns = await Promise.all(
+    Array.from({ length: 60 }, () => test.connect({ maxMessageBytes: 100 })),
+  );
   await Promise.all(conns.map(async (conn) => {
     await conn.send("far more than eight bytes");
     await conn.receive().catch(() => {});

@@ -36,7 +36,10 @@ Deno.test("Server.shutdown() with drainDelayMs lets newcomers in and answers as 
 
 Deno.test("Server.shutdown() with drainDelayMs drains once the delay is over", async () => {
   const states: ServerState[] = [];
-  await using test = await started({ drainDelayMs: 60, onStateChange: (state) => states.push(state) });
+  await using test = await started({
+    drainDelayMs: 60,
+    onStateChange: (state) => states.push(state),
+  });
   const conn = await test.connect();
   assertEquals(await ask(conn, "one"), "one");
   const began = performance.now();

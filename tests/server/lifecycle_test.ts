@@ -125,7 +125,10 @@ Deno.test("Server.finished of one that cannot listen shows where it was made, an
 Deno.test("Server.ready rejects with the reason of a signal that is already aborted, and nothing listens", async () => {
   const reason = new Error("not today");
   const told: unknown[] = [];
-  const server = serve({ signal: AbortSignal.abort(reason), onError: (error) => told.push(error) }, echo);
+  const server = serve(
+    { signal: AbortSignal.abort(reason), onError: (error) => told.push(error) },
+    echo,
+  );
   assertStrictEquals(await errorOf(server.ready), reason);
   await server.finished;
   assertEquals(server.state, "stopped");
@@ -168,7 +171,10 @@ Deno.test("Server drains when its signal aborts, and keeps no listener on the si
   // One that ended by itself does not react to its signal any more.
   const other = new AbortController();
   const told: unknown[] = [];
-  const second = serve({ ...lines, signal: other.signal, onError: (error) => told.push(error) }, echo);
+  const second = serve(
+    { ...lines, signal: other.signal, onError: (error) => told.push(error) },
+    echo,
+  );
   await second.ready;
   await second.shutdown();
   other.abort();

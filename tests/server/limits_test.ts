@@ -16,13 +16,19 @@ Deno.test("maxConnections: as many are served, one more is refused, and a place 
   assert(end === null || end === "ERR_RESET");
   await refused.close().catch(() => {});
   const { overall, refusedBy } = test.server.stats();
-  assertEquals([overall.connectionsRefused, refusedBy.too_many_connections, overall.connectionsOpened], [
+  assertEquals([
+    overall.connectionsRefused,
+    refusedBy.too_many_connections,
+    overall.connectionsOpened,
+  ], [
     1,
     1,
     3,
   ]);
   assertEquals(test.codes, ["refused ERR_TOO_MANY_CONNECTIONS"]);
-  assert(/server is full.*"maxConnections" allows, 3: raise it/.test(String(test.complaints[0]!.error)));
+  assert(
+    /server is full.*"maxConnections" allows, 3: raise it/.test(String(test.complaints[0]!.error)),
+  );
   await conns[0]!.close();
   await until("two connections are open", () => test.server.connections.size === 2);
   await using next = await test.connect();
@@ -42,7 +48,10 @@ Deno.test("maxConnectionsPerSource holds for loopback as well", async () => {
 });
 
 Deno.test("connectionsPerSecondPerSource refuses who connects too often", async () => {
-  await using test = await started({ connectionsPerSecondPerSource: 0.001, connectionBurstPerSource: 2 });
+  await using test = await started({
+    connectionsPerSecondPerSource: 0.001,
+    connectionBurstPerSource: 2,
+  });
   const ends: unknown[] = [];
   for (let i = 0; i < 3; i++) {
     const conn = await test.connect();

@@ -85,7 +85,10 @@ for (const backend of ["auto", "node", "deno"] as const) {
       const untrusting = await sClient(test, "one\n");
       assertEquals([untrusting.code !== 0, untrusting.heard], [true, ""]);
       assertEquals(test.server.stats().overall.connectionsOpened, 3);
-      await until("both failures are counted", () => test.server.stats().overall.handshakeFailures === 2);
+      await until(
+        "both failures are counted",
+        () => test.server.stats().overall.handshakeFailures === 2,
+      );
     },
   });
 }
@@ -107,7 +110,11 @@ Deno.test({
         days: 2,
         now: new Date(Date.now() + 86_400_000),
       }),
-      createCertificate({ ca: await createCa({ name: "Stranger" }), client: true, name: "stranger" }),
+      createCertificate({
+        ca: await createCa({ name: "Stranger" }),
+        client: true,
+        name: "stranger",
+      }),
       createCertificate({ ca: oldCa, hosts: ["localhost"] }),
       createCertificate({ ca: oldCa, client: true, name: "agent-8" }),
     ]);
@@ -148,7 +155,11 @@ Deno.test({
       assertEquals([good!.code, good!.heard], [0, "re one\nre bye\n"], good!.said);
       assertEquals([other!.code, other!.heard], [0, "re one\nre bye\n"], other!.said);
       for (const [i, { code, heard, said }] of bad.entries()) {
-        assertEquals([code !== 0, heard], [true, ""], `${version} ${refused[i] || "missing"}: ${said}`);
+        assertEquals(
+          [code !== 0, heard],
+          [true, ""],
+          `${version} ${refused[i] || "missing"}: ${said}`,
+        );
       }
       await until(
         "every refusal is counted",
@@ -195,7 +206,10 @@ Deno.test({
     using socket = await Deno.connect({ port });
     await socket.write(new Uint8Array([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
     socket.close();
-    await until("the handshake has failed", () => test.server.stats().overall.handshakeFailures === 1);
+    await until(
+      "the handshake has failed",
+      () => test.server.stats().overall.handshakeFailures === 1,
+    );
     const { heard, said } = await sClient(test, "bye\n", "-CAfile", `${folder.path}/ca.pem`);
     assertEquals(heard, "re bye\n", said);
   },

@@ -26,7 +26,11 @@ const BAD: readonly (readonly [Loose, typeof TypeError | typeof RangeError, stri
   [{ highWaterBytes: 0 }, RangeError, /"highWaterBytes" must be 1 to/],
   [{ highWaterBytes: 2000, maxQueuedBytes: 1999 }, RangeError, /"maxQueuedBytes" must be 2000 to/],
   [{ readAheadBytes: 1023 }, RangeError, /"readAheadBytes" must be 1024 to/],
-  [{ writeTimeoutMs: 0 }, RangeError, /"writeTimeoutMs" must be 1 to 2147483647, current value is 0/],
+  [
+    { writeTimeoutMs: 0 },
+    RangeError,
+    /"writeTimeoutMs" must be 1 to 2147483647, current value is 0/,
+  ],
   [
     { messageTimeoutMs: -1 },
     RangeError,
@@ -37,7 +41,11 @@ const BAD: readonly (readonly [Loose, typeof TypeError | typeof RangeError, stri
   [{ closeTimeoutMs: 0 }, RangeError, /"closeTimeoutMs"/],
   [{ handshakeTimeoutMs: 0 }, RangeError, /"handshakeTimeoutMs" must be 1 to/],
   [{ drainTimeoutMs: -5 }, RangeError, /"drainTimeoutMs"/],
-  [{ framing: {} }, TypeError, /"framing" must be a Framing such as lengthPrefixed\(\), got object/],
+  [
+    { framing: {} },
+    TypeError,
+    /"framing" must be a Framing such as lengthPrefixed\(\), got object/,
+  ],
   [{ framing: "lines" }, TypeError, /"framing" must be a Framing/],
   [{ framing: lengthPrefixed({ bytes: 1 }), maxMessageBytes: 0 }, RangeError, /"maxMessageBytes"/],
   [{ port: 65536 }, RangeError, `Cannot listen: "port" must be 0 to 65535, current value is 65536`],
@@ -54,8 +62,16 @@ const BAD: readonly (readonly [Loose, typeof TypeError | typeof RangeError, stri
   [{ path: "/tmp/a.sock", hostname: "::1" }, TypeError, /"path" excludes/],
   [{ path: "/tmp/a.sock", reusePort: true }, TypeError, /"path" excludes/],
   [{ path: "/tmp/a.sock", mode: 0o1777 }, RangeError, /"mode" must be 0 to 511/],
-  [{ mode: 0o600 }, TypeError, `Cannot listen: "mode" needs a "path": a TCP port has no permissions`],
-  [{ reusePort: 1 }, TypeError, `Cannot listen: "reusePort" must be true or false, current value is 1`],
+  [
+    { mode: 0o600 },
+    TypeError,
+    `Cannot listen: "mode" needs a "path": a TCP port has no permissions`,
+  ],
+  [
+    { reusePort: 1 },
+    TypeError,
+    `Cannot listen: "reusePort" must be true or false, current value is 1`,
+  ],
   [{ noDelay: "yes" }, TypeError, /"noDelay" must be true or false/],
   [{ keepAlive: null }, TypeError, /"keepAlive" must be true or false, current value is null/],
   [{ backlog: 0 }, RangeError, /"backlog"/],
@@ -104,10 +120,16 @@ const BAD: readonly (readonly [Loose, typeof TypeError | typeof RangeError, stri
   [{ tls: {} }, TypeError, /"cert"/],
   [{ tls: { cert: "a" } }, TypeError, /"key"/],
   [{ signal: {} }, TypeError, `Cannot listen: "signal" must be an AbortSignal, got object`],
-  [{ logger: {} }, TypeError, /"logger" must have the methods debug, info, warn and error: "debug" is none/],
+  [
+    { logger: {} },
+    TypeError,
+    /"logger" must have the methods debug, info, warn and error: "debug" is none/,
+  ],
   [{ logger: null }, TypeError, /"logger" must have/],
   [{ data: 1 }, TypeError, `Cannot listen: "data" must be a function, current value is 1`],
-  ...["onListen", "onStateChange", "onConnect", "onTraffic", "onDisconnect", "onError"].map((name) =>
+  ...["onListen", "onStateChange", "onConnect", "onTraffic", "onDisconnect", "onError"].map((
+    name,
+  ) =>
     [
       { [name]: "log" },
       TypeError,
@@ -161,7 +183,10 @@ Deno.test("serve() refuses TLS options that contradict each other before it read
     [{ ...identity, alpnProtocols: [""] }, /"alpnProtocols"/],
   ];
   for (const [tls, message] of bad) {
-    const error = assertThrows(() => serve({ tls } as unknown as ServeOptions, () => {}), TypeError);
+    const error = assertThrows(
+      () => serve({ tls } as unknown as ServeOptions, () => {}),
+      TypeError,
+    );
     assert(message.test(error.message), error.message);
   }
 });

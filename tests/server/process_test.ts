@@ -62,11 +62,15 @@ Deno.test("A program that awaits a server whose port is taken ends with one repo
     const lines = stderr.trim().split("\n");
     assertEquals([code, stderr.split(": the address is in use").length - 1], [1, 1], stderr);
     assert(
-      lines.length <= 10 && stderr.includes(`127.0.0.1:${port}`) && stderr.includes("taken_program.ts:"),
+      lines.length <= 10 && stderr.includes(`127.0.0.1:${port}`) &&
+        stderr.includes("taken_program.ts:"),
       stderr,
     );
   }
-  const { code, stderr } = await runProgram("tests/server/taken_program.ts", [`${port}`, "neither"]);
+  const { code, stderr } = await runProgram("tests/server/taken_program.ts", [
+    `${port}`,
+    "neither",
+  ]);
   taken.close();
   assertEquals([code, stderr.trim().split("\n").length], [0, 1], stderr);
   assert(stderr.includes(`127.0.0.1:${port}`), stderr);

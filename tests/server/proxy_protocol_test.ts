@@ -1,7 +1,13 @@
 // Tests of servers behind balancers: real addresses are reported and counted, and the balancer pays
 // for none of its clients.
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type Address, connectTransport, listenTransport, serve, type ServeOptions } from "@parley/parley";
+import {
+  type Address,
+  connectTransport,
+  listenTransport,
+  serve,
+  type ServeOptions,
+} from "@parley/parley";
 import { join, mount } from "@parley/parley/wire";
 import { testCerts } from "../support/programs/certs.ts";
 import { HeaderRelay } from "../support/peers/header_relay.ts";
@@ -64,19 +70,29 @@ Deno.test("serve() with proxyProtocol treats who is not listed as ever: no heade
 });
 
 Deno.test("serve() refuses a listed source without a header, tells why, and holds it against no client", async () => {
-  await using test = await started({ ...BEHIND, penalties: { failureMs: 600_000, maxMs: 600_000 } });
+  await using test = await started({
+    ...BEHIND,
+    penalties: { failureMs: 600_000, maxMs: 600_000 },
+  });
   for (let time = 0; time < 20; time++) await refused(portOf(test), null, "GET / HTTP/1.1\r\n");
   assert(test.codes.length > 0);
   assertEquals(new Set(test.codes), new Set(["handshake ERR_PROXY_HEADER"]));
   // The balancer's own address is let in as well.
-  for (const source of ["192.0.2.7", "127.0.0.1"]) assertEquals(await isServed(portOf(test), source), true);
+  for (const source of ["192.0.2.7", "127.0.0.1"]) {
+    assertEquals(await isServed(portOf(test), source), true);
+  }
 });
 
 Deno.test("serve() takes a balancer's bare checks for no offence, many of them a second", async () => {
-  await using test = await started({ ...BEHIND, penalties: { failureMs: 600_000, maxMs: 600_000 } });
+  await using test = await started({
+    ...BEHIND,
+    penalties: { failureMs: 600_000, maxMs: 600_000 },
+  });
   for (let time = 0; time < 50; time++) (await Deno.connect({ port: portOf(test) })).close();
   // The balancer's own address is let in as well.
-  for (const source of ["192.0.2.7", "127.0.0.1"]) assertEquals(await isServed(portOf(test), source), true);
+  for (const source of ["192.0.2.7", "127.0.0.1"]) {
+    assertEquals(await isServed(portOf(test), source), true);
+  }
 });
 
 Deno.test("serve() ends a listed source that sends no header within the time for handshakes, and punishes no one", async () => {

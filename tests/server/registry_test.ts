@@ -99,7 +99,8 @@ Deno.test("Server.stats() counts what its clients count, overall and for the day
   }));
   await until("no connection is open", () => server.connections.size === 0);
   const stats = server.stats();
-  const { bytesIn, bytesOut, messagesIn, messagesOut, connectionsOpened, connectionsClosed } = stats.overall;
+  const { bytesIn, bytesOut, messagesIn, messagesOut, connectionsOpened, connectionsClosed } =
+    stats.overall;
   assertEquals({ bytesIn, bytesOut, messagesIn, messagesOut }, sums);
   assertEquals([messagesIn, connectionsOpened, connectionsClosed], [105, 5, 5]);
   // A test that runs over midnight sees its work on two days.
@@ -113,7 +114,10 @@ Deno.test("Server.stats() is a frozen snapshot that survives JSON", async () => 
   await using conn = await test.connect();
   await ask(conn, "one");
   const stats = test.server.stats();
-  assert(Object.isFrozen(stats) && Object.isFrozen(stats.overall) && Object.isFrozen(stats.connections[0]));
+  assert(
+    Object.isFrozen(stats) && Object.isFrozen(stats.overall) &&
+      Object.isFrozen(stats.connections[0]),
+  );
   assertEquals(JSON.parse(JSON.stringify(stats)), stats);
   assertEquals([stats.kind, stats.state, stats.connectionsNow, stats.pendingNow], [
     "server",
@@ -139,7 +143,10 @@ Deno.test("Server.stats() counts messages that the handler read after the connec
   const conn = await test.connect();
   for (const word of ["one", "two", "three"]) void conn.send(word);
   await conn.flush();
-  await until("the server has read ahead", () => (test.server.stats().connections[0]?.heldBytes ?? 0) > 0);
+  await until(
+    "the server has read ahead",
+    () => (test.server.stats().connections[0]?.heldBytes ?? 0) > 0,
+  );
   // The server's side ends it, but hands out what it has.
   for (const live of test.server.connections.values()) live.closeNow();
   await read.promise;
@@ -178,6 +185,8 @@ Deno.test("closedLog says how many connections that have ended are kept, and for
   await (await test.connect()).close();
   await until(
     "it is forgotten",
-    () => test.server.stats().overall.connectionsClosed === 1 && test.server.closedConnections().length === 0,
+    () =>
+      test.server.stats().overall.connectionsClosed === 1 &&
+      test.server.closedConnections().length === 0,
   );
 });

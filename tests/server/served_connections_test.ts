@@ -21,14 +21,22 @@ function servedOf(options: ServeOptions, handler: Handler) {
     reports.push(`${phase} ${(error as { code?: string }).code ?? (error as Error).message}`);
   }, resolved.logger);
   const tally = new ServerTally(sweeper, new RecentErrors());
-  return { reports, served: new ServedConnections(resolved, { handler, reporter, tally, sweeper }) };
+  return {
+    reports,
+    served: new ServedConnections(resolved, { handler, reporter, tally, sweeper }),
+  };
 }
 
 /** A pair of transports, and the near one as a connection that came. */
 function arrival() {
   const [near, far] = memoryPair();
   const { localAddr, remoteAddr } = near;
-  const incoming: Incoming = { localAddr, remoteAddr, open: () => Promise.resolve(near), refuse() {} };
+  const incoming: Incoming = {
+    localAddr,
+    remoteAddr,
+    open: () => Promise.resolve(near),
+    refuse() {},
+  };
   return { near, far, incoming };
 }
 

@@ -51,7 +51,9 @@ const FAULTS: readonly (readonly [
     {},
     (server) => {
       const target = server.addr as Deno.NetAddr;
-      return errorOf(connect({ hostname: "localhost", port: target.port, tls: { caCerts: [ca.cert] } }));
+      return errorOf(
+        connect({ hostname: "localhost", port: target.port, tls: { caCerts: [ca.cert] } }),
+      );
     },
     /^A connection ended early: FramingError: .*it is a TLS client, and this port does not speak TLS/,
   ],

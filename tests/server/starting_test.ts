@@ -9,22 +9,24 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles } from "../support/wait.ts";
 
 /** Ways to end a server. */
-const ENDS: readonly (readonly [name: string, end: (server: Server, controller: AbortController) => void])[] =
-  [
-    ["close()", (server) => server.abort()],
-    ["shutdown()", (server) => void server.shutdown()],
-    ["its signal", (_server, controller) => controller.abort(new Error("changed my mind"))],
-  ];
+const ENDS:
+  readonly (readonly [name: string, end: (server: Server, controller: AbortController) => void])[] =
+    [
+      ["close()", (server) => server.abort()],
+      ["shutdown()", (server) => void server.shutdown()],
+      ["its signal", (_server, controller) => controller.abort(new Error("changed my mind"))],
+    ];
 
 /** Where to listen. */
-const KINDS: readonly (readonly [name: string, options: (path: string) => Promise<ServeOptions>])[] = [
-  ["TCP", () => Promise.resolve({})],
-  ["a unix socket", (path) => Promise.resolve({ path })],
-  ["TLS", async () => {
-    const { cert, key } = (await testCerts()).server;
-    return { tls: { cert, key } };
-  }],
-];
+const KINDS:
+  readonly (readonly [name: string, options: (path: string) => Promise<ServeOptions>])[] = [
+    ["TCP", () => Promise.resolve({})],
+    ["a unix socket", (path) => Promise.resolve({ path })],
+    ["TLS", async () => {
+      const { cert, key } = (await testCerts()).server;
+      return { tls: { cert, key } };
+    }],
+  ];
 
 for (const [kind, options] of KINDS) {
   for (const [name, end] of ENDS) {
@@ -59,20 +61,32 @@ interface Beginner {
   end(): unknown;
 }
 
-const anyone = { insecureAnyone: true, logger: { debug() {}, info() {}, warn() {}, error() {} } } as const;
+const anyone = {
+  insecureAnyone: true,
+  logger: { debug() {}, info() {}, warn() {}, error() {} },
+} as const;
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 const beginners: readonly (readonly [name: string, make: () => Beginner])[] = [
   ["Server.abort()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.abort())],
-  ["Server.shutdown()", () => withEnd(serve({ logger: quiet }, echo), (server) => server.shutdown())],
-  ["TransportListener.shutdown()", () => withEnd(listenTransport(), (listener) => listener.shutdown())],
+  [
+    "Server.shutdown()",
+    () => withEnd(serve({ logger: quiet }, echo), (server) => server.shutdown()),
+  ],
+  [
+    "TransportListener.shutdown()",
+    () => withEnd(listenTransport(), (listener) => listener.shutdown()),
+  ],
   ["TransportListener.abort()", () => withEnd(listenTransport(), (listener) => listener.abort())],
   ["MountedWire.shutdown", () => withEnd(mount(anyone), (wire) => wire.shutdown())],
   ["MountedWire.abort()", () => withEnd(mount(anyone), (wire) => wire.abort())],
 ];
 
-function withEnd<One extends Omit<Beginner, "end">>(one: One, end: (one: One) => unknown): Beginner {
+function withEnd<One extends Omit<Beginner, "end">>(
+  one: One,
+  end: (one: One) => unknown,
+): Beginner {
   return {
     get state() {
       return one.state;

@@ -131,7 +131,9 @@ Deno.test("TransportListener hands connections to those who wait, the longest fi
 
 Deno.test("TransportListener lets no more than maxWaiting wait, the rest with the kernel, and loses none", async () => {
   await using listener = await started({ maxWaiting: 2 });
-  const near = await Promise.all(Array.from({ length: 8 }, () => connectTransport(target(listener))));
+  const near = await Promise.all(
+    Array.from({ length: 8 }, () => connectTransport(target(listener))),
+  );
   await until("two wait", () => listener.waiting === 2);
   const far: Transport[] = [];
   while (far.length < near.length) {
@@ -212,7 +214,9 @@ Deno.test("TransportListener that cannot listen tells ready, finished and who wa
   const accepting = errorOf(listener.accept());
   const error = await assertRejects(() => listener.ready, AddressError);
   assertEquals(error.code, "ERR_ADDRESS_IN_USE");
-  for (const one of [listener.finished, listener.accept()]) assertStrictEquals(await errorOf(one), error);
+  for (const one of [listener.finished, listener.accept()]) {
+    assertStrictEquals(await errorOf(one), error);
+  }
   assertStrictEquals(await accepting, error);
   assertEquals(told, []);
   await listener.shutdown();
@@ -253,25 +257,28 @@ for (const secure of [false, true]) {
   }
 }
 
-const WRONG:
-  readonly (readonly [options: unknown, kind: typeof TypeError | typeof RangeError, names: string])[] = [
-    [null, TypeError, `"options"`],
-    [{ port: 65536 }, RangeError, `"port"`],
-    [{ hostname: "" }, TypeError, `"hostname"`],
-    [{ path: "" }, TypeError, `"path"`],
-    [{ path: "/run/s", port: 1 }, TypeError, `"path" excludes`],
-    [{ mode: 0o600 }, TypeError, `"mode"`],
-    [{ tls: "yes" }, TypeError, `"tls"`],
-    [{ signal: {} }, TypeError, `"signal"`],
-    [{ onError: 1 }, TypeError, `"onError"`],
-    [{ handshakeTimeoutMs: -1 }, RangeError, `"handshakeTimeoutMs"`],
-    [{ maxPending: 0 }, RangeError, `"maxPending"`],
-    [{ maxPendingPerSource: 65537 }, RangeError, `"maxPendingPerSource"`],
-    [{ maxWaiting: 0 }, RangeError, `"maxWaiting"`],
-    [{ maxWaiting: 1.5 }, RangeError, `"maxWaiting"`],
-    [{ noDelay: 1 }, TypeError, `"noDelay"`],
-    [{ penalties: { maxMs: -1 } }, RangeError, `"maxMs"`],
-  ];
+const WRONG: readonly (readonly [
+  options: unknown,
+  kind: typeof TypeError | typeof RangeError,
+  names: string,
+])[] = [
+  [null, TypeError, `"options"`],
+  [{ port: 65536 }, RangeError, `"port"`],
+  [{ hostname: "" }, TypeError, `"hostname"`],
+  [{ path: "" }, TypeError, `"path"`],
+  [{ path: "/run/s", port: 1 }, TypeError, `"path" excludes`],
+  [{ mode: 0o600 }, TypeError, `"mode"`],
+  [{ tls: "yes" }, TypeError, `"tls"`],
+  [{ signal: {} }, TypeError, `"signal"`],
+  [{ onError: 1 }, TypeError, `"onError"`],
+  [{ handshakeTimeoutMs: -1 }, RangeError, `"handshakeTimeoutMs"`],
+  [{ maxPending: 0 }, RangeError, `"maxPending"`],
+  [{ maxPendingPerSource: 65537 }, RangeError, `"maxPendingPerSource"`],
+  [{ maxWaiting: 0 }, RangeError, `"maxWaiting"`],
+  [{ maxWaiting: 1.5 }, RangeError, `"maxWaiting"`],
+  [{ noDelay: 1 }, TypeError, `"noDelay"`],
+  [{ penalties: { maxMs: -1 } }, RangeError, `"maxMs"`],
+];
 
 for (const [options, Kind, names] of WRONG) {
   Deno.test(`listenTransport() refuses ${JSON.stringify(options)} before it listens`, () => {
@@ -282,7 +289,11 @@ for (const [options, Kind, names] of WRONG) {
 Deno.test("connectTransport() refuses wrong options before it dials, and gives up in time", async () => {
   await assertRejects(() => connectTransport({}), TypeError, `neither "port" nor "path"`);
   await assertRejects(() => connectTransport({ port: 0 }), RangeError, `"port"`);
-  await assertRejects(() => connectTransport({ port: 1, path: "/run/s" }), TypeError, `"path" excludes`);
+  await assertRejects(
+    () => connectTransport({ port: 1, path: "/run/s" }),
+    TypeError,
+    `"path" excludes`,
+  );
   const reason = new Error("changed my mind");
   const aborted = connectTransport({ port: 1, signal: AbortSignal.abort(reason) });
   assertStrictEquals(await errorOf(aborted), reason);

@@ -5,14 +5,17 @@ import { ask, echo, lines, started } from "../support/peers/servers.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
 
 const ignore = Deno.build.os === "windows";
-const name = (sentence: string) => ignore ? `${sentence} (ignored: no unix sockets here)` : sentence;
+const name = (sentence: string) =>
+  ignore ? `${sentence} (ignored: no unix sockets here)` : sentence;
 
 async function modeOf(path: string): Promise<number> {
   return ((await Deno.lstat(path)).mode ?? 0) & 0o777;
 }
 
 Deno.test({
-  name: name("serve({ path }) listens on a unix socket that only its user can reach, and removes it"),
+  name: name(
+    "serve({ path }) listens on a unix socket that only its user can reach, and removes it",
+  ),
   ignore,
   async fn() {
     await using folder = new TempDir();
@@ -44,7 +47,9 @@ Deno.test({
 });
 
 Deno.test({
-  name: name("Server.ready rejects for a path in use, too long, a file of another kind, and no folder"),
+  name: name(
+    "Server.ready rejects for a path in use, too long, a file of another kind, and no folder",
+  ),
   ignore,
   async fn() {
     await using folder = new TempDir();

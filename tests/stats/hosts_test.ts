@@ -6,7 +6,13 @@ Deno.test("HostCheck knows its own names and no others, whatever is made of them
   const check = new HostCheck("stats.example", ["Other.example:9100", "[fd00::1]"]);
   const at = "192.0.2.7";
   for (
-    const host of ["stats.example", "STATS.example:1", "other.example:9100", "192.0.2.7:80", "[FD00::1]:8"]
+    const host of [
+      "stats.example",
+      "STATS.example:1",
+      "other.example:9100",
+      "192.0.2.7:80",
+      "[FD00::1]:8",
+    ]
   ) {
     assert(check.allows(host, at), host);
   }

@@ -33,7 +33,11 @@ class Attacker {
   async #listen(): Promise<void> {
     const buffer = new Uint8Array(4096);
     try {
-      for (let count = await this.#conn.read(buffer); count !== null; count = await this.#conn.read(buffer)) {
+      for (
+        let count = await this.#conn.read(buffer);
+        count !== null;
+        count = await this.#conn.read(buffer)
+      ) {
         this.heard += new TextDecoder().decode(buffer.subarray(0, count));
       }
     } catch {
@@ -130,14 +134,18 @@ Deno.test({
       flooded = await measure(conn);
       await until("each kind was answered", () => flood.answers.size >= 4, 20_000);
       const statuses = [...flood.answers.keys()];
-      for (const status of ["405", "421", "200", "400"]) assert(statuses.includes(status), `${statuses}`);
+      for (const status of ["405", "421", "200", "400"]) {
+        assert(statuses.includes(status), `${statuses}`);
+      }
     }
     if (Deno.env.get("PARLEY_REPORT") === "1") console.log({ quiet, crowded, flooded });
     for (const { p50, p99 } of [crowded, flooded]) {
       assert(p50 < 20 + 10 * quiet.p50, `median ${p50} ms, ${quiet.p50} ms before`);
       assert(p99 < 150 + 10 * quiet.p99, `99 %: ${p99} ms, ${quiet.p99} ms before`);
     }
-    const good = await fetch(`http://127.0.0.1:${pagePort}/healthz`, { headers: { connection: "close" } });
+    const good = await fetch(`http://127.0.0.1:${pagePort}/healthz`, {
+      headers: { connection: "close" },
+    });
     assertEquals(await good.text(), "ok\n");
     // Deno opens a pair of sockets for itself with the first request.
     await until("the descriptors are back", () => descriptorsOf(program.pid) <= before + 2, 20_000);

@@ -2,7 +2,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Connection, Server } from "@parley/parley";
 import { serveStats, type StatsPage, type WireStats } from "@parley/parley/stats";
-import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/programs/browser.ts";
+import {
+  Browser,
+  type BrowserPage,
+  DESKTOP,
+  noBrowser,
+  PHONE,
+} from "../support/programs/browser.ts";
 import { ask, echo, started } from "../support/peers/servers.ts";
 import { echoStream, hubbed } from "../support/peers/wires.ts";
 
@@ -13,7 +19,9 @@ class Load implements AsyncDisposable {
 
   constructor(conns: readonly Connection[]) {
     this.#running = conns.map(async (conn) => {
-      while (!this.#stopped && conn.status === "open") await ask(conn, "x".repeat(200)).catch(() => {});
+      while (!this.#stopped && conn.status === "open") {
+        await ask(conn, "x".repeat(200)).catch(() => {});
+      }
     });
   }
 
@@ -30,7 +38,9 @@ const PEER = `<script>hacked=1</script>"><img/src=x/onerror=hacked=1>`;
 /** A tile's number, as the page shows it. */
 const tile = (source: number, name: string) =>
   `[...document.querySelectorAll("#source-${source} .tiles div")]` +
-  `.find((tile) => tile.firstChild.textContent === ${JSON.stringify(name)})?.lastChild.textContent ?? ""`;
+  `.find((tile) => tile.firstChild.textContent === ${
+    JSON.stringify(name)
+  })?.lastChild.textContent ?? ""`;
 
 /**
  * What the canvas of a plot shows: how many of its points have a colour of the style sheet, and at
@@ -115,7 +125,9 @@ async function checkLive(view: BrowserPage, page: StatsPage): Promise<void> {
   );
   const before = await view.evaluate<Drawn>(drawn(0, "Throughput", "in"));
   await view.until(
-    `document.querySelector('#source-0 .days td:nth-child(3)').textContent !== ${JSON.stringify(first)}`,
+    `document.querySelector('#source-0 .days td:nth-child(3)').textContent !== ${
+      JSON.stringify(first)
+    }`,
   );
   await view.until(`${drawn(0, "Throughput", "in")}.shape !== ${JSON.stringify(before.shape)}`);
   for (const plot of ["Throughput", "Messages"]) {
@@ -124,7 +136,10 @@ async function checkLive(view: BrowserPage, page: StatsPage): Promise<void> {
   }
   const { heights } = await view.evaluate<Drawn>(drawn(0, "Throughput", "in"));
   assert(heights > 1, "The line of the throughput is flat");
-  assertEquals(await view.evaluate("document.querySelectorAll('#source-0 .links tbody tr').length"), 3);
+  assertEquals(
+    await view.evaluate("document.querySelectorAll('#source-0 .links tbody tr').length"),
+    3,
+  );
   assertMatch(await view.evaluate<string>(tile(0, "Connections")), /^3$/);
   const { sources } = await (await fetch(`${page.url}stats.json`)).json();
   const shownAddress = await view.evaluate<string>(
@@ -135,7 +150,10 @@ async function checkLive(view: BrowserPage, page: StatsPage): Promise<void> {
 
 async function checkHarmless(view: BrowserPage): Promise<void> {
   assertEquals(await view.evaluate("typeof hacked"), "undefined");
-  assertEquals(await view.evaluate("document.querySelectorAll('main img, main script, h1 b').length"), 0);
+  assertEquals(
+    await view.evaluate("document.querySelectorAll('main img, main script, h1 b').length"),
+    0,
+  );
   assertEquals(await view.evaluate("document.getElementById('title').textContent"), TITLE);
   const name = await view.evaluate<string>("document.querySelector('#source-1 h2').textContent");
   assertEquals(name, `<img src=x onerror="hacked=1">\\u{1b}[31m"'\\u{202e}\\u{7}`);
@@ -147,11 +165,18 @@ async function checkHarmless(view: BrowserPage): Promise<void> {
 
 async function checkAccessible(view: BrowserPage): Promise<void> {
   const nodes = await view.accessible();
-  const named = (role: string) => nodes.filter((node) => node.role === role).map(({ name }) => name);
+  const named = (role: string) =>
+    nodes.filter((node) => node.role === role).map(({ name }) => name);
   assertEquals(nodes[0]?.role, "RootWebArea");
   assertMatch(nodes[0]!.name, /statistics$/);
   for (
-    const [role, count] of Object.entries({ banner: 1, main: 1, contentinfo: 1, navigation: 1, radio: 4 })
+    const [role, count] of Object.entries({
+      banner: 1,
+      main: 1,
+      contentinfo: 1,
+      navigation: 1,
+      radio: 4,
+    })
   ) {
     assertEquals(named(role).length, count, role);
   }
@@ -167,7 +192,9 @@ async function checkAccessible(view: BrowserPage): Promise<void> {
   assert(named("columnheader").includes("Received") && named("rowheader").length >= 5);
   const images = named("image");
   assert(
-    images.some((name) => /^Throughput over the last 5 minutes: in [\d.]+ k?B\/s, at most/.test(name)),
+    images.some((name) =>
+      /^Throughput over the last 5 minutes: in [\d.]+ k?B\/s, at most/.test(name)
+    ),
     `${images}`,
   );
   for (const role of ["image", "link", "region", "table", "columnheader"]) {
@@ -241,7 +268,8 @@ async function checkSilence(view: BrowserPage): Promise<void> {
 }
 
 Deno.test({
-  name: "the statistics page is live, draws, is accessible, stays at home and runs nothing of a peer's" +
+  name:
+    "the statistics page is live, draws, is accessible, stays at home and runs nothing of a peer's" +
     noBrowser,
   ignore: noBrowser !== "",
   async fn() {

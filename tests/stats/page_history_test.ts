@@ -37,7 +37,11 @@ Deno.test("SourceTrack keeps an hour and a day, with the peaks of each step and 
   const source = {
     stats(): ServerStats {
       const stats = test.server.stats();
-      return { ...stats, overall: { ...stats.overall, bytesIn }, requests: requests.stats() } as ServerStats;
+      return {
+        ...stats,
+        overall: { ...stats.overall, bytesIn },
+        requests: requests.stats(),
+      } as ServerStats;
     },
   };
   const track = new SourceTrack("orders", source);
@@ -59,7 +63,10 @@ Deno.test("SourceTrack keeps an hour and a day, with the peaks of each step and 
   assert(day[0]![column("requestP99Ms")]! > 500);
   const { history, requestP95Ms } = track.report({ maxLinks: 1, maxDays: 1, maxSamples: 5 });
   assertEquals(history.length, 5);
-  assert(requestP95Ms !== null && requestP95Ms <= 2.5 && history[0]!.requestP50Ms! <= 2.5, `${requestP95Ms}`);
+  assert(
+    requestP95Ms !== null && requestP95Ms <= 2.5 && history[0]!.requestP50Ms! <= 2.5,
+    `${requestP95Ms}`,
+  );
 });
 
 Deno.test("serveStats() sends the last hour and day as rows of numbers, and the whole script of its plots", async () => {
@@ -78,7 +85,10 @@ Deno.test("serveStats() sends the last hour and day as rows of numbers, and the 
 
 Deno.test("UPLOT_SCRIPT is a release of uPlot unchanged, after its licence, and asks for nothing from elsewhere", async () => {
   const [licence, script] = UPLOT_SCRIPT.split("*/\n/*! ");
-  assert(licence!.includes("The MIT License (MIT)") && licence!.includes("Copyright (c) 2022 Leon Sorokin"));
+  assert(
+    licence!.includes("The MIT License (MIT)") &&
+      licence!.includes("Copyright (c) 2022 Leon Sorokin"),
+  );
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`/*! ${script}`));
   assertEquals(
     new Uint8Array(hash).toHex(),
@@ -105,11 +115,24 @@ Deno.test("detailsOf() lists what a snapshot knows, the most bytes first, and bo
   const names = Array.from({ length: 20 }, (_, index) => `name-${index}`);
   const rich = {
     ...bare,
-    calls: names.map((name) => ({ from: "a", to: "b", name, openedAtMs: 0, bytesFrom: 0, bytesTo: 0 })),
+    calls: names.map((name) => ({
+      from: "a",
+      to: "b",
+      name,
+      openedAtMs: 0,
+      bytesFrom: 0,
+      bytesTo: 0,
+    })),
     trafficByName: names.map((name, index) => ({ name, streams: 1, bytesIn: index, bytesOut: 0 })),
     sessions: [{ identity: "idle", offers: [] }, { identity: "a", offers: names }],
   };
   const { calls, trafficByName, offers } = detailsOf(rich as never, 5);
-  assertEquals([calls.length, trafficByName.map(({ bytesIn }) => bytesIn)], [5, [19, 18, 17, 16, 15]]);
+  assertEquals([calls.length, trafficByName.map(({ bytesIn }) => bytesIn)], [5, [
+    19,
+    18,
+    17,
+    16,
+    15,
+  ]]);
   assertEquals(offers, [{ peer: "a", names: names.slice(0, 8), count: 20 }]);
 });

@@ -67,7 +67,11 @@ Deno.test("serveStats() understands a whole URL in the request line, whose host 
     [`ftp://${ours}/healthz`, ours, 404],
   ];
   for (const [url, host, status] of cases) {
-    assertEquals(await asked.status(`GET ${url} HTTP/1.1`, `Host: ${host}`), status, `${url} ${host}`);
+    assertEquals(
+      await asked.status(`GET ${url} HTTP/1.1`, `Host: ${host}`),
+      status,
+      `${url} ${host}`,
+    );
   }
 });
 
@@ -87,7 +91,9 @@ Deno.test("serveStats() answers probes that name no host, and reports to them ye
   assertEquals(await asked.status("GET /healthz HTTP/1.0"), 200);
   assertEquals(await asked.status("HEAD /healthz HTTP/1.0"), 200);
   assertEquals(await asked.status("GET /readyz HTTP/1.0"), 200);
-  for (const path of ["/", "/metrics", "/stats.json", "/events", "/page.js", "/nothing", "//healthz"]) {
+  for (
+    const path of ["/", "/metrics", "/stats.json", "/events", "/page.js", "/nothing", "//healthz"]
+  ) {
     assertEquals(await asked.status(`GET ${path} HTTP/1.0`), 421, path);
   }
   assertEquals(await asked.status("GET /healthz HTTP/1.0", "Host: evil.example"), 421);
@@ -98,7 +104,11 @@ Deno.test("serveStats() answers probes that name no host, and reports to them ye
   const answer = await asked.ask("GET /readyz HTTP/1.0");
   assertMatch(answer, /^HTTP\/1\.1 503 /);
   assert(answer.endsWith("\r\n\r\nnot ready\n"), answer);
-  assert((await asked.ask("GET /readyz HTTP/1.1", `Host: ${asked.ours}`)).includes('"orders" is stopped'));
+  assert(
+    (await asked.ask("GET /readyz HTTP/1.1", `Host: ${asked.ours}`)).includes(
+      '"orders" is stopped',
+    ),
+  );
 });
 
 Deno.test("serveStats() sends events with headers that keep proxies from holding them back", async () => {
@@ -175,7 +185,10 @@ Deno.test("targetOf() tells path and host apart in every form of a request line"
   assertEquals(targetOf("/a?b#c", ["Host", "h"]), { path: "/a", host: "h" });
   assertEquals(targetOf("*", ["Host", "h"]), { path: "*", host: "h" });
   assertEquals(targetOf("http://h:1/a?b", ["Host", "other"]), { path: "/a", host: "h:1" });
-  assertEquals(targetOf("/http://h/a", ["X", "Host", "host", "h"]), { path: "/http://h/a", host: "h" });
+  assertEquals(targetOf("/http://h/a", ["X", "Host", "host", "h"]), {
+    path: "/http://h/a",
+    host: "h",
+  });
   assertEquals(targetOf("/", ["X-Host", "a"]), { path: "/", host: null });
   assertEquals(targetOf("http://h/", ["Host", "a", "HOST", "b"]), null);
 });

@@ -3,7 +3,12 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { Client, serve } from "@parley/parley";
 import { listenIpc } from "@parley/parley/ipc";
 import { Pool } from "@parley/parley/pool";
-import { serveStats, type ServeStatsOptions, type StatsPage, type StatsReport } from "@parley/parley/stats";
+import {
+  serveStats,
+  type ServeStatsOptions,
+  type StatsPage,
+  type StatsReport,
+} from "@parley/parley/stats";
 import { Channel } from "../ipc/channels.ts";
 import { ask, codeOf, errorOf, started } from "../support/peers/servers.ts";
 import { Program } from "../support/programs/program.ts";
@@ -12,10 +17,11 @@ import { openDescriptors, settles, until } from "../support/wait.ts";
 import { hubbed } from "../support/peers/wires.ts";
 import { portOf, RawHttp } from "./raw_http.ts";
 
-const why = await new Deno.Command("promtool", { args: ["--version"], stdin: "null" }).output().then(
-  ({ success }) => success ? "" : " (ignored: promtool does not run)",
-  () => " (ignored: promtool is missing)",
-);
+const why = await new Deno.Command("promtool", { args: ["--version"], stdin: "null" }).output()
+  .then(
+    ({ success }) => success ? "" : " (ignored: promtool does not run)",
+    () => " (ignored: promtool is missing)",
+  );
 
 /** A page over one idle server, ready. */
 async function paged(options: ServeStatsOptions = {}) {
@@ -53,10 +59,16 @@ Deno.test("serveStats() tells in /stats.json and /metrics what clients counted",
   const sent = conns.reduce((sum, conn) => sum + conn.stats().bytesOut, 0);
   const [source] = (await report(page)).sources;
   assertEquals([source?.name, source?.kind, source?.state], ["orders", "server", "listening"]);
-  assertEquals([source?.overall["messagesIn"], source?.overall["bytesIn"], source?.linksNow], [100, sent, 5]);
+  assertEquals([source?.overall["messagesIn"], source?.overall["bytesIn"], source?.linksNow], [
+    100,
+    sent,
+    5,
+  ]);
   assertEquals(source?.links.map(({ bytesIn }) => bytesIn), Array(5).fill(sent / 5));
   assertEquals(source?.days.at(-1)?.counters["messagesIn"], 100);
-  const metrics = await get(page, "metrics", { headers: { accept: "application/openmetrics-text" } });
+  const metrics = await get(page, "metrics", {
+    headers: { accept: "application/openmetrics-text" },
+  });
   assertEquals(
     metrics.headers.get("content-type"),
     "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -98,7 +110,11 @@ Deno.test({
     await writer.write(new TextEncoder().encode(text));
     await writer.close();
     const { code, stdout, stderr } = await child.output();
-    assertEquals([code, new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)], [0, "", ""]);
+    assertEquals([code, new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)], [
+      0,
+      "",
+      "",
+    ]);
     const { sources: reports } = await report(page);
     assertEquals(reports.map(({ kind, ready }) => [kind, ready]), [
       ["server", true],

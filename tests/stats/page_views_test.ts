@@ -3,7 +3,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ServerStats, serveStats, type WireStats } from "@parley/parley/stats";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
-import { Browser, type BrowserPage, DESKTOP, noBrowser, PHONE } from "../support/programs/browser.ts";
+import {
+  Browser,
+  type BrowserPage,
+  DESKTOP,
+  noBrowser,
+  PHONE,
+} from "../support/programs/browser.ts";
 import { started } from "../support/peers/servers.ts";
 import { hubbed } from "../support/peers/wires.ts";
 
@@ -18,15 +24,21 @@ function rows(view: BrowserPage, selector: string): Promise<string[][]> {
 }
 
 async function checkLinks(view: BrowserPage): Promise<void> {
-  const column = async (index: number) => (await rows(view, "#source-0 .links")).map((row) => row[index]);
+  const column = async (index: number) =>
+    (await rows(view, "#source-0 .links")).map((row) => row[index]);
   const sort = (index: number) =>
     view.evaluate(`document.querySelectorAll("#source-0 .links th button")[${index}].click()`);
   const sorted = (index: number) =>
     view.evaluate(
       `document.querySelectorAll("#source-0 .links thead th")[${index}].getAttribute("aria-sort")`,
     );
-  const count = () => view.evaluate("document.querySelector('#source-0 .links output').textContent");
-  assertEquals(await column(3), ["4.00 kB", "3.00 kB", "2.00 kB", "1.00 kB"], "the most bytes first");
+  const count = () =>
+    view.evaluate("document.querySelector('#source-0 .links output').textContent");
+  assertEquals(
+    await column(3),
+    ["4.00 kB", "3.00 kB", "2.00 kB", "1.00 kB"],
+    "the most bytes first",
+  );
   assertEquals([await sorted(3), await sorted(0)], ["descending", null]);
   await sort(3);
   assertEquals([await column(3), await sorted(3)], [
@@ -51,7 +63,9 @@ async function checkLinks(view: BrowserPage): Promise<void> {
   // What was chosen stays when the next sample comes.
   const age = (await rows(view, "#source-0 .links"))[0]![2];
   await view.until(
-    `document.querySelector("#source-0 .links tbody td:nth-child(3)").textContent !== ${JSON.stringify(age)}`,
+    `document.querySelector("#source-0 .links tbody td:nth-child(3)").textContent !== ${
+      JSON.stringify(age)
+    }`,
   );
   assertEquals([await column(0), await count()], [["127.0.0.1:2"], "1 of 4"]);
   // Where there is no room, the first column stays in sight and is cut.
@@ -78,7 +92,13 @@ async function checkDetails(view: BrowserPage): Promise<void> {
   const [newest, oldest] = await rows(view, "#source-0 .recent");
   assertMatch(newest!.shift()!, /^\d\d:\d\d:\d\d$/);
   assertEquals(newest, [`127.0.0.1:2`, "connection", "ERR_FRAME_TOO_LARGE", "3", "Too large"]);
-  assertEquals(oldest!.slice(1), ["–", "handler", "TypeError", "1", "<img src=x onerror=hacked=1>\\u{202e}"]);
+  assertEquals(oldest!.slice(1), [
+    "–",
+    "handler",
+    "TypeError",
+    "1",
+    "<img src=x onerror=hacked=1>\\u{202e}",
+  ]);
   assertEquals((await rows(view, "#source-0 .requests")).map((row) => row.slice(0, 3)), [
     ["2.5 ms", "3", "75.0 %"],
     ["5 ms", "0", "0.0 %"],
@@ -95,10 +115,13 @@ async function checkDetails(view: BrowserPage): Promise<void> {
     "north",
     "n0, n1, n2, n3, n4, n5, n6, n7 and 2 more",
   ]);
-  assertEquals(await view.evaluate("[document.querySelector('#source-0 .wire').hidden, typeof hacked]"), [
-    true,
-    "undefined",
-  ]);
+  assertEquals(
+    await view.evaluate("[document.querySelector('#source-0 .wire').hidden, typeof hacked]"),
+    [
+      true,
+      "undefined",
+    ],
+  );
   const overview = await rows(view, "#overview");
   assertEquals(overview.map((row) => row.slice(0, 4)), [
     ["orders", "server", "listening", "4"],
@@ -121,7 +144,8 @@ async function checkRanges(view: BrowserPage): Promise<void> {
 }
 
 Deno.test({
-  name: "the statistics page sorts, finds, shows errors, requests and calls, and the range that is chosen" +
+  name:
+    "the statistics page sorts, finds, shows errors, requests and calls, and the range that is chosen" +
     noBrowser,
   ignore: noBrowser !== "",
   async fn() {

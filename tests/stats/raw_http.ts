@@ -34,7 +34,11 @@ export class RawHttp implements Disposable {
     const decoder = new TextDecoder();
     const buffer = new Uint8Array(65_536);
     try {
-      for (let count = await this.#conn.read(buffer); count !== null; count = await this.#conn.read(buffer)) {
+      for (
+        let count = await this.#conn.read(buffer);
+        count !== null;
+        count = await this.#conn.read(buffer)
+      ) {
         text += decoder.decode(buffer.subarray(0, count), { stream: true });
       }
     } catch {

@@ -29,7 +29,9 @@ Deno.test("docs/stats.md tells of every counter once, with its metric, its kinds
   const told = new Map<string, string[]>();
   for (const [counters, metrics, kinds, what] of rows) {
     const names = codes(counters);
-    const families = names.map((name) => `parley_${COUNTERS[name as keyof typeof COUNTERS]?.[0]}_total`);
+    const families = names.map((name) =>
+      `parley_${COUNTERS[name as keyof typeof COUNTERS]?.[0]}_total`
+    );
     assertEquals(codes(metrics), families, counters);
     assert(what!.length > 10, counters);
     for (const name of names) {

@@ -2,7 +2,14 @@
 // that takes some.
 //
 // tools/check_linked.ts runs it outside the repository, and consumer_test.ts within.
-import { Client, connect, connectTransport, listenTransport, memoryPair, serve } from "@parley/parley";
+import {
+  Client,
+  connect,
+  connectTransport,
+  listenTransport,
+  memoryPair,
+  serve,
+} from "@parley/parley";
 import { connect as connectOnly } from "@parley/parley/client";
 import { FrameDecoderStream, lengthPrefixed } from "@parley/parley/framing";
 import { connectIpc, type IpcPeer, listenIpc, pairIpc } from "@parley/parley/ipc";
@@ -21,7 +28,17 @@ export interface Limits {
 
 /** Uses each subpath; returns how many questions were answered. */
 export async function useEverySubpath(limits: Limits): Promise<number> {
-  const asks = [askServer, askTransport, askPool, askMux, askWire, askTunnel, askIpc, askPair, askFraming];
+  const asks = [
+    askServer,
+    askTransport,
+    askPool,
+    askMux,
+    askWire,
+    askTunnel,
+    askIpc,
+    askPair,
+    askFraming,
+  ];
   let answered = 0;
   for (const ask of asks) {
     await ask(limits);
@@ -193,7 +210,9 @@ function collector(): { chunks: Uint8Array[]; sink: WritableStream<Uint8Array> }
 }
 
 function expect(answer: Uint8Array | null | undefined, wanted: string): void {
-  const text = answer === null || answer === undefined ? "nothing" : new TextDecoder().decode(answer);
+  const text = answer === null || answer === undefined
+    ? "nothing"
+    : new TextDecoder().decode(answer);
   if (text !== wanted) throw new Error(`Wanted "${wanted}", got "${text}"`);
 }
 

@@ -11,7 +11,12 @@ export class ListenWatch implements Disposable {
 
   /** `during` is called once the platform listens, and before who wanted to listen knows. */
   constructor(during: () => void) {
-    const [listen, nodeListen, seen, nodeSeen] = [this.#listen, this.#nodeListen, this.#deno, this.#node];
+    const [listen, nodeListen, seen, nodeSeen] = [
+      this.#listen,
+      this.#nodeListen,
+      this.#deno,
+      this.#node,
+    ];
     Deno.listen = ((options: never) => {
       const listener = listen(options) as { close(): void };
       seen.push(listener);

@@ -53,7 +53,9 @@ export function parseOpenMetrics(text: string): Map<string, Family> {
     series.add(line.slice(0, line.lastIndexOf(" ")));
     current.samples.push(parseSample(line, name, current.type));
   }
-  for (const [family, { samples, help }] of families) assert(samples.length > 0 && help !== "", family);
+  for (const [family, { samples, help }] of families) {
+    assert(samples.length > 0 && help !== "", family);
+  }
   return families;
 }
 
@@ -65,10 +67,14 @@ function parseSample(line: string, name: string, type: string): Sample {
   const labels: Record<string, string> = {};
   let rest = inner!;
   while (rest !== "") {
-    const [all, label, value] = /^([a-z_][a-z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/.exec(rest) ?? [];
+    const [all, label, value] =
+      /^([a-z_][a-z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/.exec(rest) ?? [];
     assert(all !== undefined, `Labels: ${line}`);
     assert(!(label! in labels), `Label twice: ${line}`);
-    labels[label!] = value!.replace(/\\(.)/g, (_, character) => character === "n" ? "\n" : character);
+    labels[label!] = value!.replace(
+      /\\(.)/g,
+      (_, character) => character === "n" ? "\n" : character,
+    );
     rest = rest.slice(all.length);
   }
   const value = Number(number);

@@ -49,7 +49,9 @@ export class Random {
   bytes(length: number, alphabet?: Uint8Array): Uint8Array {
     const bytes = new Uint8Array(length);
     for (let i = 0; i < length; i++) {
-      bytes[i] = alphabet === undefined ? this.int(0, 255) : alphabet[this.int(0, alphabet.length - 1)]!;
+      bytes[i] = alphabet === undefined
+        ? this.int(0, 255)
+        : alphabet[this.int(0, alphabet.length - 1)]!;
     }
     return bytes;
   }
@@ -86,7 +88,10 @@ export function forSeeds(runs: number, body: (random: Random) => void): void {
 }
 
 /** The same as {@linkcode forSeeds}, one run after the other. */
-export async function forSeedsAsync(runs: number, body: (random: Random) => Promise<void>): Promise<void> {
+export async function forSeedsAsync(
+  runs: number,
+  body: (random: Random) => Promise<void>,
+): Promise<void> {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + runs * effort; seed++) {
     try {
       await body(new Random(seed));

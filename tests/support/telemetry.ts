@@ -42,7 +42,10 @@ export class TestTelemetry implements Disposable {
   readonly #callbacks: BatchObservableCallback[] = [];
 
   constructor(
-    { traces = true, meters = true }: { traces?: boolean | undefined; meters?: boolean | undefined } = {},
+    { traces = true, meters = true }: {
+      traces?: boolean | undefined;
+      meters?: boolean | undefined;
+    } = {},
   ) {
     if (traces) {
       context.setGlobalContextManager(new StorageContextManager());
@@ -81,11 +84,16 @@ export class TestTelemetry implements Disposable {
     createHistogram: (name: string): Histogram => ({
       record: (_value, labels = {}) => void this.durations.push({ name, labels }),
     }),
-    addBatchObservableCallback: (callback: BatchObservableCallback) => void this.#callbacks.push(callback),
+    addBatchObservableCallback: (callback: BatchObservableCallback) =>
+      void this.#callbacks.push(callback),
   });
 
   #tracer(): Tracer {
-    const startSpan = (name: string, options: SpanOptions = {}, parent: Context = context.active()): Span => {
+    const startSpan = (
+      name: string,
+      options: SpanOptions = {},
+      parent: Context = context.active(),
+    ): Span => {
       const outer = trace.getSpanContext(parent);
       const ids: SpanContext = {
         traceId: outer?.traceId ?? randomHex(16),
@@ -106,7 +114,11 @@ export class TestTelemetry implements Disposable {
           ended = true;
           this.spans.push({
             ...{ name, failed, attributes, kind: options.kind ?? 0, parentId: outer?.spanId },
-            ...{ traceId: ids.traceId, spanId: ids.spanId, tracestate: ids.traceState?.serialize() },
+            ...{
+              traceId: ids.traceId,
+              spanId: ids.spanId,
+              tracestate: ids.traceState?.serialize(),
+            },
           });
         },
       } as unknown as Span;

@@ -12,7 +12,9 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!await check()) {
-    if (performance.now() > end) throw new Error(`Did not come about within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > end) {
+      throw new Error(`Did not come about within ${timeoutMs} ms: ${what}`);
+    }
     await turn(5);
   }
 }
@@ -60,7 +62,9 @@ export async function staysBelow(
     if (value < limit) return;
     given.push(value);
   }
-  throw new Error(`Came to ${given.map((value) => value.toFixed(1)).join(", ")}, and never below ${limit}`);
+  throw new Error(
+    `Came to ${given.map((value) => value.toFixed(1)).join(", ")}, and never below ${limit}`,
+  );
 }
 
 /** How many descriptors this process has open (Linux). */

@@ -25,23 +25,30 @@ Deno.test("resolveClientTls fills in the defaults and trusts the system when tol
 });
 
 Deno.test("resolveClientTls joins authorities of text and file, and reads files at each call", async () => {
-  await withFiles({ "ca.pem": other.cert, "a.pem": client.cert, "a.key": client.key }, async (directory) => {
-    const options: ClientTlsOptions = {
-      caCerts: [ca.cert + oldCa.cert],
-      caFile: `${directory}/ca.pem`,
-      certFile: `${directory}/a.pem`,
-      keyFile: `${directory}/a.key`,
-      serverName: "localhost",
-    };
-    const resolved = await resolveClientTls(options);
-    assertEquals(resolved.caCerts, [ca.cert, oldCa.cert, other.cert]);
-    assertEquals([resolved.cert, resolved.key, resolved.serverName], [client.cert, client.key, "localhost"]);
-    const next = await createCertificate({ ca, client: true });
-    await Deno.writeTextFile(`${directory}/a.pem`, next.cert);
-    await assertRejects(() => resolveClientTls(options), TlsError, `the file of "keyFile"`);
-    await Deno.writeTextFile(`${directory}/a.key`, next.key);
-    assertEquals((await resolveClientTls(options)).key, next.key);
-  });
+  await withFiles(
+    { "ca.pem": other.cert, "a.pem": client.cert, "a.key": client.key },
+    async (directory) => {
+      const options: ClientTlsOptions = {
+        caCerts: [ca.cert + oldCa.cert],
+        caFile: `${directory}/ca.pem`,
+        certFile: `${directory}/a.pem`,
+        keyFile: `${directory}/a.key`,
+        serverName: "localhost",
+      };
+      const resolved = await resolveClientTls(options);
+      assertEquals(resolved.caCerts, [ca.cert, oldCa.cert, other.cert]);
+      assertEquals([resolved.cert, resolved.key, resolved.serverName], [
+        client.cert,
+        client.key,
+        "localhost",
+      ]);
+      const next = await createCertificate({ ca, client: true });
+      await Deno.writeTextFile(`${directory}/a.pem`, next.cert);
+      await assertRejects(() => resolveClientTls(options), TlsError, `the file of "keyFile"`);
+      await Deno.writeTextFile(`${directory}/a.key`, next.key);
+      assertEquals((await resolveClientTls(options)).key, next.key);
+    },
+  );
 });
 
 const badClients: [
@@ -51,7 +58,12 @@ const badClients: [
   text: string,
 ][] = [
   ["no authorities", { caCerts: [] }, TypeError, `"caCerts" must be PEM text`],
-  ["a key for an authority", { caCerts: [ca.key] }, TypeError, `"caCerts": it must hold a "CERTIFICATE"`],
+  [
+    "a key for an authority",
+    { caCerts: [ca.key] },
+    TypeError,
+    `"caCerts": it must hold a "CERTIFICATE"`,
+  ],
   ["authorities of the past", { caCerts: [expiredCa.cert] }, TlsError, "the last CA certificate"],
   [
     "a server's certificate",
@@ -66,7 +78,12 @@ const badClients: [
     TypeError,
     `"serverName" must be a DNS name or an IP address`,
   ],
-  ["a missing file", { caFile: "/nonexistent/ca.pem" }, Deno.errors.NotFound, `the file of "caFile"`],
+  [
+    "a missing file",
+    { caFile: "/nonexistent/ca.pem" },
+    Deno.errors.NotFound,
+    `the file of "caFile"`,
+  ],
 ];
 for (const [what, options, kind, text] of badClients) {
   Deno.test(`resolveClientTls refuses ${what}`, async () => {

@@ -15,7 +15,10 @@ import { hasOpenssl, openssl, runOpenssl } from "./openssl.ts";
 
 const dayMs = 86_400_000;
 const ca = await createCa({ name: "Test CA" });
-const server = await createCertificate({ ca, hosts: ["localhost", "127.0.0.1", "::1", "*.example.com"] });
+const server = await createCertificate({
+  ca,
+  hosts: ["localhost", "127.0.0.1", "::1", "*.example.com"],
+});
 const client = await createCertificate({ ca, client: true, name: "agent-7" });
 const backends: Backend[] = ["deno", "node"];
 
@@ -39,7 +42,11 @@ Deno.test("createCa makes an authority for leaves, valid for a year and from fiv
 Deno.test("createCertificate makes a server's certificate with its hosts, valid for 90 days", async () => {
   const now = new Date();
   const made = one(
-    (await createCertificate({ ca, hosts: ["EXAMPLE.com", "bücher.example", "2001:DB8::0:1"], now })).cert,
+    (await createCertificate({
+      ca,
+      hosts: ["EXAMPLE.com", "bücher.example", "2001:DB8::0:1"],
+      now,
+    })).cert,
   );
   assertEquals(made.subject, "CN=EXAMPLE.com");
   assertEquals(made.issuer, "CN=Test CA");
@@ -57,7 +64,10 @@ Deno.test("createCertificate makes a client's certificate without hosts, and one
   assertEquals(one(client.cert).subject, "CN=agent-7");
   assertEquals(one(client.cert).extendedKeyUsage, ["client"]);
   assertEquals(one((await createCertificate({ ca })).cert).subject, "CN=client");
-  assertEquals(one((await createCertificate({ ca, name: "#é, O=x" })).cert).subject, "CN=\\#é\\, O=x");
+  assertEquals(
+    one((await createCertificate({ ca, name: "#é, O=x" })).cert).subject,
+    "CN=\\#é\\, O=x",
+  );
   const both = one((await createCertificate({ ca, hosts: ["a.example"], client: true })).cert);
   assertEquals(both.extendedKeyUsage, ["server", "client"]);
 });
@@ -120,12 +130,20 @@ for (
   ]
 ) {
   Deno.test(`createCertificate refuses the host ${JSON.stringify(host.slice(0, 20))}`, async () => {
-    await assertRejects(() => createCertificate({ ca, hosts: [host] }), TypeError, `each of "hosts" must be`);
+    await assertRejects(
+      () => createCertificate({ ca, hosts: [host] }),
+      TypeError,
+      `each of "hosts" must be`,
+    );
   });
 }
 
 Deno.test("createCertificate refuses to make one that is for neither servers nor clients", async () => {
-  await assertRejects(() => createCertificate({ ca, client: false }), TypeError, "it is for neither");
+  await assertRejects(
+    () => createCertificate({ ca, client: false }),
+    TypeError,
+    "it is for neither",
+  );
 });
 
 const other = await createCa();
@@ -137,8 +155,18 @@ const badAuthorities: [string, () => Promise<{ cert: string; key: string }>, str
     "ERR_CERT_KEY_MISMATCH",
     `"ca.key"`,
   ],
-  ["that is none", () => Promise.resolve(client), "ERR_CERT_UNTRUSTED", "may not issue certificates"],
-  ["whose time is over", () => createCa({ now: past, days: 30 }), "ERR_CERT_EXPIRED", "has expired"],
+  [
+    "that is none",
+    () => Promise.resolve(client),
+    "ERR_CERT_UNTRUSTED",
+    "may not issue certificates",
+  ],
+  [
+    "whose time is over",
+    () => createCa({ now: past, days: 30 }),
+    "ERR_CERT_EXPIRED",
+    "has expired",
+  ],
 ];
 for (const [what, make, code, text] of badAuthorities) {
   Deno.test(`createCertificate refuses an authority ${what}: ${code}`, async () => {
@@ -172,10 +200,18 @@ for (const serverBackend of backends) {
 
     Deno.test(`createCertificate with a past moment makes certificates that have expired ${between}`, async () => {
       const old = await createCa({ now: past });
-      const expired = await createCertificate({ ca: old, hosts: ["localhost"], now: past, days: 30 });
+      const expired = await createCertificate({
+        ca: old,
+        hosts: ["localhost"],
+        now: past,
+        days: 30,
+      });
       const result = await tryHandshake(pair, expired, { ca: old.cert, hostname: "localhost" });
       // Deno's node:tls has one code for an unknown issuer and a time that is over.
-      assertMatch(result, clientBackend === "deno" ? /expired/i : /^UNABLE_TO_VERIFY_LEAF_SIGNATURE|EXPIRED/);
+      assertMatch(
+        result,
+        clientBackend === "deno" ? /expired/i : /^UNABLE_TO_VERIFY_LEAF_SIGNATURE|EXPIRED/,
+      );
       const inTime = await createCertificate({ ca: old, hosts: ["localhost"] });
       assertEquals(await tryHandshake(pair, inTime, { ca: old.cert, hostname: "localhost" }), "ok");
     });
@@ -187,21 +223,28 @@ for (const clientBackend of backends) {
   const trust = { ca: ca.cert, hostname: "localhost" };
 
   Deno.test(`createCertificate makes client certificates that a server lets in, with a ${clientBackend} client`, async () => {
-    const result = await tryHandshake(pair, { ...server, clientCa: ca.cert }, { ...trust, ...client });
+    const result = await tryHandshake(pair, { ...server, clientCa: ca.cert }, {
+      ...trust,
+      ...client,
+    });
     assertEquals(result, "ok");
   });
 
   Deno.test(`createCertificate makes client certificates by purpose and authority, with a ${clientBackend} client`, async () => {
     const stranger = await createCertificate({ ca: other, client: true });
     for (const shown of [stranger, server, {}]) {
-      const result = await tryHandshake(pair, { ...server, clientCa: ca.cert }, { ...trust, ...shown });
+      const result = await tryHandshake(pair, { ...server, clientCa: ca.cert }, {
+        ...trust,
+        ...shown,
+      });
       assertNotEquals(result, "ok");
     }
   });
 }
 
 Deno.test({
-  name: `createCertificate makes certificates that openssl verifies by purpose, host and address${openssl}`,
+  name:
+    `createCertificate makes certificates that openssl verifies by purpose, host and address${openssl}`,
   ignore: !hasOpenssl,
   async fn() {
     const files = { "ca.pem": ca.cert, "server.pem": server.cert, "client.pem": client.cert };
@@ -240,23 +283,30 @@ Deno.test({
     await withFiles(
       { "ca.pem": ca.cert, "server.pem": server.cert, "server.key": server.key },
       async (directory) => {
-        const authority = (await runOpenssl(directory, "x509", "-in", "ca.pem", "-noout", "-text")).text;
+        const authority =
+          (await runOpenssl(directory, "x509", "-in", "ca.pem", "-noout", "-text")).text;
         assertMatch(authority, /Basic Constraints: critical\s+CA:TRUE, pathlen:0/);
         assertMatch(authority, /Key Usage: critical\s+Certificate Sign, CRL Sign/);
-        const leaf = (await runOpenssl(directory, "x509", "-in", "server.pem", "-noout", "-text")).text;
+        const leaf =
+          (await runOpenssl(directory, "x509", "-in", "server.pem", "-noout", "-text")).text;
         assertMatch(leaf, /Basic Constraints: critical\s+CA:FALSE/);
         assertMatch(leaf, /Key Usage: critical\s+Digital Signature/);
         assertMatch(leaf, /Extended Key Usage:\s+TLS Web Server Authentication/);
-        const identifier = /Subject Key Identifier:\s+([0-9A-F:]+)/.exec(authority)?.[1] ?? "missing";
+        const identifier = /Subject Key Identifier:\s+([0-9A-F:]+)/.exec(authority)?.[1] ??
+          "missing";
         assertStringIncludes(leaf.slice(leaf.indexOf("Authority Key Identifier")), identifier);
-        assertEquals((await runOpenssl(directory, "pkey", "-in", "server.key", "-check", "-noout")).code, 0);
+        assertEquals(
+          (await runOpenssl(directory, "pkey", "-in", "server.key", "-check", "-noout")).code,
+          0,
+        );
       },
     );
   },
 });
 
 Deno.test({
-  name: `createCertificate signs below an intermediate authority and gives the chain with it${openssl}`,
+  name:
+    `createCertificate signs below an intermediate authority and gives the chain with it${openssl}`,
   ignore: !hasOpenssl,
   fn: signBelowIntermediate,
 });
@@ -307,7 +357,15 @@ async function signBelowIntermediate(): Promise<void> {
         "-days",
         "50",
       ];
-      await runOpenssl(directory, "x509", ...sign, "-extfile", "extensions.txt", "-out", "middle.pem");
+      await runOpenssl(
+        directory,
+        "x509",
+        ...sign,
+        "-extfile",
+        "extensions.txt",
+        "-out",
+        "middle.pem",
+      );
       const middle = {
         cert: await Deno.readTextFile(`${directory}/middle.pem`),
         key: await Deno.readTextFile(`${directory}/middle.key`),

@@ -71,7 +71,12 @@ Deno.test("ExpiryWatch takes no timer that fires at once for being too long, and
 });
 
 Deno.test("ExpiryWatch tells at once what is due when it begins, and only the last of it", async () => {
-  for (const [leftMs, code] of [[2 * dayMs, "ERR_CERT_EXPIRING"], [-dayMs, "ERR_CERT_EXPIRED"]] as const) {
+  for (
+    const [leftMs, code] of [[2 * dayMs, "ERR_CERT_EXPIRING"], [
+      -dayMs,
+      "ERR_CERT_EXPIRED",
+    ]] as const
+  ) {
     const { clock, errors } = watching(365 * dayMs, leftMs);
     await clock.advance(0);
     assertEquals(errors.map((error) => error.code), [code]);

@@ -7,7 +7,9 @@ export async function withFiles(
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "parley-tls-" });
   try {
-    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${directory}/${name}`, text);
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${directory}/${name}`, text);
+    }
     await body(directory);
   } finally {
     await Deno.remove(directory, { recursive: true });

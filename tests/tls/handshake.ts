@@ -107,7 +107,14 @@ async function dialDeno(port: number, { ca, hostname, cert, key }: ClientSide): 
 function dialNode(port: number, { ca, hostname, cert, key }: ClientSide): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let result = "closed";
-  const socket = tls.connect({ host: "127.0.0.1", port, servername: hostname, ca: [ca], cert, key });
+  const socket = tls.connect({
+    host: "127.0.0.1",
+    port,
+    servername: hostname,
+    ca: [ca],
+    cert,
+    key,
+  });
   socket.on("data", () => {
     result = "ok";
     socket.end();

@@ -3,7 +3,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TimeoutError, TlsError } from "../../errors.ts";
 import { serve } from "../../server.ts";
-import { type CertificateReport, createCa, fetchCertificates, inspectCertificate } from "../../tls/mod.ts";
+import {
+  type CertificateReport,
+  createCa,
+  fetchCertificates,
+  inspectCertificate,
+} from "../../tls/mod.ts";
 import { testCerts } from "../support/programs/certs.ts";
 
 const DAY_MS = 86_400_000;
@@ -21,7 +26,12 @@ Deno.test("inspectCertificate() finds nothing wrong where nothing is, and looks 
     ca: ca.cert,
     hostname: "127.0.0.1",
   });
-  assertEquals([whole.keyMatches, whole.signed, whole.forHost, codes(whole)], [true, "yes", true, []]);
+  assertEquals([whole.keyMatches, whole.signed, whole.forHost, codes(whole)], [
+    true,
+    "yes",
+    true,
+    [],
+  ]);
   assertEquals(whole.certificates.map(({ subject }) => subject), ["CN=localhost", "CN=Test CA"]);
 });
 
@@ -39,7 +49,10 @@ Deno.test("inspectCertificate() names every fault, what a peer complains of firs
   ]);
   assertEquals(report.daysLeft, -2);
   assert(report.faults.every((fault) => fault instanceof TlsError));
-  const early = await inspectCertificate(server.cert, { ca: ca.cert, now: new Date(Date.now() - DAY_MS) });
+  const early = await inspectCertificate(server.cert, {
+    ca: ca.cert,
+    now: new Date(Date.now() - DAY_MS),
+  });
   assertEquals(codes(early), ["ERR_CERT_EXPIRED", "ERR_CERT_UNTRUSTED"], "neither is valid yet");
   const byLeaf = await inspectCertificate(client.cert, { ca: server.cert });
   assertEquals(codes(byLeaf), ["ERR_CERT_UNTRUSTED"], "a server's certificate is no authority");
@@ -49,7 +62,11 @@ Deno.test("inspectCertificate() refuses texts that it cannot read", async () => 
   const { server } = await testCerts();
   await assertRejects(() => inspectCertificate("nothing"), TypeError, 'no "CERTIFICATE" block');
   await assertRejects(() => inspectCertificate(server.cert, { ca: "nothing" }), TypeError);
-  await assertRejects(() => inspectCertificate(server.cert, { key: server.cert }), TypeError, "private key");
+  await assertRejects(
+    () => inspectCertificate(server.cert, { key: server.cert }),
+    TypeError,
+    "private key",
+  );
 });
 
 Deno.test("fetchCertificates() gets the chain of a server that nobody has to trust", async () => {
@@ -76,7 +93,9 @@ Deno.test("fetchCertificates() gives up on what is no TLS server, and checks its
   const late = await assertRejects(() => fetchCertificates({ port, timeoutMs: 50 }), TimeoutError);
   assertEquals(late.code, "ERR_CONNECT_TIMEOUT");
   const reason = new Error("enough");
-  const given = await assertRejects(() => fetchCertificates({ port, signal: AbortSignal.abort(reason) }));
+  const given = await assertRejects(() =>
+    fetchCertificates({ port, signal: AbortSignal.abort(reason) })
+  );
   assertEquals(given, reason);
   await assertRejects(() => fetchCertificates({}), TypeError, 'one of "port" and "path"');
   await assertRejects(() => fetchCertificates({ port, timeoutMs: 0 }), RangeError);

@@ -23,7 +23,12 @@ const server = await createCertificate({ ca, hosts: ["localhost", "*.example.com
 const client = await createCertificate({ ca, client: true });
 const ago = (days: number) => new Date(Date.now() - days * dayMs);
 const oldCa = await createCa({ now: ago(40) });
-const expired = await createCertificate({ ca: oldCa, hosts: ["localhost"], now: ago(40), days: 30 });
+const expired = await createCertificate({
+  ca: oldCa,
+  hosts: ["localhost"],
+  now: ago(40),
+  days: 30,
+});
 const early = await createCertificate({ ca: oldCa, hosts: ["localhost"], now: ago(-5), days: 1 });
 const expiredCa = await createCa({ now: ago(40), days: 10 });
 
@@ -31,7 +36,10 @@ const expiredCa = await createCa({ now: ago(40), days: 10 });
 async function selfSign(
   algorithm: RsaHashedKeyGenParams | EcKeyGenParams,
 ): Promise<Credentials & { key: string }> {
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
+  const keys = await crypto.subtle.generateKey(algorithm, true, [
+    "sign",
+    "verify",
+  ]) as CryptoKeyPair;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: "CN=localhost",
     keys,
@@ -42,7 +50,9 @@ async function selfSign(
     ],
   });
   const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toBase64();
-  const key = `-----BEGIN PRIVATE KEY-----\n${der.replace(/.{64}/g, "$&\n")}\n-----END PRIVATE KEY-----\n`;
+  const key = `-----BEGIN PRIVATE KEY-----\n${
+    der.replace(/.{64}/g, "$&\n")
+  }\n-----END PRIVATE KEY-----\n`;
   return { cert: certificate.toString("pem"), key };
 }
 
@@ -56,14 +66,18 @@ const weak = await selfSign({ ...rsaParameters, modulusLength: 1024 });
 
 function exportPem(key: KeyObject, type: "pkcs1" | "sec1" | "pkcs8", passphrase?: string): string {
   const lock = passphrase === undefined ? {} : { cipher: "aes-256-cbc", passphrase };
-  return key.export({ type, format: "pem", ...lock } as { type: "pkcs8"; format: "pem" }).toString();
+  return key.export({ type, format: "pem", ...lock } as { type: "pkcs8"; format: "pem" })
+    .toString();
 }
 
 const locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
 const lockedOld =
   "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMIIB\n" +
   "-----END RSA PRIVATE KEY-----\n";
-const secp256k1 = exportPem(generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey, "pkcs8");
+const secp256k1 = exportPem(
+  generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey,
+  "pkcs8",
+);
 const broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 /** Options from plain JavaScript may be anything. */
@@ -80,7 +94,12 @@ const badOptions: [
   ["nothing", untyped({}), TypeError, `give "cert" and "key", or "certFile" and "keyFile"`],
   ["a certificate without a key", untyped({ cert: server.cert }), TypeError, `"cert" needs "key"`],
   ["a key without a certificate", untyped({ key: server.key }), TypeError, `"key" needs "cert"`],
-  ["a certificate's file alone", untyped({ certFile: "a" }), TypeError, `"certFile" needs "keyFile"`],
+  [
+    "a certificate's file alone",
+    untyped({ certFile: "a" }),
+    TypeError,
+    `"certFile" needs "keyFile"`,
+  ],
   ["a key's file alone", untyped({ keyFile: "a" }), TypeError, `"keyFile" needs "certFile"`],
   [
     "text and files",
@@ -94,7 +113,12 @@ const badOptions: [
     TypeError,
     `exclude "certFile" and "keyFile"`,
   ],
-  ["a number for a text", untyped({ cert: 5, key: server.key }), TypeError, `"cert" must be a string`],
+  [
+    "a number for a text",
+    untyped({ cert: 5, key: server.key }),
+    TypeError,
+    `"cert" must be a string`,
+  ],
   [
     "bytes for a text",
     untyped({ cert: new Uint8Array(), key: server.key }),
@@ -114,15 +138,30 @@ const badOptions: [
     `"watch" must be a boolean`,
   ],
   ["no client authority", { ...server, clientCa: [] }, TypeError, `"clientCa" must be PEM text`],
-  ["an old version", untyped({ ...server, minVersion: "TLSv1.1" }), TypeError, `"minVersion" must be one of`],
+  [
+    "an old version",
+    untyped({ ...server, minVersion: "TLSv1.1" }),
+    TypeError,
+    `"minVersion" must be one of`,
+  ],
   [
     "versions upside down",
     { ...server, minVersion: "TLSv1.3", maxVersion: "TLSv1.2" },
     RangeError,
     `"minVersion" must not`,
   ],
-  ["an unknown backend", untyped({ ...server, backend: "bun" }), TypeError, `"backend" must be one of`],
-  ["an empty protocol", { ...server, alpnProtocols: [""] }, TypeError, `"alpnProtocols" must be 1 to 255`],
+  [
+    "an unknown backend",
+    untyped({ ...server, backend: "bun" }),
+    TypeError,
+    `"backend" must be one of`,
+  ],
+  [
+    "an empty protocol",
+    { ...server, alpnProtocols: [""] },
+    TypeError,
+    `"alpnProtocols" must be 1 to 255`,
+  ],
   [
     "a protocol of 256 bytes",
     { ...server, alpnProtocols: ["x".repeat(256)] },
@@ -207,15 +246,27 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
     `"key": it must hold a private key in PEM, it holds a "CERT`,
   ],
   ["an empty key", { ...server, key: "" }, "it holds no PEM block"],
-  ["two keys", { ...server, key: server.key + client.key }, "must hold one private key, it holds 2"],
+  [
+    "two keys",
+    { ...server, key: server.key + client.key },
+    "must hold one private key, it holds 2",
+  ],
   [
     "a certificate that does not end",
     { ...server, cert: server.cert.slice(0, 200) },
     `"CERTIFICATE" block has no end`,
   ],
-  ["a certificate that is not base64", { ...server, cert: server.cert.replace(/M/g, "?") }, "is not base64"],
+  [
+    "a certificate that is not base64",
+    { ...server, cert: server.cert.replace(/M/g, "?") },
+    "is not base64",
+  ],
   ["a broken certificate", { ...server, cert: broken }, `"cert": its certificate is broken`],
-  ["a broken second certificate", { ...server, cert: server.cert + broken }, "certificate 2 of 2 is broken"],
+  [
+    "a broken second certificate",
+    { ...server, cert: server.cert + broken },
+    "certificate 2 of 2 is broken",
+  ],
   [
     "a broken key",
     { ...server, key: "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----" },
@@ -238,7 +289,10 @@ const badTexts: [what: string, options: Credentials, text: string][] = [
 for (const [what, options, text] of badTexts) {
   Deno.test(`loadTls refuses ${what} with TypeError`, async () => {
     const error = await assertRejects(() => loadTls(options), TypeError, text);
-    assert(!error.message.includes(options.key.slice(40, 60)) || options.key.length < 60, "the key shows");
+    assert(
+      !error.message.includes(options.key.slice(40, 60)) || options.key.length < 60,
+      "the key shows",
+    );
   });
 }
 
@@ -309,14 +363,20 @@ for (const [what, options, code, text] of badCertificates) {
 
 Deno.test("loadTls tells which option names a file that is missing, and keeps the error's class", async () => {
   await withFiles({ "a.pem": server.cert, "a.key": server.key }, async (directory) => {
-    const [certFile, keyFile, missing] = [`${directory}/a.pem`, `${directory}/a.key`, `${directory}/none`];
+    const [certFile, keyFile, missing] = [
+      `${directory}/a.pem`,
+      `${directory}/a.key`,
+      `${directory}/none`,
+    ];
     const cases: [LoadTlsOptions, string][] = [
       [{ certFile: missing, keyFile }, "certFile"],
       [{ certFile, keyFile: missing }, "keyFile"],
       [{ certFile, keyFile, clientCaFile: missing }, "clientCaFile"],
     ];
     for (const [options, name] of cases) {
-      const text = `Cannot use the file of "${name}": there is no such file: ${JSON.stringify(missing)}`;
+      const text = `Cannot use the file of "${name}": there is no such file: ${
+        JSON.stringify(missing)
+      }`;
       await assertRejects(() => loadTls(options), Deno.errors.NotFound, text);
     }
     await assertRejects(
@@ -336,7 +396,10 @@ Deno.test("loadTls tells which option names a file that is missing, and keeps th
 Deno.test("loadTls takes a chain with its root, text between the blocks and a file that holds both", async () => {
   const mixed = `Notes\r\n${chain.replaceAll("\n", "\r\n")}\nmore\n${server.key}`;
   await withFiles({ "all.pem": mixed }, async (directory) => {
-    using loaded = await loadTls({ certFile: `${directory}/all.pem`, keyFile: `${directory}/all.pem` });
+    using loaded = await loadTls({
+      certFile: `${directory}/all.pem`,
+      keyFile: `${directory}/all.pem`,
+    });
     assertEquals(loaded.cert, chain);
     assertEquals(loaded.key, server.key);
     assertEquals(loaded.notAfter, readCertificates(server.cert)[0]?.notAfter);
@@ -344,7 +407,11 @@ Deno.test("loadTls takes a chain with its root, text between the blocks and a fi
 });
 
 Deno.test("loadTls gives what serve and connect take, with every default", async () => {
-  using loaded = await loadTls({ ...server, clientCa: [ca.cert, other.cert], alpnProtocols: ["a"] });
+  using loaded = await loadTls({
+    ...server,
+    clientCa: [ca.cert, other.cert],
+    alpnProtocols: ["a"],
+  });
   const asServer: ServerTlsOptions = loaded;
   const source = await openServerCredentials(asServer);
   assertEquals(source.current.clientCa, [ca.cert, other.cert]);

@@ -24,7 +24,12 @@ const ca = await createCa();
 const [one, two, three] = [await make(), await make(), await make()];
 const monthAgo = new Date(Date.now() - 40 * dayMs);
 const oldCa = await createCa({ now: monthAgo });
-const expired = await createCertificate({ ca: oldCa, hosts: ["localhost"], now: monthAgo, days: 30 });
+const expired = await createCertificate({
+  ca: oldCa,
+  hosts: ["localhost"],
+  now: monthAgo,
+  days: 30,
+});
 
 function make(): Promise<Credentials> {
   return createCertificate({ ca, hosts: ["localhost", "b.example"] });
@@ -204,7 +209,12 @@ Deno.test("openServerCredentials watches names and client authorities too, and n
       },
     });
     await writeIdentity({ ...two, certFile: file("c.pem"), keyFile: file("c.key"), replace: true });
-    await writeIdentity({ ...three, certFile: file("b.pem"), keyFile: file("b.key"), replace: true });
+    await writeIdentity({
+      ...three,
+      certFile: file("b.pem"),
+      keyFile: file("b.key"),
+      replace: true,
+    });
     await Deno.writeTextFile(file("ca.pem"), oldCa.cert);
     await clock.advance(5000);
     assertEquals(source.current.clientCa, [oldCa.cert]);
@@ -241,7 +251,10 @@ Deno.test("openServerCredentials tells every subscriber, whatever another one th
 
 Deno.test("openServerCredentials lets a running server change its certificate between two handshakes", () =>
   withWatched(async ({ source, clock, certFile, keyFile }) => {
-    const server = tls.createServer(source.current, (socket) => void socket.on("error", () => {}).end());
+    const server = tls.createServer(
+      source.current,
+      (socket) => void socket.on("error", () => {}).end(),
+    );
     source.subscribe(({ cert, key }) => server.setSecureContext({ cert, key }));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -269,7 +282,10 @@ Deno.test("loadTls is followed by several servers, and outlives each of them", (
     const clock = new ManualWatchClock();
     const files = { certFile: `${directory}/a.pem`, keyFile: `${directory}/a.key` };
     using loaded = await loadTls({ ...files, watch: true, clock });
-    const [first, second] = [await openServerCredentials(loaded), await openServerCredentials(loaded)];
+    const [first, second] = [
+      await openServerCredentials(loaded),
+      await openServerCredentials(loaded),
+    ];
     const told: string[] = [];
     first.subscribe(() => told.push("first"));
     second.subscribe(() => told.push("second"));
@@ -277,7 +293,11 @@ Deno.test("loadTls is followed by several servers, and outlives each of them", (
     await writeIdentity({ ...two, ...files, replace: true });
     await clock.advance(2000);
     assertEquals(told, ["second"]);
-    assertEquals([first.current.cert, second.current.cert, loaded.cert], [two.cert, two.cert, two.cert]);
+    assertEquals([first.current.cert, second.current.cert, loaded.cert], [
+      two.cert,
+      two.cert,
+      two.cert,
+    ]);
     loaded.close();
     assertEquals(clock.isPlanned, false);
   }));

@@ -77,6 +77,9 @@ Deno.test("writeIdentity with replace keeps the old key where links cannot be ma
     } finally {
       Deno.link = link;
     }
-    assertEquals([await Deno.readTextFile(keyFile), await names(directory)], ["old", ["a.key", "a.pem"]]);
+    assertEquals([await Deno.readTextFile(keyFile), await names(directory)], ["old", [
+      "a.key",
+      "a.pem",
+    ]]);
   });
 });

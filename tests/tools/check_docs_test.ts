@@ -5,10 +5,15 @@ import { ROOT } from "../../tools/source_files.ts";
 
 const doc = { doc: "It says what it is." };
 
-function treeOf(moduleDoc: { doc?: string; tags?: { kind: string }[] } | undefined, def: object): DocTree {
+function treeOf(
+  moduleDoc: { doc?: string; tags?: { kind: string }[] } | undefined,
+  def: object,
+): DocTree {
   const declaration = { kind: "class", declarationKind: "export", jsDoc: doc, def: { ...def } };
   const symbols = [{ name: "Thing", declarations: [declaration] }];
-  return { nodes: { [`${ROOT.href}thing.ts`]: { ...moduleDoc && { module_doc: moduleDoc }, symbols } } };
+  return {
+    nodes: { [`${ROOT.href}thing.ts`]: { ...moduleDoc && { module_doc: moduleDoc }, symbols } },
+  };
 }
 
 Deno.test("docCoverage() counts entry points, symbols and their members", () => {
@@ -67,7 +72,10 @@ Deno.test("exactOptionals() finds optional properties without undefined, in type
       property("any", unknown),
       property("needed", number, false),
     ],
-    methods: [{ name: "close", functionDef: { params: [{ kind: "identifier", tsType: literal }] } }],
+    methods: [{
+      name: "close",
+      functionDef: { params: [{ kind: "identifier", tsType: literal }] },
+    }],
   });
   assertEquals(exactOptionals(tree), ["Thing.exact", "Thing.timeoutMs"]);
 });

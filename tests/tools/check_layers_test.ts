@@ -12,9 +12,11 @@ Deno.test("checkLayers accepts imports that point down or stay in their layer", 
     check({
       "errors.ts": "export class ParleyError extends Error {}\n",
       "framing.ts": 'export * from "./framing/raw.ts";\n',
-      "framing/raw.ts": 'import { ParleyError } from "../errors.ts";\nexport const x = ParleyError;\n',
+      "framing/raw.ts":
+        'import { ParleyError } from "../errors.ts";\nexport const x = ParleyError;\n',
       "server.ts": 'export { x } from "./framing.ts";\n',
-      "cli/main.ts": 'import { x } from "../server.ts";\nimport { assert } from "@std/assert";\nassert(x);\n',
+      "cli/main.ts":
+        'import { x } from "../server.ts";\nimport { assert } from "@std/assert";\nassert(x);\n',
     }),
     [],
   );
@@ -66,7 +68,10 @@ Deno.test("checkLayers refuses a file without a layer", () => {
 
 Deno.test("checkLayers refuses imports of what is not in the library", () => {
   assertEquals(
-    check({ "client.ts": 'import "./tests/support/clock.ts";\nimport { x } from "@parley/parley";\nx();\n' }),
+    check({
+      "client.ts":
+        'import "./tests/support/clock.ts";\nimport { x } from "@parley/parley";\nx();\n',
+    }),
     [
       "client.ts: imports tests/support/clock.ts, which is no file of the library",
       'client.ts: imports "@parley/parley", not a file',
@@ -82,7 +87,10 @@ Deno.test("checkLayers refuses waiting, timers and Deno in pure files only", () 
     'framing.ts: uses "await" in pure layer 1',
   ]);
   assertEquals(check({ "tls/load.ts": source, "limits/descriptors.ts": source }), []);
-  assertEquals(check({ "framing.ts": '// await Deno.\nexport const help = "await Deno.listen()";\n' }), []);
+  assertEquals(
+    check({ "framing.ts": '// await Deno.\nexport const help = "await Deno.listen()";\n' }),
+    [],
+  );
 });
 
 Deno.test("checkLayers leaves sockets to net", () => {
@@ -106,7 +114,10 @@ Deno.test("checkLayers reports each circle of imports once, types included", () 
   ];
   assertEquals(check(files), circle);
   assertEquals(
-    check({ ...files, "connection/c.ts": 'import type { a } from "./a.ts";\nexport type C = typeof a;\n' }),
+    check({
+      ...files,
+      "connection/c.ts": 'import type { a } from "./a.ts";\nexport type C = typeof a;\n',
+    }),
     circle,
   );
 });
@@ -159,8 +170,11 @@ Deno.test("codeOnly drops comments, texts and expressions, and keeps what templa
 });
 
 Deno.test("importsOf tells types from code", () => {
-  assertEquals(importsOf('import type { A } from "./a.ts";\nexport { type B, b } from "./b.ts";\n'), [
-    { specifier: "./a.ts", typeOnly: true },
-    { specifier: "./b.ts", typeOnly: false },
-  ]);
+  assertEquals(
+    importsOf('import type { A } from "./a.ts";\nexport { type B, b } from "./b.ts";\n'),
+    [
+      { specifier: "./a.ts", typeOnly: true },
+      { specifier: "./b.ts", typeOnly: false },
+    ],
+  );
 });

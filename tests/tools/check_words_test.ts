@@ -67,7 +67,10 @@ Deno.test("checkWords() wants comments of at most 110 columns, and lets code and
   const code = `const text = "${"a ".repeat(60)}";`;
   const address = `// https://example.com/${"a".repeat(100)}`;
   assertEquals(faultsOf("some.ts", `${code}\n${address}\n${code} // and why`), ["3 long"]);
-  assertEquals(faultsOf("some.ts", `//   deno run ${code}\n * | ${code} |\n// deno-lint-ignore ${code}`), []);
+  assertEquals(
+    faultsOf("some.ts", `//   deno run ${code}\n * | ${code} |\n// deno-lint-ignore ${code}`),
+    [],
+  );
   assertEquals(faultsOf("some.md", `${at}b`), []);
 });
 

@@ -43,7 +43,10 @@ Deno.test("examplesIn() finds the blocks in comments that run, by their lines", 
 Deno.test("examplesIn() finds those of Markdown", () => {
   const text =
     `# Title\n\n${TICKS}ts\nrun();\n${TICKS}\n\n${TICKS}\nnever();\n${TICKS}\n${TICKS}ts ignore\nnever();\n${TICKS}\n`;
-  assertEquals(examplesIn("README.md", text), [{ name: "README.md#3-5.ts", code: "run();\nexport {};\n" }]);
+  assertEquals(examplesIn("README.md", text), [{
+    name: "README.md#3-5.ts",
+    code: "run();\nexport {};\n",
+  }]);
 });
 
 Deno.test("examplesIn() brings what the file exports and what is imported beside it", () => {

@@ -1,6 +1,12 @@
 // Tests of what is read from the summaries of several test runs.
 import { assertEquals } from "@std/assert";
-import { addCounts, countsOf, NO_COUNTS, summaryLine, withoutSummary } from "../../tools/test_summary.ts";
+import {
+  addCounts,
+  countsOf,
+  NO_COUNTS,
+  summaryLine,
+  withoutSummary,
+} from "../../tools/test_summary.ts";
 
 const TEXT = `running 2 tests from ./a_test.ts
 a says "ok | 7 passed" ... ok (1ms)
@@ -18,9 +24,16 @@ Deno.test("countsOf() reads the summary of Deno, and nothing where there is none
 });
 
 Deno.test("summaryLine() is read as it was said", () => {
-  const counts = addCounts({ passed: 1, failed: 0, ignored: 2 }, { passed: 3, failed: 4, ignored: 5 });
+  const counts = addCounts({ passed: 1, failed: 0, ignored: 2 }, {
+    passed: 3,
+    failed: 4,
+    ignored: 5,
+  });
   assertEquals(counts, { passed: 4, failed: 4, ignored: 7 });
   assertEquals(summaryLine(counts, 80_400), "FAILED | 4 passed | 4 failed | 7 ignored (1m20s)");
-  assertEquals(summaryLine({ passed: 4, failed: 0, ignored: 0 }, 999), "ok | 4 passed | 0 failed (1s)");
+  assertEquals(
+    summaryLine({ passed: 4, failed: 0, ignored: 0 }, 999),
+    "ok | 4 passed | 0 failed (1s)",
+  );
   assertEquals(countsOf(summaryLine(counts, 0)), counts);
 });

@@ -4,7 +4,9 @@ import { wrapComments } from "../../tools/wrap_comments.ts";
 
 /** So many words, 5 columns each. */
 function words(count: number): string {
-  return Array.from({ length: count }, (_, index) => `w${String(index).padStart(3, "0")}`).join(" ");
+  return Array.from({ length: count }, (_, index) => `w${String(index).padStart(3, "0")}`).join(
+    " ",
+  );
 }
 
 Deno.test("wrapComments() leaves comments of at most 110 columns as they are", () => {
@@ -67,7 +69,9 @@ Deno.test("wrapComments() takes an indented line for a command, but not behind a
 });
 
 Deno.test("wrapComments() begins a line with @default, and breaks no link", () => {
-  const source = `/** ${words(17)} {@linkcode run the thing}, and more. @default {two words} as a reason */`;
+  const source = `/** ${
+    words(17)
+  } {@linkcode run the thing}, and more. @default {two words} as a reason */`;
   assertEquals(wrapComments(source).split("\n"), [
     "/**",
     ` * ${words(17)}`,
@@ -92,8 +96,11 @@ Deno.test("wrapComments() leaves code, its texts and the comments behind it alon
 Deno.test("wrapComments() wraps at 110 columns where 100 would make a file too long", () => {
   const comment = `// ${words(40)}`;
   const code = "run();\n".repeat(398);
-  assertEquals(wrapComments(`${code}${comment}`).split("\n").slice(398).map((line) => line.length), [
-    107,
-    97,
-  ]);
+  assertEquals(
+    wrapComments(`${code}${comment}`).split("\n").slice(398).map((line) => line.length),
+    [
+      107,
+      97,
+    ],
+  );
 });

@@ -13,14 +13,17 @@ const COUNT = 'document.getElementById("n").textContent';
 /** A page with 200 scripts, each of which counts itself. */
 class WebPage implements AsyncDisposable {
   readonly asked = new Set<string>();
-  readonly #server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
-    const { pathname } = new URL(request.url);
-    this.asked.add(pathname);
-    if (pathname === "/") return new Response(PAGE, { headers: { "content-type": "text/html" } });
-    if (!pathname.startsWith("/asset")) return new Response(null, { status: 404 });
-    const filler = `// ${"x".repeat(pathname.length * 500)}\n`;
-    return new Response(`${filler}count();`, { headers: { "content-type": "text/javascript" } });
-  });
+  readonly #server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    (request) => {
+      const { pathname } = new URL(request.url);
+      this.asked.add(pathname);
+      if (pathname === "/") return new Response(PAGE, { headers: { "content-type": "text/html" } });
+      if (!pathname.startsWith("/asset")) return new Response(null, { status: 404 });
+      const filler = `// ${"x".repeat(pathname.length * 500)}\n`;
+      return new Response(`${filler}count();`, { headers: { "content-type": "text/javascript" } });
+    },
+  );
 
   get port(): number {
     return this.#server.addr.port;
@@ -31,13 +34,17 @@ class WebPage implements AsyncDisposable {
   }
 }
 
-const scripts = Array.from({ length: ASSETS }, (_, index) => `<script src="/asset${index}.js"></script>`);
+const scripts = Array.from(
+  { length: ASSETS },
+  (_, index) => `<script src="/asset${index}.js"></script>`,
+);
 const PAGE = `<!doctype html><title>Tunnel</title><p id="n">0</p>
 <script>function count() { const n = document.getElementById("n"); n.textContent = Number(n.textContent) + 1; }</script>
 ${scripts.join("\n")}`;
 
 Deno.test({
-  name: "forward shows a page with 200 assets to a browser, and again after the exposing side was lost" +
+  name:
+    "forward shows a page with 200 assets to a browser, and again after the exposing side was lost" +
     noBrowser,
   ignore: noBrowser !== "",
   async fn() {

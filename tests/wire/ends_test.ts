@@ -68,7 +68,8 @@ Deno.test("a session whose client ends the control stream is over when its last 
   await control.mux.closeWrite();
   await until(
     "no new streams",
-    async () => codeOf(await errorOf(test.server.open("go", "x", { timeoutMs: 20 }))) === "ERR_GOING_AWAY",
+    async () =>
+      codeOf(await errorOf(test.server.open("go", "x", { timeoutMs: 20 }))) === "ERR_GOING_AWAY",
   );
   assertEquals(test.server.sessions.length, 1);
   await echo.mux.closeWrite();
@@ -181,7 +182,8 @@ Deno.test("WireStream: leaving its block after a read that gave up resets it at 
 Deno.test("open's lifetime covers the opening and the whole stream, by time and by signal", async () => {
   const signals: AbortSignal[] = [];
   await using test = await mounted({
-    authorize: ({ kind, name }) => kind === "session" || name !== "never" || new Promise<boolean>(() => {}),
+    authorize: ({ kind, name }) =>
+      kind === "session" || name !== "never" || new Promise<boolean>(() => {}),
     handlers: { hang: (stream) => (signals.push(stream.signal), hang()), echo: echoStream },
   });
   const wire = await test.join("ann");
@@ -191,14 +193,23 @@ Deno.test("open's lifetime covers the opening and the whole stream, by time and 
   const controller = new AbortController();
   const bySignal = await wire.open("hang", { lifetime: { signal: controller.signal } });
   controller.abort(new Error("enough"));
-  assertEquals((await errorOf(bySignal.read()) as Error & { cause: Error }).cause.message, "enough");
-  await until("the handlers know", () => signals.length === 2 && signals.every((signal) => signal.aborted));
+  assertEquals(
+    (await errorOf(bySignal.read()) as Error & { cause: Error }).cause.message,
+    "enough",
+  );
+  await until(
+    "the handlers know",
+    () => signals.length === 2 && signals.every((signal) => signal.aborted),
+  );
   assertEquals(
     codeOf(await errorOf(wire.open("never", { lifetime: { timeoutMs: 30 } }))),
     "ERR_READ_TIMEOUT",
   );
   // One that ends before leaves no timer behind: the sanitizer would find it.
-  assertEquals(await askStream(await wire.open("echo", { lifetime: { timeoutMs: 60_000 } }), "x"), "x");
+  assertEquals(
+    await askStream(await wire.open("echo", { lifetime: { timeoutMs: 60_000 } }), "x"),
+    "x",
+  );
   await assertRejects(
     () => wire.open("echo", { lifetime: { timeoutMs: 0 } }),
     RangeError,
@@ -252,7 +263,10 @@ Deno.test("open that crosses an orderly close works, or rejects with ERR_GOING_A
     await using test = await mounted({ handlers: { hello: (stream) => stream.write("hello") } });
     const wire = await test.join("ann", { reconnect: false });
     const closing = test.server.shutdown({ timeoutMs: 5000 });
-    const result = await wire.open("hello").then((stream) => new Response(stream.readable).text(), codeOf);
+    const result = await wire.open("hello").then(
+      (stream) => new Response(stream.readable).text(),
+      codeOf,
+    );
     assertEquals(["hello", "ERR_GOING_AWAY"].includes(result), true, result);
     await closing;
     assertEquals(await wire.closed, undefined);

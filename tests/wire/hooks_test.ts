@@ -29,7 +29,10 @@ for (const later of [false, true]) {
     const bob = await test.join("bob");
     ann.handle("new", () => {});
     test.server.handle("new", () => {});
-    await until("the names are told", () => told.has("hook join onOffers") && told.has("hook hub onOffers"));
+    await until(
+      "the names are told",
+      () => told.has("hook join onOffers") && told.has("hook hub onOffers"),
+    );
     test.server.session("ann")?.abort();
     const wanted = Object.entries(of).flatMap(([side, names]) =>
       Object.keys(names).map((name) => `hook ${side} ${name}`)

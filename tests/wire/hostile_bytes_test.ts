@@ -26,7 +26,10 @@ const STRANGERS: readonly [name: string, parts: Uint8Array[], code?: string][] =
       index === 0 ? part : part.subarray(0, 40)
     ),
   ],
-  ["an oversized HELLO", opening(1, wireFrame({ ...helloOf("eve"), streams: ["x".repeat(17_000)] }))],
+  [
+    "an oversized HELLO",
+    opening(1, wireFrame({ ...helloOf("eve"), streams: ["x".repeat(17_000)] })),
+  ],
   ["a HELLO that says it has 4 GiB", opening(1, wireFrame(helloOf("eve"), 2 ** 32 - 1))],
   [
     "a HELLO of 64 KiB of names",
@@ -60,7 +63,8 @@ const STRANGERS: readonly [name: string, parts: Uint8Array[], code?: string][] =
 /** A hub with ann, whose authorize compares loosely, so that names can be fought for. */
 async function hubWithAnn(events: string[] = []): Promise<TestWire> {
   const test = await hubbed({
-    authorize: ({ identity, token, name }) => token.trim() === identity + TOKEN && name !== "forbidden",
+    authorize: ({ identity, token, name }) =>
+      token.trim() === identity + TOKEN && name !== "forbidden",
     handshakeTimeoutMs: 250,
     handlers: { count: () => void events.push("count") },
     onOpen: ({ identity }) => events.push(`open ${identity}`),
@@ -95,7 +99,10 @@ Deno.test("hub cuts off strangers who send anything but a HELLO with the right t
       await eve.end();
     }));
   });
-  assertEquals(got.sort(), STRANGERS.map(([name, , code = "cut off"]) => `${name}: ${code}`).sort());
+  assertEquals(
+    got.sort(),
+    STRANGERS.map(([name, , code = "cut off"]) => `${name}: ${code}`).sort(),
+  );
   assertEquals(events, ["open ann"]);
 });
 
@@ -202,8 +209,13 @@ Deno.test("hub stalls the caller of a target that takes nothing, and none of his
       for (;; sent += 65_536) await stream.write(new Uint8Array(65_536));
     })().catch(() => {});
     const stalled = await atRest(() => sent);
-    assert(stalled > 0 && stalled <= 1 << 20, `${stalled} bytes were taken though the target takes none`);
-    const others = await Promise.all(Array.from({ length: 8 }, () => caller.peer("ann").open("echo")));
+    assert(
+      stalled > 0 && stalled <= 1 << 20,
+      `${stalled} bytes were taken though the target takes none`,
+    );
+    const others = await Promise.all(
+      Array.from({ length: 8 }, () => caller.peer("ann").open("echo")),
+    );
     const answers = await Promise.all(others.map((other) => askStream(other, "x".repeat(100_000))));
     assertEquals(answers.map((answer) => answer.length), Array(8).fill(100_000));
     stream.abort();
@@ -230,7 +242,11 @@ Deno.test("a tunnel dials what the exposing side fixed, whatever OPEN says", asy
   const transport = await incoming!.open({ signal: new AbortController().signal });
   assertEquals(await asking, {});
   for (const [index, name] of [`tcp:${port(other)}`, "tcp:", "tcp:web/../x", "tcp:WEB"].entries()) {
-    assertEquals((await eve.ask(5 + 2 * index, { name, to: "office" }))?.["code"], "ERR_NO_HANDLER", name);
+    assertEquals(
+      (await eve.ask(5 + 2 * index, { name, to: "office" }))?.["code"],
+      "ERR_NO_HANDLER",
+      name,
+    );
   }
   assertEquals(strays, 0);
   transport.close();

@@ -17,7 +17,11 @@ import { dial } from "../../net/dial.ts";
 const good = { parley: 1, identity: "eve", token: `eve${TOKEN}`, streams: [] };
 
 /** What a stranger may send first, and what it gets. */
-const FIRST_FRAMES: readonly [name: string, frame: object | Uint8Array, code: string | undefined][] = [
+const FIRST_FRAMES: readonly [
+  name: string,
+  frame: object | Uint8Array,
+  code: string | undefined,
+][] = [
   ["no token", { ...good, token: "" }, "ERR_AUTH"],
   ["the token of somebody else", { ...good, token: `ann${TOKEN}` }, "ERR_AUTH"],
   ["a token that is no text", { ...good, token: 1 }, undefined],
@@ -34,7 +38,8 @@ const FIRST_FRAMES: readonly [name: string, frame: object | Uint8Array, code: st
 /** A hub with ann on it, whose `authorize` compares tokens loosely, so that names can be fought for. */
 async function hubWithAnn(events: string[]): Promise<TestWire> {
   const test = await hubbed({
-    authorize: ({ identity, token, name }) => token.trim() === identity + TOKEN && name !== "forbidden",
+    authorize: ({ identity, token, name }) =>
+      token.trim() === identity + TOKEN && name !== "forbidden",
     handshakeTimeoutMs: 300,
     onOpen: ({ identity }) => events.push(`open ${identity}`),
     onClose: ({ identity }) => events.push(`close ${identity}`),

@@ -101,7 +101,9 @@ Deno.test("hub holds a fast sender up for a slow reader, within two windows, and
 });
 
 Deno.test("hub tells who is there and what they handle, to those who may see it", async () => {
-  await using test = await hubbed({ presence: ({ identity, of }) => identity !== "eve" && of !== "shy" });
+  await using test = await hubbed({
+    presence: ({ identity, of }) => identity !== "eve" && of !== "shy",
+  });
   const ann = await test.join("ann", { handlers: { chat: () => {} } });
   const eve = await test.join("eve");
   const bob = await test.join("bob");
@@ -119,7 +121,10 @@ Deno.test("hub tells who is there and what they handle, to those who may see it"
 Deno.test("hub: clients go on after it was closed and listens again", async () => {
   await using first = await hubbed();
   const { port } = first.server.addr as { port: number };
-  const [ann, bob] = [await first.join("ann"), await first.join("bob", { handlers: { echo: echoStream } })];
+  const [ann, bob] = [
+    await first.join("ann"),
+    await first.join("bob", { handlers: { echo: echoStream } }),
+  ];
   const stream = await ann.peer("bob").open("echo");
   first.server.abort();
   assertEquals(codeOf(await settles("the open stream", errorOf(stream.read()))), "ERR_RESET");

@@ -35,7 +35,11 @@ Deno.test("hub tells in WELCOME how many streams it takes, with its window, and 
   await using test = await hubbed({ maxStreamsPerPair: 7 });
   using raw = await RawHubPeer.dial((test.server.addr as { port: number }).port);
   const { limits } = await raw.join("eve") as { limits: Record<string, number> };
-  assertEquals({ ...limits, windowBytes: 0 }, { maxStreams: 256, maxStreamsPerPair: 7, windowBytes: 0 });
+  assertEquals({ ...limits, windowBytes: 0 }, {
+    maxStreams: 256,
+    maxStreamsPerPair: 7,
+    windowBytes: 0,
+  });
   assertEquals(limits["windowBytes"]! > 1000 && limits["windowBytes"]! < 100_000, true);
 });
 
@@ -43,15 +47,25 @@ Deno.test("hub takes every maxStreamsPerPair that it allows", async () => {
   for (const maxStreamsPerPair of [1, 257, 1 << 24]) {
     await using _test = await hubbed({ maxStreamsPerPair });
   }
-  await assertRejects(() => hubbed({ maxStreamsPerPair: (1 << 24) + 1 }), RangeError, '"maxStreamsPerPair"');
+  await assertRejects(
+    () => hubbed({ maxStreamsPerPair: (1 << 24) + 1 }),
+    RangeError,
+    '"maxStreamsPerPair"',
+  );
 });
 
 Deno.test("open waits its turn when the peer takes no more streams, and is told so when it does not come", async () => {
-  await using test = await mounted({ mux: { maxStreams: 2 }, handlers: { keep, echo: echoStream } });
+  await using test = await mounted({
+    mux: { maxStreams: 2 },
+    handlers: { keep, echo: echoStream },
+  });
   const wire = await test.join("ann");
   const [first] = [await wire.open("keep"), await wire.open("keep")];
   const error = await assertRejects(() => wire.open("echo", { timeoutMs: 30 }), LimitError);
-  assertEquals([error.code, /"echo" to the server/.test(error.message)], ["ERR_TOO_MANY_STREAMS", true]);
+  assertEquals([error.code, /"echo" to the server/.test(error.message)], [
+    "ERR_TOO_MANY_STREAMS",
+    true,
+  ]);
   const third = wire.open("echo");
   first.abort();
   assertEquals(await askStream(await settles("the turn", third), "x"), "x");
@@ -146,7 +160,8 @@ Deno.test("maxStreamsPerPair: a stream over it waits, is refused when its turn d
   first.abort();
   await until(
     "the pair has room again",
-    async () => await ann.peer("bob").open("echo").then((stream) => (stream.abort(), true), () => false),
+    async () =>
+      await ann.peer("bob").open("echo").then((stream) => (stream.abort(), true), () => false),
   );
 });
 
@@ -154,12 +169,18 @@ Deno.test("hub waits for the target's own limit, and never says that a peer whic
   await using test = await quickHub(64);
   const callers = [await test.join("ann"), await test.join("cid")] as const;
   await test.join("bob", { mux: { maxStreams: 2 }, handlers: { keep } });
-  const open = [await callers[0].peer("bob").open("keep"), await callers[1].peer("bob").open("keep")];
+  const open = [
+    await callers[0].peer("bob").open("keep"),
+    await callers[1].peer("bob").open("keep"),
+  ];
   for (const caller of callers) {
     assertEquals(codeOf(await errorOf(caller.peer("bob").open("keep"))), "ERR_TOO_MANY_STREAMS");
   }
   open[0]!.abort();
-  await until("there is a turn", () => callers[1].peer("bob").open("keep").then(() => true, () => false));
+  await until(
+    "there is a turn",
+    () => callers[1].peer("bob").open("keep").then(() => true, () => false),
+  );
 });
 
 Deno.test("join takes as many streams as its hub allows a pair, unless its own options say otherwise", async () => {
@@ -205,7 +226,13 @@ Deno.test("a stream that was read to its end and whose handler has returned is o
     handlers: { name: (stream) => stream.write("I am ann") },
   });
   for (let count = 0; count < 10; count++) {
-    assertEquals(await readText(await test.server.open("ann", "name", { timeoutMs: 5000 })), "I am ann");
+    assertEquals(
+      await readText(await test.server.open("ann", "name", { timeoutMs: 5000 })),
+      "I am ann",
+    );
   }
-  await until("only the control stream is left", () => test.server.stats().sessions[0]?.streams === 1);
+  await until(
+    "only the control stream is left",
+    () => test.server.stats().sessions[0]?.streams === 1,
+  );
 });

@@ -44,10 +44,11 @@ switch (mode) {
     break;
   }
   case "reach": {
-    const reached = await connect({ hostname, port: Number(port), framing: raw(), timeoutMs: 1000 }).then(
-      () => true,
-      () => false,
-    );
+    const reached = await connect({ hostname, port: Number(port), framing: raw(), timeoutMs: 1000 })
+      .then(
+        () => true,
+        () => false,
+      );
     console.log("reached:", reached);
   }
 }

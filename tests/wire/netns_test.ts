@@ -10,7 +10,9 @@ const why = Deno.build.os !== "linux"
 
 async function run(command: string, ...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();
-  if (!success) throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  if (!success) {
+    throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
 }
 
 /** Three namespaces: one for the hub with a link to each of the others, which have no way to each other. */
@@ -50,12 +52,16 @@ class Namespaces implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const name of ["h", "a", "b"]) await run("ip", "netns", "del", this.name(name)).catch(() => {});
+    for (const name of ["h", "a", "b"]) {
+      await run("ip", "netns", "del", this.name(name)).catch(() => {});
+    }
   }
 }
 
 Deno.test({
-  name: "hub brings 64 MiB between clients that cannot reach each other, and again after it was killed" + why,
+  name:
+    "hub brings 64 MiB between clients that cannot reach each other, and again after it was killed" +
+    why,
   ignore: why !== "",
   async fn() {
     const program = "tests/wire/netns_program.ts";

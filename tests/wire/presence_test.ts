@@ -31,14 +31,18 @@ function boardOf(...identities: string[]) {
   } as unknown as Registry;
   const board = new PresenceBoard({ registry, isVisible: () => true, report: () => {} }, clock);
   const change = (round: number) => {
-    links[0]!.offers = Array.from({ length: 40 }, (_, index) => `${round}-${index}-`.padEnd(220, "x"));
+    links[0]!.offers = Array.from(
+      { length: 40 },
+      (_, index) => `${round}-${index}-`.padEnd(220, "x"),
+    );
     board.changed(links[0]!);
   };
   return { told, clock, links, board, change };
 }
 
 /** What a watching client learns of a round. */
-const news = (watcher: string, round: number) => `${watcher}: noisy ${`${round}-0-`.padEnd(220, "x")}`;
+const news = (watcher: string, round: number) =>
+  `${watcher}: noisy ${`${round}-0-`.padEnd(220, "x")}`;
 
 Deno.test("PresenceBoard tells a first change at once, and later ones of the same peer together, the last state", async () => {
   const { told, clock, links, board, change } = boardOf("noisy", "ann", "bob");
@@ -80,7 +84,10 @@ Deno.test("fitNames keeps as many names as a presence frame holds, to the byte",
   assertEquals(fitting.length < 70 && fitting.length > 60, true);
   let tooLong = false;
   try {
-    encodeFrame({ peers: [{ identity: "eve", streams: names.slice(0, fitting.length + 1) }], gone: [] });
+    encodeFrame({
+      peers: [{ identity: "eve", streams: names.slice(0, fitting.length + 1) }],
+      gone: [],
+    });
   } catch {
     tooLong = true;
   }
@@ -97,7 +104,12 @@ Deno.test("hub with a client whose names do not fit a presence frame goes on tel
   });
   const watcher = await test.join("watcher");
   await using raw = await RawWire.dial((test.server.addr as { port: number }).port);
-  const control = await raw.send({ parley: 1, identity: "talker", token: `talker${TOKEN}`, streams: [] });
+  const control = await raw.send({
+    parley: 1,
+    identity: "talker",
+    token: `talker${TOKEN}`,
+    streams: [],
+  });
   await answer(control);
   const names = Array.from({ length: 64 }, (_, index) => `${index}`.padEnd(252, "-"));
   await control.write({ streams: [...names, "y".repeat(42)] });
@@ -134,7 +146,9 @@ Deno.test("hub whose presence throws shows nothing, tells of the error, and goes
 Deno.test("hub: a peer that takes its name over is told of as there, and not as gone", async () => {
   await using test = await hubbed({ presence: () => true });
   const seen: string[] = [];
-  const ann = await test.join("ann", { onPeers: (peers) => void seen.push([...peers.keys()].join(" ")) });
+  const ann = await test.join("ann", {
+    onPeers: (peers) => void seen.push([...peers.keys()].join(" ")),
+  });
   await test.join("bob", { reconnect: false });
   await until("ann sees bob", () => ann.peers.has("bob"));
   await test.join("bob", { handlers: { chat: () => {} } });

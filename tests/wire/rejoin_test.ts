@@ -34,7 +34,9 @@ Deno.test("join starts its delays anew after a session that has carried a stream
 
 Deno.test("join with maxAttempts stays while its sessions come up, however short they last", async () => {
   await using test = await mounted();
-  const wire = await test.join("ann", { reconnect: { minDelayMs: 1, maxDelayMs: 2, maxAttempts: 2 } });
+  const wire = await test.join("ann", {
+    reconnect: { minDelayMs: 1, maxDelayMs: 2, maxAttempts: 2 },
+  });
   for (let i = 0; i < 8; i++) {
     const id = wire.session?.id;
     await until("the server has it", () => test.server.session("ann")?.id === id);
@@ -47,7 +49,11 @@ Deno.test("join with maxAttempts stays while its sessions come up, however short
 Deno.test("join ends by a mistake in its options before it dials, and by no content of a file", async () => {
   const { ca, server: identity, client } = await testCerts();
   const told: string[] = [];
-  const options = { port: 9, identity: "ann", onError: (error: unknown) => void told.push(codeOf(error)) };
+  const options = {
+    port: 9,
+    identity: "ann",
+    onError: (error: unknown) => void told.push(codeOf(error)),
+  };
   for (
     const tls of [{ caCerts: ["-----BEGIN CERTIFICATE-----"] }, {
       cert: client.cert,

@@ -132,7 +132,10 @@ Deno.test("hub: a caller that had ended its direction learns that a part of what
     const used = Number(await settles("the answer", readText(stream)));
     assertEquals(used === size, name === "all");
     const end = await settles("the end", stream.closed);
-    assertEquals(end === undefined ? "in order" : codeOf(end), name === "all" ? "in order" : "ERR_RESET");
+    assertEquals(
+      end === undefined ? "in order" : codeOf(end),
+      name === "all" ? "in order" : "ERR_RESET",
+    );
   }
   await atRestAt(test);
 });

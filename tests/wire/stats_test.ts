@@ -87,7 +87,10 @@ Deno.test("wire.stats() counts who was not let in, and handlers that failed", as
   assertEquals(stranger.stats().overall.connectFailures, 1);
   const families = parseOpenMetrics(openMetrics([test.server.stats(), wire.stats()]));
   const failures = families.get("parley_stream_errors")!.samples;
-  assertEquals(failures.map(({ labels, value }) => [labels["name"], value]), [["wire", 1], ["wire-2", 0]]);
+  assertEquals(failures.map(({ labels, value }) => [labels["name"], value]), [["wire", 1], [
+    "wire-2",
+    0,
+  ]]);
   assert(families.has("parley_streams") && families.has("parley_received_frames"));
 });
 
@@ -107,7 +110,9 @@ Deno.test("wire.stats() counts an open as failed for want of a session, a peer, 
   await using test = await hubbed();
   const caller = await test.join("caller");
   await assertRejects(() => test.server.open("absent", "any"));
-  await assertRejects(() => test.server.open("absent", "any", { waitForPeer: true, timeoutMs: 20 }));
+  await assertRejects(() =>
+    test.server.open("absent", "any", { waitForPeer: true, timeoutMs: 20 })
+  );
   await assertRejects(() => caller.peer("absent").open("any"));
   assertEquals(streamsOf(test.server.stats()), { streamsFailed: 2, streamsRefused: 1 });
   assertEquals(streamsOf(caller.stats()), { streamsFailed: 1 });

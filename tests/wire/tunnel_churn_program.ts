@@ -31,7 +31,9 @@ async function target(serve: (conn: Transport) => Promise<void>): Promise<number
 
 async function echo(conn: Transport): Promise<void> {
   try {
-    for (let chunk = await conn.read(); chunk !== null; chunk = await conn.read()) await conn.write(chunk);
+    for (let chunk = await conn.read(); chunk !== null; chunk = await conn.read()) {
+      await conn.write(chunk);
+    }
   } finally {
     conn.close();
   }
@@ -53,7 +55,8 @@ async function serveFile(conn: Transport): Promise<void> {
 const server = hub({ insecureAnyone: true });
 await server.ready;
 const member = async (identity: string): Promise<JoinedWire> => {
-  const onClose = (_session: unknown, error: Error | undefined) => void ends.push(`${identity}: ${error}`);
+  const onClose = (_session: unknown, error: Error | undefined) =>
+    void ends.push(`${identity}: ${error}`);
   const wire = join({ ...server.addr, identity, onClose });
   await wire.ready;
   return wire;

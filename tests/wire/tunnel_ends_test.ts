@@ -39,7 +39,10 @@ async function withTunnel(body: (parts: Parts) => Promise<void>): Promise<void> 
   }
 }
 
-async function connectThrough(tunnel: Forward, target: HeldTarget): Promise<[Transport, Transport]> {
+async function connectThrough(
+  tunnel: Forward,
+  target: HeldTarget,
+): Promise<[Transport, Transport]> {
   const [local, remote] = await Promise.all([dialLocal(tunnel), target.accept()]);
   await local.write(new Uint8Array([1]));
   assertEquals(await remote.read(), new Uint8Array([1]));
@@ -49,8 +52,8 @@ async function connectThrough(tunnel: Forward, target: HeldTarget): Promise<[Tra
 }
 
 /** What breaks a connection, and which of its ends are there to see it. */
-const BREAKS: readonly (readonly [what: string, breakIt: (parts: Parts) => unknown, ...seenAt: string[]])[] =
-  [
+const BREAKS:
+  readonly (readonly [what: string, breakIt: (parts: Parts) => unknown, ...seenAt: string[]])[] = [
     ["its target resets it", ({ remote }) => remote.reset?.(), "local"],
     ["its client resets it", ({ local }) => local.reset?.(), "remote"],
     ["the hub is lost", ({ test }) => test.server.abort(), "local", "remote"],
@@ -62,7 +65,9 @@ const BREAKS: readonly (readonly [what: string, breakIt: (parts: Parts) => unkno
 for (const [what, breakIt, ...seenAt] of BREAKS) {
   Deno.test(`forward and expose reset a connection at rest when ${what}`, () =>
     withTunnel(async (parts) => {
-      const reading = seenAt.map((end) => end === "local" ? parts.local.read() : parts.remote.read());
+      const reading = seenAt.map((end) =>
+        end === "local" ? parts.local.read() : parts.remote.read()
+      );
       for (const read of reading) read.catch(() => {});
       await breakIt(parts);
       for (const read of reading) await assertCode("ERR_RESET", read);

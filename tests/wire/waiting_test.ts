@@ -16,7 +16,11 @@ Deno.test("MountedWire.waitFor returns the session of a peer that is there, or c
 
 Deno.test("MountedWire.waitFor ends by its time, its signal, and the end of the wire", async () => {
   await using test = await mounted();
-  const late = await assertRejects(() => test.server.waitFor("ann", { timeoutMs: 5 }), TimeoutError, '"ann"');
+  const late = await assertRejects(
+    () => test.server.waitFor("ann", { timeoutMs: 5 }),
+    TimeoutError,
+    '"ann"',
+  );
   assertEquals(late.code, "ERR_CONNECT_TIMEOUT");
   const controller = new AbortController();
   const waiting = assertRejects(
@@ -79,19 +83,29 @@ Deno.test("open with waitForPeer rejects with ERR_NO_PEER when the target does n
   const ann = await test.join("ann");
   const options = { waitForPeer: true, timeoutMs: 1500 };
   await assertRejects(() => ann.peer("bob").open("echo", options), RemoteError, '"echo" to "bob"');
-  await assertRejects(() => test.server.open("bob", "echo", options), RemoteError, '"echo" to "bob"');
+  await assertRejects(
+    () => test.server.open("bob", "echo", options),
+    RemoteError,
+    '"echo" to "bob"',
+  );
   const coming = test.server.open("bob", "echo", { waitForPeer: true });
   await test.join("bob", { handlers: { echo: echoStream } });
   assertEquals(await askStream(await settles("the stream", coming), "x"), "x");
-  // deno-lint-ignore no-explicit-any
-  await assertRejects(() => ann.open("echo", { waitForPeer: 1 as any }), TypeError, '"waitForPeer"');
+  await assertRejects(
+    // deno-lint-ignore no-explicit-any
+    () => ann.open("echo", { waitForPeer: 1 as any }),
+    TypeError,
+    '"waitForPeer"',
+  );
 });
 
 Deno.test("hub forgets a stream that waits for its target when its caller gives up", async () => {
   await using test = await hubbed();
   const ann = await test.join("ann");
   const controller = new AbortController();
-  const waiting = errorOf(ann.peer("bob").open("echo", { waitForPeer: true, signal: controller.signal }));
+  const waiting = errorOf(
+    ann.peer("bob").open("echo", { waitForPeer: true, signal: controller.signal }),
+  );
   await until("the hub holds it", () => test.server.session("ann")?.stats().streams === 2);
   controller.abort(new Error("enough"));
   assertEquals((await waiting as Error).message, "enough");
@@ -104,5 +118,8 @@ Deno.test("JoinedWire.open that waits for a session ends by its time, and names 
   test.server.abort();
   await until("the session is lost", () => wire.session === null);
   const error = await assertRejects(() => wire.open("x", { timeoutMs: 5 }), TimeoutError);
-  assertEquals(error.message, 'Cannot open the stream "x" to the server within 5 ms: there is no session');
+  assertEquals(
+    error.message,
+    'Cannot open the stream "x" to the server within 5 ms: there is no session',
+  );
 });

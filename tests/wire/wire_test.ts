@@ -19,7 +19,9 @@ Deno.test("mount gives handlers the authenticated opener and what it said about 
   await using test = await mounted({
     handlers: {
       who: async (stream, session) => {
-        await stream.write(JSON.stringify([stream.name, stream.from, stream.meta, session.identity]));
+        await stream.write(
+          JSON.stringify([stream.name, stream.from, stream.meta, session.identity]),
+        );
       },
     },
   });
@@ -63,8 +65,16 @@ Deno.test("handle and unhandle work while connected, and both sides are told", a
 Deno.test("open rejects with the code of the refusal, and names the stream and the peer", async () => {
   await using test = await mounted();
   const wire = await test.join("ann");
-  await assertRejects(() => wire.open("forbidden"), AuthError, 'the stream "forbidden" to the server');
-  await assertRejects(() => wire.open("nothing"), RemoteError, 'the stream "nothing" to the server');
+  await assertRejects(
+    () => wire.open("forbidden"),
+    AuthError,
+    'the stream "forbidden" to the server',
+  );
+  await assertRejects(
+    () => wire.open("nothing"),
+    RemoteError,
+    'the stream "nothing" to the server',
+  );
   assertEquals(codeOf(await errorOf(wire.peer("bob").open("x"))), "ERR_NO_PEER");
   const error = await assertRejects(
     () => test.server.open("bob", "x"),
@@ -88,7 +98,10 @@ Deno.test("open gives up by time and by signal, and the stream is reset at the f
   await assertRejects(() => wire.open("late", { signal }), Error, "enough");
   assertEquals(asked, ["late"]);
   verdict.resolve(true);
-  await until("only the control stream is left", () => test.server.session("ann")?.stats().streams === 1);
+  await until(
+    "only the control stream is left",
+    () => test.server.session("ann")?.stats().streams === 1,
+  );
 });
 
 Deno.test("a handler that throws resets its stream, reaches onError, and harms nobody else", async () => {
@@ -148,7 +161,8 @@ Deno.test("join tries again by its own policy, and calls the hooks", async () =>
   await until(
     "it is there again",
     () =>
-      seen.length >= 5 && test.server.session("ann") !== undefined && test.server.session("ann")?.id !== id,
+      seen.length >= 5 && test.server.session("ann") !== undefined &&
+      test.server.session("ann")?.id !== id,
   );
   assertEquals(seen.slice(0, 5), ["open", "close", "policy 1", "retry 1 1", "open"]);
   assertEquals(await askStream(await test.server.open("ann", "echo"), "again"), "again");
@@ -195,7 +209,9 @@ Deno.test("MountedWire.close waits for streams, then closes all sessions in orde
 });
 
 Deno.test("MountedWire.close reports the errors of all sessions together", async () => {
-  await using test = await mounted({ handlers: { wait: async (stream) => void await stream.read() } });
+  await using test = await mounted({
+    handlers: { wait: async (stream) => void await stream.read() },
+  });
   for (const name of ["ann", "bob"]) await (await test.join(name)).open("wait");
   await test.join("cid");
   const error = await assertRejects(
@@ -226,21 +242,39 @@ Deno.test("mount and join refuse wrong options before any I/O", () => {
   assertThrows(() => mount({ insecureAnyone: true, authorize: () => true }), TypeError);
   assertThrows(() => mount({ insecureAnyone: true, handshakeTimeoutMs: 0 }), RangeError);
   assertThrows(() => mount({ insecureAnyone: true, mux: { maxStreams: 0 } }), RangeError);
-  assertThrows(() => mount({ insecureAnyone: true, mode: 0o600 }), TypeError, '"mode" needs a "path"');
+  assertThrows(
+    () => mount({ insecureAnyone: true, mode: 0o600 }),
+    TypeError,
+    '"mode" needs a "path"',
+  );
   assertThrows(() => mount({ insecureAnyone: true, path: "" }), TypeError, '"path" must be');
   assertThrows(() => mount({ insecureAnyone: true, path: "/x", port: 1 }), TypeError, "excludes");
-  assertThrows(() => mount({ insecureAnyone: true, hostname: "" }), TypeError, '"hostname" must be');
+  assertThrows(
+    () => mount({ insecureAnyone: true, hostname: "" }),
+    TypeError,
+    '"hostname" must be',
+  );
   assertThrows(() => mount({ insecureAnyone: true, port: 65536 }), RangeError, '"port"');
-  assertThrows(() => mount({ insecureAnyone: true, handlers: { "a b": () => {} } }), TypeError, '"name"');
+  assertThrows(
+    () => mount({ insecureAnyone: true, handlers: { "a b": () => {} } }),
+    TypeError,
+    '"name"',
+  );
   assertThrows(() => join({ port: 1, identity: "a b" }), TypeError, '"identity"');
-  assertThrows(() => join({ port: 1, identity: "a", token: "x".repeat(5000) }), TypeError, '"token"');
+  assertThrows(
+    () => join({ port: 1, identity: "a", token: "x".repeat(5000) }),
+    TypeError,
+    '"token"',
+  );
   assertThrows(() => join({ identity: "a" }), TypeError);
 });
 
 Deno.test("handle refuses more names than a frame can tell", async () => {
   await using test = await mounted();
   const error = assertThrows(() => {
-    for (let index = 0; index < 1000; index++) test.server.handle(`${index}`.padStart(200, "-"), () => {});
+    for (let index = 0; index < 1000; index++) {
+      test.server.handle(`${index}`.padStart(200, "-"), () => {});
+    }
   }, RangeError);
   assert(error.message.includes("16384"));
   const wire = await test.join("ann", { token: "ann" + TOKEN });

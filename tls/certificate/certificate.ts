@@ -126,7 +126,9 @@ function readName(name: DerNode): string {
       const [type, value] = children(attribute);
       const oid = readOid(expectTag(type, tags.oid));
       const text = value === undefined ? "" : readText(value);
-      const shown = text === undefined ? `#${toHex(value?.whole ?? new Uint8Array())}` : escapeValue(text);
+      const shown = text === undefined
+        ? `#${toHex(value?.whole ?? new Uint8Array())}`
+        : escapeValue(text);
       return `${attributeNames[oid] ?? oid}=${shown}`;
     }).join("+")
   ).join(",");
@@ -141,11 +143,14 @@ function escapeValue(text: string): string {
  * byte.
  */
 function escapeControls(text: string): string {
-  // deno-lint-ignore no-control-regex -- finding them is the purpose
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) => {
-    const hex = toHex(new TextEncoder().encode(char)).toUpperCase();
-    return hex.replace(/../g, "\\$&");
-  });
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (char) => {
+      const hex = toHex(new TextEncoder().encode(char)).toUpperCase();
+      return hex.replace(/../g, "\\$&");
+    },
+  );
 }
 
 /** General names (RFC 5280, section 4.2.1.6). */

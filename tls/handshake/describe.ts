@@ -123,7 +123,9 @@ export function daysLeft(notAfter: Date, now: Date): number {
 
 function describeDaysLeft(certificate: ParsedCertificate, now: Date): string {
   const days = daysLeft(certificate.notAfter, now);
-  if (days < 0) return `none, it expired ${-days === 1 ? "within the last day" : `${-days - 1} days ago`}`;
+  if (days < 0) {
+    return `none, it expired ${-days === 1 ? "within the last day" : `${-days - 1} days ago`}`;
+  }
   const starts = certificate.notBefore > now ? ", but it is not yet valid" : "";
   return `${days}${starts}`;
 }

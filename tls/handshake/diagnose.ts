@@ -22,7 +22,10 @@ export interface DiagnoseOptions {
  * @returns a `TlsError` of `ERR_CERT_EXPIRED` (or not yet valid), `ERR_CERT_WRONG_HOST` or
  * `ERR_CERT_UNTRUSTED`
  */
-export function diagnoseCertificate(certificate: PeerCertificate, options: DiagnoseOptions = {}): TlsError {
+export function diagnoseCertificate(
+  certificate: PeerCertificate,
+  options: DiagnoseOptions = {},
+): TlsError {
   const { hostname, now = Date.now(), cause } = options;
   const { subject, issuer, notBefore, notAfter } = certificate;
   const shown = JSON.stringify(subject.slice(0, 256));
@@ -31,7 +34,8 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   if (notBefore.getTime() > now) {
-    const text = `Cannot trust the certificate ${shown}: it is not valid before ${notBefore.toISOString()}`;
+    const text =
+      `Cannot trust the certificate ${shown}: it is not valid before ${notBefore.toISOString()}`;
     return new TlsError("ERR_CERT_EXPIRED", text, { cause });
   }
   try {
@@ -41,6 +45,7 @@ export function diagnoseCertificate(certificate: PeerCertificate, options: Diagn
     throw error;
   }
   const by = subject === issuer ? "itself" : JSON.stringify(issuer.slice(0, 256));
-  const text = `Cannot trust the certificate ${shown}: its issuer is not trusted: it was issued by ${by}`;
+  const text =
+    `Cannot trust the certificate ${shown}: its issuer is not trusted: it was issued by ${by}`;
   return new TlsError("ERR_CERT_UNTRUSTED", text, { cause });
 }

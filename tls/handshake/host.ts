@@ -41,7 +41,9 @@ export function matchesHost(subjectAltNames: readonly string[], hostname: string
   const wanted = normalizeHost(hostname);
   if (wanted === undefined) return false;
   return subjectAltNames.some((name) => {
-    if (wanted.isIp) return name.startsWith("IP Address:") && normalizeIp(name.slice(11)) === wanted.host;
+    if (wanted.isIp) {
+      return name.startsWith("IP Address:") && normalizeIp(name.slice(11)) === wanted.host;
+    }
     return name.startsWith("DNS:") && matchesName(name.slice(4).toLowerCase(), wanted.host);
   });
 }

@@ -8,7 +8,10 @@ import { diagnoseCertificate } from "./diagnose.ts";
  *
  * @throws {TlsError} `ERR_CERT_UNTRUSTED` with the fingerprint that came, `ERR_CERT_EXPIRED`
  */
-export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<string>): PeerCertificate {
+export function checkPin(
+  certificate: PeerCertificate | null,
+  pins: ReadonlySet<string>,
+): PeerCertificate {
   if (certificate === null) {
     throw new TlsError(
       "ERR_CERT_UNTRUSTED",
@@ -26,7 +29,9 @@ export function checkPin(certificate: PeerCertificate | null, pins: ReadonlySet<
     );
   }
   const now = Date.now();
-  if (notAfter.getTime() < now || notBefore.getTime() > now) throw diagnoseCertificate(certificate, { now });
+  if (notAfter.getTime() < now || notBefore.getTime() > now) {
+    throw diagnoseCertificate(certificate, { now });
+  }
   return certificate;
 }
 

@@ -16,7 +16,8 @@ interface RegistryPackage {
 }
 
 function listNames(folder: URL, kind: "isFile" | "isDirectory"): string[] {
-  return [...Deno.readDirSync(folder)].filter((entry) => entry[kind]).map((entry) => entry.name).sort();
+  return [...Deno.readDirSync(folder)].filter((entry) => entry[kind]).map((entry) => entry.name)
+    .sort();
 }
 
 function readPackages(): RegistryPackage[] {
@@ -82,7 +83,12 @@ async function buildPackage(pkg: RegistryPackage): Promise<Map<string, string>> 
 
   const manifest: Record<string, { size: number; checksum: string }> = {};
   for (const [path, text] of sources) manifest[path.slice(folder.length)] = await sha256(text);
-  const meta = { scope: "std", name: pkg.name, latest: pkg.version, versions: { [pkg.version]: {} } };
+  const meta = {
+    scope: "std",
+    name: pkg.name,
+    latest: pkg.version,
+    versions: { [pkg.version]: {} },
+  };
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   return sources
     .set(`${pkg.name}/meta.json`, json(meta))
@@ -116,7 +122,9 @@ function checkPins(packages: readonly RegistryPackage[]): void {
 
 if (import.meta.main) {
   const packages = readPackages();
-  const built = new Map((await Promise.all(packages.map(buildPackage))).flatMap((files) => [...files]));
+  const built = new Map(
+    (await Promise.all(packages.map(buildPackage))).flatMap((files) => [...files]),
+  );
   checkPins(packages);
   const surplus = listFiles().filter((path) => !built.has(path));
   if (Deno.args[0] === "--check") {

@@ -98,7 +98,9 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
   /** Reports a refused connection: once in ten seconds for each reason. */
   refused(reason: RefusalReason, remoteAddr: Address, admission: Admission<unknown>): void {
     const report = this.#refusals.next(reason, remoteAddr, admission);
-    if (report !== null) this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    if (report !== null) {
+      this.deliver(report.error, { phase: "refused", remoteAddr }, report.leftOut);
+    }
   }
 
   /** Calls a hook. Reports what it throws, or rejects with later. */
@@ -116,7 +118,11 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
     this.recent.add(error, { phase, peer: session?.identity ?? remoteAddr, count });
   }
 
-  protected override limit(_error: unknown, { phase }: WireErrorContext, nowMs: number): LogDecision {
+  protected override limit(
+    _error: unknown,
+    { phase }: WireErrorContext,
+    nowMs: number,
+  ): LogDecision {
     return LIMITED.has(phase) && !this.#calls.ask(phase, nowMs).write ? { write: false } : REPORT;
   }
 

@@ -23,7 +23,10 @@ export class FrameChannel {
       const chunk = await this.mux.read(options);
       if (chunk === null) {
         if (this.#buffer.atBoundary) return null;
-        throw new ProtocolError("ERR_WIRE_FRAME", "Cannot read a frame: the stream ended inside it");
+        throw new ProtocolError(
+          "ERR_WIRE_FRAME",
+          "Cannot read a frame: the stream ended inside it",
+        );
       }
       const frame = this.#buffer.push(chunk);
       if (frame === undefined) continue;

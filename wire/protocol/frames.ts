@@ -48,7 +48,12 @@ export interface Welcome {
 }
 
 /** Why a session was refused. */
-export type SessionRefusal = "ERR_AUTH" | "ERR_FORBIDDEN" | "ERR_BUSY" | "ERR_NAME_TAKEN" | "ERR_VERSION";
+export type SessionRefusal =
+  | "ERR_AUTH"
+  | "ERR_FORBIDDEN"
+  | "ERR_BUSY"
+  | "ERR_NAME_TAKEN"
+  | "ERR_VERSION";
 
 /** Why a stream was refused. */
 export type StreamRefusal =
@@ -262,7 +267,9 @@ export class FrameBuffer {
 export function readHello(text: Uint8Array): Hello {
   const { parley, identity, token, streams, limits } = parse(text);
   if (typeof parley !== "number" || !isName(identity)) throw malformed("HELLO");
-  if (typeof token !== "string" || encoder.encode(token).length > MAX_TOKEN_BYTES) throw malformed("HELLO");
+  if (typeof token !== "string" || encoder.encode(token).length > MAX_TOKEN_BYTES) {
+    throw malformed("HELLO");
+  }
   const names = readNames(streams, "HELLO");
   return { parley, identity, token, streams: names, ...readLimits(limits, "HELLO") };
 }
@@ -366,5 +373,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 function malformed(frame: string, cause?: unknown): ProtocolError {
-  return new ProtocolError("ERR_WIRE_FRAME", `Cannot read a frame of the peer's (${frame})`, { cause });
+  return new ProtocolError("ERR_WIRE_FRAME", `Cannot read a frame of the peer's (${frame})`, {
+    cause,
+  });
 }

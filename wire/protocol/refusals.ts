@@ -37,7 +37,11 @@ export function sessionEnded(code: SessionRefusal): ParleyError {
 }
 
 /** A stream as errors name it: by its name, and by the peer that it is for, or comes from. */
-export function nameStream(name: string, peer: string | undefined, way: "to" | "from" = "to"): string {
+export function nameStream(
+  name: string,
+  peer: string | undefined,
+  way: "to" | "from" = "to",
+): string {
   return `the stream "${name}" ${way} ${peer === undefined ? "the server" : `"${peer}"`}`;
 }
 
@@ -58,7 +62,10 @@ export function streamRefused(code: StreamRefusal, stream: string): ParleyError 
     case "ERR_TARGET_REFUSED":
       return new RemoteError(code, `${text} as the target behind it refuses connections`);
     case "ERR_TARGET_TIMEOUT":
-      return new RemoteError(code, `${text} as the peer, or the target behind it, did not answer in time`);
+      return new RemoteError(
+        code,
+        `${text} as the peer, or the target behind it, did not answer in time`,
+      );
     case "ERR_HANDLER":
       return new RemoteError(code, `${text} as the peer failed`);
   }
@@ -103,7 +110,10 @@ export function nameError<Given>(
   if (message === given) return error;
   const cause = ofSession ? error : error.cause;
   if (error instanceof ClosedError) {
-    return new ClosedError(code as ClosedErrorCode, message, { cause, unsentBytes: error.unsentBytes });
+    return new ClosedError(code as ClosedErrorCode, message, {
+      cause,
+      unsentBytes: error.unsentBytes,
+    });
   }
   const { cutBytes, cutConnections } = error;
   return new TimeoutError(code as TimeoutErrorCode, message, { cause, cutBytes, cutConnections });

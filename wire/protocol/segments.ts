@@ -10,7 +10,9 @@ export type SegmentSource =
   | Iterable<Uint8Array>;
 
 /** Where a segment can go: a file's `writable`, or a function that takes chunks. */
-export type SegmentSink = WritableStream<Uint8Array> | ((chunk: Uint8Array) => Promise<void> | void);
+export type SegmentSink =
+  | WritableStream<Uint8Array>
+  | ((chunk: Uint8Array) => Promise<void> | void);
 
 /** Longest chunk that is sent: one length for so many bytes. */
 const MAX_CHUNK_BYTES = 64 * 1024;
@@ -241,7 +243,9 @@ export async function copyBody(
   try {
     if (!await reader.begin(options)) return null;
     // What came whole is worth waiting for, however the stream ends.
-    end.watch.watch((error) => error !== undefined && !reader.isWhole && !end.hasMore() && step.fail(error));
+    end.watch.watch((error) =>
+      error !== undefined && !reader.isWhole && !end.hasMore() && step.fail(error)
+    );
     let total = 0;
     for (let part = await reader.next(options); part !== null; part = await reader.next(options)) {
       const putting = put(part);
@@ -256,7 +260,10 @@ export async function copyBody(
 }
 
 function stalled(ms: number): TimeoutError {
-  return new TimeoutError("ERR_READ_TIMEOUT", `Cannot read a segment: its sink took nothing for ${ms} ms`);
+  return new TimeoutError(
+    "ERR_READ_TIMEOUT",
+    `Cannot read a segment: its sink took nothing for ${ms} ms`,
+  );
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

@@ -13,7 +13,9 @@ const SILENCE: ReadonlySet<ParleyErrorCode> = new Set(["ERR_READ_TIMEOUT", "ERR_
  */
 export function isStreamEnd(error: unknown, stream: WireStream, mux: MuxStream): boolean {
   const { signal } = mux;
-  const code = signal.aborted && signal.reason instanceof ParleyError ? signal.reason.code : undefined;
+  const code = signal.aborted && signal.reason instanceof ParleyError
+    ? signal.reason.code
+    : undefined;
   return anyInChain(error, (error) => {
     if (signal.aborted && error === stream.signal.reason) return true;
     if (!(error instanceof ParleyError)) return false;

@@ -148,7 +148,9 @@ export function fitNames(identity: string, streams: readonly string[]): readonly
 /** The error of a peer whose names do not all fit. */
 export function namesCut(identity: string, told: number, all: number): FramingError {
   const text =
-    `Cannot tell all names of ${JSON.stringify(identity)} to its peers: ${told} of ${all} fit a frame of ` +
+    `Cannot tell all names of ${
+      JSON.stringify(identity)
+    } to its peers: ${told} of ${all} fit a frame of ` +
     `${MAX_FRAME_BYTES} bytes`;
   return new FramingError("ERR_FRAME_TOO_LARGE", text);
 }

@@ -162,7 +162,11 @@ async function answerHello(
 }
 
 /** A peer that knows of no small windows has the same number of streams, each with 256 KiB. */
-function makeRoom(mux: MuxSession, { windowBytes }: Limits, plainBufferedBytes: number | undefined): void {
+function makeRoom(
+  mux: MuxSession,
+  { windowBytes }: Limits,
+  plainBufferedBytes: number | undefined,
+): void {
   if (windowBytes === undefined && plainBufferedBytes !== undefined) {
     mux.raiseMaxBufferedBytes(plainBufferedBytes);
   }
@@ -223,11 +227,14 @@ export async function handshakeAsClient(
     const limits = { maxStreams: options.maxStreams, windowBytes: mux.terms.windowBytes };
     await control.write({ parley: WIRE_VERSION, ...hello, limits }, { signal });
     const text = await control.read({ signal });
-    if (text === null) throw new ClosedError("ERR_RESET", "Cannot join: the server ended the connection");
+    if (text === null) {
+      throw new ClosedError("ERR_RESET", "Cannot join: the server ended the connection");
+    }
     const reply = readReply(text);
     if ("code" in reply) throw sessionRefused(reply.code);
     if (reply.identity !== hello.identity) {
-      const text = `Cannot join: ${JSON.stringify(hello.identity)} as the server took this side for ` +
+      const text =
+        `Cannot join: ${JSON.stringify(hello.identity)} as the server took this side for ` +
         JSON.stringify(reply.identity);
       throw new ProtocolError("ERR_WIRE_FRAME", text);
     }

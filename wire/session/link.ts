@@ -66,7 +66,9 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     this.#serving = new Serving(this, host);
     this.closed = established.mux.closed.then((error) => {
       const reason = this.#takenOver ?? error;
-      this.#over.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"));
+      this.#over.abort(
+        reason ?? new ClosedError("ERR_CLOSED", "Cannot go on: the session was closed"),
+      );
       return reason;
     });
     this.control = new ControlSender(established.control, this, established.announced);
@@ -90,7 +92,11 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     this.control.announceNames();
     observeSession(this.established);
     const { mux } = this.established;
-    for (let stream = await mux.acceptStream(); stream !== null; stream = await mux.acceptStream()) {
+    for (
+      let stream = await mux.acceptStream();
+      stream !== null;
+      stream = await mux.acceptStream()
+    ) {
       this.#serving.take(stream);
     }
     await mux.closed;
@@ -134,7 +140,10 @@ export class Link implements SessionLink, ServedLink, ControlHost {
         await channel.write({ ...open, waitMs }, { signal });
         const answer = await channel.read({ signal });
         if (answer === null) {
-          throw new ClosedError("ERR_RESET", `Cannot open ${stream}: the peer ended it without an answer`);
+          throw new ClosedError(
+            "ERR_RESET",
+            `Cannot open ${stream}: the peer ended it without an answer`,
+          );
         }
         const { code } = readAnswer(answer);
         if (code === undefined) return channel;
@@ -176,7 +185,9 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     this.established.mux.abort(reason);
     if (this.#closing === undefined) return;
     this.#closing.catch(() => {});
-    this.#cutting.abort(reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"));
+    this.#cutting.abort(
+      reason ?? new ClosedError("ERR_CLOSED", "Cannot close in order: it was aborted"),
+    );
   }
 
   /** A frame of the control stream could not be sent; the session goes on. */

@@ -129,7 +129,12 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
   const { waitForPeer, lifetime: over } = options;
   const startedMs = performance.now();
   const lifetime = over === undefined ? undefined : new Lifetime(over, options.signal);
-  const limits = { signal: lifetime?.signal ?? options.signal, timeoutMs: givenMs, givenMs, waitForPeer };
+  const limits = {
+    signal: lifetime?.signal ?? options.signal,
+    timeoutMs: givenMs,
+    givenMs,
+    waitForPeer,
+  };
   const open = { name, to, meta };
   try {
     const link = await findCounted(find, limits, wanted.counters);

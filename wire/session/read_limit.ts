@@ -50,7 +50,10 @@ export class ReadLimitedTransport implements Transport {
     if (this.#gate === undefined || chunk === null) return chunk;
     this.#left -= chunk.length;
     if (this.#first.length < FIRST_BYTES) {
-      this.#first = new Uint8Array([...this.#first, ...chunk.subarray(0, FIRST_BYTES - this.#first.length)]);
+      this.#first = new Uint8Array([
+        ...this.#first,
+        ...chunk.subarray(0, FIRST_BYTES - this.#first.length),
+      ]);
     }
     return chunk;
   }

@@ -50,7 +50,9 @@ export class Registry {
         );
       });
     } finally {
-      if (waiters.size === 0 && this.#awaited.get(identity) === waiters) this.#awaited.delete(identity);
+      if (waiters.size === 0 && this.#awaited.get(identity) === waiters) {
+        this.#awaited.delete(identity);
+      }
     }
   }
 
@@ -83,7 +85,9 @@ export class Registry {
   /** Lists a session whose name was claimed; `false` when it has ended, or lost its name, meanwhile. */
   add(link: Link): boolean {
     const entry = this.#byIdentity.get(link.established.identity);
-    if (entry?.established !== link.established || link.established.mux.status === "ended") return false;
+    if (entry?.established !== link.established || link.established.mux.status === "ended") {
+      return false;
+    }
     entry.link = link;
     this.#byId.set(link.established.id, link);
     this.#awaited.get(link.established.identity)?.resolve(link);
@@ -100,7 +104,10 @@ export class Registry {
 
 function sameProof(left: EstablishedSession, right: EstablishedSession): boolean {
   const certificate = left.transport.tls?.peerCertificate?.fingerprint256;
-  if (certificate !== undefined && certificate === right.transport.tls?.peerCertificate?.fingerprint256) {
+  if (
+    certificate !== undefined &&
+    certificate === right.transport.tls?.peerCertificate?.fingerprint256
+  ) {
     return true;
   }
   return left.token !== "" && sameToken(right.token, left.token);

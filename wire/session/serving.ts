@@ -116,7 +116,11 @@ export class Serving<L extends ServedLink> {
       if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
       const handler = this.#host.handlers.get(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
-      const info = { name: open.name, from: open.from ?? this.#link.established.peer, meta: open.meta };
+      const info = {
+        name: open.name,
+        from: open.from ?? this.#link.established.peer,
+        meta: open.meta,
+      };
       if (typeof handler !== "function") return await this.#prepare(channel, info, handler);
       return await accept(channel) ? await this.#run(channel, info, handler) : this.#left();
     } finally {
@@ -146,7 +150,11 @@ export class Serving<L extends ServedLink> {
       return isStreamRefusal(code) ? code : "ERR_HANDLER";
     }
     if (await accept(channel)) {
-      return await this.#run(channel, info, (stream, session) => handler.serve(stream, session, prepared));
+      return await this.#run(
+        channel,
+        info,
+        (stream, session) => handler.serve(stream, session, prepared),
+      );
     }
     handler.abandon(prepared);
     return this.#left();

@@ -92,7 +92,11 @@ export async function openMeasured(
 /** Runs a handler within a span, the child of the opener's. */
 export function serveMeasured(
   established: EstablishedSession,
-  { name, from, meta }: { readonly name: string; readonly from: string | undefined; readonly meta: Meta },
+  { name, from, meta }: {
+    readonly name: string;
+    readonly from: string | undefined;
+    readonly meta: Meta;
+  },
   serve: () => Promise<void> | void,
 ): Promise<void> {
   return measure({

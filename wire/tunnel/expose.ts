@@ -24,7 +24,12 @@ export interface ExposeOptions {
   timeoutMs?: number | undefined;
 }
 
-const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: true, timeoutMs: true };
+const NAMES: OptionNames<ExposeOptions> = {
+  hostname: true,
+  port: true,
+  path: true,
+  timeoutMs: true,
+};
 
 /**
  * Lets others reach a local TCP port or unix socket under a name: through the hub, those whom its
@@ -46,7 +51,11 @@ const NAMES: OptionNames<ExposeOptions> = { hostname: true, port: true, path: tr
  * expose(wire, "web", { port: 8080 });
  * ```
  */
-export function expose(wire: JoinedWire | MountedWire, name: string, options: ExposeOptions): Disposable {
+export function expose(
+  wire: JoinedWire | MountedWire,
+  name: string,
+  options: ExposeOptions,
+): Disposable {
   const { timeoutMs = 5000 } = options;
   const action = "Cannot expose a port";
   checkOptionNames(action, options, NAMES);
@@ -70,15 +79,24 @@ export function expose(wire: JoinedWire | MountedWire, name: string, options: Ex
 }
 
 /** Connects to a target. Each error has a code that is sent to the caller. */
-async function dialTarget(target: Place, timeoutMs: number, signal: AbortSignal): Promise<Transport> {
+async function dialTarget(
+  target: Place,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Transport> {
   const shown = "path" in target ? `"${target.path}"` : `"${target.hostname}:${target.port}"`;
   const late = () =>
-    new RemoteError("ERR_TARGET_TIMEOUT", `Cannot reach the exposed ${shown} within ${timeoutMs} ms`);
+    new RemoteError(
+      "ERR_TARGET_TIMEOUT",
+      `Cannot reach the exposed ${shown} within ${timeoutMs} ms`,
+    );
   try {
     return await withDeadline({ signal, timeoutMs, late }, (signal) => dialInTime(target, signal));
   } catch (cause) {
     if (!(cause instanceof AddressError)) throw cause;
-    throw new RemoteError("ERR_TARGET_REFUSED", `Cannot reach what is exposed: ${cause.message}`, { cause });
+    throw new RemoteError("ERR_TARGET_REFUSED", `Cannot reach what is exposed: ${cause.message}`, {
+      cause,
+    });
   }
 }
 

@@ -4,7 +4,13 @@ import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
 import { pause } from "../../async/pause.ts";
-import { ClosedError, LimitError, ParleyError, type ParleyErrorCode, TimeoutError } from "../../errors.ts";
+import {
+  ClosedError,
+  LimitError,
+  ParleyError,
+  type ParleyErrorCode,
+  TimeoutError,
+} from "../../errors.ts";
 import { AcceptBackoff } from "../../accept/accept_backoff.ts";
 import { checkDurationMs, checkInteger } from "../../options/check.ts";
 import { listen } from "../../net/listen.ts";
@@ -219,7 +225,10 @@ export class Forward implements AsyncDisposable {
 
   #cut(): void {
     this.#stop();
-    const reason = new ClosedError("ERR_CLOSED", "Cannot go on with the connection: the tunnel was closed");
+    const reason = new ClosedError(
+      "ERR_CLOSED",
+      "Cannot go on with the connection: the tunnel was closed",
+    );
     for (const connection of this.#connections) connection.abort(reason);
   }
 
@@ -227,7 +236,8 @@ export class Forward implements AsyncDisposable {
     this.#stop();
     const late = () => {
       const cutConnections = this.#connections.size;
-      const text = `Cannot shut down in order: ${cutConnections} connections were open after ${timeoutMs} ms`;
+      const text =
+        `Cannot shut down in order: ${cutConnections} connections were open after ${timeoutMs} ms`;
       return new TimeoutError("ERR_DRAIN_TIMEOUT", text, { cutConnections });
     };
     try {
@@ -314,8 +324,13 @@ export class Forward implements AsyncDisposable {
       try {
         return await open({ signal, timeoutMs: timeLeft(timeoutMs, startedMs) });
       } catch (error) {
-        if (!(error instanceof ParleyError && PASSING.has(error.code)) || signal.aborted) throw error;
-        await pause(Math.min(pauseMs * (0.5 + Math.random() / 2), timeLeft(timeoutMs, startedMs)), signal);
+        if (!(error instanceof ParleyError && PASSING.has(error.code)) || signal.aborted) {
+          throw error;
+        }
+        await pause(
+          Math.min(pauseMs * (0.5 + Math.random() / 2), timeLeft(timeoutMs, startedMs)),
+          signal,
+        );
         signal.throwIfAborted();
         if (performance.now() - startedMs >= timeoutMs) throw error;
       }

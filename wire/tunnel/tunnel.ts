@@ -8,7 +8,9 @@ export const PREFIX = "tcp:";
 export const LOCAL_SOCKETS = { canReset: true, keepAlive: true } as const;
 
 /** A local end of a tunnel. */
-export type Place = { readonly hostname: string; readonly port: number } | { readonly path: string };
+export type Place = { readonly hostname: string; readonly port: number } | {
+  readonly path: string;
+};
 
 /**
  * Checks the options of a local end.
@@ -25,7 +27,10 @@ export function resolvePlace(
   leastPort: number,
 ): Place {
   if (path === undefined) {
-    return { hostname: hostname ?? "127.0.0.1", port: checkInteger(action, "port", port, leastPort, 65535) };
+    return {
+      hostname: hostname ?? "127.0.0.1",
+      port: checkInteger(action, "port", port, leastPort, 65535),
+    };
   }
   if (hostname !== undefined || port !== undefined) {
     throw new TypeError(`${action}: "path" excludes "hostname" and "port"`);

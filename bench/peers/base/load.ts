@@ -61,7 +61,9 @@ async function run(conn: Deno.Conn, endAt: number): Promise<number> {
     for (let got = 0; got < burst.length;) {
       const n = await conn.read(buffer);
       if (n === null) throw new Error("The server closed the connection");
-      if (!matches(buffer.subarray(0, n), got)) throw new Error("The echo differs from what was sent");
+      if (!matches(buffer.subarray(0, n), got)) {
+        throw new Error("The echo differs from what was sent");
+      }
       got += n;
     }
     await written;

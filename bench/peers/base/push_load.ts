@@ -21,4 +21,6 @@ while (performance.now() < endAt) {
 conn.close();
 late.sort((a, b) => a - b);
 const at = (part: number) => late[Math.min(late.length - 1, Math.floor(part * late.length))]!;
-console.log(JSON.stringify({ messages: late.length, p50: at(0.5), p99: at(0.99), max: late.at(-1) }));
+console.log(
+  JSON.stringify({ messages: late.length, p50: at(0.5), p99: at(0.99), max: late.at(-1) }),
+);

@@ -40,7 +40,10 @@ if (contestant === "raw") {
     tls: { cert, key, backend: backend === "tls-deno" ? "deno" : "auto" },
     onError: () => {},
   }, async (conn) => {
-    everyTwoMs((nowMs) => void conn.send(message(nowMs).subarray(4)), () => conn.status === "closed");
+    everyTwoMs(
+      (nowMs) => void conn.send(message(nowMs).subarray(4)),
+      () => conn.status === "closed",
+    );
     await conn.closed;
   });
   await server.ready;

@@ -1,7 +1,17 @@
 // Runs the races of the base: echo, push, idle memory. `--seconds 2 --pairs 5 --json --only "echo tcp"`
 import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
-import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
+import {
+  canPin,
+  firstLine,
+  median,
+  type Outcome,
+  race,
+  result,
+  row,
+  start,
+  stop,
+} from "../race.ts";
 
 const flags = parseArgs(Deno.args, {
   string: ["seconds", "pairs", "only", "connections"],
@@ -66,7 +76,8 @@ async function raceEcho(): Promise<void> {
   for (const backend of BACKENDS) {
     for (const plan of ECHO_PLANS) {
       const { connections, inFlight, messageBytes } = plan;
-      const subject = `echo ${backend}, ${messageBytes} B, ${connections} conn, ${inFlight} in flight`;
+      const subject =
+        `echo ${backend}, ${messageBytes} B, ${connections} conn, ${inFlight} in flight`;
       if (!isWanted(subject)) continue;
       tell(
         await race(
@@ -87,7 +98,9 @@ async function racePush(): Promise<void> {
   if (!isWanted(subject)) return;
   const lateness = (contestant: string) =>
     withServer("base/push_server.ts", [contestant, "tls"], async (port) => {
-      return (await result<{ p99: number }>(start(1, "base/push_load.ts", [port, folder, String(seconds)])))
+      return (await result<{ p99: number }>(
+        start(1, "base/push_load.ts", [port, folder, String(seconds)]),
+      ))
         .p99;
     });
   const outcome = await race(
@@ -152,7 +165,9 @@ try {
   await racePush();
   await raceIdle();
   if (flags.json) {
-    console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
+    console.log(
+      JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2),
+    );
   }
 } finally {
   await Deno.remove(folder, { recursive: true });

@@ -1,7 +1,11 @@
 // Load of the IPC race: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
 // it, prints JSON.
 import { createConnection } from "node:net";
-import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
+import {
+  createMessageConnection,
+  SocketMessageReader,
+  SocketMessageWriter,
+} from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";
 
 /** What to do. */
@@ -56,7 +60,9 @@ async function jsonRpc(): Promise<Side> {
   return {
     async ask() {
       const answer = await connection.sendRequest<string>("echo", text);
-      if (answer.length !== text.length || answer.at(-1) !== text.at(-1)) throw new Error("Wrong answer");
+      if (answer.length !== text.length || answer.at(-1) !== text.at(-1)) {
+        throw new Error("Wrong answer");
+      }
     },
     send: () => connection.sendNotification("message", text),
     arrived: () => connection.sendRequest<number>("count"),

@@ -1,7 +1,17 @@
 // Runs the races of IPC against the raw loop, vscode-jsonrpc, and plain against encrypted.
 // `--seconds 1 --pairs 5 --json --only 'one-way 64 B'`
 import { parseArgs } from "@std/cli/parse-args";
-import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
+import {
+  canPin,
+  firstLine,
+  median,
+  type Outcome,
+  race,
+  result,
+  row,
+  start,
+  stop,
+} from "../race.ts";
 import type { Plan } from "./load.ts";
 
 const flags = parseArgs(Deno.args, { string: ["seconds", "pairs", "only"], boolean: ["json"] });
@@ -16,7 +26,9 @@ async function rate(contestant: string, plan: Plan): Promise<number> {
   const server = start(0, "ipc/server.ts", [contestant, path]);
   try {
     await firstLine(server);
-    return (await result<{ rate: number }>(start(1, "ipc/load.ts", [contestant, path, JSON.stringify(plan)])))
+    return (await result<{ rate: number }>(
+      start(1, "ipc/load.ts", [contestant, path, JSON.stringify(plan)]),
+    ))
       .rate;
   } finally {
     await stop(server);
@@ -25,10 +37,19 @@ async function rate(contestant: string, plan: Plan): Promise<number> {
 
 async function compare(ours: string, theirs: string, plan: Plan): Promise<void> {
   const { kind, inFlight, messageBytes } = plan;
-  const subject = `${ours}: ${kind} ${messageBytes} B${kind === "query" ? `, ${inFlight} in flight` : ""}`;
+  const subject = `${ours}: ${kind} ${messageBytes} B${
+    kind === "query" ? `, ${inFlight} in flight` : ""
+  }`;
   if (flags.only !== undefined && !`${subject} (${theirs})`.includes(flags.only)) return;
   const unit = kind === "query" ? "q/s" : "msg/s";
-  const outcome = await race(subject, unit, pairs, () => rate(ours, plan), theirs, () => rate(theirs, plan));
+  const outcome = await race(
+    subject,
+    unit,
+    pairs,
+    () => rate(ours, plan),
+    theirs,
+    () => rate(theirs, plan),
+  );
   outcomes.push(outcome);
   console.error(row(outcome));
 }
@@ -53,7 +74,9 @@ try {
     if (messageBytes <= 1024) await compare("parley", "jsonrpc", plan);
   }
   if (flags.json) {
-    console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
+    console.log(
+      JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2),
+    );
   }
 } finally {
   await Deno.remove(folder, { recursive: true });

@@ -1,6 +1,10 @@
 // Servers of the IPC race: `server.ts <contestant> <path>` answers what it gets, and says so once it listens.
 import { createServer, type Socket } from "node:net";
-import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
+import {
+  createMessageConnection,
+  SocketMessageReader,
+  SocketMessageWriter,
+} from "vscode-jsonrpc/node";
 import { listenIpc } from "../../../ipc/mod.ts";
 
 const [contestant, path] = Deno.args as [string, string];

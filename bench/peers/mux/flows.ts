@@ -59,7 +59,9 @@ function flowOf(stream: MuxStream): Flow {
     write: (bytes) => stream.write(bytes),
     closeWrite: () => stream.closeWrite(),
     async receive(onBytes) {
-      for (let bytes = await stream.read(); bytes !== null; bytes = await stream.read()) onBytes(bytes);
+      for (let bytes = await stream.read(); bytes !== null; bytes = await stream.read()) {
+        onBytes(bytes);
+      }
     },
   };
 }
@@ -97,7 +99,9 @@ function directionOf({ role }: SessionPlan): "outbound" | "inbound" {
 
 function muxOver(connection: Connection | NodeConnection, { onFlow }: SessionPlan): Session {
   const limits = { maxInboundStreams: MAX_STREAMS, maxOutboundStreams: MAX_STREAMS };
-  const factory = yamux(limits)() as unknown as { createStreamMuxer(connection: EventTarget): Libp2pMuxer };
+  const factory = yamux(limits)() as unknown as {
+    createStreamMuxer(connection: EventTarget): Libp2pMuxer;
+  };
   const muxer = factory.createStreamMuxer(connection);
   muxer.addEventListener(
     "stream",
@@ -195,7 +199,10 @@ class Connection extends EventTarget {
   #join(): Uint8Array {
     let count = 0;
     let bytes = 0;
-    while (count < this.#parts.length && (count === 0 || bytes + this.#parts[count]!.length <= JOIN_BYTES)) {
+    while (
+      count < this.#parts.length &&
+      (count === 0 || bytes + this.#parts[count]!.length <= JOIN_BYTES)
+    ) {
       bytes += this.#parts[count]!.length;
       count += 1;
     }
@@ -223,7 +230,10 @@ class NodeConnection extends EventTarget {
     this.direction = direction;
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on("data", (data: Buffer) => void this.dispatchEvent(new MessageEvent("message", { data })));
+    socket.on(
+      "data",
+      (data: Buffer) => void this.dispatchEvent(new MessageEvent("message", { data })),
+    );
     socket.on("drain", () => void this.dispatchEvent(new Event("drain")));
     socket.on("close", () => void this.dispatchEvent(new Event("close")));
     socket.on("error", () => {});

@@ -19,13 +19,22 @@ export interface Plan {
   readonly seconds: number;
 }
 
-const [contestant, transport, port, folder, json] = Deno.args as [string, string, string, string, string];
+const [contestant, transport, port, folder, json] = Deno.args as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 const plan = JSON.parse(json) as Plan;
 
 async function connect(): Promise<Deno.Conn> {
   const target = { hostname: "127.0.0.1", port: Number(port) };
   if (transport === "tls") {
-    return await Deno.connectTls({ ...target, caCerts: [Deno.readTextFileSync(`${folder}/ca.pem`)] });
+    return await Deno.connectTls({
+      ...target,
+      caCerts: [Deno.readTextFileSync(`${folder}/ca.pem`)],
+    });
   }
   const conn = await Deno.connect(target);
   conn.setNoDelay(true);
@@ -61,7 +70,11 @@ async function openSession(): Promise<Session> {
       onFlow: (flow) => void answer(flow, plan.mode),
     });
   } else near = wrap(await connect());
-  return startSession(near, { contestant: contestant as Contestant, role: "client", onFlow: () => {} });
+  return startSession(near, {
+    contestant: contestant as Contestant,
+    role: "client",
+    onFlow: () => {},
+  });
 }
 
 async function measure(): Promise<number> {

@@ -2,7 +2,17 @@
 // "bulk tcp" --against "raw copy"`
 import { parseArgs } from "@std/cli/parse-args";
 import { createCa, createCertificate } from "../../../tls/mod.ts";
-import { canPin, firstLine, median, type Outcome, race, result, row, start, stop } from "../race.ts";
+import {
+  canPin,
+  firstLine,
+  median,
+  type Outcome,
+  race,
+  result,
+  row,
+  start,
+  stop,
+} from "../race.ts";
 import type { Plan } from "./load.ts";
 
 const flags = parseArgs(Deno.args, {
@@ -38,12 +48,22 @@ async function makeCertificates(): Promise<void> {
 /** One turn of one contestant, each with processes of its own; in memory it is one process. */
 async function turn(contestant: string, transport: string, plan: Partial<Plan>): Promise<number> {
   const whole = { streams: 1, rounds, seconds, ...plan };
-  const server = transport === "memory"
-    ? undefined
-    : start(0, "mux/server.ts", [contestant, transport, plan.mode!, folder, JSON.stringify(rounds)]);
+  const server = transport === "memory" ? undefined : start(0, "mux/server.ts", [
+    contestant,
+    transport,
+    plan.mode!,
+    folder,
+    JSON.stringify(rounds),
+  ]);
   try {
     const port = server === undefined ? "0" : await firstLine(server);
-    const load = start(1, "mux/load.ts", [contestant, transport, port, folder, JSON.stringify(whole)]);
+    const load = start(1, "mux/load.ts", [
+      contestant,
+      transport,
+      port,
+      folder,
+      JSON.stringify(whole),
+    ]);
     const timer = setTimeout(() => void stop(load), LOAD_TIMEOUT_MS);
     try {
       return (await result<{ reached: number }>(load)).reached;
@@ -106,23 +126,39 @@ async function raceIdle(): Promise<void> {
     turn(contestant, "tcp", { mode: "idle", streams });
   const subject = `idle tcp, ping-pong beside ${idleStreams}`;
   await tell(subject, "turns/s", idle("parley", idleStreams), "beside none", idle("parley", 0));
-  await tell(subject, "turns/s", idle("parley", idleStreams), BASELINES.libp2p, idle("libp2p", idleStreams));
+  await tell(
+    subject,
+    "turns/s",
+    idle("parley", idleStreams),
+    BASELINES.libp2p,
+    idle("libp2p", idleStreams),
+  );
   // A subject of its own: with 10 000 streams the set-up alone takes libp2p several seconds.
-  await tell(`libp2p ${subject}`, "turns/s", idle("libp2p", idleStreams), "beside none", idle("libp2p", 0));
+  await tell(
+    `libp2p ${subject}`,
+    "turns/s",
+    idle("libp2p", idleStreams),
+    "beside none",
+    idle("libp2p", 0),
+  );
 }
 
 try {
   await makeCertificates();
   console.error(
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores, ` +
-      `${canPin() ? "server on core 0 and load on core 1" : "not pinned"}; ${pairs} pairs in turns, ` +
+      `${
+        canPin() ? "server on core 0 and load on core 1" : "not pinned"
+      }; ${pairs} pairs in turns, ` +
       `${mib} MiB or ${seconds} s each.\nRatio to the baseline, its spread over the turns, then the medians:`,
   );
   await raceBulk();
   await raceChurn();
   await raceIdle();
   if (flags.json) {
-    console.log(JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2));
+    console.log(
+      JSON.stringify(outcomes.map((one) => ({ ...one, median: median(one.ours) })), null, 2),
+    );
   }
 } finally {
   await Deno.remove(folder, { recursive: true });

@@ -5,7 +5,13 @@ import { type Contestant, type Flow, startLibp2pOverNode, startSession } from ".
 import { rawConn, sinkRaw } from "./raw.ts";
 import { answer } from "./work.ts";
 
-const [contestant, transport, mode, folder, rounds] = Deno.args as [string, string, string, string, string];
+const [contestant, transport, mode, folder, rounds] = Deno.args as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 
 const onFlow = (flow: Flow) => void answer(flow, mode).catch(() => {});
 

@@ -24,7 +24,9 @@ export class BulkCheck {
 
   #compare(chunk: Uint8Array, at: number): void {
     const wanted = BLOCK[(this.bytes + at) % BLOCK_BYTES];
-    if (chunk[at] !== wanted) throw new Error(`Byte ${this.bytes + at} is ${chunk[at]}, not ${wanted}`);
+    if (chunk[at] !== wanted) {
+      throw new Error(`Byte ${this.bytes + at} is ${chunk[at]}, not ${wanted}`);
+    }
   }
 }
 
@@ -79,7 +81,9 @@ export async function churn(session: Session, width: number, seconds: number): P
       await flow.write(message);
       await flow.closeWrite();
       await ended;
-      if (bytes !== MESSAGE_BYTES) throw new Error(`${bytes} bytes came back, not ${MESSAGE_BYTES}`);
+      if (bytes !== MESSAGE_BYTES) {
+        throw new Error(`${bytes} bytes came back, not ${MESSAGE_BYTES}`);
+      }
       done += 1;
     }
   }));
@@ -114,9 +118,15 @@ function pingPong(flow: Flow): () => Promise<void> {
  * Plays ping-pong beside `idle` streams, each of which has carried a message before. Returns the
  * turns per second.
  */
-export async function pingBesideIdle(session: Session, idle: number, seconds: number): Promise<number> {
+export async function pingBesideIdle(
+  session: Session,
+  idle: number,
+  seconds: number,
+): Promise<number> {
   for (let open = 0; open < idle; open += 100) {
-    await Promise.all(Array.from({ length: 100 }, async () => await pingPong(await session.open())()));
+    await Promise.all(
+      Array.from({ length: 100 }, async () => await pingPong(await session.open())()),
+    );
   }
   const turn = pingPong(await session.open());
   for (const until = performance.now() + 300; performance.now() < until;) await turn();

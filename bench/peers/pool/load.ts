@@ -22,7 +22,9 @@ async function send(chunk: Uint8Array, times: number): Promise<number> {
 
 async function checked(chunk: Uint8Array, times: number): Promise<void> {
   const count = await send(chunk, times);
-  if (count !== chunk.length * times) throw new Error(`${count} bytes of ${chunk.length * times} came`);
+  if (count !== chunk.length * times) {
+    throw new Error(`${count} bytes of ${chunk.length * times} came`);
+  }
 }
 
 const begin = performance.now();

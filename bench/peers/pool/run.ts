@@ -3,7 +3,10 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { canPin, firstLine, type Outcome, race, result, row, start, stop } from "../race.ts";
 
-const flags = parseArgs(Deno.args, { string: ["mebibytes", "connections", "pairs"], boolean: ["json"] });
+const flags = parseArgs(Deno.args, {
+  string: ["mebibytes", "connections", "pairs"],
+  boolean: ["json"],
+});
 const mebibytes = flags.mebibytes ?? "256";
 const connections = flags.connections ?? "1000";
 const pairs = Number(flags.pairs ?? 5);
@@ -15,7 +18,10 @@ function freePort(): number {
 }
 
 /** Starts a program that is not ours, on the core of the proxies, and waits until it listens. */
-async function startOther(line: readonly string[], port: number): Promise<Deno.ChildProcess | null> {
+async function startOther(
+  line: readonly string[],
+  port: number,
+): Promise<Deno.ChildProcess | null> {
   const [program, ...args] = canPin() ? ["taskset", "-c", "0", ...line] : line;
   let child: Deno.ChildProcess;
   try {
@@ -42,10 +48,17 @@ async function startSocat(
   bufferBytes: string,
 ): Promise<Deno.ChildProcess | null> {
   const listen = `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,backlog=512,nodelay`;
-  return await startOther(["socat", "-b", bufferBytes, listen, `TCP:127.0.0.1:${target},nodelay`], port);
+  return await startOther(
+    ["socat", "-b", bufferBytes, listen, `TCP:127.0.0.1:${target},nodelay`],
+    port,
+  );
 }
 
-async function startNginx(target: number, port: number, folder: string): Promise<Deno.ChildProcess | null> {
+async function startNginx(
+  target: number,
+  port: number,
+  folder: string,
+): Promise<Deno.ChildProcess | null> {
   const modules = [
     "/usr/lib/nginx/modules/ngx_stream_module.so",
     "/usr/lib64/nginx/modules/ngx_stream_module.so",
@@ -66,7 +79,11 @@ async function startNginx(target: number, port: number, folder: string): Promise
 }
 
 async function measure(plan: "bulk" | "short", port: number): Promise<number> {
-  const load = start(1, "pool/load.ts", [plan, `${port}`, plan === "bulk" ? mebibytes : connections]);
+  const load = start(1, "pool/load.ts", [
+    plan,
+    `${port}`,
+    plan === "bulk" ? mebibytes : connections,
+  ]);
   return (await result<{ perSecond: number }>(load)).perSecond;
 }
 
@@ -107,7 +124,9 @@ try {
       if (!flags.json) console.log(row(outcome));
     }
   }
-  if (flags.json) console.log(JSON.stringify({ deno: Deno.version.deno, pinned: canPin(), outcomes }));
+  if (flags.json) {
+    console.log(JSON.stringify({ deno: Deno.version.deno, pinned: canPin(), outcomes }));
+  }
 } finally {
   for (const child of children) {
     if (child.pid > 0) child.kill("SIGTERM");

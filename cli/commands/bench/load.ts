@@ -80,7 +80,9 @@ async function dialAll(options: LoadOptions): Promise<Transport[]> {
   const either = AbortSignal.any([signal, failed.signal]);
   let left = connections;
   const dial = async () => {
-    while (left-- > 0) transports.push(await connectTransport({ ...target, timeoutMs, signal: either }));
+    while (left-- > 0) {
+      transports.push(await connectTransport({ ...target, timeoutMs, signal: either }));
+    }
   };
   const dials = Array.from({ length: DIALS }, dial);
   try {
@@ -114,7 +116,9 @@ class Load {
     const { maxRequests, perSecond } = options;
     const plan = { beginMs, measureMs, endMs: measureMs + options.durationMs, maxRequests };
     this.#plan = plan;
-    const pace = perSecond === null ? new ClosedPace(plan) : new OpenPace(plan, perSecond, transports.length);
+    const pace = perSecond === null
+      ? new ClosedPace(plan)
+      : new OpenPace(plan, perSecond, transports.length);
     this.#pace = pace;
     this.#lanes = transports.map((transport, number) =>
       new Lane({
@@ -175,7 +179,9 @@ class Load {
   readonly #look = (): void => {
     const nowMs = performance.now();
     this.#options.onProgress(nowMs - this.#plan.beginMs, this.#tally);
-    if (nowMs >= this.#plan.endMs || !this.#lanes.some((lane) => lane.isOpen)) this.#sentAll.resolve();
+    if (nowMs >= this.#plan.endMs || !this.#lanes.some((lane) => lane.isOpen)) {
+      this.#sentAll.resolve();
+    }
   };
 
   /** Looks whether all that will be asked is answered. */
@@ -209,6 +215,9 @@ class Load {
     const { signal } = this.#options;
     if (signal.aborted) throw signal.reason;
     const codes = [...this.#tally.errors.keys()].join(", ");
-    throw new ClosedError("ERR_CLOSED", `Every connection ended before the measurement began: ${codes}`);
+    throw new ClosedError(
+      "ERR_CLOSED",
+      `Every connection ended before the measurement began: ${codes}`,
+    );
   }
 }

@@ -109,7 +109,9 @@ export function loadText(report: LoadReport, { tally }: LoadResult): string {
   const first = tally.firstMismatch;
   if (first !== null) {
     lines.push(
-      first.wanted === null ? "  the first came unasked" : `  the first should be ${shown(first.wanted)}`,
+      first.wanted === null
+        ? "  the first came unasked"
+        : `  the first should be ${shown(first.wanted)}`,
     );
     lines.push(`  and was ${shown(first.got)}`);
   }
@@ -137,7 +139,8 @@ function latencyTable(report: LoadReport): string[] {
   return [
     ["latency".padEnd(8), ...columns.map(([title]) => title.padStart(16))].join(""),
     ...rows.map(([name, key]) =>
-      [`  ${name}`.padEnd(8), ...columns.map(([, summary]) => span(summary?.[key]).padStart(16))].join("")
+      [`  ${name}`.padEnd(8), ...columns.map(([, summary]) => span(summary?.[key]).padStart(16))]
+        .join("")
     ),
     ...report.loop === "open" ? OPEN_LOOP : CLOSED_LOOP,
   ];
@@ -154,10 +157,14 @@ function histogramText({ histogram }: LoadReport): string[] {
 
 function verdict(report: LoadReport): string[] {
   const { errors, mismatches, unanswered, unsent, verified, rate } = report;
-  const lines = Object.entries(errors).map(([code, times]) => `${times} connections ended early: ${code}`);
+  const lines = Object.entries(errors).map(([code, times]) =>
+    `${times} connections ended early: ${code}`
+  );
   if (unanswered > 0) lines.push(`${count(unanswered)} requests were not answered`);
   if (unsent > 0) {
-    lines.push(`${count(unsent)} requests were due and not sent: ${count(rate ?? 0)} per second is too much`);
+    lines.push(
+      `${count(unsent)} requests were due and not sent: ${count(rate ?? 0)} per second is too much`,
+    );
   }
   if (mismatches > 0) lines.push(`${count(mismatches)} answers were not what was sent`);
   else if (verified && report.answers > 0) lines.push("Every answer was what was sent");

@@ -79,6 +79,9 @@ export class Requests {
     const from = number % this.#messages.length;
     const inOneWrite = Math.max(1, Math.floor(WRITE_BYTES / frameBytes));
     const taken = Math.min(count, inOneWrite, this.#messages.length - from);
-    return { bytes: this.frames.subarray(from * frameBytes, (from + taken) * frameBytes), count: taken };
+    return {
+      bytes: this.frames.subarray(from * frameBytes, (from + taken) * frameBytes),
+      count: taken,
+    };
   }
 }

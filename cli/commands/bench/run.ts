@@ -39,7 +39,9 @@ export async function runBench(args: Arguments): Promise<number> {
   let [lastMs, lastAnswered, perSecond] = [0, 0, 0];
   using progress = new Progress(totalMs, (doneMs) => {
     const phase = doneMs < load.warmUpMs ? "warming up" : `${count(perSecond)} messages/s`;
-    return `${Math.floor(Math.min(doneMs, totalMs) / 1000)} of ${Math.ceil(totalMs / 1000)} s, ${phase}`;
+    return `${Math.floor(Math.min(doneMs, totalMs) / 1000)} of ${
+      Math.ceil(totalMs / 1000)
+    } s, ${phase}`;
   });
   if (!json) say(introduction(settings, load));
   const running = runLoad({
@@ -88,7 +90,9 @@ async function planOf(args: Arguments): Promise<BenchPlan> {
     ? Requests.ofSize(content, encoder)
     : new Requests([content], encoder);
   if (connections * inFlight * requests.frameBytes > MOST_IN_FLIGHT_BYTES) {
-    throw new UsageError("More than 1 GiB would be in flight: lower --connections, --in-flight or --size");
+    throw new UsageError(
+      "More than 1 GiB would be in flight: lower --connections, --in-flight or --size",
+    );
   }
   return {
     settings: {
@@ -123,9 +127,14 @@ async function contentOf(args: Arguments, framingName: string): Promise<Uint8Arr
   const [, fixed] = /^fixed:(\d+)$/.exec(framingName) ?? [];
   if (path === undefined) {
     const { byDefault, ...range } = BENCH_DEFAULTS.size;
-    return args.bytes("size", { ...range, byDefault: fixed === undefined ? byDefault : Number(fixed) });
+    return args.bytes("size", {
+      ...range,
+      byDefault: fixed === undefined ? byDefault : Number(fixed),
+    });
   }
-  if (args.text("size") !== undefined) throw new UsageError("--message-file and --size exclude each other");
+  if (args.text("size") !== undefined) {
+    throw new UsageError("--message-file and --size exclude each other");
+  }
   const content = await Deno.readFile(path);
   if (content.length === 0) throw new UsageError(`The file "${path}" is empty`);
   return content;
@@ -138,5 +147,7 @@ function introduction(settings: LoadSettings, { warmUpMs, durationMs }: BenchPla
     : `${count(rate)} messages/s by the clock, up to ${count(inFlight)} unanswered on each`;
   const times = `${durationMs / 1000} s after ${warmUpMs / 1000} s of warm-up`;
   const where = `${address}${tls ? " over TLS" : ""}`;
-  return `${where}: ${count(connections)} connections, ${count(messageBytes)} bytes, ${times}\n${how}`;
+  return `${where}: ${count(connections)} connections, ${
+    count(messageBytes)
+  } bytes, ${times}\n${how}`;
 }

@@ -23,8 +23,16 @@ const OUTPUT_FLAGS: readonly Flag[] = [
 ];
 
 const SIGNING_FLAGS: readonly Flag[] = [
-  { name: "ca", value: "FILE", about: "Certificate of the authority that signs, PEM (default: ca.pem)" },
-  { name: "ca-key", value: "FILE", about: "Its private key, PEM (default: beside --ca, such as ca.key)" },
+  {
+    name: "ca",
+    value: "FILE",
+    about: "Certificate of the authority that signs, PEM (default: ca.pem)",
+  },
+  {
+    name: "ca-key",
+    value: "FILE",
+    about: "Its private key, PEM (default: beside --ca, such as ca.key)",
+  },
 ];
 
 const MOST_DAYS = 3650;
@@ -33,7 +41,8 @@ const MOST_DAYS = 3650;
 export const caCommand: Command = {
   name: "ca",
   summary: "Make an authority that signs certificates",
-  about: `Makes an authority with a new key: its certificate, for all programs that should trust it, and its
+  about:
+    `Makes an authority with a new key: its certificate, for all programs that should trust it, and its
     private key, which only its owner can read. With that key an attacker can pass for any host.`,
   operands: "",
   flags: [
@@ -46,7 +55,11 @@ export const caCommand: Command = {
   async run(args) {
     const name = args.text("name");
     const days = daysOf(args);
-    return await write(args, "ca", await usage(createCa({ ...name === undefined ? {} : { name }, ...days })));
+    return await write(
+      args,
+      "ca",
+      await usage(createCa({ ...name === undefined ? {} : { name }, ...days })),
+    );
   },
 };
 
@@ -93,7 +106,11 @@ export const clientCertCommand: Command = {
     const name = args.operand("NAME");
     const days = daysOf(args);
     const ca = await readAuthority(args);
-    return await write(args, "client", await usage(createCertificate({ ca, client: true, name, ...days })));
+    return await write(
+      args,
+      "client",
+      await usage(createCertificate({ ca, client: true, name, ...days })),
+    );
   },
 };
 
@@ -141,7 +158,11 @@ function usage<T>(made: Promise<T>): Promise<T> {
   });
 }
 
-async function write(args: Arguments, byDefault: string, { cert, key }: Credentials): Promise<number> {
+async function write(
+  args: Arguments,
+  byDefault: string,
+  { cert, key }: Credentials,
+): Promise<number> {
   const out = args.text("out") ?? byDefault;
   const [certFile, keyFile] = [`${out}.pem`, `${out}.key`];
   try {
@@ -149,7 +170,9 @@ async function write(args: Arguments, byDefault: string, { cert, key }: Credenti
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     const there = JSON.stringify(certFile) + " or " + JSON.stringify(keyFile);
-    throw new Deno.errors.AlreadyExists(`Cannot write: ${there} is there already: use --force, or --out`);
+    throw new Deno.errors.AlreadyExists(
+      `Cannot write: ${there} is there already: use --force, or --out`,
+    );
   }
   const [certificate] = readCertificates(cert);
   if (args.has("json") && certificate !== undefined) {

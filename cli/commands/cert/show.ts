@@ -38,7 +38,10 @@ export const showCommand: Command = {
     { name: "timeout", value: "TIME", about: "Longest time to ask a server (default: 10s)" },
     { name: "json", about: "Print the certificate as JSON" },
   ],
-  examples: ["parley cert show server.pem --key server.key --ca ca.pem", "parley cert show example.com:443"],
+  examples: [
+    "parley cert show server.pem --key server.key --ca ca.pem",
+    "parley cert show example.com:443",
+  ],
   run: runShow,
 };
 
@@ -92,7 +95,9 @@ async function find(target: string): Promise<Source> {
     return { address: parseAddress(target) };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new Deno.errors.NotFound(`There is no file ${JSON.stringify(target)}, and it is no address`);
+    throw new Deno.errors.NotFound(
+      `There is no file ${JSON.stringify(target)}, and it is no address`,
+    );
   }
 }
 
@@ -111,7 +116,10 @@ interface Described {
   readonly hostname: string | undefined;
 }
 
-function describe(report: CertificateReport, { protocol, keyFile, caFile, hostname }: Described): string {
+function describe(
+  report: CertificateReport,
+  { protocol, keyFile, caFile, hostname }: Described,
+): string {
   const [own, ...others] = report.certificates;
   const lines = [describeCertificate(own.raw)];
   if (report.keyMatches !== null) {
@@ -120,7 +128,9 @@ function describe(report: CertificateReport, { protocol, keyFile, caFile, hostna
   if (report.signed !== null) {
     lines.push(`Signed:     ${report.signed === "no" ? "NO" : report.signed}, by ${caFile}`);
   }
-  if (report.forHost !== null) lines.push(`For host:   ${report.forHost ? "yes" : "NO"}, ${hostname}`);
+  if (report.forHost !== null) {
+    lines.push(`For host:   ${report.forHost ? "yes" : "NO"}, ${hostname}`);
+  }
   if (protocol !== null) lines.push(`Protocol:   ${protocol}`);
   const rest = others.map((certificate, i) => {
     const title = `Certificate ${i + 2} of ${others.length + 1}:`;
@@ -145,7 +155,8 @@ function reportJson(report: CertificateReport, protocol: string | null): Record<
 
 /** A certificate as a JSON object. */
 export function certificateJson(certificate: CertificateSummary): Record<string, unknown> {
-  const { subject, subjectAltNames, issuer, notBefore, notAfter, isCa, extendedKeyUsage } = certificate;
+  const { subject, subjectAltNames, issuer, notBefore, notAfter, isCa, extendedKeyUsage } =
+    certificate;
   const { keyType, serialNumber, fingerprint256 } = certificate;
   return {
     subject,

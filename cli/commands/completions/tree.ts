@@ -39,7 +39,10 @@ export function entriesOf(command: Command, path: string = command.name): Comman
   const own: CommandEntry = {
     path,
     options: [...visible.map(optionOf), HELP],
-    commands: [...commands.map(({ name, summary }) => ({ name, about: summary })), ...wordsOf(operands)],
+    commands: [
+      ...commands.map(({ name, summary }) => ({ name, about: summary })),
+      ...wordsOf(operands),
+    ],
     files: /FILE|PATH|FOLDER/.test(operands),
     program: rest !== undefined,
   };
@@ -53,7 +56,11 @@ function wordsOf(operands: string): { readonly name: string; readonly about: str
 }
 
 function optionOf({ name, about, value, choices }: Flag): OptionEntry {
-  return { name: `--${name}`, about, value: value === undefined ? null : completionOf(value, choices) };
+  return {
+    name: `--${name}`,
+    about,
+    value: value === undefined ? null : completionOf(value, choices),
+  };
 }
 
 function completionOf(value: string, choices: readonly string[] | undefined): Completion {

@@ -48,14 +48,17 @@ function actionOf(value: Completion): string {
 
 function wordCase({ path, options, commands, files }: CommandEntry): string {
   const described = (entries: readonly { readonly name: string; readonly about: string }[]) =>
-    entries.map(({ name, about }) => `        ${quote(about === "" ? name : `${name}:${about}`)}`).join("\n");
+    entries.map(({ name, about }) => `        ${quote(about === "" ? name : `${name}:${about}`)}`)
+      .join("\n");
   const others = commands.length > 0
     ? `names=(\n${described(commands)}\n      ); _describe command names`
     : files
     ? "_files"
     : ":";
   return `    ${quote(path)})
-      if [[ $PREFIX == -* ]]; then names=(\n${described(options)}\n      ); _describe -o option names
+      if [[ $PREFIX == -* ]]; then names=(\n${
+    described(options)
+  }\n      ); _describe -o option names
       else ${others}
       fi ;;`;
 }

@@ -68,7 +68,10 @@ export async function exchange(
       ? heldBytes + (await connection.closed).unsentBytes
       : 0;
     const impatient = end === "left" || end === "interrupted";
-    await Promise.race([flush(local), ...impatient ? [pause(LAST_MS, new AbortController().signal)] : []]);
+    await Promise.race([
+      flush(local),
+      ...impatient ? [pause(LAST_MS, new AbortController().signal)] : [],
+    ]);
     return { end, sent: run.sent, received: run.received, unsentBytes };
   } catch (error) {
     // Messages sent and received before the failure are still delivered.

@@ -27,8 +27,11 @@ export function showMessage(message: Uint8Array, { hex, keepLines }: ShowOptions
   const text = hex ? null : textOf(message);
   if (text !== null) return escapeForTerminal(text, keepLines);
   const shown = message.subarray(0, SHOWN_BYTES).toHex().replace(/..(?!$)/g, "$& ");
-  const more = message.length > SHOWN_BYTES ? ` … and ${count(message.length - SHOWN_BYTES)} more` : "";
-  return `[${count(message.length)} byte${message.length === 1 ? "" : "s"}] ${shown}${more}`.trimEnd();
+  const more = message.length > SHOWN_BYTES
+    ? ` … and ${count(message.length - SHOWN_BYTES)} more`
+    : "";
+  return `[${count(message.length)} byte${message.length === 1 ? "" : "s"}] ${shown}${more}`
+    .trimEnd();
 }
 
 function textOf(message: Uint8Array): string | null {

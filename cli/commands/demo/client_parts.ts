@@ -68,7 +68,10 @@ export async function runFilePart(port: number, folder: string): Promise<number>
   for await (const piece of file.readable) {
     hash.update(piece);
     await conn.send(piece);
-    if (Math.floor(sent / PROGRESS_EVERY_BYTES) < Math.floor((sent + piece.length) / PROGRESS_EVERY_BYTES)) {
+    if (
+      Math.floor(sent / PROGRESS_EVERY_BYTES) <
+        Math.floor((sent + piece.length) / PROGRESS_EVERY_BYTES)
+    ) {
       tell({ event: "progress", done: sent + piece.length });
     }
     sent += piece.length;

@@ -2,7 +2,15 @@
 import type { Connection } from "../../../connection.ts";
 import { connectToDemo } from "./client_parts.ts";
 import { orders } from "./orders.ts";
-import { answeredFile, encodeJson, JOB_HEAD_BYTES, jobId, jobSum, tell, writeIds } from "./protocol.ts";
+import {
+  answeredFile,
+  encodeJson,
+  JOB_HEAD_BYTES,
+  jobId,
+  jobSum,
+  tell,
+  writeIds,
+} from "./protocol.ts";
 
 /** Jobs of one client that wait for their answer at a time. */
 const IN_FLIGHT = 8;

@@ -17,7 +17,11 @@ export class Part implements AsyncDisposable {
   readonly said: Promise<string>;
 
   /** Starts the same program in the same way as this one, as a part of the demo. */
-  constructor(name: string, args: readonly string[], onProgress: (done: number) => void = () => {}) {
+  constructor(
+    name: string,
+    args: readonly string[],
+    onProgress: (done: number) => void = () => {},
+  ) {
     this.name = name;
     this.#onProgress = onProgress;
     this.#child = new Deno.Command(Deno.execPath(), {

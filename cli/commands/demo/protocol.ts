@@ -30,8 +30,18 @@ export interface FileReceipt {
 export type PartEvent =
   | { readonly event: "listening"; readonly port: number }
   | { readonly event: "progress"; readonly done: number }
-  | { readonly event: "lines"; readonly sent: number; readonly wrong: number; readonly receipt: LinesReceipt }
-  | { readonly event: "file"; readonly sha256: string; readonly ms: number; readonly receipt: FileReceipt }
+  | {
+    readonly event: "lines";
+    readonly sent: number;
+    readonly wrong: number;
+    readonly receipt: LinesReceipt;
+  }
+  | {
+    readonly event: "file";
+    readonly sha256: string;
+    readonly ms: number;
+    readonly receipt: FileReceipt;
+  }
   | { readonly event: "connected"; readonly protocol: string | null }
   | {
     readonly event: "answered";
@@ -117,7 +127,9 @@ export function encodeJson(value: Task | LinesReceipt | FileReceipt): string {
 }
 
 /** A task or receipt from a message. The peer is the demo itself, proved by its certificate. */
-export function decodeJson<T extends Task | LinesReceipt | FileReceipt>(message: Uint8Array | null): T {
+export function decodeJson<T extends Task | LinesReceipt | FileReceipt>(
+  message: Uint8Array | null,
+): T {
   if (message === null) throw new Error("The peer ended where it should have said something");
   return JSON.parse(new TextDecoder().decode(message));
 }
@@ -131,7 +143,9 @@ export function jobId(message: Uint8Array): number {
 /** What the answer to a job says about its content: the job's work. */
 export function jobSum(message: Uint8Array): number {
   let sum = 0;
-  for (let i = JOB_HEAD_BYTES; i < message.length; i++) sum = (Math.imul(sum, 31) + message[i]!) >>> 0;
+  for (let i = JOB_HEAD_BYTES; i < message.length; i++) {
+    sum = (Math.imul(sum, 31) + message[i]!) >>> 0;
+  }
   return sum;
 }
 

@@ -93,7 +93,10 @@ export class DemoRun implements AsyncDisposable {
     await Deno.writeTextFile(caFile, ca.cert);
     await writeIdentity({ ...server, certFile: serverCert, keyFile: serverKey });
     await writeIdentity({ ...client, certFile: clientCert, keyFile: clientKey });
-    this.#checks.that(`made in ${duration(performance.now() - startedAtMs)}, valid for a day`, true);
+    this.#checks.that(
+      `made in ${duration(performance.now() - startedAtMs)}, valid for a day`,
+      true,
+    );
   }
 
   async #startServer(): Promise<Part> {
@@ -147,7 +150,8 @@ export class DemoRun implements AsyncDisposable {
   async #sendFile(): Promise<void> {
     this.#step(`A file of ${FILE_BYTES / 2 ** 20} MiB, without frames, between two messages`);
     const original = await this.#makeFile();
-    const mebibytes = (bytes: number) => `${Math.floor(bytes / 2 ** 20)} of ${FILE_BYTES / 2 ** 20} MiB`;
+    const mebibytes = (bytes: number) =>
+      `${Math.floor(bytes / 2 ** 20)} of ${FILE_BYTES / 2 ** 20} MiB`;
     using progress = new Progress(FILE_BYTES, mebibytes);
     const part = this.#start("file", [`${this.#port}`], (done) => progress.update(done));
     const { sha256, ms, receipt } = await part.expect("file");
@@ -165,11 +169,21 @@ export class DemoRun implements AsyncDisposable {
 
   /** Returns the processes with the clients, which are still connected. */
   async #sendMessages(server: Part): Promise<Part[]> {
-    this.#step(`${count(MESSAGES)} messages from ${CLIENTS} clients in ${CLIENT_PROCESSES} processes`);
-    using progress = new Progress(MESSAGES, (done) => `${count(done)} of ${count(MESSAGES)} answered`);
+    this.#step(
+      `${count(MESSAGES)} messages from ${CLIENTS} clients in ${CLIENT_PROCESSES} processes`,
+    );
+    using progress = new Progress(
+      MESSAGES,
+      (done) => `${count(done)} of ${count(MESSAGES)} answered`,
+    );
     const done = Array.from({ length: CLIENT_PROCESSES }, () => 0);
     const loads = done.map((_, i) => {
-      const args = [`${this.#port}`, `${i}`, `${CLIENTS / CLIENT_PROCESSES}`, `${MESSAGES / CLIENTS}`];
+      const args = [
+        `${this.#port}`,
+        `${i}`,
+        `${CLIENTS / CLIENT_PROCESSES}`,
+        `${MESSAGES / CLIENTS}`,
+      ];
       return this.#start("load", args, (value) => {
         done[i] = value;
         progress.update(done.reduce((sum, one) => sum + one, 0));
@@ -187,13 +201,18 @@ export class DemoRun implements AsyncDisposable {
     const answered = results.reduce((sum, result) => sum + result.answered, 0);
     const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
     const latencies = results.flatMap((result) => result.latenciesMs).sort((a, b) => a - b);
-    const within = (share: number) => (latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(1);
+    const within = (share: number) =>
+      (latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(1);
     this.#checks.that(
       `${count(answered)} answered in ${duration(ms)}, each in order and with the right content`,
       answered === MESSAGES && wrong === 0,
     );
     this.#checks.that(`${count(handled)} handled, as the server counted`, handled === MESSAGES);
-    say(`     time to an answer, 8 in flight: half within ${within(0.5)} ms, 99 % within ${within(0.99)} ms`);
+    say(
+      `     time to an answer, 8 in flight: half within ${within(0.5)} ms, 99 % within ${
+        within(0.99)
+      } ms`,
+    );
     return loads;
   }
 
@@ -216,10 +235,11 @@ export class DemoRun implements AsyncDisposable {
       failures.length === 0,
     );
     const handled = await readIds(this.#files.handled);
-    const answered = (await Promise.all(loads.map((_, i) => readIds(answeredFile(this.#options.folder, i)))))
-      .flatMap((
-        ids,
-      ) => [...ids]);
+    const answered =
+      (await Promise.all(loads.map((_, i) => readIds(answeredFile(this.#options.folder, i)))))
+        .flatMap((
+          ids,
+        ) => [...ids]);
     const handledOnce = new Set(handled);
     const answeredOnce = new Set(answered);
     this.#checks.that(
@@ -238,7 +258,10 @@ export class DemoRun implements AsyncDisposable {
 
   /** Fills a file with random bytes; returns its hash. */
   async #makeFile(): Promise<string> {
-    using progress = new Progress(FILE_BYTES, (bytes) => `${Math.floor(bytes / 2 ** 20)} MiB made up`);
+    using progress = new Progress(
+      FILE_BYTES,
+      (bytes) => `${Math.floor(bytes / 2 ** 20)} MiB made up`,
+    );
     using file = await Deno.open(this.#files.sent, { write: true, create: true });
     const hash = new Sha256();
     const piece = new Uint8Array(RANDOM_BYTES);
@@ -258,7 +281,9 @@ export class DemoRun implements AsyncDisposable {
     const url = new URL("../../../README.md", import.meta.url);
     const given = text ?? (url.protocol === "file:" ? url : await (await fetch(url)).text());
     const path = `${folder}/text.txt`;
-    const content = text === undefined && typeof given === "string" ? given : await Deno.readTextFile(given);
+    const content = text === undefined && typeof given === "string"
+      ? given
+      : await Deno.readTextFile(given);
     const whole = content.endsWith("\n") ? content : `${content}\n`;
     await Deno.writeTextFile(path, whole);
     return { name: text ?? "README.md", path, content: whole };

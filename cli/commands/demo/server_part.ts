@@ -89,7 +89,12 @@ async function answerLines(conn: Connection): Promise<void> {
 }
 
 /** Takes `bytes` bytes without frames, stores them, and goes back to messages. */
-async function storeFile(conn: Connection, bytes: number, path: string, faults: Faults): Promise<void> {
+async function storeFile(
+  conn: Connection,
+  bytes: number,
+  path: string,
+  faults: Faults,
+): Promise<void> {
   const hash = new Sha256();
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   const writer = file.writable.getWriter();

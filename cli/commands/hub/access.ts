@@ -116,7 +116,9 @@ export class HubAccess implements Disposable {
 
   /** Whether the sessions of an identity would be let in again. */
   stillAllowed(identity: string): boolean {
-    return [...this.#accepted.get(identity) ?? []].every((token) => this.#loaded.allows(identity, token));
+    return [...this.#accepted.get(identity) ?? []].every((token) =>
+      this.#loaded.allows(identity, token)
+    );
   }
 
   /** Forgets an identity that has no session any more. */
@@ -148,7 +150,10 @@ export class HubAccess implements Disposable {
 
 /** Files to watch: a pipe can be read once only. */
 async function filesOf({ tokens, rulesFile }: AccessSources): Promise<string[]> {
-  const files = [...("file" in tokens ? [tokens.file] : []), ...(rulesFile === undefined ? [] : [rulesFile])];
+  const files = [
+    ...("file" in tokens ? [tokens.file] : []),
+    ...(rulesFile === undefined ? [] : [rulesFile]),
+  ];
   const isFile = await Promise.all(files.map(async (file) => (await Deno.stat(file)).isFile));
   return files.filter((_, index) => isFile[index]);
 }
@@ -156,7 +161,9 @@ async function filesOf({ tokens, rulesFile }: AccessSources): Promise<string[]> 
 async function load({ tokens, rules, rulesFile }: AccessSources): Promise<Loaded> {
   const tokensText = "file" in tokens ? await readPrivateFile(tokens.file, "tokens") : "";
   const rulesText = rulesFile === undefined ? "" : await Deno.readTextFile(rulesFile);
-  const list = "file" in tokens ? TokenList.parse(tokensText, tokens.file) : TokenList.shared(tokens.shared);
+  const list = "file" in tokens
+    ? TokenList.parse(tokensText, tokens.file)
+    : TokenList.shared(tokens.shared);
   return {
     digest: digestOf(`${digestOf(tokensText)} ${digestOf(rulesText)}`),
     allows: (identity, token) => list.allows("file" in tokens ? identity : "", token),

@@ -19,7 +19,9 @@ export interface Rule {
 export function parseRule(text: string): Rule {
   const [, from, to, name] = /^([^:\s]+):([^:\s]+):(\S+)$/.exec(text) ?? [];
   if (from === undefined || to === undefined || name === undefined) {
-    throw new UsageError(`Option "--allow" is FROM:TO:NAME, such as home:office:tcp:web, not "${text}"`);
+    throw new UsageError(
+      `Option "--allow" is FROM:TO:NAME, such as home:office:tcp:web, not "${text}"`,
+    );
   }
   return { from, to, name };
 }
@@ -36,7 +38,9 @@ export function parseRules(text: string, file: string): Rule[] {
     const [from = "", to, name, more] = line.trim().split(/\s+/);
     if (from === "" || from.startsWith("#")) continue;
     if (to === undefined || name === undefined || more !== undefined) {
-      throw new RangeError(`Cannot read the rules "${file}", line ${index + 1}: a line is FROM TO NAME`);
+      throw new RangeError(
+        `Cannot read the rules "${file}", line ${index + 1}: a line is FROM TO NAME`,
+      );
     }
     rules.push({ from, to, name });
   }

@@ -34,7 +34,9 @@ export class TokenList {
       const [identity = "", token = "", more] = words;
       if (token === "" || more !== undefined) complain("a line is an identity and its token");
       const digest = token.startsWith("sha256:") ? HASH.exec(token)?.[1] : digestOf(token);
-      if (digest === undefined) complain('behind "sha256:" there must be 64 hex digits in lower case');
+      if (digest === undefined) {
+        complain('behind "sha256:" there must be 64 hex digits in lower case');
+      }
       if ([...token].length < MIN_TOKEN_CHARACTERS) {
         complain(`a token must have ${MIN_TOKEN_CHARACTERS} characters or more`);
       }
@@ -46,7 +48,9 @@ export class TokenList {
       }
       digests.set(identity, [...digests.get(identity) ?? [], digest!]);
     }
-    if (digests.size === 0) throw new RangeError(`Cannot read the tokens "${name}": there must be one`);
+    if (digests.size === 0) {
+      throw new RangeError(`Cannot read the tokens "${name}": there must be one`);
+    }
     return new TokenList(digests);
   }
 

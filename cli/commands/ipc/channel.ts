@@ -25,8 +25,16 @@ export const CHANNEL_FLAGS: readonly Flag[] = [
     about: "Who may connect: user, group or all; the latter two need a secret (default: user)",
     choices: PERMISSIONS,
   },
-  { name: "owner", value: "UID", about: "User that the server runs as, for clients of another user" },
-  { name: "path", value: "FILE", about: "Socket of the channel (default: one that follows from NAME)" },
+  {
+    name: "owner",
+    value: "UID",
+    about: "User that the server runs as, for clients of another user",
+  },
+  {
+    name: "path",
+    value: "FILE",
+    about: "Socket of the channel (default: one that follows from NAME)",
+  },
   { name: "tcp", value: "HOST:PORT", about: "Use TCP in place of a socket of the file system" },
   { name: "max-message", value: "BYTES", about: "Greatest message to accept (default: 3MiB)" },
 ];
@@ -35,7 +43,15 @@ export const CHANNEL_FLAGS: readonly Flag[] = [
 export type Channel =
   & Pick<
     IpcCommonOptions,
-    "name" | "encryption" | "permissions" | "owner" | "path" | "transport" | "hostname" | "port" | "secret"
+    | "name"
+    | "encryption"
+    | "permissions"
+    | "owner"
+    | "path"
+    | "transport"
+    | "hostname"
+    | "port"
+    | "secret"
   >
   & { readonly maxMessageBytes: number };
 
@@ -46,14 +62,20 @@ export type Channel =
  */
 export async function channelOf(args: Arguments, name: string): Promise<Channel> {
   const [secretFile, tcp, path] = [args.text("secret-file"), args.text("tcp"), args.text("path")];
-  if (tcp !== undefined && path !== undefined) throw new UsageError("--tcp and --path exclude each other");
+  if (tcp !== undefined && path !== undefined) {
+    throw new UsageError("--tcp and --path exclude each other");
+  }
   const passphrase = Deno.env.get("PARLEY_SECRET") || undefined;
   const secret = secretFile === undefined ? passphrase : await SecretKey.fromFile(secretFile);
   return {
     name,
     encryption: !args.has("plain"),
     permissions: args.choice("permissions", PERMISSIONS, "user"),
-    maxMessageBytes: args.bytes("max-message", { byDefault: 3 * 2 ** 20, least: 1024, most: MOST_BYTES }),
+    maxMessageBytes: args.bytes("max-message", {
+      byDefault: 3 * 2 ** 20,
+      least: 1024,
+      most: MOST_BYTES,
+    }),
     ...(secret === undefined ? {} : { secret }),
     ...(path === undefined ? {} : { path: absolute(path) }),
     ...(args.text("owner") === undefined
@@ -65,7 +87,9 @@ export async function channelOf(args: Arguments, name: string): Promise<Channel>
 
 function tcpOf(typed: string) {
   const address = parseAddress(typed);
-  if ("path" in address) throw new UsageError('Option "--tcp" is HOST:PORT; a path is given with --path');
+  if ("path" in address) {
+    throw new UsageError('Option "--tcp" is HOST:PORT; a path is given with --path');
+  }
   return { transport: "tcp" as const, ...address };
 }
 

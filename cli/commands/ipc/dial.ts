@@ -10,7 +10,11 @@ import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
 /** Options of a command that connects. */
 export const DIAL_FLAGS: readonly Flag[] = [
   ...CHANNEL_FLAGS,
-  { name: "connect-timeout", value: "TIME", about: "Longest wait for the server to be there (default: 10s)" },
+  {
+    name: "connect-timeout",
+    value: "TIME",
+    about: "Longest wait for the server to be there (default: 10s)",
+  },
 ];
 
 /** What {@linkcode dialChannel} needs beside the arguments. */

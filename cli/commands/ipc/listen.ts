@@ -1,6 +1,11 @@
 // parley ipc listen: the server of a channel, which prints messages and answers queries.
 import type { Logger } from "../../../log/logger.ts";
-import { type IpcServer, type IpcServerMessage, type IpcServerOptions, listenIpc } from "../../../ipc/mod.ts";
+import {
+  type IpcServer,
+  type IpcServerMessage,
+  type IpcServerOptions,
+  listenIpc,
+} from "../../../ipc/mod.ts";
 import type { Arguments } from "../../command/arguments.ts";
 import type { Command } from "../../command/command.ts";
 import { UsageError, usageOf } from "../../command/usage.ts";
@@ -21,7 +26,8 @@ import { jsonText } from "../../output/json_text.ts";
 export const ipcListenCommand: Command = {
   name: "listen",
   summary: "Print what comes over a channel, and answer queries",
-  about: `Listens on the channel NAME. Each message is printed, followed by a line feed where it has none,
+  about:
+    `Listens on the channel NAME. Each message is printed, followed by a line feed where it has none,
     or with --json as an object on a line: its type, the id of its client, and its text, or its bytes in base64 where
     it is no text. While the output is not read, clients have to wait.
 

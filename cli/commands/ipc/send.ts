@@ -23,7 +23,10 @@ export const ipcSendCommand: Command = {
     { name: "lines", about: "Send each line as a message, as soon as it is there" },
     ...DIAL_FLAGS,
   ],
-  examples: ["parley ipc send jobs < order.json", "tail -f app.log | parley ipc send logs --lines --type 7"],
+  examples: [
+    "parley ipc send jobs < order.json",
+    "tail -f app.log | parley ipc send logs --lines --type 7",
+  ],
   run: runSend,
 };
 
@@ -63,7 +66,11 @@ async function sendLines(client: IpcClient, input: Local, type: number): Promise
 
 async function sendWhole(
   client: IpcClient,
-  { input, type, stop }: { readonly input: Local; readonly type: number; readonly stop: AbortSignal },
+  { input, type, stop }: {
+    readonly input: Local;
+    readonly type: number;
+    readonly stop: AbortSignal;
+  },
 ): Promise<void> {
   const whole = await readWhole(input);
   // A part must not be taken for the whole.

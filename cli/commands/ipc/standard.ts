@@ -28,7 +28,8 @@ export async function readWhole(input: Local): Promise<Uint8Array> {
   for await (const chunk of input.input) {
     bytes += chunk.length;
     if (bytes > MOST_BYTES) {
-      const text = `Cannot send standard input as one message: it has more than ${MOST_BYTES} bytes`;
+      const text =
+        `Cannot send standard input as one message: it has more than ${MOST_BYTES} bytes`;
       throw new FramingError("ERR_FRAME_TOO_LARGE", text);
     }
     chunks.push(chunk);

@@ -36,7 +36,9 @@ export interface PerMessageOptions {
 export function perMessage(options: PerMessageOptions): Handler {
   return async (connection) => {
     const gone = new AbortController();
-    void connection.closed.then(({ error }) => gone.abort(error ?? new ClosedError("ERR_CLOSED", "Closed")));
+    void connection.closed.then(({ error }) =>
+      gone.abort(error ?? new ClosedError("ERR_CLOSED", "Closed"))
+    );
     for await (const message of connection) {
       const answer = await answerTo(message, connection, options, gone.signal);
       await connection.send(answer);
@@ -94,7 +96,8 @@ async function readAll(pipes: Transport, maxBytes: number): Promise<Uint8Array> 
     length += chunk.length;
     // One line end more, which may be left out.
     if (length > maxBytes + 2) {
-      const text = `Cannot answer: the program answered with more than ${maxBytes} bytes ("--max-message")`;
+      const text =
+        `Cannot answer: the program answered with more than ${maxBytes} bytes ("--max-message")`;
       throw new FramingError("ERR_FRAME_TOO_LARGE", text);
     }
     chunks.push(chunk);
@@ -149,7 +152,9 @@ export function perConnection(options: PerConnectionOptions): Handler {
   const { programs, framing, maxMessageBytes, timeoutMs } = options;
   return async (connection) => {
     const gone = new AbortController();
-    void connection.closed.then(({ error }) => gone.abort(error ?? new ClosedError("ERR_CLOSED", "Closed")));
+    void connection.closed.then(({ error }) =>
+      gone.abort(error ?? new ClosedError("ERR_CLOSED", "Closed"))
+    );
     using _turn = await programs.turns.hold(gone.signal);
     const program = programs.start(connection);
     // A program may think, and read, as long as it likes: the limits of the connection hold.

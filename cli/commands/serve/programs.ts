@@ -79,7 +79,10 @@ export class Programs implements AsyncDisposable {
     const { command, args, lastEnd } = this.#options;
     const onLine = (line: string) => this.#tell(connection, line);
     const run = ++this.#lastRun;
-    const env = { ...environmentFor(connection), ...this.#leftovers.mark(this.#numberOf(connection), run) };
+    const env = {
+      ...environmentFor(connection),
+      ...this.#leftovers.mark(this.#numberOf(connection), run),
+    };
     const onEnd = () => this.#leftovers.endRun(run);
     const program = new RunningProgram(command, args, { env, lastEnd, onLine, onEnd });
     this.#running.add(program);
@@ -151,7 +154,11 @@ export class RunningProgram {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Starts it. */
-  constructor(command: string, args: readonly string[], { env, lastEnd, onLine, onEnd }: RunOptions) {
+  constructor(
+    command: string,
+    args: readonly string[],
+    { env, lastEnd, onLine, onEnd }: RunOptions,
+  ) {
     this.#onEnd = onEnd;
     this.#child = new Deno.Command(command, {
       args: [...args],
@@ -164,7 +171,12 @@ export class RunningProgram {
       detached: true,
     }).spawn();
     const { stdin, stdout, stderr } = this.#child;
-    this.pipes = new StreamTransport({ name: "program", readable: stdout, writable: stdin, lastEnd });
+    this.pipes = new StreamTransport({
+      name: "program",
+      readable: stdout,
+      writable: stdin,
+      lastEnd,
+    });
     this.ended = this.#follow(readLines(stderr, onLine));
   }
 
@@ -215,7 +227,10 @@ function environmentFor(connection: ProgramClient): Record<string, string> {
 }
 
 /** Reads lines, cut at the length that is logged. Never rejects. */
-async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<void> {
   let rest = "";
   try {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {

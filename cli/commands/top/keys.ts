@@ -15,7 +15,9 @@ const SEQUENCES: Readonly<Record<string, string>> = {
 export function keysOf(text: string): string[] {
   // deno-lint-ignore no-control-regex
   const pieces = text.match(/\x1b[[O][0-9;]*[A-Za-z~]|[\s\S]/g) ?? [];
-  return pieces.map((piece) => SEQUENCES[piece] ?? piece).filter((key) => key.length > 1 || key >= " ");
+  return pieces.map((piece) => SEQUENCES[piece] ?? piece).filter((key) =>
+    key.length > 1 || key >= " "
+  );
 }
 
 /** Reads keys until it is disposed of; nothing where standard input is no terminal. */

@@ -110,12 +110,15 @@ export function readReport(value: unknown): TopReport | null {
 export function withRates(report: TopReport, before: TopReport): TopReport {
   const seconds = (report.takenAtMs - before.takenAtMs) / 1000;
   const sources = report.sources.map((source) => {
-    const last = before.sources.find(({ name, kind }) => name === source.name && kind === source.kind);
+    const last = before.sources.find(({ name, kind }) =>
+      name === source.name && kind === source.kind
+    );
     if (last === undefined || report.pid !== before.pid) return source;
     if (seconds <= 0) {
       return { ...source, rates: last.rates, latency: last.latency, history: last.history };
     }
-    const rate = (name: keyof TopRates) => Math.max(0, (source.counted[name] - last.counted[name]) / seconds);
+    const rate = (name: keyof TopRates) =>
+      Math.max(0, (source.counted[name] - last.counted[name]) / seconds);
     const rates = {
       bytesIn: rate("bytesIn"),
       bytesOut: rate("bytesOut"),
@@ -142,7 +145,10 @@ function readSource(value: unknown): TopSource {
     counted: readCounters(source["overall"]),
     rates: readRates(source["rates"]),
     history: list(source["history"]).slice(-MAX_SAMPLES).map(readRates),
-    faults: [...Object.entries(members(source["errors"])), ...Object.entries(members(source["refusals"]))]
+    faults: [
+      ...Object.entries(members(source["errors"])),
+      ...Object.entries(members(source["refusals"])),
+    ]
       .map(([kind, count]) => [text(kind), number(count)] as const),
     requests,
     latency: latencyOf(requests, null),
@@ -185,7 +191,10 @@ function readDurations(value: unknown): DurationStats | null {
 }
 
 /** The requests since `before`; `null` when there were none. */
-function latencyOf(requests: DurationStats | null, before: DurationStats | null): TopLatency | null {
+function latencyOf(
+  requests: DurationStats | null,
+  before: DurationStats | null,
+): TopLatency | null {
   if (requests === null) return null;
   const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((part) =>
     quantileMs(requests, part, before ?? undefined)

@@ -7,7 +7,14 @@ import { Keys } from "./keys.ts";
 import { withRates } from "./report.ts";
 import { Screen } from "./screen.ts";
 import { readStats, type StatsAnswer, statsUrl } from "./source.ts";
-import { mostScrolled, SORT_KEYS, type SortOrder, type TopModel, topText, topView } from "./view.ts";
+import {
+  mostScrolled,
+  SORT_KEYS,
+  type SortOrder,
+  type TopModel,
+  topText,
+  topView,
+} from "./view.ts";
 import { jsonText } from "../../output/json_text.ts";
 
 /** Runs `parley top`; returns the exit code. */
@@ -115,7 +122,9 @@ class Top {
     const { paused, scrolled, report } = this.#model;
     const scroll = (rows: number) =>
       this.#update({ scrolled: Math.max(0, Math.min(mostScrolled(report), scrolled + rows)) });
-    const order = Object.hasOwn(SORT_KEYS, key) ? SORT_KEYS[key as keyof typeof SORT_KEYS] : undefined;
+    const order = Object.hasOwn(SORT_KEYS, key)
+      ? SORT_KEYS[key as keyof typeof SORT_KEYS]
+      : undefined;
     if (order !== undefined) return this.#update({ order, scrolled: 0 });
     switch (key) {
       case "q":

@@ -32,9 +32,13 @@ export function statsUrl(typed: string): URL {
     return url.pathname.endsWith("/stats.json") ? url : new URL("stats.json", withSlash(url));
   }
   const address = parseAddress(typed);
-  if ("path" in address) throw new UsageError("Statistics are served over TCP, not over a unix socket");
+  if ("path" in address) {
+    throw new UsageError("Statistics are served over TCP, not over a unix socket");
+  }
   const { hostname, port } = address;
-  return new URL(`http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/stats.json`);
+  return new URL(
+    `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/stats.json`,
+  );
 }
 
 function withSlash(url: URL): URL {
@@ -84,7 +88,9 @@ function faultOf(url: URL, cause: unknown, late: boolean): TimeoutError | Addres
   // The platform tells these apart by their texts alone.
   const why = cause instanceof Error ? `${cause.message} ${cause.cause}` : "";
   if (/port \d+ are blocked/.test(why)) {
-    return new AddressError("ERR_ADDRESS_INVALID", `${action}: no HTTP client asks that port`, { cause });
+    return new AddressError("ERR_ADDRESS_INVALID", `${action}: no HTTP client asks that port`, {
+      cause,
+    });
   }
   if (!/\(Connect\)/.test(why)) return notStatistics(url, "what answers there does not speak HTTP");
   return new AddressError("ERR_CONNECT_REFUSED", `${action}: no program answers there`, { cause });
@@ -95,7 +101,9 @@ async function readBounded(response: Response): Promise<Uint8Array> {
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.length;
-    if (size > MAX_BYTES) throw notStatistics(response.url, `the answer is over ${MAX_BYTES} bytes`);
+    if (size > MAX_BYTES) {
+      throw notStatistics(response.url, `the answer is over ${MAX_BYTES} bytes`);
+    }
     chunks.push(chunk);
   }
   return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());

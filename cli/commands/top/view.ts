@@ -54,13 +54,16 @@ interface Column {
 /** The lines of a window, none wider or more than fit. */
 export function topView(model: TopModel, { columns, rows }: WindowSize): string[] {
   const { report } = model;
-  const head = report === null
-    ? []
-    : [summaryLine(report), ...report.sources.flatMap((source) => sourceLines(source, LIVE_ERRORS))];
+  const head = report === null ? [] : [
+    summaryLine(report),
+    ...report.sources.flatMap((source) => sourceLines(source, LIVE_ERRORS)),
+  ];
   if (model.trouble !== null) head.unshift(`! ${model.trouble}`);
   else if (report === null) head.unshift(`Reading ${model.url}`);
   const foot = footLine(model);
-  const table = report === null ? [] : tableLines(model, columns, Math.max(0, rows - head.length - 2));
+  const table = report === null
+    ? []
+    : tableLines(model, columns, Math.max(0, rows - head.length - 2));
   const body = [...head, ...table].slice(0, Math.max(0, rows - 1));
   while (body.length < rows - 1) body.push("");
   return [...body, foot].slice(-rows).map((line) => cut(line, columns));
@@ -115,11 +118,15 @@ function sourceLines(source: TopSource, mostErrors: number): string[] {
   ];
   if (latency !== null) {
     const { p50Ms, p95Ms, p99Ms } = latency;
-    lines.push(`  requests took ${msText(p50Ms)} (p50), ${msText(p95Ms)} (p95), ${msText(p99Ms)} (p99)`);
+    lines.push(
+      `  requests took ${msText(p50Ms)} (p50), ${msText(p95Ms)} (p95), ${msText(p99Ms)} (p99)`,
+    );
   }
   if (faults.length > 0) {
     lines.push(
-      `  errors: ${faults.map(([what, times]) => `${what} ${times.toLocaleString("en-US")}`).join(", ")}`,
+      `  errors: ${
+        faults.map(([what, times]) => `${what} ${times.toLocaleString("en-US")}`).join(", ")
+      }`,
     );
   }
   const recent = recentErrors.slice(Math.max(0, recentErrors.length - mostErrors));
@@ -217,7 +224,9 @@ function shortened(text: string, columns: number): string {
 
 function rowsOf(report: TopReport, before: TopReport | null): Row[] {
   const seconds = before === null ? 0 : (report.takenAtMs - before.takenAtMs) / 1000;
-  const earlier = new Map(before?.sources.flatMap(({ links }) => links).map((link) => [keyOf(link), link]));
+  const earlier = new Map(
+    before?.sources.flatMap(({ links }) => links).map((link) => [keyOf(link), link]),
+  );
   return report.sources.flatMap(({ links }) => links).map((link) => {
     const last = earlier.get(keyOf(link));
     const rate = (now: number, then: number | undefined) =>
@@ -239,7 +248,8 @@ const ORDERS: Readonly<Record<SortOrder, (a: Row, b: Row) => number>> = {
   bytes: (a, b) => b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut,
   waiting: (a, b) => b.queuedBytes - a.queuedBytes || ORDERS.rate(a, b),
   age: (a, b) => (b.ageMs ?? 0) - (a.ageMs ?? 0),
-  name: (a, b) => `${a.source} ${a.peer} ${a.address}`.localeCompare(`${b.source} ${b.peer} ${b.address}`),
+  name: (a, b) =>
+    `${a.source} ${a.peer} ${a.address}`.localeCompare(`${b.source} ${b.peer} ${b.address}`),
 };
 
 function footLine({ order, paused }: TopModel): string {
@@ -277,6 +287,8 @@ export function ageText(ms: number): string {
   const two = (value: number) => String(value).padStart(2, "0");
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two(Math.floor(seconds / 60) % 60)}m`;
+  if (seconds < 86_400) {
+    return `${Math.floor(seconds / 3600)}h${two(Math.floor(seconds / 60) % 60)}m`;
+  }
   return `${Math.floor(seconds / 86_400)}d`;
 }

@@ -100,7 +100,9 @@ Deno.test("runLoad() agrees within 15 % with a load loop that shares no code wit
     const agree = [ourRates, rawRates].every((rates) => Math.abs(median(rates) - 1) < 0.075);
     if (ourRates.length >= FEWEST_ROUNDS && agree) return;
   }
-  const [our, other] = [ourRates, rawRates].map((rates) => rates.map((rate) => rate.toFixed(2)).join(", "));
+  const [our, other] = [ourRates, rawRates].map((rates) =>
+    rates.map((rate) => rate.toFixed(2)).join(", ")
+  );
   throw new Error(`Of the rate of the server, runLoad() saw ${our}; the other loop ${other}`);
 });
 

@@ -3,7 +3,13 @@ import { assertEquals } from "@std/assert";
 import { Answers } from "../../../cli/commands/bench/answers.ts";
 import { Requests } from "../../../cli/commands/bench/requests.ts";
 import { Tally } from "../../../cli/commands/bench/tally.ts";
-import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../../framing.ts";
+import {
+  chunked,
+  delimited,
+  type Framing,
+  lengthPrefixed,
+  varintPrefixed,
+} from "../../../framing.ts";
 import { concat, cutEvery, text } from "../../support/bytes.ts";
 
 const limits = { maxMessageBytes: 2 ** 20 };
@@ -12,7 +18,11 @@ const SIZE = 1000;
 function started(framing: Framing = delimited("\n"), verify = true) {
   const requests = Requests.ofSize(SIZE, framing.encoder(limits));
   const tally = new Tally();
-  return { requests, tally, answers: new Answers(requests, framing.decoder(limits), verify, tally) };
+  return {
+    requests,
+    tally,
+    answers: new Answers(requests, framing.decoder(limits), verify, tally),
+  };
 }
 
 /** Frames of the requests from `from` on. */

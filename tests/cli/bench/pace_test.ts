@@ -15,7 +15,11 @@ Deno.test("OpenPace lets each request go when it is due, connections in turn, an
   assertEquals(pace.grant(0, 1, 100, 1650), 2);
   assertEquals(pace.grant(0, 1, 1, 1650), 1, "no more than there is room for");
   assertEquals(pace.grant(0, 0, 100, 3001), 0, "nothing is sent after the end");
-  assertEquals([pace.isOver(2999), pace.isOver(3000)], [false, true], "measured for as long as was asked");
+  assertEquals(
+    [pace.isOver(2999), pace.isOver(3000)],
+    [false, true],
+    "measured for as long as was asked",
+  );
   assertEquals([pace.startOf(0, 0), pace.startOf(1, 0), pace.startOf(0, 2)], [1000, 1100, 1600]);
   assertEquals([pace.nextMs(1000), pace.nextMs(1250), pace.nextMs(2950)], [1100, 1300, Infinity]);
 });

@@ -7,7 +7,12 @@ import type { Flag } from "../../../cli/command/syntax.ts";
 import { UsageError } from "../../../cli/command/usage.ts";
 import { FRAMING_NAMES, parseFraming } from "../../../cli/flags/framing.ts";
 import { STATS_FLAGS, statsPlace } from "../../../cli/flags/stats.ts";
-import { CLIENT_TLS_FLAGS, clientTls, SERVER_TLS_FLAGS, serverTls } from "../../../cli/flags/tls.ts";
+import {
+  CLIENT_TLS_FLAGS,
+  clientTls,
+  SERVER_TLS_FLAGS,
+  serverTls,
+} from "../../../cli/flags/tls.ts";
 import { parseBytes, parseCount, parseDuration } from "../../../cli/command/quantities.ts";
 
 function command(flags: readonly Flag[], operands?: string): Command {
@@ -23,7 +28,19 @@ const FLAGS: readonly Flag[] = [
 ];
 
 Deno.test("Arguments gives options, repeated options and operands, also those behind --", () => {
-  const typed = ["--on", "a", "--size=64KiB", "--allow", "x", "7", "--allow", "y", "--", "--on", "-b"];
+  const typed = [
+    "--on",
+    "a",
+    "--size=64KiB",
+    "--allow",
+    "x",
+    "7",
+    "--allow",
+    "y",
+    "--",
+    "--on",
+    "-b",
+  ];
   const args = new Arguments(command(FLAGS, "WHAT"), typed);
   assertEquals([args.has("on"), args.bytes("size", { byDefault: 1 }), args.all("allow")], [
     true,
@@ -32,7 +49,12 @@ Deno.test("Arguments gives options, repeated options and operands, also those be
   ]);
   assertEquals(args.operands, ["a", "7", "--on", "-b"]);
   const none = new Arguments(command(FLAGS, "WHAT"), []);
-  assertEquals([none.has("on"), none.bytes("size", { byDefault: 1 }), none.text("mode"), none.all("allow")], [
+  assertEquals([
+    none.has("on"),
+    none.bytes("size", { byDefault: 1 }),
+    none.text("mode"),
+    none.all("allow"),
+  ], [
     false,
     1,
     undefined,
@@ -93,8 +115,14 @@ Deno.test("parseBytes, parseCount and parseDuration read units, and nothing else
   ]);
   assertEquals(["500ms", "10s", "1.5m", "1h"].map(parseDuration), [500, 10_000, 90_000, 3_600_000]);
   assertEquals(["7", "1000"].map(parseCount), [7, 1000]);
-  for (const text of ["", "-1", "1e3", "1 2", "1x", "∞", " 1", "0x10", "constructor", "1toString"]) {
-    assertEquals([parseBytes(text), parseCount(text), parseDuration(text)], [null, null, null], text);
+  for (
+    const text of ["", "-1", "1e3", "1 2", "1x", "∞", " 1", "0x10", "constructor", "1toString"]
+  ) {
+    assertEquals(
+      [parseBytes(text), parseCount(text), parseDuration(text)],
+      [null, null, null],
+      text,
+    );
   }
   assertEquals(parseDuration("10"), null);
 });
@@ -115,7 +143,17 @@ Deno.test("parseAddress reads hosts, ports and paths, and addressText writes the
     { hostname: "127.0.0.1", port: 5555 },
   ]);
   for (
-    const text of ["", "host", "host:", "host:65536", "::1:80", "unix:", "a b:80", "http://x:80", "host:-1"]
+    const text of [
+      "",
+      "host",
+      "host:",
+      "host:65536",
+      "::1:80",
+      "unix:",
+      "a b:80",
+      "http://x:80",
+      "host:-1",
+    ]
   ) {
     assertThrows(() => parseAddress(text), UsageError, "An address is");
   }

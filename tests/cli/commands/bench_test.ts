@@ -69,13 +69,24 @@ Deno.test("parley bench tells throughput, latencies and a histogram of a server 
 
 Deno.test("parley bench shows a stall of 200 ms to every request that was due in it, at a fixed rate", async () => {
   await using test = await stallingServer();
-  const report = await reportOf(portOf(test), "--rate", "2000", "--duration", "600ms", "--warm-up", "0ms");
+  const report = await reportOf(
+    portOf(test),
+    "--rate",
+    "2000",
+    "--duration",
+    "600ms",
+    "--warm-up",
+    "0ms",
+  );
   assertEquals([report.code, report.loop, report.correctedLatencyMs], [0, "open", null]);
   const counted = report.histogram.reduce((sum, { count }) => sum + count, 0);
   assert(Math.abs(counted - 1200) <= 1, `${counted} requests were counted`);
   // 2000 in a second are 400 in the stall, of which 300 wait for more than 50 ms.
   assert(late(report) >= 280, `${late(report)} requests were late`);
-  assert(report.latencyMs!.p99 > 150 && report.latencyMs!.max > 195, JSON.stringify(report.latencyMs));
+  assert(
+    report.latencyMs!.p99 > 150 && report.latencyMs!.max > 195,
+    JSON.stringify(report.latencyMs),
+  );
 });
 
 Deno.test("parley bench says of a closed loop that it is one, and corrects what a stall hid", async () => {
@@ -91,7 +102,10 @@ Deno.test("parley bench says of a closed loop that it is one, and corrects what 
   );
   assertEquals([report.code, report.loop, report.sendLatenessMs], [0, "closed", null]);
   // In 600 ms two connections cannot see more, however slow the machine is.
-  assert(late(report) >= 2 && late(report) <= 24, "as measured, only those see it that were on their way");
+  assert(
+    late(report) >= 2 && late(report) <= 24,
+    "as measured, only those see it that were on their way",
+  );
   assert(report.correctedLatencyMs!.p90 > 20, JSON.stringify(report.correctedLatencyMs));
   assert(report.latencyMs!.max > 195);
 });
@@ -169,7 +183,15 @@ Deno.test("parley bench ends with 1 when the server ends connections, and tells 
       await conn.send(message);
     }
   });
-  const report = await reportOf(portOf(test), "--connections", "2", "--warm-up", "0ms", "--duration", "1m");
+  const report = await reportOf(
+    portOf(test),
+    "--connections",
+    "2",
+    "--warm-up",
+    "0ms",
+    "--duration",
+    "1m",
+  );
   assertEquals([report.code, report.answers], [1, 300]);
   assertEquals(Object.values(report.errors).reduce((sum, count) => sum + count, 0), 2);
 });
@@ -185,10 +207,18 @@ Deno.test("parley bench ends with 1 when answers do not come", async () => {
 
 Deno.test("parley bench tells wrong usage, a missing file and a refused connection", async () => {
   const cases: [string[], number, RegExp][] = [
-    [["bench"], 2, /^parley bench: The address of a server is missing\nTry "parley bench --help"\n$/],
+    [
+      ["bench"],
+      2,
+      /^parley bench: The address of a server is missing\nTry "parley bench --help"\n$/,
+    ],
     [["bench", "nowhere"], 2, /An address is HOST:PORT/],
     [["bench", "5555", "--rate", "0"], 2, /Option "--rate" is between 1 and/],
-    [["bench", "5555", "--in-flight", "65536", "--size", "1MiB"], 2, /More than 1 GiB would be in flight/],
+    [
+      ["bench", "5555", "--in-flight", "65536", "--size", "1MiB"],
+      2,
+      /More than 1 GiB would be in flight/,
+    ],
     [
       ["bench", "5555", "--message-file", "no such file"],
       1,

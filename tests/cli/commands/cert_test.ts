@@ -43,7 +43,11 @@ Deno.test("parley cert makes certificates that work, readable by their owner onl
   assertEquals(server.code, 0, server.stderr);
   const told = JSON.parse(server.stdout);
   assertEquals(told.names, ["DNS:localhost", "IP Address:127.0.0.1"]);
-  assertEquals([told.certFile, told.keyFile, told.issuer], ["server.pem", "server.key", "CN=Example CA"]);
+  assertEquals([told.certFile, told.keyFile, told.issuer], [
+    "server.pem",
+    "server.key",
+    "CN=Example CA",
+  ]);
   assertMatch(client.stdout, /^Subject: {4}CN=agent-7\n[^]*\nUse: {8}client\n/);
   assertEquals(again.code, 1);
   assertMatch(again.stderr, /"ca\.pem" or "ca\.key" is there already: use --force, or --out/);
@@ -102,7 +106,12 @@ Deno.test("parley cert show tells whether a certificate is in time, and fits key
       /Signed: {5}yes[^]*For host: {3}yes, localhost\nProtocol: {3}TLSv1\.[23]\n$/,
       /^$/,
     ],
-    [show(address, "--server-name", "b.example"), 1, /For host: {3}NO, b\.example\n/, /not for that host/],
+    [
+      show(address, "--server-name", "b.example"),
+      1,
+      /For host: {3}NO, b\.example\n/,
+      /not for that host/,
+    ],
     [show(String(plain.addr.port)), 1, /^$/, /TLS.*\nHint: /],
   ];
   await Promise.all(cases.map(([running]) => running));
@@ -112,7 +121,9 @@ Deno.test("parley cert show tells whether a certificate is in time, and fits key
     assertMatch(result.stdout, stdout);
     assertMatch(result.stderr, stderr);
   }
-  const json = JSON.parse((await show("old.pem", "--key", "old.key", "--ca", "ca.pem", "--json")).stdout);
+  const json = JSON.parse(
+    (await show("old.pem", "--key", "old.key", "--ca", "ca.pem", "--json")).stdout,
+  );
   assertEquals([json.subject, json.daysLeft, json.keyMatches, json.signed], [
     "CN=localhost",
     -91,

@@ -72,7 +72,9 @@ Deno.test({
     );
     assertEquals(registered, ["complete -F _parley parley"]);
     for (const [i, [line, wanted]] of cases.entries()) {
-      const got = answers[i]!.filter((word) => line !== "parley serve 5555 -- bas" || word === "bash");
+      const got = answers[i]!.filter((word) =>
+        line !== "parley serve 5555 -- bas" || word === "bash"
+      );
       assertEquals([...new Set(got)], wanted, line);
     }
   },
@@ -101,7 +103,13 @@ Deno.test("zsh and fish completions quote what people may write into a summary",
     summary: "",
     about: "",
     examples: [],
-    commands: [{ name: "x", summary: "It's $HOME \\ `x`", about: "", examples: [], operands: "FILE" }],
+    commands: [{
+      name: "x",
+      summary: "It's $HOME \\ `x`",
+      about: "",
+      examples: [],
+      operands: "FILE",
+    }],
   };
   const [zsh, fish] = [zshCompletions(entriesOf(command)), fishCompletions(entriesOf(command))];
   assertStringIncludes(zsh, "'x:It'\\''s $HOME \\ `x`'");

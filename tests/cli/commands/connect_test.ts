@@ -38,7 +38,8 @@ async function echo(connection: Connection): Promise<void> {
 }
 
 Deno.test({
-  name: "parley connect carries a stream of lines there and back, waits for a slow reader, and stays small",
+  name:
+    "parley connect carries a stream of lines there and back, waits for a slow reader, and stays small",
   ignore: notLinux, // reads /proc
   async fn() {
     await using folder = new TempDir();
@@ -81,7 +82,9 @@ Deno.test({
         at += length;
       }
     }
-    const peakKiB = Number(/VmHWM:\s*(\d+)/.exec(Deno.readTextFileSync(`/proc/${child.pid}/status`))?.[1]);
+    const peakKiB = Number(
+      /VmHWM:\s*(\d+)/.exec(Deno.readTextFileSync(`/proc/${child.pid}/status`))?.[1],
+    );
     assert(peakKiB < 192 * 1024, `${peakKiB} KiB were in use`);
     await (await writing).close();
     assertEquals((await reader.read()).done, true);
@@ -148,10 +151,13 @@ Deno.test("parley connect sends lines and prints replies to the end of both, or 
 Deno.test("parley connect fails when answers were expected and none came, and says what was sent", async () => {
   // As a proxy does that takes the end of input for the end of all.
   await using server = serve({ framing: lines }, async (connection) => {
-    for await (const message of connection) if (message.length > 100) await connection.send(message);
+    for await (const message of connection) {
+      if (message.length > 100) await connection.send(message);
+    }
   });
   await server.ready;
-  const none = /^parley connect: No answer came: sent 2, received 0\. .*proxy_half_close on.*--no-replies\n$/;
+  const none =
+    /^parley connect: No answer came: sent 2, received 0\. .*proxy_half_close on.*--no-replies\n$/;
   const cases: [string[], string, number, RegExp][] = [
     [[], "one\ntwo\n", 1, none],
     [["--wait", "30s"], "one\ntwo\n", 1, none],
@@ -161,7 +167,12 @@ Deno.test("parley connect fails when answers were expected and none came, and sa
       1,
       /: sent 2, received 0\. Give it longer with --wait/,
     ],
-    [["--count", "3"], "one\ntwo\n", 1, /^parley connect: Only 0 of 3 messages came: sent 2, received 0\n$/],
+    [
+      ["--count", "3"],
+      "one\ntwo\n",
+      1,
+      /^parley connect: Only 0 of 3 messages came: sent 2, received 0\n$/,
+    ],
     [["--no-replies"], "one\ntwo\n", 0, /^$/],
     [["--wait", "0s"], "one\ntwo\n", 0, /^$/],
     [[], "", 0, /^$/],
@@ -220,7 +231,10 @@ Deno.test({
   name: "parley connect fails when its output cannot be written",
   ignore: notLinux, // has /dev/full
   async fn() {
-    await using server = serve({ framing: lines }, async (connection) => await connection.send("Hi!"));
+    await using server = serve(
+      { framing: lines },
+      async (connection) => await connection.send("Hi!"),
+    );
     await server.ready;
     const prefix = ["sh", "-c", 'exec "$@" >/dev/full', "sh"];
     const { code, stderr } = await run([portOf(server)], { prefix });
@@ -230,7 +244,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "parley connect, at SIGINT, takes no more input but still prints the replies to what it has sent",
+  name:
+    "parley connect, at SIGINT, takes no more input but still prints the replies to what it has sent",
   ignore: Deno.build.os === "windows", // no signals to send there
   async fn() {
     const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<void>();
@@ -242,7 +257,9 @@ Deno.test({
       }
     });
     await server.ready;
-    await using program = new Program(PARLEY_MAIN, ["connect", portOf(server)], { keepStdin: true });
+    await using program = new Program(PARLEY_MAIN, ["connect", portOf(server)], {
+      keepStdin: true,
+    });
     await program.type("question\nand half of ano");
     await program.printed(/at it/);
     program.kill("SIGINT");

@@ -68,7 +68,11 @@ Deno.test("parley demo ends with 1 and tells which checks failed, when faults ar
 Deno.test("parley demo ends with 1 and cleans up when the text file is not there", async () => {
   await using folder = new TempDir();
   const options = inFolder(folder);
-  const { code, stderr } = await runProgram(MAIN, ["demo", "--text", `${folder.path}/none.txt`], options);
+  const { code, stderr } = await runProgram(
+    MAIN,
+    ["demo", "--text", `${folder.path}/none.txt`],
+    options,
+  );
   assertEquals(code, 1);
   assertMatch(stderr, /none\.txt/);
   assertEquals(leftBehind(folder), []);

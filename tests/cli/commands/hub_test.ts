@@ -14,7 +14,11 @@ import { join } from "../../../wire/mod.ts";
 
 const noSignals = Deno.build.os === "windows";
 
-const TOKENS = { home: "the-token-of-home", office: "the-token-of-office", shop: "the-token-of-shop" };
+const TOKENS = {
+  home: "the-token-of-home",
+  office: "the-token-of-office",
+  shop: "the-token-of-shop",
+};
 type Identity = keyof typeof TOKENS;
 
 /** The hub, and files that say who may join and do what. */
@@ -45,7 +49,12 @@ async function portOf(program: Program): Promise<number> {
   return Number((await program.said(/^listening on .*:(\d+)$/m))[1]);
 }
 
-function client(command: string, hub: number | string, as: Identity, rest: readonly string[]): Program {
+function client(
+  command: string,
+  hub: number | string,
+  as: Identity,
+  rest: readonly string[],
+): Program {
   const args = [command, String(hub), ...rest, "--identity", as];
   return new Program(PARLEY_MAIN, args, { env: { PARLEY_TOKEN: TOKENS[as] } });
 }
@@ -123,7 +132,8 @@ async function checkHealing(
   await again.said(/listening on unix:/);
   await until(
     "both are back",
-    () => [toUpper, shop].every(({ stderr }) => stderr.match(/Connected to the hub/g)?.length === 2),
+    () =>
+      [toUpper, shop].every(({ stderr }) => stderr.match(/Connected to the hub/g)?.length === 2),
   );
   assertEquals(await upperThrough(local, "healed"), "HEALED");
   for (const program of [toUpper, shop, again]) {
@@ -150,7 +160,14 @@ Deno.test({
     // A path is free again after a restart; a port may go to another program.
     const hubAt = `unix:${folder.path}/hub.sock`;
     const hubArgs = ["--tokens", `${folder.path}/tokens`, "--rules", `${folder.path}/rules`];
-    await using hub = new Program(PARLEY_MAIN, ["hub", hubAt, ...hubArgs, "--json", "--stats", "0"]);
+    await using hub = new Program(PARLEY_MAIN, [
+      "hub",
+      hubAt,
+      ...hubArgs,
+      "--json",
+      "--stats",
+      "0",
+    ]);
     await hub.said(/listening on unix:/);
     await using office = client("expose", hubAt, "office", ["web", String(web.addr.port)]);
     await using shop = client("expose", hubAt, "shop", ["upper", `unix:${folder.path}/upper.sock`]);
@@ -162,7 +179,8 @@ Deno.test({
     await using toWeb = client("forward", hubAt, "home", ["office/web", "--json"]);
     const webUrl = `http://127.0.0.1:${await portOf(toWeb)}`;
     using http = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
-    const get = (path: string) => fetch(webUrl + path, { client: http, headers: { connection: "close" } });
+    const get = (path: string) =>
+      fetch(webUrl + path, { client: http, headers: { connection: "close" } });
 
     assertEquals(await (await get("/big")).text(), "x".repeat(2 ** 20));
     const [, statsUrl = ""] = await hub.said(/^statistics on (http:.*)$/m);
@@ -207,7 +225,14 @@ Deno.test({
     const files = new Files(folder);
     files.writeTokens("home");
     const tokens = `${folder.path}/tokens`;
-    await using hub = new Program(PARLEY_MAIN, ["hub", "0", "--tokens", tokens, "--allow", "*:*:*"]);
+    await using hub = new Program(PARLEY_MAIN, [
+      "hub",
+      "0",
+      "--tokens",
+      tokens,
+      "--allow",
+      "*:*:*",
+    ]);
     const port = await portOf(hub);
     await Deno.chmod(tokens, 0o644);
     hub.kill("SIGHUP");
@@ -217,18 +242,30 @@ Deno.test({
     await Deno.chmod(tokens, 0o600);
     files.writeTokens("home", "shop");
     await hub.said(/read anew/);
-    const bare = await runProgram(PARLEY_MAIN, ["expose", String(port), "web", "1", "--identity", "shop"]);
+    const bare = await runProgram(PARLEY_MAIN, [
+      "expose",
+      String(port),
+      "web",
+      "1",
+      "--identity",
+      "shop",
+    ]);
     assertEquals(bare.code, 2, bare.stderr);
     assertMatch(bare.stderr, /The token is missing: the hub wants one/);
     const early = await runProgram(PARLEY_MAIN, ["hub", String(port), "--tokens", tokens]);
     assertEquals(early.code, 1);
     assertMatch(early.stderr, /parley hub: .*\nHint: another program listens there/);
-    assertEquals(hub.stderr.match(/identity=home/g)?.length, 1, "it is told once that somebody joined");
+    assertEquals(
+      hub.stderr.match(/identity=home/g)?.length,
+      1,
+      "it is told once that somebody joined",
+    );
   },
 });
 
 Deno.test({
-  name: "parley expose and forward tell why there is no link, and end with 1 where they are not to try again",
+  name:
+    "parley expose and forward tell why there is no link, and end with 1 where they are not to try again",
   ignore: noSignals,
   async fn() {
     await using folder = new TempDir();
@@ -253,12 +290,35 @@ Deno.test({
           ...tls,
         ], { env }),
         runProgram(PARLEY_MAIN, [
-          ...["expose", expiredHub, "web", "80", "--identity", "home", "--ca", `${folder.path}/none.pem`],
+          ...[
+            "expose",
+            expiredHub,
+            "web",
+            "80",
+            "--identity",
+            "home",
+            "--ca",
+            `${folder.path}/none.pem`,
+          ],
         ], { env }),
-        runProgram(PARLEY_MAIN, ["hub", "0", "--cert", identity.certFile, "--key", identity.keyFile], {
+        runProgram(PARLEY_MAIN, [
+          "hub",
+          "0",
+          "--cert",
+          identity.certFile,
+          "--key",
+          identity.keyFile,
+        ], {
           env,
         }),
-        runProgram(PARLEY_MAIN, ["forward", "1", "office/web", "--identity", "home", "--no-reconnect"], {
+        runProgram(PARLEY_MAIN, [
+          "forward",
+          "1",
+          "office/web",
+          "--identity",
+          "home",
+          "--no-reconnect",
+        ], {
           env,
         }),
       ]);
@@ -279,7 +339,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "parley hub writes some lines of clients that come and go all the time, then how many it left out",
+  name:
+    "parley hub writes some lines of clients that come and go all the time, then how many it left out",
   ignore: noSignals,
   async fn() {
     const token = TOKENS.home;

@@ -13,7 +13,10 @@ function ipcIn(folder: TempDir) {
   const env = { XDG_RUNTIME_DIR: folder.path };
   return {
     run: (args: readonly string[], options: ProgramOptions = {}) =>
-      runProgram(PARLEY_MAIN, ["ipc", ...patiently(args)], { ...options, env: { ...env, ...options.env } }),
+      runProgram(PARLEY_MAIN, ["ipc", ...patiently(args)], {
+        ...options,
+        env: { ...env, ...options.env },
+      }),
     start: (args: readonly string[], options: ProgramOptions = {}) =>
       new Program(PARLEY_MAIN, ["ipc", ...args], { ...options, env: { ...env, ...options.env } }),
   };
@@ -28,7 +31,8 @@ function patiently(args: readonly string[]): string[] {
 const done = (stdout = "") => ({ code: 0, stdout, stderr: "" });
 
 Deno.test({
-  name: "parley ipc listen prints messages as JSON and answers queries, and ends in order on SIGINT",
+  name:
+    "parley ipc listen prints messages as JSON and answers queries, and ends in order on SIGINT",
   ignore: noSignals, // nor unix sockets
   async fn() {
     await using folder = new TempDir();
@@ -37,7 +41,9 @@ Deno.test({
     await listen.said(/listening on unix:.*\/parley\/jobs\.sock/);
     const big = "0123456789abcdef".repeat(2 ** 16);
     const bytes = new Uint8Array(2 ** 20);
-    for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+    for (let at = 0; at < bytes.length; at += 65_536) {
+      crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+    }
 
     await using tail = ipc.start(["send", "jobs", "--lines", "--type", "9"], { keepStdin: true });
     await tail.type("first\nsecond ✓\n");
@@ -70,9 +76,15 @@ Deno.test({
     const { code, stdout, stderr } = await settles("its end", listen.finish());
     assertEquals(code, 0, stderr);
     const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
-    assertEquals(events[0], { event: "listening", address: `unix:${folder.path}/parley/jobs.sock` });
+    assertEquals(events[0], {
+      event: "listening",
+      address: `unix:${folder.path}/parley/jobs.sock`,
+    });
     const messages = events.slice(1).map(({ type, text, base64 }) => ({ type, text, base64 }));
-    assertEquals(messages.filter(({ type }) => type === 9).map(({ text }) => text), ["first", "second ✓"]);
+    assertEquals(messages.filter(({ type }) => type === 9).map(({ text }) => text), [
+      "first",
+      "second ✓",
+    ]);
     assertEquals(messages.find(({ type }) => type === 4294967295)?.text === big, true);
     assertEquals(messages.find(({ type }) => type === 1)?.base64 === bytes.toBase64(), true);
     assertEquals(messages.length, 4);
@@ -106,7 +118,10 @@ Deno.test({
     assertEquals([failed.code, sealed.code, late.code], [1, 1, 1]);
     assertMatch(failed.stderr, /^parley ipc query: .+$/m);
     assertMatch(sealed.stderr, /^parley ipc query: /);
-    assertMatch(late.stderr, /within 1000 ms\nReason: Cannot connect: .*\nHint: nothing listens there/);
+    assertMatch(
+      late.stderr,
+      /within 1000 ms\nReason: Cannot connect: .*\nHint: nothing listens there/,
+    );
     await listen.said(/sh.* ended|exit code 1/);
 
     const lines = await ipc.run(["send", ...there, "--lines"], { stdin: "one\ntwo" });
@@ -117,7 +132,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "parley ipc query gives up at its time limit and at SIGINT, and send when its server goes away",
+  name:
+    "parley ipc query gives up at its time limit and at SIGINT, and send when its server goes away",
   ignore: noSignals,
   async fn() {
     await using folder = new TempDir();

@@ -40,7 +40,8 @@ function isAlive(pid: number): boolean {
 }
 
 Deno.test({
-  name: "parley serve echoes, answers what it has received when SIGINT comes, and tells a summary as JSON",
+  name:
+    "parley serve echoes, answers what it has received when SIGINT comes, and tells a summary as JSON",
   ignore: noSignals,
   async fn() {
     await using server = new Program(PARLEY_MAIN, ["serve", "0", "--json", "--stats", "0"]);
@@ -60,7 +61,9 @@ Deno.test({
     await connection.close();
     const { code, stdout, stderr } = await server.finish();
     assertEquals(code, 0, stderr);
-    const [statistics, listening, summary] = stdout.trim().split("\n").map((line) => JSON.parse(line));
+    const [statistics, listening, summary] = stdout.trim().split("\n").map((line) =>
+      JSON.parse(line)
+    );
     assertEquals([statistics.event, statistics.url], ["statistics", page]);
     assertEquals(listening, { event: "listening", address: `127.0.0.1:${port}` });
     assertEquals(summary.event, "summary");
@@ -99,7 +102,8 @@ Deno.test({
       env: { PARLEY_SECRET: "not for programs" },
     });
     const port = await portOf(server);
-    const open = () => connect({ port, framing: lines, tls: { caCerts: [certs.ca.cert], ...certs.client } });
+    const open = () =>
+      connect({ port, framing: lines, tls: { caCerts: [certs.ca.cert], ...certs.client } });
     {
       await using connection = await open();
       for (let i = 0; i < 5; i++) await connection.send(`line ${i}`);
@@ -109,7 +113,10 @@ Deno.test({
       assertEquals(await ask(connection, "peer"), `127.0.0.1:${localAddr.port} CN=agent-7 `);
     }
     for (
-      const [message, told] of [["fail", /sh\\" ended with exit code 3/], ["long", /more than 4096 bytes/]]
+      const [message, told] of [["fail", /sh\\" ended with exit code 3/], [
+        "long",
+        /more than 4096 bytes/,
+      ]]
     ) {
       await using connection = await open();
       assertEquals(await ask(connection, message as string), null, "no half answer");
@@ -148,12 +155,29 @@ case $kind in
 esac`;
 
 Deno.test({
-  name: "parley serve --per connection hands messages to a program and its output back, until either ends",
+  name:
+    "parley serve --per connection hands messages to a program and its output back, until either ends",
   ignore: noSignals,
   async fn() {
-    const options = ["serve", "0", "--framing", "u16", "--per", "connection", "--program-framing", "lines"];
+    const options = [
+      "serve",
+      "0",
+      "--framing",
+      "u16",
+      "--per",
+      "connection",
+      "--program-framing",
+      "lines",
+    ];
     const drain = ["--drain-timeout", "200ms"];
-    await using server = new Program(PARLEY_MAIN, [...options, ...drain, "--", "sh", "-c", PER_CONNECTION]);
+    await using server = new Program(PARLEY_MAIN, [
+      ...options,
+      ...drain,
+      "--",
+      "sh",
+      "-c",
+      PER_CONNECTION,
+    ]);
     const port = await portOf(server);
     const open = () => connect({ port, framing: lengthPrefixed({ bytes: 2 }) });
     {
@@ -198,7 +222,10 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
     [[String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program listens there/is],
     [["--cert", "none.pem", "--key", "none.key"], /none\.pem.*\nHint: /s],
     [["0", "--stats", String(taken.addr.port)], /parley serve: .*in use.*\nHint: another program/s],
-    [["--", "no-such-program"], /Cannot run "no-such-program": there is no such program in PATH\nHint: /],
+    [
+      ["--", "no-such-program"],
+      /Cannot run "no-such-program": there is no such program in PATH\nHint: /,
+    ],
   ];
   const identity = await createCertificate({
     ca: await createCa({ now: old, days: 300 }),
@@ -216,15 +243,26 @@ Deno.test("parley serve ends with 1 and a hint when it cannot listen", async () 
     const { code, stdout, stderr } = await runProgram(PARLEY_MAIN, ["serve", ...args]);
     assertEquals({ code, stdout }, { code: 1, stdout: "" }, stderr);
     assertMatch(stderr, told);
-    assertEquals(stderr.match(/^parley serve: |^Hint: /gm)?.length, stderr.trimEnd().split("\n").length);
+    assertEquals(
+      stderr.match(/^parley serve: |^Hint: /gm)?.length,
+      stderr.trimEnd().split("\n").length,
+    );
   }));
 });
 
 Deno.test({
-  name: "parley serve --log-format json writes nothing but objects to standard error, each thing once",
+  name:
+    "parley serve --log-format json writes nothing but objects to standard error, each thing once",
   ignore: noSignals,
   async fn() {
-    await using server = new Program(PARLEY_MAIN, ["serve", "0", "--log-format", "json", "--stats", "0"]);
+    await using server = new Program(PARLEY_MAIN, [
+      "serve",
+      "0",
+      "--log-format",
+      "json",
+      "--stats",
+      "0",
+    ]);
     const [, port] = await server.said(/"listening on 127\.0\.0\.1:(\d+)"/);
     const connection = await connect({ port: Number(port), framing: raw() });
     await connection.send("no end");
@@ -253,7 +291,10 @@ Deno.test("parley serve refuses options that make no sense", async () => {
     [["--per", "connection"], /needs a program/],
     [["--per", "day", "--", "cat"], /is one of message, connection/],
     [["--program-framing", "raw", "--", "cat"], /goes with --per connection/],
-    [["--per", "connection", "--program-framing", "x", "--", "cat"], /Option "--program-framing" is lines/],
+    [
+      ["--per", "connection", "--program-framing", "x", "--", "cat"],
+      /Option "--program-framing" is lines/,
+    ],
     [["--"], /The program behind -- is missing/],
     [["--cert", "a.pem"], /--cert and --key go together/],
     [["--client-ca", "a.pem"], /goes with --cert/],
@@ -320,7 +361,10 @@ Deno.test({
     const [first, second] = [`${folder.path}/first`, `${folder.path}/second`];
     await using server = new Program(PARLEY_MAIN, ["serve", "0", "--", "sh", "-c", LEAVING]);
     const port = await portOf(server);
-    const [one, two] = [await connect({ port, framing: lines }), await connect({ port, framing: lines })];
+    const [one, two] = [
+      await connect({ port, framing: lines }),
+      await connect({ port, framing: lines }),
+    ];
     await one.send(first);
     await two.send(second);
     const [ofOne, ofTwo] = [await pidIn(first), await pidIn(second)];

@@ -24,7 +24,10 @@ Deno.test("severalServices reads NAME=ADDRESS, and leaves a pair of operands to 
 
 /** A service that says its name. */
 function saying(name: string): Deno.HttpServer<Deno.NetAddr> {
-  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response(name));
+  return Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => new Response(name),
+  );
 }
 
 Deno.test({
@@ -44,8 +47,13 @@ Deno.test({
     await using home = new Program(PARLEY_MAIN, ["forward", at, ...forwarded, ...as("home")]);
     using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     for (const name of ["web", "api"]) {
-      const [, port] = await home.said(new RegExp(`^listening on 127.0.0.1:(\\d+) for office/${name}$`, "m"));
-      const answer = await fetch(`http://127.0.0.1:${port}/`, { client, headers: { connection: "close" } });
+      const [, port] = await home.said(
+        new RegExp(`^listening on 127.0.0.1:(\\d+) for office/${name}$`, "m"),
+      );
+      const answer = await fetch(`http://127.0.0.1:${port}/`, {
+        client,
+        headers: { connection: "close" },
+      });
       assertEquals(await answer.text(), name);
     }
     const told = home.stdout.trim().split("\n").map((line) => JSON.parse(line));

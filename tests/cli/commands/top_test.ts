@@ -38,27 +38,39 @@ Deno.test("parley top prints one look as plain text where there is no terminal",
   assert(!stdout.includes("\x1b"));
 });
 
-Deno.test("parley top --json tells each look on a line, waits for a page that is away, and ends on SIGINT", {
-  ignore: Deno.build.os === "windows", // no signals to send there
-}, async () => {
-  await using test = await started();
-  const page = await pageOf(test);
-  const port = portOf(page);
-  const once = await top(page.url, "--json", "--once");
-  assertEquals([once.code, JSON.parse(once.stdout).sources[0].name], [0, "orders"]);
+Deno.test(
+  "parley top --json tells each look on a line, waits for a page that is away, and ends on SIGINT",
+  {
+    ignore: Deno.build.os === "windows", // no signals to send there
+  },
+  async () => {
+    await using test = await started();
+    const page = await pageOf(test);
+    const port = portOf(page);
+    const once = await top(page.url, "--json", "--once");
+    assertEquals([once.code, JSON.parse(once.stdout).sources[0].name], [0, "orders"]);
 
-  await using program = new Program(PARLEY_MAIN, ["top", `${port}`, "--json", "--interval", "100ms"]);
-  await program.printed(/\n.*"title":"Top test".*\n/);
-  await page.shutdown();
-  await program.said(/parley top: Cannot read statistics from .*: no program answers there; trying again\n/);
-  const before = program.stdout.length;
-  await using _again = await pageOf(test, port);
-  await program.printed(new RegExp(`^[^]{${before + 1},}\n$`));
-  program.kill("SIGINT");
-  const { code, stdout } = await program.finish();
-  assertEquals(code, 0);
-  for (const line of stdout.trimEnd().split("\n")) assertEquals(JSON.parse(line).version, 1);
-});
+    await using program = new Program(PARLEY_MAIN, [
+      "top",
+      `${port}`,
+      "--json",
+      "--interval",
+      "100ms",
+    ]);
+    await program.printed(/\n.*"title":"Top test".*\n/);
+    await page.shutdown();
+    await program.said(
+      /parley top: Cannot read statistics from .*: no program answers there; trying again\n/,
+    );
+    const before = program.stdout.length;
+    await using _again = await pageOf(test, port);
+    await program.printed(new RegExp(`^[^]{${before + 1},}\n$`));
+    program.kill("SIGINT");
+    const { code, stdout } = await program.finish();
+    assertEquals(code, 0);
+    for (const line of stdout.trimEnd().split("\n")) assertEquals(JSON.parse(line).version, 1);
+  },
+);
 
 Deno.test("parley top tells wrong usage, a refused connection, and that it found something else", async () => {
   await using http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
@@ -72,7 +84,11 @@ Deno.test("parley top tells wrong usage, a refused connection, and that it found
   const cases: [string[], number, RegExp][] = [
     [["top"], 2, /The address of a statistics page is missing/],
     [["top", "unix:/tmp/x"], 2, /not over a unix socket/],
-    [["top", "9100", "--sort", "beauty"], 2, /Option "--sort" is one of rate, bytes, waiting, age, name/],
+    [
+      ["top", "9100", "--sort", "beauty"],
+      2,
+      /Option "--sort" is one of rate, bytes, waiting, age, name/,
+    ],
     [["top", `${gone.addr.port}`], 1, /no program answers there\nHint: nothing listens there/],
     [["top", "1"], 1, /: no HTTP client asks that port\nHint: /],
     [["top", `${portOf(echo)}`], 1, /does not speak HTTP\nHint: another program listens there/],
@@ -82,7 +98,11 @@ Deno.test("parley top tells wrong usage, a refused connection, and that it found
       /not served under that name; ask by its address/,
     ],
     [["top", `${http.addr.port}`], 1, /: the answer is 404\nHint: another program listens there/],
-    [["top", `http://127.0.0.1:${http.addr.port}/page/`], 1, /: the answer is something else\nHint: /],
+    [
+      ["top", `http://127.0.0.1:${http.addr.port}/page/`],
+      1,
+      /: the answer is something else\nHint: /,
+    ],
   ];
   await Promise.all(cases.map(async ([args, wanted, told]) => {
     const { code, stdout, stderr } = await runProgram(PARLEY_MAIN, args);
@@ -108,7 +128,9 @@ Deno.test({
     await terminal.shows(/^orders +\S+ +127\.0\.0\.1:\d+ +open/m);
     const talking = new AbortController();
     const talk = (async () => {
-      for (; !talking.signal.aborted; await pause(20, talking.signal)) await ask(conn, "x".repeat(2000));
+      for (; !talking.signal.aborted; await pause(20, talking.signal)) {
+        await ask(conn, "x".repeat(2000));
+      }
     })();
     await terminal.shows(/^ {2}in +\S*[▂-█]\S* [1-9][\d,]* messages\/s, [1-9][\d.]* [kM]?B\/s$/m);
     talking.abort();

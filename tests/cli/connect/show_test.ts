@@ -16,7 +16,9 @@ const CASES: readonly (readonly [message: string | number[], shown: string])[] =
 
 for (const [message, shown] of CASES) {
   Deno.test(`showMessage() shows ${JSON.stringify(message)} as ${JSON.stringify(shown)}`, () => {
-    const bytes = typeof message === "string" ? new TextEncoder().encode(message) : new Uint8Array(message);
+    const bytes = typeof message === "string"
+      ? new TextEncoder().encode(message)
+      : new Uint8Array(message);
     assertEquals(showMessage(bytes, { hex: false, keepLines: false }), shown);
   });
 }

@@ -123,8 +123,13 @@ Deno.test("openLogger() shows errors with code and cause, as text without the st
 Deno.test("openLogger() stays bounded and calm whatever the fields hold", () => {
   const circle: Record<string, unknown> = { big: 1n, nan: NaN, call: () => {}, nothing: undefined };
   circle["self"] = circle;
-  const wide = { long: "x".repeat(100_000), many: Array.from({ length: 1000 }, (_, index) => index) };
-  const { fields } = jsonOf("x".repeat(100_000), { circle, wide }) as { fields: Record<string, unknown> };
+  const wide = {
+    long: "x".repeat(100_000),
+    many: Array.from({ length: 1000 }, (_, index) => index),
+  };
+  const { fields } = jsonOf("x".repeat(100_000), { circle, wide }) as {
+    fields: Record<string, unknown>;
+  };
   const shown = fields["circle"] as Record<string, unknown>;
   assertEquals([shown["big"], shown["nan"], shown["call"]], ["1", "NaN", "[function]"]);
   assert(JSON.stringify(fields).length < 6000);

@@ -25,7 +25,10 @@ Deno.test("oneSidedTlsHint() says what to do at either side, and nothing where b
   await using secure = serve({ tls: certs.server, logger: quiet }, () => {});
   await Promise.all([plain.ready, secure.ready]);
   const [atPlain, atTls] = [addressOf(plain.addr), addressOf(secure.addr)];
-  assertMatch(await oneSidedTlsHint({ address: atTls, tls: undefined }) ?? "", /add --tls, or --ca/);
+  assertMatch(
+    await oneSidedTlsHint({ address: atTls, tls: undefined }) ?? "",
+    /add --tls, or --ca/,
+  );
   assertMatch(await oneSidedTlsHint({ address: atPlain, tls: {} }) ?? "", /leave out --tls/);
   assertEquals(await oneSidedTlsHint({ address: atTls, tls: {} }), null);
   assertEquals(await oneSidedTlsHint({ address: atPlain, tls: undefined }), null);
@@ -42,7 +45,10 @@ Deno.test("oneSidedTlsHint() says what to do at either side, and nothing where b
     assertMatch(hintFor(await withTlsHint(error, { address: atTls, tls })) ?? "", /--tls/);
   }
   const atOther = new TlsError("ERR_TLS_HANDSHAKE", "x");
-  assertMatch(hintFor(await withTlsHint(atOther, { address: atPlain, tls: {} })) ?? "", /leave out --tls/);
+  assertMatch(
+    hintFor(await withTlsHint(atOther, { address: atPlain, tls: {} })) ?? "",
+    /leave out --tls/,
+  );
   const refused = new AddressError("ERR_CONNECT_REFUSED", "x");
   assertMatch(
     hintFor(await withTlsHint(refused, { address: atTls, tls: undefined })) ?? "",
@@ -52,7 +58,10 @@ Deno.test("oneSidedTlsHint() says what to do at either side, and nothing where b
 
 Deno.test("parley connect and parley expose without TLS tell at a side with it to add --tls or --ca", async () => {
   const certs = await testCerts();
-  await using secure = serve({ tls: certs.server, framing: delimited("\n"), logger: quiet }, () => {});
+  await using secure = serve(
+    { tls: certs.server, framing: delimited("\n"), logger: quiet },
+    () => {},
+  );
   await using centre = hub({ tls: certs.server, insecureAnyone: true, logger: quiet });
   await Promise.all([secure.ready, centre.ready]);
   const port = (addr: unknown) => String((addr as Deno.NetAddr).port);

@@ -18,9 +18,14 @@ function shell(script: string, maxPrograms = 1): Programs {
 }
 
 /** A client, and what comes of the handler that serves it. */
-function serveOne(handler: Handler): { readonly client: Connection; readonly served: Promise<void> } {
+function serveOne(
+  handler: Handler,
+): { readonly client: Connection; readonly served: Promise<void> } {
   const [near, far] = memoryPair();
-  const [client, connection] = [new Connection(near, { framing }), new Connection(far, { framing })];
+  const [client, connection] = [
+    new Connection(near, { framing }),
+    new Connection(far, { framing }),
+  ];
   const served = (async () => {
     try {
       await handler(connection);
@@ -52,7 +57,8 @@ for (const per of ["message", "connection"] as const) {
 }
 
 Deno.test({
-  name: "perMessage() hands on bytes unchanged where messages are no lines, to as many programs as may run",
+  name:
+    "perMessage() hands on bytes unchanged where messages are no lines, to as many programs as may run",
   ignore,
   async fn() {
     await using programs = shell("cat");

@@ -76,10 +76,13 @@ Deno.test("topView() gives lines that fit, whatever the window and the texts of 
   );
   for (const columns of [1, 10, 40, 80, 200]) {
     for (const rows of [1, 2, 5, 24, 100]) {
-      const lines = topView(model({ report: report(1000, links), trouble: HOSTILE.slice(0, 0) || null }), {
-        columns,
-        rows,
-      });
+      const lines = topView(
+        model({ report: report(1000, links), trouble: HOSTILE.slice(0, 0) || null }),
+        {
+          columns,
+          rows,
+        },
+      );
       assertEquals(lines.length, rows);
       for (const line of lines) {
         assert(columnsOf(line) <= columns, `${columnsOf(line)} of ${columns}: ${line}`);
@@ -90,7 +93,12 @@ Deno.test("topView() gives lines that fit, whatever the window and the texts of 
 });
 
 Deno.test("topView() sorts connections by what is asked, and scrolls", () => {
-  const before = report(1000, [link("fast", 0), link("large", 1e6), link("late", 0), link("aged", 0)]);
+  const before = report(1000, [
+    link("fast", 0),
+    link("large", 1e6),
+    link("late", 0),
+    link("aged", 0),
+  ]);
   const after = report(2000, [
     link("fast", 5000),
     link("large", 1e6),
@@ -126,7 +134,10 @@ Deno.test("topView() tells what is wrong above what was known before", () => {
     rows: 10,
   });
   assertEquals(lines[0], "! no program answers there");
-  assertMatch(lines[1]!, /^Test · process 7 · up 1m05s · 50\.0 MB of memory · timers late by 1 ms · ready/);
+  assertMatch(
+    lines[1]!,
+    /^Test · process 7 · up 1m05s · 50\.0 MB of memory · timers late by 1 ms · ready/,
+  );
 });
 
 Deno.test("withRates() tells rates from two looks, and begins anew with another process", () => {
@@ -135,7 +146,11 @@ Deno.test("withRates() tells rates from two looks, and begins anew with another 
   assertEquals(source?.rates, { bytesIn: 2500, bytesOut: 0, messagesIn: 250, messagesOut: 0 });
   assertEquals(source?.history, [source!.rates]);
   const again = withRates(report(3000, [], 5000), withRates(second, first)).sources[0];
-  assertEquals([again?.rates, again?.history.length], [source!.rates, 1], "the same snapshot twice");
+  assertEquals(
+    [again?.rates, again?.history.length],
+    [source!.rates, 1],
+    "the same snapshot twice",
+  );
   const restarted = withRates({ ...second, pid: 8 }, first).sources[0];
   assertEquals(restarted?.history, []);
 });
@@ -150,7 +165,11 @@ Deno.test("readReport() refuses what is no report, and takes nothing for granted
     sources: [null, { name: 5, rates: "x", history: {}, links: [7] }],
   });
   assert(odd !== null);
-  assertEquals(odd.sources.map(({ name, linksNow, links }) => [name, linksNow, links.length]), [["", 0, 0], [
+  assertEquals(odd.sources.map(({ name, linksNow, links }) => [name, linksNow, links.length]), [[
+    "",
+    0,
+    0,
+  ], [
     "",
     0,
     1,
@@ -160,7 +179,13 @@ Deno.test("readReport() refuses what is no report, and takes nothing for granted
 
 Deno.test("keysOf() knows keys from escape sequences", () => {
   assertEquals(keysOf("wq"), ["w", "q"]);
-  assertEquals(keysOf("\x1b[A\x1b[B\x1b[5~\x1b[6~\x03"), ["up", "down", "page-up", "page-down", "ctrl-c"]);
+  assertEquals(keysOf("\x1b[A\x1b[B\x1b[5~\x1b[6~\x03"), [
+    "up",
+    "down",
+    "page-up",
+    "page-down",
+    "ctrl-c",
+  ]);
   assertEquals(keysOf("\x1b[1;5Cr\x00"), ["\x1b[1;5C", "r"]);
 });
 
@@ -173,27 +198,49 @@ Deno.test("bytesText(), ageText() and cut() give short texts", () => {
     "1.0 MB",
     "2.5 GB",
   ]);
-  assertEquals([0, 59_999, 192_000, 18_420_000, 1e9].map(ageText), ["0s", "59s", "3m12s", "5h07m", "11d"]);
+  assertEquals([0, 59_999, 192_000, 18_420_000, 1e9].map(ageText), [
+    "0s",
+    "59s",
+    "3m12s",
+    "5h07m",
+    "11d",
+  ]);
   assertEquals([cut("名前です", 5), cut("abc", 2), cut("abc", 9)], ["名前", "ab", "abc"]);
 });
 
 Deno.test("topView() shows names of peers whole at 60 columns; numbers give way", () => {
-  const peers = ["warehouse-3.sensor-12345", "a", "one-with-a-name-of-fifty-characters-that-fits-60-ok"];
+  const peers = [
+    "warehouse-3.sensor-12345",
+    "a",
+    "one-with-a-name-of-fifty-characters-that-fits-60-ok",
+  ];
   const links = peers.map((peer, i) => link(`${i}`, i, { peer }));
   const lines = topView(model({ report: report(1000, links) }), { columns: 60, rows: 24 });
-  for (const peer of peers) assert(lines.some((line) => line.includes(peer)), `${peer}\n${lines.join("\n")}`);
-  const wide = topView(model({ report: report(1000, links) }), { columns: 200, rows: 24 }).join("\n");
+  for (const peer of peers) {
+    assert(lines.some((line) => line.includes(peer)), `${peer}\n${lines.join("\n")}`);
+  }
+  const wide = topView(model({ report: report(1000, links) }), { columns: 200, rows: 24 }).join(
+    "\n",
+  );
   assertMatch(wide, /SOURCE.*PEER.*ADDRESS.*STATE.*AGE.*RTT/);
-  const cutOff = topView(model({ report: report(1000, [link("1", 1, { peer: "x".repeat(70) })]) }), {
-    columns: 60,
-    rows: 24,
-  });
+  const cutOff = topView(
+    model({ report: report(1000, [link("1", 1, { peer: "x".repeat(70) })]) }),
+    {
+      columns: 60,
+      rows: 24,
+    },
+  );
   assert(cutOff.includes("x".repeat(59) + "…"), cutOff.join("\n"));
 });
 
 Deno.test("topView() and topText() show latency of requests since the last look, and recent errors", () => {
   const source = (counts: number[], errors: number) => ({
-    requests: { count: counts[0]! + counts[1]!, sumMs: 0, boundsMs: [2, 200], counts: [...counts, 0] },
+    requests: {
+      count: counts[0]! + counts[1]!,
+      sumMs: 0,
+      boundsMs: [2, 200],
+      counts: [...counts, 0],
+    },
     recentErrors: Array.from({ length: errors }, (_, i) => ({
       atMs: 0,
       phase: "handshake",
@@ -216,7 +263,14 @@ Deno.test("topView() and topText() show latency of requests since the last look,
 
 function reportWith(takenAtMs: number, source: Record<string, unknown>): TopReport {
   const process = { pid: 7, uptimeMs: 1, residentBytes: 1, eventLoopDelayMs: 1 };
-  const read = readReport({ version: 1, title: "T", takenAtMs, ready: true, process, sources: [source] });
+  const read = readReport({
+    version: 1,
+    title: "T",
+    takenAtMs,
+    ready: true,
+    process,
+    sources: [source],
+  });
   assert(read !== null);
   return read;
 }

@@ -2,7 +2,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { AddressError } from "../../../errors.ts";
 import { claimSocket } from "../../../ipc/endpoint/claim.ts";
-import { type Endpoint, findEndpoint, type IpcAddressOptions } from "../../../ipc/endpoint/endpoint.ts";
+import {
+  type Endpoint,
+  findEndpoint,
+  type IpcAddressOptions,
+} from "../../../ipc/endpoint/endpoint.ts";
 import { checkSocket } from "../../../ipc/endpoint/place_checks.ts";
 import { dial } from "../../../net/dial.ts";
 import { listen } from "../../../net/listen.ts";
@@ -19,7 +23,10 @@ const NET = {
   isListed: () => Promise.resolve(false),
   listen: (path: string, mode: number) => listen({ path, mode }),
   isLive: (path: string) =>
-    dial({ path }, { signal: new AbortController().signal }).then((t) => (t.close(), true), () => false),
+    dial({ path }, { signal: new AbortController().signal }).then(
+      (t) => (t.close(), true),
+      () => false,
+    ),
 };
 
 function claim(endpoint: Unix) {
@@ -37,7 +44,11 @@ Deno.test("findEndpoint puts a channel into this user's own directory", async ()
     assertEquals((await unix({})).path, `/tmp/parley-${uid}/test.sock`);
     assertEquals((await unix({ permissions: "group" })).path, `/tmp/parley-${uid}-group/test.sock`);
     const all = await unix({ permissions: "all", owner: 1234 });
-    assertEquals([all.path, all.owner, all.makeDirectory], ["/tmp/parley-1234-all/test.sock", 1234, false]);
+    assertEquals([all.path, all.owner, all.makeDirectory], [
+      "/tmp/parley-1234-all/test.sock",
+      1234,
+      false,
+    ]);
   });
   await inEnv({ XDG_RUNTIME_DIR: dir.path }, async () => {
     const endpoint = await unix({});
@@ -57,7 +68,9 @@ Deno.test("findEndpoint puts a channel into this user's own directory", async ()
 Deno.test("findEndpoint takes host and port from the environment, options first", async () => {
   const tcp = async (transport: "tcp" | "tcp4" | "tcp6", more: Partial<IpcAddressOptions> = {}) => {
     const endpoint = await findEndpoint("Cannot test", { name: "test", transport, ...more });
-    return endpoint.kind === "tcp" ? [endpoint.hostname, endpoint.port, endpoint.keyPath !== null] : [];
+    return endpoint.kind === "tcp"
+      ? [endpoint.hostname, endpoint.port, endpoint.keyPath !== null]
+      : [];
   };
   await inEnv({ PARLEY_IPC_HOST: undefined, PARLEY_IPC_PORT: "5000" }, async () => {
     assertEquals(await tcp("tcp"), ["127.0.0.1", 5000, true]);
@@ -81,7 +94,10 @@ Deno.test("findEndpoint refuses names, paths and mixtures that cannot be", async
   for (const name of ["", ".", "..", "a/b", "a b", "é", "a\0", "x".repeat(65)]) {
     await assertRejects(() => findEndpoint("Cannot test", { name }), RangeError, undefined, name);
   }
-  await assertRejects(() => findEndpoint("Cannot test", { name: 1 as unknown as string }), TypeError);
+  await assertRejects(
+    () => findEndpoint("Cannot test", { name: 1 as unknown as string }),
+    TypeError,
+  );
   await findEndpoint("Cannot test", { name: "x".repeat(64) });
   for (const path of ["relative.sock", "/ends/", "/nul\0.sock", ""]) {
     await assertRejects(() => unix({ path }), RangeError, undefined, path);
@@ -94,7 +110,10 @@ Deno.test("findEndpoint refuses names, paths and mixtures that cannot be", async
 Deno.test("findEndpoint counts a path in bytes, 107 at most", async () => {
   await unix({ path: `/tmp/${"é".repeat(51)}` });
   await assertCode("ERR_SOCKET_PATH_TOO_LONG", () => unix({ path: `/tmp/${"é".repeat(51)}x` }));
-  await inEnv({ XDG_RUNTIME_DIR: undefined }, () => findEndpoint("Cannot test", { name: "n".repeat(64) }));
+  await inEnv(
+    { XDG_RUNTIME_DIR: undefined },
+    () => findEndpoint("Cannot test", { name: "n".repeat(64) }),
+  );
 });
 
 Deno.test("claimSocket makes a socket with the mode asked for, and removes it", async () => {

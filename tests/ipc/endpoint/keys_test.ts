@@ -38,7 +38,11 @@ Deno.test("SecretKey.toFile makes a file of this user alone, and never overwrite
     assertEquals([info.size, info.mode! & 0o777], [32, 0o600]);
     await assertRejects(() => SecretKey.generate().toFile(`${dir}/key`), Deno.errors.AlreadyExists);
     assert((await SecretKey.fromFile(`${dir}/key`)).equals(key));
-    assertEquals([...Deno.readDirSync(dir)].map((entry) => entry.name), ["key"], "nothing is left behind");
+    assertEquals(
+      [...Deno.readDirSync(dir)].map((entry) => entry.name),
+      ["key"],
+      "nothing is left behind",
+    );
   }));
 
 Deno.test("SecretKey.toFile lets one of many win, and the others load what it wrote", () =>
@@ -55,7 +59,12 @@ Deno.test("SecretKey.fromFile refuses loose modes, other sizes, links and folder
     const path = `${dir}/key`;
     await SecretKey.generate().toFile(path);
     const refused = async (what: string, wanted = path) => {
-      const error = await assertRejects(() => SecretKey.fromFile(wanted), AuthError, undefined, what);
+      const error = await assertRejects(
+        () => SecretKey.fromFile(wanted),
+        AuthError,
+        undefined,
+        what,
+      );
       assertEquals(error.code, "ERR_FORBIDDEN");
     };
     for (const mode of [0o640, 0o604, 0o620, 0o660, 0o666, 0o610]) {
@@ -81,7 +90,10 @@ Deno.test("SecretKey.fromPassphrase is scrypt over the channel name, for 16 char
   assertEquals(hex(secretBytes(key)), hex(expected));
   const other = await SecretKey.fromPassphrase(phrase, { name: "other" });
   assertNotEquals(hex(secretBytes(other)), hex(expected));
-  await assertRejects(() => SecretKey.fromPassphrase("fifteen chars..", { name: "jobs" }), RangeError);
+  await assertRejects(
+    () => SecretKey.fromPassphrase("fifteen chars..", { name: "jobs" }),
+    RangeError,
+  );
 });
 
 Deno.test("SecretKey does not show its bytes, however it is looked at", () => {

@@ -54,7 +54,11 @@ Deno.test("RenewableListener.renew binds once the accept on the old socket has e
 Deno.test("RenewableListener without a socket waits for the next, and ends when it is closed", async () => {
   const [first, second] = [new FakeListener(), new FakeListener()];
   const listener = new RenewableListener(first);
-  await assertRejects(() => listener.renew(() => Promise.reject(new Error("no room"))), Error, "no room");
+  await assertRejects(
+    () => listener.renew(() => Promise.reject(new Error("no room"))),
+    Error,
+    "no room",
+  );
   const accepted = listener.accept();
   await listener.renew(() => Promise.resolve(second));
   while (second.accepts.length === 0) await Promise.resolve();

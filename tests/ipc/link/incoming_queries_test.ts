@@ -2,7 +2,10 @@
 // is given up.
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, ProtocolError } from "../../../errors.ts";
-import { IncomingQueries, type IncomingQueriesOptions } from "../../../ipc/link/incoming_queries.ts";
+import {
+  IncomingQueries,
+  type IncomingQueriesOptions,
+} from "../../../ipc/link/incoming_queries.ts";
 import { LinkTelemetry } from "../../../ipc/link/telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../../../ipc/protocol/frames.ts";
 import type { IpcQueryContext } from "../../../ipc/link/query_context.ts";

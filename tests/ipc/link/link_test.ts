@@ -85,8 +85,16 @@ class Line {
 
 Deno.test("IpcLink ends on what the protocol does not have", async () => {
   const cases: [string, string, (line: Line) => Promise<void>][] = [
-    ["an answer to what was never asked", "ERR_IPC_FRAME", (line) => line.send(FrameKind.answer, 7)],
-    ["a failure of what was never asked", "ERR_IPC_FRAME", (line) => line.send(FrameKind.failure, 7)],
+    [
+      "an answer to what was never asked",
+      "ERR_IPC_FRAME",
+      (line) => line.send(FrameKind.answer, 7),
+    ],
+    [
+      "a failure of what was never asked",
+      "ERR_IPC_FRAME",
+      (line) => line.send(FrameKind.failure, 7),
+    ],
     ["an answer of id 0", "ERR_IPC_FRAME", (line) => line.send(FrameKind.answer, 0)],
     ["a second closing frame", "ERR_IPC_FRAME", async (line) => {
       await line.far.write(
@@ -322,7 +330,12 @@ Deno.test("IpcLink ends with a peer that pings and never reads", async () => {
   const stalled = new IpcLink(new PlainLink(near, INFO, EMPTY), {
     limits: {
       ...{ maxMessageBytes: 1000, highWaterBytes: 100, maxQueuedBytes: 100, readAheadBytes: 5000 },
-      ...{ channel: "link-test", maxQueriesInFlight: 1, maxQueriesRunning: 1, closeTimeoutMs: 1000 },
+      ...{
+        channel: "link-test",
+        maxQueriesInFlight: 1,
+        maxQueriesRunning: 1,
+        closeTimeoutMs: 1000,
+      },
       ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
     },
     onQuery: undefined,
@@ -375,7 +388,10 @@ Deno.test("IpcLink is not ended for a message that does not end while answers do
   }
   assertEquals(line.link.isOpen, true);
   await line.far.write(frames[0]!.subarray(0, 50));
-  await until("the part of a frame", () => line.link.stats().bytesIn === 4 * frames[0]!.length + 50);
+  await until(
+    "the part of a frame",
+    () => line.link.stats().bytesIn === 4 * frames[0]!.length + 50,
+  );
   line.link.tick(nowMs += 900);
   line.link.tick(nowMs += 1000);
   assertEquals(await line.end(), "ERR_READ_TIMEOUT");

@@ -27,6 +27,8 @@ Deno.test("Outbox takes a message larger than the queue behind queries that no w
 Deno.test("Outbox ends a writer that does not wait for the write before", async () => {
   const { outbox, ends } = stuckOutbox();
   void outbox.push(FrameKind.message, 1, new Uint8Array(100));
-  const code = await outbox.push(FrameKind.message, 1, new Uint8Array(1000)).catch((error) => error.code);
+  const code = await outbox.push(FrameKind.message, 1, new Uint8Array(1000)).catch((error) =>
+    error.code
+  );
   assertEquals([code, ends], ["ERR_SLOW_CONSUMER", ["ERR_SLOW_CONSUMER"]]);
 });

@@ -20,7 +20,11 @@ function table(
     sent.push(id);
     sizes.push(data.length);
   };
-  const queries = new OutgoingQueries({ maxInFlight, outbox: { full: false, add }, onIdle: () => {} });
+  const queries = new OutgoingQueries({
+    maxInFlight,
+    outbox: { full: false, add },
+    onIdle: () => {},
+  });
   return { queries, sent, sizes, cancelled };
 }
 
@@ -77,7 +81,9 @@ Deno.test("OutgoingQueries ends the wait for a turn by signal, by time and by th
   assertEquals([queries.size, sent], [3, [1, 2]]);
   const gone = new ClosedError("ERR_CLOSED", "gone");
   queries.end(gone);
-  for (const query of [first, second, ended]) assertStrictEquals(await query.catch((error) => error), gone);
+  for (const query of [first, second, ended]) {
+    assertStrictEquals(await query.catch((error) => error), gone);
+  }
   assertEquals([queries.size, sent], [0, [1, 2]]);
 });
 
@@ -128,7 +134,9 @@ Deno.test("OutgoingQueries says nothing of a query that was given up before it w
     waits.push(queries.ask(ONE, PATIENT_MS, controller.signal).catch(() => {}));
     if (i % 100 !== 50) controller.abort();
   }
-  for (let next = 1; queries.size > 0; next = sent.at(-1)!) queries.onAnswer(FrameKind.answer, next, ONE);
+  for (let next = 1; queries.size > 0; next = sent.at(-1)!) {
+    queries.onAnswer(FrameKind.answer, next, ONE);
+  }
   await settles("the queries", Promise.all([first, ...waits]));
   assertEquals([sent, cancelled], [[1, 52, 152, 252, 352, 452], []]);
   queries.end(new Error("over"));
@@ -138,7 +146,9 @@ Deno.test("OutgoingQueries keeps a cancelled query on the account until its answ
   const { queries, sent, cancelled } = table({ maxInFlight: 3 });
   queries.peerTakesCancels();
   const controller = new AbortController();
-  const given = [HALF, HALF].map((data) => queries.ask(data, PATIENT_MS, controller.signal).catch(() => {}));
+  const given = [HALF, HALF].map((data) =>
+    queries.ask(data, PATIENT_MS, controller.signal).catch(() => {})
+  );
   const waiting = [HALF, ONE, ONE].map((data) => queries.ask(data, PATIENT_MS));
   controller.abort();
   await Promise.all(given);

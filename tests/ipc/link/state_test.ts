@@ -86,7 +86,11 @@ Deno.test("nextLinkState follows the whole table", () => {
     const wanted = row.trim().split(/\s+/);
     assertEquals(wanted.length, EVENTS.length, from);
     EVENTS.forEach((event, index) => {
-      assertEquals(word(nextLinkState(stateOf(from), event)), wanted[index], `${from} on ${event.type}`);
+      assertEquals(
+        word(nextLinkState(stateOf(from), event)),
+        wanted[index],
+        `${from} on ${event.type}`,
+      );
     });
   }
 });
@@ -115,6 +119,12 @@ Deno.test("canSend, dropsMessages, isClosing and areBothDone name the right stat
     Object.keys(TABLE).filter((name) => holds(stateOf(name)));
   assertEquals(those(canSend), ["open"]);
   assertEquals(those(dropsMessages), Object.keys(TABLE).filter((name) => name.endsWith("!")));
-  assertEquals(those(isClosing), Object.keys(TABLE).filter((name) => /^(drain|close|UNWR)/.test(name)));
-  assertEquals(those(areBothDone), Object.keys(TABLE).filter((name) => /^(close|unwr|UNWR)1/.test(name)));
+  assertEquals(
+    those(isClosing),
+    Object.keys(TABLE).filter((name) => /^(drain|close|UNWR)/.test(name)),
+  );
+  assertEquals(
+    those(areBothDone),
+    Object.keys(TABLE).filter((name) => /^(close|unwr|UNWR)1/.test(name)),
+  );
 });

@@ -82,7 +82,10 @@ Deno.test("LinkWatch ends a link whose other side takes nothing, not one that is
 Deno.test("LinkWatch takes a write that goes on as a sign of life, however long nothing comes", () => {
   const watched = new Watched();
   for (let bytes = 0; bytes < 60; bytes++) {
-    assertEquals(watched.seconds(1, { writing: true, writtenBytes: bytes, queuedBytes: 1 << 20 }), []);
+    assertEquals(
+      watched.seconds(1, { writing: true, writtenBytes: bytes, queuedBytes: 1 << 20 }),
+      [],
+    );
   }
   assertEquals(watched.seconds(15), ["ping"]);
   assertEquals(watched.seconds(10), ["ERR_KEEPALIVE_TIMEOUT"]);
@@ -104,7 +107,9 @@ Deno.test("LinkWatch ends a link on which a message does not end, but not while 
   for (let frames = 1; frames < 4; frames++) {
     assertEquals(watched.seconds(29, { inFrame: true, framesIn: frames }), []);
   }
-  assertEquals(watched.seconds(31, { inFrame: true, framesIn: 9 }).slice(0, 1), ["ERR_READ_TIMEOUT"]);
+  assertEquals(watched.seconds(31, { inFrame: true, framesIn: 9 }).slice(0, 1), [
+    "ERR_READ_TIMEOUT",
+  ]);
 });
 
 Deno.test("LinkWatch does not blame the other side for our own sleep", () => {

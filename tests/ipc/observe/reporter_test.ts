@@ -51,7 +51,10 @@ Deno.test("resolveLogger takes its level from PARLEY_LOG, warn without", async (
     );
   }
   for (const value of ["loud", "constructor", "2"]) {
-    await inEnv({ PARLEY_LOG: value }, () => Promise.resolve(assertThrows(heard, RangeError, "PARLEY_LOG")));
+    await inEnv(
+      { PARLEY_LOG: value },
+      () => Promise.resolve(assertThrows(heard, RangeError, "PARLEY_LOG")),
+    );
   }
 });
 

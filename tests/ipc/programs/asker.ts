@@ -26,7 +26,8 @@ async function talk(path: string, patiently: boolean): Promise<void> {
       for (let type = 1; type <= 6; type++) {
         const message = await client.receive();
         const expected = pattern(type);
-        const same = message?.type === type && message.data.every((byte, i) => byte === expected[i]);
+        const same = message?.type === type &&
+          message.data.every((byte, i) => byte === expected[i]);
         if (!same) tell({ path, wrong: type });
       }
     })();

@@ -15,7 +15,12 @@ const show = (what: unknown) => {
   );
 };
 
-const options = { name: "test", path, secret, onQuery: () => Promise.reject(new Error("no answer")) };
+const options = {
+  name: "test",
+  path,
+  secret,
+  onQuery: () => Promise.reject(new Error("no answer")),
+};
 const server = await listenIpc(options);
 const client = await connectIpc(options);
 const other = await listenIpc({ name: "other", path: `${path}.2`, secret: passphrase });

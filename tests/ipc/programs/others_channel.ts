@@ -7,7 +7,12 @@ const secret = SecretKey.generate();
 const logger = { debug() {}, info() {}, warn() {}, error() {} };
 Deno.chmodSync(dir, 0o755);
 Deno.mkdirSync(`${dir}/private`, { mode: 0o700 });
-await using _hidden = await listenIpc({ name: "test", path: `${dir}/private/a.sock`, secret, logger });
+await using _hidden = await listenIpc({
+  name: "test",
+  path: `${dir}/private/a.sock`,
+  secret,
+  logger,
+});
 await using _shown = await listenIpc({ name: "test", path: `${dir}/b.sock`, secret, logger });
 await using _keyed = await listenIpc({ name: "test", path: `${dir}/c.sock`, logger });
 
@@ -17,10 +22,22 @@ async function attempt(run: () => Promise<unknown>): Promise<void> {
   process.seteuid!(0);
   console.log(`${error.code ?? error.name} ${error.message}`);
 }
-const channel = { name: "test", owner: 0, logger, reconnect: false, connectTimeoutMs: 2000 } as const;
+const channel = {
+  name: "test",
+  owner: 0,
+  logger,
+  reconnect: false,
+  connectTimeoutMs: 2000,
+} as const;
 await attempt(() => connectIpc({ ...channel, path: `${dir}/private/a.sock`, secret }));
 await attempt(() => connectIpc({ ...channel, path: `${dir}/b.sock`, secret }));
 await attempt(() => listenIpc({ name: "test", path: `${dir}/private/a.sock`, secret, logger }));
 await attempt(() =>
-  connectIpc({ name: "test", path: `${dir}/c.sock`, logger, reconnect: false, connectTimeoutMs: 2000 })
+  connectIpc({
+    name: "test",
+    path: `${dir}/c.sock`,
+    logger,
+    reconnect: false,
+    connectTimeoutMs: 2000,
+  })
 );

@@ -5,5 +5,8 @@ const SIZES = [10, 9000, 300, 150_000];
 
 /** The data of the message of a type. */
 export function pattern(type: number): Uint8Array {
-  return Uint8Array.from({ length: SIZES[type % SIZES.length]! }, (_, i) => (type * 31 + i * 7) & 255);
+  return Uint8Array.from(
+    { length: SIZES[type % SIZES.length]! },
+    (_, i) => (type * 31 + i * 7) & 255,
+  );
 }

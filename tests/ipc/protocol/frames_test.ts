@@ -1,7 +1,12 @@
 // The frame decoder: good and bad bytes, every split, and what it holds.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FramingError, ParleyError } from "../../../errors.ts";
-import { encodeFrame, FRAME_HEAD_BYTES, FrameKind, IpcFrameReader } from "../../../ipc/protocol/frames.ts";
+import {
+  encodeFrame,
+  FRAME_HEAD_BYTES,
+  FrameKind,
+  IpcFrameReader,
+} from "../../../ipc/protocol/frames.ts";
 import { MAX_TRACE_CONTEXT_BYTES } from "../../../stats/telemetry/trace_context.ts";
 import { concat, newSeed, Random } from "../support.ts";
 
@@ -10,7 +15,9 @@ type Frame = [kind: number, tag: number, data: Uint8Array];
 function decode(chunks: readonly Uint8Array[], maxDataBytes = 1000): Frame[] {
   const decoder = new IpcFrameReader(maxDataBytes);
   const frames: Frame[] = [];
-  for (const chunk of chunks) decoder.push(chunk, (kind, tag, data) => frames.push([kind, tag, data]));
+  for (const chunk of chunks) {
+    decoder.push(chunk, (kind, tag, data) => frames.push([kind, tag, data]));
+  }
   decoder.end();
   return frames;
 }
@@ -96,7 +103,10 @@ Deno.test("IpcFrameReader refuses bad heads from nine bytes alone, and stays bro
     }
   }
   assertEquals(decode([encodeFrame(FrameKind.message, 1, new Uint8Array(1000))]).length, 1);
-  assertThrows(() => decode([encodeFrame(FrameKind.failure, 1, new Uint8Array(1025))], 5000), ParleyError);
+  assertThrows(
+    () => decode([encodeFrame(FrameKind.failure, 1, new Uint8Array(1025))], 5000),
+    ParleyError,
+  );
 });
 
 Deno.test("IpcFrameReader tells an input that ended inside a frame", () => {

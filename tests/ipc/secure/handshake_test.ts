@@ -1,6 +1,10 @@
 // The handshake machines against a peer that breaks each rule, and against every single flipped bit.
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { ClientHandshake, type HandshakeParameters, ServerHandshake } from "../../../ipc/secure/handshake.ts";
+import {
+  ClientHandshake,
+  type HandshakeParameters,
+  ServerHandshake,
+} from "../../../ipc/secure/handshake.ts";
 import {
   decodeHello,
   encodeHello,
@@ -106,7 +110,11 @@ Deno.test("both handshakes refuse a proof with any single bit flipped", () => {
     assertRefused("wrong proof", () => ours.receiveProof(flipped(m4, bit)), `M4 bit ${bit}`);
     const again = server(plain);
     again.receiveHello(ours.start());
-    assertRefused("wrong proof", () => again.receiveProof(flipped(answered.m3, bit)), `M3 bit ${bit}`);
+    assertRefused(
+      "wrong proof",
+      () => again.receiveProof(flipped(answered.m3, bit)),
+      `M3 bit ${bit}`,
+    );
   }
 });
 
@@ -153,7 +161,10 @@ Deno.test("handshakes accept the limits at their edges", () => {
   for (const [maxRecordBytes, maxMessageBytes] of [[1024, 1024], [2 ** 20, 2 ** 30]] as const) {
     const hello = { maxRecordBytes, maxMessageBytes, random: new Uint8Array(32), point: null };
     const decoded = decodeHello(1, Suite.plain, encodeHello(1, Suite.plain, hello));
-    assertEquals([decoded.maxRecordBytes, decoded.maxMessageBytes], [maxRecordBytes, maxMessageBytes]);
+    assertEquals([decoded.maxRecordBytes, decoded.maxMessageBytes], [
+      maxRecordBytes,
+      maxMessageBytes,
+    ]);
   }
 });
 

@@ -59,7 +59,9 @@ Deno.test("RecordOpener refuses a record with any single bit flipped, on either 
 
 Deno.test("RecordOpener refuses records that are replayed, reordered, dropped or of the other direction", () => {
   const ours = sealer();
-  const [first, second, third] = [1, 2, 3].map((n) => ours.seal(RecordType.data, new Uint8Array([n])));
+  const [first, second, third] = [1, 2, 3].map((n) =>
+    ours.seal(RecordType.data, new Uint8Array([n]))
+  );
   const after = (...records: Uint8Array[]) => {
     const machine = opener();
     for (const record of records) assertEquals(openFirst(record, machine)?.type, "data");
@@ -79,14 +81,21 @@ Deno.test("RecordOpener refuses records that are replayed, reordered, dropped or
 Deno.test("RecordOpener judges type and length from the five bytes alone", () => {
   const head = (type: number, length: number) =>
     new Uint8Array([type, length >>> 24, length >>> 16, length >>> 8, length]);
-  for (const type of [0, 1, 0x0f, 0x13, 0xff]) assertRefused(head(type, 17), opener(), `type ${type}`);
+  for (const type of [0, 1, 0x0f, 0x13, 0xff]) {
+    assertRefused(head(type, 17), opener(), `type ${type}`);
+  }
   for (const length of [0, 15, 16, 2 ** 16 + 17, 2 ** 32 - 1]) {
     assertRefused(head(0x10, length), opener(), `data ${length}`);
   }
-  for (const length of [15, 17]) assertRefused(head(0x11, length), opener(), `key update ${length}`);
+  for (const length of [15, 17]) {
+    assertRefused(head(0x11, length), opener(), `key update ${length}`);
+  }
   for (const length of [16, 18]) assertRefused(head(0x12, length), opener(), `close ${length}`);
   assertEquals(openFirst(head(0x10, 2 ** 16 + 16)), null);
-  assertEquals(openFirst(sealer().seal(RecordType.data, new Uint8Array(1024)), opener(1024))?.type, "data");
+  assertEquals(
+    openFirst(sealer().seal(RecordType.data, new Uint8Array(1024)), opener(1024))?.type,
+    "data",
+  );
   assertRefused(sealer().seal(RecordType.data, new Uint8Array(1025)), opener(1024));
 });
 
@@ -126,7 +135,9 @@ Deno.test("RecordSealer keeps the order of numbers between small and large recor
   const theirs = new Direction(TRAFFIC.slice());
   const plains = Array.from({ length: 6 }, (_, i) => random.bytes(i % 2 === 0 ? 9000 : 10));
   const records = await Promise.all(
-    plains.map((plain, i) => i % 2 === 0 ? ours.sealAsync(plain) : ours.seal(RecordType.data, plain)),
+    plains.map((plain, i) =>
+      i % 2 === 0 ? ours.sealAsync(plain) : ours.seal(RecordType.data, plain)
+    ),
   );
   for (const [i, record] of records.entries()) {
     const { type, plain, rest } = theirs.open(record);

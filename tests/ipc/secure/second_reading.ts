@@ -2,8 +2,10 @@
 import { Buffer } from "node:buffer";
 import { createCipheriv, createDecipheriv, createECDH, createHash, createHmac } from "node:crypto";
 
-const sha384 = (...parts: Uint8Array[]) => createHash("sha384").update(Buffer.concat(parts)).digest();
-const hmac384 = (key: Uint8Array, data: Uint8Array) => createHmac("sha384", key).update(data).digest();
+const sha384 = (...parts: Uint8Array[]) =>
+  createHash("sha384").update(Buffer.concat(parts)).digest();
+const hmac384 = (key: Uint8Array, data: Uint8Array) =>
+  createHmac("sha384", key).update(data).digest();
 const ascii = (text: string) => Buffer.from(text, "ascii");
 
 /** RFC 5869 section 2.3, with any number of blocks. */
@@ -18,7 +20,12 @@ function hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): Buffer {
 }
 
 /** EL(S, label, c, L). */
-function expandLabel(secret: Uint8Array, label: string, context: Uint8Array, length: number): Buffer {
+function expandLabel(
+  secret: Uint8Array,
+  label: string,
+  context: Uint8Array,
+  length: number,
+): Buffer {
   const name = ascii("eipc1 " + label);
   const size = Buffer.alloc(2);
   size.writeUInt16BE(length);
@@ -91,17 +98,40 @@ export function handshake(run: {
     ecdh.setPrivateKey(client.scalar);
     z = Buffer.from(ecdh.computeSecret(m2.subarray(52, 149)));
   }
-  const th0 = sha384(ascii("eipc1 P384+PSK AES256GCM SHA384"), Buffer.from([context.length]), context);
+  const th0 = sha384(
+    ascii("eipc1 P384+PSK AES256GCM SHA384"),
+    Buffer.from([context.length]),
+    context,
+  );
   const th2 = sha384(th0, m1, m2);
   const es = hmac384(th0, psk);
   const hs = hmac384(expandLabel(es, "derived", th0, 48), z);
-  const m3 = Buffer.concat([Buffer.from([3]), hmac384(expandLabel(hs, "c finished", th2, 48), th2)]);
+  const m3 = Buffer.concat([
+    Buffer.from([3]),
+    hmac384(expandLabel(hs, "c finished", th2, 48), th2),
+  ]);
   const th3 = sha384(th2, m3);
-  const m4 = Buffer.concat([Buffer.from([4]), hmac384(expandLabel(hs, "s finished", th3, 48), th3)]);
+  const m4 = Buffer.concat([
+    Buffer.from([4]),
+    hmac384(expandLabel(hs, "s finished", th3, 48), th3),
+  ]);
   const th4 = sha384(th3, m4);
   const ms = hmac384(expandLabel(hs, "derived", th0, 48), Buffer.alloc(48));
   return {
-    ...{ m1, m2, m3, m4, z, th0, th2, th3, th4, early_secret: es, handshake_secret: hs, master_secret: ms },
+    ...{
+      m1,
+      m2,
+      m3,
+      m4,
+      z,
+      th0,
+      th2,
+      th3,
+      th4,
+      early_secret: es,
+      handshake_secret: hs,
+      master_secret: ms,
+    },
     client_traffic_0: expandLabel(ms, "c traffic", th4, 48),
     server_traffic_0: expandLabel(ms, "s traffic", th4, 48),
     session_id: expandLabel(ms, "session id", th4, 16),

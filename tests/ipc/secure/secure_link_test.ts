@@ -30,7 +30,9 @@ const TOY: EncryptionProvider = {
   open(sealed, { sequence, sender }) {
     const mask = sequence + (sender === "client" ? 1 : 101);
     const plain = sealed.subarray(0, -1).map((byte) => byte ^ mask);
-    if (sealed.at(-1) !== (plain.reduce((sum, byte) => sum + byte, mask) & 255)) throw new Error("sum");
+    if (sealed.at(-1) !== (plain.reduce((sum, byte) => sum + byte, mask) & 255)) {
+      throw new Error("sum");
+    }
     return Promise.resolve(plain);
   },
 };
@@ -160,7 +162,13 @@ Deno.test("secure gives the right error on both sides when they do not belong to
     ["client without secret", { secrets: [] }, {}, "ERR_AUTH", "ERR_AUTH"],
     ["server without secret", {}, { secrets: [] }, "ERR_AUTH", "ERR_AUTH"],
     ["other channel", { context: new Uint8Array([65]) }, {}, "ERR_AUTH", "ERR_AUTH"],
-    ["rotation, server knows both", { secrets: [other] }, { secrets: [SECRET, other] }, "session", "session"],
+    [
+      "rotation, server knows both",
+      { secrets: [other] },
+      { secrets: [SECRET, other] },
+      "session",
+      "session",
+    ],
     ["server wants encryption", { encryption: false }, {}, "ERR_NOT_OUR_PROTOCOL", "ERR_AUTH"],
     ["client wants encryption", {}, { encryption: false }, "ERR_NOT_OUR_PROTOCOL", "ERR_AUTH"],
     ["client brings its own", { encryption: TOY }, {}, "ERR_NOT_OUR_PROTOCOL", "ERR_AUTH"],
@@ -196,12 +204,18 @@ Deno.test("secure recognises another program by its first bytes, and a silent on
   const [server, visitor] = memoryPair();
   const reasons: HandshakeReason[] = [];
   await visitor.write(new TextEncoder().encode("GET / HTTP/1.1\r\n"));
-  const answered = secure(server, options("server", { onFailure: (reason) => reasons.push(reason) }));
+  const answered = secure(
+    server,
+    options("server", { onFailure: (reason) => reasons.push(reason) }),
+  );
   await assertRejects(() => answered, AddressError);
   assertEquals([await visitor.read(), reasons], [null, ["not our protocol"]]);
   visitor.close();
   const [silent, nobody] = memoryPair();
-  const error = await assertRejects(() => secure(silent, options("client", { timeoutMs: 20 })), TimeoutError);
+  const error = await assertRejects(
+    () => secure(silent, options("client", { timeoutMs: 20 })),
+    TimeoutError,
+  );
   assertEquals(error.code, "ERR_HANDSHAKE_TIMEOUT");
   nobody.close();
 });
@@ -219,7 +233,11 @@ Deno.test("secure ends with the reason of its signal", async () => {
   await done;
   nobody.close();
   const [late] = memoryPair();
-  await assertRejects(() => secure(late, options("client", { signal: controller.signal })), Error, "enough");
+  await assertRejects(
+    () => secure(late, options("client", { signal: controller.signal })),
+    Error,
+    "enough",
+  );
 });
 
 Deno.test("secure refuses bytes behind a hello or a proof that may not be there", async () => {
@@ -300,8 +318,9 @@ Deno.test("secure gives no wrong data when a middleman touches the records: what
   const whole = concat(pieces);
   // Writes of the client: M1, M3, then the records (70 000 bytes are two), then the close.
   let held: Uint8Array | null = null;
-  const at = (index: number, change: (bytes: Uint8Array) => ReturnType<Tamper>): Tamper => (bytes, i) =>
-    i === index ? change(bytes) : bytes;
+  const at =
+    (index: number, change: (bytes: Uint8Array) => ReturnType<Tamper>): Tamper => (bytes, i) =>
+      i === index ? change(bytes) : bytes;
   const cases: [string, Tamper][] = [
     ...[2, 3, 4, 5, 6, 7, 8].flatMap((index): [string, Tamper][] => [
       [
@@ -374,7 +393,10 @@ Deno.test("secure survives a line that splits everything into single bytes", asy
 });
 
 Deno.test("secure refuses a provider that breaks its word", async () => {
-  const tooLong: EncryptionProvider = { ...TOY, seal: (plain) => new Uint8Array(plain.length + 1025) };
+  const tooLong: EncryptionProvider = {
+    ...TOY,
+    seal: (plain) => new Uint8Array(plain.length + 1025),
+  };
   const empty: EncryptionProvider = { ...TOY, seal: () => new Uint8Array(0) };
   for (const encryption of [tooLong, empty]) {
     const { line, client, server } = await linked({}, { encryption });

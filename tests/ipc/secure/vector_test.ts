@@ -1,6 +1,10 @@
 // The published run of EIPC/1, byte for byte, and a second reading of the specification on random runs.
 import { assertEquals } from "@std/assert";
-import { ClientHandshake, type HandshakeParameters, ServerHandshake } from "../../../ipc/secure/handshake.ts";
+import {
+  ClientHandshake,
+  type HandshakeParameters,
+  ServerHandshake,
+} from "../../../ipc/secure/handshake.ts";
 import { Suite } from "../../../ipc/secure/hello.ts";
 import {
   handshakeSecret,
@@ -53,7 +57,10 @@ Deno.test("key schedule reproduces every published value", () => {
   const th0 = startTranscript(CONTEXT);
   assertEquals(hex(th0), vector.th0);
   assertEquals(hex(hash(th0, unhex(vector.m1), unhex(vector.m2))), vector.th2);
-  assertEquals(hex(handshakeSecret(unhex(vector.psk), th0, unhex(vector.z))), vector.handshake_secret);
+  assertEquals(
+    hex(handshakeSecret(unhex(vector.psk), th0, unhex(vector.z))),
+    vector.handshake_secret,
+  );
   assertEquals(hex(nextTrafficSecret(unhex(vector.client_traffic_0))), vector.client_traffic_1);
   const { key, iv } = trafficKeys(unhex(vector.client_traffic_0));
   assertEquals([hex(key), hex(iv)], [vector.client_key_0, vector.client_iv_0]);
@@ -70,7 +77,10 @@ Deno.test("RecordSealer reproduces the published records", () => {
     assertEquals(hex(sealer.seal(RecordType.data, hello)), vector.record_data_hello_seq0);
     return sealer;
   };
-  assertEquals(hex(first().seal(RecordType.close, new Uint8Array([0]))), vector.record_close_0_seq1);
+  assertEquals(
+    hex(first().seal(RecordType.close, new Uint8Array([0]))),
+    vector.record_close_0_seq1,
+  );
   const update = first().updateIfDue(0);
   assertEquals(update === null ? null : hex(update), vector.record_key_update_seq1);
 });
@@ -87,13 +97,21 @@ Deno.test("the second reading reproduces the published vector as well", () => {
     assertEquals([name, hex(value)], [name, vector[name as keyof typeof vector]]);
   }
   const records = new reading.Direction(unhex(vector.client_traffic_0));
-  assertEquals(hex(records.seal(0x10, new TextEncoder().encode("hello"))), vector.record_data_hello_seq0);
+  assertEquals(
+    hex(records.seal(0x10, new TextEncoder().encode("hello"))),
+    vector.record_data_hello_seq0,
+  );
   assertEquals(hex(records.seal(0x11, new Uint8Array(0))), vector.record_key_update_seq1);
   assertEquals(hex(records.traffic), vector.client_traffic_1);
 
   function side(which: "client" | "server"): reading.Side {
     const { random, privateKey } = parameters(which);
-    return { random, scalar: privateKey, maxRecord: vector.max_record, maxMessage: vector.max_message };
+    return {
+      random,
+      scalar: privateKey,
+      maxRecord: vector.max_record,
+      maxMessage: vector.max_message,
+    };
   }
 });
 
@@ -116,8 +134,17 @@ for (
         maxRecord: 1024 + random.below(2 ** 20 - 1023),
         maxMessage: 1024 + random.below(2 ** 30 - 1023),
       }));
-      const expected = reading.handshake({ context, suite, psk, client: sides[0]!, server: sides[1]! });
-      const [client, server] = [ClientHandshake, ServerHandshake].map((_, i): HandshakeParameters => ({
+      const expected = reading.handshake({
+        context,
+        suite,
+        psk,
+        client: sides[0]!,
+        server: sides[1]!,
+      });
+      const [client, server] = [ClientHandshake, ServerHandshake].map((
+        _,
+        i,
+      ): HandshakeParameters => ({
         context,
         suite,
         secrets: i === 0 ? [psk] : [random.bytes(32), random.bytes(32), psk, random.bytes(32)],
@@ -170,7 +197,9 @@ Deno.test("RecordSealer and RecordOpener agree with the second reading on random
         wire.push(update);
       }
       const plain = random.bytes(1 + random.below([64, 5000, 20_000][random.below(3)]!));
-      const record = i % 2 === 0 ? sealer.seal(RecordType.data, plain) : await sealer.sealAsync(plain);
+      const record = i % 2 === 0
+        ? sealer.seal(RecordType.data, plain)
+        : await sealer.sealAsync(plain);
       assertEquals(hex(record), hex(theirs.seal(0x10, plain)), where);
       parts.push(plain);
       wire.push(record);

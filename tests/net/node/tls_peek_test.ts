@@ -8,7 +8,9 @@ import { clientTls, sourceOf, testCerts } from "../../support/programs/certs.ts"
 import { settles } from "../../support/wait.ts";
 
 /** A server with an untrusted certificate that answers one connection; `onSecond` is called for the next. */
-async function answersOnce(onSecond: () => void): Promise<{ port: number; close(): Promise<void> }> {
+async function answersOnce(
+  onSecond: () => void,
+): Promise<{ port: number; close(): Promise<void> }> {
   const identity = await createCertificate({ ca: await createCa(), hosts: ["localhost"] });
   const server = await listen({ port: 0, tls: { credentials: sourceOf(identity) } });
   assert(server.addr.transport === "tcp");

@@ -32,12 +32,18 @@ async function told(
     maxVersion,
     ...client,
   });
-  socket.on("error", (error: Error & { code?: string }) => resolve(`${error.code} ${error.message}`));
+  socket.on(
+    "error",
+    (error: Error & { code?: string }) => resolve(`${error.code} ${error.message}`),
+  );
   socket.on("close", () => resolve("an end without a word"));
   socket.write("hello before anybody was let in");
   socket.resume();
   try {
-    return { said: await settles("the refusal", said), refusal: await settles("the reason", refusing) };
+    return {
+      said: await settles("the refusal", said),
+      refusal: await settles("the reason", refusing),
+    };
   } finally {
     socket.destroy();
     listener.close();
@@ -48,8 +54,17 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
   Deno.test(`listen() with clientCa refuses by an alert whom it does not let in, with ${maxVersion}`, async () => {
     const { ca, client, server } = await testCerts();
     const oldCa = await createCa({ now: new Date(pastMs) });
-    const stranger = await createCertificate({ ca: await createCa(), client: true, name: "stranger" });
-    const expired = await createCertificate({ ca: oldCa, client: true, days: 30, now: new Date(pastMs) });
+    const stranger = await createCertificate({
+      ca: await createCa(),
+      client: true,
+      name: "stranger",
+    });
+    const expired = await createCertificate({
+      ca: oldCa,
+      client: true,
+      days: 30,
+      now: new Date(pastMs),
+    });
     const mutual = { clientCa: [ca.cert, oldCa.cert] };
     const named = { ...mutual, sni: new Map([["b.example", server]]) };
     const pinned = { pins: new Set(["00".repeat(32)]) };
@@ -57,7 +72,13 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
       ["none", "ERR_TLS_HANDSHAKE", mutual, {}],
       ["another authority's", "ERR_CERT_UNTRUSTED", mutual, stranger],
       ["an expired one", "ERR_CERT_EXPIRED", mutual, expired],
-      ["another authority's under another name", "ERR_CERT_UNTRUSTED", named, stranger, "b.example"],
+      [
+        "another authority's under another name",
+        "ERR_CERT_UNTRUSTED",
+        named,
+        stranger,
+        "b.example",
+      ],
       ["none where one is pinned", "ERR_TLS_HANDSHAKE", pinned, {}],
       ["another than the pinned one", "ERR_CERT_UNTRUSTED", pinned, client],
     ];

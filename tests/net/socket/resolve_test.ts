@@ -5,7 +5,12 @@ import net from "node:net";
 import { AddressError } from "../../../errors.ts";
 import { dial } from "../../../net/dial.ts";
 import { listen } from "../../../net/listen.ts";
-import { addressesToDial, addressesToListen, dialFirst, listenFirst } from "../../../net/socket/resolve.ts";
+import {
+  addressesToDial,
+  addressesToListen,
+  dialFirst,
+  listenFirst,
+} from "../../../net/socket/resolve.ts";
 import { withoutBrackets } from "../../../net/address/brackets.ts";
 import { clientTls, sourceOf, testCerts } from "../../support/programs/certs.ts";
 
@@ -31,8 +36,28 @@ function resolving(answer: () => Promise<{ address: string; family: number }[]>)
 }
 
 Deno.test("withoutBrackets() takes brackets off IPv6 addresses and nothing else", () => {
-  const hosts = ["[::1]", "[fe80::1%lo]", "::1", "127.0.0.1", "localhost", "[localhost]", "[", "[]", "[::1"];
-  const bare = ["::1", "fe80::1%lo", "::1", "127.0.0.1", "localhost", "[localhost]", "[", "[]", "[::1"];
+  const hosts = [
+    "[::1]",
+    "[fe80::1%lo]",
+    "::1",
+    "127.0.0.1",
+    "localhost",
+    "[localhost]",
+    "[",
+    "[]",
+    "[::1",
+  ];
+  const bare = [
+    "::1",
+    "fe80::1%lo",
+    "::1",
+    "127.0.0.1",
+    "localhost",
+    "[localhost]",
+    "[",
+    "[]",
+    "[::1",
+  ];
   assertEquals(hosts.map(withoutBrackets), bare);
 });
 
@@ -72,7 +97,9 @@ Deno.test({
 });
 
 Deno.test("dialFirst() dials the next address as soon as one fails, or when it does not answer", async () => {
-  for (const first of [() => Promise.reject(new Error("refused")), () => new Promise<string>(() => {})]) {
+  for (
+    const first of [() => Promise.reject(new Error("refused")), () => new Promise<string>(() => {})]
+  ) {
     const dialled: string[] = [];
     const attempt = (address: string) => {
       dialled.push(address);
@@ -99,26 +126,39 @@ Deno.test("dialFirst() gives up the attempts that lost, and discards what comes 
 });
 
 Deno.test("dialFirst() rejects with what says most, and with the reason of its signal", async () => {
-  const fault = (code: "ERR_ADDRESS_INVALID" | "ERR_CONNECT_REFUSED") => new AddressError(code, code);
+  const fault = (code: "ERR_ADDRESS_INVALID" | "ERR_CONNECT_REFUSED") =>
+    new AddressError(code, code);
   const attempt = (address: string) =>
     Promise.reject(fault(address === "b" ? "ERR_CONNECT_REFUSED" : "ERR_ADDRESS_INVALID"));
-  const error = await assertRejects(() => dialFirst(["a", "b", "c"], never, attempt, () => {}), AddressError);
+  const error = await assertRejects(
+    () => dialFirst(["a", "b", "c"], never, attempt, () => {}),
+    AddressError,
+  );
   assertEquals(error.code, "ERR_CONNECT_REFUSED");
   const controller = new AbortController();
-  const dialling = dialFirst(["a", "b"], controller.signal, () => new Promise<never>(() => {}), () => {});
+  const dialling = dialFirst(
+    ["a", "b"],
+    controller.signal,
+    () => new Promise<never>(() => {}),
+    () => {},
+  );
   controller.abort(new Error("enough"));
   await assertRejects(() => dialling, Error, "enough");
 });
 
 Deno.test("listenFirst() goes on to the next address where this machine lacks one, and not where it is in use", async () => {
-  const bind = (codes: Record<string, "ERR_ADDRESS_INVALID" | "ERR_ADDRESS_IN_USE">) => (address: string) =>
-    codes[address] === undefined
-      ? Promise.resolve(address)
-      : Promise.reject(new AddressError(codes[address], address));
+  const bind =
+    (codes: Record<string, "ERR_ADDRESS_INVALID" | "ERR_ADDRESS_IN_USE">) => (address: string) =>
+      codes[address] === undefined
+        ? Promise.resolve(address)
+        : Promise.reject(new AddressError(codes[address], address));
   const host = { hostname: "localhost", port: 1 };
   assertEquals(await listenFirst(host, bind({})), "127.0.0.1");
   assertEquals(await listenFirst(host, bind({ "127.0.0.1": "ERR_ADDRESS_INVALID" })), "::1");
-  await assertRejects(() => listenFirst(host, bind({ "127.0.0.1": "ERR_ADDRESS_IN_USE" })), AddressError);
+  await assertRejects(
+    () => listenFirst(host, bind({ "127.0.0.1": "ERR_ADDRESS_IN_USE" })),
+    AddressError,
+  );
 });
 
 for (const way of WAYS) {
@@ -131,7 +171,9 @@ for (const way of WAYS) {
       const target = { hostname, port: listener.addr.port, tls: client };
       const near = await dial(target, { signal: never, canReset });
       near.close();
-      if (near.remoteAddr.transport === "tcp" && near.remoteAddr.hostname !== listener.addr.hostname) {
+      if (
+        near.remoteAddr.transport === "tcp" && near.remoteAddr.hostname !== listener.addr.hostname
+      ) {
         // Another program has this port at the other address: once more, with another port.
         opening.catch(() => {});
         listener.close();
@@ -157,7 +199,11 @@ Deno.test("dial() of a port at which it meets itself is refused, and closes the 
     return Promise.resolve({ localAddr: addr, remoteAddr: addr, close: () => closed++ });
   }) as unknown as typeof Deno.connect;
   try {
-    const error = await assertRejects(() => dial(target, { signal: never }), AddressError, "to itself");
+    const error = await assertRejects(
+      () => dial(target, { signal: never }),
+      AddressError,
+      "to itself",
+    );
     assertEquals([error.code, closed], ["ERR_CONNECT_REFUSED", 1]);
   } finally {
     Deno.connect = connect;

@@ -99,7 +99,10 @@ Deno.test("Incoming.open() rejects with the reason of an aborted signal and clos
   const near = await dial({ port: listener.addr.port }, { signal: never });
   const reason = new Error("enough");
   const incoming = await listener.accept();
-  assertEquals(await assertRejects(() => incoming!.open({ signal: AbortSignal.abort(reason) })), reason);
+  assertEquals(
+    await assertRejects(() => incoming!.open({ signal: AbortSignal.abort(reason) })),
+    reason,
+  );
   assertEquals(await near.read(), null);
   near.close();
   listener.close();
@@ -117,7 +120,9 @@ Deno.test("Transport over TCP that can reset, and whose write failed, can be rea
   await assertCode("ERR_RESET", client.write(new Uint8Array(1)));
   let bytes = 0;
   const reading = (async () => {
-    for (let chunk = await client.read(); chunk !== null; chunk = await client.read()) bytes += chunk.length;
+    for (let chunk = await client.read(); chunk !== null; chunk = await client.read()) {
+      bytes += chunk.length;
+    }
   })();
   await reading.catch(() => {});
   assertEquals(bytes, 100_000);

@@ -12,7 +12,10 @@ Deno.test("listen() by deno refuses what it cannot honour", async () => {
   const plain = sourceOf(certs.server);
   const cases: [Partial<ListenTls>, string][] = [
     [{ credentials: sourceOf(certs.server, { clientCa: [certs.ca.cert] }) }, "clientCa"],
-    [{ credentials: sourceOf(certs.server, { sni: new Map([["a.example", certs.server]]) }) }, "sni"],
+    [
+      { credentials: sourceOf(certs.server, { sni: new Map([["a.example", certs.server]]) }) },
+      "sni",
+    ],
     [{ minVersion: "TLSv1.3" }, "minVersion"],
     [{ maxVersion: "TLSv1.2" }, "maxVersion"],
   ];

@@ -11,7 +11,10 @@ const ignore = Deno.build.os === "windows";
 const never: AbortSignal = new AbortController().signal;
 
 /** Runs a test over plain sockets, and over TLS, whose listener is another. */
-function test(name: string, body: (directory: string, tls: ListenTls | undefined) => Promise<void>): void {
+function test(
+  name: string,
+  body: (directory: string, tls: ListenTls | undefined) => Promise<void>,
+): void {
   for (const kind of ["plain", "TLS"]) {
     Deno.test({
       name: `${name} (${kind})`,
@@ -19,7 +22,9 @@ function test(name: string, body: (directory: string, tls: ListenTls | undefined
       fn: async () => {
         const directory = await Deno.makeTempDir();
         try {
-          const tls = kind === "plain" ? undefined : { credentials: sourceOf((await testCerts()).server) };
+          const tls = kind === "plain"
+            ? undefined
+            : { credentials: sourceOf((await testCerts()).server) };
           await body(directory, tls);
         } finally {
           await Deno.remove(directory, { recursive: true });
@@ -29,7 +34,11 @@ function test(name: string, body: (directory: string, tls: ListenTls | undefined
   }
 }
 
-async function assertServes(listener: Listener, path: string, tls: ListenTls | undefined): Promise<void> {
+async function assertServes(
+  listener: Listener,
+  path: string,
+  tls: ListenTls | undefined,
+): Promise<void> {
   const client = tls && clientTls(await testCerts());
   const opening = listener.accept().then((incoming) => incoming!.open({ signal: never }));
   const [near, far] = await Promise.all([dial({ path, tls: client }, { signal: never }), opening]);
@@ -73,17 +82,20 @@ test("listen() on a path takes over a stale socket", async (directory, tls) => {
   assertEquals([...Deno.readDirSync(directory)], []);
 });
 
-test("listen() on a path where a program listens fails with ERR_ADDRESS_IN_USE", async (directory, tls) => {
-  const path = `${directory}/socket`;
-  const listener = await listen({ path, tls });
-  const error = await assertRejects(() => listen({ path, tls }), AddressError);
-  assertEquals(error.code, "ERR_ADDRESS_IN_USE");
-  // The other's look at it counts as a connection.
-  (await listener.accept())!.refuse();
-  await assertServes(listener, path, tls);
-  assertEquals([...Deno.readDirSync(directory)].map(({ name }) => name), ["socket"]);
-  listener.close();
-});
+test(
+  "listen() on a path where a program listens fails with ERR_ADDRESS_IN_USE",
+  async (directory, tls) => {
+    const path = `${directory}/socket`;
+    const listener = await listen({ path, tls });
+    const error = await assertRejects(() => listen({ path, tls }), AddressError);
+    assertEquals(error.code, "ERR_ADDRESS_IN_USE");
+    // The other's look at it counts as a connection.
+    (await listener.accept())!.refuse();
+    await assertServes(listener, path, tls);
+    assertEquals([...Deno.readDirSync(directory)].map(({ name }) => name), ["socket"]);
+    listener.close();
+  },
+);
 
 test("listen() never replaces a file that is no socket", async (directory, tls) => {
   const path = `${directory}/socket`;
@@ -97,18 +109,21 @@ test("listen() never replaces a file that is no socket", async (directory, tls) 
   assert((await Deno.lstat(path)).isSymlink);
 });
 
-test("Listener.close() while an accept waits leaves a successor's socket alone", async (directory, tls) => {
-  const path = `${directory}/socket`;
-  const first = await listen({ path, tls });
-  const waiting = first.accept();
-  await Deno.remove(path);
-  const successor = await listen({ path, tls });
-  first.close();
-  assertEquals(await waiting, null);
-  await assertServes(successor, path, tls);
-  successor.close();
-  assertEquals([...Deno.readDirSync(directory)], []);
-});
+test(
+  "Listener.close() while an accept waits leaves a successor's socket alone",
+  async (directory, tls) => {
+    const path = `${directory}/socket`;
+    const first = await listen({ path, tls });
+    const waiting = first.accept();
+    await Deno.remove(path);
+    const successor = await listen({ path, tls });
+    first.close();
+    assertEquals(await waiting, null);
+    await assertServes(successor, path, tls);
+    successor.close();
+    assertEquals([...Deno.readDirSync(directory)], []);
+  },
+);
 
 test("Listener.close() on a path leaves a successor's socket alone", async (directory, tls) => {
   const path = `${directory}/socket`;
@@ -127,7 +142,9 @@ test("listen() twenty times at once on a stale path succeeds once", async (direc
   const all = await Promise.allSettled(Array.from({ length: 20 }, () => listen({ path, tls })));
   const won = all.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
   for (const one of all) {
-    if (one.status === "rejected") assertEquals((one.reason as AddressError).code, "ERR_ADDRESS_IN_USE");
+    if (one.status === "rejected") {
+      assertEquals((one.reason as AddressError).code, "ERR_ADDRESS_IN_USE");
+    }
   }
   assertEquals(won.length, 1);
   for (const listener of won) {
@@ -159,20 +176,32 @@ test("listen() takes a path of 107 bytes and no more", async (directory, tls) =>
   }
 });
 
-test("dial() on a path without a listener fails with ERR_CONNECT_REFUSED", async (directory, tls) => {
-  const path = `${directory}/socket`;
-  const client = tls && clientTls(await testCerts());
-  for (const prepare of [() => Promise.resolve(), () => makeStale(path)]) {
-    await prepare();
-    const error = await assertRejects(() => dial({ path, tls: client }, { signal: never }), AddressError);
-    assertEquals(error.code, "ERR_CONNECT_REFUSED");
-  }
-});
+test(
+  "dial() on a path without a listener fails with ERR_CONNECT_REFUSED",
+  async (directory, tls) => {
+    const path = `${directory}/socket`;
+    const client = tls && clientTls(await testCerts());
+    for (const prepare of [() => Promise.resolve(), () => makeStale(path)]) {
+      await prepare();
+      const error = await assertRejects(
+        () => dial({ path, tls: client }, { signal: never }),
+        AddressError,
+      );
+      assertEquals(error.code, "ERR_CONNECT_REFUSED");
+    }
+  },
+);
 
-test("listen() in a directory that is not there fails with ERR_ADDRESS_INVALID", async (directory, tls) => {
-  const error = await assertRejects(() => listen({ path: `${directory}/no/socket`, tls }), AddressError);
-  assertEquals(error.code, "ERR_ADDRESS_INVALID");
-});
+test(
+  "listen() in a directory that is not there fails with ERR_ADDRESS_INVALID",
+  async (directory, tls) => {
+    const error = await assertRejects(
+      () => listen({ path: `${directory}/no/socket`, tls }),
+      AddressError,
+    );
+    assertEquals(error.code, "ERR_ADDRESS_INVALID");
+  },
+);
 
 /** Looks at a directory at each moment in which a socket's mode could be another than at its end. */
 function widestSeen(directory: string): { readonly bits: () => number; [Symbol.dispose](): void } {
@@ -232,13 +261,16 @@ const PERMISSIONS: readonly [string, Deno.TestDefinition["permissions"]][] = [
 for (const [how, permissions] of PERMISSIONS) {
   for (const kind of ["plain", "TLS"]) {
     Deno.test({
-      name: `listen() on a path never shows a socket with a wider mode than was asked for, ${how} (${kind})`,
+      name:
+        `listen() on a path never shows a socket with a wider mode than was asked for, ${how} (${kind})`,
       ignore,
       ...permissions !== undefined && { permissions },
       async fn() {
         const directory = await Deno.makeTempDir();
         await Deno.chmod(directory, 0o777);
-        const tls = kind === "plain" ? undefined : { credentials: sourceOf((await testCerts()).server) };
+        const tls = kind === "plain"
+          ? undefined
+          : { credentials: sourceOf((await testCerts()).server) };
         for (const mode of [0o600, 0o660, 0o666]) {
           const path = `${directory}/socket`;
           using seen = widestSeen(directory);
@@ -264,7 +296,8 @@ test("listen() on a path is listed by the system under that very path", async (d
 });
 
 Deno.test({
-  name: "listen() on a long path sets its mode in a private directory, or says that there is no room for one",
+  name:
+    "listen() on a long path sets its mode in a private directory, or says that there is no room for one",
   ignore,
   permissions: { read: true, write: true, net: true },
   async fn() {
@@ -277,7 +310,10 @@ Deno.test({
     listener.close();
     const deeper = `${directory}/${"e".repeat(104 - directory.length - 1)}`;
     await Deno.mkdir(deeper, { mode: 0o755 });
-    const error = await assertRejects(() => listen({ path: `${deeper}/s`, mode: 0o600 }), AddressError);
+    const error = await assertRejects(
+      () => listen({ path: `${deeper}/s`, mode: 0o600 }),
+      AddressError,
+    );
     assertEquals(error.code, "ERR_SOCKET_PATH_TOO_LONG");
     // Where no other user can reach it, none is needed.
     await Deno.chmod(deeper, 0o700);
@@ -304,7 +340,9 @@ Deno.test({
 });
 
 const shared = ignore ? "" : await Deno.makeTempDir();
-if (!ignore) globalThis.addEventListener("unload", () => Deno.removeSync(shared, { recursive: true }));
+if (!ignore) {
+  globalThis.addEventListener("unload", () => Deno.removeSync(shared, { recursive: true }));
+}
 
 Deno.test({
   name: "listen() on a path sets its mode where the program may touch that path alone",

@@ -1,7 +1,11 @@
 // Tests of the protocol names for a peer's first bytes: tables of bytes sent to a wrong port, and
 // of bytes that show nothing.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { describeFirstBytes, explainFirstBytes, FIRST_BYTES } from "../../../net/transport/first_bytes.ts";
+import {
+  describeFirstBytes,
+  explainFirstBytes,
+  FIRST_BYTES,
+} from "../../../net/transport/first_bytes.ts";
 
 /** Bytes of Latin-1 text. */
 function latin1(text: string): Uint8Array {

@@ -27,7 +27,20 @@ function decode(...pieces: Uint8Array[]): ProxyHeader | null {
 const LONGEST = `PROXY UNKNOWN ${"f".repeat(91)}\r\n`;
 
 const V4 = [192, 0, 2, 7, 198, 51, 100, 1, 0xdc, 0x04, 0x01, 0xbb];
-const V6 = [0x20, 1, 0x0d, 0xb8, ...new Array(11).fill(0), 7, ...new Array(15).fill(0), 1, 0, 1, 0xff, 0xff];
+const V6 = [
+  0x20,
+  1,
+  0x0d,
+  0xb8,
+  ...new Array(11).fill(0),
+  7,
+  ...new Array(15).fill(0),
+  1,
+  0,
+  1,
+  0xff,
+  0xff,
+];
 const MAPPED = [...new Array(10).fill(0), 255, 255, 192, 0, 2, 7, ...V6.slice(16)];
 const UNIX = new Array(216).fill(0x61);
 
@@ -43,7 +56,11 @@ const HEADERS: readonly (readonly [name: string, bytes: Uint8Array, wanted: stri
     "255.255.255.255 65535 255.255.255.255 65535",
   ],
   ["TCP6", latin1("PROXY TCP6 2001:DB8:0:0:0:0:0:7 ::1 0 1\r\n"), "2001:db8::7 0 ::1 1"],
-  ["TCP6, mapped", latin1("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c000:201 5 6\r\n"), "192.0.2.7 5 192.0.2.1 6"],
+  [
+    "TCP6, mapped",
+    latin1("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c000:201 5 6\r\n"),
+    "192.0.2.7 5 192.0.2.1 6",
+  ],
   ["UNKNOWN", latin1("PROXY UNKNOWN\r\n"), "own"],
   ["UNKNOWN with a rest", latin1("PROXY UNKNOWN 1.2.3.4 \xff\0 anything\r\n"), "own"],
   ["UNKNOWN, longest", latin1(LONGEST), "own"],
@@ -139,7 +156,10 @@ Deno.test("ProxyHeaderDecoder refuses what is no header, whole or byte by byte, 
       assertEquals(error.code, "ERR_PROXY_HEADER");
       // Of a first byte alone less can be said.
       const isStart = wanted.startsWith("the source sent");
-      assertStringIncludes(error.message, isStart && pieces.length > 1 ? "the source sent" : wanted);
+      assertStringIncludes(
+        error.message,
+        isStart && pieces.length > 1 ? "the source sent" : wanted,
+      );
     }
   }
 });
@@ -154,7 +174,11 @@ Deno.test("ProxyHeaderDecoder refuses other protocols at their first byte, befor
 
 Deno.test("ProxyHeaderDecoder is empty until a byte has come", () => {
   const decoder = new ProxyHeaderDecoder();
-  assertEquals([decoder.isEmpty, decoder.push(new Uint8Array(0)), decoder.isEmpty], [true, null, true]);
+  assertEquals([decoder.isEmpty, decoder.push(new Uint8Array(0)), decoder.isEmpty], [
+    true,
+    null,
+    true,
+  ]);
   decoder.push(latin1("P"));
   assertEquals(decoder.isEmpty, false);
 });
@@ -172,7 +196,10 @@ Deno.test("ProxyHeaderDecoder gives the same for any cut of damaged headers, and
         for (const [index, piece] of pieces.entries()) {
           const header = decoder.push(piece);
           if (header === null) continue;
-          const left = pieces.slice(index + 1).reduce((sum, { length }) => sum + length, header.rest.length);
+          const left = pieces.slice(index + 1).reduce(
+            (sum, { length }) => sum + length,
+            header.rest.length,
+          );
           return `${shown(header)} then ${left}`;
         }
         return "more";

@@ -46,7 +46,10 @@ Deno.test("ReadBuffer gives at least 1 KiB, and twice what was read last, to rea
   for (const length of [1, 100, 1000, 3000, 15_000]) {
     const buffer = new ReadBuffer();
     for (let i = 0; i < 100; i++) {
-      assert(buffer.space().length >= Math.max(1024, i < 10 ? 0 : 2 * length), `after ${i} of ${length}`);
+      assert(
+        buffer.space().length >= Math.max(1024, i < 10 ? 0 : 2 * length),
+        `after ${i} of ${length}`,
+      );
       buffer.take(Math.min(length, buffer.space().length));
     }
   }

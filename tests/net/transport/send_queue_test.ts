@@ -31,7 +31,8 @@ Deno.test("unacknowledgedBytes() knows nothing of what is not TCP", () => {
 
 for (const hostname of ["127.0.0.1", "::1"]) {
   Deno.test({
-    name: `Transport.unacknowledgedBytes() falls while the peer at ${hostname} reads, although no write ends`,
+    name:
+      `Transport.unacknowledgedBytes() falls while the peer at ${hostname} reads, although no write ends`,
     ignore: !linux,
     async fn() {
       const listener = await listen({ hostname, port: 0 });
@@ -47,7 +48,10 @@ for (const hostname of ["127.0.0.1", "::1"]) {
         assert(takenBytes! > 0);
         // The kernel lets the writer go on only after some 1.3 MB.
         for (let steps = 0, left = held; left >= held; steps++) {
-          assert(steps < 10 && near.takenBytes === takenBytes, "no write ended before the queue shrank");
+          assert(
+            steps < 10 && near.takenBytes === takenBytes,
+            "no write ended before the queue shrank",
+          );
           for (let read = 0; read < 100_000;) read += (await far.read())!.length;
           left = await atRest(() => near.unacknowledgedBytes!() ?? 0, 300);
         }

@@ -19,7 +19,11 @@ Deno.test("checkKeepAlive() takes a boolean or a time in whole seconds, and name
     [null, TypeError, `Cannot listen: "keepAlive" must be true or false, current value is null`],
     [5000, TypeError, `"keepAlive" must be true or false`],
     [{}, TypeError, `"keepAlive.delayMs" must be a number, current value is undefined`],
-    [{ delayMs: 999 }, RangeError, `"keepAlive.delayMs" must be 1000 to 32767000, current value is 999`],
+    [
+      { delayMs: 999 },
+      RangeError,
+      `"keepAlive.delayMs" must be 1000 to 32767000, current value is 999`,
+    ],
     [{ delayMs: 32_768_000 }, RangeError, `"keepAlive.delayMs" must be`],
     [
       { delayMs: 1500 },
@@ -41,15 +45,24 @@ Deno.test("checkTuning() refuses what no platform here can set, with the reason"
       `Cannot tune: "${name}" is no socket option that can be set: "noDelay" and "keepAlive" can`,
     );
   }
-  assertThrows(() => checkTuning("Cannot tune", { noDelay: 1 as never }), TypeError, `"noDelay" must be`);
+  assertThrows(
+    () => checkTuning("Cannot tune", { noDelay: 1 as never }),
+    TypeError,
+    `"noDelay" must be`,
+  );
 });
 
 /** Dials in a way, with the other end. */
-async function meet(way: "Deno" | "node" | "TLS of node" | "TLS of Deno"): Promise<[Transport, () => void]> {
+async function meet(
+  way: "Deno" | "node" | "TLS of node" | "TLS of Deno",
+): Promise<[Transport, () => void]> {
   const certs = await testCerts();
   const backend = way === "TLS of Deno" ? "deno" : "node";
   const secure = way.startsWith("TLS");
-  const listener = await listen({ port: 0, ...secure && { tls: { credentials: sourceOf(certs.server) } } });
+  const listener = await listen({
+    port: 0,
+    ...secure && { tls: { credentials: sourceOf(certs.server) } },
+  });
   const { port } = listener.addr as { port: number };
   const tls = secure ? clientTls(certs, { backend }) : undefined;
   const [near, far] = await Promise.all([
@@ -62,15 +75,18 @@ async function meet(way: "Deno" | "node" | "TLS of node" | "TLS of Deno"): Promi
 }
 
 /** The timer of a connection in the kernel: which it is, and seconds until it fires. */
-async function timerOf(transport: Transport): Promise<{ readonly kind: string; readonly seconds: number }> {
+async function timerOf(
+  transport: Transport,
+): Promise<{ readonly kind: string; readonly seconds: number }> {
   const { localAddr, remoteAddr } = transport;
   assert(localAddr.transport === "tcp" && remoteAddr.transport === "tcp");
   const [near, far] = [localAddr, remoteAddr].map(({ port }) =>
     `:${port.toString(16).toUpperCase().padStart(4, "0")}`
   );
-  const rows = (await Deno.readTextFile("/proc/net/tcp") + await Deno.readTextFile("/proc/net/tcp6")).split(
-    "\n",
-  );
+  const rows =
+    (await Deno.readTextFile("/proc/net/tcp") + await Deno.readTextFile("/proc/net/tcp6")).split(
+      "\n",
+    );
   // A port alone may be that of a connection that has ended as well.
   const row = rows.find((line) => {
     const [, local, remote] = line.trim().split(/\s+/);
@@ -85,7 +101,10 @@ async function secondsToProbe(transport: Transport): Promise<number | null> {
   // While bytes are not acknowledged yet, such as those of a handshake, the timer is that of their
   // repetition.
   let timer = await timerOf(transport);
-  await until("all bytes are acknowledged", async () => (timer = await timerOf(transport)).kind !== "01");
+  await until(
+    "all bytes are acknowledged",
+    async () => (timer = await timerOf(transport)).kind !== "01",
+  );
   return timer.kind === "02" ? timer.seconds : null;
 }
 

@@ -25,5 +25,8 @@ Deno.addSignalListener("SIGUSR2", () => {
     busy: sum.busy + each.busy,
     closing: sum.closing + each.closing,
   }), { leases: 0, busy: 0, closing: 0 });
-  console.log(`memory ${++reports}`, JSON.stringify({ bytes: heapUsed + external, leases, busy, closing }));
+  console.log(
+    `memory ${++reports}`,
+    JSON.stringify({ bytes: heapUsed + external, leases, busy, closing }),
+  );
 });

@@ -33,7 +33,9 @@ Deno.test("dayKey() gives the day that the wall clock shows", () => {
     ["2024-02-29", "12:00:00", 0, "2024-02-29"],
     ["2026-11-21", "10:00:00", 840, "2026-11-22"],
   ];
-  for (const [day, time, offset, key] of cases) assertEquals(dayKey(at(day, time), () => offset), key);
+  for (const [day, time, offset, key] of cases) {
+    assertEquals(dayKey(at(day, time), () => offset), key);
+  }
 });
 
 Deno.test("dayKey() uses the time zone of the system by default", () => {
@@ -86,7 +88,12 @@ Deno.test("DayLedger keeps an eye on summer time: its days have 23 and 25 hours"
     }
     return ledger.day(day).counters.messages / 2;
   };
-  assertEquals(["2026-03-28", "2026-03-29", "2026-10-25", "2026-10-26"].map(hoursOf), [24, 23, 25, 24]);
+  assertEquals(["2026-03-28", "2026-03-29", "2026-10-25", "2026-10-26"].map(hoursOf), [
+    24,
+    23,
+    25,
+    24,
+  ]);
 });
 
 Deno.test("DayLedger goes back to a day when the clock is set back, and adds to it", () => {
@@ -159,7 +166,9 @@ Deno.test("DayLedger keeps 400 days, and the oldest goes first", () => {
   for (let day = 0; day < 401; day++) {
     ledger.roll(start + day * DAY_MS, totals);
     totals.messages++;
-    if (day === 399) assertEquals([ledger.size, ledger.day("2026-01-01").counters.messages], [400, 1]);
+    if (day === 399) {
+      assertEquals([ledger.size, ledger.day("2026-01-01").counters.messages], [400, 1]);
+    }
   }
   assertEquals(ledger.size, 400);
   assertEquals(ledger.days().length, 400);
@@ -169,12 +178,18 @@ Deno.test("DayLedger keeps 400 days, and the oldest goes first", () => {
 
 Deno.test("DayLedger keeps the day under way though the clock was set back to before all others", () => {
   const totals = zero();
-  const ledger = new DayLedger(zero, at("2026-06-01", "12:00:00"), { timeZoneOffset: utc, maxDays: 2 });
+  const ledger = new DayLedger(zero, at("2026-06-01", "12:00:00"), {
+    timeZoneOffset: utc,
+    maxDays: 2,
+  });
   ledger.roll(at("2026-06-02", "12:00:00"), totals);
   ledger.roll(at("2020-01-01", "12:00:00"), totals);
   totals.messages = 4;
   ledger.roll(at("2020-01-01", "12:00:01"), totals);
-  assertEquals(ledger.days().map(({ day, counters }) => [day, counters.messages]), [["2020-01-01", 4], [
+  assertEquals(ledger.days().map(({ day, counters }) => [day, counters.messages]), [[
+    "2020-01-01",
+    4,
+  ], [
     "2026-06-02",
     0,
   ]]);

@@ -11,7 +11,10 @@ const tooLarge = () => new FramingError("ERR_FRAME_TOO_LARGE", "Cannot read the 
 Deno.test("RecentErrors joins errors of one phase, one code and one source, and shows the last peer", () => {
   const recent = new RecentErrors();
   for (const port of [1, 2, 3]) {
-    recent.add(tooLarge(), { phase: "handler", peer: { transport: "tcp", hostname: "192.0.2.7", port } });
+    recent.add(tooLarge(), {
+      phase: "handler",
+      peer: { transport: "tcp", hostname: "192.0.2.7", port },
+    });
   }
   recent.add(tooLarge(), { phase: "connection" });
   const entries = recent.list().map(({ phase, peer, count }) => [phase, peer, count]);

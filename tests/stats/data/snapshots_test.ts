@@ -8,7 +8,9 @@ Deno.test("newServerCounters() and newClientCounters() hold the traffic counters
   for (const make of [newServerCounters, newClientCounters]) {
     const counters = make();
     assertEquals(new Set(Object.values(counters)), new Set([0]));
-    for (const name of ["bytesIn", "bytesOut", "messagesIn", "messagesOut"]) assert(name in counters);
+    for (const name of ["bytesIn", "bytesOut", "messagesIn", "messagesOut"]) {
+      assert(name in counters);
+    }
     counters.messagesIn++;
     assertEquals(make().messagesIn, 0);
   }

@@ -27,13 +27,22 @@ Deno.test("reportOf() tells errors and refusals apart, without those that there 
   const report = reportOf("orders", { ...stats, refusedBy }, { maxLinks: 10 });
   assertEquals(report.errors, { handlerErrors: 2, framingErrors: 1 });
   assertEquals(report.refusals, { connectionsReplaced: 4, penalized: 5 });
-  assertEquals([report.name, report.kind, report.ready, report.linksNow], ["orders", "server", true, 3]);
-  assertEquals(report.address, `127.0.0.1:${stats.address?.transport === "tcp" ? stats.address.port : 0}`);
+  assertEquals([report.name, report.kind, report.ready, report.linksNow], [
+    "orders",
+    "server",
+    true,
+    3,
+  ]);
+  assertEquals(
+    report.address,
+    `127.0.0.1:${stats.address?.transport === "tcp" ? stats.address.port : 0}`,
+  );
 });
 
 Deno.test("reportOf() lists the links with the most bytes when there are too many, or none at all", async () => {
   const stats = await serverStats();
-  const listed = (maxLinks: number) => reportOf("a", stats, { maxLinks }).links.map(({ bytesIn }) => bytesIn);
+  const listed = (maxLinks: number) =>
+    reportOf("a", stats, { maxLinks }).links.map(({ bytesIn }) => bytesIn);
   assertEquals(listed(3).toSorted(), [11, 21, 31]);
   assertEquals([listed(2), listed(1), listed(0)], [[31, 21], [31], []]);
   assertEquals(reportOf("a", stats, { maxLinks: 0 }).linksNow, 3);
@@ -62,14 +71,21 @@ Deno.test("reportOf() sums a pool's backends", async () => {
 Deno.test("isReady() is true of what listens, has its link or is open, and of nothing else", async () => {
   const stats = await serverStats();
   const of = (state: ServerStats["state"]) => isReady({ ...stats, state });
-  assertEquals([of("created"), of("listening"), of("draining"), of("stopped")], [false, true, false, false]);
+  assertEquals([of("created"), of("listening"), of("draining"), of("stopped")], [
+    false,
+    true,
+    false,
+    false,
+  ]);
 });
 
 Deno.test("ratesOf() divides what was added by the time, and takes a new beginning for nothing", () => {
   const snapshot = (overall: Record<string, number>, errors: Record<string, number> = {}) =>
     ({ overall, errors, refusals: {} }) as unknown as SourceSnapshot;
   const before = snapshot({ bytesIn: 100, messagesIn: 10, connectionsOpened: 1 });
-  const now = snapshot({ bytesIn: 1100, messagesIn: 15, connectionsOpened: 2 }, { handlerErrors: 4 });
+  const now = snapshot({ bytesIn: 1100, messagesIn: 15, connectionsOpened: 2 }, {
+    handlerErrors: 4,
+  });
   assertEquals(ratesOf(before, now, 2000), {
     bytesIn: 500,
     bytesOut: 0,
@@ -87,7 +103,10 @@ Deno.test("Sampler samples by itself, faster while it is watched, and stops", as
   const stats = await serverStats();
   const source = { stats: () => (asked++, stats) };
   let samples = 0;
-  const sampler = new Sampler(new Map([["a", source]]), { intervalMs: 20, onSample: () => samples++ });
+  const sampler = new Sampler(new Map([["a", source]]), {
+    intervalMs: 20,
+    onSample: () => samples++,
+  });
   try {
     sampler.watched = true;
     await until("there are some samples", () => samples >= 5);
@@ -95,7 +114,10 @@ Deno.test("Sampler samples by itself, faster while it is watched, and stops", as
     const report = sampler.report("title", true, size);
     const [first] = report.sources;
     assertEquals([first?.links.length, first?.days.length, first?.history.length], [1, 1, 3]);
-    assertEquals(report.process.history.map(({ atMs }) => atMs), first?.history.map(({ atMs }) => atMs));
+    assertEquals(
+      report.process.history.map(({ atMs }) => atMs),
+      first?.history.map(({ atMs }) => atMs),
+    );
     const before = asked;
     sampler.refresh();
     assert(asked > before, "A request gets numbers of now");
@@ -130,7 +152,10 @@ Deno.test("EventStreams drops who is too far behind, and no one else", () => {
   streams.add(slow.viewer, "{}");
   assertEquals([streams.full, changes], [true, 2]);
   streams.send("sample", '{"a":1}');
-  assertEquals(quick.log, ["retry: 2000\nevent: report\ndata: {}\n\n", 'event: sample\ndata: {"a":1}\n\n']);
+  assertEquals(quick.log, [
+    "retry: 2000\nevent: report\ndata: {}\n\n",
+    'event: sample\ndata: {"a":1}\n\n',
+  ]);
   assertEquals(slow.log.at(-1), "destroyed");
   assertEquals([streams.size, streams.full, changes], [1, false, 3]);
   streams.end();

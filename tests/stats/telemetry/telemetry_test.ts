@@ -7,7 +7,12 @@ import { hub, join, mount } from "@parley/parley/wire";
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
 import { IpcLink } from "../../../ipc/link/link.ts";
-import { encodeFrame, FrameKind, IpcFrameReader, TAKES_CONTEXTS_TAG } from "../../../ipc/protocol/frames.ts";
+import {
+  encodeFrame,
+  FrameKind,
+  IpcFrameReader,
+  TAKES_CONTEXTS_TAG,
+} from "../../../ipc/protocol/frames.ts";
 import { memoryPair } from "../../../net/transport/transport.ts";
 import {
   loadTelemetry,
@@ -59,11 +64,18 @@ Deno.test("serve() and connect() make spans of connects, handshakes and connecti
   });
   await server.ready;
   const caller = await inSpan(async () => {
-    await using conn = await connect({ ...server.addr, hostname: "localhost", tls: { caCerts: [ca.cert] } });
+    await using conn = await connect({
+      ...server.addr,
+      hostname: "localhost",
+      tls: { caCerts: [ca.cert] },
+    });
     await conn.send("hi");
     await conn.receive();
   });
-  const [connecting, connection] = [await telemetry.span("connect"), await telemetry.span("connection")];
+  const [connecting, connection] = [
+    await telemetry.span("connect"),
+    await telemetry.span("connection"),
+  ];
   const [handshake, handler] = [await telemetry.span("handshake"), await telemetry.span("handler")];
   assertEquals([connecting.traceId, connecting.parentId], [caller.traceId, caller.spanId]);
   assertEquals([connecting.kind, connection.kind], [SpanKind.CLIENT, SpanKind.SERVER]);
@@ -114,7 +126,10 @@ Deno.test("telemetry exports the very counters that stats() tells, and keeps the
     assertEquals([read("receive"), read("transmit")], [overall.bytesIn, overall.bytesOut]);
     assertEquals(overall.messagesIn, 10);
     assertEquals(telemetry.read("parley.connection.active", labels), 1);
-    assertEquals(telemetry.read("parley.connection.active", { ...labels, "parley.role": "client" }), 1);
+    assertEquals(
+      telemetry.read("parley.connection.active", { ...labels, "parley.role": "client" }),
+      1,
+    );
   }
   assertEquals(telemetry.read("parley.connection.opened", labels), 1);
   assertEquals(telemetry.read("parley.connection.closed", labels), 1);
@@ -138,7 +153,11 @@ Deno.test("telemetry of a wire makes the handler's span a child of the opener's"
     await stream.close();
   });
   const [open, serving] = [await telemetry.span("open greet"), await telemetry.span("serve greet")];
-  assertEquals([open.traceId, open.parentId, open.kind], [caller.traceId, caller.spanId, SpanKind.CLIENT]);
+  assertEquals([open.traceId, open.parentId, open.kind], [
+    caller.traceId,
+    caller.spanId,
+    SpanKind.CLIENT,
+  ]);
   assertEquals([serving.traceId, serving.parentId, serving.kind], [
     caller.traceId,
     open.spanId,
@@ -163,13 +182,19 @@ Deno.test("telemetry of a hub goes on through it: opener, hub, handler", async (
     await stream.write("hi");
   });
   await Promise.all([alice.ready, bob.ready]);
-  const stream = await alice.peer("bob").open("chat", { meta: { traceparent: GOOD, tracestate: "a=1" } });
+  const stream = await alice.peer("bob").open("chat", {
+    meta: { traceparent: GOOD, tracestate: "a=1" },
+  });
   await new Response(stream.readable).text();
   await stream.close();
   const [route, serving] = [await telemetry.span("route"), await telemetry.span("serve chat")];
   // What the caller puts there himself is left alone.
   assertEquals([route.traceId, route.parentId], [TRACE, SPAN]);
-  assertEquals([serving.traceId, serving.parentId, serving.tracestate], [TRACE, route.spanId, "a=1"]);
+  assertEquals([serving.traceId, serving.parentId, serving.tracestate], [
+    TRACE,
+    route.spanId,
+    "a=1",
+  ]);
   assertEquals(seen, "a=1");
   await assertRejects(() => alice.peer("nobody").open("chat"), RemoteError);
   const failed =
@@ -213,7 +238,11 @@ Deno.test("telemetry of IPC makes the answer's span a child of the query's, in b
   await using client = await connectIpc({ ...channel.options, onQuery: () => "pong" });
   const caller = await inSpan(async () => void await client.query("ping"));
   const [query, answer] = [await telemetry.span("query test"), await telemetry.span("answer test")];
-  assertEquals([query.traceId, query.parentId, query.kind], [caller.traceId, caller.spanId, SpanKind.CLIENT]);
+  assertEquals([query.traceId, query.parentId, query.kind], [
+    caller.traceId,
+    caller.spanId,
+    SpanKind.CLIENT,
+  ]);
   assertEquals([answer.traceId, answer.parentId, answer.kind], [
     caller.traceId,
     query.spanId,
@@ -224,14 +253,23 @@ Deno.test("telemetry of IPC makes the answer's span a child of the query's, in b
   telemetry.spans.length = 0;
 
   assertEquals(text(await server.query("x")), "pong");
-  assertEquals((await telemetry.span("answer test")).parentId, (await telemetry.span("query test")).spanId);
+  assertEquals(
+    (await telemetry.span("answer test")).parentId,
+    (await telemetry.span("query test")).spanId,
+  );
   telemetry.spans.length = 0;
 
   await assertRejects(() => client.query("fail"), RemoteError);
   assertEquals((await telemetry.span("query test")).attributes["error.type"], "ERR_MINE");
   const labels = { "parley.ipc.channel": "test" };
-  assertEquals(telemetry.read("parley.query.count", { ...labels, "network.io.direction": "transmit" }), 3);
-  assertEquals(telemetry.read("parley.query.count", { ...labels, "network.io.direction": "receive" }), 3);
+  assertEquals(
+    telemetry.read("parley.query.count", { ...labels, "network.io.direction": "transmit" }),
+    3,
+  );
+  assertEquals(
+    telemetry.read("parley.query.count", { ...labels, "network.io.direction": "receive" }),
+    3,
+  );
   assertEquals(telemetry.read("parley.connection.active", labels), 1);
 });
 
@@ -250,7 +288,12 @@ class Line {
     this.link = new IpcLink(new PlainLink(near, info, new Uint8Array(0)), {
       limits: {
         ...{ channel: "line", maxMessageBytes: 1000, highWaterBytes: 5000, maxQueuedBytes: 20_000 },
-        ...{ readAheadBytes: 5000, maxQueriesInFlight: 10, maxQueriesRunning: 3, closeTimeoutMs: 1000 },
+        ...{
+          readAheadBytes: 5000,
+          maxQueriesInFlight: 10,
+          maxQueriesRunning: 3,
+          closeTimeoutMs: 1000,
+        },
         ...{ keepaliveMs: 0, keepaliveTimeoutMs: 1000, writeTimeoutMs: 1000, messageTimeoutMs: 0 },
       },
       onQuery: (data) => data,
@@ -320,7 +363,11 @@ Deno.test("telemetry of IPC believes a context only for the query behind it, and
     ["none again", [], undefined],
     ["malformed", [[FrameKind.context, 1, "00-zz"]], undefined],
     ["no text", [[FrameKind.context, 1, "\0\n\n\xff"]], undefined],
-    ["the last counts", [[FrameKind.context, 1, "x"], [FrameKind.context, 1, `${GOOD}\na=1`]], SPAN],
+    [
+      "the last counts",
+      [[FrameKind.context, 1, "x"], [FrameKind.context, 1, `${GOOD}\na=1`]],
+      SPAN,
+    ],
   ];
   for (const [what, before, parentId] of cases) {
     telemetry.spans.length = 0;
@@ -340,7 +387,11 @@ Deno.test("without a provider nothing is said to peers, measured or kept, and co
   ]);
   await line.heard(FrameKind.answer);
   void line.link.query(new Uint8Array(3), 1000).catch(() => {});
-  assertEquals(await line.heard(FrameKind.query), [FrameKind.pong, FrameKind.answer, FrameKind.query]);
+  assertEquals(await line.heard(FrameKind.query), [
+    FrameKind.pong,
+    FrameKind.answer,
+    FrameKind.query,
+  ]);
 
   await using server = mount({ insecureAnyone: true });
   const metas: unknown[] = [];
@@ -361,9 +412,13 @@ Deno.test("observeCounters() keeps a bounded number of different attributes apar
   using telemetry = new TestTelemetry({ traces: false });
   await look();
   const stops = Array.from({ length: 1500 }, (_, index) => {
-    return observeCounters({ "server.address": `overflow-${index}` }, () => ({ connectFailures: 2 }));
+    return observeCounters(
+      { "server.address": `overflow-${index}` },
+      () => ({ connectFailures: 2 }),
+    );
   });
-  const failed = () => telemetry.read("parley.connection.failed", { "error.type": "connect_failed" });
+  const failed = () =>
+    telemetry.read("parley.connection.failed", { "error.type": "connect_failed" });
   assertEquals(failed(), 3000);
   assert(telemetry.read("parley.connection.failed", { "otel.metric.overflow": "true" }) >= 1000);
   for (const stop of stops) stop();
@@ -383,9 +438,15 @@ Deno.test("telemetry labels durations with few values of error.type, whatever co
     },
   });
   await using client = await connectIpc(channel.options);
-  for (let count = 0; count < 60; count++) await assertRejects(() => client.query("?"), RemoteError);
+  for (let count = 0; count < 60; count++) {
+    await assertRejects(() => client.query("?"), RemoteError);
+  }
   const types = (name: string) =>
-    new Set(telemetry.durations.filter((one) => one.name === name).map(({ labels }) => labels["error.type"]));
+    new Set(
+      telemetry.durations.filter((one) => one.name === name).map(({ labels }) =>
+        labels["error.type"]
+      ),
+    );
   assertEquals([...types("rpc.client.call.duration")], ["_OTHER"]);
   assertEquals([...types("rpc.server.call.duration")], ["_OTHER"]);
   assertEquals(server.stats().overall.handlerErrors, 0, "they are answers");

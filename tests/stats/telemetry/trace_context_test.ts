@@ -16,13 +16,27 @@ const GOOD = `00-${TRACE}-${SPAN}-01`;
 Deno.test("formatTraceContext() writes version 00, and nothing for a span that nobody records", () => {
   const parts = { traceId: TRACE, spanId: SPAN };
   assertEquals(formatTraceContext({ ...parts, traceFlags: 1 }), { traceparent: GOOD });
-  assertEquals(formatTraceContext({ ...parts, traceFlags: 0xfe })?.traceparent, `00-${TRACE}-${SPAN}-00`);
-  assertEquals(formatTraceContext({ ...parts, traceFlags: 1, tracestate: "a=1" })?.tracestate, "a=1");
+  assertEquals(
+    formatTraceContext({ ...parts, traceFlags: 0xfe })?.traceparent,
+    `00-${TRACE}-${SPAN}-00`,
+  );
+  assertEquals(
+    formatTraceContext({ ...parts, traceFlags: 1, tracestate: "a=1" })?.tracestate,
+    "a=1",
+  );
   for (const tracestate of ["", "a=\n", "x".repeat(513)]) {
-    assertEquals(formatTraceContext({ ...parts, traceFlags: 1, tracestate }), { traceparent: GOOD });
+    assertEquals(formatTraceContext({ ...parts, traceFlags: 1, tracestate }), {
+      traceparent: GOOD,
+    });
   }
-  assertEquals(formatTraceContext({ traceId: "0".repeat(32), spanId: SPAN, traceFlags: 1 }), undefined);
-  assertEquals(formatTraceContext({ traceId: TRACE, spanId: "0".repeat(16), traceFlags: 1 }), undefined);
+  assertEquals(
+    formatTraceContext({ traceId: "0".repeat(32), spanId: SPAN, traceFlags: 1 }),
+    undefined,
+  );
+  assertEquals(
+    formatTraceContext({ traceId: TRACE, spanId: "0".repeat(16), traceFlags: 1 }),
+    undefined,
+  );
 });
 
 Deno.test("readTraceContext() takes what the standard lets it take", () => {
@@ -43,12 +57,30 @@ Deno.test("readTraceContext() takes what the standard lets it take", () => {
 
 Deno.test("readTraceContext() ignores what is malformed, and is no error", () => {
   const bad: unknown[] = [
-    ...[undefined, null, 5, {}, [GOOD], "", "00", GOOD.toUpperCase(), ` ${GOOD}`, `${GOOD} `, `${GOOD}\n`],
+    ...[
+      undefined,
+      null,
+      5,
+      {},
+      [GOOD],
+      "",
+      "00",
+      GOOD.toUpperCase(),
+      ` ${GOOD}`,
+      `${GOOD} `,
+      `${GOOD}\n`,
+    ],
     ...[`ff-${TRACE}-${SPAN}-01`, `00-${TRACE}-${SPAN}-01-more`, `cc-${TRACE}-${SPAN}-01.more`],
-    ...[`00-${"0".repeat(32)}-${SPAN}-01`, `00-${TRACE}-${"0".repeat(16)}-01`, `00-${TRACE}-${SPAN}-0`],
+    ...[
+      `00-${"0".repeat(32)}-${SPAN}-01`,
+      `00-${TRACE}-${"0".repeat(16)}-01`,
+      `00-${TRACE}-${SPAN}-0`,
+    ],
     ...[`00-${TRACE}x-${SPAN}-01`, `cc-${TRACE}-${SPAN}-01-${"x".repeat(300)}`],
   ];
-  for (const traceparent of bad) assertEquals(readTraceContext({ traceparent }), undefined, `${traceparent}`);
+  for (const traceparent of bad) {
+    assertEquals(readTraceContext({ traceparent }), undefined, `${traceparent}`);
+  }
   for (const tracestate of [5, "", "a=\u{1f600}", "a=1\r\nb: c", "x".repeat(513), ["a=1"]]) {
     assertEquals(readTraceContext({ traceparent: GOOD, tracestate })?.tracestate, undefined);
   }
@@ -59,7 +91,10 @@ Deno.test("decodeTraceContext() reads what encodeTraceContext() wrote", () => {
     const bytes = encodeTraceContext({ traceparent: GOOD, tracestate });
     assert(bytes.length <= MAX_TRACE_CONTEXT_BYTES);
     const parts = { traceId: TRACE, spanId: SPAN, traceFlags: 1 };
-    assertEquals(decodeTraceContext(bytes), tracestate === undefined ? parts : { ...parts, tracestate });
+    assertEquals(
+      decodeTraceContext(bytes),
+      tracestate === undefined ? parts : { ...parts, tracestate },
+    );
   }
 });
 

@@ -105,7 +105,9 @@ export class StreamPlan {
 
   /** True when neither side ever rests, so that nothing but the session can hold it up. */
   get isBrisk(): boolean {
-    const all = [this.lanes.opener, this.lanes.acceptor].flatMap(({ in: input, out }) => [...input, ...out]);
+    const all = [this.lanes.opener, this.lanes.acceptor].flatMap((
+      { in: input, out },
+    ) => [...input, ...out]);
     return all.every((step) => step.do !== "pause" || step.ms <= 1000);
   }
 }
@@ -216,7 +218,9 @@ export class Actor {
         this.closedAtMs = this.#clock.now();
         this.#mine.finished = true;
         this.#stopReading(`the ${this.#side} closed the stream`);
-        return await stream.close().finally(() => this.closeTookMs = this.#clock.now() - this.closedAtMs!);
+        return await stream.close().finally(() =>
+          this.closeTookMs = this.#clock.now() - this.closedAtMs!
+        );
       case "cancel":
         this.cancelledAtMs = this.#clock.now();
         this.#stopReading(`the ${this.#side} stopped reading`);

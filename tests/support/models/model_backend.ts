@@ -113,7 +113,9 @@ export class ModelBackend {
       if (first === null) return;
       const who = helloOf(first);
       if (who === null) {
-        this.#stage.fail(`a message came before the hello: question ${decodeQuestion(first).number}`);
+        this.#stage.fail(
+          `a message came before the hello: question ${decodeQuestion(first).number}`,
+        );
       }
       await conn.send("welcome");
     }

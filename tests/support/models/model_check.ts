@@ -58,7 +58,8 @@ function checkNotOpened(plan: StreamPlan, { cut, goneAway }: Verdict): void {
     return assert(goneAway || cut, `an opening was told ${code} though no side went away`);
   }
   if (
-    plan.openTimeoutMs !== undefined && (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")
+    plan.openTimeoutMs !== undefined &&
+    (code === "ERR_CONNECT_TIMEOUT" || code === "ERR_TOO_MANY_STREAMS")
   ) return;
   if (code === "ERR_TOO_MANY_STREAMS" && plan.mayRefuse !== undefined) return;
   assert(cut !== undefined, `an opening failed with ${code} though nothing forbade it`);
@@ -76,8 +77,9 @@ function checkRefused(plan: StreamPlan, { cut, goneAway }: Verdict): void {
   for (const error of told) {
     if (!(error instanceof Error)) continue;
     const code = codeOf(error);
-    if (code === "ERR_GOING_AWAY") assert(goneAway, "a stream was told of a going away that was none");
-    else if (code === "ERR_TOO_MANY_STREAMS" || (code === "ERR_RESET" && !plan.knowsPeer)) {
+    if (code === "ERR_GOING_AWAY") {
+      assert(goneAway, "a stream was told of a going away that was none");
+    } else if (code === "ERR_TOO_MANY_STREAMS" || (code === "ERR_RESET" && !plan.knowsPeer)) {
       assert(plan.mayRefuse !== undefined, "a stream was refused within the limit");
     } else assert(false, `a stream was refused by ${code}`);
   }
@@ -123,14 +125,20 @@ function checkFlow(plan: StreamPlan, writer: Side, { sessionErrors, sockets }: V
     assert(flow.ended, "nothing broke it, but its reader never came to the end");
     const closed = actors[writer].closed;
     if (other.excuse === undefined) {
-      assert(closed === undefined, `nothing broke it, but "closed" of its writer told ${codeOf(closed)}`);
+      assert(
+        closed === undefined,
+        `nothing broke it, but "closed" of its writer told ${codeOf(closed)}`,
+      );
     }
   }
   if (!flow.hasLoss) return;
   assert(flow.readError !== undefined, "bytes were lost, and its reader was not told");
   const told = flow.writeError ?? actors[writer].closed ?? sessionErrors[writer];
   if (sockets && actors[writer].closed === undefined) return;
-  assert(told !== undefined || actors[writer].hasReset, "bytes were lost, and its writer was not told");
+  assert(
+    told !== undefined || actors[writer].hasReset,
+    "bytes were lost, and its writer was not told",
+  );
 }
 
 /** What became of a stream, for the reader of a failure. */
@@ -141,7 +149,9 @@ export function story(plan: StreamPlan): string {
     const closed = actor.closed instanceof Error ? codeOf(actor.closed) : String(actor.closed);
     return `  ${name}: out at ${actor.at.out}, in at ${actor.at.in}, closed ${closed}, done at ${actor.doneAtMs} ms`;
   };
-  const flow = ({ written, read, finished, ended, excuse, readError, writeError, abandoned }: Flow) =>
+  const flow = (
+    { written, read, finished, ended, excuse, readError, writeError, abandoned }: Flow,
+  ) =>
     `wrote ${written}, read ${read}, ${finished ? "finished" : "unfinished"}, ${
       ended ? "ended" : "not ended"
     }` +
@@ -150,7 +160,9 @@ export function story(plan: StreamPlan): string {
       writeError ? `, writer told ${codeOf(writeError)}` : ""
     }`;
   return [
-    `Plan ${plan.number}, opened at ${plan.atMs} ms${plan.openError ? `: ${codeOf(plan.openError)}` : ""}`,
+    `Plan ${plan.number}, opened at ${plan.atMs} ms${
+      plan.openError ? `: ${codeOf(plan.openError)}` : ""
+    }`,
     side("opener"),
     `    ${JSON.stringify(plan.lanes.opener)}`,
     side("acceptor"),

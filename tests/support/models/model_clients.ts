@@ -63,7 +63,11 @@ export function newClientTally(): ClientTally {
 }
 
 /** Lives one life, and checks it. */
-export async function simulateClients(random: Random, scene: ClientScene, tally: ClientTally): Promise<void> {
+export async function simulateClients(
+  random: Random,
+  scene: ClientScene,
+  tally: ClientTally,
+): Promise<void> {
   const programs: Program[] = [];
   await onStage(random, scene.link ?? {}, async (stage) => {
     const backend = new ModelBackend(stage, { port: PORT, ...scene });
@@ -204,7 +208,9 @@ class Program {
     } catch (error) {
       if (!(error instanceof ParleyError)) throw error;
       this.#refused.push(codeOf(error));
-      if (!this.#isClosing) this.#stage.fail(`${this.#plan.name}: a message was refused by ${lineOf(error)}`);
+      if (!this.#isClosing) {
+        this.#stage.fail(`${this.#plan.name}: a message was refused by ${lineOf(error)}`);
+      }
     }
   }
 
@@ -232,7 +238,9 @@ class Program {
       if (this.#plan.closeAtMs === undefined || !(error instanceof ParleyError)) throw error;
     }
     const tookMs = clock.now() - startMs;
-    if (tookMs > CLOSE_MS + CLOSE_SLACK_MS) this.#stage.fail(`${this.#plan.name}: close() took ${tookMs} ms`);
+    if (tookMs > CLOSE_MS + CLOSE_SLACK_MS) {
+      this.#stage.fail(`${this.#plan.name}: close() took ${tookMs} ms`);
+    }
     if (client.status !== "closed") {
       this.#stage.fail(`${this.#plan.name}: closed, its status is ${client.status}`);
     }
@@ -274,7 +282,9 @@ class Program {
       // Links are served side by side: what is left on one that has ended is no later for that.
       for (const [index, { number, link }] of taken.entries()) {
         const before = taken[index - 1];
-        if (before?.link === link) assert(number > before.number, `${number} came behind ${before.number}`);
+        if (before?.link === link) {
+          assert(number > before.number, `${number} came behind ${before.number}`);
+        }
       }
     }
     // Who is turned away after it has spoken gets a reset.
@@ -293,7 +303,10 @@ class Program {
     }
     assertEquals(this.#accepted.length >= messages.length, true, "not all was taken");
     const sinceUpMs = this.#doneAtMs - Math.max(backend.upAtMs, this.#plan.atMs ?? 0);
-    const workMs = messages.reduce((sum, { workMs, parts, everyMs }) => sum + workMs + parts * everyMs, 0);
+    const workMs = messages.reduce(
+      (sum, { workMs, parts, everyMs }) => sum + workMs + parts * everyMs,
+      0,
+    );
     const waitMs = messages.length * (this.#plan.gapMs ?? 0);
     assert(
       sinceUpMs <= 2 * BACK_MS + workMs + waitMs,
@@ -306,8 +319,12 @@ class Program {
     const { sendBytes = 65_536, receiveBytes = 65_536 } = this.#scene.link ?? {};
     const sizes = this.#plan.messages.map(({ bytes }) => bytes);
     const lost = missing.reduce((sum, number) => sum + sizes[number]!, 0);
-    const most = (this.#scene.outages?.length ?? 0) * (3 * (sendBytes + receiveBytes) + Math.max(...sizes));
-    assert(lost <= most, `${lost} bytes are lost to a server that left in order, and ${most} were under way`);
+    const most = (this.#scene.outages?.length ?? 0) *
+      (3 * (sendBytes + receiveBytes) + Math.max(...sizes));
+    assert(
+      lost <= most,
+      `${lost} bytes are lost to a server that left in order, and ${most} were under way`,
+    );
   }
 
   #checkEvents(isOrderly: boolean): void {
@@ -315,7 +332,10 @@ class Program {
     assertEquals(statuses.indexOf("closed"), statuses.length - 1, "a client gave up");
     for (const { serverLeft, error } of this.#events) {
       if (!isOrderly) continue;
-      assert(serverLeft !== "vanished", `a server that left in order was called vanished: ${lineOf(error)}`);
+      assert(
+        serverLeft !== "vanished",
+        `a server that left in order was called vanished: ${lineOf(error)}`,
+      );
     }
   }
 
@@ -331,6 +351,8 @@ class Program {
       JSON.stringify(messages[0])
     }\n` +
       `  at "${this.at}", ${this.#accepted.length} accepted, ${this.#answers} answers, ${this.#hellos} hellos, done at ${this.#doneAtMs} ms` +
-      `\n  taken: ${taken}\n  outages: ${JSON.stringify(this.#scene.outages)}\n  ${events.join("\n  ")}`;
+      `\n  taken: ${taken}\n  outages: ${JSON.stringify(this.#scene.outages)}\n  ${
+        events.join("\n  ")
+      }`;
   }
 }

@@ -16,7 +16,9 @@ const TABLE = makeTable();
 function makeTable(): Uint8Array {
   const table = new Uint8Array(PERIOD + MAX_WRITE_BYTES);
   for (let index = 0; index < table.length; index++) {
-    table[index] = index < PERIOD ? Math.imul(index + 1, 0x9e3779b1) >>> 13 : table[index - PERIOD]!;
+    table[index] = index < PERIOD
+      ? Math.imul(index + 1, 0x9e3779b1) >>> 13
+      : table[index - PERIOD]!;
   }
   return table;
 }

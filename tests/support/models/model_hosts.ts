@@ -1,5 +1,10 @@
 // ModelHosts: puts simulated kernels behind Deno.connect and Deno.listen, with an address for each client.
-import { type KernelLink, kernelLink, type KernelOptions, type KernelSocket } from "./model_kernel.ts";
+import {
+  type KernelLink,
+  kernelLink,
+  type KernelOptions,
+  type KernelSocket,
+} from "./model_kernel.ts";
 
 /** Connections that wait to be accepted; one more is dropped, and tries again a second later. */
 const BACKLOG = 511;
@@ -71,10 +76,14 @@ export class ModelHosts implements Disposable {
 
   /** Forgets connections that are over. */
   sweep(): void {
-    for (const link of this.links) if (link.near.isClosed && link.far.isClosed) this.links.delete(link);
+    for (const link of this.links) {
+      if (link.near.isClosed && link.far.isClosed) this.links.delete(link);
+    }
   }
 
-  async #connect({ hostname = "127.0.0.1", port, signal }: Deno.ConnectOptions & { signal?: AbortSignal }) {
+  async #connect(
+    { hostname = "127.0.0.1", port, signal }: Deno.ConnectOptions & { signal?: AbortSignal },
+  ) {
     const { clock, latencyMs = 1 } = this.#options;
     const { promise: aborted, resolve: onAbort } = Promise.withResolvers<void>();
     signal?.addEventListener("abort", () => onAbort(), { once: true });
@@ -93,7 +102,11 @@ export class ModelHosts implements Disposable {
           hostname: this.balancer ?? hostname,
           port: this.#nextPort++,
         };
-        const link = kernelLink(this.#options, near, { transport: "tcp", hostname: "127.0.0.1", port });
+        const link = kernelLink(this.#options, near, {
+          transport: "tcp",
+          hostname: "127.0.0.1",
+          port,
+        });
         if (!door.come(link.far)) continue;
         this.links.add(link);
         if (this.balancer !== undefined && hostname !== this.balancer) {
@@ -153,7 +166,9 @@ export class ModelHosts implements Disposable {
       for (const socket of [near, far]) {
         const { localAddr, remoteAddr, unacknowledgedBytes } = socket;
         const waiting = `${hex(unacknowledgedBytes, 8)}:00000000`;
-        rows.push(`   0: ${place(localAddr)} ${place(remoteAddr)} 01 ${waiting} 00:00000000 00000000`);
+        rows.push(
+          `   0: ${place(localAddr)} ${place(remoteAddr)} 01 ${waiting} 00:00000000 00000000`,
+        );
       }
     }
     return rows.join("\n");

@@ -79,7 +79,9 @@ export async function simulateIpc(random: Random, scene: IpcScene, tally: IpcTal
     async (stage) => {
       const world = new IpcWorld(stage, scene, tally);
       for (const plan of scene.programs) {
-        for (const life of plan.lives) programs.push(new IpcProgram(world, plan, life, programs.length));
+        for (const life of plan.lives) {
+          programs.push(new IpcProgram(world, plan, life, programs.length));
+        }
       }
       await world.live(programs);
     },
@@ -158,7 +160,8 @@ class IpcProgram {
   get lastEventMs(): number {
     const { atMs, endAtMs = 0 } = this.#life;
     const pauses = this.#plan.pauses.map((pause) => atMs + pause.atMs + pause.ms);
-    const gaps = (list: readonly { gapMs: number }[]) => list.reduce((sum, { gapMs }) => sum + gapMs, 0);
+    const gaps = (list: readonly { gapMs: number }[]) =>
+      list.reduce((sum, { gapMs }) => sum + gapMs, 0);
     const { messages, queries } = this.#plan;
     return Math.max(atMs + Math.max(gaps(messages), gaps(queries)), endAtMs, ...pauses);
   }
@@ -179,7 +182,9 @@ class IpcProgram {
       const watching = this.#watch(party);
       const reading = this.#read(party);
       const working = Promise.all([this.#write(party), this.#ask(party)]);
-      for (const promise of [watching, reading, working]) promise.catch((error) => this.#fail(error.message));
+      for (const promise of [watching, reading, working]) {
+        promise.catch((error) => this.#fail(error.message));
+      }
       this.#at = "work";
       await ended;
       if (end === "close" || endAtMs === undefined) {
@@ -259,8 +264,9 @@ class IpcProgram {
       const { status, error } = event as IpcStatusEvent;
       this.#events.push(error === undefined ? status : `${status} (${codeOf(error)})`);
       if (error !== undefined) {
-        if (!this.#world.isViolent) this.#fail(`${status} came with ${codeOf(error)} though nothing broke`);
-        else if (!["ERR_RESET", "ERR_GOING_AWAY", "killed"].includes(codeOf(error))) {
+        if (!this.#world.isViolent) {
+          this.#fail(`${status} came with ${codeOf(error)} though nothing broke`);
+        } else if (!["ERR_RESET", "ERR_GOING_AWAY", "killed"].includes(codeOf(error))) {
           this.#fail(`${status} came with ${codeOf(error)}`);
         }
       }
@@ -299,7 +305,10 @@ class IpcProgram {
     const { clock, random } = this.#world.stage;
     for (const { bytes, gapMs } of this.#plan.messages) {
       if (this.#isEnding) return;
-      const target = party.target(random, (from) => this.#world.ledger.open(`${this.#name}${from}`));
+      const target = party.target(
+        random,
+        (from) => this.#world.ledger.open(`${this.#name}${from}`),
+      );
       if (target !== undefined) {
         await target.flow.write(bytes, target.write);
         if (random.chance(0.2)) await target.flow.confirm(target.flush);
@@ -335,7 +344,13 @@ class IpcProgram {
     } catch (error) {
       const code = codeOf(error);
       // Without another process it waits in vain; that is no fault.
-      const isLegal = ["ERR_RESET", "ERR_GOING_AWAY", "ERR_CLOSED", "ERR_CONNECT_TIMEOUT", "killed"];
+      const isLegal = [
+        "ERR_RESET",
+        "ERR_GOING_AWAY",
+        "ERR_CLOSED",
+        "ERR_CONNECT_TIMEOUT",
+        "killed",
+      ];
       if (!isLegal.includes(code)) this.#fail(`query() failed with ${code}`);
     }
   }

@@ -41,7 +41,10 @@ export class IpcFlow {
   }
 
   /** Writes the next message, and notes what the writer learns of it. */
-  async write(length: number, write: (type: number, data: Uint8Array) => Promise<void>): Promise<boolean> {
+  async write(
+    length: number,
+    write: (type: number, data: Uint8Array) => Promise<void>,
+  ): Promise<boolean> {
     const place = this.sent.length;
     assert(place < MAX_IN_FLOW, "The flow is too long for the model");
     const sent: Sent = { length, fate: "under way", readBy: undefined };
@@ -81,7 +84,10 @@ export class IpcFlow {
   /** A reader got a message. */
   take(place: number, data: Uint8Array, reader: string, connection: unknown): void {
     const sent = this.sent[place];
-    assert(sent !== undefined, `${reader} read message ${place} of ${this.from}, which was never written`);
+    assert(
+      sent !== undefined,
+      `${reader} read message ${place} of ${this.from}, which was never written`,
+    );
     const last = this.#lastRead.get(connection) ?? -1;
     assert(place > last, `${reader} read message ${place} of ${this.from} after ${last}`);
     assert(sent.readBy === undefined, `${reader} read message ${place} of ${this.from} once more`);
@@ -100,11 +106,20 @@ export class IpcFlow {
 }
 
 /** What a loss may be called. */
-const LOSS_CODES = new Set(["ERR_RESET", "ERR_GOING_AWAY", "ERR_CLOSED", "ERR_WRITE_TIMEOUT", "killed"]);
+const LOSS_CODES = new Set([
+  "ERR_RESET",
+  "ERR_GOING_AWAY",
+  "ERR_CLOSED",
+  "ERR_WRITE_TIMEOUT",
+  "killed",
+]);
 
 /** Fails for an end that no legal program can have brought about. */
 export function checkLossCode(what: string, error: unknown): void {
-  assert(LOSS_CODES.has(codeOf(error)), `${what} failed with ${codeOf(error)}: ${(error as Error)?.stack}`);
+  assert(
+    LOSS_CODES.has(codeOf(error)),
+    `${what} failed with ${codeOf(error)}: ${(error as Error)?.stack}`,
+  );
 }
 
 /** All flows of a life of the world. */
@@ -147,7 +162,8 @@ export class IpcLedger {
         if (readBy !== undefined || fate === "told lost") continue;
         if (flow.killed && fate !== "confirmed") continue;
         // What had arrived dies unread with a process that is killed soon afterwards.
-        const wasUnread = (atMs: number) => atMs >= confirmedAtMs && atMs - confirmedAtMs < UNREAD_MS;
+        const wasUnread = (atMs: number) =>
+          atMs >= confirmedAtMs && atMs - confirmedAtMs < UNREAD_MS;
         if (fate === "confirmed" && this.#killedAtMs.some(wasUnread)) continue;
         throw new Error(`Message ${place} of ${flow.from} was ${fate}, and no program read it`);
       }

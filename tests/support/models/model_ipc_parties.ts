@@ -38,9 +38,14 @@ export function soleParty(end: IpcClient | IpcPeer): IpcParty {
   return {
     closed: end.closed,
     target: (_random, open) =>
-      target ??= { flow: open(""), write: (type, data) => end.send(type, data), flush: () => end.flush() },
+      target ??= {
+        flow: open(""),
+        write: (type, data) => end.send(type, data),
+        flush: () => end.flush(),
+      },
     flows: () => target === undefined ? [] : [target],
-    query: (_random, data, timeoutMs) => end.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
+    query: (_random, data, timeoutMs) =>
+      end.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
     read: () => end.receive(),
     statuses: () => end.statuses(),
     close: (options) => end.close(options),
@@ -64,7 +69,11 @@ export function serverParty(server: IpcServer): IpcParty {
       let target = targets.get(client);
       if (target === undefined) {
         const flow = open(`>${client.id.slice(0, 4)}`);
-        target = { flow, write: (type, data) => client.send(type, data), flush: () => client.flush() };
+        target = {
+          flow,
+          write: (type, data) => client.send(type, data),
+          flush: () => client.flush(),
+        };
         targets.set(client, target);
       }
       return target;

@@ -36,7 +36,11 @@ export interface KernelLink {
 }
 
 /** Makes a connection; `near` dialled. */
-export function kernelLink(options: KernelOptions, near: Deno.NetAddr, far: Deno.NetAddr): KernelLink {
+export function kernelLink(
+  options: KernelOptions,
+  near: Deno.NetAddr,
+  far: Deno.NetAddr,
+): KernelLink {
   const there = new Direction(options);
   const back = new Direction(options);
   return {
@@ -110,7 +114,9 @@ class Direction {
     const { receiveBytes } = this.#options;
     const room = receiveBytes - this.#unread - this.#flying;
     // Small windows are not announced, or there would be small segments for ever.
-    if (room - this.#window >= Math.min(WINDOW_STEP_BYTES, receiveBytes / 2) || this.#unread === 0) {
+    if (
+      room - this.#window >= Math.min(WINDOW_STEP_BYTES, receiveBytes / 2) || this.#unread === 0
+    ) {
       this.#window = room;
       this.#transmit();
     }
@@ -191,7 +197,10 @@ class Direction {
     const nowMs = clock.now();
     this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + bytes / bytesPerMs;
     // Rounding must not let a segment overtake the one before it, whatever fraction of a millisecond it is.
-    this.#arrivesAtMs = Math.max(this.#arrivesAtMs, nowMs + Math.ceil(this.#freeAtMs - nowMs) + latencyMs);
+    this.#arrivesAtMs = Math.max(
+      this.#arrivesAtMs,
+      nowMs + Math.ceil(this.#freeAtMs - nowMs) + latencyMs,
+    );
     const cancel = clock.after(this.#arrivesAtMs - nowMs, () => {
       this.#timers.delete(cancel);
       if (!this.#isStalled) arrive();
@@ -226,7 +235,12 @@ export class KernelSocket implements Deno.TcpConn {
   readonly #out: Direction;
   #isClosed = false;
 
-  constructor(incoming: Direction, outgoing: Direction, localAddr: Deno.NetAddr, remoteAddr: Deno.NetAddr) {
+  constructor(
+    incoming: Direction,
+    outgoing: Direction,
+    localAddr: Deno.NetAddr,
+    remoteAddr: Deno.NetAddr,
+  ) {
     this.#in = incoming;
     this.#out = outgoing;
     this.localAddr = localAddr;

@@ -77,7 +77,11 @@ export class Lessee {
         else await this.use(question, retries);
       } catch (error) {
         if (!(error instanceof ParleyError)) throw error;
-        this.failures.push({ atMs: this.#stage.clock.now(), code: codeOf(error), line: lineOf(error) });
+        this.failures.push({
+          atMs: this.#stage.clock.now(),
+          code: codeOf(error),
+          line: lineOf(error),
+        });
       }
     }
     this.isDone = true;
@@ -86,7 +90,10 @@ export class Lessee {
   /** Asks through `pool.use`. */
   async use(question: Question, retries: number): Promise<void> {
     const { signal } = this.#stage.user;
-    const isAnswered = await this.#pool.use((conn) => this.#ask(conn, question), { retries, signal });
+    const isAnswered = await this.#pool.use((conn) => this.#ask(conn, question), {
+      retries,
+      signal,
+    });
     if (isAnswered) this.answers++;
     else this.nulls++;
   }
@@ -120,7 +127,9 @@ export class Lessee {
 
   #check(message: Uint8Array, question: Question, part: number): void {
     const answer = decodeAnswer(message);
-    if (answer.who === question.who && answer.number === question.number && answer.part === part) return;
+    if (answer.who === question.who && answer.number === question.number && answer.part === part) {
+      return;
+    }
     const { fail } = this.#stage;
     fail(
       `${question.who} got part ${answer.part} of answer ${answer.number} to ${answer.who}, and not ${part} of ${question.number}`,
@@ -195,14 +204,17 @@ export class Lessee {
 
   /** A read that was left pending: it may see an end, but never of a message that belongs to another. */
   #leave(reading: Promise<Uint8Array | null>): void {
-    this.#left.push(reading.then((message) => {
-      if (message === null) return;
-      this.#stage.fail(
-        `${this.plan.name} got a message on a lease that it had given back: ${
-          JSON.stringify(decodeAnswer(message))
-        }`,
-      );
-    }, (error) => assert(error instanceof ParleyError, `a read was left, and told ${lineOf(error)}`)));
+    this.#left.push(reading.then(
+      (message) => {
+        if (message === null) return;
+        this.#stage.fail(
+          `${this.plan.name} got a message on a lease that it had given back: ${
+            JSON.stringify(decodeAnswer(message))
+          }`,
+        );
+      },
+      (error) => assert(error instanceof ParleyError, `a read was left, and told ${lineOf(error)}`),
+    ));
   }
 
   async #useAfterwards(conn: Connection): Promise<void> {

@@ -72,7 +72,9 @@ class Pipe {
   }
 
   read(): Promise<Uint8Array | null> {
-    if (this.#reader !== undefined) return Promise.reject(new TypeError("Another read is under way"));
+    if (this.#reader !== undefined) {
+      return Promise.reject(new TypeError("Another read is under way"));
+    }
     const chunk = this.#arrived[0];
     if (chunk === null) return Promise.resolve(null);
     if (chunk !== undefined) {
@@ -88,14 +90,20 @@ class Pipe {
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#write !== undefined) throw new TypeError("Another write is under way");
     if (this.#error !== undefined) throw this.#error;
-    const write = this.#write = { bytes: bytes.slice(), offset: 0, done: Promise.withResolvers<void>() };
+    const write = this.#write = {
+      bytes: bytes.slice(),
+      offset: 0,
+      done: Promise.withResolvers<void>(),
+    };
     this.#pump();
     await write.done.promise;
   }
 
   /** FIN, behind what the buffer has taken. */
   end(): void {
-    this.#stopWrite(new ClosedError("ERR_CLOSED", "Cannot write: the link was closed on this side"));
+    this.#stopWrite(
+      new ClosedError("ERR_CLOSED", "Cannot write: the link was closed on this side"),
+    );
     this.#send(0, () => this.#deliver(null));
   }
 

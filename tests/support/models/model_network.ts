@@ -1,6 +1,11 @@
 // ModelNetwork: puts simulated links behind Deno.connect and Deno.listen, so that whole programs run under a
 // test's clock.
-import { type ModelLink, modelLink, type ModelLinkOptions, type ModelTransport } from "./model_link.ts";
+import {
+  type ModelLink,
+  modelLink,
+  type ModelLinkOptions,
+  type ModelTransport,
+} from "./model_link.ts";
 
 type Listening = { readonly accept: (conn: Deno.TcpConn) => void };
 
@@ -29,7 +34,9 @@ export class ModelNetwork implements Disposable {
     const { clock, latencyMs = 1 } = this.#options;
     await new Promise<void>((resolve) => clock.after(2 * latencyMs, resolve));
     const listening = this.#listeners.get(port);
-    if (listening === undefined) throw new Deno.errors.ConnectionRefused("No program listens there");
+    if (listening === undefined) {
+      throw new Deno.errors.ConnectionRefused("No program listens there");
+    }
     const link = modelLink(this.#options);
     this.links.push(link);
     const [near, far] = [this.#nextPort++, port];

@@ -128,7 +128,9 @@ export class ModelPeer {
   /** True when it was turned away at the door, and wants to come again. */
   async #talk(conn: Connection): Promise<boolean> {
     const { pipelined = false, comesAgain = false, vanishesAfterMs } = this.plan;
-    if (vanishesAfterMs !== undefined) this.#stage.clock.after(vanishesAfterMs, () => this.#vanish(conn));
+    if (vanishesAfterMs !== undefined) {
+      this.#stage.clock.after(vanishesAfterMs, () => this.#vanish(conn));
+    }
     try {
       if (pipelined) await Promise.all([this.#askAll(conn), this.#readAll(conn)]);
       else await this.#askEach(conn);

@@ -43,7 +43,11 @@ export function newPoolTally(): PoolTally {
 }
 
 /** Lives one life, and checks it. */
-export async function simulatePool(random: Random, scene: PoolScene, tally: PoolTally): Promise<void> {
+export async function simulatePool(
+  random: Random,
+  scene: PoolScene,
+  tally: PoolTally,
+): Promise<void> {
   let world: PoolWorld | undefined;
   await onStage(random, scene.link ?? {}, async (stage) => {
     world = new PoolWorld(stage, scene);
@@ -71,7 +75,9 @@ class PoolWorld {
     const { clock } = this.#stage;
     for (const backend of this.#backends) await backend.start();
     const pool = this.#pool = this.#make();
-    const lessees = this.#lessees = this.#scene.lessees.map((plan) => new Lessee(plan, this.#stage, pool));
+    const lessees = this.#lessees = this.#scene.lessees.map((plan) =>
+      new Lessee(plan, this.#stage, pool)
+    );
     await Promise.all([
       ...lessees.map((lessee) => lessee.run()),
       ...this.#backends.map((backend) => backend.live()),
@@ -103,7 +109,10 @@ class PoolWorld {
         hostname: hangs === undefined ? `198.51.100.${index + 1}` : `backend-${index}.example`,
         port,
         ...hangs !== undefined &&
-          { resolve: (name: string, { signal }: { signal: AbortSignal }) => this.#lookUp(name, signal) },
+          {
+            resolve: (name: string, { signal }: { signal: AbortSignal }) =>
+              this.#lookUp(name, signal),
+          },
       })),
       idleTimeoutMs: IDLE_MS,
       onError: () => {},
@@ -132,7 +141,8 @@ class PoolWorld {
     tally.answers += answers;
     tally.failures += failures.length;
     const told = failures.map(({ atMs, line }) => `\n  at ${atMs} ms: ${line}`).join("");
-    const story = `${plan.name} asked ${plan.questions.length}, ${answers} answers, ${nulls} nulls${told}` +
+    const story =
+      `${plan.name} asked ${plan.questions.length}, ${answers} answers, ${nulls} nulls${told}` +
       `\n${JSON.stringify(this.#scene.backends)}`;
     if (plan.retries === undefined) return;
     assertEquals(nulls, 0, `a call of use gave null for an answer\n${story}`);

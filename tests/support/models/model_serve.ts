@@ -65,7 +65,11 @@ interface Served {
 }
 
 /** Lives one life, and checks it. */
-export async function simulateServe(random: Random, scene: ServeScene, tally: ServeTally): Promise<void> {
+export async function simulateServe(
+  random: Random,
+  scene: ServeScene,
+  tally: ServeTally,
+): Promise<void> {
   let world: ServeWorld | undefined;
   await onStage(random, scene.link ?? {}, async (stage) => {
     world = new ServeWorld(stage, scene);
@@ -79,8 +83,11 @@ export class ServeWorld {
   readonly stage: Stage;
   readonly scene: ServeScene;
   readonly peers: readonly ModelPeer[];
-  readonly errors: { readonly error: unknown; readonly context: ServeErrorContext; readonly atMs: number }[] =
-    [];
+  readonly errors: {
+    readonly error: unknown;
+    readonly context: ServeErrorContext;
+    readonly atMs: number;
+  }[] = [];
   readonly #served = new Map<string, Served>();
   readonly #byConnection = new Map<string, Served>();
   #server: Server | undefined;
@@ -110,14 +117,17 @@ export class ServeWorld {
       drainTimeoutMs: DRAIN_MS,
       ...scene.options,
       signal: stage.user.signal,
-      onError: (error, context) => void this.errors.push({ error, context, atMs: stage.clock.now() }),
+      onError: (error, context) =>
+        void this.errors.push({ error, context, atMs: stage.clock.now() }),
       onDisconnect: (conn, { error }) => this.#onDisconnect(conn, error),
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     }, (conn) => this.#serve(conn));
     await server.ready;
     stage.hosts.balancer = scene.balancer;
     const { port } = this;
-    const ending = scene.shutdownAtMs === undefined ? undefined : this.#shutDown(scene.shutdownAtMs);
+    const ending = scene.shutdownAtMs === undefined
+      ? undefined
+      : this.#shutDown(scene.shutdownAtMs);
     await Promise.all([...this.peers.map((peer) => peer.run(port)), scene.beside?.(this), ending]);
     // Handlers see an end a moment later.
     await stage.clock.sleep(1000);
@@ -172,7 +182,8 @@ export class ServeWorld {
       `\n  its handler took ${served?.taken.length}, end ${served?.end}, closed ${served?.closed}` +
       `\n  ${JSON.stringify(rest)} ${JSON.stringify(questions[0])}` +
       `\n  errors: ${
-        this.errors.slice(0, 3).map(({ error, context }) => `${context.phase} ${codeOf(error)}`).join(", ")
+        this.errors.slice(0, 3).map(({ error, context }) => `${context.phase} ${codeOf(error)}`)
+          .join(", ")
       }`;
   }
 
@@ -242,7 +253,9 @@ export class ServeWorld {
     if (turnedAway > 0) this.#checkTurnedAway();
     if (this.shutdownAtMs < Infinity) return this.#checkDrained(peer, served, tally);
     assertEquals(connectError, undefined, "a legal peer could not connect");
-    if (peer.vanishedAtMs !== undefined) return this.#checkVanished(peer, peer.vanishedAtMs, served);
+    if (peer.vanishedAtMs !== undefined) {
+      return this.#checkVanished(peer, peer.vanishedAtMs, served);
+    }
     this.#checkTimes(peer);
     if (plan.leaving === "abort" || plan.leaving === "reset") {
       tally.left++;
@@ -272,10 +285,13 @@ export class ServeWorld {
     if (!this.scene.isBrisk || plan.pipelined) return;
     const { latencyMs = 1 } = this.scene.link ?? {};
     const { restMs = 0 } = this.scene;
-    for (const { question: { workMs, parts, everyMs, number }, atMs, answeredAtMs = Infinity } of asked) {
+    for (
+      const { question: { workMs, parts, everyMs, number }, atMs, answeredAtMs = Infinity } of asked
+    ) {
       if (parts === 0 || answeredAtMs === Infinity) continue;
       const tookMs = answeredAtMs - atMs;
-      const dueMs = 2 * latencyMs + workMs + (parts - 1) * everyMs + (plan.restMs ?? 0) * parts + restMs +
+      const dueMs = 2 * latencyMs + workMs + (parts - 1) * everyMs + (plan.restMs ?? 0) * parts +
+        restMs +
         SLACK_MS;
       assert(tookMs <= dueMs, `answer ${number} took ${tookMs} ms and not ${dueMs}`);
     }
@@ -316,7 +332,8 @@ export class ServeWorld {
       );
     }
     if (!plan.pipelined && restMs === 0) this.#checkLast(asked);
-    tally.promised += asked.filter(({ answeredAtMs = 0 }) => answeredAtMs > this.shutdownAtMs).length;
+    tally.promised +=
+      asked.filter(({ answeredAtMs = 0 }) => answeredAtMs > this.shutdownAtMs).length;
     if (plan.leaving === "abort" || plan.leaving === "reset") return;
     if (served !== undefined) {
       assertEquals(served.closed, "in order", "a drain ended a connection by an error");

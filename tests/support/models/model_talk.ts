@@ -63,7 +63,11 @@ export function decodeQuestion(message: Uint8Array): Question {
 
 /** One message of an answer. */
 export function encodeAnswer({ who, number, answerBytes }: Question, part: number): Uint8Array {
-  return frame(JSON.stringify({ who, number, part, bytes: answerBytes }), number + part, answerBytes);
+  return frame(
+    JSON.stringify({ who, number, part, bytes: answerBytes }),
+    number + part,
+    answerBytes,
+  );
 }
 
 /** Reads an answer; fails when a byte of it is wrong. */

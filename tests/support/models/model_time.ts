@@ -26,7 +26,12 @@ export class ModelTime implements Disposable {
     const after = (callback: () => void, ms = 0) => this.#after(callback, ms);
     const every = (callback: () => void, ms = 0) => this.#every(callback, ms, this.#nextId++);
     const cancel = (id: number) => this.#cancel(id);
-    const timers = { setTimeout: after, clearTimeout: cancel, setInterval: every, clearInterval: cancel };
+    const timers = {
+      setTimeout: after,
+      clearTimeout: cancel,
+      setInterval: every,
+      clearInterval: cancel,
+    };
     for (const name of NAMES) this.#replace(globalThis, name, timers[name]);
     const startMs = APART_MS * begun++;
     this.#replace(performance, "now", () => startMs + this.clock.now());

@@ -1,7 +1,14 @@
 // The world of one seed over the wire: a hub or a server, callers that join it, and the streams that they
 // open to one target.
 import { assert, assertEquals } from "@std/assert";
-import { hub, join, type JoinedWire, mount, type MountedWire, type WireStream } from "@parley/parley/wire";
+import {
+  hub,
+  join,
+  type JoinedWire,
+  mount,
+  type MountedWire,
+  type WireStream,
+} from "@parley/parley/wire";
 import { MuxMemory } from "../../../mux/mod.ts";
 import { Actor, type StreamPlan } from "./model_actor.ts";
 import { checkPlan, story } from "./model_check.ts";
@@ -56,7 +63,13 @@ export interface WireScene {
 export async function simulateWire(random: Random, scene: WireScene, tally: Tally): Promise<void> {
   using time = new ModelTime(random);
   const { latencyMs = 5, bytesPerMs, bufferBytes } = scene;
-  using _network = new ModelNetwork({ clock: time.clock, random, latencyMs, bytesPerMs, bufferBytes });
+  using _network = new ModelNetwork({
+    clock: time.clock,
+    random,
+    latencyMs,
+    bytesPerMs,
+    bufferBytes,
+  });
   const world = new WireWorld(time, scene);
   await liveOut(time.clock, () => world.live(), () => world.waiting());
   await time.clock.advance(60_000);
@@ -95,7 +108,9 @@ class WireWorld {
     const tasks = callers.map((caller, index) => this.#call(caller, index));
     const first = server.session("caller-0");
     tasks.push(
-      ...back.map((plan) => this.#open("caller-0", plan, (options) => first!.open("model", options))),
+      ...back.map((plan) =>
+        this.#open("caller-0", plan, (options) => first!.open("model", options))
+      ),
     );
     assert(server.addr.transport === "tcp");
     await Promise.all([...tasks, this.#scene.beside?.(server.addr.port)]);
@@ -108,9 +123,14 @@ class WireWorld {
 
   check(tally: Tally): void {
     for (const [identity, errors] of this.#ends) {
-      const isOurs = identity === "target" || this.#callers.some((wire) => wire.identity === identity);
+      const isOurs = identity === "target" ||
+        this.#callers.some((wire) => wire.identity === identity);
       if (this.#gone.has(identity) || !isOurs) continue;
-      assertEquals(errors.map(codeOf), errors.map(() => "undefined"), `the session of ${identity} broke`);
+      assertEquals(
+        errors.map(codeOf),
+        errors.map(() => "undefined"),
+        `the session of ${identity} broke`,
+      );
     }
     for (const [index, { plans }] of this.#scene.callers.entries()) {
       this.#checkPlans(`caller-${index}`, plans, tally);
@@ -121,7 +141,8 @@ class WireWorld {
 
   waiting(): string {
     const stuck = [...this.#plans.values()].filter(({ openError, actors }) =>
-      openError === undefined && (actors.opener?.doneAtMs ?? actors.acceptor?.doneAtMs) === undefined
+      openError === undefined &&
+      (actors.opener?.doneAtMs ?? actors.acceptor?.doneAtMs) === undefined
     );
     return `${stuck.length} streams\n${stuck.slice(0, 3).map(story).join("\n")}`;
   }
@@ -129,7 +150,9 @@ class WireWorld {
   #listen(): MountedWire {
     const { hub: isHub, maxStreamsPerPair, presence = false } = this.#scene;
     const options = { ...this.#shared, insecureAnyone: true };
-    const server = isHub ? hub({ ...options, maxStreamsPerPair, presence: () => presence }) : mount(options);
+    const server = isHub
+      ? hub({ ...options, maxStreamsPerPair, presence: () => presence })
+      : mount(options);
     server.handle("model", (stream) => this.#serve(stream));
     return server;
   }
@@ -152,7 +175,10 @@ class WireWorld {
     };
   }
 
-  async #call({ plans, abortAtMs, closeAtMs, closeTimeoutMs }: Caller, index: number): Promise<void> {
+  async #call(
+    { plans, abortAtMs, closeAtMs, closeTimeoutMs }: Caller,
+    index: number,
+  ): Promise<void> {
     const identity = `caller-${index}`;
     const wire = this.#callers[index]!;
     const peer = this.#scene.hub ? wire.peer("target") : wire;
@@ -186,11 +212,16 @@ class WireWorld {
     try {
       await wire.close({ timeoutMs });
     } catch (error) {
-      if (codeOf(error) === "ERR_DRAIN_TIMEOUT" && timeoutMs < CLOSE_MS) this.#gone.add(wire.identity);
+      if (codeOf(error) === "ERR_DRAIN_TIMEOUT" && timeoutMs < CLOSE_MS) {
+        this.#gone.add(wire.identity);
+      }
       if (!this.#gone.has(wire.identity)) throw error;
     }
     const tookMs = clock.now() - startMs;
-    assert(tookMs <= timeoutMs + CLOSE_SLACK_MS, `close({ timeoutMs: ${timeoutMs} }) took ${tookMs} ms`);
+    assert(
+      tookMs <= timeoutMs + CLOSE_SLACK_MS,
+      `close({ timeoutMs: ${timeoutMs} }) took ${tookMs} ms`,
+    );
   }
 
   async #open(
@@ -203,7 +234,10 @@ class WireWorld {
     this.#allowRefusal(identity, plan);
     let stream: WireStream;
     try {
-      stream = await open({ meta: { plan: plan.number }, timeoutMs: plan.openTimeoutMs ?? OPEN_MS });
+      stream = await open({
+        meta: { plan: plan.number },
+        timeoutMs: plan.openTimeoutMs ?? OPEN_MS,
+      });
     } catch (error) {
       plan.openError = error;
       return;

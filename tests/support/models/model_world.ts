@@ -113,7 +113,12 @@ class World {
     const shared = { clock, memory: this.#memory, random: () => 0.5, keepAliveMs: 0, ...options };
     const right = new MuxSession(this.#link.right, { ...shared, role: "server" });
     const left = raw
-      ? new YamuxPeer(this.#link.left, { role: "client", clock, random, reorderMs: random.pick([0, 20]) })
+      ? new YamuxPeer(this.#link.left, {
+        role: "client",
+        clock,
+        random,
+        reorderMs: random.pick([0, 20]),
+      })
       : new MuxSession(this.#link.left, { ...shared, role: "client" });
     this.#ends = { left, right };
     this.#mux = left instanceof MuxSession ? [left, right] : [right];
@@ -146,7 +151,10 @@ class World {
     await Promise.race([failed.promise, this.#untilEnd(all, accepting)]);
   }
 
-  async #untilEnd(all: readonly Promise<void>[], accepting: readonly Promise<void>[]): Promise<void> {
+  async #untilEnd(
+    all: readonly Promise<void>[],
+    accepting: readonly Promise<void>[],
+  ): Promise<void> {
     await Promise.all(all);
     // Streams on the way are accepted before their opener closes: the round trip sees to it.
     await Promise.all([this.#ends.left, this.#ends.right].map((end) => end.ping().catch(() => {})));
@@ -182,7 +190,9 @@ class World {
     const { maxStreams = 256, maxBufferedBytes = 16 * 2 ** 20 } = this.#scene.options ?? {};
     const live = (plans: readonly StreamPlan[]) =>
       plans.filter((other) => other.opened && !isOver(other)).length;
-    plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) => acceptedAtMs !== undefined);
+    plan.knowsPeer ||= this.#scene.plans[end].some(({ acceptedAtMs }) =>
+      acceptedAtMs !== undefined
+    );
     const isOpen = (other: StreamPlan) => other.opened && other.actors.opener?.closed === "pending";
     const mine = this.#scene.plans[end];
     // Between sides that agreed, only streams that are over and not read yet can come on top of the limit.
@@ -196,7 +206,11 @@ class World {
 
   async #accept(end: End): Promise<void> {
     const session = this.#ends[end];
-    for (let stream = await session.acceptStream(); stream !== null; stream = await session.acceptStream()) {
+    for (
+      let stream = await session.acceptStream();
+      stream !== null;
+      stream = await session.acceptStream()
+    ) {
       const plan = this.#byId.get(stream.id);
       assert(plan !== undefined, `stream ${stream.id} came, and was never opened`);
       plan.acceptedAtMs = this.#clock.now();
@@ -226,7 +240,9 @@ class World {
         this.#goneAway = true;
         return this.#ends[event.by].goAway();
       case "ping":
-        return void await this.#ends[event.by].ping().catch((error) => this.#excuseEnd("a ping", error));
+        return void await this.#ends[event.by].ping().catch((error) =>
+          this.#excuseEnd("a ping", error)
+        );
       case "close":
         return await this.#close(event.by, event.timeoutMs);
     }
@@ -248,7 +264,9 @@ class World {
 
   #excuseEnd(what: string, error: unknown): void {
     if (this.#cut === undefined && !(this.#goneAway && codeOf(error) === "ERR_CLOSED")) {
-      throw new Error(`${what} failed with ${codeOf(error)} though nothing broke`, { cause: error });
+      throw new Error(`${what} failed with ${codeOf(error)} though nothing broke`, {
+        cause: error,
+      });
     }
   }
 
@@ -268,7 +286,12 @@ class World {
       for (const plan of this.#scene.plans[end]) {
         if (this.#abortedBy === end) plan.flows.acceptor.abandoned = true;
         if (this.#abortedBy === other) plan.flows.opener.abandoned = true;
-        checkPlan(plan, { cut: this.#cut, goneAway, sessionErrors, resetDropsUnread: this.#scene.raw });
+        checkPlan(plan, {
+          cut: this.#cut,
+          goneAway,
+          sessionErrors,
+          resetDropsUnread: this.#scene.raw,
+        });
         this.#checkBrisk(plan);
       }
     }
@@ -302,15 +325,21 @@ class World {
       assert(closeTookMs < CLOSE_MS, `close() took ${closeTookMs} ms\n${story(plan)}`);
       if (cancelledAtMs === undefined) continue;
       const lateMs = (plan.actors[other]?.outDoneAtMs ?? Infinity) - cancelledAtMs;
-      assert(lateMs < CANCEL_MS, `a writer heard after ${lateMs} ms that it is not read\n${story(plan)}`);
+      assert(
+        lateMs < CANCEL_MS,
+        `a writer heard after ${lateMs} ms that it is not read\n${story(plan)}`,
+      );
     }
   }
 
   #waiting(): string {
     const stuck = this.#plans.filter((plan) => plan.opened && !isOver(plan));
-    const unopened = this.#plans.filter((plan) => !plan.opened && plan.openError === undefined).length;
+    const unopened =
+      this.#plans.filter((plan) => !plan.opened && plan.openError === undefined).length;
     const states = this.#mux.map((session) => session.status).join(", ");
-    return `${unopened} were never opened; sessions: ${states}\n${stuck.slice(0, 3).map(story).join("\n")}`;
+    return `${unopened} were never opened; sessions: ${states}\n${
+      stuck.slice(0, 3).map(story).join("\n")
+    }`;
   }
 
   #count(tally: Tally): void {
@@ -331,7 +360,8 @@ class World {
 /** Both sides know that it is over, and have read what came. */
 function isOver({ actors, openError }: StreamPlan): boolean {
   if (openError !== undefined) return true;
-  const isThrough = (side: Side) => actors[side]?.doneAtMs !== undefined && actors[side].closed !== "pending";
+  const isThrough = (side: Side) =>
+    actors[side]?.doneAtMs !== undefined && actors[side].closed !== "pending";
   // A stream that was refused has one side only.
   if (actors.acceptor === undefined) return actors.opener?.closed instanceof Error;
   return isThrough("opener") && isThrough("acceptor");

@@ -72,7 +72,9 @@ export class YamuxPeer {
     this.#nextId += 2;
     // The id is taken; others may overtake on the way to the connection.
     const { reorderMs = 0, random, clock } = this.#options;
-    if (reorderMs > 0) await new Promise<void>((resolve) => clock.after(random.int(0, reorderMs), resolve));
+    if (reorderMs > 0) {
+      await new Promise<void>((resolve) => clock.after(random.int(0, reorderMs), resolve));
+    }
     this.#checkOpen();
     this.#streams.set(stream.id, stream);
     this.frame(WINDOW, SYN, stream.id, 0);
@@ -153,7 +155,9 @@ export class YamuxPeer {
   #flush(): Promise<void> {
     return this.#flushing ??= (async () => {
       try {
-        while (this.#outbox.length > 0 && !this.#isOver) await this.#transport.write(this.#outbox.shift()!);
+        while (this.#outbox.length > 0 && !this.#isOver) {
+          await this.#transport.write(this.#outbox.shift()!);
+        }
       } catch (error) {
         this.#lose(error);
       }
@@ -163,11 +167,17 @@ export class YamuxPeer {
 
   async #read(): Promise<void> {
     try {
-      for (let chunk = await this.#transport.read(); chunk !== null; chunk = await this.#transport.read()) {
+      for (
+        let chunk = await this.#transport.read();
+        chunk !== null;
+        chunk = await this.#transport.read()
+      ) {
         this.#take(chunk);
       }
       this.#end(
-        this.#streams.size === 0 ? undefined : new ClosedError("ERR_RESET", "The raw session was lost"),
+        this.#streams.size === 0
+          ? undefined
+          : new ClosedError("ERR_RESET", "The raw session was lost"),
       );
     } catch (error) {
       this.#lose(error);
@@ -176,7 +186,9 @@ export class YamuxPeer {
 
   #lose(cause: unknown): void {
     this.#end(
-      cause instanceof ParleyError ? cause : new ClosedError("ERR_RESET", "The raw peer failed", { cause }),
+      cause instanceof ParleyError
+        ? cause
+        : new ClosedError("ERR_RESET", "The raw peer failed", { cause }),
     );
   }
 
@@ -209,7 +221,9 @@ export class YamuxPeer {
     }
     if (type === GO_AWAY) {
       this.#peerWentAway = true;
-      if (length !== 0) throw new ClosedError("ERR_RESET", `The raw peer was told of go-away ${length}`);
+      if (length !== 0) {
+        throw new ClosedError("ERR_RESET", `The raw peer was told of go-away ${length}`);
+      }
       return;
     }
     if (flags & SYN) {
@@ -345,7 +359,9 @@ class YamuxStream implements ModelStream {
       this.#checkOver();
     }
     if (flags & RST) {
-      this.fail(refused ? this.#refusal() : new ClosedError("ERR_RESET", "The peer reset the raw stream"));
+      this.fail(
+        refused ? this.#refusal() : new ClosedError("ERR_RESET", "The peer reset the raw stream"),
+      );
     }
   }
 

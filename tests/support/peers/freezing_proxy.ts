@@ -40,7 +40,11 @@ export class FreezingProxy implements AsyncDisposable {
 
   async #accept(): Promise<void> {
     const { signal } = new AbortController();
-    for (let next = await this.#listener.accept(); next !== null; next = await this.#listener.accept()) {
+    for (
+      let next = await this.#listener.accept();
+      next !== null;
+      next = await this.#listener.accept()
+    ) {
       const near = await next.open({ signal });
       const far = await dial(this.#target, { signal });
       this.#transports.add(near).add(far);

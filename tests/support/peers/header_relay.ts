@@ -39,7 +39,11 @@ export class HeaderRelay implements AsyncDisposable {
   #carry(client: net.Socket, target: Address, header: Uint8Array, together: boolean): void {
     const server = target.transport === "unix"
       ? net.connect({ path: target.path, allowHalfOpen: true })
-      : net.connect({ port: (target as Deno.NetAddr).port, host: "127.0.0.1", allowHalfOpen: true });
+      : net.connect({
+        port: (target as Deno.NetAddr).port,
+        host: "127.0.0.1",
+        allowHalfOpen: true,
+      });
     for (const [socket, other] of [[client, server], [server, client]] as const) {
       this.#sockets.add(socket);
       socket.on("error", () => {});

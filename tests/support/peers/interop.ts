@@ -45,7 +45,12 @@ export class Interop implements AsyncDisposable {
     this.log = new FrameLog(options.keepsFrames === true);
     const onBytes = this.log.push.bind(this.log);
     this.#tap = new TappedTransport(near, { onBytes, delayMs: options.delayMs });
-    this.ours = new MuxSession(this.#tap, { maxStreams: 256, keepAliveMs: 0, ...options.mux, role });
+    this.ours = new MuxSession(this.#tap, {
+      maxStreams: 256,
+      keepAliveMs: 0,
+      ...options.mux,
+      role,
+    });
     this.theirs = libp2pMux(far, role === "client" ? "server" : "client", options.theirs);
   }
 

@@ -35,7 +35,9 @@ class TransportConnection extends AbstractMultiaddrConnection {
       () => {
         const before = this.#waiting;
         this.#waiting -= bytes.length;
-        if (before >= HIGH_WATER_BYTES && this.#waiting < HIGH_WATER_BYTES) this.safeDispatchEvent("drain");
+        if (before >= HIGH_WATER_BYTES && this.#waiting < HIGH_WATER_BYTES) {
+          this.safeDispatchEvent("drain");
+        }
       },
       () => {},
     );
@@ -58,7 +60,11 @@ class TransportConnection extends AbstractMultiaddrConnection {
 
   async #read(): Promise<void> {
     try {
-      for (let chunk = await this.#transport.read(); chunk !== null; chunk = await this.#transport.read()) {
+      for (
+        let chunk = await this.#transport.read();
+        chunk !== null;
+        chunk = await this.#transport.read()
+      ) {
         this.onData(chunk);
       }
     } catch {

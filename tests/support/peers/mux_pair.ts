@@ -42,7 +42,10 @@ export class MuxPair implements AsyncDisposable {
   readonly client: MuxSession;
   readonly server: MuxSession;
 
-  constructor(options: Partial<MuxSessionOptions> = {}, serverOptions: Partial<MuxSessionOptions> = options) {
+  constructor(
+    options: Partial<MuxSessionOptions> = {},
+    serverOptions: Partial<MuxSessionOptions> = options,
+  ) {
     const [left, right] = memoryPair();
     this.client = new MuxSession(left, { ...options, role: "client" });
     this.server = new MuxSession(right, { ...serverOptions, role: "server" });
@@ -72,7 +75,9 @@ export function agreedPair(...options: ConstructorParameters<typeof MuxPair>): M
 }
 
 /** A session with a scripted peer on the other side. */
-export function sessionWithRawPeer(options: Partial<MuxSessionOptions> = {}): [MuxSession, RawPeer] {
+export function sessionWithRawPeer(
+  options: Partial<MuxSessionOptions> = {},
+): [MuxSession, RawPeer] {
   const [left, right] = memoryPair({ bufferBytes: 1 << 20 });
   return [new MuxSession(left, { role: "server", ...options }), new RawPeer(right)];
 }
@@ -80,7 +85,9 @@ export function sessionWithRawPeer(options: Partial<MuxSessionOptions> = {}): [M
 /** Reads a stream to its end. */
 export async function readAll(stream: MuxStream): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) parts.push(chunk);
+  for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) {
+    parts.push(chunk);
+  }
   return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
 }
 

@@ -51,7 +51,11 @@ export class MuxServer implements AsyncDisposable {
 
   async #accept(): Promise<void> {
     const { signal } = new AbortController();
-    for (let next = await this.#listener.accept(); next !== null; next = await this.#listener.accept()) {
+    for (
+      let next = await this.#listener.accept();
+      next !== null;
+      next = await this.#listener.accept()
+    ) {
       const transport = await next.open({ signal });
       const { memory } = this;
       this.sessions.push(

@@ -19,7 +19,14 @@ export function binaryHeader(
   },
 ): Uint8Array<ArrayBuffer> {
   const said = lengthBytes ?? body.length;
-  return new Uint8Array([...latin1(SIGNATURE), versionAndCommand, family, said >> 8, said & 0xff, ...body]);
+  return new Uint8Array([
+    ...latin1(SIGNATURE),
+    versionAndCommand,
+    family,
+    said >> 8,
+    said & 0xff,
+    ...body,
+  ]);
 }
 
 /** A header of version 2 for TCP over IPv4, as HAProxy sends it; `tlvs` follow the addresses. */

@@ -39,7 +39,9 @@ export class RawHubPeer implements Disposable {
   }
 
   static async dial(port: number): Promise<RawHubPeer> {
-    return new RawHubPeer(new RawPeer(await dial({ port }, { signal: new AbortController().signal })));
+    return new RawHubPeer(
+      new RawPeer(await dial({ port }, { signal: new AbortController().signal })),
+    );
   }
 
   /** Joins as `identity`, and returns WELCOME or REFUSED. */
@@ -57,7 +59,9 @@ export class RawHubPeer implements Disposable {
   async answer(id: number): Promise<Record<string, unknown> | null> {
     for (;;) {
       const bytes = this.#held.get(id) ?? new Uint8Array(0);
-      const length = bytes.length < 4 ? Infinity : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+      const length = bytes.length < 4
+        ? Infinity
+        : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
       if (bytes.length >= 4 + length) {
         this.#held.set(id, bytes.slice(4 + length));
         return JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));

@@ -1,12 +1,18 @@
 // A peer that knows nothing of Parley: bytes over a socket, as netcat has it.
 
 /** Sends bytes in pieces, ends its direction, and returns all that came back as text. */
-export async function tcpExchange(port: number, bytes: Uint8Array, pieceBytes = 7): Promise<string> {
+export async function tcpExchange(
+  port: number,
+  bytes: Uint8Array,
+  pieceBytes = 7,
+): Promise<string> {
   using socket = await Deno.connect({ port });
   const writing = (async () => {
     // Small pieces for short input, so that lines are cut where they must not matter.
     const size = bytes.length > 4096 ? bytes.length : pieceBytes;
-    for (let at = 0; at < bytes.length; at += size) await writeAll(socket, bytes.subarray(at, at + size));
+    for (let at = 0; at < bytes.length; at += size) {
+      await writeAll(socket, bytes.subarray(at, at + size));
+    }
     await socket.closeWrite();
   })().catch(() => {}); // the far end may have had enough
   const text = await readToEnd(socket);

@@ -27,12 +27,16 @@ async function record(name: string, role: "client" | "server"): Promise<YamuxTra
 function print(transcripts: readonly YamuxTranscript[]): string {
   const sessions = transcripts.map(({ name, role, frames }) => {
     const lines = frames.map((line) => `      ${JSON.stringify(line)}`).join(",\n");
-    return `    { "name": ${JSON.stringify(name)}, "role": "${role}", "frames": [\n${lines}\n    ] }`;
+    return `    { "name": ${
+      JSON.stringify(name)
+    }, "role": "${role}", "frames": [\n${lines}\n    ] }`;
   });
   const about =
     "Sessions of MuxSession (ours, in the role given) and @libp2p/yamux 8.0.3 (theirs) over TCP; a frame is " +
     "who sent it, what it says, and header and body in hex; 61*16384 is 16384 bytes of 61";
-  return `{\n  "about": ${JSON.stringify(about)},\n  "sessions": [\n${sessions.join(",\n")}\n  ]\n}\n`;
+  return `{\n  "about": ${JSON.stringify(about)},\n  "sessions": [\n${
+    sessions.join(",\n")
+  }\n  ]\n}\n`;
 }
 
 if (import.meta.main) {

@@ -13,7 +13,10 @@ const MAX_PINGS = 35;
  * Runs `attack` and measures pings all the time. Two of three must take less than 50 ms: the
  * machine may be busy with other things. Then the descriptors must be as many as before.
  */
-export async function servedWhile(ping: () => Promise<number>, attack: () => Promise<void>): Promise<void> {
+export async function servedWhile(
+  ping: () => Promise<number>,
+  attack: () => Promise<void>,
+): Promise<void> {
   await ping();
   const before = openDescriptors();
   let over = false;
@@ -27,6 +30,9 @@ export async function servedWhile(ping: () => Promise<number>, attack: () => Pro
   } while (pings.length < MIN_PINGS || (!over && pings.length < MAX_PINGS));
   await settles("the attack", attacking);
   const slow = pings.filter((ms) => ms >= SLOW_MS);
-  assert(slow.length * 3 <= pings.length, `${slow.length} of ${pings.length} pings took ${slow} ms`);
+  assert(
+    slow.length * 3 <= pings.length,
+    `${slow.length} of ${pings.length} pings took ${slow} ms`,
+  );
   await until("the descriptors are back", () => openDescriptors() <= before);
 }

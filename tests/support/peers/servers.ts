@@ -1,5 +1,12 @@
 // Servers and clients for tests: started, connected, and what they complained of.
-import type { Connection, Framing, Handler, ServeErrorContext, ServeOptions, Server } from "@parley/parley";
+import type {
+  Connection,
+  Framing,
+  Handler,
+  ServeErrorContext,
+  ServeOptions,
+  Server,
+} from "@parley/parley";
 import { connect, delimited, serve } from "@parley/parley";
 import { text } from "../bytes.ts";
 
@@ -68,7 +75,9 @@ export async function ask(conn: Connection, question: string): Promise<string | 
 
 /** The code of an error of ours, the name of another's. */
 export function codeOf(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  if (error instanceof Error && "code" in error && typeof error.code === "string") {
+    return error.code;
+  }
   return error instanceof Error ? error.name : String(error);
 }
 

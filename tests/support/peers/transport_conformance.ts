@@ -180,7 +180,11 @@ function checkDirection(
     const reading = near.read();
     await assertRejects(() => near.read(), TypeError, "another read is under way");
     const { writing } = await fillUp(near, maxBufferedBytes);
-    await assertRejects(() => near.write(new Uint8Array(1)), TypeError, "another write is under way");
+    await assertRejects(
+      () => near.write(new Uint8Array(1)),
+      TypeError,
+      "another write is under way",
+    );
     near.close();
     await assertCode("ERR_CLOSED", reading);
     await assertCode("ERR_CLOSED", writing);
@@ -307,13 +311,19 @@ async function fillUp(
 }
 
 /** Writes until `far` takes no more, and then on while it reads. */
-async function checkGoesOn(near: Transport, far: Transport, meanwhile = async () => {}): Promise<void> {
+async function checkGoesOn(
+  near: Transport,
+  far: Transport,
+  meanwhile = async () => {},
+): Promise<void> {
   let accepted = 0;
   let isFull = false;
   const writing = (async () => {
     const block = new Uint8Array(65536);
     for (; !isFull; accepted += block.length) await near.write(block);
-    for (const end = accepted + 4 * MIB; accepted < end; accepted += block.length) await near.write(block);
+    for (const end = accepted + 4 * MIB; accepted < end; accepted += block.length) {
+      await near.write(block);
+    }
     await near.closeWrite();
   })();
   writing.catch(() => {});

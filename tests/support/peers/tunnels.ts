@@ -35,7 +35,11 @@ export class UpperServer implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for (let next = await this.#listener.accept(); next !== null; next = await this.#listener.accept()) {
+    for (
+      let next = await this.#listener.accept();
+      next !== null;
+      next = await this.#listener.accept()
+    ) {
       this.#running.push(this.#serve(await next.open({ signal: new AbortController().signal })));
     }
   }
@@ -94,7 +98,10 @@ export async function askAt(target: DialTarget, question: string): Promise<strin
 
 /** Connects to a forward; the connection can be reset. */
 export async function dialLocal(tunnel: Forward): Promise<Transport> {
-  return await dial({ port: portOf(tunnel) }, { signal: new AbortController().signal, canReset: true });
+  return await dial({ port: portOf(tunnel) }, {
+    signal: new AbortController().signal,
+    canReset: true,
+  });
 }
 
 /** A local server whose connections are at the test's hands; they can be reset. */

@@ -124,7 +124,10 @@ export class RawWire implements AsyncDisposable {
   }
 
   /** Joins as `identity`. */
-  async hello(identity: string, token: string = identity + TOKEN): Promise<Record<string, unknown> | null> {
+  async hello(
+    identity: string,
+    token: string = identity + TOKEN,
+  ): Promise<Record<string, unknown> | null> {
     return await this.ask({ parley: 1, identity, token, streams: [] });
   }
 

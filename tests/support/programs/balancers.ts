@@ -115,7 +115,12 @@ function replaced(text: string, what: RegExp, by: string): string {
 
 function spawn(command: string, args: readonly string[]): Deno.ChildProcess {
   try {
-    return new Deno.Command(command, { args: [...args], stdin: "null", stdout: "null", stderr: "piped" })
+    return new Deno.Command(command, {
+      args: [...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    })
       .spawn();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -3,7 +3,10 @@ import { TempDir } from "./temp_dir.ts";
 import { settles } from "../wait.ts";
 
 /** What a test that needs the browser adds to its name where there is none; `""` where there is one. */
-export const noBrowser: string = await new Deno.Command("chromium", { args: ["--version"], stdin: "null" })
+export const noBrowser: string = await new Deno.Command("chromium", {
+  args: ["--version"],
+  stdin: "null",
+})
   .output().then(
     ({ success }) => success ? "" : " (ignored: chromium does not run)",
     () => " (ignored: chromium is missing)",
@@ -211,7 +214,12 @@ export class BrowserPage {
   /** Makes it another size. */
   async resize({ width, height }: PageSize): Promise<void> {
     const mobile = width < 500;
-    await this.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile });
+    await this.send("Emulation.setDeviceMetricsOverride", {
+      width,
+      height,
+      deviceScaleFactor: 1,
+      mobile,
+    });
   }
 
   /** Light or dark, as the system's setting would. */

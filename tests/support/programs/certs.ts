@@ -59,7 +59,10 @@ export function sourceOf(
 }
 
 /** Options of a client that trusts the test authority. */
-export function clientTls(certs: TestCerts, more: Partial<ResolvedClientTls> = {}): ResolvedClientTls {
+export function clientTls(
+  certs: TestCerts,
+  more: Partial<ResolvedClientTls> = {},
+): ResolvedClientTls {
   return {
     caCerts: [certs.ca.cert],
     minVersion: "TLSv1.2",

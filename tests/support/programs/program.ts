@@ -136,7 +136,9 @@ export class Program implements AsyncDisposable {
       this.#child.status,
       // A program that ends before it has read all is no fault of the test.
       this.#stdin === undefined
-        ? ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(() => {})
+        ? ReadableStream.from(bytes.length === 0 ? [] : [bytes]).pipeTo(this.#child.stdin).catch(
+          () => {},
+        )
         : undefined,
       this.#out.read(this.#child.stdout),
       this.#err.read(this.#child.stderr),
@@ -161,7 +163,8 @@ function denoProgram(path: string, flags: readonly string[]): ParleyProgram {
 
 /** The documented command must be enough to run it. */
 function permissions(path: string): string[] {
-  const [, flags] = /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
+  const [, flags] =
+    /^\/\/.*\bdeno run ((?:--allow-\S+ )+)/m.exec(Deno.readTextFileSync(file(path))) ?? [];
   return flags === undefined ? ["--allow-all"] : ["--no-prompt", ...flags.trim().split(" ")];
 }
 

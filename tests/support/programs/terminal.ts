@@ -30,7 +30,9 @@ export class Terminal implements AsyncDisposable {
   static async start(command: readonly string[], options: TerminalOptions = {}): Promise<Terminal> {
     const { columns = 80, rows = 24, env = {} } = options;
     const terminal = new Terminal();
-    const assignments = Object.entries({ NO_COLOR: "1", ...env }).map(([name, value]) => `${name}=${value}`);
+    const assignments = Object.entries({ NO_COLOR: "1", ...env }).map(([name, value]) =>
+      `${name}=${value}`
+    );
     const line = ["env", ...assignments, ...command].map(quote).join(" ");
     const size = ["-x", String(columns), "-y", String(rows)];
     const script = `${line}; echo "[exit $?]"; exec cat`;
@@ -64,7 +66,9 @@ export class Terminal implements AsyncDisposable {
     for (;;) {
       const screen = await this.screen();
       if (wanted.test(screen)) return screen;
-      if (performance.now() > end) throw new Error(`The screen does not show ${wanted}:\n${screen}`);
+      if (performance.now() > end) {
+        throw new Error(`The screen does not show ${wanted}:\n${screen}`);
+      }
     }
   }
 

@@ -30,7 +30,11 @@ export class FrameLog {
 
   /** Takes what one side sent. */
   push(from: Party, bytes: Uint8Array): void {
-    this.#cutters[from].push(bytes, this.#keepsBytes, (frame) => this.frames.push({ from, ...frame }));
+    this.#cutters[from].push(
+      bytes,
+      this.#keepsBytes,
+      (frame) => this.frames.push({ from, ...frame }),
+    );
   }
 
   /** The frames of one side. */
@@ -44,7 +48,11 @@ class Cutter {
   #held = new Uint8Array(0);
   #skip = 0;
 
-  push(bytes: Uint8Array, keep: boolean, onFrame: (frame: Omit<LoggedFrame, "from">) => void): void {
+  push(
+    bytes: Uint8Array,
+    keep: boolean,
+    onFrame: (frame: Omit<LoggedFrame, "from">) => void,
+  ): void {
     const skipped = Math.min(this.#skip, bytes.length);
     this.#skip -= skipped;
     let held = new Uint8Array(this.#held.length + bytes.length - skipped);
@@ -74,7 +82,9 @@ class Cutter {
 export type TranscriptLine = readonly [from: Party, says: string, bytes: string];
 
 /** What a frame says, as one line. */
-export function describeFrame({ type, flags, stream, length }: Omit<LoggedFrame, "from" | "bytes">): string {
+export function describeFrame(
+  { type, flags, stream, length }: Omit<LoggedFrame, "from" | "bytes">,
+): string {
   return [type, ...flags, `#${stream}`, length].join(" ");
 }
 
@@ -91,7 +101,9 @@ export function toLine(frame: LoggedFrame): TranscriptLine {
 export function bytesOf([, , text]: TranscriptLine): Uint8Array {
   const [header = "", body = ""] = text.split(" ");
   const [byte = "", times] = body.split("*");
-  const rest = times === undefined ? hex(byte) : new Uint8Array(Number(times)).fill(hex(byte)[0] ?? 0);
+  const rest = times === undefined
+    ? hex(byte)
+    : new Uint8Array(Number(times)).fill(hex(byte)[0] ?? 0);
   const bytes = new Uint8Array(HEADER_BYTES + rest.length);
   bytes.set(hex(header));
   bytes.set(rest, HEADER_BYTES);

@@ -65,7 +65,9 @@ class EscapingDecoder implements FrameDecoder {
     if (this.#failure !== undefined) throw this.#failure;
     const end = this.#held.indexOf(this.endByte);
     if (end === -1) {
-      if (this.#held.length > 2 * this.limits.maxMessageBytes + 2) throw this.#fail("ERR_FRAME_TOO_LARGE");
+      if (this.#held.length > 2 * this.limits.maxMessageBytes + 2) {
+        throw this.#fail("ERR_FRAME_TOO_LARGE");
+      }
       return undefined;
     }
     const message = this.unescape(this.#held.subarray(0, end));
@@ -128,7 +130,9 @@ const ESC = 0xdb;
 
 function escape(message: Uint8Array): Uint8Array {
   return new Uint8Array(
-    [...message].flatMap((byte) => byte === END ? [ESC, 0xdc] : byte === ESC ? [ESC, 0xdd] : [byte]),
+    [...message].flatMap((byte) =>
+      byte === END ? [ESC, 0xdc] : byte === ESC ? [ESC, 0xdd] : [byte]
+    ),
   );
 }
 

@@ -33,7 +33,10 @@ export class ScriptedTransport implements Transport {
 
   /** Bytes that lie ready and were not read. */
   get unreadBytes(): number {
-    return this.#input.reduce((sum, item) => sum + (item instanceof Uint8Array ? item.length : 0), 0);
+    return this.#input.reduce(
+      (sum, item) => sum + (item instanceof Uint8Array ? item.length : 0),
+      0,
+    );
   }
 
   /** Whether a read waits. */

@@ -41,7 +41,9 @@ export function simLink(options: SimLinkOptions): SimLink {
     stall: () => both.forEach((pipe) => pipe.stall()),
     resume: () => both.forEach((pipe) => pipe.resume()),
     cut: () =>
-      both.forEach((pipe) => pipe.fail(new ClosedError("ERR_RESET", "Cannot go on: the link was cut"))),
+      both.forEach((pipe) =>
+        pipe.fail(new ClosedError("ERR_RESET", "Cannot go on: the link was cut"))
+      ),
     corrupt: () => there.corrupt(),
   };
 }
@@ -63,7 +65,9 @@ class Pipe {
   }
 
   read(): Promise<Uint8Array | null> {
-    if (this.#reader !== undefined) return Promise.reject(new TypeError("Another read is under way"));
+    if (this.#reader !== undefined) {
+      return Promise.reject(new TypeError("Another read is under way"));
+    }
     if (this.#error !== undefined) return Promise.reject(this.#error);
     const chunk = this.#arrived[0];
     if (chunk === null) return Promise.resolve(null);

@@ -69,7 +69,9 @@ export class TappedTransport implements Transport {
     const { delayMs = 0 } = this.#options;
     if (delayMs === 0) return await this.#inner.read();
     // A few reads are ahead, so that the delay adds to the round trip and takes little from the rate.
-    while (this.#arrivals.length < 64) this.#arrivals.push(this.#arrival(this.#arrivals.at(-1), delayMs));
+    while (this.#arrivals.length < 64) {
+      this.#arrivals.push(this.#arrival(this.#arrivals.at(-1), delayMs));
+    }
     const { chunk, dueMs } = await this.#arrivals.shift()!;
     await this.#until(dueMs);
     return chunk;

@@ -68,7 +68,11 @@ Deno.test("parseCertificate reads the serial number, both forms of time and the 
 
 Deno.test("parseCertificate refuses a certificate that is cut at any byte", () => {
   for (let length = 0; length < hostile.length; length++) {
-    assertThrows(() => parseCertificate(hostile.subarray(0, length)), TypeError, "Cannot read a certificate");
+    assertThrows(
+      () => parseCertificate(hostile.subarray(0, length)),
+      TypeError,
+      "Cannot read a certificate",
+    );
   }
 });
 

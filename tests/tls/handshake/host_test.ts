@@ -98,7 +98,11 @@ Deno.test("diagnoseCertificate tells time from host from issuer", () => {
     [1500, undefined, "ERR_CERT_UNTRUSTED"],
   ];
   for (const [now, hostname, code] of cases) {
-    assertEquals(diagnoseCertificate(certificate, { now, hostname, cause }).code, code, `${now} ${hostname}`);
+    assertEquals(
+      diagnoseCertificate(certificate, { now, hostname, cause }).code,
+      code,
+      `${now} ${hostname}`,
+    );
   }
   assertEquals(diagnoseCertificate(certificate, { now: 1500, cause }).cause, cause);
 });

@@ -1,5 +1,11 @@
 // Tests of pins: exactly the certificate that is pinned, names and issuers aside, on both sides.
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { Client, connect, type ConnectOptions, serve, type ServeOptions } from "@parley/parley";
@@ -25,7 +31,10 @@ const past = new Date(Date.now() - 40 * dayMs);
 /** As other programs make them: for itself, without names, an authority or not. */
 async function selfSigned(isCa: boolean): Promise<Credentials> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
+  const keys = await crypto.subtle.generateKey(algorithm, true, [
+    "sign",
+    "verify",
+  ]) as CryptoKeyPair;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: "O=Acme Co",
     keys,
@@ -60,11 +69,15 @@ async function ask(
   });
   await listening.ready;
   try {
-    await using conn = await connect({ ...listening.addr, tls: clientTls, ...more } as ConnectOptions);
+    await using conn = await connect(
+      { ...listening.addr, tls: clientTls, ...more } as ConnectOptions,
+    );
     await conn.send("hello");
     return { answer: new TextDecoder().decode((await conn.receive())!), tls: conn.tls, refused };
   } catch (error) {
-    if (serverTls.pin !== undefined) await until("the server has told why", () => refused.length > 0);
+    if (serverTls.pin !== undefined) {
+      await until("the server has told why", () => refused.length > 0);
+    }
     return { error, refused };
   }
 }
@@ -135,7 +148,10 @@ Deno.test("serve() with a pin lets in exactly that client, whatever authority is
     }
   }
   for (const identity of [stranger!, undefined]) {
-    const { error, refused } = await ask({ ...server, pin: agent!.cert }, { ...trust, ...identity });
+    const { error, refused } = await ask({ ...server, pin: agent!.cert }, {
+      ...trust,
+      ...identity,
+    });
     assert(error instanceof TlsError || error instanceof ClosedError, `${error}`);
     assertEquals((refused[0] as TlsError).name, "TlsError");
   }

@@ -47,13 +47,18 @@ Deno.test("mount warns at default settings of a wrong token and of another proto
     await until("the request is reported", () => said.length === 2);
   });
   assertEquals(said.length, 2, said.join("\n"));
-  assert(new RegExp(`^warn Wire, in phase "handshake": AuthError: .* ${PEER}`).test(said[0]!), said[0]);
+  assert(
+    new RegExp(`^warn Wire, in phase "handshake": AuthError: .* ${PEER}`).test(said[0]!),
+    said[0],
+  );
   assert(new RegExp(`^warn .*it sent an HTTP request ${PEER}`).test(said[1]!), said[1]);
 });
 
 Deno.test("mount says nothing of a probe that comes and goes", async () => {
   const said = await saidBy({ authorize: () => true }, async (port) => {
-    for (let count = 0; count < 3; count++) (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    for (let count = 0; count < 3; count++) {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    }
     const logger = { debug() {}, info() {}, warn() {}, error() {} };
     const peer = join({ port, identity: "ann", logger });
     await peer.ready;
@@ -125,13 +130,20 @@ Deno.test("WireReporter warns of an authorize that was late for a stream, and sa
 Deno.test("WireReporter calls onError ten times a second for what strangers bring about, and no more", () => {
   let heard = 0;
   const reporter = new WireReporter({ onError: () => void heard++ });
-  for (let i = 0; i < 100; i++) reporter.report(new ClosedError("ERR_RESET", "gone"), { phase: "handshake" });
+  for (let i = 0; i < 100; i++) {
+    reporter.report(new ClosedError("ERR_RESET", "gone"), { phase: "handshake" });
+  }
   assertEquals(heard, 10);
 });
 
 Deno.test("WireReporter logs ten lines of a kind in ten seconds, then how many were left out", () => {
   const lines: string[] = [];
-  const logger = { debug() {}, info() {}, warn() {}, error: (message: string) => void lines.push(message) };
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (message: string) => void lines.push(message),
+  };
   const reporter = new WireReporter({ logger });
   const fail = () => reporter.report(new Error("failed"), { phase: "hook" });
   for (let i = 0; i < 25; i++) fail();
@@ -143,5 +155,8 @@ Deno.test("WireReporter logs ten lines of a kind in ten seconds, then how many w
   } finally {
     performance.now = now;
   }
-  assertEquals(lines.at(-1), `Wire error in phase "hook": Error: failed (15 more like it were left out)`);
+  assertEquals(
+    lines.at(-1),
+    `Wire error in phase "hook": Error: failed (15 more like it were left out)`,
+  );
 });

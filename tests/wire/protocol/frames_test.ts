@@ -26,7 +26,11 @@ Deno.test("FrameBuffer gives the same frame wherever the bytes are cut, and what
   const input = new Uint8Array([...frame, ...frame, 7, 8]);
   for (let cut = 0; cut <= frame.length + 2; cut++) {
     const buffer = new FrameBuffer();
-    const frames = [buffer.push(input.subarray(0, cut)), buffer.push(input.subarray(cut)), buffer.next()]
+    const frames = [
+      buffer.push(input.subarray(0, cut)),
+      buffer.push(input.subarray(cut)),
+      buffer.next(),
+    ]
       .filter((found) => found !== undefined);
     assertEquals(frames, [bytes('{"name":"x"}'), bytes('{"name":"x"}')]);
     assertEquals(buffer.rest(), new Uint8Array([7, 8]));
@@ -43,7 +47,11 @@ Deno.test("FrameBuffer refuses a length of 0 and one over 16 KiB from the header
 
 Deno.test("encodeFrame refuses what does not fit", () => {
   encodeFrame({ a: "x".repeat(MAX_FRAME_BYTES - 8) });
-  assertThrows(() => encodeFrame({ a: "x".repeat(MAX_FRAME_BYTES - 7) }), RangeError, "at most 16384");
+  assertThrows(
+    () => encodeFrame({ a: "x".repeat(MAX_FRAME_BYTES - 7) }),
+    RangeError,
+    "at most 16384",
+  );
 });
 
 Deno.test("readHello takes what is right and refuses wrong types, names and tokens", () => {
@@ -98,7 +106,9 @@ Deno.test("readOpen takes a name, whom it is for and what is said about it", () 
     waitMs: 5,
   });
   for (const waitMs of ["1", -1, null, NaN]) refuses(() => readOpen(text({ name: "a", waitMs })));
-  for (const frame of [{}, { name: "a", to: 1 }, { name: "a", from: "" }, { name: "a", meta: [] }]) {
+  for (
+    const frame of [{}, { name: "a", to: 1 }, { name: "a", from: "" }, { name: "a", meta: [] }]
+  ) {
     refuses(() => readOpen(text(frame)));
   }
 });
@@ -117,7 +127,10 @@ Deno.test("readReply, readAnswer and readControl know their codes and refuse oth
   }
   const nothing = { streams: undefined, peers: [], gone: [], limits: undefined, ended: undefined };
   assertEquals(readControl(text({ gone: ["a"] })), { ...nothing, gone: ["a"] });
-  assertEquals(readControl(text({ ended: "ERR_NAME_TAKEN" })), { ...nothing, ended: "ERR_NAME_TAKEN" });
+  assertEquals(readControl(text({ ended: "ERR_NAME_TAKEN" })), {
+    ...nothing,
+    ended: "ERR_NAME_TAKEN",
+  });
   refuses(() => readControl(text({ ended: "ERR_OTHER" })));
   refuses(() => readControl(text({ ended: true })));
   refuses(() => readControl(text({ peers: [{ identity: "a" }] })));
@@ -127,10 +140,13 @@ Deno.test("readReply, readAnswer and readControl know their codes and refuse oth
 Deno.test("readHello, readReply and readControl take limits, whole numbers only, and leave out what is not said", () => {
   const hello = { parley: 1, identity: "me", token: "", streams: [] };
   const welcome = { session: "s", identity: "me", streams: [] };
-  assertEquals(readHello(text({ ...hello, limits: { maxStreams: 5, windowBytes: 9e9, other: 1 } })).limits, {
-    maxStreams: 5,
-    windowBytes: 256 * 1024,
-  });
+  assertEquals(
+    readHello(text({ ...hello, limits: { maxStreams: 5, windowBytes: 9e9, other: 1 } })).limits,
+    {
+      maxStreams: 5,
+      windowBytes: 256 * 1024,
+    },
+  );
   assertEquals(readReply(text({ ...welcome, limits: {} })), { ...welcome, limits: {} });
   assertEquals(readReply(text({ ...welcome, limits: { maxStreamsPerPair: 2 ** 40 } })), {
     ...welcome,
@@ -150,7 +166,8 @@ Deno.test("readHello, readReply and readControl take limits, whole numbers only,
 });
 
 Deno.test("checkMeta takes objects that JSON can say and a frame can hold, and refuses all else", () => {
-  const check = (meta: unknown, name = "n", to?: string) => checkMeta("Cannot open", meta, { name, to });
+  const check = (meta: unknown, name = "n", to?: string) =>
+    checkMeta("Cannot open", meta, { name, to });
   const meta = { a: [1, { b: null }] };
   const checked = check(meta);
   assertEquals(checked, meta);
@@ -162,7 +179,16 @@ Deno.test("checkMeta takes objects that JSON can say and a frame can hold, and r
   assertEquals(JSON.stringify(fickle), '{"day":"1970-01-01T00:00:00.000Z"}');
   const circle: Record<string, unknown> = {};
   circle["itself"] = circle;
-  const wrong = [[1], null, 1, "x", { n: 1n }, circle, new Date(), JSON.parse('{"a":{"__proto__":{}}}')];
+  const wrong = [
+    [1],
+    null,
+    1,
+    "x",
+    { n: 1n },
+    circle,
+    new Date(),
+    JSON.parse('{"a":{"__proto__":{}}}'),
+  ];
   for (const value of wrong) assertThrows(() => check(value), TypeError, '"meta"');
   const fits = (bytes: number, name?: string, to?: string) => {
     try {

@@ -1,7 +1,12 @@
 // Tests of segments: several sources on one stream, each with its end.
 import { assertEquals, assertRejects } from "@std/assert";
 import { ProtocolError } from "@parley/parley";
-import { copyBody, encodeVarint, SegmentReader, SegmentWriter } from "../../../wire/protocol/segments.ts";
+import {
+  copyBody,
+  encodeVarint,
+  SegmentReader,
+  SegmentWriter,
+} from "../../../wire/protocol/segments.ts";
 import { EndWatch } from "../../../async/step.ts";
 import { codeOf, errorOf } from "../../support/peers/servers.ts";
 import { settles } from "../../support/wait.ts";
@@ -53,9 +58,15 @@ Deno.test("SegmentReader gives the same segments however the bytes are cut", asy
 
 Deno.test("SegmentReader refuses lengths that are none and ends inside a segment", async () => {
   for (
-    const bytes of [[128, 0], [255, 255, 255, 255, 16], [128, 128, 128, 128, 128, 1], [2, 1], [1, 9], [128]]
+    const bytes of [[128, 0], [255, 255, 255, 255, 16], [128, 128, 128, 128, 128, 1], [2, 1], [
+      1,
+      9,
+    ], [128]]
   ) {
-    const error = await assertRejects(() => readSegments(readerOf(new Uint8Array(bytes), 1)), ProtocolError);
+    const error = await assertRejects(
+      () => readSegments(readerOf(new Uint8Array(bytes), 1)),
+      ProtocolError,
+    );
     assertEquals(error.code, "ERR_WIRE_SEGMENT");
   }
 });
@@ -160,7 +171,10 @@ Deno.test("WireStream.readFrom ends a generator that waits, once it goes on, and
     }
   }
   const stream = await wire.open("gone");
-  assertEquals(codeOf(await settles("the segment", errorOf(stream.readFrom(source())))), "ERR_RESET");
+  assertEquals(
+    codeOf(await settles("the segment", errorOf(stream.readFrom(source())))),
+    "ERR_RESET",
+  );
   go.resolve();
   await settles("the generator", ended.promise);
 });
@@ -199,7 +213,10 @@ Deno.test("WireStream.writeTo ends while its sink takes nothing, by reset and si
     if (by === "reset") await stream.write("go");
     else controller.abort(new Error("enough"));
     const error = await settles(by, ending) as Error;
-    assertEquals(by === "reset" ? codeOf(error) : error.message, by === "reset" ? "ERR_RESET" : "enough");
+    assertEquals(
+      by === "reset" ? codeOf(error) : error.message,
+      by === "reset" ? "ERR_RESET" : "enough",
+    );
     assertEquals(sink.locked, false);
     // Inside a segment there is no way back.
     assertEquals(codeOf(await stream.closed), "ERR_RESET");

@@ -36,7 +36,10 @@ Deno.test("ControlSender reports what cannot be told, and tells what comes behin
   await until("it was reported", () => told.length > 0);
   control.announcePeer("bob", ["y"]);
   await until("bob is told", () => frames.length > 0);
-  assertEquals([told, frames], [[broken], [{ peers: [{ identity: "bob", streams: ["y"] }], gone: [] }]]);
+  assertEquals([told, frames], [[broken], [{
+    peers: [{ identity: "bob", streams: ["y"] }],
+    gone: [],
+  }]]);
   over.abort();
 });
 

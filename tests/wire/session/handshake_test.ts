@@ -135,7 +135,10 @@ const STRANGERS: readonly [name: RegExp, bytes: Uint8Array][] = [
 Deno.test("hub says of a peer that speaks another protocol what it speaks, and not that it left", async () => {
   const errors: string[] = [];
   await using test = new TestWire(
-    hub({ authorize, onError: (error) => void errors.push(`${codeOf(error)} ${(error as Error).message}`) }),
+    hub({
+      authorize,
+      onError: (error) => void errors.push(`${codeOf(error)} ${(error as Error).message}`),
+    }),
   );
   await test.server.ready;
   for (const [name, bytes] of STRANGERS) {
@@ -218,7 +221,11 @@ Deno.test("open refuses meta that is wrong before anything is opened, and the se
   ];
   const framesOut = wire.session!.stats().framesOut;
   for (const [meta, wanted] of rows) {
-    await assertRejects(() => wire.open("x", { meta: meta as Record<string, unknown> }), wanted, '"meta"');
+    await assertRejects(
+      () => wire.open("x", { meta: meta as Record<string, unknown> }),
+      wanted,
+      '"meta"',
+    );
     await assertRejects(
       () => test.server.open("nobody", "x", { meta: meta as Record<string, unknown> }),
       wanted,

@@ -24,7 +24,10 @@ Deno.test("expose refuses with ERR_TARGET_REFUSED while its target is down, and 
   const error = await assertRejects(() => ann.peer("bob").open("tcp:down"), RemoteError);
   assertEquals(error.code, "ERR_TARGET_REFUSED");
   assertEquals(told.map(codeOf), ["ERR_TARGET_REFUSED"]);
-  assert(told[0] instanceof Error && told[0].message.includes(`127.0.0.1:${port}`), String(told[0]));
+  assert(
+    told[0] instanceof Error && told[0].message.includes(`127.0.0.1:${port}`),
+    String(told[0]),
+  );
   await until(
     "nothing of it is left",
     () => test.server.sessions.every((session) => session.stats().streams === 1),

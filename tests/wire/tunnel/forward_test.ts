@@ -1,7 +1,13 @@
 // Tests of forward: what waits, for what and for how long, and what is refused.
 import { assert, assertEquals } from "@std/assert";
 import { expose, Forward, forward, type WireStream } from "@parley/parley/wire";
-import { AuthError, ClosedError, LimitError, type ParleyError, RemoteError } from "../../../errors.ts";
+import {
+  AuthError,
+  ClosedError,
+  LimitError,
+  type ParleyError,
+  RemoteError,
+} from "../../../errors.ts";
 import {
   type Address,
   type Incoming,
@@ -55,7 +61,12 @@ Deno.test("forward resets a connection that got no turn within timeoutMs, and te
   expose(bob, "held", { port: target.port });
   const told: string[] = [];
   const onError = (error: unknown) => void told.push(codeOf(error));
-  await using tunnel = await forward(ann, "held", { to: "bob", maxConnections: 1, timeoutMs: 150, onError });
+  await using tunnel = await forward(ann, "held", {
+    to: "bob",
+    maxConnections: 1,
+    timeoutMs: 150,
+    onError,
+  });
   const [first, remote] = await Promise.all([dialLocal(tunnel), target.accept()]);
   const second = await dialLocal(tunnel);
   await assertCode("ERR_RESET", second.read());

@@ -36,7 +36,8 @@ Deno.test("forward brings connections to the exposed port, with half-close, and 
 });
 
 Deno.test({
-  name: "expose and forward take unix sockets at their local ends, and refuse what contradicts itself",
+  name:
+    "expose and forward take unix sockets at their local ends, and refuse what contradicts itself",
   ignore: Deno.build.os === "windows", // Deno has no unix sockets there
   async fn() {
     await using folder = new TempDir();
@@ -68,7 +69,10 @@ Deno.test("forward.shutdown lets connections end, takes no more, and cuts those 
     const port = portOf(tunnel);
     const open = await dial({ port }, { signal: new AbortController().signal });
     await open.write(new TextEncoder().encode("half "));
-    await until("it has come through", () => (test.server.session("bob")?.stats().streams ?? 0) > 1);
+    await until(
+      "it has come through",
+      () => (test.server.session("bob")?.stats().streams ?? 0) > 1,
+    );
     const ending = tunnel.shutdown({ timeoutMs: ends ? 10_000 : 20 });
     assertEquals(ending, tunnel.shutdown());
     ending.catch(() => {});
@@ -93,16 +97,23 @@ Deno.test("forward carries two thousand short connections", async () => {
   const [ann, bob] = [await test.join("ann"), await test.join("bob")];
   expose(bob, "upper", { port: upper.port });
   const errors: unknown[] = [];
-  await using tunnel = await forward(ann, "upper", { to: "bob", onError: (error) => errors.push(error) });
+  await using tunnel = await forward(ann, "upper", {
+    to: "bob",
+    onError: (error) => errors.push(error),
+  });
   let left = 2000;
   const work = async () => {
-    for (let n = left--; n > 0; n = left--) assertEquals(await ask(portOf(tunnel), `n${n}`), `N${n}`);
+    for (let n = left--; n > 0; n = left--) {
+      assertEquals(await ask(portOf(tunnel), `n${n}`), `N${n}`);
+    }
   };
   await Promise.all(Array.from({ length: 24 }, work));
   assertEquals(errors, []);
   await until(
     "all is given back",
-    () => tunnel.connections === 0 && test.server.sessions.every((session) => session.stats().streams === 1),
+    () =>
+      tunnel.connections === 0 &&
+      test.server.sessions.every((session) => session.stats().streams === 1),
   );
 });
 
@@ -150,7 +161,9 @@ Deno.test("forward brings a slow reader all of an answer, however long it rests 
   await atRest(() => sent);
   isEnough = true;
   let received = 0;
-  for (let chunk = await local.read(); chunk !== null; chunk = await local.read()) received += chunk.length;
+  for (let chunk = await local.read(); chunk !== null; chunk = await local.read()) {
+    received += chunk.length;
+  }
   await sending;
   assertEquals(received, sent);
   assert(sent > 1 << 20);

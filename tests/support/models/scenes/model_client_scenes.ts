@@ -139,7 +139,10 @@ export const CLIENT_SCENES: Readonly<Record<ClientSceneName, (random: Random) =>
           options: { reconnect: { maxAttempts: random.int(1, 5) } },
         };
       }),
-      outages: many(random.int(6, 10), (index) => ({ atMs: everyMs * (index + 1), kind: "expire" })),
+      outages: many(
+        random.int(6, 10),
+        (index) => ({ atMs: everyMs * (index + 1), kind: "expire" }),
+      ),
       wantsHello: random.chance(0.5),
       link: link(random),
     };

@@ -87,7 +87,10 @@ export async function intrude(
   const rest = (ms: number) => clock.sleep(ms);
   await Promise.all(Array.from({ length: intruders.count }, async (_, index) => {
     await rest(random.int(0, intruders.mostMs));
-    const socket = await Deno.connect({ hostname: random.pick(intruders.hosts), port }) as KernelSocket;
+    const socket = await Deno.connect({
+      hostname: random.pick(intruders.hosts),
+      port,
+    }) as KernelSocket;
     const offence = INTRUSIONS[random.pick(intruders.offences)]!;
     // It is thrown out in the middle of it, or has done its worst.
     const doing = offence(socket, { random, name: `intruder-${index}`, rest }).catch(() => {});

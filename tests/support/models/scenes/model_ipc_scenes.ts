@@ -25,7 +25,10 @@ function talk(random: Random): IpcScene {
     ...surroundings(random),
     programs: [
       program(random, "server", "server", [{ atMs: random.int(0, 500) }]),
-      ...times(clients, (i) => program(random, `client${i}`, "client", comingAndGoing(random, "close"))),
+      ...times(
+        clients,
+        (i) => program(random, `client${i}`, "client", comingAndGoing(random, "close")),
+      ),
     ],
   };
 }
@@ -50,7 +53,12 @@ function crashes(random: Random): IpcScene {
     ...surroundings(random),
     cutsAtMs: times(random.int(0, 4), () => random.int(0, 4000)),
     programs: [
-      program(random, "server", "server", consecutive(random, () => random.pick(["kill", "close"] as const))),
+      program(
+        random,
+        "server",
+        "server",
+        consecutive(random, () => random.pick(["kill", "close"] as const)),
+      ),
       ...times(
         random.int(1, 3),
         (i) =>
@@ -69,7 +77,10 @@ function crashes(random: Random): IpcScene {
 function pairs(random: Random): IpcScene {
   return {
     ...surroundings(random),
-    programs: times(2, (i) => program(random, `pair${i}`, "pair", consecutive(random, () => "close"))),
+    programs: times(
+      2,
+      (i) => program(random, `pair${i}`, "pair", consecutive(random, () => "close")),
+    ),
   };
 }
 
@@ -157,7 +168,10 @@ function program(
     name,
     part,
     lives,
-    messages: works(20, () => random.chance(0.03) ? random.int(0, LARGE_BYTES) : random.length(60_000)),
+    messages: works(
+      20,
+      () => random.chance(0.03) ? random.int(0, LARGE_BYTES) : random.length(60_000),
+    ),
     queries: works(10, () => random.length(2000)),
     pauses: random.chance(0.5) ? [{ atMs: random.int(0, 2000), ms: random.int(1, 3000) }] : [],
   };

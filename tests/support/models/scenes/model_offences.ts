@@ -27,7 +27,9 @@ function repeat(count: number, make: (index: number) => Uint8Array): Uint8Array 
   for (let index = 0; index < count; index++) {
     const part = make(index);
     if (joined.length < offset + part.length) {
-      const grown = new Uint8Array(Math.max(offset + part.length, part.length * (count - index) + offset));
+      const grown = new Uint8Array(
+        Math.max(offset + part.length, part.length * (count - index) + offset),
+      );
       grown.set(joined);
       joined = grown;
     }
@@ -90,7 +92,10 @@ export const OFFENCES: Readonly<Record<string, (attack: Attack) => Uint8Array>> 
   },
   idFarBack: ({ random, fresh }) => {
     const id = fresh();
-    return join(frame(WINDOW, SYN, id + 100_000, 0), frame(WINDOW, SYN, id + 2 * random.int(0, 5), 0));
+    return join(
+      frame(WINDOW, SYN, id + 100_000, 0),
+      frame(WINDOW, SYN, id + 2 * random.int(0, 5), 0),
+    );
   },
   idOfZero: ({ random }) => frame(random.pick([DATA, WINDOW]), random.pick([0, SYN]), 0, 10),
   neverOpened: ({ random, fresh }) =>
@@ -140,12 +145,29 @@ export const OFFENCES: Readonly<Record<string, (attack: Attack) => Uint8Array>> 
   },
   deadFrames: (attack) => {
     const [id, syn] = opened(attack);
-    return join(syn, frame(WINDOW, RST, id, 0), repeat(many(attack), () => frame(WINDOW, 0, id, 1)));
+    return join(
+      syn,
+      frame(WINDOW, RST, id, 0),
+      repeat(many(attack), () => frame(WINDOW, 0, id, 1)),
+    );
   },
 };
 
 /** Floods whose every frame is noise: a session must not go on with them for long. */
-export const NOISE: ReadonlySet<string> = new Set(["goAways", "pings", "pongs", "emptyData", "emptyUpdates"]);
+export const NOISE: ReadonlySet<string> = new Set([
+  "goAways",
+  "pings",
+  "pongs",
+  "emptyData",
+  "emptyUpdates",
+]);
 
 /** Floods whose frames may each be answered. */
-export const FLOODS: readonly string[] = ["syns", "synFins", "synRsts", "rapidResets", "pings", "deadFrames"];
+export const FLOODS: readonly string[] = [
+  "syns",
+  "synFins",
+  "synRsts",
+  "rapidResets",
+  "pings",
+  "deadFrames",
+];

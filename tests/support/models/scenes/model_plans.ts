@@ -125,7 +125,9 @@ export function closeWithoutCredit(random: Random): StreamPlan {
     },
     acceptor: {
       out: [{ do: "closeWrite" }],
-      in: [{ do: "read", bytes: random.int(1, 5000) }, { do: "pause", ms: 600_000 }, { do: "drain" }],
+      in: [{ do: "read", bytes: random.int(1, 5000) }, { do: "pause", ms: 600_000 }, {
+        do: "drain",
+      }],
     },
   });
 }
@@ -144,7 +146,10 @@ export function cancelledDownload(random: Random): StreamPlan {
       ],
       in: [{ do: "read", bytes: random.int(1, 50_000) }],
     },
-    acceptor: { out: [{ do: "write", bytes: 1_000_000 }, { do: "closeWrite" }], in: [{ do: "drain" }] },
+    acceptor: {
+      out: [{ do: "write", bytes: 1_000_000 }, { do: "closeWrite" }],
+      in: [{ do: "drain" }],
+    },
   }, { atMs: random.int(0, 50) });
 }
 
@@ -169,14 +174,20 @@ export function shortCall(random: Random, atMs: number): StreamPlan {
     out: [{ do: "write", bytes }, { do: "closeWrite" }],
     in: [{ do: "drain" }],
   });
-  return new StreamPlan({ opener: lanes(random.int(1, 300)), acceptor: lanes(random.int(1, 300)) }, { atMs });
+  return new StreamPlan(
+    { opener: lanes(random.int(1, 300)), acceptor: lanes(random.int(1, 300)) },
+    { atMs },
+  );
 }
 
 /** A stream that stays open for a while, with a little each way now and then. */
 export function longTalk(random: Random, rounds: number, pauseMs: number): StreamPlan {
   const out: Step[] = [];
   for (let round = 0; round < rounds; round++) {
-    out.push({ do: "write", bytes: random.int(1, 2000) }, { do: "pause", ms: random.int(1, pauseMs) });
+    out.push({ do: "write", bytes: random.int(1, 2000) }, {
+      do: "pause",
+      ms: random.int(1, pauseMs),
+    });
   }
   const lanes: Lanes = { out: [...out, { do: "closeWrite" }], in: [{ do: "drain" }] };
   return new StreamPlan({ opener: lanes, acceptor: lanes });

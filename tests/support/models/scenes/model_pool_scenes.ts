@@ -119,7 +119,10 @@ export const POOL_SCENES: Readonly<Record<PoolSceneName, (random: Random) => Poo
         }));
       }),
       lessees: many(random.int(1, 6), (index) => someone(random, index)),
-      options: { ...options(random), breaker: { failures: random.int(1, 5), openMs: random.int(200, 2000) } },
+      options: {
+        ...options(random),
+        breaker: { failures: random.int(1, 5), openMs: random.int(200, 2000) },
+      },
       asksHealth: random.chance(0.3),
       hangs: random.chance(0.3) ? many(random.int(1, 3), () => random.int(0, 6)) : undefined,
       link: link(random),

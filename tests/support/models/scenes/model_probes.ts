@@ -14,7 +14,11 @@ export interface Probes {
 }
 
 /** Comes and goes. */
-export async function probe({ stage, port }: ServeWorld, random: Random, probes: Probes): Promise<void> {
+export async function probe(
+  { stage, port }: ServeWorld,
+  random: Random,
+  probes: Probes,
+): Promise<void> {
   const { clock, hosts } = stage;
   await Promise.all(Array.from({ length: probes.count }, async () => {
     await clock.sleep(random.int(0, probes.mostMs));
@@ -35,17 +39,29 @@ export interface Comers {
 }
 
 /** Programs with short times of their own come, and go at once. */
-export async function comeAndGo({ stage, port }: ServeWorld, random: Random, comers: Comers): Promise<void> {
+export async function comeAndGo(
+  { stage, port }: ServeWorld,
+  random: Random,
+  comers: Comers,
+): Promise<void> {
   const { clock } = stage;
   for (let atMs = 0; atMs < comers.mostMs; atMs += comers.everyMs) {
     await clock.sleep(comers.everyMs);
-    const conn = await connect({ hostname: comers.host, port, idleTimeoutMs: random.int(100, 2000) });
+    const conn = await connect({
+      hostname: comers.host,
+      port,
+      idleTimeoutMs: random.int(100, 2000),
+    });
     await conn.close();
   }
 }
 
 /** Programs that dial, and give up. */
-export async function giveUp({ stage, port }: ServeWorld, random: Random, probes: Probes): Promise<void> {
+export async function giveUp(
+  { stage, port }: ServeWorld,
+  random: Random,
+  probes: Probes,
+): Promise<void> {
   const { clock } = stage;
   for (let count = 0; count < probes.count; count++) {
     const controller = new AbortController();

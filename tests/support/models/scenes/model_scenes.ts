@@ -64,7 +64,9 @@ export const SCENES: Readonly<Record<SceneName, (random: Random) => Scene>> = {
   /** A bit of everything. */
   ordinary(random: Random): Scene {
     const events: Event[] = pings(random);
-    if (random.chance(0.3)) events.push({ atMs: random.int(0, 300), do: "stall", ms: random.int(1, 8000) });
+    if (random.chance(0.3)) {
+      events.push({ atMs: random.int(0, 300), do: "stall", ms: random.int(1, 8000) });
+    }
     return {
       plans: plansOf(random, ORDINARY, 5),
       agreed: random.chance(0.5),
@@ -78,10 +80,18 @@ export const SCENES: Readonly<Record<SceneName, (random: Random) => Scene>> = {
   crowds(random: Random): Scene {
     const maxStreams = random.pick([1, 2, 5, 12, 40]);
     const count = Math.ceil(maxStreams * random.pick([1, 1.2, 3]));
-    const style = { ...ORDINARY, maxWriteBytes: 3000, resets: 0.1, openWithinMs: random.pick([0, 5, 500]) };
+    const style = {
+      ...ORDINARY,
+      maxWriteBytes: 3000,
+      resets: 0.1,
+      openWithinMs: random.pick([0, 5, 500]),
+    };
     return {
       plans: {
-        left: many(count, () => random.chance(0.5) ? shortCall(random, 0) : drawPlan(random, style)),
+        left: many(
+          count,
+          () => random.chance(0.5) ? shortCall(random, 0) : drawPlan(random, style),
+        ),
         right: many(random.int(0, count), () => drawPlan(random, style)),
       },
       agreed: random.chance(0.7),
@@ -196,7 +206,10 @@ export const SCENES: Readonly<Record<SceneName, (random: Random) => Scene>> = {
     const { left, right } = plansOf(random, style, 5);
     const hurried = many(random.int(0, 6), () => {
       const { lanes } = drawPlan(random, { ...style, maxWriteBytes: 1000 });
-      return new StreamPlan(lanes, { atMs: random.int(0, 300), openTimeoutMs: random.int(1, 2000) });
+      return new StreamPlan(lanes, {
+        atMs: random.int(0, 300),
+        openTimeoutMs: random.int(1, 2000),
+      });
     });
     return {
       plans: { left: [...left, ...hurried], right },

@@ -19,7 +19,10 @@ export const runsAllSeeds: boolean = effort >= 1;
  * Runs `body` once for each seed, to the first that fails; with `PARLEY_MODEL_ALL` set to the last, and
  * lists those that failed.
  */
-export async function modelSeeds(test: ModelTest, body: (random: Random) => Promise<void>): Promise<void> {
+export async function modelSeeds(
+  test: ModelTest,
+  body: (random: Random) => Promise<void>,
+): Promise<void> {
   const failed: string[] = [];
   const all = Deno.env.has("PARLEY_MODEL_ALL");
   let count = 0;
@@ -33,11 +36,15 @@ export async function modelSeeds(test: ModelTest, body: (random: Random) => Prom
       const message = error instanceof Error ? error.message : String(error);
       failed.push(`seed ${seed}: ${message.split("\n")[0]}`);
       if (!all) {
-        throw new Error(`Failed with seed ${seed}, repeat with\n  ${line}\n${message}`, { cause: error });
+        throw new Error(`Failed with seed ${seed}, repeat with\n  ${line}\n${message}`, {
+          cause: error,
+        });
       }
     }
   }
   if (failed.length > 0) {
-    throw new Error(`${failed.length} of ${count} seeds failed:\n${failed.slice(0, 20).join("\n")}`);
+    throw new Error(
+      `${failed.length} of ${count} seeds failed:\n${failed.slice(0, 20).join("\n")}`,
+    );
   }
 }

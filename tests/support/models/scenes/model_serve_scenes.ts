@@ -13,7 +13,14 @@ const OFFICE = "192.0.2.7";
  * each message may find two in what was read ahead.
  */
 const LONG_PAUSE_MS = 28_000;
-const LEAVINGS: readonly Leaving[] = ["half-close", "half-close", "close", "close", "abort", "reset"];
+const LEAVINGS: readonly Leaving[] = [
+  "half-close",
+  "half-close",
+  "close",
+  "close",
+  "abort",
+  "reset",
+];
 
 function many<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
@@ -99,7 +106,8 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
       }),
       link: { latencyMs: random.int(0, 20) },
       isBrisk: true,
-      beside: (world) => probe(world, random, { host: OFFICE, count: random.int(1, 60), mostMs: 4000 }),
+      beside: (world) =>
+        probe(world, random, { host: OFFICE, count: random.int(1, 60), mostMs: 4000 }),
     };
   },
 
@@ -115,7 +123,11 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
         return {
           name,
           host: hostOf(random, index),
-          questions: ask(name, random.int(1, 4), () => ({ bytes: big(), answerBytes: big(), workMs })),
+          questions: ask(
+            name,
+            random.int(1, 4),
+            () => ({ bytes: big(), answerBytes: big(), workMs }),
+          ),
           pipelined: random.chance(0.7),
           restMs: sleeper === "peer" ? longMs : random.int(0, 1000),
           leaving: random.pick(LEAVINGS),
@@ -257,7 +269,8 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
         proxyProtocol: { sources: ["10.0.0.0/8"] },
         ...random.chance(0.5) && { maxConnectionsPerSource: 50 },
       },
-      beside: (world) => probe(world, random, { host: balancer, count: random.int(1, 60), mostMs: 4000 }),
+      beside: (world) =>
+        probe(world, random, { host: balancer, count: random.int(1, 60), mostMs: 4000 }),
     };
   },
 
@@ -268,7 +281,11 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
       peers: many(random.int(1, 3), (index) => usual(random, index)),
       link: { latencyMs },
       beside: (world) =>
-        giveUp(world, random, { host: OFFICE, count: random.int(1, 30), mostMs: 2 * latencyMs + 3 }),
+        giveUp(world, random, {
+          host: OFFICE,
+          count: random.int(1, 30),
+          mostMs: 2 * latencyMs + 3,
+        }),
     };
   },
 
@@ -350,7 +367,13 @@ export const SERVE_SCENES: Readonly<Record<ServeSceneName, (random: Random) => S
 };
 
 function rated(name: string, count: number, plan: Partial<PeerPlan>): PeerPlan {
-  return { name, host: OFFICE, questions: ask(name, count, () => ({})), leaving: "half-close", ...plan };
+  return {
+    name,
+    host: OFFICE,
+    questions: ask(name, count, () => ({})),
+    leaving: "half-close",
+    ...plan,
+  };
 }
 
 interface Rates {
@@ -386,7 +409,9 @@ function checkRates(
       const mostMs = Math.max(0, before - burstMessages) * everyMs + slackMs;
       assert(
         answeredAtMs - startMs <= mostMs,
-        `answer ${number} of ${plan.name} came after ${answeredAtMs - startMs} ms and not ${mostMs}`,
+        `answer ${number} of ${plan.name} came after ${
+          answeredAtMs - startMs
+        } ms and not ${mostMs}`,
       );
     }
     if (plan.name === "polite" || !alone) continue;

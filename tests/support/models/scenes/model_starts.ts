@@ -43,7 +43,10 @@ async function failToStart(signal: AbortSignal): Promise<void> {
   const second = serve({ port: first.addr.port, signal, onError: () => {} }, () => {});
   const ends = await Promise.allSettled([second.ready, second.finished]);
   for (const end of ends) {
-    assert(end.status === "rejected" && end.reason.code === "ERR_ADDRESS_IN_USE", JSON.stringify(end));
+    assert(
+      end.status === "rejected" && end.reason.code === "ERR_ADDRESS_IN_USE",
+      JSON.stringify(end),
+    );
   }
   await first.shutdown();
 }

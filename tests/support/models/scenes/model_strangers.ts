@@ -16,7 +16,9 @@ export interface Stranger {
 
 /** A frame of the wire: its length, then JSON or whatever is given. */
 function wireFrame(value: object | Uint8Array): Uint8Array {
-  const body = value instanceof Uint8Array ? value : new TextEncoder().encode(JSON.stringify(value));
+  const body = value instanceof Uint8Array
+    ? value
+    : new TextEncoder().encode(JSON.stringify(value));
   const bytes = new Uint8Array(4 + body.length);
   new DataView(bytes.buffer).setUint32(0, body.length);
   bytes.set(body, 4);
@@ -45,10 +47,16 @@ const AT_THE_DOOR: Readonly<Record<string, (random: Random) => Uint8Array[]>> = 
   noJson: (random) => [data(1, wireFrame(random.bytes(100)), SYN)],
   wrongTypes: (
     random,
-  ) => [hello(random, random.pick([{ identity: 5 }, { streams: "x" }, { token: {} }, { parley: 9 }]))],
+  ) => [
+    hello(random, random.pick([{ identity: 5 }, { streams: "x" }, { token: {} }, { parley: 9 }])),
+  ],
   lyingLimits: (
     random,
-  ) => [hello(random, { limits: random.pick<unknown>([5, { maxStreams: -1 }, { windowBytes: 1e99 }, []]) })],
+  ) => [
+    hello(random, {
+      limits: random.pick<unknown>([5, { maxStreams: -1 }, { windowBytes: 1e99 }, []]),
+    }),
+  ],
   hugeFrame: () => [data(1, new Uint8Array([0xff, 0xff, 0xff, 0xff]), SYN)],
   streamsBeforeHello: () => many(50, (index) => frame(WINDOW, SYN, 2 * index + 1, 0)),
 };
@@ -82,14 +90,22 @@ const INSIDE: Readonly<Record<string, (random: Random) => Uint8Array[]>> = {
       random.int(1, 300),
       (index) => data(2 * index + 3, wireFrame({ name: "none", to: "target", meta: {} }), SYN),
     ),
-  forgedFrom: () => [data(3, wireFrame({ name: "model", to: "target", from: "caller-0", meta: {} }), SYN)],
+  forgedFrom:
+    () => [data(3, wireFrame({ name: "model", to: "target", from: "caller-0", meta: {} }), SYN)],
   openedBadly: (
     random,
-  ) => [data(3, wireFrame(random.pick([{ name: 5 }, { name: "" }, { meta: [] }, random.bytes(50)])), SYN)],
+  ) => [
+    data(
+      3,
+      wireFrame(random.pick([{ name: 5 }, { name: "" }, { meta: [] }, random.bytes(50)])),
+      SYN,
+    ),
+  ],
   names: (random) =>
     many(
       random.pick([10, 300]),
-      (index) => data(1, wireFrame({ streams: many(60, (at) => `${index}-${"n".repeat(100)}-${at}`) })),
+      (index) =>
+        data(1, wireFrame({ streams: many(60, (at) => `${index}-${"n".repeat(100)}-${at}`) })),
     ),
   controlGarbage: (random) => [data(1, random.bytes(200))],
   controlEnds: () => [frame(WINDOW, FIN, 1, 0)],

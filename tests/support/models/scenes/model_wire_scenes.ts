@@ -20,7 +20,10 @@ function many<T>(count: number, make: (index: number) => T): T[] {
 /** A caller that must notice nothing of what others do. */
 function quiet(random: Random): Caller {
   return {
-    plans: [longTalk(random, 8, 300), upload(200_000, { afterBytes: 50_000, ms: random.int(1, 70_000) })],
+    plans: [
+      longTalk(random, 8, 300),
+      upload(200_000, { afterBytes: 50_000, ms: random.int(1, 70_000) }),
+    ],
   };
 }
 
@@ -44,7 +47,10 @@ function noisy(random: Random): Caller {
       return { plans, closeAtMs: random.int(20, 2000) };
     case 2:
       return {
-        plans: many(random.int(100, 160), (index) => cancelledCall(random, index * random.int(0, 3))),
+        plans: many(
+          random.int(100, 160),
+          (index) => cancelledCall(random, index * random.int(0, 3)),
+        ),
       };
     case 3:
       return { plans: many(random.int(10, 40), () => shortCall(random, random.int(0, 200))) };
@@ -93,7 +99,11 @@ export const WIRE_SCENES: Readonly<Record<WireSceneName, (random: Random) => Wir
     };
     return {
       hub: false,
-      callers: [{ plans: [], closeAtMs: random.int(50, 500), closeTimeoutMs: random.int(1000, 3000) }],
+      callers: [{
+        plans: [],
+        closeAtMs: random.int(50, 500),
+        closeTimeoutMs: random.int(1000, 3000),
+      }],
       back: many(random.int(1, 3), () => new StreamPlan({ opener: lanes, acceptor: lanes })),
       handlerRestMs: random.int(1500, 6000),
     };
@@ -132,11 +142,14 @@ export const WIRE_SCENES: Readonly<Record<WireSceneName, (random: Random) => Wir
     return {
       hub: true,
       callers: many(random.int(1, 3), () => ({
-        plans: many(random.int(1, 2), () =>
-          random.pick([upload, download])(random.int(300_000, 900_000), {
-            afterBytes: random.int(1, 100_000),
-            ms: random.int(61_000, 200_000),
-          }, random.int(0, 100))),
+        plans: many(
+          random.int(1, 2),
+          () =>
+            random.pick([upload, download])(random.int(300_000, 900_000), {
+              afterBytes: random.int(1, 100_000),
+              ms: random.int(61_000, 200_000),
+            }, random.int(0, 100)),
+        ),
       })),
       latencyMs: random.int(0, 30),
       bufferBytes: 1_000_000,
