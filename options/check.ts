@@ -24,7 +24,7 @@ const MAX_SHOWN_CHARACTERS = 64;
  * assertThrows(
  *   () => checkInteger("Cannot listen", "maxPending", 0, 1, 65_536),
  *   RangeError,
- *   `Cannot listen as "maxPending" must be 1 to 65536, current value is 0`,
+ *   `Cannot listen: "maxPending" must be 1 to 65536, current value is 0`,
  * );
  * ```
  */
@@ -147,7 +147,7 @@ export function checkBoolean(action: string, name: string, value: unknown): bool
  * assertThrows(
  *   () => checkOneOf("Cannot frame", "endian", "middle", ["big", "little"]),
  *   RangeError,
- *   `Cannot frame as "endian" must be "big" or "little", current value is "middle"`,
+ *   `Cannot frame: "endian" must be "big" or "little", current value is "middle"`,
  * );
  * ```
  */

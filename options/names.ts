@@ -52,7 +52,7 @@ const MAX_LISTED = 12;
  * assertThrows(
  *   () => checkOptionNames("Cannot listen", { limits: { perSorce: 5 } }, names),
  *   TypeError,
- *   `Cannot listen as there is no option "limits.perSorce": did you mean "limits.perSource"?`,
+ *   `Cannot listen: there is no option "limits.perSorce": did you mean "limits.perSource"?`,
  * );
  * ```
  */
