@@ -141,9 +141,9 @@ async function runBatches(folder: string): Promise<BatchResult[]> {
     name: "examples in the documentation",
     path: writeExamples(findExamples(), folder),
   };
-  // One more than there are processors: tests wait half of their time, for timers, other processes
+  // Two more than there are processors: tests wait half of their time, for timers, other processes
   // and the kernel.
-  const results = await runAll([...fileBatches(folder), examples], availableParallelism() + 1);
+  const results = await runAll([...fileBatches(folder), examples], availableParallelism() + 2);
   results.push(...await runAll(ALONE.map((path) => ({ name: path, path })), 1));
   return results;
 }
