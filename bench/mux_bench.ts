@@ -1,6 +1,6 @@
 // Mux: bulk over one stream and over 64, churn, and ping-pong beside idle streams, beside a raw
 // copy and libp2p's yamux.
-import { MuxSession, type MuxStream } from "../mux/mod.ts";
+import { MuxMemory, MuxSession, type MuxStream } from "../mux/mod.ts";
 import { memoryPair, type Transport } from "../net/transport/transport.ts";
 import { libp2pMux, type Libp2pMuxer } from "../tests/support/peers/libp2p_mux.ts";
 import { dial } from "../net/dial.ts";
@@ -28,7 +28,15 @@ const LINKS = {
 /** Two sessions of ours; the server's side echoes or swallows. */
 async function ours(link: keyof typeof LINKS, serve: (stream: MuxStream) => Promise<void>) {
   const [near, far] = await LINKS[link]();
-  const limits = { maxStreams: 20_000, maxBacklog: 20_000, maxOpening: 20_000, keepAliveMs: 0 };
+  const limits = {
+    maxStreams: 20_000,
+    maxBacklog: 20_000,
+    maxOpening: 20_000,
+    keepAliveMs: 0,
+    // Room for the window of each: 256 KiB by yamux.
+    maxBufferedBytes: 2 ** 34,
+    memory: new MuxMemory({ maxBytes: 2 ** 35 }),
+  };
   const client = new MuxSession(near, { ...limits, role: "client" });
   const server = new MuxSession(far, { ...limits, role: "server" });
   void (async () => {

@@ -209,7 +209,7 @@ Deno.test("rateLimits: a peer that we make wait is neither late with its message
 
 Deno.test("Server ends with ERR_SLOW_CONSUMER who takes nothing in writeTimeoutMs, and no other", async () => {
   const framing = lengthPrefixed();
-  await using test = await started({ framing, writeTimeoutMs: 400 }, async (conn) => {
+  await using test = await started({ framing, writeTimeoutMs: 1500 }, async (conn) => {
     const chunk = new Uint8Array(2 ** 20);
     for await (const _ of conn) {
       for (let i = 0; i < 64; i++) await conn.send(chunk);
