@@ -1,6 +1,7 @@
 // Deadlines: withDeadline() limits work by a signal and a time, and closes what the work makes too late.
+import { systemClock } from "./clock.ts";
 import { checkWait, type WaitOptions, watchWait } from "./wait.ts";
-import { pause } from "./pause.ts";
+import { waitAtMost } from "./wait_at_most.ts";
 
 /** How long work may take. */
 export interface Deadline {
@@ -130,15 +131,9 @@ export function unlessAborted<T>(
  * when it rejects before.
  */
 export async function endsWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  const done = new AbortController();
-  try {
-    return await Promise.race([
-      work.then(() => true),
-      pause(timeoutMs, done.signal).then(() => false),
-    ]);
-  } finally {
-    done.abort();
-  }
+  const isOver = await waitAtMost(systemClock, timeoutMs, work);
+  if (isOver) await work;
+  return isOver;
 }
 
 /** Fills in the time limit of a wait, and checks it before any I/O. @throws as {@linkcode checkWait} does */

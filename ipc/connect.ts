@@ -1,5 +1,5 @@
 // openLink(): dials, performs the handshake, and waits until the other side has let us in.
-import { withDeadline } from "../async/deadline.ts";
+import { DeadlineSignal, withDeadline } from "../async/deadline.ts";
 import { AuthError, ClosedError, type ParleyError, TimeoutError } from "../errors.ts";
 import { escapeForLog } from "../log/text.ts";
 import type { Transport } from "../net/transport/transport.ts";
@@ -64,21 +64,10 @@ async function open(options: OpenLinkOptions, signal: AbortSignal): Promise<IpcL
  * attempt has ended.
  */
 async function dialInTime(options: OpenLinkOptions, signal: AbortSignal): Promise<Transport> {
-  const { resolved: { action, handshakeTimeoutMs }, endpoint, tls } = options;
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(
-    () => controller.abort(handshakeTimeout(handshakeTimeoutMs)),
-    handshakeTimeoutMs,
-  );
-  try {
-    signal.throwIfAborted();
-    return await dialEndpoint(action, endpoint, { tls, signal: controller.signal });
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
+  const { resolved: { action, handshakeTimeoutMs: timeoutMs }, endpoint, tls } = options;
+  signal.throwIfAborted();
+  using deadline = new DeadlineSignal({ signal, timeoutMs, late: handshakeTimeout });
+  return await dialEndpoint(action, endpoint, { tls, signal: deadline.signal });
 }
 
 /**

@@ -125,7 +125,7 @@ async function readSome(world: World, stream: MuxStream, side: "client" | "serve
       direction.read += chunk.length;
       assert(
         direction.read <= direction.written,
-        `stream ${stream.id} gave bytes that nobody wrote`,
+        `stream ${stream.id} gave bytes that no side wrote`,
       );
     }
     assert(direction.finished, `stream ${stream.id} ended though its writer did not`);

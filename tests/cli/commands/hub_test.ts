@@ -258,7 +258,7 @@ Deno.test({
     assertEquals(
       hub.stderr.match(/identity=home/g)?.length,
       1,
-      "it is told once that somebody joined",
+      "the log says once that a client joined",
     );
   },
 });
