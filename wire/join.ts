@@ -1,5 +1,5 @@
 // join(): the joining side of the wire: one session with a server, kept up.
-import type { CloseOptions } from "../options/close.ts";
+import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { Backoff } from "../async/backoff.ts";
 import { keepConnected, type LinkEnd, type Retry } from "../async/keep_connected.ts";
 import { checkDialOptions } from "../client/check_dial.ts";
@@ -8,7 +8,6 @@ import { isPermanentFailure } from "../client/permanent_failure.ts";
 import type { ClientStatus } from "../client/status.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkFunction } from "../options/check.ts";
-import { timeLimit } from "../async/deadline.ts";
 import { checkName, checkToken } from "./protocol/frames.ts";
 import type { EstablishedSession } from "./session/established.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
@@ -236,7 +235,7 @@ export class JoinedWire implements AsyncDisposable {
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   close(options: CloseOptions = {}): Promise<void> {
-    const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
+    const timeoutMs = closeTimeout("Cannot close the wire", options, CLOSE_MS);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }

@@ -1,5 +1,5 @@
 // mount(): the server side of the wire: lets peers join, lists their sessions, ends them in order.
-import type { CloseOptions } from "../options/close.ts";
+import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import { pause } from "../async/pause.ts";
@@ -11,7 +11,6 @@ import { callerOf, noAddress, Outcome, pointToCaller } from "../server/outcome.t
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
-import { timeLimit } from "../async/deadline.ts";
 import { checkName } from "./protocol/frames.ts";
 import { HandlerTable, type StreamHandler } from "./session/handlers.ts";
 import type { Link } from "./session/link.ts";
@@ -226,7 +225,7 @@ export class MountedWire implements AsyncDisposable {
    * @throws {AggregateError} with the error of every session that could not end in order
    */
   shutdown(options: CloseOptions = {}): Promise<void> {
-    const timeoutMs = timeLimit("close the wire", options, CLOSE_MS);
+    const timeoutMs = closeTimeout("Cannot close the wire", options, CLOSE_MS);
     this.#closing ??= this.#leave().then(() => this.#close(timeoutMs));
     return this.#closing;
   }

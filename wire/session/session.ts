@@ -1,6 +1,5 @@
 // WireSession: one peer, as the application sees it.
-import type { CloseOptions } from "../../options/close.ts";
-import { timeLimit } from "../../async/deadline.ts";
+import { type CloseOptions, closeTimeout } from "../../options/close.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { ParleyError } from "../../errors.ts";
 import type { MuxSessionStats } from "../../mux/session.ts";
@@ -120,7 +119,7 @@ export class WireSession implements AsyncDisposable {
    * @throws {ParleyError} what ended the session, when that came before everything was done
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    await this.#link.close(timeLimit("close the session", options, 10_000));
+    await this.#link.close(closeTimeout("Cannot close the session", options, 10_000));
   }
 
   /** Ends the session now. */

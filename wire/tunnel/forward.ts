@@ -1,5 +1,5 @@
 // forward(): a local port or socket that leads to what another side exposes.
-import type { CloseOptions } from "../../options/close.ts";
+import { type CloseOptions, closeTimeout } from "../../options/close.ts";
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import type { ServerState } from "../../accept/server_state.ts";
 import { callHook } from "../../log/call_hook.ts";
@@ -15,7 +15,7 @@ import { AcceptBackoff } from "../../accept/accept_backoff.ts";
 import { checkDurationMs, checkInteger } from "../../options/check.ts";
 import { listen } from "../../net/listen.ts";
 import type { Address, Incoming, Listener, Transport } from "../../net/transport/transport.ts";
-import { timeLeft, timeLimit, withDeadline } from "../../async/deadline.ts";
+import { timeLeft, withDeadline } from "../../async/deadline.ts";
 import { checkName } from "../protocol/frames.ts";
 import type { JoinedWire } from "../join.ts";
 import type { WireStream } from "../session/stream.ts";
@@ -207,7 +207,7 @@ export class Forward implements AsyncDisposable {
    * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when some were cut because the time ran out; it counts them
    */
   shutdown(options: CloseOptions = {}): Promise<void> {
-    const timeoutMs = timeLimit("shut down the tunnel", options, 10_000);
+    const timeoutMs = closeTimeout("Cannot shut down the tunnel", options, 10_000);
     this.#closing ??= this.#shutdown(timeoutMs);
     return this.#closing;
   }
