@@ -8,6 +8,7 @@ export type FramingErrorCode =
 
 /** Codes of a peer that broke a protocol above the framing. */
 export type ProtocolErrorCode =
+  | "ERR_CALL_FRAME"
   | "ERR_IPC_FRAME"
   | "ERR_IPC_PROVIDER"
   | "ERR_IPC_RECORD"
@@ -31,6 +32,7 @@ export type ClosedErrorCode = "ERR_CLOSED" | "ERR_RESET" | "ERR_GOING_AWAY" | "E
 /** Codes of a wait that took too long. */
 export type TimeoutErrorCode =
   | "ERR_ACQUIRE_TIMEOUT"
+  | "ERR_CALL_TIMEOUT"
   | "ERR_CONNECT_TIMEOUT"
   | "ERR_HANDSHAKE_TIMEOUT"
   | "ERR_IDLE_TIMEOUT"
@@ -79,6 +81,7 @@ export type RemoteErrorCode =
   | "ERR_AUTH"
   | "ERR_BUSY"
   | "ERR_CLOSED"
+  | "ERR_CONTRACT_MISMATCH"
   | "ERR_FORBIDDEN"
   | "ERR_GOING_AWAY"
   | "ERR_HANDLER"
@@ -88,7 +91,15 @@ export type RemoteErrorCode =
   | "ERR_QUEUE_FULL"
   | "ERR_TARGET_REFUSED"
   | "ERR_TARGET_TIMEOUT"
+  | "ERR_UNKNOWN_CALL"
   | "ERR_VERSION";
+
+/** Codes of a value that is not what both sides agreed on. */
+export type SchemaErrorCode =
+  | "ERR_INPUT_INVALID"
+  | "ERR_MESSAGE_INVALID"
+  | "ERR_MESSAGE_MALFORMED"
+  | "ERR_OUTPUT_INVALID";
 
 /**
  * Every code that Parley raises. A {@linkcode RemoteError} may hold a code beside these, which a
@@ -104,6 +115,7 @@ export type ParleyErrorCode =
   | TlsErrorCode
   | AddressErrorCode
   | StatsErrorCode
+  | SchemaErrorCode
   | RemoteErrorCode;
 
 /**
@@ -260,6 +272,37 @@ export class StatsError extends ParleyError {
   /** Makes a statistics error with its code. */
   constructor(code: StatsErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
+  }
+}
+
+/** One thing that is wrong with a value. */
+export interface SchemaIssue {
+  /** Where in the value it is: names of properties and indexes, from the outside in. */
+  readonly path: readonly (string | number)[];
+  /** What is wrong, as the schema says it. */
+  readonly message: string;
+}
+
+/** What {@linkcode SchemaError} says beside its code. */
+export interface SchemaErrorOptions extends ErrorOptions {
+  /** What is wrong with the value, 16 issues at most. @default {none} */
+  issues?: readonly SchemaIssue[] | undefined;
+}
+
+/**
+ * A value does not fit its schema, or the bytes are no value: nothing else is lost, and the
+ * connection goes on. The text names the path of the first issue, and never repeats the value.
+ */
+export class SchemaError extends ParleyError {
+  /** What went wrong, stable across versions. */
+  declare readonly code: SchemaErrorCode;
+  /** What is wrong with the value, 16 issues at most; empty when the bytes are no value. */
+  readonly issues: readonly SchemaIssue[];
+
+  /** Makes an error of a value, with what is wrong with it. */
+  constructor(code: SchemaErrorCode, message: string, options?: SchemaErrorOptions) {
+    super(code, message, options);
+    this.issues = options?.issues ?? [];
   }
 }
 

@@ -18,6 +18,8 @@ const LAYERS: Readonly<Record<string, number>> = {
   "options/": 0,
   "tls/handshake/options.ts": 0,
 
+  "calls/protocol/": 1,
+  "codec/schema.ts": 1,
   "collections/": 1,
   "framing.ts": 1,
   "framing/": 1,
@@ -71,8 +73,11 @@ const LAYERS: Readonly<Record<string, number>> = {
   "stats/": 5,
   "wire/": 5,
 
-  "cli/": 6,
-  "mod.ts": 6,
+  "calls/": 6,
+  "codec/": 6,
+
+  "cli/": 7,
+  "mod.ts": 7,
 };
 
 /** Layer whose files take time and randomness as arguments and never wait. */

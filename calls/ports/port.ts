@@ -1,0 +1,85 @@
+// CallPort and CallHost: what calls need of the connection that carries them; one pair for each carrier.
+import type { WaitOptions } from "../../async/wait.ts";
+import type { CallHead, CallKind } from "../protocol/head.ts";
+
+/** A call on its way to the answerer. */
+export interface OutgoingCall {
+  readonly kind: CallKind;
+  /** The whole name: of the contract and of the call. */
+  readonly name: string;
+  /**
+   * The head and, for kinds with one input, the input behind it, in one array of the port's own: what
+   * {@linkcode readHead} reads at the other side. `leadBytes` bytes before it are free.
+   */
+  request(leadBytes: number): Uint8Array;
+  /** The caller's own signal: it gives up. */
+  readonly signal: AbortSignal | undefined;
+  /** Time for all of it, in ms; `Infinity` for no limit. */
+  readonly timeoutMs: number;
+  /** Whether it may be done twice without harm. */
+  readonly isIdempotent: boolean;
+}
+
+/** Carries calls to the other side. */
+export interface CallPort {
+  /** How errors name the other side: `the server`, `"alice"`. */
+  readonly peer: string;
+  /**
+   * Sends a call of kind `"call"`, and resolves with the reply, as {@linkcode CallAnswerer.ask} returned
+   * it. Rejects with the signal's reason, with a `TimeoutError` when the time is over, and with what
+   * ended the connection: the caller of this method says of which call it was.
+   */
+  ask(call: OutgoingCall): Promise<Uint8Array>;
+  /**
+   * Opens a stream for a call of another kind; the request goes with it, before the other side
+   * has accepted it. Follows `signal` and `timeoutMs` until the stream is accepted, and no longer.
+   *
+   * @throws {TypeError} where the carrier has no streams
+   */
+  stream(call: OutgoingCall): Promise<CallStream>;
+}
+
+/** A stream of items, both ways, with backpressure. An item is a reply: a byte that says what it is, and data. */
+export interface CallStream {
+  /** Waits for the next item; `null` once the other side has ended its direction in order. */
+  readItem(options?: WaitOptions): Promise<Uint8Array | null>;
+  /** Sends an item; resolves when the window has taken it. `bytes` are not changed afterwards. */
+  writeItem(bytes: Uint8Array): Promise<void>;
+  /** Ends our direction, in order. */
+  closeWrite(): Promise<void>;
+  /** Ends in order after what was written, and reads no more. Resolves when the stream is over. */
+  close(): Promise<void>;
+  /** Ends both directions now. */
+  abort(reason?: unknown): void;
+  /** Fires when the stream ends other than in order: the other side gave up, or is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** A call that has come. */
+export interface IncomingCall {
+  readonly head: CallHead;
+  /** What is behind the head: the input, for kinds that have one. */
+  readonly input: Uint8Array;
+  /** Who calls, as authenticated; `undefined` where the carrier knows no names. */
+  readonly peer: string | undefined;
+  /** What it came over: a `WireSession`, an `IpcServerClient`, a `Connection`. */
+  readonly via: object;
+  /** Its signal, made when it is first asked for, fires when the caller gives up or is gone. */
+  readonly caller: { readonly signal: AbortSignal };
+}
+
+/** Answers the calls of one name. */
+export interface CallAnswerer {
+  /** Returns the reply to a call of kind `"call"`. Never throws, never rejects. */
+  ask(call: IncomingCall): Uint8Array | Promise<Uint8Array>;
+  /** Serves a call of another kind; settles when it is over, its stream too. Never rejects. */
+  stream(call: IncomingCall, stream: CallStream): Promise<void>;
+}
+
+/** Takes calls from the other side. */
+export interface CallHost {
+  /** Adds the answerer of a name. @throws {TypeError} when the name is taken */
+  add(name: string, answerer: CallAnswerer): void;
+  /** Removes it; calls under way go on. */
+  remove(name: string): void;
+}
