@@ -4,7 +4,7 @@ import { checkOptionNames, meantName, type OptionNames } from "../options/names.
 import type { Logger } from "../log/logger.ts";
 import { Answerer, type AuthorizeCall } from "./answerer.ts";
 import type { CallContext } from "./context.ts";
-import { type CallDefinition, type Contract, infoOf, wholeName } from "./contract.ts";
+import { type AnyContract, callsOf, infoOf, wholeName } from "./contract.ts";
 import type { Middleware } from "./middleware.ts";
 import { type AnswerTarget, hostFor } from "./ports/find.ts";
 import { CallReporter, type OnCallError } from "./reporter.ts";
@@ -46,7 +46,7 @@ type AnyHandler = (input: unknown, context: CallContext) => unknown;
  * @throws {TypeError} when a handler is missing or has no call, when the target answers a call of
  * this name already, or when an option is wrong
  */
-export function answer<C extends Contract>(
+export function answer<C extends AnyContract>(
   target: AnswerTarget,
   contract: C,
   handlers: Handlers<C>,
@@ -60,7 +60,7 @@ export function answer<C extends Contract>(
   if (onError !== undefined) checkFunction(action, "onError", onError);
   if (logger !== undefined) checkLogger(action, logger);
   for (const each of middleware) checkFunction(action, "middleware", each);
-  const calls = Object.entries<CallDefinition>(contract);
+  const calls = callsOf(contract);
   checkHandlers(action, calls.map(([name]) => name), handlers);
   const reporter = new CallReporter({ onError, logger });
   const host = hostFor(target);

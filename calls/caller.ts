@@ -1,7 +1,7 @@
 // caller(): the calling side of a contract: an object with a method for each call.
 import { checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { type CallDefinition, type Contract, infoOf, wholeName } from "./contract.ts";
+import { type AnyContract, callsOf, infoOf, wholeName } from "./contract.ts";
 import type { Middleware } from "./middleware.ts";
 import { RemoteCall } from "./outgoing.ts";
 import { type CallVia, portFor } from "./ports/find.ts";
@@ -29,7 +29,7 @@ const CALLER_NAMES: OptionNames<CallerOptions> = { middleware: true, timeoutMs: 
  * @param via what carries the calls to the side that answers
  * @throws {TypeError | RangeError} when an option is wrong, or `via` carries no calls
  */
-export function caller<C extends Contract>(
+export function caller<C extends AnyContract>(
   via: CallVia,
   contract: C,
   options: CallerOptions = {},
@@ -43,7 +43,7 @@ export function caller<C extends Contract>(
   }
   const port = portFor(via);
   const methods: Record<string, unknown> = {};
-  for (const [name, definition] of Object.entries<CallDefinition>(contract)) {
+  for (const [name, definition] of callsOf(contract)) {
     methods[name] = new RemoteCall({
       port,
       name: wholeName(info, name),

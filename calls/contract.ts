@@ -133,7 +133,7 @@ type NoErrors = {};
  */
 export function call<Input = void, Output = void>(
   settings?: CallSettings,
-): CallDefinition<"call", PlainTypes<Input, Output>>;
+): CallDefinition<"call", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
 /** Declares a call whose values are described by schemas or codecs. @throws as above */
 export function call<
   Input extends Shape | undefined = undefined,
@@ -155,7 +155,7 @@ export function call(settings: Settings = {}): CallDefinition<"call"> {
  */
 export function feed<Input = void, Output = void>(
   settings?: CallSettings,
-): CallDefinition<"feed", PlainTypes<Input, Output>>;
+): CallDefinition<"feed", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
 /** Declares a feed whose values are described by schemas or codecs. @throws as above */
 export function feed<
   Input extends Shape | undefined = undefined,
@@ -177,7 +177,7 @@ export function feed(settings: Settings = {}): CallDefinition<"feed"> {
  */
 export function collect<Input = void, Output = void>(
   settings?: CallSettings,
-): CallDefinition<"collect", PlainTypes<Input, Output>>;
+): CallDefinition<"collect", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
 /** Declares a collect whose values are described by schemas or codecs. @throws as above */
 export function collect<
   Input extends Shape | undefined = undefined,
@@ -199,7 +199,7 @@ export function collect(settings: Settings = {}): CallDefinition<"collect"> {
  */
 export function talk<Input = void, Output = void>(
   settings?: CallSettings,
-): CallDefinition<"talk", PlainTypes<Input, Output>>;
+): CallDefinition<"talk", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
 /** Declares a talk whose values are described by schemas or codecs. @throws as above */
 export function talk<
   Input extends Shape | undefined = undefined,
@@ -225,11 +225,14 @@ export interface ContractInfo {
   readonly version: string;
 }
 
-/** Calls that two programs agree on: an object with each call under its name. */
-export type Contract<Calls extends Definitions = Definitions> = Readonly<Calls> & {
+/** Any contract. */
+export interface AnyContract {
   /** What the contract says of itself. */
   readonly "~contract": ContractInfo;
-};
+}
+
+/** Calls that two programs agree on: an object with each call under its name. */
+export type Contract<Calls extends Definitions> = Readonly<Calls> & AnyContract;
 
 /** Options of {@linkcode contract}. */
 export interface ContractOptions {
@@ -310,9 +313,14 @@ export function declaredErrorsOf(definition: CallDefinition): ErrorShapes {
 
 /** What a contract says of itself. @throws {TypeError} when it was not made by {@linkcode contract} */
 export function infoOf(action: string, given: unknown): ContractInfo {
-  const info = (given as Contract | null | undefined)?.["~contract"];
+  const info = (given as AnyContract | null | undefined)?.["~contract"];
   if (info !== undefined) return info;
   throw new TypeError(`${action}: "contract" must be made by contract()`);
+}
+
+/** The calls of a contract, by name. */
+export function callsOf(contract: AnyContract): [name: string, definition: CallDefinition][] {
+  return Object.entries(contract as unknown as Definitions);
 }
 
 /** Settings of either kind. */

@@ -10,6 +10,7 @@
  * @module
  */
 export {
+  type AnyContract,
   call,
   type CallDefinition,
   type CallSettings,
