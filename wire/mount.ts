@@ -22,7 +22,7 @@ import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
 import { Registry } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
-import { checkOpen, type OpenOptions, openStream } from "./session/open_stream.ts";
+import { checkOpen, type FindLink, type OpenOptions, openStream } from "./session/open_stream.ts";
 import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { WireTally } from "./observe/tally.ts";
@@ -166,7 +166,7 @@ export class MountedWire implements AsyncDisposable {
     const wanted = checkOpen(name, undefined, options);
     checkName("Cannot open a stream", "idOrIdentity", idOrIdentity);
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
-    return await openStream(async (limits) => {
+    const find: FindLink = async (limits) => {
       const link = this.#registry.find(idOrIdentity);
       if (
         link !== undefined &&
@@ -180,7 +180,8 @@ export class MountedWire implements AsyncDisposable {
       } catch (error) {
         throw error instanceof TimeoutError ? noPeer() : error;
       }
-    }, { ...wanted, counters: this.#tally.counters });
+    };
+    return await openStream({ find, counters: this.#tally.counters }, wanted);
   }
 
   /**
