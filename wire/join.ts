@@ -86,7 +86,10 @@ export class JoinedWire implements AsyncDisposable {
   readonly #attempt: JoinAttempt;
   readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(this, () => this.#link?.control.announceNames());
+  readonly #handlers = new HandlerTable(this, {
+    onChange: () => this.#link?.control.announceNames(),
+    onCut: (told, all) => this.#reporter.namesCut(told, all),
+  });
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -100,6 +103,7 @@ export class JoinedWire implements AsyncDisposable {
   readonly #tally = new WireTally();
   readonly #route: StreamRoute = {
     find: (limits, open) => this.#find(limits, open),
+    peer: undefined,
     counters: this.#tally.counters,
   };
   #link: Link | null = null;
@@ -115,7 +119,7 @@ export class JoinedWire implements AsyncDisposable {
     setRoute(this, this.#route);
     const connect = resolveConnectOptions(options);
     const wire = resolveWire(ACTION, options, "client");
-    this.#attempt = { connect, wire, identity, token, names: () => this.#handlers.names };
+    this.#attempt = { connect, wire, identity, token, names: () => this.#handlers.announced };
     checkName(ACTION, "identity", identity);
     checkToken(ACTION, token);
     for (const name of ["authorize", "onRetry", "onPeers"] as const) {
@@ -223,7 +227,7 @@ export class JoinedWire implements AsyncDisposable {
   /** Another peer at the hub. @throws {TypeError} when `identity` cannot be one */
   peer(identity: string): WirePeer {
     checkName("Cannot reach a peer", "identity", identity);
-    return new WirePeer(identity, { ...this.#route, to: identity });
+    return new WirePeer(identity, { ...this.#route, peer: identity, to: identity });
   }
 
   /**

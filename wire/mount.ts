@@ -65,8 +65,11 @@ export class MountedWire implements AsyncDisposable {
   readonly #registry = new Registry();
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(this, () => {
-    for (const link of this.#registry.links) link.control.announceNames();
+  readonly #handlers = new HandlerTable(this, {
+    onChange: () => {
+      for (const link of this.#registry.links) link.control.announceNames();
+    },
+    onCut: (told, all) => this.#reporter.namesCut(told, all),
   });
   readonly #door: Door<Link>;
   readonly #tally = new WireTally();
@@ -181,7 +184,7 @@ export class MountedWire implements AsyncDisposable {
         throw error instanceof TimeoutError ? noPeer() : error;
       }
     };
-    return await openStream({ find, counters: this.#tally.counters }, wanted);
+    return await openStream({ find, peer: idOrIdentity, counters: this.#tally.counters }, wanted);
   }
 
   /**

@@ -3,12 +3,17 @@ import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { pause } from "../../async/pause.ts";
-import { type ControlHost, ControlSender } from "./control_sender.ts";
+import { type ControlHost, ControlSender, namesCut } from "./control_sender.ts";
 import { timeLeft, withDeadline } from "../../async/deadline.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
-import { type Control, readControl } from "../protocol/frames.ts";
+import { type Control, namesWithin, readControl } from "../protocol/frames.ts";
 import type { EstablishedSession } from "./established.ts";
-import type { HandlerTable } from "./handlers.ts";
+import {
+  HandlerTable,
+  MAX_NAMES_BYTES,
+  type PreparedHandler,
+  type StreamHandler,
+} from "./handlers.ts";
 import type { OpenLimits, OurOpen } from "./open_stream.ts";
 import { offerStream } from "./offer_stream.ts";
 import { nameStream } from "../protocol/refusals.ts";
@@ -27,6 +32,8 @@ const UNUSED_MS = 500;
 
 /** What a {@linkcode Link} asks of its side, and reports to it: `MountHost` and `JoinHost` are the two. */
 export interface LinkHost extends ServingHost<Link> {
+  /** The handlers of the wire. */
+  readonly handlers: HandlerTable;
   /** A frame of the control stream has come. */
   onControl(link: Link, control: Control): void;
   /** Something of the session failed that the session outlives. */
@@ -49,6 +56,9 @@ export class Link implements SessionLink, ServedLink, ControlHost {
   offers: readonly string[];
   readonly #host: LinkHost;
   readonly #serving: Serving<Link>;
+  /** Handlers of this session alone. */
+  readonly #own: HandlerTable;
+  #hasReportedCut = false;
   /** Streams of ours that are not over. */
   readonly #opened = new Set<MuxStream>();
   readonly #over = new AbortController();
@@ -71,11 +81,29 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     });
     this.control = new ControlSender(established.control, this, established.announced);
     this.session = new WireSession(this);
+    // What does not fit together with the wire's names is reported where they are joined.
+    this.#own = new HandlerTable(this.session, {
+      onChange: () => this.control.announceNames(),
+      onCut: () => {},
+    });
   }
 
-  /** The handlers of this side. */
-  get handlers(): HandlerTable {
-    return this.#host.handlers;
+  /** Names that this side announces to the peer: those of the wire, and of this session alone. */
+  get names(): readonly string[] {
+    const { announced } = this.#host.handlers;
+    if (this.#own.size === 0) return announced;
+    const all = [...new Set([...announced, ...this.#own.names])];
+    const told = namesWithin(all, MAX_NAMES_BYTES);
+    if (told.length < all.length && !this.#hasReportedCut) {
+      this.#hasReportedCut = true;
+      this.#host.onSessionError(this, namesCut(this.established.identity, told.length, all.length));
+    }
+    return told;
+  }
+
+  /** The handler of a name: that of this session, or the wire's. */
+  handler(name: string): StreamHandler | PreparedHandler | undefined {
+    return this.#own.get(name) ?? this.#host.handlers.get(name);
   }
 
   /** Fires when the session is over, with what ended it. */

@@ -123,6 +123,8 @@ export type FindLink = (
 /** Where the streams go that are opened at a wire, a session or a peer of the hub. */
 export interface StreamRoute {
   readonly find: FindLink;
+  /** Who answers; `undefined` for the server. */
+  readonly peer: string | undefined;
   /** Which peer of the hub they are for. */
   readonly to?: string | undefined;
   /** Counts what could not be had for want of a session. @default {nowhere} */

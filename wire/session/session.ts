@@ -45,7 +45,7 @@ export class WireSession implements AsyncDisposable {
   /** @ignore sessions come from `mount` and `join` */
   constructor(link: SessionLink) {
     this.#link = link;
-    this.#route = { find: () => link };
+    this.#route = { find: () => link, peer: link.established.peer };
     setRoute(this, this.#route);
   }
 
