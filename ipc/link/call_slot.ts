@@ -35,16 +35,17 @@ export class CallSlot {
   handlers: CallHandlers | undefined = undefined;
   /** What the handlers get as `via`: the owner of the slot, which sets itself before any link. */
   via: object = this;
-  readonly #beyond: CallSlot | undefined;
+  /** Where calls go that are not for this slot. */
+  readonly beyond: CallSlot | undefined;
 
   /** Makes an empty slot, which falls back on `beyond`. */
   constructor(beyond?: CallSlot) {
-    this.#beyond = beyond;
+    this.beyond = beyond;
   }
 
   /** The handlers that hold: its own, else those of the slot beyond. */
   get current(): CallHandlers | undefined {
-    return this.handlers ?? this.#beyond?.current;
+    return this.handlers ?? this.beyond?.current;
   }
 
   /** Handles queries that are calls; `undefined` while no handlers are set. */
