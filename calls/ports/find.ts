@@ -13,7 +13,9 @@ export type AnswerTarget = CallHost | IpcChannel | IpcServer | IpcServerClient;
 
 /** The port of a connection. @throws {TypeError} when it carries no calls */
 export function portFor(via: CallVia): CallPort {
-  return ipcPort(via) ?? via as CallPort;
+  const port = ipcPort(via) ?? via as CallPort;
+  if (typeof port.ask === "function") return port;
+  throw new TypeError("Cannot call: this carries no calls to one other side");
 }
 
 /** The host of a connection. @throws {TypeError} when it carries no calls */

@@ -1,5 +1,5 @@
 // IpcPort and ipcHost(): calls over a channel of IPC: one call is a query, the others are streams.
-import { RemoteError } from "../../errors.ts";
+import { ClosedError, RemoteError, TimeoutError } from "../../errors.ts";
 import { type CallLine, callLineOf, type CallSender } from "../../ipc/call_line.ts";
 import { CALL_PREFIX, type CallHandlers, type CallSlot } from "../../ipc/link/call_slot.ts";
 import type { IpcQueryContext } from "../../ipc/link/query_context.ts";
@@ -99,10 +99,18 @@ function tableOf(slot: CallSlot): CallTable {
   return (slot.handlers as IpcAnswerer).table;
 }
 
-/** A program without handlers of queries answers no calls either. */
+/** Ends of the connection that are time limits, and not those of a call. */
+const LOSSES: ReadonlySet<string> = new Set(["ERR_KEEPALIVE_TIMEOUT", "ERR_DRAIN_TIMEOUT"]);
+
+/** Throws what an error of a query means for a call. */
 function explain(error: unknown): never {
-  if (!(error instanceof RemoteError) || error.code !== "ERR_NO_HANDLER") throw error;
-  throw new RemoteError("ERR_UNKNOWN_CALL", `Cannot call: ${PEER} answers no calls`, {
-    cause: error,
-  });
+  if (error instanceof RemoteError && error.code === "ERR_NO_HANDLER") {
+    const text = `Cannot call: ${PEER} answers no calls`;
+    throw new RemoteError("ERR_UNKNOWN_CALL", text, { cause: error });
+  }
+  if (error instanceof TimeoutError && LOSSES.has(error.code)) {
+    const text = "Cannot call: the connection was lost";
+    throw new ClosedError("ERR_RESET", text, { cause: error });
+  }
+  throw error;
 }

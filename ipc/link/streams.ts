@@ -126,6 +126,8 @@ export class LinkStreams {
   end(error: Error): void {
     this.#end ??= error;
     this.#asking.reject(error);
+    // Other errors are not of streams: a time limit of the link is none of a read.
+    if (error instanceof ClosedError) this.#session?.abort(error);
     this.#transport?.fail(error);
   }
 
