@@ -193,7 +193,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.send(frame, (error) => {
       if (!(error instanceof FramingError)) return;
       const message = `The reply cannot be sent: ${error.message}`;
-      const failure = encodeFailure({ by: "parley", code: "ERR_HANDLER", message });
+      const failure = encodeFailure({ by: "parley", code: "ERR_FRAME_TOO_LARGE", message });
       this.reply(frameId(frame), failure);
     });
   }
