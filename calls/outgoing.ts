@@ -1,11 +1,12 @@
 // RemoteCall: one call of a contract on its calling side: what it sends, and what it makes of replies.
+import { withDeadline } from "../async/deadline.ts";
 import { checkDurationMs, checkSignal } from "../options/check.ts";
 import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
 import { ClosedError } from "../errors.ts";
 import { telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { CallDefinition } from "./contract.ts";
 import type { ContextKey } from "./context.ts";
-import { failureOf, nameFailure } from "./failures.ts";
+import { callTimeout, failureOf, nameFailure } from "./failures.ts";
 import { FeedReader } from "./feed_reader.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { OpenedFeed } from "./opened_feed.ts";
@@ -129,11 +130,12 @@ export class RemoteCall {
       const timeoutMs = this.#callTime(options, CALL_MS);
       if (options.signal?.aborted) return Promise.reject(options.signal.reason);
       if (this.#isPlain && !telemetryOn()) return this.#askNow(input, options, timeoutMs, "");
-      return this.#within(
-        input,
-        options.signal,
-        (sent, trace) => this.#askNow(sent, options, timeoutMs, trace),
-      );
+      const late = (ms: number) => callTimeout(this.label, ms);
+      return withDeadline({ signal: options.signal, timeoutMs, late }, (signal) => {
+        const ask = (sent: unknown, trace: string) =>
+          this.#askNow(sent, { signal }, timeoutMs, trace);
+        return this.#within(input, signal, ask);
+      });
     } catch (mistake) {
       return Promise.reject(mistake);
     }
