@@ -5,7 +5,7 @@ import { type CallContext, HandlerContext } from "./context.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { InputReader } from "./input_reader.ts";
 import { sendOutputs } from "./outputs.ts";
-import type { CallAnswerer, CallStream, IncomingCall } from "./ports/port.ts";
+import type { CallAnswerer, CallLink, CallStream, IncomingCall } from "./ports/port.ts";
 import type { CallKind } from "./protocol/head.ts";
 import { encodeFailure, encodeValue } from "./protocol/reply.ts";
 import type { CallReporter } from "./reporter.ts";
@@ -24,7 +24,7 @@ export interface CallRequest {
   /** Who calls, as authenticated; see `CallContext`. */
   readonly peer: string | undefined;
   /** What the call came over. */
-  readonly via: object;
+  readonly via: CallLink;
 }
 
 /** Decides whether a call may be made; what is not `true` refuses with `ERR_FORBIDDEN`. */
@@ -244,7 +244,7 @@ class AnsweredCall implements MiddlewareCall {
     return this.#context.signal;
   }
 
-  get via(): object {
+  get via(): CallLink {
     return this.#context.via;
   }
 
