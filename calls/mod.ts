@@ -1,2 +1,54 @@
-// Placeholder until its package lands.
-export {};
+/**
+ * Typed calls between two programs: a contract that both import, handlers on one side, and an object
+ * with a method for each call on the other. Either side of a connection may answer.
+ *
+ * - {@linkcode contract} holds {@linkcode call} (one value in, one out), {@linkcode feed} (one in,
+ *   many out), {@linkcode collect} (many in, one out) and {@linkcode talk} (many in, many out).
+ * - {@linkcode answer} runs handlers; {@linkcode caller} returns the methods.
+ * - {@linkcode CallError} is how a handler fails a call with a code and data of its own.
+ *
+ * @module
+ */
+export {
+  type AnyContract,
+  call,
+  type CallDefinition,
+  type CallSettings,
+  type CallTypes,
+  collect,
+  type Contract,
+  contract,
+  type ContractInfo,
+  type ContractOptions,
+  type Definitions,
+  type ErrorShapes,
+  feed,
+  type PlainTypes,
+  type ReceivedAs,
+  type SentAs,
+  type Shape,
+  type ShapedCallSettings,
+  type ShapedTypes,
+  talk,
+} from "./contract.ts";
+export { answer, type AnswerOptions } from "./answer.ts";
+export { caller, type CallerOptions } from "./caller.ts";
+export type { AuthorizeCall, CallRequest } from "./answerer.ts";
+export { CallError, type DeclaredError, isCallError } from "./call_error.ts";
+export { type CallContext, type ContextKey, contextKey } from "./context.ts";
+export type { Middleware, MiddlewareCall } from "./middleware.ts";
+export type { CallErrorContext, OnCallError } from "./reporter.ts";
+export type { AnswerTarget, CallVia } from "./ports/find.ts";
+export type { CallKind } from "./protocol/head.ts";
+export type {
+  Caller,
+  CallNames,
+  CallOptions,
+  Feed,
+  FeedOptions,
+  HandlerOf,
+  Handlers,
+  Inputs,
+  MethodOf,
+  Outputs,
+} from "./types.ts";

@@ -271,7 +271,7 @@ interface TypeOf {
   function: unknown;
 }
 
-function checkType<Name extends keyof TypeOf>(
+export function checkType<Name extends keyof TypeOf>(
   action: string,
   name: string,
   value: unknown,

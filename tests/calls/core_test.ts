@@ -1,0 +1,200 @@
+// The core of calls, above any carrier: contracts, handlers, callers, errors and ends.
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { z } from "zod";
+import { RemoteError, SchemaError, TimeoutError } from "@parley/parley";
+import {
+  answer,
+  call,
+  type CallContext,
+  caller,
+  CallError,
+  collect,
+  contract,
+  feed,
+  isCallError,
+  talk,
+} from "@parley/parley/calls";
+import { bytes } from "@parley/parley/codec";
+import { MemoryPort } from "../support/calls/memory_port.ts";
+import { until } from "../support/wait.ts";
+
+const shop = contract({
+  now: call<void, string>(),
+  add: call({ input: z.object({ a: z.number(), b: z.number() }), output: z.number() }),
+  buy: call({
+    input: z.string(),
+    output: z.number(),
+    errors: { ERR_NO_STOCK: z.object({ left: z.number() }) },
+  }),
+  echo: call({ input: bytes(), output: bytes() }),
+  hang: call<void, void>(),
+  ticks: feed({ input: z.object({ count: z.number() }), output: z.string() }),
+  sum: collect({ input: z.number(), output: z.number() }),
+  shout: talk({ input: z.string(), output: z.string() }),
+}, { name: "shop", version: "1.0" });
+
+interface Seen {
+  errors: unknown[];
+  contexts: CallContext[];
+  ended: number;
+  yielded: number;
+}
+
+function open() {
+  const port = new MemoryPort();
+  const seen: Seen = { errors: [], contexts: [], ended: 0, yielded: 0 };
+  answer(port.table, shop, {
+    now: () => "noon",
+    add: ({ a, b }) => a + b,
+    buy: (what) => {
+      if (what === "bread") throw new CallError("ERR_NO_STOCK", "Only 3 are left", { left: 3 });
+      if (what === "odd") throw new CallError("ERR_NO_STOCK", "Odd", { left: "three" });
+      throw new Error("a secret");
+    },
+    echo: (data) => data,
+    hang: (_, context) => {
+      seen.contexts.push(context);
+      return new Promise((_, reject) => {
+        context.signal.addEventListener("abort", () => reject(context.signal.reason));
+      });
+    },
+    async *ticks({ count }, context) {
+      seen.contexts.push(context);
+      try {
+        for (let i = 0; i < count; i++) {
+          seen.yielded++;
+          yield `tick ${i}`;
+        }
+      } finally {
+        seen.ended++;
+      }
+    },
+    sum: async (numbers) => {
+      let sum = 0;
+      for await (const number of numbers) sum += number;
+      return sum;
+    },
+    async *shout(lines) {
+      for await (const line of lines) yield line.toUpperCase();
+    },
+  }, { onError: (error) => seen.errors.push(error) });
+  return { port, seen, remote: caller(port, shop) };
+}
+
+Deno.test("a call of each kind", async () => {
+  const { port, remote } = open();
+  await using _ = port;
+  assertEquals(await remote.now(), "noon");
+  assertEquals(await remote.add({ a: 1, b: 2 }), 3);
+  assertEquals(await remote.echo(new Uint8Array([1, 2])), new Uint8Array([1, 2]));
+  assertEquals(await Array.fromAsync(remote.ticks({ count: 3 })), ["tick 0", "tick 1", "tick 2"]);
+  assertEquals(await remote.sum([1, 2, 3]), 6);
+  assertEquals(await Array.fromAsync(remote.shout(["a", "b"])), ["A", "B"]);
+});
+
+Deno.test("a CallError crosses with its code, text and data", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const error = await assertRejects(() => remote.buy("bread"), CallError, "Only 3 are left");
+  assert(isCallError(error, shop.buy));
+  assertEquals(error.data.left, 3);
+  assertEquals(seen.errors, []);
+});
+
+Deno.test("data of a declared error that does not fit is an error of the output", async () => {
+  const { port, remote } = open();
+  await using _ = port;
+  const error = await assertRejects(() => remote.buy("odd"), SchemaError);
+  assertEquals([error.code, error.issues[0]?.path], ["ERR_OUTPUT_INVALID", ["left"]]);
+});
+
+Deno.test("anything else crosses without its text, and is reported", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const error = await assertRejects(() => remote.buy("milk"), RemoteError);
+  assertEquals(error.code, "ERR_HANDLER");
+  assert(!error.message.includes("secret"));
+  assertEquals(seen.errors.map((each) => (each as Error).message), ["a secret"]);
+});
+
+Deno.test("an input that does not fit is the caller's to hear, with its path", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const error = await assertRejects(() => remote.add({ a: 1, b: "2" } as never), SchemaError);
+  assertEquals([error.code, error.issues[0]?.path], ["ERR_INPUT_INVALID", ["b"]]);
+  const late = await assertRejects(() => remote.sum([1, "2" as never]), SchemaError);
+  assertEquals(late.code, "ERR_INPUT_INVALID");
+  assertEquals(seen.errors, []);
+});
+
+Deno.test("a handler that hangs costs its caller the time, and learns of it", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const error = await assertRejects(() => remote.hang(undefined, { timeoutMs: 20 }), TimeoutError);
+  assertEquals(error.code, "ERR_CALL_TIMEOUT");
+  assert(seen.contexts[0]!.signal.aborted);
+  assertEquals(seen.errors, []);
+});
+
+Deno.test("a signal gives up with its own reason", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const giving = new AbortController();
+  const hanging = remote.hang(undefined, { signal: giving.signal });
+  giving.abort("enough");
+  assertEquals(await hanging.catch((error) => error), "enough");
+  await until("it comes about", () => seen.contexts[0]?.signal.aborted === true);
+});
+
+Deno.test("leaving a feed ends its generator", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  for await (const tick of remote.ticks({ count: 1e9 })) {
+    if (tick === "tick 5") break;
+  }
+  await until("it comes about", () => seen.ended === 1);
+  assert(seen.contexts[0]!.signal.aborted);
+  const stopped = seen.yielded;
+  assert(stopped < 100_000);
+});
+
+Deno.test("a feed whose reader stops stalls the generator", async () => {
+  const { port, remote, seen } = open();
+  await using _ = port;
+  const ticks = remote.ticks({ count: 1e9 });
+  await ticks.next();
+  let before = -1;
+  await until("it comes about", () => {
+    const still = seen.yielded === before;
+    before = seen.yielded;
+    return still;
+  });
+  assert(seen.yielded * 8 < 2 * 256 * 1024, `${seen.yielded}`);
+  await ticks.return();
+  await until("it comes about", () => seen.ended === 1);
+});
+
+Deno.test("an unknown call, another kind and another version have codes of their own", async () => {
+  const { port } = open();
+  await using _ = port;
+  const other = caller(port, contract({ nothing: call() }, { name: "shop" }));
+  assertEquals((await assertRejects(() => other.nothing(), RemoteError)).code, "ERR_UNKNOWN_CALL");
+  const kind = caller(port, contract({ now: feed<void, string>() }, { name: "shop" }));
+  const wrongKind = await assertRejects(() => kind.now().next(), RemoteError);
+  assertEquals(wrongKind.code, "ERR_CONTRACT_MISMATCH");
+  const newer = caller(port, contract({ now: shop.now }, { name: "shop", version: "2.0" }));
+  const wrong = await assertRejects(() => newer.now(), RemoteError, '"1.0"');
+  assertEquals(wrong.code, "ERR_CONTRACT_MISMATCH");
+  const minor = caller(port, contract({ now: shop.now }, { name: "shop", version: "1.7" }));
+  assertEquals(await minor.now(), "noon");
+});
+
+Deno.test("answer() refuses a missing, a misspelt and a second handler", () => {
+  const small = contract({ open: call() });
+  const { table } = new MemoryPort();
+  assertThrows(() => answer(table, small, {} as never), TypeError, `"open" is missing`);
+  const misspelt = { open() {}, opne() {} };
+  assertThrows(() => answer(table, small, misspelt), TypeError, `did you mean "open"?`);
+  answer(table, small, { open() {} });
+  assertThrows(() => answer(table, small, { open() {} }), TypeError, "answered here already");
+});

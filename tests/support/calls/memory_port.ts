@@ -1,0 +1,76 @@
+// Calls in memory: a port and a table joined by a mux session, for tests of what is above carriers.
+import { memoryPair } from "@parley/parley";
+import { MuxSession, type MuxStream } from "@parley/parley/mux";
+import { CallTable } from "../../../calls/ports/call_table.ts";
+import { type ByteStream, encodeItem, ItemStream } from "../../../calls/ports/item_stream.ts";
+import type { CallPort, CallStream, OutgoingCall } from "../../../calls/ports/port.ts";
+import { unlessAborted } from "../../../async/deadline.ts";
+
+/** Carries calls to a table of the same process. */
+export class MemoryPort implements CallPort, AsyncDisposable {
+  readonly peer = "the server";
+  /** The answering side. */
+  readonly table: CallTable = new CallTable();
+  /** Who calls, as the answering side sees it. */
+  identity: string | undefined = undefined;
+  /** The two sides of the session that carries streams. */
+  readonly near: MuxSession;
+  readonly far: MuxSession;
+
+  constructor() {
+    const [near, far] = memoryPair();
+    this.near = new MuxSession(near, { role: "client", keepAliveMs: 0 } as never);
+    this.far = new MuxSession(far, { role: "server", keepAliveMs: 0 } as never);
+    void this.#accept();
+  }
+
+  async ask(call: OutgoingCall): Promise<Uint8Array> {
+    const gone = new AbortController();
+    const reply = Promise.resolve(
+      this.table.ask(call.request(0), { peer: this.identity, via: this, caller: gone }),
+    );
+    const limits = call.timeoutMs === Infinity ? [] : [AbortSignal.timeout(call.timeoutMs)];
+    const signal = AbortSignal.any([...limits, ...call.signal ? [call.signal] : []]);
+    try {
+      return await unlessAborted(reply, signal);
+    } catch (error) {
+      gone.abort(error);
+      throw error;
+    }
+  }
+
+  async stream(call: OutgoingCall): Promise<CallStream> {
+    const mux = await this.near.openStream(
+      call.signal === undefined ? {} : { signal: call.signal },
+    );
+    await mux.write(encodeItem(call.request(0)));
+    return new ItemStream(bytesOf(mux));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.near.abort();
+    await Promise.all([this.near.closed, this.far.closed]);
+  }
+
+  async #accept(): Promise<void> {
+    for await (const mux of this.far) void this.#serve(mux);
+  }
+
+  async #serve(mux: MuxStream): Promise<void> {
+    const items = new ItemStream(bytesOf(mux));
+    const request = await items.readItem();
+    const caller = { signal: items.signal };
+    await this.table.stream(request!, items, { peer: this.identity, via: this, caller });
+  }
+}
+
+function bytesOf(mux: MuxStream): ByteStream {
+  return {
+    read: (options) => mux.read(options),
+    write: (bytes) => mux.write(bytes),
+    closeWrite: () => mux.closeWrite(),
+    close: () => mux.close(),
+    abort: (reason) => mux.reset(reason),
+    signal: mux.signal,
+  };
+}
