@@ -9,10 +9,12 @@ import * as v from "valibot";
 import { type } from "arktype";
 import {
   answer,
+  type AnswerTarget,
   call,
   type CallContext,
   caller,
   CallError,
+  type CallVia,
   collect,
   contract,
   feed,
@@ -20,8 +22,8 @@ import {
   talk,
 } from "@parley/parley/calls";
 import { bytes, text } from "@parley/parley/codec";
-import type { JoinedWire, WireSession } from "@parley/parley/wire";
 import { assertType, type Same } from "./same.ts";
+import { clock, remoteClock } from "./written_out.ts";
 
 const shop = contract({
   now: call<void, string>(),
@@ -39,8 +41,8 @@ const shop = contract({
   }),
 });
 
-declare const wire: JoinedWire;
-declare const session: WireSession;
+declare const wire: AnswerTarget;
+declare const session: CallVia;
 
 /** Handlers that fit, for tests that replace one of them. */
 const handlers = {
@@ -246,11 +248,6 @@ async function narrowing(error: unknown) {
     // All errors are dealt with.
     assertType<Same<typeof error, never>>(true);
   }
-  if (error instanceof CallError) {
-    assertType<Same<typeof error.code, string>>(true);
-    // @ts-expect-error what another handler adds is not known
-    error.data.left;
-  }
   // @ts-expect-error "now" declares no errors
   if (isCallError(error, shop.now)) error.code;
   return await caller(session, shop).now();
@@ -346,12 +343,15 @@ const typed = contract({
 }, { name: "store", version: "1.0" });
 
 async function typesAlone() {
-  const remote = caller(wire, typed);
+  const remote = caller(session, typed);
   const got = await remote.get({ key: "a" });
   assertType<Same<typeof got, number | undefined>>(true);
   const put = await remote.put({ key: "a", value: 1 });
   assertType<Same<typeof put, void>>(true);
-  await remote.ping();
+  const pinged = await remote.ping();
+  assertType<Same<typeof pinged, void>>(true);
+  // @ts-expect-error there is no input
+  await remote.ping(5);
   for await (const name of remote.list()) name.length;
   await remote.optional();
   await remote.optional("x");
@@ -359,7 +359,7 @@ async function typesAlone() {
   await remote.put({ key: "a" });
   // @ts-expect-error not text
   await remote.optional(5);
-  answer(session, typed, {
+  answer(wire, typed, {
     get: ({ key }) => key.length,
     put: () => {},
     ping: () => {},
@@ -370,9 +370,24 @@ async function typesAlone() {
   });
 }
 
+/** A contract whose type is written out has the types of one whose type is inferred. */
+async function writtenOut() {
+  const remote = remoteClock(session);
+  const now = await remote.now();
+  assertType<Same<typeof now, string>>(true);
+  const sum = await remote.add({ a: 1, b: 2 });
+  assertType<Same<typeof sum, number>>(true);
+  for await (const tick of remote.ticks({ everyMs: 5 })) tick.trim();
+  for await (const said of remote.chat(["hi"])) said.trim();
+  // @ts-expect-error numbers, and not texts
+  await remote.sum(["1"]);
+  // @ts-expect-error there is no such call
+  await remote.noww();
+}
+
 /** What hovering shows: the method itself, and not the types that make it. */
 function hovering() {
-  const remote = caller(wire, shop);
+  const remote = caller(session, shop);
   assertType<
     Same<
       typeof remote.sum,
@@ -396,6 +411,7 @@ const PROGRAMS = [
   transforms,
   codecs,
   typesAlone,
+  writtenOut,
   hovering,
 ];
 
@@ -413,4 +429,6 @@ Deno.test("a contract holds its calls, with the kinds that its types say", () =>
     1000,
     undefined,
   ]);
+  assertEquals(PROGRAMS.every((program) => typeof program === "function"), true);
+  assertEquals(Object.keys(clock), ["now", "add", "ticks", "sum", "chat"]);
 });

@@ -14,21 +14,21 @@ function programOf(calls: number): string {
   const numbers = Array.from({ length: calls }, (_, index) => index);
   const lines = (line: (number: number) => string) => numbers.map(line).join("\n");
   return `
-import { answer, call, caller, collect, contract, feed, talk } from "@parley/parley/calls";
-import type { JoinedWire } from "@parley/parley/wire";
+import { answer, type AnswerTarget, call, caller, type CallVia, collect, contract, feed, talk } from "@parley/parley/calls";
 import { z } from "zod";
 
-declare const wire: JoinedWire;
+declare const target: AnswerTarget;
+declare const via: CallVia;
 
 const many = contract({
 ${lines(definition)}
 }, { name: "many", version: "1.0" });
 
-answer(wire, many, {
+answer(target, many, {
 ${lines(handler)}
 });
 
-const remote = caller(wire, many);
+const remote = caller(via, many);
 ${lines(use)}
 `;
 }
