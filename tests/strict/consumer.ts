@@ -3,14 +3,18 @@
 //
 // tools/check_linked.ts runs it outside the repository, and consumer_test.ts within.
 import {
+  broadcast,
   Client,
   connect,
+  Connection,
   connectTransport,
   listenTransport,
   memoryPair,
   serve,
 } from "@parley/parley";
 import { connect as connectOnly } from "@parley/parley/client";
+import { answer, call, caller, contract } from "@parley/parley/calls";
+import { json, typed } from "@parley/parley/codec";
 import { FrameDecoderStream, lengthPrefixed } from "@parley/parley/framing";
 import { connectIpc, type IpcPeer, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
@@ -38,6 +42,8 @@ export async function useEverySubpath(limits: Limits): Promise<number> {
     askIpc,
     askPair,
     askFraming,
+    askCodec,
+    askCalls,
   ];
   let answered = 0;
   for (const ask of asks) {
@@ -196,6 +202,26 @@ async function askFraming(_limits: Limits): Promise<void> {
   const messages = ReadableStream.from([new Uint8Array([0, 3, 72, 105, 33])])
     .pipeThrough(new FrameDecoderStream(lengthPrefixed({ bytes: 2 }), { maxMessageBytes: 64 }));
   for await (const message of messages) expect(message, "Hi!");
+}
+
+async function askCodec({ signal, timeoutMs }: Limits): Promise<void> {
+  const [near, far] = memoryPair();
+  const [a, b] = [near, far].map((each) => typed(new Connection(each), json<string>()));
+  await broadcast([a!], "Hi!", { slow: "wait", signal, timeoutMs });
+  const answer = await b!.receive({ signal, timeoutMs });
+  expect(new TextEncoder().encode(answer ?? ""), "Hi!");
+  await Promise.all([a!.close({ timeoutMs }), b!.close({ timeoutMs })]);
+}
+
+async function askCalls({ signal, timeoutMs }: Limits): Promise<void> {
+  const greeter = contract({ greet: call<{ name: string }, string>() });
+  const [near, far] = memoryPair();
+  const [a, b] = [new Connection(near), new Connection(far)];
+  const stop = answer(a, greeter, { greet: ({ name }) => `Hi, ${name}!` });
+  const greeting = await caller(b, greeter).greet({ name: "Ada" }, { signal, timeoutMs });
+  expect(new TextEncoder().encode(greeting), "Hi, Ada!");
+  stop();
+  await Promise.all([a.close({ timeoutMs }), b.close({ timeoutMs })]);
 }
 
 function portOf({ addr }: Server): number {

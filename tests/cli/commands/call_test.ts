@@ -299,7 +299,9 @@ Deno.test("parley call ends with 2 for arguments that make no sense, before it c
 
 Deno.test("parley call reaches a hub over TLS with its token in a file, and says what is wrong", async () => {
   await using world = await World.open();
-  const wrong = await world.call(["shop.where"], { env: { PARLEY_TOKEN: "another-token-for-all" } });
+  const wrong = await world.call(["shop.where"], {
+    env: { PARLEY_TOKEN: "another-token-for-all" },
+  });
   assertEquals([wrong.code, wrong.stdout], [1, ""]);
   assertMatch(wrong.stderr, /\nCode: ERR_AUTH\nHint: check that the token is the one .*"home"/);
   const none = await runProgram(PARLEY_MAIN, ["call", "1", ".", "x", "--identity", "home"]);
