@@ -17,6 +17,7 @@ import { frameError, tooLarge } from "./link_errors.ts";
 import { type CloseLinkOptions, LinkLifecycle } from "./lifecycle.ts";
 import type { LinkOptions } from "./options.ts";
 import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "./outgoing_queries.ts";
+import type { SendRoom } from "../../connection/types.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import type { LinkOutcome } from "./state.ts";
@@ -130,6 +131,11 @@ export class IpcLink {
   /** What went over it. */
   stats(): IpcTraffic {
     return { ...this.#traffic, bytesOut: this.#outbox.pushedBytes };
+  }
+
+  /** Whether it takes more messages at once. */
+  get sending(): SendRoom {
+    return this.#outbox;
   }
 
   /** Bytes that were accepted for sending and are not in the kernel. */
