@@ -4,6 +4,7 @@ import { ClosedError, ParleyError } from "./errors.ts";
 import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport/transport.ts";
 import { checkInteger } from "./options/check.ts";
+import { provideClaims } from "./connection/claim.ts";
 import { ConnectionLifecycle, goingAway } from "./connection/lifecycle.ts";
 import type { ReceiveQueue } from "./connection/receive_queue.ts";
 import type { ReceiveOptions } from "./connection/waiter.ts";
@@ -84,6 +85,18 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly #observer: MessageObserver | undefined;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array | string> | undefined;
+
+  static {
+    provideClaims((connection, consumer) => {
+      if (!(#receiveQueue in connection)) {
+        throw new TypeError(
+          "Cannot use a leased connection for calls: use the pool itself, which leases one for each call",
+        );
+      }
+      connection.#receiveQueue.reader.claim(consumer);
+      return connection.#lifecycle;
+    });
+  }
 
   /**
    * Takes over a transport and begins to read. `serve` and `connect` do this for you.

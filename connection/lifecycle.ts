@@ -3,6 +3,7 @@
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
+import type { ClaimedMessages } from "./claim.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { type ReceiveListener, ReceiveQueue } from "./receive_queue.ts";
 import type { WatchedConnection } from "./timeout_watch.ts";
@@ -32,7 +33,8 @@ export interface LifecycleSetup
  *
  * Everything may be called at any time, and concurrently: the first call that ends the connection counts.
  */
-export class ConnectionLifecycle implements WriteListener, ReceiveListener, WatchedConnection {
+export class ConnectionLifecycle
+  implements WriteListener, ReceiveListener, WatchedConnection, ClaimedMessages {
   readonly transport: Transport;
   readonly writeQueue: WriteQueue;
   readonly receiveQueue: ReceiveQueue;
@@ -138,6 +140,21 @@ export class ConnectionLifecycle implements WriteListener, ReceiveListener, Watc
     this.#closing ??= Promise.resolve();
     this.receiveQueue.end({ kind: "cut", error });
     this.#finish(error);
+  }
+
+  /** Whether less than `highWaterBytes` wait to be sent. */
+  get hasRoom(): boolean {
+    return this.writeQueue.hasRoom;
+  }
+
+  /** Goes on to deliver messages to the consumer that has claimed them. */
+  resume(): void {
+    this.receiveQueue.reader.resume();
+  }
+
+  /** Writes now what was sent in this turn. */
+  flush(): void {
+    this.writeQueue.flush();
   }
 
   /** Bytes were read. */

@@ -1,6 +1,7 @@
 // ReaderSlot: the one reader of a connection, which takes a message at once or waits for it.
 import { setImmediate } from "node:timers";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
+import type { MessageConsumer } from "./claim.ts";
 import { countTurn, TurnQuota } from "./turns.ts";
 import type { MessageObserver } from "./types.ts";
 import {
@@ -36,8 +37,8 @@ export interface MessageSource {
 }
 
 /**
- * Holds the one wait that may be pending. Not for concurrent use: a second reader beside one that
- * waits is rejected.
+ * Holds the one wait that may be pending, or the consumer that takes every message. Not for
+ * concurrent use: a second reader beside one that waits is rejected, and any reader beside a consumer.
  */
 export class ReaderSlot {
   readonly #source: MessageSource;
@@ -45,6 +46,9 @@ export class ReaderSlot {
   readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
   #waiter: Waiter | null = null;
   #isYielding = false;
+  #consumer: MessageConsumer | null = null;
+  /** The consumer takes messages now, or has learned that no more come. */
+  #isFed = false;
 
   constructor(source: MessageSource, observer: MessageObserver | undefined) {
     this.#source = source;
@@ -56,6 +60,11 @@ export class ReaderSlot {
     return this.#waiter !== null;
   }
 
+  /** Whether the consumer has something under way. */
+  get isBusy(): boolean {
+    return this.#consumer !== null && this.#consumer.isBusy;
+  }
+
   /** Whether others have their turn before the next message. */
   get isYielding(): boolean {
     return this.#isYielding;
@@ -63,7 +72,7 @@ export class ReaderSlot {
 
   /** Resolves with the next message for iteration. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#waiter !== null) return rejected(secondReader());
+    if (this.#isTaken) return rejected(this.#secondReader());
     try {
       const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
       if (message !== undefined) return Promise.resolve(iteration(message));
@@ -91,7 +100,7 @@ export class ReaderSlot {
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
     const { signal, timeoutMs = Infinity } = options ?? {};
     if (signal?.aborted) return rejected(signal.reason);
-    if (this.#waiter !== null) return rejected(secondReader());
+    if (this.#isTaken) return rejected(this.#secondReader());
     try {
       if (options !== undefined) checkReceive(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
@@ -133,6 +142,65 @@ export class ReaderSlot {
       waiter.fail(error);
     }
     return false;
+  }
+
+  /**
+   * Delivers every message to `consumer` from the end of this run of code on.
+   *
+   * @throws {TypeError} when a reader waits, or there is a consumer
+   */
+  claim(consumer: MessageConsumer): void {
+    if (this.#isTaken) throw this.#secondReader();
+    this.#consumer = consumer;
+    queueMicrotask(() => this.resume());
+  }
+
+  /** Goes on to deliver messages to the consumer, which is ready again. */
+  resume(): void {
+    if (this.#waiter === null && !this.#isFed) this.#feed();
+  }
+
+  /** Delivers what there is to the consumer, and waits for more while the consumer is ready. */
+  #feed(): void {
+    const consumer = this.#consumer!;
+    this.#isFed = true;
+    while (consumer.isReady) {
+      let message;
+      try {
+        message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
+      } catch (error) {
+        return consumer.onEnd(error);
+      }
+      if (message === null) return consumer.onEnd(null);
+      if (message === undefined) {
+        this.#isFed = false;
+        return this.#wait(this.#feeder);
+      }
+      consumer.onMessage(message);
+    }
+    this.#isFed = false;
+  }
+
+  /** Waits for the consumer. */
+  readonly #feeder: Waiter = {
+    deliver: (message) => {
+      if (message === null) return this.#feeder.fail(null);
+      this.#isFed = true;
+      this.#consumer!.onMessage(message);
+      this.#feed();
+    },
+    fail: (error) => {
+      this.#isFed = true;
+      this.#consumer!.onEnd(error);
+    },
+  };
+
+  get #isTaken(): boolean {
+    return this.#waiter !== null || this.#consumer !== null;
+  }
+
+  #secondReader(): TypeError {
+    return this.#consumer === null ? secondReader() : new TypeError(this.#consumer.refusal);
   }
 
   #take(): Uint8Array | null | undefined {

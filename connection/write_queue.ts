@@ -96,6 +96,11 @@ export class WriteQueue implements SendProgress, TurnEnd {
     return this.writtenBytes + (this.#writing === null ? 0 : this.#transport.takenBytes ?? 0);
   }
 
+  /** Whether less than the high-water mark waits to be written. */
+  get hasRoom(): boolean {
+    return this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes;
+  }
+
   /** Whether a write is under way. */
   get writing(): boolean {
     return this.#writing !== null;

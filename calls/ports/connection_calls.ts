@@ -1,0 +1,239 @@
+// ConnectionCalls: the engine of calls on one connection: its one reader, for both directions at once.
+import { ignoreRejection } from "../../async/rejections.ts";
+import { SharedTimer } from "../../async/shared_timer.ts";
+import { Fifo } from "../../collections/fifo.ts";
+import type { Connection } from "../../connection.ts";
+import {
+  type ClaimedMessages,
+  claimMessages,
+  type MessageConsumer,
+} from "../../connection/claim.ts";
+import { FramingError } from "../../errors.ts";
+import {
+  bareFrame,
+  CallFrame,
+  FRAME_HEAD_BYTES,
+  frameId,
+  frameType,
+  replyFrame,
+} from "../protocol/call_frames.ts";
+import { encodeFailure } from "../protocol/reply.ts";
+import { CallTable } from "./call_table.ts";
+import { type CallReceiver, IncomingCalls } from "./incoming_calls.ts";
+import { type FrameSender, OutgoingCalls } from "./outgoing_calls.ts";
+
+/** The engine of each connection that has one. */
+const engines = new WeakMap<Connection, ConnectionCalls>();
+
+/**
+ * Carries calls over one connection, in both directions. It is the one reader of the connection,
+ * and closes it once the other side has ended its direction.
+ *
+ * ```
+ * open ──drain──▶ finishing ──handlers have ended──▶ ended
+ *   └──the peer or the connection ends────────────────▲
+ * ```
+ * Everything may be called at any time.
+ */
+export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiver {
+  readonly refusal =
+    "Cannot receive: calls take every message of this connection: use another connection for messages of your own";
+  /** The calls that go out. */
+  readonly outgoing: OutgoingCalls;
+  /** One timer for the deadlines of all calls that go out. */
+  readonly timer: SharedTimer = new SharedTimer();
+  readonly #conn: Connection;
+  readonly #messages: ClaimedMessages;
+  readonly #incoming: IncomingCalls;
+  /** Replies that wait for room. */
+  readonly #replies = new Fifo<Uint8Array>();
+  readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
+  #state: "open" | "finishing" | "ended" = "open";
+  /** Whether {@linkcode onRoom} will be called. */
+  #awaitsRoom = false;
+  /** Subject of the certificate by which the other side has authenticated. */
+  readonly peer: string | undefined;
+  /** Whether the calls that come in are those of a server or client of many connections. */
+  #isServed = false;
+
+  /**
+   * Returns the engine of a connection, and makes it when there is none.
+   *
+   * @throws {TypeError} when a reader waits on the connection, or it belongs to a pool
+   */
+  static of(conn: Connection): ConnectionCalls {
+    let engine = engines.get(conn);
+    if (engine === undefined) engines.set(conn, engine = new ConnectionCalls(conn));
+    return engine;
+  }
+
+  private constructor(conn: Connection) {
+    this.#conn = conn;
+    this.peer = conn.tls?.peerCertificate?.subject;
+    this.#messages = claimMessages(conn, this);
+    this.outgoing = new OutgoingCalls(this, "the peer");
+    this.#incoming = new IncomingCalls(this, new CallTable());
+    const { draining } = conn;
+    if (draining.aborted) this.#onDraining();
+    else draining.addEventListener("abort", this.#onDraining, { once: true });
+    void conn.closed.then(({ error }) => this.#onClosed(error));
+  }
+
+  /**
+   * Returns the answerers of calls that come in on this connection alone.
+   *
+   * @throws {TypeError} when its server or client answers
+   */
+  ownTable(): CallTable {
+    if (!this.#isServed) return this.#incoming.table;
+    throw new TypeError(
+      "Cannot answer: calls of this connection are answered by its server or client: pass that to answer()",
+    );
+  }
+
+  /**
+   * Answers calls as the server or client of this connection does.
+   *
+   * @throws {TypeError} when this connection answers by itself
+   */
+  serve(table: CallTable): void {
+    if (this.#incoming.table.size > 0 && this.#incoming.table !== table) {
+      throw new TypeError(
+        "Cannot answer: the connection answers calls of its own beside those of its server or client",
+      );
+    }
+    this.#isServed = true;
+    this.#incoming.table = table;
+  }
+
+  /** Resolves when the connection carries no more calls, and no handler runs. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  get via(): Connection {
+    return this.#conn;
+  }
+
+  get isReady(): boolean {
+    return !this.#incoming.isFull;
+  }
+
+  get isBusy(): boolean {
+    return this.outgoing.size > 0 || !this.#incoming.isIdle;
+  }
+
+  get hasRoom(): boolean {
+    return this.#replies.size === 0 && this.#messages.hasRoom;
+  }
+
+  onMessage(frame: Uint8Array): void {
+    try {
+      const id = frameId(frame);
+      switch (frameType(frame)) {
+        case CallFrame.request:
+          return this.#incoming.onRequest(id, frame.subarray(FRAME_HEAD_BYTES));
+        case CallFrame.reply:
+          return this.outgoing.onReply(id, frame.subarray(FRAME_HEAD_BYTES));
+        case CallFrame.cancel:
+          return this.#incoming.onCancel(id);
+        case CallFrame.goingAway:
+          return this.outgoing.onGoingAway();
+        case CallFrame.last:
+          return this.outgoing.onLast(id);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  onEnd(error: unknown): void {
+    const conn = this.#conn;
+    if (error !== null || conn.status !== "draining" || conn.signal.aborted) {
+      return this.#end(error);
+    }
+    // This side drains, and has read all that had come.
+    this.#state = "finishing";
+    this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
+    this.outgoing.end(conn.draining.reason);
+    void conn.inputEnded.then(() => this.#end(null));
+    this.onProgress();
+  }
+
+  /** Sends a frame. `onRefused` learns that the connection does not take it. */
+  send(frame: Uint8Array, onRefused?: (error: unknown) => void): void {
+    const { sending } = this.#conn;
+    const before = sending.pushedBytes;
+    const accepted = this.#conn.send(frame);
+    if (sending.pushedBytes === before) {
+      accepted.catch(onRefused ?? (() => {}));
+    } else if (!this.#awaitsRoom && !this.#messages.hasRoom) {
+      this.#awaitsRoom = true;
+      accepted.then(this.#onRoom, () => {});
+    }
+  }
+
+  reply(id: number, reply: Uint8Array): void {
+    const frame = replyFrame(id, reply);
+    if (this.hasRoom) this.#sendReply(frame);
+    else this.#replies.push(frame);
+  }
+
+  /** A handler has ended, or replies went out: reading, or the end, may have waited for that. */
+  onProgress(): void {
+    if (this.#state === "open") return this.#messages.resume();
+    if (!this.#incoming.isIdle) return;
+    if (this.#state === "finishing" && this.#replies.size > 0) return;
+    ignoreRejection(this.#conn.close());
+    this.#finished.resolve();
+  }
+
+  /** Ends the connection, whose peer has broken the rules. */
+  fail(error: unknown): void {
+    this.#conn.abort(error);
+  }
+
+  #sendReply(frame: Uint8Array): void {
+    this.send(frame, (error) => {
+      if (!(error instanceof FramingError)) return;
+      const message = `The reply cannot be sent: ${error.message}`;
+      const failure = encodeFailure({ by: "parley", code: "ERR_FRAME_TOO_LARGE", message });
+      this.reply(frameId(frame), failure);
+    });
+  }
+
+  readonly #onRoom = (): void => {
+    this.#awaitsRoom = false;
+    while (this.#replies.size > 0 && this.#messages.hasRoom) {
+      this.#sendReply(this.#replies.shift()!);
+    }
+    if (!this.hasRoom) return;
+    this.outgoing.pump();
+    this.#incoming.pump();
+    this.onProgress();
+  };
+
+  readonly #onDraining = (): void => {
+    if (this.#state === "open") this.send(bareFrame(CallFrame.goingAway, 0));
+  };
+
+  /** The connection is gone. What it had received is read all the same: it may hold replies. */
+  #onClosed(error: Error | null): void {
+    if (this.#state === "finishing") return this.#end(error);
+    this.#incoming.end(error);
+    this.#messages.resume();
+  }
+
+  /** The other side calls no more and waits for no reply, or the connection is gone. */
+  #end(cause: unknown): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#conn.draining.removeEventListener("abort", this.#onDraining);
+    this.#replies.clear();
+    this.outgoing.end(cause);
+    this.#incoming.end(cause);
+    this.timer.stop();
+    ignoreRejection(this.#conn.close());
+    this.onProgress();
+  }
+}

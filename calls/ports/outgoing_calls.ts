@@ -1,0 +1,170 @@
+// OutgoingCalls: the calls that go out on one connection, by id: many in flight, the others in order.
+import { ClosedError, FramingError } from "../../errors.ts";
+import {
+  badFrame,
+  bareFrame,
+  CallFrame,
+  FRAME_HEAD_BYTES,
+  isAfter,
+  MAX_OUTSTANDING,
+  writeFrameHead,
+} from "../protocol/call_frames.ts";
+import type { CallHolder, PendingCall } from "./pending_call.ts";
+
+/** Sends the frames of calls. */
+export interface FrameSender {
+  /** Whether frames may be sent now that can wait. */
+  readonly hasRoom: boolean;
+  /**
+   * Sends a frame. `onRefused` is called, later, when the connection does not take it: a
+   * `FramingError` when it is too large.
+   */
+  send(frame: Uint8Array, onRefused?: (error: unknown) => void): void;
+}
+
+/**
+ * The calling half of one connection. Everything may be called at any time.
+ *
+ * ```
+ * open ──goingAway()──▶ goingAway ──▶ ended
+ *   └──────────end()───────────────────▲
+ * ```
+ */
+export class OutgoingCalls implements CallHolder {
+  readonly #sender: FrameSender;
+  readonly #peer: string;
+  readonly #sent = new Map<number, PendingCall>();
+  readonly #waiting = new Set<PendingCall>();
+  #lastId = 0;
+  /** Why no more calls are taken. */
+  #refusal: ClosedError | null = null;
+
+  /** @param peer how errors name the other side */
+  constructor(sender: FrameSender, peer: string) {
+    this.#sender = sender;
+    this.#peer = peer;
+  }
+
+  /** Calls that were sent or wait. */
+  get size(): number {
+    return this.#sent.size + this.#waiting.size;
+  }
+
+  /** Why no more calls are taken; `null` while they are. */
+  get refusal(): ClosedError | null {
+    return this.#refusal;
+  }
+
+  /** Sends a call, or lets it wait for its turn. */
+  add(call: PendingCall): void {
+    if (this.#refusal !== null) return call.lose(this.#refusal, true);
+    call.holder = this;
+    call.id = 0;
+    if (this.#waiting.size === 0 && this.#canSend) this.#send(call);
+    else this.#waiting.add(call);
+  }
+
+  /** There may be room for calls that wait. */
+  pump(): void {
+    for (const call of this.#waiting) {
+      if (!this.#canSend) return;
+      this.#waiting.delete(call);
+      this.#send(call);
+    }
+  }
+
+  /** The caller has given up: nothing of the call stays here, and the other side learns it. */
+  onGivenUp(call: PendingCall): void {
+    if (this.#waiting.delete(call) || !this.#sent.delete(call.id)) return;
+    this.#sender.send(bareFrame(CallFrame.cancel, call.id));
+    this.pump();
+  }
+
+  /**
+   * A reply has come.
+   *
+   * @throws {ProtocolError} `ERR_CALL_FRAME` when there was no such call
+   */
+  onReply(id: number, reply: Uint8Array): void {
+    const call = this.#sent.get(id);
+    if (call === undefined) {
+      if (isAfter(id, this.#lastId)) throw badFrame("it is a reply to a call that was never made");
+      return;
+    }
+    this.#sent.delete(id);
+    call.resolve(reply);
+    if (this.#waiting.size > 0) this.pump();
+  }
+
+  /** The other side asks for no more calls. */
+  onGoingAway(): void {
+    if (this.#refusal !== null) return;
+    this.#refusal = new ClosedError(
+      "ERR_GOING_AWAY",
+      `${this.#peer} takes no more calls, because it is going away: call again on another connection`,
+    );
+    for (const call of this.#waiting) call.lose(this.#refusal, true);
+    this.#waiting.clear();
+  }
+
+  /** The other side has not begun any call after `lastId`, and will not. */
+  onLast(lastId: number): void {
+    this.onGoingAway();
+    for (const [id, call] of this.#sent) {
+      if (!isAfter(id, lastId)) continue;
+      this.#sent.delete(id);
+      call.lose(this.#refusal!, true);
+    }
+  }
+
+  /** No more replies come. */
+  end(cause: unknown): void {
+    const options = cause === null ? {} : { cause };
+    this.#refusal = ended(this.#peer, cause);
+    const lost = new ClosedError(
+      "ERR_RESET",
+      `The connection to ${this.#peer} ended before the reply: the call may have been done`,
+      options,
+    );
+    const sent = [...this.#sent.values()];
+    const waiting = [...this.#waiting];
+    this.#sent.clear();
+    this.#waiting.clear();
+    for (const call of sent) call.lose(lost, false);
+    for (const call of waiting) call.lose(this.#refusal, true);
+  }
+
+  get #canSend(): boolean {
+    return this.#sent.size < MAX_OUTSTANDING && this.#sender.hasRoom;
+  }
+
+  #send(call: PendingCall): void {
+    let frame: Uint8Array;
+    try {
+      frame = call.call.request(FRAME_HEAD_BYTES);
+    } catch (error) {
+      return call.reject(error);
+    }
+    const id = this.#lastId = (this.#lastId + 1) >>> 0;
+    call.id = id;
+    this.#sent.set(id, call);
+    this.#sender.send(writeFrameHead(frame, CallFrame.request, id), (error) => {
+      if (!this.#sent.delete(id)) return;
+      if (error instanceof FramingError) {
+        call.reject(error);
+        return this.pump();
+      }
+      this.#refusal ??= ended(this.#peer, error);
+      call.lose(this.#refusal, true);
+    });
+  }
+}
+
+/** The error of a call that was not sent. */
+function ended(peer: string, cause: unknown): ClosedError {
+  return new ClosedError(
+    "ERR_CLOSED",
+    `The connection to ${peer} has ended: the call was not sent`,
+    cause === null ? {} : { cause },
+  );
+}

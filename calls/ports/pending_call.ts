@@ -1,0 +1,93 @@
+// PendingCall: a call on its way, until its reply comes, its caller gives up, or it is lost.
+import type { Clock } from "../../async/clock.ts";
+import { watchWait } from "../../async/wait.ts";
+import { type ClosedError, TimeoutError } from "../../errors.ts";
+import type { OutgoingCall } from "./port.ts";
+
+/** What becomes of a call whose connection ends. */
+export interface CallOwner {
+  /**
+   * Decides about a call that its connection has lost. `isUntouched` says whether the other side
+   * has certainly not begun it.
+   */
+  onLost(call: PendingCall, error: ClosedError, isUntouched: boolean): void;
+}
+
+/** What holds a call for now. */
+export interface CallHolder {
+  /** The call is over, because its caller has given up. */
+  onGivenUp(call: PendingCall): void;
+}
+
+/**
+ * One call and its promise. The first of reply, failure and giving up counts; whatever comes
+ * later is ignored. Its holder may change: a client passes it from one link to the next.
+ */
+export class PendingCall {
+  readonly call: OutgoingCall;
+  readonly owner: CallOwner;
+  /** Settles with the reply. */
+  readonly reply: Promise<Uint8Array>;
+  /** What holds the call; `null` while it is passed on. */
+  holder: CallHolder | null = null;
+  /** Id on the connection that it was sent on. */
+  id = 0;
+  readonly #resolve: (reply: Uint8Array) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #stopWatch: () => void;
+
+  /**
+   * Begins to count the time of a call whose signal has not aborted.
+   *
+   * @param peer how errors name the other side
+   */
+  constructor(call: OutgoingCall, owner: CallOwner, clock: Clock, peer: string) {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    this.call = call;
+    this.owner = owner;
+    this.reply = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#stopWatch = watchWait(call, {
+      clock,
+      cancel: (reason) => {
+        const { holder } = this;
+        this.reject(reason);
+        holder?.onGivenUp(this);
+      },
+      timeout: (timeoutMs) =>
+        new TimeoutError(
+          "ERR_CALL_TIMEOUT",
+          `Cannot call "${call.name}" within ${timeoutMs} ms: ${peer} has not answered`,
+        ),
+    });
+  }
+
+  /** The reply has come. */
+  resolve(reply: Uint8Array): void {
+    this.#end();
+    this.#resolve(reply);
+  }
+
+  /** There will be no reply. */
+  reject(reason: unknown): void {
+    this.#end();
+    this.#reject(reason);
+  }
+
+  /** The connection has ended, or takes no more calls. */
+  lose(error: ClosedError, isUntouched: boolean): void {
+    this.holder = null;
+    this.owner.onLost(this, error, isUntouched);
+  }
+
+  #end(): void {
+    this.holder = null;
+    this.#stopWatch();
+  }
+}
+
+/** Rejects calls that are lost: where there is no other connection for them. */
+export const REJECT_LOST: CallOwner = {
+  onLost: (call, error) => call.reject(error),
+};

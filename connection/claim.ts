@@ -1,0 +1,43 @@
+// claimMessages(): how another part of Parley takes all messages of a connection, in place of a reader.
+
+/** Takes messages as they come. None of its methods may throw. */
+export interface MessageConsumer {
+  /** Whether it takes the next message now; {@linkcode ClaimedMessages.resume} says that it does again. */
+  readonly isReady: boolean;
+  /** Whether something is under way that ends by a message: then the connection is not idle. */
+  readonly isBusy: boolean;
+  /** What a reader learns that comes beside it. */
+  readonly refusal: string;
+  /** Takes a message, which belongs to it. */
+  onMessage(message: Uint8Array): void;
+  /** Called once: no more messages come. `error` is what ended them early, `null` for none. */
+  onEnd(error: unknown): void;
+}
+
+/** What the owner of the consumer gets: the connection from its inner side. */
+export interface ClaimedMessages {
+  /** Whether less than `highWaterBytes` wait to be sent. */
+  readonly hasRoom: boolean;
+  /** Goes on to deliver messages. */
+  resume(): void;
+  /** Writes now what was sent in this turn. */
+  flush(): void;
+}
+
+type Claim = (connection: object, consumer: MessageConsumer) => ClaimedMessages;
+
+let claim: Claim;
+
+/** Called once, by the class of connections: nothing else can reach inside of one. */
+export function provideClaims(provided: Claim): void {
+  claim = provided;
+}
+
+/**
+ * Delivers every message of a `Connection` to `consumer`, from the end of this run of code on.
+ *
+ * @throws {TypeError} when a reader waits, there is a consumer already, or the connection is leased
+ */
+export function claimMessages(connection: object, consumer: MessageConsumer): ClaimedMessages {
+  return claim(connection, consumer);
+}
