@@ -84,6 +84,7 @@ Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
 {
   const group = "1000 queries of 64 B, 64 in flight, in memory, plain";
   const info = {
+    role: "server" as const,
     sessionId: new Uint8Array(16),
     exporter: new Uint8Array(48),
     peerMaxMessageBytes: 1 << 20,

@@ -4,6 +4,7 @@ import { ignoreRejection } from "../async/rejections.ts";
 import { callTimeout, nameFailure } from "./failures.ts";
 import { iteratorOf } from "./outputs.ts";
 import type { CallStream } from "./ports/port.ts";
+import { isValue } from "./protocol/reply.ts";
 import type { Feed } from "./types.ts";
 import { TimeoutError } from "../errors.ts";
 
@@ -92,20 +93,34 @@ export class FeedReader implements Feed<unknown> {
 
   async #pull(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#isOver) return this.#ended();
+    let item: Uint8Array | null;
     try {
       const stream = await (this.#stream ??= this.#open());
       const { idleMs } = this.#parts;
-      const item = await stream.readItem(idleMs === Infinity ? undefined : { timeoutMs: idleMs });
-      if (this.#isOver) return this.#ended();
-      if (item === null) {
-        this.finish();
-        return DONE;
-      }
-      return { done: false, value: await this.#parts.read(item) };
+      item = await stream.readItem(idleMs === Infinity ? undefined : { timeoutMs: idleMs });
     } catch (error) {
       // Where this side ended it, what the stream says of that is of no use.
-      if (!this.#isOver) this.#fail(this.#name(error));
+      this.#fail(this.#name(error));
       return this.#ended();
+    }
+    if (this.#isOver) return this.#ended();
+    if (item !== null) return await this.#value(item);
+    this.finish();
+    return DONE;
+  }
+
+  /** The value of an item. An item that says why the handler failed is the last. */
+  async #value(item: Uint8Array): Promise<IteratorResult<unknown, undefined>> {
+    const isLast = !isValue(item);
+    if (isLast) this.finish();
+    try {
+      const value = await this.#parts.read(item);
+      // The caller may have given up while a schema took its time.
+      return this.#isOver ? this.#ended() : { done: false, value };
+    } catch (error) {
+      this.#fail(error);
+      this.#failure = undefined;
+      throw error;
     }
   }
 

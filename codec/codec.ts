@@ -4,9 +4,9 @@ import { SchemaError } from "../errors.ts";
 import { isPromise, isSchema, validate } from "./schema.ts";
 
 /**
- * Turns values into the bytes of a message, and back. {@linkcode json}, {@linkcode text} and {@linkcode bytes}
- * make one; write your own by implementing this interface. Both directions are stateless: a codec may serve
- * any number of links at once.
+ * Turns values into the bytes of a message, and back. {@linkcode json}, {@linkcode text} and
+ * {@linkcode bytes} make one; write your own by implementing this interface. Both directions are
+ * stateless: a codec may serve any number of links at once.
  *
  * @example A codec of one's own
  * ```ts
@@ -43,8 +43,9 @@ export interface Codec<T, In = T> {
    */
   decode(bytes: Uint8Array): T;
   /**
-   * The same as {@linkcode decode}, for a codec that may have to wait: returns the value at once where it can,
-   * else a promise. Where a codec has it, links and calls use it in place of {@linkcode decode}.
+   * The same as {@linkcode decode}, for a codec that may have to wait: returns the value at once
+   * where it can, else a promise. Where a codec has it, links and calls use it in place of
+   * {@linkcode decode}.
    */
   decodeAsync?(bytes: Uint8Array): T | Promise<T>;
 }

@@ -3,10 +3,13 @@ import type { CloseOptions } from "../options/close.ts";
 import { sharedSweeper } from "../async/sweeper.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { ClosedError } from "../errors.ts";
+import { setCallLine } from "./call_line.ts";
 import { CurrentLink } from "./current_link.ts";
+import { CallSlot } from "./link/call_slot.ts";
 import { type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
-import type { IpcQueryHandler, LinkOptions } from "./link/options.ts";
+import type { LinkOptions } from "./link/options.ts";
+import type { IpcQueryHandler } from "./link/query_context.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import type { LinkOutcome } from "./link/state.ts";
 import { shortestMs } from "./link/watch.ts";
@@ -24,6 +27,8 @@ export class ChannelParts {
   readonly tally: IpcTally;
   readonly statuses: StatusFeed;
   readonly repeatedFailure: RepeatedFailure;
+  /** Where the handlers of calls are set. */
+  readonly calls: CallSlot = new CallSlot();
   /** The same for every link of this channel. */
   readonly linkOptions: LinkOptions;
   /**
@@ -47,6 +52,7 @@ export class ChannelParts {
       limits,
       inbox: this.current.inbox,
       onQuery,
+      calls: this.calls,
       onHandlerError: (error) => this.tally.handlerFailed(error, "query"),
     };
   }
@@ -121,6 +127,8 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
     this.#parts = parts;
     this.name = parts.resolved.link.channel;
     this.closed = parts.closed;
+    parts.calls.via = this;
+    setCallLine(this, { slot: parts.calls, sender: parts.current });
   }
 
   /**

@@ -14,7 +14,7 @@ import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { ChannelParts, IpcChannel } from "./channel.ts";
 import { openLink } from "./connect.ts";
 import type { IpcLink } from "./link/link.ts";
-import type { IpcQueryHandler } from "./link/options.ts";
+import type { IpcQueryHandler } from "./link/query_context.ts";
 import { type IpcCommonOptions, type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import type { IpcStatus } from "./observe/status.ts";

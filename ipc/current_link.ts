@@ -6,6 +6,8 @@ import { Waiters } from "../async/waiters.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { checkWaitNames } from "../options/names.ts";
+import type { MuxStream } from "../mux/stream.ts";
+import type { CallSender } from "./call_line.ts";
 import { Inbox, type IpcMessage, type IpcReceiveOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { LinkLimits } from "./link/options.ts";
@@ -17,7 +19,7 @@ import type { Sender } from "./sending.ts";
  * number of them may wait. The owner calls `attach` and `detach` in turns, and `refuse` and `end`
  * once.
  */
-export class CurrentLink implements Sender {
+export class CurrentLink implements Sender, CallSender {
   /** Messages of all links. */
   readonly inbox: Inbox<IpcMessage>;
   readonly #writeTimeoutMs: number;
@@ -96,7 +98,23 @@ export class CurrentLink implements Sender {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
     const link = this.#link;
     if (link !== null && link.isOpen) return link.query(data, timeoutMs, signal);
-    return this.#queryLater(data, timeoutMs, signal);
+    return this.#askLater("query", data, timeoutMs, signal);
+  }
+
+  /** Sends a call as {@linkcode query} sends a query. */
+  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    const link = this.#link;
+    if (link !== null && link.isOpen) return link.call(data, timeoutMs, signal);
+    return this.#askLater("call", data, timeoutMs, signal);
+  }
+
+  /** Opens a stream; without a link it waits for one, within the same time. */
+  async openStream({ signal, timeoutMs = Infinity }: WaitOptions): Promise<MuxStream> {
+    const startedMs = performance.now();
+    if (this.#refusal !== null) throw this.#refusal;
+    const link = await this.#waitForLink({ signal, timeoutMs }, noLink);
+    return await link.openStream({ signal, timeoutMs: timeLeft(timeoutMs, startedMs) });
   }
 
   /**
@@ -138,14 +156,15 @@ export class CurrentLink implements Sender {
     await link.send(type, data);
   }
 
-  async #queryLater(
+  async #askLater(
+    how: "query" | "call",
     data: Uint8Array,
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const startedMs = performance.now();
     const link = await this.#waitForLink({ timeoutMs, ...(signal && { signal }) }, noLink);
-    return await link.query(data, Math.max(1, timeoutMs - (performance.now() - startedMs)), signal);
+    return await link[how](data, Math.max(1, timeoutMs - (performance.now() - startedMs)), signal);
   }
 
   /** Waits for an open link within a time. */

@@ -16,7 +16,7 @@ import type { LinkOutcome } from "./link/state.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { openLink } from "./connect.ts";
-import type { IpcQueryHandler } from "./link/options.ts";
+import type { IpcQueryHandler } from "./link/query_context.ts";
 import { type ResolvedIpcOptions, resolveIpcOptions } from "./options.ts";
 import { type IpcPairOptions, type IpcRole, PAIR_NAMES, PAIR_RECONNECT } from "./pair_options.ts";
 import { probe } from "./link/pings.ts";

@@ -9,11 +9,13 @@ import { checkFunction, checkInteger } from "../options/check.ts";
 import { checkOptionNames } from "../options/names.ts";
 import type { IpcStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
+import { setCallLine } from "./call_line.ts";
 import { ClientAcceptor } from "./client_acceptor.ts";
 import type { Claim } from "./endpoint/claim.ts";
 import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
+import { CallSlot } from "./link/call_slot.ts";
 import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { probe } from "./link/pings.ts";
@@ -128,7 +130,17 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
     this.finished = this.#closed.promise;
     const { maxClients, maxPending, onQuery, signal } = given;
     const { link: limits, queryTimeoutMs } = resolved;
-    this.#host = { limits, queryTimeoutMs, onQuery, messages: this.#messages, tally: this.#tally };
+    const calls = new CallSlot();
+    calls.via = this;
+    setCallLine(this, { slot: calls, sender: undefined });
+    this.#host = {
+      limits,
+      queryTimeoutMs,
+      onQuery,
+      calls,
+      messages: this.#messages,
+      tally: this.#tally,
+    };
     this.#statuses.push("listening");
     const onFrames = (frames: FrameLink, incoming: Incoming) => this.#serve(frames, incoming);
     const tally = { counters: this.#tally.counters, failed: this.#failed };

@@ -1,12 +1,13 @@
 // IpcServerClient: one client of a server, as its handlers see it.
 import type { Address } from "../net/transport/transport.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
-import type { IpcAnswer } from "./link/incoming_queries.ts";
+import { setCallLine } from "./call_line.ts";
+import { CallSlot } from "./link/call_slot.ts";
 import { Inbox, type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import type { LinkLimits } from "./link/options.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
-import type { IpcQueryContext } from "./link/query_context.ts";
+import type { IpcAnswer, IpcQueryContext } from "./link/query_context.ts";
 import type { IpcTally } from "./observe/tally.ts";
 import { abortError, CLIENT_CLOSE_NAMES, refuseClose } from "./options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
@@ -38,6 +39,8 @@ export interface ClientHost {
   /** Longest wait for an answer, unless a query says otherwise. */
   readonly queryTimeoutMs: number;
   readonly onQuery: IpcServerQueryHandler | undefined;
+  /** Where the handlers of all clients' calls are set. */
+  readonly calls: CallSlot;
   /** Reads the messages of all clients. */
   readonly messages: SharedInbox<IpcServerMessage>;
   readonly tally: IpcTally;
@@ -66,7 +69,9 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
 
   /** @ignore part of a server */
   constructor(frames: FrameLink, remoteAddr: Address, host: ClientHost) {
-    const { limits, messages, onQuery, tally } = host;
+    const { calls, limits, messages, onQuery, tally } = host;
+    const slot = new CallSlot(calls);
+    slot.via = this;
     this.remoteAddr = remoteAddr;
     this.#host = host;
     this.inbox = new Inbox({
@@ -78,8 +83,10 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
       limits,
       inbox: this.inbox,
       onQuery: onQuery && ((data, context) => onQuery(data, new ServerQueryContext(this, context))),
+      calls: slot,
       onHandlerError: (error) => tally.handlerFailed(error, "query"),
     });
+    setCallLine(this, { slot, sender: this.link });
     this.id = this.link.sessionId;
     this.closed = this.link.closed.then(() => {});
   }

@@ -2,7 +2,7 @@
 import type { OptionNames } from "../options/names.ts";
 import type { ServerTlsOptions } from "../tls/handshake/options.ts";
 import { SERVER_TLS_NAMES } from "../tls/option_names.ts";
-import type { IpcAnswer } from "./link/incoming_queries.ts";
+import type { IpcAnswer } from "./link/query_context.ts";
 import { IPC_COMMON_NAMES } from "./option_names.ts";
 import type { IpcCommonOptions } from "./options.ts";
 import type { IpcServerClient, IpcServerQueryContext } from "./server_client.ts";

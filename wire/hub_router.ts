@@ -2,6 +2,7 @@
 import { timeLeft } from "../async/deadline.ts";
 import { Semaphore } from "../async/semaphore.ts";
 import { callHook } from "../log/call_hook.ts";
+import type { MuxStream } from "../mux/stream.ts";
 import { telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { Router, RouterParts } from "./mount_host.ts";
 import type { WireReporter } from "./observe/reporter.ts";
@@ -12,12 +13,15 @@ import type { Open, StreamRefusal } from "./protocol/frames.ts";
 import { refusalOf } from "./protocol/refusals.ts";
 import { relay } from "./relay.ts";
 import type { Link } from "./session/link.ts";
-import { OPEN_TIMEOUT_MS, type OpenLimits } from "./session/open_stream.ts";
+import { type EarlyBytes, OPEN_TIMEOUT_MS, type OpenLimits } from "./session/open_stream.ts";
 import type { Registry } from "./session/registry.ts";
 import { routeMeasured } from "./session/telemetry.ts";
 
 /** Longest time for which a stream is held until its target has joined, in ms. */
 const MAX_HOLD_MS = 60_000;
+
+/** Most bytes that go on together with OPEN. */
+const EARLY_BYTES = 16 * 1024;
 
 /** The limits of a {@linkcode HubRouter}, and what it shows. */
 export interface RoutePlan {
@@ -139,10 +143,12 @@ export class HubRouter implements Router, PresenceHost {
     open: Open,
     limits: OpenLimits,
   ): Promise<StreamRefusal | undefined> {
+    const early = await takeEarly(channel.mux);
     let far: FrameChannel;
     try {
-      far = await target.open(open, limits);
+      far = await target.open(open, { ...limits, early });
     } catch (error) {
+      if (early !== undefined) channel.mux.unread(early.bytes);
       const isThere = this.registry.named(target.established.identity) !== undefined;
       if (target.established.mux.status === "ended") {
         return isThere ? "ERR_GOING_AWAY" : "ERR_NO_PEER";
@@ -163,4 +169,15 @@ export class HubRouter implements Router, PresenceHost {
     over();
     return undefined;
   }
+}
+
+/**
+ * Takes what the caller has sent behind OPEN by now, so that it goes on together with OPEN: a call costs
+ * one round trip through a hub too.
+ */
+async function takeEarly(near: MuxStream): Promise<EarlyBytes | undefined> {
+  if (near.stats().bufferedBytes === 0) return undefined;
+  const bytes = await near.readJoined(EARLY_BYTES);
+  if (bytes === null) return undefined;
+  return { bytes, isAll: near.peerHasEnded && near.stats().bufferedBytes === 0 };
 }

@@ -21,24 +21,20 @@ import { nameStream } from "./protocol/refusals.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import type { WireStats } from "../stats/data/snapshots.ts";
 import { WireTally } from "./observe/tally.ts";
-import { checkOpen, type OpenOptions, openStream, type Wanted } from "./session/open_stream.ts";
+import {
+  checkOpen,
+  type FindLink,
+  type OpenOptions,
+  openStream,
+  type OurOpen,
+  setRoute,
+  type StreamRoute,
+} from "./session/open_stream.ts";
+import { WirePeer } from "./peer.ts";
 import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { Waiters } from "../async/waiters.ts";
 import type { WaitOptions } from "../async/wait.ts";
-
-/** Another peer at the hub, whether there or not. */
-export interface WirePeer {
-  /** Its identity. */
-  readonly identity: string;
-  /**
-   * Opens a stream to the peer's handler of this name, through the hub. With `waitForPeer` the hub holds
-   * it until the peer is there.
-   *
-   * @throws {RemoteError} `ERR_NO_PEER` without the peer, and as {@linkcode WireSession.open} does
-   */
-  open(name: string, options?: OpenOptions): Promise<WireStream>;
-}
 
 const ACTION = "Cannot join";
 
@@ -90,7 +86,10 @@ export class JoinedWire implements AsyncDisposable {
   readonly #attempt: JoinAttempt;
   readonly #backoff: Backoff | null;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(this, () => this.#link?.control.announceNames());
+  readonly #handlers = new HandlerTable(this, {
+    onChange: () => this.#link?.control.announceNames(),
+    onCut: (told, all) => this.#reporter.namesCut(told, all),
+  });
   readonly #peers = new PeerList();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<unknown>();
@@ -102,6 +101,11 @@ export class JoinedWire implements AsyncDisposable {
   #over: { readonly reason: unknown } | undefined;
   readonly #host: JoinHost;
   readonly #tally = new WireTally();
+  readonly #route: StreamRoute = {
+    find: (limits, open) => this.#find(limits, open),
+    peer: undefined,
+    counters: this.#tally.counters,
+  };
   #link: Link | null = null;
   #status: ClientStatus = "connecting";
   #closing: Promise<void> | undefined;
@@ -112,9 +116,10 @@ export class JoinedWire implements AsyncDisposable {
   constructor(options: JoinOptions) {
     const { identity, token = "", reconnect, signal } = options;
     this.#options = options;
+    setRoute(this, this.#route);
     const connect = resolveConnectOptions(options);
     const wire = resolveWire(ACTION, options, "client");
-    this.#attempt = { connect, wire, identity, token, names: () => this.#handlers.names };
+    this.#attempt = { connect, wire, identity, token, names: () => this.#handlers.announced };
     checkName(ACTION, "identity", identity);
     checkToken(ACTION, token);
     for (const name of ["authorize", "onRetry", "onPeers"] as const) {
@@ -201,7 +206,7 @@ export class JoinedWire implements AsyncDisposable {
 
   /** Opens a stream to the server's handler of a name. @throws as {@linkcode WireSession.open} does */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
-    return await this.#open(checkOpen(name, undefined, options));
+    return await openStream(this.#route, checkOpen(name, undefined, options));
   }
 
   /**
@@ -222,10 +227,7 @@ export class JoinedWire implements AsyncDisposable {
   /** Another peer at the hub. @throws {TypeError} when `identity` cannot be one */
   peer(identity: string): WirePeer {
     checkName("Cannot reach a peer", "identity", identity);
-    return {
-      identity,
-      open: async (name, options = {}) => await this.#open(checkOpen(name, identity, options)),
-    };
+    return new WirePeer(identity, { ...this.#route, peer: identity, to: identity });
   }
 
   /**
@@ -262,17 +264,17 @@ export class JoinedWire implements AsyncDisposable {
     this.close().catch((error) => this.#reporter.report(error, { phase: "session" }));
   };
 
-  async #open(wanted: Wanted): Promise<WireStream> {
-    const { name, to } = wanted;
-    return await openStream(({ signal, timeoutMs, givenMs }) => {
-      if (this.#over !== undefined) throw this.#over.reason;
-      return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
-        const text = `Cannot open ${
-          nameStream(name, to)
-        } within ${givenMs} ms: there is no session`;
-        return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
-      });
-    }, { ...wanted, counters: this.#tally.counters });
+  /** The session for a stream to open, as soon as there is one. */
+  #find(
+    { signal, timeoutMs, givenMs }: Parameters<FindLink>[0],
+    { name, to }: OurOpen,
+  ): Link | Promise<Link> {
+    if (this.#over !== undefined) throw this.#over.reason;
+    return this.#link ?? this.#linkUp.wait({ signal, timeoutMs }, () => {
+      const stream = nameStream(name, to);
+      const text = `Cannot open ${stream} within ${givenMs} ms: there is no session`;
+      return new TimeoutError("ERR_CONNECT_TIMEOUT", text);
+    });
   }
 
   async #close(timeoutMs: number): Promise<void> {

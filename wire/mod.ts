@@ -55,10 +55,11 @@ export type { CertificateStats, WireSessionStats, WireStats } from "../stats/dat
 export { expose, type ExposeOptions } from "./tunnel/expose.ts";
 export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
 export { hub, type HubOptions } from "./hub.ts";
-export { join, JoinedWire, type WirePeer } from "./join.ts";
+export { join, JoinedWire } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
 export { type WireErrorContext } from "./observe/reporter.ts";
 export { type JoinOptions, type MountOptions, type WireOptions } from "./options.ts";
+export { WirePeer } from "./peer.ts";
 export { type PresenceRequest } from "./presence.ts";
 export { type SegmentSink, type SegmentSource } from "./protocol/segments.ts";
 export { sameToken } from "./protocol/token.ts";

@@ -22,7 +22,7 @@ import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
 import { Registry } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
-import { checkOpen, type OpenOptions, openStream } from "./session/open_stream.ts";
+import { checkOpen, type FindLink, type OpenOptions, openStream } from "./session/open_stream.ts";
 import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
 import { WireTally } from "./observe/tally.ts";
@@ -65,8 +65,11 @@ export class MountedWire implements AsyncDisposable {
   readonly #registry = new Registry();
   readonly #router: Router | null;
   readonly #reporter: WireReporter;
-  readonly #handlers = new HandlerTable(this, () => {
-    for (const link of this.#registry.links) link.control.announceNames();
+  readonly #handlers = new HandlerTable(this, {
+    onChange: () => {
+      for (const link of this.#registry.links) link.control.announceNames();
+    },
+    onCut: (told, all) => this.#reporter.namesCut(told, all),
   });
   readonly #door: Door<Link>;
   readonly #tally = new WireTally();
@@ -166,7 +169,7 @@ export class MountedWire implements AsyncDisposable {
     const wanted = checkOpen(name, undefined, options);
     checkName("Cannot open a stream", "idOrIdentity", idOrIdentity);
     const noPeer = () => streamRefused("ERR_NO_PEER", nameStream(name, idOrIdentity));
-    return await openStream(async (limits) => {
+    const find: FindLink = async (limits) => {
       const link = this.#registry.find(idOrIdentity);
       if (
         link !== undefined &&
@@ -180,7 +183,8 @@ export class MountedWire implements AsyncDisposable {
       } catch (error) {
         throw error instanceof TimeoutError ? noPeer() : error;
       }
-    }, { ...wanted, counters: this.#tally.counters });
+    };
+    return await openStream({ find, peer: idOrIdentity, counters: this.#tally.counters }, wanted);
   }
 
   /**

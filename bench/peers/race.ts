@@ -20,11 +20,18 @@ export function canPin(): boolean {
   return taskset;
 }
 
-/** Starts a Deno program of this folder, pinned to a core. */
-export function start(core: Core, file: string, args: readonly string[]): Deno.ChildProcess {
-  const path = new URL(file, import.meta.url).pathname;
-  const deno = [Deno.execPath(), "run", "-A", "--no-check", path, ...args];
-  const line = core !== null && canPin() ? ["taskset", "-c", String(core), ...deno] : deno;
+/** What runs a program of this folder, unless a race says otherwise. */
+const DENO: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check"];
+
+/** Starts a program of this folder, pinned to a core. */
+export function start(
+  core: Core,
+  file: string,
+  args: readonly string[],
+  runtime: readonly string[] = DENO,
+): Deno.ChildProcess {
+  const program = [...runtime, new URL(file, import.meta.url).pathname, ...args];
+  const line = core !== null && canPin() ? ["taskset", "-c", String(core), ...program] : program;
   return new Deno.Command(line[0]!, { args: line.slice(1), stdout: "piped", stderr: "inherit" })
     .spawn();
 }
@@ -95,13 +102,24 @@ export async function race(
     b.push(await theirs());
     a.push(await ours());
   }
-  const ratios = a.map((value, index) => value / b[index]!).sort((x, y) => x - y);
+  return compare(subject, unit, a, baseline, b);
+}
+
+/** Compares what both reached, turn by turn. */
+export function compare(
+  subject: string,
+  unit: string,
+  ours: readonly number[],
+  baseline: string,
+  theirs: readonly number[],
+): Outcome {
+  const ratios = ours.map((value, index) => value / theirs[index]!).sort((x, y) => x - y);
   return {
     subject,
     baseline,
     unit,
-    ours: a,
-    theirs: b,
+    ours,
+    theirs,
     ratio: median(ratios),
     spread: [ratios[0]!, ratios.at(-1)!],
   };

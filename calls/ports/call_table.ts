@@ -9,6 +9,12 @@ export type RequestSource = Pick<IncomingCall, "peer" | "via" | "caller">;
 /** Answerers by name. */
 export class CallTable implements CallHost {
   readonly #answerers = new Map<string, CallAnswerer>();
+  readonly #beyond: CallTable | undefined;
+
+  /** Makes an empty table, which finds in `beyond` what it does not have. */
+  constructor(beyond?: CallTable) {
+    this.#beyond = beyond;
+  }
 
   /** How many names are answered. */
   get size(): number {
@@ -33,7 +39,7 @@ export class CallTable implements CallHost {
    */
   ask(request: Uint8Array, source: RequestSource): Uint8Array | Promise<Uint8Array> {
     const read = readHead(request);
-    const answerer = this.#answerers.get(read.head.name);
+    const answerer = this.#find(read.head.name);
     if (answerer === undefined) return unknownCall(read.head.name);
     return answerer.ask(incoming(read, request, source));
   }
@@ -47,7 +53,7 @@ export class CallTable implements CallHost {
     try {
       const read = readHead(request);
       const { kind, name } = read.head;
-      const answerer = this.#answerers.get(name);
+      const answerer = this.#find(name);
       if (answerer !== undefined && kind !== "call") {
         return await answerer.stream(incoming(read, request, source), stream);
       }
@@ -59,6 +65,12 @@ export class CallTable implements CallHost {
     } catch (error) {
       stream.abort(error);
     }
+  }
+
+  #find(name: string): CallAnswerer | undefined {
+    const answerer = this.#answerers.get(name);
+    if (answerer !== undefined || this.#beyond === undefined) return answerer;
+    return this.#beyond.#find(name);
   }
 }
 

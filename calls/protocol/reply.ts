@@ -51,6 +51,11 @@ export function encodeFailure({ by, code, message, data, issues }: Failure): Uin
   return reply;
 }
 
+/** Whether a reply carries a value. */
+export function isValue(reply: Uint8Array): boolean {
+  return reply[0] === Tag.value;
+}
+
 /**
  * Reads a reply.
  *

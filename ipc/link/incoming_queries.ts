@@ -6,22 +6,20 @@ import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
 import { failureData, isDeliberateFailure } from "./outgoing_queries.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import { type CallSlot, isCallQuery } from "./call_slot.ts";
 import { frameError } from "./link_errors.ts";
 import type { LinkTelemetry } from "./telemetry.ts";
 import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
 import type { Outbox } from "./outbox.ts";
-import { type IpcQueryContext, QueryContext } from "./query_context.ts";
+import { type IpcAnswer, type IpcQueryHandler, QueryContext } from "./query_context.ts";
 import { QueryTimes } from "./query_times.ts";
-
-/** What a handler of queries may return: an empty answer is an answer. */
-export type IpcAnswer = Uint8Array | string | void;
 
 /** Options of {@linkcode IncomingQueries}. */
 export interface IncomingQueriesOptions {
   /** The user's handler; without one every query fails with `ERR_NO_HANDLER`. */
-  readonly handler:
-    | ((data: Uint8Array, context: IpcQueryContext) => IpcAnswer | Promise<IpcAnswer>)
-    | undefined;
+  readonly handler: IpcQueryHandler | undefined;
+  /** Answers the queries that are calls, which the user's handler never sees. @default {none} */
+  readonly calls?: CallSlot | undefined;
   /** Handlers that run at a time; other queries wait. */
   readonly maxRunning: number;
   /**
@@ -266,9 +264,9 @@ export class IncomingQueries {
    * once.
    */
   #announce(): void {
-    if (
-      this.#hasAnnounced || this.#refusing || this.#ended || this.#options.handler === undefined
-    ) return;
+    const { calls, handler } = this.#options;
+    const answers = handler !== undefined || calls?.answer !== undefined;
+    if (this.#hasAnnounced || this.#refusing || this.#ended || !answers) return;
     this.#hasAnnounced = true;
     this.#options.outbox.add(FrameKind.ping, TAKES_CANCELS_TAG, EMPTY);
   }
@@ -288,14 +286,16 @@ export class IncomingQueries {
   }
 
   #run(id: number, data: Uint8Array, parent: TraceParts | undefined): void {
-    const { handler, telemetry } = this.#options;
+    const { calls, telemetry } = this.#options;
+    const isCall = isCallQuery(data);
+    const handler = isCall ? calls?.answer : this.#options.handler;
     if (this.#refusing || handler === undefined) {
       return this.#failNow(id, this.#refusing ? CLOSING : NO_HANDLER);
     }
     const context = new QueryContext();
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
-      answer = telemetryOn()
+      answer = telemetryOn() && !isCall // a call has spans of its own
         ? telemetry.answer(parent, () => handler(data, context))
         : handler(data, context);
     } catch (error) {

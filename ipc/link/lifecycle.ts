@@ -8,6 +8,7 @@ import { drainTimeout, frameError, linkGone, refusalOf } from "./link_errors.ts"
 import type { OutgoingQueries } from "./outgoing_queries.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Pings } from "./pings.ts";
+import type { LinkStreams } from "./streams.ts";
 import {
   areBothDone,
   canSend,
@@ -31,6 +32,7 @@ export interface LinkParts {
   readonly outgoing: OutgoingQueries;
   readonly incoming: IncomingQueries;
   readonly pings: Pings;
+  readonly streams: LinkStreams;
   /** Time in ms that an orderly end may take. */
   readonly closeTimeoutMs: number;
   /** The link itself: it reads on when its state says that it must not wait for room. */
@@ -53,7 +55,7 @@ export class LinkLifecycle {
   readonly closed: Promise<LinkOutcome>;
   readonly #parts: LinkParts;
   readonly #closed: PromiseWithResolvers<LinkOutcome> = Promise.withResolvers();
-  /** Resolves when no query is under way while this side closes. */
+  /** Resolves when no query and no stream is under way while this side closes. */
   readonly #idle: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Resolves when the closing frame of the other side has come. */
   readonly #theirClosing: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -70,6 +72,11 @@ export class LinkLifecycle {
   /** Whether messages and queries can be sent. */
   get isOpen(): boolean {
     return canSend(this.#state);
+  }
+
+  /** Whether our closing frame is yet to come: till then frames of every kind may be sent. */
+  get mayStillSend(): boolean {
+    return this.#state.kind === "open" || this.#state.kind === "draining";
   }
 
   /** Whether the link has ended. */
@@ -126,13 +133,15 @@ export class LinkLifecycle {
     if (this.hasEnded) return;
     this.#parts.incoming.refuse();
     this.#parts.outgoing.end(this.gone);
+    this.#parts.streams.end(this.gone);
     this.#theirClosing.resolve();
     if (!isClosing(before)) void this.#answerClosing();
   }
 
-  /** Lets a close go on once no query is under way in either direction. */
+  /** Lets a close go on once no query and no stream is under way in either direction. */
   checkIdle(): void {
-    if (!canSend(this.#state) && this.#parts.outgoing.size + this.#parts.incoming.size === 0) {
+    const { incoming, outgoing, streams } = this.#parts;
+    if (!canSend(this.#state) && outgoing.size + incoming.size + streams.size === 0) {
       this.#idle.resolve();
     }
   }
@@ -143,6 +152,7 @@ export class LinkLifecycle {
     if (!isTheirs || this.hasEnded) return this.finish(error);
     this.#apply({ type: "writeFailed", error });
     this.#parts.outbox.fail(error);
+    this.#parts.streams.end(error); // a stream whose other side hears nothing is of no use
     this.#parts.link.resume();
     this.#endAfter(this.#parts.closeTimeoutMs, error);
   }
@@ -162,6 +172,7 @@ export class LinkLifecycle {
     this.#parts.outgoing.end(gone);
     this.#parts.incoming.end(gone);
     this.#parts.pings.end(gone);
+    this.#parts.streams.end(gone);
     this.#parts.link.resume();
     this.#closed.resolve({ error, unsentBytes, cutInside });
   }
@@ -189,10 +200,11 @@ export class LinkLifecycle {
     }));
   }
 
-  /** Waits until no query is under way, sends our closing frame, and waits for theirs. */
+  /** Waits until no query and no stream is under way, sends our closing frame, and waits for theirs. */
   async #drain(reason: number): Promise<void> {
     try {
       this.#parts.incoming.refuse();
+      this.#parts.streams.drain();
       this.#parts.link.resume(); // its answers may stand behind unread messages
       this.checkIdle();
       await Promise.race([this.#idle.promise, this.closed]);

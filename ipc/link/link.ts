@@ -1,9 +1,16 @@
 // IpcLink: one connection after its handshake; sends and receives messages and queries.
 import { ignoreRejection } from "../../async/rejections.ts";
+import type { WaitOptions } from "../../async/wait.ts";
+import type { MuxStream } from "../../mux/stream.ts";
 import { type IpcTraffic, newIpcTraffic } from "../../stats/data/counters.ts";
 import type { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
-import { FrameKind, IpcFrameReader, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
+import {
+  FrameKind,
+  IpcFrameReader,
+  TAKES_CANCELS_TAG,
+  TAKES_STREAMS_TAG,
+} from "../protocol/frames.ts";
 import { cutShort, type FrameLink } from "../secure/frame_link.ts";
 import { IncomingQueries } from "./incoming_queries.ts";
 import { frameError, tooLarge } from "./link_errors.ts";
@@ -13,6 +20,7 @@ import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "./outgoing_queries.t
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import type { LinkOutcome } from "./state.ts";
+import { LinkStreams } from "./streams.ts";
 import { LinkTelemetry } from "./telemetry.ts";
 import { LinkWatch } from "./watch.ts";
 
@@ -32,6 +40,7 @@ export class IpcLink {
   readonly #outbox: Outbox;
   readonly #outgoing: OutgoingQueries;
   readonly #incoming: IncomingQueries;
+  readonly #streams: LinkStreams;
   readonly #watch: LinkWatch;
   readonly #telemetry: LinkTelemetry;
   readonly #traffic: IpcTraffic = newIpcTraffic();
@@ -59,6 +68,7 @@ export class IpcLink {
     });
     this.#incoming = new IncomingQueries({
       handler: options.onQuery,
+      calls: options.calls,
       maxRunning: limits.maxQueriesRunning,
       highWaterBytes: MAX_QUERY_BYTES_IN_FLIGHT + limits.maxMessageBytes,
       maxAnswerBytes: frames.info.peerMaxMessageBytes,
@@ -69,6 +79,16 @@ export class IpcLink {
       onDone: () => this.#onAnswered(),
     });
     this.pings = new Pings(this.#outbox);
+    this.#streams = new LinkStreams({
+      role: frames.info.role,
+      outbox: this.#outbox,
+      highWaterBytes: limits.highWaterBytes,
+      maxFrameBytes: frames.info.peerMaxMessageBytes,
+      calls: options.calls,
+      onRoom: () => this.resume(),
+      onBroken: (error) => this.abort(error),
+      onIdle: () => this.#lifecycle.checkIdle(),
+    });
     this.#lifecycle = new LinkLifecycle({
       frames,
       reader: this.#reader,
@@ -76,6 +96,7 @@ export class IpcLink {
       outgoing: this.#outgoing,
       incoming: this.#incoming,
       pings: this.pings,
+      streams: this.#streams,
       closeTimeoutMs: limits.closeTimeoutMs,
       link: this,
     });
@@ -136,6 +157,20 @@ export class IpcLink {
     this.#traffic.queriesOut++;
     if (!telemetryOn()) return this.#outgoing.ask(data, timeoutMs, signal);
     return this.#telemetry.ask((context) => this.#outgoing.ask(data, timeoutMs, signal, context));
+  }
+
+  /** Sends a query that is a call, without a span, because the call has one. */
+  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const refused = this.#refuseSend(data);
+    if (refused !== null) return Promise.reject(refused);
+    this.#traffic.queriesOut++;
+    return this.#outgoing.ask(data, timeoutMs, signal);
+  }
+
+  /** Opens a stream to the other side; see {@linkcode LinkStreams.open}. */
+  openStream(options: WaitOptions): Promise<MuxStream> {
+    if (!this.#lifecycle.isOpen) return Promise.reject(this.#lifecycle.gone);
+    return this.#streams.open(options);
   }
 
   /** Resolves when the other process has received all that was sent before. */
@@ -230,6 +265,7 @@ export class IpcLink {
       case FrameKind.ping:
         return this.#onPing(tag);
       case FrameKind.pong:
+        if (tag === TAKES_STREAMS_TAG) this.#streams.onPong();
         return this.pings.onPong(tag);
       case FrameKind.closing:
         return this.#lifecycle.onClosing(tag);
@@ -237,6 +273,9 @@ export class IpcLink {
         return this.#telemetry.onContext(tag, data);
       case FrameKind.cancel:
         return this.#incoming.cancel(tag);
+      case FrameKind.stream:
+        if (!this.#lifecycle.isOpen) this.#refuseLate();
+        return this.#streams.take(data);
     }
   };
 
@@ -254,7 +293,7 @@ export class IpcLink {
    */
   #refuseLate(): void {
     if (!this.#lifecycle.theyClosed) return;
-    throw frameError("Cannot take a message or a query behind the closing frame");
+    throw frameError("Cannot take a message, a query or a stream behind the closing frame");
   }
 
   /** Whether a message is taken that comes while the link closes. */
@@ -273,6 +312,7 @@ export class IpcLink {
   #onPing(tag: number): void {
     this.#telemetry.onPing(tag);
     if (tag === TAKES_CANCELS_TAG) this.#outgoing.peerTakesCancels();
+    if (tag === TAKES_STREAMS_TAG && this.#lifecycle.mayStillSend) this.#streams.onPing();
     // A pong says that all before it was received: not when some of it was dropped.
     if (!this.#lifecycle.hasEnded && !this.#lifecycle.drops) this.pings.onPing(tag);
   }
@@ -284,7 +324,7 @@ export class IpcLink {
 
   #mustPause(): boolean {
     if (!this.#lifecycle.isOpen || this.pings.entering) return false;
-    return this.#options.inbox.full || this.#incoming.full;
+    return this.#options.inbox.full || this.#incoming.full || this.#streams.full;
   }
 
   #onOutboxRoom(): void {

@@ -1,7 +1,7 @@
 // LinkOptions: limits of a link, and what its owner passes to it.
-import type { IpcAnswer } from "./incoming_queries.ts";
+import type { CallSlot } from "./call_slot.ts";
 import type { MessageSink } from "./inbox.ts";
-import type { IpcQueryContext } from "./query_context.ts";
+import type { IpcQueryHandler } from "./query_context.ts";
 import type { LinkWatchOptions } from "./watch.ts";
 
 /** Limits of a link, checked. */
@@ -17,21 +17,14 @@ export interface LinkLimits extends LinkWatchOptions {
   readonly closeTimeoutMs: number;
 }
 
-/**
- * Answers queries; an empty answer is an answer. The context's signal aborts when the caller no
- * longer waits.
- */
-export type IpcQueryHandler = (
-  data: Uint8Array,
-  context: IpcQueryContext,
-) => IpcAnswer | Promise<IpcAnswer>;
-
 /** What the owner of a link passes to it. */
 export interface LinkOptions {
   /** Shared by all links of a server, a client or a pair. */
   readonly limits: LinkLimits;
   /** Answers the other side's queries. */
   readonly onQuery: IpcQueryHandler | undefined;
+  /** Answers its calls, once a handler of them is set. @default {none ever is} */
+  readonly calls?: CallSlot | undefined;
   /** Takes its messages. */
   readonly inbox: MessageSink;
   /** Called with what a handler threw. */

@@ -49,6 +49,10 @@ export class Outbox {
   pushedBytes = 0;
   /** Bytes that the kernel has, of all ever pushed. */
   writtenBytes = 0;
+  /** Bytes of stream frames that are queued: whose share is bounded, and no writer's to answer for. */
+  streamBytes = 0;
+  /** Called after every write. The streams of the link set theirs. */
+  onWritten: () => void = () => {};
 
   /** Makes an empty outbox. */
   constructor(link: FrameLink, options: OutboxOptions) {
@@ -88,8 +92,8 @@ export class Outbox {
     const before = this.queuedBytes;
     const { maxQueuedBytes } = this.#options;
     // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and
-    // answers that are queued are not the writer's: it has waited for its own.
-    if (this.#room !== null && before + data.length > maxQueuedBytes) {
+    // answers that are queued are not the writer's, nor are streams: it has waited for its own.
+    if (this.#room !== null && before - this.streamBytes + data.length > maxQueuedBytes) {
       const error = slowConsumer(before, maxQueuedBytes);
       this.#options.onError(error);
       return rejected(error);
@@ -222,6 +226,7 @@ export class Outbox {
     this.writtenBytes += bytes.length;
     written?.resolve();
     this.#writeNext();
+    this.onWritten();
     if (this.full) return;
     this.#room?.resolve();
     this.#room = null;

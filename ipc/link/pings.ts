@@ -1,7 +1,7 @@
 // Pings of a link: they prove that all before them was received, and are signs of life.
 import { ignoreRejection } from "../../async/rejections.ts";
 import { ProtocolError } from "../../errors.ts";
-import { FrameKind, TAKES_CANCELS_TAG } from "../protocol/frames.ts";
+import { FrameKind, TAKES_STREAMS_TAG } from "../protocol/frames.ts";
 import type { Outbox } from "./outbox.ts";
 
 /**
@@ -99,7 +99,7 @@ export class Pings {
   /** Sends a ping and returns its tag. Tag 0 is for pongs that no ping asked for. */
   #send(): number {
     this.#lastTag++;
-    if (this.#lastTag === TAKES_CANCELS_TAG) this.#lastTag = 1; // both tags have a meaning of their own
+    if (this.#lastTag === TAKES_STREAMS_TAG) this.#lastTag = 1; // this tag and those above have a meaning
     this.#outbox.add(FrameKind.ping, this.#lastTag, NOTHING);
     return this.#lastTag;
   }

@@ -1,5 +1,17 @@
 // QueryContext: what a query handler gets beside the data: whether the caller still waits.
 
+/** What a handler of queries may return: an empty answer is an answer. */
+export type IpcAnswer = Uint8Array | string | void;
+
+/**
+ * Answers queries; an empty answer is an answer. The context's signal aborts when the caller no
+ * longer waits.
+ */
+export type IpcQueryHandler = (
+  data: Uint8Array,
+  context: IpcQueryContext,
+) => IpcAnswer | Promise<IpcAnswer>;
+
 /** What a query handler gets beside the data. */
 export interface IpcQueryContext {
   /**

@@ -15,6 +15,10 @@ export const MAX_TAG: number = 2 ** 32 - 1;
 export const TAKES_CONTEXTS_TAG: number = MAX_TAG;
 /** The ping by which a side says that it takes cancel frames; it is answered as any other. */
 export const TAKES_CANCELS_TAG: number = MAX_TAG - 1;
+/** The ping by which a side says that it takes stream frames; it is answered as any other. */
+export const TAKES_STREAMS_TAG: number = MAX_TAG - 2;
+/** Most data of a stream frame. */
+export const MAX_STREAM_FRAME_BYTES: number = 64 * 1024;
 
 /** Kinds of frames, as they are on the wire. */
 export const FrameKind = {
@@ -45,6 +49,11 @@ export const FrameKind = {
    * it takes them.
    */
   cancel: 9,
+  /**
+   * The next bytes of the yamux session inside the link, 1 to 65536 of them; the tag is 0. Sent only
+   * to a side that said that it takes them.
+   */
+  stream: 10,
 } as const;
 
 /** One of {@linkcode FrameKind}. */
@@ -231,6 +240,8 @@ function isLegal(kind: number, tag: number, length: number): boolean {
       return length <= MAX_FAILURE_BYTES;
     case FrameKind.context:
       return length <= MAX_TRACE_CONTEXT_BYTES;
+    case FrameKind.stream:
+      return tag === 0 && length > 0 && length <= MAX_STREAM_FRAME_BYTES;
     case FrameKind.ping:
     case FrameKind.pong:
     case FrameKind.closing:

@@ -4,6 +4,8 @@ import type { Transport } from "../../net/transport/transport.ts";
 
 /** What a handshake agreed on. */
 export interface LinkInfo {
+  /** Which side of the handshake we were: the client is the side that connected. */
+  readonly role: "client" | "server";
   /** 16 bytes, the same on both sides. Not secret. */
   readonly sessionId: Uint8Array;
   /** 48 secret bytes, the same on both sides. */

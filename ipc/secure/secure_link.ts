@@ -153,6 +153,7 @@ function makeLink(
 ): FrameLink {
   const { role, encryption, maxRecordBytes, rekey } = options;
   const info: LinkInfo = {
+    role,
     sessionId: secrets.sessionId,
     exporter: secrets.exporter,
     peerMaxMessageBytes: peer.maxMessageBytes,

@@ -5,7 +5,7 @@ import { json } from "../../codec/codec.ts";
 import { validate } from "../../codec/schema.ts";
 import { SchemaError } from "../../errors.ts";
 
-/** A schema that answers as it is told to. */
+/** A schema that answers as `check` does. */
 function schemaOf(
   check: (value: unknown) => ReturnType<StandardSchemaV1["~standard"]["validate"]>,
 ): StandardSchemaV1 {

@@ -12,6 +12,7 @@ import { Channel } from "./channels.ts";
 
 const LARGE = new Uint8Array(2000);
 const INFO = {
+  role: "server" as const,
   sessionId: new Uint8Array(16),
   exporter: new Uint8Array(48),
   peerMaxMessageBytes: 1000,

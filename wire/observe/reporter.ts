@@ -90,6 +90,14 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
     else console.warn(message);
   }
 
+  /** Not all names that this side handles fit what it announces to its peers. */
+  namesCut(announced: number, names: number): void {
+    this.warn(
+      "Not all names of handlers fit the 16 KiB in which peers are told of them; all of them work",
+      { announced, names },
+    );
+  }
+
   /** Reports an error. */
   report(error: unknown, context: WireErrorContext): void {
     this.deliver(error, context);

@@ -132,6 +132,16 @@ export function isName(value: unknown): value is string {
   return typeof value === "string" && NAME.test(value);
 }
 
+/** The names of a list that fit in so many bytes of JSON: all of them, or the first ones. */
+export function namesWithin(names: readonly string[], maxBytes: number): readonly string[] {
+  let bytes = 0;
+  for (const [index, name] of names.entries()) {
+    bytes += JSON.stringify(name).length + 1;
+    if (bytes > maxBytes) return names.slice(0, index);
+  }
+  return names;
+}
+
 /**
  * Checks a name of the caller's.
  *

@@ -7,9 +7,15 @@ import type { WireStream } from "./stream.ts";
 /** Codes of waits for a peer that did nothing. */
 const SILENCE: ReadonlySet<ParleyErrorCode> = new Set(["ERR_READ_TIMEOUT", "ERR_WRITE_TIMEOUT"]);
 
+/** Codes of what a peer sent and no handler can use. */
+const MALFORMED: ReadonlySet<ParleyErrorCode> = new Set([
+  "ERR_CALL_FRAME",
+  "ERR_WIRE_SEGMENT",
+]);
+
 /**
  * Whether an error of a handler only passes on what its peer did: it reset the stream, the session was lost,
- * it sent what is no segment, or it was silent for longer than the handler wanted to wait.
+ * it sent what is no segment or no call, or it was silent for longer than the handler wanted to wait.
  */
 export function isStreamEnd(error: unknown, stream: WireStream, mux: MuxStream): boolean {
   const { signal } = mux;
@@ -19,7 +25,7 @@ export function isStreamEnd(error: unknown, stream: WireStream, mux: MuxStream):
   return anyInChain(error, (error) => {
     if (signal.aborted && error === stream.signal.reason) return true;
     if (!(error instanceof ParleyError)) return false;
-    return error.code === code || error.code === "ERR_WIRE_SEGMENT" ||
+    return error.code === code || MALFORMED.has(error.code) ||
       (SILENCE.has(error.code) && mux.hasGivenUp);
   });
 }

@@ -3,8 +3,7 @@
 import { pause } from "../../async/pause.ts";
 import { ClosedError, FramingError, ParleyError } from "../../errors.ts";
 import type { FrameChannel } from "../protocol/frame_stream.ts";
-import { type Limits, MAX_FRAME_BYTES } from "../protocol/frames.ts";
-import type { HandlerTable } from "./handlers.ts";
+import { type Limits, MAX_FRAME_BYTES, namesWithin } from "../protocol/frames.ts";
 
 /** Shortest time between two frames, in ms: a peer reads a hundred a second. */
 const MIN_INTERVAL_MS = 20;
@@ -19,7 +18,8 @@ const AROUND_BYTES = JSON.stringify({ peers: [], gone: [] }).length;
 
 /** The session of a {@linkcode ControlSender}: `Link` is the only one. */
 export interface ControlHost {
-  readonly handlers: HandlerTable;
+  /** Names that this side announces. */
+  readonly names: readonly string[];
   /** Fires when the session is over. */
   readonly signal: AbortSignal;
   /** A frame could not be sent; the session goes on. */
@@ -109,7 +109,7 @@ export class ControlSender {
       this.#limits = undefined;
       return { limits };
     }
-    const names = this.#host.handlers.names;
+    const names = this.#host.names;
     const text = names.join(" ");
     if (text !== this.#announced) {
       this.#announced = text;
@@ -137,12 +137,8 @@ export class ControlSender {
 
 /** The names of a peer that fit a frame which announces it to others: all of them, or the first ones. */
 export function fitNames(identity: string, streams: readonly string[]): readonly string[] {
-  let bytes = AROUND_BYTES + JSON.stringify({ identity, streams: [] }).length;
-  for (const [index, name] of streams.entries()) {
-    bytes += JSON.stringify(name).length + 1;
-    if (bytes > MAX_FRAME_BYTES) return streams.slice(0, index);
-  }
-  return streams;
+  const around = AROUND_BYTES + JSON.stringify({ identity, streams: [] }).length;
+  return namesWithin(streams, MAX_FRAME_BYTES - around);
 }
 
 /** The error of a peer whose names do not all fit. */

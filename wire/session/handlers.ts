@@ -1,6 +1,6 @@
 // HandlerTable: which handler answers which name, and who must learn of changes.
 import { checkFunction } from "../../options/check.ts";
-import { checkName, encodeFrame } from "../protocol/frames.ts";
+import { checkName, MAX_FRAME_BYTES, namesWithin } from "../protocol/frames.ts";
 import type { WireSession } from "./session.ts";
 import type { StreamInfo, WireStream } from "./stream.ts";
 
@@ -11,15 +11,15 @@ import type { StreamInfo, WireStream } from "./stream.ts";
  */
 export type StreamHandler = (stream: WireStream, session: WireSession) => Promise<void> | void;
 
-/** The handlers of each wire, by which tunnels add theirs: users of a wire cannot reach its table. */
+/** The handlers of each wire and session, by which tunnels and calls add theirs: users cannot reach them. */
 const TABLES = new WeakMap<object, HandlerTable>();
 
 /**
- * Returns the handlers of a wire that was made with a {@linkcode HandlerTable}. For use inside this
- * module.
+ * Returns the handlers of a wire, or those of a session alone, which come before the wire's. For use
+ * inside this module.
  */
-export function handlersOf(wire: object): HandlerTable {
-  return TABLES.get(wire)!;
+export function handlersOf(owner: object): HandlerTable {
+  return TABLES.get(owner)!;
 }
 
 /**
@@ -41,20 +41,50 @@ export interface PreparedHandler<T = unknown> {
   abandon(prepared: T): void;
 }
 
+/** Bytes of a frame for the names: the rest is for the identity and the token that travel with them. */
+export const MAX_NAMES_BYTES: number = MAX_FRAME_BYTES - 5 * 1024;
+
+/** What a {@linkcode HandlerTable} reports. */
+export interface HandlerTableHooks {
+  /** The names have changed. */
+  onChange(): void;
+  /** Not all names fit what is announced to peers: `told` of `all` do. Called once. */
+  onCut(told: number, all: number): void;
+}
+
 /** Handlers by name. */
 export class HandlerTable {
   readonly #handlers = new Map<string, StreamHandler | PreparedHandler>();
-  readonly #onChange: () => void;
+  readonly #hooks: HandlerTableHooks;
+  #announced: readonly string[] | undefined;
+  #hasReportedCut = false;
 
-  /** Makes the empty table of `wire`, with what to call after each change. */
-  constructor(wire: object, onChange: () => void) {
-    this.#onChange = onChange;
-    TABLES.set(wire, this);
+  /** Makes the empty table of a wire, or of a session that has handlers of its own. */
+  constructor(owner: object, hooks: HandlerTableHooks) {
+    this.#hooks = hooks;
+    TABLES.set(owner, this);
   }
 
-  /** The names, as they are announced to peers. */
+  /** All names. */
   get names(): readonly string[] {
     return [...this.#handlers.keys()];
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#handlers.size;
+  }
+
+  /** The names that are announced to peers: as many as fit. Streams of the others work as well. */
+  get announced(): readonly string[] {
+    if (this.#announced !== undefined) return this.#announced;
+    const { names } = this;
+    const told = this.#announced = namesWithin(names, MAX_NAMES_BYTES);
+    if (told.length < names.length && !this.#hasReportedCut) {
+      this.#hasReportedCut = true;
+      this.#hooks.onCut(told.length, names.length);
+    }
+    return told;
   }
 
   /** The handler of `name`. */
@@ -66,7 +96,6 @@ export class HandlerTable {
    * Sets the handler of a name, in place of one that was set before.
    *
    * @throws {TypeError} when the name is none, or the handler no function
-   * @throws {RangeError} when the names together no longer fit a frame of 16 KiB
    */
   set(name: string, handler: StreamHandler): void {
     checkName("Cannot handle streams", "name", name);
@@ -83,15 +112,18 @@ export class HandlerTable {
   /** Removes a handler; `false` when there was none. Streams that it serves go on. */
   delete(name: string): boolean {
     const known = this.#handlers.delete(name);
-    if (known) this.#onChange();
+    if (known) this.#changed();
     return known;
   }
 
   #set(name: string, handler: StreamHandler | PreparedHandler): void {
     const known = this.#handlers.has(name);
-    // Room for the identity and the token that travel with the names.
-    if (!known) encodeFrame({ streams: [...this.names, name], room: "-".repeat(5 * 1024) });
     this.#handlers.set(name, handler);
-    if (!known) this.#onChange();
+    if (!known) this.#changed();
+  }
+
+  #changed(): void {
+    this.#announced = undefined;
+    this.#hooks.onChange();
   }
 }

@@ -133,7 +133,7 @@ async function answerHello(
   if (refusal !== undefined) return refusal;
   signal.throwIfAborted();
   const { identity, token, streams: offers, limits: theirs = {} } = hello;
-  const [id, announced] = [crypto.randomUUID(), host.handlers.names];
+  const [id, announced] = [crypto.randomUUID(), host.handlers.announced];
   const established: EstablishedSession = {
     id,
     identity,

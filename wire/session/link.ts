@@ -3,14 +3,20 @@ import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { pause } from "../../async/pause.ts";
-import { type ControlHost, ControlSender } from "./control_sender.ts";
+import { type ControlHost, ControlSender, namesCut } from "./control_sender.ts";
 import { timeLeft, withDeadline } from "../../async/deadline.ts";
-import { FrameChannel } from "../protocol/frame_stream.ts";
-import { type Control, type Open, readAnswer, readControl } from "../protocol/frames.ts";
+import type { FrameChannel } from "../protocol/frame_stream.ts";
+import { type Control, namesWithin, readControl } from "../protocol/frames.ts";
 import type { EstablishedSession } from "./established.ts";
-import type { HandlerTable } from "./handlers.ts";
-import type { OpenLimits } from "./open_stream.ts";
-import { nameStream, openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
+import {
+  HandlerTable,
+  MAX_NAMES_BYTES,
+  type PreparedHandler,
+  type StreamHandler,
+} from "./handlers.ts";
+import type { OpenLimits, OurOpen } from "./open_stream.ts";
+import { offerStream } from "./offer_stream.ts";
+import { nameStream } from "../protocol/refusals.ts";
 import { type ServedLink, Serving, type ServingHost } from "./serving.ts";
 import { type SessionLink, WireSession } from "./session.ts";
 import { observeSession } from "./telemetry.ts";
@@ -24,11 +30,10 @@ const CONTROL_PER_SECOND = 100;
 /** Time after which a stream that nothing used while its wire was being left is not waited for. */
 const UNUSED_MS = 500;
 
-/** Part of the time that is left for which a hub may hold a stream: the rest is for its answer. */
-const HOLD_SHARE = 0.9;
-
 /** What a {@linkcode Link} asks of its side, and reports to it: `MountHost` and `JoinHost` are the two. */
 export interface LinkHost extends ServingHost<Link> {
+  /** The handlers of the wire. */
+  readonly handlers: HandlerTable;
   /** A frame of the control stream has come. */
   onControl(link: Link, control: Control): void;
   /** Something of the session failed that the session outlives. */
@@ -51,6 +56,9 @@ export class Link implements SessionLink, ServedLink, ControlHost {
   offers: readonly string[];
   readonly #host: LinkHost;
   readonly #serving: Serving<Link>;
+  /** Handlers of this session alone. */
+  readonly #own: HandlerTable;
+  #hasReportedCut = false;
   /** Streams of ours that are not over. */
   readonly #opened = new Set<MuxStream>();
   readonly #over = new AbortController();
@@ -73,11 +81,29 @@ export class Link implements SessionLink, ServedLink, ControlHost {
     });
     this.control = new ControlSender(established.control, this, established.announced);
     this.session = new WireSession(this);
+    // What does not fit together with the wire's names is reported where they are joined.
+    this.#own = new HandlerTable(this.session, {
+      onChange: () => this.control.announceNames(),
+      onCut: () => {},
+    });
   }
 
-  /** The handlers of this side. */
-  get handlers(): HandlerTable {
-    return this.#host.handlers;
+  /** Names that this side announces to the peer: those of the wire, and of this session alone. */
+  get names(): readonly string[] {
+    const { announced } = this.#host.handlers;
+    if (this.#own.size === 0) return announced;
+    const all = [...new Set([...announced, ...this.#own.names])];
+    const told = namesWithin(all, MAX_NAMES_BYTES);
+    if (told.length < all.length && !this.#hasReportedCut) {
+      this.#hasReportedCut = true;
+      this.#host.onSessionError(this, namesCut(this.established.identity, told.length, all.length));
+    }
+    return told;
+  }
+
+  /** The handler of a name: that of this session, or the wire's. */
+  handler(name: string): StreamHandler | PreparedHandler | undefined {
+    return this.#own.get(name) ?? this.#host.handlers.get(name);
   }
 
   /** Fires when the session is over, with what ended it. */
@@ -117,49 +143,20 @@ export class Link implements SessionLink, ServedLink, ControlHost {
 
   /** Opens a stream: waits for a turn, sends OPEN, and waits for the answer. */
   async open(
-    open: Partial<Open> & { readonly name: string },
+    open: OurOpen,
     limits: OpenLimits,
   ): Promise<FrameChannel> {
-    const { signal, timeoutMs, givenMs = timeoutMs, turnMs = timeoutMs } = limits;
-    const stream = nameStream(open.name, open.to ?? this.established.peer);
-    let mux: MuxStream | undefined;
-    const late = () => {
-      if (mux === undefined) return tooManyStreams(stream);
-      return new TimeoutError(
-        "ERR_CONNECT_TIMEOUT",
-        `Cannot open ${stream} within ${givenMs} ms: it did not answer`,
-      );
-    };
+    const { mux, peer } = this.established;
+    const label = nameStream(open.name, open.to ?? peer);
+    // What a hub brings to a peer is not counted as a stream of its own.
+    const isOurs = open.from === undefined;
     try {
-      const opened = await withDeadline({ signal, timeoutMs, late }, async (signal) => {
-        const startedMs = performance.now();
-        mux = await this.established.mux.openStream({ signal, timeoutMs: turnMs });
-        const channel = new FrameChannel(mux);
-        const leftMs = timeLeft(timeoutMs, startedMs);
-        const waitMs = limits.waitForPeer ? Math.floor(leftMs * HOLD_SHARE) : undefined;
-        await channel.write({ ...open, waitMs }, { signal });
-        const answer = await channel.read({ signal });
-        if (answer === null) {
-          throw new ClosedError(
-            "ERR_RESET",
-            `Cannot open ${stream}: the peer ended it without an answer`,
-          );
-        }
-        const { code } = readAnswer(answer);
-        if (code === undefined) return channel;
-        void mux.close().catch(() => {});
-        mux = undefined;
-        throw streamRefused(code, stream);
-      });
-      // Here, where it is sure that the caller gets it: an answer may come as the time runs out.
-      if (open.from === undefined) this.#opens(open.name, opened.mux);
+      const opened = await offerStream(mux, { ...limits, open, label });
+      if (isOurs) this.#opens(open.name, opened.mux);
       return opened;
     } catch (error) {
-      if (open.from === undefined) this.#host.counters.streamsFailed++;
-      mux?.reset(error);
-      const gotNoTurn = mux === undefined && error instanceof TimeoutError &&
-        error.code === "ERR_CONNECT_TIMEOUT";
-      throw gotNoTurn ? tooManyStreams(stream, error) : openFailed(error, stream);
+      if (isOurs) this.#host.counters.streamsFailed++;
+      throw error;
     }
   }
 

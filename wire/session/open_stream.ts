@@ -47,7 +47,15 @@ export const OPEN_NAMES: OptionNames<OpenOptions> = {
   waitForPeer: true,
 };
 
-/** How long {@linkcode StreamOpener.open} may take. */
+/** Bytes that go right behind OPEN, before the far side has accepted the stream. */
+export interface EarlyBytes {
+  /** They must not be changed any more. */
+  readonly bytes: Uint8Array;
+  /** Whether they are all that the opener says: its direction ends behind them. */
+  readonly isAll: boolean;
+}
+
+/** How long {@linkcode StreamOpener.open} may take, and what goes with it. */
 export interface OpenLimits {
   readonly signal?: AbortSignal | undefined;
   /** Time for all of it, in ms. */
@@ -58,26 +66,29 @@ export interface OpenLimits {
   readonly turnMs?: number | undefined;
   /** Has a hub hold the stream until the peer that it is for has joined. */
   readonly waitForPeer?: boolean | undefined;
+  /** Goes behind OPEN in the same write; what the window does not take yet follows in order. */
+  readonly early?: EarlyBytes | undefined;
 }
+
+/** An OPEN of ours. */
+export type OurOpen = Partial<Open> & { readonly name: string };
 
 /** A session that opens streams: `Link` is the only one. */
 export interface StreamOpener {
   readonly established: EstablishedSession;
   /** Waits for a turn, sends OPEN, and waits for the answer. */
-  open(open: Partial<Open> & { readonly name: string }, limits: OpenLimits): Promise<FrameChannel>;
+  open(open: OurOpen, limits: OpenLimits): Promise<FrameChannel>;
 }
 
 /** The stream that is wanted. */
 export interface Wanted {
   readonly name: string;
-  /** Which peer of the hub it is for. */
-  readonly to?: string | undefined;
   readonly meta: Meta;
   /** The time that its caller set, in ms. */
   readonly timeoutMs: number;
   readonly options: OpenOptions;
-  /** Counts what could not be had for want of a session. @default {nowhere} */
-  readonly counters?: WireCounters | undefined;
+  /** Goes with OPEN. */
+  readonly early?: EarlyBytes | undefined;
 }
 
 /**
@@ -95,7 +106,6 @@ export function checkOpen(name: string, to: string | undefined, options: OpenOpt
   if (lifetime !== undefined) checkLifetime(action, lifetime);
   return {
     name,
-    to,
     meta: meta === undefined ? NO_META : checkMeta(action, meta, { name, to }),
     timeoutMs,
     options,
@@ -107,16 +117,41 @@ const NO_META: Meta = {};
 /** Finds the session over which a stream will be opened; it may have to wait for one. */
 export type FindLink = (
   limits: OpenLimits & { readonly givenMs: number },
+  open: OurOpen,
 ) => StreamOpener | Promise<StreamOpener>;
+
+/** Where the streams go that are opened at a wire, a session or a peer of the hub. */
+export interface StreamRoute {
+  readonly find: FindLink;
+  /** Who answers; `undefined` for the server. */
+  readonly peer: string | undefined;
+  /** Which peer of the hub they are for. */
+  readonly to?: string | undefined;
+  /** Counts what could not be had for want of a session. @default {nowhere} */
+  readonly counters?: WireCounters | undefined;
+}
+
+/** The route of each, by which calls open streams of their own: users of a wire cannot reach it. */
+const ROUTES = new WeakMap<object, StreamRoute>();
+
+/** Takes note where streams of `via` go. */
+export function setRoute(via: object, route: StreamRoute): void {
+  ROUTES.set(via, route);
+}
+
+/** Returns where streams go that are opened at `via`. For use inside this module. */
+export function routeOf(via: object): StreamRoute | undefined {
+  return ROUTES.get(via);
+}
 
 /** Finds the session; a stream for which there is none has failed, as one that its peer refuses. */
 async function findCounted(
-  find: FindLink,
+  { find, counters }: StreamRoute,
+  open: OurOpen,
   limits: Parameters<FindLink>[0],
-  counters: WireCounters | undefined,
 ): Promise<StreamOpener> {
   try {
-    return await find(limits);
+    return await find(limits, open);
   } catch (error) {
     if (counters !== undefined) counters.streamsFailed++;
     throw error;
@@ -124,25 +159,15 @@ async function findCounted(
 }
 
 /** Opens a stream over a link, as soon as there is one. */
-export async function openStream(find: FindLink, wanted: Wanted): Promise<WireStream> {
-  const { name, to, meta, timeoutMs: givenMs, options } = wanted;
+export async function openStream(route: StreamRoute, wanted: Wanted): Promise<WireStream> {
+  const { name, meta, timeoutMs: givenMs, options, early } = wanted;
+  const { to } = route;
   const { waitForPeer, lifetime: over } = options;
-  const startedMs = performance.now();
   const lifetime = over === undefined ? undefined : new Lifetime(over, options.signal);
-  const limits = {
-    signal: lifetime?.signal ?? options.signal,
-    timeoutMs: givenMs,
-    givenMs,
-    waitForPeer,
-  };
-  const open = { name, to, meta };
+  const signal = lifetime?.signal ?? options.signal;
+  const limits = { signal, timeoutMs: givenMs, givenMs, waitForPeer, early };
   try {
-    const link = await findCounted(find, limits, wanted.counters);
-    const left = { ...limits, timeoutMs: timeLeft(givenMs, startedMs) };
-    const channel = await (telemetryOn()
-      ? openMeasured(link.established, open, (told) =>
-        link.open(told, left))
-      : link.open(open, left));
+    const { link, channel } = await openChannel(route, { name, to, meta }, limits);
     lifetime?.cover(channel.mux);
     const label = nameStream(name, to ?? link.established.peer);
     return new WireStream(channel.mux, { name, from: undefined, meta }, label);
@@ -150,4 +175,20 @@ export async function openStream(find: FindLink, wanted: Wanted): Promise<WireSt
     lifetime?.end();
     throw error;
   }
+}
+
+/** Opens a stream, and returns it as it is, with the session that it is of. */
+export async function openChannel(
+  route: StreamRoute,
+  open: OurOpen,
+  limits: Parameters<FindLink>[0],
+): Promise<{ readonly link: StreamOpener; readonly channel: FrameChannel }> {
+  const startedMs = performance.now();
+  const link = await findCounted(route, open, limits);
+  const left = { ...limits, timeoutMs: timeLeft(limits.timeoutMs, startedMs) };
+  const channel =
+    await (telemetryOn()
+      ? openMeasured(link.established, open, (told) => link.open(told, left))
+      : link.open(open, left));
+  return { link, channel };
 }

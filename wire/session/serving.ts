@@ -7,7 +7,7 @@ import { isStreamEnd } from "./blame.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
-import type { HandlerTable, PreparedHandler, StreamHandler } from "./handlers.ts";
+import type { PreparedHandler, StreamHandler } from "./handlers.ts";
 import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
 import { nameStream } from "../protocol/refusals.ts";
@@ -34,6 +34,8 @@ export interface ServedLink {
   readonly session: WireSession;
   /** Fires when the session is over, with what ended it. */
   readonly signal: AbortSignal;
+  /** The handler of a name. */
+  handler(name: string): StreamHandler | PreparedHandler | undefined;
 }
 
 /** What is asked about streams that the peer opens, beside their handlers. */
@@ -42,7 +44,6 @@ export interface ServingHost<L extends ServedLink> {
   readonly counters: WireCounters;
   /** Adds up streams by name. */
   readonly names: { add(name: string, stream: MuxStream): void };
-  readonly handlers: HandlerTable;
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
@@ -114,7 +115,7 @@ export class Serving<L extends ServedLink> {
       const code = await this.#judge(open);
       if (code !== undefined) return code;
       if (open.to !== undefined) return await this.#host.route(this.#link, channel, open);
-      const handler = this.#host.handlers.get(open.name);
+      const handler = this.#link.handler(open.name);
       if (handler === undefined) return "ERR_NO_HANDLER";
       const info = {
         name: open.name,

@@ -5,7 +5,14 @@ import type { ParleyError } from "../../errors.ts";
 import type { MuxSessionStats } from "../../mux/session.ts";
 import { type LinkStatus, sessionStatus } from "../../mux/state.ts";
 import type { Address, TlsInfo } from "../../net/transport/transport.ts";
-import { checkOpen, type OpenOptions, openStream, type StreamOpener } from "./open_stream.ts";
+import {
+  checkOpen,
+  type OpenOptions,
+  openStream,
+  setRoute,
+  type StreamOpener,
+  type StreamRoute,
+} from "./open_stream.ts";
 import type { WireStream } from "./stream.ts";
 
 /** The inner side of a {@linkcode WireSession}: `Link` is the only one. */
@@ -33,10 +40,13 @@ export interface SessionLink extends StreamOpener {
  */
 export class WireSession implements AsyncDisposable {
   readonly #link: SessionLink;
+  readonly #route: StreamRoute;
 
   /** @ignore sessions come from `mount` and `join` */
   constructor(link: SessionLink) {
     this.#link = link;
+    this.#route = { find: () => link, peer: link.established.peer };
+    setRoute(this, this.#route);
   }
 
   /** The id that the server made. */
@@ -98,7 +108,7 @@ export class WireSession implements AsyncDisposable {
    * after the end
    */
   async open(name: string, options: OpenOptions = {}): Promise<WireStream> {
-    return await openStream(() => this.#link, checkOpen(name, undefined, options));
+    return await openStream(this.#route, checkOpen(name, undefined, options));
   }
 
   /** Measures the round trip, in milliseconds. */

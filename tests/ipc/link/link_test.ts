@@ -11,6 +11,7 @@ import { atRest, settles, until } from "../../support/wait.ts";
 
 const EMPTY = new Uint8Array(0);
 const INFO = {
+  role: "server" as const,
   sessionId: new Uint8Array(16),
   exporter: new Uint8Array(48),
   peerMaxMessageBytes: 1000,

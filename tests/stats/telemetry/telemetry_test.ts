@@ -283,7 +283,12 @@ class Line {
   constructor() {
     const [near, far] = memoryPair({ bufferBytes: 1 << 20 });
     const sizes = { peerMaxMessageBytes: 1000, peerMaxRecordBytes: 1000, maxRecordBytes: 1000 };
-    const info = { ...sizes, sessionId: new Uint8Array(16), exporter: new Uint8Array(48) };
+    const info = {
+      ...sizes,
+      role: "server" as const,
+      sessionId: new Uint8Array(16),
+      exporter: new Uint8Array(48),
+    };
     this.#far = far;
     this.link = new IpcLink(new PlainLink(near, info, new Uint8Array(0)), {
       limits: {

@@ -4,7 +4,6 @@ import { assertEquals } from "@std/assert";
 import type { ParleyError } from "@parley/parley";
 import { ControlSender } from "../../../wire/session/control_sender.ts";
 import type { FrameChannel } from "../../../wire/protocol/frame_stream.ts";
-import type { HandlerTable } from "../../../wire/session/handlers.ts";
 import { until } from "../../support/wait.ts";
 
 /** A sender into a list; `write` may fail. */
@@ -14,7 +13,7 @@ function sender(write: (frame: object) => Promise<void>) {
   const control = new ControlSender(
     { write } as unknown as FrameChannel,
     {
-      handlers: { names: [] } as unknown as HandlerTable,
+      names: [],
       signal: over.signal,
       onControlError: (error) => void told.push(error),
       abort: (reason: ParleyError) => void told.push(reason.code),

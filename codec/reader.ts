@@ -1,0 +1,160 @@
+// MessageReader: the one reader of a typed link; it decodes messages in order and survives bad ones.
+import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
+import { ignoreRejection } from "../async/rejections.ts";
+import { checkReceive, iterate, readTimeout, type ReceiveOptions } from "../connection/waiter.ts";
+import { SchemaError } from "../errors.ts";
+import { isPromise } from "./schema.ts";
+
+/** Where messages come from: a link. */
+export interface MessageSource<Raw> {
+  /** Waits for the next message; `null` at the end. */
+  receive(options?: ReceiveOptions): Promise<Raw | null>;
+}
+
+/** Makes values of messages. */
+export interface MessageDecoder<Raw, T> {
+  /** Returns the value, at once or as a promise. Throws what is wrong with the message. */
+  decode(message: Raw): T | Promise<T>;
+}
+
+/**
+ * Takes a message that does not decode. Reading goes on with the next message once it has returned,
+ * or its promise has resolved; what it throws, the read rejects with.
+ *
+ * @param message the message as it was received
+ */
+export type InvalidHandler<Raw> = (error: SchemaError, message: Raw) => void | Promise<void>;
+
+/** A value that was read, or the end. Any value may be read, `null` too. */
+type Read<T> = IteratorResult<T, undefined>;
+
+const END = { value: undefined, done: true } as const;
+
+/**
+ * Reads one message after the other. A read that ends early loses nothing: a message whose
+ * validation is under way goes to the next read. Not for concurrent use: a second read beside one
+ * that waits is rejected.
+ */
+export class MessageReader<Raw, T> {
+  readonly #source: MessageSource<Raw>;
+  readonly #decoder: MessageDecoder<Raw, T>;
+  readonly #onInvalid: InvalidHandler<Raw> | undefined;
+  #isReading = false;
+  /** A message that was taken off the link, and its value to come. */
+  #held: { readonly message: Raw; readonly value: Promise<T> } | null = null;
+
+  /** Makes the reader of a link. */
+  constructor(
+    source: MessageSource<Raw>,
+    decoder: MessageDecoder<Raw, T>,
+    onInvalid: InvalidHandler<Raw> | undefined,
+  ) {
+    this.#source = source;
+    this.#decoder = decoder;
+    this.#onInvalid = onInvalid;
+  }
+
+  /** Waits for the next value; `null` at the end. A value that is `null` counts as invalid. */
+  receive(options: ReceiveOptions = {}): Promise<T | null> {
+    return ignoreRejection(
+      this.#read(options, true).then((read) => read.done ? null : read.value),
+    );
+  }
+
+  /** Waits for the next value of an iteration. */
+  next(): Promise<Read<T>> {
+    return ignoreRejection(this.#read({}, false));
+  }
+
+  /** Iterates to the end; leaving the loop ends nothing, and another one goes on. */
+  iterate(): AsyncIterableIterator<T, undefined> {
+    return iterate(() => this.next());
+  }
+
+  /** Values as a stream, read on demand. */
+  readable(cancel: (reason: unknown) => void | Promise<void>): ReadableStream<T> {
+    return new ReadableStream<T>({
+      pull: async (controller) => {
+        const read = await this.next();
+        if (read.done) controller.close();
+        else controller.enqueue(read.value);
+      },
+      cancel,
+    }, { highWaterMark: 0 });
+  }
+
+  async #read(options: ReceiveOptions, refusesNull: boolean): Promise<Read<T>> {
+    checkReceive(options);
+    options.signal?.throwIfAborted();
+    if (this.#isReading) throw secondReader();
+    this.#isReading = true;
+    try {
+      const { signal, timeoutMs = Infinity } = options;
+      if (timeoutMs === 0 || (signal === undefined && timeoutMs === Infinity)) {
+        return await this.#readValid(options, refusesNull);
+      }
+      // One deadline over all messages that are read until one is valid, and over their validation.
+      using deadline = new DeadlineSignal({ signal, timeoutMs, late: readTimeout });
+      return await this.#readValid({ signal: deadline.signal }, refusesNull);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async #readValid(wait: ReceiveOptions, refusesNull: boolean): Promise<Read<T>> {
+    for (;;) {
+      const held = this.#held;
+      const message = held === null ? await this.#source.receive(wait) : held.message;
+      if (message === null) return END;
+      const read = await this.#decode(message, held?.value, wait.signal);
+      if (!(read instanceof SchemaError)) {
+        if (!refusesNull || read.value !== null) return read;
+      }
+      const error = read instanceof SchemaError ? read : nullMessage();
+      if (this.#onInvalid === undefined) throw error;
+      await this.#onInvalid(error, message);
+    }
+  }
+
+  /** Returns the value of a message, or what is wrong with it. Throws when the wait ends early. */
+  #decode(
+    message: Raw,
+    pending: Promise<T> | undefined,
+    signal: AbortSignal | undefined,
+  ): Read<T> | SchemaError | Promise<Read<T> | SchemaError> {
+    try {
+      const value = pending ?? this.#decoder.decode(message);
+      return isPromise(value) ? this.#settle(message, value, signal) : { value, done: false };
+    } catch (error) {
+      return asSchemaError(error);
+    }
+  }
+
+  async #settle(
+    message: Raw,
+    value: Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<Read<T> | SchemaError> {
+    this.#held = { message, value };
+    const outcome = value.then((value): Read<T> => ({ value, done: false }), asSchemaError);
+    const read = await unlessAborted(outcome, signal);
+    this.#held = null;
+    return read;
+  }
+}
+
+/** What a codec threw, as the error of a message: a codec that fails otherwise is a cause of it. */
+function asSchemaError(error: unknown): SchemaError {
+  if (error instanceof SchemaError) return error;
+  const text = "Cannot read the message: its codec failed";
+  return new SchemaError("ERR_MESSAGE_MALFORMED", text, { cause: error });
+}
+
+function nullMessage(): SchemaError {
+  const text = "Cannot receive: the value is null, which is the end to receive(): iterate instead";
+  return new SchemaError("ERR_MESSAGE_INVALID", text);
+}
+
+function secondReader(): TypeError {
+  return new TypeError("Cannot receive: another reader waits on this link: one reader at a time");
+}
