@@ -18,7 +18,7 @@ export interface ContextKey<T> {
  * ```ts
  * import { contextKey } from "@parley/parley/calls";
  *
- * export const user = contextKey<{ name: string }>("user");
+ * const user = contextKey<{ name: string }>("user");
  * ```
  */
 export function contextKey<T>(name: string): ContextKey<T> {

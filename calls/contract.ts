@@ -12,6 +12,10 @@ export type Shape = StandardSchemaV1 | Codec<any, any>;
 /** Schemas of the data of the errors that a call declares, by code. */
 export type ErrorShapes = { readonly [code: string]: StandardSchemaV1 };
 
+/** Data of errors of a call that declares none. */
+// deno-lint-ignore ban-types -- no code at all
+export type NoErrors = {};
+
 /** The types of one call's values, on both sides. */
 export interface CallTypes {
   /** What the caller passes in. */
@@ -27,13 +31,12 @@ export interface CallTypes {
 }
 
 /** Types where both sides have the same, because no schema changes a value. */
-export interface PlainTypes<Input, Output> extends CallTypes {
+export interface PlainTypes<Input, Output, Errors = NoErrors> extends CallTypes {
   readonly input: Input;
   readonly received: Input;
   readonly output: Output;
   readonly result: Output;
-  // deno-lint-ignore ban-types -- no code at all
-  readonly errors: {};
+  readonly errors: Errors;
 }
 
 /** Types that follow from shapes. */
@@ -78,6 +81,35 @@ export interface CallDefinition<
   readonly "~types"?: Types | undefined;
 }
 
+/**
+ * The type of one call, for contracts whose type must be written out: those that a package on JSR
+ * exports, and those of projects with `isolatedDeclarations`. The compiler compares it with what
+ * {@linkcode contract} returns.
+ *
+ * @typeParam Kind `"call"`, `"feed"`, `"collect"` or `"talk"`
+ * @typeParam Input each value that the caller sends; `void` for none
+ * @typeParam Output each value that the handler returns; `void` for none
+ * @typeParam Errors the data of declared errors, by code
+ *
+ * @example
+ * ```ts
+ * import { call, type CallOf, type Contract, contract, feed } from "@parley/parley/calls";
+ * import { z } from "zod";
+ *
+ * export const clock: Contract<{
+ *   now: CallOf<"call", void, string>;
+ *   add: CallOf<"call", { a: number; b: number }, number>;
+ *   ticks: CallOf<"feed", void, string>;
+ * }> = contract({
+ *   now: call<void, string>(),
+ *   add: call({ input: z.object({ a: z.number(), b: z.number() }), output: z.number() }),
+ *   ticks: feed<void, string>(),
+ * });
+ * ```
+ */
+export type CallOf<Kind extends CallKind, Input = void, Output = void, Errors = NoErrors> =
+  CallDefinition<Kind, PlainTypes<Input, Output, Errors>>;
+
 /** Options of a call that is described by types alone. */
 export interface CallSettings {
   /**
@@ -119,10 +151,6 @@ const SETTING_NAMES: OptionNames<CallSettings> = {
   output: true,
   errors: true,
 };
-
-/** Names of errors that a call does not declare. */
-// deno-lint-ignore ban-types -- no code at all
-type NoErrors = {};
 
 /**
  * Declares a call: one value in, one value out.
@@ -267,7 +295,7 @@ const REFUSED_NAMES: readonly string[] = ["then", "__proto__", "~contract"];
  * import { call, contract, feed } from "@parley/parley/calls";
  * import { z } from "zod";
  *
- * export const clock = contract({
+ * const clock = contract({
  *   now: call<void, string>(),
  *   add: call({ input: z.object({ a: z.number(), b: z.number() }), output: z.number() }),
  *   ticks: feed<{ everyMs: number }, string>(),

@@ -1,6 +1,7 @@
 // All commands of `parley`, from which dispatch, help and completions follow.
 import type { Command } from "./command/command.ts";
 import { benchCommand } from "./commands/bench.ts";
+import { callCommand } from "./commands/call.ts";
 import { certCommand } from "./commands/cert.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { connectCommand } from "./commands/connect.ts";
@@ -27,6 +28,7 @@ export const PARLEY: Command = {
     exposeCommand,
     forwardCommand,
     ipcCommand,
+    callCommand,
     certCommand,
     keygenCommand,
     benchCommand,

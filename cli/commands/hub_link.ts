@@ -1,4 +1,4 @@
-// HubLink: how expose and forward join a hub, report the state of their link, and end.
+// HubLink: how commands join a hub, report the state of their link, and end.
 import { AuthError, ClosedError, ParleyError } from "../../errors.ts";
 import type { Logger } from "../../log/logger.ts";
 import { join, type JoinedWire } from "../../wire/mod.ts";
@@ -20,12 +20,17 @@ import { reasonOf, wireErrorsTo } from "../output/error_lines.ts";
 import { LimitedLines } from "../output/limited_lines.ts";
 import { jsonText } from "../output/json_text.ts";
 
-/** Options of a command that joins a hub. */
-export const HUB_LINK_FLAGS: readonly Flag[] = [
+/** Options of a command that joins a hub for one task. */
+export const HUB_JOIN_FLAGS: readonly Flag[] = [
   { name: "identity", value: "NAME", about: "Who we are at the hub; must be given" },
   TOKEN_FILE_FLAG,
   ...CLIENT_TLS_FLAGS,
   PLAIN_FLAG,
+];
+
+/** Options of a command that joins a hub, and stays. */
+export const HUB_LINK_FLAGS: readonly Flag[] = [
+  ...HUB_JOIN_FLAGS,
   { name: "no-reconnect", about: "End with 1 when the hub cannot be reached, or is lost" },
   drainFlag("connections"),
   { name: "json", about: "Tell how the link to the hub is as JSON on standard output" },
@@ -49,7 +54,19 @@ interface LinkPlan {
   readonly hub: TypedAddress;
   readonly identity: string;
   readonly json: boolean;
+  readonly once: boolean;
   readonly drainTimeoutMs: number;
+}
+
+/** How a command that joins for one task does so. */
+export interface JoinHubOptions {
+  /**
+   * Joins once, and leaves it to the caller to report how that ended: no events, and no lines below
+   * warnings. @default {false}
+   */
+  readonly once?: boolean | undefined;
+  /** Longest time for an attempt to join, in ms. @default {that of `join`} */
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
@@ -59,17 +76,22 @@ interface LinkPlan {
  * @throws {UsageError} when the arguments make no sense
  * @throws {Deno.errors.NotFound | TlsError | AuthError} when a file is absent, or not what it must be
  */
-export async function joinHub(args: Arguments, typedHub: string): Promise<HubLink> {
+export async function joinHub(
+  args: Arguments,
+  typedHub: string,
+  { once = false, timeoutMs }: JoinHubOptions = {},
+): Promise<HubLink> {
   const hub = parseAddress(typedHub);
   const tls = clientTls(args);
   checkPlain(args, hub, { tls, need: "--tls or --ca" });
   const plan = {
     hub,
     identity: args.needed("identity"),
-    json: args.has("json"),
+    json: args.has("json") && !once,
+    once,
     drainTimeoutMs: drainTimeout(args),
   };
-  const logger = openLogger(loggingOf(args));
+  const logger = openLogger(loggingOf(args, once ? "warn" : "info"));
   // A hub without authentication needs none: it is the hub that decides.
   const token = await tokenOf(args);
   // Files that cannot be used are reported now, and not with each attempt.
@@ -82,7 +104,8 @@ export async function joinHub(args: Arguments, typedHub: string): Promise<HubLin
       identity: plan.identity,
       token,
       tls,
-      ...(args.has("no-reconnect") ? { reconnect: false as const } : {}),
+      timeoutMs,
+      ...(once || args.has("no-reconnect") ? { reconnect: false as const } : {}),
       logger: forLibrary(logger),
       onError: wireErrorsTo(lines),
       onOpen: () => talk.up(),
@@ -109,16 +132,18 @@ class LinkTalk {
   readonly #hub: string;
   readonly #identity: string;
   readonly #json: boolean;
+  readonly #once: boolean;
   readonly #situation: TlsSituation;
   /** What to do about TLS: looked at once, and not at all after a first link, as TLS is right then. */
   #tlsHint: Promise<string | null> | undefined;
 
-  constructor(logger: Logger, { hub, identity, json }: LinkPlan, tls: unknown) {
+  constructor(logger: Logger, { hub, identity, json, once }: LinkPlan, tls: unknown) {
     this.#situation = { address: hub, tls };
     this.#logger = logger;
     this.#hub = addressText(hub);
     this.#identity = identity;
     this.#json = json;
+    this.#once = once;
   }
 
   up(): void {
@@ -129,7 +154,7 @@ class LinkTalk {
 
   down(error: unknown): void {
     if (error === undefined) this.#logger.info("Disconnected from the hub");
-    else this.#logger.warn("Disconnected from the hub", reasonOf(error));
+    else if (!this.#once) this.#logger.warn("Disconnected from the hub", reasonOf(error));
     this.#event({ event: "disconnected", ...eventOf(error) });
   }
 

@@ -73,6 +73,14 @@ export function addHint(error: Error, hint: string): void {
   OWN_HINTS.set(error, hint);
 }
 
+/** Lines of commands that report more of an error than its text. */
+const DETAILS = new WeakMap<Error, readonly string[]>();
+
+/** Has {@linkcode sayFailure} say these lines behind the text of this error. */
+export function addDetails(error: Error, lines: readonly string[]): void {
+  DETAILS.set(error, lines);
+}
+
 /** What to try after an error; `null` where there is nothing to say. */
 export function hintFor(error: unknown): string | null {
   const own = error instanceof Error ? OWN_HINTS.get(error) : undefined;
@@ -97,6 +105,7 @@ function protocolHint(code: string): string | null {
 /** Says what failed in the command that was `typed`, why, and what to try. */
 export function sayFailure(typed: string, error: unknown): void {
   say(`${typed}: ${textOf(error)}`, "error");
+  for (const line of error instanceof Error ? DETAILS.get(error) ?? [] : []) say(line, "error");
   if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
     say(`Reason: ${textOf(error.cause)}`, "error");
   }

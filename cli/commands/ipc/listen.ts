@@ -19,7 +19,7 @@ import { answerTo } from "../serve/handlers.ts";
 import type { Programs } from "../serve/programs.ts";
 import { goOn, StopSignals } from "../../process/stop.ts";
 import { CHANNEL_FLAGS, channelOf } from "./channel.ts";
-import { Output } from "./standard.ts";
+import { Output } from "../connect/standard.ts";
 import { jsonText } from "../../output/json_text.ts";
 
 /** `parley ipc listen` */

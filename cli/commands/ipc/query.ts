@@ -1,12 +1,15 @@
 // parley ipc query: asks the server of a channel, and writes its answer.
-import { DeadlineSignal, unlessAborted } from "../../../async/deadline.ts";
+import { unlessAborted } from "../../../async/deadline.ts";
 import type { Arguments } from "../../command/arguments.ts";
 import type { Command } from "../../command/command.ts";
 import { UsageError } from "../../command/usage.ts";
-import { TimeoutError } from "../../../errors.ts";
+import { TimeLimit } from "../../flags/time_limit.ts";
 import { aborted, StopSignals } from "../../process/stop.ts";
 import { DIAL_FLAGS, dialChannel } from "./dial.ts";
-import { openInput, Output, readWhole } from "./standard.ts";
+import { openInput, Output, readWhole } from "../connect/standard.ts";
+
+/** Longest wait for an answer, in ms, where no other time was typed. */
+const ANSWER_MS = 5000;
 
 /** `parley ipc query` */
 export const ipcQueryCommand: Command = {
@@ -35,7 +38,11 @@ async function runQuery(args: Arguments): Promise<number> {
     throw new UsageError("TEXT is empty; leave it out to ask what standard input holds");
   }
   using stop = new StopSignals();
-  using limit = new TimeLimit(args);
+  using limit = new TimeLimit(args, {
+    byDefaultMs: ANSWER_MS,
+    code: "ERR_READ_TIMEOUT",
+    action: "Cannot ask",
+  });
   const client = await dialChannel(args, { name, stop, mostMs: limit.leftMs });
   const input = openInput({ lines: false });
   const signal = AbortSignal.any([stop.signal, limit.signal]);
@@ -43,7 +50,7 @@ async function runQuery(args: Arguments): Promise<number> {
   try {
     const question = text === "" ? await unlessAborted(readWhole(input), signal) : text;
     signal.throwIfAborted();
-    const answer = await client.query(question, { timeoutMs: limit.answerMs, signal });
+    const answer = await client.query(question, { timeoutMs: limit.lastStepMs, signal });
     await client.close();
     const output = new Output();
     await output.write(answer);
@@ -52,45 +59,5 @@ async function runQuery(args: Arguments): Promise<number> {
   } catch (error) {
     client.abort(error as Error);
     throw error;
-  }
-}
-
-/** Longest wait for an answer, in ms, where no other time was typed. */
-const ANSWER_MS = 5000;
-
-/** The time that `--timeout` allows for all of it, from the start of the command. */
-class TimeLimit implements Disposable {
-  /** Aborts when the time that was typed is over; never where none was. */
-  readonly signal: AbortSignal;
-  readonly #endMs: number | null;
-  readonly #deadline: DeadlineSignal;
-
-  constructor(args: Arguments) {
-    const isLimited = args.text("timeout") !== undefined;
-    const timeoutMs = isLimited
-      ? args.ms("timeout", { byDefault: ANSWER_MS, least: 1, most: 24 * 3600e3 })
-      : Infinity;
-    this.#endMs = isLimited ? performance.now() + timeoutMs : null;
-    const late = () => {
-      const text = `Cannot ask within ${timeoutMs} ms, connecting and the question included`;
-      return new TimeoutError("ERR_READ_TIMEOUT", text);
-    };
-    this.#deadline = new DeadlineSignal({ timeoutMs, late });
-    this.signal = this.#deadline.signal;
-  }
-
-  /** What is left of it, in ms; infinite where no time was typed. */
-  get leftMs(): number {
-    return this.#endMs === null ? Infinity : this.#endMs - performance.now();
-  }
-
-  /** Longest wait for the answer from now on, in ms. */
-  get answerMs(): number {
-    return this.#endMs === null ? ANSWER_MS : Math.max(1, Math.round(this.leftMs));
-  }
-
-  /** Stops the clock. */
-  [Symbol.dispose](): void {
-    this.#deadline.stop();
   }
 }

@@ -7,7 +7,7 @@ import type { Command } from "../../command/command.ts";
 import { StopSignals } from "../../process/stop.ts";
 import { say } from "../../output/talk.ts";
 import { DIAL_FLAGS, dialChannel } from "./dial.ts";
-import { openInput, readWhole } from "./standard.ts";
+import { openInput, readWhole } from "../connect/standard.ts";
 
 /** `parley ipc send` */
 export const ipcSendCommand: Command = {

@@ -1,7 +1,7 @@
-// Standard input and output of `parley ipc`: messages whole or in lines, with backpressure.
+// Standard input and output of `parley ipc` and `parley call`: messages whole or in lines, with backpressure.
 import { FramingError } from "../../../errors.ts";
-import { type Local, openPipes } from "../connect/local.ts";
-import { showMessage } from "../connect/show.ts";
+import { type Local, openPipes } from "./local.ts";
+import { showMessage } from "./show.ts";
 import { pipeFraming } from "../../flags/framing.ts";
 
 /** Greatest message that any side can accept. */
