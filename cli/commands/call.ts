@@ -101,6 +101,9 @@ function explain(
     addHint(error, `the hub must allow it: --allow '${rule}'`);
   }
   if (error.code === "ERR_NO_PEER") {
-    addHint(error, `no program has joined the hub as "${peer}": is the name right, and does it run?`);
+    addHint(
+      error,
+      `no program has joined the hub as "${peer}": is the name right, and does it run?`,
+    );
   }
 }
