@@ -12,6 +12,7 @@
  * @module
  */
 import { checkOptionNames } from "./options/names.ts";
+import { LateHandler } from "./server/late_handler.ts";
 import { SERVE_NAMES } from "./server/option_names.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "./server/options.ts";
 import { Server } from "./server/server.ts";
@@ -62,6 +63,13 @@ export type { SourceExemptionsOptions } from "./limits/source_exemptions.ts";
  */
 export function serve(handler: Handler): Server;
 /**
+ * Listens without a handler: `answer` of `@parley/parley/calls` serves the connections. One that
+ * comes before `answer` was called is ended, and the first such goes to `onError` as a `TypeError`.
+ *
+ * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ */
+export function serve<Data>(options?: ServeOptions<Data>): Server<Data>;
+/**
  * Listens as `options` say, and calls `handler` for every connection. Returns at once:
  * `server.ready` resolves when it listens.
  *
@@ -83,7 +91,7 @@ export function serve(handler: Handler): Server;
  */
 export function serve<Data>(options: ServeOptions<Data>, handler: Handler<Data>): Server<Data>;
 export function serve<Data>(
-  first: ServeOptions<Data> | Handler<Data>,
+  first: ServeOptions<Data> | Handler<Data> = {},
   second?: Handler<Data>,
 ): Server<Data> {
   const handler = typeof first === "function" ? first : second;
@@ -93,9 +101,14 @@ export function serve<Data>(
       `Cannot listen: "options" must be an object, got ${options === null ? null : typeof options}`,
     );
   }
-  if (typeof handler !== "function") {
+  if (handler !== undefined && typeof handler !== "function") {
     throw new TypeError(`Cannot listen: "handler" must be a function, got ${typeof handler}`);
   }
   checkOptionNames("Cannot listen", options, SERVE_NAMES);
-  return new Server(resolveServeOptions(options), handler);
+  const resolved = resolveServeOptions(options);
+  if (handler !== undefined) return new Server(resolved, handler);
+  const late = new LateHandler();
+  const server = new Server(resolved, late.handle);
+  late.belongsTo(server);
+  return server;
 }

@@ -5,7 +5,7 @@ import { type CallContext, HandlerContext } from "./context.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { InputReader } from "./input_reader.ts";
 import { sendOutputs } from "./outputs.ts";
-import type { CallAnswerer, CallStream, IncomingCall } from "./ports/port.ts";
+import type { CallAnswerer, CallLink, CallStream, IncomingCall } from "./ports/port.ts";
 import type { CallKind } from "./protocol/head.ts";
 import { encodeFailure, encodeValue } from "./protocol/reply.ts";
 import type { CallReporter } from "./reporter.ts";
@@ -24,7 +24,7 @@ export interface CallRequest {
   /** Who calls, as authenticated; see `CallContext`. */
   readonly peer: string | undefined;
   /** What the call came over. */
-  readonly via: object;
+  readonly via: CallLink;
 }
 
 /** Decides whether a call may be made; what is not `true` refuses with `ERR_FORBIDDEN`. */
@@ -80,7 +80,9 @@ export class Answerer implements CallAnswerer {
     const context = new HandlerContext(call);
     let output: unknown;
     try {
-      output = this.#invoke(call, context, undefined);
+      output = telemetryOn()
+        ? answerMeasured(call, () => this.#invoke(call, context, undefined))
+        : this.#invoke(call, context, undefined);
     } catch (error) {
       return this.#fail(error, context);
     }
@@ -100,14 +102,12 @@ export class Answerer implements CallAnswerer {
       ? undefined
       : new InputReader(stream, (bytes) => this.#decode(bytes, context));
     try {
-      const output = await this.#invoke(call, context, inputs);
-      if (kind === "collect") return await finish(stream, this.#reply(output, context));
-      await sendOutputs(output, {
-        stream,
-        signal: context.signal,
-        encode: (value) => encodeValue(this.#output.encode(value)),
-      });
+      const last = await (telemetryOn()
+        ? answerMeasured(call, () =>
+          this.#serve(call, context, stream, inputs))
+        : this.#serve(call, context, stream, inputs));
       context.end();
+      if (last !== undefined) await stream.writeItem(last);
       await stream.close();
     } catch (error) {
       const reply = this.#fail(error, context);
@@ -115,6 +115,20 @@ export class Answerer implements CallAnswerer {
     } finally {
       inputs?.end();
     }
+  }
+
+  /** Runs a handler of a call with a stream, and sends its outputs; returns the one of a collect. */
+  async #serve(
+    call: IncomingCall,
+    context: HandlerContext,
+    stream: CallStream,
+    inputs: InputReader | undefined,
+  ): Promise<Uint8Array | undefined> {
+    const outputs = await this.#invoke(call, context, inputs);
+    const encode = (output: unknown) => encodeValue(this.#output.encode(output));
+    if (this.#parts.definition.kind === "collect") return encode(outputs);
+    await sendOutputs(outputs, { stream, signal: context.signal, encode });
+    return undefined;
   }
 
   /** Refuses a call that is not of this kind, or of another version; `undefined` when it fits. */
@@ -133,9 +147,6 @@ export class Answerer implements CallAnswerer {
 
   /** Runs the handler, within what stands before it. Returns the output, or a promise of it. */
   #invoke(call: IncomingCall, context: HandlerContext, inputs: InputReader | undefined): unknown {
-    if (telemetryOn()) {
-      return answerMeasured(call, () => this.#invokeSlowly(call, context, inputs));
-    }
     if (!this.#isPlain) return this.#invokeSlowly(call, context, inputs);
     const { handler } = this.#parts;
     if (inputs !== undefined) return handler(inputs, context);
@@ -244,7 +255,7 @@ class AnsweredCall implements MiddlewareCall {
     return this.#context.signal;
   }
 
-  get via(): object {
+  get via(): CallLink {
     return this.#context.via;
   }
 

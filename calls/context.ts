@@ -1,7 +1,7 @@
 // CallContext: what a handler learns of a call beside its input.
 import { DeadlineSignal } from "../async/deadline.ts";
 import { TimeoutError } from "../errors.ts";
-import type { IncomingCall } from "./ports/port.ts";
+import type { CallLink, IncomingCall } from "./ports/port.ts";
 
 /** The key of a value that middleware leaves for handlers, with the value's type. */
 export interface ContextKey<T> {
@@ -41,8 +41,8 @@ export interface CallContext {
   readonly deadlineMs: number;
   /** The whole name of the call. */
   readonly name: string;
-  /** What the call came over: a `WireSession`, an `IpcServerClient`, a `Connection`. */
-  readonly via: object;
+  /** What the call came over: the session, the client or the connection of who calls. */
+  readonly via: CallLink;
   /** A value that middleware left; `undefined` when it left none. */
   get<T>(key: ContextKey<T>): T | undefined;
 }
@@ -93,7 +93,7 @@ export class HandlerContext implements CallContext {
     return this.#call.head.name;
   }
 
-  get via(): object {
+  get via(): CallLink {
     return this.#call.via;
   }
 

@@ -1,5 +1,6 @@
 // Middleware: what runs around each call, on either side: logging, authentication, limits.
 import type { ContextKey } from "./context.ts";
+import type { CallLink } from "./ports/port.ts";
 import type { CallKind } from "./protocol/head.ts";
 
 /** A call, as middleware sees it on its way in and out. */
@@ -20,7 +21,7 @@ export interface MiddlewareCall {
   /** Fires when the call is given up; at the caller the signal that was passed in, if any. */
   readonly signal: AbortSignal | undefined;
   /** What the call came over; at the caller `undefined`. */
-  readonly via: object | undefined;
+  readonly via: CallLink | undefined;
   /** A value that middleware left. */
   get<T>(key: ContextKey<T>): T | undefined;
   /** Leaves a value for what runs inside; at the answerer for the handler too. */

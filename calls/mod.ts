@@ -41,6 +41,7 @@ export { type CallContext, type ContextKey, contextKey } from "./context.ts";
 export type { Middleware, MiddlewareCall } from "./middleware.ts";
 export type { CallErrorContext, OnCallError } from "./reporter.ts";
 export type { AnswerTarget, CallVia } from "./ports/find.ts";
+export type { CallLink } from "./ports/port.ts";
 export type { CallKind } from "./protocol/head.ts";
 export type {
   Caller,

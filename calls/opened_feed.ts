@@ -5,23 +5,33 @@ import type { Feed } from "./types.ts";
 /** The answers of a call whose iterable must be waited for. */
 export class OpenedFeed implements Feed<unknown> {
   readonly #open: () => Promise<unknown>;
+  readonly #onOver: (error?: unknown) => void;
   #iterator: Promise<AsyncIterator<unknown> | Iterator<unknown>> | undefined;
   #isLeft = false;
 
-  /** `open` is called once, with the first `next`. */
-  constructor(open: () => Promise<unknown>) {
+  /** `open` is called once, with the first `next`; `onOver` at each end, with its error. */
+  constructor(open: () => Promise<unknown>, onOver: (error?: unknown) => void) {
     this.#open = open;
+    this.#onOver = onOver;
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#isLeft) return { done: true, value: undefined };
-    this.#iterator ??= this.#open().then(iteratorOf);
-    const { done, value } = await (await this.#iterator).next();
-    return done ? { done, value: undefined } : { done: false, value };
+    try {
+      this.#iterator ??= this.#open().then(iteratorOf);
+      const { done, value } = await (await this.#iterator).next();
+      if (!done) return { done: false, value };
+      this.#onOver();
+      return { done: true, value: undefined };
+    } catch (error) {
+      this.#onOver(error ?? new Error("undefined was thrown"));
+      throw error;
+    }
   }
 
   return(): Promise<IteratorResult<unknown, undefined>> {
     this.#isLeft = true;
+    this.#onOver();
     void this.#leave();
     return Promise.resolve({ done: true, value: undefined });
   }

@@ -3,7 +3,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { checkDurationMs, checkSignal } from "../options/check.ts";
 import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
 import { ClosedError } from "../errors.ts";
-import { telemetryOn } from "../stats/telemetry/telemetry.ts";
+import { type Measured, telemetryOn } from "../stats/telemetry/telemetry.ts";
 import type { CallDefinition } from "./contract.ts";
 import type { ContextKey } from "./context.ts";
 import { callTimeout, failureOf, nameFailure } from "./failures.ts";
@@ -13,7 +13,7 @@ import { OpenedFeed } from "./opened_feed.ts";
 import type { CallPort, OutgoingCall } from "./ports/port.ts";
 import { type CallKind, encodeHead, encodeHeadStart } from "./protocol/head.ts";
 import { encodeValue, readReply } from "./protocol/reply.ts";
-import { callMeasured } from "./telemetry.ts";
+import { beginCall, callMeasured, traceOf } from "./telemetry.ts";
 import type { CallOptions, Feed, FeedOptions, Inputs } from "./types.ts";
 import { ValueCodec } from "./values.ts";
 
@@ -168,13 +168,17 @@ export class RemoteCall {
   #feed(input: unknown, options: FeedOptions = {}): Feed<unknown> {
     this.#checkFeed(options);
     if (this.#isPlain && !telemetryOn()) return this.#open(input, options, "");
-    return new OpenedFeed(() =>
-      this.#within(
+    let span: Measured | undefined;
+    const open = () => {
+      span = telemetryOn() ? beginCall(this.name, this.#parts.port.peer) : undefined;
+      const trace = span === undefined ? "" : traceOf(span);
+      return this.#through(
         input,
         options.signal,
-        (sent, trace) => Promise.resolve(this.#open(sent, options, trace)),
-      )
-    );
+        (sent) => Promise.resolve(this.#open(sent, options, trace)),
+      );
+    };
+    return new OpenedFeed(open, (error) => span?.end(error));
   }
 
   #collect(inputs: Inputs<unknown>, options: CallOptions = {}): Promise<unknown> {
@@ -221,16 +225,23 @@ export class RemoteCall {
   }
 
   /** Runs a call inside its middleware and its span. */
-  #within<T>(
+  #within(
     input: unknown,
     signal: AbortSignal | undefined,
-    run: (input: unknown, trace: string) => Promise<T>,
+    run: (input: unknown, trace: string) => Promise<unknown>,
   ): Promise<unknown> {
-    const { middleware, port: { peer } } = this.#parts;
+    const through = (trace: string) => this.#through(input, signal, (sent) => run(sent, trace));
+    return telemetryOn() ? callMeasured(this.name, this.#parts.port.peer, through) : through("");
+  }
+
+  /** Runs a call inside its middleware. */
+  #through(
+    input: unknown,
+    signal: AbortSignal | undefined,
+    run: (input: unknown) => Promise<unknown>,
+  ): Promise<unknown> {
     const seen = new SentCall(this.name, this.kind, input, signal);
-    const through = (trace: string) =>
-      runThrough(middleware, seen, async () => await run(seen.input, trace));
-    return telemetryOn() ? callMeasured(this.name, peer, through) : through("");
+    return runThrough(this.#parts.middleware, seen, async () => await run(seen.input));
   }
 
   #callTime(options: CallOptions, fallbackMs: number): number {

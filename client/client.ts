@@ -5,6 +5,7 @@ import { CLIENT_NAMES } from "./option_names.ts";
 import { keepConnected, type LinkEnd } from "../async/keep_connected.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
+import { toBytes } from "../connection/message_bytes.ts";
 import type { Traffic } from "../connection/types.ts";
 import { iterate } from "../connection/waiter.ts";
 import { ClosedError } from "../errors.ts";
@@ -17,6 +18,7 @@ import {
   type ResolvedClientOptions,
 } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
+import { provideLinkClaims } from "./claim.ts";
 import { closeLink } from "./close_link.ts";
 import { establish } from "./connect.ts";
 import { isPermanentFailure } from "./permanent_failure.ts";
@@ -26,8 +28,6 @@ import { SendBuffer } from "./send_buffer.ts";
 import { type ClientStatus, type ClientStatusEvent, howServerLeft, StatusFeed } from "./status.ts";
 import { ClientTally } from "./tally.ts";
 import { hasReceived, silenceFor, tryOut } from "./trial.ts";
-
-const textEncoder = new TextEncoder();
 
 /**
  * Keeps a link to a server connected: dials, and dials again when the link is lost, after a random delay that
@@ -84,6 +84,10 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   #isAborted = false;
   /** Bytes that had been accepted when the client gave up or was closed, and that the kernel never got. */
   #unsentBytes = 0;
+
+  static {
+    provideLinkClaims((client, consumer) => (client as Client).#incoming.claim(consumer));
+  }
 
   /**
    * Begins to dial.
@@ -152,13 +156,11 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    */
   send(message: Uint8Array | string): Promise<void> {
     if (this.#closing !== null || this.status === "closed") return rejected(closedError("send"));
-    if (typeof message === "string") return this.#sendBuffer.push(textEncoder.encode(message));
-    if (message instanceof Uint8Array) return this.#sendBuffer.push(message);
-    return this.#refusals.reject(
-      new TypeError(
-        `Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`,
-      ),
-    );
+    try {
+      return this.#sendBuffer.push(toBytes(message));
+    } catch (mistake) {
+      return this.#refusals.reject(mistake);
+    }
   }
 
   /**
@@ -201,11 +203,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
-      const timeoutMs = closeTimeout(
-        "Cannot close",
-        options,
-        this.#options.connection.closeTimeoutMs,
-      );
+      const { closeTimeoutMs } = this.#options.connection;
+      const timeoutMs = closeTimeout("Cannot close", options, closeTimeoutMs);
       return this.#closing ??= ignoreRejection(this.#close(null, timeoutMs));
     } catch (mistake) {
       return Promise.reject(mistake);

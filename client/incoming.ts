@@ -1,6 +1,7 @@
 // IncomingMessages: one reader's view of the messages of one link after the other.
 import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
 import type { Connection, ReceiveOptions } from "../connection.ts";
+import type { LinkConsumer } from "./claim.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkReceive } from "../connection/waiter.ts";
@@ -20,14 +21,31 @@ export class IncomingMessages {
   /** Wakes a reader that waits for a link. */
   #wake: (() => void) | null = null;
   #reading = false;
+  /** Takes the links in place of a reader. */
+  #consumer: LinkConsumer | null = null;
 
   /** Keeps up to `maxHeldBytes` of messages from links that have ended. */
   constructor(maxHeldBytes: number) {
     this.#maxHeldBytes = maxHeldBytes;
   }
 
+  /**
+   * Passes the current link and all later ones to `consumer`.
+   *
+   * @throws {TypeError} when a reader waits, or there is a consumer
+   */
+  claim(consumer: LinkConsumer): void {
+    if (this.#isTaken) throw this.#secondReader();
+    this.#consumer = consumer;
+    const link = this.#links.at(-1);
+    this.#links = [];
+    if (this.#ended !== null) consumer.onEnd(this.#ended.error);
+    else if (link !== undefined && link.status !== "closed") consumer.onLink(link);
+  }
+
   /** Adds a new link. */
   add(link: Connection): void {
+    if (this.#consumer !== null) return this.#consumer.onLink(link);
     this.#links.push(link);
     this.#wake?.();
   }
@@ -56,6 +74,7 @@ export class IncomingMessages {
    * an orderly end.
    */
   end(error: unknown): void {
+    if (this.#ended === null) this.#consumer?.onEnd(error);
     this.#ended ??= { error };
     this.#wake?.();
   }
@@ -71,7 +90,7 @@ export class IncomingMessages {
     if (signal !== undefined || timeoutMs !== Infinity) {
       return ignoreRejection(this.#receiveInTime(signal, timeoutMs));
     }
-    if (this.#reading) return rejected(secondReader());
+    if (this.#isTaken) return rejected(this.#secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
     return ignoreRejection(
@@ -81,7 +100,7 @@ export class IncomingMessages {
 
   /** Receives the next message for an iterator, at the cost of one promise more than that of the link. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#reading) return rejected(secondReader());
+    if (this.#isTaken) return rejected(this.#secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
     return ignoreRejection(
@@ -89,6 +108,14 @@ export class IncomingMessages {
         ? this.#readOn({}).then(toResult)
         : link.receive().then(this.#onNext, this.#onNextError),
     );
+  }
+
+  get #isTaken(): boolean {
+    return this.#reading || this.#consumer !== null;
+  }
+
+  #secondReader(): TypeError {
+    return this.#consumer === null ? secondReader() : new TypeError(this.#consumer.refusal);
   }
 
   readonly #onMessage = (
@@ -117,7 +144,7 @@ export class IncomingMessages {
     timeoutMs: number,
   ): Promise<Uint8Array | null> {
     signal?.throwIfAborted();
-    if (this.#reading) throw secondReader();
+    if (this.#isTaken) throw this.#secondReader();
     this.#reading = true;
     this.#current = null;
     if (timeoutMs === 0) return await this.#readOn({ timeoutMs });

@@ -4,6 +4,8 @@
 export interface MessageConsumer {
   /** Whether it takes the next message now; {@linkcode ClaimedMessages.resume} says that it does again. */
   readonly isReady: boolean;
+  /** Whether something is under way that ends by a message: then the connection is not idle. */
+  readonly isBusy: boolean;
   /** What a reader learns that comes beside it. */
   readonly refusal: string;
   /** Takes a message, which belongs to it. */

@@ -60,6 +60,11 @@ export class ReaderSlot {
     return this.#waiter !== null;
   }
 
+  /** Whether the consumer has something under way. */
+  get isBusy(): boolean {
+    return this.#consumer !== null && this.#consumer.isBusy;
+  }
+
   /** Whether others have their turn before the next message. */
   get isYielding(): boolean {
     return this.#isYielding;

@@ -37,7 +37,7 @@ export class TimeoutWatch {
   readonly #received = new UnchangedTimer();
   readonly #writes = new UnchangedTimer();
   readonly #messages = new UnchangedTimer();
-  /** When a rate limit was last seen to hold the peer back. */
+  /** When a rate limit was last seen to hold the peer back, or a call to be under way. */
   #heldBackAtMs = -Infinity;
   /**
    * What the kernel held when it was last asked during the write that waits; `null` before that,
@@ -82,8 +82,8 @@ export class TimeoutWatch {
     } else this.#messages.unchangedMs(-1, nowMs);
     if (this.#isSilent(nowMs)) return this.#silentPeer();
     // Silence that our limit asked for is no silence: the time begins anew once the limit lets the
-    // peer go on.
-    if (receiveQueue.keepsRate) this.#heldBackAtMs = nowMs;
+    // peer go on. While a call is under way, its caller waits for the handler and says nothing.
+    if (receiveQueue.keepsRate || receiveQueue.reader.isBusy) this.#heldBackAtMs = nowMs;
     const idleMs = Math.min(this.idleMs(nowMs), nowMs - this.#heldBackAtMs);
     if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !writeQueue.writing) {
       this.#connection.onTimeout(

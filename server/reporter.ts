@@ -28,6 +28,7 @@ const LIMITED: ReadonlySet<string> = new Set(["handshake", "accept", "connection
  * among them.
  */
 const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
+  "ERR_CALL_FRAME",
   "ERR_FRAME_TOO_LARGE",
   "ERR_FRAME_TRUNCATED",
   "ERR_FRAME_MALFORMED",

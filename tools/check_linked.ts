@@ -13,9 +13,9 @@ const PROGRAM = new URL("tests/strict/consumer.ts", ROOT);
 
 /**
  * Options that only this check sets: they would find fault with the imports that Deno adds to
- * documented examples.
+ * documented examples, and with contracts that examples export as their users do.
  */
-const STRICTER = { noUnusedLocals: true, noUnusedParameters: true };
+const STRICTER = { noUnusedLocals: true, noUnusedParameters: true, isolatedDeclarations: true };
 
 /** An address at which nothing answers. */
 const NOWHERE = "http://127.0.0.1:1/";

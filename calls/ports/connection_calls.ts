@@ -76,7 +76,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     const { draining } = conn;
     if (draining.aborted) this.#onDraining();
     else draining.addEventListener("abort", this.#onDraining, { once: true });
-    void conn.closed.then(({ error }) => this.#end(error));
+    void conn.closed.then(({ error }) => this.#onClosed(error));
   }
 
   /**
@@ -117,6 +117,10 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
 
   get isReady(): boolean {
     return !this.#incoming.isFull;
+  }
+
+  get isBusy(): boolean {
+    return this.outgoing.size > 0 || !this.#incoming.isIdle;
   }
 
   get hasRoom(): boolean {
@@ -212,6 +216,13 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   readonly #onDraining = (): void => {
     if (this.#state === "open") this.send(bareFrame(CallFrame.goingAway, 0));
   };
+
+  /** The connection is gone. What it had received is read all the same: it may hold replies. */
+  #onClosed(error: Error | null): void {
+    if (this.#state === "finishing") return this.#end(error);
+    this.#incoming.end(error);
+    this.#messages.resume();
+  }
 
   /** The other side calls no more and waits for no reply, or the connection is gone. */
   #end(cause: unknown): void {

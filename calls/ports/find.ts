@@ -1,11 +1,15 @@
 // portFor() and hostFor(): what carries calls over each kind of connection.
+import { Client } from "../../client/client.ts";
 import { Connection } from "../../connection.ts";
 import type { IpcChannel } from "../../ipc/channel.ts";
 import type { IpcServer } from "../../ipc/server.ts";
 import type { IpcServerClient } from "../../ipc/server_client.ts";
+import { Server } from "../../server/server.ts";
+import { clientHost, clientPort } from "./client_port.ts";
 import { connectionHost, connectionPort } from "./connection_port.ts";
 import { ipcHost, ipcPort } from "./ipc_port.ts";
 import type { CallHost, CallPort } from "./port.ts";
+import { serverHost } from "./server_port.ts";
 import {
   isWireTarget,
   isWireVia,
@@ -17,26 +21,29 @@ import {
 
 /**
  * What calls can be made over: a wire's session, a joined wire, a peer behind a hub; an IPC client,
- * a pair, a server's client; a connection.
+ * a pair, a server's client; a connection, a client that reconnects.
  */
-export type CallVia = WireVia | IpcChannel | IpcServerClient | Connection | CallPort;
+export type CallVia = WireVia | IpcChannel | IpcServerClient | Connection | Client | CallPort;
 
 /**
  * What calls can be answered over: a wire that is mounted or joined, or one session; an IPC server,
- * one of its clients, a client, a pair; a connection.
+ * one of its clients, a client, a pair; a server of connections, a connection, a client.
  */
 export type AnswerTarget =
   | WireTarget
   | IpcChannel
   | IpcServer
   | IpcServerClient
+  | Server
   | Connection
+  | Client
   | CallHost;
 
 /** The port of a connection. @throws {TypeError} when it carries no calls */
 export function portFor(via: CallVia): CallPort {
   if (isWireVia(via)) return new WirePort(via);
   if (via instanceof Connection) return connectionPort(via);
+  if (via instanceof Client) return clientPort(via);
   const port = isObject(via) ? ipcPort(via) : undefined;
   if (port !== undefined) return port;
   if (isObject(via) && "ask" in via) return via;
@@ -50,6 +57,8 @@ export function portFor(via: CallVia): CallPort {
 export function hostFor(target: AnswerTarget): CallHost {
   if (isWireTarget(target)) return new WireHost(target);
   if (target instanceof Connection) return connectionHost(target);
+  if (target instanceof Client) return clientHost(target);
+  if (target instanceof Server) return serverHost(target);
   const host = isObject(target) ? ipcHost(target) : undefined;
   if (host !== undefined) return host;
   if (isObject(target) && "add" in target) return target;

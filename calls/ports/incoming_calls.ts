@@ -1,4 +1,5 @@
 // IncomingCalls: the calls that come in on one connection, begun in their order, so many at a time.
+import type { CallLink } from "./port.ts";
 import { ClosedError } from "../../errors.ts";
 import { badFrame, isAfter, MAX_OUTSTANDING } from "../protocol/call_frames.ts";
 import type { CallTable, RequestSource } from "./call_table.ts";
@@ -24,7 +25,7 @@ export interface CallReceiver extends Pick<RequestSource, "peer" | "via"> {
 /** A request whose handler runs. */
 class RunningCall implements RequestSource {
   readonly peer: string | undefined;
-  readonly via: object;
+  readonly via: CallLink;
   #controller: AbortController | undefined;
   #end: { readonly cause: unknown } | undefined;
 

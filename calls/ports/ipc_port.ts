@@ -6,7 +6,7 @@ import type { IpcQueryContext } from "../../ipc/link/query_context.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { CallTable } from "./call_table.ts";
 import { encodeItem, ItemStream } from "./item_stream.ts";
-import type { CallHost, CallPort, CallStream, OutgoingCall } from "./port.ts";
+import type { CallHost, CallLink, CallPort, CallStream, OutgoingCall } from "./port.ts";
 
 /** The name under which errors speak of the other side: a shared key names no one. */
 const PEER = "the other process";
@@ -59,12 +59,12 @@ class IpcAnswerer implements CallHandlers {
   ask(
     request: Uint8Array,
     caller: IpcQueryContext,
-    via: object,
+    via: CallLink,
   ): Uint8Array | Promise<Uint8Array> {
     return this.table.ask(request, { peer: undefined, via, caller });
   }
 
-  async stream(stream: MuxStream, via: object): Promise<void> {
+  async stream(stream: MuxStream, via: CallLink): Promise<void> {
     const items = new ItemStream(stream);
     try {
       const request = await items.readItem();

@@ -1,5 +1,5 @@
 // OutgoingCalls: the calls that go out on one connection, by id: many in flight, the others in order.
-import { ClosedError } from "../../errors.ts";
+import { ClosedError, FramingError } from "../../errors.ts";
 import {
   badFrame,
   bareFrame,
@@ -120,11 +120,7 @@ export class OutgoingCalls implements CallHolder {
   /** No more replies come. */
   end(cause: unknown): void {
     const options = cause === null ? {} : { cause };
-    this.#refusal = new ClosedError(
-      "ERR_CLOSED",
-      `The connection to ${this.#peer} has ended: the call was not sent`,
-      options,
-    );
+    this.#refusal = ended(this.#peer, cause);
     const lost = new ClosedError(
       "ERR_RESET",
       `The connection to ${this.#peer} ended before the reply: the call may have been done`,
@@ -154,9 +150,21 @@ export class OutgoingCalls implements CallHolder {
     this.#sent.set(id, call);
     this.#sender.send(writeFrameHead(frame, CallFrame.request, id), (error) => {
       if (!this.#sent.delete(id)) return;
-      if (error instanceof ClosedError) call.lose(error, true);
-      else call.reject(error);
-      this.pump();
+      if (error instanceof FramingError) {
+        call.reject(error);
+        return this.pump();
+      }
+      this.#refusal ??= ended(this.#peer, error);
+      call.lose(this.#refusal, true);
     });
   }
+}
+
+/** The error of a call that was not sent. */
+function ended(peer: string, cause: unknown): ClosedError {
+  return new ClosedError(
+    "ERR_CLOSED",
+    `The connection to ${peer} has ended: the call was not sent`,
+    cause === null ? {} : { cause },
+  );
 }

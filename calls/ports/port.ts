@@ -1,4 +1,8 @@
 // CallPort and CallHost: what calls need of the connection that carries them; one pair for each carrier.
+import type { Connection } from "../../connection.ts";
+import type { IpcChannel } from "../../ipc/channel.ts";
+import type { IpcServerClient } from "../../ipc/server_client.ts";
+import type { WireSession } from "../../wire/session/session.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { CallHead, CallKind } from "../protocol/head.ts";
 
@@ -55,6 +59,9 @@ export interface CallStream {
   readonly signal: AbortSignal;
 }
 
+/** What a call came over, at its answerer. */
+export type CallLink = WireSession | IpcChannel | IpcServerClient | Connection;
+
 /** A call that has come. */
 export interface IncomingCall {
   readonly head: CallHead;
@@ -62,8 +69,8 @@ export interface IncomingCall {
   readonly input: Uint8Array;
   /** Who calls, as authenticated; `undefined` where the carrier knows no names. */
   readonly peer: string | undefined;
-  /** What it came over: a `WireSession`, an `IpcServerClient`, a `Connection`. */
-  readonly via: object;
+  /** What it came over. */
+  readonly via: CallLink;
   /** Its signal, made when it is first asked for, fires when the caller gives up or is gone. */
   readonly caller: { readonly signal: AbortSignal };
 }

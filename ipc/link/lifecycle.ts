@@ -74,6 +74,11 @@ export class LinkLifecycle {
     return canSend(this.#state);
   }
 
+  /** Whether our closing frame is yet to come: till then frames of every kind may be sent. */
+  get mayStillSend(): boolean {
+    return this.#state.kind === "open" || this.#state.kind === "draining";
+  }
+
   /** Whether the link has ended. */
   get hasEnded(): boolean {
     return this.#state.kind === "ended";

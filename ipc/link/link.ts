@@ -312,7 +312,7 @@ export class IpcLink {
   #onPing(tag: number): void {
     this.#telemetry.onPing(tag);
     if (tag === TAKES_CANCELS_TAG) this.#outgoing.peerTakesCancels();
-    if (tag === TAKES_STREAMS_TAG && this.#lifecycle.isOpen) this.#streams.onPing();
+    if (tag === TAKES_STREAMS_TAG && this.#lifecycle.mayStillSend) this.#streams.onPing();
     // A pong says that all before it was received: not when some of it was dropped.
     if (!this.#lifecycle.hasEnded && !this.#lifecycle.drops) this.pings.onPing(tag);
   }

@@ -89,7 +89,10 @@ export class LinkStreams {
     );
   }
 
-  /** Takes the ping by which the other side says that it takes streams. */
+  /**
+   * Takes the ping by which the other side says that it takes streams. Where this side closes it
+   * answers too: what the other side then sends is dropped, and it learns why by the closing frame.
+   */
   onPing(): void {
     this.#peerTakes = true;
     if (this.#options.calls?.current !== undefined) this.#announce();

@@ -27,7 +27,7 @@ export class MemoryPort implements CallPort, AsyncDisposable {
   async ask(call: OutgoingCall): Promise<Uint8Array> {
     const gone = new AbortController();
     const reply = Promise.resolve(
-      this.table.ask(call.request(0), { peer: this.identity, via: this, caller: gone }),
+      this.table.ask(call.request(0), { peer: this.identity, via: this as never, caller: gone }),
     );
     const limits = call.timeoutMs === Infinity ? [] : [AbortSignal.timeout(call.timeoutMs)];
     const signal = AbortSignal.any([...limits, ...call.signal ? [call.signal] : []]);
@@ -60,7 +60,7 @@ export class MemoryPort implements CallPort, AsyncDisposable {
     const items = new ItemStream(bytesOf(mux));
     const request = await items.readItem();
     const caller = { signal: items.signal };
-    await this.table.stream(request!, items, { peer: this.identity, via: this, caller });
+    await this.table.stream(request!, items, { peer: this.identity, via: this as never, caller });
   }
 }
 
