@@ -128,8 +128,8 @@ class World implements AsyncDisposable {
     // Two sessions of one identity would end each other.
     const me = args.includes("--identity") ? [] : ["--identity", "home"];
     const command = over === "hub"
-      ? ["call", `${this.#hubPort}`, ...args, ...me]
-      : ["ipc", "call", "shop", ...args, "--path", `${this.#folder}/shop.sock`];
+      ? ["call", `${this.#hubPort}`, ...me, ...args]
+      : ["ipc", "call", "shop", "--path", `${this.#folder}/shop.sock`, ...args];
     return [PARLEY_MAIN, command, { ...options, env: { PARLEY_TOKEN: TOKEN, ...options.env } }];
   }
 
@@ -156,6 +156,7 @@ Deno.test("parley call prints what a peer, the server and a channel return", asy
     [["shop.where", "--json"], '{"event":"output","output":"the office"}\n'],
     [["shop.echo", '{"a": [1, null]}'], '{"a":[1,null]}\n'],
     [["shop.echo", '{"a": 1}', "--pretty"], '{\n  "a": 1\n}\n'],
+    [["shop.echo", "--", "-5"], "-5\n"],
     [["shop.echo", '"\\u009b2J"'], '"\\u009b2J"\n'],
     [["shop.where", "--contract-version", "2.0"], '"the office"\n'],
     [["shop.sum", "--collect"], "6\n", "1\n\n2\n3"],
