@@ -23,7 +23,14 @@ import {
  * What calls can be made over: a wire's session, a joined wire, a peer behind a hub; an IPC client,
  * a pair, a server's client; a connection, a client that reconnects.
  */
-export type CallVia = WireVia | IpcChannel | IpcServerClient | Connection | Client | CallPort;
+export type CallVia =
+  | WireVia
+  | IpcChannel
+  | IpcServerClient
+  | Connection
+  // deno-lint-ignore no-explicit-any -- a client with any data
+  | Client<any>
+  | CallPort;
 
 /**
  * What calls can be answered over: a wire that is mounted or joined, or one session; an IPC server,
@@ -34,9 +41,11 @@ export type AnswerTarget =
   | IpcChannel
   | IpcServer
   | IpcServerClient
-  | Server
+  // deno-lint-ignore no-explicit-any -- a server of connections with any data
+  | Server<any>
   | Connection
-  | Client
+  // deno-lint-ignore no-explicit-any -- the same
+  | Client<any>
   | CallHost;
 
 /** The port of a connection. @throws {TypeError} when it carries no calls */
