@@ -165,12 +165,17 @@ export class IpcLink {
     return this.#telemetry.ask((context) => this.#outgoing.ask(data, timeoutMs, signal, context));
   }
 
-  /** Sends a query that is a call, without a span, because the call has one. */
-  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+  /** Sends a query that is a call; see `CallSender.call`. No span, because the call has one. */
+  call(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    explain: (error: unknown) => unknown,
+  ): Promise<Uint8Array> {
     const refused = this.#refuseSend(data);
     if (refused !== null) return Promise.reject(refused);
     this.#traffic.queriesOut++;
-    return this.#outgoing.ask(data, timeoutMs, signal);
+    return this.#outgoing.ask(data, timeoutMs, signal, undefined, explain);
   }
 
   /** Opens a stream to the other side; see {@linkcode LinkStreams.open}. */
