@@ -30,7 +30,8 @@ export type CallVia =
   | IpcChannel
   | IpcServerClient
   | Connection
-  | Client
+  // deno-lint-ignore no-explicit-any -- a client with any data
+  | Client<any>
   | Pool
   | CallPort;
 
@@ -43,9 +44,11 @@ export type AnswerTarget =
   | IpcChannel
   | IpcServer
   | IpcServerClient
-  | Server
+  // deno-lint-ignore no-explicit-any -- a server of connections with any data
+  | Server<any>
   | Connection
-  | Client
+  // deno-lint-ignore no-explicit-any -- the same
+  | Client<any>
   | CallHost;
 
 /** The port of a connection. @throws {TypeError} when it carries no calls */
