@@ -32,19 +32,29 @@ export interface CallTypes {
 
 /** Types where both sides have the same, because no schema changes a value. */
 export interface PlainTypes<Input, Output, Errors = NoErrors> extends CallTypes {
+  /** What the caller passes in. */
   readonly input: Input;
+  /** What the handler receives. */
   readonly received: Input;
+  /** What the handler returns. */
   readonly output: Output;
+  /** What the caller gets. */
   readonly result: Output;
+  /** The data of declared errors, by code. */
   readonly errors: Errors;
 }
 
 /** Types that follow from shapes. */
 export interface ShapedTypes<Input, Output, Errors> extends CallTypes {
+  /** What the caller passes in. */
   readonly input: SentAs<Input>;
+  /** What the handler receives: the input once it was validated. */
   readonly received: ReceivedAs<Input>;
+  /** What the handler returns. */
   readonly output: SentAs<Output>;
+  /** What the caller gets: the output once it was validated. */
   readonly result: ReceivedAs<Output>;
+  /** The data of declared errors, by code, once it was validated. */
   readonly errors: { readonly [Code in keyof Errors]: ReceivedAs<Errors[Code]> };
 }
 
@@ -242,6 +252,7 @@ export function talk(settings: Settings = {}): CallDefinition<"talk"> {
 
 /** Calls by name. */
 export interface Definitions {
+  /** A call, which `call`, `feed`, `collect` or `talk` made. */
   readonly [name: string]: CallDefinition;
 }
 

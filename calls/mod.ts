@@ -7,6 +7,23 @@
  * - {@linkcode answer} runs handlers; {@linkcode caller} returns the methods.
  * - {@linkcode CallError} is how a handler fails a call with a code and data of its own.
  *
+ * @example A server answers, and its client calls
+ * ```ts
+ * import { answer, call, caller, contract } from "@parley/parley/calls";
+ * import { join, mount } from "@parley/parley/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const greeter = contract({ greet: call<{ name: string }, string>() });
+ *
+ * await using server = mount({ insecureAnyone: true });
+ * answer(server, greeter, { greet: ({ name }, { peer }) => `Hello, ${name}; you are ${peer}` });
+ * await server.ready;
+ *
+ * await using wire = join({ ...server.addr, identity: "ada" });
+ * const remote = caller(wire, greeter);
+ * assertEquals(await remote.greet({ name: "Ada" }), "Hello, Ada; you are ada");
+ * ```
+ *
  * @module
  */
 export {
