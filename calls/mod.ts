@@ -32,24 +32,26 @@ export {
   type CallDefinition,
   type CallOf,
   type CallSettings,
-  type CallTypes,
   collect,
   type Contract,
   contract,
   type ContractInfo,
   type ContractOptions,
   type Definitions,
-  type ErrorShapes,
   feed,
-  type NoErrors,
-  type PlainTypes,
-  type ReceivedAs,
-  type SentAs,
-  type Shape,
   type ShapedCallSettings,
-  type ShapedTypes,
   talk,
 } from "./contract.ts";
+export type {
+  CallTypes,
+  ErrorShapes,
+  NoErrors,
+  PlainTypes,
+  ReceivedAs,
+  SentAs,
+  Shape,
+  ShapedTypes,
+} from "./shapes.ts";
 export { answer, type AnswerOptions } from "./answer.ts";
 export { caller, type CallerOptions } from "./caller.ts";
 export type { AuthorizeCall, CallRequest } from "./answerer.ts";

@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type AnyCodec, decodeReceived, json } from "../codec/codec.ts";
 import { isPromise, isSchema, validate } from "../codec/schema.ts";
 import { SchemaError, type SchemaErrorCode } from "../errors.ts";
-import type { Shape } from "./contract.ts";
+import type { Shape } from "./shapes.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const JSON_CODEC = json();
