@@ -33,9 +33,16 @@
  */
 export {
   type AdmissionOptions,
+  broadcast,
+  type BroadcastLink,
+  type BroadcastOptions,
+  type BroadcastResult,
+  type BroadcastTargets,
   type ClosedConnectionsOptions,
   type Handler,
   type IncomingInfo,
+  type IpcBroadcastLink,
+  type IpcBroadcastOptions,
   listenTransport,
   type ListenTransportOptions,
   type PenaltiesOptions,
@@ -52,6 +59,7 @@ export {
   type SourceExemptionsOptions,
   type TransportErrorContext,
   TransportListener,
+  type TypedBroadcastLink,
 } from "./server.ts";
 export {
   Client,
@@ -79,6 +87,7 @@ export {
   type MessageObserver,
   type ReceiveOptions,
   type SendProgress,
+  type SendRoom,
   type Sweep,
   type Sweeper,
   type Traffic,

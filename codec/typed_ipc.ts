@@ -178,9 +178,24 @@ export class TypedIpcServer<Codecs extends IpcCodecs>
     return this.link.state;
   }
 
+  /** Resolved: the server listens already. */
+  get ready(): Promise<void> {
+    return this.link.ready;
+  }
+
   /** Resolves when the server has ended for good. Never rejects. */
   get finished(): Promise<void> {
     return this.link.finished;
+  }
+
+  /** Lets the process live while the server listens (the default). */
+  ref(): void {
+    this.link.ref();
+  }
+
+  /** Lets the process end although the server listens. */
+  unref(): void {
+    this.link.unref();
   }
 
   /** Closes in order, as `IpcServer.shutdown` does. */
