@@ -1,4 +1,5 @@
 // CallHead: what a caller says about a call before its input; pure.
+import { decodeText, takeBytes } from "../../collections/short_text.ts";
 import { ProtocolError } from "../../errors.ts";
 
 /** How many values a call takes and returns: one and one, one and many, many and one, many and many. */
@@ -68,7 +69,7 @@ export function encodeHead(
   const length = inputAt + input.length;
   const bytes = into !== undefined && length <= into.length
     ? into.subarray(0, length)
-    : new Uint8Array(length);
+    : takeBytes(length);
   bytes.set(start, leadBytes);
   // No DataView: making one costs more than all the rest.
   bytes[at++] = timeoutMs >>> 24;
@@ -96,49 +97,24 @@ export function readHead(bytes: Uint8Array, at = 0): ReadHead {
   const versionEnd = nameEnd + 1 + (bytes[nameEnd] ?? 0);
   const traceAt = versionEnd + 6;
   if (traceAt > bytes.length) throw malformed("it is cut");
-  const traceBytes = (bytes[versionEnd + 4]! << 8) | bytes[versionEnd + 5]!;
+  const traceBytes = bytes[versionEnd + 4]! << 8 | bytes[versionEnd + 5]!;
   const end = traceAt + traceBytes;
   if (traceBytes > MAX_TRACE_BYTES || end > bytes.length) throw malformed("it is cut");
   try {
-    const { name, version } = namesIn(bytes, at + 1, versionEnd);
-    const timeoutMs = ((bytes[versionEnd]! << 24) | (bytes[versionEnd + 1]! << 16) |
-      (bytes[versionEnd + 2]! << 8) | bytes[versionEnd + 3]!) >>> 0;
-    const trace = traceBytes === 0 ? "" : decoder.decode(bytes.subarray(traceAt, end));
-    return { head: { kind, name, version, timeoutMs, trace }, end };
+    const head = {
+      kind,
+      name: decodeText(bytes.subarray(at + 2, nameEnd), decoder),
+      version: nameEnd + 1 === versionEnd
+        ? ""
+        : decodeText(bytes.subarray(nameEnd + 1, versionEnd), decoder),
+      timeoutMs: (bytes[versionEnd]! << 24 | bytes[versionEnd + 1]! << 16 |
+        bytes[versionEnd + 2]! << 8 | bytes[versionEnd + 3]!) >>> 0,
+      trace: traceBytes === 0 ? "" : decoder.decode(bytes.subarray(traceAt, end)),
+    };
+    return { head, end };
   } catch {
     throw malformed("it is no UTF-8");
   }
-}
-
-/** Name and version as they were read, with their bytes. */
-interface Names {
-  readonly bytes: Uint8Array;
-  readonly name: string;
-  readonly version: string;
-}
-
-/** Names that were read, by their last byte: a call comes seldom alone, and decoding is dear. */
-const recent: (Names | undefined)[] = new Array(16);
-
-/** Reads name and version, with their lengths, from `from` to `end`. */
-function namesIn(bytes: Uint8Array, from: number, end: number): Names {
-  const nameEnd = from + 1 + bytes[from]!;
-  const slot = bytes[nameEnd - 1]! & 15;
-  const before = recent[slot];
-  if (before !== undefined && isAt(before.bytes, bytes, from, end)) return before;
-  const name = decoder.decode(bytes.subarray(from + 1, nameEnd));
-  const version = nameEnd + 1 === end ? "" : decoder.decode(bytes.subarray(nameEnd + 1, end));
-  return recent[slot] = { bytes: bytes.slice(from, end), name, version };
-}
-
-/** Whether `wanted` is what `bytes` holds from `from` to `end`. */
-function isAt(wanted: Uint8Array, bytes: Uint8Array, from: number, end: number): boolean {
-  const length = end - from;
-  if (wanted.length !== length) return false;
-  for (let i = 0; i < length; i++) {
-    if (wanted[i] !== bytes[from + i]) return false;
-  }
-  return true;
 }
 
 function malformed(why: string): ProtocolError {
