@@ -8,7 +8,7 @@ import {
   claimMessages,
   type MessageConsumer,
 } from "../../connection/claim.ts";
-import { FramingError } from "../../errors.ts";
+import { FramingError, TimeoutError } from "../../errors.ts";
 import {
   bareFrame,
   CallFrame,
@@ -202,6 +202,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     if (this.#state === "ended") return;
     this.#state = "ended";
     this.#conn.draining.removeEventListener("abort", this.#onDraining);
+    // The connection was idle for too long: what crosses this was not begun.
+    if (cause instanceof TimeoutError) this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
     this.#replies.clear();
     this.outgoing.end(cause);
     this.#incoming.end(cause);
