@@ -38,6 +38,7 @@ const engines = new WeakMap<Connection, ConnectionCalls>();
 export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiver {
   readonly refusal =
     "Cannot receive: calls take every message of this connection: use another connection for messages of your own";
+  readonly sendsAnyBytes = true;
   /** The calls that go out. */
   readonly outgoing: OutgoingCalls;
   /** One timer for the deadlines of all calls that go out. */

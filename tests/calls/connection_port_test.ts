@@ -1,5 +1,14 @@
 // Calls over one connection: both directions, order, giving up, limits, and ends.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "@parley/parley/framing";
 import { ClosedError, type Connection, FramingError, serve, TimeoutError } from "@parley/parley";
 import { answer, call, type CallContext, caller, contract, feed } from "@parley/parley/calls";
 import { bytes } from "@parley/parley/codec";
@@ -254,6 +263,36 @@ Deno.test("caller() refuses streams on a connection, and leased connections", as
   });
   await Promise.all([near.close(), far.close()]);
 });
+
+Deno.test("caller() refuses a connection whose framing cannot carry all bytes", async () => {
+  const TABLE: readonly [Framing, boolean][] = [
+    [lengthPrefixed(), true],
+    [varintPrefixed(), true],
+    [chunked(), true],
+    [delimited("\n"), false],
+    [delimited("\r\n"), false],
+    [fixedLength(10), false],
+    [raw(), false],
+  ];
+  for (const [framing, isFit] of TABLE) {
+    const [near, far] = connectedPair({ framing });
+    answerOrThrow(isFit, framing.name, () => answering(far));
+    answerOrThrow(isFit, framing.name, () => caller(near, math));
+    if (isFit) assertEquals(await caller(near, math).add({ a: 10, b: 3 }), 13);
+    near.abort();
+    far.abort();
+  }
+  const [small, other] = connectedPair({ maxMessageBytes: 50 });
+  answering(other);
+  assertEquals(await caller(small, math).add({ a: 1, b: 2 }), 3, "whatever the limit");
+  small.abort();
+  other.abort();
+});
+
+function answerOrThrow(isFit: boolean, name: string, work: () => unknown): void {
+  if (isFit) work();
+  else assertThrows(work, TypeError, "its framing cannot carry all bytes", name);
+}
 
 Deno.test("caller() of a request or reply that is too large fails alone", async () => {
   const [near, far] = connectedPair({ maxMessageBytes: 100_000 }, { maxMessageBytes: 1000 });

@@ -17,6 +17,7 @@ const lines = { framing: delimited("\n") };
 class Recorder implements MessageConsumer {
   isReady = true;
   isBusy = false;
+  readonly sendsAnyBytes = false;
   readonly refusal = "Cannot receive: a recorder reads";
   readonly messages: string[] = [];
   readonly ends: unknown[] = [];
