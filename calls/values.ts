@@ -4,7 +4,7 @@ import { type AnyCodec, decodeReceived, json, stringify } from "../codec/codec.t
 import { isPromise, isSchema, validate } from "../codec/schema.ts";
 import { takeText } from "../collections/short_text.ts";
 import { SchemaError, type SchemaErrorCode } from "../errors.ts";
-import type { Shape } from "./contract.ts";
+import type { Shape } from "./shapes.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const JSON_CODEC = json();
