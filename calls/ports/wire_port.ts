@@ -140,8 +140,7 @@ async function serve(
   session: WireSession,
 ): Promise<void> {
   const items = new ItemStream(stream);
-  const request = await items.readItem({ timeoutMs: REQUEST_MS });
-  if (request === null) throw malformed("it has no request");
+  const request = await readRequest(items);
   const { head, end } = readHead(request);
   // `authorize` has seen the name of the stream.
   if (head.name !== stream.name) throw malformed(`its request is for "${head.name}"`);
@@ -155,6 +154,17 @@ async function serve(
     // Its caller has given up meanwhile, which is no fault.
     if (stream.status !== "closed") throw error;
   }
+}
+
+/** Waits for the request. @throws {ProtocolError} `ERR_CALL_FRAME` when it is none */
+async function readRequest(items: ItemStream): Promise<Uint8Array> {
+  try {
+    const request = await items.readItem({ timeoutMs: REQUEST_MS });
+    if (request !== null) return request;
+  } catch (error) {
+    throw error instanceof FramingError ? malformed("its request is no item", error) : error;
+  }
+  throw malformed("it has no request");
 }
 
 /** The request of a call as the first item of its stream. @throws {FramingError} when it is too long */
@@ -183,6 +193,6 @@ function onlyItem(bytes: Uint8Array): Uint8Array {
   throw new ProtocolError("ERR_CALL_FRAME", "Cannot read the answer of a call: it is cut");
 }
 
-function malformed(why: string): ProtocolError {
-  return new ProtocolError("ERR_CALL_FRAME", `Cannot answer a call: ${why}`);
+function malformed(why: string, cause?: unknown): ProtocolError {
+  return new ProtocolError("ERR_CALL_FRAME", `Cannot answer a call: ${why}`, { cause });
 }
