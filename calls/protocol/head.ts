@@ -48,29 +48,38 @@ export function encodeHeadStart(
   return bytes;
 }
 
-/**
- * A head, and `input` behind it, in one array whose first `leadBytes` bytes are free for the carrier.
- */
+/** Where {@linkcode encodeHead} puts a head. */
+export interface HeadPlace {
+  /** Bytes before it that are free for the carrier. @default {0} */
+  readonly leadBytes?: number | undefined;
+  /** Array to begin in, if all fits. @default {a new one} */
+  readonly into?: Uint8Array | undefined;
+}
+
+/** A head, and `input` behind it, in one array. */
 export function encodeHead(
   start: Uint8Array,
   { timeoutMs, trace }: Pick<CallHead, "timeoutMs" | "trace">,
   input: Uint8Array,
-  leadBytes = 0,
+  { leadBytes = 0, into }: HeadPlace = {},
 ): Uint8Array {
   const traceBytes = trace === "" ? EMPTY : encoder.encode(trace);
-  const restBytes = 6 + traceBytes.length + input.length;
-  const bytes = takeBytes(leadBytes + start.length + restBytes);
-  bytes.set(start, leadBytes);
   let at = leadBytes + start.length;
-  bytes[at] = timeoutMs >>> 24;
-  bytes[at + 1] = timeoutMs >>> 16;
-  bytes[at + 2] = timeoutMs >>> 8;
-  bytes[at + 3] = timeoutMs;
-  bytes[at + 4] = traceBytes.length >>> 8;
-  bytes[at + 5] = traceBytes.length;
-  at += 6;
-  bytes.set(traceBytes, at);
-  bytes.set(input, at + traceBytes.length);
+  const inputAt = at + 6 + traceBytes.length;
+  const length = inputAt + input.length;
+  const bytes = into !== undefined && length <= into.length
+    ? into.subarray(0, length)
+    : takeBytes(length);
+  bytes.set(start, leadBytes);
+  // No DataView: making one costs more than all the rest.
+  bytes[at++] = timeoutMs >>> 24;
+  bytes[at++] = timeoutMs >>> 16;
+  bytes[at++] = timeoutMs >>> 8;
+  bytes[at++] = timeoutMs;
+  bytes[at++] = traceBytes.length >>> 8;
+  bytes[at++] = traceBytes.length;
+  if (traceBytes.length > 0) bytes.set(traceBytes, at);
+  bytes.set(input, inputAt);
   return bytes;
 }
 
