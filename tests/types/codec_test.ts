@@ -15,7 +15,7 @@ import {
   type Server,
 } from "@parley/parley";
 import {
-  bytes,
+  type bytes,
   type Codec,
   type Decoded,
   type Encodable,
