@@ -101,15 +101,20 @@ export class Answerer implements CallAnswerer {
     const inputs = kind === "feed"
       ? undefined
       : new InputReader(stream, (bytes) => this.#decode(bytes, context));
+    let hasReturned = false;
     try {
       const last = await (telemetryOn()
         ? answerMeasured(call, () =>
           this.#serve(call, context, stream, inputs))
         : this.#serve(call, context, stream, inputs));
+      hasReturned = true;
       context.end();
       if (last !== undefined) await stream.writeItem(last);
       await stream.close();
     } catch (error) {
+      // A caller that has left is no fault of the handler.
+      const isLoss = inputs?.isLoss(error) === true || hasReturned && stream.signal.aborted;
+      if (isLoss) return context.end();
       const reply = this.#fail(error, context);
       if (!stream.signal.aborted) await finish(stream, reply);
     } finally {

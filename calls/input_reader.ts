@@ -11,6 +11,8 @@ export class InputReader implements AsyncIterableIterator<unknown, undefined> {
   readonly #stream: CallStream;
   readonly #decode: (bytes: Uint8Array) => unknown;
   #isOver = false;
+  /** Why the inputs broke off. */
+  #loss: unknown;
 
   /** Makes a reader of a stream whose next item is the first input. */
   constructor(stream: CallStream, decode: (bytes: Uint8Array) => unknown) {
@@ -20,7 +22,7 @@ export class InputReader implements AsyncIterableIterator<unknown, undefined> {
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#isOver) return { done: true, value: undefined };
-    const item = await this.#stream.readItem();
+    const item = await this.#read();
     if (item === null || this.#isOver) {
       this.#isOver = true;
       return { done: true, value: undefined };
@@ -37,6 +39,11 @@ export class InputReader implements AsyncIterableIterator<unknown, undefined> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  /** Whether an error says only that the caller has left in the middle of its inputs. */
+  isLoss(error: unknown): boolean {
+    return error !== undefined && error === this.#loss;
+  }
+
   /** No more is read. */
   end(): void {
     this.#isOver = true;
@@ -44,5 +51,14 @@ export class InputReader implements AsyncIterableIterator<unknown, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  async #read(): Promise<Uint8Array | null> {
+    try {
+      return await this.#stream.readItem();
+    } catch (error) {
+      if (this.#stream.signal.aborted) this.#loss = error;
+      throw error;
+    }
   }
 }
