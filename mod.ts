@@ -33,6 +33,11 @@
  */
 export {
   type AdmissionOptions,
+  broadcast,
+  type BroadcastLink,
+  type BroadcastOptions,
+  type BroadcastResult,
+  type BroadcastTargets,
   type ClosedConnectionsOptions,
   type Handler,
   type IncomingInfo,
@@ -52,6 +57,7 @@ export {
   type SourceExemptionsOptions,
   type TransportErrorContext,
   TransportListener,
+  type TypedBroadcastLink,
 } from "./server.ts";
 export {
   Client,

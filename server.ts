@@ -17,6 +17,14 @@ import { SERVE_NAMES } from "./server/option_names.ts";
 import { type Handler, resolveServeOptions, type ServeOptions } from "./server/options.ts";
 import { Server } from "./server/server.ts";
 
+export {
+  broadcast,
+  type BroadcastLink,
+  type BroadcastOptions,
+  type BroadcastResult,
+  type BroadcastTargets,
+  type TypedBroadcastLink,
+} from "./server/broadcast.ts";
 export { Server, type ShutdownOptions } from "./server/server.ts";
 export type { ServerState } from "./accept/server_state.ts";
 export type {

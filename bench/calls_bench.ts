@@ -1,12 +1,13 @@
 // Typed calls in memory, each beside the least that must be done: `deno bench -A bench/calls_bench.ts`.
 import { z } from "zod";
-import { call, caller, contract } from "../calls/mod.ts";
-import { answer } from "../calls/mod.ts";
+import { answer, call, caller, contract } from "../calls/mod.ts";
 import { CallTable } from "../calls/ports/call_table.ts";
 import type { CallPort } from "../calls/ports/port.ts";
 import { encodeHead, encodeHeadStart, readHead } from "../calls/protocol/head.ts";
 import { encodeValue, readReply } from "../calls/protocol/reply.ts";
 import { json } from "../codec/mod.ts";
+import { Connection } from "../connection.ts";
+import { memoryPair } from "../net/transport/transport.ts";
 
 const TEXT = "abcdefghijklmnopqrstuvwxyz".repeat(3).slice(0, 64);
 const INPUT = new TextEncoder().encode(JSON.stringify(TEXT));
@@ -19,11 +20,12 @@ const INPUT = new TextEncoder().encode(JSON.stringify(TEXT));
   }, { name: "race" });
   const table = new CallTable();
   answer(table, race, { echo: (text) => text, checked: (text) => text });
-  const caller_ = new AbortController();
+  const signals = new AbortController();
+  const link = new Connection(memoryPair()[0]);
   const port: CallPort = {
     peer: "the server",
     ask: async (request) =>
-      await table.ask(request.request(0), { peer: undefined, via: table, caller: caller_ }),
+      await table.ask(request.request(0), { peer: undefined, via: link, caller: signals }),
     stream: () => Promise.reject(new TypeError("There are no streams")),
   };
   const remote = caller(port, race);
@@ -40,6 +42,26 @@ const INPUT = new TextEncoder().encode(JSON.stringify(TEXT));
   });
   Deno.bench({ name: "validated by zod on both sides", group }, async () => {
     for (let i = 0; i < 100; i++) await remote.checked(TEXT);
+  });
+}
+
+{
+  const group = "1000 calls of 64 B, 64 in flight, over a connection in memory";
+  const race = contract({ echo: call<string, string>() }, { name: "race" });
+  const [near, far] = memoryPair();
+  answer(new Connection(far), race, { echo: (text) => text });
+  const remote = caller(new Connection(near), race);
+  const inTurns = async (ask: () => Promise<string>): Promise<void> => {
+    let left = 1000;
+    await Promise.all(Array.from({ length: 64 }, async () => {
+      while (left-- > 0) await ask();
+    }));
+  };
+  Deno.bench({ name: "a promise for each, no more", group, baseline: true }, async () => {
+    await inTurns(() => Promise.resolve(TEXT));
+  });
+  Deno.bench({ name: "caller and answer", group }, async () => {
+    await inTurns(() => remote.echo(TEXT));
   });
 }
 

@@ -10,7 +10,7 @@ import type { CallKind } from "./protocol/head.ts";
 import { encodeFailure, encodeValue } from "./protocol/reply.ts";
 import type { CallReporter } from "./reporter.ts";
 import { ValueCodec } from "./values.ts";
-import { SchemaError, TimeoutError } from "../errors.ts";
+import { ClosedError, ProtocolError, SchemaError, TimeoutError } from "../errors.ts";
 import { isPromise } from "../codec/schema.ts";
 import { telemetryOn } from "../stats/telemetry/telemetry.ts";
 import { answerMeasured } from "./telemetry.ts";
@@ -100,21 +100,11 @@ export class Answerer implements CallAnswerer {
     const context = new HandlerContext(call);
     const inputs = kind === "feed"
       ? undefined
-      : new InputReader(stream, (bytes) => this.#decode(bytes, context));
-    let hasReturned = false;
+      : new InputReader(stream, context, (bytes) => this.#decode(bytes, context));
+    const serve = () => this.#serve(call, context, stream, inputs);
     try {
-      const last = await (telemetryOn()
-        ? answerMeasured(call, () =>
-          this.#serve(call, context, stream, inputs))
-        : this.#serve(call, context, stream, inputs));
-      hasReturned = true;
-      context.end();
-      if (last !== undefined) await stream.writeItem(last);
-      await stream.close();
+      await (telemetryOn() ? answerMeasured(call, serve) : serve());
     } catch (error) {
-      // A caller that has left is no fault of the handler.
-      const isLoss = inputs?.isLoss(error) === true || hasReturned && stream.signal.aborted;
-      if (isLoss) return context.end();
       const reply = this.#fail(error, context);
       if (!stream.signal.aborted) await finish(stream, reply);
     } finally {
@@ -122,18 +112,29 @@ export class Answerer implements CallAnswerer {
     }
   }
 
-  /** Runs a handler of a call with a stream, and sends its outputs; returns the one of a collect. */
+  /** Runs a handler of a call with a stream, sends its outputs, and ends the stream in order. */
   async #serve(
     call: IncomingCall,
     context: HandlerContext,
     stream: CallStream,
     inputs: InputReader | undefined,
-  ): Promise<Uint8Array | undefined> {
+  ): Promise<void> {
     const outputs = await this.#invoke(call, context, inputs);
-    const encode = (output: unknown) => encodeValue(this.#output.encode(output));
-    if (this.#parts.definition.kind === "collect") return encode(outputs);
-    await sendOutputs(outputs, { stream, signal: context.signal, encode });
-    return undefined;
+    const send = (output: unknown) => this.#send(output, stream, context);
+    if (this.#parts.definition.kind === "collect") await send(outputs);
+    else await sendOutputs(outputs, { signal: context.signal, send });
+    context.end();
+    await stream.close();
+  }
+
+  /** Sends an output. A caller that is gone is no fault of the handler. */
+  async #send(output: unknown, stream: CallStream, context: HandlerContext): Promise<void> {
+    const item = encodeValue(this.#output.encode(output));
+    try {
+      await stream.writeItem(item);
+    } catch (error) {
+      throw error instanceof ClosedError ? context.blame(error) : error;
+    }
   }
 
   /** Refuses a call that is not of this kind, or of another version; `undefined` when it fits. */
@@ -220,6 +221,10 @@ export class Answerer implements CallAnswerer {
       if (context.isOutcomeOf(error)) {
         const code = error instanceof TimeoutError ? "ERR_CALL_TIMEOUT" : "ERR_CLOSED";
         return encodeFailure({ by: "parley", code, message: `Cannot call "${name}" any longer` });
+      }
+      if (context.isBlamed(error)) {
+        const code = error instanceof ProtocolError ? error.code : "ERR_CLOSED";
+        return encodeFailure({ by: "parley", code, message: `Cannot read an input of "${name}"` });
       }
     } catch (unencodable) {
       error = unencodable;

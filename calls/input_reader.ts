@@ -1,4 +1,5 @@
 // InputReader: the inputs of a call with many, as its handler iterates over them.
+import type { HandlerContext } from "./context.ts";
 import type { CallStream } from "./ports/port.ts";
 import { readReply } from "./protocol/reply.ts";
 import { ProtocolError } from "../errors.ts";
@@ -9,29 +10,29 @@ import { ProtocolError } from "../errors.ts";
  */
 export class InputReader implements AsyncIterableIterator<unknown, undefined> {
   readonly #stream: CallStream;
+  readonly #context: HandlerContext;
   readonly #decode: (bytes: Uint8Array) => unknown;
   #isOver = false;
-  /** Why the inputs broke off. */
-  #loss: unknown;
 
   /** Makes a reader of a stream whose next item is the first input. */
-  constructor(stream: CallStream, decode: (bytes: Uint8Array) => unknown) {
+  constructor(
+    stream: CallStream,
+    context: HandlerContext,
+    decode: (bytes: Uint8Array) => unknown,
+  ) {
     this.#stream = stream;
+    this.#context = context;
     this.#decode = decode;
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#isOver) return { done: true, value: undefined };
-    const item = await this.#read();
-    if (item === null || this.#isOver) {
+    const payload = await this.#read();
+    if (payload === null || this.#isOver) {
       this.#isOver = true;
       return { done: true, value: undefined };
     }
-    const reply = readReply(item);
-    if (reply.kind !== "value") {
-      throw new ProtocolError("ERR_CALL_FRAME", "Cannot read an input: it is a failure");
-    }
-    return { done: false, value: await this.#decode(reply.payload) };
+    return { done: false, value: await this.#decode(payload) };
   }
 
   return(): Promise<IteratorResult<unknown, undefined>> {
@@ -39,26 +40,30 @@ export class InputReader implements AsyncIterableIterator<unknown, undefined> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** Whether an error says only that the caller has left in the middle of its inputs. */
-  isLoss(error: unknown): boolean {
-    return error !== undefined && error === this.#loss;
-  }
-
   /** No more is read. */
   end(): void {
     this.#isOver = true;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  /**
+   * Waits for the next input until the caller's time is over. A caller that is gone, or sends what
+   * is no input, is no fault of the handler.
+   */
+  async #read(): Promise<Uint8Array | null> {
+    const { deadlineMs } = this.#context;
+    const wait = deadlineMs === Infinity ? undefined : { signal: this.#context.signal };
+    try {
+      const item = await this.#stream.readItem(wait);
+      if (item === null) return null;
+      const reply = readReply(item);
+      if (reply.kind === "value") return reply.payload;
+      throw new ProtocolError("ERR_CALL_FRAME", "Cannot read an input: it is a failure");
+    } catch (error) {
+      throw this.#context.blame(error);
+    }
   }
 
-  async #read(): Promise<Uint8Array | null> {
-    try {
-      return await this.#stream.readItem();
-    } catch (error) {
-      if (this.#stream.signal.aborted) this.#loss = error;
-      throw error;
-    }
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }

@@ -1,14 +1,12 @@
 // sendOutputs(): pulls the outputs of a handler one at a time, as fast as the stream takes them.
 import { ignoreRejection } from "../async/rejections.ts";
-import type { CallStream } from "./ports/port.ts";
 
 /** Where outputs go. */
 export interface OutputTarget {
-  readonly stream: CallStream;
   /** Fires when the caller no longer waits. */
   readonly signal: AbortSignal;
-  /** Makes an item of an output. */
-  readonly encode: (output: unknown) => Uint8Array;
+  /** Sends an output; resolves when the stream has room for the next. */
+  readonly send: (output: unknown) => Promise<void>;
 }
 
 /**
@@ -19,7 +17,7 @@ export interface OutputTarget {
  * @throws what the generator throws, and what ends the stream
  */
 export async function sendOutputs(outputs: unknown, target: OutputTarget): Promise<void> {
-  const { stream, signal, encode } = target;
+  const { signal, send } = target;
   const iterator = iteratorOf(outputs);
   let isDone = false;
   // A generator that waits is ended when its wait is: handlers hand `signal` on. Another iterator
@@ -33,7 +31,7 @@ export async function sendOutputs(outputs: unknown, target: OutputTarget): Promi
       isDone = step.done === true;
       if (isDone) return signal.throwIfAborted();
       signal.throwIfAborted();
-      await stream.writeItem(encode(step.value));
+      await send(step.value);
     }
   } catch (error) {
     // Its own error has ended it already; then `return` does nothing.

@@ -97,7 +97,7 @@ function cleanIssue({ path, message }: StandardSchemaV1.Issue): SchemaIssue {
 }
 
 /** A path as a program would write it: `items[2].price`. */
-function pathText(path: SchemaIssue["path"]): string {
+export function pathText(path: SchemaIssue["path"]): string {
   let text = "";
   for (const segment of path) {
     if (typeof segment === "number") text += `[${segment}]`;

@@ -183,6 +183,21 @@ export class TypedIpcServer<Codecs extends IpcCodecs>
     return this.link.finished;
   }
 
+  /** Resolves once it listens: that of `IpcServer`. */
+  get ready(): Promise<void> {
+    return this.link.ready;
+  }
+
+  /** Keeps the program alive, as `IpcServer.ref` does. */
+  ref(): void {
+    this.link.ref();
+  }
+
+  /** Lets the program end, as `IpcServer.unref` does. */
+  unref(): void {
+    this.link.unref();
+  }
+
   /** Closes in order, as `IpcServer.shutdown` does. */
   shutdown(options?: CloseOptions): Promise<void> {
     return this.link.shutdown(options);

@@ -114,4 +114,8 @@ export interface SendProgress {
    * these; that it has read them is likely, and not certain.
    */
   readonly heardBytes: number;
+  /** Whether a `send` would resolve at once: at most `highWaterBytes` are not yet in the kernel. */
+  readonly hasRoom: boolean;
+  /** Resolves when there is room again, or the connection has ended. Never rejects. */
+  whenRoom(): Promise<void>;
 }

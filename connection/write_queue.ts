@@ -96,9 +96,16 @@ export class WriteQueue implements SendProgress, TurnEnd {
     return this.writtenBytes + (this.#writing === null ? 0 : this.#transport.takenBytes ?? 0);
   }
 
-  /** Whether less than the high-water mark waits to be written. */
+  /** Whether a push would resolve at once. */
   get hasRoom(): boolean {
     return this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes;
+  }
+
+  /** Resolves when there is room again, or the queue has ended. Never rejects. */
+  whenRoom(): Promise<void> {
+    if (this.#ended || this.hasRoom) return ACCEPTED;
+    this.#belowHighWater ??= Promise.withResolvers<void>();
+    return this.#belowHighWater.promise.catch(() => {});
   }
 
   /** Whether a write is under way. */
@@ -273,10 +280,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (this.#ended) return;
     this.writtenBytes += length;
     if (this.#flushes.length > 0) this.#settleFlushes();
-    if (
-      this.#belowHighWater !== null &&
-      this.pushedBytes - this.writtenBytes <= this.#options.highWaterBytes
-    ) {
+    if (this.#belowHighWater !== null && this.hasRoom) {
       const wait = this.#belowHighWater;
       this.#belowHighWater = null;
       wait.resolve();

@@ -142,7 +142,7 @@ export class Engine implements FrameSink, StreamHost {
     const { terms } = this;
     if (terms.agree(theirs)) {
       // The peer may know the terms earlier than we do: what it has opened by then is subject to them.
-      for (const core of this.streams.backlog) {
+      for (const core of this.streams.backlog.values()) {
         core.rebase(terms.sendWindowBytes, terms.receiveWindowBytes);
       }
     }
@@ -175,7 +175,7 @@ export class Engine implements FrameSink, StreamHost {
 
   /** Resets the streams that the application has not accepted. */
   refuseBacklog(): void {
-    for (const core of this.streams.backlog) core.reset();
+    for (const core of this.streams.backlog.values()) core.reset();
   }
 
   /** Ends the session now; one that has ended and lets the peer read its last words waits no longer. */

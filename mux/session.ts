@@ -348,12 +348,13 @@ export class MuxSession implements AsyncDisposable, AsyncIterable<MuxStream> {
   }
 
   #accept(): MuxStream | null | undefined {
-    for (const core of this.#engine.streams.backlog) return this.#take(core);
+    const { first } = this.#engine.streams.backlog;
+    if (first !== undefined) return this.#take(first);
     return this.#engine.state === "ended" ? null : undefined;
   }
 
   #take(core: StreamCore): MuxStream {
-    this.#engine.streams.backlog.delete(core);
+    this.#engine.streams.take(core);
     core.accept();
     return this.#offer(core);
   }

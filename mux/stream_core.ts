@@ -7,6 +7,7 @@ import {
   RemoteError,
 } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
+import type { Place } from "../collections/linked_set.ts";
 import { Flag, FrameType, MAX_U32 } from "./header.ts";
 import type { SessionMemory } from "./memory.ts";
 import { ReceiveSide } from "./receive_side.ts";
@@ -22,6 +23,7 @@ import {
 } from "./state.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 import type { SessionTerms } from "./terms.ts";
+import { watchUnread } from "./unread.ts";
 import type { FrameWriter } from "./writer.ts";
 
 /** Time that a peer which waits for credit, and may still be reading, gets before RST ends the wait. */
@@ -63,6 +65,12 @@ export class StreamCore {
   readonly #host: StreamHost;
   /** What the application holds of it, while it is not over. */
   handle: object | undefined;
+  /** Where it stands among those that wait to be accepted; the table's own. */
+  backlogPlace: Place<StreamCore> | undefined;
+  /** Until when the peer must answer or end it, and what had been transferred by then; the table's own. */
+  duePlace: Place<StreamCore> | undefined;
+  dueMs = 0;
+  dueBytes = 0;
   #state: StreamState;
   #ended: ParleyError | undefined;
   #closed: PromiseWithResolvers<ParleyError | undefined> | undefined;
@@ -169,7 +177,7 @@ export class StreamCore {
   /** Puts bytes back that were read last; `handle` is what the application holds of the stream. */
   unread(bytes: Uint8Array, handle: object): void {
     this.receiver.unread(bytes);
-    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) unread.register(handle, this);
+    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) watchUnread(this, handle);
   }
 
   /** Ends it with RST; `reason` becomes the cause of what waiting calls reject with. */
@@ -390,19 +398,13 @@ export class StreamCore {
     const { handle } = this;
     this.handle = undefined;
     if (this.receiver.bufferedBytes === 0) this.#host.onReleased(this);
-    else if (handle !== undefined) unread.register(handle, this);
+    else if (handle !== undefined) watchUnread(this, handle);
   }
 
   #frame(flags: number, length: number): void {
     this.#host.writer.control({ type: FrameType.windowUpdate, flags, streamId: this.id, length });
   }
 }
-
-/**
- * Streams that are over with bytes unread: they are freed when the application drops what it holds
- * of them.
- */
-const unread = new FinalizationRegistry<StreamCore>((core) => core.receiver.discard());
 
 /** A count of bytes as a length field holds it. */
 function wrapped(bytes: number): number {

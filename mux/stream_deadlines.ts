@@ -1,5 +1,6 @@
 // StreamDeadlines: streams that the peer must answer or end in time.
 import type { Clock } from "../async/clock.ts";
+import { LinkedSet } from "../collections/linked_set.ts";
 import { isOpening } from "./state.ts";
 import type { StreamCore } from "./stream_core.ts";
 
@@ -18,7 +19,7 @@ export interface StreamDeadlinesOptions {
  */
 export class StreamDeadlines {
   readonly #options: StreamDeadlinesOptions;
-  readonly #entries = new Map<StreamCore, { readonly at: number; readonly transferred: number }>();
+  readonly #streams = new LinkedSet<StreamCore>();
   readonly #sweepMs: number;
   #cancel: (() => void) | undefined;
 
@@ -34,31 +35,33 @@ export class StreamDeadlines {
   watch(core: StreamCore): void {
     const { clock, openTimeoutMs, halfCloseTimeoutMs } = this.#options;
     const timeoutMs = isOpening(core.state) ? openTimeoutMs : halfCloseTimeoutMs;
-    this.#entries.set(core, { at: clock.now() + timeoutMs, transferred: transferredBytes(core) });
+    core.dueMs = clock.now() + timeoutMs;
+    core.dueBytes = transferredBytes(core);
+    if (core.duePlace?.isIn !== true) core.duePlace = this.#streams.add(core);
     this.#cancel ??= clock.after(this.#sweepMs, () => this.#sweep());
   }
 
   /** Ends watching a stream. */
   unwatch(core: StreamCore): void {
-    this.#entries.delete(core);
+    if (core.duePlace !== undefined) this.#streams.remove(core.duePlace);
   }
 
   /** Ends it all. */
   stop(): void {
     this.#cancel?.();
-    this.#entries.clear();
+    this.#streams.clear();
   }
 
   #sweep(): void {
     this.#cancel = undefined;
     const now = this.#options.clock.now();
-    for (const [core, entry] of this.#entries) {
-      if (entry.at > now) continue;
+    for (const core of this.#streams.values()) {
+      if (core.dueMs > now || core.duePlace?.isIn !== true) continue;
       const opening = isOpening(core.state);
-      if (!opening && transferredBytes(core) !== entry.transferred) this.watch(core);
+      if (!opening && transferredBytes(core) !== core.dueBytes) this.watch(core);
       else this.#options.onLate(core, opening ? "open" : "halfClose");
     }
-    if (this.#entries.size > 0) {
+    if (this.#streams.size > 0) {
       this.#cancel ??= this.#options.clock.after(this.#sweepMs, () => this.#sweep());
     }
   }

@@ -1,5 +1,6 @@
 // StreamTable: the streams of a session: which are open, how many on whose account, and what a
 // change of their states means.
+import { LinkedSet } from "../collections/linked_set.ts";
 import { ClosedError } from "../errors.ts";
 import { streamTimeoutError } from "./engine_types.ts";
 import type { FloodGuard } from "./flood.ts";
@@ -30,12 +31,13 @@ const CHANGES = {
 /** Keeps the streams of one session. */
 export class StreamTable {
   /** Streams that the peer opened and the application did not take yet, oldest first. */
-  readonly backlog: Set<StreamCore> = new Set();
+  readonly backlog: LinkedSet<StreamCore> = new LinkedSet();
   /** Ids that the peer uses. */
   readonly peerIds: PeerIds;
   /** Judges frames of streams that are over. */
   readonly late: LateFrames;
-  readonly #byId = new Map<number, StreamCore>();
+  /** No `Map`, for the reason of {@linkcode LinkedSet}. */
+  readonly #byId: Record<number, StreamCore> = Object.create(null);
   readonly #flood: FloodGuard;
   readonly #deadlines: StreamDeadlines;
   #nextId: number;
@@ -84,12 +86,12 @@ export class StreamTable {
 
   /** The stream of an id, unless it is over and holds nothing any more. */
   get(id: number): StreamCore | undefined {
-    return this.#byId.get(id);
+    return this.#byId[id];
   }
 
   /** All streams that are not over, or hold unread bytes. */
   all(): StreamCore[] {
-    return [...this.#byId.values()];
+    return Object.values(this.#byId);
   }
 
   /** Takes the next id of ours. @throws {ClosedError} `ERR_GOING_AWAY` when there is none */
@@ -107,15 +109,20 @@ export class StreamTable {
 
   /** Adds a new stream. */
   add(core: StreamCore): void {
-    this.#byId.set(core.id, core);
+    this.#byId[core.id] = core;
     this.#live += 1;
     if (core.isIncoming) {
       this.#incoming += 1;
-      this.backlog.add(core);
+      core.backlogPlace = this.backlog.add(core);
     } else {
       this.#opening += 1;
       this.#deadlines.watch(core);
     }
+  }
+
+  /** Takes a stream out of the backlog; `false` when it was not there. */
+  take({ backlogPlace: place }: StreamCore): boolean {
+    return place !== undefined && this.backlog.remove(place);
   }
 
   /** A stream went from one state to another. */
@@ -132,7 +139,7 @@ export class StreamTable {
     if (core.isIncoming) this.#incoming -= 1;
     this.#deadlines.unwatch(core);
     // What came for a stream that was never accepted will not be read.
-    if (this.backlog.delete(core)) core.receiver.discard();
+    if (this.take(core)) core.receiver.discard();
     if (state === "reset") this.late.expect(core.id, core.receiver.availableBytes);
     else this.#flood.streamEnded();
     if (core.isIncoming) return this.#live === 0 ? CHANGES.last : CHANGES.none;
@@ -146,12 +153,12 @@ export class StreamTable {
 
   /** A stream is over and holds nothing any more. */
   release(core: StreamCore): void {
-    this.#byId.delete(core.id);
+    delete this.#byId[core.id];
   }
 
   /** Stops all deadlines and forgets all streams. */
   stop(): void {
     this.#deadlines.stop();
-    this.#byId.clear();
+    for (const core of this.all()) delete this.#byId[core.id];
   }
 }

@@ -179,7 +179,8 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     const { sending } = this.#conn;
     if (this.#isLive) return sending;
     const { pushedBytes, startedBytes, writtenBytes, heardBytes } = sending;
-    return { pushedBytes, startedBytes, writtenBytes, heardBytes };
+    const whenRoom = () => Promise.resolve();
+    return { pushedBytes, startedBytes, writtenBytes, heardBytes, hasRoom: false, whenRoom };
   }
 
   get closed(): Promise<ConnectionEnd> {

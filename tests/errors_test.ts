@@ -9,6 +9,7 @@ import {
   ParleyError,
   ProtocolError,
   RemoteError,
+  SchemaError,
   StatsError,
   TimeoutError,
   type TimeoutErrorCode,
@@ -21,6 +22,7 @@ const made: readonly ParleyError[] = [
   ...(["ERR_FRAME_TOO_LARGE", "ERR_FRAME_TRUNCATED", "ERR_FRAME_MALFORMED"] as const)
     .map((code) => new FramingError(code, "Cannot read the message")),
   ...([
+    "ERR_CALL_FRAME",
     "ERR_IPC_FRAME",
     "ERR_IPC_PROVIDER",
     "ERR_IPC_RECORD",
@@ -43,6 +45,7 @@ const made: readonly ParleyError[] = [
     .map((code) => new ClosedError(code, "Cannot send")),
   ...([
     "ERR_ACQUIRE_TIMEOUT",
+    "ERR_CALL_TIMEOUT",
     "ERR_CONNECT_TIMEOUT",
     "ERR_HANDSHAKE_TIMEOUT",
     "ERR_IDLE_TIMEOUT",
@@ -80,9 +83,17 @@ const made: readonly ParleyError[] = [
     .map((code) => new AddressError(code, "Cannot listen")),
   new StatsError("ERR_NO_STATS_FOR_DAY", "Nothing is known of this day"),
   ...([
+    "ERR_INPUT_INVALID",
+    "ERR_MESSAGE_INVALID",
+    "ERR_MESSAGE_MALFORMED",
+    "ERR_OUTPUT_INVALID",
+  ] as const)
+    .map((code) => new SchemaError(code, "Cannot call")),
+  ...([
     "ERR_AUTH",
     "ERR_BUSY",
     "ERR_CLOSED",
+    "ERR_CONTRACT_MISMATCH",
     "ERR_FORBIDDEN",
     "ERR_GOING_AWAY",
     "ERR_HANDLER",
@@ -92,6 +103,7 @@ const made: readonly ParleyError[] = [
     "ERR_QUEUE_FULL",
     "ERR_TARGET_REFUSED",
     "ERR_TARGET_TIMEOUT",
+    "ERR_UNKNOWN_CALL",
     "ERR_VERSION",
     "ERR_OF_THE_PEER",
   ] as const)
@@ -176,6 +188,7 @@ Deno.test("ParleyError keeps what led to it", () => {
     new TlsError("ERR_TLS_HANDSHAKE", "What", { cause }),
     new AddressError("ERR_ADDRESS_IN_USE", "What", { cause }),
     new StatsError("ERR_NO_STATS_FOR_DAY", "What", { cause }),
+    new SchemaError("ERR_INPUT_INVALID", "What", { cause }),
     new RemoteError("ERR_ANY", "What", { cause }),
   ];
   for (const error of errors) {
@@ -197,4 +210,10 @@ Deno.test("TimeoutError tells what was cut", () => {
     cutBytes: 70,
   });
   assertEquals([cut.cutConnections, cut.cutBytes], [3, 70]);
+});
+
+Deno.test("SchemaError tells what is wrong with the value, and where", () => {
+  assertEquals(new SchemaError("ERR_MESSAGE_MALFORMED", "Cannot read").issues, []);
+  const issues = [{ path: ["items", 3, "price"], message: "Expected number" }];
+  assertEquals(new SchemaError("ERR_INPUT_INVALID", "Cannot call", { issues }).issues, issues);
 });

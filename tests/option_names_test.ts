@@ -11,6 +11,8 @@ import {
   memoryPair,
   serve,
 } from "@parley/parley";
+import { answer, call, caller, contract, feed } from "@parley/parley/calls";
+import { bytes, typed } from "@parley/parley/codec";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
 import { Pool } from "@parley/parley/pool";
@@ -29,6 +31,11 @@ type Wrong = any;
 
 const PORT = { port: 1 };
 const WORK = () => {};
+const CLOCK = contract({ now: call<void, string>(), ticks: feed<void, string>() });
+const HANDLERS = { now: () => "now", ticks: () => [] };
+
+/** What carries calls, and is not used: what is misspelt is found before. */
+const CARRIER = { peer: "unused", ask: WORK, stream: WORK, add: WORK, remove: WORK } as Wrong;
 
 /** What is called with a misspelt option, and the name that was meant. */
 const AT_ONCE: ReadonlyArray<readonly [meant: string, call: () => unknown]> = [
@@ -65,12 +72,31 @@ const AT_ONCE: ReadonlyArray<readonly [meant: string, call: () => unknown]> = [
     "keepAliveMs",
     () => new MuxSession(memoryPair()[0], { role: "client", keepAlivMs: 5 } as Wrong),
   ],
+  ["idempotent", () => call({ idempotant: true } as Wrong)],
+  ["output", () => feed({ outptu: bytes() } as Wrong)],
+  ["version", () => contract({}, { versoin: "1" } as Wrong)],
+  ["authorize", () => answer(CARRIER, CLOCK, HANDLERS, { authorise: WORK } as Wrong)],
+  ["ticks", () => answer(CARRIER, CLOCK, { ...HANDLERS, tiks: WORK } as Wrong)],
+  ["middleware", () => caller(CARRIER, CLOCK, { middlware: [] } as Wrong)],
+  ["idleTimeoutMs", () => caller(CARRIER, CLOCK).ticks(undefined, { idleTimeout: 5 } as Wrong)],
+  [
+    "onInvalid",
+    () => {
+      const conn = new Connection(memoryPair()[0]);
+      try {
+        typed(conn, bytes(), { onInvaild: WORK } as Wrong);
+      } finally {
+        conn.abort();
+      }
+    },
+  ],
   ["endian", () => lengthPrefixed({ endean: "big" } as Wrong)],
   ["maxViewers", () => serveStats({ stats: WORK } as Wrong, { maxViewer: 5 } as Wrong)],
 ];
 
 /** The same for what rejects. */
 const LATER: ReadonlyArray<readonly [meant: string, call: () => Promise<unknown>]> = [
+  ["timeoutMs", () => caller(CARRIER, CLOCK).now(undefined, { timeout: 5 } as Wrong)],
   ["timeoutMs", () => connect({ ...PORT, timeoutms: 5 } as Wrong)],
   ["tls.caFile", () => connect({ ...PORT, tls: { caFiles: "x" } } as Wrong)],
   ["noDelay", () => connectTransport({ ...PORT, nodelay: true } as Wrong)],

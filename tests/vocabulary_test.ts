@@ -1,6 +1,7 @@
 // One vocabulary: every server has the members of a server, and every link those of a link.
 import { assert, assertEquals } from "@std/assert";
 import { Client, connect, serve } from "@parley/parley";
+import { bytes, typed } from "@parley/parley/codec";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
 import { memoryPair } from "@parley/parley";
@@ -41,6 +42,8 @@ const SERVERS: Readonly<
   mount: () => Promise.resolve(mount(anyone)),
   hub: () => Promise.resolve(hub(anyone)),
   listenIpc: (_, folder) => listenIpc({ name: "vocabulary", path: `${folder}/s.sock` }),
+  "typed IpcServer": async (_, folder) =>
+    typed(await listenIpc({ name: "vocabulary", path: `${folder}/t.sock` }), { 1: bytes() }),
   serveStats: (stack) =>
     Promise.resolve(serveStats(stack.use(serve({ port: 0 }, echo)), { port: 0 })),
   async forward(stack) {
@@ -86,6 +89,18 @@ const LINKS: Readonly<
     await client.ready;
     return client;
   },
+  async "typed Connection"(stack) {
+    const server = stack.use(serve({ port: 0 }, echo));
+    await server.ready;
+    return typed(await connect(server.addr), bytes());
+  },
+  async "typed Client"(stack) {
+    const server = stack.use(serve({ port: 0 }, echo));
+    await server.ready;
+    const client = new Client(server.addr);
+    await client.ready;
+    return typed(client, bytes());
+  },
   async Pool(stack) {
     const server = stack.use(serve({ port: 0 }, echo));
     await server.ready;
@@ -113,6 +128,14 @@ const LINKS: Readonly<
     const wire = stack.use(join({ ...server.addr, identity: "one", onError: () => {} }));
     return await wire.open("quiet");
   },
+  async "typed WireStream"(stack) {
+    const server = stack.use(
+      mount({ ...anyone, handlers: { quiet: async (stream) => void await stream.read() } }),
+    );
+    await server.ready;
+    const wire = stack.use(join({ ...server.addr, identity: "one", onError: () => {} }));
+    return typed(await wire.open("quiet"), bytes());
+  },
   MuxSession(stack) {
     const [near, far] = memoryPair();
     const server = new MuxSession(far, { role: "server" });
@@ -136,6 +159,11 @@ const LINKS: Readonly<
     const channel = { name: "vocabulary", path: `${folder}/c.sock` };
     stack.use(await listenIpc(channel));
     return await connectIpc(channel);
+  },
+  async "typed IpcClient"(stack, folder) {
+    const channel = { name: "vocabulary", path: `${folder}/t.sock` };
+    stack.use(await listenIpc(channel));
+    return typed(await connectIpc(channel), { 1: bytes() });
   },
   IpcPeer: (_, folder) => pairIpc({ name: "vocabulary", path: `${folder}/p.sock` }, () => ""),
   async IpcServerClient(stack, folder) {

@@ -11,7 +11,17 @@ import { ROOT } from "./source_files.ts";
 const MAX_ADDED_BYTES = 16 * 2 ** 20;
 
 /** Packages that only tests and benchmarks use. */
-const NOT_OURS = ["cockatiel", "fast-check", "libp2p", "vscode-jsonrpc"];
+const NOT_OURS = [
+  "arktype",
+  "cockatiel",
+  "connectrpc",
+  "fast-check",
+  "grpc-js",
+  "libp2p",
+  "valibot",
+  "vscode-jsonrpc",
+  "zod",
+];
 
 /**
  * Arguments of `deno` in the compile task, without types, which have a check of their own; `output`

@@ -156,7 +156,7 @@ export class HubRouter implements Router, PresenceHost {
       return refusalOf(error);
     }
     try {
-      await channel.write({});
+      await channel.accept();
     } catch (error) {
       far.mux.reset(error);
       throw error;

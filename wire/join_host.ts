@@ -10,6 +10,7 @@ import type { PeerList } from "./peer_list.ts";
 import { BUSY_MS } from "./plan.ts";
 import type { Control, Open, StreamRefusal } from "./protocol/frames.ts";
 import { sessionEnded } from "./protocol/refusals.ts";
+import type { Authorize } from "./session/authorize.ts";
 import type { HandlerTable } from "./session/handlers.ts";
 import type { Link, LinkHost } from "./session/link.ts";
 
@@ -46,19 +47,12 @@ export class JoinHost implements LinkHost {
     return this.#dismissed;
   }
 
-  async authorizeStream(link: Link, { name, from }: Open): Promise<StreamRefusal | undefined> {
-    const { authorize, identity } = this.#parts.options;
-    if (authorize === undefined) return undefined;
-    const { remoteAddr, tls } = link.session;
-    const request = {
-      kind: "stream" as const,
-      identity: from ?? "",
-      token: "",
-      name,
-      from,
-      to: identity,
-    };
-    return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
+  authorizeStream(
+    link: Link,
+    open: Open,
+  ): undefined | Promise<StreamRefusal | undefined> {
+    const { authorize } = this.#parts.options;
+    return authorize === undefined ? undefined : this.#ask(authorize, link, open);
   }
 
   /** No peer is behind a joined side. */
@@ -92,5 +86,23 @@ export class JoinHost implements LinkHost {
 
   onSessionError(link: Link, error: unknown): void {
     this.#parts.reporter.report(error, { phase: "session", session: link.session });
+  }
+
+  async #ask(
+    authorize: Authorize,
+    link: Link,
+    { name, from }: Open,
+  ): Promise<StreamRefusal | undefined> {
+    const { identity } = this.#parts.options;
+    const { remoteAddr, tls } = link.session;
+    const request = {
+      kind: "stream" as const,
+      identity: from ?? "",
+      token: "",
+      name,
+      from,
+      to: identity,
+    };
+    return await authorize({ ...request, remoteAddr, tls }) === true ? undefined : "ERR_FORBIDDEN";
   }
 }

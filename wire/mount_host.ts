@@ -102,22 +102,14 @@ export class MountHost implements SessionHost {
     }
   }
 
-  async authorizeStream(link: Link, open: Open): Promise<StreamRefusal | undefined> {
+  authorizeStream(
+    link: Link,
+    open: Open,
+  ): StreamRefusal | undefined | Promise<StreamRefusal | undefined> {
     // Who opens a stream is known already: a peer that says it itself lies.
     if (open.from !== undefined) return "ERR_FORBIDDEN";
-    const { identity, token, transport: { remoteAddr, tls } } = link.established;
-    const { name, to } = open;
-    const request = {
-      kind: "stream" as const,
-      identity,
-      token,
-      name,
-      from: identity,
-      to,
-      remoteAddr,
-      tls,
-    };
-    return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
+    if (this.#parts.plan.given.authorize === undefined) return undefined;
+    return this.#authorizeStream(link, open);
   }
 
   async route(link: Link, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined> {
@@ -139,6 +131,21 @@ export class MountHost implements SessionHost {
 
   onSessionError(link: Link, error: unknown): void {
     this.#parts.reporter.report(error, { phase: "session", session: link.session });
+  }
+
+  async #authorizeStream(link: Link, { name, to }: Open): Promise<StreamRefusal | undefined> {
+    const { identity, token, transport: { remoteAddr, tls } } = link.established;
+    const request = {
+      kind: "stream" as const,
+      identity,
+      token,
+      name,
+      from: identity,
+      to,
+      remoteAddr,
+      tls,
+    };
+    return await this.#ask(request) ? undefined : "ERR_FORBIDDEN";
   }
 
   async #ask(request: Parameters<Authorize>[0]): Promise<boolean> {

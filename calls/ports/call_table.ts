@@ -9,11 +9,12 @@ export type RequestSource = Pick<IncomingCall, "peer" | "via" | "caller">;
 /** Answerers by name. */
 export class CallTable implements CallHost {
   readonly #answerers = new Map<string, CallAnswerer>();
-  readonly #beyond: CallTable | undefined;
+  /** Where the table finds what it does not have. */
+  beyond: CallTable | undefined;
 
   /** Makes an empty table, which finds in `beyond` what it does not have. */
   constructor(beyond?: CallTable) {
-    this.#beyond = beyond;
+    this.beyond = beyond;
   }
 
   /** How many names are answered. */
@@ -69,8 +70,8 @@ export class CallTable implements CallHost {
 
   #find(name: string): CallAnswerer | undefined {
     const answerer = this.#answerers.get(name);
-    if (answerer !== undefined || this.#beyond === undefined) return answerer;
-    return this.#beyond.#find(name);
+    if (answerer !== undefined || this.beyond === undefined) return answerer;
+    return this.beyond.#find(name);
   }
 }
 

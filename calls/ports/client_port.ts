@@ -56,7 +56,7 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
   onLink(link: Connection): void {
     try {
       this.#link = ConnectionCalls.of(link);
-      this.#link.serve(this.table);
+      this.#link.table.beyond = this.table;
     } catch (mistake) {
       // `onConnect` has left a reader or calls of its own on the link.
       return link.abort(mistake);

@@ -53,8 +53,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   #awaitsRoom = false;
   /** Subject of the certificate by which the other side has authenticated. */
   readonly peer: string | undefined;
-  /** Whether the calls that come in are those of a server or client of many connections. */
-  #isServed = false;
+  /** Answers the calls that come in: those of this connection, beyond them those of its server or client. */
+  readonly table: CallTable = new CallTable();
 
   /**
    * Returns the engine of a connection, and makes it when there is none.
@@ -72,38 +72,11 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.peer = conn.tls?.peerCertificate?.subject;
     this.#messages = claimMessages(conn, this);
     this.outgoing = new OutgoingCalls(this, "the peer");
-    this.#incoming = new IncomingCalls(this, new CallTable());
+    this.#incoming = new IncomingCalls(this, this.table);
     const { draining } = conn;
     if (draining.aborted) this.#onDraining();
     else draining.addEventListener("abort", this.#onDraining, { once: true });
     void conn.closed.then(({ error }) => this.#onClosed(error));
-  }
-
-  /**
-   * Returns the answerers of calls that come in on this connection alone.
-   *
-   * @throws {TypeError} when its server or client answers
-   */
-  ownTable(): CallTable {
-    if (!this.#isServed) return this.#incoming.table;
-    throw new TypeError(
-      "Cannot answer: calls of this connection are answered by its server or client: pass that to answer()",
-    );
-  }
-
-  /**
-   * Answers calls as the server or client of this connection does.
-   *
-   * @throws {TypeError} when this connection answers by itself
-   */
-  serve(table: CallTable): void {
-    if (this.#incoming.table.size > 0 && this.#incoming.table !== table) {
-      throw new TypeError(
-        "Cannot answer: the connection answers calls of its own beside those of its server or client",
-      );
-    }
-    this.#isServed = true;
-    this.#incoming.table = table;
   }
 
   /** Resolves when the connection carries no more calls, and no handler runs. */

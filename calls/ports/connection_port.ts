@@ -48,8 +48,10 @@ export function connectionPort(conn: Connection): CallPort {
 /**
  * Takes calls of the other side of `conn`, whose only reader it is from now on.
  *
- * @throws {TypeError} when a reader waits on the connection, or its server or client answers
+ * It finds before the server or client of the connection what both answer.
+ *
+ * @throws {TypeError} when a reader waits on the connection, or it belongs to a pool
  */
 export function connectionHost(conn: Connection): CallHost {
-  return ConnectionCalls.of(conn).ownTable();
+  return ConnectionCalls.of(conn).table;
 }

@@ -4,11 +4,13 @@ import { Connection } from "../../connection.ts";
 import type { IpcChannel } from "../../ipc/channel.ts";
 import type { IpcServer } from "../../ipc/server.ts";
 import type { IpcServerClient } from "../../ipc/server_client.ts";
+import { Pool } from "../../pool/pool.ts";
 import { Server } from "../../server/server.ts";
 import { clientHost, clientPort } from "./client_port.ts";
 import { connectionHost, connectionPort } from "./connection_port.ts";
 import { ipcHost, ipcPort } from "./ipc_port.ts";
 import type { CallHost, CallPort } from "./port.ts";
+import { poolPort } from "./pool_port.ts";
 import { serverHost } from "./server_port.ts";
 import {
   isWireTarget,
@@ -21,9 +23,17 @@ import {
 
 /**
  * What calls can be made over: a wire's session, a joined wire, a peer behind a hub; an IPC client,
- * a pair, a server's client; a connection, a client that reconnects.
+ * a pair, a server's client; a connection, a client that reconnects, a pool.
  */
-export type CallVia = WireVia | IpcChannel | IpcServerClient | Connection | Client | CallPort;
+export type CallVia =
+  | WireVia
+  | IpcChannel
+  | IpcServerClient
+  | Connection
+  // deno-lint-ignore no-explicit-any -- a client with any data
+  | Client<any>
+  | Pool
+  | CallPort;
 
 /**
  * What calls can be answered over: a wire that is mounted or joined, or one session; an IPC server,
@@ -34,9 +44,11 @@ export type AnswerTarget =
   | IpcChannel
   | IpcServer
   | IpcServerClient
-  | Server
+  // deno-lint-ignore no-explicit-any -- a server of connections with any data
+  | Server<any>
   | Connection
-  | Client
+  // deno-lint-ignore no-explicit-any -- the same
+  | Client<any>
   | CallHost;
 
 /** The port of a connection. @throws {TypeError} when it carries no calls */
@@ -44,6 +56,7 @@ export function portFor(via: CallVia): CallPort {
   if (isWireVia(via)) return new WirePort(via);
   if (via instanceof Connection) return connectionPort(via);
   if (via instanceof Client) return clientPort(via);
+  if (via instanceof Pool) return poolPort(via);
   const port = isObject(via) ? ipcPort(via) : undefined;
   if (port !== undefined) return port;
   if (isObject(via) && "ask" in via) return via;
@@ -61,7 +74,8 @@ export function hostFor(target: AnswerTarget): CallHost {
   if (target instanceof Server) return serverHost(target);
   const host = isObject(target) ? ipcHost(target) : undefined;
   if (host !== undefined) return host;
-  if (isObject(target) && "add" in target) return target;
+  // A pool has a method of that name, and answers nothing.
+  if (isObject(target) && "add" in target && !(target instanceof Pool)) return target;
   throw new TypeError(
     "Cannot answer: calls come over a wire, a session, an IPC server, client or pair, a server, a " +
       `connection or a client, got ${kindOf(target)}`,

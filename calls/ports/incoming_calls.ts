@@ -70,8 +70,7 @@ class RunningCall implements RequestSource {
  */
 export class IncomingCalls {
   readonly #receiver: CallReceiver;
-  /** Finds the answerer of each request. */
-  table: CallTable;
+  readonly #table: CallTable;
   /** Calls whose reply is awaited. */
   readonly #running = new Map<number, RunningCall>();
   /** Handlers that run, those of cancelled calls included: they cost as much. */
@@ -84,7 +83,7 @@ export class IncomingCalls {
 
   constructor(receiver: CallReceiver, table: CallTable) {
     this.#receiver = receiver;
-    this.table = table;
+    this.#table = table;
   }
 
   /** Whether so much waits that the connection should not read on. */
@@ -167,7 +166,7 @@ export class IncomingCalls {
 
   #begin(id: number, request: Uint8Array): void {
     const call = new RunningCall(this.#receiver);
-    const reply = this.table.ask(request, call);
+    const reply = this.#table.ask(request, call);
     if (!(reply instanceof Promise)) return this.#receiver.reply(id, reply);
     this.#running.set(id, call);
     this.#handlers++;

@@ -26,7 +26,7 @@ export function serverHost(server: Server): CallHost {
   const table = new CallTable();
   late.provide((conn) => {
     const engine = ConnectionCalls.of(conn);
-    engine.serve(table);
+    engine.table.beyond = table;
     return engine.finished;
   });
   tables.set(server, table);

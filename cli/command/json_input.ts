@@ -28,7 +28,9 @@ function faultText(text: string): string {
 
 /** What was probably meant, where that can be seen: shells take quotes away. */
 function hintFor(text: string, at: number): string {
-  if (/^[\p{L}_][\p{L}\d_ -]{0,59}$/u.test(text)) return `: text is typed as '${JSON.stringify(text)}'`;
+  if (/^[\p{L}_][\p{L}\d_ -]{0,59}$/u.test(text)) {
+    return `: text is typed as '${JSON.stringify(text)}'`;
+  }
   if (/[{,]\s*$/.test(text.slice(0, at)) && /^[\p{L}_']/u.test(text.slice(at))) {
     return `: names and texts are in double quotes, as in '{"name": "text"}'`;
   }

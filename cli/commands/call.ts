@@ -28,7 +28,7 @@ export const callCommand: Command = {
     `Joins the hub at HUB, or a server of mount(), and calls NAME of the program that has joined it as PEER, with the
     input JSON; "${SERVER}" for PEER calls the server itself. NAME is that of the call, behind the name of its contract and a dot
     where that has one: clock.add. JSON is read from standard input when it is "-"; a call without input needs none. The
-    output is printed as a line of JSON.
+    output is printed as a line of JSON. A negative number stands behind "--".
 
     With --feed the call has many answers, a line each; --collect and --talk read many inputs, a line each, from
     standard input. Ctrl-C ends a call with many answers in order.
@@ -39,7 +39,7 @@ export const callCommand: Command = {
   flags: [...CALL_FLAGS, ...HUB_JOIN_FLAGS, ...logFlags("warn")],
   examples: [
     `parley call 7000 office clock.add '{"a": 1, "b": 2}' --identity home`,
-    `parley call hub.example:7000 office clock.ticks '{"everyMs": 500}' --feed --identity home --tls`,
+    "parley call hub.example:7000 office clock.ticks --feed --identity home --tls",
     `seq 100 | parley call 7000 ${SERVER} sum --collect --identity home`,
   ],
   run: runCall,
@@ -101,6 +101,9 @@ function explain(
     addHint(error, `the hub must allow it: --allow '${rule}'`);
   }
   if (error.code === "ERR_NO_PEER") {
-    addHint(error, `no program has joined the hub as "${peer}": is the name right, and does it run?`);
+    addHint(
+      error,
+      `no program has joined the hub as "${peer}": is the name right, and does it run?`,
+    );
   }
 }

@@ -3,6 +3,7 @@ import { DeadlineSignal } from "../../async/deadline.ts";
 import type { Arguments } from "../command/arguments.ts";
 import type { Command } from "../command/command.ts";
 import { UsageError } from "../command/usage.ts";
+import { runCallsPart } from "./demo/calls_part.ts";
 import { Checks } from "./demo/checks.ts";
 import { runFilePart, runLinesPart } from "./demo/client_parts.ts";
 import { runLoadPart } from "./demo/load_part.ts";
@@ -23,7 +24,7 @@ export const demoCommand: Command = {
   summary: "Show Parley at work on real input, in several processes",
   about:
     `Makes certificates, starts a TLS server and its clients as processes of their own, sends the lines of a
-    text file, a file of 64 MiB and 10,000 messages from 50 clients, drains the server under load, and checks that
+    text file, a file of 64 MiB, typed calls and 10,000 messages from 50 clients, drains the server under load, and checks that
     nothing was lost. Takes some seconds; leaves nothing behind.
 
     Exit code 0 only if every check held.`,
@@ -80,6 +81,8 @@ async function runPart(
       return await runLinesPart(port, folder, second);
     case "file":
       return await runFilePart(port, folder);
+    case "calls":
+      return await runCallsPart(port, folder);
     case "load":
       return await runLoadPart({
         port,

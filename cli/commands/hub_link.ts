@@ -107,7 +107,7 @@ export async function joinHub(
       timeoutMs,
       ...(once || args.has("no-reconnect") ? { reconnect: false as const } : {}),
       logger: forLibrary(logger),
-      onError: wireErrorsTo(lines),
+      onError: once ? () => {} : wireErrorsTo(lines),
       onOpen: () => talk.up(),
       onClose: (_session, error) => talk.down(error),
       onRetry: (info) => talk.retry(info),

@@ -62,6 +62,15 @@ const HINTS: Readonly<Partial<Record<ParleyErrorCode, string>>> = {
   ERR_GOING_AWAY: "the other side is ending; try again when it is back",
   ERR_HANDLER: "the other side failed: see its log",
   ERR_QUEUE_FULL: "more waits than the limit allows; send less at a time",
+  ERR_CALL_TIMEOUT: "allow more time with --timeout, or find out what keeps the other side busy",
+  ERR_UNKNOWN_CALL:
+    "the other side answers no call of that name: is it right, behind the name of its contract, as in clock.add?",
+  ERR_CONTRACT_MISMATCH:
+    "both sides must have one kind of call, and versions of a contract that are equal before the first dot: --contract-version",
+  ERR_INPUT_INVALID: "change the input where the text says, to what the other side accepts",
+  ERR_OUTPUT_INVALID: "the other side returned something else: is its contract the same?",
+  ERR_MESSAGE_INVALID: "the other side sent something else: do both use the same schema?",
+  ERR_MESSAGE_MALFORMED: "the other side sent something else: do both use the same codec?",
   ERR_FRAME_TRUNCATED: "the other side ended within a message: is its --framing the same?",
 };
 
@@ -98,14 +107,16 @@ export function hintFor(error: unknown): string | null {
 }
 
 function protocolHint(code: string): string | null {
-  if (!/^ERR_(?:MUX|WIRE|IPC)_/.test(code)) return null;
+  if (!/^ERR_(?:MUX|WIRE|IPC|CALL)_/.test(code)) return null;
   return "the other side breaks the protocol: is it Parley, of a matching version, and reached directly?";
 }
 
 /** Says what failed in the command that was `typed`, why, and what to try. */
 export function sayFailure(typed: string, error: unknown): void {
   say(`${typed}: ${textOf(error)}`, "error");
-  for (const line of error instanceof Error ? DETAILS.get(error) ?? [] : []) say(line, "error");
+  for (const line of error instanceof Error ? DETAILS.get(error) ?? [] : []) {
+    say(escapeForTerminal(line, true), "error");
+  }
   if (error instanceof TimeoutError && error.cause instanceof ParleyError) {
     say(`Reason: ${textOf(error.cause)}`, "error");
   }

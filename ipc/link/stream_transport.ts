@@ -17,7 +17,7 @@ const MAX_SHARE_BYTES = 256 * 1024;
 const HIGH_WATER_BYTES = 1024 * 1024;
 /**
  * Bytes that came and were not read above which the other side broke the rules. The session reads
- * at once, and holds no more than its windows: whoever keeps to them never gets there.
+ * at once, and holds no more than its windows: a peer that keeps to them never gets there.
  */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 

@@ -17,11 +17,13 @@ import { StreamTransport, type StreamTransportOptions } from "./stream_transport
 const MAX_STREAMS = 256;
 /**
  * What the streams of one link may reserve for what they receive. A quarter of it, shared by all
- * streams of the other side, is the 64 KiB with which each starts; that is part of the protocol.
+ * streams of the other side, is the 16 KiB with which each starts; that is part of the protocol.
  */
-const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** A budget of its own: processes on this machine must not take from peers of the network. */
 const MEMORY = new MuxMemory();
+/** The most that the option may be. */
+const ANY_RESETS = 2 ** 31;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Options of {@linkcode LinkStreams}. */
@@ -82,7 +84,9 @@ export class LinkStreams {
     const startedMs = performance.now();
     if (this.#end !== undefined) throw this.#end;
     if (!this.#peerTakes) await this.#agree({ signal, timeoutMs });
+    if (this.#end !== undefined) throw this.#end;
     const leftMs = timeLeft(timeoutMs, startedMs);
+    this.#announce(); // the other side answers by stream frames
     const session = this.#start();
     return await session.openStream(
       leftMs > MAX_TIMER_MS ? { signal } : { signal, timeoutMs: leftMs },
@@ -160,6 +164,8 @@ export class LinkStreams {
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       memory: MEMORY,
       keepAliveMs: 0, // the link has its own
+      // A program may leave as many feeds as it likes: a reset costs no more than a query.
+      flood: { maxResets: ANY_RESETS },
     });
     session.agree(session.terms); // both sides have the same
     void session.closed.then((error) => this.#onSessionEnd(error));

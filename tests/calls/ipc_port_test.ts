@@ -16,7 +16,7 @@ import {
   type EncryptionProvider,
   type IpcClient,
   type IpcPeer,
-  IpcServer,
+  type IpcServer,
   type IpcServerClient,
   listenIpc,
   pairIpc,

@@ -64,7 +64,7 @@ Deno.test("parley ends with 2 and a hint for what it does not know", async () =>
     ],
     [
       ["ipc", "zzzzzz"],
-      `parley ipc: There is no command "zzzzzz": there are listen, send, query\nTry "parley ipc --help"\n`,
+      `parley ipc: There is no command "zzzzzz": there are listen, send, query, call\nTry "parley ipc --help"\n`,
     ],
     [
       ["--verion"],

@@ -13,7 +13,7 @@ export interface ChildOptions {
 // deno-lint-ignore no-explicit-any -- each program has its own events
 export type ChildEvent = Record<string, any>;
 
-/** A program of `tests/ipc/programs/`, killed when the test is done with it. */
+/** A program, killed when the test is done with it. */
 export class Child implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
@@ -26,7 +26,7 @@ export class Child implements AsyncDisposable {
   #running = true;
   #news: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  /** Starts a program. */
+  /** Starts a program of `tests/ipc/programs/`, or a file of the project when `name` is a path. */
   constructor(name: string, args: readonly string[] = [], options: ChildOptions = {}) {
     this.#process = new Deno.Command(Deno.execPath(), {
       args: [
@@ -36,7 +36,7 @@ export class Child implements AsyncDisposable {
         "-A",
         "--config",
         file("deno.json"),
-        file(`tests/ipc/programs/${name}.ts`),
+        file(name.includes("/") ? name : `tests/ipc/programs/${name}.ts`),
         ...args,
       ],
       env: { NO_COLOR: "1", ...options.env },

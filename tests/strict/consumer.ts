@@ -10,7 +10,22 @@ import {
   memoryPair,
   serve,
 } from "@parley/parley";
+import {
+  answer,
+  call,
+  type Caller,
+  caller,
+  CallError,
+  type CallOf,
+  type CallVia,
+  collect,
+  type Contract,
+  contract,
+  feed,
+  talk,
+} from "@parley/parley/calls";
 import { connect as connectOnly } from "@parley/parley/client";
+import { json, text, typed } from "@parley/parley/codec";
 import { FrameDecoderStream, lengthPrefixed } from "@parley/parley/framing";
 import { connectIpc, type IpcPeer, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
@@ -38,6 +53,8 @@ export async function useEverySubpath(limits: Limits): Promise<number> {
     askIpc,
     askPair,
     askFraming,
+    askCodec,
+    askCalls,
   ];
   let answered = 0;
   for (const ask of asks) {
@@ -196,6 +213,69 @@ async function askFraming(_limits: Limits): Promise<void> {
   const messages = ReadableStream.from([new Uint8Array([0, 3, 72, 105, 33])])
     .pipeThrough(new FrameDecoderStream(lengthPrefixed({ bytes: 2 }), { maxMessageBytes: 64 }));
   for await (const message of messages) expect(message, "Hi!");
+}
+
+async function askCodec({ signal, timeoutMs }: Limits): Promise<void> {
+  await using server = serve({ signal }, async (conn) => {
+    const link = typed(conn, json<{ text: string }>());
+    for await (const { text } of link) await link.send({ text: text.toUpperCase() });
+  });
+  await server.ready;
+  await using link = typed(
+    await connect({ ...server.addr, signal, timeoutMs }),
+    json<{ text: string }>(),
+    { onInvalid: undefined },
+  );
+  await link.send({ text: "Hi!" });
+  const answer = await link.receive({ signal, timeoutMs });
+  expect(text().encode(answer?.text ?? ""), "HI!");
+  await link.close({ timeoutMs });
+}
+
+/** A contract whose type is written out: the project may have `isolatedDeclarations`. */
+export const greeter: Contract<{
+  greet: CallOf<"call", string, string>;
+  fail: CallOf<"call">;
+  letters: CallOf<"feed", string, string>;
+  length: CallOf<"collect", string, number>;
+  shout: CallOf<"talk", string, string>;
+}> = contract({
+  greet: call<string, string>({ idempotent: true, timeoutMs: undefined }),
+  fail: call(),
+  letters: feed<string, string>(),
+  length: collect<string, number>(),
+  shout: talk<string, string>(),
+}, { name: "greeter", version: undefined });
+
+async function askCalls(limits: Limits): Promise<void> {
+  await using server = mount({ insecureAnyone: true, signal: limits.signal });
+  await server.ready;
+  const stop = answer(server, greeter, {
+    greet: (name, { peer }) => `${name} ${peer}`,
+    fail: () => {
+      throw new CallError("ERR_ANY", "Any", { left: 3 });
+    },
+    letters: (word) => [...word],
+    length: async (words) => (await Array.fromAsync(words)).join("").length,
+    async *shout(words) {
+      for await (const word of words) yield word.toUpperCase();
+    },
+  }, { authorize: undefined, onError: undefined, logger: undefined });
+  await using agent = join({ ...server.addr, identity: "agent" });
+  await askGreeter(agent, limits);
+  stop();
+}
+
+async function askGreeter(via: CallVia, { signal, timeoutMs }: Limits): Promise<void> {
+  const remote: Caller<typeof greeter> = caller(via, greeter, { timeoutMs });
+  const said = [await remote.greet("Hi", { signal, timeoutMs })];
+  const failed = await remote.fail(undefined, { signal, timeoutMs }).catch((error) => error);
+  if (failed instanceof CallError) said.push(failed.code);
+  const limits = { signal, timeoutMs, openTimeoutMs: timeoutMs, idleTimeoutMs: timeoutMs };
+  for await (const letter of remote.letters("ab", limits)) said.push(letter);
+  said.push(`${await remote.length(["ab", "c"], { signal, timeoutMs })}`);
+  for await (const word of remote.shout(["x"], limits)) said.push(word);
+  expect(new TextEncoder().encode(said.join(",")), "Hi agent,ERR_ANY,a,b,3,X");
 }
 
 function portOf({ addr }: Server): number {

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { useEverySubpath } from "./consumer.ts";
 
-const SUBPATHS_ASKED = 9;
+const SUBPATHS_ASKED = 11;
 
 Deno.test("every public function that waits takes limits that are undefined", async () => {
   assertEquals(await useEverySubpath({}), SUBPATHS_ASKED);

@@ -22,6 +22,11 @@ import {
   talk,
 } from "@parley/parley/calls";
 import { bytes, text } from "@parley/parley/codec";
+import type { IpcClient, IpcPeer, IpcServer, IpcServerClient } from "@parley/parley/ipc";
+import type { Pool } from "@parley/parley/pool";
+import type { Client } from "@parley/parley/client";
+import type { Server } from "@parley/parley/server";
+import type { JoinedWire, MountedWire, WirePeer } from "@parley/parley/wire";
 import { assertType, type Same } from "./same.ts";
 import { clock, remoteClock } from "./written_out.ts";
 
@@ -385,6 +390,45 @@ async function writtenOut() {
   await remote.noww();
 }
 
+/** What calls can be answered and made over, with the data of its own that it may have. */
+function carriers(
+  { mounted, joined, server, client, pool, ...more }: Carriers,
+) {
+  const { peer, ipcServer, ipcClient, ipcPeer, ipcServerClient } = more;
+  const targets = [mounted, joined, server, client, ipcServer, ipcClient, ipcPeer, ipcServerClient];
+  for (const target of targets) answer(target, shop, handlers);
+  for (const connection of server.connections.values()) {
+    answer(connection, shop, handlers);
+    caller(connection, shop);
+  }
+  for (const session of mounted.sessions.values()) {
+    answer(session, shop, handlers);
+    caller(session, shop);
+  }
+  for (const via of [joined, peer, client, pool, ipcClient, ipcPeer, ipcServerClient]) {
+    caller(via, shop);
+  }
+  // @ts-expect-error a server has many peers: calls go over one of its sessions
+  caller(mounted, shop);
+  // @ts-expect-error the same for connections
+  caller(server, shop);
+  // @ts-expect-error a peer behind a hub is answered over the joined wire
+  answer(peer, shop, handlers);
+}
+
+interface Carriers {
+  readonly mounted: MountedWire;
+  readonly joined: JoinedWire;
+  readonly peer: WirePeer;
+  readonly server: Server<{ user: string }>;
+  readonly client: Client<{ user: string }>;
+  readonly pool: Pool;
+  readonly ipcServer: IpcServer;
+  readonly ipcClient: IpcClient;
+  readonly ipcPeer: IpcPeer;
+  readonly ipcServerClient: IpcServerClient;
+}
+
 /** What hovering shows: the method itself, and not the types that make it. */
 function hovering() {
   const remote = caller(session, shop);
@@ -412,6 +456,7 @@ const PROGRAMS = [
   codecs,
   typesAlone,
   writtenOut,
+  carriers,
   hovering,
 ];
 

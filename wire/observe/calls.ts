@@ -1,4 +1,5 @@
 // Calls: the streams that a hub brings from one peer to another now.
+import { LinkedSet } from "../../collections/linked_set.ts";
 import { escapeForLog } from "../../log/text.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WireCallStats } from "../../stats/data/snapshots.ts";
@@ -18,19 +19,19 @@ interface Call {
 
 /** The calls of one hub. */
 export class Calls {
-  readonly #calls = new Set<Call>();
+  readonly #calls = new LinkedSet<Call>();
 
   /** A call was accepted. Call the result when it is over. */
   add(from: string, to: string, name: string, caller: MuxStream): () => void {
     const call: Call = { from, to, name, openedAtMs: Date.now(), caller };
-    this.#calls.add(call);
-    return () => void this.#calls.delete(call);
+    const place = this.#calls.add(call);
+    return () => void this.#calls.remove(place);
   }
 
   /** The first 256, the oldest first. */
   list(): WireCallStats[] {
     const listed: WireCallStats[] = [];
-    for (const { from, to, name, openedAtMs, caller } of this.#calls) {
+    for (const { from, to, name, openedAtMs, caller } of this.#calls.values()) {
       if (listed.length === MAX_LISTED) break;
       const { bytesIn, bytesOut } = caller.stats();
       const [fromText, toText, nameText] = [from, to, name].map((text) => escapeForLog(text, 128));

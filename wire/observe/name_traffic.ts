@@ -1,4 +1,5 @@
 // NameTraffic: what went over the streams of a wire, by name, for a bounded number of names.
+import { LinkedSet } from "../../collections/linked_set.ts";
 import { escapeForLog } from "../../log/text.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WireNameStats } from "../../stats/data/snapshots.ts";
@@ -15,10 +16,10 @@ interface Entry {
   /** Bytes of streams that are over. */
   bytesIn: number;
   bytesOut: number;
-  readonly live: Set<MuxStream>;
+  readonly live: LinkedSet<MuxStream>;
 }
 
-const newEntry = (): Entry => ({ streams: 0, bytesIn: 0, bytesOut: 0, live: new Set() });
+const newEntry = (): Entry => ({ streams: 0, bytesIn: 0, bytesOut: 0, live: new LinkedSet() });
 
 /** Adds up streams by name. Streams count for themselves; they are asked when the sum is wanted. */
 export class NameTraffic {
@@ -27,12 +28,13 @@ export class NameTraffic {
 
   /** A stream was opened, served or relayed under this name. */
   add(name: string, stream: MuxStream): void {
-    const entry = this.#entryOf(escapeForLog(name, 128));
+    // A name that is known as it is needs no escapes.
+    const entry = this.#entries.get(name) ?? this.#entryOf(escapeForLog(name, 128));
     entry.streams++;
-    entry.live.add(stream);
+    const place = entry.live.add(stream);
     void stream.closed.then(() => {
       const { bytesIn, bytesOut } = stream.stats();
-      entry.live.delete(stream);
+      entry.live.remove(place);
       entry.bytesIn += bytesIn;
       entry.bytesOut += bytesOut;
     });
@@ -57,7 +59,7 @@ export class NameTraffic {
 
 function sumOf(name: string, { streams, bytesIn, bytesOut, live }: Entry): WireNameStats {
   const sum = { name, streams, bytesIn, bytesOut };
-  for (const stream of live) {
+  for (const stream of live.values()) {
     const now = stream.stats();
     sum.bytesIn += now.bytesIn;
     sum.bytesOut += now.bytesOut;

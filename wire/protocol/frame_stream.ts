@@ -4,6 +4,8 @@ import type { MuxStream } from "../../mux/stream.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { encodeFrame, FrameBuffer } from "./frames.ts";
 
+const ACCEPT = encodeFrame({});
+
 /** Reads and writes the frames of a stream. */
 export class FrameChannel {
   readonly mux: MuxStream;
@@ -33,6 +35,11 @@ export class FrameChannel {
       this.mux.unread(this.#buffer.rest());
       return frame;
     }
+  }
+
+  /** Sends ACCEPT. */
+  async accept(): Promise<void> {
+    await this.mux.write(ACCEPT);
   }
 
   /** Sends a frame. @throws {RangeError} when it is over 16 KiB */

@@ -1,4 +1,5 @@
 // Link: the inner side of a session: its control stream, the streams it opens and serves, and its end.
+import { LinkedSet } from "../../collections/linked_set.ts";
 import { TokenBucket } from "../../collections/token_bucket.ts";
 import { ClosedError, type ParleyError, TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
@@ -60,7 +61,7 @@ export class Link implements SessionLink, ServedLink, ControlHost {
   readonly #own: HandlerTable;
   #hasReportedCut = false;
   /** Streams of ours that are not over. */
-  readonly #opened = new Set<MuxStream>();
+  readonly #opened = new LinkedSet<MuxStream>();
   readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
   /** Ends the wait of a close for handlers. */
@@ -207,8 +208,8 @@ export class Link implements SessionLink, ServedLink, ControlHost {
   #opens(name: string, mux: MuxStream): void {
     this.#host.counters.streamsOpened++;
     this.#host.names.add(name, mux);
-    this.#opened.add(mux);
-    void mux.closed.then(() => this.#opened.delete(mux));
+    const place = this.#opened.add(mux);
+    void mux.closed.then(() => this.#opened.remove(place));
   }
 
   async #close(timeoutMs: number): Promise<void> {
@@ -230,11 +231,11 @@ export class Link implements SessionLink, ServedLink, ControlHost {
 
   async #resetUnused(signal: AbortSignal): Promise<void> {
     const used = new Map<MuxStream, number>();
-    for (const mux of this.#opened) used.set(mux, mux.uses);
+    for (const mux of this.#opened.values()) used.set(mux, mux.uses);
     for (;;) {
       await pause(UNUSED_MS, signal);
       if (signal.aborted) return;
-      for (const mux of this.#opened) {
+      for (const mux of this.#opened.values()) {
         const { isBusy, uses } = mux;
         if (!isBusy && used.get(mux) === uses) mux.reset(LEFT);
         else used.set(mux, uses);

@@ -1,10 +1,12 @@
 // Serving: the streams that a peer opens: judged, handled, brought to another peer, or refused.
+import { LinkedSet } from "../../collections/linked_set.ts";
 import { TimeoutError } from "../../errors.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import type { WireCounters } from "../../stats/data/counters.ts";
 import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import { isStreamEnd } from "./blame.ts";
 import { withDeadline } from "../../async/deadline.ts";
+import { ignoreRejection } from "../../async/rejections.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
 import type { PreparedHandler, StreamHandler } from "./handlers.ts";
@@ -47,8 +49,11 @@ export interface ServingHost<L extends ServedLink> {
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
-  /** Refuses a stream with a code, or lets it be served. */
-  authorizeStream(link: L, open: Open): Promise<StreamRefusal | undefined>;
+  /** Refuses a stream with a code, or lets it be served; at once where nobody needs to be asked. */
+  authorizeStream(
+    link: L,
+    open: Open,
+  ): StreamRefusal | undefined | Promise<StreamRefusal | undefined>;
   /** Brings a stream to another peer, to its end; returns the code where it cannot. */
   route(link: L, channel: FrameChannel, open: Open): Promise<StreamRefusal | undefined>;
   /** A stream of the peer failed. */
@@ -61,7 +66,7 @@ export class Serving<L extends ServedLink> {
   readonly places: Semaphore;
   readonly #link: L;
   readonly #host: ServingHost<L>;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new LinkedSet<Promise<void>>();
 
   constructor(link: L, host: ServingHost<L>) {
     this.#link = link;
@@ -72,13 +77,13 @@ export class Serving<L extends ServedLink> {
   /** Takes a stream of the peer's. */
   take(mux: MuxStream): void {
     const task = this.#serve(mux);
-    this.#running.add(task);
-    void task.then(() => this.#running.delete(task));
+    const place = this.#running.add(task);
+    void task.then(() => this.#running.remove(place));
   }
 
   /** Settles when no handler runs any more. */
   async finished(): Promise<void> {
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
   }
 
   /** Takes one stream of the peer's, to its end. Never rejects. */
@@ -183,25 +188,31 @@ export class Serving<L extends ServedLink> {
     }
   }
 
+  /** Asks whether a stream may be served. */
   async #judge(open: Open): Promise<StreamRefusal | undefined> {
-    const late = (ms: number) =>
-      new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the stream within ${ms} ms`);
     try {
-      return await withDeadline(
-        { signal: this.#link.signal, timeoutMs: OPEN_MS, late },
-        () => this.#host.authorizeStream(this.#link, open),
-      );
+      const verdict = this.#host.authorizeStream(this.#link, open);
+      return verdict instanceof Promise ? await this.#inTime(verdict) : verdict;
     } catch (error) {
       if (!this.#link.signal.aborted) this.#host.onStreamError(this.#link, error);
       return "ERR_HANDLER";
     }
+  }
+
+  /** Waits for a verdict, for as long as the opener may have to wait for it. */
+  #inTime(verdict: Promise<StreamRefusal | undefined>): Promise<StreamRefusal | undefined> {
+    const late = (ms: number) =>
+      new TimeoutError("ERR_HANDSHAKE_TIMEOUT", `Cannot authorize the stream within ${ms} ms`);
+    const { signal } = this.#link;
+    ignoreRejection(verdict);
+    return withDeadline({ signal, timeoutMs: OPEN_MS, late }, () => verdict);
   }
 }
 
 /** Accepts a stream; `false` when its opener has gone, which is no fault of anything. */
 async function accept(channel: FrameChannel): Promise<boolean> {
   try {
-    await channel.write({});
+    await channel.accept();
     return true;
   } catch (error) {
     if (channel.mux.signal.aborted) return false;

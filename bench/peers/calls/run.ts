@@ -48,12 +48,12 @@ function peer(contestant: string): Entry[] {
 const GROUPS: readonly Group[] = [
   {
     carrier: "unix",
-    ours: [],
-    theirs: peer("jsonrpc"),
+    ours: ["ipc"],
+    theirs: [...peer("jsonrpc"), { contestant: "query", on: "deno" }],
   },
   {
     carrier: "tcp",
-    ours: [],
+    ours: ["connection", "wire"],
     theirs: [...peer("grpc"), ...peer("connect")],
   },
 ];

@@ -1,5 +1,6 @@
 // Answers: prints what a call returns, or fails with, as JSON on standard output.
 import { CallError } from "../../../calls/mod.ts";
+import { pathText } from "../../../codec/schema.ts";
 import { ParleyError, SchemaError } from "../../../errors.ts";
 import { UsageError } from "../../command/usage.ts";
 import { addDetails } from "../../output/hints.ts";
@@ -44,7 +45,7 @@ export class Answers {
   async failed(error: unknown): Promise<void> {
     if (error instanceof UsageError || !(error instanceof Error)) return;
     const fields = fieldsOf(error);
-    addDetails(error, detailsOf(error, fields));
+    addDetails(error, detailsOf(fields));
     if (!this.#form.events) return;
     await this.#write({ event: "error", ...fields, message: error.message });
     await this.flush();
@@ -69,11 +70,11 @@ function fieldsOf(error: Error): ErrorFields {
   return { code: error instanceof ParleyError ? error.code : null };
 }
 
-/** Lines for people. The text of the error has its first issue. */
-function detailsOf(_error: Error, { code, data, issues = [] }: ErrorFields): string[] {
+/** Lines for people. */
+function detailsOf({ code, data, issues = [] }: ErrorFields): string[] {
   return [
     ...code === null ? [] : [`Code: ${code}`],
     ...data === undefined ? [] : [`Data: ${jsonText(data)}`],
-    ...issues.slice(1).map(({ path, message }) => `Also: ${[...path, message].join(": ")}`),
+    ...issues.map(({ path, message }) => `Issue: ${pathText(path) || "the value"}: ${message}`),
   ];
 }

@@ -101,5 +101,7 @@ function readInput(json: string): TypedInput {
 
 function noInput(kind: string, json: string): null {
   if (json === "" || json === "-") return null;
-  throw new UsageError(`--${kind} reads its inputs from standard input, a line each; leave out JSON`);
+  throw new UsageError(
+    `--${kind} reads its inputs from standard input, a line each; leave out JSON`,
+  );
 }

@@ -5,6 +5,7 @@ import type { Connection } from "../../../connection.ts";
 import { TlsError } from "../../../errors.ts";
 import { createCa, createCertificate, writeIdentity } from "../../../tls/mod.ts";
 import { count, duration, paint, Progress, rate, say } from "../../output/talk.ts";
+import { checkCalls } from "./calls_part.ts";
 import type { Checks } from "./checks.ts";
 import { Part } from "./part.ts";
 import {
@@ -69,6 +70,7 @@ export class DemoRun implements AsyncDisposable {
     const server = await this.#startServer();
     await this.#sendLines();
     await this.#sendFile();
+    await this.#makeCalls();
     await this.#drain(server, await this.#sendMessages(server));
   }
 
@@ -165,6 +167,13 @@ export class DemoRun implements AsyncDisposable {
       `${count(receipt.bytes)} bytes in ${duration(ms)}, ${rate(receipt.bytes, ms)}`,
       receipt.bytes === FILE_BYTES,
     );
+  }
+
+  async #makeCalls(): Promise<void> {
+    this.#step("Typed calls: through a hub, and over a channel of this machine");
+    const { folder } = this.#options;
+    const start = (port: number) => this.#start("calls", [`${port}`]);
+    await checkCalls({ folder, checks: this.#checks, start });
   }
 
   /** Returns the processes with the clients, which are still connected. */

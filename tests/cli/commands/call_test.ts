@@ -32,9 +32,13 @@ const shop = contract({
   shout: talk<string, string>(),
 }, { name: "shop", version: "2.1" });
 
-/** Answers the contract on anything; `ended` counts the feeds that have ended. */
+/** Answers the contract on anything. */
 class Shop {
-  /** Feeds whose generator has run its `finally`. */
+  /** A call of "hang" has come. */
+  readonly hanging: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** The first value of a "sum" has come. */
+  readonly summing: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** The generator of a feed has run its `finally`. */
   readonly ended: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** Answers as `where`. */
@@ -50,11 +54,17 @@ class Shop {
       crash: () => {
         throw new Error("the password is 1234");
       },
-      hang: (_, { signal }) => new Promise((_, reject) => rejectOnAbort(signal, reject)),
+      hang: (_, { signal }) => {
+        this.hanging.resolve();
+        return new Promise((_, reject) => rejectOnAbort(signal, reject));
+      },
       ticks: (input) => this.#ticks(input),
       sum: async (numbers) => {
         let sum = 0;
-        for await (const number of numbers) sum += number;
+        for await (const number of numbers) {
+          this.summing.resolve();
+          sum += number;
+        }
         return sum;
       },
       async *shout(lines) {
@@ -115,10 +125,11 @@ class World implements AsyncDisposable {
     args: readonly string[],
     options: ProgramOptions = {},
   ): [path: string, args: string[], options: ProgramOptions] {
+    // Two sessions of one identity would end each other.
+    const me = args.includes("--identity") ? [] : ["--identity", "home"];
     const command = over === "hub"
-      ? ["call", `${this.#hubPort}`, ...args, "--identity", "home"]
-      : ["ipc", "call", "shop", ...args, "--path", `${this.#folder}/shop.sock`];
-    // The last operand may be a negative number: options come before "--".
+      ? ["call", `${this.#hubPort}`, ...me, ...args]
+      : ["ipc", "call", "shop", "--path", `${this.#folder}/shop.sock`, ...args];
     return [PARLEY_MAIN, command, { ...options, env: { PARLEY_TOKEN: TOKEN, ...options.env } }];
   }
 
@@ -145,6 +156,7 @@ Deno.test("parley call prints what a peer, the server and a channel return", asy
     [["shop.where", "--json"], '{"event":"output","output":"the office"}\n'],
     [["shop.echo", '{"a": [1, null]}'], '{"a":[1,null]}\n'],
     [["shop.echo", '{"a": 1}', "--pretty"], '{\n  "a": 1\n}\n'],
+    [["shop.echo", "--", "-5"], "-5\n"],
     [["shop.echo", '"\\u009b2J"'], '"\\u009b2J"\n'],
     [["shop.where", "--contract-version", "2.0"], '"the office"\n'],
     [["shop.sum", "--collect"], "6\n", "1\n\n2\n3"],
@@ -191,13 +203,13 @@ Deno.test("parley call ends with 1 and says how a call failed, with its code, it
   const cases: [args: string[], stderr: RegExp][] = [
     [
       ["office", "shop.buy", '"tea"'],
-      /^parley call: .*Only 3 are left\\u009b2J\nCode: ERR_NO_STOCK\nData: {"left":3}\n$/,
+      /^parley call: .*Only 3 are left\\x9b2J\nCode: ERR_NO_STOCK\nData: {"left":3}\n$/,
     ],
     [["office", "shop.crash"], /^parley call: .*\nCode: ERR_HANDLER\nHint: .*log/],
     [["office", "shop.ad"], /^parley call: .*\nCode: ERR_UNKNOWN_CALL\nHint: /],
     [
       ["office", "shop.add", '{"a": "1"}'],
-      /^parley call: .*a: .*\nCode: ERR_INPUT_INVALID\nAlso: b: .*\nHint: /,
+      /^parley call: .*"a".*\nCode: ERR_INPUT_INVALID\nIssue: a: .*number.*\nIssue: b: .*\nHint: /,
     ],
     [
       ["office", "shop.where", "--contract-version", "1.0"],
@@ -247,12 +259,17 @@ Deno.test({
     const args = ["office", "shop.sum", "--collect"];
     await using program = new Program(...world.commandOf("hub", args, { keepStdin: true }));
     await program.type("1\n2\n");
-    await using hanging = new Program(...world.commandOf("hub", ["office", "shop.hang"]));
+    await using hanging = new Program(
+      ...world.commandOf("hub", ["office", "shop.hang", "--identity", "two"]),
+    );
     await using talking = new Program(
-      ...world.commandOf("hub", ["office", "shop.shout", "--talk"], { keepStdin: true }),
+      ...world.commandOf("hub", ["office", "shop.shout", "--talk", "--identity", "three"], {
+        keepStdin: true,
+      }),
     );
     await talking.type('"hello"\n');
     await talking.printed(/"HELLO"/);
+    await settles("calls", Promise.all([world.shop.hanging.promise, world.shop.summing.promise]));
     for (const each of [program, hanging]) each.kill("SIGINT");
     for (const each of [program, hanging]) {
       const { code, stdout, stderr } = await settles("its end", each.finish());
@@ -297,9 +314,11 @@ Deno.test("parley call ends with 2 for arguments that make no sense, before it c
   }));
 });
 
-Deno.test("parley call reaches a hub over TLS with its token in a file, and says what is wrong", async () => {
+Deno.test("parley call says what is wrong where it cannot join", async () => {
   await using world = await World.open();
-  const wrong = await world.call(["shop.where"], { env: { PARLEY_TOKEN: "another-token-for-all" } });
+  const wrong = await world.call(["shop.where"], {
+    env: { PARLEY_TOKEN: "another-token-for-all" },
+  });
   assertEquals([wrong.code, wrong.stdout], [1, ""]);
   assertMatch(wrong.stderr, /\nCode: ERR_AUTH\nHint: check that the token is the one .*"home"/);
   const none = await runProgram(PARLEY_MAIN, ["call", "1", ".", "x", "--identity", "home"]);

@@ -60,6 +60,8 @@ export interface IpcScene {
 export interface IpcTally {
   messages: number;
   answers: number;
+  /** Answers that came by streams. */
+  streams: number;
   links: number;
   losses: number;
   kills: number;
@@ -67,7 +69,7 @@ export interface IpcTally {
 
 /** Nothing yet. */
 export function newIpcTally(): IpcTally {
-  return { messages: 0, answers: 0, links: 0, losses: 0, kills: 0 };
+  return { messages: 0, answers: 0, streams: 0, links: 0, losses: 0, kills: 0 };
 }
 
 /** Lives one life of the world, and checks it. */
@@ -228,12 +230,15 @@ class IpcProgram {
     const { signal } = this.#ending;
     const { part } = this.#plan;
     const answer = (data: Uint8Array) => this.#answer(data);
+    const answerStream = async (data: Uint8Array) => await this.#answer(data);
     const starting = part === "server"
-      ? listenIpc({ ...options, onQuery: answer }).then((server) => serverParty(server))
+      ? listenIpc({ ...options, onQuery: answer }).then((server) =>
+        serverParty(server, answerStream)
+      )
       : part === "pair"
-      ? pairIpc({ ...options, signal }, answer).then((pair) => soleParty(pair))
+      ? pairIpc({ ...options, signal }, answer).then((pair) => soleParty(pair, answerStream))
       : connectIpc({ ...options, signal, onQuery: answer, connectTimeoutMs: 0 }).then((client) =>
-        soleParty(client)
+        soleParty(client, answerStream)
       );
     const early = new Error("The process ends before it is in");
     let isIn = false;
@@ -334,13 +339,16 @@ class IpcProgram {
   }
 
   async #askOnce(party: IpcParty, data: Uint8Array): Promise<void> {
-    const asking = party.query(this.#world.stage.random, data);
+    const { random } = this.#world.stage;
+    const isStream = random.chance(0.3);
+    const asking = isStream ? party.stream(random, data) : party.query(random, data);
     if (asking === undefined) return;
     try {
       const answer = await asking;
       const wanted = data.toReversed();
       assert(answer.length === data.length && answer.every((byte, i) => byte === wanted[i]));
-      this.#world.tally.answers++;
+      if (isStream) this.#world.tally.streams++;
+      else this.#world.tally.answers++;
     } catch (error) {
       const code = codeOf(error);
       // Without another process it waits in vain; that is no fault.
@@ -350,6 +358,7 @@ class IpcProgram {
         "ERR_CLOSED",
         "ERR_CONNECT_TIMEOUT",
         "killed",
+        ...(isStream ? ["ERR_UNKNOWN_CALL"] : []), // a moment after the link, before it answers
       ];
       if (!isLegal.includes(code)) this.#fail(`query() failed with ${code}`);
     }

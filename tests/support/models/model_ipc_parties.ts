@@ -1,10 +1,12 @@
 // IpcParty: servers, clients and pairs as one kind of process, for the model of IPC.
+import { callLineOf } from "../../../ipc/call_line.ts";
 import type { IpcClient } from "../../../ipc/client.ts";
 import type { IpcMessage } from "../../../ipc/link/inbox.ts";
 import type { IpcPeer } from "../../../ipc/peer.ts";
 import type { IpcServer } from "../../../ipc/server.ts";
 import type { IpcServerClient } from "../../../ipc/server_client.ts";
 import type { IpcStatusEvent } from "../../../ipc/observe/status.ts";
+import type { MuxStream } from "../../../mux/stream.ts";
 import type { IpcFlow } from "./model_ipc_ledger.ts";
 import type { Random } from "../random.ts";
 
@@ -24,6 +26,8 @@ export interface IpcParty {
   flows(): Iterable<IpcTarget>;
   /** Asks; `undefined` when there is none to ask. */
   query(random: Random, data: Uint8Array, timeoutMs?: number): Promise<Uint8Array> | undefined;
+  /** Asks by a stream, which ends with the question; `undefined` when there is none to ask. */
+  stream(random: Random, data: Uint8Array): Promise<Uint8Array> | undefined;
   read(): Promise<IpcMessage & { readonly client?: IpcServerClient } | null>;
   statuses(): AsyncIterable<IpcStatusEvent>;
   close(options: { timeoutMs: number }): Promise<void>;
@@ -32,8 +36,40 @@ export interface IpcParty {
   links(): number;
 }
 
+/** Answers streams: each with its bytes, turned around. */
+function answerStreams(end: object, answer: StreamAnswer): void {
+  callLineOf(end)!.slot.handlers = {
+    ask: () => {},
+    async stream(stream) {
+      try {
+        await stream.write(await answer(await readAll(stream)));
+        await stream.close();
+      } catch {
+        // The other side has gone, and knows that it was not answered.
+      }
+    },
+  };
+}
+
+async function askByStream(end: object, data: Uint8Array): Promise<Uint8Array> {
+  const stream = await callLineOf(end)!.sender!.openStream({ timeoutMs: 5000 });
+  await stream.write(data);
+  await stream.closeWrite();
+  return await readAll(stream);
+}
+
+async function readAll(stream: MuxStream): Promise<Uint8Array> {
+  const chunks: number[] = [];
+  for await (const chunk of stream) for (const byte of chunk) chunks.push(byte);
+  return Uint8Array.from(chunks);
+}
+
+/** How a process answers. */
+type StreamAnswer = (data: Uint8Array) => Promise<Uint8Array>;
+
 /** A client or one of a pair: whatever process is at the other end. */
-export function soleParty(end: IpcClient | IpcPeer): IpcParty {
+export function soleParty(end: IpcClient | IpcPeer, answer: StreamAnswer): IpcParty {
+  answerStreams(end, answer);
   let target: IpcTarget | undefined;
   return {
     closed: end.closed,
@@ -46,6 +82,7 @@ export function soleParty(end: IpcClient | IpcPeer): IpcParty {
     flows: () => target === undefined ? [] : [target],
     query: (_random, data, timeoutMs) =>
       end.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
+    stream: (_random, data) => askByStream(end, data),
     read: () => end.receive(),
     statuses: () => end.statuses(),
     close: (options) => end.close(options),
@@ -55,7 +92,8 @@ export function soleParty(end: IpcClient | IpcPeer): IpcParty {
 }
 
 /** A server: each of its clients is a target of its own. */
-export function serverParty(server: IpcServer): IpcParty {
+export function serverParty(server: IpcServer, answer: StreamAnswer): IpcParty {
+  answerStreams(server, answer);
   const targets = new Map<IpcServerClient, IpcTarget>();
   const pick = (random: Random) => {
     const open = [...server.clients.values()].filter(({ status }) => status === "connected");
@@ -81,6 +119,10 @@ export function serverParty(server: IpcServer): IpcParty {
     flows: () => targets.values(),
     query: (random, data, timeoutMs) =>
       pick(random)?.query(data, timeoutMs === undefined ? {} : { timeoutMs }),
+    stream(random, data) {
+      const client = pick(random);
+      return client && askByStream(client, data);
+    },
     read: () => server.receive(),
     statuses: () => server.statuses(),
     close: (options) => server.shutdown(options),
