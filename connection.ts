@@ -36,6 +36,7 @@ export type {
   MessageGate,
   MessageObserver,
   SendProgress,
+  SendRoom,
   Traffic,
 } from "./connection/types.ts";
 

@@ -23,6 +23,8 @@ export {
   type BroadcastOptions,
   type BroadcastResult,
   type BroadcastTargets,
+  type IpcBroadcastLink,
+  type IpcBroadcastOptions,
   type TypedBroadcastLink,
 } from "./server/broadcast.ts";
 export { Server, type ShutdownOptions } from "./server/server.ts";

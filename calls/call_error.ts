@@ -1,7 +1,6 @@
 // CallError: the failure of a call that its handler chose, with a code and data of its own.
 import { ParleyError } from "../errors.ts";
-import type { CallDefinition, CallTypes } from "./contract.ts";
-import { declaredErrorsOf } from "./contract.ts";
+import { type CallDefinition, declaredErrorsOf } from "./contract.ts";
 import { checkType } from "../options/check.ts";
 
 /** What a code may look like. */
@@ -89,6 +88,3 @@ export function isCallError<Definition extends CallDefinition>(
 ): error is DeclaredError<Definition> {
   return error instanceof CallError && Object.hasOwn(declaredErrorsOf(definition), error.code);
 }
-
-/** Used by types alone. */
-export type { CallTypes };

@@ -1,64 +1,8 @@
 // contract(): the calls that two programs agree on: their names, kinds, values and errors.
-import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { Codec } from "../codec/codec.ts";
 import { checkBoolean, checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { type CallKind, MAX_NAME_BYTES } from "./protocol/head.ts";
-
-/** What describes a value: a Standard Schema (zod, valibot, arktype and others), or a codec. */
-// deno-lint-ignore no-explicit-any -- any schema, any codec
-export type Shape = StandardSchemaV1 | Codec<any, any>;
-
-/** Schemas of the data of the errors that a call declares, by code. */
-export type ErrorShapes = { readonly [code: string]: StandardSchemaV1 };
-
-/** Data of errors of a call that declares none. */
-// deno-lint-ignore ban-types -- no code at all
-export type NoErrors = {};
-
-/** The types of one call's values, on both sides. */
-export interface CallTypes {
-  /** What the caller passes in. */
-  readonly input: unknown;
-  /** What the handler receives: the input once it was validated. */
-  readonly received: unknown;
-  /** What the handler returns. */
-  readonly output: unknown;
-  /** What the caller gets: the output once it was validated. */
-  readonly result: unknown;
-  /** The data of declared errors, by code. */
-  readonly errors: unknown;
-}
-
-/** Types where both sides have the same, because no schema changes a value. */
-export interface PlainTypes<Input, Output, Errors = NoErrors> extends CallTypes {
-  readonly input: Input;
-  readonly received: Input;
-  readonly output: Output;
-  readonly result: Output;
-  readonly errors: Errors;
-}
-
-/** Types that follow from shapes. */
-export interface ShapedTypes<Input, Output, Errors> extends CallTypes {
-  readonly input: SentAs<Input>;
-  readonly received: ReceivedAs<Input>;
-  readonly output: SentAs<Output>;
-  readonly result: ReceivedAs<Output>;
-  readonly errors: { readonly [Code in keyof Errors]: ReceivedAs<Errors[Code]> };
-}
-
-/** The value that is sent under a shape. */
-export type SentAs<S> = S extends StandardSchemaV1 ? StandardSchemaV1.InferInput<S>
-  // deno-lint-ignore no-explicit-any -- what it decodes to does not matter
-  : S extends Codec<any, infer In> ? In
-  : void;
-
-/** The value that arrives under a shape. */
-export type ReceivedAs<S> = S extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<S>
-  // deno-lint-ignore no-explicit-any -- what it encodes does not matter
-  : S extends Codec<infer Out, any> ? Out
-  : void;
+import type { CallTypes, ErrorShapes, NoErrors, PlainTypes, Shape, ShapedTypes } from "./shapes.ts";
 
 /** One call of a contract; {@linkcode call} and its three likes make it. */
 export interface CallDefinition<
@@ -242,6 +186,7 @@ export function talk(settings: Settings = {}): CallDefinition<"talk"> {
 
 /** Calls by name. */
 export interface Definitions {
+  /** A call, which `call`, `feed`, `collect` or `talk` made. */
   readonly [name: string]: CallDefinition;
 }
 

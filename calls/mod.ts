@@ -7,6 +7,23 @@
  * - {@linkcode answer} runs handlers; {@linkcode caller} returns the methods.
  * - {@linkcode CallError} is how a handler fails a call with a code and data of its own.
  *
+ * @example A server answers, and its client calls
+ * ```ts
+ * import { answer, call, caller, contract } from "@parley/parley/calls";
+ * import { join, mount } from "@parley/parley/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const greeter = contract({ greet: call<{ name: string }, string>() });
+ *
+ * await using server = mount({ insecureAnyone: true });
+ * answer(server, greeter, { greet: ({ name }, { peer }) => `Hello, ${name}; you are ${peer}` });
+ * await server.ready;
+ *
+ * await using wire = join({ ...server.addr, identity: "ada" });
+ * const remote = caller(wire, greeter);
+ * assertEquals(await remote.greet({ name: "Ada" }), "Hello, Ada; you are ada");
+ * ```
+ *
  * @module
  */
 export {
@@ -15,24 +32,26 @@ export {
   type CallDefinition,
   type CallOf,
   type CallSettings,
-  type CallTypes,
   collect,
   type Contract,
   contract,
   type ContractInfo,
   type ContractOptions,
   type Definitions,
-  type ErrorShapes,
   feed,
-  type NoErrors,
-  type PlainTypes,
-  type ReceivedAs,
-  type SentAs,
-  type Shape,
   type ShapedCallSettings,
-  type ShapedTypes,
   talk,
 } from "./contract.ts";
+export type {
+  CallTypes,
+  ErrorShapes,
+  NoErrors,
+  PlainTypes,
+  ReceivedAs,
+  SentAs,
+  Shape,
+  ShapedTypes,
+} from "./shapes.ts";
 export { answer, type AnswerOptions } from "./answer.ts";
 export { caller, type CallerOptions } from "./caller.ts";
 export type { AuthorizeCall, CallRequest } from "./answerer.ts";

@@ -74,9 +74,9 @@ class Request implements OutgoingCall {
     this.#input = body.input;
   }
 
-  request(leadBytes: number): Uint8Array {
+  request(leadBytes: number, into?: Uint8Array): Uint8Array {
     const head = { timeoutMs: this.#headMs, trace: this.#trace };
-    return encodeHead(this.#start, head, this.#input, leadBytes);
+    return encodeHead(this.#start, head, this.#input, { leadBytes, into });
   }
 }
 

@@ -1,7 +1,8 @@
 // Handlers and Caller: the types of both sides of a contract.
 import type { WaitOptions } from "../async/wait.ts";
-import type { CallDefinition, CallTypes } from "./contract.ts";
+import type { CallDefinition } from "./contract.ts";
 import type { CallContext } from "./context.ts";
+import type { CallTypes } from "./shapes.ts";
 
 /** Names of the calls of a contract. */
 export type CallNames<C> = Exclude<keyof C & string, "~contract">;

@@ -1,9 +1,10 @@
 // ValueCodec: turns the values of a call into bytes and back, by its schema or its codec.
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { type AnyCodec, decodeReceived, json } from "../codec/codec.ts";
+import { type AnyCodec, decodeReceived, json, stringify } from "../codec/codec.ts";
 import { isPromise, isSchema, validate } from "../codec/schema.ts";
+import { takeText } from "../collections/short_text.ts";
 import { SchemaError, type SchemaErrorCode } from "../errors.ts";
-import type { Shape } from "./contract.ts";
+import type { Shape } from "./shapes.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const JSON_CODEC = json();
@@ -32,7 +33,8 @@ export class ValueCodec {
 
   /** Returns the bytes of a value. @throws {TypeError} when it has none */
   encode(value: unknown): Uint8Array {
-    return value === undefined && this.#isJson ? EMPTY : this.#codec.encode(value);
+    if (!this.#isJson) return this.#codec.encode(value);
+    return value === undefined ? EMPTY : takeText(stringify(value));
   }
 
   /**

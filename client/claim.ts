@@ -1,4 +1,4 @@
-// claimLinks(): how another part of Parley takes all messages of a client, link by link, in place of a reader.
+// claimLinks(): how another part of Parley takes all messages of a client, link by link.
 import type { Connection } from "../connection.ts";
 
 /** Takes the links of a client. None of its methods may throw. */

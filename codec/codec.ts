@@ -1,4 +1,5 @@
 // Codec: values to bytes and back; JSON, text and bytes.
+import { decodeText } from "../collections/short_text.ts";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { SchemaError } from "../errors.ts";
 import { isPromise, isSchema, validate } from "./schema.ts";
@@ -60,12 +61,12 @@ export type Decoded<C extends AnyCodec> = C extends Codec<infer T, infer _In> ? 
 /** What a codec sends. */
 export type Encodable<C extends AnyCodec> = C extends Codec<infer _T, infer In> ? In : never;
 
-const encoder = new TextEncoder();
 /** Drops a byte order mark, as readers of JSON may (RFC 8259, section 8.1). */
 const jsonDecoder = new TextDecoder("utf-8", { fatal: true });
 /** Keeps a byte order mark, so that text comes back as it was sent. */
 const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+const encoder = new TextEncoder();
 const READ = "Cannot read the message";
 
 /**
@@ -146,13 +147,22 @@ class SchemaCodec implements Codec<unknown> {
 }
 
 function encodeJson(value: unknown): Uint8Array {
+  return encoder.encode(stringify(value));
+}
+
+/**
+ * Returns the text of a value in JSON. For use inside this module.
+ *
+ * @throws {TypeError} when it has none
+ */
+export function stringify(value: unknown): string {
   let encoded: string | undefined;
   try {
     encoded = JSON.stringify(value);
   } catch (cause) {
     throw new TypeError("Cannot send: the value has no form in JSON", { cause });
   }
-  if (encoded !== undefined) return encoder.encode(encoded);
+  if (encoded !== undefined) return encoded;
   throw new TypeError(`Cannot send: the value must have a form in JSON, got ${typeof value}`);
 }
 
@@ -233,7 +243,7 @@ export function decodeReceived<T>(codec: Codec<T, never>, received: Uint8Array):
 
 function decodeUtf8(decoder: TextDecoder, received: Uint8Array): string {
   try {
-    return decoder.decode(received);
+    return decodeText(received, decoder);
   } catch {
     throw malformed("it is no UTF-8");
   }

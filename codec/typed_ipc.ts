@@ -178,22 +178,22 @@ export class TypedIpcServer<Codecs extends IpcCodecs>
     return this.link.state;
   }
 
+  /** Resolved: the server listens already. */
+  get ready(): Promise<void> {
+    return this.link.ready;
+  }
+
   /** Resolves when the server has ended for good. Never rejects. */
   get finished(): Promise<void> {
     return this.link.finished;
   }
 
-  /** Resolves once it listens: that of `IpcServer`. */
-  get ready(): Promise<void> {
-    return this.link.ready;
-  }
-
-  /** Keeps the program alive, as `IpcServer.ref` does. */
+  /** Lets the process live while the server listens (the default). */
   ref(): void {
     this.link.ref();
   }
 
-  /** Lets the program end, as `IpcServer.unref` does. */
+  /** Lets the process end although the server listens. */
   unref(): void {
     this.link.unref();
   }

@@ -98,11 +98,19 @@ export interface Traffic {
   readonly messagesOut: number;
 }
 
+/** Whether a link takes more messages at once, live: cheap to read for each message. */
+export interface SendRoom {
+  /** Whether a `send` would resolve at once: at most `highWaterBytes` are not yet in the kernel. */
+  readonly hasRoom: boolean;
+  /** Resolves when there is room again, or the link has ended. Never rejects. */
+  whenRoom(): Promise<void>;
+}
+
 /**
  * How far the frames of a connection have come on their way out, in bytes since its beginning. They
  * are bytes of whole frames, head and tail included; what TLS adds is not among them.
  */
-export interface SendProgress {
+export interface SendProgress extends SendRoom {
   /** Accepted for sending: it grows by the size of the frame within `send`. */
   readonly pushedBytes: number;
   /** Given to the transport; what is above was never seen by it. */
@@ -114,8 +122,4 @@ export interface SendProgress {
    * these; that it has read them is likely, and not certain.
    */
   readonly heardBytes: number;
-  /** Whether a `send` would resolve at once: at most `highWaterBytes` are not yet in the kernel. */
-  readonly hasRoom: boolean;
-  /** Resolves when there is room again, or the connection has ended. Never rejects. */
-  whenRoom(): Promise<void>;
 }

@@ -7,9 +7,15 @@ import type { WaitOptions } from "../async/wait.ts";
 export interface CallSender {
   /**
    * Sends a query that is a call, and resolves with its answer. `data` begins with the prefix of
-   * calls. `timeoutMs` may be `Infinity`.
+   * calls. `timeoutMs` may be `Infinity`. What `explain` makes of an error of the query is what it
+   * rejects with: one promise less than a `catch`.
    */
-  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array>;
+  call(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    explain: (error: unknown) => unknown,
+  ): Promise<Uint8Array>;
   /** Opens a stream to the other side. */
   openStream(options: WaitOptions): Promise<MuxStream>;
 }

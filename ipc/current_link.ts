@@ -98,15 +98,24 @@ export class CurrentLink implements Sender, CallSender {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
     const link = this.#link;
     if (link !== null && link.isOpen) return link.query(data, timeoutMs, signal);
-    return this.#askLater("query", data, timeoutMs, signal);
+    return this.#later(timeoutMs, signal, (link, leftMs) => link.query(data, leftMs, signal));
   }
 
   /** Sends a call as {@linkcode query} sends a query. */
-  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+  call(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    explain: (error: unknown) => unknown,
+  ): Promise<Uint8Array> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
     const link = this.#link;
-    if (link !== null && link.isOpen) return link.call(data, timeoutMs, signal);
-    return this.#askLater("call", data, timeoutMs, signal);
+    if (link !== null && link.isOpen) return link.call(data, timeoutMs, signal, explain);
+    return this.#later(
+      timeoutMs,
+      signal,
+      (link, leftMs) => link.call(data, leftMs, signal, explain),
+    );
   }
 
   /** Opens a stream; without a link it waits for one, within the same time. */
@@ -156,15 +165,15 @@ export class CurrentLink implements Sender, CallSender {
     await link.send(type, data);
   }
 
-  async #askLater(
-    how: "query" | "call",
-    data: Uint8Array,
+  /** Asks over the next link, within the time that is left then. */
+  async #later(
     timeoutMs: number,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
+    ask: (link: IpcLink, leftMs: number) => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
     const startedMs = performance.now();
     const link = await this.#waitForLink({ timeoutMs, ...(signal && { signal }) }, noLink);
-    return await link[how](data, Math.max(1, timeoutMs - (performance.now() - startedMs)), signal);
+    return await ask(link, Math.max(1, timeoutMs - (performance.now() - startedMs)));
   }
 
   /** Waits for an open link within a time. */

@@ -40,6 +40,7 @@ export { SecretKey } from "./endpoint/keys.ts";
 export type { IpcPermissions } from "./endpoint/directory.ts";
 export type { IpcAddressOptions, IpcTransport } from "./endpoint/endpoint.ts";
 export type { IpcCommonOptions } from "./options.ts";
+export type { SendRoom } from "../connection/types.ts";
 export type { IpcMessage } from "./link/inbox.ts";
 export type { IpcAnswer, IpcQueryContext, IpcQueryHandler } from "./link/query_context.ts";
 export type { IpcQueryOptions } from "./link/outgoing_queries.ts";

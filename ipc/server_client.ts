@@ -1,4 +1,5 @@
 // IpcServerClient: one client of a server, as its handlers see it.
+import type { SendRoom } from "../connection/types.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
 import { setCallLine } from "./call_line.ts";
@@ -94,6 +95,11 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
   /** Whether messages and queries can be sent to it. */
   get status(): "connected" | "closing" | "closed" {
     return this.link.isOpen ? "connected" : this.inbox.ended ? "closed" : "closing";
+  }
+
+  /** Whether it takes more messages at once, live: cheap to read for each message. */
+  get sending(): SendRoom {
+    return this.link.sending;
   }
 
   /** What went over its connection. */

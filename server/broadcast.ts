@@ -4,19 +4,29 @@ import { timeLimit, withDeadline } from "../async/deadline.ts";
 import { ignoreRejection } from "../async/rejections.ts";
 import { waitAtMost } from "../async/wait_at_most.ts";
 import { toBytes } from "../connection/message_bytes.ts";
-import type { SendProgress } from "../connection/types.ts";
+import type { SendRoom } from "../connection/types.ts";
 import { FramingError, ParleyError, TimeoutError } from "../errors.ts";
-import { checkOneOf } from "../options/check.ts";
+import { checkInteger, checkOneOf } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 
 /** What a broadcast needs of a connection. */
 export interface BroadcastLink {
   /** Current state; `"open"` and `"draining"` take messages. */
   readonly status: string;
-  /** How far sending has come. */
-  readonly sending: SendProgress;
+  /** Whether it takes more messages at once. */
+  readonly sending: SendRoom;
   /** Sends one message. */
   send(message: Uint8Array): Promise<void>;
+}
+
+/** What a broadcast needs of a client of an IPC server, whose messages have a type. */
+export interface IpcBroadcastLink {
+  /** Current state; `"connected"` takes messages. */
+  readonly status: string;
+  /** Whether it takes more messages at once. */
+  readonly sending: SendRoom;
+  /** Sends one message. */
+  send(type: number, data: Uint8Array): Promise<void>;
 }
 
 /** What a broadcast needs of a connection whose messages are values: what `typed` makes. */
@@ -69,7 +79,21 @@ export interface BroadcastResult {
   readonly failed: number;
 }
 
-const NAMES: OptionNames<BroadcastOptions> = { slow: true, signal: true, timeoutMs: true };
+/** Options for clients of an IPC server. */
+export interface IpcBroadcastOptions extends BroadcastOptions {
+  /** Type of the message, 1 to 4294967295. */
+  type: number;
+}
+
+const NAMES: OptionNames<IpcBroadcastOptions> = {
+  slow: true,
+  signal: true,
+  timeoutMs: true,
+  type: true,
+};
+
+/** Largest type of an IPC message. */
+const MAX_TYPE = 2 ** 32 - 1;
 
 /**
  * Longest wait for room, in ms, when no connection has any. So a caller that awaits each broadcast
@@ -77,11 +101,14 @@ const NAMES: OptionNames<BroadcastOptions> = { slow: true, signal: true, timeout
  */
 const PACE_MS = 100;
 
-type AnyLink = BroadcastLink | TypedBroadcastLink<unknown>;
+type PlainLink = BroadcastLink | IpcBroadcastLink;
+type AnyLink = PlainLink | TypedBroadcastLink<unknown>;
+
+const ACTION = "Cannot broadcast";
 
 /** One connection, and its bytes of the message. */
 interface Delivery {
-  readonly link: BroadcastLink;
+  readonly link: PlainLink;
   readonly bytes: Uint8Array;
 }
 
@@ -127,18 +154,39 @@ export function broadcast<Value>(
   message: NoInfer<Value>,
   options?: BroadcastOptions,
 ): Promise<BroadcastResult>;
+/**
+ * Sends one message of a type to many clients of an IPC server: `server.clients`, or some of them.
+ *
+ * @example
+ * ```ts
+ * import { broadcast } from "@parley/parley";
+ * import { connectIpc, listenIpc } from "@parley/parley/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await listenIpc({ name: `doc-${Deno.pid}-b` });
+ * await using client = await connectIpc({ name: server.name });
+ * await broadcast(server.clients, "Hi, all!", { type: 7, slow: "drop" });
+ * assertEquals((await client.receive())?.type, 7);
+ * ```
+ */
+export function broadcast(
+  targets: BroadcastTargets<IpcBroadcastLink>,
+  message: Uint8Array | string,
+  options: IpcBroadcastOptions,
+): Promise<BroadcastResult>;
 export async function broadcast(
   targets: BroadcastTargets<AnyLink>,
   message: unknown,
-  options: BroadcastOptions = {},
+  options: Partial<IpcBroadcastOptions> = {},
 ): Promise<BroadcastResult> {
-  const { slow = "end", ...wait } = options;
-  checkOptionNames("Cannot broadcast", options, NAMES);
-  checkOneOf("Cannot broadcast", "slow", slow, ["drop", "end", "wait"]);
+  const { slow = "end", type, ...wait } = options;
+  checkOptionNames(ACTION, options, NAMES);
+  checkOneOf(ACTION, "slow", slow, ["drop", "end", "wait"]);
+  if (type !== undefined) checkInteger(ACTION, "type", type, 1, MAX_TYPE);
   const timeoutMs = timeLimit("broadcast", wait, Infinity);
   wait.signal?.throwIfAborted();
   const deliveries = encode(targets, message);
-  const outcome = new Outcome(deliveries.length);
+  const outcome = new Outcome(deliveries.length, type);
   if (slow !== "wait") {
     await pace(deliveries);
     const taking = slow === "end" ? deliveries : deliveries.filter(({ link }) => !isSlow(link));
@@ -174,11 +222,11 @@ function encode(
   });
 }
 
-function isOpen({ status }: BroadcastLink): boolean {
-  return status === "open" || status === "draining";
+function isOpen({ status }: PlainLink): boolean {
+  return status === "open" || status === "draining" || status === "connected";
 }
 
-function isSlow(link: BroadcastLink): boolean {
+function isSlow(link: PlainLink): boolean {
   return isOpen(link) && !link.sending.hasRoom;
 }
 
@@ -194,18 +242,23 @@ async function pace(deliveries: readonly Delivery[]): Promise<void> {
 class Outcome {
   dropped = 0;
   readonly #total: number;
+  readonly #type: number | undefined;
   #ended = 0;
   #failed = 0;
   /** The first refusal that the message is to blame for. */
   #mistake: Error | null = null;
 
-  constructor(total: number) {
+  constructor(total: number, type: number | undefined) {
     this.#total = total;
+    this.#type = type;
   }
 
   /** Sends a message; resolves when the connection has room again, or is over. Never rejects. */
   deliver({ link, bytes }: Delivery): Promise<void> {
-    return ignoreRejection(link.send(bytes)).catch((error: unknown) => {
+    const sending = this.#type === undefined
+      ? (link as BroadcastLink).send(bytes)
+      : (link as IpcBroadcastLink).send(this.#type, bytes);
+    return ignoreRejection(sending).catch((error: unknown) => {
       // A connection that has ended may reject with the error of its end, which is the peer's.
       const isMistake = error instanceof FramingError || error instanceof TypeError;
       if (isMistake && isOpen(link)) this.#mistake ??= error;

@@ -25,6 +25,7 @@ const ALONE: readonly string[] = [
   "tests/mux/idle_streams_test.ts",
   "tests/mux/stall_test.ts",
   "tests/pool/chaos_test.ts",
+  "tests/types/many_calls_test.ts",
   "tests/wire/hostile_test.ts",
 ];
 

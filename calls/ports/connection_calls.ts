@@ -20,7 +20,7 @@ import {
 import { encodeFailure } from "../protocol/reply.ts";
 import { CallTable } from "./call_table.ts";
 import { type CallReceiver, IncomingCalls } from "./incoming_calls.ts";
-import { type FrameSender, OutgoingCalls } from "./outgoing_calls.ts";
+import { FRAME_SCRATCH, type FrameSender, OutgoingCalls } from "./outgoing_calls.ts";
 
 /** The engine of each connection that has one. */
 const engines = new WeakMap<Connection, ConnectionCalls>();
@@ -147,9 +147,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   }
 
   reply(id: number, reply: Uint8Array): void {
-    const frame = replyFrame(id, reply);
-    if (this.hasRoom) this.#sendReply(frame);
-    else this.#replies.push(frame);
+    if (this.hasRoom) this.#sendReply(id, replyFrame(id, reply, FRAME_SCRATCH));
+    else this.#replies.push(replyFrame(id, reply));
   }
 
   /** A handler has ended, or replies went out: reading, or the end, may have waited for that. */
@@ -166,19 +165,20 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.#conn.abort(error);
   }
 
-  #sendReply(frame: Uint8Array): void {
+  #sendReply(id: number, frame: Uint8Array): void {
     this.send(frame, (error) => {
       if (!(error instanceof FramingError)) return;
       const message = `The reply cannot be sent: ${error.message}`;
       const failure = encodeFailure({ by: "parley", code: "ERR_FRAME_TOO_LARGE", message });
-      this.reply(frameId(frame), failure);
+      this.reply(id, failure);
     });
   }
 
   readonly #onRoom = (): void => {
     this.#awaitsRoom = false;
     while (this.#replies.size > 0 && this.#messages.hasRoom) {
-      this.#sendReply(this.#replies.shift()!);
+      const frame = this.#replies.shift()!;
+      this.#sendReply(frameId(frame), frame);
     }
     if (!this.hasRoom) return;
     this.outgoing.pump();

@@ -26,7 +26,7 @@ export class IpcPort implements CallPort {
   ask(call: OutgoingCall): Promise<Uint8Array> {
     const request = call.request(CALL_PREFIX.length);
     request.set(CALL_PREFIX);
-    return this.#sender.call(request, call.timeoutMs, call.signal).catch(explain);
+    return this.#sender.call(request, call.timeoutMs, call.signal, explain);
   }
 
   async stream(call: OutgoingCall): Promise<CallStream> {
@@ -102,15 +102,15 @@ function tableOf(slot: CallSlot): CallTable {
 /** Ends of the connection that are time limits, and not those of a call. */
 const LOSSES: ReadonlySet<string> = new Set(["ERR_KEEPALIVE_TIMEOUT", "ERR_DRAIN_TIMEOUT"]);
 
-/** Throws what an error of a query means for a call. */
-function explain(error: unknown): never {
+/** Returns what an error of a query means for a call. */
+function explain(error: unknown): unknown {
   if (error instanceof RemoteError && error.code === "ERR_NO_HANDLER") {
     const text = `Cannot call: ${PEER} answers no calls`;
-    throw new RemoteError("ERR_UNKNOWN_CALL", text, { cause: error });
+    return new RemoteError("ERR_UNKNOWN_CALL", text, { cause: error });
   }
   if (error instanceof TimeoutError && LOSSES.has(error.code)) {
     const text = "Cannot call: the connection was lost";
-    throw new ClosedError("ERR_RESET", text, { cause: error });
+    return new ClosedError("ERR_RESET", text, { cause: error });
   }
-  throw error;
+  return error;
 }

@@ -11,6 +11,12 @@ import {
 } from "../protocol/call_frames.ts";
 import type { CallHolder, PendingCall } from "./pending_call.ts";
 
+/**
+ * Where small frames are made: a connection copies what it is given to send, up to 16 KiB, and so
+ * memory is spared.
+ */
+export const FRAME_SCRATCH: Uint8Array = new Uint8Array(4096);
+
 /** Sends the frames of calls. */
 export interface FrameSender {
   /** Whether frames may be sent now that can wait. */
@@ -141,7 +147,7 @@ export class OutgoingCalls implements CallHolder {
   #send(call: PendingCall): void {
     let frame: Uint8Array;
     try {
-      frame = call.call.request(FRAME_HEAD_BYTES);
+      frame = call.call.request(FRAME_HEAD_BYTES, FRAME_SCRATCH);
     } catch (error) {
       return call.reject(error);
     }

@@ -48,19 +48,16 @@ export class PendingCall {
     this.reply = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#stopWatch = watchWait(call, {
-      clock,
-      cancel: (reason) => {
-        const { holder } = this;
-        this.reject(reason);
-        holder?.onGivenUp(this);
-      },
-      timeout: (timeoutMs) =>
-        new TimeoutError(
-          "ERR_CALL_TIMEOUT",
-          `Cannot call "${call.name}" within ${timeoutMs} ms: ${peer} has not answered`,
-        ),
-    });
+    const { signal, timeoutMs } = call;
+    const late = () => this.#giveUp(tooLate(call, peer));
+    // Most calls have no signal, and need no more than the timer.
+    this.#stopWatch = signal === undefined && timeoutMs !== Infinity
+      ? clock.after(timeoutMs, late)
+      : watchWait(call, {
+        clock,
+        cancel: (reason) => this.#giveUp(reason),
+        timeout: () => tooLate(call, peer),
+      });
   }
 
   /** The reply has come. */
@@ -81,10 +78,23 @@ export class PendingCall {
     this.owner.onLost(this, error, isUntouched);
   }
 
+  #giveUp(reason: unknown): void {
+    const { holder } = this;
+    this.reject(reason);
+    holder?.onGivenUp(this);
+  }
+
   #end(): void {
     this.holder = null;
     this.#stopWatch();
   }
+}
+
+function tooLate({ name, timeoutMs }: OutgoingCall, peer: string): TimeoutError {
+  return new TimeoutError(
+    "ERR_CALL_TIMEOUT",
+    `Cannot call "${name}" within ${timeoutMs} ms: ${peer} has not answered`,
+  );
 }
 
 /** Rejects calls that are lost: where there is no other connection for them. */

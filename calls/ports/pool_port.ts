@@ -27,7 +27,7 @@ const RETRIES = 2;
 /** Errors of requests that were not sent at all, because the connection had ended already. */
 const unsent = new WeakSet<object>();
 
-/** Refuses calls of backends: a connection of a pool has no one who would answer for long. */
+/** Refuses calls of backends: a connection of a pool belongs to one lease after the other. */
 const NOTHING = new CallTable();
 
 /** A request that cannot be sent, which is no fault of the backend. */

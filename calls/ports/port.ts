@@ -12,10 +12,11 @@ export interface OutgoingCall {
   /** The whole name: of the contract and of the call. */
   readonly name: string;
   /**
-   * The head and, for kinds with one input, the input behind it, in one array of the port's own: what
-   * {@linkcode readHead} reads at the other side. `leadBytes` bytes before it are free.
+   * The head and, for kinds with one input, the input behind it, in one array of the port's own:
+   * what {@linkcode readHead} reads at the other side. `leadBytes` bytes before it are free. It is made in
+   * `into` if it fits in there, for ports that copy it at once.
    */
-  request(leadBytes: number): Uint8Array;
+  request(leadBytes: number, into?: Uint8Array): Uint8Array;
   /** The caller's own signal: it gives up. */
   readonly signal: AbortSignal | undefined;
   /** Time for all of it, in ms; `Infinity` for no limit. */
@@ -43,7 +44,10 @@ export interface CallPort {
   stream(call: OutgoingCall): Promise<CallStream>;
 }
 
-/** A stream of items, both ways, with backpressure. An item is a reply: a byte that says what it is, and data. */
+/**
+ * A stream of items, both ways, with backpressure. An item is a reply: a byte that says what it is,
+ * and data.
+ */
 export interface CallStream {
   /** Waits for the next item; `null` once the other side has ended its direction in order. */
   readItem(options?: WaitOptions): Promise<Uint8Array | null>;

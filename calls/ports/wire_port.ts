@@ -141,8 +141,7 @@ async function serve(
   session: WireSession,
 ): Promise<void> {
   const items = new ItemStream(stream);
-  const request = await items.readItem({ timeoutMs: REQUEST_MS });
-  if (request === null) throw malformed("it has no request");
+  const request = await readRequest(items);
   const { head, end } = readHead(request);
   // `authorize` has seen the name of the stream.
   if (head.name !== stream.name) throw malformed(`its request is for "${head.name}"`);
@@ -163,6 +162,17 @@ function tooLarge(name: string, { length }: Uint8Array): Uint8Array {
   const message =
     `Cannot call "${name}": the most of an answer is ${MAX_ITEM_BYTES} bytes, it has ${length}`;
   return encodeFailure({ by: "parley", code: "ERR_FRAME_TOO_LARGE", message });
+}
+
+/** Waits for the request. @throws {ProtocolError} `ERR_CALL_FRAME` when it is none */
+async function readRequest(items: ItemStream): Promise<Uint8Array> {
+  try {
+    const request = await items.readItem({ timeoutMs: REQUEST_MS });
+    if (request !== null) return request;
+  } catch (error) {
+    throw error instanceof FramingError ? malformed("its request is no item", error) : error;
+  }
+  throw malformed("it has no request");
 }
 
 /** The request of a call as the first item of its stream. @throws {FramingError} when it is too long */
@@ -191,6 +201,6 @@ function onlyItem(bytes: Uint8Array): Uint8Array {
   throw new ProtocolError("ERR_CALL_FRAME", "Cannot read the answer of a call: it is cut");
 }
 
-function malformed(why: string): ProtocolError {
-  return new ProtocolError("ERR_CALL_FRAME", `Cannot answer a call: ${why}`);
+function malformed(why: string, cause?: unknown): ProtocolError {
+  return new ProtocolError("ERR_CALL_FRAME", `Cannot answer a call: ${why}`, { cause });
 }

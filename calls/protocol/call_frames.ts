@@ -52,9 +52,12 @@ export function writeFrameHead(frame: Uint8Array, type: CallFrameType, id: numbe
   return frame;
 }
 
-/** Makes the frame of a reply; the bytes are copied. */
-export function replyFrame(id: number, reply: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(FRAME_HEAD_BYTES + reply.length);
+/** Makes the frame of a reply, in `into` if it fits in there; the bytes are copied. */
+export function replyFrame(id: number, reply: Uint8Array, into?: Uint8Array): Uint8Array {
+  const length = FRAME_HEAD_BYTES + reply.length;
+  const frame = into !== undefined && length <= into.length
+    ? into.subarray(0, length)
+    : new Uint8Array(length);
   frame.set(reply, FRAME_HEAD_BYTES);
   return writeFrameHead(frame, CallFrame.reply, id);
 }

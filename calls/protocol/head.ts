@@ -1,4 +1,5 @@
 // CallHead: what a caller says about a call before its input; pure.
+import { decodeText, takeBytes } from "../../collections/short_text.ts";
 import { ProtocolError } from "../../errors.ts";
 
 /** How many values a call takes and returns: one and one, one and many, many and one, many and many. */
@@ -47,26 +48,38 @@ export function encodeHeadStart(
   return bytes;
 }
 
-/**
- * A head, and `input` behind it, in one array whose first `leadBytes` bytes are free for the carrier.
- */
+/** Where {@linkcode encodeHead} puts a head. */
+export interface HeadPlace {
+  /** Bytes before it that are free for the carrier. @default {0} */
+  readonly leadBytes?: number | undefined;
+  /** Array to begin in, if all fits. @default {a new one} */
+  readonly into?: Uint8Array | undefined;
+}
+
+/** A head, and `input` behind it, in one array. */
 export function encodeHead(
   start: Uint8Array,
   { timeoutMs, trace }: Pick<CallHead, "timeoutMs" | "trace">,
   input: Uint8Array,
-  leadBytes = 0,
+  { leadBytes = 0, into }: HeadPlace = {},
 ): Uint8Array {
   const traceBytes = trace === "" ? EMPTY : encoder.encode(trace);
-  const restBytes = 6 + traceBytes.length + input.length;
-  const bytes = new Uint8Array(leadBytes + start.length + restBytes);
-  const view = new DataView(bytes.buffer);
-  bytes.set(start, leadBytes);
   let at = leadBytes + start.length;
-  view.setUint32(at, timeoutMs);
-  view.setUint16(at + 4, traceBytes.length);
-  at += 6;
-  bytes.set(traceBytes, at);
-  bytes.set(input, at + traceBytes.length);
+  const inputAt = at + 6 + traceBytes.length;
+  const length = inputAt + input.length;
+  const bytes = into !== undefined && length <= into.length
+    ? into.subarray(0, length)
+    : takeBytes(length);
+  bytes.set(start, leadBytes);
+  // No DataView: making one costs more than all the rest.
+  bytes[at++] = timeoutMs >>> 24;
+  bytes[at++] = timeoutMs >>> 16;
+  bytes[at++] = timeoutMs >>> 8;
+  bytes[at++] = timeoutMs;
+  bytes[at++] = traceBytes.length >>> 8;
+  bytes[at++] = traceBytes.length;
+  if (traceBytes.length > 0) bytes.set(traceBytes, at);
+  bytes.set(input, inputAt);
   return bytes;
 }
 
@@ -84,18 +97,18 @@ export function readHead(bytes: Uint8Array, at = 0): ReadHead {
   const versionEnd = nameEnd + 1 + (bytes[nameEnd] ?? 0);
   const traceAt = versionEnd + 6;
   if (traceAt > bytes.length) throw malformed("it is cut");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const traceBytes = view.getUint16(versionEnd + 4);
+  const traceBytes = bytes[versionEnd + 4]! << 8 | bytes[versionEnd + 5]!;
   const end = traceAt + traceBytes;
   if (traceBytes > MAX_TRACE_BYTES || end > bytes.length) throw malformed("it is cut");
   try {
     const head = {
       kind,
-      name: decoder.decode(bytes.subarray(at + 2, nameEnd)),
+      name: decodeText(bytes.subarray(at + 2, nameEnd), decoder),
       version: nameEnd + 1 === versionEnd
         ? ""
-        : decoder.decode(bytes.subarray(nameEnd + 1, versionEnd)),
-      timeoutMs: view.getUint32(versionEnd),
+        : decodeText(bytes.subarray(nameEnd + 1, versionEnd), decoder),
+      timeoutMs: (bytes[versionEnd]! << 24 | bytes[versionEnd + 1]! << 16 |
+        bytes[versionEnd + 2]! << 8 | bytes[versionEnd + 3]!) >>> 0,
       trace: traceBytes === 0 ? "" : decoder.decode(bytes.subarray(traceAt, end)),
     };
     return { head, end };

@@ -1,4 +1,5 @@
 // Replies: what an answerer sends for each value, and for a failure: one byte and data; pure.
+import { takeBytes } from "../../collections/short_text.ts";
 import { ProtocolError, type SchemaIssue } from "../../errors.ts";
 
 /** A failure, as it crosses. */
@@ -33,7 +34,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The reply that carries a value. */
 export function encodeValue(payload: Uint8Array): Uint8Array {
-  const reply = new Uint8Array(1 + payload.length);
+  const reply = takeBytes(1 + payload.length);
   reply.set(payload, 1);
   return reply;
 }

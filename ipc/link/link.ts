@@ -17,6 +17,7 @@ import { frameError, tooLarge } from "./link_errors.ts";
 import { type CloseLinkOptions, LinkLifecycle } from "./lifecycle.ts";
 import type { LinkOptions } from "./options.ts";
 import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "./outgoing_queries.ts";
+import type { SendRoom } from "../../connection/types.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
 import type { LinkOutcome } from "./state.ts";
@@ -132,6 +133,11 @@ export class IpcLink {
     return { ...this.#traffic, bytesOut: this.#outbox.pushedBytes };
   }
 
+  /** Whether it takes more messages at once. */
+  get sending(): SendRoom {
+    return this.#outbox;
+  }
+
   /** Bytes that were accepted for sending and are not in the kernel. */
   get queuedBytes(): number {
     return this.#outbox.queuedBytes;
@@ -159,12 +165,17 @@ export class IpcLink {
     return this.#telemetry.ask((context) => this.#outgoing.ask(data, timeoutMs, signal, context));
   }
 
-  /** Sends a query that is a call, without a span, because the call has one. */
-  call(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
+  /** Sends a query that is a call; see `CallSender.call`. No span, because the call has one. */
+  call(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    explain: (error: unknown) => unknown,
+  ): Promise<Uint8Array> {
     const refused = this.#refuseSend(data);
     if (refused !== null) return Promise.reject(refused);
     this.#traffic.queriesOut++;
-    return this.#outgoing.ask(data, timeoutMs, signal);
+    return this.#outgoing.ask(data, timeoutMs, signal, undefined, explain);
   }
 
   /** Opens a stream to the other side; see {@linkcode LinkStreams.open}. */

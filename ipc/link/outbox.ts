@@ -3,6 +3,7 @@ import { LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
 import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import type { SendRoom } from "../../connection/types.ts";
 import { PendingBytes, type Segment } from "../../collections/pending_bytes.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
 import type { FrameLink } from "../secure/frame_link.ts";
@@ -32,7 +33,7 @@ export interface OutboxOptions {
 }
 
 /** The writing half of a link. */
-export class Outbox {
+export class Outbox implements SendRoom {
   readonly #link: FrameLink;
   readonly #options: OutboxOptions;
   readonly #pending = new PendingBytes();
@@ -69,6 +70,16 @@ export class Outbox {
   /** Whether a push would have to wait. */
   get full(): boolean {
     return this.queuedBytes > this.#options.highWaterBytes;
+  }
+
+  /** The opposite of {@linkcode full}. */
+  get hasRoom(): boolean {
+    return !this.full;
+  }
+
+  /** As {@linkcode waitForRoom}, but it resolves at the end too. Never rejects. */
+  whenRoom(): Promise<void> {
+    return this.waitForRoom().catch(() => {});
   }
 
   /** Whether a write is under way. */

@@ -101,19 +101,29 @@ export class OutgoingQueries {
     return this.#sent.size + this.#waiting.size;
   }
 
-  /** Sends a query. The answer is a view that belongs to the caller. */
+  /**
+   * Sends a query. The answer is a view that belongs to the caller. What `explain` makes of an error
+   * is what it rejects with.
+   */
   ask(
     data: Uint8Array,
     timeoutMs: number,
     signal?: AbortSignal,
     context?: Uint8Array,
+    explain?: (error: unknown) => unknown,
   ): Promise<Uint8Array> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const deadlineMs = performance.now() + timeoutMs;
     const id = this.#nextId();
     const common = { id, data, context, dataBytes: data.length, timeoutMs, deadlineMs };
-    const query: Query = { ...common, resolve, reject, signal, onAbort: undefined };
+    const query: Query = {
+      ...common,
+      resolve,
+      reject: explain === undefined ? reject : (error) => reject(explain(error)),
+      signal,
+      onAbort: undefined,
+    };
     if (signal !== undefined) {
       query.onAbort = () => this.#giveUp(query, signal.reason);
       signal.addEventListener("abort", query.onAbort, { once: true });

@@ -72,6 +72,13 @@ export class Carried implements AsyncDisposable {
     return { running, streams };
   }
 
+  /** Bytes that the program keeps in its heap. */
+  async kept(): Promise<number> {
+    await this.program.tell("kept");
+    const event = this.program.next((event) => event["kept"] !== undefined);
+    return (await settles("what it keeps", event))["kept"];
+  }
+
   /** Waits until no handler runs over there. */
   async isIdle(): Promise<void> {
     await until("no handler runs", async () => (await this.running()).running === 0);

@@ -271,7 +271,11 @@ function handlersOf() {
 const head = encodeHeadStart({ kind: "call", name: "math.later", version: "" });
 const json = new TextEncoder().encode("1");
 const request = (id: number) =>
-  writeFrameHead(encodeHead(head, { timeoutMs: 0, trace: "" }, json, 5), CallFrame.request, id);
+  writeFrameHead(
+    encodeHead(head, { timeoutMs: 0, trace: "" }, json, { leadBytes: 5 }),
+    CallFrame.request,
+    id,
+  );
 
 const BREAKERS: readonly [name: string, frames: Uint8Array[]][] = [
   ["garbage", [crypto.getRandomValues(new Uint8Array(20)).fill(99, 0, 1)]],

@@ -86,24 +86,23 @@ export class Together implements AsyncDisposable {
     await using failed = new AsyncDisposableStack();
     failed.use(dir);
     const place = await placeFor(carrier, dir.path);
-    const [answering, calling] = await settles(
-      "both halves are up",
-      carrier.first === "answerer" ? answererFirst(carrier, place) : callerFirst(carrier, place),
-    );
+    const early = carrier.first === "caller" ? await carrier.calls(place) : undefined;
+    if (early !== undefined) failed.defer(() => early.abort());
+    const answering = await settles("its half is up", carrier.answers(early?.place ?? place));
     failed.defer(() => answering.abort());
-    failed.defer(() => calling.abort());
-    const via = calling.end();
-    const target = await settles("the answerer is up", Promise.resolve(answering.end()));
     const reported: unknown[] = [];
     const all = { ...makeHandlers(() => {}).handlers, ...handlers };
-    const stop = answer(target, table, all, { onError: (error) => reported.push(error) });
-    const parts = {
-      answering,
-      calling,
-      via: await settles("the caller is up", Promise.resolve(via)),
-    };
+    // A server answers before its first connection; a session is there after it.
+    const stopping = (async () => {
+      const options = { onError: (error: unknown) => void reported.push(error) };
+      return answer(await answering.end(), table, all, options);
+    })();
+    const calling = early ?? await settles("ours is up", carrier.calls(answering.place));
+    failed.defer(() => calling.abort());
+    const stop = await settles("it answers", stopping);
+    const via = await settles("we can call", Promise.resolve(calling.end()));
     failed.move();
-    return new Together({ ...parts, reported, stop }, dir);
+    return new Together({ answering, calling, via, reported, stop }, dir);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,14 +161,4 @@ export class Hanging {
     this.#news.resolve();
     this.#news = Promise.withResolvers();
   }
-}
-
-async function answererFirst(carrier: Carrier, place: Place) {
-  const answering = await carrier.answers(place);
-  return [answering, await carrier.calls(answering.place)] as const;
-}
-
-async function callerFirst(carrier: Carrier, place: Place) {
-  const calling = await carrier.calls(place);
-  return [await carrier.answers(calling.place), calling] as const;
 }

@@ -369,8 +369,8 @@ async function typesAlone() {
     put: () => {},
     ping: () => {},
     list: () => [],
-    optional: (text) => {
-      assertType<Same<typeof text, string | undefined>>(true);
+    optional: (given) => {
+      const _text: string | undefined = given;
     },
   });
 }

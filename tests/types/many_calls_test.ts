@@ -6,8 +6,11 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 
 const CALLS = 500;
 
-/** Most time of the processor in ms that they may take beyond five: twice what they take. */
-const MOST_MS = 8000;
+/**
+ * Most time of the processor in ms that they may take beyond five. They take 2.5 s; on a machine that
+ * is busy the same work takes several times as long.
+ */
+const MOST_MS = 15_000;
 
 /** A program with a contract of so many calls of each sort, a handler for each, and each called. */
 function programOf(calls: number): string {

@@ -1,4 +1,4 @@
-// CallRequest: which call is to be made, with which input, as the arguments say it.
+// CallRequest: which call the arguments mean, and with which input.
 import { call, contract } from "../../../calls/mod.ts";
 import type { Arguments } from "../../command/arguments.ts";
 import { parseJson } from "../../command/json_input.ts";

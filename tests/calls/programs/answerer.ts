@@ -1,5 +1,6 @@
 // Answers calls over the carrier that it is given, and reports what happens.
 import { answer } from "@parley/parley/calls";
+import { keptBytes } from "../../support/programs/heap.ts";
 import { commands, tell } from "../../ipc/programs/tell.ts";
 import { CARRIERS } from "./carriers/carriers.ts";
 import { table } from "./contract.ts";
@@ -22,6 +23,9 @@ for await (const command of commands()) {
   switch (command) {
     case "running":
       tell({ running: running(), streams: openStreamsOf(end) });
+      break;
+    case "kept":
+      tell({ kept: keptBytes() });
       break;
     case "stop":
       stop();

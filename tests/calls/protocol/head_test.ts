@@ -20,7 +20,7 @@ const KINDS: readonly CallKind[] = ["call", "feed", "collect", "talk"];
 const MAX_TRACE_BYTES = 769;
 
 function encode(head: CallHead, input: Uint8Array, leadBytes = 0): Uint8Array {
-  return encodeHead(encodeHeadStart(head), head, input, leadBytes);
+  return encodeHead(encodeHeadStart(head), head, input, { leadBytes });
 }
 
 const anyHead: fc.Arbitrary<CallHead> = fc.record({

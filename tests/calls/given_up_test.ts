@@ -1,0 +1,164 @@
+// Ten thousand calls given up at random moments leave nothing behind, over every carrier.
+import { ParleyError } from "@parley/parley";
+import { assert, assertEquals } from "@std/assert";
+import { descriptorsOf, hasProcessStats, processStats } from "../support/programs/process_stats.ts";
+import { keptBytes } from "../support/programs/heap.ts";
+import { effort, propertySeed, Random } from "../support/random.ts";
+import { atRest, openDescriptors, settles, until } from "../support/wait.ts";
+import { watchedSignal } from "../support/watched_signal.ts";
+import { Carried } from "./carried.ts";
+import { CARRIERS } from "./programs/carriers/carriers.ts";
+import { openStreamsOf } from "./programs/streams.ts";
+
+/** Calls over each kind of port. */
+const CALLS = 10_000 * effort;
+/** Calls over each further carrier. */
+const FEWER_CALLS = 500 * effort;
+/** One carrier of each kind of port. */
+const THOROUGH = [
+  "mount, called by the joined side",
+  "peer at a hub, called by another",
+  "IPC client, called by its server",
+  "server of connections",
+];
+/** Rounds of calls: what a call leaves makes a process grow in each of them. */
+const ROUNDS = 5;
+/** Calls at a time. */
+const AT_ONCE = 64;
+/** Bytes that a process may keep more after its best round: less than a call takes, for each. */
+const MAX_GROWTH_BYTES = 2 ** 19;
+
+const GIVEN_UP = new Error("given up");
+
+/** Gives up one call, in one of many ways, at a random moment. */
+async function giveUpOne(carried: Carried, random: Random, longLived: AbortSignal): Promise<void> {
+  const { remote, carrier } = carried;
+  const ways = carrier.hasStreams ? 6 : 3;
+  switch (random.int(0, ways - 1)) {
+    case 0:
+      return await remote.hangs("", { timeoutMs: random.int(1, 8), signal: longLived });
+    case 1:
+      return await remote.hangs("", { signal: soon(random) });
+    case 2:
+      await remote.add({ a: 1, b: 2 }, { signal: soon(random) });
+      return;
+    case 3: {
+      const last = random.int(0, 20);
+      for await (
+        const { n } of remote.count({ id: "", to: endOf(random) }, { signal: longLived })
+      ) {
+        if (n === last) break;
+      }
+      return;
+    }
+    case 4: {
+      const feed = remote.count({ id: "", to: endOf(random), ballast: 500 }, {
+        signal: soon(random),
+      });
+      for await (const _ of feed);
+      return;
+    }
+    default: {
+      const to = endOf(random);
+      const numbers = function* () {
+        for (let n = 0; to === null || n < to; n++) yield n;
+      };
+      await remote.sum(numbers(), { signal: soon(random) });
+    }
+  }
+}
+
+/** Where a feed ends: most are short, because each of the others fills a window for nothing. */
+function endOf(random: Random): number | null {
+  return random.chance(0.005) ? null : random.int(0, 60);
+}
+
+/** A signal that fires at once, in this turn, or within some milliseconds. */
+function soon(random: Random): AbortSignal {
+  const giveUp = new AbortController();
+  const when = random.int(0, 5);
+  if (when === 0) giveUp.abort(GIVEN_UP);
+  else if (when === 1) queueMicrotask(() => giveUp.abort(GIVEN_UP));
+  else setTimeout(() => giveUp.abort(GIVEN_UP), random.int(0, 6));
+  return giveUp.signal;
+}
+
+async function giveUpMany(
+  carried: Carried,
+  random: Random,
+  longLived: AbortSignal,
+  count: number,
+): Promise<void> {
+  let begun = 0;
+  const worker = async () => {
+    while (begun++ < count) {
+      try {
+        await giveUpOne(carried, random, longLived);
+      } catch (error) {
+        if (error === GIVEN_UP) continue;
+        if (error instanceof ParleyError && error.code === "ERR_CALL_TIMEOUT") continue;
+        throw error;
+      }
+    }
+  };
+  await settles("all calls end", Promise.all(Array.from({ length: AT_ONCE }, worker)), 60_000);
+}
+
+/** What both processes hold. */
+interface Held {
+  readonly ourDescriptors: number;
+  readonly theirDescriptors: number;
+  readonly ourBytes: number;
+  readonly theirBytes: number;
+  readonly ourStreams: number;
+  readonly theirStreams: number;
+}
+
+/** What both processes hold while no call is under way. */
+async function heldAtRest(carried: Carried): Promise<Held> {
+  const { via, program: { pid } } = carried;
+  await carried.isIdle();
+  return {
+    ourDescriptors: await atRest(openDescriptors),
+    theirDescriptors: await atRest(() => descriptorsOf(pid)),
+    ourStreams: await atRest(() => openStreamsOf(via)),
+    theirStreams: (await carried.running()).streams,
+    ourBytes: keptBytes(),
+    theirBytes: await carried.kept(),
+  };
+}
+
+for (const name of Object.keys(CARRIERS)) {
+  const calls = THOROUGH.includes(name) ? CALLS : FEWER_CALLS;
+  Deno.test({
+    name: `${calls} calls given up at random leave nothing: ${name}${processStats}`,
+    ignore: !hasProcessStats,
+    async fn() {
+      await using carried = await Carried.start(name);
+      const random = new Random(propertySeed);
+      const watched = watchedSignal();
+      const held: Held[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        await giveUpMany(carried, random, watched.signal, calls / ROUNDS);
+        await until("no listener is left", () => watched.listeners === 0);
+        held.push(await heldAtRest(carried));
+      }
+      const [first, ...later] = held;
+      const last = later.at(-1);
+      assert(first !== undefined && last !== undefined);
+      assert(last.ourDescriptors <= first.ourDescriptors, JSON.stringify(held));
+      assert(last.theirDescriptors <= first.theirDescriptors, JSON.stringify(held));
+      assert(last.ourStreams <= first.ourStreams, JSON.stringify(held));
+      assert(last.theirStreams <= first.theirStreams, JSON.stringify(held));
+      for (const bytes of ["ourBytes", "theirBytes"] as const) {
+        const growth = later.map((each, i) => each[bytes] - held[i]![bytes]);
+        assert(Math.min(...growth) < MAX_GROWTH_BYTES, `${bytes} grew by ${growth}`);
+      }
+      assertEquals(await settles("it still works", carried.remote.add({ a: 1, b: 2 })), 3);
+      const bad = carried.program.events.filter((event) =>
+        "unhandled" in event || "failed" in event
+      );
+      assertEquals(bad, [], carried.program.output);
+    },
+  });
+}
