@@ -4,7 +4,7 @@ import { Connection } from "../../connection.ts";
 import type { IpcChannel } from "../../ipc/channel.ts";
 import type { IpcServer } from "../../ipc/server.ts";
 import type { IpcServerClient } from "../../ipc/server_client.ts";
-import { Pool } from "../../pool/pool.ts";
+import type { Pool } from "../../pool/pool.ts";
 import { Server } from "../../server/server.ts";
 import { clientHost, clientPort } from "./client_port.ts";
 import { connectionHost, connectionPort } from "./connection_port.ts";
@@ -56,7 +56,7 @@ export function portFor(via: CallVia): CallPort {
   if (isWireVia(via)) return new WirePort(via);
   if (via instanceof Connection) return connectionPort(via);
   if (via instanceof Client) return clientPort(via);
-  if (via instanceof Pool) return poolPort(via);
+  if (isPool(via)) return poolPort(via);
   const port = isObject(via) ? ipcPort(via) : undefined;
   if (port !== undefined) return port;
   if (isObject(via) && "ask" in via) return via;
@@ -75,11 +75,16 @@ export function hostFor(target: AnswerTarget): CallHost {
   const host = isObject(target) ? ipcHost(target) : undefined;
   if (host !== undefined) return host;
   // A pool has a method of that name, and answers nothing.
-  if (isObject(target) && "add" in target && !(target instanceof Pool)) return target;
+  if (isObject(target) && "add" in target && !isPool(target)) return target;
   throw new TypeError(
     "Cannot answer: calls come over a wire, a session, an IPC server, client or pair, a server, a " +
       `connection or a client, got ${kindOf(target)}`,
   );
+}
+
+/** Looks at what it can do: importing pools would load the packages that only they need. */
+function isPool(value: unknown): value is Pool {
+  return isObject(value) && "acquire" in value && "use" in value;
 }
 
 function isObject(value: unknown): value is object {
