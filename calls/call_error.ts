@@ -6,8 +6,15 @@ import { checkType } from "../options/check.ts";
 /** What a code may look like. */
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** An error with a code that is no {@linkcode ParleyErrorCode}: what `code` is, `CallError` says. */
-const Base = ParleyError as unknown as new (
+/**
+ * `ParleyError` with a code of any kind: what {@linkcode CallError} extends, because its codes are
+ * those of handlers, which `ParleyErrorCode` does not know.
+ */
+export const CallErrorBase: new (
+  code: string,
+  message: string,
+  options?: ErrorOptions,
+) => Omit<ParleyError, "code"> = ParleyError as unknown as new (
   code: string,
   message: string,
   options?: ErrorOptions,
@@ -30,7 +37,7 @@ const Base = ParleyError as unknown as new (
  * assertEquals([error.code, error.data.left], ["ERR_NO_STOCK", 3]);
  * ```
  */
-export class CallError<Code extends string = string, Data = unknown> extends Base {
+export class CallError<Code extends string = string, Data = unknown> extends CallErrorBase {
   /** What went wrong, as the two programs agree. */
   declare readonly code: Code;
   /** What the handler adds. */

@@ -55,13 +55,22 @@ export type {
 export { answer, type AnswerOptions } from "./answer.ts";
 export { caller, type CallerOptions } from "./caller.ts";
 export type { AuthorizeCall, CallRequest } from "./answerer.ts";
-export { CallError, type DeclaredError, isCallError } from "./call_error.ts";
+export { CallError, CallErrorBase, type DeclaredError, isCallError } from "./call_error.ts";
 export { type CallContext, type ContextKey, contextKey } from "./context.ts";
 export type { Middleware, MiddlewareCall } from "./middleware.ts";
 export type { CallErrorContext, OnCallError } from "./reporter.ts";
 export type { AnswerTarget, CallVia } from "./ports/find.ts";
+export type {
+  CallAnswerer,
+  CallHost,
+  CallPort,
+  CallStream,
+  IncomingCall,
+  OutgoingCall,
+} from "./ports/port.ts";
+export type { WireTarget, WireVia } from "./ports/wire_port.ts";
 export type { CallLink } from "./ports/port.ts";
-export type { CallKind } from "./protocol/head.ts";
+export type { CallHead, CallKind } from "./protocol/head.ts";
 export type {
   Caller,
   CallNames,
@@ -69,8 +78,10 @@ export type {
   Feed,
   FeedOptions,
   HandlerOf,
+  HandlerOfKind,
   Handlers,
   Inputs,
   MethodOf,
+  MethodOfKind,
   Outputs,
 } from "./types.ts";

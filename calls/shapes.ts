@@ -1,13 +1,13 @@
 // Shapes: what describes the values of a call, and the types that follow on both sides.
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Codec } from "../codec/codec.ts";
+import type { SchemaInput, SchemaOutput, StandardSchema } from "../codec/schema.ts";
 
 /** What describes a value: a Standard Schema (zod, valibot, arktype and others), or a codec. */
 // deno-lint-ignore no-explicit-any -- any schema, any codec
-export type Shape = StandardSchemaV1 | Codec<any, any>;
+export type Shape = StandardSchema | Codec<any, any>;
 
 /** Schemas of the data of the errors that a call declares, by code. */
-export type ErrorShapes = { readonly [code: string]: StandardSchemaV1 };
+export type ErrorShapes = { readonly [code: string]: StandardSchema };
 
 /** Data of errors of a call that declares none. */
 // deno-lint-ignore ban-types -- no code at all
@@ -56,13 +56,13 @@ export interface ShapedTypes<Input, Output, Errors> extends CallTypes {
 }
 
 /** The value that is sent under a shape. */
-export type SentAs<S> = S extends StandardSchemaV1 ? StandardSchemaV1.InferInput<S>
+export type SentAs<S> = S extends StandardSchema ? SchemaInput<S>
   // deno-lint-ignore no-explicit-any -- what it decodes to does not matter
   : S extends Codec<any, infer In> ? In
   : void;
 
 /** The value that arrives under a shape. */
-export type ReceivedAs<S> = S extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<S>
+export type ReceivedAs<S> = S extends StandardSchema ? SchemaOutput<S>
   // deno-lint-ignore no-explicit-any -- what it encodes does not matter
   : S extends Codec<infer Out, any> ? Out
   : void;

@@ -16,7 +16,7 @@ export type HandlerOf<Definition> = Definition extends CallDefinition<infer Kind
   : never;
 
 /** The handler of a call of this kind. */
-type HandlerOfKind<Kind, Types extends CallTypes> = Kind extends "call"
+export type HandlerOfKind<Kind, Types extends CallTypes> = Kind extends "call"
   ? (input: Types["received"], context: CallContext) => Types["output"] | Promise<Types["output"]>
   : Kind extends "feed" ? (
       input: Types["received"],
@@ -51,7 +51,7 @@ export interface CallOptions extends WaitOptions {
 export interface FeedOptions {
   /** Gives up: the iteration throws its reason, and the handler's signal fires. */
   signal?: AbortSignal | undefined;
-  /** Time in ms for all of it. @default {no limit} */
+  /** Time in ms for all of it. @default {what the contract says, else no limit} */
   timeoutMs?: number | undefined;
   /** Time in ms until the peer has accepted it. @default {10000} */
   openTimeoutMs?: number | undefined;
@@ -79,7 +79,7 @@ export type MethodOf<Definition> = Definition extends CallDefinition<infer Kind,
   : never;
 
 /** The method of a call of this kind. An input that may be `undefined` may be left out. */
-type MethodOfKind<Kind, Types extends CallTypes> = Kind extends "call"
+export type MethodOfKind<Kind, Types extends CallTypes> = Kind extends "call"
   ? undefined extends Types["input"]
     ? (input?: Types["input"], options?: CallOptions) => Promise<Types["result"]>
   : (input: Types["input"], options?: CallOptions) => Promise<Types["result"]>

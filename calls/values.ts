@@ -1,7 +1,6 @@
 // ValueCodec: turns the values of a call into bytes and back, by its schema or its codec.
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type AnyCodec, decodeReceived, json, stringify } from "../codec/codec.ts";
-import { isPromise, isSchema, validate } from "../codec/schema.ts";
+import { isPromise, isSchema, type StandardSchema, validate } from "../codec/schema.ts";
 import { takeText } from "../collections/short_text.ts";
 import { SchemaError, type SchemaErrorCode } from "../errors.ts";
 import type { Shape } from "./shapes.ts";
@@ -20,7 +19,7 @@ export interface ReadValue {
 /** Encodes and decodes the values of one direction of a call. */
 export class ValueCodec {
   readonly #codec: AnyCodec;
-  readonly #schema: StandardSchemaV1 | undefined;
+  readonly #schema: StandardSchema | undefined;
   /** Whether `undefined` is no bytes at all: JSON has no text for it. */
   readonly #isJson: boolean;
 

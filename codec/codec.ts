@@ -1,8 +1,14 @@
 // Codec: values to bytes and back; JSON, text and bytes.
 import { decodeText } from "../collections/short_text.ts";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { SchemaError } from "../errors.ts";
-import { isPromise, isSchema, validate } from "./schema.ts";
+import {
+  isPromise,
+  isSchema,
+  type SchemaInput,
+  type SchemaOutput,
+  type StandardSchema,
+  validate,
+} from "./schema.ts";
 
 /**
  * Turns values into the bytes of a message, and back. {@linkcode json}, {@linkcode text} and
@@ -108,9 +114,9 @@ export function json<T = unknown>(): Codec<T>;
  *
  * @throws {TypeError} when `schema` is no Standard Schema
  */
-export function json<Schema extends StandardSchemaV1>(
+export function json<Schema extends StandardSchema>(
   schema: Schema,
-): Codec<StandardSchemaV1.InferOutput<Schema>, StandardSchemaV1.InferInput<Schema>>;
+): Codec<SchemaOutput<Schema>, SchemaInput<Schema>>;
 export function json(...given: readonly unknown[]): Codec<unknown> {
   if (given.length === 0) return { encode: encodeJson, decode: parseJson };
   const [schema] = given;
@@ -124,9 +130,9 @@ export function json(...given: readonly unknown[]): Codec<unknown> {
 
 /** JSON that fits a schema. */
 class SchemaCodec implements Codec<unknown> {
-  readonly #schema: StandardSchemaV1;
+  readonly #schema: StandardSchema;
 
-  constructor(schema: StandardSchemaV1) {
+  constructor(schema: StandardSchema) {
     this.#schema = schema;
   }
 

@@ -39,6 +39,7 @@ export { type InvalidHandler } from "./reader.ts";
 export { typed } from "./typed.ts";
 export { TypedClient, TypedConnection } from "./typed_connection.ts";
 export {
+  type IpcEndpoint,
   type IpcLinkEndpoint,
   type IpcMessageOf,
   TypedIpc,
@@ -47,3 +48,11 @@ export {
 } from "./typed_ipc.ts";
 export { type BaseLink, TypedLink, type TypedOptions } from "./typed_link.ts";
 export { TypedStream, type TypedStreamOptions } from "./typed_stream.ts";
+export {
+  type SchemaInput,
+  type SchemaOutput,
+  type StandardIssue,
+  type StandardResult,
+  type StandardSchema,
+  type StandardSchemaProps,
+} from "./schema.ts";

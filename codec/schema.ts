@@ -1,7 +1,53 @@
 // validate(): checks a value by a Standard Schema, and says what is wrong with it; pure.
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { SchemaError, type SchemaErrorCode, type SchemaIssue } from "../errors.ts";
 import { escapeForLog } from "../log/text.ts";
+
+/**
+ * A schema of any library that follows Standard Schema (https://standardschema.dev), version 1: zod,
+ * valibot, arktype and others. It is written out here so that no package is needed for it.
+ *
+ * @template Input what it takes
+ * @template Output what it makes of that
+ */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  /** What all libraries have in common. */
+  readonly "~standard": StandardSchemaProps<Input, Output>;
+}
+
+/** What all schemas have in common. */
+export interface StandardSchemaProps<Input = unknown, Output = Input> {
+  /** Version of the standard. */
+  readonly version: 1;
+  /** Name of the library. */
+  readonly vendor: string;
+  /** Types alone; there need be no value. */
+  readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  /** Validates a value, at once or by a promise. */
+  readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
+}
+
+/** What a schema says of a value: what it makes of it, or what is wrong with it. */
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] };
+
+/** One thing that is wrong with a value, as a schema says it. */
+export interface StandardIssue {
+  /** What is wrong. */
+  readonly message: string;
+  /** Where it is, from the outside in. */
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** What a schema takes. */
+export type SchemaInput<Schema extends StandardSchema> = NonNullable<
+  Schema["~standard"]["types"]
+>["input"];
+
+/** What a schema makes of what it takes. */
+export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
+  Schema["~standard"]["types"]
+>["output"];
 
 /** Most issues of one value that an error holds: a peer chooses how many there are. */
 const MAX_ISSUES = 16;
@@ -26,17 +72,17 @@ const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
  * @throws {SchemaError} with `code` when the value does not fit, or the schema itself fails; the
  * promise rejects with it when the schema validates asynchronously
  */
-export function validate<Schema extends StandardSchemaV1>(
+export function validate<Schema extends StandardSchema>(
   schema: Schema,
   value: unknown,
   code: SchemaErrorCode,
   action: string,
-): StandardSchemaV1.InferOutput<Schema> | Promise<StandardSchemaV1.InferOutput<Schema>> {
-  type Output = StandardSchemaV1.InferOutput<Schema>;
-  const settle = (result: StandardSchemaV1.Result<unknown>): Output => {
+): SchemaOutput<Schema> | Promise<SchemaOutput<Schema>> {
+  type Output = SchemaOutput<Schema>;
+  const settle = (result: StandardResult<unknown>): Output => {
     const error = refusal(result, code, action);
     if (error !== null) throw error;
-    return (result as StandardSchemaV1.SuccessResult<Output>).value;
+    return (result as { readonly value: Output }).value;
   };
   const schemaFailed = (cause: unknown): never => {
     if (cause instanceof SchemaError) throw cause;
@@ -59,15 +105,15 @@ export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
 }
 
 /** Whether a value is a Standard Schema: an object, or a function as those of arktype are. */
-export function isSchema(value: unknown): value is StandardSchemaV1 {
+export function isSchema(value: unknown): value is StandardSchema {
   if (typeof value !== "object" && typeof value !== "function" || value === null) return false;
-  const standard = (value as Partial<StandardSchemaV1>)["~standard"];
+  const standard = (value as Partial<StandardSchema>)["~standard"];
   return typeof standard?.validate === "function";
 }
 
 /** Why a value does not fit, or `null` when it does. */
 function refusal(
-  result: StandardSchemaV1.Result<unknown>,
+  result: StandardResult<unknown>,
   code: SchemaErrorCode,
   action: string,
 ): SchemaError | null {
@@ -88,7 +134,7 @@ function* take<T>(values: Iterable<T>, most: number): Iterable<T> {
   }
 }
 
-function cleanIssue({ path, message }: StandardSchemaV1.Issue): SchemaIssue {
+function cleanIssue({ path, message }: StandardIssue): SchemaIssue {
   const segments = [...take(path ?? [], MAX_PATH_SEGMENTS)].map((segment) => {
     const key = typeof segment === "object" ? segment.key : segment;
     return typeof key === "number" ? key : escapeForLog(String(key), MAX_SEGMENT_CHARACTERS);

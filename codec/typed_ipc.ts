@@ -19,9 +19,12 @@ import { MessageReader } from "./reader.ts";
 import type { TypedOptions } from "./typed_link.ts";
 
 /** What typed messages need of an endpoint of IPC. */
-interface IpcEndpoint<Message> {
+export interface IpcEndpoint<Message> {
+  /** Sends a message of a type. */
   send(type: number, data: Uint8Array): Promise<void>;
+  /** Waits for the next message; `null` at the end. */
   receive(options?: ReceiveOptions): Promise<Message | null>;
+  /** Ends the endpoint now. */
   abort(reason?: unknown): void;
 }
 

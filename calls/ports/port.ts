@@ -8,6 +8,7 @@ import type { CallHead, CallKind } from "../protocol/head.ts";
 
 /** A call on its way to the answerer. */
 export interface OutgoingCall {
+  /** How many values go in and come out. */
   readonly kind: CallKind;
   /** The whole name: of the contract and of the call. */
   readonly name: string;
@@ -68,6 +69,7 @@ export type CallLink = WireSession | IpcChannel | IpcServerClient | Connection;
 
 /** A call that has come. */
 export interface IncomingCall {
+  /** What the caller says before the input. */
   readonly head: CallHead;
   /** What is behind the head: the input, for kinds that have one. */
   readonly input: Uint8Array;

@@ -7,6 +7,7 @@ export type CallKind = "call" | "feed" | "collect" | "talk";
 
 /** What comes before the input of a call. */
 export interface CallHead {
+  /** How many values go in and come out. */
   readonly kind: CallKind;
   /** The call's whole name: that of its contract and its own, with a dot between. */
   readonly name: string;

@@ -3,6 +3,7 @@
 //
 // `deno check` is what tests here: a line below `@ts-expect-error` that compiles is an error.
 import { assertEquals } from "@std/assert";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
@@ -15,11 +16,14 @@ import {
   type Server,
 } from "@parley/parley";
 import {
-  bytes,
+  type bytes,
   type Codec,
   type Decoded,
   type Encodable,
   json,
+  type SchemaInput,
+  type SchemaOutput,
+  type StandardSchema,
   text,
   typed,
   type TypedConnection,
@@ -66,6 +70,14 @@ Deno.test("json, text and bytes have the types of what is sent and received", ()
   assertType<Same<Encodable<ReturnType<typeof bytes>>, Uint8Array>>(true);
   assertEquals(valibot.decode(valibot.encode({})), { n: 1 });
   assertEquals(ark.decode(ark.encode({})), { n: 1 });
+});
+
+Deno.test("a Standard Schema is that of the specification, both ways", () => {
+  const theirs = (schema: StandardSchema<string, Date>): StandardSchemaV1<string, Date> => schema;
+  const ours = (schema: StandardSchemaV1<string, Date>): StandardSchema<string, Date> => schema;
+  assertType<Same<SchemaInput<StandardSchemaV1<string, Date>>, string>>(true);
+  assertType<Same<SchemaOutput<StandardSchemaV1<string, Date>>, Date>>(true);
+  assertEquals([typeof theirs, typeof ours], ["function", "function"]);
 });
 
 export async function rightLinks(): Promise<void> {

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { z } from "zod";
 import { answer, call, CallError, collect, contract, feed, talk } from "../../../calls/mod.ts";
 import { listenIpc } from "../../../ipc/mod.ts";
+import { createCa, createCertificate } from "../../../tls/mod.ts";
 import { hub, join } from "../../../wire/mod.ts";
 import { PARLEY_MAIN } from "../../support/programs/parley_program.ts";
 import {
@@ -312,6 +313,39 @@ Deno.test("parley call ends with 2 for arguments that make no sense, before it c
     assertMatch(stderr, wanted);
     assertMatch(stderr, /\nTry "parley (?:ipc )?(?:call )?--help"\n$/);
   }));
+});
+
+Deno.test("parley call reaches a hub over TLS, with its token in a file", async () => {
+  await using folder = new TempDir();
+  const ca = await createCa();
+  const tls = await createCertificate({ ca, hosts: ["127.0.0.1"] });
+  await using server = hub({ tls, authorize: ({ token }) => token === TOKEN, onError: () => {} });
+  await server.ready;
+  new Shop().on(server, "the hub");
+  const [caFile, tokenFile] = [`${folder.path}/ca.pem`, `${folder.path}/token`];
+  await Deno.writeTextFile(caFile, ca.cert);
+  await Deno.writeTextFile(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
+  const port = "port" in server.addr ? server.addr.port : 0;
+  const callAs = (identity: string, ...more: string[]) =>
+    runProgram(PARLEY_MAIN, [
+      "call",
+      `${port}`,
+      ".",
+      "shop.where",
+      "--identity",
+      identity,
+      ...more,
+    ]);
+  const [called, plain, tokenless] = await Promise.all([
+    callAs("one", "--token-file", tokenFile, "--ca", caFile),
+    callAs("two", "--token-file", tokenFile),
+    callAs("three", "--ca", caFile),
+  ]);
+  assertEquals(called, printed('"the hub"\n'));
+  assertEquals([plain.code, plain.stdout], [1, ""]);
+  assertMatch(plain.stderr, /\nHint: .*--tls/);
+  assertEquals([tokenless.code, tokenless.stdout], [2, ""]);
+  assertMatch(tokenless.stderr, /The token is missing: the hub wants one/);
 });
 
 Deno.test("parley call says what is wrong where it cannot join", async () => {
