@@ -15,6 +15,7 @@ import { bytes } from "@parley/parley/codec";
 import { Pool } from "@parley/parley/pool";
 import { encodeHead, encodeHeadStart } from "../../calls/protocol/head.ts";
 import {
+  bareFrame,
   CallFrame,
   frameId,
   frameType,
@@ -398,4 +399,37 @@ Deno.test("calls outlive whatever frames a peer sends: each connection goes on o
     bad.abort();
     await far.closed;
   });
+});
+
+Deno.test("caller() rejects what a last word says was never begun, as retryable, and waits for the rest", async () => {
+  const [near, peer] = connectedPair();
+  const remote = caller(near, math);
+  const calls = [1, 2, 3].map((n) => remote.later(n).catch((error) => error.code));
+  const frames = [await peer.receive(), await peer.receive(), await peer.receive()];
+  const ids = frames.map((frame) => frameId(frame!));
+  await peer.send(bareFrame(CallFrame.last, ids[1]!));
+  assertEquals(await settles("the third", calls[2]!), "ERR_GOING_AWAY");
+  assertEquals(await remote.later(4).catch((error) => error.code), "ERR_GOING_AWAY");
+  await peer.send(replyFrame(ids[0]!, new TextEncoder().encode("\0" + "7")));
+  assertEquals(await settles("the first", calls[0]!), 7);
+  await peer.close();
+  assertEquals(await settles("the second", calls[1]!), "ERR_RESET");
+  await near.closed;
+});
+
+Deno.test("Connection.drain() under calls says that it goes away, then which call was the last", async () => {
+  const [near, far] = connectedPair();
+  const { release } = answering(far);
+  for (const id of [3, 9]) await near.send(request(id));
+  await near.flush();
+  far.drain();
+  const first = (await near.receive())!;
+  assertEquals([frameType(first), frameId(first)], [CallFrame.goingAway, 0]);
+  const last = (await near.receive())!;
+  assertEquals([frameType(last), frameId(last)], [CallFrame.last, 9]);
+  release();
+  const replies = [(await near.receive())!, (await near.receive())!];
+  assertEquals(replies.map((frame) => [frameType(frame), frameId(frame)]), [[2, 3], [2, 9]]);
+  assertEquals(await near.receive(), null);
+  await Promise.all([near.close(), far.closed]);
 });
