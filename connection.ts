@@ -94,6 +94,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
           "Cannot use a leased connection for calls: use the pool itself, which leases one for each call",
         );
       }
+      if (consumer.sendsAnyBytes && !connection.#writeQueue.carriesAnyBytes) {
+        throw new TypeError(
+          "Cannot use the connection for calls: its framing cannot carry all bytes: use lengthPrefixed()",
+        );
+      }
       connection.#receiveQueue.reader.claim(consumer);
       return connection.#lifecycle;
     });

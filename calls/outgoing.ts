@@ -203,7 +203,8 @@ export class RemoteCall {
 
   /** Makes the reader of a call with a stream; nothing is sent before its first `next`. */
   #open(value: unknown, options: FeedOptions, trace: string): FeedReader {
-    const { signal, timeoutMs = Infinity, openTimeoutMs = OPEN_MS, idleTimeoutMs } = options;
+    const { signal, openTimeoutMs = OPEN_MS, idleTimeoutMs } = options;
+    const timeoutMs = options.timeoutMs ?? this.#parts.definition.timeoutMs ?? Infinity;
     const isMany = this.kind === "collect" || this.kind === "talk";
     const openMs = Math.min(openTimeoutMs, timeoutMs);
     return new FeedReader({

@@ -51,7 +51,7 @@ export interface CallOptions extends WaitOptions {
 export interface FeedOptions {
   /** Gives up: the iteration throws its reason, and the handler's signal fires. */
   signal?: AbortSignal | undefined;
-  /** Time in ms for all of it. @default {no limit} */
+  /** Time in ms for all of it. @default {what the contract says, else no limit} */
   timeoutMs?: number | undefined;
   /** Time in ms until the peer has accepted it. @default {10000} */
   openTimeoutMs?: number | undefined;

@@ -28,6 +28,12 @@ export type InvalidHandler<Raw> = (error: SchemaError, message: Raw) => void | P
 /** A value that was read, or the end. Any value may be read, `null` too. */
 type Read<T> = IteratorResult<T, undefined>;
 
+/** A message, and what came of decoding it. */
+interface DecodedMessage<Raw, T> {
+  readonly message: Raw;
+  readonly read: Read<T> | SchemaError | Promise<Read<T> | SchemaError>;
+}
+
 const END = { value: undefined, done: true } as const;
 
 /**
@@ -63,7 +69,33 @@ export class MessageReader<Raw, T> {
 
   /** Waits for the next value of an iteration. */
   next(): Promise<Read<T>> {
-    return ignoreRejection(this.#read({}, false));
+    if (this.#isReading || this.#held !== null) return ignoreRejection(this.#read({}, false));
+    // The usual way, at the cost of one promise more than that of the link.
+    this.#isReading = true;
+    return ignoreRejection(this.#source.receive().then(this.#onMessage, this.#onFailed));
+  }
+
+  readonly #onMessage = (message: Raw | null): Read<T> | Promise<Read<T>> => {
+    const read = message === null ? END : this.#decode(message, undefined, undefined);
+    if (message !== null && (isPromise(read) || read instanceof SchemaError)) {
+      return this.#finish({ message, read });
+    }
+    this.#isReading = false;
+    return read as Read<T>;
+  };
+
+  readonly #onFailed = (error: unknown): never => {
+    this.#isReading = false;
+    throw error;
+  };
+
+  /** Goes on with a message that is not valid, or not validated yet. */
+  async #finish(first: DecodedMessage<Raw, T>): Promise<Read<T>> {
+    try {
+      return await this.#readValid({}, false, first);
+    } finally {
+      this.#isReading = false;
+    }
   }
 
   /** Iterates to the end; leaving the loop ends nothing, and another one goes on. */
@@ -101,12 +133,16 @@ export class MessageReader<Raw, T> {
     }
   }
 
-  async #readValid(wait: ReceiveOptions, refusesNull: boolean): Promise<Read<T>> {
-    for (;;) {
+  async #readValid(
+    wait: ReceiveOptions,
+    refusesNull: boolean,
+    first: DecodedMessage<Raw, T> | null = null,
+  ): Promise<Read<T>> {
+    for (let known = first;; known = null) {
       const held = this.#held;
-      const message = held === null ? await this.#source.receive(wait) : held.message;
+      const message = (known ?? held)?.message ?? await this.#source.receive(wait);
       if (message === null) return END;
-      const read = await this.#decode(message, held?.value, wait.signal);
+      const read = await (known?.read ?? this.#decode(message, held?.value, wait.signal));
       if (!(read instanceof SchemaError)) {
         if (!refusesNull || read.value !== null) return read;
       }

@@ -4,6 +4,8 @@
 export interface MessageConsumer {
   /** Whether it takes the next message now; {@linkcode ClaimedMessages.resume} says that it does again. */
   readonly isReady: boolean;
+  /** Whether its own messages may have any bytes: not every framing carries these. */
+  readonly sendsAnyBytes: boolean;
   /** Whether something is under way that ends by a message: then the connection is not idle. */
   readonly isBusy: boolean;
   /** What a reader learns that comes beside it. */
@@ -36,7 +38,7 @@ export function provideClaims(provided: Claim): void {
 /**
  * Delivers every message of a `Connection` to `consumer`, from the end of this run of code on.
  *
- * @throws {TypeError} when a reader waits, there is a consumer already, or the connection is leased
+ * @throws {TypeError} when the framing does not carry what the consumer sends, a reader waits, there is a consumer already, or the connection is leased
  */
 export function claimMessages(connection: object, consumer: MessageConsumer): ClaimedMessages {
   return claim(connection, consumer);

@@ -1,5 +1,5 @@
 // WriteQueue: one connection's pending frames, in order, bounded in bytes, joined into few writes.
-import { ClosedError } from "../errors.ts";
+import { ClosedError, FramingError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { bufferGone } from "../net/transport/faults.ts";
 import type { Transport } from "../net/transport/transport.ts";
@@ -17,6 +17,12 @@ const SLOW_SLICE_BYTES = 16 * 1024;
 
 /** From this size on a message that goes out as it is costs less as a write of its own than as a copy. */
 const DIRECT_BYTES = 16 * 1024;
+
+/** Every byte, and common delimiters of more than one. */
+const ALL_BYTES = new Uint8Array([
+  ...Array.from({ length: 256 }, (_, i) => i),
+  ...[13, 10, 13, 10, 10, 10, 0, 0],
+]);
 
 /** What every send below the high-water mark returns: one promise for all of them. */
 const ACCEPTED: Promise<void> = Promise.resolve();
@@ -106,6 +112,21 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (this.#ended || this.hasRoom) return ACCEPTED;
     this.#belowHighWater ??= Promise.withResolvers<void>();
     return this.#belowHighWater.promise.catch(() => {});
+  }
+
+  /**
+   * Whether messages of any bytes can be sent, each as one of its own: not with delimiters, and not
+   * where nothing stands between messages. Longer delimiters than those tried here are not found.
+   */
+  get carriesAnyBytes(): boolean {
+    const encoder = this.#encoder;
+    if (encoder.maxOverhead === 0) return false;
+    try {
+      encoder.body(ALL_BYTES);
+      return true;
+    } catch (error) {
+      return error instanceof FramingError && error.code === "ERR_FRAME_TOO_LARGE";
+    }
   }
 
   /** Whether a write is under way. */

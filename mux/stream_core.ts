@@ -1,12 +1,8 @@
 // One stream as its session sees it: state, both halves, and what frames do to them.
-import {
-  ClosedError,
-  LimitError,
-  type ParleyError,
-  ProtocolError,
-  RemoteError,
-} from "../errors.ts";
+import { ClosedError, LimitError, ProtocolError, RemoteError } from "../errors.ts";
+import type { ParleyError } from "../errors.ts";
 import type { Clock } from "../async/clock.ts";
+import { watchUnread } from "../async/unread.ts";
 import type { Place } from "../collections/linked_set.ts";
 import { Flag, FrameType, MAX_U32 } from "./header.ts";
 import type { SessionMemory } from "./memory.ts";
@@ -23,7 +19,6 @@ import {
 } from "./state.ts";
 import { INITIAL_WINDOW_BYTES } from "./credit_window.ts";
 import type { SessionTerms } from "./terms.ts";
-import { watchUnread } from "./unread.ts";
 import type { FrameWriter } from "./writer.ts";
 
 /** Time that a peer which waits for credit, and may still be reading, gets before RST ends the wait. */
@@ -65,9 +60,8 @@ export class StreamCore {
   readonly #host: StreamHost;
   /** What the application holds of it, while it is not over. */
   handle: object | undefined;
-  /** Where it stands among those that wait to be accepted; the table's own. */
+  /** The table's own: its place in the backlog, and until when the peer must do what about it. */
   backlogPlace: Place<StreamCore> | undefined;
-  /** Until when the peer must answer or end it, and what had been transferred by then; the table's own. */
   duePlace: Place<StreamCore> | undefined;
   dueMs = 0;
   dueBytes = 0;
@@ -177,7 +171,7 @@ export class StreamCore {
   /** Puts bytes back that were read last; `handle` is what the application holds of the stream. */
   unread(bytes: Uint8Array, handle: object): void {
     this.receiver.unread(bytes);
-    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) watchUnread(this, handle);
+    if (isOver(this.#state) && this.receiver.bufferedBytes > 0) watchUnread(this.receiver, handle);
   }
 
   /** Ends it with RST; `reason` becomes the cause of what waiting calls reject with. */
@@ -398,7 +392,7 @@ export class StreamCore {
     const { handle } = this;
     this.handle = undefined;
     if (this.receiver.bufferedBytes === 0) this.#host.onReleased(this);
-    else if (handle !== undefined) watchUnread(this, handle);
+    else if (handle !== undefined) watchUnread(this.receiver, handle);
   }
 
   #frame(flags: number, length: number): void {

@@ -8,7 +8,7 @@ import {
   claimMessages,
   type MessageConsumer,
 } from "../../connection/claim.ts";
-import { FramingError } from "../../errors.ts";
+import { FramingError, TimeoutError } from "../../errors.ts";
 import {
   bareFrame,
   CallFrame,
@@ -38,6 +38,7 @@ const engines = new WeakMap<Connection, ConnectionCalls>();
 export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiver {
   readonly refusal =
     "Cannot receive: calls take every message of this connection: use another connection for messages of your own";
+  readonly sendsAnyBytes = true;
   /** The calls that go out. */
   readonly outgoing: OutgoingCalls;
   /** One timer for the deadlines of all calls that go out. */
@@ -202,6 +203,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     if (this.#state === "ended") return;
     this.#state = "ended";
     this.#conn.draining.removeEventListener("abort", this.#onDraining);
+    // The connection was idle for too long: what crosses this was not begun.
+    if (cause instanceof TimeoutError) this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
     this.#replies.clear();
     this.outgoing.end(cause);
     this.#incoming.end(cause);

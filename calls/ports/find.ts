@@ -82,9 +82,9 @@ export function hostFor(target: AnswerTarget): CallHost {
   );
 }
 
-/** Whether it is a pool, by its methods: programs without pools need not load what pools need. */
+/** Looks at what it can do: importing pools would load the packages that only they need. */
 function isPool(value: unknown): value is Pool {
-  return isObject(value) && "acquire" in value && "drain" in value;
+  return isObject(value) && "acquire" in value && "use" in value;
 }
 
 function isObject(value: unknown): value is object {

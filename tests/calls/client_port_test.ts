@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Client, ClosedError, serve, TimeoutError } from "@parley/parley";
 import { answer, call, caller, contract } from "@parley/parley/calls";
 import { Program } from "../support/programs/program.ts";
+import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
 
 const math = contract({
@@ -21,13 +22,9 @@ const jobs = contract({
 
 const RECONNECT = { reconnect: { minDelayMs: 10, maxDelayMs: 50 }, trialMs: 0 };
 
-/** A path for a unix socket that nothing listens on yet. */
-async function socketPath(): Promise<string> {
-  return `${await Deno.makeTempDir()}/s`;
-}
-
 Deno.test("caller() over a client waits for the link within its time, and calls both ways", async () => {
-  const path = await socketPath();
+  await using folder = new TempDir();
+  const path = `${folder.path}/s`;
   await using client = new Client({ path, ...RECONNECT });
   const remote = caller(client, math);
   const late = await assertRejects(
@@ -69,7 +66,8 @@ Deno.test("caller() over a client refuses other readers of it, and is refused be
 });
 
 Deno.test("caller() over a client answers across links: idempotent and unsent calls go on, others reject", async () => {
-  const path = await socketPath();
+  await using folder = new TempDir();
+  const path = `${folder.path}/s`;
   await using client = new Client({ path, ...RECONNECT });
   const remote = caller(client, math);
   answer(client, math, { add: ({ a, b }) => a - b, later: (n) => n, again: (n) => n });
@@ -110,7 +108,8 @@ Deno.test("caller() over a client answers across links: idempotent and unsent ca
 });
 
 Deno.test("caller() over a client loses no call while servers drain one after the other", async () => {
-  const path = await socketPath();
+  await using folder = new TempDir();
+  const path = `${folder.path}/s`;
   await using client = new Client({ path, ...RECONNECT });
   const remote = caller(client, math);
   let over = false;
@@ -146,7 +145,8 @@ Deno.test("caller() over a client loses no call while servers drain one after th
 });
 
 Deno.test("caller() over a client outlives a server that is killed: idempotent calls are done, others reject", async () => {
-  const path = await socketPath();
+  await using folder = new TempDir();
+  const path = `${folder.path}/s`;
   await using client = new Client({ path, ...RECONNECT });
   const remote = caller(client, jobs);
   let first: number;

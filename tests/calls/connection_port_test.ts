@@ -1,15 +1,31 @@
 // Calls over one connection: both directions, order, giving up, limits, and ends.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  chunked,
+  delimited,
+  fixedLength,
+  type Framing,
+  lengthPrefixed,
+  raw,
+  varintPrefixed,
+} from "@parley/parley/framing";
 import { ClosedError, type Connection, FramingError, serve, TimeoutError } from "@parley/parley";
 import { answer, call, type CallContext, caller, contract, feed } from "@parley/parley/calls";
 import { bytes } from "@parley/parley/codec";
 import { Pool } from "@parley/parley/pool";
 import { encodeHead, encodeHeadStart } from "../../calls/protocol/head.ts";
-import { CallFrame, replyFrame, writeFrameHead } from "../../calls/protocol/call_frames.ts";
+import {
+  CallFrame,
+  frameId,
+  frameType,
+  replyFrame,
+  writeFrameHead,
+} from "../../calls/protocol/call_frames.ts";
+import { ConnectionCalls } from "../../calls/ports/connection_calls.ts";
 import { CARRIERS, connectedEnds } from "../support/calls/call_connections.ts";
 import { forSeedsAsync } from "../support/random.ts";
 import { connectedPair } from "../support/simulation/memory_connections.ts";
-import { settles, until } from "../support/wait.ts";
+import { atRest, settles, until } from "../support/wait.ts";
 import { watchedSignal } from "../support/watched_signal.ts";
 
 const math = contract({
@@ -139,6 +155,10 @@ Deno.test("caller() that gives up 10 000 calls at random leaves no call, timer o
     }
     assertEquals(outcomes, 10_000);
     assertEquals(watched.listeners, 0);
+    for (const conn of [ends.near, ends.far]) {
+      const engine = ConnectionCalls.of(conn);
+      await until("nothing is left", () => !engine.isBusy && engine.timer.size === 0);
+    }
     release();
     assertEquals(await remote.add({ a: 2, b: 2 }), 4);
   });
@@ -244,6 +264,36 @@ Deno.test("caller() refuses streams on a connection, and leased connections", as
   await Promise.all([near.close(), far.close()]);
 });
 
+Deno.test("caller() refuses a connection whose framing cannot carry all bytes", async () => {
+  const TABLE: readonly [Framing, boolean][] = [
+    [lengthPrefixed(), true],
+    [varintPrefixed(), true],
+    [chunked(), true],
+    [delimited("\n"), false],
+    [delimited("\r\n"), false],
+    [fixedLength(10), false],
+    [raw(), false],
+  ];
+  for (const [framing, isFit] of TABLE) {
+    const [near, far] = connectedPair({ framing });
+    answerOrThrow(isFit, framing.name, () => answering(far));
+    answerOrThrow(isFit, framing.name, () => caller(near, math));
+    if (isFit) assertEquals(await caller(near, math).add({ a: 10, b: 3 }), 13);
+    near.abort();
+    far.abort();
+  }
+  const [small, other] = connectedPair({ maxMessageBytes: 50 });
+  answering(other);
+  assertEquals(await caller(small, math).add({ a: 1, b: 2 }), 3, "whatever the limit");
+  small.abort();
+  other.abort();
+});
+
+function answerOrThrow(isFit: boolean, name: string, work: () => unknown): void {
+  if (isFit) work();
+  else assertThrows(work, TypeError, "its framing cannot carry all bytes", name);
+}
+
 Deno.test("caller() of a request or reply that is too large fails alone", async () => {
   const [near, far] = connectedPair({ maxMessageBytes: 100_000 }, { maxMessageBytes: 1000 });
   answer(far, math, { ...handlersOf(), echo: () => new Uint8Array(5000) });
@@ -305,4 +355,47 @@ Deno.test("answer() ends the connection of a peer that breaks the rules, and no 
     bad.abort();
     await Promise.all([near.close(), good.close()]);
   }
+});
+
+Deno.test("answer() begins no more calls than a caller reads replies of, and serves others meanwhile", async () => {
+  await using ends = await connectedEnds("tcp");
+  let begun = 0;
+  const data = new Uint8Array(60_000);
+  answer(ends.far, math, { ...handlersOf(), echo: () => (begun++, data) });
+  const start = encodeHeadStart({ kind: "call", name: "math.echo", version: "" });
+  const empty = new Uint8Array(0);
+  for (let id = 1; id <= 400; id++) {
+    const frame = encodeHead(start, { timeoutMs: 0, trace: "" }, empty, { leadBytes: 5 });
+    await ends.near.send(writeFrameHead(frame, CallFrame.request, id));
+  }
+  await ends.near.flush();
+  const most = await atRest(() => begun);
+  assert(most < 300, `${most} of 400 calls have begun`);
+  await using other = await connectedEnds("tcp");
+  answering(other.far);
+  assertEquals(await caller(other.near, math).add({ a: 1, b: 2 }), 3);
+  for (let id = 1; id <= 400; id++) {
+    const frame = (await ends.near.receive({ timeoutMs: 20_000 }))!;
+    assertEquals([frameType(frame), frameId(frame), frame.length], [CallFrame.reply, id, 60_006]);
+  }
+  assertEquals(begun, 400);
+});
+
+Deno.test("calls outlive whatever frames a peer sends: each connection goes on or ends with ERR_CALL_FRAME", async () => {
+  await forSeedsAsync(60, async (random) => {
+    const [bad, far] = connectedPair();
+    answering(far);
+    caller(far, math).hang().catch(() => {});
+    for (let i = 0; i < 30; i++) {
+      const frame = random.int(0, 2) > 0 ? request(i + 1) : replyFrame(i, new Uint8Array([0]));
+      if (random.int(0, 3) === 0) frame[random.int(0, frame.length - 1)] = random.int(0, 255);
+      await bad.send(frame.subarray(0, random.int(0, 9) === 0 ? random.int(0, 9) : frame.length))
+        .catch(() => {});
+    }
+    const closed = Promise.race([far.closed, bad.flush().then(() => null, () => null)]);
+    const end = await settles("the connection", closed);
+    if (end !== null) assertEquals((end.error as { code?: string }).code, "ERR_CALL_FRAME");
+    bad.abort();
+    await far.closed;
+  });
 });

@@ -174,6 +174,66 @@ Deno.test("a feed whose reader stops stalls the generator", async () => {
   await until("it comes about", () => seen.ended === 1);
 });
 
+Deno.test("a contract limits the time of a feed, where its caller does not", async () => {
+  await using port = new MemoryPort();
+  const slow = contract({ ticks: feed<void, number>({ timeoutMs: 30 }) });
+  answer(port.table, slow, {
+    async *ticks(_, { signal }) {
+      yield 1;
+      await new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    },
+  });
+  const error = await assertRejects(
+    () => Array.fromAsync(caller(port, slow).ticks()),
+    TimeoutError,
+  );
+  assertEquals(error.code, "ERR_CALL_TIMEOUT");
+});
+
+Deno.test("a caller that leaves in the middle of its inputs is not reported", async () => {
+  await using port = new MemoryPort();
+  const many = contract({ sum: collect<number, number>(), shout: talk<string, string>() });
+  const [errors, ended]: [unknown[], string[]] = [[], []];
+  answer(port.table, many, {
+    async sum(numbers) {
+      let sum = 0;
+      try {
+        for await (const number of numbers) sum += number;
+      } finally {
+        ended.push("sum");
+      }
+      return sum;
+    },
+    async *shout(words) {
+      try {
+        for await (const word of words) yield word.toUpperCase();
+      } finally {
+        ended.push("shout");
+      }
+    },
+  }, { onError: (error) => errors.push(error) });
+  const remote = caller(port, many);
+  async function* words() {
+    yield "a";
+    await new Promise(() => {});
+  }
+  for await (const word of remote.shout(words())) {
+    assertEquals(word, "A");
+    break;
+  }
+  const leave = new AbortController();
+  async function* numbers() {
+    yield 1;
+    queueMicrotask(() => leave.abort());
+    await new Promise(() => {});
+  }
+  await assertRejects(() => remote.sum(numbers(), { signal: leave.signal }));
+  await until("both handlers have ended", () => ended.length === 2);
+  assertEquals(errors, []);
+});
+
 Deno.test("an unknown call, another kind and another version have codes of their own", async () => {
   const { port } = open();
   await using _ = port;

@@ -104,6 +104,7 @@ const OVER_TCP = [
   "peer at a hub, called by another",
   "server of connections",
   "server, called by a client",
+  "server, called by a pool",
 ];
 
 for (const name of OVER_TCP) {

@@ -31,6 +31,7 @@ export const PORTS: readonly string[] = [
   "server of connections",
   "connection to a server",
   "server, called by a client",
+  "server, called by a pool",
 ];
 
 /** Those of them that carry feeds. */

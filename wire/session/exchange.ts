@@ -27,9 +27,9 @@ export interface ExchangeRequest {
  */
 export async function exchange(route: StreamRoute, wanted: ExchangeRequest): Promise<Uint8Array> {
   const { name, bytes, signal, timeoutMs } = wanted;
-  const startedMs = timeoutMs === Infinity ? 0 : performance.now();
+  const startedMs = performance.now();
   const early = { bytes, isAll: true };
-  const limits = { signal, timeoutMs, givenMs: timeoutMs, early };
+  const limits = { signal, timeoutMs, startedMs, givenMs: timeoutMs, early };
   const { channel: { mux } } = await openChannel(route, { name, to: route.to }, limits);
   try {
     return await readAll(mux, wanted, startedMs);

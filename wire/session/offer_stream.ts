@@ -5,6 +5,7 @@ import type { MuxSession } from "../../mux/session.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
 import { encodeFrame, readAnswer } from "../protocol/frames.ts";
+import { encodeOpen } from "../protocol/open_cache.ts";
 import { openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
 import type { OpenLimits, OurOpen } from "./open_stream.ts";
 
@@ -29,8 +30,8 @@ export interface Offer extends OpenLimits {
 export async function offerStream(session: MuxSession, offer: Offer): Promise<FrameChannel> {
   const { label, timeoutMs, signal } = offer;
   signal?.throwIfAborted();
-  const startedMs = performance.now();
-  const mux = await getTurn(session, offer);
+  const { startedMs = performance.now() } = offer;
+  const mux = await getTurn(session, offer, startedMs);
   try {
     const leftMs = timeoutMs === Infinity ? undefined : timeLeft(timeoutMs, startedMs);
     const channel = new FrameChannel(mux);
@@ -51,9 +52,9 @@ export async function offerStream(session: MuxSession, offer: Offer): Promise<Fr
 }
 
 /** Waits until the peer takes another stream. */
-async function getTurn(session: MuxSession, offer: Offer): Promise<MuxStream> {
+async function getTurn(session: MuxSession, offer: Offer, startedMs: number): Promise<MuxStream> {
   const { label, signal, timeoutMs, turnMs = timeoutMs } = offer;
-  const waitMs = Math.min(turnMs, timeoutMs);
+  const waitMs = Math.min(turnMs, timeLeft(timeoutMs, startedMs));
   try {
     return await session.openStream({
       signal,
@@ -77,7 +78,7 @@ function send(
   leftMs: number | undefined,
 ): void {
   const waitMs = waitForPeer && leftMs !== undefined ? Math.floor(leftMs * HOLD_SHARE) : undefined;
-  const frame = encodeFrame(waitMs === undefined ? open : { ...open, waitMs });
+  const frame = waitMs === undefined ? encodeOpen(open) : encodeFrame({ ...open, waitMs });
   // What ends the stream ends the wait for the answer too.
   mux.write(frame).catch(ignore);
   if (early === undefined) return;

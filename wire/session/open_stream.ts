@@ -1,5 +1,5 @@
 // openStream(): opens a named stream over a session, as soon as there is one, within its options.
-import { timeLeft, timeLimit } from "../../async/deadline.ts";
+import { timeLimit } from "../../async/deadline.ts";
 import { checkBoolean } from "../../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../../options/names.ts";
 import type { WireCounters } from "../../stats/data/counters.ts";
@@ -60,6 +60,8 @@ export interface OpenLimits {
   readonly signal?: AbortSignal | undefined;
   /** Time for all of it, in ms. */
   readonly timeoutMs: number;
+  /** When that time began, by `performance.now`. @default {now} */
+  readonly startedMs?: number | undefined;
   /** The time as the caller set it, for errors. @default {timeoutMs} */
   readonly givenMs?: number | undefined;
   /** Time to wait for a turn, in ms, where the peer takes no more streams. @default {timeoutMs} */
@@ -144,7 +146,7 @@ export function routeOf(via: object): StreamRoute | undefined {
   return ROUTES.get(via);
 }
 
-/** Finds the session; a stream for which there is none has failed, as one that its peer refuses. */
+/** Waits for a session; a stream for which there is none has failed, as one that its peer refuses. */
 async function findCounted(
   { find, counters }: StreamRoute,
   open: OurOpen,
@@ -183,9 +185,9 @@ export async function openChannel(
   open: OurOpen,
   limits: Parameters<FindLink>[0],
 ): Promise<{ readonly link: StreamOpener; readonly channel: FrameChannel }> {
-  const startedMs = performance.now();
+  const { startedMs = performance.now() } = limits;
   const link = await findCounted(route, open, limits);
-  const left = { ...limits, timeoutMs: timeLeft(limits.timeoutMs, startedMs) };
+  const left = { ...limits, startedMs };
   const channel =
     await (telemetryOn()
       ? openMeasured(link.established, open, (told) => link.open(told, left))

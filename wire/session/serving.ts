@@ -8,7 +8,8 @@ import { isStreamEnd } from "./blame.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import { ignoreRejection } from "../../async/rejections.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
-import { isStreamRefusal, type Open, readOpen, type StreamRefusal } from "../protocol/frames.ts";
+import { isStreamRefusal, type Open, type StreamRefusal } from "../protocol/frames.ts";
+import { readKnownOpen } from "../protocol/open_cache.ts";
 import type { PreparedHandler, StreamHandler } from "./handlers.ts";
 import type { EstablishedSession } from "./established.ts";
 import type { WireSession } from "./session.ts";
@@ -96,7 +97,7 @@ export class Serving<L extends ServedLink> {
         counters.streamsBroken++;
         return void mux.reset();
       }
-      const open = readOpen(text);
+      const open = readKnownOpen(text);
       const mayRun = this.places.tryAcquire() || await this.places.acquire(busyMs, mux.signal);
       const refusal = mayRun ? await this.#handle(channel, open) : "ERR_BUSY";
       if (refusal === undefined) return await mux.retire();

@@ -1,6 +1,7 @@
 // Connections for tests of calls: two ends over each kind of transport, in this process.
 import { connect, Connection, memoryPair, serve, type ServeOptions } from "@parley/parley";
 import { testCerts } from "../programs/certs.ts";
+import { TempDir } from "../programs/temp_dir.ts";
 
 /** What carries a connection. */
 export type Carrier = "memory" | "tcp" | "tls" | "unix";
@@ -27,9 +28,10 @@ export async function connectedEnds(carrier: Carrier): Promise<Ends> {
       },
     };
   }
+  const folder = new TempDir();
   const { ca, server: identity, client } = await testCerts();
   const options: ServeOptions = carrier === "unix"
-    ? { path: `${await Deno.makeTempDir()}/s` }
+    ? { path: `${folder.path}/s` }
     : carrier === "tls"
     ? { tls: { ...identity, clientCa: [ca.cert], backend: "node" } }
     : {};
@@ -50,6 +52,7 @@ export async function connectedEnds(carrier: Carrier): Promise<Ends> {
     async [Symbol.asyncDispose]() {
       await near.close();
       await server.shutdown();
+      await folder[Symbol.asyncDispose]();
     },
   };
 }

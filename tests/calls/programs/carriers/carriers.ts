@@ -2,7 +2,13 @@
 // caller.
 import type { answer, caller } from "@parley/parley/calls";
 import type { Half, Place } from "../place.ts";
-import { acceptedHalf, clientHalf, connectionHalf, serverHalf } from "./connection_halves.ts";
+import {
+  acceptedHalf,
+  clientHalf,
+  connectionHalf,
+  poolHalf,
+  serverHalf,
+} from "./connection_halves.ts";
 import { ipcClientHalf, ipcPairHalf, ipcServerClientHalf, ipcServerHalf } from "./ipc_halves.ts";
 import {
   DEVICE,
@@ -180,5 +186,12 @@ export const CARRIERS: Readonly<Record<string, Carrier>> = {
     ...nameless,
     answers: clientHalf,
     calls: acceptedHalf,
+  },
+  "server, called by a pool": {
+    ...listens,
+    ...callsOnly,
+    ...nameless,
+    answers: serverHalf,
+    calls: poolHalf,
   },
 };
