@@ -41,7 +41,7 @@ export interface CallContext {
   readonly deadlineMs: number;
   /** The whole name of the call. */
   readonly name: string;
-  /** What the call came over: the session, the client or the connection of who calls. */
+  /** What the call came over: the session, the client or the connection of the caller. */
   readonly via: CallLink;
   /** A value that middleware left; `undefined` when it left none. */
   get<T>(key: ContextKey<T>): T | undefined;

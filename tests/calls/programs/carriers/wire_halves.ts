@@ -30,7 +30,7 @@ export async function sessionOf(wire: MountedWire): Promise<WireSession> {
   return await wire.waitFor(DEVICE);
 }
 
-/** Those who join the mount, and what of it is used. */
+/** The clients of the mount, and what of it is used. */
 export async function joinHalf<End>(
   place: Place,
   pick: (wire: JoinedWire) => End | Promise<End>,
@@ -44,7 +44,7 @@ export async function joinedSession(wire: JoinedWire): Promise<WireSession> {
   return wire.session!;
 }
 
-/** A hub with one who joined it, and is called. */
+/** A hub with a client that is called. */
 export async function hubWorkerHalf(place: Place): Promise<Half<JoinedWire>> {
   const server = await serverHalf(place, hub, (wire) => wire);
   const worker = await joinedHalf(server.place, WORKER, (wire) => wire);
@@ -68,7 +68,7 @@ export async function hubHalf(place: Place): Promise<Half<MountedWire>> {
   return await serverHalf(place, hub, (wire) => wire);
 }
 
-/** One who calls another at the hub. */
+/** A client that calls another one of the hub. */
 export async function hubCallerHalf(place: Place): Promise<Half<WirePeer>> {
   return await joinedHalf(place, DEVICE, (wire) => wire.peer(WORKER));
 }
