@@ -38,7 +38,8 @@ export function provideClaims(provided: Claim): void {
 /**
  * Delivers every message of a `Connection` to `consumer`, from the end of this run of code on.
  *
- * @throws {TypeError} when the framing does not carry what the consumer sends, a reader waits, there is a consumer already, or the connection is leased
+ * @throws {TypeError} when the framing does not carry what the consumer sends, a reader waits, there
+ * is a consumer already, or the connection is leased
  */
 export function claimMessages(connection: object, consumer: MessageConsumer): ClaimedMessages {
   return claim(connection, consumer);
