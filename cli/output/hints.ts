@@ -66,7 +66,7 @@ const HINTS: Readonly<Partial<Record<ParleyErrorCode, string>>> = {
   ERR_UNKNOWN_CALL:
     "the other side answers no call of that name: is it right, behind the name of its contract, as in clock.add?",
   ERR_CONTRACT_MISMATCH:
-    "both sides must have one kind of call, and versions of a contract that are equal before the first dot: --contract-version",
+    "where the kind differs, choose --feed, --collect, --talk or none of them; where the version does, one that is equal before the first dot, with --contract-version",
   ERR_INPUT_INVALID: "change the input where the text says, to what the other side accepts",
   ERR_OUTPUT_INVALID: "the other side returned something else: is its contract the same?",
   ERR_MESSAGE_INVALID: "the other side sent something else: do both use the same schema?",

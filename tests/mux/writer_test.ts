@@ -49,6 +49,24 @@ class OneFrame implements FrameSource {
   }
 }
 
+Deno.test("FrameWriter joins what one turn of the event loop brings, up to 16 microtasks apart", async () => {
+  for (const [hops, expected] of [[0, 1], [10, 1], [14, 1], [200, 2]] as const) {
+    const { transport, writes } = heldWrites();
+    const hooks = { nowMs: () => 0, onWritten: () => {}, onError: () => {} };
+    const writer = new FrameWriter(transport, hooks);
+    writer.ready(new OneFrame());
+    for (let hop = 0; hop < hops; hop++) await undefined;
+    writer.ready(new OneFrame());
+    await settle();
+    writes[0]!.resolve();
+    await settle();
+    assertEquals(writes.length, expected, `${hops} microtasks apart`);
+    writes[1]?.resolve();
+    await writer.idle();
+    writer.stop();
+  }
+});
+
 Deno.test("FrameWriter writes what becomes ready in whatever turn after a write", async () => {
   for (let hops = 0; hops < 40; hops++) {
     const { transport, writes } = heldWrites();

@@ -84,6 +84,7 @@ Deno.test("frames refuse what is no JSON object, broken UTF-8, and members named
     '"x"',
     "{} {}",
     '{"name":"a","meta":{"__proto__":{}}}',
+    '{"name":"a","meta":{"\\u005f_proto__":{}}}',
     "[".repeat(9000),
   ];
   for (const frame of bad) refuses(() => readOpen(bytes(frame)));
