@@ -77,6 +77,21 @@ export function serve(handler: Handler): Server;
  * comes before `answer` was called is ended, and the first such goes to `onError` as a `TypeError`.
  *
  * @throws {TypeError | RangeError} when an option is wrong; nothing was opened then
+ *
+ * @example Calls over every connection
+ * ```ts
+ * import { connect, serve } from "@parley/parley";
+ * import { answer, call, caller, contract } from "@parley/parley/calls";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const math = contract({ add: call<{ a: number; b: number }, number>() });
+ * await using server = serve();
+ * answer(server, math, { add: ({ a, b }) => a + b });
+ * await server.ready;
+ *
+ * await using conn = await connect(server.addr);
+ * assertEquals(await caller(conn, math).add({ a: 1, b: 2 }), 3);
+ * ```
  */
 export function serve<Data>(options?: ServeOptions<Data>): Server<Data>;
 /**
