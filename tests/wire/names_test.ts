@@ -1,5 +1,5 @@
-// Tests of handled names: as many as are wanted, announced to peers as far as they fit; and handlers of
-// one session alone.
+// Tests of handled names: as many as are wanted, announced to peers as far as they fit; and handlers
+// of one session alone.
 import { assert, assertEquals } from "@std/assert";
 import { handlersOf } from "../../wire/session/handlers.ts";
 import { codeOf, errorOf } from "../support/peers/servers.ts";

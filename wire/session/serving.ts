@@ -50,7 +50,7 @@ export interface ServingHost<L extends ServedLink> {
   readonly maxHandlers: number;
   /** Time for which a stream waits while `maxHandlers` run, in ms. */
   readonly busyMs: number;
-  /** Refuses a stream with a code, or lets it be served; at once where no question is needed. */
+  /** Refuses a stream with a code, or lets it be served; at once where there is no `authorize`. */
   authorizeStream(
     link: L,
     open: Open,
