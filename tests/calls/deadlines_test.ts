@@ -233,7 +233,7 @@ for (const name of STREAM_PORTS) {
     const got: number[] = [];
     for await (const { n } of feed) {
       got.push(n);
-      // The reader is busy for longer than that, and nobody waits for an item.
+      // The reader is busy for longer than that, and no read waits for an item.
       await new Promise((resolve) => setTimeout(resolve, 90));
     }
     assertEquals(got, [0, 1, 2]);
