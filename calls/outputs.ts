@@ -42,7 +42,7 @@ export async function sendOutputs(outputs: unknown, target: OutputTarget): Promi
   }
 }
 
-/** The iterator over what a handler, a caller or middleware passes in. */
+/** The iterator over what a handler, a caller or middleware returned. */
 export function iteratorOf(values: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   if (typeof values === "object" && values !== null) {
     if (Symbol.asyncIterator in values) {

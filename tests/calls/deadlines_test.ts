@@ -157,6 +157,46 @@ for (const name of OVER_TCP.filter((name) => carrierOf(name).hasStreams)) {
   });
 }
 
+for (const name of OVER_TCP.filter((name) => carrierOf(name).hasStreams)) {
+  Deno.test(`a handler that waits for inputs ends with its caller's time, told or not: ${name}`, async () => {
+    const waiting = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<unknown>();
+    await using pair = await Together.start(name, {
+      async sum(numbers) {
+        try {
+          for await (const _ of numbers) waiting.resolve();
+        } catch (error) {
+          ended.resolve(error);
+          throw error;
+        }
+        return 0;
+      },
+    });
+    const { place } = pair.answering;
+    await using proxy = await FreezingProxy.start({ hostname: "127.0.0.1", port: place.port ?? 0 });
+    const half = await carrierOf(name).calls({ ...place, port: proxy.port });
+    try {
+      const remote = caller(await half.end(), table);
+      const never = async function* () {
+        yield 1;
+        await new Promise(() => {});
+      };
+      const call = remote.sum(never(), { timeoutMs: 400 });
+      call.catch(() => {});
+      await settles("the handler waits", waiting.promise);
+      proxy.freeze();
+      assertInstanceOf(await settles("the timeout", errorOf(call)), TimeoutError);
+      const error = await settles("the handler ends", ended.promise);
+      assertInstanceOf(error, TimeoutError);
+      assertEquals(error.code, "ERR_CALL_TIMEOUT");
+    } finally {
+      half.abort();
+      await half.ended();
+    }
+    assertEquals(pair.reported, []);
+  });
+}
+
 for (const name of STREAM_PORTS) {
   Deno.test(`a feed has no deadline of its own, and obeys those it is given: ${name}`, async () => {
     const hanging = new Hanging();

@@ -152,7 +152,7 @@ for (const name of SHARED) {
     await using pair = await Together.start(name);
     const good = pair.remote.waits({ id: "", ms: 300 });
     const carrier = carrierOf(name);
-    // A wire knows a client that joins again by its name, and takes the older session for dead.
+    // A peer that joins a wire again replaces its older session.
     const isWire = carrier.peer !== null;
     for (const bytes of badRequests()) {
       const half = isWire ? pair.calling : await carrier.calls(pair.answering.place);

@@ -12,9 +12,9 @@ import {
 } from "@parley/parley/wire";
 import type { Half, Place } from "../place.ts";
 
-/** Who joins a mount, or calls at a hub. */
+/** The peer that joins a mount, or calls at a hub. */
 export const DEVICE = "device";
-/** Who is called at a hub. */
+/** The peer that is called at a hub. */
 const WORKER = "worker";
 
 /** A mount, and what of it is used. */
@@ -30,7 +30,7 @@ export async function sessionOf(wire: MountedWire): Promise<WireSession> {
   return await wire.waitFor(DEVICE);
 }
 
-/** The clients of the mount, and what of it is used. */
+/** A peer that joins the mount, and what of it is used. */
 export async function joinHalf<End>(
   place: Place,
   pick: (wire: JoinedWire) => End | Promise<End>,
@@ -44,7 +44,7 @@ export async function joinedSession(wire: JoinedWire): Promise<WireSession> {
   return wire.session!;
 }
 
-/** A hub with a client that is called. */
+/** A hub, and the peer of it that is called. */
 export async function hubWorkerHalf(place: Place): Promise<Half<JoinedWire>> {
   const server = await serverHalf(place, hub, (wire) => wire);
   const worker = await joinedHalf(server.place, WORKER, (wire) => wire);
@@ -68,7 +68,7 @@ export async function hubHalf(place: Place): Promise<Half<MountedWire>> {
   return await serverHalf(place, hub, (wire) => wire);
 }
 
-/** A client that calls another one of the hub. */
+/** A peer that calls another at the hub. */
 export async function hubCallerHalf(place: Place): Promise<Half<WirePeer>> {
   return await joinedHalf(place, DEVICE, (wire) => wire.peer(WORKER));
 }
