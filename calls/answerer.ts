@@ -87,6 +87,7 @@ export class Answerer implements CallAnswerer {
       return this.#fail(error, context);
     }
     if (!isPromise(output)) return this.#reply(output, context);
+    context.startClock();
     return output.then(
       (value) => this.#reply(value, context),
       (error) => this.#fail(error, context),
@@ -98,6 +99,7 @@ export class Answerer implements CallAnswerer {
     if (refused !== undefined) return await finish(stream, refused);
     const { kind } = this.#parts.definition;
     const context = new HandlerContext(call);
+    context.startClock();
     const inputs = kind === "feed"
       ? undefined
       : new InputReader(stream, context, (bytes) => this.#decode(bytes, context));

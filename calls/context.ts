@@ -53,7 +53,8 @@ const MAX_TIMER_MS = 0x7fffffff;
 /** The context of one call. Its signal is made when a handler first asks for it: most never do. */
 export class HandlerContext implements CallContext {
   readonly #call: IncomingCall;
-  readonly #arrivedMs = performance.now();
+  /** When the call came, or its handler had to know: reading the clock costs as much as a reply. */
+  #arrivedMs: number | undefined;
   #deadline: DeadlineSignal | undefined;
   #blamed: unknown;
   #values: Map<ContextKey<unknown>, unknown> | undefined;
@@ -63,12 +64,23 @@ export class HandlerContext implements CallContext {
     this.#call = call;
   }
 
+  /** The handler goes on after this turn: from now on time counts. */
+  startClock(): void {
+    this.#arrivedMs ??= performance.now();
+  }
+
+  /** Time in ms since the clock started, and starts it. */
+  #runningMs(): number {
+    const nowMs = performance.now();
+    return nowMs - (this.#arrivedMs ??= nowMs);
+  }
+
   get signal(): AbortSignal {
     if (this.#deadline === undefined) {
       const { caller, head: { timeoutMs, name } } = this.#call;
       const leftMs = timeoutMs === 0
         ? Infinity
-        : Math.min(MAX_TIMER_MS, Math.max(1, timeoutMs - (performance.now() - this.#arrivedMs)));
+        : Math.min(MAX_TIMER_MS, Math.max(1, timeoutMs - this.#runningMs()));
       const late = () =>
         new TimeoutError(
           "ERR_CALL_TIMEOUT",
@@ -86,7 +98,7 @@ export class HandlerContext implements CallContext {
   get deadlineMs(): number {
     const { timeoutMs } = this.#call.head;
     if (timeoutMs === 0) return Infinity;
-    return Date.now() + timeoutMs - (performance.now() - this.#arrivedMs);
+    return Date.now() + timeoutMs - this.#runningMs();
   }
 
   get name(): string {

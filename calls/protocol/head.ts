@@ -86,36 +86,76 @@ export function encodeHead(
 
 const EMPTY = new Uint8Array(0);
 
+/** What a head begins with, as it was read once. */
+interface HeadStart {
+  readonly bytes: Uint8Array;
+  readonly kind: CallKind;
+  readonly name: string;
+  readonly version: string;
+}
+
+/** How many starts are remembered: a power of two. */
+const RECENT_STARTS = 64;
+
+/**
+ * Starts that were read lately, by a hash of their bytes: few names are called again and again. A peer that
+ * sends many names drives others out, and costs them the time to read their name anew.
+ */
+const recent: (HeadStart | undefined)[] = new Array(RECENT_STARTS).fill(undefined);
+
 /**
  * Reads the head at `at`.
  *
  * @throws {ProtocolError} `ERR_CALL_FRAME` when it is none
  */
 export function readHead(bytes: Uint8Array, at = 0): ReadHead {
-  const kind = KINDS[(bytes[at] ?? 0) - 1];
-  if (kind === undefined) throw malformed("its kind is unknown");
   const nameEnd = at + 2 + (bytes[at + 1] ?? 0);
-  const versionEnd = nameEnd + 1 + (bytes[nameEnd] ?? 0);
-  const traceAt = versionEnd + 6;
+  const startEnd = nameEnd + 1 + (bytes[nameEnd] ?? 0);
+  const traceAt = startEnd + 6;
   if (traceAt > bytes.length) throw malformed("it is cut");
-  const traceBytes = bytes[versionEnd + 4]! << 8 | bytes[versionEnd + 5]!;
+  const { kind, name, version } = readStart(bytes, at, startEnd);
+  const traceBytes = bytes[startEnd + 4]! << 8 | bytes[startEnd + 5]!;
   const end = traceAt + traceBytes;
   if (traceBytes > MAX_TRACE_BYTES || end > bytes.length) throw malformed("it is cut");
+  const timeoutMs = readUint32(bytes, startEnd);
+  const trace = traceBytes === 0 ? "" : readText(bytes.subarray(traceAt, end));
+  return { head: { kind, name, version, timeoutMs, trace }, end };
+}
+
+/** Reads kind, name and version from `at` to `end`, which is where they end. */
+function readStart(bytes: Uint8Array, at: number, end: number): HeadStart {
+  let hash = 0;
+  for (let i = at; i < end; i++) hash = Math.imul(hash, 31) + bytes[i]! | 0;
+  const place = hash & (RECENT_STARTS - 1);
+  const known = recent[place];
+  if (known !== undefined && isSame(known.bytes, bytes, at, end)) return known;
+  const kind = KINDS[bytes[at]! - 1];
+  if (kind === undefined) throw malformed("its kind is unknown");
+  const nameEnd = at + 2 + bytes[at + 1]!;
+  return recent[place] = {
+    bytes: bytes.slice(at, end),
+    kind,
+    name: readText(bytes.subarray(at + 2, nameEnd)),
+    version: readText(bytes.subarray(nameEnd + 1, end)),
+  };
+}
+
+function isSame(known: Uint8Array, bytes: Uint8Array, at: number, end: number): boolean {
+  if (known.length !== end - at) return false;
+  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
+  return true;
+}
+
+function readText(bytes: Uint8Array): string {
   try {
-    const head = {
-      kind,
-      name: decodeText(bytes.subarray(at + 2, nameEnd), decoder),
-      version: nameEnd + 1 === versionEnd
-        ? ""
-        : decodeText(bytes.subarray(nameEnd + 1, versionEnd), decoder),
-      timeoutMs: (bytes[versionEnd]! << 24 | bytes[versionEnd + 1]! << 16 |
-        bytes[versionEnd + 2]! << 8 | bytes[versionEnd + 3]!) >>> 0,
-      trace: traceBytes === 0 ? "" : decoder.decode(bytes.subarray(traceAt, end)),
-    };
-    return { head, end };
+    return decodeText(bytes, decoder);
   } catch {
     throw malformed("it is no UTF-8");
   }
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
 }
 
 function malformed(why: string): ProtocolError {
