@@ -58,9 +58,15 @@ export class MemoryPort implements CallPort, AsyncDisposable {
 
   async #serve(mux: MuxStream): Promise<void> {
     const items = new ItemStream(bytesOf(mux));
-    const request = await items.readItem();
     const caller = { signal: items.signal };
-    await this.table.stream(request!, items, { peer: this.identity, via: this as never, caller });
+    const source = { peer: this.identity, via: this as never, caller };
+    try {
+      const request = await items.readItem();
+      await this.table.stream(request!, items, source);
+    } catch (error) {
+      // Its caller left before its request was read.
+      mux.reset(error);
+    }
   }
 }
 
