@@ -143,7 +143,8 @@ for (const name of Object.keys(CARRIERS)) {
         await until("no listener is left", () => watched.listeners === 0);
         held.push(await heldAtRest(carried));
       }
-      const [first, ...later] = held;
+      // In its first rounds the runtime itself opens descriptors that it keeps.
+      const [, first, ...later] = held;
       const last = later.at(-1);
       assert(first !== undefined && last !== undefined);
       assert(last.ourDescriptors <= first.ourDescriptors, JSON.stringify(held));
@@ -151,7 +152,7 @@ for (const name of Object.keys(CARRIERS)) {
       assert(last.ourStreams <= first.ourStreams, JSON.stringify(held));
       assert(last.theirStreams <= first.theirStreams, JSON.stringify(held));
       for (const bytes of ["ourBytes", "theirBytes"] as const) {
-        const growth = later.map((each, i) => each[bytes] - held[i]![bytes]);
+        const growth = later.map((each, i) => each[bytes] - held[i + 1]![bytes]);
         assert(Math.min(...growth) < MAX_GROWTH_BYTES, `${bytes} grew by ${growth}`);
       }
       assertEquals(await settles("it still works", carried.remote.add({ a: 1, b: 2 })), 3);
