@@ -182,8 +182,9 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** Current state of the connection. */
   get status(): ConnectionState {
-    const { state } = this.#lifecycle;
-    return state === "open" && this.#draining ? "draining" : state;
+    const { state, isFinishing } = this.#lifecycle;
+    if (state !== "open") return state;
+    return isFinishing ? "closing" : this.#draining ? "draining" : "open";
   }
 
   /** Returns the current counters. */
@@ -349,11 +350,13 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Closes in order: writes what was sent within `timeoutMs` (`closeTimeoutMs` unless it is given), ends
-   * our direction, waits a moment for the peer to close its side. Messages received so far can still be
-   * read. Idempotent: a later call shares the first one's time and outcome.
+   * Closes in order within `timeoutMs` (`closeTimeoutMs` unless it is given): lets the calls under way end,
+   * of both directions, writes what was sent, ends our direction, waits a moment for the peer to close its
+   * side. Messages received so far can still be read. Idempotent: a later call shares the first one's time
+   * and outcome.
    *
-   * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written
+   * @throws {ClosedError | TimeoutError} when bytes that were accepted could not be written, or
+   * (`ERR_DRAIN_TIMEOUT`) calls were under way when the time was over
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
   close(options: CloseOptions = {}): Promise<void> {

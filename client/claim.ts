@@ -7,6 +7,8 @@ export interface LinkConsumer {
   readonly refusal: string;
   /** There is a link: from now on its messages belong to the consumer. */
   onLink(link: Connection): void;
+  /** The client closes in order: there will be no more links after this one. */
+  onClosing(): void;
   /** Called once: there will be no more links. `error` is why, `null` after `close()`. */
   onEnd(error: unknown): void;
 }

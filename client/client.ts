@@ -19,7 +19,7 @@ import {
 } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
 import { provideLinkClaims } from "./claim.ts";
-import { closeLink } from "./close_link.ts";
+import { closeLink, throwIfCut } from "./close_link.ts";
 import { establish } from "./connect.ts";
 import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
@@ -193,12 +193,12 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
-   * Closes in order: writes what a link has accepted if there is one, within `timeoutMs` (`closeTimeoutMs`
-   * unless it is given), then closes it. Messages received so far can still be read. Idempotent: a later call
-   * shares the first one's time and outcome.
+   * Closes in order within `timeoutMs` (`closeTimeoutMs` unless it is given): if there is a link, writes what
+   * it has accepted and lets the calls under way end, then closes it. Messages received so far can still be
+   * read. Idempotent: a later call shares the first one's time and outcome.
    *
-   * @throws {ClosedError} when messages that were accepted could not be written, now or when the client gave
-   * up; it counts their bytes
+   * @throws {ClosedError | TimeoutError} when messages that were accepted could not be written, now or when the
+   * client gave up; it counts their bytes; or `ERR_DRAIN_TIMEOUT` when calls were cut
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
   close(options: CloseOptions = {}): Promise<void> {
@@ -239,13 +239,14 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     let cause: unknown = reason;
     if (this.status !== "closed") {
       this.#ending.abort(closedError("connect"));
+      this.#incoming.finish();
       if (this.#link !== null) {
         cause = await closeLink(this.#link, this.#sendBuffer, timeoutMs) ?? reason;
       }
       await this.#keeping;
       this.#finish(null, {}, reason ?? closedError("connect"));
     }
-    if (this.#unsentBytes === 0) return;
+    if (this.#unsentBytes === 0) return throwIfCut(cause);
     const unsentBytes = this.#unsentBytes;
     const text =
       `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;

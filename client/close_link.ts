@@ -1,14 +1,19 @@
 // closeLink(): how a client ends its link in order.
 import type { Connection } from "../connection.ts";
+import { timeLeft } from "../async/deadline.ts";
 import { TimeoutError } from "../errors.ts";
 import type { SendBuffer } from "./send_buffer.ts";
 
-/** Writes what was sent, and closes the link. Returns why it ended otherwise. Never rejects. */
+/**
+ * Writes what was sent, lets calls end, and closes the link. Returns why it ended otherwise. Never
+ * rejects.
+ */
 export async function closeLink(
   link: Pick<Connection, "abort" | "close" | "closed">,
   sendBuffer: SendBuffer,
   timeoutMs: number,
 ): Promise<Error | null> {
+  const startedMs = performance.now();
   const timer = setTimeout(() => {
     const text = `Cannot close in order within ${timeoutMs} ms: the server does not read`;
     link.abort(new TimeoutError("ERR_WRITE_TIMEOUT", text, { cutConnections: 1 }));
@@ -16,9 +21,22 @@ export async function closeLink(
   try {
     // All of it fails when the link is lost; its end says why.
     await Promise.race([sendBuffer.flush().catch(() => {}), link.closed]);
-    await link.close().catch(() => {});
-    return (await link.closed).error;
+    clearTimeout(timer);
+    const late = await link.close({ timeoutMs: timeLeft(timeoutMs, startedMs) }).then(
+      () => null,
+      (error) => isDrainTimeout(error) ? error : null,
+    );
+    return (await link.closed).error ?? late;
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Throws why a link was closed, if that is because calls took too long. */
+export function throwIfCut(error: unknown): void {
+  if (isDrainTimeout(error)) throw error;
+}
+
+function isDrainTimeout(error: unknown): error is TimeoutError {
+  return error instanceof TimeoutError && error.code === "ERR_DRAIN_TIMEOUT";
 }

@@ -69,6 +69,11 @@ export class IncomingMessages {
     return dropped;
   }
 
+  /** The client closes in order. */
+  finish(): void {
+    if (this.#ended === null) this.#consumer?.onClosing();
+  }
+
   /**
    * Ends the messages: there will be no more links. `error` is thrown once all is read; `null` is
    * an orderly end.

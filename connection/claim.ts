@@ -8,6 +8,11 @@ export interface MessageConsumer {
   readonly sendsAnyBytes: boolean;
   /** Whether something is under way that ends by a message: then the connection is not idle. */
   readonly isBusy: boolean;
+  /**
+   * The connection closes in order: nothing new begins. Resolves when nothing is under way any more;
+   * `null` when that is so now. May be called again.
+   */
+  finish(): Promise<void> | null;
   /** What a reader learns that comes beside it. */
   readonly refusal: string;
   /** Takes a message, which belongs to it. */
@@ -20,6 +25,8 @@ export interface MessageConsumer {
 export interface ClaimedMessages {
   /** Whether less than `highWaterBytes` wait to be sent. */
   readonly hasRoom: boolean;
+  /** Whether both directions work on: the connection has not begun to end, or waits for the consumer. */
+  readonly isOpen: boolean;
   /** Goes on to deliver messages. */
   resume(): void;
   /** Writes now what was sent in this turn. */

@@ -2,6 +2,7 @@
 // or by a fault.
 import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
+import { endsWithin, timeLeft } from "../async/deadline.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import type { ClaimedMessages } from "./claim.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
@@ -45,6 +46,8 @@ export class ConnectionLifecycle
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** Whether a close waits for the consumer to end what is under way. */
+  isFinishing = false;
   /** Current state of the connection. */
   state: State = "open";
   /** Whether messages are taken for sending. */
@@ -123,7 +126,10 @@ export class ConnectionLifecycle
     return this.#writesEnding = ignoreRejection(this.#endWrites());
   }
 
-  /** Closes in order; rejects when bytes that were accepted could not be written. */
+  /**
+   * Closes in order, after what the consumer has under way; rejects when bytes that were accepted
+   * could not be written, or the consumer needed more time.
+   */
   close(timeoutMs: number = this.#closeTimeoutMs): Promise<void> {
     return this.#closing ??= ignoreRejection(this.#closeInOrder(timeoutMs));
   }
@@ -140,6 +146,10 @@ export class ConnectionLifecycle
     this.#closing ??= Promise.resolve();
     this.receiveQueue.end({ kind: "cut", error });
     this.#finish(error);
+  }
+
+  get isOpen(): boolean {
+    return this.state === "open" && this.error === null;
   }
 
   /** Whether less than `highWaterBytes` wait to be sent. */
@@ -215,9 +225,20 @@ export class ConnectionLifecycle
   }
 
   async #closeInOrder(timeoutMs: number): Promise<void> {
-    if (this.state !== "closed") await this.#endInOrder(timeoutMs);
+    const work = this.isOpen ? this.receiveQueue.reader.finish() : null;
+    const startedMs = performance.now();
+    const isFinished = work === null || await this.#finishes(work, timeoutMs);
+    const leftMs = work === null ? timeoutMs : timeLeft(timeoutMs, startedMs);
+    if (this.state !== "closed") await this.#endInOrder(leftMs);
     const { error, unsentBytes } = await this.closed;
     if (unsentBytes > 0 && error !== null) throw error;
+    if (!isFinished) throw unfinished(timeoutMs);
+  }
+
+  /** Waits for the consumer; returns whether it has ended all in time, or the connection has ended. */
+  async #finishes(work: Promise<void>, timeoutMs: number): Promise<boolean> {
+    this.isFinishing = true;
+    return await endsWithin(Promise.race([work, this.closed]), timeoutMs);
   }
 
   async #endInOrder(timeoutMs: number): Promise<void> {
@@ -310,6 +331,15 @@ export class ConnectionLifecycle
  */
 function isFault(error: Error): boolean {
   return !(error instanceof TimeoutError && error.code === "ERR_IDLE_TIMEOUT");
+}
+
+/** The error of a close that could not wait for what the consumer had under way. */
+function unfinished(timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    "ERR_DRAIN_TIMEOUT",
+    `Cannot close in order within ${timeoutMs} ms: calls were under way, and were cut`,
+    { cutConnections: 1 },
+  );
 }
 
 /** The same error, with what was not sent. */

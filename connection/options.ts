@@ -70,7 +70,8 @@ export interface ConnectionOptions {
    */
   receiveTimeoutMs?: number | undefined;
   /**
-   * Longest time in ms that `close()` takes to write what was sent; then the rest is cut.
+   * Longest time in ms that `close()` takes to let calls end and to write what was sent; then the rest is
+   * cut.
    *
    * @default {10000}
    */

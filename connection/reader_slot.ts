@@ -155,6 +155,11 @@ export class ReaderSlot {
     queueMicrotask(() => this.resume());
   }
 
+  /** Lets the consumer end what is under way; `null` when there is nothing to wait for. */
+  finish(): Promise<void> | null {
+    return this.#consumer?.finish() ?? null;
+  }
+
   /** Goes on to deliver messages to the consumer, which is ready again. */
   resume(): void {
     if (this.#waiter === null && !this.#isFed) this.#feed();

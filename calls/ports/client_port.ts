@@ -66,10 +66,12 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
     for (const call of waiting) this.#send(call);
   }
 
+  onClosing(): void {
+    this.#refuse(null);
+  }
+
   onEnd(error: unknown): void {
-    this.#end = new ClosedError("ERR_CLOSED", "The client is closed", { cause: error });
-    for (const call of this.#waiting) call.reject(this.#end);
-    this.#waiting.clear();
+    this.#refuse(error);
     this.#timer.stop();
   }
 
@@ -81,6 +83,14 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
 
   onGivenUp(call: PendingCall): void {
     this.#waiting.delete(call);
+  }
+
+  /** Takes no more calls, and lets none wait: there will be no other link. */
+  #refuse(cause: unknown): void {
+    const end = this.#end = new ClosedError("ERR_CLOSED", "The client is closed", { cause });
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) call.reject(end);
   }
 
   /** Passes a call to the link, or lets it wait for the next one. */

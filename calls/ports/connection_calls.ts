@@ -31,6 +31,7 @@ const engines = new WeakMap<Connection, ConnectionCalls>();
  *
  * ```
  * open ──drain──▶ finishing ──handlers have ended──▶ ended
+ *   │ └─close──▶ closing ──no calls are under way──────▲
  *   └──the peer or the connection ends────────────────▲
  * ```
  * Everything may be called at any time.
@@ -49,7 +50,9 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   /** Replies that wait for room. */
   readonly #replies = new Fifo<Uint8Array>();
   readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
-  #state: "open" | "finishing" | "ended" = "open";
+  #state: "open" | "closing" | "finishing" | "ended" = "open";
+  /** Who waits for the calls under way, because the connection closes. */
+  #quiet: PromiseWithResolvers<void> | undefined;
   /** Whether {@linkcode onRoom} will be called. */
   #awaitsRoom = false;
   /** Subject of the certificate by which the other side has authenticated. */
@@ -97,6 +100,18 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     return this.outgoing.size > 0 || !this.#incoming.isIdle;
   }
 
+  finish(): Promise<void> | null {
+    if (this.#state === "open") {
+      this.#state = "closing";
+      this.outgoing.finish();
+      if (!this.#isQuiet) this.send(bareFrame(CallFrame.goingAway, 0));
+    }
+    this.#tellQuiet();
+    if (this.#isQuiet) return null;
+    this.#quiet ??= Promise.withResolvers();
+    return this.#quiet.promise;
+  }
+
   get hasRoom(): boolean {
     return this.#replies.size === 0 && this.#messages.hasRoom;
   }
@@ -123,9 +138,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
 
   onEnd(error: unknown): void {
     const conn = this.#conn;
-    if (error !== null || conn.status !== "draining" || conn.signal.aborted) {
-      return this.#end(error);
-    }
+    const isDraining = conn.draining.aborted && this.#messages.isOpen;
+    if (error !== null || !isDraining || conn.signal.aborted) return this.#end(error);
     // This side drains, and has read all that had come.
     this.#state = "finishing";
     this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
@@ -154,11 +168,32 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
 
   /** A handler has ended, or replies went out: reading, or the end, may have waited for that. */
   onProgress(): void {
-    if (this.#state === "open") return this.#messages.resume();
+    this.#tellQuiet();
+    if (this.#state === "open" || this.#state === "closing") return this.#messages.resume();
     if (!this.#incoming.isIdle) return;
     if (this.#state === "finishing" && this.#replies.size > 0) return;
     ignoreRejection(this.#conn.close());
     this.#finished.resolve();
+  }
+
+  onIdle(): void {
+    this.#tellQuiet();
+  }
+
+  /** Whether no call is under way in either direction. */
+  get #isQuiet(): boolean {
+    return this.#state === "ended" || (!this.isBusy && this.#replies.size === 0);
+  }
+
+  /** Tells a close that nothing is under way any more, and the other side which calls came too late. */
+  #tellQuiet(): void {
+    if (this.#state === "open" || !this.#isQuiet) return;
+    if (this.#state === "closing") {
+      this.#state = "finishing";
+      this.#incoming.refuse();
+      this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
+    }
+    this.#quiet?.resolve();
   }
 
   /** Ends the connection, whose peer has broken the rules. */

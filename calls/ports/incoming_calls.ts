@@ -150,6 +150,11 @@ export class IncomingCalls {
     }
   }
 
+  /** No request that comes from here on is begun. */
+  refuse(): void {
+    this.#hasEnded = true;
+  }
+
   /** The caller is gone: nothing waits for replies any more. */
   end(cause: unknown): void {
     this.#hasEnded = true;

@@ -26,14 +26,16 @@ export interface FrameSender {
    * `FramingError` when it is too large.
    */
   send(frame: Uint8Array, onRefused?: (error: unknown) => void): void;
+  /** No call waits or is under way any more. */
+  onIdle(): void;
 }
 
 /**
  * The calling half of one connection. Everything may be called at any time.
  *
  * ```
- * open ──goingAway()──▶ goingAway ──▶ ended
- *   └──────────end()───────────────────▲
+ * open ──onGoingAway(), finish()──▶ refusing ──▶ ended
+ *   └─────────────end()──────────────────────────▲
  * ```
  */
 export class OutgoingCalls implements CallHolder {
@@ -81,9 +83,11 @@ export class OutgoingCalls implements CallHolder {
 
   /** The caller has given up: nothing of the call stays here, and the other side learns it. */
   onGivenUp(call: PendingCall): void {
-    if (this.#waiting.delete(call) || !this.#sent.delete(call.id)) return;
-    this.#sender.send(bareFrame(CallFrame.cancel, call.id));
-    this.pump();
+    if (!this.#waiting.delete(call) && this.#sent.delete(call.id)) {
+      this.#sender.send(bareFrame(CallFrame.cancel, call.id));
+      this.pump();
+    }
+    this.#tellIdle();
   }
 
   /**
@@ -100,17 +104,24 @@ export class OutgoingCalls implements CallHolder {
     this.#sent.delete(id);
     call.resolve(reply);
     if (this.#waiting.size > 0) this.pump();
+    this.#tellIdle();
+  }
+
+  /** The connection closes in order: calls that were added go on, no more are taken. */
+  finish(): void {
+    this.#refusal ??= ended(this.#peer, null);
   }
 
   /** The other side asks for no more calls. */
   onGoingAway(): void {
-    if (this.#refusal !== null) return;
-    this.#refusal = new ClosedError(
+    this.#refusal ??= new ClosedError(
       "ERR_GOING_AWAY",
       `${this.#peer} takes no more calls, because it is going away: call again on another connection`,
     );
-    for (const call of this.#waiting) call.lose(this.#refusal, true);
+    const waiting = [...this.#waiting];
     this.#waiting.clear();
+    for (const call of waiting) call.lose(this.#refusal, true);
+    this.#tellIdle();
   }
 
   /** The other side has not begun any call after `lastId`, and will not. */
@@ -121,6 +132,7 @@ export class OutgoingCalls implements CallHolder {
       this.#sent.delete(id);
       call.lose(this.#refusal!, true);
     }
+    this.#tellIdle();
   }
 
   /** No more replies come. */
@@ -138,6 +150,10 @@ export class OutgoingCalls implements CallHolder {
     this.#waiting.clear();
     for (const call of sent) call.lose(lost, false);
     for (const call of waiting) call.lose(this.#refusal, true);
+  }
+
+  #tellIdle(): void {
+    if (this.size === 0) this.#sender.onIdle();
   }
 
   get #canSend(): boolean {
@@ -158,10 +174,12 @@ export class OutgoingCalls implements CallHolder {
       if (!this.#sent.delete(id)) return;
       if (error instanceof FramingError) {
         call.reject(error);
-        return this.pump();
+        this.pump();
+      } else {
+        this.#refusal ??= ended(this.#peer, error);
+        call.lose(this.#refusal, true);
       }
-      this.#refusal ??= ended(this.#peer, error);
-      call.lose(this.#refusal, true);
+      this.#tellIdle();
     });
   }
 }

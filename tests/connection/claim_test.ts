@@ -23,6 +23,12 @@ class Recorder implements MessageConsumer {
   readonly ends: unknown[] = [];
   /** Called for each message. */
   hook: ((message: string) => void) | undefined;
+  /** What a close waits for. */
+  work: Promise<void> | null = null;
+
+  finish(): Promise<void> | null {
+    return this.work;
+  }
 
   onMessage(message: Uint8Array): void {
     this.messages.push(text(message));
@@ -140,4 +146,22 @@ Deno.test("claimMessages() is refused beside a reader and beside a consumer, and
   await assertRejects(() => near.receive({ timeoutMs: 0 }), TypeError, "a recorder reads");
   await assertRejects(() => near[Symbol.asyncIterator]().next(), TypeError, "a recorder reads");
   await closeAll(near, far);
+});
+
+Deno.test("Connection.close() lets its consumer finish: both directions work until then", async () => {
+  const [near, far] = connectedPair(lines as never);
+  const consumer = new Recorder();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  consumer.work = promise;
+  claimMessages(near, consumer);
+  const closed = near.close();
+  assertEquals(near.status, "closing");
+  await far.send("late");
+  await until("it comes", () => consumer.messages.length === 1);
+  await near.send("answer");
+  assertEquals(text((await far.receive())!), "answer");
+  resolve();
+  await closed;
+  assertEquals(await far.receive(), null);
+  await far.close();
 });

@@ -50,7 +50,8 @@ export async function connectedEnds(carrier: Carrier): Promise<Ends> {
     near,
     far: await accepted.promise,
     async [Symbol.asyncDispose]() {
-      await near.close();
+      // It may have been closed before its calls had ended.
+      await near.close().catch(() => {});
       await server.shutdown();
       await folder[Symbol.asyncDispose]();
     },
