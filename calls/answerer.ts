@@ -5,6 +5,7 @@ import { type CallContext, HandlerContext } from "./context.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { InputReader } from "./input_reader.ts";
 import { sendOutputs } from "./outputs.ts";
+import { checkOutputSize, isTooLargeOutput } from "./output_size.ts";
 import type { CallAnswerer, CallLink, CallStream, IncomingCall } from "./ports/port.ts";
 import type { CallKind } from "./protocol/head.ts";
 import { encodeFailure, encodeValue } from "./protocol/reply.ts";
@@ -132,6 +133,7 @@ export class Answerer implements CallAnswerer {
   /** Sends an output. A caller that is gone is no fault of the handler. */
   async #send(output: unknown, stream: CallStream, context: HandlerContext): Promise<void> {
     const item = encodeValue(this.#output.encode(output));
+    checkOutputSize(this.#parts.name, item.length, context.maxReplyBytes);
     try {
       await stream.writeItem(item);
     } catch (error) {
@@ -198,6 +200,7 @@ export class Answerer implements CallAnswerer {
   #reply(output: unknown, context: HandlerContext): Uint8Array {
     try {
       const reply = encodeValue(this.#output.encode(output));
+      checkOutputSize(this.#parts.name, reply.length, context.maxReplyBytes);
       context.end();
       return reply;
     } catch (error) {
@@ -218,7 +221,9 @@ export class Answerer implements CallAnswerer {
       }
       if (error instanceof CallError) {
         const { code, message, data } = error;
-        return encodeFailure({ by: "handler", code, message, data });
+        const reply = encodeFailure({ by: "handler", code, message, data });
+        checkOutputSize(name, reply.length, context.maxReplyBytes);
+        return reply;
       }
       if (context.isOutcomeOf(error)) {
         const code = error instanceof TimeoutError ? "ERR_CALL_TIMEOUT" : "ERR_CLOSED";
@@ -234,6 +239,9 @@ export class Answerer implements CallAnswerer {
       context.end();
     }
     this.#parts.reporter.report(error, { phase: "call", name, peer: context.peer });
+    if (isTooLargeOutput(error)) {
+      return encodeFailure({ by: "parley", code: error.code, message: error.message });
+    }
     return encodeFailure({
       by: "parley",
       code: "ERR_HANDLER",

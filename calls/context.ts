@@ -124,6 +124,11 @@ export class HandlerContext implements CallContext {
     return error;
   }
 
+  /** Most bytes of one reply. */
+  get maxReplyBytes(): number {
+    return this.#call.maxReplyBytes ?? Infinity;
+  }
+
   /** Whether an error is the caller's fault. */
   isBlamed(error: unknown): boolean {
     return error === this.#blamed;

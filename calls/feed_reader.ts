@@ -6,7 +6,7 @@ import { iteratorOf } from "./outputs.ts";
 import type { CallStream } from "./ports/port.ts";
 import { isValue } from "./protocol/reply.ts";
 import type { Feed } from "./types.ts";
-import { TimeoutError } from "../errors.ts";
+import { FramingError, TimeoutError } from "../errors.ts";
 
 /** What a {@linkcode FeedReader} works with. */
 export interface FeedReaderParts {
@@ -174,8 +174,9 @@ export class FeedReader implements Feed<unknown> {
       isSending = true;
       if (!this.#isOver) await stream.closeWrite();
     } catch (error) {
-      // Where the peer takes no more inputs, its answer says what that means.
-      if (!isSending) this.#fail(error);
+      // Where the peer takes no more inputs, its answer says what that means. One that is too large
+      // was never sent.
+      if (!isSending || error instanceof FramingError) this.#fail(error);
       else this.#stopInputs();
     }
   }

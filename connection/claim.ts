@@ -25,6 +25,8 @@ export interface MessageConsumer {
 export interface ClaimedMessages {
   /** Whether less than `highWaterBytes` wait to be sent. */
   readonly hasRoom: boolean;
+  /** Largest message of either direction, in bytes. */
+  readonly maxMessageBytes: number;
   /** Whether both directions work on: the connection has not begun to end, or waits for the consumer. */
   readonly isOpen: boolean;
   /** Goes on to deliver messages. */

@@ -40,6 +40,7 @@ export class ConnectionLifecycle
   readonly writeQueue: WriteQueue;
   readonly receiveQueue: ReceiveQueue;
   readonly upkeep: Upkeep;
+  readonly maxMessageBytes: number;
   readonly #closeTimeoutMs: number;
   readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
@@ -61,6 +62,7 @@ export class ConnectionLifecycle
 
   constructor(transport: Transport, options: ResolvedConnectionOptions, setup: LifecycleSetup) {
     this.transport = transport;
+    this.maxMessageBytes = options.maxMessageBytes;
     this.#closeTimeoutMs = options.closeTimeoutMs;
     this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
     const { rateGate, onRatePause, observer } = setup;

@@ -4,7 +4,7 @@ import { type ReadHead, readHead } from "../protocol/head.ts";
 import { encodeFailure } from "../protocol/reply.ts";
 
 /** Where a request came from. */
-export type RequestSource = Pick<IncomingCall, "peer" | "via" | "caller">;
+export type RequestSource = Pick<IncomingCall, "peer" | "via" | "caller" | "maxReplyBytes">;
 
 /** Answerers by name. */
 export class CallTable implements CallHost {
@@ -78,9 +78,9 @@ export class CallTable implements CallHost {
 function incoming(
   { head, end }: ReadHead,
   request: Uint8Array,
-  { peer, via, caller }: RequestSource,
+  { peer, via, caller, maxReplyBytes }: RequestSource,
 ): IncomingCall {
-  return { head, input: request.subarray(end), peer, via, caller };
+  return { head, input: request.subarray(end), peer, via, caller, maxReplyBytes };
 }
 
 function unknownCall(name: string): Uint8Array {

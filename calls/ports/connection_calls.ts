@@ -22,6 +22,9 @@ import { CallTable } from "./call_table.ts";
 import { type CallReceiver, IncomingCalls } from "./incoming_calls.ts";
 import { FRAME_SCRATCH, type FrameSender, OutgoingCalls } from "./outgoing_calls.ts";
 
+/** Largest message of a connection whose owner sets no limit. */
+const USUAL_MESSAGE_BYTES = 2 ** 20;
+
 /** The engine of each connection that has one. */
 const engines = new WeakMap<Connection, ConnectionCalls>();
 
@@ -51,6 +54,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   readonly #replies = new Fifo<Uint8Array>();
   readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
   #state: "open" | "closing" | "finishing" | "ended" = "open";
+  #hasToldLimit = false;
   /** Who waits for the calls under way, because the connection closes. */
   #quiet: PromiseWithResolvers<void> | undefined;
   /** Whether {@linkcode onRoom} will be called. */
@@ -77,6 +81,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.#messages = claimMessages(conn, this);
     this.outgoing = new OutgoingCalls(this, "the peer");
     this.#incoming = new IncomingCalls(this, this.table);
+    // Who takes as much as most do need not say it unless it calls.
+    if (this.#messages.maxMessageBytes !== USUAL_MESSAGE_BYTES) this.tellLimit();
     const { draining } = conn;
     if (draining.aborted) this.#onDraining();
     else draining.addEventListener("abort", this.#onDraining, { once: true });
@@ -90,6 +96,15 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
 
   get via(): Connection {
     return this.#conn;
+  }
+
+  get maxReplyBytes(): number {
+    const { maxMessageBytes } = this.#messages;
+    return Math.min(maxMessageBytes, this.outgoing.maxFrameBytes) - FRAME_HEAD_BYTES;
+  }
+
+  get callsOut(): number {
+    return this.outgoing.size;
   }
 
   get isReady(): boolean {
@@ -130,6 +145,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
           return this.outgoing.onGoingAway();
         case CallFrame.last:
           return this.outgoing.onLast(id);
+        case CallFrame.limit:
+          this.outgoing.maxFrameBytes = id;
       }
     } catch (error) {
       this.fail(error);
@@ -174,6 +191,17 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     if (this.#state === "finishing" && this.#replies.size > 0) return;
     ignoreRejection(this.#conn.close());
     this.#finished.resolve();
+  }
+
+  tellLimit(): void {
+    if (this.#hasToldLimit) return;
+    this.#hasToldLimit = true;
+    this.send(bareFrame(CallFrame.limit, this.#messages.maxMessageBytes));
+  }
+
+  onAdded(): void {
+    // Not at once: the handlers that begin then may call, too.
+    if (this.#incoming.isWaiting) queueMicrotask(() => this.#incoming.pump());
   }
 
   onIdle(): void {

@@ -4,7 +4,11 @@ import { ClosedError } from "../../errors.ts";
 import { badFrame, isAfter, MAX_OUTSTANDING } from "../protocol/call_frames.ts";
 import type { CallTable, RequestSource } from "./call_table.ts";
 
-/** Handlers of one connection that run at a time; more requests wait for their turn. */
+/**
+ * Handlers of one connection that run at a time; more requests wait for their turn. A handler that calls back
+ * over the connection waits for the other side: each call that goes out makes place for another one, or both
+ * sides could wait for each other.
+ */
 export const MAX_RUNNING = 256;
 
 /** Bytes of requests that wait; above, the connection reads no more until some have begun. */
@@ -14,6 +18,10 @@ const MAX_WAITING_BYTES = 8 * 2 ** 20;
 export interface CallReceiver extends Pick<RequestSource, "peer" | "via"> {
   /** Whether replies go out at once: else no handler is begun. */
   readonly hasRoom: boolean;
+  /** Most bytes of a reply that the caller takes. */
+  readonly maxReplyBytes: number;
+  /** Calls of this side that wait for replies. */
+  readonly callsOut: number;
   /** Sends a reply. */
   reply(id: number, reply: Uint8Array): void;
   /** A handler has ended, and what waited for it has begun. */
@@ -26,10 +34,12 @@ export interface CallReceiver extends Pick<RequestSource, "peer" | "via"> {
 class RunningCall implements RequestSource {
   readonly peer: string | undefined;
   readonly via: CallLink;
+  readonly maxReplyBytes: number;
   #controller: AbortController | undefined;
   #end: { readonly cause: unknown } | undefined;
 
-  constructor({ peer, via }: CallReceiver) {
+  constructor({ peer, via, maxReplyBytes }: CallReceiver) {
+    this.maxReplyBytes = maxReplyBytes;
     this.peer = peer;
     this.via = via;
   }
@@ -89,6 +99,11 @@ export class IncomingCalls {
   /** Whether so much waits that the connection should not read on. */
   get isFull(): boolean {
     return this.#waitingBytes > MAX_WAITING_BYTES;
+  }
+
+  /** Whether requests wait for their turn. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** Whether no handler runs and no request waits. */
@@ -166,7 +181,8 @@ export class IncomingCalls {
   }
 
   get #hasPlace(): boolean {
-    return this.#handlers < MAX_RUNNING && this.#receiver.hasRoom;
+    const { callsOut, hasRoom } = this.#receiver;
+    return this.#handlers < Math.min(MAX_RUNNING + callsOut, MAX_OUTSTANDING) && hasRoom;
   }
 
   #begin(id: number, request: Uint8Array): void {

@@ -2,10 +2,10 @@
 import { ClosedError, RemoteError, TimeoutError } from "../../errors.ts";
 import { type CallLine, callLineOf, type CallSender } from "../../ipc/call_line.ts";
 import { CALL_PREFIX, type CallHandlers, type CallSlot } from "../../ipc/link/call_slot.ts";
-import type { IpcQueryContext } from "../../ipc/link/query_context.ts";
+import { type IpcQueryContext, QueryContext } from "../../ipc/link/query_context.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { CallTable } from "./call_table.ts";
-import { encodeItem, ItemStream } from "./item_stream.ts";
+import { encodeItem, ItemStream, MAX_ITEM_BYTES } from "./item_stream.ts";
 import type { CallHost, CallLink, CallPort, CallStream, OutgoingCall } from "./port.ts";
 
 /** The name under which errors speak of the other side: a shared key names no one. */
@@ -61,7 +61,8 @@ class IpcAnswerer implements CallHandlers {
     caller: IpcQueryContext,
     via: CallLink,
   ): Uint8Array | Promise<Uint8Array> {
-    return this.table.ask(request, { peer: undefined, via, caller });
+    const maxReplyBytes = caller instanceof QueryContext ? caller.maxAnswerBytes : undefined;
+    return this.table.ask(request, { peer: undefined, via, caller, maxReplyBytes });
   }
 
   async stream(stream: MuxStream, via: CallLink): Promise<void> {
@@ -69,7 +70,9 @@ class IpcAnswerer implements CallHandlers {
     try {
       const request = await items.readItem();
       if (request === null) return await items.close();
-      await this.table.stream(request, items, { peer: undefined, via, caller: stream });
+      const maxReplyBytes = MAX_ITEM_BYTES;
+      const source = { peer: undefined, via, caller: stream, maxReplyBytes };
+      await this.table.stream(request, items, source);
     } catch (error) {
       stream.reset(error);
     }

@@ -26,6 +26,10 @@ export interface FrameSender {
    * `FramingError` when it is too large.
    */
   send(frame: Uint8Array, onRefused?: (error: unknown) => void): void;
+  /** Tells the other side how much this one takes, before the first request. */
+  tellLimit(): void;
+  /** A call was added. */
+  onAdded(): void;
   /** No call waits or is under way any more. */
   onIdle(): void;
 }
@@ -44,6 +48,8 @@ export class OutgoingCalls implements CallHolder {
   readonly #sent = new Map<number, PendingCall>();
   readonly #waiting = new Set<PendingCall>();
   #lastId = 0;
+  /** Largest message that the other side takes, in bytes, once it has said that. */
+  maxFrameBytes: number = Infinity;
   /** Why no more calls are taken. */
   #refusal: ClosedError | null = null;
 
@@ -70,6 +76,7 @@ export class OutgoingCalls implements CallHolder {
     call.id = 0;
     if (this.#waiting.size === 0 && this.#canSend) this.#send(call);
     else this.#waiting.add(call);
+    this.#sender.onAdded();
   }
 
   /** There may be room for calls that wait. */
@@ -163,7 +170,9 @@ export class OutgoingCalls implements CallHolder {
   #send(call: PendingCall): void {
     let frame: Uint8Array;
     try {
+      if (this.#lastId === 0) this.#sender.tellLimit();
       frame = call.call.request(FRAME_HEAD_BYTES, FRAME_SCRATCH);
+      checkSize(frame.length, this.maxFrameBytes, this.#peer);
     } catch (error) {
       return call.reject(error);
     }
@@ -182,6 +191,15 @@ export class OutgoingCalls implements CallHolder {
       this.#tellIdle();
     });
   }
+}
+
+/** @throws {FramingError} when the other side does not take so much */
+function checkSize(bytes: number, maxBytes: number, peer: string): void {
+  if (bytes <= maxBytes) return;
+  throw new FramingError(
+    "ERR_FRAME_TOO_LARGE",
+    `Cannot send a request: ${peer} takes at most ${maxBytes} bytes, it has ${bytes}`,
+  );
 }
 
 /** The error of a call that was not sent. */

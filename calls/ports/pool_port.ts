@@ -102,6 +102,8 @@ async function askOn(
       case CallFrame.goingAway:
         isLeaving = true;
         break;
+      case CallFrame.limit:
+        break;
       case CallFrame.last:
         isLeaving = true;
         if (isAfter(id, frameId(frame))) await notBegun(conn, signal);

@@ -77,6 +77,8 @@ export interface IncomingCall {
   readonly peer: string | undefined;
   /** What it came over. */
   readonly via: CallLink;
+  /** Most bytes of one reply that the way to the caller takes. @default {no limit} */
+  readonly maxReplyBytes?: number | undefined;
   /** Its signal, made when it is first asked for, fires when the caller gives up or is gone. */
   readonly caller: { readonly signal: AbortSignal };
 }

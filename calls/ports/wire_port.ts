@@ -21,7 +21,6 @@ import { openStream, routeOf, type StreamRoute } from "../../wire/session/open_s
 import { WireSession } from "../../wire/session/session.ts";
 import type { WireStream } from "../../wire/session/stream.ts";
 import { readHead } from "../protocol/head.ts";
-import { encodeFailure } from "../protocol/reply.ts";
 import { ItemStream, MAX_ITEM_BYTES } from "./item_stream.ts";
 import type { CallAnswerer, CallHost, CallPort, CallStream, OutgoingCall } from "./port.ts";
 
@@ -146,22 +145,22 @@ async function serve(
   // `authorize` has seen the name of the stream.
   if (head.name !== stream.name) throw malformed(`its request is for "${head.name}"`);
   const input = request.subarray(end);
-  const call = { head, input, peer: stream.from, via: session, caller: stream };
+  const call = {
+    head,
+    input,
+    peer: stream.from,
+    via: session,
+    caller: stream,
+    maxReplyBytes: MAX_ITEM_BYTES,
+  };
   if (head.kind !== "call") return await answerer.stream(call, items);
   const reply = await answerer.ask(call);
   try {
-    await items.writeItem(reply.length > MAX_ITEM_BYTES ? tooLarge(head.name, reply) : reply);
+    await items.writeItem(reply);
   } catch (error) {
     // Its caller has given up meanwhile, which is no fault.
     if (stream.status !== "closed") throw error;
   }
-}
-
-/** The reply in place of one that is too long. */
-function tooLarge(name: string, { length }: Uint8Array): Uint8Array {
-  const message =
-    `Cannot call "${name}": the most of an answer is ${MAX_ITEM_BYTES} bytes, it has ${length}`;
-  return encodeFailure({ by: "parley", code: "ERR_FRAME_TOO_LARGE", message });
 }
 
 /** Waits for the request. @throws {ProtocolError} `ERR_CALL_FRAME` when it is none */

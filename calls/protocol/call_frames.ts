@@ -18,6 +18,8 @@ import { ProtocolError } from "../../errors.ts";
  * - `goingAway`: the sender asks for no more requests. Those that were sent are still answered,
  *   unless a `last` says otherwise. The id is 0.
  * - `last`: no request after this id was begun, and none will be.
+ * - `limit`: the sender takes no message of more bytes than the number in place of the id. It comes
+ *   before the sender's first request. Who does not say it takes as much as it sends.
  * - A side that ends its direction has given up its calls.
  *
  * Any other message ends the connection with `ERR_CALL_FRAME`.
@@ -28,6 +30,7 @@ export const CallFrame = {
   cancel: 3,
   goingAway: 4,
   last: 5,
+  limit: 6,
 } as const;
 
 /** The type of a frame. */
@@ -63,7 +66,7 @@ export function replyFrame(id: number, reply: Uint8Array, into?: Uint8Array): Ui
 }
 
 /** Makes a frame that has nothing behind its id. */
-export function bareFrame(type: 3 | 4 | 5, id: number): Uint8Array {
+export function bareFrame(type: 3 | 4 | 5 | 6, id: number): Uint8Array {
   return writeFrameHead(new Uint8Array(FRAME_HEAD_BYTES), type, id);
 }
 
@@ -83,6 +86,7 @@ export function frameType(frame: Uint8Array): CallFrameType {
     case CallFrame.cancel:
     case CallFrame.goingAway:
     case CallFrame.last:
+    case CallFrame.limit:
       if (length === FRAME_HEAD_BYTES) return type;
       throw badFrame(`one of type ${type} must have ${FRAME_HEAD_BYTES} bytes, and has ${length}`);
     case undefined:

@@ -292,7 +292,7 @@ export class IncomingQueries {
     if (this.#refusing || handler === undefined) {
       return this.#failNow(id, this.#refusing ? CLOSING : NO_HANDLER);
     }
-    const context = new QueryContext();
+    const context = new QueryContext(this.#options.maxAnswerBytes);
     let answer: IpcAnswer | Promise<IpcAnswer>;
     try {
       answer = telemetryOn() && !isCall // a call has spans of its own

@@ -27,8 +27,14 @@ export interface IpcQueryContext {
  * do.
  */
 export class QueryContext implements IpcQueryContext {
+  /** Most bytes that the other side takes as an answer. */
+  readonly maxAnswerBytes: number;
   #controller: AbortController | null = null;
   #gone: Error | null = null;
+
+  constructor(maxAnswerBytes: number) {
+    this.maxAnswerBytes = maxAnswerBytes;
+  }
 
   /** Why the caller no longer waits, or `null` while it does. */
   get gone(): Error | null {

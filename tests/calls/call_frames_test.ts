@@ -19,6 +19,7 @@ const GOOD: readonly [bytes: number[], type: CallFrameType, id: number][] = [
   [[3, 1, 2, 3, 4], CallFrame.cancel, 0x01020304],
   [[4, 0, 0, 0, 0], CallFrame.goingAway, 0],
   [[5, 0, 0, 1, 0], CallFrame.last, 256],
+  [[6, 0, 0x10, 0, 0], CallFrame.limit, 2 ** 20],
 ];
 
 Deno.test("frameType() and frameId() read every kind of frame", () => {
@@ -41,7 +42,7 @@ Deno.test("writeFrameHead(), replyFrame() and bareFrame() write what is read", (
 const BAD: readonly [bytes: number[], text: string][] = [
   [[], "it is empty"],
   [[0, 0, 0, 0, 1, 1], "type 0 is unknown"],
-  [[6, 0, 0, 0, 1], "type 6 is unknown"],
+  [[7, 0, 0, 0, 1], "type 7 is unknown"],
   [[71, 69, 84, 32, 47], "type 71 is unknown"],
   [[1], "it is cut after 1 bytes"],
   [[1, 0, 0, 0, 1], "it is cut after 5 bytes"],

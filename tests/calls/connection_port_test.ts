@@ -117,9 +117,9 @@ Deno.test("answer() lets handlers call back while all places are taken on both s
     answer(conn, nested, { outer: (n) => remote.inner(n), inner: (n) => Promise.resolve(n * 2) });
     return remote;
   });
-  // The handlers of `inner` need places, too: they get them only as long as `outer` leaves some.
-  const calls = sides.flatMap((side) => Array.from({ length: 200 }, (_, i) => side.outer(i)));
-  const expected = Array.from({ length: 400 }, (_, i) => (i % 200) * 2);
+  // The handlers of `inner` need places, too, although those of `outer` have all.
+  const calls = sides.flatMap((side) => Array.from({ length: 500 }, (_, i) => side.outer(i)));
+  const expected = Array.from({ length: 1000 }, (_, i) => (i % 500) * 2);
   assertEquals(await settles("all calls", Promise.all(calls)), expected);
   await Promise.all([near.close(), far.close()]);
 });
@@ -406,6 +406,8 @@ Deno.test("caller() rejects what a last word says was never begun, as retryable,
   const [near, peer] = connectedPair();
   const remote = caller(near, math);
   const calls = [1, 2, 3].map((n) => remote.later(n).catch((error) => error.code));
+  const told = (await peer.receive())!;
+  assertEquals([frameType(told), frameId(told)], [CallFrame.limit, 2 ** 20]);
   const frames = [await peer.receive(), await peer.receive(), await peer.receive()];
   const ids = frames.map((frame) => frameId(frame!));
   await peer.send(bareFrame(CallFrame.last, ids[1]!));
