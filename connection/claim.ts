@@ -1,4 +1,5 @@
 // claimMessages(): how another part of Parley takes all messages of a connection, in place of a reader.
+import type { MessageObserver } from "./types.ts";
 
 /** Takes messages as they come. None of its methods may throw. */
 export interface MessageConsumer {
@@ -25,6 +26,8 @@ export interface MessageConsumer {
 export interface ClaimedMessages {
   /** Whether less than `highWaterBytes` wait to be sent. */
   readonly hasRoom: boolean;
+  /** Takes the time from requests to answers; `undefined` where nothing does that. */
+  readonly observer: MessageObserver | undefined;
   /** Largest message of either direction, in bytes. */
   readonly maxMessageBytes: number;
   /** Whether both directions work on: the connection has not begun to end, or waits for the consumer. */

@@ -8,7 +8,7 @@ import type { ClaimedMessages } from "./claim.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { type ReceiveListener, ReceiveQueue } from "./receive_queue.ts";
 import type { WatchedConnection } from "./timeout_watch.ts";
-import type { ConnectionEnd, ConnectionSetup } from "./types.ts";
+import type { ConnectionEnd, ConnectionSetup, MessageObserver } from "./types.ts";
 import { Upkeep, type UpkeepSetup } from "./upkeep.ts";
 import { type WriteListener, WriteQueue } from "./write_queue.ts";
 
@@ -41,6 +41,7 @@ export class ConnectionLifecycle
   readonly receiveQueue: ReceiveQueue;
   readonly upkeep: Upkeep;
   readonly maxMessageBytes: number;
+  readonly observer: MessageObserver | undefined;
   readonly #closeTimeoutMs: number;
   readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
@@ -66,6 +67,7 @@ export class ConnectionLifecycle
     this.#closeTimeoutMs = options.closeTimeoutMs;
     this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
     const { rateGate, onRatePause, observer } = setup;
+    this.observer = observer;
     const { readAheadBytes, idleTimeoutMs } = options;
     this.receiveQueue = new ReceiveQueue(
       transport,

@@ -47,6 +47,8 @@ export class RequestTimer implements MessageObserver {
   #dueAtMs = 0;
   #dueCount = 0;
   readonly #dueOlder: Batch[] = [];
+  /** Whether requests and answers are told one by one, because answers come in any order. */
+  #isTold = false;
   /** The last error of a wait for a message whose time was over. */
   lastTimeout: unknown;
 
@@ -70,6 +72,7 @@ export class RequestTimer implements MessageObserver {
       this.#endBytes = next.endBytes;
       this.#atMs = next.atMs;
     }
+    if (this.#isTold) return;
     if (this.#openAtMs !== this.#atMs) {
       if (this.#openCount > 0) this.#putAside();
       this.#openAtMs = this.#atMs;
@@ -93,6 +96,25 @@ export class RequestTimer implements MessageObserver {
 
   timedOut(error: unknown): void {
     this.lastTimeout = error;
+  }
+
+  tellsApart(): void {
+    this.#isTold = true;
+    this.#openCount = 0;
+    this.#older.length = 0;
+    this.#left = 0;
+  }
+
+  requested(): number {
+    return this.#atMs;
+  }
+
+  answered(atMs: number): void {
+    const due = this.#dueOlder;
+    if (this.#dueCount === 0 && due.length === 0) atTurnEnd(this);
+    const last = due.at(-1);
+    if (last?.atMs === atMs) last.count++;
+    else due.push({ atMs, count: 1 });
   }
 
   /** The handler has returned, or thrown: what it has not answered and not left counts as done. */

@@ -54,6 +54,8 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   readonly #replies = new Fifo<Uint8Array>();
   readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
   #state: "open" | "closing" | "finishing" | "ended" = "open";
+  /** When the requests came whose time is taken, by id. */
+  readonly #arrivedMs = new Map<number, number>();
   #hasToldLimit = false;
   /** Who waits for the calls under way, because the connection closes. */
   #quiet: PromiseWithResolvers<void> | undefined;
@@ -81,6 +83,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.#messages = claimMessages(conn, this);
     this.outgoing = new OutgoingCalls(this, "the peer");
     this.#incoming = new IncomingCalls(this, this.table);
+    this.#messages.observer?.tellsApart?.();
     // Who takes as much as most do need not say it unless it calls.
     if (this.#messages.maxMessageBytes !== USUAL_MESSAGE_BYTES) this.tellLimit();
     const { draining } = conn;
@@ -136,10 +139,12 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
       const id = frameId(frame);
       switch (frameType(frame)) {
         case CallFrame.request:
+          this.#requested(id);
           return this.#incoming.onRequest(id, frame.subarray(FRAME_HEAD_BYTES));
         case CallFrame.reply:
           return this.outgoing.onReply(id, frame.subarray(FRAME_HEAD_BYTES));
         case CallFrame.cancel:
+          this.#arrivedMs.delete(id);
           return this.#incoming.onCancel(id);
         case CallFrame.goingAway:
           return this.outgoing.onGoingAway();
@@ -179,6 +184,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
   }
 
   reply(id: number, reply: Uint8Array): void {
+    this.#answered(id);
     if (this.hasRoom) this.#sendReply(id, replyFrame(id, reply, FRAME_SCRATCH));
     else this.#replies.push(replyFrame(id, reply));
   }
@@ -229,6 +235,18 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     this.#conn.abort(error);
   }
 
+  #requested(id: number): void {
+    const atMs = this.#messages.observer?.requested?.();
+    if (atMs !== undefined) this.#arrivedMs.set(id, atMs);
+  }
+
+  #answered(id: number): void {
+    const atMs = this.#arrivedMs.get(id);
+    if (atMs === undefined) return;
+    this.#arrivedMs.delete(id);
+    this.#messages.observer!.answered?.(atMs);
+  }
+
   #sendReply(id: number, frame: Uint8Array): void {
     this.send(frame, (error) => {
       if (!(error instanceof FramingError)) return;
@@ -269,6 +287,7 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     // The connection was idle for too long: what crosses this was not begun.
     if (cause instanceof TimeoutError) this.send(bareFrame(CallFrame.last, this.#incoming.lastId));
     this.#replies.clear();
+    this.#arrivedMs.clear();
     this.outgoing.end(cause);
     this.#incoming.end(cause);
     this.timer.stop();

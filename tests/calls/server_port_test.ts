@@ -204,3 +204,20 @@ Deno.test("a server does not count a connection as idle while a call is under wa
   assertEquals(await caller(conn, math).later(7), 7);
   assertEquals((await settles("idle", conn.closed)).error, null);
 });
+
+Deno.test("stats() of a server takes the time of each call to its own reply", async () => {
+  const calls = contract({ slow: call<void, void>(), fast: call<void, void>() });
+  await using server = serve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  answer(server, calls, { slow: () => promise, fast: () => {} });
+  await server.ready;
+  await using conn = await connect(server.addr);
+  const remote = caller(conn, calls);
+  const slow = remote.slow();
+  for (let i = 0; i < 3; i++) await remote.fast();
+  await until("three are counted", () => server.stats().requests.count >= 3);
+  assertEquals(server.stats().requests.count, 3, "the slow one is under way");
+  resolve();
+  await slow;
+  await until("the slow one, too", () => server.stats().requests.count === 4);
+});
