@@ -74,8 +74,9 @@ class Request implements OutgoingCall {
     this.#input = body.input;
   }
 
-  request(leadBytes: number, into?: Uint8Array): Uint8Array {
-    const head = { timeoutMs: this.#headMs, trace: this.#trace };
+  request(leadBytes: number, into?: Uint8Array, leftMs?: number): Uint8Array {
+    const timeoutMs = leftMs === undefined ? this.#headMs : headMs(leftMs);
+    const head = { timeoutMs, trace: this.#trace };
     return encodeHead(this.#start, head, this.#input, { leadBytes, into });
   }
 }

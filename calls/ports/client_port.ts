@@ -4,12 +4,15 @@ import { SharedTimer } from "../../async/shared_timer.ts";
 import type { Client } from "../../client.ts";
 import { claimLinks, type LinkConsumer } from "../../client/claim.ts";
 import type { Connection } from "../../connection.ts";
-import { ClosedError } from "../../errors.ts";
+import { ClosedError, FramingError, ProtocolError } from "../../errors.ts";
 import { CallTable } from "./call_table.ts";
 import { ConnectionCalls } from "./connection_calls.ts";
 import { noStreams } from "./connection_port.ts";
 import { type CallHolder, type CallOwner, PendingCall } from "./pending_call.ts";
 import type { CallHost, CallPort, CallStream, OutgoingCall } from "./port.ts";
+
+/** Links that a server may break under one call: then the call ends, and does not try the next link. */
+const MAX_FAULTS = 3;
 
 /** The calls of each client that has any. */
 const clients = new WeakMap<Client, ClientCalls>();
@@ -76,7 +79,9 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
   }
 
   onLost(call: PendingCall, error: ClosedError, isUntouched: boolean): void {
+    if (isBroken(error.cause)) call.faults++;
     if (!isUntouched && !call.call.isIdempotent) call.reject(error);
+    else if (call.faults >= MAX_FAULTS) call.reject(error.cause);
     else if (this.#end !== null) call.reject(this.#end);
     else this.#send(call);
   }
@@ -98,8 +103,14 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
     const link = this.#link;
     if (link !== null && link.outgoing.refusal === null) return link.outgoing.add(call);
     call.holder = this;
+    call.hasWaited = true;
     this.#waiting.add(call);
   }
+}
+
+/** Whether a link ended because the server does not speak as it should. */
+function isBroken(cause: unknown): boolean {
+  return cause instanceof ProtocolError || cause instanceof FramingError;
 }
 
 /**

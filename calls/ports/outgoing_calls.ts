@@ -75,7 +75,10 @@ export class OutgoingCalls implements CallHolder {
     call.holder = this;
     call.id = 0;
     if (this.#waiting.size === 0 && this.#canSend) this.#send(call);
-    else this.#waiting.add(call);
+    else {
+      call.hasWaited = true;
+      this.#waiting.add(call);
+    }
     this.#sender.onAdded();
   }
 
@@ -171,7 +174,7 @@ export class OutgoingCalls implements CallHolder {
     let frame: Uint8Array;
     try {
       if (this.#lastId === 0) this.#sender.tellLimit();
-      frame = call.call.request(FRAME_HEAD_BYTES, FRAME_SCRATCH);
+      frame = call.call.request(FRAME_HEAD_BYTES, FRAME_SCRATCH, call.leftMs);
       checkSize(frame.length, this.maxFrameBytes, this.#peer);
     } catch (error) {
       return call.reject(error);

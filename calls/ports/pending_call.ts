@@ -32,6 +32,14 @@ export class PendingCall {
   holder: CallHolder | null = null;
   /** Id on the connection that it was sent on. */
   id = 0;
+  /** Whether it was not sent at once, or is sent again: then less than its whole time is left. */
+  hasWaited = false;
+  /** Why it was lost last; `undefined` when it never was. */
+  lastLoss: unknown;
+  /** How many of its links the other side broke. */
+  faults = 0;
+  readonly #clock: Clock;
+  readonly #startedMs: number;
   readonly #resolve: (reply: Uint8Array) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #stopWatch: () => void;
@@ -45,19 +53,28 @@ export class PendingCall {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.call = call;
     this.owner = owner;
+    this.#clock = clock;
+    this.#startedMs = clock.now();
     this.reply = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     const { signal, timeoutMs } = call;
-    const late = () => this.#giveUp(tooLate(call, peer));
+    const late = () => this.#giveUp(tooLate(call, peer, this.lastLoss));
     // Most calls have no signal, and need no more than the timer.
     this.#stopWatch = signal === undefined && timeoutMs !== Infinity
       ? clock.after(timeoutMs, late)
       : watchWait(call, {
         clock,
         cancel: (reason) => this.#giveUp(reason),
-        timeout: () => tooLate(call, peer),
+        timeout: () => tooLate(call, peer, this.lastLoss),
       });
+  }
+
+  /** What is left of the time, in ms, for a call that has waited; `undefined` for all of it. */
+  get leftMs(): number | undefined {
+    const { timeoutMs } = this.call;
+    if (!this.hasWaited || timeoutMs === Infinity) return undefined;
+    return Math.max(1, timeoutMs - (this.#clock.now() - this.#startedMs));
   }
 
   /** The reply has come. */
@@ -75,6 +92,8 @@ export class PendingCall {
   /** The connection has ended, or takes no more calls. */
   lose(error: ClosedError, isUntouched: boolean): void {
     this.holder = null;
+    this.hasWaited = true;
+    this.lastLoss = error;
     this.owner.onLost(this, error, isUntouched);
   }
 
@@ -90,10 +109,11 @@ export class PendingCall {
   }
 }
 
-function tooLate({ name, timeoutMs }: OutgoingCall, peer: string): TimeoutError {
+function tooLate({ name, timeoutMs }: OutgoingCall, peer: string, cause: unknown): TimeoutError {
   return new TimeoutError(
     "ERR_CALL_TIMEOUT",
     `Cannot call "${name}" within ${timeoutMs} ms: ${peer} has not answered`,
+    { cause },
   );
 }
 

@@ -50,14 +50,24 @@ class PoolPort implements CallPort {
 
   async ask(call: OutgoingCall): Promise<Uint8Array> {
     call.signal?.throwIfAborted();
+    let lastFailure: unknown;
     using deadline = new DeadlineSignal({
       signal: call.signal,
       timeoutMs: call.timeoutMs,
       late: (timeoutMs) =>
-        new TimeoutError("ERR_CALL_TIMEOUT", `Cannot call "${call.name}" within ${timeoutMs} ms`),
+        new TimeoutError("ERR_CALL_TIMEOUT", `Cannot call "${call.name}" within ${timeoutMs} ms`, {
+          cause: lastFailure,
+        }),
     });
     const { signal } = deadline;
-    const outcome = await this.#pool.use((conn, context) => askOn(conn, call, context), {
+    const outcome = await this.#pool.use(async (conn, context) => {
+      try {
+        return await askOn(conn, call, context);
+      } catch (error) {
+        if (!signal.aborted) lastFailure = error;
+        throw error;
+      }
+    }, {
       signal,
       retries: RETRIES,
       ...!call.isIdempotent && { isRetriable: isUntouched },

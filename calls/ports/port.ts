@@ -15,9 +15,10 @@ export interface OutgoingCall {
   /**
    * The head and, for kinds with one input, the input behind it, in one array of the port's own:
    * what {@linkcode readHead} reads at the other side. `leadBytes` bytes before it are free. It is made in
-   * `into` if it fits in there, for ports that copy it at once.
+   * `into` if it fits in there, for ports that copy it at once. `leftMs` is what is left of the time, where
+   * the call has waited before.
    */
-  request(leadBytes: number, into?: Uint8Array): Uint8Array;
+  request(leadBytes: number, into?: Uint8Array, leftMs?: number): Uint8Array;
   /** The caller's own signal: it gives up. */
   readonly signal: AbortSignal | undefined;
   /** Time for all of it, in ms; `Infinity` for no limit. */
