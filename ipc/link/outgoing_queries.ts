@@ -3,6 +3,7 @@ import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../options/check.ts";
 import { escapeForLog } from "../../log/text.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import { IdTable } from "../../collections/id_table.ts";
 import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -65,7 +66,7 @@ const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 /** The asking half of a link. Any number of queries may be under way. */
 export class OutgoingQueries {
   readonly #options: OutgoingQueriesOptions;
-  readonly #sent = new Map<number, Query>();
+  readonly #sent = new IdTable<Query>();
   #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
