@@ -252,6 +252,7 @@ export class IpcLink {
         if (this.#lifecycle.hasEnded) return;
         this.#traffic.bytesIn += chunk.length;
         this.#reader.push(chunk, this.#onFrame);
+        this.#incoming.times.taken();
         this.#outbox.flush(); // the answers of handlers that did not wait go out together
       }
       this.#lifecycle.finish(this.#lifecycle.errorOfEnd(cutShort()));
