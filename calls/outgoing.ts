@@ -12,7 +12,7 @@ import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.t
 import { OpenedFeed } from "./opened_feed.ts";
 import type { CallPort, OutgoingCall } from "./ports/port.ts";
 import { type CallKind, encodeHead, encodeHeadStart } from "./protocol/head.ts";
-import { encodeValue, readReply } from "./protocol/reply.ts";
+import { isValue, readFailed, REPLY_HEAD_BYTES } from "./protocol/reply.ts";
 import { beginCall, callMeasured, traceOf } from "./telemetry.ts";
 import type { CallOptions, Feed, FeedOptions, Inputs } from "./types.ts";
 import { ValueCodec } from "./values.ts";
@@ -158,9 +158,8 @@ export class RemoteCall {
   }
 
   readonly #onReply = (reply: Uint8Array): unknown => {
-    const read = readReply(reply);
-    if (read.kind === "value") return this.#output.decode(read.payload, this.#read);
-    return failureOf(read.failure, this.label, this.#parts.definition).then((error) => {
+    if (isValue(reply)) return this.#output.decode(reply, this.#read, REPLY_HEAD_BYTES);
+    return failureOf(readFailed(reply), this.label, this.#parts.definition).then((error) => {
       throw error;
     });
   };
@@ -214,7 +213,7 @@ export class RemoteCall {
       openMs,
       idleMs: idleTimeoutMs ?? Infinity,
       inputs: isMany ? value : undefined,
-      encode: (input) => encodeValue(this.#input.encode(input)),
+      encode: (input) => this.#input.encode(input, REPLY_HEAD_BYTES),
       open: (opening) => {
         const input = isMany ? EMPTY : this.#input.encode(value);
         const body = { input, trace, headMs: headMs(timeoutMs) };

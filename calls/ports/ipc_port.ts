@@ -57,11 +57,11 @@ class IpcAnswerer implements CallHandlers {
   }
 
   ask(
-    request: Uint8Array,
+    data: Uint8Array,
     caller: IpcQueryContext,
     via: CallLink,
   ): Uint8Array | Promise<Uint8Array> {
-    return this.table.ask(request, { peer: undefined, via, caller });
+    return this.table.ask(data, { peer: undefined, via, caller }, CALL_PREFIX.length);
   }
 
   async stream(stream: MuxStream, via: CallLink): Promise<void> {

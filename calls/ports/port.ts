@@ -71,8 +71,10 @@ export type CallLink = WireSession | IpcChannel | IpcServerClient | Connection;
 export interface IncomingCall {
   /** What the caller says before the input. */
   readonly head: CallHead;
-  /** What is behind the head: the input, for kinds that have one. */
-  readonly input: Uint8Array;
+  /** The bytes that came. */
+  readonly request: Uint8Array;
+  /** Where in them the input begins, for kinds that have one: behind the head. */
+  readonly inputAt: number;
   /** Who calls, as authenticated; `undefined` where the carrier knows no names. */
   readonly peer: string | undefined;
   /** What it came over. */

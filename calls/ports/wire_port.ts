@@ -145,8 +145,7 @@ async function serve(
   const { head, end } = readHead(request);
   // `authorize` has seen the name of the stream.
   if (head.name !== stream.name) throw malformed(`its request is for "${head.name}"`);
-  const input = request.subarray(end);
-  const call = { head, input, peer: stream.from, via: session, caller: stream };
+  const call = { head, request, inputAt: end, peer: stream.from, via: session, caller: stream };
   if (head.kind !== "call") return await answerer.stream(call, items);
   const reply = await answerer.ask(call);
   try {
