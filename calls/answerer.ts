@@ -8,7 +8,7 @@ import { sendOutputs } from "./outputs.ts";
 import { checkOutputSize, isTooLargeOutput } from "./output_size.ts";
 import type { CallAnswerer, CallLink, CallStream, IncomingCall } from "./ports/port.ts";
 import type { CallKind } from "./protocol/head.ts";
-import { encodeFailure, encodeValue } from "./protocol/reply.ts";
+import { encodeFailure, REPLY_HEAD_BYTES } from "./protocol/reply.ts";
 import type { CallReporter } from "./reporter.ts";
 import { ValueCodec } from "./values.ts";
 import { ClosedError, ProtocolError, SchemaError, TimeoutError } from "../errors.ts";
@@ -132,7 +132,7 @@ export class Answerer implements CallAnswerer {
 
   /** Sends an output. A caller that is gone is no fault of the handler. */
   async #send(output: unknown, stream: CallStream, context: HandlerContext): Promise<void> {
-    const item = encodeValue(this.#output.encode(output));
+    const item = this.#output.encode(output, REPLY_HEAD_BYTES);
     checkOutputSize(this.#parts.name, item.length, context.maxReplyBytes);
     try {
       await stream.writeItem(item);
@@ -160,7 +160,7 @@ export class Answerer implements CallAnswerer {
     if (!this.#isPlain) return this.#invokeSlowly(call, context, inputs);
     const { handler } = this.#parts;
     if (inputs !== undefined) return handler(inputs, context);
-    const input = this.#decode(call.input, context);
+    const input = this.#decode(call.request, context, call.inputAt);
     if (isPromise(input)) return input.then((value) => handler(value, context));
     return handler(input, context);
   }
@@ -175,7 +175,7 @@ export class Answerer implements CallAnswerer {
     if (authorize !== undefined && await authorize({ name, kind, peer, via }) !== true) {
       throw new Refused("ERR_FORBIDDEN", `Cannot call "${name}": it is forbidden`);
     }
-    const input = inputs ?? await this.#decode(call.input, context);
+    const input = inputs ?? await this.#decode(call.request, context, call.inputAt);
     const seen = new AnsweredCall(context, kind, input);
     return await runThrough(
       middleware,
@@ -185,9 +185,9 @@ export class Answerer implements CallAnswerer {
   }
 
   /** Decodes an input. What is wrong with it is the caller's fault, and nothing to report. */
-  #decode(bytes: Uint8Array, context: HandlerContext): unknown {
+  #decode(bytes: Uint8Array, context: HandlerContext, start = 0): unknown {
     try {
-      const value = this.#input.decode(bytes, this.#read);
+      const value = this.#input.decode(bytes, this.#read, start);
       if (!isPromise(value)) return value;
       return value.then(undefined, (error) => {
         throw context.blame(error);
@@ -199,7 +199,7 @@ export class Answerer implements CallAnswerer {
 
   #reply(output: unknown, context: HandlerContext): Uint8Array {
     try {
-      const reply = encodeValue(this.#output.encode(output));
+      const reply = this.#output.encode(output, REPLY_HEAD_BYTES);
       checkOutputSize(this.#parts.name, reply.length, context.maxReplyBytes);
       context.end();
       return reply;

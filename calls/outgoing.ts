@@ -10,9 +10,9 @@ import { callTimeout, failureOf, nameFailure } from "./failures.ts";
 import { FeedReader } from "./feed_reader.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { OpenedFeed } from "./opened_feed.ts";
-import type { CallPort, OutgoingCall } from "./ports/port.ts";
+import type { CallPort, OutgoingCall, ReplyReader } from "./ports/port.ts";
 import { type CallKind, encodeHead, encodeHeadStart } from "./protocol/head.ts";
-import { encodeValue, readReply } from "./protocol/reply.ts";
+import { isValue, readFailed, REPLY_HEAD_BYTES } from "./protocol/reply.ts";
 import { beginCall, callMeasured, traceOf } from "./telemetry.ts";
 import type { CallOptions, Feed, FeedOptions, Inputs } from "./types.ts";
 import { ValueCodec } from "./values.ts";
@@ -25,6 +25,7 @@ const OPEN_MS = 10_000;
 const MAX_HEAD_MS = 0xffffffff;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
+const NO_OPTIONS: CallOptions = Object.freeze({});
 
 const FEED_NAMES: OptionNames<FeedOptions> = {
   signal: true,
@@ -47,13 +48,13 @@ export interface RemoteCallParts {
 }
 
 /** A request on its way. */
-class Request implements OutgoingCall {
+class Request implements OutgoingCall, ReplyReader {
   readonly kind: CallKind;
   readonly name: string;
   readonly isIdempotent: boolean;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number;
-  readonly #start: Uint8Array;
+  readonly #remote: RemoteCall;
   readonly #headMs: number;
   readonly #trace: string;
   readonly #input: Uint8Array;
@@ -68,7 +69,7 @@ class Request implements OutgoingCall {
     this.isIdempotent = remote.isIdempotent;
     this.signal = wait.signal;
     this.timeoutMs = wait.timeoutMs;
-    this.#start = remote.headStart;
+    this.#remote = remote;
     this.#headMs = body.headMs;
     this.#trace = body.trace;
     this.#input = body.input;
@@ -77,7 +78,15 @@ class Request implements OutgoingCall {
   request(leadBytes: number, into?: Uint8Array, leftMs?: number): Uint8Array {
     const timeoutMs = leftMs === undefined ? this.#headMs : headMs(leftMs);
     const head = { timeoutMs, trace: this.#trace };
-    return encodeHead(this.#start, head, this.#input, { leadBytes, into });
+    return encodeHead(this.#remote.headStart, head, this.#input, { leadBytes, into });
+  }
+
+  read(reply: Uint8Array): unknown {
+    return this.#remote.read(reply);
+  }
+
+  explain(error: unknown): unknown {
+    return nameFailure(error, this.#remote.label, this);
   }
 }
 
@@ -126,7 +135,7 @@ export class RemoteCall {
     }
   }
 
-  #ask(input: unknown, options: CallOptions = {}): Promise<unknown> {
+  #ask(input: unknown, options: CallOptions = NO_OPTIONS): Promise<unknown> {
     try {
       const timeoutMs = this.#callTime(options, CALL_MS);
       if (options.signal?.aborted) return Promise.reject(options.signal.reason);
@@ -150,21 +159,21 @@ export class RemoteCall {
   ): Promise<unknown> {
     const input = this.#input.encode(value);
     const body = { input, trace, headMs: headMs(timeoutMs) };
-    return this.#parts.port.ask(new Request(this, { signal, timeoutMs }, body)).then(
-      this.#onReply,
-      (error) => {
-        throw nameFailure(error, this.label, { signal, timeoutMs });
-      },
-    );
+    const request = new Request(this, { signal, timeoutMs }, body);
+    const { port } = this.#parts;
+    if (port.askAndRead !== undefined) return port.askAndRead(request, request);
+    return port.ask(request).then((reply) => this.read(reply), (error) => {
+      throw request.explain(error);
+    });
   }
 
-  readonly #onReply = (reply: Uint8Array): unknown => {
-    const read = readReply(reply);
-    if (read.kind === "value") return this.#output.decode(read.payload, this.#read);
-    return failureOf(read.failure, this.label, this.#parts.definition).then((error) => {
+  /** Returns the value of a reply, or a promise of it. @throws what the call rejects with */
+  read(reply: Uint8Array): unknown {
+    if (isValue(reply)) return this.#output.decode(reply, this.#read, REPLY_HEAD_BYTES);
+    return failureOf(readFailed(reply), this.label, this.#parts.definition).then((error) => {
       throw error;
     });
-  };
+  }
 
   #feed(input: unknown, options: FeedOptions = {}): Feed<unknown> {
     this.#checkFeed(options);
@@ -182,7 +191,7 @@ export class RemoteCall {
     return new OpenedFeed(open, (error) => span?.end(error));
   }
 
-  #collect(inputs: Inputs<unknown>, options: CallOptions = {}): Promise<unknown> {
+  #collect(inputs: Inputs<unknown>, options: CallOptions = NO_OPTIONS): Promise<unknown> {
     try {
       const timeoutMs = this.#callTime(options, Infinity);
       const { signal } = options;
@@ -215,14 +224,14 @@ export class RemoteCall {
       openMs,
       idleMs: idleTimeoutMs ?? Infinity,
       inputs: isMany ? value : undefined,
-      encode: (input) => encodeValue(this.#input.encode(input)),
+      encode: (input) => this.#input.encode(input, REPLY_HEAD_BYTES),
       open: (opening) => {
         const input = isMany ? EMPTY : this.#input.encode(value);
         const body = { input, trace, headMs: headMs(timeoutMs) };
         const request = new Request(this, { signal: opening, timeoutMs: openMs }, body);
         return this.#parts.port.stream(request);
       },
-      read: (item) => this.#onReply(item),
+      read: (item) => this.read(item),
     });
   }
 
@@ -247,11 +256,12 @@ export class RemoteCall {
   }
 
   #callTime(options: CallOptions, fallbackMs: number): number {
+    const agreedMs = this.#parts.definition.timeoutMs ?? this.#parts.timeoutMs ?? fallbackMs;
+    if (options === NO_OPTIONS) return agreedMs; // the contract and the caller were checked
     const action = `Cannot call ${this.label}`;
     checkWaitNames(action, options);
     if (options.signal !== undefined) checkSignal(action, options.signal);
-    const timeoutMs = options.timeoutMs ?? this.#parts.definition.timeoutMs ??
-      this.#parts.timeoutMs ?? fallbackMs;
+    const timeoutMs = options.timeoutMs ?? agreedMs;
     return checkDurationMs(action, "timeoutMs", timeoutMs, { allowInfinity: true });
   }
 

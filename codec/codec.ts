@@ -118,7 +118,7 @@ export function json<Schema extends StandardSchema>(
   schema: Schema,
 ): Codec<SchemaOutput<Schema>, SchemaInput<Schema>>;
 export function json(...given: readonly unknown[]): Codec<unknown> {
-  if (given.length === 0) return { encode: encodeJson, decode: parseJson };
+  if (given.length === 0) return { encode: encodeJson, decode: (bytes) => parseJson(bytes) };
   const [schema] = given;
   if (!isSchema(schema)) {
     throw new TypeError(
@@ -172,8 +172,13 @@ export function stringify(value: unknown): string {
   throw new TypeError(`Cannot send: the value must have a form in JSON, got ${typeof value}`);
 }
 
-function parseJson(bytes: Uint8Array): unknown {
-  const source = decodeUtf8(jsonDecoder, bytes);
+/**
+ * Returns the value that the bytes from `start` on are in JSON. For use inside this module.
+ *
+ * @throws {SchemaError} `ERR_MESSAGE_MALFORMED` when they are none
+ */
+export function parseJson(bytes: Uint8Array, start: number = 0): unknown {
+  const source = decodeUtf8(jsonDecoder, bytes, start);
   try {
     return JSON.parse(source);
   } catch {
@@ -247,9 +252,9 @@ export function decodeReceived<T>(codec: Codec<T, never>, received: Uint8Array):
   return codec.decodeAsync === undefined ? codec.decode(received) : codec.decodeAsync(received);
 }
 
-function decodeUtf8(decoder: TextDecoder, received: Uint8Array): string {
+function decodeUtf8(decoder: TextDecoder, received: Uint8Array, start = 0): string {
   try {
-    return decodeText(received, decoder);
+    return decodeText(received, decoder, start);
   } catch {
     throw malformed("it is no UTF-8");
   }

@@ -7,8 +7,11 @@ const MAX_SHARED_BYTES = 512;
 const SLAB_BYTES = 16 * 1024;
 /** Longer texts are not worth a way of their own. */
 const MAX_SHORT_TEXT = 512;
+/** Texts up to this length are written by a loop, which costs less than a call into the runtime. */
+const MAX_LOOP_CHARACTERS = 128;
 const BYTE_ORDER_MARK = 0xfeff;
 
+const toText = Buffer.prototype.toString;
 const encoder = new TextEncoder();
 let slab = new Uint8Array(0);
 let slabAt = 0;
@@ -24,27 +27,55 @@ export function takeBytes(length: number): Uint8Array {
   return slab.subarray(slabAt - length, slabAt);
 }
 
-/** Returns a text as UTF-8, in an array like those of {@linkcode takeBytes}. */
-export function takeText(text: string): Uint8Array {
-  const maxBytes = text.length * 3;
-  if (maxBytes > MAX_SHARED_BYTES) return encoder.encode(text);
+/**
+ * Returns a text as UTF-8, in an array like those of {@linkcode takeBytes}. The first `leadBytes` of it
+ * are zeros.
+ */
+export function takeText(text: string, leadBytes: number = 0): Uint8Array {
+  const maxBytes = leadBytes + text.length * 3;
+  if (maxBytes > MAX_SHARED_BYTES) return encodeLong(text, leadBytes);
   if (slabAt + maxBytes > slab.length) renewSlab();
-  const { written } = encoder.encodeInto(text, slab.subarray(slabAt));
-  slabAt += written;
-  return slab.subarray(slabAt - written, slabAt);
+  const start = slabAt;
+  const textAt = start + leadBytes;
+  slabAt = textAt + writeAscii(text, textAt);
+  // What is no ASCII begins anew, over what was written of it.
+  if (slabAt < textAt + text.length) {
+    slabAt = textAt + encoder.encodeInto(text, slab.subarray(textAt)).written;
+  }
+  return slab.subarray(start, slabAt);
+}
+
+/** Writes the ASCII that a short text begins with at `at`; returns how much that was. */
+function writeAscii(text: string, at: number): number {
+  if (text.length > MAX_LOOP_CHARACTERS) return 0;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit > 0x7f) return index;
+    slab[at + index] = unit;
+  }
+  return text.length;
+}
+
+function encodeLong(text: string, leadBytes: number): Uint8Array {
+  const encoded = encoder.encode(text);
+  if (leadBytes === 0) return encoded;
+  const bytes = takeBytes(leadBytes + encoded.length);
+  bytes.set(encoded, leadBytes);
+  return bytes;
 }
 
 /**
- * Returns the text that bytes are. What is long, no UTF-8 or begins with a byte order mark is left to
+ * Returns the text that the bytes from `start` on are. What is long, no UTF-8 or begins with a byte order mark is left to
  * `decoder`, which costs five times as much for few bytes.
  */
-export function decodeText(bytes: Uint8Array, decoder: TextDecoder): string {
-  const { buffer, byteOffset, length } = bytes;
-  if (length > MAX_SHORT_TEXT) return decoder.decode(bytes);
-  const text = Buffer.from(buffer, byteOffset, length).toString("utf8");
+export function decodeText(bytes: Uint8Array, decoder: TextDecoder, start: number = 0): string {
+  const { length } = bytes;
+  if (length - start > MAX_SHORT_TEXT) return decoder.decode(bytes.subarray(start));
+  // It takes any array: making a Buffer of it would cost as much again.
+  const text: string = toText.call(bytes as Buffer, "utf8", start, length);
   // What is no UTF-8 becomes this character, which may be in the text as well.
   const isPlain = !text.includes("\ufffd") && text.charCodeAt(0) !== BYTE_ORDER_MARK;
-  return isPlain ? text : decoder.decode(bytes);
+  return isPlain ? text : decoder.decode(bytes.subarray(start));
 }
 
 function renewSlab(): void {

@@ -1,21 +1,21 @@
 // CallLine: what the layer of calls finds behind each end of a channel.
 import type { CallSlot } from "./link/call_slot.ts";
+import type { AnswerReader } from "./link/outgoing_queries.ts";
 import type { MuxStream } from "../mux/stream.ts";
 import type { WaitOptions } from "../async/wait.ts";
 
 /** Carries calls to the other side: an `IpcLink`, or the `CurrentLink` of a channel. */
 export interface CallSender {
   /**
-   * Sends a query that is a call, and resolves with its answer. `data` begins with the prefix of
-   * calls. `timeoutMs` may be `Infinity`. What `explain` makes of an error of the query is what it
-   * rejects with: one promise less than a `catch`.
+   * Sends a query that is a call, and resolves with what `reader` makes of its answer. `data` begins
+   * with the prefix of calls. `timeoutMs` may be `Infinity`. Every error goes through `reader` once.
    */
   call(
     data: Uint8Array,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-    explain: (error: unknown) => unknown,
-  ): Promise<Uint8Array>;
+    reader: AnswerReader,
+  ): Promise<unknown>;
   /** Opens a stream to the other side. */
   openStream(options: WaitOptions): Promise<MuxStream>;
 }

@@ -7,6 +7,7 @@ import { ClosedError, TimeoutError } from "../errors.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { checkWaitNames } from "../options/names.ts";
 import type { MuxStream } from "../mux/stream.ts";
+import type { AnswerReader } from "./link/outgoing_queries.ts";
 import type { CallSender } from "./call_line.ts";
 import { Inbox, type IpcMessage, type IpcReceiveOptions } from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
@@ -106,16 +107,12 @@ export class CurrentLink implements Sender, CallSender {
     data: Uint8Array,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-    explain: (error: unknown) => unknown,
-  ): Promise<Uint8Array> {
-    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    reader: AnswerReader,
+  ): Promise<unknown> {
+    if (this.#refusal !== null) return Promise.reject(reader.explain(this.#refusal));
     const link = this.#link;
-    if (link !== null && link.isOpen) return link.call(data, timeoutMs, signal, explain);
-    return this.#later(
-      timeoutMs,
-      signal,
-      (link, leftMs) => link.call(data, leftMs, signal, explain),
-    );
+    if (link !== null && link.isOpen) return link.call(data, timeoutMs, signal, reader);
+    return this.#callLater(data, timeoutMs, signal, reader);
   }
 
   /** Opens a stream; without a link it waits for one, within the same time. */
@@ -174,6 +171,24 @@ export class CurrentLink implements Sender, CallSender {
     const startedMs = performance.now();
     const link = await this.#waitForLink({ timeoutMs, ...(signal && { signal }) }, noLink);
     return await ask(link, Math.max(1, timeoutMs - (performance.now() - startedMs)));
+  }
+
+  /** Sends a call once there is a link. */
+  async #callLater(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    reader: AnswerReader,
+  ): Promise<unknown> {
+    const startedMs = performance.now();
+    let link: IpcLink;
+    try {
+      link = await this.#waitForLink({ timeoutMs, ...(signal && { signal }) }, noLink);
+    } catch (error) {
+      throw reader.explain(error);
+    }
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedMs));
+    return await link.call(data, leftMs, signal, reader);
   }
 
   /** Waits for an open link within a time. */

@@ -36,10 +36,15 @@ export class CallTable implements CallHost {
   /**
    * Answers a request of kind `"call"`. Never rejects.
    *
+   * @param at where in `request` its head begins
    * @throws {ProtocolError} `ERR_CALL_FRAME` when the bytes are no request
    */
-  ask(request: Uint8Array, source: RequestSource): Uint8Array | Promise<Uint8Array> {
-    const read = readHead(request);
+  ask(
+    request: Uint8Array,
+    source: RequestSource,
+    at: number = 0,
+  ): Uint8Array | Promise<Uint8Array> {
+    const read = readHead(request, at);
     const answerer = this.#find(read.head.name);
     if (answerer === undefined) return unknownCall(read.head.name);
     return answerer.ask(incoming(read, request, source));
@@ -80,7 +85,7 @@ function incoming(
   request: Uint8Array,
   { peer, via, caller, maxReplyBytes }: RequestSource,
 ): IncomingCall {
-  return { head, input: request.subarray(end), peer, via, caller, maxReplyBytes };
+  return { head, request, inputAt: end, peer, via, caller, maxReplyBytes };
 }
 
 function unknownCall(name: string): Uint8Array {

@@ -6,10 +6,37 @@ import { type IpcQueryContext, QueryContext } from "../../ipc/link/query_context
 import type { MuxStream } from "../../mux/stream.ts";
 import { CallTable } from "./call_table.ts";
 import { encodeItem, ItemStream, MAX_ITEM_BYTES } from "./item_stream.ts";
-import type { CallHost, CallLink, CallPort, CallStream, OutgoingCall } from "./port.ts";
+import type {
+  CallHost,
+  CallLink,
+  CallPort,
+  CallStream,
+  OutgoingCall,
+  ReplyReader,
+} from "./port.ts";
 
 /** The name under which errors speak of the other side: a shared key names no one. */
 const PEER = "the other process";
+
+/** Leaves a reply and an error as they are. */
+const AS_IT_IS: ReplyReader = { read: (reply) => reply, explain: (error) => error };
+
+/** Reads the answer of a query that is a call. */
+class CallReader implements ReplyReader {
+  readonly #reader: ReplyReader;
+
+  constructor(reader: ReplyReader) {
+    this.#reader = reader;
+  }
+
+  read(reply: Uint8Array): unknown {
+    return this.#reader.read(reply);
+  }
+
+  explain(error: unknown): unknown {
+    return this.#reader.explain(explain(error));
+  }
+}
 
 /** Calls over one `IpcClient`, `IpcPeer` or `IpcServerClient`, to the other process. */
 export class IpcPort implements CallPort {
@@ -24,9 +51,13 @@ export class IpcPort implements CallPort {
   }
 
   ask(call: OutgoingCall): Promise<Uint8Array> {
+    return this.askAndRead(call, AS_IT_IS) as Promise<Uint8Array>;
+  }
+
+  askAndRead(call: OutgoingCall, reader: ReplyReader): Promise<unknown> {
     const request = call.request(CALL_PREFIX.length);
     request.set(CALL_PREFIX);
-    return this.#sender.call(request, call.timeoutMs, call.signal, explain);
+    return this.#sender.call(request, call.timeoutMs, call.signal, new CallReader(reader));
   }
 
   async stream(call: OutgoingCall): Promise<CallStream> {
@@ -57,12 +88,13 @@ class IpcAnswerer implements CallHandlers {
   }
 
   ask(
-    request: Uint8Array,
+    data: Uint8Array,
     caller: IpcQueryContext,
     via: CallLink,
   ): Uint8Array | Promise<Uint8Array> {
     const maxReplyBytes = caller instanceof QueryContext ? caller.maxAnswerBytes : undefined;
-    return this.table.ask(request, { peer: undefined, via, caller, maxReplyBytes });
+    const source = { peer: undefined, via, caller, maxReplyBytes };
+    return this.table.ask(data, source, CALL_PREFIX.length);
   }
 
   async stream(stream: MuxStream, via: CallLink): Promise<void> {

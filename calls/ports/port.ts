@@ -27,6 +27,14 @@ export interface OutgoingCall {
   readonly isIdempotent: boolean;
 }
 
+/** Makes of a reply, or of an error, what a call resolves or rejects with. */
+export interface ReplyReader {
+  /** Returns the value of a reply, or a promise of it. @throws what the call rejects with */
+  read(reply: Uint8Array): unknown;
+  /** Returns what an error means for the caller. */
+  explain(error: unknown): unknown;
+}
+
 /** Carries calls to the other side. */
 export interface CallPort {
   /** How errors name the other side: `the server`, `"alice"`. */
@@ -37,6 +45,11 @@ export interface CallPort {
    * ended the connection: the caller of this method says of which call it was.
    */
   ask(call: OutgoingCall): Promise<Uint8Array>;
+  /**
+   * The same, for a port that reads the reply when it comes: one promise less for each call. Every
+   * error goes through `reader` once.
+   */
+  askAndRead?(call: OutgoingCall, reader: ReplyReader): Promise<unknown>;
   /**
    * Opens a stream for a call of another kind; the request goes with it, before the other side
    * has accepted it. Follows `signal` and `timeoutMs` until the stream is accepted, and no longer.
@@ -72,8 +85,10 @@ export type CallLink = WireSession | IpcChannel | IpcServerClient | Connection;
 export interface IncomingCall {
   /** What the caller says before the input. */
   readonly head: CallHead;
-  /** What is behind the head: the input, for kinds that have one. */
-  readonly input: Uint8Array;
+  /** The bytes that came. */
+  readonly request: Uint8Array;
+  /** Where in them the input begins, for kinds that have one: behind the head. */
+  readonly inputAt: number;
   /** Who calls, as authenticated; `undefined` where the carrier knows no names. */
   readonly peer: string | undefined;
   /** What it came over. */

@@ -144,10 +144,10 @@ async function serve(
   const { head, end } = readHead(request);
   // `authorize` has seen the name of the stream.
   if (head.name !== stream.name) throw malformed(`its request is for "${head.name}"`);
-  const input = request.subarray(end);
   const call = {
     head,
-    input,
+    request,
+    inputAt: end,
     peer: stream.from,
     via: session,
     caller: stream,

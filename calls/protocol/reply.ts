@@ -32,10 +32,13 @@ const MAX_ISSUES = 16;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Bytes before a value or a failure: a zero byte, and a value behind it, are the reply of a value. */
+export const REPLY_HEAD_BYTES = 1;
+
 /** The reply that carries a value. */
 export function encodeValue(payload: Uint8Array): Uint8Array {
-  const reply = takeBytes(1 + payload.length);
-  reply.set(payload, 1);
+  const reply = takeBytes(REPLY_HEAD_BYTES + payload.length);
+  reply.set(payload, REPLY_HEAD_BYTES);
   return reply;
 }
 
@@ -63,14 +66,22 @@ export function isValue(reply: Uint8Array): boolean {
  * @throws {ProtocolError} `ERR_CALL_FRAME` when it is none
  */
 export function readReply(bytes: Uint8Array): Reply {
-  const payload = bytes.subarray(1);
+  if (!isValue(bytes)) return { kind: "failure", failure: readFailed(bytes) };
+  return { kind: "value", payload: bytes.subarray(REPLY_HEAD_BYTES) };
+}
+
+/**
+ * Reads a reply that carries no value.
+ *
+ * @throws {ProtocolError} `ERR_CALL_FRAME` when it is none
+ */
+export function readFailed(bytes: Uint8Array): Failure {
+  const payload = bytes.subarray(REPLY_HEAD_BYTES);
   switch (bytes[0]) {
-    case Tag.value:
-      return { kind: "value", payload };
     case Tag.failedByHandler:
-      return { kind: "failure", failure: readFailure("handler", payload) };
+      return readFailure("handler", payload);
     case Tag.failedByParley:
-      return { kind: "failure", failure: readFailure("parley", payload) };
+      return readFailure("parley", payload);
     default:
       throw malformed("its kind is unknown");
   }

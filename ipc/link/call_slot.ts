@@ -16,9 +16,9 @@ export function isCallQuery(data: Uint8Array): boolean {
 
 /** Answers the calls of a channel. `via` is the client or the channel over which they came. */
 export interface CallHandlers {
-  /** Answers a query that is a call; `request` is what is behind the prefix. */
+  /** Answers a query that is a call; the request is what is behind the prefix. */
   ask(
-    request: Uint8Array,
+    data: Uint8Array,
     context: IpcQueryContext,
     via: object,
   ): IpcAnswer | Promise<IpcAnswer>;
@@ -60,6 +60,5 @@ export class CallSlot {
     return handlers !== undefined;
   }
 
-  readonly #answer: IpcQueryHandler = (data, context) =>
-    this.current?.ask(data.subarray(CALL_PREFIX.length), context, this.via);
+  readonly #answer: IpcQueryHandler = (data, context) => this.current?.ask(data, context, this.via);
 }

@@ -6,6 +6,7 @@ import { telemetryOn } from "../../stats/telemetry/telemetry.ts";
 import type { TraceParts } from "../../stats/telemetry/trace_context.ts";
 import { failureData, isDeliberateFailure } from "./outgoing_queries.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import { IdTable } from "../../collections/id_table.ts";
 import { type CallSlot, isCallQuery } from "./call_slot.ts";
 import { frameError } from "./link_errors.ts";
 import type { LinkTelemetry } from "./telemetry.ts";
@@ -103,7 +104,7 @@ export class IncomingQueries {
   #unreadBytes = 0;
   /** Handlers that run; those whose caller has gone count here, and are no longer in `#contexts`. */
   #running = 0;
-  readonly #contexts = new Map<number, QueryContext>();
+  readonly #contexts = new IdTable<QueryContext>();
   /**
    * Answers that wait for room, in the order in which they were finished; a `Map` because they may
    * be cancelled.
@@ -238,7 +239,7 @@ export class IncomingQueries {
       "Cannot answer the query: the connection to its caller has ended",
       { cause: reason },
     );
-    const contexts = [...this.#contexts.values()];
+    const contexts = this.#contexts.values();
     this.#contexts.clear();
     for (const context of contexts) context.giveUp(gone);
   }
@@ -309,10 +310,12 @@ export class IncomingQueries {
     answer.then((value) => {
       this.#settled(id, context);
       this.#answer(id, value, context);
+      this.resume();
     }, (error) => {
       this.#settled(id, context);
       this.#failed(id, error, context);
-    }).then(() => this.resume());
+      this.resume();
+    });
   }
 
   #settled(id: number, context: QueryContext): void {

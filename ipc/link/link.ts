@@ -16,7 +16,11 @@ import { IncomingQueries } from "./incoming_queries.ts";
 import { frameError, tooLarge } from "./link_errors.ts";
 import { type CloseLinkOptions, LinkLifecycle } from "./lifecycle.ts";
 import type { LinkOptions } from "./options.ts";
-import { MAX_QUERY_BYTES_IN_FLIGHT, OutgoingQueries } from "./outgoing_queries.ts";
+import {
+  type AnswerReader,
+  MAX_QUERY_BYTES_IN_FLIGHT,
+  OutgoingQueries,
+} from "./outgoing_queries.ts";
 import type { SendRoom } from "../../connection/types.ts";
 import { Outbox } from "./outbox.ts";
 import { Pings } from "./pings.ts";
@@ -170,12 +174,12 @@ export class IpcLink {
     data: Uint8Array,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-    explain: (error: unknown) => unknown,
-  ): Promise<Uint8Array> {
+    reader: AnswerReader,
+  ): Promise<unknown> {
     const refused = this.#refuseSend(data);
-    if (refused !== null) return Promise.reject(refused);
+    if (refused !== null) return Promise.reject(reader.explain(refused));
     this.#traffic.queriesOut++;
-    return this.#outgoing.ask(data, timeoutMs, signal, undefined, explain);
+    return this.#outgoing.askAndRead(data, timeoutMs, signal, reader);
   }
 
   /** Opens a stream to the other side; see {@linkcode LinkStreams.open}. */
@@ -252,6 +256,7 @@ export class IpcLink {
         if (this.#lifecycle.hasEnded) return;
         this.#traffic.bytesIn += chunk.length;
         this.#reader.push(chunk, this.#onFrame);
+        this.#incoming.times.taken();
         this.#outbox.flush(); // the answers of handlers that did not wait go out together
       }
       this.#lifecycle.finish(this.#lifecycle.errorOfEnd(cutShort()));

@@ -3,6 +3,7 @@ import { ParleyError, RemoteError, TimeoutError } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../options/check.ts";
 import { escapeForLog } from "../../log/text.ts";
 import { Fifo } from "../../collections/fifo.ts";
+import { IdTable } from "../../collections/id_table.ts";
 import { FrameKind, MAX_TAG } from "../protocol/frames.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -18,6 +19,17 @@ export interface IpcQueryOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Makes of an answer, or of an error, what a query resolves or rejects with. */
+export interface AnswerReader {
+  /** Returns the value of an answer, or a promise of it; what it throws is what the query rejects with. */
+  read(answer: Uint8Array): unknown;
+  /** Returns what an error of the query means. */
+  explain(error: unknown): unknown;
+}
+
+/** A query whose answer is what it is, and whose errors too. */
+const AS_IT_IS: AnswerReader = { read: (answer) => answer, explain: (error) => error };
+
 /** One query under way. */
 interface Query {
   readonly id: number;
@@ -27,9 +39,11 @@ interface Query {
   readonly context: Uint8Array | undefined;
   readonly dataBytes: number;
   readonly timeoutMs: number;
-  readonly deadlineMs: number;
-  readonly resolve: (answer: Uint8Array) => void;
+  /** `Infinity` until the turn has ended in which it was asked. */
+  deadlineMs: number;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly reader: AnswerReader;
   readonly signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
 }
@@ -65,7 +79,7 @@ const FAILURE_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:: (.*))?$/s;
 /** The asking half of a link. Any number of queries may be under way. */
 export class OutgoingQueries {
   readonly #options: OutgoingQueriesOptions;
-  readonly #sent = new Map<number, Query>();
+  readonly #sent = new IdTable<Query>();
   #unsent = new Fifo<Query>();
   /** Queries of `#unsent` that have not settled while they waited. */
   readonly #waiting = new Set<Query>();
@@ -90,6 +104,8 @@ export class OutgoingQueries {
   #wrapped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAtMs = Infinity;
+  /** Queries that were asked in this turn: reading the clock for each would cost as much as to send it. */
+  readonly #fresh: Query[] = [];
 
   /** Makes an empty table. */
   constructor(options: OutgoingQueriesOptions) {
@@ -101,26 +117,37 @@ export class OutgoingQueries {
     return this.#sent.size + this.#waiting.size;
   }
 
-  /**
-   * Sends a query. The answer is a view that belongs to the caller. What `explain` makes of an error
-   * is what it rejects with.
-   */
+  /** Sends a query. The answer is a view that belongs to the caller. */
   ask(
     data: Uint8Array,
     timeoutMs: number,
     signal?: AbortSignal,
     context?: Uint8Array,
-    explain?: (error: unknown) => unknown,
   ): Promise<Uint8Array> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    const deadlineMs = performance.now() + timeoutMs;
-    const id = this.#nextId();
-    const common = { id, data, context, dataBytes: data.length, timeoutMs, deadlineMs };
+    const answer = this.askAndRead(data, timeoutMs, signal, AS_IT_IS, context);
+    return answer as Promise<Uint8Array>;
+  }
+
+  /** Sends a query, and resolves with what `reader` makes of its answer. */
+  askAndRead(
+    data: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    reader: AnswerReader,
+    context?: Uint8Array,
+  ): Promise<unknown> {
+    if (signal?.aborted) return Promise.reject(reader.explain(signal.reason));
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const query: Query = {
-      ...common,
+      id: this.#nextId(),
+      data,
+      context,
+      dataBytes: data.length,
+      timeoutMs,
+      deadlineMs: Infinity,
       resolve,
-      reject: explain === undefined ? reject : (error) => reject(explain(error)),
+      reject,
+      reader,
       signal,
       onAbort: undefined,
     };
@@ -128,7 +155,7 @@ export class OutgoingQueries {
       query.onAbort = () => this.#giveUp(query, signal.reason);
       signal.addEventListener("abort", query.onAbort, { once: true });
     }
-    if (deadlineMs < this.#timerAtMs) this.#setTimer(deadlineMs, timeoutMs);
+    if (timeoutMs !== Infinity && this.#fresh.push(query) === 1) queueMicrotask(this.#startTimes);
     if (this.#unsent.size > 0 || !this.#send(query)) {
       this.#unsent.push(query);
       this.#waiting.add(query);
@@ -164,8 +191,8 @@ export class OutgoingQueries {
     }
     if (query === undefined) return this.#wrapped || id >= 1 && id <= this.#lastId;
     this.#settle(query);
-    if (kind === FrameKind.answer) query.resolve(data);
-    else query.reject(remoteError(data));
+    if (kind === FrameKind.answer) settle(query, data);
+    else query.reject(query.reader.explain(remoteError(data)));
     return true;
   }
 
@@ -185,6 +212,7 @@ export class OutgoingQueries {
     this.#cancelled.clear();
     this.#unsent.clear(); // first: what settles makes room for what waits
     for (const query of [...this.#sent.values(), ...this.#waiting]) this.#fail(query, error);
+    this.#fresh.length = 0;
     clearTimeout(this.#timer);
     this.#timerAtMs = Infinity;
   }
@@ -237,7 +265,7 @@ export class OutgoingQueries {
 
   #fail(query: Query, error: unknown): void {
     this.#settle(query);
-    query.reject(error);
+    query.reject(query.reader.explain(error));
   }
 
   #settle(query: Query): void {
@@ -271,6 +299,18 @@ export class OutgoingQueries {
     );
   }
 
+  /** Begins the time of the queries of a turn: nothing of them can have left before. */
+  readonly #startTimes = (): void => {
+    const nowMs = performance.now();
+    let shortestMs = Infinity;
+    for (const query of this.#fresh) {
+      query.deadlineMs = nowMs + query.timeoutMs;
+      shortestMs = Math.min(shortestMs, query.timeoutMs);
+    }
+    this.#fresh.length = 0;
+    if (nowMs + shortestMs < this.#timerAtMs) this.#setTimer(nowMs + shortestMs, shortestMs);
+  };
+
   /** Fails queries that are late, and waits for the next. */
   readonly #onTimer = (): void => {
     this.#timerAtMs = Infinity;
@@ -282,6 +322,15 @@ export class OutgoingQueries {
     }
     if (nextMs < this.#timerAtMs) this.#setTimer(nextMs, nextMs - nowMs);
   };
+}
+
+/** Resolves a query with what its reader makes of the answer. */
+function settle({ reader, resolve, reject }: Query, answer: Uint8Array): void {
+  try {
+    resolve(reader.read(answer));
+  } catch (error) {
+    reject(error);
+  }
 }
 
 /** What a failed answer says. Its text is the peer's: escaped and cut. */

@@ -12,8 +12,11 @@ Deno.test("takeText and decodeText do as the platform does, at every length and 
       for (const text of [unit.repeat(count), `${"x".repeat(count)}${unit}`]) {
         const bytes = encoder.encode(text);
         assertEquals(takeText(text), bytes);
+        assertEquals(takeText(text, 3), new Uint8Array([0, 0, 0, ...bytes]));
         const inside = new Uint8Array([1, ...bytes, 2]).subarray(1, 1 + bytes.length);
         assertEquals(decodeText(inside, plain()), text);
+        const behind = new Uint8Array([0xff, 0xef, ...bytes]);
+        assertEquals(decodeText(behind, plain(), 2), text);
         const dropping = new TextDecoder("utf-8", { fatal: true });
         assertEquals(decodeText(inside, dropping), dropping.decode(bytes));
       }
