@@ -3,8 +3,11 @@ import { Buffer } from "node:buffer";
 
 /** Larger arrays have a buffer of their own. */
 const MAX_SHARED_BYTES = 512;
-/** Size of the buffers that small arrays share. */
-const SLAB_BYTES = 16 * 1024;
+/**
+ * Size of the buffers that small arrays share. One array keeps all of its buffer alive, so that this is
+ * what a call under way may cost whose request its caller still holds.
+ */
+const SLAB_BYTES = 4 * 1024;
 /** Longer texts are not worth a way of their own. */
 const MAX_SHORT_TEXT = 512;
 /** Texts up to this length are written by a loop, which costs less than a call into the runtime. */

@@ -173,11 +173,14 @@ export class HubRouter implements Router, PresenceHost {
 
 /**
  * Takes what the caller has sent behind OPEN by now, so that it goes on together with OPEN: a call costs
- * one round trip through a hub too.
+ * one round trip through a hub too. What is more than that stays in the budget of the caller's session.
  */
 async function takeEarly(near: MuxStream): Promise<EarlyBytes | undefined> {
   if (near.stats().bufferedBytes === 0) return undefined;
-  const bytes = await near.readJoined(EARLY_BYTES);
-  if (bytes === null) return undefined;
+  const chunk = await near.readJoined(EARLY_BYTES);
+  if (chunk === null) return undefined;
+  // The first chunk comes whole, and is as large as a read of the socket.
+  const bytes = chunk.length > EARLY_BYTES ? chunk.slice(0, EARLY_BYTES) : chunk;
+  if (bytes !== chunk) near.unread(chunk.subarray(EARLY_BYTES));
   return { bytes, isAll: near.peerHasEnded && near.stats().bufferedBytes === 0 };
 }

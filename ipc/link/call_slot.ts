@@ -53,11 +53,9 @@ export class CallSlot {
     return this.current === undefined ? undefined : this.#answer;
   }
 
-  /** Serves a stream; `false` while no handlers are set. */
-  serve(stream: MuxStream): boolean {
-    const handlers = this.current;
-    void handlers?.stream(stream, this.via);
-    return handlers !== undefined;
+  /** Serves a stream, until its handler is done; `undefined` while no handlers are set. */
+  serve(stream: MuxStream): Promise<void> | undefined {
+    return this.current?.stream(stream, this.via);
   }
 
   readonly #answer: IpcQueryHandler = (data, context) => this.current?.ask(data, context, this.via);

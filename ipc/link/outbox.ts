@@ -42,6 +42,8 @@ export class Outbox implements SendRoom {
   readonly #writeBytes: number | null;
   #failure: Error | null = null;
   #room: PromiseWithResolvers<void> | null = null;
+  /** The wait of those who only look on. */
+  #lookers: PromiseWithResolvers<void> | null = null;
   #empty: PromiseWithResolvers<void> | null = null;
   #scheduled = false;
   #quietTurns = 0;
@@ -77,9 +79,14 @@ export class Outbox implements SendRoom {
     return !this.full;
   }
 
-  /** As {@linkcode waitForRoom}, but it resolves at the end too. Never rejects. */
+  /**
+   * As {@linkcode waitForRoom}, but it resolves at the end too. Never rejects. It is a wait of its own:
+   * who only looks on is no writer that was told to wait.
+   */
   whenRoom(): Promise<void> {
-    return this.waitForRoom().catch(() => {});
+    if (this.#failure !== null || !this.full) return ACCEPTED;
+    this.#lookers ??= Promise.withResolvers();
+    return this.#lookers.promise;
   }
 
   /** Whether a write is under way. */
@@ -145,6 +152,7 @@ export class Outbox implements SendRoom {
       next.written?.reject(error);
     }
     this.#pending.drop(error);
+    this.#lookers?.resolve();
     this.#room?.reject(error);
     this.#empty?.reject(error);
   }
@@ -239,6 +247,8 @@ export class Outbox implements SendRoom {
     this.#writeNext();
     this.onWritten();
     if (this.full) return;
+    this.#lookers?.resolve();
+    this.#lookers = null;
     this.#room?.resolve();
     this.#room = null;
     if (wasFull) this.#options.onRoom();

@@ -1,5 +1,6 @@
 // LinkStreams: streams inside a link, by a yamux session that begins with the first of them.
 import { timeLeft } from "../../async/deadline.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import { Waiters } from "../../async/waiters.ts";
 import { ClosedError, ProtocolError, RemoteError, TimeoutError } from "../../errors.ts";
@@ -49,6 +50,8 @@ export interface LinkStreamsOptions extends StreamTransportOptions {
 export class LinkStreams {
   readonly #options: LinkStreamsOptions;
   readonly #asking = new Waiters<void>();
+  /** Handlers that may run at a time, those of streams that were reset among them. */
+  readonly #places = new Semaphore(MAX_STREAMS);
   #hasAnnounced = false;
   #peerTakes = false;
   #transport: StreamTransport | undefined;
@@ -174,9 +177,23 @@ export class LinkStreams {
   }
 
   async #serve(session: MuxSession): Promise<void> {
-    for await (const stream of session) {
-      const { calls } = this.#options;
-      if (calls?.serve(stream) !== true) stream.reset();
+    for await (const stream of session) void this.#serveOne(stream);
+  }
+
+  /**
+   * Serves a stream, which waits while the handlers of others run. That happens only where these go on
+   * after their stream was reset: each is work, and a reset alone must not make room for more of it.
+   */
+  async #serveOne(stream: MuxStream): Promise<void> {
+    const mayRun = this.#places.tryAcquire() ||
+      await this.#places.hold(stream.signal).then(() => true, () => false);
+    if (!mayRun) return stream.reset();
+    try {
+      const serving = this.#options.calls?.serve(stream);
+      if (serving === undefined) stream.reset();
+      await serving;
+    } finally {
+      this.#places.release();
     }
   }
 

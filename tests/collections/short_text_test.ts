@@ -47,3 +47,8 @@ Deno.test("takeBytes gives zeros that no other array has, small or not", () => {
     assert(bytes.every((byte) => byte === value), `array ${i}`);
   });
 });
+
+Deno.test("a small array keeps no more than 4 KiB alive", () => {
+  assert(takeBytes(1).buffer.byteLength <= 4096);
+  assert(takeText("a").buffer.byteLength <= 4096);
+});

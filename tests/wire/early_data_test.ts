@@ -4,10 +4,11 @@ import { assert, assertEquals } from "@std/assert";
 import { AuthError, ClosedError, RemoteError } from "@parley/parley";
 import type { WireStream } from "@parley/parley/wire";
 import { FrameChannel } from "../../wire/protocol/frame_stream.ts";
+import { encodeFrame } from "../../wire/protocol/frames.ts";
 import { openStream, routeOf } from "../../wire/session/open_stream.ts";
 import { codeOf, errorOf } from "../support/peers/servers.ts";
 import { authorize, hubbed, mounted, RawWire, readText, TOKEN } from "../support/peers/wires.ts";
-import { settles, until } from "../support/wait.ts";
+import { atRest, settles, until } from "../support/wait.ts";
 
 /** More than the window with which any stream begins. */
 const LONG = new Uint8Array(1 << 20).map((_, index) => index % 251);
@@ -126,6 +127,50 @@ Deno.test("a hub passes early bytes on with OPEN, before its target has answered
   await channel.write({});
   await mux!.closeWrite();
   assertEquals(await settles("the end", readText(await opening)), "");
+});
+
+Deno.test("a hub passes on no more than 16 KiB before its target has answered", async () => {
+  await using test = await hubbed({ handlers: { count } });
+  const { port } = test.server.addr as Deno.NetAddr;
+  await using ann = await RawWire.dial(port);
+  await using bob = await RawWire.dial(port);
+  await ann.hello("ann");
+  await bob.hello("bob");
+  await until("both have joined", () => test.server.sessions.length === 2);
+  // A session that has found its link to be fast sends frames of 64 KiB.
+  const warm = await ann.send({ name: "count" });
+  for (let round = 0; round < 4; round++) await warm.mux.write(LONG);
+  await warm.mux.closeWrite();
+  await settles("the answer", new Response(warm.mux.readable).text());
+  const frame = encodeFrame({ name: "ask", to: "bob" });
+  const bytes = new Uint8Array(frame.length + 120_000);
+  bytes.set(frame);
+  const again = await ann.send(bytes);
+  const far = await settles("the stream", bob.mux.acceptStream());
+  const cameSoFar = () => far!.stats().bytesIn;
+  const came = await atRest(cameSoFar);
+  assert(came > 10_000 && came <= 16 * 1024 + 100, `${came}`);
+  const channel = new FrameChannel(far!);
+  await settles("OPEN", channel.read());
+  await channel.write({});
+  await until("the rest", () => cameSoFar() > 120_000);
+  again.mux.reset();
+});
+
+Deno.test("an opener whose stream is refused ends it in order, and does not reset it", async () => {
+  await using test = await mounted();
+  await using raw = await RawWire.dial((test.server.addr as Deno.NetAddr).port);
+  await raw.hello("raw");
+  await until("it has joined", () => test.server.session("raw") !== undefined);
+  const opening = errorOf(openEarly(test.server.session("raw")!, "ask", { isAll: false }));
+  const channel = new FrameChannel((await settles("the stream", raw.mux.acceptStream()))!);
+  await settles("OPEN", channel.read());
+  await channel.write({ code: "ERR_NO_HANDLER" });
+  assertEquals(codeOf(await settles("the opening", opening)), "ERR_NO_HANDLER");
+  assertEquals(await settles("the bytes", channel.mux.read()), text("hello"));
+  assertEquals(await settles("the end", channel.mux.read()), null);
+  assert(!channel.mux.signal.aborted);
+  await channel.mux.close();
 });
 
 Deno.test("an opener that gives up while early bytes wait rejects with its reason, and resets the stream", async () => {

@@ -4,7 +4,7 @@ import { ClosedError, TimeoutError } from "../../errors.ts";
 import type { MuxSession } from "../../mux/session.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { FrameChannel } from "../protocol/frame_stream.ts";
-import { encodeFrame, readAnswer } from "../protocol/frames.ts";
+import { encodeFrame, readAnswer, type StreamRefusal } from "../protocol/frames.ts";
 import { encodeOpen } from "../protocol/open_cache.ts";
 import { openFailed, streamRefused, tooManyStreams } from "../protocol/refusals.ts";
 import type { OpenLimits, OurOpen } from "./open_stream.ts";
@@ -21,7 +21,8 @@ export interface Offer extends OpenLimits {
 
 /**
  * Opens a stream, within the limits of the offer: waits for a turn, sends OPEN and what goes behind
- * it in one write, and waits for the answer. A stream that could not be opened is reset.
+ * it in one write, and waits for the answer. A stream that could not be opened is reset; one that was
+ * refused ends in order, because resets count against whoever sends them.
  *
  * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when it got no turn
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when the peer did not answer in time
@@ -32,6 +33,7 @@ export async function offerStream(session: MuxSession, offer: Offer): Promise<Fr
   signal?.throwIfAborted();
   const { startedMs = performance.now() } = offer;
   const mux = await getTurn(session, offer, startedMs);
+  let code: StreamRefusal | undefined;
   try {
     const leftMs = timeoutMs === Infinity ? undefined : timeLeft(timeoutMs, startedMs);
     const channel = new FrameChannel(mux);
@@ -41,14 +43,14 @@ export async function offerStream(session: MuxSession, offer: Offer): Promise<Fr
       const text = `Cannot open ${label}: the peer ended it without an answer`;
       throw new ClosedError("ERR_RESET", text);
     }
-    const { code } = readAnswer(answer);
+    code = readAnswer(answer).code;
     if (code === undefined) return channel;
-    void mux.close().catch(() => {});
-    throw streamRefused(code, label);
   } catch (error) {
     mux.reset(error);
     throw openFailed(isLate(error, signal) ? lateError(offer) : error, label);
   }
+  mux.close().catch(ignore);
+  throw streamRefused(code, label);
 }
 
 /** Waits until the peer takes another stream. */

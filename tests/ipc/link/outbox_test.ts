@@ -32,3 +32,13 @@ Deno.test("Outbox ends a writer that does not wait for the write before", async 
   );
   assertEquals([code, ends], ["ERR_SLOW_CONSUMER", ["ERR_SLOW_CONSUMER"]]);
 });
+
+Deno.test("Outbox does not take a look at its room for a writer that was told to wait", async () => {
+  const { outbox, ends } = stuckOutbox();
+  outbox.add(FrameKind.query, 1, new Uint8Array(2000));
+  const looking = outbox.whenRoom();
+  void outbox.push(FrameKind.message, 1, new Uint8Array(100)).catch(() => {});
+  assertEquals(ends, []);
+  outbox.fail(new Error("over"));
+  await looking;
+});

@@ -31,6 +31,8 @@ const INFO = {
 interface LineOptions extends Partial<LinkLimits> {
   /** Whether it takes streams. */
   readonly takes?: boolean | undefined;
+  /** When its handlers return; at once where it is not set. */
+  readonly busy?: Promise<void> | undefined;
   /** Whether the far end reads. */
   readonly reads?: boolean | undefined;
 }
@@ -43,11 +45,13 @@ class Line {
   readonly frames: [number, number, Uint8Array][] = [];
   readonly messages: number[] = [];
 
-  constructor({ takes = true, reads = true, ...limits }: LineOptions = {}) {
+  constructor(
+    { takes = true, reads = true, busy = Promise.resolve(), ...limits }: LineOptions = {},
+  ) {
     const [near, far] = memoryPair({ bufferBytes: 1 << 16 });
     this.far = far;
     const calls = new CallSlot();
-    const stream = (stream: MuxStream) => Promise.resolve(void this.streams.push(stream));
+    const stream = (stream: MuxStream) => (this.streams.push(stream), busy);
     if (takes) calls.handlers = { ask: () => EMPTY, stream };
     this.link = new IpcLink(new PlainLink(near, INFO, EMPTY), {
       limits: {
@@ -297,6 +301,51 @@ Deno.test("a link takes a whole window, and refuses a flood of streams one by on
   assertEquals(line.streams.length, 256);
   await line.lives();
   assertEquals((await line.streams[0]!.read())!.length > 0, true);
+  line.link.abort(new Error("over"));
+});
+
+Deno.test("15 000 streams that are left at once do not end the link", async () => {
+  const line = new Line();
+  await line.agree();
+  const { windowUpdate } = FrameType;
+  const last = 2 * 15_000 + 1;
+  for (let id = 1; id < last;) {
+    const left: number[] = [];
+    for (; left.length < 48_000 && id < last; id += 2) {
+      left.push(...frame(windowUpdate, Flag.syn, id, 0), ...frame(windowUpdate, Flag.rst, id, 0));
+    }
+    await line.mux(new Uint8Array(left));
+  }
+  await line.mux(frame(windowUpdate, Flag.syn, last, 0));
+  await until("the last one", () => line.streams.some(({ signal }) => !signal.aborted));
+  await line.lives();
+  line.link.abort(new Error("over"));
+});
+
+Deno.test("streams that were reset make room for others only when their handlers have returned", async () => {
+  const busy = Promise.withResolvers<void>();
+  const line = new Line({ busy: busy.promise });
+  await line.agree();
+  const { windowUpdate } = FrameType;
+  const each = (flag: number, from: number, to: number) =>
+    line.mux(
+      new Uint8Array(
+        Array.from({ length: (to - from) / 2 }, (_, index) => from + 2 * index)
+          .flatMap((id) => [...frame(windowUpdate, flag, id, 0)]),
+      ),
+    );
+  for (let from = 1; from < 601; from += 100) {
+    await each(Flag.syn, from, from + 100);
+    const served = Math.min(256, (from + 99) / 2);
+    await until("they have come", () => line.streams.length >= served);
+    await each(Flag.rst, from, from + 100);
+  }
+  await line.mux(frame(windowUpdate, Flag.syn, 601, 0));
+  await line.lives();
+  assertEquals(line.streams.length, 256);
+  busy.resolve();
+  await until("the last one is served", () => line.streams.length === 257);
+  assert(!line.streams[256]!.signal.aborted);
   line.link.abort(new Error("over"));
 });
 
