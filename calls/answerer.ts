@@ -72,7 +72,7 @@ export class Answerer implements CallAnswerer {
     this.#input = new ValueCodec(input);
     this.#output = new ValueCodec(output);
     this.#isPlain = authorize === undefined && middleware.length === 0;
-    this.#read = { code: "ERR_INPUT_INVALID", action: `Cannot call "${name}"` };
+    this.#read = { code: "ERR_INPUT_INVALID", action: `Cannot call "${name}" with this input` };
   }
 
   ask(call: IncomingCall): Uint8Array | Promise<Uint8Array> {

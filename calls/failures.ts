@@ -72,11 +72,13 @@ export function nameFailure(error: unknown, label: string, wait: WaitOptions): u
   if (error instanceof TimeoutError && error.code !== "ERR_CALL_TIMEOUT") {
     return callTimeout(label, timeoutMs ?? Infinity, error);
   }
-  if (!(error instanceof ClosedError)) return error;
+  // Over IPC the other process itself refuses what comes while it closes.
+  const isRefused = error instanceof RemoteError && error.code === "ERR_GOING_AWAY";
+  if (!isRefused && !(error instanceof ClosedError)) return error;
   const why = CLOSED_REASONS[error.code] ?? "the connection ended";
   return new ClosedError(error.code as ClosedErrorCode, `Cannot call ${label}: ${why}`, {
     cause: error,
-    unsentBytes: error.unsentBytes,
+    unsentBytes: error instanceof ClosedError ? error.unsentBytes : 0,
   });
 }
 

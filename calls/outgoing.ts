@@ -117,7 +117,7 @@ export class RemoteCall {
     this.label = `"${name}" of ${port.peer}`;
     this.#input = new ValueCodec(definition.input);
     this.#output = new ValueCodec(definition.output);
-    this.#read = { code: "ERR_OUTPUT_INVALID", action: `Cannot call ${this.label}` };
+    this.#read = { code: "ERR_OUTPUT_INVALID", action: `Cannot use what ${this.label} returned` };
     this.#isPlain = middleware.length === 0;
   }
 

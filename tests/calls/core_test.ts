@@ -122,6 +122,10 @@ Deno.test("an input that does not fit is the caller's to hear, with its path", a
   await using _ = port;
   const error = await assertRejects(() => remote.add({ a: 1, b: "2" } as never), SchemaError);
   assertEquals([error.code, error.issues[0]?.path], ["ERR_INPUT_INVALID", ["b"]]);
+  assertEquals(
+    error.message,
+    'Cannot call "shop.add" with this input: "b" does not fit the schema',
+  );
   const late = await assertRejects(() => remote.sum([1, "2" as never]), SchemaError);
   assertEquals(late.code, "ERR_INPUT_INVALID");
   assertEquals(seen.errors, []);

@@ -22,7 +22,7 @@ import {
   pairIpc,
   SecretKey,
 } from "@parley/parley/ipc";
-import { ParleyError } from "../../errors.ts";
+import { ClosedError, ParleyError } from "../../errors.ts";
 import { assertCode, Channel, text } from "../ipc/channels.ts";
 import { atRest, settles, until } from "../support/wait.ts";
 
@@ -388,6 +388,13 @@ Deno.test("close() of an IPC channel waits for its streams, and cuts them when i
     const asked = caller(clientOf(server), desk).ticks(1).next();
     return await asked.then(() => "", ({ code }) => code) === "ERR_GOING_AWAY";
   });
+  const add = () => caller(clientOf(server), desk).add({ a: 1, b: 2 });
+  const refused = await assertRejects(
+    add,
+    ClosedError,
+    'Cannot call "desk.add" of the other process',
+  );
+  assertEquals(refused.code, "ERR_GOING_AWAY");
   void writer.write("b").catch(() => {});
   assertEquals(await answers.next(), { done: false, value: "B" });
   void writer.close().catch(() => {});

@@ -38,10 +38,12 @@ Deno.test("worker_pool does every job, although a worker is killed in the middle
   const start = (name: string) => new Program(path, ["work", port, name]);
   await using victim = start("victim");
   await dispatcher.printed(/victim did job/);
-  victim.kill("SIGKILL"); // its next job is under way
-  const [, lost] = await dispatcher.printed(/victim lost job (\d+): ERR_RESET/);
+  victim.kill("SIGSTOP"); // in the middle of a job, or just before the next one reaches it
   await using one = start("one");
   await using two = start("two");
+  await dispatcher.printed(/(one|two) did job/);
+  victim.kill("SIGKILL"); // while the others work
+  const [, lost] = await dispatcher.printed(/victim lost job (\d+): ERR_RESET/);
   const { code, stdout, stderr } = await dispatcher.finish();
   assertEquals([code, stderr], [0, ""]);
   const done = [...stdout.matchAll(/(\w+) did job (\d+)/g)];
