@@ -1,11 +1,12 @@
 // Carried: calls over one carrier, between this process and a program that answers.
 import { type Caller, caller } from "@parley/parley/calls";
-import { Child, type ChildEvent } from "../ipc/children.ts";
+import type { Child, ChildEvent } from "../ipc/children.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
 import { settles, until } from "../support/wait.ts";
 import type { Calling, Carrier } from "./programs/carriers/carriers.ts";
 import { table } from "./programs/contract.ts";
 import type { Half } from "./programs/place.ts";
+import { type Answerers, startAnswerer } from "./answerers.ts";
 import { carrierOf, placeFor } from "./together.ts";
 
 /** A process may take long to start on a busy machine. */
@@ -23,20 +24,28 @@ export class Carried implements AsyncDisposable {
   /** The calls of the contract. */
   readonly remote: Caller<typeof table>;
   readonly #dir: TempDir;
+  readonly #staysUp: boolean;
+  /** How many events the program had reported before. */
+  readonly #eventsBefore: number;
 
   private constructor(
-    parts: { carrier: Carrier; program: Child; half: Half<Calling>; via: Calling; dir: TempDir },
+    parts: Pick<Carried, "carrier" | "program" | "half" | "via">,
+    dir: TempDir,
+    staysUp: boolean,
+    eventsBefore: number,
   ) {
     this.carrier = parts.carrier;
     this.program = parts.program;
     this.half = parts.half;
     this.via = parts.via;
-    this.#dir = parts.dir;
+    this.#dir = dir;
+    this.#staysUp = staysUp;
+    this.#eventsBefore = eventsBefore;
     this.remote = caller(parts.via, table);
   }
 
-  /** Starts the program and joins both halves. */
-  static async start(name: string): Promise<Carried> {
+  /** Joins both halves, by a program of its own or one of those that answer for many carriers. */
+  static async start(name: string, answerers?: Answerers): Promise<Carried> {
     const carrier = carrierOf(name);
     const dir = new TempDir();
     await using failed = new AsyncDisposableStack();
@@ -44,8 +53,9 @@ export class Carried implements AsyncDisposable {
     const place = await placeFor(carrier, dir.path);
     const early = carrier.first === "caller" ? await carrier.calls(place) : undefined;
     if (early !== undefined) failed.defer(() => early.abort());
-    const args = [name, JSON.stringify(early?.place ?? place)];
-    const program = failed.use(new Child("tests/calls/programs/answerer.ts", args));
+    const program = failed.use(answerers?.program ?? startAnswerer());
+    const eventsBefore = program.events.length;
+    await program.tell(JSON.stringify({ name, place: early?.place ?? place }));
     const there: ChildEvent = await settles(
       "the program is up",
       program.next((event) => event["place"]),
@@ -56,7 +66,13 @@ export class Carried implements AsyncDisposable {
     await settles("the program answers", program.next((event) => event["answering"]), START_MS);
     const via = await half.end();
     failed.move();
-    return new Carried({ carrier, program, half, via, dir });
+    const staysUp = answerers !== undefined;
+    return new Carried({ carrier, program, half, via }, dir, staysUp, eventsBefore);
+  }
+
+  /** What the program reported since this carrier began. */
+  get events(): readonly ChildEvent[] {
+    return this.program.events.slice(this.#eventsBefore);
   }
 
   /** Waits for an event of the program that names `id`. */
@@ -85,9 +101,19 @@ export class Carried implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await using _ = this.#dir;
     this.half.abort();
+    if (this.#staysUp && this.program.running) await this.#endTheirs();
+    else await this.program[Symbol.asyncDispose]();
     await settles("our half ends", this.half.ended());
-    await this.program[Symbol.asyncDispose]();
-    await this.#dir[Symbol.asyncDispose]();
+  }
+
+  /** Ends the other half, and keeps its program for the next carrier. */
+  async #endTheirs(): Promise<void> {
+    await using failed = new AsyncDisposableStack();
+    failed.use(this.program);
+    await this.program.tell("end");
+    await settles("the other half ends", this.program.next((event) => event["ended"]));
+    failed.move();
   }
 }

@@ -6,6 +6,7 @@ import { Child } from "../ipc/children.ts";
 import { TempDir } from "../support/programs/temp_dir.ts";
 import { errorOf } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
+import { Answerers } from "./answerers.ts";
 import { Carried } from "./carried.ts";
 import { type Answering, CARRIERS } from "./programs/carriers/carriers.ts";
 import { table } from "./programs/contract.ts";
@@ -50,68 +51,75 @@ async function assertAllRefused(calls: readonly Promise<unknown>[]): Promise<voi
 }
 
 for (const [name, { hasStreams }] of Object.entries(CARRIERS)) {
-  Deno.test(`a drain finishes running calls and refuses new ones: ${name}`, async () => {
-    await using carried = await Carried.start(name);
-    const { remote, program } = carried;
-    const running = remote.waits({ id: "drained", ms: 400 });
-    running.catch(() => {});
-    const feed = hasStreams ? remote.count({ id: "", to: 2000 }) : null;
-    await feed?.next();
-    await carried.event("waits", "drained");
-    await program.tell("shutdown");
-    await settles("the drain begins", program.next((event) => event["leaving"]));
-    const late = remote.nothing(undefined, { timeoutMs: 3000 });
-    late.catch(() => {});
-    await settles("the running call", running);
-    if (feed !== null) {
-      let last = 0;
-      for await (const { n } of feed) last = n;
-      assertEquals(last, 1999);
-    }
-    const end = await settles("the drain", program.next((event) => event["gone"]));
-    assertEquals(end["running"], 0);
-    assertEquals(program.events.filter((event) => "cut" in event || "unhandled" in event), []);
-    // The call may have been on its way when the drain began: then it is answered.
-    const outcome = await settles("the late call", late.then(() => "answered", (e) => e));
-    assert(outcome === "answered" || outcome instanceof ParleyError, String(outcome));
-    const after = await settles(
-      "a call after it",
-      errorOf(remote.nothing(undefined, { timeoutMs: 500 })),
-    );
-    assertInstanceOf(after, ParleyError);
-  });
+  Deno.test(`ends while calls are under way: ${name}`, async (t) => {
+    await using answerers = new Answerers();
+    await t.step("a drain finishes running calls and refuses new ones", async () => {
+      await using carried = await Carried.start(name, answerers);
+      const { remote, program } = carried;
+      const running = remote.waits({ id: "drained", ms: 400 });
+      running.catch(() => {});
+      const feed = hasStreams ? remote.count({ id: "", to: 2000 }) : null;
+      await feed?.next();
+      await carried.event("waits", "drained");
+      await program.tell("shutdown");
+      await settles("the drain begins", program.next((event) => event["leaving"]));
+      const late = remote.nothing(undefined, { timeoutMs: 3000 });
+      late.catch(() => {});
+      await settles("the running call", running);
+      if (feed !== null) {
+        let last = 0;
+        for await (const { n } of feed) last = n;
+        assertEquals(last, 1999);
+      }
+      const end = await settles("the drain", program.next((event) => event["gone"]));
+      assertEquals(end["running"], 0);
+      assertEquals(carried.events.filter((event) => "cut" in event || "unhandled" in event), []);
+      // The call may have been on its way when the drain began: then it is answered.
+      const outcome = await settles("the late call", late.then(() => "answered", (e) => e));
+      assert(outcome === "answered" || outcome instanceof ParleyError, String(outcome));
+      const after = await settles(
+        "a call after it",
+        errorOf(remote.nothing(undefined, { timeoutMs: 500 })),
+      );
+      assertInstanceOf(after, ParleyError);
+    });
 
-  Deno.test(`every call settles when the answerer aborts, and when it is killed: ${name}`, async () => {
-    for (const end of ["abort", "kill"] as const) {
-      await using carried = await Carried.start(name);
+    await t.step("every call settles when the caller aborts, and the handlers end", async () => {
+      await using carried = await Carried.start(name, answerers);
       const calls = await manyCalls(carried);
-      if (end === "abort") await carried.program.tell("abort");
-      else carried.program.kill();
+      carried.half.abort();
       await assertAllRefused(calls);
-    }
-  });
+      await carried.isIdle();
+      const bad = carried.events.filter((event) => "unhandled" in event || "failed" in event);
+      assertEquals(bad, [], carried.program.output);
+    });
 
-  Deno.test(`every call settles when the caller aborts, and the handlers end: ${name}`, async () => {
-    await using carried = await Carried.start(name);
-    const calls = await manyCalls(carried);
-    carried.half.abort();
-    await assertAllRefused(calls);
-    await carried.isIdle();
-    const bad = carried.program.events.filter((event) => "unhandled" in event || "failed" in event);
-    assertEquals(bad, [], carried.program.output);
-  });
+    await t.step(
+      "an answerer that stops answering finishes its calls, and knows no new ones",
+      async () => {
+        await using carried = await Carried.start(name, answerers);
+        const { remote, program } = carried;
+        const running = remote.waits({ id: "stopped", ms: 200 });
+        await carried.event("waits", "stopped");
+        await program.tell("stop");
+        await settles("it stops", program.next((event) => event["stopped"]));
+        const error = await settles("a new call", errorOf(remote.nothing()));
+        assertInstanceOf(error, ParleyError);
+        assertEquals(error.code, "ERR_UNKNOWN_CALL");
+        await settles("the running call", running);
+      },
+    );
 
-  Deno.test(`an answerer that stops answering finishes its calls, and knows no new ones: ${name}`, async () => {
-    await using carried = await Carried.start(name);
-    const { remote, program } = carried;
-    const running = remote.waits({ id: "stopped", ms: 200 });
-    await carried.event("waits", "stopped");
-    await program.tell("stop");
-    await settles("it stops", program.next((event) => event["stopped"]));
-    const error = await settles("a new call", errorOf(remote.nothing()));
-    assertInstanceOf(error, ParleyError);
-    assertEquals(error.code, "ERR_UNKNOWN_CALL");
-    await settles("the running call", running);
+    await t.step("every call settles when the answerer aborts, and when it is killed", async () => {
+      for (const end of ["abort", "kill"] as const) {
+        await using carried = await Carried.start(name, answerers);
+        const calls = await manyCalls(carried);
+        if (end === "abort") await carried.program.tell("abort");
+        else carried.program.kill();
+        await assertAllRefused(calls);
+        if (end === "kill") await carried.program.ended();
+      }
+    });
   });
 }
 

@@ -140,7 +140,7 @@ export const CALL_CHECKS: Checks = {
     await settles("it waits", carried.remote.waits({ id: "calm", ms: 1 }, { timeoutMs: 30_000 }));
     for (let i = 0; i < 20; i++) await carried.remote.nothing();
     await carried.event("waited", "calm");
-    const fired = carried.program.events.filter((event) => event["fired"] === "calm");
+    const fired = carried.events.filter((event) => event["fired"] === "calm");
     assertEquals(fired, []);
   },
 };

@@ -1,43 +1,60 @@
-// Answers calls over the carrier that it is given, and reports what happens.
+// Answers calls over the carriers that it is told, one after the other, and reports what happens.
 import { answer } from "@parley/parley/calls";
 import { keptBytes } from "../../support/programs/heap.ts";
 import { commands, tell } from "../../ipc/programs/tell.ts";
-import { CARRIERS } from "./carriers/carriers.ts";
+import { type Answering, CARRIERS } from "./carriers/carriers.ts";
 import { table } from "./contract.ts";
 import { codeOf, makeHandlers } from "./handlers.ts";
+import type { Half, Place } from "./place.ts";
 import { openStreamsOf } from "./streams.ts";
 
-const [name = "", place = "{}"] = Deno.args;
+/** A carrier that answers. */
+interface Serving {
+  readonly half: Half<Answering>;
+  readonly end: Answering;
+  readonly stop: () => void;
+}
+
 globalThis.addEventListener("unhandledrejection", ({ reason }) => {
   tell({ unhandled: codeOf(reason), text: String(reason) });
 });
 const { handlers, running } = makeHandlers(tell);
-const half = await CARRIERS[name]!.answers(JSON.parse(place));
-tell({ place: half.place });
-const end = await half.end();
-const stop = answer(end, table, handlers, {
-  onError: (error) => tell({ failed: codeOf(error), text: String(error) }),
-});
-tell({ answering: true });
-for await (const command of commands()) {
+
+async function serve({ name, place }: { name: string; place: Place }): Promise<Serving> {
+  const half = await CARRIERS[name]!.answers(place);
+  tell({ place: half.place });
+  const end = await half.end();
+  const stop = answer(end, table, handlers, {
+    onError: (error) => tell({ failed: codeOf(error), text: String(error) }),
+  });
+  tell({ answering: true });
+  return { half, end, stop };
+}
+
+async function obey(command: string, { half, end, stop }: Serving): Promise<void> {
   switch (command) {
     case "running":
-      tell({ running: running(), streams: openStreamsOf(end) });
-      break;
+      return tell({ running: running(), streams: openStreamsOf(end) });
     case "kept":
-      tell({ kept: keptBytes() });
-      break;
+      return tell({ kept: keptBytes() });
     case "stop":
       stop();
-      tell({ stopped: true });
-      break;
+      return tell({ stopped: true });
     case "abort":
+      return half.abort();
+    case "end":
       half.abort();
-      break;
+      await half.ended();
+      return tell({ ended: true });
     case "shutdown":
       tell({ leaving: true });
       await half.shutdown().catch((error) => tell({ cut: codeOf(error) }));
-      tell({ running: running(), gone: true });
-      break;
+      return tell({ running: running(), gone: true });
   }
+}
+
+let serving: Serving | undefined;
+for await (const command of commands()) {
+  if (command.startsWith("{")) serving = await serve(JSON.parse(command));
+  else await obey(command, serving!);
 }

@@ -55,7 +55,12 @@ export async function clientHalf(place: Place): Promise<Half<Client>> {
 /** A pool of connections. */
 export function poolHalf(place: Place): Promise<Half<Pool>> {
   const { tls, ...target } = targetOf(place);
-  const pool = new Pool({ backends: [target], ...(tls === undefined ? {} : { tls }) });
+  // Calls that are too late count against their backend, and there is no other one here.
+  const pool = new Pool({
+    backends: [target],
+    breaker: false,
+    ...(tls === undefined ? {} : { tls }),
+  });
   return Promise.resolve({
     place,
     end: () => pool,
