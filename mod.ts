@@ -12,9 +12,9 @@
  * - A mistake of the caller is a `TypeError` or `RangeError`. Every other error is a
  *   {@linkcode ParleyError} with a `code`.
  * - {@linkcode broadcast} sends one message to many connections.
- * - Typed calls, values in place of bytes, streams by name, channels of one machine, pools, certificates and
- *   statistics have modules of their own: `./calls`, `./codec`, `./wire`, `./ipc`, `./pool`, `./tls`, `./stats`;
- *   yamux alone is `./mux`.
+ * - Typed calls, values in place of bytes, streams by name, channels of one machine, pools,
+ *   certificates and statistics have modules of their own: `./calls`, `./codec`, `./wire`, `./ipc`,
+ *   `./pool`, `./tls`, `./stats`; yamux alone is `./mux`.
  *
  * @example An echo server and its client
  * ```ts

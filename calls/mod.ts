@@ -67,6 +67,7 @@ export type {
   CallStream,
   IncomingCall,
   OutgoingCall,
+  ReplyReader,
 } from "./ports/port.ts";
 export type { WireTarget, WireVia } from "./ports/wire_port.ts";
 export type { CallLink } from "./ports/port.ts";

@@ -40,7 +40,8 @@ export class ValueCodec {
   }
 
   /**
-   * Decodes and validates the bytes from `start` on; returns a promise where the schema or the codec needs time.
+   * Decodes and validates the bytes from `start` on; returns a promise where the schema or the
+   * codec needs time.
    *
    * @throws {SchemaError} when the bytes are no value, or one that does not fit
    */

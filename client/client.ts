@@ -197,8 +197,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
    * it has accepted and lets the calls under way end, then closes it. Messages received so far can still be
    * read. Idempotent: a later call shares the first one's time and outcome.
    *
-   * @throws {ClosedError | TimeoutError} when messages that were accepted could not be written, now or when the
-   * client gave up; it counts their bytes; or `ERR_DRAIN_TIMEOUT` when calls were cut
+   * @throws {ClosedError | TimeoutError} when messages that were accepted could not be written, now or when
+   * the client gave up; it counts their bytes; or `ERR_DRAIN_TIMEOUT` when calls were cut
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
   close(options: CloseOptions = {}): Promise<void> {

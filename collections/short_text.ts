@@ -68,8 +68,8 @@ function encodeLong(text: string, leadBytes: number): Uint8Array {
 }
 
 /**
- * Returns the text that the bytes from `start` on are. What is long, no UTF-8 or begins with a byte order mark is left to
- * `decoder`, which costs five times as much for few bytes.
+ * Returns the text that the bytes from `start` on are. What is long, no UTF-8 or begins with a byte
+ * order mark is left to `decoder`, which costs five times as much for few bytes.
  */
 export function decodeText(bytes: Uint8Array, decoder: TextDecoder, start: number = 0): string {
   const { length } = bytes;

@@ -47,7 +47,7 @@ export class RequestTimer implements MessageObserver {
   #dueAtMs = 0;
   #dueCount = 0;
   readonly #dueOlder: Batch[] = [];
-  /** Whether requests and answers are told one by one, because answers come in any order. */
+  /** Whether requests and answers are reported one by one, because answers come in any order. */
   #isTold = false;
   /** The last error of a wait for a message whose time was over. */
   lastTimeout: unknown;

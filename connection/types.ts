@@ -59,7 +59,10 @@ export interface MessageObserver {
   sent(): void;
   /** A wait for a message ends by this error when its time is over. */
   timedOut(error: unknown): void;
-  /** From here on messages and answers are told apart, by the two methods below, and counted by these only. */
+  /**
+   * From here on messages and answers are told apart, by the two methods below, and counted by
+   * these only.
+   */
   tellsApart?(): void;
   /** The message that was taken last is a request. Returns when it came, in ms of `performance.now`. */
   requested?(): number;

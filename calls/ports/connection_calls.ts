@@ -219,7 +219,10 @@ export class ConnectionCalls implements MessageConsumer, FrameSender, CallReceiv
     return this.#state === "ended" || (!this.isBusy && this.#replies.size === 0);
   }
 
-  /** Tells a close that nothing is under way any more, and the other side which calls came too late. */
+  /**
+   * Announces to a close that nothing is under way any more, and to the other side which calls came
+   * too late.
+   */
   #tellQuiet(): void {
     if (this.#state === "open" || !this.#isQuiet) return;
     if (this.#state === "closing") {

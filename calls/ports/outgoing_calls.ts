@@ -26,7 +26,7 @@ export interface FrameSender {
    * `FramingError` when it is too large.
    */
   send(frame: Uint8Array, onRefused?: (error: unknown) => void): void;
-  /** Tells the other side how much this one takes, before the first request. */
+  /** Announces to the other side how much this one takes, before the first request. */
   tellLimit(): void;
   /** A call was added. */
   onAdded(): void;

@@ -42,7 +42,7 @@ export class Outbox implements SendRoom {
   readonly #writeBytes: number | null;
   #failure: Error | null = null;
   #room: PromiseWithResolvers<void> | null = null;
-  /** The wait of those who only look on. */
+  /** The wait of callers that only look on. */
   #lookers: PromiseWithResolvers<void> | null = null;
   #empty: PromiseWithResolvers<void> | null = null;
   #scheduled = false;
@@ -81,7 +81,7 @@ export class Outbox implements SendRoom {
 
   /**
    * As {@linkcode waitForRoom}, but it resolves at the end too. Never rejects. It is a wait of its own:
-   * who only looks on is no writer that was told to wait.
+   * a caller that only looks on is no writer that has to wait.
    */
   whenRoom(): Promise<void> {
     if (this.#failure !== null || !this.full) return ACCEPTED;

@@ -22,7 +22,7 @@ export interface Offer extends OpenLimits {
 /**
  * Opens a stream, within the limits of the offer: waits for a turn, sends OPEN and what goes behind
  * it in one write, and waits for the answer. A stream that could not be opened is reset; one that was
- * refused ends in order, because resets count against whoever sends them.
+ * refused ends in order, because resets count against their sender.
  *
  * @throws {LimitError} `ERR_TOO_MANY_STREAMS` when it got no turn
  * @throws {TimeoutError} `ERR_CONNECT_TIMEOUT` when the peer did not answer in time

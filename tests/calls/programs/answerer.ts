@@ -1,4 +1,4 @@
-// Answers calls over the carriers that it is told, one after the other, and reports what happens.
+// Answers calls over the carriers that its input names, one after the other, and reports what happens.
 import { answer } from "@parley/parley/calls";
 import { keptBytes } from "../../support/programs/heap.ts";
 import { commands, tell } from "../../ipc/programs/tell.ts";

@@ -216,7 +216,10 @@ Deno.test("parley call ends with 1 and says how a call failed, with its code, it
       ["office", "shop.where", "--contract-version", "1.0"],
       /^parley call: .*\nCode: ERR_CONTRACT_MISMATCH\nHint: .*--contract-version/,
     ],
-    [["office", "shop.hang", "--timeout", "1s"], /\nCode: ERR_CALL_TIMEOUT\n(?:Reason: .*\n)?Hint: .*--timeout/],
+    [
+      ["office", "shop.hang", "--timeout", "1s"],
+      /\nCode: ERR_CALL_TIMEOUT\n(?:Reason: .*\n)?Hint: .*--timeout/,
+    ],
     [["ofice", "shop.where"], /\nCode: ERR_NO_PEER\nHint: no program has joined .* "ofice"/],
     [["office", "shop.secret"], /\nCode: ERR_FORBIDDEN\nHint: .*'home:office:shop.secret'/],
   ];
