@@ -1,4 +1,5 @@
-// Calls that are made again: with the time that is left, within bounds, and with the last failure as their cause.
+// Calls that are made again: with the time that is left, within bounds, and with the last failure as
+// their cause.
 import { Client, type Connection, ProtocolError, serve, TimeoutError } from "@parley/parley";
 import { answer, call, caller, contract } from "@parley/parley/calls";
 import { Pool } from "@parley/parley/pool";
