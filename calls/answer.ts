@@ -85,10 +85,19 @@ export function answer<C extends AnyContract>(
 }
 
 function checkHandlers(action: string, names: readonly string[], handlers: object): void {
+  if (typeof handlers !== "object" || handlers === null) {
+    throw new TypeError(`${action}: "handlers" must be an object with a function for each call`);
+  }
   for (const name of names) {
-    if (typeof Reflect.get(handlers, name) === "function") continue;
+    const handler: unknown = Reflect.get(handlers, name);
+    // A call may be named as a method that every object has.
+    const isInherited = handler === Reflect.get(Object.prototype, name);
+    if (typeof handler === "function" && !isInherited) continue;
     throw new TypeError(`${action}: the handler of "${name}" is missing`);
   }
+  // An object of a class has fields and methods of its own beside its handlers.
+  const prototype: unknown = Object.getPrototypeOf(handlers);
+  if (prototype !== Object.prototype && prototype !== null) return;
   for (const name of Object.keys(handlers)) {
     if (names.includes(name)) continue;
     const meant = meantName(name, names);

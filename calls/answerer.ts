@@ -89,7 +89,8 @@ export class Answerer implements CallAnswerer {
     }
     if (!isPromise(output)) return this.#reply(output, context);
     context.startClock();
-    return output.then(
+    // What has `then` may be no promise of the platform.
+    return Promise.resolve(output).then(
       (value) => this.#reply(value, context),
       (error) => this.#fail(error, context),
     );

@@ -131,7 +131,7 @@ export class HandlerContext implements CallContext {
 
   /** Whether an error is the caller's fault. */
   isBlamed(error: unknown): boolean {
-    return error === this.#blamed;
+    return error !== undefined && error === this.#blamed;
   }
 
   /** Whether an error says only that the caller no longer waits. */

@@ -200,11 +200,15 @@ Deno.test("a caller that leaves in the middle of its inputs is not reported", as
   await using port = new MemoryPort();
   const many = contract({ sum: collect<number, number>(), shout: talk<string, string>() });
   const [errors, ended]: [unknown[], string[]] = [[], []];
+  const leave = new AbortController();
   answer(port.table, many, {
     async sum(numbers) {
       let sum = 0;
       try {
-        for await (const number of numbers) sum += number;
+        for await (const number of numbers) {
+          sum += number;
+          leave.abort();
+        }
       } finally {
         ended.push("sum");
       }
@@ -227,10 +231,8 @@ Deno.test("a caller that leaves in the middle of its inputs is not reported", as
     assertEquals(word, "A");
     break;
   }
-  const leave = new AbortController();
   async function* numbers() {
     yield 1;
-    queueMicrotask(() => leave.abort());
     await new Promise(() => {});
   }
   await assertRejects(() => remote.sum(numbers(), { signal: leave.signal }));
@@ -261,4 +263,60 @@ Deno.test("answer() refuses a missing, a misspelt and a second handler", () => {
   assertThrows(() => answer(table, small, misspelt), TypeError, `did you mean "open"?`);
   answer(table, small, { open() {} });
   assertThrows(() => answer(table, small, { open() {} }), TypeError, "answered here already");
+});
+
+Deno.test("an object of a class with fields of its own answers", async () => {
+  await using port = new MemoryPort();
+  class Counter {
+    count = 40;
+    add(by: number): number {
+      return this.count += by;
+    }
+    helper(): void {}
+  }
+  const counter = contract({ add: call<number, number>() });
+  answer(port.table, counter, new Counter());
+  assertEquals(await caller(port, counter).add(2), 42);
+});
+
+Deno.test("a call may have the name of a method that every object has", async () => {
+  await using port = new MemoryPort();
+  const odd = contract({ toString: call<void, string>(), valueOf: call<void, string>() });
+  assertThrows(() => answer(port.table, odd, {} as never), TypeError, "is missing");
+  answer(port.table, odd, { toString: () => "text", valueOf: () => "value" });
+  const remote = caller(port, odd);
+  assertEquals([await remote.toString(), await remote.valueOf()], ["text", "value"]);
+});
+
+Deno.test("a handler may return what has then, and throw what is no error", async () => {
+  await using port = new MemoryPort();
+  const loose = contract({ later: call<void, number>(), fails: call<string, void>() });
+  const errors: unknown[] = [];
+  const thrown: Record<string, unknown> = { nothing: undefined, null: null, text: "a text" };
+  answer(port.table, loose, {
+    later: () => ({ then: (resolve: (value: number) => void) => resolve(9) }) as Promise<number>,
+    fails: (what) => {
+      throw thrown[what];
+    },
+  }, { onError: (error) => errors.push(error) });
+  const remote = caller(port, loose);
+  assertEquals(await remote.later(), 9);
+  for (const what of Object.keys(thrown)) {
+    assertEquals((await assertRejects(() => remote.fails(what), RemoteError)).code, "ERR_HANDLER");
+  }
+  assertEquals(errors, [undefined, null, "a text"]);
+});
+
+Deno.test("a CallError of another copy of the package is one, and has its types", async () => {
+  const copy: typeof import("../../calls/call_error.ts") = await import(
+    `${new URL("../../calls/call_error.ts", import.meta.url)}?copy`
+  );
+  const error: unknown = new copy.CallError("ERR_NO_STOCK", "Only 3 are left", { left: 3 });
+  assert(error instanceof CallError);
+  const { code, data }: { readonly code: string; readonly data: unknown } = error;
+  assertEquals([code, data], ["ERR_NO_STOCK", { left: 3 }]);
+  assert(isCallError(error, shop.buy));
+  class Own extends CallError {}
+  assert(!(error instanceof Own) && new Own("ERR_OWN", "") instanceof CallError);
+  assert(!(new Error() instanceof CallError));
 });
