@@ -16,7 +16,7 @@ import { openStreamsOf } from "./programs/streams.ts";
 /** Calls over each kind of port. */
 const CALLS = 10_000 * effort;
 /** Calls over each further carrier. */
-const FEWER_CALLS = 200 * effort;
+const FEWER_CALLS = 60 * effort;
 /** Whether every carrier gets as many calls as those of {@linkcode THOROUGH}. */
 const isSoak = Deno.env.has("PARLEY_SOAK");
 /** One carrier of each kind of port: a session, a link of IPC, a connection. */

