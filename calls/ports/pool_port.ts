@@ -1,9 +1,10 @@
 // PoolPort: calls over a pool: each leases a connection, and has it for itself.
 import { DeadlineSignal } from "../../async/deadline.ts";
+import { pause } from "../../async/pause.ts";
 import { rejected } from "../../async/rejections.ts";
-import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
+import { AddressError, ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import type { Connection } from "../../connection.ts";
-import type { Pool, WorkContext } from "../../pool.ts";
+import type { Pool, Work, WorkContext } from "../../pool.ts";
 import {
   badFrame,
   CallFrame,
@@ -23,6 +24,9 @@ import type { CallPort, CallStream, OutgoingCall } from "./port.ts";
  * on another backend if there is one, as the budget of the pool allows.
  */
 const RETRIES = 2;
+
+/** Time in ms before a call goes to another backend, because one had no connection for it. */
+const DIAL_PAUSE_MS = 10;
 
 /** Errors of requests that were not sent at all, because the connection had ended already. */
 const unsent = new WeakSet<object>();
@@ -60,20 +64,31 @@ class PoolPort implements CallPort {
         }),
     });
     const { signal } = deadline;
-    const outcome = await this.#pool.use(async (conn, context) => {
+    const work: Work<Uint8Array | Unsendable> = async (conn, context) => {
       try {
         return await askOn(conn, call, context);
       } catch (error) {
         if (!signal.aborted) lastFailure = error;
         throw error;
       }
-    }, {
+    };
+    const options = {
       signal,
       retries: RETRIES,
       ...!call.isIdempotent && { isRetriable: isUntouched },
-    });
-    if (outcome instanceof Unsendable) throw outcome.error;
-    return outcome;
+    };
+    for (let dials = 0;; dials++) {
+      try {
+        const outcome = await this.#pool.use(work, options);
+        if (outcome instanceof Unsendable) throw outcome.error;
+        return outcome;
+      } catch (error) {
+        // A backend that has just gone: the pool knows that now, and has others.
+        if (dials === RETRIES || signal.aborted || !isRefusedDial(error)) throw error;
+        lastFailure = error;
+        await pause(DIAL_PAUSE_MS, signal);
+      }
+    }
   }
 
   stream({ name, kind }: OutgoingCall): Promise<CallStream> {
@@ -142,6 +157,11 @@ function lostReply(): ClosedError {
     "ERR_RESET",
     "The backend ended the connection before the reply: the call may have been done",
   );
+}
+
+/** Whether no connection was had, because no program listens there. */
+function isRefusedDial(error: unknown): boolean {
+  return error instanceof AddressError && error.code === "ERR_CONNECT_REFUSED";
 }
 
 /** Whether the error says that the backend has certainly not begun the call. */

@@ -99,12 +99,12 @@ for (const name of PORTS.filter((name) => name !== MEMORY)) {
   });
 }
 
+/** A pool is not among them: it closes the connection of a call that is given up. */
 const OVER_TCP = [
   "mount, called by the joined side",
   "peer at a hub, called by another",
   "server of connections",
   "server, called by a client",
-  "server, called by a pool",
 ];
 
 for (const name of OVER_TCP) {
