@@ -25,18 +25,31 @@ const ALONE: readonly string[] = [
   "tests/mux/idle_streams_test.ts",
   "tests/mux/stall_test.ts",
   "tests/pool/chaos_test.ts",
-  "tests/types/many_calls_test.ts",
   "tests/wire/hostile_test.ts",
 ];
 
 /**
- * Folders of tests that need servers of others and take long: a task of its own runs each, and
- * `.ci/run` runs that too.
+ * Tests that need servers of others, or take long: the tasks balancers and carriers run them, and
+ * `.ci/run` runs those too.
  */
-const OWN_TASKS: readonly string[] = ["tests/balancers/"];
+const OWN_TASKS: readonly string[] = [
+  "tests/balancers/",
+  "tests/calls/carriers_test.ts",
+  "tests/calls/ends_test.ts",
+  "tests/calls/given_up_test.ts",
+  "tests/types/many_calls_test.ts",
+  "tests/types/messages_test.ts",
+];
 
 /** Rooms of tests that take long: they come first, so that none of them runs alone at the end. */
-const LONG: readonly string[] = ["tests/models", "tests/cli", "tests/ipc", "tests/net"];
+const LONG: readonly string[] = [
+  "tests/models",
+  "tests/cli",
+  "tests/calls",
+  "tests/examples",
+  "tests/ipc",
+  "tests/net",
+];
 
 /** Most files of one process; each process costs a start, and the last ones to end should not be long. */
 const FILES_AT_ONCE = 8;
