@@ -4,7 +4,7 @@ import { type CallDefinition, declaredErrorsOf } from "./contract.ts";
 import { checkType } from "../options/check.ts";
 
 /** Marks a `CallError` for every copy of this package. */
-const BRAND: unique symbol = Symbol.for("@parley/parley/calls.CallError");
+const BRAND = Symbol.for("@parley/parley/calls.CallError");
 
 /** What a code may look like. */
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
@@ -64,6 +64,7 @@ export class CallError<Code extends string = string, Data = unknown> extends Cal
       );
     }
     this.data = data as Data;
+    Object.defineProperty(this, BRAND, { value: true });
   }
 
   /**
@@ -73,11 +74,6 @@ export class CallError<Code extends string = string, Data = unknown> extends Cal
   static override [Symbol.hasInstance](value: unknown): value is CallError {
     if (this !== CallError) return Function.prototype[Symbol.hasInstance].call(this, value);
     return typeof value === "object" && value !== null && BRAND in value;
-  }
-
-  /** @ignore what makes it a `CallError` */
-  get [BRAND](): true {
-    return true;
   }
 }
 
