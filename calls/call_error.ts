@@ -1,6 +1,6 @@
 // CallError: the failure of a call that its handler chose, with a code and data of its own.
 import { ParleyError } from "../errors.ts";
-import { type CallDefinition, declaredErrorsOf } from "./contract.ts";
+import type { CallDefinition } from "./contract.ts";
 import { checkType } from "../options/check.ts";
 
 /** Marks a `CallError` for every copy of this package. */
@@ -106,5 +106,5 @@ export function isCallError<Definition extends CallDefinition>(
   error: unknown,
   definition: Definition,
 ): error is DeclaredError<Definition> {
-  return error instanceof CallError && Object.hasOwn(declaredErrorsOf(definition), error.code);
+  return error instanceof CallError && Object.hasOwn(definition.errors, error.code);
 }

@@ -1,4 +1,6 @@
 // contract(): the calls that two programs agree on: their names, kinds, values and errors.
+import { isCodec } from "../codec/codec.ts";
+import { isSchema } from "../codec/schema.ts";
 import { checkBoolean, checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { type CallKind, MAX_NAME_BYTES } from "./protocol/head.ts";
@@ -96,93 +98,39 @@ const SETTING_NAMES: OptionNames<CallSettings> = {
   errors: true,
 };
 
-/**
- * Declares a call: one value in, one value out.
- *
- * @typeParam Input what the caller passes in; `void` for nothing
- * @typeParam Output what the handler returns; `void` for nothing
- * @throws {TypeError | RangeError} when an option is wrong
- */
-export function call<Input = void, Output = void>(
-  settings?: CallSettings,
-): CallDefinition<"call", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
-/** Declares a call whose values are described by schemas or codecs. @throws as above */
-export function call<
-  Input extends Shape | undefined = undefined,
-  Output extends Shape | undefined = undefined,
-  Errors extends ErrorShapes = NoErrors,
->(
-  settings: ShapedCallSettings<Input, Output, Errors>,
-): CallDefinition<"call", ShapedTypes<Input, Output, Errors>>;
-export function call(settings: Settings = {}): CallDefinition<"call"> {
-  return define("call", settings);
+/** Declares a call of a kind: by types alone, or by what describes its values. */
+export interface Declare<Kind extends CallKind> {
+  /**
+   * Declares it by types alone.
+   *
+   * @typeParam Input what the caller passes in, or each of many; `void` for nothing
+   * @typeParam Output what the handler returns, or each value that it yields; `void` for nothing
+   * @throws {TypeError | RangeError} when an option is wrong
+   */
+  <Input = void, Output = void>(
+    settings?: CallSettings,
+  ): CallDefinition<Kind, PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
+  /** Declares it by schemas or codecs. @throws {TypeError | RangeError} when an option is wrong */
+  <
+    Input extends Shape | undefined = undefined,
+    Output extends Shape | undefined = undefined,
+    Errors extends ErrorShapes = NoErrors,
+  >(
+    settings: ShapedCallSettings<Input, Output, Errors>,
+  ): CallDefinition<Kind, ShapedTypes<Input, Output, Errors>>;
 }
 
-/**
- * Declares a feed: one value in, many values out, each when the caller is ready for it.
- *
- * @typeParam Input what the caller passes in; `void` for nothing
- * @typeParam Output each value that the handler yields
- * @throws {TypeError | RangeError} when an option is wrong
- */
-export function feed<Input = void, Output = void>(
-  settings?: CallSettings,
-): CallDefinition<"feed", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
-/** Declares a feed whose values are described by schemas or codecs. @throws as above */
-export function feed<
-  Input extends Shape | undefined = undefined,
-  Output extends Shape | undefined = undefined,
-  Errors extends ErrorShapes = NoErrors,
->(
-  settings: ShapedCallSettings<Input, Output, Errors>,
-): CallDefinition<"feed", ShapedTypes<Input, Output, Errors>>;
-export function feed(settings: Settings = {}): CallDefinition<"feed"> {
-  return define("feed", settings);
-}
+/** Declares a call: one value in, one value out. */
+export const call: Declare<"call"> = declarationOf("call");
 
-/**
- * Declares a collect: many values in, each when the handler is ready for it, and one value out.
- *
- * @typeParam Input each value that the caller sends
- * @typeParam Output what the handler returns; `void` for nothing
- * @throws {TypeError | RangeError} when an option is wrong
- */
-export function collect<Input = void, Output = void>(
-  settings?: CallSettings,
-): CallDefinition<"collect", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
-/** Declares a collect whose values are described by schemas or codecs. @throws as above */
-export function collect<
-  Input extends Shape | undefined = undefined,
-  Output extends Shape | undefined = undefined,
-  Errors extends ErrorShapes = NoErrors,
->(
-  settings: ShapedCallSettings<Input, Output, Errors>,
-): CallDefinition<"collect", ShapedTypes<Input, Output, Errors>>;
-export function collect(settings: Settings = {}): CallDefinition<"collect"> {
-  return define("collect", settings);
-}
+/** Declares a feed: one value in, many values out, each when the caller is ready for it. */
+export const feed: Declare<"feed"> = declarationOf("feed");
 
-/**
- * Declares a talk: many values in and many out, in whatever order both sides like.
- *
- * @typeParam Input each value that the caller sends
- * @typeParam Output each value that the handler yields
- * @throws {TypeError | RangeError} when an option is wrong
- */
-export function talk<Input = void, Output = void>(
-  settings?: CallSettings,
-): CallDefinition<"talk", PlainTypes<NoInfer<Input>, NoInfer<Output>>>;
-/** Declares a talk whose values are described by schemas or codecs. @throws as above */
-export function talk<
-  Input extends Shape | undefined = undefined,
-  Output extends Shape | undefined = undefined,
-  Errors extends ErrorShapes = NoErrors,
->(
-  settings: ShapedCallSettings<Input, Output, Errors>,
-): CallDefinition<"talk", ShapedTypes<Input, Output, Errors>>;
-export function talk(settings: Settings = {}): CallDefinition<"talk"> {
-  return define("talk", settings);
-}
+/** Declares a collect: many values in, each when the handler is ready for it, and one value out. */
+export const collect: Declare<"collect"> = declarationOf("collect");
+
+/** Declares a talk: many values in and many out, in whatever order both sides like. */
+export const talk: Declare<"talk"> = declarationOf("talk");
 
 /** Calls by name. */
 export interface Definitions {
@@ -279,11 +227,6 @@ export function versionsFit(one: string, other: string): boolean {
   return one.split(".", 1)[0] === other.split(".", 1)[0];
 }
 
-/** The declared errors of a call. */
-export function declaredErrorsOf(definition: CallDefinition): ErrorShapes {
-  return definition.errors;
-}
-
 /** What a contract says of itself. @throws {TypeError} when it was not made by {@linkcode contract} */
 export function infoOf(action: string, given: unknown): ContractInfo {
   const info = (given as AnyContract | null | undefined)?.["~contract"];
@@ -301,6 +244,11 @@ type Settings =
   | CallSettings
   | ShapedCallSettings<Shape | undefined, Shape | undefined, ErrorShapes>;
 
+function declarationOf<Kind extends CallKind>(kind: Kind): Declare<Kind> {
+  // The types of the values are for the compiler alone.
+  return ((settings: Settings = {}) => define(kind, settings)) as Declare<Kind>;
+}
+
 function define<Kind extends CallKind>(kind: Kind, settings: Settings): CallDefinition<Kind> {
   const action = `Cannot declare a ${kind}`;
   checkOptionNames(action, settings, SETTING_NAMES);
@@ -316,8 +264,7 @@ function define<Kind extends CallKind>(kind: Kind, settings: Settings): CallDefi
 }
 
 function checkShape(action: string, name: string, value: unknown): void {
-  const isObject = typeof value === "object" || typeof value === "function";
-  if (isObject && value !== null && ("~standard" in value || "decode" in value)) return;
+  if (isSchema(value) || isCodec(value)) return;
   throw new TypeError(`${action}: "${name}" must be a Standard Schema or a codec`);
 }
 

@@ -12,7 +12,7 @@ import {
 import { validate } from "../codec/schema.ts";
 import type { WaitOptions } from "../async/wait.ts";
 import { CallError } from "./call_error.ts";
-import { type CallDefinition, declaredErrorsOf } from "./contract.ts";
+import type { CallDefinition } from "./contract.ts";
 import type { Failure } from "./protocol/reply.ts";
 
 /** The error of a reply that says that the call failed. Never rejects. */
@@ -52,7 +52,7 @@ async function chosenFailure(
   definition: CallDefinition,
 ): Promise<Error> {
   try {
-    const shapes = declaredErrorsOf(definition);
+    const shapes = definition.errors;
     const shape = Object.hasOwn(shapes, code) ? shapes[code] : undefined;
     const action = `Cannot call ${label}: it failed with ${code}, and the data of that`;
     const valid = shape === undefined

@@ -37,6 +37,7 @@ export {
   contract,
   type ContractInfo,
   type ContractOptions,
+  type Declare,
   type Definitions,
   feed,
   type ShapedCallSettings,
@@ -67,7 +68,6 @@ export type {
   CallStream,
   IncomingCall,
   OutgoingCall,
-  ReplyReader,
 } from "./ports/port.ts";
 export type { WireTarget, WireVia } from "./ports/wire_port.ts";
 export type { CallLink } from "./ports/port.ts";

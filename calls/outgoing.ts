@@ -10,7 +10,7 @@ import { callTimeout, failureOf, nameFailure } from "./failures.ts";
 import { FeedReader } from "./feed_reader.ts";
 import { type Middleware, type MiddlewareCall, runThrough } from "./middleware.ts";
 import { OpenedFeed } from "./opened_feed.ts";
-import type { CallPort, OutgoingCall, ReplyReader } from "./ports/port.ts";
+import type { CallPort, OutgoingCall } from "./ports/port.ts";
 import { type CallKind, encodeHead, encodeHeadStart } from "./protocol/head.ts";
 import { isValue, readFailed, REPLY_HEAD_BYTES } from "./protocol/reply.ts";
 import { beginCall, callMeasured, traceOf } from "./telemetry.ts";
@@ -48,7 +48,7 @@ export interface RemoteCallParts {
 }
 
 /** A request on its way. */
-class Request implements OutgoingCall, ReplyReader {
+class Request implements OutgoingCall {
   readonly kind: CallKind;
   readonly name: string;
   readonly isIdempotent: boolean;
@@ -159,12 +159,7 @@ export class RemoteCall {
   ): Promise<unknown> {
     const input = this.#input.encode(value);
     const body = { input, trace, headMs: headMs(timeoutMs) };
-    const request = new Request(this, { signal, timeoutMs }, body);
-    const { port } = this.#parts;
-    if (port.askAndRead !== undefined) return port.askAndRead(request, request);
-    return port.ask(request).then((reply) => this.read(reply), (error) => {
-      throw request.explain(error);
-    });
+    return this.#parts.port.ask(new Request(this, { signal, timeoutMs }, body));
   }
 
   /** Returns the value of a reply, or a promise of it. @throws what the call rejects with */

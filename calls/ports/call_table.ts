@@ -17,11 +17,6 @@ export class CallTable implements CallHost {
     this.beyond = beyond;
   }
 
-  /** How many names are answered. */
-  get size(): number {
-    return this.#answerers.size;
-  }
-
   add(name: string, answerer: CallAnswerer): void {
     if (this.#answerers.has(name)) {
       throw new TypeError(`Cannot answer "${name}": it is answered here already`);

@@ -44,12 +44,12 @@ class ClientCalls implements CallPort, LinkConsumer, CallOwner, CallHolder {
     return calls;
   }
 
-  ask(call: OutgoingCall): Promise<Uint8Array> {
-    if (call.signal?.aborted) return rejected(call.signal.reason);
-    if (this.#end !== null) return rejected(this.#end);
+  ask(call: OutgoingCall): Promise<unknown> {
+    if (call.signal?.aborted) return rejected(call.explain(call.signal.reason));
+    if (this.#end !== null) return rejected(call.explain(this.#end));
     const pending = new PendingCall(call, this, this.#timer, this.peer);
     this.#send(pending);
-    return pending.reply;
+    return pending.outcome;
   }
 
   stream({ name, kind }: OutgoingCall): Promise<CallStream> {

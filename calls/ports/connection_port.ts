@@ -14,13 +14,13 @@ class ConnectionPort implements CallPort {
     this.#engine = engine;
   }
 
-  ask(call: OutgoingCall): Promise<Uint8Array> {
+  ask(call: OutgoingCall): Promise<unknown> {
     const { outgoing, timer } = this.#engine;
-    if (call.signal?.aborted) return rejected(call.signal.reason);
-    if (outgoing.refusal !== null) return rejected(outgoing.refusal);
+    if (call.signal?.aborted) return rejected(call.explain(call.signal.reason));
+    if (outgoing.refusal !== null) return rejected(call.explain(outgoing.refusal));
     const pending = new PendingCall(call, REJECT_LOST, timer, this.peer);
     outgoing.add(pending);
-    return pending.reply;
+    return pending.outcome;
   }
 
   stream({ name, kind }: OutgoingCall): Promise<CallStream> {

@@ -3,38 +3,29 @@ import { ClosedError, RemoteError, TimeoutError } from "../../errors.ts";
 import { type CallLine, callLineOf, type CallSender } from "../../ipc/call_line.ts";
 import { CALL_PREFIX, type CallHandlers, type CallSlot } from "../../ipc/link/call_slot.ts";
 import { type IpcQueryContext, QueryContext } from "../../ipc/link/query_context.ts";
+import type { AnswerReader } from "../../ipc/link/outgoing_queries.ts";
 import type { MuxStream } from "../../mux/stream.ts";
 import { CallTable } from "./call_table.ts";
-import { encodeItem, ItemStream, MAX_ITEM_BYTES } from "./item_stream.ts";
-import type {
-  CallHost,
-  CallLink,
-  CallPort,
-  CallStream,
-  OutgoingCall,
-  ReplyReader,
-} from "./port.ts";
+import { ItemStream, MAX_ITEM_BYTES, requestItem } from "./item_stream.ts";
+import type { CallHost, CallLink, CallPort, CallStream, OutgoingCall } from "./port.ts";
 
 /** The name under which errors speak of the other side: a shared key names no one. */
 const PEER = "the other process";
 
-/** Leaves a reply and an error as they are. */
-const AS_IT_IS: ReplyReader = { read: (reply) => reply, explain: (error) => error };
-
 /** Reads the answer of a query that is a call. */
-class CallReader implements ReplyReader {
-  readonly #reader: ReplyReader;
+class CallReader implements AnswerReader {
+  readonly #call: OutgoingCall;
 
-  constructor(reader: ReplyReader) {
-    this.#reader = reader;
+  constructor(call: OutgoingCall) {
+    this.#call = call;
   }
 
-  read(reply: Uint8Array): unknown {
-    return this.#reader.read(reply);
+  read(answer: Uint8Array): unknown {
+    return this.#call.read(answer);
   }
 
   explain(error: unknown): unknown {
-    return this.#reader.explain(explain(error));
+    return this.#call.explain(explain(error));
   }
 }
 
@@ -50,20 +41,16 @@ export class IpcPort implements CallPort {
     this.#sender = sender;
   }
 
-  ask(call: OutgoingCall): Promise<Uint8Array> {
-    return this.askAndRead(call, AS_IT_IS) as Promise<Uint8Array>;
-  }
-
-  askAndRead(call: OutgoingCall, reader: ReplyReader): Promise<unknown> {
+  ask(call: OutgoingCall): Promise<unknown> {
     const request = call.request(CALL_PREFIX.length);
     request.set(CALL_PREFIX);
-    return this.#sender.call(request, call.timeoutMs, call.signal, new CallReader(reader));
+    return this.#sender.call(request, call.timeoutMs, call.signal, new CallReader(call));
   }
 
   async stream(call: OutgoingCall): Promise<CallStream> {
     // Streams come back where streams go out: what the other side calls gets an answer.
     tableOf(this.#slot);
-    const request = encodeItem(call.request(0));
+    const request = requestItem(call);
     const { signal, timeoutMs } = call;
     const stream = await this.#sender.openStream({ signal, timeoutMs });
     const items = new ItemStream(stream);

@@ -4,7 +4,7 @@ import { FramingError, ProtocolError } from "../../errors.ts";
 import type { FrameDecoder } from "../../framing/types.ts";
 import { varintPrefixed } from "../../framing/varint_prefixed.ts";
 import { varintBytes, writeVarint } from "../../framing/varint.ts";
-import type { CallStream } from "./port.ts";
+import type { CallStream, OutgoingCall } from "./port.ts";
 
 /** A stream of bytes, both ways: what a `WireStream` is. */
 export interface ByteStream {
@@ -24,6 +24,9 @@ export interface ByteStream {
 
 /** Longest item, in bytes. */
 export const MAX_ITEM_BYTES: number = 1 << 20;
+
+/** Longest length before an item, in bytes. */
+export const LENGTH_BYTES: number = varintBytes(MAX_ITEM_BYTES);
 
 const FRAMING = varintPrefixed();
 
@@ -85,13 +88,26 @@ export class ItemStream implements CallStream {
 
 /** An item as it is sent. @throws {FramingError} `ERR_FRAME_TOO_LARGE` */
 export function encodeItem(bytes: Uint8Array, maxItemBytes: number = MAX_ITEM_BYTES): Uint8Array {
-  if (bytes.length > maxItemBytes) {
-    throw new FramingError(
-      "ERR_FRAME_TOO_LARGE",
-      `Cannot send a value: the most is ${maxItemBytes} bytes, it has ${bytes.length}`,
-    );
-  }
+  checkLength("a value", bytes.length, maxItemBytes);
   const item = new Uint8Array(varintBytes(bytes.length) + bytes.length);
   item.set(bytes, writeVarint(bytes.length, item, 0));
   return item;
+}
+
+/** The request of a call as the first item of its stream. @throws {FramingError} `ERR_FRAME_TOO_LARGE` */
+export function requestItem(call: OutgoingCall): Uint8Array {
+  const bytes = call.request(LENGTH_BYTES);
+  const length = bytes.length - LENGTH_BYTES;
+  checkLength("a request", length, MAX_ITEM_BYTES);
+  const start = LENGTH_BYTES - varintBytes(length);
+  writeVarint(length, bytes, start);
+  return bytes.subarray(start);
+}
+
+function checkLength(what: string, length: number, maxBytes: number): void {
+  if (length <= maxBytes) return;
+  throw new FramingError(
+    "ERR_FRAME_TOO_LARGE",
+    `Cannot send ${what}: the most is ${maxBytes} bytes, it has ${length}`,
+  );
 }

@@ -26,8 +26,8 @@ export interface CallHolder {
 export class PendingCall {
   readonly call: OutgoingCall;
   readonly owner: CallOwner;
-  /** Settles with the reply. */
-  readonly reply: Promise<Uint8Array>;
+  /** Settles with what the call makes of its reply, or of what ended it. */
+  readonly outcome: Promise<unknown>;
   /** What holds the call; `null` while it is passed on. */
   holder: CallHolder | null = null;
   /** Id on the connection that it was sent on. */
@@ -40,7 +40,7 @@ export class PendingCall {
   faults = 0;
   readonly #clock: Clock;
   readonly #startedMs: number;
-  readonly #resolve: (reply: Uint8Array) => void;
+  readonly #resolve: (value: unknown) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #stopWatch: () => void;
 
@@ -50,12 +50,12 @@ export class PendingCall {
    * @param peer how errors name the other side
    */
   constructor(call: OutgoingCall, owner: CallOwner, clock: Clock, peer: string) {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.call = call;
     this.owner = owner;
     this.#clock = clock;
     this.#startedMs = clock.now();
-    this.reply = promise;
+    this.outcome = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     const { signal, timeoutMs } = call;
@@ -80,13 +80,17 @@ export class PendingCall {
   /** The reply has come. */
   resolve(reply: Uint8Array): void {
     this.#end();
-    this.#resolve(reply);
+    try {
+      this.#resolve(this.call.read(reply));
+    } catch (error) {
+      this.#reject(error);
+    }
   }
 
   /** There will be no reply. */
   reject(reason: unknown): void {
     this.#end();
-    this.#reject(reason);
+    this.#reject(this.call.explain(reason));
   }
 
   /** The connection has ended, or takes no more calls. */

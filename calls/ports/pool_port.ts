@@ -52,7 +52,18 @@ class PoolPort implements CallPort {
     this.#pool = pool;
   }
 
-  async ask(call: OutgoingCall): Promise<Uint8Array> {
+  async ask(call: OutgoingCall): Promise<unknown> {
+    let reply: Uint8Array;
+    try {
+      reply = await this.#exchange(call);
+    } catch (error) {
+      throw call.explain(error);
+    }
+    return call.read(reply);
+  }
+
+  /** Sends a request to a backend, and resolves with the reply. */
+  async #exchange(call: OutgoingCall): Promise<Uint8Array> {
     call.signal?.throwIfAborted();
     let lastFailure: unknown;
     using deadline = new DeadlineSignal({

@@ -25,11 +25,7 @@ export interface OutgoingCall {
   readonly timeoutMs: number;
   /** Whether it may be done twice without harm. */
   readonly isIdempotent: boolean;
-}
-
-/** Makes of a reply, or of an error, what a call resolves or rejects with. */
-export interface ReplyReader {
-  /** Returns the value of a reply, or a promise of it. @throws what the call rejects with */
+  /** Returns the value of the reply, or a promise of it. @throws what the call rejects with */
   read(reply: Uint8Array): unknown;
   /** Returns what an error means for the caller. */
   explain(error: unknown): unknown;
@@ -40,16 +36,11 @@ export interface CallPort {
   /** How errors name the other side: `the server`, `"alice"`. */
   readonly peer: string;
   /**
-   * Sends a call of kind `"call"`, and resolves with the reply, as {@linkcode CallAnswerer.ask} returned
-   * it. Rejects with the signal's reason, with a `TimeoutError` when the time is over, and with what
-   * ended the connection: the caller of this method says of which call it was.
+   * Sends a call of kind `"call"`, and resolves with what its `read` makes of the reply, as
+   * {@linkcode CallAnswerer.ask} returned it. Rejects with what its `explain` makes of the signal's
+   * reason, of a `TimeoutError` when the time is over, and of what ended the connection.
    */
-  ask(call: OutgoingCall): Promise<Uint8Array>;
-  /**
-   * The same, for a port that reads the reply when it comes: one promise less for each call. Every
-   * error goes through `reader` once.
-   */
-  askAndRead?(call: OutgoingCall, reader: ReplyReader): Promise<unknown>;
+  ask(call: OutgoingCall): Promise<unknown>;
   /**
    * Opens a stream for a call of another kind; the request goes with it, before the other side
    * has accepted it. Follows `signal` and `timeoutMs` until the stream is accepted, and no longer.

@@ -9,7 +9,6 @@ import {
   RemoteError,
   type RemoteErrorCode,
 } from "../../errors.ts";
-import { varintBytes, writeVarint } from "../../framing/varint.ts";
 import { JoinedWire } from "../../wire/join.ts";
 import { MountedWire } from "../../wire/mount.ts";
 import { WirePeer } from "../../wire/peer.ts";
@@ -21,7 +20,7 @@ import { openStream, routeOf, type StreamRoute } from "../../wire/session/open_s
 import { WireSession } from "../../wire/session/session.ts";
 import type { WireStream } from "../../wire/session/stream.ts";
 import { readHead } from "../protocol/head.ts";
-import { ItemStream, MAX_ITEM_BYTES } from "./item_stream.ts";
+import { ItemStream, LENGTH_BYTES, MAX_ITEM_BYTES, requestItem } from "./item_stream.ts";
 import type { CallAnswerer, CallHost, CallPort, CallStream, OutgoingCall } from "./port.ts";
 
 /** What calls can be made over. */
@@ -29,9 +28,6 @@ export type WireVia = WireSession | JoinedWire | WirePeer;
 
 /** What calls can be answered over. */
 export type WireTarget = MountedWire | JoinedWire | WireSession;
-
-/** Longest length of an item, in bytes: see `MAX_ITEM_BYTES`. */
-const LENGTH_BYTES = varintBytes(MAX_ITEM_BYTES);
 
 /** Longest wait for the next bytes of a request, in ms: its caller has sent it with OPEN. */
 const REQUEST_MS = 10_000;
@@ -58,17 +54,24 @@ export class WirePort implements CallPort {
     this.peer = route.peer === undefined ? "the server" : `"${route.peer}"`;
   }
 
-  async ask(call: OutgoingCall): Promise<Uint8Array> {
+  async ask(call: OutgoingCall): Promise<unknown> {
+    let reply: Uint8Array;
+    try {
+      reply = await this.#exchange(call);
+    } catch (error) {
+      throw call.explain(this.#named(error, call));
+    }
+    return call.read(reply);
+  }
+
+  /** Sends a request, and resolves with the reply. */
+  async #exchange(call: OutgoingCall): Promise<Uint8Array> {
     const { name, signal, timeoutMs } = call;
     checkName("Cannot call", "name", name);
     const bytes = requestItem(call);
     const maxAnswerBytes = MAX_ITEM_BYTES + LENGTH_BYTES;
-    try {
-      const wanted = { name, bytes, signal, timeoutMs, maxAnswerBytes };
-      return onlyItem(await exchange(this.#route, wanted));
-    } catch (error) {
-      throw this.#named(error, call);
-    }
+    const wanted = { name, bytes, signal, timeoutMs, maxAnswerBytes };
+    return onlyItem(await exchange(this.#route, wanted));
   }
 
   async stream(call: OutgoingCall): Promise<CallStream> {
@@ -172,19 +175,6 @@ async function readRequest(items: ItemStream): Promise<Uint8Array> {
     throw error instanceof FramingError ? malformed("its request is no item", error) : error;
   }
   throw malformed("it has no request");
-}
-
-/** The request of a call as the first item of its stream. @throws {FramingError} when it is too long */
-function requestItem(call: OutgoingCall): Uint8Array {
-  const bytes = call.request(LENGTH_BYTES);
-  const length = bytes.length - LENGTH_BYTES;
-  if (length > MAX_ITEM_BYTES) {
-    const text = `Cannot send a request: the most is ${MAX_ITEM_BYTES} bytes, it has ${length}`;
-    throw new FramingError("ERR_FRAME_TOO_LARGE", text);
-  }
-  const start = LENGTH_BYTES - varintBytes(length);
-  writeVarint(length, bytes, start);
-  return bytes.subarray(start);
 }
 
 /** The item that an answer consists of. */

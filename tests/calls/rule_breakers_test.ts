@@ -45,6 +45,8 @@ function rogueCall(bytes: Uint8Array, kind: CallKind, name: string): OutgoingCal
     signal: undefined,
     timeoutMs: 5000,
     isIdempotent: false,
+    read: (reply) => reply,
+    explain: (error) => error,
   };
 }
 

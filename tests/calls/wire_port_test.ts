@@ -43,7 +43,7 @@ class Lab {
   serve(target: AnswerTarget): () => void {
     return answer(target, lab, {
       add: ({ a, b }) => a + b,
-      who: (_, { peer }) => peer ?? "nobody",
+      who: (_, { peer }) => peer ?? "unnamed",
       echo: (input) => input,
       hang: (_, context) => {
         this.contexts.push(context);
@@ -101,7 +101,7 @@ function ways(
     ["a joined wire", ann, "ann", atHub],
     ["its session", ann.session!, "ann", atHub],
     ["a peer of the hub", ann.peer("bob"), "ann", atBob],
-    ["a session of the server", test.server.session("bob")!, "nobody", atBob],
+    ["a session of the server", test.server.session("bob")!, "unnamed", atBob],
   ];
 }
 
@@ -167,7 +167,7 @@ Deno.test("answers of one session alone are for its peer alone", async () => {
   assertEquals((await errorOf(caller(ann, lab).who()) as RemoteError).code, "ERR_UNKNOWN_CALL");
   // The other direction, by the session of the joined side.
   new Lab().serve(bob.session!);
-  assertEquals(await caller(test.server.session("bob")!, lab).who(), "nobody");
+  assertEquals(await caller(test.server.session("bob")!, lab).who(), "unnamed");
 });
 
 Deno.test("a name that is handled already cannot be answered, and stays as it was", async () => {
@@ -177,10 +177,10 @@ Deno.test("a name that is handled already cannot be answered, and stays as it wa
 });
 
 Deno.test("what refuses a call keeps its code, and says which call it was", async () => {
-  const nobody = contract({ forbidden: call<void, void>() });
+  const unknown = contract({ forbidden: call<void, void>() });
   await using test = await hubbed();
   const { ann } = await labs(test);
-  const forbidden = await errorOf(caller(ann, nobody).forbidden());
+  const forbidden = await errorOf(caller(ann, unknown).forbidden());
   assert(forbidden instanceof AuthError && forbidden.code === "ERR_FORBIDDEN");
   assertEquals(forbidden.message, 'Cannot call "forbidden" of the server as it is forbidden');
   const noPeer = await errorOf(caller(ann.peer("cid"), lab).who());

@@ -257,7 +257,7 @@ Deno.test("broadcast: typed connections share the bytes of a codec, and a value 
   for (const far of fars) {
     assertEquals([await far.receive(), await far.receive()], [{ id: 1 }, { id: 2 }]);
   }
-  assertEquals(await broadcast([], "to nobody there"), {
+  assertEquals(await broadcast([], "to no peer at all"), {
     sent: 0,
     dropped: 0,
     ended: 0,

@@ -2,7 +2,7 @@
 import { memoryPair } from "@parley/parley";
 import { MuxSession, type MuxStream } from "@parley/parley/mux";
 import { CallTable } from "../../../calls/ports/call_table.ts";
-import { type ByteStream, encodeItem, ItemStream } from "../../../calls/ports/item_stream.ts";
+import { type ByteStream, ItemStream, requestItem } from "../../../calls/ports/item_stream.ts";
 import type { CallPort, CallStream, OutgoingCall } from "../../../calls/ports/port.ts";
 import { unlessAborted } from "../../../async/deadline.ts";
 
@@ -24,7 +24,17 @@ export class MemoryPort implements CallPort, AsyncDisposable {
     void this.#accept();
   }
 
-  async ask(call: OutgoingCall): Promise<Uint8Array> {
+  async ask(call: OutgoingCall): Promise<unknown> {
+    let reply: Uint8Array;
+    try {
+      reply = await this.#exchange(call);
+    } catch (error) {
+      throw call.explain(error);
+    }
+    return call.read(reply);
+  }
+
+  async #exchange(call: OutgoingCall): Promise<Uint8Array> {
     const gone = new AbortController();
     const reply = Promise.resolve(
       this.table.ask(call.request(0), { peer: this.identity, via: this as never, caller: gone }),
@@ -43,7 +53,7 @@ export class MemoryPort implements CallPort, AsyncDisposable {
     const mux = await this.near.openStream(
       call.signal === undefined ? {} : { signal: call.signal },
     );
-    await mux.write(encodeItem(call.request(0)));
+    await mux.write(requestItem(call));
     return new ItemStream(bytesOf(mux));
   }
 
