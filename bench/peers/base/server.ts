@@ -1,5 +1,5 @@
 // Echo servers of the race: `server.ts <contestant> <backend> <folder>` listens and prints where.
-import { delimited, lengthPrefixed, serve } from "../../../mod.ts";
+import { type Connection, delimited, lengthPrefixed, serve } from "../../../mod.ts";
 import { createServer as createTlsServer } from "node:tls";
 import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
@@ -53,7 +53,22 @@ async function raw(): Promise<void> {
   }
 }
 
-async function parley(framing: "lines" | "lengths"): Promise<void> {
+async function eachMessage(conn: Connection): Promise<void> {
+  for await (const message of conn) await conn.send(message);
+}
+
+async function eachBatch(conn: Connection): Promise<void> {
+  for await (const batch of conn.batches()) {
+    let last;
+    for (const message of batch) last = conn.send(message);
+    await last;
+  }
+}
+
+async function parley(
+  framing: "lines" | "lengths",
+  echo: (conn: Connection) => Promise<void>,
+): Promise<void> {
   const server = serve({
     ...(backend === "unix" ? { path } : { hostname: "127.0.0.1", port: 0 }),
     ...(backend.startsWith("tls")
@@ -63,12 +78,15 @@ async function parley(framing: "lines" | "lengths"): Promise<void> {
     maxConnections: 2000,
     maxPending: 2000,
     onError: () => {},
-  }, async (conn) => {
-    for await (const message of conn) await conn.send(message);
-  });
+  }, echo);
   await server.ready;
   console.log(server.addr.transport === "tcp" ? server.addr.port : path);
 }
 
 if (contestant === "raw") await raw();
-else await parley(contestant === "parley-lines" ? "lines" : "lengths");
+else {
+  await parley(
+    contestant.endsWith("lines") ? "lines" : "lengths",
+    contestant.startsWith("parley-batches") ? eachBatch : eachMessage,
+  );
+}
