@@ -46,7 +46,7 @@ function mayBeWanted({ name }: Subject): boolean {
 /** Runs one subject, and prints each row as it is known. */
 async function run(subject: Subject, place: Place): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (const contest of await subject.contests(place)) {
+  for (const contest of subject.contests(place)) {
     if (!isWanted(contest.work)) continue;
     if (flags.list) {
       console.log(contest.work);

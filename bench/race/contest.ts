@@ -32,8 +32,8 @@ export interface Contest {
   readonly work: string;
   /** What is counted. */
   readonly unit: string;
-  /** Each contestant's turn; a text says why it cannot take part. */
-  readonly contestants: Readonly<Record<string, (() => Promise<Turn>) | string>>;
+  /** Each contestant's turn, or a text that says why it cannot take part. */
+  readonly contestants: Readonly<Record<string, () => Promise<Turn | string>>>;
   /** What is compared. */
   readonly rows: readonly Row[];
 }
@@ -70,32 +70,30 @@ export interface Outcome {
 /** Lets all contestants take `pairs` turns and returns what each row came to. */
 export async function runContest(contest: Contest, pairs: number): Promise<Outcome[]> {
   const turns = new Map<string, Turn[]>();
+  const absent = new Map<string, string>();
   for (let pair = 0; pair < pairs; pair++) {
     for (const [name, take] of Object.entries(contest.contestants)) {
-      if (typeof take === "string") continue;
-      const list = turns.get(name) ?? [];
-      turns.set(name, list);
-      list.push(await take());
+      if (absent.has(name)) continue;
+      const turn = await take();
+      if (typeof turn === "string") absent.set(name, turn);
+      else turns.set(name, [...turns.get(name) ?? [], turn]);
     }
   }
-  return contest.rows.map((row) => outcomeOf(contest, row, turns));
+  return contest.rows.map((row) => outcomeOf(contest, row, turns, absent));
 }
 
-function outcomeOf(contest: Contest, row: Row, turns: ReadonlyMap<string, Turn[]>): Outcome {
-  const { contestants } = contest;
-  const { ours: name, baseline: otherName, by } = row;
+function outcomeOf(
+  { work, unit }: Contest,
+  row: Row,
+  turns: ReadonlyMap<string, Turn[]>,
+  absent: ReadonlyMap<string, string>,
+): Outcome {
+  const { by } = row;
   const goal = row.goal && GOALS[row.goal];
-  const about = {
-    work: contest.work,
-    unit: contest.unit,
-    ours: name,
-    baseline: otherName,
-    by,
-    goal,
-  };
-  const why = [contestants[name], contestants[otherName]].find((take) => typeof take === "string");
-  if (typeof why === "string") return { ...about, verdict: "skipped", why };
-  const [ours, baseline] = [turns.get(name)!, turns.get(otherName)!];
+  const about = { work, unit, ours: row.ours, baseline: row.baseline, by, goal };
+  const why = absent.get(row.ours) ?? absent.get(row.baseline);
+  if (why !== undefined) return { ...about, verdict: "skipped", why };
+  const [ours, baseline] = [turns.get(row.ours)!, turns.get(row.baseline)!];
   const costs = [ours, baseline].map((list) => list.map((turn) => costOf(turn, by))) as [
     number[],
     number[],

@@ -20,6 +20,8 @@ export interface Program {
   readonly args: readonly string[];
   /** What runs the file, Deno by default. */
   readonly runtime?: readonly string[] | undefined;
+  /** Port where a program listens that does not print it. */
+  readonly port?: number | undefined;
   /** Cores of a server, "0" by default, of a load "1". */
   readonly cores?: Cores | undefined;
 }
@@ -60,7 +62,9 @@ export class Place implements AsyncDisposable {
   ): Promise<T> {
     const child = launch(server, "0");
     try {
-      return await use(await firstLine(child), child.pid);
+      const { port } = server;
+      const address = port === undefined ? await firstLine(child) : await whenOpen(port);
+      return await use(address, child.pid);
     } finally {
       await stop(child);
     }
@@ -101,6 +105,19 @@ export class Place implements AsyncDisposable {
   }
 }
 
+/** Waits until a connection to a port is possible. */
+async function whenOpen(port: number): Promise<string> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      return String(port);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new Error(`Nothing listens on port ${port}`);
+}
+
 function launch(program: Program, cores: Cores): Deno.ChildProcess {
   const { file, args, runtime } = program;
   const pinned = program.cores === undefined ? cores : program.cores;
@@ -118,5 +135,5 @@ export interface Subject {
   /** What is done, what it is compared to and why, in sentences. */
   readonly about: string;
   /** Its contests. */
-  contests(place: Place): readonly Contest[] | Promise<readonly Contest[]>;
+  contests(place: Place): readonly Contest[];
 }

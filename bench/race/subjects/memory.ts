@@ -9,8 +9,8 @@ export const memory: Subject = {
   name: "idle memory",
   title: "Memory of an idle connection",
   about: "Connections are opened and nothing is sent. What counts is the resident size that each " +
-    "adds to the server: less is better. The loop's buffer is 64 KiB, of which an idle " +
-    "connection touches nothing.",
+    "adds to the server: less is better. The loop has a buffer of 64 KiB for " +
+    "each, as it needs for its speed.",
   contests(place: Place): Contest[] {
     const counts = place.settings.quick ? [1000] : [1000, 10_000];
     return BACKENDS.flatMap((backend) =>
