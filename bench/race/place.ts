@@ -13,6 +13,9 @@ export interface Settings {
   readonly quick: boolean;
 }
 
+/** Why a contestant in Go cannot take part. */
+export const NO_GO = "its Go program cannot be built here";
+
 /** A program of a turn. */
 export interface Program {
   /** Path in `bench/peers`, or an absolute one; empty for a program that `runtime` names whole. */

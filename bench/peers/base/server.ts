@@ -64,6 +64,16 @@ const HANDLERS: Readonly<Record<string, (conn: Connection) => Promise<void>>> = 
   async messages(conn) {
     for await (const message of conn) await conn.send(message);
   },
+  async batches(conn) {
+    for await (const batch of conn.batches()) {
+      let last: Promise<void> | undefined;
+      for (const message of batch) last = conn.send(message);
+      await last;
+    }
+  },
+  async "send batches"(conn) {
+    for await (const batch of conn.batches()) await conn.sendBatch(batch);
+  },
 };
 
 async function parley(handler: (conn: Connection) => Promise<void>): Promise<void> {

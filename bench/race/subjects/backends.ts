@@ -8,7 +8,7 @@ export const BACKENDS = ["tcp", "unix", "tls-node", "tls-deno"] as const;
 export type Backend = typeof BACKENDS[number];
 
 /** What a server of `bench/peers/base` does: the raw loop, or one of our handlers. */
-export type Echo = "raw" | "messages" | "batches";
+export type Echo = "raw" | "messages" | "batches" | "send batches";
 
 /** Returns an echo server. */
 export function echoServer(

@@ -19,14 +19,25 @@ export const echo: Subject = {
       unit: "message",
       contestants: {
         "raw loop": echoTurn(place, "raw", backend, PLAN),
+        "by batches": echoTurn(place, "batches", backend, PLAN),
+        "by batches, sendBatch": echoTurn(place, "send batches", backend, PLAN),
         "for await": echoTurn(place, "messages", backend, PLAN),
       },
-      rows: [{
-        ours: "for await",
-        baseline: "raw loop",
-        by: "server",
-        goal: `echo for await, ${backend}`,
-      }],
+      rows: [
+        {
+          ours: "by batches",
+          baseline: "raw loop",
+          by: "server",
+          goal: `echo by batches, ${backend}`,
+        },
+        { ours: "by batches, sendBatch", baseline: "raw loop", by: "server" },
+        {
+          ours: "for await",
+          baseline: "raw loop",
+          by: "server",
+          goal: `echo for await, ${backend}`,
+        },
+      ],
     }));
   },
 };

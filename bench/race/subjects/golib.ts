@@ -1,6 +1,6 @@
 // golib's claims: messages a second and bytes a connection, against its document and a Go program.
 import type { Contest, Turn } from "../contest.ts";
-import type { Place, Program, Subject } from "../place.ts";
+import { NO_GO, type Place, type Program, type Subject } from "../place.ts";
 import { type Backend, echoServer } from "./backends.ts";
 import { echoTurn, loadEcho } from "./echo_plan.ts";
 import { idleMemory } from "./idle_turns.ts";
@@ -58,9 +58,10 @@ function rate(place: Place, transport: "tcp" | "tls", connections: 100 | 1000): 
               (address, pid) => loadEcho(place, transport, plan, address, pid),
             ),
         ),
+      "by batches": echoTurn(place, "batches", BACKENDS[transport], plan),
       "for await": echoTurn(place, "messages", BACKENDS[transport], plan),
     },
-    rows: ["for await"].flatMap((ours) => [
+    rows: ["by batches", "for await"].flatMap((ours) => [
       { ours, baseline: CLAIM, by: "server", goal },
       { ours, baseline: GO, by: "server" },
     ]),
@@ -92,6 +93,6 @@ async function withGo(
   use: (server: Program) => Promise<Turn>,
 ): Promise<Turn | string> {
   const program = await place.goProgram("echo");
-  if (program === null) return "go is not at hand";
+  if (program === null) return NO_GO;
   return await use({ file: "", runtime: [program], args: [transport, place.folder] });
 }
