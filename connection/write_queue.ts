@@ -193,7 +193,13 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
   flush(): void {
+    this.#scheduled = false;
     if (this.#writing === null && !this.#ended) this.#writeNext();
+  }
+
+  /** Whether something waits to be written for no more than the end of the turn. */
+  get needsTurnEnd(): boolean {
+    return this.#scheduled;
   }
 
   /** Takes note that the peer is slow: until the queue is empty, less goes out in one write. */
@@ -303,8 +309,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** The turn is over. */
   onTurnEnd(): void {
-    this.#scheduled = false;
-    this.flush();
+    if (this.#scheduled) this.flush();
   }
 
   #writeNext(): void {
