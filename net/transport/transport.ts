@@ -174,6 +174,11 @@ export interface Incoming {
    * @throws {TlsError} when the handshake fails; the descriptor is free by then
    */
   open(options: { signal: AbortSignal }): Promise<Transport>;
+  /**
+   * Takes over a connection that has no handshake, at once. Absent where {@linkcode open} takes
+   * time. Never throws: a peer that has left shows at the first read.
+   */
+  openNow?: (() => Transport) | undefined;
   /** Closes the connection without sending anything. */
   refuse(): void;
 }
