@@ -1,6 +1,6 @@
 // ServerTally: counts what a server does, in total and by day, and keeps closed connections.
 import type { Connection } from "../connection.ts";
-import type { Sweeper } from "../async/sweeper.ts";
+import type { Sweeper, Swept } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
@@ -34,7 +34,7 @@ interface Ended {
 }
 
 /** Counters of one server. Every method may be called at any moment. */
-export class ServerTally {
+export class ServerTally implements Swept {
   /** Totals. They only grow. */
   readonly counters: ServerCounters = newServerCounters();
   /** How long handshakes took. */
@@ -45,7 +45,6 @@ export class ServerTally {
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
   readonly #recent: RecentErrors;
-  #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
@@ -68,14 +67,18 @@ export class ServerTally {
       };
       this.#unobserve = observeCounters(labels, () => ({ ...this.counters }));
     }
-    this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
+    this.#sweeper.add(this, Infinity);
+  }
+
+  /** Counts by day. */
+  sweep(): void {
+    this.#days.roll(Date.now(), this.counters);
   }
 
   /** Ends the time online. Call it when the server has stopped. */
   stop(): void {
     this.#stoppedAtMs = Date.now();
-    this.#unwatch?.();
-    this.#unwatch = null;
+    this.#sweeper.remove(this);
     this.#settleTelemetry();
   }
 
