@@ -29,7 +29,7 @@ import type { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./connection/waiter.ts";
-export type { Sweep, Sweeper } from "./async/sweeper.ts";
+export type { Sweeper, Swept } from "./async/sweeper.ts";
 export type {
   ConnectionEnd,
   ConnectionSetup,

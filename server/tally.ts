@@ -1,6 +1,6 @@
 // ServerTally: counts what a server does, in total and by day, and keeps closed connections.
 import type { Connection } from "../connection.ts";
-import type { Sweeper } from "../async/sweeper.ts";
+import type { Sweeper, Swept } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
@@ -53,7 +53,7 @@ export function newTallyBooks(): TallyBooks {
 }
 
 /** Counters of one server. Every method may be called at any moment. */
-export class ServerTally implements TallyBooks {
+export class ServerTally implements TallyBooks, Swept {
   readonly counters: ServerCounters;
   readonly handshakes: DurationHistogram;
   readonly requests: DurationHistogram;
@@ -61,7 +61,6 @@ export class ServerTally implements TallyBooks {
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
   readonly #recent: RecentErrors;
-  #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
@@ -92,14 +91,18 @@ export class ServerTally implements TallyBooks {
       };
       this.#unobserve = observeCounters(labels, () => ({ ...this.counters }));
     }
-    this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
+    this.#sweeper.add(this, Infinity);
+  }
+
+  /** Counts by day. */
+  sweep(): void {
+    this.#days.roll(Date.now(), this.counters);
   }
 
   /** Ends the time online. Call it when the server has stopped. */
   stop(): void {
     this.#stoppedAtMs = Date.now();
-    this.#unwatch?.();
-    this.#unwatch = null;
+    this.#sweeper.remove(this);
     this.#settleTelemetry();
   }
 
