@@ -65,7 +65,7 @@ export class RequestTimer implements MessageObserver {
     else later[MAX_APART - 1]!.endBytes = endBytes;
   }
 
-  taken(decodedBytes: number): void {
+  taken(decodedBytes: number, count = 1): void {
     this.#takenBytes = decodedBytes;
     while (decodedBytes > this.#endBytes && this.#later.length > 0) {
       const next = this.#later.shift()!;
@@ -77,7 +77,7 @@ export class RequestTimer implements MessageObserver {
       if (this.#openCount > 0) this.#putAside();
       this.#openAtMs = this.#atMs;
     }
-    this.#openCount++;
+    this.#openCount += count;
   }
 
   waits(): void {

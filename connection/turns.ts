@@ -97,9 +97,14 @@ export class TurnQuota {
     return this.#spent === 0;
   }
 
-  /** Counts one. */
-  spend(): void {
-    this.#spent++;
+  /** How much there is room for, as far as it is known. */
+  get left(): number {
+    return this.#most - this.#spent;
+  }
+
+  /** Counts so many. */
+  spend(count: number): void {
+    this.#spent += count;
   }
 
   /** Begins anew if another turn is known to have begun. */

@@ -147,16 +147,46 @@ export class WriteQueue implements SendProgress, TurnEnd {
   push(message: Uint8Array): Promise<void> {
     if (this.#ended) return rejected(this.#refusal());
     const body = this.#encoder.body(message);
+    this.#pushBody(body);
+    return this.#accepted(body.length);
+  }
+
+  /**
+   * Adds messages, all or none; the promise is like that of {@linkcode push} for one message of
+   * their size.
+   *
+   * @throws {FramingError} when the framing refuses one of them; nothing was added
+   */
+  pushBatch(messages: readonly Uint8Array[]): Promise<void> {
+    if (this.#ended) return rejected(this.#refusal());
+    const encoder = this.#encoder;
+    const bodies = encoder.bodies?.(messages) ?? messages.map((message) => encoder.body(message));
+    if (bodies.length === 0) return ACCEPTED;
+    const before = this.pushedBytes;
+    for (const body of bodies) {
+      this.#pushBody(body);
+      // What is full goes out while the rest is added.
+      if (this.pushedBytes - this.writtenBytes >= LARGE_BYTES) this.flush();
+      if (this.#ended) return rejected(this.#refusal());
+    }
+    return this.#accepted(this.pushedBytes - before);
+  }
+
+  #pushBody(body: Uint8Array): void {
     const size = body.length + this.#encoder.maxOverhead;
     if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
     else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
     this.messagesOut++;
+  }
+
+  /** Messages of so many bytes were added: returns what their sender waits for. */
+  #accepted(bytes: number): Promise<void> {
     const queued = this.pushedBytes - this.writtenBytes;
     if (queued >= LARGE_BYTES || queued > this.#options.highWaterBytes) this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
     if (this.#ended) return rejected(this.#refusal());
-    if (queued > this.#options.highWaterBytes) return this.#waitForRoom(queued, body.length);
+    if (queued > this.#options.highWaterBytes) return this.#waitForRoom(queued, bytes);
     if (queued < LARGE_BYTES && !this.#scheduled && this.#writing === null) this.#schedule();
     return ACCEPTED;
   }
@@ -249,7 +279,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
   }
 
   #waitForRoom(queued: number, length: number): Promise<void> {
-    // A message larger than the whole queue may go alone: `maxMessageBytes` bounds it.
+    // A message larger than the whole queue may go alone: `maxMessageBytes` bounds it; so may a batch,
+    // which its sender holds anyway.
     if (queued > this.#options.maxQueuedBytes && queued - length > this.#options.highWaterBytes) {
       const error = new ClosedError(
         "ERR_SLOW_CONSUMER",

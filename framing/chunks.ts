@@ -142,6 +142,14 @@ export abstract class ChunkDecoder implements FrameDecoder {
     return undefined;
   }
 
+  nextInto(messages: Uint8Array[], most: number): void {
+    const first = this.next();
+    if (first === undefined) return;
+    messages.push(first);
+    // Whatever lies behind it in this chunk is decoded where it lies.
+    if (most > 1 && this.at < this.chunk.length) this.decodeMore(messages, most - 1);
+  }
+
   end(): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.heldBytes > 0) {
@@ -175,6 +183,13 @@ export abstract class ChunkDecoder implements FrameDecoder {
    * Called only with at least one undecoded byte.
    */
   protected abstract decode(): Uint8Array | undefined;
+
+  /**
+   * Appends whole messages out of `chunk`, from `at` on: at most `most`, and up to what is left to
+   * `decode`, such as the beginning of a message, or what is none. Called only at the beginning of a
+   * message, with an undecoded byte. Does not throw.
+   */
+  protected decodeMore(_messages: Uint8Array[], _most: number): void {}
 
   /** Returns the text of an error: what was wanted and what there was. */
   protected abstract wanted(): string;

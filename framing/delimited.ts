@@ -133,6 +133,19 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
     return chunk.subarray(at, found);
   }
 
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk } = this;
+    const size = this.#delimiter.length;
+    let { at } = this;
+    for (; most > 0 && at < chunk.length; most--) {
+      const found = this.#findFrom(at);
+      if (found === -1 || found - at > this.#maxMessageBytes) break;
+      messages.push(chunk.subarray(at, found));
+      at = found + size;
+    }
+    this.at = at;
+  }
+
   /** Goes on with a message that began in an earlier chunk. */
   #decodeJoined(): Uint8Array | undefined {
     const { chunk, at, carry } = this;

@@ -121,6 +121,17 @@ class FixedDecoder extends ChunkDecoder {
     return carry.take(this.#messageBytes);
   }
 
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk } = this;
+    const size = this.#messageBytes;
+    let { at } = this;
+    for (; most > 0 && at + size <= chunk.length; most--) {
+      messages.push(chunk.subarray(at, at + size));
+      at += size;
+    }
+    this.at = at;
+  }
+
   protected wanted(): string {
     return `wanted ${this.#messageBytes} bytes, got ${this.heldBytes}`;
   }

@@ -73,6 +73,25 @@ class VarintDecoder extends PrefixedDecoder {
     return INCOMPLETE;
   }
 
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk, maxMessageBytes } = this;
+    let at = this.at;
+    for (; most > 0 && at + 1 < chunk.length; most--) {
+      let length = chunk[at]!;
+      let start = at + 1;
+      if (length >= 0x80) {
+        const high = chunk[start++]!;
+        // Two bytes reach 16 KiB; what is longer, or malformed, is rare enough.
+        if (high >= 0x80 || high === 0) break;
+        length += (high - 1) * 128;
+      }
+      if (length > chunk.length - start || length > maxMessageBytes) break;
+      at = start + length;
+      messages.push(chunk.subarray(start, at));
+    }
+    this.at = at;
+  }
+
   #malformed(why: string): Error {
     return this.fail("ERR_FRAME_MALFORMED", `Cannot read the message: ${why}`);
   }

@@ -1,28 +1,21 @@
-// Load of the echo race: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
-// comes back, prints JSON.
+// Load of the echo races: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
+// comes back, prints what it measured as JSON.
+import { Meter } from "../meter.ts";
+import { dial } from "./dial.ts";
 
 /** What to do. */
-interface Plan {
+export interface Plan {
   readonly connections: number;
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
   readonly framing: "lines" | "lengths";
+  /** Process of the server, whose processor time is measured with ours. */
+  readonly serverPid: number;
 }
 
 const [backend, address, folder, json] = Deno.args as [string, string, string, string];
 const plan = JSON.parse(json) as Plan;
-const caCerts = backend.startsWith("tls") ? [Deno.readTextFileSync(`${folder}/ca.pem`)] : [];
-
-async function dial(): Promise<Deno.Conn> {
-  if (backend === "unix") return await Deno.connect({ transport: "unix", path: address });
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(address) });
-  conn.setNoDelay(true);
-  if (caCerts.length === 0) return conn;
-  const tls = await Deno.startTls(conn, { hostname: "localhost", caCerts });
-  await tls.handshake();
-  return tls;
-}
 
 function makeFrame(): Uint8Array {
   const { messageBytes, framing } = plan;
@@ -73,12 +66,11 @@ async function run(conn: Deno.Conn, endAt: number): Promise<number> {
 }
 
 const conns: Deno.Conn[] = [];
-for (let i = 0; i < plan.connections; i++) conns.push(await dial());
+for (let i = 0; i < plan.connections; i++) conns.push(await dial(backend, address, folder));
 const warmUp = performance.now() + 500;
 await Promise.all(conns.map((conn) => run(conn, warmUp)));
-const startAt = performance.now();
-const counts = await Promise.all(conns.map((conn) => run(conn, startAt + plan.seconds * 1000)));
-const seconds = (performance.now() - startAt) / 1000;
-for (const conn of conns) conn.close();
-console.log(JSON.stringify({ perSecond: counts.reduce((sum, count) => sum + count, 0) / seconds }));
+const meter = new Meter(plan.serverPid);
+const endAt = performance.now() + plan.seconds * 1000;
+const counts = await Promise.all(conns.map((conn) => run(conn, endAt)));
+console.log(JSON.stringify(meter.read(counts.reduce((sum, count) => sum + count, 0))));
 Deno.exit(0);

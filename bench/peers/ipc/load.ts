@@ -1,5 +1,5 @@
-// Load of the IPC race: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
-// it, prints JSON.
+// Load of the IPC races: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
+// it, prints what it measured as JSON.
 import { createConnection } from "node:net";
 import {
   createMessageConnection,
@@ -7,6 +7,7 @@ import {
   SocketMessageWriter,
 } from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";
+import { type Measured, Meter } from "../meter.ts";
 
 /** What to do. */
 export interface Plan {
@@ -15,7 +16,12 @@ export interface Plan {
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
+  /** Process of the server, whose processor time is measured with ours. */
+  readonly serverPid: number;
 }
+
+/** Time that every contestant works before it is measured, in s. */
+const WARM_UP_SECONDS = 0.5;
 
 const [contestant, path, json] = Deno.args as [string, string, string];
 const plan = JSON.parse(json) as Plan;
@@ -69,10 +75,9 @@ async function jsonRpc(): Promise<Side> {
   };
 }
 
-/** Operations per second of a side. */
-async function run(side: Side): Promise<number> {
-  const begin = performance.now();
-  const end = begin + plan.seconds * 1000;
+/** Asks or sends for some time; returns how often. */
+async function operate(side: Side, seconds: number): Promise<number> {
+  const end = performance.now() + seconds * 1000;
   let done = 0;
   if (plan.kind === "query") {
     const loop = async () => {
@@ -80,40 +85,49 @@ async function run(side: Side): Promise<number> {
     };
     await Promise.all(Array.from({ length: plan.inFlight }, loop));
   } else {
+    const before = await side.arrived();
     for (; performance.now() < end; done++) await side.send();
-    const count = await side.arrived();
+    const count = await side.arrived() - before;
     if (count !== done) throw new Error(`${count} of ${done} messages arrived`);
   }
-  return done / (performance.now() - begin) * 1000;
+  return done;
 }
 
 /** The same bytes by the shortest loop, as many at once as fit into a read. */
-async function runRaw(): Promise<number> {
-  const conn = await Deno.connect({ transport: "unix", path });
+async function operateRaw(conn: Deno.Conn, seconds: number): Promise<number> {
   const oneWay = plan.kind === "one-way";
-  const copies = oneWay ? Math.max(1, Math.floor(65536 / (data.length + 9))) : plan.inFlight;
   const frameBytes = data.length + 9;
+  const copies = oneWay ? Math.max(1, Math.floor(65536 / frameBytes)) : plan.inFlight;
   const burst = new Uint8Array(copies * frameBytes).fill(oneWay ? 0xff : 1);
-  const buffer = new Uint8Array(65536);
-  const begin = performance.now();
-  const end = begin + plan.seconds * 1000;
+  const end = performance.now() + seconds * 1000;
   let done = 0;
-  const write = async () => {
-    for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
-  };
   for (; performance.now() < end; done += copies) {
-    await write();
+    for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
     for (let got = 0; !oneWay && got < burst.length;) got += await conn.read(buffer) ?? Infinity;
   }
   if (oneWay) {
     await conn.closeWrite();
     await conn.read(buffer);
   }
-  return done / (performance.now() - begin) * 1000;
+  return done;
 }
 
-const rate = contestant === "raw"
-  ? await runRaw()
-  : await run(await (contestant === "jsonrpc" ? jsonRpc() : parley()));
-console.log(JSON.stringify({ rate }));
+const buffer = new Uint8Array(65536);
+
+async function measure(): Promise<Measured> {
+  if (contestant === "raw") {
+    const dial = () => Deno.connect({ transport: "unix", path });
+    // One way ends its connection: the loop answers at its end.
+    await operateRaw(await dial(), WARM_UP_SECONDS);
+    const conn = await dial();
+    const meter = new Meter(plan.serverPid);
+    return meter.read(await operateRaw(conn, plan.seconds));
+  }
+  const side = await (contestant === "jsonrpc" ? jsonRpc() : parley());
+  await operate(side, WARM_UP_SECONDS);
+  const meter = new Meter(plan.serverPid);
+  return meter.read(await operate(side, plan.seconds));
+}
+
+console.log(JSON.stringify(await measure()));
 Deno.exit(0);
