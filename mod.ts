@@ -57,11 +57,18 @@ export {
   type ServeOptions,
   Server,
   type ServerState,
+  serveWorkers,
+  type ServeWorkersOptions,
   type ShutdownOptions,
   type SourceExemptionsOptions,
   type TransportErrorContext,
   TransportListener,
   type TypedBroadcastLink,
+  type WorkerModule,
+  type WorkerModuleOptions,
+  type WorkersErrorContext,
+  WorkersServer,
+  type WorkerStart,
 } from "./server.ts";
 export {
   Client,

@@ -28,6 +28,15 @@ export {
   type TypedBroadcastLink,
 } from "./server/broadcast.ts";
 export { Server, type ShutdownOptions } from "./server/server.ts";
+export { serveWorkers } from "./workers/serve_workers.ts";
+export { WorkersServer } from "./workers/workers_server.ts";
+export type {
+  ServeWorkersOptions,
+  WorkerModule,
+  WorkerModuleOptions,
+  WorkersErrorContext,
+  WorkerStart,
+} from "./workers/options.ts";
 export type { ServerState } from "./accept/server_state.ts";
 export type {
   ClosedConnectionsOptions,

@@ -1,5 +1,5 @@
 // Door: accepts for every listening side: listener, limits, handshakes, and the order of ending.
-import { Admission, type RefusalReason } from "../limits/admission.ts";
+import { Admission, type RefusalReason, type SharedConnections } from "../limits/admission.ts";
 import type { Ticket } from "../limits/ticket.ts";
 import type { AdmissionOptions } from "../limits/admission_options.ts";
 import { Penalties, type PenaltiesOptions } from "../limits/penalties.ts";
@@ -70,6 +70,10 @@ export interface DoorParts<Link> {
    * @default {always}
    */
   readonly hasRoom?: ((size: number) => boolean) | undefined;
+  /** The count that `maxConnections` limits. @default {that of this door alone} */
+  readonly shared?: SharedConnections | undefined;
+  /** Where refusals are counted by reason. @default {a record of its own} */
+  readonly refused?: Record<RefusalReason, number> | undefined;
 }
 
 /**
@@ -135,7 +139,8 @@ export class Door<Link> {
     this.#parts = parts;
     const exemptions = new SourceExemptions(plan.exemptions);
     const penalties = new Penalties(plan.penalties, exemptions);
-    this.admission = new Admission(plan.admission, { penalties, exemptions });
+    const { shared, refused } = parts;
+    this.admission = new Admission(plan.admission, { penalties, exemptions, shared, refused });
     const { handshake, reporter, tally } = parts;
     this.#handshakes = new Handshakes(this.admission, penalties, tally, {
       handshake,

@@ -10,6 +10,8 @@ export interface ListenPlan {
   readonly where: ListenTarget;
   /** Certificates; `undefined` for plain connections. */
   readonly tls: ServerTlsOptions | undefined;
+  /** Certificates in force, where another thread loads them. @default {loaded as `tls` says} */
+  readonly credentials?: CredentialSource | undefined;
   /** What holds for every connection. */
   readonly listenOptions: ListenOptions;
 }
@@ -47,9 +49,8 @@ export class Listening {
   static async open(plan: ListenPlan, options: OpenListeningOptions): Promise<Listening> {
     const { signal, onCertificateError } = options;
     signal.throwIfAborted();
-    const credentials = plan.tls === undefined
-      ? null
-      : await openServerCredentials(plan.tls, { onError: onCertificateError });
+    const credentials = plan.tls === undefined ? null : plan.credentials ??
+      await openServerCredentials(plan.tls, { onError: onCertificateError });
     try {
       signal.throwIfAborted();
       const tls = credentials === null ? undefined : { ...plan.tls, credentials };

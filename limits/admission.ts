@@ -13,8 +13,22 @@ import { TokenBucket } from "../collections/token_bucket.ts";
 
 export type { RefusalReason } from "./refusal.ts";
 
+/** Connections that several servers have together, and that `maxConnections` limits together. */
+export interface SharedConnections {
+  /** Connections that all of them have let in now. */
+  readonly current: number;
+  /** Counts one more, unless there are `most` already. */
+  tryAdd(most: number): boolean;
+  /** Counts one less. */
+  subtract(): void;
+}
+
 /** What {@linkcode Admission} works with beside its options. */
 export interface AdmissionParts {
+  /** The count that `maxConnections` limits. @default {that of this admission alone} */
+  readonly shared?: SharedConnections | undefined;
+  /** Where refusals are counted. @default {a record of its own} */
+  readonly refused?: Record<RefusalReason, number> | undefined;
   /** Penalties to ask; none when absent. */
   readonly penalties?: Penalties | undefined;
   /** Sources that the cap of pending connections per source leaves alone. @default {loopback} */
@@ -81,7 +95,8 @@ export class Admission<Owner = unknown> {
   readonly #pending: RecencyMap<MutableTicket<Owner>, true> = new RecencyMap();
   readonly #sources: Map<string, SourceState<Owner>> = new Map();
   readonly #rates: RecencyMap<string, TokenBucket> = new RecencyMap();
-  readonly #refused: Record<RefusalReason, number> = noRefusals();
+  readonly #refused: Record<RefusalReason, number>;
+  readonly #shared: SharedConnections | undefined;
   #connections = 0;
   #replaced = 0;
   #establishedAtMs = -Infinity;
@@ -98,6 +113,8 @@ export class Admission<Owner = unknown> {
     this.#penalties = parts.penalties;
     this.#exemptions = parts.exemptions ?? new SourceExemptions();
     this.#random = parts.random ?? Math.random;
+    this.#refused = parts.refused ?? noRefusals();
+    this.#shared = parts.shared;
   }
 
   /** The limits in force. */
@@ -148,12 +165,13 @@ export class Admission<Owner = unknown> {
     const room = entry.replace === null ? this.#findRoom(nowMs) : entry;
     if (room.kind === "refused") return this.#refuse(room.reason);
     if (room.kind === "wait") return room;
+    // Another thread may have taken the last place meanwhile. A connection that gives way leaves its place.
+    if (room.replace === null && this.#shared?.tryAdd(this.#limits.maxConnections) === false) {
+      return this.#refuse("too_many_connections");
+    }
+    const replaced = this.#replace(room.replace);
     entry.bucket?.spend(1);
-    return {
-      kind: "admitted",
-      ticket: this.#letIn(source, nowMs),
-      replaced: this.#replace(room.replace),
-    };
+    return { kind: "admitted", ticket: this.#letIn(source, nowMs), replaced };
   }
 
   /**
@@ -175,6 +193,7 @@ export class Admission<Owner = unknown> {
     }
     entry.bucket?.spend(1);
     const replaced = this.#replace(entry.replace);
+    if (replaced !== null) this.#shared?.subtract();
     this.#leaveSource(mutable);
     mutable.source = source;
     this.#joinSource(mutable);
@@ -205,10 +224,15 @@ export class Admission<Owner = unknown> {
   release(ticket: Ticket<Owner>): void {
     const mutable: MutableTicket<Owner> = ticket;
     if (mutable.state === "gone") return;
-    this.#pending.delete(mutable);
-    mutable.state = "gone";
+    this.#shared?.subtract();
+    this.#remove(mutable);
+  }
+
+  #remove(ticket: MutableTicket<Owner>): void {
+    this.#pending.delete(ticket);
+    ticket.state = "gone";
     this.#connections--;
-    this.#leaveSource(mutable);
+    this.#leaveSource(ticket);
   }
 
   /** Whether this source may have one more, by what is known of it alone. */
@@ -241,7 +265,7 @@ export class Admission<Owner = unknown> {
 
   #findRoom(nowMs: number): Room<Owner> {
     const limits = this.#limits;
-    if (this.#connections >= limits.maxConnections) {
+    if ((this.#shared?.current ?? this.#connections) >= limits.maxConnections) {
       const stalled = limits.pendingDrop === "oldest" ? this.#stalled(nowMs) : null;
       if (stalled?.waitMs === 0) return { kind: "found", replace: stalled.ticket };
       return refused("too_many_connections");
@@ -249,10 +273,10 @@ export class Admission<Owner = unknown> {
     return this.#findPendingRoom(nowMs);
   }
 
-  /** Cuts a connection that gives way to another. */
+  /** Cuts a connection that gives way to another, which takes over its place in the shared count. */
   #replace(ticket: MutableTicket<Owner> | null): MutableTicket<Owner> | null {
     if (ticket === null) return null;
-    this.release(ticket);
+    this.#remove(ticket);
     this.#replaced++;
     return ticket;
   }

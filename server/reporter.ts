@@ -154,7 +154,7 @@ export function isNotice(error: unknown): boolean {
 }
 
 /** Returns the level of an error and the message of its log line. */
-function levelOf(
+export function levelOf(
   error: unknown,
   { phase, connection }: ServeErrorContext,
 ): { readonly level: keyof Logger; readonly message: string } {

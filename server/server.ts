@@ -14,10 +14,21 @@ import type { ServerState } from "../accept/server_state.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { ServedConnections } from "./served_connections.ts";
-import { ServerTally } from "./tally.ts";
+import { ServerTally, type TallyBooks } from "./tally.ts";
+import type { RefusalReason, SharedConnections } from "../limits/admission.ts";
 import type { ConnectionStats, ServerStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import { certificateStats } from "../tls/expiry.ts";
+
+/** What a server has together with those of other threads. */
+export interface SharedServerParts {
+  /** Where it counts. @default {its own} */
+  readonly books?: TallyBooks | undefined;
+  /** Where it counts refusals by reason. @default {its own} */
+  readonly refused?: Record<RefusalReason, number> | undefined;
+  /** The count that `maxConnections` limits. @default {its own} */
+  readonly connections?: SharedConnections | undefined;
+}
 
 /** How {@linkcode Server.shutdown} may be bounded. */
 export interface ShutdownOptions {
@@ -60,11 +71,20 @@ export class Server<Data = unknown> implements AsyncDisposable {
   #drainsUnasked = false;
 
   /** @ignore use {@linkcode serve} */
-  constructor(options: ResolvedServeOptions<Data>, handler: Handler<Data>) {
+  constructor(
+    options: ResolvedServeOptions<Data>,
+    handler: Handler<Data>,
+    shared: SharedServerParts = {},
+  ) {
     this.#options = options;
     const sweeper = this.#sweeper;
     const reporter = this.#reporter = new ServerReporter(options.given.onError, options.logger);
-    const tally = this.#tally = new ServerTally(sweeper, reporter.recent, options.closedLog);
+    const tally = this.#tally = new ServerTally(
+      sweeper,
+      reporter.recent,
+      options.closedLog,
+      shared.books,
+    );
     this.#connections = new ServedConnections(options, { handler, reporter, tally, sweeper });
     this.#door = new Door(options.door, {
       handshake: new TransportHandshake({
@@ -74,6 +94,8 @@ export class Server<Data = unknown> implements AsyncDisposable {
       reporter,
       tally,
       serve: (transport, incoming) => this.#connections.serve(transport, incoming),
+      shared: shared.connections,
+      refused: shared.refused,
     });
     // Not before `serve` has returned: hooks may use its result.
     queueMicrotask(() => void this.#start());

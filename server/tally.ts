@@ -33,14 +33,30 @@ interface Ended {
   stats: ConnectionStats;
 }
 
-/** Counters of one server. Every method may be called at any moment. */
-export class ServerTally {
+/** What a server counts in. Another thread may read it. */
+export interface TallyBooks {
   /** Totals. They only grow. */
-  readonly counters: ServerCounters = newServerCounters();
+  readonly counters: ServerCounters;
   /** How long handshakes took. */
-  readonly handshakes: DurationHistogram = new DurationHistogram();
+  readonly handshakes: DurationHistogram;
   /** How long handlers took to answer messages. */
-  readonly requests: DurationHistogram = new DurationHistogram();
+  readonly requests: DurationHistogram;
+}
+
+/** Books of a server that counts for itself. */
+export function newTallyBooks(): TallyBooks {
+  return {
+    counters: newServerCounters(),
+    handshakes: new DurationHistogram(),
+    requests: new DurationHistogram(),
+  };
+}
+
+/** Counters of one server. Every method may be called at any moment. */
+export class ServerTally implements TallyBooks {
+  readonly counters: ServerCounters;
+  readonly handshakes: DurationHistogram;
+  readonly requests: DurationHistogram;
   readonly #days = new DayLedger(newServerCounters, Date.now());
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
@@ -51,7 +67,15 @@ export class ServerTally {
   #stoppedAtMs: number | null = null;
   #peak = 0;
 
-  constructor(sweeper: Sweeper, recent: RecentErrors, closedLog: ClosedLogOptions = {}) {
+  constructor(
+    sweeper: Sweeper,
+    recent: RecentErrors,
+    closedLog: ClosedLogOptions = {},
+    books: TallyBooks = newTallyBooks(),
+  ) {
+    this.counters = books.counters;
+    this.handshakes = books.handshakes;
+    this.requests = books.requests;
     this.#sweeper = sweeper;
     this.#recent = recent;
     this.#closed = new ClosedLog(closedLog);

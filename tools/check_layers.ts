@@ -72,6 +72,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   "server/": 5,
   "stats/": 5,
   "wire/": 5,
+  "workers/": 5,
 
   "calls/": 6,
   "codec/": 6,

@@ -17,6 +17,11 @@ const BOUNDS_MS: readonly number[] = Object.freeze([
   10_000,
 ]);
 
+/** Where the cells of a histogram hold what. */
+const COUNT = 0;
+const SUM_MS = 1;
+const BUCKETS = 2;
+
 /** Durations, by bucket. */
 export interface DurationStats {
   /** How many there were. */
@@ -43,33 +48,38 @@ export interface DurationStats {
  * ```
  */
 export class DurationHistogram {
-  readonly #counts: number[] = new Array(BOUNDS_MS.length + 1).fill(0);
-  #count = 0;
-  #sumMs = 0;
+  /** Numbers that a histogram keeps, each in a cell of 8 bytes. */
+  static readonly CELLS: number = BOUNDS_MS.length + 3;
+  /** How many, their sum in milliseconds, then the buckets. */
+  readonly #cells: Float64Array;
+
+  /** Begins with what `cells` hold, which may be memory that other threads read. @default {empty} */
+  constructor(cells: Float64Array = new Float64Array(DurationHistogram.CELLS)) {
+    this.#cells = cells;
+  }
 
   /** Counts one duration, in milliseconds, or `count` that are the same. */
   add(ms: number, count: number = 1): void {
     let bucket = 0;
     while (bucket < BOUNDS_MS.length && ms > BOUNDS_MS[bucket]!) bucket++;
-    this.#counts[bucket]! += count;
-    this.#count += count;
-    this.#sumMs += ms * count;
+    const cells = this.#cells;
+    cells[COUNT]! += count;
+    cells[SUM_MS]! += ms * count;
+    cells[BUCKETS + bucket]! += count;
   }
 
   /** Adds all that another one has counted. */
   join(other: DurationHistogram): void {
-    for (const [bucket, count] of other.#counts.entries()) this.#counts[bucket]! += count;
-    this.#count += other.#count;
-    this.#sumMs += other.#sumMs;
+    for (const [index, value] of other.#cells.entries()) this.#cells[index]! += value;
   }
 
   /** All of it as plain data. */
   stats(): DurationStats {
     return {
-      count: this.#count,
-      sumMs: this.#sumMs,
+      count: this.#cells[COUNT]!,
+      sumMs: this.#cells[SUM_MS]!,
       boundsMs: BOUNDS_MS,
-      counts: [...this.#counts],
+      counts: [...this.#cells.subarray(BUCKETS)],
     };
   }
 }
