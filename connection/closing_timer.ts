@@ -22,6 +22,11 @@ export class ClosingTimer implements TurnEnd {
     atTurnEnd(this);
   }
 
+  /** Whether turns of the event loop are waited for. */
+  get needsTurnEnd(): boolean {
+    return !this.#isOver;
+  }
+
   /** A turn is over. */
   onTurnEnd(): void {
     if (this.#isOver) return;
